@@ -1,0 +1,79 @@
+"""Errors as answers: `{"error": "<sentence>", "code": "<SNAKE>", …}`."""
+
+import logging
+import re
+from typing import Any
+
+from litestar import MediaType, Request, Response
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+
+from tidings.core.errors import (
+    BodyTooLargeError,
+    InvalidInputError,
+    MalformedBodyError,
+    NotFoundError,
+    TidingsError,
+)
+from tidings.store.database import UNAVAILABLE
+
+logger = logging.getLogger("tidings.api")
+
+_UNKNOWN = re.compile(r"unknown field `([^`]+)`")
+_MISSING = re.compile(r"missing required field `([^`]+)`")
+_PLACE = re.compile(r" - at `\$\.?([^`]*)`")
+
+
+def answer(request: Request[Any, Any, Any], error: TidingsError) -> Response[Any]:
+    """Answer with an error raised on purpose."""
+    body = {"error": error.message, "code": error.code, **error.details}
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    if error.status == 503:
+        headers["Retry-After"] = "2"
+    return Response(body, status_code=error.status, media_type=MediaType.JSON, headers=headers)
+
+
+def answer_invalid(request: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
+    """Answer with what is wrong with a body or a parameter, and which field it is."""
+    found: Any = error.extra[0] if isinstance(error.extra, list) and error.extra else {"message": error.detail}
+    message = str(found.get("message", error.detail))
+    if name := _UNKNOWN.search(message) or _MISSING.search(message):
+        field = name[1]
+    elif place := _PLACE.search(message):
+        field = place[1]
+    else:
+        field = str(found.get("key", "")) or "body"
+    return answer(request, InvalidInputError(field, _PLACE.sub("", message).rstrip(".") + "."))
+
+
+def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """Answer with what the framework found: no such route, a body that is not JSON or too large."""
+    match error:
+        case RequestEntityTooLarge():
+            limit = request.app.state.services.config.max_body_bytes
+            return answer(request, BodyTooLargeError(f"The body is larger than {limit} bytes."))
+        case NotFoundException():
+            return answer(request, NotFoundError(f"There is no {request.url.path}."))
+        case MethodNotAllowedException():
+            body = {"error": f"{request.url.path} does not take {request.method}.", "code": "METHOD_NOT_ALLOWED"}
+            return Response(body, status_code=405, headers=error.headers or {})
+        case ClientException() if error.status_code == 400:
+            return answer(request, MalformedBodyError("The body is not JSON."))
+        case _:
+            return Response({"error": str(error.detail), "code": "HTTP_ERROR"}, status_code=error.status_code)
+
+
+def answer_broken(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Answer for a fault of ours: logged with its cause, told without it."""
+    if isinstance(error, UNAVAILABLE):
+        logger.warning("%s %s: database unavailable: %s", request.method, request.url.path, error)
+        body = {"error": "The database is unavailable. Try again.", "code": "UNAVAILABLE"}
+        return Response(body, status_code=503, headers={"Retry-After": "2"})
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return Response({"error": "Tidings failed to answer; its log has the cause.", "code": "INTERNAL_ERROR"}, status_code=500)

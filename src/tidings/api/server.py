@@ -1,0 +1,50 @@
+"""The API as one ASGI application."""
+
+from typing import Any
+
+from litestar import Litestar, Request, Response, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from tidings.api import deliveries, errors, events, health, webhooks
+from tidings.api.access import require_key
+from tidings.api.services import Services
+from tidings.core.errors import TidingsError
+
+
+def create_app(services: Services, *, version: str) -> Litestar:
+    """Return the application. It opens and closes nothing: the parts it is given belong to the caller."""
+
+    async def provide_services() -> Services:
+        return services
+
+    guarded = Router(
+        "/", route_handlers=[webhooks.router, deliveries.router, events.router], guards=[require_key],
+        security=[{"key": []}],
+    )  # fmt: skip
+    handlers: dict[type[Exception] | int, Any] = {
+        TidingsError: errors.answer,
+        ValidationException: errors.answer_invalid,
+        HTTPException: errors.answer_http,
+        Exception: errors.answer_broken,
+    }
+    return Litestar(
+        route_handlers=[guarded, health.router],
+        dependencies={"services": Provide(provide_services)},
+        exception_handlers=handlers,
+        state=State({"services": services}),
+        request_max_body_size=services.config.max_body_bytes,
+        openapi_config=OpenAPIConfig(
+            title="Tidings",
+            version=version,
+            path="/",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+        ),
+        signature_namespace={"Request": Request, "Response": Response},
+        logging_config=None,
+    )

@@ -1,0 +1,21 @@
+"""What every handler is given."""
+
+import msgspec
+
+from tidings.clock import Clock
+from tidings.config import Config
+from tidings.store.database import Database
+from tidings.store.secrets import SecretBox
+from tidings.store.settings import Installation
+from tidings.transport.sender import Sender
+
+
+class Services(msgspec.Struct, frozen=True):
+    """The parts a request is answered with."""
+
+    config: Config
+    database: Database
+    box: SecretBox
+    sender: Sender
+    clock: Clock
+    installation: Installation

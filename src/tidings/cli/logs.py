@@ -1,0 +1,48 @@
+"""Log lines, as text for people or JSON for machines."""
+
+import logging
+import sys
+from typing import Any
+
+import msgspec
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class _Json(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, then the line's own fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        } | _own_fields(record)
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+class _Text(logging.Formatter):
+    """Time, level, message, then the line's own fields as name=value."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():8} {record.getMessage()}"
+        fields = " ".join(f"{name}={value}" for name, value in _own_fields(record).items() if value is not None)
+        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return f"{line} {fields}".rstrip() + trace
+
+
+def _own_fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def set_up_logs(log_format: str, level: str) -> None:
+    """Write this process's log to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if log_format == "json" else _Text())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("tidings").setLevel(level.upper())

@@ -1,0 +1,144 @@
+"""`tidings`: the commands. Each imports its parts when it runs, so that `--version` answers at once."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from tidings import __version__
+from tidings.config import Config, load_config
+from tidings.core.errors import StartupError, TidingsError
+
+_EXIT_CANNOT_START = 2
+
+
+class _Setup(msgspec.Struct):
+    """What the options before the command say."""
+
+    file: Path | None
+    flags: dict[str, Any]
+
+    def config(self, **flags: Any) -> Config:
+        return load_config(self.flags | {name: value for name, value in flags.items() if value is not None}, file=self.file)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tidings")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="TOML file with settings.")
+@click.option("--database-url", help="PostgreSQL to use; an embedded one when unset.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the embedded PostgreSQL and secret key.")
+@click.option("--allow-private-networks", help="Networks webhooks may reach: CIDRs with commas, or all.")
+@click.option("--allow-http/--no-allow-http", default=None, help="Accept http:// URLs.")
+@click.option("--log-format", type=click.Choice(["text", "json"]))
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.pass_context
+def cli(context: click.Context, file: Path | None, **flags: Any) -> None:
+    """Webhooks for people whose data lives in PostgreSQL.
+
+    Every option is also a setting: TIDINGS_DATABASE_URL, TIDINGS_ADMIN_KEY, TIDINGS_SECRET_KEY and so on.
+    """
+    context.obj = _Setup(file, flags)
+
+
+def _json_option(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too.")(command)
+
+
+def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn an error raised on purpose into one sentence and exit code 2."""
+
+    @wraps(command)
+    def reporting(*args: Any, as_json: bool = False, **kwargs: Any) -> None:
+        try:
+            command(*args, as_json=as_json, **kwargs)
+        except TidingsError as error:
+            if as_json:
+                click.echo(msgspec.json.encode({"error": error.message, "code": error.code}))
+            else:
+                click.echo(f"tidings: {error.message}", err=True)
+            sys.exit(_EXIT_CANNOT_START if isinstance(error, StartupError) else 1)
+
+    return reporting
+
+
+@cli.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=int, help="Port to listen on; 0: any.")
+@click.option("--workers", type=int, help="Processes that dispatch and deliver.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def serve(setup: _Setup, *, as_json: bool, **flags: Any) -> None:
+    """Run everything: API, dispatcher and workers."""
+    _run(setup.config(**flags), as_json=as_json, with_api=True, with_worker=True)
+
+
+@cli.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=int, help="Port to listen on; 0: any.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def api(setup: _Setup, *, as_json: bool, **flags: Any) -> None:
+    """Run the API alone."""
+    _run(setup.config(**flags), as_json=as_json, with_api=True, with_worker=False)
+
+
+@cli.command()
+@_json_option
+@_reports_errors
+@click.pass_obj
+def worker(setup: _Setup, *, as_json: bool) -> None:
+    """Run a worker alone: dispatcher, deliverer and their housekeeping."""
+    _run(setup.config(), as_json=as_json, with_api=False, with_worker=True)
+
+
+def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bool) -> None:
+    from tidings.cli.running import run_until_signal
+
+    sys.exit(run_until_signal(config, as_json=as_json, with_api=with_api, with_worker=with_worker))
+
+
+@cli.command()
+@_json_option
+@_reports_errors
+@click.pass_obj
+def migrate(setup: _Setup, *, as_json: bool) -> None:
+    """Bring the database's schema up to date, and stop."""
+    from tidings.cli.running import run_migrate
+
+    run_migrate(setup.config(), as_json=as_json)
+
+
+@cli.command()
+@click.option("--events", type=click.IntRange(1, 1_000_000), help="Make this many row changes, print a summary, exit.")
+@click.option("--port", type=int, help="Port of the API.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def demo(setup: _Setup, *, events: int | None, port: int | None, as_json: bool) -> None:
+    """Show it: a table, a webhook, a receiver that verifies, and rows that change."""
+    from tidings.cli.demo import run_demo
+
+    run_demo(setup.config(port=port), events=events, as_json=as_json)
+
+
+@cli.command()
+@click.option("--quick", is_flag=True, help="Shorter runs: all within 45 s.")
+@click.option("--only", multiple=True, help="Only this measurement; may be given again.")
+@_json_option
+@_reports_errors
+def bench(*, quick: bool, only: tuple[str, ...], as_json: bool) -> None:
+    """Measure it on this machine."""
+    from tidings.bench.run import run_bench
+
+    run_bench(quick=quick, only=only, as_json=as_json)
+
+
+def main() -> None:
+    """Entry point."""
+    cli(prog_name="tidings")

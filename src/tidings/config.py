@@ -1,0 +1,153 @@
+"""One frozen object with every setting, built at the edge from environment, TOML file and flags."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tidings.core.errors import StartupError
+
+Network = IPv4Network | IPv6Network
+
+_BOUNDS = {"workers": (1, 64), "retention_days": (1, 3650), "port": (0, 65535), "max_in_flight": (1, 100_000)}
+_EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting. Each can be given as `TIDINGS_<NAME>`, as `<name>` in the TOML file, or as a flag.
+
+    Attributes:
+        database_url: PostgreSQL to use, `postgresql://…`. None: an embedded one in `data_dir`.
+        data_dir: Where the embedded PostgreSQL and a generated secret key live.
+        admin_key: The first key of the API. None: made at the first start and printed once.
+        secret_key: Encrypts webhook secrets at rest. None: made at the first start, in `data_dir/secret_key`.
+        allow_private_networks: Networks that webhooks may reach although they are not public, as CIDRs with commas;
+            `all` allows every one.
+        allow_http: Accept http:// URLs. Allowed too when private networks are.
+        host: Address the API listens on.
+        port: Port the API listens on; 0 lets the system choose.
+        workers: Processes that dispatch and deliver, beside the API.
+        retention_days: How long events, deliveries and attempts are kept.
+        public_url: Where the API is reached from outside, for links.
+        log_format: `text` or `json`.
+        log_level: `debug` also logs every delivered attempt.
+        max_body_bytes: Largest body the API accepts.
+        stop_grace_seconds: How long a stop waits for requests that are under way.
+        max_in_flight: Attempts one worker process has under way at once; those slower than a second count apart.
+    """
+
+    database_url: str | None = None
+    data_dir: Path = Path(".tidings")
+    admin_key: str | None = None
+    secret_key: str | None = None
+    allow_private_networks: str = ""
+    allow_http: bool = False
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    retention_days: int = 30
+    public_url: str | None = None
+    log_format: str = "text"
+    log_level: str = "info"
+    max_body_bytes: int = 1_048_576
+    stop_grace_seconds: float = 35.0
+    max_in_flight: int = 512
+
+    def __repr__(self) -> str:
+        """Show every setting but keys and passwords."""
+        hidden = {"admin_key", "secret_key", "database_url"}
+        shown = (
+            f"{name}={'***' if name in hidden and getattr(self, name) else getattr(self, name)!r}"
+            for name in self.__struct_fields__
+        )
+        return f"Config({', '.join(shown)})"
+
+    @property
+    def allowed_networks(self) -> tuple[Network, ...]:
+        """The networks of `allow_private_networks`."""
+        return parse_networks(self.allow_private_networks)
+
+    @property
+    def accepts_http(self) -> bool:
+        """Whether http:// URLs are accepted."""
+        return self.allow_http or bool(self.allow_private_networks)
+
+
+def load_config(
+    flags: Mapping[str, Any] | None = None, *, file: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Build the configuration: flags outweigh the TOML file, which outweighs the environment.
+
+    Args:
+        flags: Settings from the command line; None values count as absent.
+        file: A TOML file; also named by `TIDINGS_CONFIG`.
+        environ: The environment; the process's own when None.
+
+    Raises:
+        StartupError: A setting is unknown or has a value it cannot have.
+    """
+    environ = os.environ if environ is None else environ
+    prefix = "TIDINGS_"
+    values: dict[str, Any] = {
+        name: environ[prefix + name.upper()]
+        for name in Config.__struct_fields__
+        if environ.get(prefix + name.upper())
+    }
+    path = file or (Path(environ[prefix + "CONFIG"]) if environ.get(prefix + "CONFIG") else None)
+    if path is not None:
+        values |= _read_file(path)
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    return _build(values)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise StartupError(f"The configuration file {path} cannot be read: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise StartupError(f"The configuration file {path} is not TOML: {error}.") from error
+    unknown = sorted(set(values) - set(Config.__struct_fields__))
+    if unknown:
+        raise StartupError(f"The configuration file {path} has the unknown setting {unknown[0]!r}.")
+    return values
+
+
+def _build(values: dict[str, Any]) -> Config:
+    if isinstance(values.get("allow_private_networks"), list):
+        values["allow_private_networks"] = ",".join(map(str, values["allow_private_networks"]))
+    if "data_dir" in values:
+        values["data_dir"] = Path(values["data_dir"])
+    try:
+        config = msgspec.convert(values, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise StartupError(f"A setting cannot be read: {error}.") from error
+    for name, (low, high) in _BOUNDS.items():
+        if not low <= getattr(config, name) <= high:
+            raise StartupError(f"{name} is {getattr(config, name)}; write {low} to {high}.")
+    parse_networks(config.allow_private_networks)
+    if config.log_format not in {"text", "json"}:
+        raise StartupError(f"log_format is {config.log_format!r}; write text or json.")
+    if config.log_level not in {"debug", "info", "warning", "error"}:
+        raise StartupError(f"log_level is {config.log_level!r}; write debug, info, warning or error.")
+    return config
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Read networks in CIDR form with commas, or `all`.
+
+    Raises:
+        StartupError: An entry is not a network.
+    """
+    if text.strip() == "all":
+        return _EVERYTHING
+    try:
+        return tuple(ip_network(item.strip()) for item in text.split(",") if item.strip())
+    except ValueError as error:
+        raise StartupError(
+            f"allow_private_networks cannot be read: {error}. Write networks such as 10.0.0.0/8,192.168.1.0/24, or all."
+        ) from error

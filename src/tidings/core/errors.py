@@ -1,0 +1,87 @@
+"""Every error Tidings raises on purpose. Each message is a sentence that names the thing and the remedy."""
+
+from typing import Any
+
+
+class TidingsError(Exception):
+    """Something Tidings was asked for could not be done.
+
+    Attributes:
+        code: Stable name for programs, in the API's answers and in `--json` output.
+        status: The HTTP status the API answers with.
+        details: Further members of the API's answer, such as the field at fault.
+    """
+
+    code = "INTERNAL_ERROR"
+    status = 500
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class InvalidInputError(TidingsError):
+    """A field the caller sent cannot be accepted."""
+
+    code = "INVALID_INPUT"
+    status = 422
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message, field=field)
+        self.field = field
+
+
+class MalformedBodyError(TidingsError):
+    """The body is not JSON at all."""
+
+    code = "MALFORMED_BODY"
+    status = 400
+
+
+class BodyTooLargeError(TidingsError):
+    """The body is larger than this server accepts."""
+
+    code = "BODY_TOO_LARGE"
+    status = 413
+
+
+class UnauthorizedError(TidingsError):
+    """The key is missing or wrong; which of the two is not told."""
+
+    code = "UNAUTHORIZED"
+    status = 401
+
+
+class NotFoundError(TidingsError):
+    """There is nothing with that id."""
+
+    code = "NOT_FOUND"
+    status = 404
+
+
+class ConflictError(TidingsError):
+    """The thing is in a state that does not allow this now."""
+
+    code = "CONFLICT"
+    status = 409
+
+
+class BusyError(TidingsError):
+    """A lock that is needed is held by someone else; trying again later can succeed."""
+
+    code = "BUSY"
+    status = 503
+
+
+class StartupError(TidingsError):
+    """The process cannot start: configuration or database. The command line exits with 2."""
+
+    code = "CANNOT_START"
+    status = 503
+
+
+class RenderError(TidingsError):
+    """An event cannot be written as this profile's request; the delivery fails for good with this reason."""
+
+    code = "CANNOT_RENDER"

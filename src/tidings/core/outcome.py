@@ -1,0 +1,118 @@
+"""What an attempt means: one classification, one decision.
+
+`Exchange` is what the sender saw; a failed exchange is a value, not an exception. `decide` turns it into exactly one
+of four outcomes, and the worker has one `match` over them.
+"""
+
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from random import Random
+
+import msgspec
+
+from tidings.core.retry import Policy, next_try
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """How long each phase of an exchange took, in milliseconds. None: the phase was not reached or not needed."""
+
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    first_byte_ms: float | None = None
+    total_ms: float = 0.0
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """What came of one HTTP request.
+
+    Attributes:
+        status: The response's status code, or None when there was no response.
+        headers: The response's headers as they came, names in lower case.
+        body: The response's body, at most the first 64 KiB.
+        is_truncated: The body was longer than what was kept.
+        failure: What went wrong, for programs: `timeout`, `dns`, `connect`, `tls`, `reset`, `protocol`, `too_large`,
+            `address_refused`, `render`, `lost`, `stopped`. None when a response came.
+        error: The same as a sentence for people.
+        is_stale_connection: The receiver had closed a kept-alive connection before it read the request.
+    """
+
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    is_truncated: bool = False
+    failure: str | None = None
+    error: str | None = None
+    is_stale_connection: bool = False
+    timings: Timings = Timings()
+
+
+class Succeeded(msgspec.Struct, frozen=True):
+    """The receiver acknowledged the delivery."""
+
+
+class RetryAt(msgspec.Struct, frozen=True):
+    """The attempt failed; the policy allows another at `at`."""
+
+    at: datetime
+    reason: str
+
+
+class GiveUp(msgspec.Struct, frozen=True):
+    """The delivery failed for good."""
+
+    reason: str
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """The receiver says the endpoint no longer exists (410): the delivery failed, the webhook is disabled."""
+
+    reason: str
+
+
+Outcome = Succeeded | RetryAt | GiveUp | Gone
+
+_FINAL = frozenset({"address_refused", "render"})  # trying again would do the same again
+
+
+def decide(exchange: Exchange, attempt_number: int, policy: Policy, now: datetime, rng: Random) -> Outcome:
+    """Return what an attempt means.
+
+    Args:
+        attempt_number: Which attempt this was, counted from 1.
+        now: When the attempt ended.
+    """
+    if exchange.status is not None and 200 <= exchange.status < 300 and exchange.failure is None:
+        return Succeeded()
+    reason = failure_reason(exchange)
+    if exchange.status == 410:
+        return Gone(reason)
+    if exchange.failure in _FINAL:
+        return GiveUp(reason)
+    if exchange.is_stale_connection and policy.delay_after(attempt_number) is not None:
+        return RetryAt(now, reason)  # nothing was wrong with the receiver; a fresh connection can serve at once
+    at = next_try(policy, attempt_number, now, rng, not_before_seconds=retry_after_seconds(exchange, now))
+    return GiveUp(reason) if at is None else RetryAt(at, reason)
+
+
+def failure_reason(exchange: Exchange) -> str:
+    """Return one sentence that tells why an attempt failed."""
+    if exchange.error is not None:
+        return exchange.error
+    return f"The receiver answered HTTP {exchange.status}."
+
+
+def retry_after_seconds(exchange: Exchange, now: datetime) -> float | None:
+    """Return the wait a 429 or 503 asks for (RFC 9110, section 10.2.3), or None."""
+    if exchange.status not in {429, 503}:
+        return None
+    value = next((value for name, value in exchange.headers if name == "retry-after"), None)
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit() and len(value) <= 10:
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+    except (TypeError, ValueError):  # not a date, or one without a zone
+        return None

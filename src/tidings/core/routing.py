@@ -1,0 +1,41 @@
+"""Which webhooks an event goes to."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from tidings.core.event import Event
+from tidings.core.webhook import Webhook
+
+# Published types are free text; past this many distinct kinds of event the memory of past answers starts anew.
+_REMEMBERED_KINDS = 10_000
+
+
+class Routes:
+    """The subscriptions of one moment, as an index from kind of event to webhooks.
+
+    Answers are remembered per kind of event (group, type, table, operation), which is all that a filter reads; so
+    routing costs a dictionary lookup, however many webhooks there are.
+    """
+
+    def __init__(self, webhooks: Iterable[Webhook], version: int) -> None:
+        self.version = version
+        self.by_id: dict[UUID, Webhook] = {webhook.id: webhook for webhook in webhooks}
+        self._by_group: dict[str, list[Webhook]] = {}
+        for webhook in self.by_id.values():
+            if webhook.enabled:
+                self._by_group.setdefault(webhook.group_id, []).append(webhook)
+        self._answers: dict[tuple[str | None, ...], tuple[Webhook, ...]] = {}
+
+    def match(self, event: Event) -> tuple[Webhook, ...]:
+        """Return the enabled webhooks of the event's group that want it; for a test event, the one it is for."""
+        if event.webhook_id is not None:
+            target = self.by_id.get(event.webhook_id)
+            return (target,) if target is not None else ()
+        kind = (event.group_id, event.type, event.table_schema, event.table_name, event.operation)
+        answer = self._answers.get(kind)
+        if answer is None:
+            answer = tuple(webhook for webhook in self._by_group.get(event.group_id, ()) if webhook.wants(event))
+            if len(self._answers) >= _REMEMBERED_KINDS:
+                self._answers.clear()
+            self._answers[kind] = answer
+        return answer

@@ -1,0 +1,228 @@
+"""A webhook: what its owner asked for, checked where it is made."""
+
+import re
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import msgspec
+
+from tidings.core.errors import InvalidInputError
+from tidings.core.event import Event
+from tidings.core.retry import STANDARD, Policy
+
+OPERATIONS = ("INSERT", "UPDATE", "DELETE")
+MAX_NAME_LENGTH = 200
+MAX_URL_LENGTH = 2048
+MAX_HEADER_VALUE_BYTES = 8192  # seed 004's system draws the line here
+MAX_TIMEOUT_SECONDS = 300
+
+_TYPE = re.compile(r"[^\s.*]+(\.[^\s.*]+)*")
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2, token
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
+
+# Hop-by-hop fields (RFC 9110, section 7.6.1) and those that the sender itself must get right.
+_RESERVED_HEADERS = frozenset({
+    "connection", "content-length", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
+    "te", "trailer", "trailers", "transfer-encoding", "upgrade",
+})  # fmt: skip
+
+
+class TableFilter(msgspec.Struct, frozen=True):
+    """Changes of one table, or of every captured table when `table` is `*`."""
+
+    table: str
+    schema: str | None = None
+    operations: tuple[str, ...] = OPERATIONS
+
+    def matches(self, event: Event) -> bool:
+        """Tell whether the event is a change this filter names."""
+        if event.source != "tables" or event.operation not in self.operations:
+            return False
+        return self.table == "*" or (self.table == event.table_name and self.schema == event.table_schema)
+
+
+class TypeFilter(msgspec.Struct, frozen=True):
+    """A single event type, a family such as `content.*`, or `*`."""
+
+    pattern: str
+
+    def matches(self, event: Event) -> bool:
+        """Tell whether the event's type is the one named, or of the family named."""
+        if self.pattern.endswith("*"):
+            return event.type.startswith(self.pattern[:-1])
+        return event.type == self.pattern
+
+
+Filter = TableFilter | TypeFilter
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscription: where to send, what, how, and how often to try.
+
+    Attributes:
+        secret: As its owner sees it (`whsec_…`).
+        timeout_seconds: For a whole exchange, from DNS to the response's last byte.
+        concurrency: How many attempts may be under way at once, over all workers.
+        rate_per_second: How many attempts may start in a second, over all workers; None: no limit.
+        ordered: One at a time, in the order of events; a failing delivery holds back those behind it.
+        disabled_reason: Why Tidings disabled it; None when its owner did, or it is enabled.
+    """
+
+    id: UUID
+    group_id: str
+    name: str
+    url: str
+    secret: str
+    created_at: datetime
+    updated_at: datetime
+    description: str | None = None
+    enabled: bool = True
+    disabled_reason: str | None = None
+    profile: str = "standard"
+    events: tuple[Filter, ...] = ()
+    method: str = "POST"
+    headers: dict[str, str] = {}
+    timeout_seconds: float = 30.0
+    retry: Policy = STANDARD
+    concurrency: int = 100
+    rate_per_second: float | None = None
+    ordered: bool = False
+
+    def wants(self, event: Event) -> bool:
+        """Tell whether any of its filters matches the event."""
+        return any(wanted.matches(event) for wanted in self.events)
+
+
+def parse_filter(item: Any, position: int) -> Filter:
+    """Read one entry of `events`.
+
+    `table.orders.updated` and `table.sales.orders.*` are read as the table filters they stand for, so that the
+    tables they name are captured.
+
+    Raises:
+        InvalidInputError: It is neither a type, a family nor a table filter.
+    """
+    field = f"events[{position}]"
+    if isinstance(item, dict):
+        return _parse_table_filter(item, field)
+    if not isinstance(item, str):
+        raise InvalidInputError(
+            field, f'{field} must be an event type such as "order.paid", or {{"table": "orders"}}.'
+        )
+    if item == "*":
+        return TypeFilter("*")
+    if not _TYPE.fullmatch(item.removesuffix(".*")) or len(item) > MAX_NAME_LENGTH:
+        raise InvalidInputError(
+            field,
+            f'{field} is {item!r}; write a type such as "order.paid", a family such as "order.*", or "*" for all.',
+        )
+    if item.startswith("table.") and item != "table.*":
+        return _parse_table_type(item, field)
+    return TypeFilter(item)
+
+
+def _parse_table_type(item: str, field: str) -> TableFilter:
+    actions = {"inserted": ("INSERT",), "updated": ("UPDATE",), "deleted": ("DELETE",), "*": OPERATIONS}
+    _, *names, action = item.split(".")
+    if len(names) not in {1, 2} or action not in actions:
+        raise InvalidInputError(
+            field,
+            f"{field} is {item!r}; write table.<name>.inserted, .updated, .deleted or .*, with the schema before the "
+            'name outside public; for a name with dots write {"schema": …, "table": …}.',
+        )
+    schema = names[0] if len(names) == 2 else "public"
+    return TableFilter(table=names[-1], schema=schema, operations=actions[action])
+
+
+def _parse_table_filter(item: dict[str, Any], field: str) -> TableFilter:
+    unknown = sorted(set(item) - {"table", "schema", "operations"})
+    if unknown:
+        raise InvalidInputError(f"{field}.{unknown[0]}", f"{field} has the unknown field {unknown[0]!r}.")
+    table, schema = item.get("table"), item.get("schema")
+    if not isinstance(table, str) or not table:
+        raise InvalidInputError(f"{field}.table", f"{field}.table must be the name of a table.")
+    if schema is not None and (not isinstance(schema, str) or not schema):
+        raise InvalidInputError(f"{field}.schema", f"{field}.schema must be the name of a schema.")
+    operations = item.get("operations", ["*"])
+    if not isinstance(operations, list) or not operations:
+        raise InvalidInputError(f"{field}.operations", f"{field}.operations must be a list with at least one entry.")
+    wanted: set[str] = set()
+    for operation in operations:
+        name = operation.upper() if isinstance(operation, str) else ""
+        if name not in {*OPERATIONS, "*"}:
+            raise InvalidInputError(
+                f"{field}.operations",
+                f"{field}.operations has {operation!r}; write INSERT, UPDATE, DELETE or *. TRUNCATE is not captured.",
+            )
+        wanted |= set(OPERATIONS) if name == "*" else {name}
+    return TableFilter(table=table, schema=schema, operations=tuple(o for o in OPERATIONS if o in wanted))
+
+
+def check_url(url: str, *, allow_http: bool) -> None:
+    """Refuse what cannot be a webhook's URL; whether its address may be called is decided when it is resolved.
+
+    Raises:
+        InvalidInputError: With the reason.
+    """
+    if len(url) > MAX_URL_LENGTH:
+        raise InvalidInputError("url", f"url is longer than {MAX_URL_LENGTH} characters.")
+    if not url.isascii() or any(c <= " " or c == "\x7f" for c in url):
+        raise InvalidInputError("url", "url must be ASCII without blanks; percent-encode paths, punycode host names.")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidInputError("url", f"url is not a URL: {error}.") from error
+    if parts.scheme not in {"http", "https"}:
+        raise InvalidInputError("url", f"url must begin with https://, not {parts.scheme or 'nothing'!r}.")
+    if parts.scheme == "http" and not allow_http:
+        raise InvalidInputError("url", "url must begin with https:// (TIDINGS_ALLOW_HTTP=true allows http).")
+    if not host:
+        raise InvalidInputError("url", "url names no host.")
+    if parts.username is not None or parts.password is not None:
+        raise InvalidInputError("url", "url must not carry a user name or password; set an Authorization header.")
+
+
+def check_headers(headers: dict[str, str]) -> None:
+    """Refuse headers that would break or redirect the request.
+
+    Raises:
+        InvalidInputError: With the header's name and the reason.
+    """
+    for name, value in headers.items():
+        field = f"headers.{name}"
+        if not _HEADER_NAME.fullmatch(name):
+            raise InvalidInputError("headers", f"header name {name!r} contains invalid characters.")
+        if name.lower() in _RESERVED_HEADERS:
+            raise InvalidInputError(field, f"header '{name}' is not allowed to be overridden.")
+        if name.lower().startswith("webhook-"):
+            raise InvalidInputError(field, f"header '{name}' belongs to the signature and cannot be set.")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise InvalidInputError(field, f"header value of '{name}' contains invalid characters.")
+        if len(value.encode()) > MAX_HEADER_VALUE_BYTES:
+            raise InvalidInputError(
+                field, f"header '{name}' exceeds maximum length of {MAX_HEADER_VALUE_BYTES} bytes."
+            )
+
+
+def check_settings(webhook: Webhook) -> None:
+    """Refuse figures out of bounds and names that do not exist.
+
+    Raises:
+        InvalidInputError: With the field and what to write.
+    """
+    if not 1 <= len(webhook.name) <= MAX_NAME_LENGTH:
+        raise InvalidInputError("name", f"name must have 1 to {MAX_NAME_LENGTH} characters.")
+    if webhook.method not in _METHODS:
+        raise InvalidInputError("method", f"method is {webhook.method!r}; write one of {', '.join(_METHODS)}.")
+    if not webhook.events:
+        raise InvalidInputError("events", 'events is empty; name at least one event, or "*" for all.')
+    if not 0.1 <= webhook.timeout_seconds <= MAX_TIMEOUT_SECONDS:
+        raise InvalidInputError("timeout_seconds", f"timeout_seconds must be 0.1 to {MAX_TIMEOUT_SECONDS}.")
+    if not 1 <= webhook.concurrency <= 1000:
+        raise InvalidInputError("concurrency", "concurrency must be 1 to 1000.")
+    if webhook.rate_per_second is not None and not 0.001 <= webhook.rate_per_second <= 100_000:
+        raise InvalidInputError("rate_per_second", "rate_per_second must be 0.001 to 100000, or null for no limit.")

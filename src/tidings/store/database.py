@@ -1,0 +1,110 @@
+"""The connection to PostgreSQL, and what is asked of it before anything else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from tidings.core.errors import StartupError
+
+MIN_SERVER_VERSION = 14  # CREATE OR REPLACE TRIGGER
+
+Connection = Any  # asyncpg has no types of its own; this name says what is meant
+
+# The connection is gone or PostgreSQL is going down: nothing was wrong with what was asked.
+UNAVAILABLE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.TooManyConnectionsError,
+    asyncpg.exceptions.CannotConnectNowError,
+)
+
+# jit: compiling costs more than any of our queries. The rest is what makes a session of ours recognisable.
+_SETTINGS = {"application_name": "tidings", "jit": "off", "timezone": "UTC"}
+
+
+class Database:
+    """A pool of connections to one PostgreSQL."""
+
+    def __init__(self, url: str, pool: Any) -> None:
+        self.url = url
+        self._pool = pool
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection from the pool."""
+        async with self._pool.acquire() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Lend a connection inside a transaction."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            yield connection
+
+    async def dedicated(self) -> Connection:
+        """Open a connection outside the pool, for a listener. The caller closes it."""
+        return await asyncpg.connect(self.url, server_settings=_SETTINGS)
+
+    async def close(self) -> None:
+        """Close the pool; at most five seconds are given to connections that are busy."""
+        try:
+            await asyncio.wait_for(self._pool.close(), 5)
+        except (TimeoutError, *UNAVAILABLE):
+            self._pool.terminate()
+
+
+async def open_database(url: str, *, max_connections: int = 10) -> Database:
+    """Connect, and make sure that this PostgreSQL can be worked with.
+
+    Raises:
+        StartupError: Unreachable, refused, too old, or read-only; one sentence with the remedy.
+    """
+    try:
+        connection = await asyncpg.connect(url, server_settings=_SETTINGS, timeout=10)
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        raise StartupError(f"PostgreSQL at {where(url)} refused the connection: {error}.") from error
+    except (*UNAVAILABLE, TimeoutError, asyncpg.PostgresError) as error:
+        raise StartupError(
+            f"PostgreSQL at {where(url)} cannot be reached ({error or type(error).__name__}). "
+            "Start it, or correct TIDINGS_DATABASE_URL."
+        ) from error
+    except ValueError as error:
+        raise StartupError(f"TIDINGS_DATABASE_URL is not a connection URL: {error}.") from error
+    try:
+        await _check(connection, url)
+    finally:
+        await connection.close()
+    pool = await asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=max_connections,
+        server_settings=_SETTINGS,
+        max_inactive_connection_lifetime=300,
+        command_timeout=60,
+    )
+    return Database(url, pool)
+
+
+async def _check(connection: Connection, url: str) -> None:
+    version = connection.get_server_version()
+    if version.major < MIN_SERVER_VERSION:
+        raise StartupError(
+            f"PostgreSQL at {where(url)} is version {version.major}; Tidings needs {MIN_SERVER_VERSION} or newer."
+        )
+    if await connection.fetchval("select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean"):
+        raise StartupError(
+            f"PostgreSQL at {where(url)} is read-only (a replica, or default_transaction_read_only is on). "
+            "Tidings needs the primary."
+        )
+
+
+def where(url: str) -> str:
+    """Return a connection URL without user and password, for messages."""
+    tail = url.rsplit("@", 1)[-1]
+    return tail.split("://", 1)[-1].split("?", 1)[0] if "host=" not in tail else tail.split("host=", 1)[1]

@@ -1,0 +1,156 @@
+"""History: events, deliveries and attempts, written once, in one partition a day."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from tidings.core.delivery import State
+from tidings.core.event import Event
+from tidings.core.outcome import Exchange
+from tidings.store.database import Connection
+from tidings.store.queue import Finished
+from tidings.store.statements import load
+
+_SQL = load("history")
+_encode = msgspec.json.encode
+
+_EVENT_COLUMNS = (
+    "id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
+    "occurred_at", "external_id", "webhook_id", "capture_error", "delivery_count",
+)  # fmt: skip
+_DELIVERY_COLUMNS = (
+    "id", "webhook_id", "event_id", "group_id", "event_type", "is_test", "status", "attempt_count", "last_status",
+    "last_error", "finished_at",
+)  # fmt: skip
+_ATTEMPT_COLUMNS = (
+    "delivery_id", "number", "started_at", "response_status", "response_headers", "response_body", "is_truncated",
+    "failure", "error", "dns_ms", "connect_ms", "tls_ms", "first_byte_ms", "total_ms", "worker_id",
+)  # fmt: skip
+
+
+class AttemptRecord(msgspec.Struct, frozen=True):
+    """One attempt as it goes into history."""
+
+    delivery_id: UUID
+    number: int
+    started_at: datetime
+    exchange: Exchange
+    error: str | None
+
+
+class DeliveryRecord(msgspec.Struct, frozen=True):
+    """One finished delivery as it goes into history."""
+
+    finished: Finished
+    status: State
+    response_status: int | None
+    error: str | None
+
+
+async def ensure_day(connection: Connection, day: date) -> None:
+    """Make the partitions of a day (UTC), when they are missing."""
+    await connection.execute(_SQL["ensure_day"], day)
+
+
+async def drop_days_before(connection: Connection, day: date) -> int:
+    """Drop the partitions of days before this one that no unfinished delivery needs; return how many days went."""
+    dropped: int = await connection.fetchval(_SQL["drop_days_before"], day)
+    return dropped
+
+
+async def add_events(connection: Connection, events: Sequence[tuple[Event, int]]) -> None:
+    """Write events, each with the number of deliveries it was routed to."""
+    records = [
+        (
+            e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record,
+            e.old_record, e.occurred_at, e.external_id, e.webhook_id, e.capture_error, count,
+        )
+        for e, count in events
+    ]  # fmt: skip
+    await connection.copy_records_to_table("events", schema_name="tidings", columns=_EVENT_COLUMNS, records=records)
+
+
+async def add_deliveries(connection: Connection, deliveries: Sequence[DeliveryRecord], now: datetime) -> None:
+    """Write finished deliveries."""
+    records = [
+        (
+            f.id, f.webhook_id, f.event_id, f.group_id, f.event_type, f.is_test, d.status.value, f.attempt_count,
+            d.response_status, d.error, now,
+        )
+        for d in deliveries
+        for f in (d.finished,)
+    ]  # fmt: skip
+    await connection.copy_records_to_table(
+        "deliveries", schema_name="tidings", columns=_DELIVERY_COLUMNS, records=records
+    )
+
+
+async def add_attempts(connection: Connection, attempts: Sequence[AttemptRecord], worker_id: UUID) -> None:
+    """Write attempts."""
+    records = [
+        (
+            a.delivery_id, a.number, a.started_at, x.status, _encode(x.headers).decode() if x.headers else None,
+            _storable(x.body), x.is_truncated, x.failure, a.error, t.dns_ms, t.connect_ms, t.tls_ms, t.first_byte_ms,
+            t.total_ms, worker_id,
+        )
+        for a in attempts
+        for x in (a.exchange,)
+        for t in (x.timings,)
+    ]  # fmt: skip
+    await connection.copy_records_to_table("attempts", schema_name="tidings", columns=_ATTEMPT_COLUMNS, records=records)
+
+
+def _storable(body: bytes) -> str | None:
+    """Return a response's body as text: PostgreSQL holds neither broken UTF-8 nor U+0000."""
+    return body.decode("utf-8", "replace").replace("\x00", "\ufffd") if body else None
+
+
+async def events_by_id(connection: Connection, ids: Sequence[UUID]) -> list[Event]:
+    """Return the events with these ids."""
+    rows = await connection.fetch(_SQL["events_by_id"], ids, min(ids), max(ids))
+    return [Event(*row) for row in rows]
+
+
+async def list_events(
+    connection: Connection, group_id: str, *, type_: str | None, before: UUID | None, limit: int, offset: int
+) -> list[Any]:
+    """Return a page of a group's events as rows, newest first."""
+    rows: list[Any] = await connection.fetch(_SQL["list_events"], group_id, type_, before, limit, offset)
+    return rows
+
+
+async def get_event(connection: Connection, group_id: str, event_id: UUID) -> Any | None:
+    """Return an event of the group as a row."""
+    return await connection.fetchrow(_SQL["get_event"], group_id, event_id)
+
+
+async def list_deliveries(
+    connection: Connection,
+    group_id: str,
+    *,
+    webhook_id: UUID | None = None,
+    status: str | None = None,
+    event_id: UUID | None = None,
+    before: UUID | None = None,
+    limit: int = 50,
+    offset: int = 0,
+) -> list[Any]:
+    """Return a page of a group's deliveries as rows, unfinished and finished together, newest first."""
+    rows: list[Any] = await connection.fetch(
+        _SQL["list_deliveries"], group_id, webhook_id, status, event_id, before, limit, offset
+    )
+    return rows
+
+
+async def get_delivery(connection: Connection, group_id: str, delivery_id: UUID) -> Any | None:
+    """Return a delivery of the group as a row."""
+    return await connection.fetchrow(_SQL["get_delivery"], group_id, delivery_id)
+
+
+async def list_attempts(connection: Connection, delivery_id: UUID) -> list[Any]:
+    """Return the attempts of a delivery as rows, oldest first."""
+    rows: list[Any] = await connection.fetch(_SQL["list_attempts"], delivery_id)
+    return rows

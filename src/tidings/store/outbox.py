@@ -1,0 +1,110 @@
+"""The outbox: events not yet routed, and the doorbell that wakes a dispatcher (theory: `sql/outbox.sql`)."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from tidings.core.event import Event, event_id, table_event_type
+from tidings.store.database import Connection
+from tidings.store.statements import load
+
+_SQL = load("outbox")
+
+OUTBOX_CHANNEL = "tidings_outbox"
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """How many rows wait to be routed, and for how long the oldest has."""
+
+    waiting: int
+    lag_seconds: float
+
+
+async def take(connection: Connection, limit: int, salt: int) -> list[Event]:
+    """Take up to `limit` of the oldest committed rows out of the outbox, inside the caller's transaction.
+
+    Args:
+        salt: See `core.event.event_id`.
+    """
+    rows = await connection.fetch(_SQL["take"], limit)
+    rows.sort(key=_outbox_id)  # DELETE … RETURNING promises no order
+    return [_event_from_row(row, salt) for row in rows]
+
+
+def _outbox_id(row: Any) -> int:
+    number: int = row[0]
+    return number
+
+
+def _event_from_row(row: Any, salt: int) -> Event:
+    """Read a row by position: this runs for every event."""
+    (number, group, source, type_, operation, subject, schema, table, record, old, at, known_id, external, webhook, problem) = row
+    if source == "tables":
+        type_ = table_event_type(schema, table, operation)
+        subject = f"{schema}.{table}"
+    return Event(
+        known_id or event_id(at, number, salt),
+        group, source, type_, operation, subject, schema, table, record, old, at, external, webhook, problem,
+    )  # fmt: skip
+
+
+async def reject_oldest(connection: Connection, error: str) -> int | None:
+    """Set the oldest row aside with the reason it cannot be routed, and return its number."""
+    number: int | None = await connection.fetchval(_SQL["reject_oldest"], error)
+    return number
+
+
+async def publish(connection: Connection, event: Event) -> None:
+    """Write an event to the outbox, inside the caller's transaction, and ring the doorbell."""
+    await connection.execute(
+        _SQL["publish"],
+        event.group_id,
+        event.type,
+        event.subject,
+        event.record,
+        event.id,
+        event.external_id,
+        event.webhook_id,
+        event.occurred_at,
+    )
+    await connection.execute(_SQL["ring"])
+
+
+async def claim_external_id(
+    connection: Connection, group_id: str, external_id: str, event: UUID, digest: bytes
+) -> tuple[UUID, bytes] | None:
+    """Remember a publisher's id. Returns the event and digest it stands for already, or None when it is new."""
+    if await connection.fetchval(_SQL["claim_external_id"], group_id, external_id, event, digest) is not None:
+        return None
+    row = await connection.fetchrow(_SQL["find_external_id"], group_id, external_id)
+    return row["event_id"], row["digest"]
+
+
+async def forget_external_ids(connection: Connection, older_than: datetime) -> None:
+    """Forget publishers' ids of events that history no longer holds."""
+    await connection.execute(_SQL["forget_external_ids"], older_than)
+
+
+async def try_sleep(connection: Connection) -> bool:
+    """Take the doorbell; True: whoever commits from now on will ring it."""
+    granted: bool = await connection.fetchval(_SQL["try_sleep"])
+    return granted
+
+
+async def wake(connection: Connection) -> None:
+    """Put the doorbell back, so that transactions commit without ringing."""
+    await connection.execute(_SQL["wake"])
+
+
+async def is_someone_asleep(connection: Connection) -> bool:
+    """Tell whether another dispatcher holds the doorbell."""
+    answer: bool = await connection.fetchval(_SQL["is_someone_asleep"])
+    return answer
+
+
+async def backlog(connection: Connection) -> Backlog:
+    """Return how much waits in the outbox."""
+    row = await connection.fetchrow(_SQL["backlog"])
+    return Backlog(row["waiting"], row["lag_seconds"])

@@ -1,0 +1,178 @@
+"""The queue: unfinished deliveries in lanes, and the leases on them (theory: `sql/queue.sql`)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from tidings.core.delivery import Delivery
+from tidings.store.database import Connection
+from tidings.store.statements import load
+
+_SQL = load("queue")
+
+QUEUE_CHANNEL = "tidings_queue"
+
+_COLUMNS = ("id", "webhook_id", "event_id", "group_id", "event_type", "is_test", "due_at")
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """A delivery to be put into the queue."""
+
+    id: UUID
+    webhook_id: UUID
+    event_id: UUID
+    group_id: str
+    event_type: str
+    is_test: bool
+    due_at: datetime
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """A delivery that this worker has just taken out of the queue, to be written to history."""
+
+    id: UUID
+    event_id: UUID
+    webhook_id: UUID
+    group_id: str
+    event_type: str
+    is_test: bool
+    attempt_count: int
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """A delivery to be given back until its next attempt."""
+
+    id: UUID
+    attempt_number: int
+    at: datetime
+    response_status: int | None
+    error: str
+
+
+class LaneTally(msgspec.Struct):
+    """What a batch of results says about one lane.
+
+    Attributes:
+        retry_at: The earliest next attempt among its retries.
+        rest_until: Until when its receiver asked to be left alone (Retry-After).
+    """
+
+    succeeded: int = 0
+    failed: int = 0
+    retry_at: datetime | None = None
+    rest_until: datetime | None = None
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """The queue at one moment."""
+
+    unfinished: int
+    sending: int
+    due: int
+    lag_seconds: float
+
+
+async def put(connection: Connection, queued: Sequence[Queued], now: datetime) -> None:
+    """Put deliveries into their lanes, inside the transaction that routes their events.
+
+    Call it last before the commit: it locks the lanes.
+    """
+    records = [(q.id, q.webhook_id, q.event_id, q.group_id, q.event_type, q.is_test, q.due_at) for q in queued]
+    await connection.copy_records_to_table("queue", schema_name="tidings", columns=_COLUMNS, records=records)
+    await connection.execute(_SQL["make_due"], list({q.webhook_id for q in queued}), now)
+
+
+async def claim(
+    connection: Connection, worker_id: UUID, now: datetime, *, capacity: int, lane_limit: int = 500
+) -> list[Delivery]:
+    """Lease up to about `capacity` due deliveries, a fair share of each lane that is due."""
+    rows = await connection.fetch(_SQL["claim"], worker_id, now, capacity, min(lane_limit, capacity))
+    rows.sort(key=_due_at)
+    return [Delivery(*row) for row in rows]
+
+
+def _due_at(row: Any) -> datetime:
+    at: datetime = row[4]
+    return at
+
+
+async def next_due_at(connection: Connection) -> datetime | None:
+    """Return when the next lane is due; None when none will be."""
+    at: datetime | None = await connection.fetchval(_SQL["next_due_at"])
+    return None if at is None or at.year == datetime.max.year else at
+
+
+async def finish(
+    connection: Connection, worker_id: UUID, ids: list[UUID], attempt_numbers: list[int]
+) -> list[Finished]:
+    """Take finished deliveries out of the queue; those no longer leased to this worker are left out of the answer."""
+    rows = await connection.fetch(_SQL["finish"], worker_id, ids, attempt_numbers)
+    return [Finished(*row) for row in rows]
+
+
+async def retry_later(connection: Connection, worker_id: UUID, retries: Sequence[Retry]) -> set[UUID]:
+    """Give deliveries back to wait, and return the ids of those that were still leased to this worker."""
+    rows = await connection.fetch(
+        _SQL["retry_later"],
+        worker_id,
+        [retry.id for retry in retries],
+        [retry.attempt_number for retry in retries],
+        [retry.at for retry in retries],
+        [retry.response_status for retry in retries],
+        [retry.error for retry in retries],
+    )
+    return {row["id"] for row in rows}
+
+
+async def release(connection: Connection, worker_id: UUID, ids: list[UUID]) -> None:
+    """Give back what was claimed and never sent."""
+    await connection.execute(_SQL["release"], worker_id, ids)
+
+
+async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], now: datetime) -> None:
+    """Apply what a batch of results means to its lanes: breaker, rest, and when they are due again."""
+    values = list(tallies.values())
+    await connection.execute(
+        _SQL["settle_lanes"],
+        list(tallies),
+        [tally.succeeded for tally in values],
+        [tally.failed for tally in values],
+        [tally.retry_at for tally in values],
+        now,
+        [tally.rest_until for tally in values],
+    )
+
+
+async def send_again(connection: Connection, ids: list[UUID]) -> set[UUID]:
+    """Move finished deliveries back into the queue, and return the ids of those that were."""
+    rows = await connection.fetch(_SQL["send_again"], ids)
+    if rows:
+        await announce(connection)
+    return {row["id"] for row in rows}
+
+
+async def send_again_now(connection: Connection, delivery_id: UUID) -> bool:
+    """Make a waiting delivery due now; False when it is not waiting."""
+    found = await connection.fetchval(_SQL["send_again_now"], delivery_id) is not None
+    if found:
+        await announce(connection)
+    return found
+
+
+async def announce(connection: Connection) -> None:
+    """Tell every worker to look at the queue."""
+    await connection.execute(_SQL["announce"])
+
+
+async def cancel_of_webhook(connection: Connection, webhook_id: UUID) -> None:
+    """End what a webhook that is being deleted leaves unfinished."""
+    await connection.execute(_SQL["cancel_of_webhook"], webhook_id)
+
+
+async def depth(connection: Connection) -> Depth:
+    """Return how much is in the queue."""
+    row = await connection.fetchrow(_SQL["depth"])
+    return Depth(row["unfinished"], row["sending"], row["due"], row["lag_seconds"])

@@ -1,0 +1,65 @@
+"""Secrets at rest: AES-256-GCM, the row's id as associated data."""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tidings.core.errors import StartupError
+
+_NONCE_BYTES = 12  # NIST SP 800-38D, section 8.2: 96 bits, random
+
+
+class SecretBox:
+    """Encrypts and decrypts under one key."""
+
+    def __init__(self, secret_key: str) -> None:
+        digest = hashlib.sha256(b"tidings secrets " + secret_key.encode()).digest()
+        self._cipher = AESGCM(digest)
+        self.fingerprint = hashlib.sha256(b"tidings fingerprint " + secret_key.encode()).hexdigest()[:16]
+
+    def seal(self, secret: str, owner: UUID) -> bytes:
+        """Return the secret encrypted; only `open` with the same owner gives it back."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, secret.encode(), owner.bytes)
+
+    def open(self, sealed: bytes, owner: UUID) -> str:
+        """Return the secret.
+
+        Raises:
+            StartupError: It was sealed under another key, or for another owner.
+        """
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], owner.bytes).decode()
+        except InvalidTag as error:
+            raise StartupError(
+                f"The secret of webhook {owner} cannot be decrypted: SECRET_KEY is not the one it was encrypted under."
+            ) from error
+
+
+def load_or_make_key(data_dir: Path) -> str:
+    """Return the key in `data_dir/secret_key`, made at the first call and readable by its owner only.
+
+    Raises:
+        StartupError: The file can be neither read nor made.
+    """
+    path = data_dir / "secret_key"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            # Written whole under another name first: a process that starts beside this one never reads half a key.
+            draft = path.with_suffix(f".{os.getpid()}")
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+                file.write(os.urandom(32).hex())
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            draft.unlink()
+        return path.read_text().strip()
+    except OSError as error:
+        raise StartupError(
+            f"The secret key {path} can be neither read nor made ({error.strerror}). Set TIDINGS_SECRET_KEY."
+        ) from error

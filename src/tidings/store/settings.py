@@ -1,0 +1,60 @@
+"""Facts of this installation, made once and shared by every process."""
+
+import hashlib
+import secrets
+
+import msgspec
+
+from tidings.core.errors import StartupError
+from tidings.store.database import Database
+from tidings.store.secrets import SecretBox
+from tidings.store.statements import load
+
+_SQL = load("settings")
+
+
+class Installation(msgspec.Struct, frozen=True):
+    """What is the same for every process of an installation.
+
+    Attributes:
+        salt: 34 bits that make this installation's event ids its own.
+        admin_key_hash: SHA-256 of the first key of the API, in hex.
+        new_admin_key: The key itself, when it was made just now; shown once and kept nowhere.
+    """
+
+    salt: int
+    admin_key_hash: str
+    new_admin_key: str | None = None
+
+
+def hash_key(key: str) -> str:
+    """Return what is kept of a key. Keys are long and random, so a plain hash cannot be searched back."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+async def load_installation(database: Database, box: SecretBox, admin_key: str | None) -> Installation:
+    """Read the installation's facts, making what is missing.
+
+    Args:
+        admin_key: As configured; it replaces the one known so far. None: keep that, or make one.
+
+    Raises:
+        StartupError: SECRET_KEY is not the one this database's secrets are encrypted under.
+    """
+    made = f"tid_{secrets.token_urlsafe(32)}"
+    async with database.transaction() as connection:
+        await connection.execute(_SQL["make"], "salt", str(secrets.randbits(34)))
+        await connection.execute(_SQL["make"], "secret_key_fingerprint", box.fingerprint)
+        if admin_key is not None:
+            await connection.execute(_SQL["replace"], "admin_key_hash", hash_key(admin_key))
+        else:
+            await connection.execute(_SQL["make"], "admin_key_hash", hash_key(made))
+        salt = await connection.fetchval(_SQL["get"], "salt")
+        fingerprint = await connection.fetchval(_SQL["get"], "secret_key_fingerprint")
+        admin_key_hash = await connection.fetchval(_SQL["get"], "admin_key_hash")
+    if fingerprint != box.fingerprint:
+        raise StartupError(
+            "SECRET_KEY is not the one this database's secrets are encrypted under. "
+            "Set TIDINGS_SECRET_KEY to that key (every process of an installation needs the same)."
+        )
+    return Installation(int(salt), admin_key_hash, made if admin_key_hash == hash_key(made) else None)

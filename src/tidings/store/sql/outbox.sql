@@ -1,0 +1,61 @@
+-- name: take
+-- The oldest committed rows, deleted as they are read: if routing fails the transaction takes that back. Rows another
+-- dispatcher holds are skipped. $1 how many
+with oldest as (
+  select id from tidings.outbox order by id limit $1 for update skip locked
+)
+delete from tidings.outbox o using oldest where o.id = oldest.id
+returning o.id, o.group_id, o.source, o.type, o.operation, o.subject, o.table_schema, o.table_name, o.record, o.old_record,
+  o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error;
+
+-- name: reject_oldest
+-- Sets the oldest row aside with the reason it cannot be routed. $1 error
+with oldest as (
+  select id from tidings.outbox order by id limit 1 for update skip locked
+), taken as (
+  delete from tidings.outbox o using oldest where o.id = oldest.id returning o.*
+)
+insert into tidings.outbox_rejected (id, row_as_json, error) select id, to_jsonb(taken), $1 from taken returning id;
+
+-- name: publish
+-- One event from outside, in the caller's transaction. $1 group, $2 type, $3 subject, $4 record, $5 event id, $6 external id,
+-- $7 the webhook a test is for
+insert into tidings.outbox (group_id, source, type, subject, record, event_id, external_id, webhook_id, occurred_at)
+values ($1, 'publish', $2, $3, $4, $5, $6, $7, $8);
+
+-- name: ring
+-- The doorbell, as the capture trigger rings it.
+select case when pg_try_advisory_xact_lock_shared(7413201, 1) then null else pg_notify('tidings_outbox', '') end;
+
+-- name: try_sleep
+-- Granted only while no open transaction holds the doorbell lock, that is, while nothing can be committed unheard.
+select pg_try_advisory_lock(7413201, 1);
+
+-- name: wake
+select pg_advisory_unlock(7413201, 1);
+
+-- name: is_someone_asleep
+-- Another dispatcher holds the doorbell, so this one may rest: the bell rings for every listener.
+select exists (
+  select from pg_locks
+  where locktype = 'advisory' and classid = 7413201 and objid = 1 and objsubid = 2 and mode = 'ExclusiveLock' and granted
+    and database = (select oid from pg_database where datname = current_database())
+);
+
+-- name: claim_external_id
+-- Remembers a publisher's id; no row: it was published before. $1 group, $2 external id, $3 event id, $4 digest
+insert into tidings.published (group_id, external_id, event_id, digest) values ($1, $2, $3, $4)
+on conflict do nothing returning event_id;
+
+-- name: find_external_id
+-- $1 group, $2 external id
+select event_id, digest from tidings.published where group_id = $1 and external_id = $2;
+
+-- name: forget_external_ids
+-- $1 older than
+delete from tidings.published where created_at < $1;
+
+-- name: backlog
+-- How many rows wait, and for how long the oldest has.
+select count(*) as waiting, coalesce(extract(epoch from clock_timestamp() - min(occurred_at)), 0)::float8 as lag_seconds
+from tidings.outbox;

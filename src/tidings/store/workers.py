@@ -1,0 +1,36 @@
+"""Workers and their heartbeats: a lease is as good as its worker's last heartbeat."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from tidings.store.database import Connection
+from tidings.store.statements import load
+
+_SQL = load("workers")
+
+
+async def register(connection: Connection, worker_id: UUID, host: str, pid: int) -> None:
+    """Enter a worker that begins."""
+    await connection.execute(_SQL["register"], worker_id, host, pid)
+
+
+async def beat(connection: Connection, worker_id: UUID) -> bool:
+    """Renew a worker's heartbeat; False when it was declared dead."""
+    return await connection.fetchval(_SQL["beat"], worker_id) is not None
+
+
+async def leave(connection: Connection, worker_id: UUID) -> None:
+    """Strike a worker that has given back all it held."""
+    await connection.execute(_SQL["leave"], worker_id)
+
+
+async def rescue(connection: Connection, silence: timedelta) -> int:
+    """Free what workers hold that have been silent this long; return how many deliveries that were."""
+    freed: int = await connection.fetchval(_SQL["rescue"], silence)
+    return freed
+
+
+async def database_time(connection: Connection) -> datetime:
+    """Return PostgreSQL's clock."""
+    at: datetime = await connection.fetchval(_SQL["database_time"])
+    return at

@@ -1,0 +1,199 @@
+"""Delivery: claim what is due, make one attempt of each, judge it, hand the result over."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from random import Random
+from uuid import UUID
+
+from tidings.clock import Clock
+from tidings.core.delivery import Delivery
+from tidings.core.errors import RenderError
+from tidings.core.event import Event
+from tidings.core.outcome import Exchange, Outcome, RetryAt, decide
+from tidings.core.retry import ONCE
+from tidings.core.webhook import Webhook
+from tidings.profiles import PROFILES, Rendering
+from tidings.store import history, queue
+from tidings.store.database import UNAVAILABLE, Connection, Database
+from tidings.transport.sender import Sender
+from tidings.worker.event_cache import EventCache
+from tidings.worker.recorder import Recorder, Result
+from tidings.worker.routes import CurrentRoutes
+from tidings.worker.signals import Signal
+
+logger = logging.getLogger("tidings.deliverer")
+
+IDLE_INTERVAL = 1.0  # seconds between looks at the queue when nobody calls
+RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was held by another claim
+SLOW_SECONDS = 1.0  # an attempt older than this no longer takes a place from the quick ones
+SLOW_PLACES = 16  # how many slow attempts there may be for each quick one
+
+
+class Slots:
+    """How many attempts may be under way.
+
+    Receivers that accept and never answer must not take the places of those that do: an attempt that has lasted a second
+    counts against a limit of its own, sixteen times as large, since waiting costs little.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._quick: dict[UUID, float] = {}  # in the order they began
+        self._slow: set[UUID] = set()
+
+    def enter(self, delivery_id: UUID, now: float) -> None:
+        """Take a place."""
+        self._quick[delivery_id] = now
+
+    def leave(self, delivery_id: UUID) -> None:
+        """Give the place back."""
+        if self._quick.pop(delivery_id, None) is None:
+            self._slow.discard(delivery_id)
+
+    def free(self, now: float) -> int:
+        """Return how many more may begin."""
+        while self._quick:
+            oldest = next(iter(self._quick))
+            if now - self._quick[oldest] < SLOW_SECONDS:
+                break
+            del self._quick[oldest]
+            self._slow.add(oldest)
+        return min(self._limit - len(self._quick), self._limit * SLOW_PLACES - len(self._slow))
+
+
+class Deliverer:
+    """Claims and sends. Any number may run; each delivery is leased to one."""
+
+    def __init__(
+        self,
+        database: Database,
+        routes: CurrentRoutes,
+        cache: EventCache,
+        sender: Sender,
+        recorder: Recorder,
+        clock: Clock,
+        *,
+        worker_id: UUID,
+        max_in_flight: int,
+        rng: Random | None = None,
+    ) -> None:
+        self._database = database
+        self._routes = routes
+        self._cache = cache
+        self._sender = sender
+        self._recorder = recorder
+        self._clock = clock
+        self._rng = rng or Random()
+        self._slots = Slots(max_in_flight)
+        self._chunk = max(1, max_in_flight // 2)  # claims of this size keep places filled while the next is on its way
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.worker_id = worker_id
+        self.called = Signal()
+        self.stopping = False
+
+    async def run(self) -> None:
+        """Deliver until told to stop, through outages of the database."""
+        pause = 0.1
+        while not self.stopping:
+            self.called.clear()
+            try:
+                claimed = await self.run_once()
+                pause = 0.1
+                if claimed == 0 and not self.stopping:
+                    await self._rest()
+            except UNAVAILABLE as error:
+                logger.warning("database unavailable, delivering waits: %s", error or type(error).__name__)
+                await self.called.wait(pause)
+                pause = min(2.0, pause * 2)
+
+    async def run_once(self) -> int:
+        """Claim what there is room for, begin the attempts, and return how many began."""
+        free = self._slots.free(time.monotonic())
+        if free < self._chunk:
+            return 0
+        worker_id = self.worker_id
+        async with self._database.connection() as connection:
+            routes = await self._routes.refresh(connection)
+            claimed = await queue.claim(connection, worker_id, self._clock.now(), capacity=free)
+            events = await self._events_of(connection, claimed)
+        begun = time.monotonic()
+        for delivery in claimed:
+            event, webhook = events.get(delivery.event_id), routes.by_id.get(delivery.webhook_id)
+            if event is None or webhook is None:
+                continue  # the webhook was deleted meanwhile, and its deliveries with it
+            self._slots.enter(delivery.id, begun)
+            task = asyncio.create_task(self._deliver(delivery, event, webhook, worker_id))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return len(claimed)
+
+    async def _rest(self) -> None:
+        """Wait for a call, for a place, or until the next lane is due."""
+        if self._slots.free(time.monotonic()) < self._chunk:
+            await self.called.wait(0.1)
+            return
+        async with self._database.connection() as connection:
+            due_at = await queue.next_due_at(connection)
+        wait = IDLE_INTERVAL
+        if due_at is not None:
+            wait = min(wait, max(RETRY_INTERVAL, (due_at - self._clock.now()).total_seconds()))
+        await self.called.wait(wait)
+
+    async def _events_of(self, connection: Connection, claimed: Sequence[Delivery]) -> dict[UUID, Event]:
+        events = {d.event_id: event for d in claimed if (event := self._cache.get(d.event_id)) is not None}
+        missing = {delivery.event_id for delivery in claimed if delivery.event_id not in events}
+        if missing:
+            for event in await history.events_by_id(connection, list(missing)):
+                events[event.id] = event
+        return events
+
+    async def _deliver(self, delivery: Delivery, event: Event, webhook: Webhook, worker_id: UUID) -> None:
+        started_at = self._clock.now()
+        try:
+            exchange = await self._attempt(event, webhook, int(started_at.timestamp()))
+            outcome = self._judge(exchange, delivery, webhook)
+        except asyncio.CancelledError:
+            exchange = Exchange(failure="stopped", error="Tidings was stopped while it waited for the response.")
+            outcome = RetryAt(self._clock.now(), exchange.error or "")
+        except Exception as error:  # ours, not the receiver's: told here once, and the delivery goes on by its policy
+            logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
+            exchange = Exchange(failure="internal", error=f"Tidings failed to make the attempt ({error!r}).")
+            outcome = self._judge(exchange, delivery, webhook)
+        self._slots.leave(delivery.id)
+        self._recorder.add(Result(worker_id, delivery, started_at, exchange, outcome))
+        if self._slots.free(time.monotonic()) >= self._chunk:
+            self.called.set()
+
+    async def _attempt(self, event: Event, webhook: Webhook, timestamp: int) -> Exchange:
+        try:
+            request = PROFILES[webhook.profile](Rendering(event, webhook, timestamp))
+        except RenderError as error:
+            return Exchange(failure="render", error=error.message)
+        return await self._sender.send(request, timeout_seconds=webhook.timeout_seconds)
+
+    def _judge(self, exchange: Exchange, delivery: Delivery, webhook: Webhook) -> Outcome:
+        policy = ONCE if delivery.is_test else webhook.retry
+        return decide(exchange, delivery.attempt_number, policy, self._clock.now(), self._rng)
+
+    # Stopping ------------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Claim nothing more. What is under way goes on."""
+        self.stopping = True
+        self.called.set()
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Wait for what is under way; after the grace, end it and have it recorded as stopped."""
+        if self._tasks:
+            _, pending = await asyncio.wait(self._tasks, timeout=grace_seconds)
+            for task in pending:
+                task.cancel()
+            if pending:
+                await asyncio.wait(pending)
+
+    @property
+    def under_way(self) -> int:
+        """How many attempts are under way."""
+        return len(self._tasks)

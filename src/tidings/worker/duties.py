@@ -1,0 +1,150 @@
+"""The small periodic duties: heartbeat, rescue, housekeeping. Each is a `run_once`; `every` makes it a loop."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from tidings.clock import Clock
+from tidings.core.errors import BusyError
+from tidings.sources import tables
+from tidings.store import history, outbox, workers
+from tidings.store.database import UNAVAILABLE, Database
+from tidings.store.secrets import SecretBox
+from tidings.worker.signals import Signal
+
+logger = logging.getLogger("tidings.worker")
+
+BEAT_INTERVAL = 3.0  # seconds
+# A worker silent for this long is dead: with the beat and the rescuer's own interval, its deliveries are due again
+# within 15 s of its last heartbeat.
+SILENCE = timedelta(seconds=10)
+RESCUE_INTERVAL = 2.0  # seconds
+HOUSEKEEPING_INTERVAL = 60.0  # seconds
+DAYS_AHEAD = 3  # partitions made in advance: a weekend without a janitor
+
+
+class Duty(Protocol):
+    """Something done again and again."""
+
+    async def run_once(self) -> object:
+        """Do it once."""
+
+
+async def every(interval: float, duty: Duty, stopping: Signal) -> None:
+    """Run a duty now and at every interval until told to stop, through outages of the database."""
+    name = type(duty).__name__.lower()
+    while not stopping.is_set:
+        try:
+            await duty.run_once()
+        except UNAVAILABLE as error:
+            logger.warning("database unavailable, %s waits: %s", name, error or type(error).__name__)
+        await stopping.wait(interval)
+
+
+class Heart:
+    """Keeps this worker's leases alive, and the clock right."""
+
+    def __init__(self, database: Database, clock: Clock, on_new_id: Callable[[UUID], None]) -> None:
+        self._database = database
+        self._clock = clock
+        self._on_new_id = on_new_id
+        self.worker_id = uuid4()
+        self.beats_in_a_row = 0
+
+    async def begin(self) -> None:
+        """Register this worker."""
+        async with self._database.connection() as connection:
+            self._clock.adjust(await workers.database_time(connection))
+            await workers.register(connection, self.worker_id, socket.gethostname(), os.getpid())
+
+    async def run_once(self) -> None:
+        """Beat. When this worker was declared dead meanwhile, go on as a new one: its old leases are others' now."""
+        try:
+            async with self._database.connection() as connection:
+                self._clock.adjust(await workers.database_time(connection))
+                if await workers.beat(connection, self.worker_id):
+                    self.beats_in_a_row += 1
+                    return
+        except BaseException:
+            self.beats_in_a_row = 0
+            raise
+        logger.warning("worker %s was declared dead; going on as a new worker", self.worker_id)
+        self.worker_id = uuid4()
+        self.beats_in_a_row = 0
+        await self.begin()
+        self._on_new_id(self.worker_id)
+
+    async def end(self) -> None:
+        """Strike this worker from the list."""
+        async with self._database.connection() as connection:
+            await workers.leave(connection, self.worker_id)
+
+
+class Rescuer:
+    """Frees what dead workers held."""
+
+    def __init__(self, database: Database, heart: Heart, on_rescued: Callable[[], None]) -> None:
+        self._database = database
+        self._heart = heart
+        self._on_rescued = on_rescued
+
+    async def run_once(self) -> int:
+        """Look for dead workers and return how many deliveries were freed.
+
+        After an outage of the database every worker looks dead; so nobody is judged by a worker that has not itself
+        been heard for longer than the silence it judges by.
+        """
+        if self._heart.beats_in_a_row * BEAT_INTERVAL <= SILENCE.total_seconds():
+            return 0
+        async with self._database.connection() as connection:
+            freed = await workers.rescue(connection, SILENCE)
+        if freed:
+            logger.warning("%d deliveries of dead workers are due again", freed)
+            self._on_rescued()
+        return freed
+
+
+class Janitor:
+    """Makes partitions ahead, drops those past retention, and keeps triggers in step with webhooks."""
+
+    def __init__(
+        self,
+        database: Database,
+        box: SecretBox,
+        clock: Clock,
+        *,
+        retention_days: int,
+        on_dropped: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._box = box
+        self._clock = clock
+        self._retention = timedelta(days=retention_days)
+        self._on_dropped = on_dropped
+
+    async def run_once(self) -> int:
+        """Do all of it and return how many days of history were dropped."""
+        today = self._clock.now().date()
+        async with self._database.connection() as connection:
+            for ahead in range(-1, DAYS_AHEAD + 1):
+                await history.ensure_day(connection, today + timedelta(days=ahead))
+            dropped = await history.drop_days_before(connection, today - self._retention)
+            await outbox.forget_external_ids(connection, self._clock.now() - self._retention)
+        if dropped:
+            logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
+            self._on_dropped()
+        await self._keep_triggers()
+        return dropped
+
+    async def _keep_triggers(self) -> None:
+        """Tables are dropped, made again and renamed behind our back; this puts things right within a minute."""
+        try:
+            async with self._database.transaction() as connection:
+                await tables.keep_in_step(connection, self._box)
+        except BusyError as error:
+            logger.info("triggers are put right later: %s", error.message)
+

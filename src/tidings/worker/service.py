@@ -1,0 +1,144 @@
+"""A worker: dispatcher, deliverer, recorder and the periodic duties, started and stopped together."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+from uuid import UUID
+
+from tidings.clock import Clock
+from tidings.store import queue
+from tidings.store.database import UNAVAILABLE, Database
+from tidings.store.secrets import SecretBox
+from tidings.transport.sender import Sender
+from tidings.worker.deliverer import Deliverer
+from tidings.worker.dispatcher import Dispatcher
+from tidings.worker.duties import (
+    BEAT_INTERVAL,
+    HOUSEKEEPING_INTERVAL,
+    RESCUE_INTERVAL,
+    Heart,
+    Janitor,
+    Rescuer,
+    every,
+)
+from tidings.worker.event_cache import EventCache
+from tidings.worker.metrics import observe
+from tidings.worker.recorder import Recorder
+from tidings.worker.routes import CurrentRoutes
+from tidings.worker.signals import Signal
+
+logger = logging.getLogger("tidings.worker")
+
+
+class Worker:
+    """Everything one process does between the outbox and history.
+
+    `start` and `stop` may each be called twice. Should a duty die of an error that is not an outage, `failed` is set and
+    the process should end: another one, or its supervisor, takes over.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        box: SecretBox,
+        sender: Sender,
+        clock: Clock,
+        *,
+        salt: int,
+        retention_days: int,
+        max_in_flight: int,
+        stop_grace_seconds: float,
+    ) -> None:
+        routes, cache = CurrentRoutes(box), EventCache()
+        self._database = database
+        self._sender = sender
+        self._grace = stop_grace_seconds
+        self.heart = Heart(database, clock, self._take_new_id)
+        self.recorder = Recorder(database, clock, on_recorded=observe)
+        self.deliverer = Deliverer(
+            database, routes, cache, sender, self.recorder, clock,
+            worker_id=self.heart.worker_id, max_in_flight=max_in_flight,
+        )  # fmt: skip
+        call = self.deliverer.called.set
+        self.dispatcher = Dispatcher(database, routes, cache, clock, salt=salt, on_routed=call)
+        self._rescuer = Rescuer(database, self.heart, call)
+        self._janitor = Janitor(
+            database, box, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days
+        )
+        self._stopping = Signal()
+        self.failed = Signal()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Register and begin."""
+        if self._tasks:
+            return
+        await self._janitor.run_once()
+        await self.heart.begin()
+        for name, duty in {
+            "dispatcher": self.dispatcher.run(),
+            "deliverer": self.deliverer.run(),
+            "recorder": self.recorder.run(),
+            "heart": every(BEAT_INTERVAL, self.heart, self._stopping),
+            "rescuer": every(RESCUE_INTERVAL, self._rescuer, self._stopping),
+            "janitor": every(HOUSEKEEPING_INTERVAL, self._janitor, self._stopping),
+            "queue listener": self._listen(),
+        }.items():
+            self._begin(name, duty)
+
+    async def stop(self) -> None:
+        """Take on nothing more, finish what is under way, record it, and leave.
+
+        Requests that are not answered within the grace are recorded as stopped, and repeated by another worker.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
+        self.dispatcher.stop()
+        self.deliverer.stop()
+        claiming = [task for task in self._tasks if task.get_name() in {"dispatcher", "deliverer"}]
+        if claiming:
+            await asyncio.wait(claiming, timeout=self._grace)
+        await self.deliverer.drain(self._grace)
+        self.recorder.stop()
+        self._stopping.set()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=10)
+            for task in late:
+                logger.warning("%s did not stop in time", task.get_name())
+                task.cancel()
+        await self._sender.close()
+        try:
+            await self.heart.end()
+        except UNAVAILABLE:
+            logger.warning("the database is unavailable; this worker's leases end by themselves")
+
+    def _begin(self, name: str, duty: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(duty, name=name)
+        task.add_done_callback(self._on_done)
+        self._tasks.append(task)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.critical("%s died; the worker stops", task.get_name(), exc_info=error)
+            self.failed.set()
+
+    def _take_new_id(self, worker_id: UUID) -> None:
+        self.deliverer.worker_id = worker_id
+
+    async def _listen(self) -> None:
+        """Wake the deliverer when another process puts something into the queue."""
+        lost = Signal()
+        while not self._stopping.is_set:
+            lost.clear()
+            try:
+                connection = await self._database.dedicated()
+                await connection.add_listener(queue.QUEUE_CHANNEL, lambda *_: self.deliverer.called.set())
+                connection.add_termination_listener(lambda _: lost.set())
+                while not (self._stopping.is_set or lost.is_set):
+                    await self._stopping.wait(1.0)
+                connection.terminate()
+            except UNAVAILABLE:
+                await self._stopping.wait(1.0)
