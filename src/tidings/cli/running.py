@@ -1,6 +1,7 @@
 """Running until a signal comes."""
 
 import asyncio
+import gc
 import signal
 
 import click
@@ -19,11 +20,21 @@ from tidings.worker.signals import Signal
 def run_until_signal(config: Config, *, as_json: bool, with_api: bool, with_worker: bool) -> int:
     """Run until SIGTERM or Ctrl-C, and return the exit code. A second signal ends at once."""
     set_up_logs(config.log_format, config.log_level)
+    tune_gc()
     try:
         uvloop.run(_run(config, as_json=as_json, with_api=with_api, with_worker=with_worker))
     except WorkerFailedError:
         return 1
     return 0
+
+
+def tune_gc() -> None:
+    """Collect garbage seldom: what the hot path makes is freed by reference counts, and looking for cycles in it
+    was a quarter of a worker's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 async def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bool) -> None:

@@ -74,7 +74,7 @@ def may(state: State, step: Step) -> bool:
     return (state, step) in TRANSITIONS
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One claimed delivery: what a worker needs to make one attempt.
 
     Attributes:

@@ -19,7 +19,7 @@ _ACTIONS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
 TEST_TYPE = "webhook.test"
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One immutable fact.
 
     Attributes:

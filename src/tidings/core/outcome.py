@@ -13,7 +13,7 @@ import msgspec
 from tidings.core.retry import Policy, next_try
 
 
-class Timings(msgspec.Struct, frozen=True):
+class Timings(msgspec.Struct, frozen=True, gc=False):
     """How long each phase of an exchange took, in milliseconds. None: the phase was not reached or not needed."""
 
     dns_ms: float | None = None
@@ -23,7 +23,7 @@ class Timings(msgspec.Struct, frozen=True):
     total_ms: float = 0.0
 
 
-class Exchange(msgspec.Struct, frozen=True):
+class Exchange(msgspec.Struct, frozen=True, gc=False):
     """What came of one HTTP request.
 
     Attributes:
@@ -47,24 +47,24 @@ class Exchange(msgspec.Struct, frozen=True):
     timings: Timings = Timings()
 
 
-class Succeeded(msgspec.Struct, frozen=True):
+class Succeeded(msgspec.Struct, frozen=True, gc=False):
     """The receiver acknowledged the delivery."""
 
 
-class RetryAt(msgspec.Struct, frozen=True):
+class RetryAt(msgspec.Struct, frozen=True, gc=False):
     """The attempt failed; the policy allows another at `at`."""
 
     at: datetime
     reason: str
 
 
-class GiveUp(msgspec.Struct, frozen=True):
+class GiveUp(msgspec.Struct, frozen=True, gc=False):
     """The delivery failed for good."""
 
     reason: str
 
 
-class Gone(msgspec.Struct, frozen=True):
+class Gone(msgspec.Struct, frozen=True, gc=False):
     """The receiver says the endpoint no longer exists (410): the delivery failed, the webhook is disabled."""
 
     reason: str

@@ -6,7 +6,7 @@ from tidings.core.event import Event
 from tidings.core.webhook import Webhook
 
 
-class Rendering(msgspec.Struct, frozen=True):
+class Rendering(msgspec.Struct, frozen=True, gc=False):
     """One attempt to be written down.
 
     Attributes:
@@ -18,7 +18,7 @@ class Rendering(msgspec.Struct, frozen=True):
     timestamp: int
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """A request ready for the sender. Header values are Latin-1 text without CR or LF."""
 
     method: str

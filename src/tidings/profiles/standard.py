@@ -28,19 +28,15 @@ def render(rendering: Rendering) -> Request:
     event, webhook = rendering.event, rendering.webhook
     body = event_body(event)
     message_id = str(event.id)
-    own = webhook.headers
-    return Request(
-        webhook.method,
-        webhook.url,
-        [
-            *own.items(),
-            *(() if any(name.lower() == "content-type" for name in own) else (("content-type", "application/json"),)),
-            ("webhook-id", message_id),
-            ("webhook-timestamp", str(rendering.timestamp)),
-            ("webhook-signature", sign_v1(_key(webhook.secret), message_id, rendering.timestamp, body)),
-        ],
-        body,
-    )
+    headers = [
+        ("webhook-id", message_id),
+        ("webhook-timestamp", str(rendering.timestamp)),
+        ("webhook-signature", sign_v1(_key(webhook.secret), message_id, rendering.timestamp, body)),
+        *webhook.headers.items(),
+    ]
+    if not any(name.lower() == "content-type" for name in webhook.headers):
+        headers.append(("content-type", "application/json"))
+    return Request(webhook.method, webhook.url, headers, body)
 
 
 def event_body(event: Event) -> bytes:
@@ -49,8 +45,7 @@ def event_body(event: Event) -> bytes:
     Raises:
         RenderError: The record cannot be written as JSON.
     """
-    at = event.occurred_at.astimezone(UTC)
-    timestamp = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+    timestamp = event.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
     data = _table_data(event) if event.source == "tables" else stable(event.record or "null")
     return b'{"type":%s,"timestamp":"%s","data":%s}' % (_encode(event.type), timestamp.encode(), data)
 

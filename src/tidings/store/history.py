@@ -31,7 +31,7 @@ _ATTEMPT_COLUMNS = (
 )  # fmt: skip
 
 
-class AttemptRecord(msgspec.Struct, frozen=True):
+class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
     """One attempt as it goes into history."""
 
     delivery_id: UUID
@@ -41,7 +41,7 @@ class AttemptRecord(msgspec.Struct, frozen=True):
     error: str | None
 
 
-class DeliveryRecord(msgspec.Struct, frozen=True):
+class DeliveryRecord(msgspec.Struct, frozen=True, gc=False):
     """One finished delivery as it goes into history."""
 
     finished: Finished

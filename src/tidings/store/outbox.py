@@ -15,6 +15,20 @@ _SQL = load("outbox")
 OUTBOX_CHANNEL = "tidings_outbox"
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """Rows taken out of the outbox.
+
+    Attributes:
+        events: What they become, in their order.
+        numbers: Their numbers in the outbox, in the same order.
+        routes_version: The version of the subscriptions, as of the moment the rows were read.
+    """
+
+    events: list[Event]
+    numbers: list[int]
+    routes_version: int = 0
+
+
 class Backlog(msgspec.Struct, frozen=True):
     """How many rows wait to be routed, and for how long the oldest has."""
 
@@ -22,15 +36,19 @@ class Backlog(msgspec.Struct, frozen=True):
     lag_seconds: float
 
 
-async def take(connection: Connection, limit: int, salt: int) -> list[Event]:
+async def take(connection: Connection, limit: int, salt: int) -> Taken:
     """Take up to `limit` of the oldest committed rows out of the outbox, inside the caller's transaction.
 
     Args:
         salt: See `core.event.event_id`.
     """
     rows = await connection.fetch(_SQL["take"], limit)
+    if not rows:
+        return Taken([], [])
     rows.sort(key=_outbox_id)  # DELETE … RETURNING promises no order
-    return [_event_from_row(row, salt) for row in rows]
+    return Taken(
+        [_event_from_row(row, salt) for row in rows], [row[0] for row in rows], rows[0]["routes_version"]
+    )
 
 
 def _outbox_id(row: Any) -> int:
@@ -40,7 +58,10 @@ def _outbox_id(row: Any) -> int:
 
 def _event_from_row(row: Any, salt: int) -> Event:
     """Read a row by position: this runs for every event."""
-    (number, group, source, type_, operation, subject, schema, table, record, old, at, known_id, external, webhook, problem) = row
+    (
+        number, group, source, type_, operation, subject, schema, table, record, old, at, known_id, external, webhook,
+        problem, _,
+    ) = row  # fmt: skip
     if source == "tables":
         type_ = table_event_type(schema, table, operation)
         subject = f"{schema}.{table}"
@@ -50,10 +71,9 @@ def _event_from_row(row: Any, salt: int) -> Event:
     )  # fmt: skip
 
 
-async def reject_oldest(connection: Connection, error: str) -> int | None:
-    """Set the oldest row aside with the reason it cannot be routed, and return its number."""
-    number: int | None = await connection.fetchval(_SQL["reject_oldest"], error)
-    return number
+async def reject(connection: Connection, number: int, error: str) -> None:
+    """Set a row aside with the reason it cannot be routed."""
+    await connection.execute(_SQL["reject"], number, error)
 
 
 async def publish(connection: Connection, event: Event) -> None:

@@ -15,10 +15,12 @@ _SQL = load("queue")
 
 QUEUE_CHANNEL = "tidings_queue"
 
-_COLUMNS = ("id", "webhook_id", "event_id", "group_id", "event_type", "is_test", "due_at")
+_COLUMNS = (
+    "id", "webhook_id", "event_id", "group_id", "event_type", "is_test", "due_at", "attempt_count", "worker_id", "claimed_at",
+)  # fmt: skip
 
 
-class Queued(msgspec.Struct, frozen=True):
+class Queued(msgspec.Struct, frozen=True, gc=False):
     """A delivery to be put into the queue."""
 
     id: UUID
@@ -30,7 +32,7 @@ class Queued(msgspec.Struct, frozen=True):
     due_at: datetime
 
 
-class Finished(msgspec.Struct, frozen=True):
+class Finished(msgspec.Struct, frozen=True, gc=False):
     """A delivery that this worker has just taken out of the queue, to be written to history."""
 
     id: UUID
@@ -42,7 +44,7 @@ class Finished(msgspec.Struct, frozen=True):
     attempt_count: int
 
 
-class Retry(msgspec.Struct, frozen=True):
+class Retry(msgspec.Struct, frozen=True, gc=False):
     """A delivery to be given back until its next attempt."""
 
     id: UUID
@@ -75,23 +77,47 @@ class Depth(msgspec.Struct, frozen=True):
     lag_seconds: float
 
 
-async def put(connection: Connection, queued: Sequence[Queued], now: datetime) -> None:
-    """Put deliveries into their lanes, inside the transaction that routes their events.
+async def rooms(connection: Connection, webhook_ids: list[UUID], now: datetime) -> dict[UUID, int]:
+    """Lock the lanes of webhooks to the end of the transaction, and return which of them can be leased to at once.
 
-    Call it last before the commit: it locks the lanes.
+    Returns:
+        How many more deliveries each may have under way; lanes whose deliveries must wait to be claimed are left out.
     """
-    records = [(q.id, q.webhook_id, q.event_id, q.group_id, q.event_type, q.is_test, q.due_at) for q in queued]
+    await connection.execute(_SQL["lock_lanes"], webhook_ids)
+    return {row["webhook_id"]: row["room"] for row in await connection.fetch(_SQL["rooms"], webhook_ids, now)}
+
+
+async def put(
+    connection: Connection, leased: Sequence[Queued], waiting: Sequence[Queued], worker_id: UUID, now: datetime
+) -> None:
+    """Put deliveries into their lanes, which `rooms` has locked, inside the transaction that routes their events."""
+    records = [
+        (q.id, q.webhook_id, q.event_id, q.group_id, q.event_type, q.is_test, q.due_at, 1, worker_id, now) for q in leased
+    ]
+    records += [
+        (q.id, q.webhook_id, q.event_id, q.group_id, q.event_type, q.is_test, q.due_at, 0, None, None) for q in waiting
+    ]
     await connection.copy_records_to_table("queue", schema_name="tidings", columns=_COLUMNS, records=records)
-    await connection.execute(_SQL["make_due"], list({q.webhook_id for q in queued}), now)
+    if waiting:
+        await connection.execute(_SQL["make_due"], list({q.webhook_id for q in waiting}), now)
 
 
 async def claim(
     connection: Connection, worker_id: UUID, now: datetime, *, capacity: int, lane_limit: int = 500
-) -> list[Delivery]:
-    """Lease up to about `capacity` due deliveries, a fair share of each lane that is due."""
-    rows = await connection.fetch(_SQL["claim"], worker_id, now, capacity, min(lane_limit, capacity))
+) -> tuple[int, list[Delivery]]:
+    """Lease up to `capacity` due deliveries, a fair share of each lane that is due, in the caller's transaction.
+
+    Returns:
+        The version of the subscriptions, as of the claim, and the deliveries, those due longest first.
+    """
+    lanes = [row[0] for row in await connection.fetch(_SQL["lock_due_lanes"], now, min(lane_limit, capacity))]
+    if not lanes:
+        return 0, []
+    rows = await connection.fetch(_SQL["claim"], worker_id, now, capacity // len(lanes), lanes)
+    if not rows:
+        return 0, []
     rows.sort(key=_due_at)
-    return [Delivery(*row) for row in rows]
+    return rows[0]["routes_version"], [Delivery(*row[:6]) for row in map(tuple, rows)]
 
 
 def _due_at(row: Any) -> datetime:
@@ -127,9 +153,10 @@ async def retry_later(connection: Connection, worker_id: UUID, retries: Sequence
     return {row["id"] for row in rows}
 
 
-async def release(connection: Connection, worker_id: UUID, ids: list[UUID]) -> None:
-    """Give back what was claimed and never sent."""
-    await connection.execute(_SQL["release"], worker_id, ids)
+async def release_forgotten(connection: Connection, worker_id: UUID, before: datetime, known: list[UUID]) -> int:
+    """Give back what is leased to this worker since before then and is not among what it knows of; return how many."""
+    count: int = await connection.fetchval(_SQL["release_forgotten"], worker_id, before, known)
+    return count
 
 
 async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], now: datetime) -> None:

@@ -9,10 +9,10 @@ _COMMENT = re.compile(r"^\s*--.*\n|\s+--.*$", re.MULTILINE)
 
 
 @cache
-def load(name: str) -> dict[str, str]:
-    """Return the statements of `sql/<name>.sql` by their names.
+def load(name: str, *, package: str = "tidings.store") -> dict[str, str]:
+    """Return the statements of a package's `sql/<name>.sql` by their names.
 
     Comments are for readers of the file; they are not sent to the server.
     """
-    text = (files("tidings.store") / "sql" / f"{name}.sql").read_text()
+    text = (files(package) / "sql" / f"{name}.sql").read_text()
     return {match[1]: _COMMENT.sub("", match[2]).strip() for match in _NAMED.finditer(text)}

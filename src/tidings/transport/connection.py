@@ -15,12 +15,20 @@ MAX_RESPONSE_BYTES = 8_388_608  # a receiver that sends more is not answering a 
 # keepAliveTimeout); a request written at that moment would be lost.
 IDLE_SECONDS = 4.0
 
+_LENGTH_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+
 
 class HttpConnection(asyncio.Protocol):
     """A connection and the exchange that is under way on it.
 
     `exchange` is the only writer of requests; the callbacks below it are called by the event loop and by llhttp.
     """
+
+    __slots__ = (
+        "_answer", "_body", "_closed", "_first_byte_at", "_header_bytes", "_headers", "_headers_done", "_idle_until",
+        "_keep_alive_seconds", "_kept_bytes", "_opened", "_parser", "_received_bytes", "_started", "_status",
+        "_timeout_seconds", "_truncated", "_has_length", "_used", "can_be_reused", "transport",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.transport: Any = None  # replaced by the TLS transport after the handshake
@@ -121,12 +129,12 @@ class HttpConnection(asyncio.Protocol):
     # Called by llhttp ----------------------------------------------------------------------------------------------
 
     def on_header(self, name: bytes, value: bytes) -> None:  # noqa: D102
-        key = name.decode("latin-1").lower()
-        if key in {"content-length", "transfer-encoding"}:
+        key = name.lower()
+        if key in _LENGTH_HEADERS:
             self._has_length = True
-        elif key == "keep-alive":
+        elif key == b"keep-alive":
             self._keep_alive_seconds = _keep_alive_seconds(value)
-        self._headers.append((key, value.decode("latin-1")))
+        self._headers.append((key.decode("latin-1"), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:  # noqa: D102
         self._status = self._parser.get_status_code()

@@ -85,12 +85,14 @@ class Deliverer:
         self._sender = sender
         self._recorder = recorder
         self._clock = clock
+        self._loop = asyncio.get_running_loop()
         self._rng = rng or Random()
         self._slots = Slots(max_in_flight)
         self._chunk = max(1, max_in_flight // 2)  # claims of this size keep places filled while the next is on its way
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self.worker_id = worker_id
         self.called = Signal()
+        self._roomy = Signal()
         self.stopping = False
 
     async def run(self) -> None:
@@ -114,20 +116,31 @@ class Deliverer:
         if free < self._chunk:
             return 0
         worker_id = self.worker_id
-        async with self._database.connection() as connection:
-            routes = await self._routes.refresh(connection)
-            claimed = await queue.claim(connection, worker_id, self._clock.now(), capacity=free)
+        async with self._database.transaction() as connection:
+            version, claimed = await queue.claim(connection, worker_id, self._clock.now(), capacity=free)
+            routes = await self._routes.at_least(connection, version)
             events = await self._events_of(connection, claimed)
-        begun = time.monotonic()
         for delivery in claimed:
             event, webhook = events.get(delivery.event_id), routes.by_id.get(delivery.webhook_id)
-            if event is None or webhook is None:
-                continue  # the webhook was deleted meanwhile, and its deliveries with it
-            self._slots.enter(delivery.id, begun)
-            task = asyncio.create_task(self._deliver(delivery, event, webhook, worker_id))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            if event is not None and webhook is not None:  # else it was deleted meanwhile, its deliveries with it
+                self.begin(delivery, event, webhook, worker_id)
         return len(claimed)
+
+    def capacity(self) -> int:
+        """Return how many more attempts may begin."""
+        return 0 if self.stopping else max(0, self._slots.free(time.monotonic()))
+
+    async def wait_for_room(self, limit: float) -> None:
+        """Wait until there is room for a chunk of attempts, at most `limit` seconds."""
+        if self.capacity() < self._chunk:
+            self._roomy.clear()
+            await self._roomy.wait(limit)
+
+    def begin(self, delivery: Delivery, event: Event, webhook: Webhook, worker_id: UUID) -> None:
+        """Begin an attempt of a delivery that is leased to this worker."""
+        self._slots.enter(delivery.id, time.monotonic())
+        task = self._loop.create_task(self._deliver(delivery, event, webhook, worker_id))
+        self._tasks[delivery.id] = task
 
     async def _rest(self) -> None:
         """Wait for a call, for a place, or until the next lane is due."""
@@ -161,10 +174,12 @@ class Deliverer:
             logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
             exchange = Exchange(failure="internal", error=f"Tidings failed to make the attempt ({error!r}).")
             outcome = self._judge(exchange, delivery, webhook)
+        del self._tasks[delivery.id]
         self._slots.leave(delivery.id)
         self._recorder.add(Result(worker_id, delivery, started_at, exchange, outcome))
         if self._slots.free(time.monotonic()) >= self._chunk:
             self.called.set()
+            self._roomy.set()
 
     async def _attempt(self, event: Event, webhook: Webhook, timestamp: int) -> Exchange:
         try:
@@ -187,13 +202,13 @@ class Deliverer:
     async def drain(self, grace_seconds: float) -> None:
         """Wait for what is under way; after the grace, end it and have it recorded as stopped."""
         if self._tasks:
-            _, pending = await asyncio.wait(self._tasks, timeout=grace_seconds)
+            _, pending = await asyncio.wait(self._tasks.values(), timeout=grace_seconds)
             for task in pending:
                 task.cancel()
             if pending:
                 await asyncio.wait(pending)
 
     @property
-    def under_way(self) -> int:
-        """How many attempts are under way."""
-        return len(self._tasks)
+    def under_way(self) -> list[UUID]:
+        """The deliveries of which an attempt is under way."""
+        return list(self._tasks)

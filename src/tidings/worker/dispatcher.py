@@ -4,15 +4,20 @@ Taking, routing, writing and deleting commit together, so a crash at any moment 
 the queue. The doorbell (theory in `store/migrations/0001_engine.sql`, `tidings.capture`) tells when to look.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
 from datetime import UTC, date
+from typing import Protocol
+from uuid import UUID
 
 import asyncpg
 
 from tidings.clock import Clock
+from tidings.core.delivery import Delivery
 from tidings.core.event import TEST_TYPE, Event, delivery_id
+from tidings.core.lanes import share_out
 from tidings.core.routing import Routes
+from tidings.core.webhook import Webhook
 from tidings.store import history, outbox, queue
 from tidings.store.database import UNAVAILABLE, Connection, Database
 from tidings.store.queue import Queued
@@ -24,7 +29,33 @@ logger = logging.getLogger("tidings.dispatcher")
 
 BATCH = 500
 FALLBACK_INTERVAL = 1.0  # seconds; for poolers that break session locks, and when the sleeping dispatcher died
+PIPELINES = 2  # batches routed at a time while there is a backlog
+PATIENCE = 0.05  # seconds that routing a backlog waits for the deliverer
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
+
+
+# What a row that cannot be routed raises: PostgreSQL refuses it, or it does not fit what we make of it.
+_FAULTS = (asyncpg.PostgresError, ValueError, ArithmeticError, LookupError, TypeError)
+
+
+class Taker(Protocol):
+    """Who takes deliveries over as they are routed: the deliverer of this process."""
+
+    worker_id: UUID
+    called: Signal
+
+    def capacity(self) -> int:
+        """Return how many more it can take on."""
+
+    async def wait_for_room(self, limit: float) -> None:
+        """Wait until it can take on a good number more, at most `limit` seconds."""
+
+    def begin(self, delivery: Delivery, event: Event, webhook: Webhook, worker_id: UUID) -> None:
+        """Take over a delivery that was leased to it."""
+
+
+def _lane_of(queued: Queued) -> UUID:
+    return queued.webhook_id
 
 
 class Dispatcher:
@@ -38,16 +69,16 @@ class Dispatcher:
         clock: Clock,
         *,
         salt: int,
-        on_routed: Callable[[], None] = lambda: None,
+        taker: Taker,
     ) -> None:
         self._database = database
         self._routes = routes
         self._cache = cache
         self._clock = clock
         self._salt = salt
-        self._on_routed = on_routed
+        self._taker = taker
         self._known_days: set[date] = set()
-        self._batch = BATCH
+        self._numbers_at_hand: list[int] = []
         self.rung = Signal()
         self.stopping = False
 
@@ -57,40 +88,62 @@ class Dispatcher:
         A batch that cannot be routed is tried again row by row; a row that fails alone is set aside with its reason.
         """
         try:
-            count = await self._route_batch()
+            return await self._route_batch(BATCH)
         except UNAVAILABLE:
             raise
-        except (asyncpg.PostgresError, ValueError, ArithmeticError, KeyError, TypeError) as error:
-            if isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
-                return self._batch  # nothing is wrong with the rows; go again
-            if self._batch > 1:
-                self._batch = 1
-                return 1
-            await self._reject(error)
-            return 1
-        if count < self._batch or self._batch == BATCH:
-            self._batch = BATCH
-        else:
-            self._batch = min(BATCH, self._batch * 2)  # past the bad row, step by step
-        return count
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            return BATCH  # nothing is wrong with the rows; go again
+        except _FAULTS as error:
+            logger.warning("a batch cannot be routed, so its rows are tried one by one: %s", error)
+            return await self._route_singly()
 
-    async def _route_batch(self) -> int:
+    async def _route_singly(self) -> int:
+        """Route up to a batch of rows one by one, setting aside those that fail."""
+        for count in range(BATCH):
+            self._numbers_at_hand = []
+            try:
+                if await self._route_batch(1) == 0:
+                    return count
+            except UNAVAILABLE:
+                raise
+            except _FAULTS as error:
+                if not self._numbers_at_hand:
+                    raise  # not the row's fault: it was not even read
+                await self._reject(self._numbers_at_hand[0], error)
+        return BATCH
+
+    async def _route_batch(self, limit: int) -> int:
         async with self._database.transaction() as connection:
-            events = await outbox.take(connection, self._batch, self._salt)
+            # The version is of the same snapshot as the rows: what was subscribed before a row was committed is in it.
+            taken = await outbox.take(connection, limit, self._salt)
+            events = taken.events
             if not events:
                 return 0
-            # After the rows were taken: whatever was subscribed before a row was committed is seen here.
-            routes = await self._routes.refresh(connection)
+            self._numbers_at_hand = taken.numbers
+            routes = await self._routes.at_least(connection, taken.routes_version)
             await self._ensure_days(connection, events)
-            await self._write(connection, events, routes)
-        for event in events:
-            self._cache.add(event)
-        self._on_routed()
+            worker_id = self._taker.worker_id
+            leased = await self._write(connection, events, routes, worker_id)
+        self._hand_over(events, leased, routes, worker_id)
         return len(events)
 
-    async def _write(self, connection: Connection, events: list[Event], routes: Routes) -> None:
+    def _hand_over(self, events: list[Event], leased: list[Queued], routes: Routes, worker_id: UUID) -> None:
+        """Give the deliverer what was leased to it, and leave what waits where a claim finds it quickly."""
+        by_id = {event.id: event for event in events}
+        for event in events:
+            self._cache.add(event)
+        for q in leased:
+            delivery = Delivery(q.id, q.event_id, q.webhook_id, 1, q.due_at, q.is_test)
+            self._taker.begin(delivery, by_id[q.event_id], routes.by_id[q.webhook_id], worker_id)
+        self._taker.called.set()
+
+    async def _write(
+        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID
+    ) -> list[Queued]:
+        """Write events and deliveries; return the deliveries that were leased to this worker at once."""
         now = self._clock.now()
-        counted, queued = [], []
+        counted: list[tuple[Event, int]] = []
+        queued: list[Queued] = []
         for event in events:
             matched = routes.match(event)
             counted.append((event, len(matched)))
@@ -107,8 +160,12 @@ class Dispatcher:
                 for webhook in matched
             ]
         await history.add_events(connection, counted)
-        if queued:
-            await queue.put(connection, queued, now)
+        if not queued:
+            return []
+        rooms = await queue.rooms(connection, list({q.webhook_id for q in queued}), now)
+        leased, waiting = share_out(queued, _lane_of, rooms, self._taker.capacity())
+        await queue.put(connection, leased, waiting, worker_id, now)
+        return leased
 
     async def _ensure_days(self, connection: Connection, events: list[Event]) -> None:
         """Make sure of the partitions: the janitor makes them ahead, but rows can be older than it thinks."""
@@ -121,11 +178,10 @@ class Dispatcher:
         """Look at the partitions again: the janitor has dropped some."""
         self._known_days.clear()
 
-    async def _reject(self, error: Exception) -> None:
+    async def _reject(self, number: int, error: Exception) -> None:
         async with self._database.transaction() as connection:
-            number = await outbox.reject_oldest(connection, f"{type(error).__name__}: {error}")
-        logger.error("outbox row %s cannot be routed and was set aside: %s", number, error)
-        self._batch = BATCH
+            await outbox.reject(connection, number, f"{type(error).__name__}: {error}")
+        logger.error("outbox row %d cannot be routed and was set aside: %s", number, error)
 
     # The loop ------------------------------------------------------------------------------------------------------
 
@@ -149,10 +205,21 @@ class Dispatcher:
             bell.add_termination_listener(lambda _: self.rung.set())
             while not self.stopping:
                 self.rung.clear()
-                if await self.run_once() < BATCH and self._batch == BATCH:
-                    await self._rest(bell)
+                if await self.run_once() == BATCH:
+                    # A backlog: while one batch waits for PostgreSQL, another is worked on here.
+                    await asyncio.gather(*(self._drain() for _ in range(PIPELINES)))
+                await self._rest(bell)
         finally:
             bell.terminate()
+
+    async def _drain(self) -> None:
+        """Route until a batch comes back short, no faster than the deliverer keeps up: what it has room for is leased
+        as it is routed. It is not waited for long, since slow receivers must not hold up routing.
+        """
+        while not self.stopping:
+            await self._taker.wait_for_room(PATIENCE)
+            if await self.run_once() < BATCH:
+                return
 
     async def _rest(self, bell: Connection) -> None:
         """Sleep until the doorbell rings, when nothing can be committed unheard; otherwise look again soon."""

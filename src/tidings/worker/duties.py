@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from tidings.clock import Clock
 from tidings.core.errors import BusyError
 from tidings.sources import tables
-from tidings.store import history, outbox, workers
+from tidings.store import history, outbox, queue, workers
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.worker.signals import Signal
@@ -87,13 +87,28 @@ class Heart:
 class Rescuer:
     """Frees what dead workers held."""
 
-    def __init__(self, database: Database, heart: Heart, on_rescued: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        heart: Heart,
+        clock: Clock,
+        *,
+        known: Callable[[], list[UUID]] = list,
+        on_rescued: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make one.
+
+        Args:
+            known: Tells the deliveries this worker holds and knows of.
+        """
         self._database = database
         self._heart = heart
+        self._clock = clock
+        self._known = known
         self._on_rescued = on_rescued
 
     async def run_once(self) -> int:
-        """Look for dead workers and return how many deliveries were freed.
+        """Free what this worker holds unknowingly and what dead workers held; return how many deliveries that were.
 
         After an outage of the database every worker looks dead; so nobody is judged by a worker that has not itself
         been heard for longer than the silence it judges by.
@@ -101,11 +116,17 @@ class Rescuer:
         if self._heart.beats_in_a_row * BEAT_INTERVAL <= SILENCE.total_seconds():
             return 0
         async with self._database.connection() as connection:
+            forgotten = await queue.release_forgotten(
+                connection, self._heart.worker_id, self._clock.now() - SILENCE, self._known()
+            )
             freed = await workers.rescue(connection, SILENCE)
         if freed:
             logger.warning("%d deliveries of dead workers are due again", freed)
+        if forgotten:
+            logger.warning("%d deliveries leased over a lost connection are due again", forgotten)
+        if freed or forgotten:
             self._on_rescued()
-        return freed
+        return freed + forgotten
 
 
 class Janitor:

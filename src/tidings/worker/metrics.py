@@ -1,8 +1,12 @@
 """What this process counts, for Prometheus. Depths and lags are read from the database when asked (`api.metrics`)."""
 
 import logging
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import accumulate
 
-from prometheus_client import Counter, Histogram
+from prometheus_client.core import REGISTRY, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from tidings.core.outcome import GiveUp, Gone, RetryAt, Succeeded
 from tidings.worker.recorder import Result
@@ -11,22 +15,45 @@ logger = logging.getLogger("tidings.delivery")
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
-_ATTEMPTS = Counter("tidings_attempts_total", "Attempts made, by what they meant.", ["outcome"])
-_ATTEMPT_SECONDS = Histogram("tidings_attempt_seconds", "Duration of one attempt.", buckets=_BUCKETS)
-
 _NAMES: dict[type, str] = {Succeeded: "succeeded", RetryAt: "retry", GiveUp: "failed", Gone: "gone"}
-_COUNTERS = {kind: _ATTEMPTS.labels(name) for kind, name in _NAMES.items()}
+
+
+class AttemptStatistics(Collector):
+    """Counts attempts and their durations by outcome: the library's own counters would lock for each."""
+
+    def __init__(self) -> None:
+        self._buckets = {name: [0] * (len(_BUCKETS) + 1) for name in _NAMES.values()}
+        self._seconds = dict.fromkeys(_NAMES.values(), 0.0)
+
+    def add(self, outcome: str, seconds: float) -> None:
+        """Count one attempt."""
+        self._buckets[outcome][bisect_left(_BUCKETS, seconds)] += 1
+        self._seconds[outcome] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Return what was counted, for a scrape."""
+        family = HistogramMetricFamily(
+            "tidings_attempt_seconds", "Attempts made, by what they meant, and how long each took.", labels=["outcome"]
+        )
+        bounds = [*(str(bound) for bound in _BUCKETS), "+Inf"]
+        for outcome, counts in self._buckets.items():
+            cumulated = list(zip(bounds, accumulate(counts), strict=True))
+            family.add_metric([outcome], cumulated, self._seconds[outcome])
+        yield family
+
+
+STATISTICS = AttemptStatistics()
+REGISTRY.register(STATISTICS)
 
 
 def observe(results: list[Result]) -> None:
     """Count recorded results, and write one line for each (those that succeeded: only at level debug)."""
     is_debug = logger.isEnabledFor(logging.DEBUG)
     for result in results:
-        kind = type(result.outcome)
-        _COUNTERS[kind].inc()
-        _ATTEMPT_SECONDS.observe(result.exchange.timings.total_ms / 1e3)
-        if is_debug or kind is not Succeeded:
-            _log(result, _NAMES[kind])
+        outcome = _NAMES[type(result.outcome)]
+        STATISTICS.add(outcome, result.exchange.timings.total_ms / 1e3)
+        if is_debug or outcome != "succeeded":
+            _log(result, outcome)
 
 
 def _log(result: Result, outcome: str) -> None:

@@ -24,7 +24,7 @@ FULL = 500  # results that do not wait any longer
 MAX_BATCH = 1000
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """One attempt, made and judged."""
 
     worker_id: UUID
@@ -89,6 +89,11 @@ class Recorder:
     async def drain(self) -> None:
         """Wait until everything handed over so far is written."""
         await self._idle.wait()
+
+    @property
+    def unrecorded(self) -> list[UUID]:
+        """The deliveries whose results are not written yet."""
+        return [result.delivery.id for result in self._results]
 
     def stop(self) -> None:
         """End the loop once nothing is left."""

@@ -13,8 +13,8 @@ class CurrentRoutes:
         self._box = box
         self.current = Routes((), version=-1)
 
-    async def refresh(self, connection: Connection) -> Routes:
-        """Return the subscriptions as of now, loading them only when their version has risen."""
-        if await webhooks.routes_version(connection) != self.current.version:
+    async def at_least(self, connection: Connection, version: int) -> Routes:
+        """Return the subscriptions, no older than a version that was read beside the work they are for."""
+        if self.current.version < version:
             self.current = await webhooks.load_routes(connection, self._box)
         return self.current

@@ -61,8 +61,8 @@ class Worker:
             worker_id=self.heart.worker_id, max_in_flight=max_in_flight,
         )  # fmt: skip
         call = self.deliverer.called.set
-        self.dispatcher = Dispatcher(database, routes, cache, clock, salt=salt, on_routed=call)
-        self._rescuer = Rescuer(database, self.heart, call)
+        self.dispatcher = Dispatcher(database, routes, cache, clock, salt=salt, taker=self.deliverer)
+        self._rescuer = Rescuer(database, self.heart, clock, known=self._known_deliveries, on_rescued=call)
         self._janitor = Janitor(
             database, box, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days
         )
@@ -124,6 +124,9 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.critical("%s died; the worker stops", task.get_name(), exc_info=error)
             self.failed.set()
+
+    def _known_deliveries(self) -> list[UUID]:
+        return self.deliverer.under_way + self.recorder.unrecorded
 
     def _take_new_id(self, worker_id: UUID) -> None:
         self.deliverer.worker_id = worker_id

@@ -71,7 +71,7 @@ comment on column tidings.outbox.webhook_id is 'The one webhook a test event is 
 
 create table tidings.outbox_rejected (
   id bigint primary key,
-  row_as_json jsonb not null,
+  row_as_json json not null,
   error text not null,
   rejected_at timestamptz not null default now()
 );

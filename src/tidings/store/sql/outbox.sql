@@ -6,16 +6,15 @@ with oldest as (
 )
 delete from tidings.outbox o using oldest where o.id = oldest.id
 returning o.id, o.group_id, o.source, o.type, o.operation, o.subject, o.table_schema, o.table_name, o.record, o.old_record,
-  o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error;
+  o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error,
+  (select version from tidings.routes_version) as routes_version;
 
--- name: reject_oldest
--- Sets the oldest row aside with the reason it cannot be routed. $1 error
-with oldest as (
-  select id from tidings.outbox order by id limit 1 for update skip locked
-), taken as (
-  delete from tidings.outbox o using oldest where o.id = oldest.id returning o.*
+-- name: reject
+-- Sets a row aside with the reason it cannot be routed. $1 number, $2 error
+with taken as (
+  delete from tidings.outbox o where o.id = $1 returning o.*
 )
-insert into tidings.outbox_rejected (id, row_as_json, error) select id, to_jsonb(taken), $1 from taken returning id;
+insert into tidings.outbox_rejected (id, row_as_json, error) select id, to_json(taken), $2 from taken;
 
 -- name: publish
 -- One event from outside, in the caller's transaction. $1 group, $2 type, $3 subject, $4 record, $5 event id, $6 external id,

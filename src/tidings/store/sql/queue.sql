@@ -1,23 +1,23 @@
+-- name: lock_due_lanes
+-- The lanes a claim will look at: those due longest, without those somebody else is looking at. The lock is what makes a
+-- lane's limits exact; `claim` is a statement of its own so that it sees what the last holder of the lock committed.
+-- $1 now, $2 how many lanes at most
+select webhook_id from tidings.lanes where open and due_at <= $1 order by due_at limit $2 for update skip locked;
+
 -- name: claim
--- Leases due deliveries to a worker: filter, order, limit, lease and attempt count in one statement.
--- It visits lanes that are due, not deliveries: of each, the first few waiting rows by index, so a lane with a million
--- rows costs no more than one with ten. The lane's row lock makes its limits exact: a lane another claim is looking at
--- is skipped. Nobody else leases rows of a locked lane, so the queue rows need no lock of their own.
--- $1 worker, $2 now, $3 capacity: how many at most, $4 how many lanes at most
+-- Leases due deliveries of locked lanes to a worker: filter, order, limit, lease and attempt count in one statement.
+-- It visits lanes, not deliveries: of each, the first few waiting rows by index, so a lane with a million rows costs no more
+-- than one with ten. Nobody else leases rows of a locked lane, so the queue rows need no lock of their own.
+-- $1 worker, $2 now, $3 how many of each lane at most, $4 the lanes
 with due as materialized (
   select webhook_id, concurrency, allowance, ordered, rate_per_second,
     case when rate_per_second is null then null
          else least(greatest(rate_per_second, 1), tokens + rate_per_second * greatest(0, extract(epoch from $2::timestamptz - refilled_at)))
     end as tokens
-  from tidings.lanes
-  where open and due_at <= $2
-  order by due_at
-  limit $4
-  for update skip locked
+  from tidings.lanes where webhook_id = any ($4::uuid[])
 ), room as materialized (
-  -- places: free under the lane's own limits. room: this claim's fair share of them.
-  select due.*, places.free,
-    least(places.free, greatest($3::integer / (select count(*) from due)::integer, 1)) as room
+  -- free: places left under the lane's own limits. room: this claim's share of them.
+  select due.*, places.free, least(places.free, $3::integer) as room
   from due cross join lateral (
     select least(
       case when due.ordered then 1 else least(due.concurrency, due.allowance) end
@@ -54,7 +54,27 @@ with due as materialized (
 )
 update tidings.queue q set worker_id = $1, claimed_at = $2, attempt_count = q.attempt_count + 1
 from seen where seen.taken and q.id = seen.id
-returning q.id, q.event_id, q.webhook_id, q.attempt_count as attempt_number, q.due_at, q.is_test;
+returning q.id, q.event_id, q.webhook_id, q.attempt_count as attempt_number, q.due_at, q.is_test,
+  (select version from tidings.routes_version) as routes_version;
+
+-- name: lock_lanes
+-- The lanes that fresh deliveries are for, in one order, so that two batches cannot wait for each other. The lock also keeps
+-- a claim, which does not see the new rows yet, from putting a lane to sleep. $1 webhooks
+select webhook_id from tidings.lanes where webhook_id = any ($1::uuid[]) order by webhook_id for no key update;
+
+-- name: rooms
+-- How many deliveries may be leased at once to locked lanes that have nothing due: a statement of its own, so that it sees
+-- what the last holder of the lock committed. $1 webhooks, $2 now
+select l.webhook_id, least(l.concurrency, l.allowance)
+  - (select count(*) from tidings.queue q where q.webhook_id = l.webhook_id and q.worker_id is not null)::integer as room
+from tidings.lanes l
+where l.webhook_id = any ($1::uuid[]) and l.open and l.due_at > $2 and not l.saturated and not l.ordered
+  and l.rate_per_second is null and coalesce(l.resting_until <= $2, true);
+
+-- name: make_due
+-- New work for locked lanes: due at once, unless they rest. $1 webhooks, $2 now
+update tidings.lanes set due_at = greatest($2::timestamptz, resting_until)
+where webhook_id = any ($1::uuid[]) and due_at > greatest($2::timestamptz, resting_until);
 
 -- name: next_due_at
 -- When the next lane is due; infinity when none is.
@@ -77,24 +97,17 @@ from unnest($2::uuid[], $3::integer[], $4::timestamptz[], $5::integer[], $6::tex
 where q.id = r.id and q.worker_id = $1 and q.attempt_count = r.number and l.webhook_id = q.webhook_id
 returning q.id;
 
--- name: release
--- Gives back what was claimed and never sent; the attempt is not counted. $1 worker, $2 ids
+-- name: release_forgotten
+-- Gives back what is leased to this worker although it does not know of it: the answer to the claim was lost with its
+-- connection. Nothing was sent. $1 worker, $2 leased before, $3 what it knows of
 with given as (
   update tidings.queue set worker_id = null, claimed_at = null, attempt_count = attempt_count - 1
-  where worker_id = $1 and id = any ($2::uuid[])
+  where worker_id = $1 and claimed_at < $2 and id <> all ($3::uuid[])
   returning webhook_id
+), woken as (
+  update tidings.lanes set due_at = least(due_at, now()), saturated = false where webhook_id in (select webhook_id from given)
 )
-update tidings.lanes set due_at = least(due_at, now()), saturated = false where webhook_id in (select webhook_id from given);
-
--- name: make_due
--- New work for lanes: due at once, unless they rest. Every lane is locked, even one that is due already: a claim that does
--- not see the new rows yet must not put the lane to sleep between this look at it and our commit. Locked in one order,
--- so that two batches cannot wait for each other. $1 webhooks, $2 now
-with locked as materialized (
-  select webhook_id, due_at, greatest($2::timestamptz, resting_until) as wanted
-  from tidings.lanes where webhook_id = any ($1::uuid[]) order by webhook_id for no key update
-)
-update tidings.lanes l set due_at = locked.wanted from locked where l.webhook_id = locked.webhook_id and locked.due_at > locked.wanted;
+select count(*) from given;
 
 -- name: settle_lanes
 -- What a batch of results means for its lanes. A lane that only failed counts its failures; from the fifth in a row on it

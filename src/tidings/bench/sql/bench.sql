@@ -1,0 +1,65 @@
+-- name: prepare
+-- Three tables alike: one without capture, one captured, one whose trigger notifies per row as the naive way does.
+create table plain (id bigint generated always as identity primary key, n bigint, email text, total numeric, status text, created_at timestamptz default now(), note text);
+create table captured (like plain including all);
+create table notified (like plain including all);
+create function notify_per_row() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into tidings.outbox (source, operation, table_schema, table_name, record)
+    values ('tables', tg_op, tg_table_schema, tg_table_name, row_to_json(new));
+  perform pg_notify('tidings_outbox', '');
+  return null;
+end $$;
+create trigger notify_per_row after insert on notified for each row execute function notify_per_row();
+
+-- name: fill_outbox
+-- A backlog of published events of 64 types in one transaction, each about 400 bytes. $1 how many, $2 how many types
+with made as (
+  insert into tidings.outbox (source, type, record)
+  select 'publish', 'bench.t' || i % $2::integer, json_build_object('id', i, 'email', 'user' || i || '@example.com', 'total', 12.5,
+    'status', 'paid', 'created_at', '2026-01-01T00:00:00.000Z', 'note', repeat('x', 280))
+  from generate_series(1, $1::integer) i
+)
+select pg_notify('tidings_outbox', '');
+
+-- name: publish_numbered
+-- One small event with a number. $1 type, $2 number
+with made as (
+  insert into tidings.outbox (source, type, record) values ('publish', $1, json_build_object('n', $2::bigint))
+)
+select case when pg_try_advisory_xact_lock_shared(7413201, 1) then null else pg_notify('tidings_outbox', '') end;
+
+-- name: insert_captured
+-- $1 number
+insert into captured (n, email, total, status, note) values ($1, 'user@example.com', 12.5, 'paid', repeat('x', 150));
+
+-- name: fill_stuck
+-- A lane with very many due rows, all of one event. $1 webhook, $2 how many
+with event as (
+  insert into tidings.events (id, group_id, source, type, record, occurred_at, delivery_count)
+  values ((lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid,
+    'default', 'publish', 'bench.stuck', '{}', now(), 1)
+  returning id
+)
+insert into tidings.queue (id, webhook_id, event_id, group_id, event_type, due_at)
+select (left(id::text, 14) || '7' || substr(md5(i::text), 1, 3) || '-8' || substr(md5(i::text), 4, 3) || '-' || substr(md5(i::text), 7, 12))::uuid,
+  $1, id, 'default', 'bench.stuck', now() - interval '1 minute'
+from event, generate_series(1, $2::integer) i;
+
+-- name: wake_lanes
+update tidings.lanes set due_at = now() where due_at > now();
+
+-- name: clear_webhooks
+with queued as (delete from tidings.queue), unrouted as (delete from tidings.outbox), gone as (delete from tidings.webhooks)
+update tidings.routes_version set version = version + 1;
+
+-- name: is_unsettled
+-- Anything but the deliveries that cannot be finished by intent.
+select exists (select from tidings.outbox)
+  or exists (select from tidings.queue where event_type not in ('bench.stuck', 'bench.hostile'));
+
+-- name: clear_tables
+truncate plain, captured, notified;
+
+-- name: tidy
+vacuum analyze tidings.outbox, tidings.queue, tidings.lanes;

@@ -1,0 +1,148 @@
+"""What every measurement stands on: a PostgreSQL of its own, one engine process, one receiver."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from tidings.api.services import Services
+from tidings.app import opened
+from tidings.bench.receiver import Receiver
+from tidings.bench.statements import SQL
+from tidings.config import Config
+from tidings.core.signature import new_secret
+from tidings.core.webhook import Filter, Webhook
+from tidings.sources import tables
+from tidings.store import webhooks
+from tidings.store.embedded import start_embedded
+
+_TPS = re.compile(r"tps = ([\d.]+)")
+
+
+class Stage:
+    """One PostgreSQL, one engine, one receiver; measurements follow each other on it."""
+
+    def __init__(self, services: Services, server: Any, receiver: Receiver, engine: asyncio.subprocess.Process) -> None:
+        self.services = services
+        self.receiver = receiver
+        self._server = server
+        self._engine = engine
+
+    async def execute(self, sql: str, *args: Any) -> None:
+        """Run a statement."""
+        async with self.services.database.connection() as connection:
+            await connection.execute(sql, *args, timeout=300)
+
+    async def add_webhook(self, wanted: Filter, path: str) -> UUID:
+        """Subscribe a path of the receiver to something."""
+        now = self.services.clock.now()
+        webhook = Webhook(
+            id=uuid4(),
+            group_id="default",
+            name=path,
+            url=self.receiver.url(path),
+            secret=new_secret(bytes(32)),
+            created_at=now,
+            updated_at=now,
+            events=(wanted,),
+        )
+        async with self.services.database.transaction() as connection:
+            await webhooks.insert_webhook(connection, self.services.box, webhook)
+            await tables.keep_in_step(connection, self.services.box)
+        return webhook.id
+
+    async def clear_webhooks(self) -> None:
+        """Remove every webhook, what is queued for them, and their triggers."""
+        await self.execute(SQL["clear_webhooks"])
+        async with self.services.database.transaction() as connection:
+            await tables.keep_in_step(connection, self.services.box)
+
+    async def settled(self, limit: float = 600) -> None:
+        """Wait until every event is routed and every delivery that can be finished is."""
+        async with asyncio.timeout(limit), self.services.database.connection() as connection:
+            while await connection.fetchval(SQL["is_unsettled"]):
+                await asyncio.sleep(0.01)
+
+    async def pgbench(self, script: str, seconds: int) -> float:
+        """Return the transactions per second that 8 clients reach with a script."""
+        with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
+            file.write(script)
+            file.flush()
+            process = await asyncio.create_subprocess_exec(
+                str(Path(self._server.bin_path) / "pgbench"),
+                *("-n", "-M", "prepared", "-c", "8", "-j", "1", "-T", str(seconds), "-f", file.name),
+                self._server.get_uri(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            output, _ = await process.communicate()
+        match = _TPS.search(output.decode())
+        if match is None:
+            raise RuntimeError("pgbench printed no rate")
+        return float(match[1])
+
+    def engine_rss_mb(self) -> float:
+        """Return the resident memory of the engine's process, in MiB."""
+        status = Path(f"/proc/{self._engine.pid}/status").read_text()
+        match = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return int(match[1]) / 1024 if match else float("nan")
+
+    @property
+    def engine_is_running(self) -> bool:
+        """Whether the engine's process still lives."""
+        return self._engine.returncode is None
+
+
+@asynccontextmanager
+async def staged() -> AsyncIterator[Stage]:
+    """Set the stage, and clear it away afterwards."""
+    async with AsyncExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="tidings-bench-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        server = start_embedded(folder)
+        stack.callback(server.cleanup)
+        receiver = Receiver()
+        stack.callback(receiver.close)
+        config = Config(
+            database_url=server.get_uri(),
+            data_dir=folder,
+            secret_key="bench",  # noqa: S106
+            admin_key="bench",
+            allow_private_networks="127.0.0.0/8",
+            log_level="error",
+        )
+        services = await stack.enter_async_context(opened(config))
+        engine = await _start_engine(config)
+        stack.push_async_callback(_stop_engine, engine)
+        stage = Stage(services, server, receiver, engine)
+        await stage.execute(SQL["prepare"])
+        yield stage
+
+
+async def _start_engine(config: Config) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tidings", "worker", "--json"),
+        env={
+            "TIDINGS_DATABASE_URL": config.database_url or "",
+            "TIDINGS_SECRET_KEY": config.secret_key or "",
+            "TIDINGS_ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
+            "TIDINGS_LOG_LEVEL": config.log_level,
+        },
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None  # noqa: S101 - asked for above
+    await process.stdout.readline()  # it says when it is ready
+    return process
+
+
+async def _stop_engine(engine: asyncio.subprocess.Process) -> None:
+    if engine.returncode is None:
+        engine.kill()  # what hangs by intent would keep a polite stop waiting
+        await engine.wait()
