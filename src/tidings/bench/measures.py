@@ -119,8 +119,8 @@ async def _latencies(stage: Stage, sql: str, per_second: int, seconds: int, type
 
 async def capture(stage: Stage, plan: Plan) -> Figures:
     """What capture costs a user's transactions, with the engine beside them: 8 clients, single-row INSERTs."""
-    await stage.add_webhook(TableFilter("captured", "public"), "/capture")
-    await stage.add_webhook(TypeFilter("table.notified.inserted"), "/capture")
+    await stage.add_webhook(TableFilter("captured", "public"), "/capture", concurrency=1000)
+    await stage.add_webhook(TypeFilter("table.notified.inserted"), "/capture", concurrency=1000)
     rates: dict[str, list[float]] = {"plain": [], "captured": [], "notified": []}
     for _ in range(plan.pgbench_pairs):
         for table, measured in rates.items():

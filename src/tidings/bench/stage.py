@@ -40,7 +40,7 @@ class Stage:
         async with self.services.database.connection() as connection:
             await connection.execute(sql, *args, timeout=300)
 
-    async def add_webhook(self, wanted: Filter, path: str) -> UUID:
+    async def add_webhook(self, wanted: Filter, path: str, *, concurrency: int = 100) -> UUID:
         """Subscribe a path of the receiver to something."""
         now = self.services.clock.now()
         webhook = Webhook(
@@ -52,6 +52,7 @@ class Stage:
             created_at=now,
             updated_at=now,
             events=(wanted,),
+            concurrency=concurrency,
         )
         async with self.services.database.transaction() as connection:
             await webhooks.insert_webhook(connection, self.services.box, webhook)

@@ -124,6 +124,12 @@ async def is_someone_asleep(connection: Connection) -> bool:
     return answer
 
 
+async def writers(connection: Connection) -> int:
+    """Return how many open transactions have captured a change."""
+    count: int = await connection.fetchval(_SQL["writers"])
+    return count
+
+
 async def backlog(connection: Connection) -> Backlog:
     """Return how much waits in the outbox."""
     row = await connection.fetchrow(_SQL["backlog"])

@@ -159,10 +159,14 @@ async def release_forgotten(connection: Connection, worker_id: UUID, before: dat
     return count
 
 
-async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], now: datetime) -> None:
-    """Apply what a batch of results means to its lanes: breaker, rest, and when they are due again."""
+async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], now: datetime) -> bool:
+    """Apply what a batch of results means to its lanes: breaker, rest, and when they are due again.
+
+    Returns:
+        Whether any of them is due now: a claim would find something.
+    """
     values = list(tallies.values())
-    await connection.execute(
+    rows = await connection.fetch(
         _SQL["settle_lanes"],
         list(tallies),
         [tally.succeeded for tally in values],
@@ -171,6 +175,7 @@ async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], n
         now,
         [tally.rest_until for tally in values],
     )
+    return any(row["is_due"] for row in rows)
 
 
 async def send_again(connection: Connection, ids: list[UUID]) -> set[UUID]:

@@ -6,6 +6,7 @@ the queue. The doorbell (theory in `store/migrations/0001_engine.sql`, `tidings.
 
 import asyncio
 import logging
+import time
 from datetime import UTC, date
 from typing import Protocol
 from uuid import UUID
@@ -16,6 +17,7 @@ from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.event import TEST_TYPE, Event, delivery_id
 from tidings.core.lanes import share_out
+from tidings.core.pace import Pace
 from tidings.core.routing import Routes
 from tidings.core.webhook import Webhook
 from tidings.store import history, outbox, queue
@@ -30,6 +32,8 @@ logger = logging.getLogger("tidings.dispatcher")
 BATCH = 500
 FALLBACK_INTERVAL = 1.0  # seconds; for poolers that break session locks, and when the sleeping dispatcher died
 PIPELINES = 2  # batches routed at a time while there is a backlog
+BATCHES_BETWEEN_LOOKS = 4  # of each pipeline, before a look whether others need the machine
+BUSY_BATCH = 50  # events in one batch that make such a look worth while
 PATIENCE = 0.05  # seconds that routing a backlog waits for the deliverer
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
 
@@ -79,8 +83,9 @@ class Dispatcher:
         self._taker = taker
         self._known_days: set[date] = set()
         self._numbers_at_hand: list[int] = []
+        self._pace = Pace()
+        self._stopped = Signal()
         self.rung = Signal()
-        self.stopping = False
 
     async def run_once(self) -> int:
         """Route one batch and return how many events that were.
@@ -188,7 +193,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Route until told to stop, through outages of the database."""
         pause = 0.1
-        while not self.stopping:
+        while not self._stopped.is_set:
             try:
                 await self._run_connected()
                 pause = 0.1
@@ -203,23 +208,33 @@ class Dispatcher:
         try:
             await bell.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: self.rung.set())
             bell.add_termination_listener(lambda _: self.rung.set())
-            while not self.stopping:
+            while not self._stopped.is_set:
                 self.rung.clear()
-                if await self.run_once() == BATCH:
+                begun = time.monotonic()
+                routed = await self.run_once()
+                if routed >= BUSY_BATCH and await self._is_crowded(bell):
+                    await self._stopped.wait(self._pace.rest_seconds(time.monotonic() - begun))
+                elif routed == BATCH:
                     # A backlog: while one batch waits for PostgreSQL, another is worked on here.
                     await asyncio.gather(*(self._drain() for _ in range(PIPELINES)))
-                await self._rest(bell)
+                else:
+                    await self._rest(bell)
         finally:
             bell.terminate()
 
     async def _drain(self) -> None:
-        """Route until a batch comes back short, no faster than the deliverer keeps up: what it has room for is leased
-        as it is routed. It is not waited for long, since slow receivers must not hold up routing.
+        """Route some batches, or until one comes back short, no faster than the deliverer keeps up: what it has room for
+        is leased as it is routed. It is not waited for long, since slow receivers must not hold up routing.
         """
-        while not self.stopping:
+        for _ in range(BATCHES_BETWEEN_LOOKS):
             await self._taker.wait_for_room(PATIENCE)
-            if await self.run_once() < BATCH:
+            if self._stopped.is_set or await self.run_once() < BATCH:
                 return
+
+    async def _is_crowded(self, bell: Connection) -> bool:
+        asked = time.monotonic()
+        writers = await outbox.writers(bell)
+        return self._pace.is_crowded(writers=writers, question_seconds=time.monotonic() - asked)
 
     async def _rest(self, bell: Connection) -> None:
         """Sleep until the doorbell rings, when nothing can be committed unheard; otherwise look again soon."""
@@ -234,7 +249,7 @@ class Dispatcher:
 
     def stop(self) -> None:
         """End the loop after the batch it is at."""
-        self.stopping = True
+        self._stopped.set()
         self.rung.set()
 
 

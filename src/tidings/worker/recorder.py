@@ -38,11 +38,17 @@ class Recorder:
     """Collects results and writes them. One per process."""
 
     def __init__(
-        self, database: Database, clock: Clock, *, on_recorded: Callable[[list[Result]], None] = lambda _: None
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        on_recorded: Callable[[list[Result]], None] = lambda _: None,
+        on_lanes_due: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._on_recorded = on_recorded
+        self._on_lanes_due = on_lanes_due
         self._results: list[Result] = []
         self._arrived = Signal()
         self._full = Signal()
@@ -122,6 +128,9 @@ class Recorder:
         now = self._clock.now()
         async with self._database.transaction() as connection:
             accepted = await self._settle(connection, results, now)
+            are_lanes_due = await queue.settle_lanes(connection, _tallies(accepted, now), now)
+        if are_lanes_due:
+            self._on_lanes_due()
         refused = len(results) - len(accepted)
         if refused:
             logger.warning("%d late results refused: their deliveries had been given to another worker", refused)
@@ -148,7 +157,6 @@ class Recorder:
         accepted = [result for result in results if result.delivery.id in held]
         await history.add_attempts(connection, [_attempt(result) for result in accepted], worker_id)
         await self._close_gone(connection, accepted)
-        await queue.settle_lanes(connection, _tallies(accepted, now), now)
         return accepted
 
     async def _close_gone(self, connection: Connection, results: list[Result]) -> None:

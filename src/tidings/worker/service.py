@@ -55,14 +55,13 @@ class Worker:
         self._sender = sender
         self._grace = stop_grace_seconds
         self.heart = Heart(database, clock, self._take_new_id)
-        self.recorder = Recorder(database, clock, on_recorded=observe)
+        self.recorder = Recorder(database, clock, on_recorded=observe, on_lanes_due=self._call)
         self.deliverer = Deliverer(
             database, routes, cache, sender, self.recorder, clock,
             worker_id=self.heart.worker_id, max_in_flight=max_in_flight,
         )  # fmt: skip
-        call = self.deliverer.called.set
         self.dispatcher = Dispatcher(database, routes, cache, clock, salt=salt, taker=self.deliverer)
-        self._rescuer = Rescuer(database, self.heart, clock, known=self._known_deliveries, on_rescued=call)
+        self._rescuer = Rescuer(database, self.heart, clock, known=self._known_deliveries, on_rescued=self._call)
         self._janitor = Janitor(
             database, box, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days
         )
@@ -124,6 +123,9 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.critical("%s died; the worker stops", task.get_name(), exc_info=error)
             self.failed.set()
+
+    def _call(self) -> None:
+        self.deliverer.called.set()
 
     def _known_deliveries(self) -> list[UUID]:
         return self.deliverer.under_way + self.recorder.unrecorded

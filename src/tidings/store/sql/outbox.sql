@@ -58,3 +58,9 @@ delete from tidings.published where created_at < $1;
 -- How many rows wait, and for how long the oldest has.
 select count(*) as waiting, coalesce(extract(epoch from clock_timestamp() - min(occurred_at)), 0)::float8 as lag_seconds
 from tidings.outbox;
+
+-- name: writers
+-- How many open transactions have captured a change: they hold the doorbell's lock shared.
+select count(*) from pg_locks
+where locktype = 'advisory' and classid = 7413201 and objid = 1 and objsubid = 2 and mode = 'ShareLock' and granted
+  and database = (select oid from pg_database where datname = current_database());

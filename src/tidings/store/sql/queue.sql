@@ -113,7 +113,7 @@ select count(*) from given;
 -- What a batch of results means for its lanes. A lane that only failed counts its failures; from the fifth in a row on it
 -- rests 1, 2, 4 … 300 s and is then tried by single probes. A success ends that, and doubles what it may have under way.
 -- $1 webhooks, $2 successes of each, $3 failures of each, $4 earliest retry of each, $5 now, $6 Retry-After: rest at least
--- until, of each
+-- until, of each. Returns which of them are due.
 update tidings.lanes l set
   failure_count = s.failures,
   allowance = s.allowance,
@@ -139,7 +139,8 @@ from (
   where r.failed > 0 or l.failure_count > 0 or l.saturated or l.allowance < l.concurrency
   order by l.webhook_id for no key update of l  -- the same order as everywhere
 ) s
-where l.webhook_id = s.webhook_id;
+where l.webhook_id = s.webhook_id
+returning l.due_at <= $5 as is_due;
 
 -- name: send_again
 -- Moves finished deliveries back into the queue with their ids. $1 ids
