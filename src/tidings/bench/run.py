@@ -14,7 +14,6 @@ from rich.table import Table
 
 from tidings.bench.measures import FULL, MEASURES, QUICK, Figures, Plan
 from tidings.bench.stage import staged
-from tidings.cli.logs import set_up_logs
 from tidings.core.errors import InvalidInputError
 
 # What each figure should reach on a machine with two cores: (key, bound, is it a minimum).
@@ -39,7 +38,6 @@ def run_bench(*, quick: bool, only: tuple[str, ...], as_json: bool) -> None:
     unknown = sorted(set(only) - set(MEASURES))
     if unknown:
         raise InvalidInputError("only", f"There is no measurement {unknown[0]!r}; there are {', '.join(MEASURES)}.")
-    set_up_logs("text", "error")
     names = [name for name in MEASURES if not only or name in only]
     figures = uvloop.run(_measure(names, QUICK if quick else FULL))
     if as_json:

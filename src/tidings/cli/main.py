@@ -135,7 +135,9 @@ def demo(setup: _Setup, *, events: int | None, port: int | None, as_json: bool) 
 def bench(*, quick: bool, only: tuple[str, ...], as_json: bool) -> None:
     """Measure it on this machine."""
     from tidings.bench.run import run_bench
+    from tidings.cli.logs import set_up_logs
 
+    set_up_logs("text", "error")
     run_bench(quick=quick, only=only, as_json=as_json)
 
 

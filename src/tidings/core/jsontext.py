@@ -75,7 +75,11 @@ def _number(token: str) -> msgspec.Raw | str:
     if value in {float("inf"), float("-inf")}:
         return token
     text = number_text(value)
-    return msgspec.Raw(text.encode()) if Decimal(text) == Decimal(token) else token
+    if Decimal(text) != Decimal(token):
+        return token
+    if value.is_integer() and abs(value) > _MAX_SAFE_INTEGER and "e" not in text:
+        return text  # as the same number is written without a point: not now a number, now a string
+    return msgspec.Raw(text.encode())
 
 
 def _integer(token: str) -> int | str:

@@ -1,0 +1,228 @@
+"""`tidings demo`: everything real and small. A table, a webhook, a receiver that verifies, rows that change."""
+
+import asyncio
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import asyncpg
+import click
+import msgspec
+import uvloop
+from rich.console import Console
+
+from tidings.app import Ready, run
+from tidings.cli.demo_client import DemoClient
+from tidings.cli.logs import set_up_logs
+from tidings.cli.running import stop_on_signals
+from tidings.cli.statements import SQL
+from tidings.config import Config
+from tidings.core.errors import StartupError
+from tidings.worker.signals import Signal
+
+SHOWN_CHANGES = 9
+PAUSE_SECONDS = 0.4  # between the changes that are shown
+ARRIVAL_LIMIT = 60.0  # seconds to wait for the last delivery
+
+
+class Arrivals:
+    """What the receiver got. Written by its threads, read by the demo."""
+
+    def __init__(self, show: Any) -> None:
+        self.times: dict[str, float] = {}  # of the first arrival, by webhook-id
+        self.keys: dict[str, tuple[Any, ...]] = {}  # which change each was
+        self.verified = 0
+        self.duplicates = 0
+        self._show = show
+
+    def add(self, headers: Any, body: bytes, *, is_verified: bool) -> None:
+        at, message_id = time.time(), headers["webhook-id"]
+        self.verified += is_verified
+        if message_id in self.times:
+            self.duplicates += 1
+            return
+        self.times[message_id] = at
+        event = msgspec.json.decode(body)
+        row = event["data"]["record"] or event["data"]["old_record"]
+        self.keys[message_id] = (event["data"]["operation"], row["id"])
+        self._show(event, message_id, is_verified)
+
+
+@asynccontextmanager
+async def _receiving(arrivals: Arrivals, secret: list[str]) -> AsyncIterator[str]:
+    """Receive webhooks as any receiver would: an ordinary HTTP server and the published verification library."""
+    try:
+        from standardwebhooks import Webhook, WebhookVerificationError
+    except ImportError as error:
+        raise StartupError("The demo's receiver needs the standardwebhooks package: pip install 'tidings[demo]'.") from error
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:  # noqa: N802 - the name http.server looks for
+            body = self.rfile.read(int(self.headers["content-length"]))
+            try:
+                Webhook(secret[0]).verify(body, dict(self.headers.items()))
+                is_verified = True
+            except WebhookVerificationError:
+                is_verified = False
+            arrivals.add(self.headers, body, is_verified=is_verified)
+            self.send_response(200 if is_verified else 401)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing: the demo shows what arrives."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/orders"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Demo:
+    """One run: sets up, makes changes, waits for what arrives."""
+
+    def __init__(self, config: Config, events: int | None, *, as_json: bool) -> None:
+        self._config = config
+        self._events = events
+        self._quiet = as_json or events is not None
+        self._console = Console(highlight=False)
+        self.arrivals = Arrivals(self._show)
+        self._committed: dict[tuple[str, int], float] = {}
+
+    def say(self, text: str = "") -> None:
+        """Tell the reader something, unless JSON was asked for."""
+        if not self._quiet:
+            self._console.print(text)
+
+    async def run(self, ready: Ready, stop: Signal) -> dict[str, Any]:
+        """Set up, change rows, wait for the deliveries, and return the summary."""
+        secret: list[str] = []
+        connection = await asyncpg.connect(ready.database_url)
+        try:
+            await connection.execute(SQL["create_orders"])
+            self.say(f"[bold]Tidings[/] runs at {ready.url}, with a PostgreSQL of its own.")
+            async with _receiving(self.arrivals, secret) as url:
+                client = DemoClient(ready.url or "", self._config.admin_key or "")
+                webhook = await client.create_webhook({"name": "Demo", "url": url, "events": [{"table": "orders"}]})
+                secret.append(webhook["secret"])
+                self.say(f"A webhook on table [bold]orders[/] sends to {url}; its receiver verifies every signature.\n")
+                await self._change_rows(connection)
+                await self._wait_for_arrivals()
+                summary = self.summary()
+                self._conclude(ready, summary)
+                if self._events is None and sys.stdout.isatty():
+                    self.say("\nServing until Ctrl-C. Change rows of orders yourself and watch them arrive.")
+                    await stop.wait()
+                return summary
+        finally:
+            await connection.close()
+
+    async def _change_rows(self, connection: Any) -> None:
+        """Insert, update and delete in turn, one transaction each, noting when each was committed."""
+        count = self._events or SHOWN_CHANGES
+        number = 0
+        for change in range(count):
+            operation = ("INSERT", "UPDATE", "DELETE")[change % 3]
+            number += operation == "INSERT"
+            await connection.execute(SQL[f"demo_{operation.lower()}"], number)
+            self._committed[operation, number] = time.time()
+            if not self._quiet:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _wait_for_arrivals(self) -> None:
+        deadline = time.monotonic() + ARRIVAL_LIMIT
+        while len(self.arrivals.times) < len(self._committed) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of this run."""
+        arrived = {self.arrivals.keys[message_id]: at for message_id, at in self.arrivals.times.items()}
+        waits = sorted(max(0.0, (arrived[key] - at) * 1e3) for key, at in self._committed.items() if key in arrived)
+        quantiles = statistics.quantiles(waits, n=100, method="inclusive") if len(waits) > 1 else waits * 99
+        return {
+            "committed": len(self._committed),
+            "delivered": len(arrived),
+            "verified": self.arrivals.verified,
+            "duplicates": self.arrivals.duplicates,
+            "lost": len(self._committed.keys() - arrived.keys()),
+            "p50_ms": round(quantiles[49], 2) if quantiles else None,
+            "p99_ms": round(quantiles[98], 2) if quantiles else None,
+        }
+
+    def _show(self, event: dict[str, Any], message_id: str, is_verified: bool) -> None:
+        mark = "[green]verified[/]" if is_verified else "[red]NOT VERIFIED[/]"
+        data = event["data"]
+        row = data["record"] or data["old_record"]
+        changed = f" changed {', '.join(data['changed'])}" if data["changed"] else ""
+        self.say(f"  {mark}  {event['type']:22} order {row['id']} {row['status']}{changed}  [dim]{message_id}[/]")
+
+    def _conclude(self, ready: Ready, summary: dict[str, Any]) -> None:
+        self.say(
+            f"\n{summary['committed']} changes committed, {summary['delivered']} delivered, {summary['verified']} verified, "
+            f"{summary['duplicates']} repeated, {summary['lost']} lost. Commit to receipt: median {summary['p50_ms']} ms."
+        )
+        key = self._config.admin_key
+        self.say("\nWhere to look next:")
+        self.say(f"  curl -H 'Authorization: Bearer {key}' {ready.url}/api/v1/deliveries")
+        self.say(f"  curl {ready.url}/metrics")
+        self.say(f"  {ready.url}/openapi.json   the API        docs/design.md   how it works")
+
+
+def run_demo(config: Config, *, events: int | None, as_json: bool) -> None:
+    """Run the demo; exits with 1 when a change was lost or not verified."""
+    set_up_logs(config.log_format, "error")
+    folder = Path(tempfile.mkdtemp(prefix="tidings-demo-"))
+    try:
+        config = msgspec.structs.replace(
+            config,
+            data_dir=folder,
+            admin_key=config.admin_key or "demo",
+            allow_private_networks="127.0.0.0/8",
+            port=0 if events or as_json else config.port,
+        )
+        summary = uvloop.run(_run(config, events, as_json=as_json))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if events is not None or as_json:
+        click.echo(msgspec.json.encode(summary))
+    if summary["lost"] or summary["verified"] < summary["delivered"]:
+        sys.exit(1)
+
+
+async def _run(config: Config, events: int | None, *, as_json: bool) -> dict[str, Any]:
+    stop, ended = stop_on_signals(), Signal()
+    demo = _Demo(config, events, as_json=as_json)
+    ready_at: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(run(config, ended, with_api=True, with_worker=True, on_ready=ready_at.set_result))
+    await asyncio.wait([serving, ready_at], return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        await serving  # raises why it could not start
+    try:
+        playing = asyncio.create_task(demo.run(ready_at.result(), stop))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait([playing, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not playing.done():
+            playing.cancel()
+            await asyncio.wait([playing])
+            return demo.summary()
+        return await playing
+    finally:
+        ended.set()
+        await serving
+
+

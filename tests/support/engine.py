@@ -1,0 +1,114 @@
+"""The engine inside the test's own process: the real parts, driven by hand or left to run."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from tidings.api.services import Services
+from tidings.app import make_worker, opened
+from tidings.clock import Clock
+from tidings.config import Config
+from tidings.core.signature import new_secret
+from tidings.core.webhook import Webhook, parse_filter
+from tidings.sources import tables
+from tidings.store import webhooks
+from tidings.worker.service import Worker
+
+
+class VirtualClock(Clock):
+    """A clock that can be put forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = timedelta()
+
+    def now(self) -> Any:
+        return super().now() + self.ahead
+
+
+class Engine:
+    """A worker and a connection of a user beside it."""
+
+    def __init__(self, services: Services, user: Any, clock: VirtualClock) -> None:
+        self.services = services
+        self.user = user
+        self.clock = clock
+        self.worker = make_worker(services)
+
+    async def sql(self, sql: str, *args: Any) -> Any:
+        return await self.user.fetch(sql, *args)
+
+    async def value(self, sql: str, *args: Any) -> Any:
+        return await self.user.fetchval(sql, *args)
+
+    async def add_webhook(self, url: str, *events: Any, **fields: Any) -> Webhook:
+        """Subscribe a URL, the way the API does."""
+        now = self.clock.now()
+        async with self.services.database.transaction() as connection:
+            filters = tuple(parse_filter(item, position) for position, item in enumerate(events))
+            webhook = Webhook(
+                id=uuid4(), group_id="default", name="test", url=url, secret=new_secret(bytes(32)), created_at=now,
+                updated_at=now, events=await tables.resolve_filters(connection, filters), **fields,
+            )  # fmt: skip
+            await webhooks.insert_webhook(connection, self.services.box, webhook)
+            await tables.keep_in_step(connection, self.services.box)
+        return webhook
+
+    async def publish(self, type_: str = "order.paid", data: str = "{}") -> None:
+        await self.user.execute(
+            "insert into tidings.outbox (source, type, record) values ('publish', $1, $2)", type_, data
+        )
+
+    async def cycle(self) -> int:
+        """Route, claim, send and record once, and return how many results were recorded."""
+        await self.worker.dispatcher.run_once()
+        await self.worker.deliverer.run_once()
+        await self.worker.deliverer.drain(20)
+        return await self.worker.recorder.run_once()
+
+    async def deliveries(self) -> list[Any]:
+        return await self.user.fetch(
+            "select id, webhook_id, event_id, status, attempt_count, last_status, last_error from tidings.deliveries order by id"
+        )
+
+    async def attempts(self, delivery: UUID | None = None) -> list[Any]:
+        return await self.user.fetch(
+            "select * from tidings.attempts where $1::uuid is null or delivery_id = $1 order by delivery_id, number", delivery
+        )
+
+
+@asynccontextmanager
+async def engine_of(config: Config, *, running: bool = False) -> AsyncIterator[Engine]:
+    """An engine on a database. Not running: its duties happen when the test says so, at the time the test says."""
+    clock = VirtualClock()
+    async with opened(config) as services:
+        user = await asyncpg.connect(config.database_url)
+        await user.execute("set timezone = 'UTC'")
+        import msgspec
+
+        engine = Engine(msgspec.structs.replace(services, clock=clock), user, clock)
+        if running:
+            await engine.worker.start()
+        else:
+            await engine.worker.heart.begin()
+        try:
+            yield engine
+        finally:
+            await user.close()
+            await engine.worker.stop()
+
+
+async def eventually(check: Any, limit: float = 20) -> Any:
+    """Wait until a check answers something true; the only place where tests poll."""
+    async with asyncio.timeout(limit):
+        while not (answer := await check()):
+            await asyncio.sleep(0.01)
+        return answer
+
+
+__all__ = ["Engine", "VirtualClock", "Worker", "engine_of", "eventually"]

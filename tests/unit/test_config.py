@@ -1,0 +1,54 @@
+"""Settings: where they come from and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidings.config import load_config
+from tidings.core.errors import StartupError
+
+
+def test_flags_outweigh_the_file_which_outweighs_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "tidings.toml"
+    file.write_text("port = 2\nretention_days = 7\n")
+    environ = {"TIDINGS_PORT": "1", "TIDINGS_RETENTION_DAYS": "1", "TIDINGS_HOST": "0.0.0.0"}
+    config = load_config({"port": 3, "host": None}, file=file, environ=environ)
+    assert (config.port, config.retention_days, config.host) == (3, 7, "0.0.0.0")
+
+
+def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "tidings.toml"
+    file.write_text('allow_private_networks = ["10.0.0.0/8", "127.0.0.1"]\n')
+    config = load_config(environ={"TIDINGS_CONFIG": str(file)})
+    assert [str(network) for network in config.allowed_networks] == ["10.0.0.0/8", "127.0.0.1/32"]
+    assert config.accepts_http
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"TIDINGS_PORT": "many"}, "cannot be read"),
+        ({"TIDINGS_PORT": "70000"}, "port is 70000"),
+        ({"TIDINGS_WORKERS": "0"}, "workers is 0"),
+        ({"TIDINGS_LOG_LEVEL": "loud"}, "log_level"),
+        ({"TIDINGS_LOG_FORMAT": "xml"}, "log_format"),
+        ({"TIDINGS_ALLOW_PRIVATE_NETWORKS": "10.0.0.1/8"}, "allow_private_networks"),
+        ({"TIDINGS_CONFIG": "/nowhere/tidings.toml"}, "cannot be read"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_in_one_sentence(environ: dict[str, str], sentence: str) -> None:
+    with pytest.raises(StartupError, match=sentence):
+        load_config(environ=environ)
+
+
+def test_an_unknown_setting_in_the_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tidings.toml"
+    file.write_text("prot = 1\n")
+    with pytest.raises(StartupError, match="prot"):
+        load_config(file=file, environ={})
+
+
+def test_keys_and_passwords_are_not_shown() -> None:
+    values: dict[str, Any] = {"admin_key": "k-very", "secret_key": "s-very", "database_url": "postgresql://u:p-very@h/d"}
+    assert "very" not in repr(load_config(values, environ={}))

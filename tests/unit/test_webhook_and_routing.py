@@ -1,0 +1,197 @@
+"""What a webhook may ask for, and which events it gets."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.test_signature_and_profile import event, webhook
+from tidings.core.errors import InvalidInputError
+from tidings.core.event import Event
+from tidings.core.lanes import share_out
+from tidings.core.pace import MAX_REST_SECONDS, Pace
+from tidings.core.routing import Routes
+from tidings.core.webhook import TableFilter, TypeFilter, check_headers, check_settings, check_url, parse_filter
+
+
+def change(table: str = "orders", operation: str = "INSERT", schema: str = "public") -> Event:
+    return event(
+        source="tables", type=f"table.{table}.x", operation=operation, table_schema=schema, table_name=table
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "read"),
+    [
+        ("*", TypeFilter("*")),
+        ("content.*", TypeFilter("content.*")),
+        ("order.paid", TypeFilter("order.paid")),
+        ("table.orders.inserted", TableFilter("orders", "public", ("INSERT",))),
+        ("table.sales.orders.*", TableFilter("orders", "sales")),
+        ("table.*", TypeFilter("table.*")),
+        ({"table": "orders"}, TableFilter("orders")),
+        ({"table": "orders", "operations": ["delete", "INSERT"]}, TableFilter("orders", None, ("INSERT", "DELETE"))),
+        ({"table": "a.b", "schema": "s", "operations": ["*"]}, TableFilter("a.b", "s")),
+    ],
+)
+def test_every_form_of_a_filter_is_read(item: Any, read: Any) -> None:
+    assert parse_filter(item, 0) == read
+
+
+@pytest.mark.parametrize(
+    ("item", "field"),
+    [
+        ("", "events[3]"), ("a b", "events[3]"), ("a.*.b", "events[3]"), ("**", "events[3]"), ("table.a.b.c.inserted", "events[3]"),
+        ("table.orders.truncated", "events[3]"), (7, "events[3]"), ({}, "events[3].table"), ({"table": ""}, "events[3].table"),
+        ({"table": "t", "schema": 1}, "events[3].schema"), ({"table": "t", "operations": []}, "events[3].operations"),
+        ({"table": "t", "operations": ["TRUNCATE"]}, "events[3].operations"), ({"table": "t", "ops": []}, "events[3].ops"),
+        ("x" * 300, "events[3]"),
+    ],
+)  # fmt: skip
+def test_what_is_no_filter_is_refused_with_its_place(item: Any, field: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        parse_filter(item, 3)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "matches"),
+    [
+        ("*", event(type="a.b"), True),
+        ("*", change(), True),
+        ("content.*", event(type="content.created"), True),
+        ("content.*", event(type="contents.created"), False),
+        ("content.*", event(type="content"), False),
+        ("order.paid", event(type="order.paid"), True),
+        ("order.paid", event(type="order.paid.twice"), False),
+        ({"table": "orders", "schema": "public"}, change(), True),
+        ({"table": "orders", "schema": "public"}, change(schema="sales"), False),
+        ({"table": "orders", "schema": "public", "operations": ["UPDATE"]}, change(), False),
+        ({"table": "*"}, change("anything", schema="any"), True),
+        ({"table": "*"}, event(type="order.paid"), False),
+        ({"table": "orders", "schema": "public"}, event(type="table.orders.inserted"), False),
+    ],
+)
+def test_a_filter_matches_what_it_names_and_no_more(wanted: Any, got: Event, matches: bool) -> None:
+    assert parse_filter(wanted, 0).matches(got) is matches
+
+
+def test_an_event_goes_to_every_enabled_webhook_of_its_group_that_wants_it() -> None:
+    wanting = (TypeFilter("order.*"),)
+    hooks = [
+        webhook(id=UUID(int=1), events=wanting),
+        webhook(id=UUID(int=2), events=(TypeFilter("user.*"),)),
+        webhook(id=UUID(int=3), events=wanting, enabled=False),
+        webhook(id=UUID(int=4), events=wanting, group_id="other"),
+        webhook(id=UUID(int=5), events=(TypeFilter("x"), TypeFilter("*"))),
+    ]
+    assert [match.id.int for match in Routes(hooks, 1).match(event())] == [1, 5]
+
+
+def test_a_test_event_goes_to_its_webhook_alone() -> None:
+    hooks = [webhook(id=UUID(int=1), events=(TypeFilter("*"),)), webhook(id=UUID(int=2), events=(TypeFilter("x"),))]
+    routes = Routes(hooks, 1)
+    assert [match.id.int for match in routes.match(event(type="webhook.test", webhook_id=UUID(int=2)))] == [2]
+    assert routes.match(event(type="webhook.test", webhook_id=UUID(int=9))) == ()
+
+
+def test_remembered_answers_do_not_grow_without_bound() -> None:
+    routes = Routes([webhook(events=(TypeFilter("*"),))], 1)
+    for number in range(10_500):
+        assert len(routes.match(event(type=f"t.{number}"))) == 1
+    assert len(routes._answers) <= 10_000
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("not a url", "blanks"), ("ftp://example.com", "https"), ("file:///etc/passwd", "https"), ("javascript:alert(1)", "https"),
+        ("http://example.com", "ALLOW_HTTP"), ("https:///path", "no host"), ("https://user:pw@example.com", "password"),
+        ("https://example.com:99999", "not a URL"), ("https://[::1", "not a URL"), ("https://exa\nmple.com", "blanks"),
+        ("https://exämple.com", "ASCII"), ("", "https"), ("https://example.com/" + "a" * 3000, "longer"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_a_webhooks_url_is_refused_with_the_reason(url: str, reason: str) -> None:
+    with pytest.raises(InvalidInputError, match=reason) as caught:
+        check_url(url, allow_http=False)
+    assert caught.value.field == "url"
+
+
+def test_https_passes_and_http_where_it_is_allowed() -> None:
+    check_url("https://example.com:8443/hook?x=1", allow_http=False)
+    check_url("http://example.com", allow_http=True)
+
+
+@pytest.mark.parametrize("name", ["Host", "content-length", "TRANSFER-ENCODING", "Connection", "keep-alive", "te", "Upgrade", "webhook-id", "Trailers", "proxy-authorization"])  # fmt: skip
+def test_headers_that_belong_to_the_request_are_refused(name: str) -> None:
+    with pytest.raises(InvalidInputError):
+        check_headers({name: "x"})
+
+
+@pytest.mark.parametrize("bad", ["a\rb", "a\nb", "a\r\nb", "a\x00b", "☃"])
+def test_headers_with_line_breaks_and_the_like_are_refused(bad: str) -> None:
+    with pytest.raises(InvalidInputError):
+        check_headers({"X-Good": bad})
+    with pytest.raises(InvalidInputError):
+        check_headers({bad: "x"})
+
+
+def test_a_header_may_have_8192_bytes_and_no_more() -> None:
+    check_headers({"X": "a" * 8192})
+    with pytest.raises(InvalidInputError, match="8192"):
+        check_headers({"X": "a" * 8193})
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"name": ""}, "name"), ({"method": "BREW"}, "method"), ({"events": ()}, "events"), ({"timeout_seconds": 0}, "timeout_seconds"),
+        ({"timeout_seconds": 301}, "timeout_seconds"), ({"timeout_seconds": float("nan")}, "timeout_seconds"),
+        ({"concurrency": 0}, "concurrency"), ({"rate_per_second": 0}, "rate_per_second"),
+    ],
+)  # fmt: skip
+def test_figures_out_of_bounds_are_refused_with_their_field(fields: Any, field: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        check_settings(webhook(**({"events": (TypeFilter("*"),)} | fields)))
+    assert caught.value.field == field
+
+
+@dataclass(frozen=True)
+class _Meant:
+    number: int
+    lane: UUID
+
+
+_LANES = [UUID(int=number) for number in range(4)]
+
+
+@given(st.lists(st.sampled_from(_LANES), max_size=40), st.dictionaries(st.sampled_from(_LANES), st.integers(-2, 9)), st.integers(0, 30))
+def test_sharing_out_keeps_every_limit_order_and_delivery(
+    lanes: list[UUID], rooms: dict[UUID, int], capacity: int
+) -> None:
+    meant = [_Meant(number, lane) for number, lane in enumerate(lanes)]
+    leased, waiting = share_out(meant, lambda d: d.lane, rooms, capacity)
+    assert sorted([d.number for d in leased + waiting]) == list(range(len(meant)))
+    assert len(leased) <= capacity
+    for lane in _LANES:
+        here = [d.number for d in leased if d.lane == lane]
+        assert len(here) <= max(0, rooms.get(lane, 0))
+        assert here == sorted(here)
+        behind = [d.number for d in waiting if d.lane == lane]
+        assert not (here and behind) or max(here) < min(behind)
+
+
+def test_the_machine_is_crowded_when_users_write_and_questions_take_long() -> None:
+    pace = Pace()
+    assert not pace.is_crowded(writers=4, question_seconds=0.0002)
+    assert pace.is_crowded(writers=4, question_seconds=0.005)
+    assert not pace.is_crowded(writers=0, question_seconds=0.005)
+    assert not pace.is_crowded(writers=4, question_seconds=0.0009)
+
+
+def test_a_rest_is_longer_than_the_work_before_it_up_to_a_bound() -> None:
+    assert Pace.rest_seconds(0.01) > 0.01
+    assert Pace.rest_seconds(100) == MAX_REST_SECONDS
