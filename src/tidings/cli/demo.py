@@ -56,6 +56,11 @@ class Arrivals:
         self._show(event, message_id, is_verified)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # the default of 5 turns connections away
+
+
 @asynccontextmanager
 async def _receiving(arrivals: Arrivals, secret: list[str]) -> AsyncIterator[str]:
     """Receive webhooks as any receiver would: an ordinary HTTP server and the published verification library."""
@@ -82,8 +87,7 @@ async def _receiving(arrivals: Arrivals, secret: list[str]) -> AsyncIterator[str
         def log_message(self, *_: Any) -> None:
             """Say nothing: the demo shows what arrives."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/orders"
@@ -99,7 +103,7 @@ class _Demo:
         self._config = config
         self._events = events
         self._quiet = as_json or events is not None
-        self._console = Console(highlight=False)
+        self._console = Console(highlight=False, soft_wrap=True)
         self.arrivals = Arrivals(self._show)
         self._committed: dict[tuple[str, int], float] = {}
 

@@ -25,14 +25,15 @@ where w.group_id = $1 order by w.created_at desc, w.id limit $2 offset $3;
 
 -- name: insert_webhook
 -- $1 id, $2 group, $3 name, $4 description, $5 url, $6 enabled, $7 profile, $8 events, $9 secret, $10 method, $11 headers,
--- $12 timeout, $13 retry, $14 created at, $15 concurrency, $16 rate, $17 ordered
+-- $12 timeout, $13 retry, $14 created at, $15 concurrency, $16 rate, $17 ordered. A lane begins with ten at once and doubles
+-- with success: a receiver that has never heard of us is not met by a hundred connections.
 with made as (
   insert into tidings.webhooks (id, group_id, name, description, url, enabled, profile, events, secret, method, headers, timeout_seconds, retry, created_at, updated_at)
   values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10, $11::jsonb, $12, $13::jsonb, $14, $14)
   returning id
 )
 insert into tidings.lanes (webhook_id, open, concurrency, allowance, rate_per_second, ordered, tokens)
-select id, $6, $15, $15, $16, $17, coalesce(greatest($16::float8, 1), 0) from made;
+select id, $6, $15, least($15, 10), $16, $17, coalesce(greatest($16::float8, 1), 0) from made;
 
 -- name: update_webhook
 -- A change of its limits also forgets past failures: the owner has just looked after it. $1 id, $2 name, $3 description,
@@ -43,7 +44,7 @@ with changed as (
     method = $9, headers = $10::jsonb, timeout_seconds = $11, retry = $12::jsonb, updated_at = $13
   where id = $1
 )
-update tidings.lanes set open = $5, concurrency = $14, allowance = $14, rate_per_second = $15, ordered = $16,
+update tidings.lanes set open = $5, concurrency = $14, allowance = least($14, 10), rate_per_second = $15, ordered = $16,
   failure_count = 0, resting_until = null, saturated = false, due_at = now()
 where webhook_id = $1;
 
