@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Router, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from tidings.api.access import DEFAULT_GROUP
 from tidings.api.paging import Cursor, Limit, Offset
@@ -71,7 +71,7 @@ async def list_events(
     limit: Limit = 50,
     offset: Offset = 0,
     cursor: Cursor = None,
-    type_: Annotated[str | None, Parameter(query="type", description="Only events of this type.")] = None,
+    type_: Annotated[str | None, QueryParameter(name="type", description="Only events of this type.")] = None,
 ) -> list[EventView]:
     """List events, newest first."""
     async with services.database.connection() as connection:

@@ -16,17 +16,16 @@ OUTBOX_CHANNEL = "tidings_outbox"
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """Rows taken out of the outbox.
+    """Rows taken out of the outbox, in their order.
 
     Attributes:
-        events: What they become, in their order.
-        numbers: Their numbers in the outbox, in the same order.
+        numbers: Their numbers in the outbox.
         routes_version: The version of the subscriptions, as of the moment the rows were read.
     """
 
-    events: list[Event]
+    rows: list[Any]
     numbers: list[int]
-    routes_version: int = 0
+    routes_version: int
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -36,19 +35,23 @@ class Backlog(msgspec.Struct, frozen=True):
     lag_seconds: float
 
 
-async def take(connection: Connection, limit: int, salt: int) -> Taken:
-    """Take up to `limit` of the oldest committed rows out of the outbox, inside the caller's transaction.
+async def take(connection: Connection, limit: int) -> Taken:
+    """Take up to `limit` of the oldest committed rows out of the outbox, inside the caller's transaction."""
+    rows = await connection.fetch(_SQL["take"], limit)
+    rows.sort(key=_outbox_id)  # DELETE … RETURNING promises no order
+    return Taken(rows, [row[0] for row in rows], rows[0]["routes_version"] if rows else 0)
+
+
+def read_events(taken: Taken, salt: int) -> list[Event]:
+    """Return the events that rows of the outbox become.
 
     Args:
         salt: See `core.event.event_id`.
+
+    Raises:
+        LookupError, ValueError, TypeError: A row is not what the capture function or `publish` write.
     """
-    rows = await connection.fetch(_SQL["take"], limit)
-    if not rows:
-        return Taken([], [])
-    rows.sort(key=_outbox_id)  # DELETE … RETURNING promises no order
-    return Taken(
-        [_event_from_row(row, salt) for row in rows], [row[0] for row in rows], rows[0]["routes_version"]
-    )
+    return [_event_from_row(row, salt) for row in taken.rows]
 
 
 def _outbox_id(row: Any) -> int:

@@ -120,11 +120,11 @@ class Dispatcher:
     async def _route_batch(self, limit: int) -> int:
         async with self._database.transaction() as connection:
             # The version is of the same snapshot as the rows: what was subscribed before a row was committed is in it.
-            taken = await outbox.take(connection, limit, self._salt)
-            events = taken.events
-            if not events:
+            taken = await outbox.take(connection, limit)
+            if not taken.rows:
                 return 0
             self._numbers_at_hand = taken.numbers
+            events = outbox.read_events(taken, self._salt)
             routes = await self._routes.at_least(connection, taken.routes_version)
             await self._ensure_days(connection, events)
             worker_id = self._taker.worker_id

@@ -53,7 +53,7 @@ with due as materialized (
   where l.webhook_id = room.webhook_id
 )
 update tidings.queue q set worker_id = $1, claimed_at = $2, attempt_count = q.attempt_count + 1
-from seen where seen.taken and q.id = seen.id
+where q.id = any (array(select id from seen where taken))  -- an array, so that the plan is the index whatever the estimates
 returning q.id, q.event_id, q.webhook_id, q.attempt_count as attempt_number, q.due_at, q.is_test,
   (select version from tidings.routes_version) as routes_version;
 

@@ -1,0 +1,147 @@
+"""The schema, the statements and the plans they run by."""
+
+import asyncio
+import re
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from tidings.core.errors import StartupError
+from tidings.core.event import day_bounds
+from tidings.store.database import open_database
+from tidings.store.migrations import migrate
+from tidings.store.secrets import SecretBox, load_or_make_key
+from tidings.store.settings import load_installation
+from tidings.store.statements import load
+
+SOURCE = Path(__file__).parents[2] / "src" / "tidings"
+FILES = sorted(path.stem for path in (SOURCE / "store" / "sql").glob("*.sql"))
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_every_statement_prepares_on_a_migrated_database(database_url: str, name: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    for statement in load(name).values():
+        for part in statement.split(";\n") if name == "migrations" else [statement]:
+            await connection.prepare(part)
+    await connection.close()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_statement_is_used_by_the_module_of_its_name(name: str) -> None:
+    module = (SOURCE / "store" / f"{name}.py").read_text()
+    assert set(load(name)) == set(re.findall(r'_SQL\["(\w+)"\]', module))
+
+
+def test_there_is_no_sql_in_python() -> None:
+    found = [
+        path
+        for path in SOURCE.rglob("*.py")
+        if re.search(r'"\s*(select .* from|insert into|update \w+ set|delete from)\b', path.read_text(), re.IGNORECASE)
+        and "bench" not in path.parts
+        and path.name != "database.py"  # asks whether the server is read-only, before there are statements
+    ]
+    assert found == []
+
+
+async def test_processes_that_start_at_once_migrate_once(empty_database_url: str) -> None:
+    databases = [await open_database(empty_database_url, max_connections=1) for _ in range(4)]
+    applied = await asyncio.gather(*(migrate(database) for database in databases))
+    assert sorted(map(len, applied)) == [0, 0, 0, 1]
+    for database in databases:
+        await database.close()
+
+
+async def test_a_schema_of_a_newer_version_is_refused(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("insert into tidings.migrations (number, name) values (9999, 'future')")
+    await connection.close()
+    database = await open_database(database_url, max_connections=1)
+    with pytest.raises(StartupError, match="newer Tidings"):
+        await migrate(database)
+    await database.close()
+
+
+async def test_a_failed_migration_leaves_nothing_behind(empty_database_url: str) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.execute("create schema tidings; create table tidings.queue (mine int)")
+    database = await open_database(empty_database_url, max_connections=1)
+    with pytest.raises(asyncpg.DuplicateTableError):
+        await migrate(database)
+    tables = await connection.fetch("select relname from pg_class where relnamespace = 'tidings'::regnamespace and relkind = 'r'")
+    assert [row["relname"] for row in tables] == ["queue"]
+    await database.close()
+    await connection.close()
+
+
+async def test_days_begin_where_python_and_postgresql_agree(database_url: str) -> None:
+    from datetime import UTC, datetime
+
+    connection = await asyncpg.connect(database_url)
+    for day in (datetime(2026, 11, 21, tzinfo=UTC), datetime(1999, 12, 31, tzinfo=UTC), datetime(2099, 2, 28, tzinfo=UTC)):
+        low, high = day_bounds(day)
+        assert await connection.fetchval("select tidings.first_id_of($1)", day.date()) == low
+        assert await connection.fetchval("select tidings.first_id_of($1::date + 1)", day.date()) == high
+    await connection.close()
+
+
+async def test_a_claim_reads_a_long_queue_by_index(database_url: str) -> None:
+    """One lane with 50,000 due rows: the claim touches a handful of them."""
+    connection = await asyncpg.connect(database_url)
+    webhook = uuid4()
+    await connection.execute(
+        "insert into tidings.webhooks values ($1, 'default', 'n', null, 'https://x', true, null, 'standard', '[]', '', 'POST', '{}', 30, '{}', now(), now())",
+        webhook,
+    )
+    await connection.execute("insert into tidings.lanes (webhook_id, due_at, concurrency, allowance) values ($1, now(), 100, 100)", webhook)
+    await connection.execute(
+        "insert into tidings.queue (id, webhook_id, event_id, group_id, event_type, due_at) select gen_random_uuid(), $1, gen_random_uuid(), 'default', 't', now() from generate_series(1, 50000)",
+        webhook,
+    )
+    await connection.execute("analyze tidings.queue; analyze tidings.lanes")
+    plan = await connection.fetchval(
+        "explain (analyze, format json) " + load("queue")["claim"].replace("$1", f"'{UUID(int=1)}'::uuid").replace("$2", "now()").replace("$3", "10").replace("$4", f"array['{webhook}']")
+    )
+    rows = [int(float(number)) for number in re.findall(r'"Actual Rows": ([\d.]+)', plan)]
+    assert "queue_waiting" in plan
+    assert max(rows) <= 100
+    await connection.close()
+
+
+async def test_the_wrong_secret_key_is_refused_at_the_start(database_url: str) -> None:
+    database = await open_database(database_url, max_connections=1)
+    await load_installation(database, SecretBox("one"), None)
+    with pytest.raises(StartupError, match="SECRET_KEY"):
+        await load_installation(database, SecretBox("two"), None)
+    await database.close()
+
+
+async def test_a_made_admin_key_is_told_once(database_url: str) -> None:
+    database = await open_database(database_url, max_connections=1)
+    first = await load_installation(database, SecretBox("k"), None)
+    again = await load_installation(database, SecretBox("k"), None)
+    given = await load_installation(database, SecretBox("k"), "mine")
+    assert first.new_admin_key is not None
+    assert again.new_admin_key is None
+    assert again.admin_key_hash == first.admin_key_hash != given.admin_key_hash
+    await database.close()
+
+
+def test_a_sealed_secret_opens_for_its_owner_alone() -> None:
+    box, owner = SecretBox("k"), uuid4()
+    sealed = box.seal("whsec_x", owner)
+    assert box.open(sealed, owner) == "whsec_x"
+    assert b"whsec_x" not in sealed
+    with pytest.raises(StartupError):
+        box.open(sealed, uuid4())
+    with pytest.raises(StartupError):
+        SecretBox("other").open(sealed, owner)
+
+
+def test_a_made_key_is_kept_and_readable_by_its_owner_only(tmp_path: Path) -> None:
+    key = load_or_make_key(tmp_path / "new")
+    assert load_or_make_key(tmp_path / "new") == key
+    assert (tmp_path / "new" / "secret_key").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["secret_key"]
