@@ -6,7 +6,8 @@ from uuid import UUID
 
 import msgspec
 from litestar import Router, get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
 
 from tidings.api.access import DEFAULT_GROUP
 from tidings.api.paging import Cursor, Limit, Offset
@@ -77,13 +78,13 @@ def delivery_view(row: Any) -> DeliveryView:
 
 @get("/")
 async def list_deliveries(
-    services: Services,
+    services: NamedDependency[Services],
     limit: Limit = 50,
     offset: Offset = 0,
     cursor: Cursor = None,
-    status: Annotated[str | None, Parameter(description="Only deliveries in this state.")] = None,
-    webhook_id: Annotated[UUID | None, Parameter(description="Only deliveries to this webhook.")] = None,
-    event_id: Annotated[UUID | None, Parameter(description="Only deliveries of this event.")] = None,
+    status: Annotated[str | None, QueryParameter(description="Only deliveries in this state.")] = None,
+    webhook_id: Annotated[UUID | None, QueryParameter(description="Only deliveries to this webhook.")] = None,
+    event_id: Annotated[UUID | None, QueryParameter(description="Only deliveries of this event.")] = None,
 ) -> list[DeliveryView]:
     """List deliveries, unfinished and finished, newest first."""
     async with services.database.connection() as connection:
@@ -101,14 +102,14 @@ async def list_deliveries(
 
 
 @get("/{delivery_id:uuid}")
-async def get_delivery(services: Services, delivery_id: UUID) -> DeliveryView:
+async def get_delivery(services: NamedDependency[Services], delivery_id: FromPath[UUID]) -> DeliveryView:
     """Read a delivery."""
     async with services.database.connection() as connection:
         return delivery_view(await _found(connection, delivery_id))
 
 
 @get("/{delivery_id:uuid}/attempts")
-async def list_attempts(services: Services, delivery_id: UUID) -> list[AttemptView]:
+async def list_attempts(services: NamedDependency[Services], delivery_id: FromPath[UUID]) -> list[AttemptView]:
     """List a delivery's attempts, oldest first."""
     async with services.database.connection() as connection:
         await _found(connection, delivery_id)
@@ -117,7 +118,7 @@ async def list_attempts(services: Services, delivery_id: UUID) -> list[AttemptVi
 
 
 @post("/{delivery_id:uuid}/retry", status_code=202)
-async def retry_delivery(services: Services, delivery_id: UUID) -> DeliveryView:
+async def retry_delivery(services: NamedDependency[Services], delivery_id: FromPath[UUID]) -> DeliveryView:
     """Send a delivery again, with the same id: a finished one anew, a waiting one at once."""
     async with services.database.transaction() as connection:
         row = await _found(connection, delivery_id)

@@ -71,6 +71,8 @@ def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Respon
 
 def answer_broken(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer for a fault of ours: logged with its cause, told without it."""
+    if isinstance(error, RecursionError):
+        return answer(request, InvalidInputError("body", "The body is nested too deeply to be read."))
     if isinstance(error, UNAVAILABLE):
         logger.warning("%s %s: database unavailable: %s", request.method, request.url.path, error)
         body = {"error": "The database is unavailable. Try again.", "code": "UNAVAILABLE"}

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Router, get, post
-from litestar.params import QueryParameter
+from litestar import Request, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from tidings.api.access import DEFAULT_GROUP
 from tidings.api.paging import Cursor, Limit, Offset
@@ -27,9 +28,15 @@ class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     type: str
-    data: msgspec.Raw
+    data: Any
     subject: str | None = None
     id: str | None = None
+
+
+class _RawData(msgspec.Struct, frozen=True):
+    """The data of a new event as the text it came as: reading it as numbers would lose digits."""
+
+    data: msgspec.Raw
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -51,15 +58,18 @@ class EventView(msgspec.Struct, frozen=True):
 
 
 @post("/", status_code=202)
-async def publish_event(services: Services, data: NewEvent) -> Published:
+async def publish_event(
+    services: NamedDependency[Services], request: Request[Any, Any, Any], data: JSONBody[NewEvent]
+) -> Published:
     """Publish an event. When this answers, the event is committed and will be delivered."""
+    raw = msgspec.json.decode(await request.body(), type=_RawData)
     async with services.database.transaction() as connection:
         return await publish(
             connection,
             services.clock,
             group_id=DEFAULT_GROUP,
             type_=data.type,
-            data=bytes(data.data),
+            data=bytes(raw.data),
             subject=_text(data.subject, "subject"),
             external_id=_text(data.id, "id"),
         )
@@ -67,7 +77,7 @@ async def publish_event(services: Services, data: NewEvent) -> Published:
 
 @get("/")
 async def list_events(
-    services: Services,
+    services: NamedDependency[Services],
     limit: Limit = 50,
     offset: Offset = 0,
     cursor: Cursor = None,
@@ -82,7 +92,7 @@ async def list_events(
 
 
 @get("/{event_id:uuid}")
-async def get_event(services: Services, event_id: UUID) -> EventView:
+async def get_event(services: NamedDependency[Services], event_id: FromPath[UUID]) -> EventView:
     """Read an event. One that was published a moment ago is there once it is routed."""
     async with services.database.connection() as connection:
         row = await history.get_event(connection, DEFAULT_GROUP, event_id)

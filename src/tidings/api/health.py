@@ -1,6 +1,7 @@
 """`/healthz`, `/readyz`, `/metrics`: for machines that watch this one."""
 
 from litestar import MediaType, Response, Router, get
+from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from prometheus_client.registry import REGISTRY
 
@@ -15,7 +16,7 @@ async def healthz() -> str:
 
 
 @get("/readyz", media_type=MediaType.TEXT)
-async def readyz(services: Services) -> str:
+async def readyz(services: NamedDependency[Services]) -> str:
     """Answer 200 while the database answers and holds our schema, 503 otherwise."""
     async with services.database.connection() as connection:
         await webhooks.routes_version(connection)
@@ -23,7 +24,7 @@ async def readyz(services: Services) -> str:
 
 
 @get("/metrics", media_type=MediaType.TEXT)
-async def metrics(services: Services) -> Response[bytes]:
+async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Answer in Prometheus's text format: depths and lags from the database, counts from this process."""
     async with services.database.connection() as connection:
         waiting, depth = await outbox.backlog(connection), await queue.depth(connection)

@@ -3,10 +3,10 @@
 from typing import Annotated
 from uuid import UUID
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 MAX_PAGE = 1000
 
-Limit = Annotated[int, Parameter(ge=1, le=MAX_PAGE, description="How many at most.")]
-Offset = Annotated[int, Parameter(ge=0, description="How many of the newest to leave out; a cursor is faster.")]
-Cursor = Annotated[UUID | None, Parameter(description="The id of the last entry of the page before.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="How many at most.")]
+Offset = Annotated[int, QueryParameter(ge=0, description="How many of the newest to leave out; a cursor is faster.")]
+Cursor = Annotated[UUID | None, QueryParameter(description="The id of the last entry of the page before.")]

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 
 import msgspec
 from litestar import Router, delete, get, patch, post
-from litestar.params import Body, Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from tidings.api.access import DEFAULT_GROUP
@@ -111,11 +112,11 @@ def view(webhook: Webhook, states: list[TableState] | UnsetType = UNSET, *, with
     )
 
 
-WebhookBody = Annotated[WebhookChange, Body(title="Webhook")]
+WebhookBody = JSONBody[WebhookChange]
 
 
 @post("/", status_code=201)
-async def create_webhook(services: Services, data: WebhookBody) -> WebhookView:
+async def create_webhook(services: NamedDependency[Services], data: WebhookBody) -> WebhookView:
     """Create a webhook, and put triggers on the tables it names, in one transaction."""
     if data.url is UNSET:
         raise InvalidInputError("url", "url is required.")
@@ -141,7 +142,7 @@ async def create_webhook(services: Services, data: WebhookBody) -> WebhookView:
 
 
 @get("/")
-async def list_webhooks(services: Services, limit: Limit = 50, offset: Offset = 0) -> list[WebhookView]:
+async def list_webhooks(services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0) -> list[WebhookView]:
     """List webhooks, newest first."""
     async with services.database.connection() as connection:
         found = await webhooks.list_webhooks(connection, services.box, DEFAULT_GROUP, limit=limit, offset=offset)
@@ -149,7 +150,7 @@ async def list_webhooks(services: Services, limit: Limit = 50, offset: Offset = 
 
 
 @get("/{webhook_id:uuid}")
-async def get_webhook(services: Services, webhook_id: UUID) -> WebhookView:
+async def get_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> WebhookView:
     """Read a webhook, with the state of each table it names."""
     async with services.database.connection() as connection:
         webhook = found(await webhooks.get_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id)
@@ -157,7 +158,7 @@ async def get_webhook(services: Services, webhook_id: UUID) -> WebhookView:
 
 
 @patch("/{webhook_id:uuid}")
-async def change_webhook(services: Services, webhook_id: UUID, data: WebhookBody) -> WebhookView:
+async def change_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID], data: WebhookBody) -> WebhookView:
     """Change what the body names; the rest stays."""
     if data.profile is not UNSET:
         raise InvalidInputError("profile", "profile cannot be changed; create another webhook with that profile.")
@@ -176,7 +177,7 @@ async def change_webhook(services: Services, webhook_id: UUID, data: WebhookBody
 
 
 @delete("/{webhook_id:uuid}", status_code=200)
-async def delete_webhook(services: Services, webhook_id: UUID) -> dict[str, Any]:
+async def delete_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> dict[str, Any]:
     """Delete a webhook. Its unfinished deliveries are cancelled; its history stays until retention ends."""
     async with services.database.transaction() as connection:
         found(await webhooks.lock_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id)
@@ -188,12 +189,12 @@ async def delete_webhook(services: Services, webhook_id: UUID) -> dict[str, Any]
 
 @get("/{webhook_id:uuid}/deliveries")
 async def list_webhook_deliveries(
-    services: Services,
-    webhook_id: UUID,
+    services: NamedDependency[Services],
+    webhook_id: FromPath[UUID],
     limit: Limit = 50,
     offset: Offset = 0,
     cursor: Cursor = None,
-    status: Annotated[str | None, Parameter(description="Only deliveries in this state.")] = None,
+    status: Annotated[str | None, QueryParameter(description="Only deliveries in this state.")] = None,
 ) -> list[DeliveryView]:
     """List a webhook's deliveries, newest first."""
     async with services.database.connection() as connection:
@@ -205,7 +206,7 @@ async def list_webhook_deliveries(
 
 
 @post("/{webhook_id:uuid}/test", status_code=200)
-async def test_webhook(services: Services, webhook_id: UUID) -> TestResult:
+async def test_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> TestResult:
     """Send a test event the way every event goes, and wait for what comes of it. It is tried once."""
     now = services.clock.now()
     event = Event(

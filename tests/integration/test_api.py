@@ -1,0 +1,323 @@
+"""The API over HTTP, against a running engine."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.engine import Engine, engine_of, eventually
+from tests.support.receiver import Receiver, answer, says
+from tidings.app import _serving
+from tidings.config import Config
+
+KEY = {"Authorization": "Bearer test"}
+
+
+class Api:
+    """A client of a served API, and the engine behind it."""
+
+    def __init__(self, client: httpx.AsyncClient, engine: Engine) -> None:
+        self.client = client
+        self.engine = engine
+
+    async def __call__(self, method: str, path: str, expect: int, body: Any = None, **options: Any) -> Any:
+        response = await self.client.request(method, path, json=body, **options)
+        assert response.status_code == expect, response.text
+        return response.json() if response.content else None
+
+    async def create(self, url: str, *events: Any, **fields: Any) -> Any:
+        return await self("POST", "/api/v1/webhooks", 201, {"url": url, "events": list(events)} | fields)
+
+
+@pytest.fixture
+async def api(config: Config) -> AsyncIterator[Api]:
+    async with (
+        engine_of(config, running=True) as engine,
+        _serving(engine.services) as url,
+        httpx.AsyncClient(base_url=url, headers=KEY, timeout=30) as client,
+    ):
+        yield Api(client, engine)
+
+
+async def test_a_webhook_is_created_read_changed_and_deleted(api: Api, receiver: Receiver) -> None:
+    await api.engine.user.execute("create table orders (id int)")
+    made = await api.create(receiver.url(), {"table": "orders", "operations": ["INSERT"]}, "order.*", name="Orders", description="d")
+    assert made["secret"].startswith("whsec_")
+    assert made["tables"] == [{"schema": "public", "table": "orders", "state": "captured", "reason": None}]
+    path = f"/api/v1/webhooks/{made['id']}"
+    read = await api("GET", path, 200)
+    assert read == {name: value for name, value in made.items() if name != "secret"}
+    assert await api("GET", "/api/v1/webhooks", 200) == [{n: v for n, v in read.items() if n != "tables"}]
+    changed = await api("PATCH", path, 200, {"enabled": False, "description": None})
+    assert (changed["enabled"], changed["description"], changed["name"]) == (False, None, "Orders")
+    assert changed["events"] == made["events"]
+    assert await api.engine.value("select count(*) from pg_trigger where tgname = 'tidings_capture'") == 0
+    await api("PATCH", path, 200, {"enabled": True})
+    assert await api.engine.value("select count(*) from pg_trigger where tgname = 'tidings_capture'") == 1
+    assert (await api("DELETE", path, 200))["success"] is True
+    await api("GET", path, 404)
+    assert await api.engine.value("select count(*) from pg_trigger where tgname = 'tidings_capture'") == 0
+
+
+async def test_a_change_travels_from_a_row_to_the_api(api: Api, receiver: Receiver) -> None:
+    await api.engine.user.execute("create table orders (id int)")
+    hook = await api.create(receiver.url(), {"table": "orders"})
+    await api.engine.user.execute("insert into orders values (1)")
+
+    async def listed() -> Any:
+        rows = await api("GET", f"/api/v1/webhooks/{hook['id']}/deliveries?status=succeeded", 200)
+        return rows or None
+
+    (delivery,) = await eventually(listed)
+    assert (delivery["event"], delivery["attempts"], delivery["response_status"]) == ("table.orders.inserted", 1, 200)
+    assert delivery["delivered_at"] is not None
+    assert await api("GET", f"/api/v1/deliveries/{delivery['id']}", 200) == delivery
+    (attempt,) = await api("GET", f"/api/v1/deliveries/{delivery['id']}/attempts", 200)
+    assert (attempt["number"], attempt["response_body"], attempt["failure"]) == (1, "ok", None)
+    assert ["content-length", "2"] in attempt["response_headers"]
+    event = await api("GET", f"/api/v1/events/{delivery['event_id']}", 200)
+    assert (event["record"], event["delivery_count"], event["table"]) == ({"id": 1}, 1, "orders")
+    assert await api("GET", "/api/v1/events?type=table.orders.inserted", 200) == [event]
+    assert await api("GET", "/api/v1/events?type=other", 200) == []
+
+
+async def test_publishing_is_idempotent_by_id(api: Api, receiver: Receiver) -> None:
+    await api.create(receiver.url(), "order.*")
+    event = {"type": "order.paid", "data": {"total": 1.50}, "id": "order-1", "subject": "orders/1"}
+    first = await api("POST", "/api/v1/events", 202, event)
+    again = await api("POST", "/api/v1/events", 202, event)
+    assert (first["duplicate"], again["duplicate"], again["id"]) == (False, True, first["id"])
+    conflict = await api("POST", "/api/v1/events", 409, event | {"data": {}})
+    assert conflict["code"] == "CONFLICT"
+    await receiver.wait_for(1)
+    (request,) = receiver.received
+    assert request.headers["webhook-id"] == first["id"]
+    assert b'"data":{"total":1.5}' in request.body
+
+    async def read() -> Any:
+        response = await api.client.get(f"/api/v1/events/{first['id']}")
+        return response.json() if response.status_code == 200 else None
+
+    assert (await eventually(read))["external_id"] == "order-1"
+
+
+async def test_published_digits_are_kept(api: Api) -> None:
+    raw = b'{"type": "a.b", "data": {"n": 12345678901234567890.10, "i": 1e2}}'
+    made = (await api.client.post("/api/v1/events", content=raw)).json()
+
+    async def read() -> Any:
+        response = await api.client.get(f"/api/v1/events/{made['id']}")
+        return response.text if response.status_code == 200 else None
+
+    assert '{"n": 12345678901234567890.10, "i": 1e2}' in await eventually(read)
+
+
+async def test_the_test_button_takes_the_real_path_and_tells_the_result(api: Api, receiver: Receiver) -> None:
+    hook = await api.create(receiver.url(), "nothing.else")
+    other = await api.create(receiver.url("/other"), "*")
+    result = await api("POST", f"/api/v1/webhooks/{hook['id']}/test", 200)
+    assert (result["success"], result["status_code"], result["response_body"]) == (True, 200, "ok")
+    assert [request.path for request in receiver.received] == ["/hook"]
+    delivery = await api("GET", f"/api/v1/deliveries/{result['delivery_id']}", 200)
+    assert (delivery["is_test"], delivery["event"]) == (True, "webhook.test")
+    receiver.otherwise = says(answer(500, b"no"))
+    result = await api("POST", f"/api/v1/webhooks/{hook['id']}/test", 200)
+    assert (result["success"], result["status_code"], result["response_body"]) == (False, 500, "no")
+    await api("PATCH", f"/api/v1/webhooks/{other['id']}", 200, {"enabled": False})
+    await api("POST", f"/api/v1/webhooks/{other['id']}/test", 409)
+
+
+async def test_a_failed_delivery_is_sent_again_by_hand_with_the_same_id(api: Api, receiver: Receiver) -> None:
+    receiver.scripts.append(says(answer(500)))
+    await api.create(receiver.url(), "*", retry={"delays": []})
+    await api("POST", "/api/v1/events", 202, {"type": "a.b", "data": None})
+
+    async def failed() -> Any:
+        return await api("GET", "/api/v1/deliveries?status=failed", 200)
+
+    (delivery,) = await eventually(failed)
+    again = await api("POST", f"/api/v1/deliveries/{delivery['id']}/retry", 202)
+    assert again["id"] == delivery["id"]
+
+    async def done() -> Any:
+        return (await api("GET", f"/api/v1/deliveries/{delivery['id']}", 200))["status"] == "succeeded"
+
+    await eventually(done)
+    attempts = await api("GET", f"/api/v1/deliveries/{delivery['id']}/attempts", 200)
+    assert [(attempt["number"], attempt["response_status"]) for attempt in attempts] == [(1, 500), (2, 200)]
+    assert len({request.headers["webhook-id"] for request in receiver.received}) == 1
+
+
+async def test_a_waiting_delivery_can_be_hurried(api: Api, receiver: Receiver) -> None:
+    receiver.scripts.append(says(answer(500)))
+    await api.create(receiver.url(), "*", retry={"delays": [3600]})
+    await api("POST", "/api/v1/events", 202, {"type": "a.b", "data": None})
+
+    async def waiting() -> Any:
+        return await api("GET", "/api/v1/deliveries?status=retrying", 200)
+
+    (delivery,) = await eventually(waiting)
+    assert delivery["next_retry_at"] is not None
+    await api("POST", f"/api/v1/deliveries/{delivery['id']}/retry", 202)
+    await receiver.wait_for(2)
+
+
+async def test_deleting_a_webhook_cancels_what_it_leaves(api: Api, receiver: Receiver) -> None:
+    receiver.otherwise = says(answer(500))
+    hook = await api.create(receiver.url(), "*", retry={"delays": [3600]})
+    await api("POST", "/api/v1/events", 202, {"type": "a.b", "data": None})
+
+    async def waiting() -> Any:
+        return await api("GET", "/api/v1/deliveries?status=retrying", 200)
+
+    (delivery,) = await eventually(waiting)
+    await api("DELETE", f"/api/v1/webhooks/{hook['id']}", 200)
+    after = await api("GET", f"/api/v1/deliveries/{delivery['id']}", 200)
+    assert (after["status"], after["error"]) == ("cancelled", "The webhook was deleted.")
+    await api("POST", f"/api/v1/deliveries/{delivery['id']}/retry", 409)
+
+
+async def test_lists_are_paged_by_offset_and_cursor(api: Api) -> None:
+    ids = [(await api("POST", "/api/v1/events", 202, {"type": "a.b", "data": n}))["id"] for n in range(5)]
+
+    async def all_there() -> Any:
+        rows = await api("GET", "/api/v1/events", 200)
+        return rows if len(rows) == 5 else None
+
+    rows = await eventually(all_there)
+    assert {row["id"] for row in rows} == set(ids)
+    first = await api("GET", "/api/v1/events?limit=2", 200)
+    second = await api("GET", f"/api/v1/events?limit=2&cursor={first[-1]['id']}", 200)
+    assert first + second == rows[:4]
+    assert await api("GET", "/api/v1/events?limit=2&offset=2", 200) == second
+    await api("GET", "/api/v1/events?limit=0", 422)
+
+
+GOOD = {"url": "http://127.0.0.1:9/x", "events": ["a.b"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "words"),
+    [
+        ({"url": "nonsense"}, "url", "https"),
+        ({"url": "ftp://example.com"}, "url", "https"),
+        ({"url": "http://10.0.0.1/"}, "url", "not public"),
+        ({"url": "https://169.254.169.254/latest"}, "url", "not public"),
+        ({"url": 7}, "url", "str"),
+        ({"events": []}, "events", "at least one"),
+        ({"events": [{"table": "nowhere"}]}, "events[0].table", "public.nowhere"),
+        ({"events": [{"table": "pg_class", "schema": "pg_catalog"}]}, "events[0].table", "PostgreSQL"),
+        ({"events": ["table.nowhere.inserted"]}, "events[0].table", "nowhere"),
+        ({"headers": {"Host": "x"}}, "headers.Host", "not allowed"),
+        ({"headers": {"X": "a\r\nb"}}, "headers.X", "invalid characters"),
+        ({"retry": {"delays": [-5]}}, "retry.delays", "seconds"),
+        ({"secret": "short"}, "secret", "base64"),
+        ({"profile": "fancy"}, "profile", "standard"),
+        ({"timeout_seconds": 0}, "timeout_seconds", "0.1"),
+        ({"colour": "blue"}, "colour", "unknown field"),
+    ],
+)
+async def test_bad_input_is_refused_with_its_field_and_nothing_is_made(
+    api: Api, change: dict[str, Any], field: str, words: str
+) -> None:
+    answer = await api("POST", "/api/v1/webhooks", 422, GOOD | change)
+    assert answer["field"] == field
+    assert words in answer["error"]
+    assert answer["code"] == "INVALID_INPUT"
+    assert await api("GET", "/api/v1/webhooks", 200) == []
+
+
+@pytest.mark.parametrize("missing", ["url", "events"])
+async def test_what_is_required_is_asked_for(api: Api, missing: str) -> None:
+    answer = await api("POST", "/api/v1/webhooks", 422, {n: v for n, v in GOOD.items() if n != missing})
+    assert answer["field"] == missing
+
+
+async def test_a_refused_change_changes_nothing(api: Api, receiver: Receiver) -> None:
+    hook = await api.create(receiver.url(), "a.b")
+    path = f"/api/v1/webhooks/{hook['id']}"
+    before = await api("GET", path, 200)
+    await api("PATCH", path, 422, {"name": "new", "events": [{"table": "nowhere"}]})
+    await api("PATCH", path, 422, {"profile": "standard"})
+    assert await api("GET", path, 200) == before
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"data": 1}, "type"), ({"type": "a.b"}, "data"), ({"type": "table.x.inserted", "data": 1}, "type"), ({"type": "a.*", "data": 1}, "type"),
+        ({"type": "webhook.test", "data": 1}, "type"), ({"type": "a b", "data": 1}, "type"), ({"type": "a.b", "data": 1, "id": ""}, "id"),
+        ({"type": "a.b", "data": 1, "more": 1}, "more"), ({"type": "a.b", "data": 1, "subject": "\x00"}, "subject"),
+    ],
+)  # fmt: skip
+async def test_a_bad_publication_is_refused_with_its_field(api: Api, body: Any, field: str) -> None:
+    assert (await api("POST", "/api/v1/events", 422, body))["field"] == field
+
+
+async def test_data_nested_too_deeply_is_refused(api: Api) -> None:
+    raw = b'{"type": "a.b", "data": ' + b"[" * 3000 + b"]" * 3000 + b"}"
+    response = await api.client.post("/api/v1/events", content=raw)
+    assert response.status_code in {400, 422}, response.text
+
+
+async def test_a_body_that_is_not_json_is_400_and_one_too_large_413(api: Api) -> None:
+    response = await api.client.post("/api/v1/webhooks", content=b"{nonsense")
+    assert (response.status_code, response.json()["code"]) == (400, "MALFORMED_BODY")
+    response = await api.client.post("/api/v1/events", content=b'{"type":"a.b","data":"' + b"x" * 1_100_000 + b'"}')
+    assert (response.status_code, response.json()["code"]) == (413, "BODY_TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Authorization": "Bearer test"}, {"Authorization": "ServiceKey test"}, {"X-API-Key": "test"}, {"apikey": "test"}, {"X-Client-Key": "test"}, {"X-Service-Key": "test"}],
+)
+async def test_the_key_is_taken_from_every_header_clients_put_it_in(api: Api, headers: dict[str, str]) -> None:
+    async with httpx.AsyncClient(base_url=api.client.base_url) as client:
+        assert (await client.get("/api/v1/webhooks", headers=headers)).status_code == 200
+
+
+async def test_a_missing_and_a_wrong_key_get_the_same_answer(api: Api) -> None:
+    async with httpx.AsyncClient(base_url=api.client.base_url) as client:
+        for path in ("/api/v1/webhooks", "/api/v1/deliveries", "/api/v1/events"):
+            missing = await client.get(path)
+            wrong = await client.get(path, headers={"Authorization": "Bearer wrong"})
+            empty = await client.get(path, headers={"X-API-Key": ""})
+            assert missing.status_code == wrong.status_code == empty.status_code == 401
+            assert missing.text == wrong.text == empty.text
+        assert (await client.post("/api/v1/webhooks", content=b"{nonsense")).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["webhooks", "deliveries", "events"])
+async def test_what_is_not_there_is_404_and_an_id_that_is_none_too(api: Api, path: str) -> None:
+    answer = await api("GET", f"/api/v1/{path}/550e8400-e29b-41d4-a716-446655440000", 404)
+    assert answer["code"] == "NOT_FOUND"
+    await api("GET", f"/api/v1/{path}/nonsense", 404)
+    await api("PUT", f"/api/v1/{path}", 405)
+
+
+async def test_health_readiness_metrics_and_openapi_answer_without_a_key(api: Api, receiver: Receiver) -> None:
+    await api.create(receiver.url(), "*")
+    await api("POST", "/api/v1/events", 202, {"type": "a.b", "data": 1})
+    await receiver.wait_for(1)
+    async with httpx.AsyncClient(base_url=api.client.base_url) as client:
+        assert (await client.get("/healthz")).text == "ok"
+        assert (await client.get("/readyz")).text == "ready"
+        document = (await client.get("/openapi.json")).json()
+
+        async def counted() -> Any:
+            text = (await client.get("/metrics")).text
+            return text if 'tidings_attempt_seconds_count{outcome="succeeded"}' in text else None
+
+        metrics = await eventually(counted)
+    assert set(document["paths"]) >= {"/api/v1/webhooks", "/api/v1/events", "/api/v1/deliveries/{delivery_id}/retry"}
+    for name in ("tidings_queue_due", "tidings_outbox_lag_seconds", "tidings_attempt_seconds_bucket"):
+        assert name in metrics
+
+
+async def test_a_secret_is_in_no_answer_but_the_first_and_not_in_the_database(api: Api, receiver: Receiver) -> None:
+    hook = await api.create(receiver.url(), "*")
+    for path in ("/api/v1/webhooks", f"/api/v1/webhooks/{hook['id']}"):
+        assert hook["secret"] not in (await api.client.get(path)).text
+    stored = await api.engine.value("select secret from tidings.webhooks")
+    assert hook["secret"].encode() not in stored
