@@ -1,0 +1,173 @@
+"""The command line, as an operator meets it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.support.process import Process, run_cli
+from tidings import __version__
+
+
+def refused(*args: str, **values: Any) -> str:
+    """Return the one sentence with which a command refuses to start."""
+    done = run_cli(*args, **values)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("tidings: ")
+    return lines[0]
+
+
+def test_version_is_told() -> None:
+    assert run_cli("--version").stdout.strip() == f"tidings, version {__version__}"
+
+
+@pytest.mark.parametrize("command", ["serve", "api", "worker", "migrate"])
+def test_an_unreachable_database_is_told_in_one_sentence(command: str, unused_tcp_port: int) -> None:
+    sentence = refused(command, database_url=f"postgresql://user:hidden@127.0.0.1:{unused_tcp_port}/db")
+    assert f"127.0.0.1:{unused_tcp_port}/db cannot be reached" in sentence
+    assert "hidden" not in sentence
+
+
+def test_an_error_is_json_where_json_was_asked_for(unused_tcp_port: int) -> None:
+    done = run_cli("migrate", "--json", database_url=f"postgresql://127.0.0.1:{unused_tcp_port}/db")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["code"] == "CANNOT_START"
+
+
+def test_what_is_no_url_is_refused() -> None:
+    assert "TIDINGS_DATABASE_URL" in refused("migrate", database_url="nonsense://x")
+
+
+async def test_a_read_only_database_is_refused_and_left_as_it_is(empty_database_url: str) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    name = await connection.fetchval("select current_database()")
+    await connection.execute(f"alter database {name} set default_transaction_read_only = on")
+    assert "read-only" in refused("migrate", database_url=empty_database_url)
+    assert await connection.fetchval("select to_regnamespace('tidings')") is None
+    await connection.close()
+
+
+async def test_a_role_that_may_not_create_is_refused_with_the_remedy(empty_database_url: str) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.execute("create role powerless login")
+    url = empty_database_url.replace("postgres:@", "powerless:@")
+    assert "Grant it CREATE" in refused("migrate", database_url=url)
+    await connection.execute("drop role powerless")
+    await connection.close()
+
+
+def _message(kind: bytes, body: bytes) -> bytes:
+    return kind + (len(body) + 4).to_bytes(4, "big") + body
+
+
+class OldServer:
+    """As much of PostgreSQL 13 as says that it is PostgreSQL 13 (protocol 3.0: startup, parameter status, ready)."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                while int.from_bytes(connection.recv(65536)[4:8], "big") == 80877103:  # SSLRequest
+                    connection.sendall(b"N")
+                greeting = _message(b"R", bytes(4)) + _message(b"S", b"server_version\x0013.14\x00")
+                greeting += _message(b"S", b"client_encoding\x00UTF8\x00") + _message(b"K", bytes(8)) + _message(b"Z", b"I")
+                connection.sendall(greeting)
+                connection.recv(65536)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_a_database_that_is_too_old_is_refused() -> None:
+    server = OldServer()
+    sentence = refused("migrate", database_url=f"postgresql://u@127.0.0.1:{server.port}/db?sslmode=disable")
+    server.close()
+    assert "version 13; Tidings needs 14 or newer" in sentence
+
+
+async def test_a_port_in_use_is_told(database_url: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        sentence = refused("api", "--port", str(port), database_url=database_url, data_dir=tmp_path)
+    assert f"port {port}" in sentence
+
+
+async def test_another_secret_key_than_the_databases_is_refused(database_url: str) -> None:
+    assert run_cli("migrate", database_url=database_url).returncode == 0
+    asyncio_free = {"database_url": database_url, "admin_key": "k"}
+    process = subprocess.run(
+        [sys.executable, "-c", "import asyncio,os,msgspec\nfrom tidings.app import opened\nfrom tidings.config import load_config\nasync def m():\n async with opened(load_config()): pass\nasyncio.run(m())"],
+        env={**os.environ, **{f"TIDINGS_{n.upper()}": v for n, v in asyncio_free.items()}, "TIDINGS_SECRET_KEY": "one"},
+        timeout=30,
+    )
+    assert process.returncode == 0
+    assert "SECRET_KEY is not the one" in refused("worker", database_url=database_url, secret_key="two")
+
+
+async def test_migrate_says_what_it_did(empty_database_url: str) -> None:
+    assert json.loads(run_cli("migrate", "--json", database_url=empty_database_url).stdout) == {"applied": ["0001_engine"]}
+    assert "up to date" in run_cli("migrate", database_url=empty_database_url).stdout
+
+
+def test_the_demo_delivers_everything_verified_and_exits_0() -> None:
+    done = run_cli("demo", "--events", "300", "--json", timeout=90)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert {name: summary[name] for name in ("committed", "delivered", "verified", "lost")} == {
+        "committed": 300, "delivered": 300, "verified": 300, "lost": 0,
+    }  # fmt: skip
+    assert summary["duplicates"] == 0
+    assert summary["p50_ms"] <= summary["p99_ms"]
+
+
+async def test_serve_with_an_embedded_postgresql_makes_its_keys_once(tmp_path: Path) -> None:
+    first = await Process.start("serve", "--port", "0", data_dir=tmp_path)
+    key = first.ready["new_admin_key"]
+    async with httpx.AsyncClient(base_url=first.ready["url"], headers={"X-API-Key": key}) as client:
+        assert (await client.get("/api/v1/webhooks")).json() == []
+    assert await first.stop() == 0
+    again = await Process.start("serve", "--port", "0", data_dir=tmp_path)
+    assert again.ready["new_admin_key"] is None
+    async with httpx.AsyncClient(base_url=again.ready["url"], headers={"X-API-Key": key}) as client:
+        assert (await client.get("/api/v1/webhooks")).status_code == 200
+    assert await again.stop() == 0
+
+
+async def test_more_worker_processes_share_the_work_and_are_replaced(database_url: str) -> None:
+    process = await Process.start("serve", "--port", "0", "--workers", "3", database_url=database_url, secret_key="k", admin_key="k")
+    connection = await asyncpg.connect(database_url)
+    from tests.support.engine import eventually
+
+    async def three() -> Any:
+        rows = await connection.fetch("select pid from tidings.workers order by started_at")
+        return [row["pid"] for row in rows] if len(rows) == 3 else None
+
+    pids = await eventually(three)
+    os.kill(pids[-1], 9)
+
+    async def replaced() -> Any:
+        rows = await connection.fetch("select pid from tidings.workers")
+        return len({row["pid"] for row in rows} - set(pids)) == 1
+
+    await eventually(replaced)
+    await connection.close()
+    assert await process.stop() == 0

@@ -1,0 +1,206 @@
+"""Nothing lost: a ledger of what was committed against a ledger of what was acknowledged.
+
+Rows are written for half a minute at several hundred a second while worker processes are killed at random moments,
+PostgreSQL crashes once, and the receiver fails, hangs or resets part of the requests.
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.support.engine import engine_of, eventually
+from tests.support.process import Process
+from tests.support.receiver import Receiver, answer
+from tidings.config import Config
+from tidings.core.retry import Delays
+from tidings.store.database import UNAVAILABLE
+from tidings.store.embedded import start_embedded
+
+WRITING_SECONDS = float(os.environ.get("LEDGER_SECONDS", "30"))
+CHANGES_PER_SECOND = 400
+WORKERS = 2
+
+
+class Ledger:
+    """What the receiver saw of each change."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self.acknowledged: Counter[int] = Counter()
+        self.requests: Counter[str] = Counter()
+        self.ids: dict[int, set[str]] = {}
+
+    async def receive(self, request: Any, writer: asyncio.StreamWriter) -> None:
+        change, message_id = json.loads(request.body)["data"]["record"]["n"], request.headers["webhook-id"]
+        self.requests[message_id] += 1
+        self.ids.setdefault(change, set()).add(message_id)
+        mood = self._rng.random()
+        if mood < 0.02:
+            await asyncio.Event().wait()
+        elif mood < 0.06:
+            writer.transport.abort()
+        elif mood < 0.15:
+            writer.write(answer(500, b"not now"))
+        else:
+            self.acknowledged[change] += 1
+            writer.write(answer())
+
+
+async def write_rows(url: str, rng: random.Random) -> None:
+    """Write at a steady rate, some of it rolled back, through PostgreSQL's crash."""
+    loop = asyncio.get_running_loop()
+    begun, number, connection = loop.time(), 0, None
+    while loop.time() - begun < WRITING_SECONDS:
+        await asyncio.sleep(max(0.0, begun + number / CHANGES_PER_SECOND - loop.time()))
+        number += 1
+        try:
+            connection = connection or await asyncpg.connect(url)
+            end = "rollback" if rng.random() < 0.1 else "commit"
+            await connection.execute(f"begin; insert into ledger values ({number if end == 'commit' else -number}); {end}")
+        except (*UNAVAILABLE, asyncpg.PostgresError):
+            connection = None  # whether it was committed is read from the table afterwards
+            await asyncio.sleep(0.1)
+    if connection is not None:
+        await connection.close()
+
+
+async def kill_workers(workers: list[Process], start: Any, rng: random.Random) -> int:
+    """Kill one worker after the other at random moments, each replaced at once; return how many."""
+    killed = 0
+    loop = asyncio.get_running_loop()
+    until = loop.time() + WRITING_SECONDS
+    while loop.time() < until:
+        await asyncio.sleep(rng.uniform(1.5, 4))
+        position = rng.randrange(len(workers))
+        await workers[position].kill()
+        killed += 1
+        workers[position] = await start()
+    return killed
+
+
+async def crash_postgresql(server: Any, after: float) -> None:
+    """Have PostgreSQL abandon everything at once, then start it again: it recovers from its log."""
+    await asyncio.sleep(after)
+    os.kill(server.get_pid(), signal.SIGQUIT)
+    gone = Path(server.pgdata) / "postmaster.pid"
+
+    async def is_gone() -> bool:
+        return not gone.exists()
+
+    await eventually(is_gone)
+    await asyncio.to_thread(server.ensure_postgres_running)
+
+
+async def test_every_committed_change_is_acknowledged_whatever_dies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = random.randrange(2**32)
+    rng = random.Random(seed)
+    server = start_embedded(tmp_path)
+    url = server.get_uri()
+    config = Config(
+        database_url=url, data_dir=tmp_path, secret_key="ledger", admin_key="k", allow_private_networks="127.0.0.0/8"
+    )
+    ledger, receiver = Ledger(rng), Receiver()
+    receiver.otherwise = ledger.receive
+    await receiver.start(backlog=1000)
+    async with engine_of(config) as engine:
+        await engine.user.execute("create table ledger (n bigint primary key)")
+        await engine.add_webhook(
+            receiver.url(), {"table": "ledger"}, timeout_seconds=2, retry=Delays(delays=(0.2, 0.5, 1) + (2,) * 60)
+        )
+        await engine.worker.heart.end()
+
+    async def start() -> Process:
+        while (process := await Process.maybe_start(
+            "worker", database_url=url, secret_key="ledger", allow_private_networks="127.0.0.0/8"
+        )) is None:  # fmt: skip
+            await asyncio.sleep(0.2)  # PostgreSQL is down just now; a supervisor would try again too
+        return process
+
+    workers: list[Process] = []
+    try:
+        workers += [await start() for _ in range(WORKERS)]
+        async with asyncio.timeout(WRITING_SECONDS + 60):
+            killed, _, _ = await asyncio.gather(
+                kill_workers(workers, start, rng),
+                write_rows(url, rng),
+                crash_postgresql(server, WRITING_SECONDS * rng.uniform(0.3, 0.7)),
+            )
+        reader = await asyncpg.connect(url)
+
+        async def is_settled() -> bool:
+            left = "select exists (select from tidings.outbox) or exists (select from tidings.queue)"
+            return not await reader.fetchval(left)
+
+        await eventually(is_settled, limit=120)
+        assert [await worker.stop() for worker in workers] == [0] * WORKERS
+    finally:
+        for worker in workers:
+            await worker.kill()
+        await receiver.stop()
+
+    committed = {row["n"] for row in await reader.fetch("select n from ledger")}
+    recorded = {
+        str(row["event_id"]): row["attempts"]
+        for row in await reader.fetch(
+            "select d.event_id, count(*) as attempts from tidings.deliveries d join tidings.attempts a on a.delivery_id = d.id group by 1"
+        )
+    }
+    await reader.close()
+    server.cleanup()
+
+    lost = committed - ledger.acknowledged.keys()
+    duplicated = sum(count - 1 for count in ledger.acknowledged.values())
+    summary = {
+        "seed": seed, "killed": killed, "committed": len(committed), "delivered": len(ledger.acknowledged),
+        "duplicated": duplicated, "lost": len(lost), "requests": ledger.requests.total(), "attempts": sum(recorded.values()),
+    }  # fmt: skip
+    with capsys.disabled():
+        print(f"\nledger: {json.dumps(summary)}")
+    assert not lost, summary
+    assert ledger.ids.keys() <= committed, "something rolled back was sent"
+    assert all(len(ids) == 1 for ids in ledger.ids.values()), "an id changed between repeats"
+    unrecorded = {i: (n, recorded.get(i, 0)) for i, n in ledger.requests.items() if n > recorded.get(i, 0)}
+    assert not unrecorded, "an attempt is not on record"
+
+
+async def test_a_stop_by_sigterm_loses_nothing_and_repeats_nothing(config: Config, receiver: Receiver) -> None:
+    seen: Counter[str] = Counter()
+
+    async def slowly(request: Any, writer: asyncio.StreamWriter) -> None:
+        seen[request.headers["webhook-id"]] += 1
+        await asyncio.wait({asyncio.create_task(asyncio.Event().wait())}, timeout=0.15)
+        writer.write(answer())
+
+    receiver.otherwise = slowly
+    options = {"database_url": config.database_url, "secret_key": "test", "allow_private_networks": "127.0.0.0/8"}
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*")
+        await engine.worker.heart.end()
+        for round_ in range(4):
+            process = await Process.start("serve", "--port", "0", admin_key="test", **options)
+            for _ in range(100):
+                await engine.publish()
+            await engine.user.execute("notify tidings_outbox")
+            await receiver.wait_for(100 * round_ + 20)
+            assert await process.stop() == 0
+            assert await engine.value("select count(*) from tidings.queue where worker_id is not null") == 0
+            assert await engine.value("select count(*) from tidings.workers") == 0
+        process = await Process.start("worker", **options)
+
+        async def done() -> bool:
+            return bool(await engine.value("select count(*) = 400 from tidings.deliveries where status = 'succeeded'"))
+
+        await eventually(done)
+        await process.stop()
+    assert len(seen) == 400
+    assert set(seen.values()) == {1}

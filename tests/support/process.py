@@ -1,0 +1,66 @@
+"""Tidings as a process of its own, as an operator runs it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import msgspec
+
+
+def settings(**values: Any) -> dict[str, str]:
+    """Return an environment with these settings and none of the caller's."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
+    return clean | {f"TIDINGS_{name.upper()}": str(value) for name, value in values.items()}
+
+
+def run_cli(*args: str, timeout: float = 60, **values: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "tidings", *args], env=settings(**values), capture_output=True, text=True, timeout=timeout
+    )
+
+
+class Process:
+    """A command that runs until it is told to stop."""
+
+    def __init__(self, process: asyncio.subprocess.Process, ready: dict[str, Any]) -> None:
+        self._process = process
+        self.ready = ready
+
+    @classmethod
+    async def start(cls, *args: str, **values: Any) -> "Process":
+        """Start it and wait until it says that it is ready."""
+        process = await cls.maybe_start(*args, **values)
+        assert process is not None, "it did not start"
+        return process
+
+    @classmethod
+    async def maybe_start(cls, *args: str, **values: Any) -> "Process | None":
+        """Start it and wait until it says that it is ready; None when it refuses to start."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tidings", *args, "--json", env=settings(log_level="error", **values), stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            line = await process.stdout.readline()
+        ready = msgspec.json.decode(line) if line else {"error": "nothing was said"}
+        if "error" in ready:
+            await process.wait()
+            return None
+        return cls(process, ready)
+
+    async def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+    async def stop(self) -> int:
+        """Ask it to stop and return its exit code."""
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            return await self._process.wait()
