@@ -221,5 +221,3 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "CONFIG": "",
     }
     return {f"TIDINGS_{name}": value for name, value in settings.items()}
-
-

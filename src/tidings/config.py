@@ -93,9 +93,7 @@ def load_config(
     environ = os.environ if environ is None else environ
     prefix = "TIDINGS_"
     values: dict[str, Any] = {
-        name: environ[prefix + name.upper()]
-        for name in Config.__struct_fields__
-        if environ.get(prefix + name.upper())
+        name: environ[prefix + name.upper()] for name in Config.__struct_fields__ if environ.get(prefix + name.upper())
     }
     path = file or (Path(environ[prefix + "CONFIG"]) if environ.get(prefix + "CONFIG") else None)
     if path is not None:

@@ -113,10 +113,14 @@ async def test_a_port_in_use_is_told(database_url: str, tmp_path: Path) -> None:
 
 async def test_another_secret_key_than_the_databases_is_refused(database_url: str) -> None:
     assert run_cli("migrate", database_url=database_url).returncode == 0
-    asyncio_free = {"database_url": database_url, "admin_key": "k"}
+    values = {"database_url": database_url, "admin_key": "k"}
     process = subprocess.run(
-        [sys.executable, "-c", "import asyncio,os,msgspec\nfrom tidings.app import opened\nfrom tidings.config import load_config\nasync def m():\n async with opened(load_config()): pass\nasyncio.run(m())"],
-        env={**os.environ, **{f"TIDINGS_{n.upper()}": v for n, v in asyncio_free.items()}, "TIDINGS_SECRET_KEY": "one"},
+        [
+            sys.executable,
+            "-c",
+            "import asyncio,os,msgspec\nfrom tidings.app import opened\nfrom tidings.config import load_config\nasync def m():\n async with opened(load_config()): pass\nasyncio.run(m())",
+        ],
+        env={**os.environ, **{f"TIDINGS_{n.upper()}": v for n, v in values.items()}, "TIDINGS_SECRET_KEY": "one"},
         timeout=30,
     )
     assert process.returncode == 0
@@ -153,7 +157,9 @@ async def test_serve_with_an_embedded_postgresql_makes_its_keys_once(tmp_path: P
 
 
 async def test_more_worker_processes_share_the_work_and_are_replaced(database_url: str) -> None:
-    process = await Process.start("serve", "--port", "0", "--workers", "3", database_url=database_url, secret_key="k", admin_key="k")
+    process = await Process.start(
+        "serve", "--port", "0", "--workers", "3", database_url=database_url, secret_key="k", admin_key="k"
+    )
     connection = await asyncpg.connect(database_url)
     from tests.support.engine import eventually
 

@@ -99,9 +99,7 @@ async def crash_postgresql(server: Any, after: float) -> None:
     await asyncio.to_thread(server.ensure_postgres_running)
 
 
-async def test_every_committed_change_is_acknowledged_whatever_dies(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_every_committed_change_is_acknowledged_whatever_dies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seed = random.randrange(2**32)
     rng = random.Random(seed)
     server = start_embedded(tmp_path)

@@ -42,7 +42,9 @@ async def api(config: Config) -> AsyncIterator[Api]:
 
 async def test_a_webhook_is_created_read_changed_and_deleted(api: Api, receiver: Receiver) -> None:
     await api.engine.user.execute("create table orders (id int)")
-    made = await api.create(receiver.url(), {"table": "orders", "operations": ["INSERT"]}, "order.*", name="Orders", description="d")
+    made = await api.create(
+        receiver.url(), {"table": "orders", "operations": ["INSERT"]}, "order.*", name="Orders", description="d"
+    )
     assert made["secret"].startswith("whsec_")
     assert made["tables"] == [{"schema": "public", "table": "orders", "state": "captured", "reason": None}]
     path = f"/api/v1/webhooks/{made['id']}"
@@ -270,7 +272,14 @@ async def test_a_body_that_is_not_json_is_400_and_one_too_large_413(api: Api) ->
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Authorization": "Bearer test"}, {"Authorization": "ServiceKey test"}, {"X-API-Key": "test"}, {"apikey": "test"}, {"X-Client-Key": "test"}, {"X-Service-Key": "test"}],
+    [
+        {"Authorization": "Bearer test"},
+        {"Authorization": "ServiceKey test"},
+        {"X-API-Key": "test"},
+        {"apikey": "test"},
+        {"X-Client-Key": "test"},
+        {"X-Service-Key": "test"},
+    ],
 )
 async def test_the_key_is_taken_from_every_header_clients_put_it_in(api: Api, headers: dict[str, str]) -> None:
     async with httpx.AsyncClient(base_url=api.client.base_url) as client:

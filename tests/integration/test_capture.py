@@ -31,7 +31,11 @@ async def test_insert_update_and_delete_become_events_with_both_rows(config: Con
         await engine.add_webhook(NOWHERE, {"table": "orders"})
         await engine.user.execute("insert into orders values (1, 2.5); update orders set total = 3; delete from orders")
         insert, update, delete = await outbox(engine)
-        assert (insert["operation"], insert["record"], insert["old_record"]) == ("INSERT", '{"id":1,"total":2.50}', None)
+        assert (insert["operation"], insert["record"], insert["old_record"]) == (
+            "INSERT",
+            '{"id":1,"total":2.50}',
+            None,
+        )
         assert (update["record"], update["old_record"]) == ('{"id":1,"total":3.00}', '{"id":1,"total":2.50}')
         assert (delete["record"], delete["old_record"]) == (None, '{"id":1,"total":3.00}')
 
@@ -41,7 +45,9 @@ async def test_a_rolled_back_change_is_no_event(config: Config) -> None:
         await engine.user.execute("create table t (id int)")
         await engine.add_webhook(NOWHERE, {"table": "t"})
         await engine.user.execute("begin; insert into t values (1); rollback")
-        await engine.user.execute("begin; insert into t values (2); savepoint s; insert into t values (3); rollback to s; commit")
+        await engine.user.execute(
+            "begin; insert into t values (2); savepoint s; insert into t values (3); rollback to s; commit"
+        )
         assert [row["record"] for row in await outbox(engine)] == ['{"id":2}']
 
 
@@ -96,7 +102,14 @@ async def test_truncate_is_not_captured(config: Config) -> None:
 
 @pytest.mark.parametrize(
     ("schema", "table"),
-    [("public", "Order Items"), ("Odd.Schema", "a.b"), ("sales", 'quo"ted'), ("public", "sélect"), ("s'x", "from"), ("public", "x" * 63)],
+    [
+        ("public", "Order Items"),
+        ("Odd.Schema", "a.b"),
+        ("sales", 'quo"ted'),
+        ("public", "sélect"),
+        ("s'x", "from"),
+        ("public", "x" * 63),
+    ],
 )
 async def test_tables_with_odd_names_are_captured_under_their_names(config: Config, schema: str, table: str) -> None:
     async with engine_of(config) as engine:
@@ -126,7 +139,9 @@ async def test_changes_of_partitions_are_events_of_their_root(config: Config) ->
         )
         await engine.add_webhook(NOWHERE, {"table": "log"})
         await engine.user.execute("create table log_2 partition of log for values from ('2026-02-01') to ('2026-03-01')")
-        await engine.user.execute("insert into log values ('2026-01-05', 1), ('2026-02-05', 2); insert into log_2 values ('2026-02-06', 3)")
+        await engine.user.execute(
+            "insert into log values ('2026-01-05', 1), ('2026-02-05', 2); insert into log_2 values ('2026-02-06', 3)"
+        )
         assert {row["table_name"] for row in await outbox(engine)} == {"log"}
         assert len(await outbox(engine)) == 3
         with pytest.raises(InvalidInputError, match="name the partitioned table"):
@@ -135,7 +150,9 @@ async def test_changes_of_partitions_are_events_of_their_root(config: Config) ->
 
 async def test_a_row_moved_between_partitions_is_a_delete_and_an_insert(config: Config) -> None:
     async with engine_of(config) as engine:
-        await engine.user.execute("create table p (k int, n int) partition by list (k); create table p1 partition of p for values in (1); create table p2 partition of p for values in (2)")
+        await engine.user.execute(
+            "create table p (k int, n int) partition by list (k); create table p1 partition of p for values in (1); create table p2 partition of p for values in (2)"
+        )
         await engine.add_webhook(NOWHERE, {"table": "p"})
         await engine.user.execute("insert into p values (1, 1); update p set k = 2")
         assert await operations(engine) == ["INSERT", "DELETE", "INSERT"]
@@ -220,7 +237,13 @@ async def test_a_disabled_trigger_shows(config: Config) -> None:
         assert state.state == "disabled"
 
 
-@pytest.mark.parametrize(("kind", "named"), [("create view x as select 1 as a", "a view"), ("create materialized view x as select 1 as a", "a materialized view")])
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("create view x as select 1 as a", "a view"),
+        ("create materialized view x as select 1 as a", "a materialized view"),
+    ],
+)
 async def test_what_has_no_row_triggers_is_refused(config: Config, kind: str, named: str) -> None:
     async with engine_of(config) as engine:
         await engine.user.execute(kind)

@@ -199,7 +199,9 @@ async def test_a_disabled_webhook_gets_nothing_and_loses_nothing_that_was_queued
         webhook = await engine.add_webhook(receiver.url(), "*", retry=FAST)
         await engine.publish()
         await engine.cycle()
-        await engine.user.execute("update tidings.webhooks set enabled = false; update tidings.lanes set open = false; update tidings.routes_version set version = version + 1")
+        await engine.user.execute(
+            "update tidings.webhooks set enabled = false; update tidings.lanes set open = false; update tidings.routes_version set version = version + 1"
+        )
         engine.clock.ahead += timedelta(hours=1)
         await engine.publish()
         await engine.cycle()
@@ -214,7 +216,11 @@ async def test_what_a_dead_worker_held_is_due_again_and_its_attempt_is_on_record
         await dead.publish()
         await dead.worker.dispatcher.run_once()
         await receiver.wait_for(1)
-        await alive.user.execute("update tidings.workers set heartbeat_at = now() - $1::interval * 2 where id = $2", SILENCE, dead.worker.heart.worker_id)
+        await alive.user.execute(
+            "update tidings.workers set heartbeat_at = now() - $1::interval * 2 where id = $2",
+            SILENCE,
+            dead.worker.heart.worker_id,
+        )
         alive.worker.heart.beats_in_a_row = 99
         rescuer = Rescuer(alive.services.database, alive.worker.heart, alive.clock)
         assert await rescuer.run_once() == 1
@@ -233,7 +239,9 @@ async def test_what_a_dead_worker_held_is_due_again_and_its_attempt_is_on_record
 async def test_nobody_is_judged_by_a_worker_that_was_silent_itself(config: Config) -> None:
     async with engine_of(config) as engine:
         engine.worker.heart.beats_in_a_row = 1
-        await engine.user.execute("insert into tidings.workers values (gen_random_uuid(), 'h', 1, now(), now() - interval '1 hour')")
+        await engine.user.execute(
+            "insert into tidings.workers values (gen_random_uuid(), 'h', 1, now(), now() - interval '1 hour')"
+        )
         assert await Rescuer(engine.services.database, engine.worker.heart, engine.clock).run_once() == 0
         assert await engine.value("select count(*) from tidings.workers") == 2
 
@@ -268,7 +276,9 @@ async def test_a_result_is_refused_when_the_attempt_is_no_longer_the_workers(con
         await engine.worker.dispatcher.run_once()
         row = (await engine.sql("select * from tidings.queue"))[0]
         delivery = Delivery(row["id"], row["event_id"], row["webhook_id"], 1, row["due_at"])
-        engine.worker.recorder.add(Result(engine.worker.heart.worker_id, delivery, engine.clock.now(), Exchange(status=200), Succeeded()))
+        engine.worker.recorder.add(
+            Result(engine.worker.heart.worker_id, delivery, engine.clock.now(), Exchange(status=200), Succeeded())
+        )
         await engine.worker.recorder.run_once()
         assert await engine.deliveries() == []
         assert await engine.attempts() == []
@@ -279,7 +289,9 @@ async def test_a_row_that_cannot_be_routed_is_set_aside_and_the_others_go_on(con
     async with engine_of(config) as engine:
         await engine.add_webhook(receiver.url(), "*")
         await engine.publish()
-        await engine.user.execute("insert into tidings.outbox (source, operation, table_schema, table_name) values ('tables', 'MERGE', 'public', 't')")
+        await engine.user.execute(
+            "insert into tidings.outbox (source, operation, table_schema, table_name) values ('tables', 'MERGE', 'public', 't')"
+        )
         await engine.publish()
         for _ in range(3):
             await engine.cycle()
@@ -326,13 +338,18 @@ async def test_ids_are_the_same_when_a_batch_is_routed_again_after_a_crash(confi
         assert len({request.headers["webhook-id"] for request in receiver.received}) == 1
 
 
-async def test_history_is_made_ahead_and_dropped_by_day_but_never_what_is_unfinished(config: Config, receiver: Receiver) -> None:
+async def test_history_is_made_ahead_and_dropped_by_day_but_never_what_is_unfinished(
+    config: Config, receiver: Receiver
+) -> None:
     receiver.otherwise = says(answer(500))
     async with engine_of(config) as engine:
         await engine.add_webhook(receiver.url(), "*")
         now = engine.clock.now()
         for days in (40, 35):
-            await engine.user.execute("insert into tidings.outbox (source, type, record, occurred_at) values ('publish', 'a.b', '{}', $1)", now - timedelta(days=days))
+            await engine.user.execute(
+                "insert into tidings.outbox (source, type, record, occurred_at) values ('publish', 'a.b', '{}', $1)",
+                now - timedelta(days=days),
+            )
         await engine.cycle()
         janitor = Janitor(engine.services.database, engine.services.box, engine.clock, retention_days=30)
         await janitor.run_once()
@@ -405,7 +422,9 @@ async def test_a_new_subscription_counts_from_the_event_committed_after_it(confi
 async def test_a_day_without_partitions_gets_them_when_an_event_needs_them(config: Config, days: int) -> None:
     async with engine_of(config) as engine:
         at = engine.clock.now() - timedelta(days=days + 100)
-        await engine.user.execute("insert into tidings.outbox (source, type, record, occurred_at) values ('publish', 'a.b', '{}', $1)", at)
+        await engine.user.execute(
+            "insert into tidings.outbox (source, type, record, occurred_at) values ('publish', 'a.b', '{}', $1)", at
+        )
         await engine.cycle()
         assert await engine.value("select count(*) from tidings.events") == 1
 

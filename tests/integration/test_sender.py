@@ -29,7 +29,9 @@ async def sender() -> AsyncIterator[Sender]:
 
 
 async def post(sender: Sender, url: str, body: bytes = b"{}", timeout: float = 5, headers: Any = ()) -> Exchange:
-    return await sender.send(Request("POST", url, [("content-type", "application/json"), *headers], body), timeout_seconds=timeout)
+    return await sender.send(
+        Request("POST", url, [("content-type", "application/json"), *headers], body), timeout_seconds=timeout
+    )
 
 
 async def test_a_request_arrives_as_it_was_meant(sender: Sender, receiver: Receiver) -> None:
@@ -214,7 +216,11 @@ async def test_tls_is_checked_against_the_name(receiver: Receiver) -> None:
     authority.configure_trust(trusting)
     secure = Receiver()
     await secure.start(ssl=server_side)
-    for context, host, failure in ((trusting, "localhost", None), (trusting, "127.0.0.1", "tls"), (None, "localhost", "tls")):
+    for context, host, failure in (
+        (trusting, "localhost", None),
+        (trusting, "127.0.0.1", "tls"),
+        (None, "localhost", "tls"),
+    ):
         sender = Sender(allowed=(*LOOPBACK, ip_network("::1/128")), tls=context)
         exchange = await post(sender, f"https://{host}:{secure.port}/")
         assert exchange.failure == failure, exchange.error
@@ -256,7 +262,18 @@ async def test_cancelling_closes_the_connection(sender: Sender, receiver: Receiv
 
 _pieces = st.lists(
     st.binary(max_size=40)
-    | st.sampled_from([b"HTTP/1.1 200 OK\r\n", b"\r\n", b"content-length: 3\r\n", b"transfer-encoding: chunked\r\n", b"3\r\nabc\r\n0\r\n\r\n", b"\x00", b"HTTP/1.1 100 X\r\n\r\n", b"connection: close\r\n"]),  # fmt: skip
+    | st.sampled_from(
+        [
+            b"HTTP/1.1 200 OK\r\n",
+            b"\r\n",
+            b"content-length: 3\r\n",
+            b"transfer-encoding: chunked\r\n",
+            b"3\r\nabc\r\n0\r\n\r\n",
+            b"\x00",
+            b"HTTP/1.1 100 X\r\n\r\n",
+            b"connection: close\r\n",
+        ]
+    ),
     max_size=8,
 )
 

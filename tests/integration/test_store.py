@@ -70,7 +70,9 @@ async def test_a_failed_migration_leaves_nothing_behind(empty_database_url: str)
     database = await open_database(empty_database_url, max_connections=1)
     with pytest.raises(asyncpg.DuplicateTableError):
         await migrate(database)
-    tables = await connection.fetch("select relname from pg_class where relnamespace = 'tidings'::regnamespace and relkind = 'r'")
+    tables = await connection.fetch(
+        "select relname from pg_class where relnamespace = 'tidings'::regnamespace and relkind = 'r'"
+    )
     assert [row["relname"] for row in tables] == ["queue"]
     await database.close()
     await connection.close()
@@ -80,7 +82,11 @@ async def test_days_begin_where_python_and_postgresql_agree(database_url: str) -
     from datetime import UTC, datetime
 
     connection = await asyncpg.connect(database_url)
-    for day in (datetime(2026, 11, 21, tzinfo=UTC), datetime(1999, 12, 31, tzinfo=UTC), datetime(2099, 2, 28, tzinfo=UTC)):
+    for day in (
+        datetime(2026, 11, 21, tzinfo=UTC),
+        datetime(1999, 12, 31, tzinfo=UTC),
+        datetime(2099, 2, 28, tzinfo=UTC),
+    ):
         low, high = day_bounds(day)
         assert await connection.fetchval("select tidings.first_id_of($1)", day.date()) == low
         assert await connection.fetchval("select tidings.first_id_of($1::date + 1)", day.date()) == high
@@ -95,14 +101,21 @@ async def test_a_claim_reads_a_long_queue_by_index(database_url: str) -> None:
         "insert into tidings.webhooks values ($1, 'default', 'n', null, 'https://x', true, null, 'standard', '[]', '', 'POST', '{}', 30, '{}', now(), now())",
         webhook,
     )
-    await connection.execute("insert into tidings.lanes (webhook_id, due_at, concurrency, allowance) values ($1, now(), 100, 100)", webhook)
+    await connection.execute(
+        "insert into tidings.lanes (webhook_id, due_at, concurrency, allowance) values ($1, now(), 100, 100)", webhook
+    )
     await connection.execute(
         "insert into tidings.queue (id, webhook_id, event_id, group_id, event_type, due_at) select gen_random_uuid(), $1, gen_random_uuid(), 'default', 't', now() from generate_series(1, 50000)",
         webhook,
     )
     await connection.execute("analyze tidings.queue; analyze tidings.lanes")
     plan = await connection.fetchval(
-        "explain (analyze, format json) " + load("queue")["claim"].replace("$1", f"'{UUID(int=1)}'::uuid").replace("$2", "now()").replace("$3", "10").replace("$4", f"array['{webhook}']")
+        "explain (analyze, format json) "
+        + load("queue")["claim"]
+        .replace("$1", f"'{UUID(int=1)}'::uuid")
+        .replace("$2", "now()")
+        .replace("$3", "10")
+        .replace("$4", f"array['{webhook}']")
     )
     rows = [int(float(number)) for number in re.findall(r'"Actual Rows": ([\d.]+)', plan)]
     assert "queue_waiting" in plan

@@ -60,9 +60,7 @@ class Engine:
         return webhook
 
     async def publish(self, type_: str = "order.paid", data: str = "{}") -> None:
-        await self.user.execute(
-            "insert into tidings.outbox (source, type, record) values ('publish', $1, $2)", type_, data
-        )
+        await self.user.execute("insert into tidings.outbox (source, type, record) values ('publish', $1, $2)", type_, data)
 
     async def cycle(self) -> int:
         """Route, claim, send and record once, and return how many results were recorded."""
@@ -78,7 +76,8 @@ class Engine:
 
     async def attempts(self, delivery: UUID | None = None) -> list[Any]:
         return await self.user.fetch(
-            "select * from tidings.attempts where $1::uuid is null or delivery_id = $1 order by delivery_id, number", delivery
+            "select * from tidings.attempts where $1::uuid is null or delivery_id = $1 order by delivery_id, number",
+            delivery,
         )
 
 

@@ -19,7 +19,11 @@ def settings(**values: Any) -> dict[str, str]:
 def run_cli(*args: str, timeout: float = 60, **values: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "tidings", *args], env=settings(**values), capture_output=True, text=True, timeout=timeout
+        [sys.executable, "-m", "tidings", *args],
+        env=settings(**values),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
     )
 
 
@@ -41,7 +45,13 @@ class Process:
     async def maybe_start(cls, *args: str, **values: Any) -> "Process | None":
         """Start it and wait until it says that it is ready; None when it refuses to start."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tidings", *args, "--json", env=settings(log_level="error", **values), stdout=subprocess.PIPE
+            sys.executable,
+            "-m",
+            "tidings",
+            *args,
+            "--json",
+            env=settings(log_level="error", **values),
+            stdout=subprocess.PIPE,
         )
         assert process.stdout is not None
         async with asyncio.timeout(30):

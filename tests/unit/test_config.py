@@ -50,5 +50,9 @@ def test_an_unknown_setting_in_the_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_keys_and_passwords_are_not_shown() -> None:
-    values: dict[str, Any] = {"admin_key": "k-very", "secret_key": "s-very", "database_url": "postgresql://u:p-very@h/d"}
+    values: dict[str, Any] = {
+        "admin_key": "k-very",
+        "secret_key": "s-very",
+        "database_url": "postgresql://u:p-very@h/d",
+    }
     assert "very" not in repr(load_config(values, environ={}))

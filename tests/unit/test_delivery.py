@@ -36,9 +36,7 @@ def test_a_cancelled_delivery_stays_cancelled() -> None:
     ("attempt_count", "is_leased", "state"),
     [(0, False, State.PENDING), (1, False, State.RETRYING), (1, True, State.SENDING), (7, True, State.SENDING)],
 )
-def test_the_state_of_an_unfinished_delivery_follows_from_its_row(
-    attempt_count: int, is_leased: bool, state: State
-) -> None:
+def test_the_state_of_an_unfinished_delivery_follows_from_its_row(attempt_count: int, is_leased: bool, state: State) -> None:
     assert state_of_queued(attempt_count=attempt_count, is_leased=is_leased) == state
 
 

@@ -18,9 +18,7 @@ from tidings.core.webhook import TableFilter, TypeFilter, check_headers, check_s
 
 
 def change(table: str = "orders", operation: str = "INSERT", schema: str = "public") -> Event:
-    return event(
-        source="tables", type=f"table.{table}.x", operation=operation, table_schema=schema, table_name=table
-    )
+    return event(source="tables", type=f"table.{table}.x", operation=operation, table_schema=schema, table_name=table)
 
 
 @pytest.mark.parametrize(
@@ -168,10 +166,12 @@ class _Meant:
 _LANES = [UUID(int=number) for number in range(4)]
 
 
-@given(st.lists(st.sampled_from(_LANES), max_size=40), st.dictionaries(st.sampled_from(_LANES), st.integers(-2, 9)), st.integers(0, 30))
-def test_sharing_out_keeps_every_limit_order_and_delivery(
-    lanes: list[UUID], rooms: dict[UUID, int], capacity: int
-) -> None:
+@given(
+    st.lists(st.sampled_from(_LANES), max_size=40),
+    st.dictionaries(st.sampled_from(_LANES), st.integers(-2, 9)),
+    st.integers(0, 30),
+)
+def test_sharing_out_keeps_every_limit_order_and_delivery(lanes: list[UUID], rooms: dict[UUID, int], capacity: int) -> None:
     meant = [_Meant(number, lane) for number, lane in enumerate(lanes)]
     leased, waiting = share_out(meant, lambda d: d.lane, rooms, capacity)
     assert sorted([d.number for d in leased + waiting]) == list(range(len(meant)))

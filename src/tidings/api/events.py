@@ -85,9 +85,7 @@ async def list_events(
 ) -> list[EventView]:
     """List events, newest first."""
     async with services.database.connection() as connection:
-        rows = await history.list_events(
-            connection, DEFAULT_GROUP, type_=type_, before=cursor, limit=limit, offset=offset
-        )
+        rows = await history.list_events(connection, DEFAULT_GROUP, type_=type_, before=cursor, limit=limit, offset=offset)
     return [_view(row) for row in rows]
 
 

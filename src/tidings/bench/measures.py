@@ -73,7 +73,17 @@ async def _bare_sender(stage: Stage, requests: int) -> float:
         created_at=now, updated_at=now,
     )  # fmt: skip
     event = Event(
-        UUID(int=2), "default", "publish", "bench.bare", None, None, None, None, '{"note":"' + "x" * 360 + '"}', None, now
+        UUID(int=2),
+        "default",
+        "publish",
+        "bench.bare",
+        None,
+        None,
+        None,
+        None,
+        '{"note":"' + "x" * 360 + '"}',
+        None,
+        now,
     )
     todo = iter(range(requests))
     sender = stage.services.sender

@@ -68,7 +68,7 @@ class Stage:
     async def settled(self, limit: float = 600) -> None:
         """Wait until every event is routed and every delivery that can be finished is."""
         async with asyncio.timeout(limit), self.services.database.connection() as connection:
-            while await connection.fetchval(SQL["is_unsettled"]):
+            while await connection.fetchval(SQL["is_unsettled"]):  # noqa: ASYNC110 - PostgreSQL does not tell
                 await asyncio.sleep(0.01)
 
     async def pgbench(self, script: str, seconds: int) -> float:

@@ -72,7 +72,7 @@ async def _receiving(arrivals: Arrivals, secret: list[str]) -> AsyncIterator[str
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:  # noqa: N802 - the name http.server looks for
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             try:
                 Webhook(secret[0]).verify(body, dict(self.headers.items()))
@@ -149,7 +149,7 @@ class _Demo:
 
     async def _wait_for_arrivals(self) -> None:
         deadline = time.monotonic() + ARRIVAL_LIMIT
-        while len(self.arrivals.times) < len(self._committed) and time.monotonic() < deadline:
+        while len(self.arrivals.times) < len(self._committed) and time.monotonic() < deadline:  # noqa: ASYNC110 - threads
             await asyncio.sleep(0.01)
 
     def summary(self) -> dict[str, Any]:
@@ -210,9 +210,11 @@ def run_demo(config: Config, *, events: int | None, as_json: bool) -> None:
 async def _run(config: Config, events: int | None, *, as_json: bool) -> dict[str, Any]:
     stop, ended = stop_on_signals(), Signal()
     demo = _Demo(config, events, as_json=as_json)
-    ready_at: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(run(config, ended, with_api=True, with_worker=True, on_ready=ready_at.set_result))
-    await asyncio.wait([serving, ready_at], return_when=asyncio.FIRST_COMPLETED)
+    ready_at: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    serving: asyncio.Future[Any] = asyncio.create_task(
+        run(config, ended, with_api=True, with_worker=True, on_ready=ready_at.set_result)
+    )
+    await asyncio.wait({serving, asyncio.ensure_future(ready_at)}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         await serving  # raises why it could not start
     try:
@@ -228,5 +230,3 @@ async def _run(config: Config, events: int | None, *, as_json: bool) -> dict[str
     finally:
         ended.set()
         await serving
-
-

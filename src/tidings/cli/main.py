@@ -36,7 +36,7 @@ class _Setup(msgspec.Struct):
 @click.option("--log-format", type=click.Choice(["text", "json"]))
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.pass_context
-def cli(context: click.Context, file: Path | None, **flags: Any) -> None:
+def cli(context: click.Context, /, file: Path | None, **flags: Any) -> None:
     """Webhooks for people whose data lives in PostgreSQL.
 
     Every option is also a setting: TIDINGS_DATABASE_URL, TIDINGS_ADMIN_KEY, TIDINGS_SECRET_KEY and so on.
@@ -72,7 +72,7 @@ def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
 @_json_option
 @_reports_errors
 @click.pass_obj
-def serve(setup: _Setup, *, as_json: bool, **flags: Any) -> None:
+def serve(setup: _Setup, /, *, as_json: bool, **flags: Any) -> None:
     """Run everything: API, dispatcher and workers."""
     _run(setup.config(**flags), as_json=as_json, with_api=True, with_worker=True)
 
@@ -83,7 +83,7 @@ def serve(setup: _Setup, *, as_json: bool, **flags: Any) -> None:
 @_json_option
 @_reports_errors
 @click.pass_obj
-def api(setup: _Setup, *, as_json: bool, **flags: Any) -> None:
+def api(setup: _Setup, /, *, as_json: bool, **flags: Any) -> None:
     """Run the API alone."""
     _run(setup.config(**flags), as_json=as_json, with_api=True, with_worker=False)
 

@@ -80,7 +80,8 @@ def run_migrate(config: Config, *, as_json: bool) -> None:
 async def _migrate(config: Config) -> list[str]:
     server = None if config.database_url else start_embedded(config.data_dir)
     try:
-        database = await open_database(config.database_url or server.get_uri(), max_connections=2)
+        url = config.database_url if server is None else server.get_uri()
+        database = await open_database(url or "", max_connections=2)
         try:
             return await migrate(database)
         finally:

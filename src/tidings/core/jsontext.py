@@ -117,13 +117,7 @@ def _tidy(value: Any) -> Any:
 
 
 def _is_array_index(key: str) -> bool:
-    return (
-        key.isascii()
-        and key.isdigit()
-        and (key == "0" or key[0] != "0")
-        and len(key) <= 10
-        and int(key) <= _MAX_ARRAY_INDEX
-    )
+    return key.isascii() and key.isdigit() and (key == "0" or key[0] != "0") and len(key) <= 10 and int(key) <= _MAX_ARRAY_INDEX
 
 
 def _integer_keys_first(members: dict[str, Any]) -> dict[str, Any]:

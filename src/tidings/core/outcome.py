@@ -6,11 +6,10 @@ of four outcomes, and the worker has one `match` over them.
 
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from random import Random
 
 import msgspec
 
-from tidings.core.retry import Policy, next_try
+from tidings.core.retry import Chance, Policy, next_try
 
 
 class Timings(msgspec.Struct, frozen=True, gc=False):
@@ -75,7 +74,7 @@ Outcome = Succeeded | RetryAt | GiveUp | Gone
 _FINAL = frozenset({"address_refused", "render"})  # trying again would do the same again
 
 
-def decide(exchange: Exchange, attempt_number: int, policy: Policy, now: datetime, rng: Random) -> Outcome:
+def decide(exchange: Exchange, attempt_number: int, policy: Policy, now: datetime, rng: Chance) -> Outcome:
     """Return what an attempt means.
 
     Args:

@@ -5,8 +5,7 @@ figures are promises: never earlier than written, never more than a tenth later.
 """
 
 from datetime import datetime, timedelta
-from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -14,6 +13,13 @@ from tidings.core.errors import InvalidInputError
 
 MAX_DELAY_SECONDS = 7 * 86_400
 MAX_TRIES = 100
+
+
+class Chance(Protocol):
+    """Where jitter comes from: `random.Random`, or what a test decides."""
+
+    def random(self) -> float:
+        """Return a number from 0 to 1."""
 
 
 class Delays(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +58,7 @@ ONCE = Delays(delays=())
 
 
 def next_try(
-    policy: Policy, attempt_number: int, now: datetime, rng: Random, *, not_before_seconds: float | None = None
+    policy: Policy, attempt_number: int, now: datetime, rng: Chance, *, not_before_seconds: float | None = None
 ) -> datetime | None:
     """Return when to try again after a failed attempt, or None when the policy is exhausted.
 
@@ -85,7 +91,7 @@ def parse_policy(value: Any) -> Policy:
     except msgspec.ValidationError as error:
         raise InvalidInputError(
             "retry",
-            f"retry is not a retry policy ({error}). Write {{\"delays\": [5, 300, 1800]}} with seconds, or "
+            f'retry is not a retry policy ({error}). Write {{"delays": [5, 300, 1800]}} with seconds, or '
             '{"base": 5, "factor": 2, "max": 3600, "tries": 10}.',
         ) from error
     if isinstance(policy, Delays):

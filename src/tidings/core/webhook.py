@@ -109,9 +109,7 @@ def parse_filter(item: Any, position: int) -> Filter:
     if isinstance(item, dict):
         return _parse_table_filter(item, field)
     if not isinstance(item, str):
-        raise InvalidInputError(
-            field, f'{field} must be an event type such as "order.paid", or {{"table": "orders"}}.'
-        )
+        raise InvalidInputError(field, f'{field} must be an event type such as "order.paid", or {{"table": "orders"}}.')
     if item == "*":
         return TypeFilter("*")
     if not _TYPE.fullmatch(item.removesuffix(".*")) or len(item) > MAX_NAME_LENGTH:
@@ -203,9 +201,7 @@ def check_headers(headers: dict[str, str]) -> None:
         if not _HEADER_VALUE.fullmatch(value):
             raise InvalidInputError(field, f"header value of '{name}' contains invalid characters.")
         if len(value.encode()) > MAX_HEADER_VALUE_BYTES:
-            raise InvalidInputError(
-                field, f"header '{name}' exceeds maximum length of {MAX_HEADER_VALUE_BYTES} bytes."
-            )
+            raise InvalidInputError(field, f"header '{name}' exceeds maximum length of {MAX_HEADER_VALUE_BYTES} bytes.")
 
 
 def check_settings(webhook: Webhook) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tidings.profiles import standard
-from tidings.profiles.request import Request, Rendering
+from tidings.profiles.request import Rendering, Request
 
 Render = Callable[[Rendering], Request]
 

@@ -134,9 +134,7 @@ async def table_states(connection: Connection, webhook: Webhook) -> list[TableSt
     return [_state(name, operations, found.get(name), installed.get(name)) for name, operations in wanted.items()]
 
 
-def _state(
-    name: TableName, operations: frozenset[str], found: FoundTable | None, installed: Installed | None
-) -> TableState:
+def _state(name: TableName, operations: frozenset[str], found: FoundTable | None, installed: Installed | None) -> TableState:
     schema, table = name
     if found is None:
         return TableState(schema, table, "missing", "The table does not exist (any more).")

@@ -83,9 +83,7 @@ async def add_deliveries(connection: Connection, deliveries: Sequence[DeliveryRe
         for d in deliveries
         for f in (d.finished,)
     ]  # fmt: skip
-    await connection.copy_records_to_table(
-        "deliveries", schema_name="tidings", columns=_DELIVERY_COLUMNS, records=records
-    )
+    await connection.copy_records_to_table("deliveries", schema_name="tidings", columns=_DELIVERY_COLUMNS, records=records)
 
 
 async def add_attempts(connection: Connection, attempts: Sequence[AttemptRecord], worker_id: UUID) -> None:

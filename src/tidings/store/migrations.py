@@ -15,11 +15,11 @@ _FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 def available() -> list[tuple[int, str, str]]:
     """Return every migration of this version as (number, name, SQL), in order."""
-    found = []
-    for path in (files("tidings.store") / "migrations").iterdir():
-        if match := _FILE_NAME.fullmatch(path.name):
-            found.append((int(match[1]), match[2], path.read_text()))
-    return sorted(found)
+    return sorted(
+        (int(match[1]), match[2], path.read_text())
+        for path in (files("tidings.store") / "migrations").iterdir()
+        if (match := _FILE_NAME.fullmatch(path.name))
+    )
 
 
 async def migrate(database: Database) -> list[str]:

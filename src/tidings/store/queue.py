@@ -1,7 +1,7 @@
 """The queue: unfinished deliveries in lanes, and the leases on them (theory: `sql/queue.sql`)."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 from typing import Any
 from uuid import UUID
 
@@ -91,12 +91,10 @@ async def put(
     connection: Connection, leased: Sequence[Queued], waiting: Sequence[Queued], worker_id: UUID, now: datetime
 ) -> None:
     """Put deliveries into their lanes, which `rooms` has locked, inside the transaction that routes their events."""
-    records = [
+    records: list[tuple[Any, ...]] = [
         (q.id, q.webhook_id, q.event_id, q.group_id, q.event_type, q.is_test, q.due_at, 1, worker_id, now) for q in leased
     ]
-    records += [
-        (q.id, q.webhook_id, q.event_id, q.group_id, q.event_type, q.is_test, q.due_at, 0, None, None) for q in waiting
-    ]
+    records += [(q.id, q.webhook_id, q.event_id, q.group_id, q.event_type, q.is_test, q.due_at, 0, None, None) for q in waiting]
     await connection.copy_records_to_table("queue", schema_name="tidings", columns=_COLUMNS, records=records)
     if waiting:
         await connection.execute(_SQL["make_due"], list({q.webhook_id for q in waiting}), now)
@@ -128,12 +126,10 @@ def _due_at(row: Any) -> datetime:
 async def next_due_at(connection: Connection) -> datetime | None:
     """Return when the next lane is due; None when none will be."""
     at: datetime | None = await connection.fetchval(_SQL["next_due_at"])
-    return None if at is None or at.year == datetime.max.year else at
+    return None if at is None or at.year == MAXYEAR else at  # asyncpg reads infinity as the last instant there is
 
 
-async def finish(
-    connection: Connection, worker_id: UUID, ids: list[UUID], attempt_numbers: list[int]
-) -> list[Finished]:
+async def finish(connection: Connection, worker_id: UUID, ids: list[UUID], attempt_numbers: list[int]) -> list[Finished]:
     """Take finished deliveries out of the queue; those no longer leased to this worker are left out of the answer."""
     rows = await connection.fetch(_SQL["finish"], worker_id, ids, attempt_numbers)
     return [Finished(*row) for row in rows]

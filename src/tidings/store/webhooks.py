@@ -87,9 +87,7 @@ async def lock_webhook(connection: Connection, box: SecretBox, group_id: str, we
     return None if row is None else _from_row(row, box)
 
 
-async def list_webhooks(
-    connection: Connection, box: SecretBox, group_id: str, *, limit: int, offset: int
-) -> list[Webhook]:
+async def list_webhooks(connection: Connection, box: SecretBox, group_id: str, *, limit: int, offset: int) -> list[Webhook]:
     """Return a page of the group's webhooks, newest first."""
     rows = await connection.fetch(_SQL["list_webhooks"], group_id, limit, offset)
     return [_from_row(row, box) for row in rows]

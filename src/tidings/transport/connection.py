@@ -25,9 +25,27 @@ class HttpConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_answer", "_body", "_closed", "_first_byte_at", "_header_bytes", "_headers", "_headers_done", "_idle_until",
-        "_keep_alive_seconds", "_kept_bytes", "_opened", "_parser", "_received_bytes", "_started", "_status",
-        "_timeout_seconds", "_truncated", "_has_length", "_used", "can_be_reused", "transport",
+        "_answer",
+        "_body",
+        "_closed",
+        "_first_byte_at",
+        "_has_length",
+        "_header_bytes",
+        "_headers",
+        "_headers_done",
+        "_idle_until",
+        "_keep_alive_seconds",
+        "_kept_bytes",
+        "_opened",
+        "_parser",
+        "_received_bytes",
+        "_started",
+        "_status",
+        "_timeout_seconds",
+        "_truncated",
+        "_used",
+        "can_be_reused",
+        "transport",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -85,10 +103,10 @@ class HttpConnection(asyncio.Protocol):
 
     # Called by the event loop --------------------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
-    def data_received(self, data: bytes) -> None:  # noqa: D102
+    def data_received(self, data: bytes) -> None:
         if self._answer is None or self._answer.done():
             self.can_be_reused = False  # a receiver that speaks unasked cannot be understood afterwards
             self._closed = True
@@ -110,7 +128,7 @@ class HttpConnection(asyncio.Protocol):
         elif self._received_bytes > MAX_RESPONSE_BYTES:
             self._end("too_large", f"The response is longer than {MAX_RESPONSE_BYTES} bytes.")
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
+    def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
         self.can_be_reused = False
         if self._answer is None or self._answer.done():
@@ -128,7 +146,7 @@ class HttpConnection(asyncio.Protocol):
 
     # Called by llhttp ----------------------------------------------------------------------------------------------
 
-    def on_header(self, name: bytes, value: bytes) -> None:  # noqa: D102
+    def on_header(self, name: bytes, value: bytes) -> None:
         key = name.lower()
         if key in _LENGTH_HEADERS:
             self._has_length = True
@@ -136,11 +154,11 @@ class HttpConnection(asyncio.Protocol):
             self._keep_alive_seconds = _keep_alive_seconds(value)
         self._headers.append((key.decode("latin-1"), value.decode("latin-1")))
 
-    def on_headers_complete(self) -> None:  # noqa: D102
+    def on_headers_complete(self) -> None:
         self._status = self._parser.get_status_code()
         self._headers_done = True
 
-    def on_body(self, data: bytes) -> None:  # noqa: D102
+    def on_body(self, data: bytes) -> None:
         room = MAX_KEPT_BODY_BYTES - self._kept_bytes
         if room < len(data):
             data = data[:room]
@@ -148,7 +166,7 @@ class HttpConnection(asyncio.Protocol):
         self._body.append(data)
         self._kept_bytes += len(data)
 
-    def on_message_complete(self) -> None:  # noqa: D102
+    def on_message_complete(self) -> None:
         if self._status is not None and self._status < 200:  # an interim response (RFC 9110, section 15.2)
             self._headers, self._headers_done, self._has_length = [], False, False
             return
@@ -176,9 +194,7 @@ class HttpConnection(asyncio.Protocol):
                 failure,
                 error,
                 is_stale,
-                Timings(
-                    opened.dns_ms, opened.connect_ms, opened.tls_ms, first_byte_ms, (now - self._started) * 1e3
-                ),
+                Timings(opened.dns_ms, opened.connect_ms, opened.tls_ms, first_byte_ms, (now - self._started) * 1e3),
             )
         )
 

@@ -102,9 +102,7 @@ class Sender:
                     error.exchange, timings=msgspec.structs.replace(error.exchange.timings, total_ms=total_ms)
                 )
         remaining = max(0.001, timeout_seconds - (time.perf_counter() - started))
-        exchange = await connection.exchange(
-            _written(request, target), remaining, timeout_seconds, opened, started
-        )
+        exchange = await connection.exchange(_written(request, target), remaining, timeout_seconds, opened, started)
         if connection.can_be_reused:
             self._keep(target.origin, connection)
         elif exchange.is_stale_connection:
@@ -215,9 +213,7 @@ class Sender:
             raise _PhaseError("dns", f"The host {target.host} was not found ({error.strerror}).", Timings()) from error
         return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
-    async def _connect(
-        self, target: Target, addresses: list[str], limit: float, timings: Timings
-    ) -> HttpConnection:
+    async def _connect(self, target: Target, addresses: list[str], limit: float, timings: Timings) -> HttpConnection:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limit
         problem = ""
@@ -235,9 +231,7 @@ class Sender:
                 failure = "connect"
         raise _PhaseError(failure, problem, timings)
 
-    async def _shake_hands(
-        self, connection: HttpConnection, target: Target, limit: float, timings: Timings
-    ) -> None:
+    async def _shake_hands(self, connection: HttpConnection, target: Target, limit: float, timings: Timings) -> None:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(limit):

@@ -142,9 +142,7 @@ class Dispatcher:
             self._taker.begin(delivery, by_id[q.event_id], routes.by_id[q.webhook_id], worker_id)
         self._taker.called.set()
 
-    async def _write(
-        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID
-    ) -> list[Queued]:
+    async def _write(self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID) -> list[Queued]:
         """Write events and deliveries; return the deliveries that were leased to this worker at once."""
         now = self._clock.now()
         counted: list[tuple[Event, int]] = []
@@ -251,5 +249,3 @@ class Dispatcher:
         """End the loop after the batch it is at."""
         self._stopped.set()
         self.rung.set()
-
-

@@ -168,4 +168,3 @@ class Janitor:
                 await tables.keep_in_step(connection, self._box)
         except BusyError as error:
             logger.info("triggers are put right later: %s", error.message)
-

@@ -120,7 +120,7 @@ class Recorder:
                 for result in results:
                     await self._write([result])
                 return
-            logger.error("the response of delivery %s cannot be stored: %s", results[0].delivery.id, error)
+            logger.warning("the response of delivery %s cannot be stored: %s", results[0].delivery.id, error)
             bare = Exchange(results[0].exchange.status, failure=results[0].exchange.failure)
             await self._write_together([msgspec.structs.replace(results[0], exchange=bare)])
 

@@ -62,9 +62,7 @@ class Worker:
         )  # fmt: skip
         self.dispatcher = Dispatcher(database, routes, cache, clock, salt=salt, taker=self.deliverer)
         self._rescuer = Rescuer(database, self.heart, clock, known=self._known_deliveries, on_rescued=self._call)
-        self._janitor = Janitor(
-            database, box, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days
-        )
+        self._janitor = Janitor(database, box, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._stopping = Signal()
         self.failed = Signal()
         self._tasks: list[asyncio.Task[None]] = []

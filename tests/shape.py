@@ -1,0 +1,62 @@
+"""The shape of the code, as a table, and the bounds that it keeps: run by `make check`.
+
+Modules stay under 600 lines, functions within 60; `core` stays pure; time is read in one place; there is no mock and
+no skip in the tests. What this refuses is refused because someone would otherwise have to look for it.
+"""
+
+import ast
+import re
+import statistics
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "tidings"
+MAX_MODULE_LINES = 600
+MAX_FUNCTION_LINES = 60
+CLOCKS = {SOURCE / "clock.py", *(SOURCE / "bench").glob("*.py"), *(SOURCE / "cli").glob("demo*.py")}
+
+
+def functions(tree: ast.AST) -> list[tuple[str, int]]:
+    """Return the name and length of every function."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [(node.name, (node.end_lineno or 0) - node.lineno + 1) for node in ast.walk(tree) if isinstance(node, kinds)]
+
+
+def main() -> int:
+    """Print the table and what is out of bounds."""
+    problems: list[str] = []
+    modules, lengths = [], []
+    for path in sorted(SOURCE.rglob("*.py")):
+        text = path.read_text()
+        name = path.relative_to(ROOT)
+        modules.append(text.count("\n"))
+        if modules[-1] > MAX_MODULE_LINES:
+            problems.append(f"{name} has {modules[-1]} lines")
+        tree = ast.parse(text)
+        lengths += [length for _, length in functions(tree)]
+        for function, length in functions(tree):
+            if length > MAX_FUNCTION_LINES:
+                problems.append(f"{name}: {function} has {length} lines")
+        if "core" in path.parts and any(isinstance(node, ast.Await) for node in ast.walk(tree)):
+            problems.append(f"{name} waits for something")
+        if path not in CLOCKS and re.search(r"datetime\.now|time\.time\(", text):
+            problems.append(f"{name} reads a clock of its own")
+        if path.name != "config.py" and re.search(r"environ\b", text) and path.name != "app.py":
+            problems.append(f"{name} reads the environment")
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if re.search(r"\bMock\(|\bpatch\(|monkeypatch|pytest\.skip|xfail|mark\.skip", path.read_text()):
+            problems.append(f"{path.relative_to(ROOT)} mocks or skips")
+    ordered = sorted(lengths)
+    print(f"modules: {len(modules)}, median {statistics.median(modules):.0f} lines, longest {max(modules)}")
+    print(
+        f"functions: {len(lengths)}, median {statistics.median(lengths):.0f} lines, "
+        f"p90 {ordered[len(ordered) * 9 // 10]}, longest {ordered[-1]}"
+    )
+    for problem in problems:
+        print(f"shape: {problem}", file=sys.stderr)
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
