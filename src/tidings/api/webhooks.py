@@ -122,6 +122,7 @@ async def create_webhook(services: NamedDependency[Services], data: WebhookBody)
         raise InvalidInputError("url", "url is required.")
     if data.events is UNSET:
         raise InvalidInputError("events", 'events is required; "*" stands for all.')
+    await _check_url(services, data.url)
     now = services.clock.now()
     draft = Webhook(
         id=uuid4(),
@@ -132,7 +133,7 @@ async def create_webhook(services: NamedDependency[Services], data: WebhookBody)
         created_at=now,
         updated_at=now,
     )
-    webhook = await changed(services, draft, data)
+    webhook = changed(draft, data)
     async with services.database.transaction() as connection:
         webhook = await _with_tables(connection, webhook)
         await webhooks.insert_webhook(connection, services.box, webhook)
@@ -162,9 +163,11 @@ async def change_webhook(services: NamedDependency[Services], webhook_id: FromPa
     """Change what the body names; the rest stays."""
     if data.profile is not UNSET:
         raise InvalidInputError("profile", "profile cannot be changed; create another webhook with that profile.")
+    if data.url is not UNSET:
+        await _check_url(services, data.url)  # asks DNS, so not while a row is locked
     async with services.database.transaction() as connection:
         before = found(await webhooks.lock_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id)
-        webhook = await changed(services, before, data)
+        webhook = changed(before, data)
         if data.events is not UNSET:
             webhook = await _with_tables(connection, webhook)
         if webhook.enabled:
@@ -249,7 +252,7 @@ async def _result_of_test(services: Services, webhook: Webhook, event_id: UUID) 
     return TestResult(None, "No worker has made the attempt yet; look at the delivery later.", event_id, delivery)
 
 
-async def changed(services: Services, webhook: Webhook, change: WebhookChange) -> Webhook:
+def changed(webhook: Webhook, change: WebhookChange) -> Webhook:
     """Return the webhook with a change applied and checked.
 
     Raises:
@@ -270,11 +273,14 @@ async def changed(services: Services, webhook: Webhook, change: WebhookChange) -
         raise InvalidInputError("profile", f"profile is {given['profile']!r}; write one of {', '.join(PROFILES)}.")
     changed_webhook: Webhook = msgspec.structs.replace(webhook, **given)
     check_settings(changed_webhook)
-    if "url" in given:
-        check_url(changed_webhook.url, allow_http=services.config.accepts_http)
-        if (refusal := await services.sender.refusal(changed_webhook.url)) is not None:
-            raise InvalidInputError("url", refusal)
     return changed_webhook
+
+
+async def _check_url(services: Services, url: str) -> None:
+    """Refuse a URL that may not be called as its name resolves now."""
+    check_url(url, allow_http=services.config.accepts_http)
+    if (refusal := await services.sender.refusal(url)) is not None:
+        raise InvalidInputError("url", refusal)
 
 
 async def _with_tables(connection: Connection, webhook: Webhook) -> Webhook:

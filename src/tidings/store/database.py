@@ -13,16 +13,19 @@ MIN_SERVER_VERSION = 14  # CREATE OR REPLACE TRIGGER
 
 Connection = Any  # asyncpg has no types of its own; this name says what is meant
 
-# The connection is gone or PostgreSQL is going down: nothing was wrong with what was asked.
+# The connection is gone, or PostgreSQL is going down or out of room: nothing was wrong with what was asked.
 UNAVAILABLE = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     asyncpg.exceptions.OperatorInterventionError,
-    asyncpg.exceptions.TooManyConnectionsError,
+    asyncpg.exceptions.InsufficientResourcesError,
     asyncpg.exceptions.CannotConnectNowError,
 )
+
+# Two transactions were in each other's way: the same again can succeed at once.
+COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
 # jit: compiling costs more than any of our queries. The rest is what makes a session of ours recognisable.
 _SETTINGS = {"application_name": "tidings", "jit": "off", "timezone": "UTC"}

@@ -16,7 +16,7 @@ from tidings.core.retry import ONCE
 from tidings.core.webhook import Webhook
 from tidings.profiles import PROFILES, Rendering
 from tidings.store import history, queue
-from tidings.store.database import UNAVAILABLE, Connection, Database
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.transport.sender import Sender
 from tidings.worker.event_cache import EventCache
 from tidings.worker.recorder import Recorder, Result
@@ -105,6 +105,8 @@ class Deliverer:
                 pause = 0.1
                 if claimed == 0 and not self.stopping:
                     await self._rest()
+            except COLLISIONS:
+                continue
             except UNAVAILABLE as error:
                 logger.warning("database unavailable, delivering waits: %s", error or type(error).__name__)
                 await self.called.wait(pause)

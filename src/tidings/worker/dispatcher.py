@@ -21,7 +21,7 @@ from tidings.core.pace import Pace
 from tidings.core.routing import Routes
 from tidings.core.webhook import Webhook
 from tidings.store import history, outbox, queue
-from tidings.store.database import UNAVAILABLE, Connection, Database
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.queue import Queued
 from tidings.worker.event_cache import EventCache
 from tidings.worker.routes import CurrentRoutes
@@ -96,7 +96,7 @@ class Dispatcher:
             return await self._route_batch(BATCH)
         except UNAVAILABLE:
             raise
-        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+        except COLLISIONS:
             return BATCH  # nothing is wrong with the rows; go again
         except _FAULTS as error:
             logger.warning("a batch cannot be routed, so its rows are tried one by one: %s", error)
@@ -104,6 +104,7 @@ class Dispatcher:
 
     async def _route_singly(self) -> int:
         """Route up to a batch of rows one by one, setting aside those that fail."""
+        self._known_days.clear()  # another process's janitor may have dropped one: that is not the rows' fault
         for count in range(BATCH):
             self._numbers_at_hand = []
             try:
@@ -111,6 +112,8 @@ class Dispatcher:
                     return count
             except UNAVAILABLE:
                 raise
+            except COLLISIONS:
+                continue
             except _FAULTS as error:
                 if not self._numbers_at_hand:
                     raise  # not the row's fault: it was not even read

@@ -12,7 +12,7 @@ from tidings.clock import Clock
 from tidings.core.errors import BusyError
 from tidings.sources import tables
 from tidings.store import history, outbox, queue, workers
-from tidings.store.database import UNAVAILABLE, Database
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.worker.signals import Signal
 
@@ -42,6 +42,8 @@ async def every(interval: float, duty: Duty, stopping: Signal) -> None:
             await duty.run_once()
         except UNAVAILABLE as error:
             logger.warning("database unavailable, %s waits: %s", name, error or type(error).__name__)
+        except COLLISIONS as error:
+            logger.info("%s was in another transaction's way and goes again later: %s", name, error)
         await stopping.wait(interval)
 
 

@@ -12,7 +12,7 @@ from tidings.clock import Clock
 from tidings.core.delivery import Delivery, State
 from tidings.core.outcome import Exchange, GiveUp, Gone, Outcome, RetryAt, Succeeded, retry_after_seconds
 from tidings.store import history, queue, webhooks
-from tidings.store.database import UNAVAILABLE, Connection, Database
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.history import AttemptRecord, DeliveryRecord
 from tidings.store.queue import LaneTally, Retry
 from tidings.worker.signals import Signal
@@ -113,7 +113,7 @@ class Recorder:
             await self._write_together(results)
         except UNAVAILABLE:
             raise
-        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+        except COLLISIONS:
             await self._write(results)
         except asyncpg.PostgresError as error:
             if len(results) > 1:

@@ -202,7 +202,7 @@ return (lpad(to_hex((extract(epoch from day::timestamp at time zone 'UTC') * 100
 comment on function tidings.first_id_of is 'The smallest UUIDv7 of a day (UTC).';
 
 create function tidings.ensure_day(day date) returns void
-language plpgsql set search_path = pg_catalog as $$
+language plpgsql set search_path = pg_catalog set lock_timeout = '2s' as $$  -- nobody queues behind us for longer
 declare
   parent text;
 begin
@@ -215,7 +215,7 @@ end $$;
 comment on function tidings.ensure_day is 'Makes the partitions of a day, when they are missing.';
 
 create function tidings.drop_days_before(day date) returns integer
-language plpgsql set search_path = pg_catalog as $$
+language plpgsql set search_path = pg_catalog set lock_timeout = '2s' as $$  -- nobody queues behind us for longer
 declare
   -- A delivery's id begins with its event's time, so the oldest id tells the oldest day for both.
   first_needed uuid := least(tidings.first_id_of(day), (select id from tidings.queue order by id limit 1));
