@@ -87,6 +87,12 @@ def test_a_policy_out_of_bounds_is_refused_with_its_field(value: Any, field: str
     assert caught.value.field == field
 
 
+def test_both_forms_of_a_policy_are_read() -> None:
+    assert parse_policy({"delays": [5, 300]}) == Delays(delays=(5, 300))
+    assert parse_policy({"base": 5, "tries": 3}) == Exponential(base=5, tries=3)
+    assert next_try(Exponential(base=5, max=60), 1, NOW, NoChance(), not_before_seconds=90) == NOW + timedelta(seconds=60)
+
+
 def _decide(exchange: Exchange, number: int = 1, policy: Any = STANDARD) -> Any:
     return decide(exchange, number, policy, NOW, NoChance())
 

@@ -157,6 +157,15 @@ def test_figures_out_of_bounds_are_refused_with_their_field(fields: Any, field: 
     assert caught.value.field == field
 
 
+def test_settings_within_bounds_pass() -> None:
+    check_settings(webhook(events=(TypeFilter("*"),), rate_per_second=5.0, timeout_seconds=300))
+
+
+def test_an_answer_is_remembered() -> None:
+    routes = Routes([webhook(events=(TypeFilter("*"),))], 1)
+    assert routes.match(event()) is routes.match(event())
+
+
 @dataclass(frozen=True)
 class _Meant:
     number: int

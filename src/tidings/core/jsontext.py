@@ -83,15 +83,8 @@ def _number(token: str) -> msgspec.Raw | str:
 
 
 def _integer(token: str) -> int | str:
-    return int(token) if len(token) < 18 else _safe(token)
-
-
-def _safe(token: str) -> int | str:
-    try:
-        value = int(token)
-    except ValueError:  # more digits than Python converts
-        return token
-    return value if abs(value) <= _MAX_SAFE_INTEGER else token
+    # 18 characters are more than any safe integer has; `_tidy` looks at the shorter ones.
+    return int(token) if len(token) < 18 else token
 
 
 _decode = msgspec.json.Decoder(float_hook=_number).decode
