@@ -269,6 +269,21 @@ async def test_a_table_locked_by_others_is_not_waited_for(config: Config) -> Non
         await writer.close()
 
 
+async def test_one_tables_trouble_does_not_keep_others_from_being_captured(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute("create table t (id int); create table u (id int)")
+        await engine.add_webhook(NOWHERE, {"table": "t"}, {"table": "u"})
+        await engine.user.execute("drop table t; drop table u; create table t (id int); create table u (id int)")
+        writer = await asyncpg.connect(config.database_url)
+        await writer.execute("begin; insert into t values (1)")
+        async with engine.services.database.transaction() as connection:
+            await tables.keep_in_step(connection, engine.services.box)
+        await engine.user.execute("insert into u values (1)")
+        assert [row["table_name"] for row in await outbox(engine)] == ["u"]
+        await writer.execute("rollback")
+        await writer.close()
+
+
 async def test_a_role_with_no_rights_on_our_schema_is_captured_all_the_same(config: Config) -> None:
     async with engine_of(config) as engine:
         await engine.user.execute("create table t (id int)")

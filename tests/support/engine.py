@@ -56,7 +56,7 @@ class Engine:
                 updated_at=now, events=await tables.resolve_filters(connection, filters), **fields,
             )  # fmt: skip
             await webhooks.insert_webhook(connection, self.services.box, webhook)
-            await tables.keep_in_step(connection, self.services.box)
+            await tables.keep_in_step(connection, self.services.box, needed_by=webhook)
         return webhook
 
     async def publish(self, type_: str = "order.paid", data: str = "{}") -> None:

@@ -137,7 +137,7 @@ async def create_webhook(services: NamedDependency[Services], data: WebhookBody)
     async with services.database.transaction() as connection:
         webhook = await _with_tables(connection, webhook)
         await webhooks.insert_webhook(connection, services.box, webhook)
-        await tables.keep_in_step(connection, services.box)
+        await tables.keep_in_step(connection, services.box, needed_by=webhook)
         states = await tables.table_states(connection, webhook)
     return view(webhook, states, with_secret=True)
 
@@ -174,7 +174,7 @@ async def change_webhook(services: NamedDependency[Services], webhook_id: FromPa
             webhook = msgspec.structs.replace(webhook, disabled_reason=None)
         webhook = msgspec.structs.replace(webhook, updated_at=services.clock.now())
         await webhooks.update_webhook(connection, services.box, webhook)
-        await tables.keep_in_step(connection, services.box)
+        await tables.keep_in_step(connection, services.box, needed_by=webhook)
         await queue.announce(connection)
         return view(webhook, await tables.table_states(connection, webhook))
 

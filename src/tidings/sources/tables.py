@@ -101,22 +101,34 @@ def plan_triggers(
     return Plan(install, [name for name in installed if name not in wanted])
 
 
-async def keep_in_step(connection: Connection, box: SecretBox) -> Plan:
+async def keep_in_step(connection: Connection, box: SecretBox, *, needed_by: Webhook | None = None) -> Plan:
     """Put triggers where webhooks want them and take the others away, in the caller's transaction.
 
-    A trigger that cannot be taken away now, because its table is locked, is left for the janitor: it does no harm.
+    What cannot be done now, because a table is locked or forbidden to us, is left for the janitor and shows in the
+    state of the table, except where it is needed now.
+
+    Args:
+        needed_by: A webhook that is made or changed: its tables must be captured when this returns.
 
     Raises:
-        BusyError: A table that needs a trigger is locked by someone else's transaction.
-        InvalidInputError: Our role may not make triggers on a table.
+        BusyError: A table that is needed is locked by someone else's transaction.
+        InvalidInputError: Our role may not make triggers on a table that is needed.
     """
     await capture.lock(connection)
     wanted = wanted_triggers(await webhooks.all_webhooks(connection, box))
     found = await capture.find_tables(connection, list(wanted))
     plan = plan_triggers(wanted, found, await capture.installed(connection))
+    needed = wanted_triggers([needed_by] if needed_by else [])
     for table, operations in plan.install:
-        await capture.install(connection, table, operations)
-        logger.info("capturing %s of %s", ", ".join(sorted(operations)), ".".join(table.name))
+        try:
+            async with connection.transaction():
+                await capture.install(connection, table, operations)
+        except (BusyError, InvalidInputError) as error:
+            if table.name in needed:
+                raise
+            logger.warning("%s is not captured for now: %s", ".".join(table.name), error.message)
+        else:
+            logger.info("capturing %s of %s", ", ".join(sorted(operations)), ".".join(table.name))
     for name in plan.remove:
         try:
             async with connection.transaction():

@@ -104,6 +104,8 @@ async def _alter(connection: Connection, statement: str, table: TableName) -> No
         raise BusyError(
             f"Table {shown} is locked by another transaction, and waiting for it would hold up its writers. Try again."
         ) from error
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+        raise InvalidInputError("events", f"Table {shown} has just been dropped.") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise InvalidInputError(
             "events", f"The database role may not put a trigger on {shown}. Run GRANT TRIGGER ON {shown} for it."

@@ -82,7 +82,6 @@ class Dispatcher:
         self._salt = salt
         self._taker = taker
         self._known_days: set[date] = set()
-        self._numbers_at_hand: list[int] = []
         self._pace = Pace()
         self._stopped = Signal()
         self.rung = Signal()
@@ -93,7 +92,7 @@ class Dispatcher:
         A batch that cannot be routed is tried again row by row; a row that fails alone is set aside with its reason.
         """
         try:
-            return await self._route_batch(BATCH)
+            return await self._route_batch(BATCH, [])
         except UNAVAILABLE:
             raise
         except COLLISIONS:
@@ -106,27 +105,28 @@ class Dispatcher:
         """Route up to a batch of rows one by one, setting aside those that fail."""
         self._known_days.clear()  # another process's janitor may have dropped one: that is not the rows' fault
         for count in range(BATCH):
-            self._numbers_at_hand = []
+            at_hand: list[int] = []
             try:
-                if await self._route_batch(1) == 0:
+                if await self._route_batch(1, at_hand) == 0:
                     return count
             except UNAVAILABLE:
                 raise
             except COLLISIONS:
                 continue
             except _FAULTS as error:
-                if not self._numbers_at_hand:
+                if not at_hand:
                     raise  # not the row's fault: it was not even read
-                await self._reject(self._numbers_at_hand[0], error)
+                await self._reject(at_hand[0], error)
         return BATCH
 
-    async def _route_batch(self, limit: int) -> int:
+    async def _route_batch(self, limit: int, at_hand: list[int]) -> int:
+        """Route up to `limit` rows in one transaction and return how many; `at_hand` learns their numbers once read."""
         async with self._database.transaction() as connection:
             # The version is of the same snapshot as the rows: what was subscribed before a row was committed is in it.
             taken = await outbox.take(connection, limit)
             if not taken.rows:
                 return 0
-            self._numbers_at_hand = taken.numbers
+            at_hand += taken.numbers
             events = outbox.read_events(taken, self._salt)
             routes = await self._routes.at_least(connection, taken.routes_version)
             await self._ensure_days(connection, events)
