@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -22,8 +23,15 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of this run; yields the URL of its first database."""
+    """A PostgreSQL of this run; yields the URL of its first database.
+
+    TEST_DATABASE_URL names another, of an older version perhaps: postgresql://postgres:@/postgres?host=…
+    """
     from tidings.store.embedded import start_embedded
+
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
 
     server = start_embedded(tmp_path_factory.mktemp("pg"))
     yield server.get_uri()

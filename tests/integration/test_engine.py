@@ -120,8 +120,9 @@ async def test_a_lane_that_keeps_failing_rests_and_is_tried_by_single_probes(con
             await engine.publish()
         await engine.cycle()
         assert len(receiver.received) == 8
-        lane = (await engine.sql("select failure_count, allowance, resting_until from tidings.lanes"))[0]
-        assert (lane["failure_count"], lane["allowance"]) == (8, 1)
+        lane = (await engine.sql("select failure_count, rest_count, allowance, resting_until from tidings.lanes"))[0]
+        assert (lane["failure_count"], lane["rest_count"], lane["allowance"]) == (8, 1, 1)
+        assert lane["resting_until"] - engine.clock.now() < timedelta(seconds=1)  # they failed together: the shortest rest
         await engine.cycle()
         assert len(receiver.received) == 8  # it rests
         engine.clock.ahead += timedelta(seconds=9)

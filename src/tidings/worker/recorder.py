@@ -23,6 +23,8 @@ FLUSH_INTERVAL = 0.02  # seconds a result waits for company
 FULL = 500  # results that do not wait any longer
 MAX_BATCH = 1000
 
+_OUR_FAULTS = frozenset({"stopped", "internal", "render"})  # they say nothing about the receiver
+
 
 class Result(msgspec.Struct, frozen=True, gc=False):
     """One attempt, made and judged."""
@@ -197,7 +199,7 @@ def _tallies(results: list[Result], now: datetime) -> dict[UUID, LaneTally]:
         if isinstance(result.outcome, Succeeded):
             tally.succeeded += 1
             continue
-        tally.failed += 1
+        tally.failed += result.exchange.failure not in _OUR_FAULTS
         if isinstance(result.outcome, RetryAt):
             at = result.outcome.at
             tally.retry_at = at if tally.retry_at is None else min(tally.retry_at, at)

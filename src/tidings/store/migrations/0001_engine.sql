@@ -88,6 +88,7 @@ create table tidings.lanes (
   ordered boolean not null default false,
   allowance integer not null,
   failure_count integer not null default 0,
+  rest_count integer not null default 0,
   resting_until timestamptz,
   saturated boolean not null default false,
   constraint sane_limits check (concurrency > 0 and (rate_per_second is null or rate_per_second > 0) and allowance > 0)
@@ -96,6 +97,8 @@ create index lanes_due on tidings.lanes (due_at) where open;
 comment on table tidings.lanes is 'The queue of one webhook, as a claim sees it. Locking the row is what makes its limits exact over any number of workers.';
 comment on column tidings.lanes.due_at is 'No delivery of this lane is due before; a claim does not look at the lane until then.';
 comment on column tidings.lanes.allowance is 'How many at once the circuit breaker allows now: 1 while the lane fails, doubled by success up to concurrency.';
+comment on column tidings.lanes.failure_count is 'Attempts that failed since the last success.';
+comment on column tidings.lanes.rest_count is 'Rests since the last success; each is twice as long as the one before.';
 comment on column tidings.lanes.saturated is 'Something is due but all places are taken; the next result of the lane makes it due.';
 
 create table tidings.workers (

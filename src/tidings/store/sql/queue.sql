@@ -110,12 +110,14 @@ with given as (
 select count(*) from given;
 
 -- name: settle_lanes
--- What a batch of results means for its lanes. A lane that only failed counts its failures; from the fifth in a row on it
--- rests 1, 2, 4 … 300 s and is then tried by single probes. A success ends that, and doubles what it may have under way.
+-- What a batch of results means for its lanes. From the fifth failure in a row on, a lane rests 1, 2, 4 … 300 s and is then
+-- tried by a single probe. A rest is counted once, however many attempts fail together: a hundred that were under way when
+-- a receiver restarted are one failure of the receiver. A success ends that, and doubles what may be under way.
 -- $1 webhooks, $2 successes of each, $3 failures of each, $4 earliest retry of each, $5 now, $6 Retry-After: rest at least
 -- until, of each. Returns which of them are due.
 update tidings.lanes l set
   failure_count = s.failures,
+  rest_count = s.rests,
   allowance = s.allowance,
   resting_until = s.resting_until,
   saturated = false,
@@ -123,21 +125,27 @@ update tidings.lanes l set
     s.resting_until,
     least(case when l.saturated or s.failures = 0 and l.failure_count > 0 then $5 else l.due_at end, s.retry_at, l.due_at))
 from (
-  select l.webhook_id, r.retry_at,
-    case when r.succeeded > 0 then 0 else l.failure_count + r.failed end as failures,
-    case when r.succeeded > 0 then least(l.concurrency, l.allowance * 2)
-         when l.failure_count + r.failed >= 5 then 1
-         else l.allowance end as allowance,
+  select c.webhook_id, c.retry_at, c.failures, c.rests, c.allowance,
     greatest(
-      case when r.succeeded = 0 and r.failed > 0 and l.failure_count + r.failed >= 5
-           then $5::timestamptz + make_interval(secs => least(300, power(2, least(l.failure_count + r.failed - 5, 10)))) end,
-      case when r.failed > 0 and l.ordered then r.retry_at end,
-      r.rest_until) as resting_until
-  from unnest($1::uuid[], $2::integer[], $3::integer[], $4::timestamptz[], $6::timestamptz[])
-         as r (webhook_id, succeeded, failed, retry_at, rest_until)
-  join tidings.lanes l using (webhook_id)
-  where r.failed > 0 or l.failure_count > 0 or l.saturated or l.allowance < l.concurrency
-  order by l.webhook_id for no key update of l  -- the same order as everywhere
+      case when c.rests > c.rest_count then $5::timestamptz + make_interval(secs => least(300, power(2, least(c.rests - 1, 10))))
+           when c.succeeded = 0 then c.resting_until end,
+      case when c.failed > 0 and c.ordered then c.retry_at end,
+      c.rest_until) as resting_until
+  from (
+    select l.webhook_id, l.ordered, l.rest_count, l.resting_until, r.succeeded, r.failed, r.retry_at, r.rest_until,
+      case when r.succeeded > 0 then 0 else l.failure_count + r.failed end as failures,
+      case when r.succeeded > 0 then 0
+           when r.failed > 0 and l.failure_count + r.failed >= 5 and coalesce(l.resting_until <= $5, true) then l.rest_count + 1
+           else l.rest_count end as rests,
+      case when r.succeeded > 0 then least(l.concurrency, l.allowance * 2)
+           when r.failed > 0 and l.failure_count + r.failed >= 5 then 1
+           else l.allowance end as allowance
+    from unnest($1::uuid[], $2::integer[], $3::integer[], $4::timestamptz[], $6::timestamptz[])
+           as r (webhook_id, succeeded, failed, retry_at, rest_until)
+    join tidings.lanes l using (webhook_id)
+    where r.failed > 0 or r.retry_at is not null or l.failure_count > 0 or l.saturated or l.allowance < l.concurrency
+    order by l.webhook_id for no key update of l  -- the same order as everywhere
+  ) c
 ) s
 where l.webhook_id = s.webhook_id
 returning l.due_at <= $5 as is_due;

@@ -45,7 +45,7 @@ with changed as (
   where id = $1
 )
 update tidings.lanes set open = $5, concurrency = $14, allowance = least($14, 10), rate_per_second = $15, ordered = $16,
-  failure_count = 0, resting_until = null, saturated = false, due_at = now()
+  failure_count = 0, rest_count = 0, resting_until = null, saturated = false, due_at = now()
 where webhook_id = $1;
 
 -- name: disable_webhooks
