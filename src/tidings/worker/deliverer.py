@@ -136,7 +136,7 @@ class Deliverer:
         """Wait until there is room for a chunk of attempts, at most `limit` seconds."""
         if self.capacity() < self._chunk:
             self._roomy.clear()
-            await self._roomy.wait(limit)
+            await self._roomy.wait(limit)  # the limit is also the net under several attempts turning slow at once
 
     def begin(self, delivery: Delivery, event: Event, webhook: Webhook, worker_id: UUID) -> None:
         """Begin an attempt of a delivery that is leased to this worker."""
@@ -179,7 +179,7 @@ class Deliverer:
         del self._tasks[delivery.id]
         self._slots.leave(delivery.id)
         self._recorder.add(Result(worker_id, delivery, started_at, exchange, outcome))
-        if self._slots.free(time.monotonic()) >= self._chunk:
+        if self._slots.free(time.monotonic()) == self._chunk:  # there is room again: told once, not by each that ends
             self.called.set()
             self._roomy.set()
 

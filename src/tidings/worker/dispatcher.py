@@ -131,22 +131,25 @@ class Dispatcher:
             routes = await self._routes.at_least(connection, taken.routes_version)
             await self._ensure_days(connection, events)
             worker_id = self._taker.worker_id
-            leased = await self._write(connection, events, routes, worker_id)
+            leased, has_waiting = await self._write(connection, events, routes, worker_id)
         self._hand_over(events, leased, routes, worker_id)
+        if has_waiting:
+            self._taker.called.set()
         return len(events)
 
     def _hand_over(self, events: list[Event], leased: list[Queued], routes: Routes, worker_id: UUID) -> None:
-        """Give the deliverer what was leased to it, and leave what waits where a claim finds it quickly."""
+        """Give the deliverer what was leased to it, and keep the events at hand for the claims that follow."""
         by_id = {event.id: event for event in events}
         for event in events:
             self._cache.add(event)
         for q in leased:
             delivery = Delivery(q.id, q.event_id, q.webhook_id, 1, q.due_at, q.is_test)
             self._taker.begin(delivery, by_id[q.event_id], routes.by_id[q.webhook_id], worker_id)
-        self._taker.called.set()
 
-    async def _write(self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID) -> list[Queued]:
-        """Write events and deliveries; return the deliveries that were leased to this worker at once."""
+    async def _write(
+        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID
+    ) -> tuple[list[Queued], bool]:
+        """Write events and deliveries; return those leased to this worker at once, and whether others wait for a claim."""
         now = self._clock.now()
         counted: list[tuple[Event, int]] = []
         queued: list[Queued] = []
@@ -167,11 +170,11 @@ class Dispatcher:
             ]
         await history.add_events(connection, counted)
         if not queued:
-            return []
+            return [], False
         rooms = await queue.rooms(connection, list({q.webhook_id for q in queued}), now)
         leased, waiting = share_out(queued, _lane_of, rooms, self._taker.capacity())
         await queue.put(connection, leased, waiting, worker_id, now)
-        return leased
+        return leased, bool(waiting)
 
     async def _ensure_days(self, connection: Connection, events: list[Event]) -> None:
         """Make sure of the partitions: the janitor makes them ahead, but rows can be older than it thinks."""
