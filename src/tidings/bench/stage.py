@@ -69,7 +69,7 @@ class Stage:
         """Wait until every event is routed and every delivery that can be finished is."""
         async with asyncio.timeout(limit), self.services.database.connection() as connection:
             while await connection.fetchval(SQL["is_unsettled"]):  # noqa: ASYNC110 - PostgreSQL does not tell
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.02)
 
     async def pgbench(self, script: str, seconds: int) -> float:
         """Return the transactions per second that 8 clients reach with a script."""

@@ -7,11 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.delivery import State
 from tidings.core.event import Event
 from tidings.core.outcome import Exchange
 from tidings.store.database import Connection
-from tidings.store.queue import Finished
 from tidings.store.statements import load
 
 _SQL = load("history")
@@ -20,10 +18,6 @@ _encode = msgspec.json.encode
 _EVENT_COLUMNS = (
     "id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
     "occurred_at", "external_id", "webhook_id", "capture_error", "delivery_count",
-)  # fmt: skip
-_DELIVERY_COLUMNS = (
-    "id", "webhook_id", "event_id", "group_id", "event_type", "is_test", "status", "attempt_count", "last_status",
-    "last_error", "finished_at",
 )  # fmt: skip
 _ATTEMPT_COLUMNS = (
     "delivery_id", "number", "started_at", "response_status", "response_headers", "response_body", "is_truncated",
@@ -38,15 +32,6 @@ class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
     number: int
     started_at: datetime
     exchange: Exchange
-    error: str | None
-
-
-class DeliveryRecord(msgspec.Struct, frozen=True, gc=False):
-    """One finished delivery as it goes into history."""
-
-    finished: Finished
-    status: State
-    response_status: int | None
     error: str | None
 
 
@@ -71,19 +56,6 @@ async def add_events(connection: Connection, events: Sequence[tuple[Event, int]]
         for e, count in events
     ]  # fmt: skip
     await connection.copy_records_to_table("events", schema_name="tidings", columns=_EVENT_COLUMNS, records=records)
-
-
-async def add_deliveries(connection: Connection, deliveries: Sequence[DeliveryRecord], now: datetime) -> None:
-    """Write finished deliveries."""
-    records = [
-        (
-            f.id, f.webhook_id, f.event_id, f.group_id, f.event_type, f.is_test, d.status.value, f.attempt_count,
-            d.response_status, d.error, now,
-        )
-        for d in deliveries
-        for f in (d.finished,)
-    ]  # fmt: skip
-    await connection.copy_records_to_table("deliveries", schema_name="tidings", columns=_DELIVERY_COLUMNS, records=records)
 
 
 async def add_attempts(connection: Connection, attempts: Sequence[AttemptRecord], worker_id: UUID) -> None:

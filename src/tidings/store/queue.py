@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.delivery import Delivery
+from tidings.core.delivery import Delivery, State
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -33,15 +33,13 @@ class Queued(msgspec.Struct, frozen=True, gc=False):
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
-    """A delivery that this worker has just taken out of the queue, to be written to history."""
+    """A delivery that ends with its last attempt."""
 
     id: UUID
-    event_id: UUID
-    webhook_id: UUID
-    group_id: str
-    event_type: str
-    is_test: bool
-    attempt_count: int
+    attempt_number: int
+    state: State
+    response_status: int | None
+    error: str | None
 
 
 class Retry(msgspec.Struct, frozen=True, gc=False):
@@ -77,20 +75,19 @@ class Depth(msgspec.Struct, frozen=True):
     lag_seconds: float
 
 
-async def rooms(connection: Connection, webhook_ids: list[UUID], now: datetime) -> dict[UUID, int]:
+async def lock_lanes(connection: Connection, webhook_ids: list[UUID], now: datetime) -> dict[UUID, int]:
     """Lock the lanes of webhooks to the end of the transaction, and return which of them can be leased to at once.
 
     Returns:
         How many more deliveries each may have under way; lanes whose deliveries must wait to be claimed are left out.
     """
-    await connection.execute(_SQL["lock_lanes"], webhook_ids)
-    return {row["webhook_id"]: row["room"] for row in await connection.fetch(_SQL["rooms"], webhook_ids, now)}
+    return {row["webhook_id"]: row["room"] for row in await connection.fetch(_SQL["lock_lanes"], webhook_ids, now)}
 
 
 async def put(
     connection: Connection, leased: Sequence[Queued], waiting: Sequence[Queued], worker_id: UUID, now: datetime
 ) -> None:
-    """Put deliveries into their lanes, which `rooms` has locked, inside the transaction that routes their events."""
+    """Put deliveries into their lanes, which `lock_lanes` has locked, inside the transaction that routes their events."""
     records: list[tuple[Any, ...]] = [
         (q.id, q.webhook_id, q.event_id, q.group_id, q.event_type, q.is_test, q.due_at, 1, worker_id, now) for q in leased
     ]
@@ -129,10 +126,19 @@ async def next_due_at(connection: Connection) -> datetime | None:
     return None if at is None or at.year == MAXYEAR else at  # asyncpg reads infinity as the last instant there is
 
 
-async def finish(connection: Connection, worker_id: UUID, ids: list[UUID], attempt_numbers: list[int]) -> list[Finished]:
-    """Take finished deliveries out of the queue; those no longer leased to this worker are left out of the answer."""
-    rows = await connection.fetch(_SQL["finish"], worker_id, ids, attempt_numbers)
-    return [Finished(*row) for row in rows]
+async def finish(connection: Connection, worker_id: UUID, finished: Sequence[Finished], now: datetime) -> set[UUID]:
+    """Move finished deliveries into history, and return the ids of those that were still leased to this worker."""
+    rows = await connection.fetch(
+        _SQL["finish"],
+        worker_id,
+        [done.id for done in finished],
+        [done.attempt_number for done in finished],
+        [done.state for done in finished],
+        [done.response_status for done in finished],
+        [done.error for done in finished],
+        now,
+    )
+    return {row[0] for row in rows}
 
 
 async def retry_later(connection: Connection, worker_id: UUID, retries: Sequence[Retry]) -> set[UUID]:

@@ -32,7 +32,7 @@ logger = logging.getLogger("tidings.dispatcher")
 BATCH = 500
 FALLBACK_INTERVAL = 1.0  # seconds; for poolers that break session locks, and when the sleeping dispatcher died
 PIPELINES = 2  # batches routed at a time while there is a backlog
-BATCHES_BETWEEN_LOOKS = 4  # of each pipeline, before a look whether others need the machine
+BATCHES_BETWEEN_LOOKS = 8  # of each pipeline, before a look whether others need the machine
 BUSY_BATCH = 50  # events in one batch that make such a look worth while
 PATIENCE = 0.05  # seconds that routing a backlog waits for the deliverer
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
@@ -171,7 +171,7 @@ class Dispatcher:
         await history.add_events(connection, counted)
         if not queued:
             return [], False
-        rooms = await queue.rooms(connection, list({q.webhook_id for q in queued}), now)
+        rooms = await queue.lock_lanes(connection, list({q.webhook_id for q in queued}), now)
         leased, waiting = share_out(queued, _lane_of, rooms, self._taker.capacity())
         await queue.put(connection, leased, waiting, worker_id, now)
         return leased, bool(waiting)

@@ -13,8 +13,8 @@ from tidings.core.delivery import Delivery, State
 from tidings.core.outcome import Exchange, GiveUp, Gone, Outcome, RetryAt, Succeeded, retry_after_seconds
 from tidings.store import history, queue, webhooks
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
-from tidings.store.history import AttemptRecord, DeliveryRecord
-from tidings.store.queue import LaneTally, Retry
+from tidings.store.history import AttemptRecord
+from tidings.store.queue import Finished, LaneTally, Retry
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.recorder")
@@ -141,18 +141,10 @@ class Recorder:
     async def _settle(self, connection: Connection, results: list[Result], now: datetime) -> list[Result]:
         """Move every delivery to its next state, and return the results whose lease still held."""
         worker_id = results[0].worker_id
-        finals = [result for result in results if not isinstance(result.outcome, RetryAt)]
         held: set[UUID] = set()
-        if finals:
-            finished = await queue.finish(
-                connection,
-                worker_id,
-                [result.delivery.id for result in finals],
-                [result.delivery.attempt_number for result in finals],
-            )
-            by_id = {result.delivery.id: result for result in finals}
-            held = {done.id for done in finished}
-            await history.add_deliveries(connection, [_finished(done, by_id[done.id]) for done in finished], now)
+        finished = [done for result in results if (done := _finished(result)) is not None]
+        if finished:
+            held |= await queue.finish(connection, worker_id, finished, now)
         retries = [retry for result in results if (retry := _retry(result)) is not None]
         if retries:
             held |= await queue.retry_later(connection, worker_id, retries)
@@ -178,12 +170,15 @@ def _retry(result: Result) -> Retry | None:
             return None
 
 
-def _finished(done: queue.Finished, result: Result) -> DeliveryRecord:
+def _finished(result: Result) -> Finished | None:
+    delivery, status = result.delivery, result.exchange.status
     match result.outcome:
+        case Succeeded():
+            return Finished(delivery.id, delivery.attempt_number, State.SUCCEEDED, status, None)
         case GiveUp(reason=reason) | Gone(reason=reason):
-            return DeliveryRecord(done, State.FAILED, result.exchange.status, reason)
-        case _:
-            return DeliveryRecord(done, State.SUCCEEDED, result.exchange.status, None)
+            return Finished(delivery.id, delivery.attempt_number, State.FAILED, status, reason)
+        case RetryAt():
+            return None
 
 
 def _attempt(result: Result) -> AttemptRecord:

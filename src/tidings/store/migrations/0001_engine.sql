@@ -133,6 +133,22 @@ alter table tidings.outbox set (autovacuum_vacuum_scale_factor = 0, autovacuum_v
 alter table tidings.queue set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_insert_threshold = -1);
 alter table tidings.lanes set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 
+-- The lanes that fresh deliveries are for are locked in one order, so that two batches cannot wait for each other. The lock
+-- also keeps a claim, which does not see the new rows yet, from putting a lane to sleep. Two statements, so that the second
+-- sees what the last holder of the lock committed; one function, so that nobody waits for a journey between them.
+create function tidings.lock_lanes(webhooks uuid[], now timestamptz) returns table (webhook_id uuid, room integer)
+language plpgsql set search_path = pg_catalog as $$
+begin
+  perform from tidings.lanes l where l.webhook_id = any (webhooks) order by l.webhook_id for no key update;
+  return query
+    select l.webhook_id, least(l.concurrency, l.allowance)
+      - (select count(*) from tidings.queue q where q.webhook_id = l.webhook_id and q.worker_id is not null)::integer
+    from tidings.lanes l
+    where l.webhook_id = any (webhooks) and l.open and l.due_at > now and not l.saturated and not l.ordered
+      and l.rate_per_second is null and coalesce(l.resting_until <= now, true);
+end $$;
+comment on function tidings.lock_lanes is 'Locks lanes; returns how many deliveries those with nothing due may be given at once.';
+
 -- Cold: append-only history in one partition a day, dropped whole. Ids are UUIDv7, so the id alone finds the partition. --
 
 create table tidings.events (

@@ -58,18 +58,8 @@ returning q.id, q.event_id, q.webhook_id, q.attempt_count as attempt_number, q.d
   (select version from tidings.routes_version) as routes_version;
 
 -- name: lock_lanes
--- The lanes that fresh deliveries are for, in one order, so that two batches cannot wait for each other. The lock also keeps
--- a claim, which does not see the new rows yet, from putting a lane to sleep. $1 webhooks
-select webhook_id from tidings.lanes where webhook_id = any ($1::uuid[]) order by webhook_id for no key update;
-
--- name: rooms
--- How many deliveries may be leased at once to locked lanes that have nothing due: a statement of its own, so that it sees
--- what the last holder of the lock committed. $1 webhooks, $2 now
-select l.webhook_id, least(l.concurrency, l.allowance)
-  - (select count(*) from tidings.queue q where q.webhook_id = l.webhook_id and q.worker_id is not null)::integer as room
-from tidings.lanes l
-where l.webhook_id = any ($1::uuid[]) and l.open and l.due_at > $2 and not l.saturated and not l.ordered
-  and l.rate_per_second is null and coalesce(l.resting_until <= $2, true);
+-- $1 webhooks, $2 now
+select webhook_id, room from tidings.lock_lanes($1, $2);
 
 -- name: make_due
 -- New work for locked lanes: due at once, unless they rest. $1 webhooks, $2 now
@@ -81,11 +71,18 @@ where webhook_id = any ($1::uuid[]) and due_at > greatest($2::timestamptz, resti
 select min(due_at) from tidings.lanes where open;
 
 -- name: finish
--- Takes finished deliveries out of the queue, where this worker still holds the lease on that very attempt. What does
--- not come back was taken from it meanwhile, and its result is refused. $1 worker, $2 ids, $3 attempt numbers
-delete from tidings.queue q using unnest($2::uuid[], $3::integer[]) as r (id, number)
-where q.id = r.id and q.worker_id = $1 and q.attempt_count = r.number
-returning q.id, q.event_id, q.webhook_id, q.group_id, q.event_type, q.is_test, q.attempt_count;
+-- Moves finished deliveries from the queue into history, where this worker still holds the lease on that very attempt. What
+-- does not come back was taken from it meanwhile, and its result is refused.
+-- $1 worker, $2 ids, $3 attempt numbers, $4 states, $5 response statuses, $6 errors, $7 now
+with done as (
+  delete from tidings.queue q
+  using unnest($2::uuid[], $3::integer[], $4::text[], $5::integer[], $6::text[]) as r (id, number, state, response_status, reason)
+  where q.id = r.id and q.worker_id = $1 and q.attempt_count = r.number
+  returning q.id, q.webhook_id, q.event_id, q.group_id, q.event_type, q.is_test, q.attempt_count, r.state, r.response_status, r.reason
+)
+insert into tidings.deliveries (id, webhook_id, event_id, group_id, event_type, is_test, attempt_count, status, last_status, last_error, finished_at)
+select done.*, $7 from done
+returning id;
 
 -- name: retry_later
 -- Gives deliveries back to wait for their next attempt, under the same guard. In an ordered lane the row keeps its place:
