@@ -18,11 +18,13 @@ from tidings.api.services import Services
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
+from tidings.profiles import PROFILES
 from tidings.store.database import open_database
 from tidings.store.embedded import start_embedded
 from tidings.store.migrations import migrate
 from tidings.store.secrets import SecretBox, load_or_make_key
 from tidings.store.settings import load_installation
+from tidings.store.signing_keys import load_key_ring
 from tidings.transport.sender import Sender
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
@@ -54,6 +56,8 @@ async def opened(config: Config) -> AsyncIterator[Services]:
     Raises:
         StartupError: The database or the configuration does not allow it.
     """
+    if config.default_profile not in PROFILES:
+        raise StartupError(f"default_profile is {config.default_profile!r}; write one of {', '.join(PROFILES)}.")
     async with AsyncExitStack() as stack:
         url = config.database_url
         if url is None:
@@ -66,9 +70,10 @@ async def opened(config: Config) -> AsyncIterator[Services]:
             logger.info("migration %s applied", name)
         box = SecretBox(config.secret_key or load_or_make_key(config.data_dir))
         installation = await load_installation(database, box, config.admin_key)
+        keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
         sender = Sender(allowed=config.allowed_networks)
         stack.push_async_callback(sender.close)
-        yield Services(config, database, box, sender, Clock(), installation)
+        yield Services(config, database, box, sender, Clock(), installation, keys)
 
 
 def make_worker(services: Services) -> Worker:
@@ -79,6 +84,7 @@ def make_worker(services: Services) -> Worker:
         services.box,
         services.sender,
         services.clock,
+        keys=services.keys.current,
         salt=services.installation.salt,
         retention_days=config.retention_days,
         max_in_flight=config.max_in_flight,
@@ -217,6 +223,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "LOG_LEVEL": config.log_level,
         "MAX_IN_FLIGHT": str(config.max_in_flight),
         "STOP_GRACE_SECONDS": str(config.stop_grace_seconds),
+        "PUBLIC_URL": config.public_url or "",
         "WORKERS": "1",
         "CONFIG": "",
     }

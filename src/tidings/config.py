@@ -32,7 +32,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         port: Port the API listens on; 0 lets the system choose.
         workers: Processes that dispatch and deliver, beside the API.
         retention_days: How long events, deliveries and attempts are kept.
-        public_url: Where the API is reached from outside, for links.
+        public_url: Where the API is reached from outside, for links; also who its tokens say has signed them.
+        default_profile: The profile of webhooks that are created without one.
         log_format: `text` or `json`.
         log_level: `debug` also logs every delivered attempt.
         max_body_bytes: Largest body the API accepts.
@@ -51,6 +52,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     retention_days: int = 30
     public_url: str | None = None
+    default_profile: str = "standard"
     log_format: str = "text"
     log_level: str = "info"
     max_body_bytes: int = 1_048_576

@@ -1,5 +1,6 @@
 """`/api/v1/deliveries`: what became of each event for each webhook."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,7 +14,11 @@ from tidings.api.access import DEFAULT_GROUP
 from tidings.api.paging import Cursor, Limit, Offset
 from tidings.api.services import Services
 from tidings.core.delivery import State, Step, may
-from tidings.core.errors import ConflictError, NotFoundError
+from tidings.core.errors import ConflictError, NotFoundError, RenderError
+from tidings.core.event import Event
+from tidings.core.webhook import Webhook
+from tidings.profiles import Rendering, render
+from tidings.profiles.parts import current, text_member
 from tidings.store import history, queue, webhooks
 from tidings.store.database import Connection
 
@@ -21,16 +26,32 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class DeliveryView(msgspec.Struct, frozen=True):
-    """A delivery as read. `created_at` is its event's time, to the millisecond."""
+    """A delivery as read. `created_at` is its event's time, to the millisecond.
+
+    `payload` is the body as it is sent; null once the event or the webhook is gone. Seed 004's clients know some fields by
+    other names: `event_type`, `attempt`, `attempt_number`, `status_code`, `http_status_code`, `response_code` and
+    `error_message` repeat `event`, `attempts`, `response_status` and `error`.
+    """
 
     id: UUID
     webhook_id: UUID
     event_id: UUID
     event: str
+    event_type: str
+    table_name: str | None
+    record_id: str | None
     status: str
     attempts: int
+    attempt: int
+    attempt_number: int
     response_status: int | None
+    status_code: int | None
+    http_status_code: int | None
+    response_code: int | None
+    response_body: str | None
     error: str | None
+    error_message: str | None
+    payload: msgspec.Raw | None
     is_test: bool
     created_at: datetime
     delivered_at: datetime | None
@@ -56,24 +77,70 @@ class AttemptView(msgspec.Struct, frozen=True):
     total_ms: float | None
 
 
-def delivery_view(row: Any) -> DeliveryView:
-    """Return a delivery's row as the API shows it."""
+async def delivery_views(services: Services, connection: Connection, rows: Sequence[Any]) -> list[DeliveryView]:
+    """Return rows of deliveries as the API shows them, with what their events and webhooks add."""
+    if not rows:
+        return []
+    events = {event.id: event for event in await history.events_by_id(connection, [row["event_id"] for row in rows])}
+    wanted = list({row["webhook_id"] for row in rows})
+    known = {webhook.id: webhook for webhook in await webhooks.webhooks_by_id(connection, services.box, wanted)}
+    bodies = await history.last_response_bodies(connection, [row["id"] for row in rows])
+    return [
+        _delivery_view(row, events.get(row["event_id"]), known.get(row["webhook_id"]), bodies.get(row["id"]), services)
+        for row in rows
+    ]
+
+
+def _delivery_view(
+    row: Any, event: Event | None, webhook: Webhook | None, response_body: str | None, services: Services
+) -> DeliveryView:
     is_delivered = row["status"] == State.SUCCEEDED
+    attempts, status, error = row["attempt_count"], row["last_status"], row["last_error"]
     return DeliveryView(
         id=row["id"],
         webhook_id=row["webhook_id"],
         event_id=row["event_id"],
         event=row["event_type"],
+        event_type=row["event_type"],
+        table_name=event.table_name if event is not None else None,
+        record_id=_record_id(event),
         status=row["status"],
-        attempts=row["attempt_count"],
-        response_status=row["last_status"],
-        error=row["last_error"],
+        attempts=attempts,
+        attempt=attempts,
+        attempt_number=attempts,
+        response_status=status,
+        status_code=status,
+        http_status_code=status,
+        response_code=status,
+        response_body=response_body,
+        error=error,
+        error_message=error,
+        payload=_payload(row["id"], event, webhook, services),
         is_test=row["is_test"],
         created_at=_EPOCH + timedelta(milliseconds=row["id"].int >> 80),
         delivered_at=row["finished_at"] if is_delivered else None,
         finished_at=row["finished_at"],
         next_retry_at=row["next_retry_at"],
     )
+
+
+def _record_id(event: Event | None) -> str | None:
+    if event is None or event.operation is None:
+        return None
+    try:
+        return text_member(current(event), "id", "_id")
+    except RenderError:
+        return None
+
+
+def _payload(delivery_id: UUID, event: Event | None, webhook: Webhook | None, services: Services) -> msgspec.Raw | None:
+    """Return the body of a delivery, which is the same at every attempt."""
+    if event is None or webhook is None:
+        return None
+    try:
+        return msgspec.Raw(render(Rendering(event, webhook, delivery_id, 0, services.keys.current)).body)
+    except RenderError:
+        return None
 
 
 @get("/")
@@ -98,14 +165,14 @@ async def list_deliveries(
             limit=limit,
             offset=offset,
         )
-    return [delivery_view(row) for row in rows]
+        return await delivery_views(services, connection, rows)
 
 
 @get("/{delivery_id:uuid}")
 async def get_delivery(services: NamedDependency[Services], delivery_id: FromPath[UUID]) -> DeliveryView:
     """Read a delivery."""
     async with services.database.connection() as connection:
-        return delivery_view(await _found(connection, delivery_id))
+        return (await delivery_views(services, connection, [await _found(connection, delivery_id)]))[0]
 
 
 @get("/{delivery_id:uuid}/attempts")
@@ -132,7 +199,7 @@ async def retry_delivery(services: NamedDependency[Services], delivery_id: FromP
             await queue.send_again(connection, [delivery_id])
         elif not await queue.send_again_now(connection, delivery_id):
             raise ConflictError(f"The delivery is {state}; it cannot be sent again now.")
-        return delivery_view(await _found(connection, delivery_id))
+        return (await delivery_views(services, connection, [await _found(connection, delivery_id)]))[0]
 
 
 async def _found(connection: Connection, delivery_id: UUID) -> Any:

@@ -10,7 +10,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from tidings.api import deliveries, errors, events, health, webhooks
+from tidings.api import deliveries, errors, events, health, webhooks, wellknown
 from tidings.api.access import require_key
 from tidings.api.services import Services
 from tidings.core.errors import TidingsError
@@ -33,7 +33,7 @@ def create_app(services: Services, *, version: str) -> Litestar:
         Exception: errors.answer_broken,
     }
     return Litestar(
-        route_handlers=[guarded, health.router],
+        route_handlers=[guarded, health.router, wellknown.router],
         dependencies={"services": Provide(provide_services)},
         exception_handlers=handlers,
         state=State({"services": services}),

@@ -7,6 +7,7 @@ from tidings.config import Config
 from tidings.store.database import Database
 from tidings.store.secrets import SecretBox
 from tidings.store.settings import Installation
+from tidings.store.signing_keys import KeyRing
 from tidings.transport.sender import Sender
 
 
@@ -19,3 +20,4 @@ class Services(msgspec.Struct, frozen=True):
     sender: Sender
     clock: Clock
     installation: Installation
+    keys: KeyRing

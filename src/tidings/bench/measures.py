@@ -12,9 +12,8 @@ from tidings.bench.stage import Stage
 from tidings.bench.statements import SQL
 from tidings.core.event import Event
 from tidings.core.signature import new_secret
-from tidings.core.webhook import TableFilter, TypeFilter, Webhook
-from tidings.profiles import Rendering
-from tidings.profiles.standard import render
+from tidings.core.webhook import TableFilter, Webhook, type_filter
+from tidings.profiles import Rendering, render
 
 WEBHOOKS = 64
 PUMPS = 128
@@ -54,7 +53,7 @@ async def throughput(stage: Stage, plan: Plan) -> Figures:
 
 async def _add_backlog_webhooks(stage: Stage) -> None:
     for number in range(WEBHOOKS):
-        await stage.add_webhook(TypeFilter(f"bench.t{number}"), f"/w{number}")
+        await stage.add_webhook(type_filter(f"bench.t{number}"), f"/w{number}")
 
 
 async def _drain_backlog(stage: Stage, rows: int) -> float:
@@ -90,7 +89,8 @@ async def _bare_sender(stage: Stage, requests: int) -> float:
 
     async def pump() -> None:
         for _ in todo:
-            await sender.send(render(Rendering(event, webhook, int(time.time()))), timeout_seconds=30)
+            rendering = Rendering(event, webhook, event.id, int(time.time()), stage.services.keys.current)
+            await sender.send(render(rendering), timeout_seconds=30)
 
     started = time.perf_counter()
     await asyncio.gather(*(pump() for _ in range(PUMPS)))
@@ -131,7 +131,7 @@ async def _latencies(stage: Stage, sql: str, per_second: int, seconds: int, type
 async def capture(stage: Stage, plan: Plan) -> Figures:
     """What capture costs a user's transactions, with the engine beside them: 8 clients, single-row INSERTs."""
     await stage.add_webhook(TableFilter("captured", "public"), "/capture", concurrency=1000)
-    await stage.add_webhook(TypeFilter("table.notified.inserted"), "/capture", concurrency=1000)
+    await stage.add_webhook(type_filter("table.notified.inserted"), "/capture", concurrency=1000)
     rates: dict[str, list[float]] = {"plain": [], "captured": [], "notified": []}
     for _ in range(plan.pgbench_pairs):
         for table, measured in rates.items():
@@ -152,10 +152,10 @@ async def hostile(stage: Stage, plan: Plan) -> Figures:
     """The p99 of 90 healthy webhooks, with 10 beside them that accept and never answer, over without."""
     healthy = [f"bench.h{number}" for number in range(90)]
     for number, kind in enumerate(healthy):
-        await stage.add_webhook(TypeFilter(kind), f"/h{number}")
+        await stage.add_webhook(type_filter(kind), f"/h{number}")
     before = await _latencies(stage, SQL["publish_numbered"], 200, plan.hostile_seconds, healthy)
     for number in range(10):
-        await stage.add_webhook(TypeFilter("bench.hostile"), f"/hang{number}")
+        await stage.add_webhook(type_filter("bench.hostile"), f"/hang{number}")
     mixed = [kind for number, kind in enumerate(healthy) for kind in ([kind] if number % 9 else [kind, "bench.hostile"])]
     during = await _latencies(stage, SQL["publish_numbered"], 222, plan.hostile_seconds, mixed)
     await stage.clear_webhooks()
@@ -166,7 +166,7 @@ async def stuck(stage: Stage, plan: Plan) -> Figures:
     """Deliveries to healthy webhooks while another has very many due rows that go nowhere, over without."""
     await _add_backlog_webhooks(stage)
     before = [await _drain_backlog(stage, plan.backlog) for _ in range(plan.backlog_runs)]
-    webhook = await stage.add_webhook(TypeFilter("bench.stuck"), "/hang")
+    webhook = await stage.add_webhook(type_filter("bench.stuck"), "/hang")
     await stage.execute(SQL["fill_stuck"], webhook, plan.stuck_rows)
     await stage.execute(SQL["wake_lanes"])
     during = [await _drain_backlog(stage, plan.backlog) for _ in range(plan.backlog_runs)]

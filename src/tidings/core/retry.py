@@ -12,7 +12,8 @@ import msgspec
 from tidings.core.errors import InvalidInputError
 
 MAX_DELAY_SECONDS = 7 * 86_400
-MAX_TRIES = 100
+MAX_RETRIES = 100
+MAX_TRIES = MAX_RETRIES + 1
 
 
 class Chance(Protocol):
@@ -79,6 +80,32 @@ def _longest(policy: Policy) -> float:
     return max(policy.delays, default=0.0) if isinstance(policy, Delays) else policy.max
 
 
+def retry_count(policy: Policy) -> int:
+    """Return how often a policy tries again."""
+    return len(policy.delays) if isinstance(policy, Delays) else policy.tries - 1
+
+
+def limited(policy: Policy, *, max_retries: int | None = None, backoff_seconds: float | None = None) -> Policy:
+    """Return a policy with another number of retries, or another first delay that doubles each time.
+
+    These two figures are how the systems of seeds 003 and 004 speak of a policy. More retries than a list has delays repeat its
+    last one.
+
+    Raises:
+        InvalidInputError: A figure is out of bounds.
+    """
+    retries = retry_count(policy) if max_retries is None else max_retries
+    _check("max_retries", retries, 1, MAX_RETRIES, "retries")
+    if backoff_seconds is not None:
+        _check("retry_backoff_seconds", backoff_seconds, 0, MAX_DELAY_SECONDS, "seconds")
+        return Exponential(base=backoff_seconds, factor=2, tries=retries + 1, jitter=policy.jitter)
+    if isinstance(policy, Exponential):
+        return msgspec.structs.replace(policy, tries=retries + 1)
+    delays = policy.delays[:retries]
+    padding = retries - len(delays)
+    return msgspec.structs.replace(policy, delays=delays + (delays[-1:] or (1.0,)) * padding)
+
+
 def parse_policy(value: Any) -> Policy:
     """Read a policy as the API and the database write it.
 
@@ -95,7 +122,7 @@ def parse_policy(value: Any) -> Policy:
             '{"base": 5, "factor": 2, "max": 3600, "tries": 10}.',
         ) from error
     if isinstance(policy, Delays):
-        _check("retry.delays", len(policy.delays), 0, MAX_TRIES - 1, "entries")
+        _check("retry.delays", len(policy.delays), 0, MAX_RETRIES, "entries")
         for delay in policy.delays:
             _check("retry.delays", delay, 0, MAX_DELAY_SECONDS, "seconds")
     else:

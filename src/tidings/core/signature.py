@@ -1,18 +1,24 @@
-"""Signatures of Standard Webhooks 1.0: `v1,<base64 of HMAC-SHA256 over id.timestamp.body>`.
+"""Signatures: of Standard Webhooks 1.0, and the bare and timestamped ones of the seed systems.
 
-The id and the timestamp are inside the signed text, so neither can be replaced; the body is signed as the bytes that
-travel, never as a re-serialised object.
+A body is signed as the bytes that travel, never as a re-serialised object. Standard Webhooks signs the message's id and the
+time of the attempt with it, so neither can be replaced.
 """
 
 import hmac
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from collections.abc import Iterable
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tidings.core.errors import InvalidInputError
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret
 MIN_SECRET_BYTES = 24  # Standard Webhooks 1.0, "Signature scheme": between 24 and 64 bytes
 MAX_SECRET_BYTES = 64
+MIN_TEXT_SECRET = 8  # the shortest in the seed documents has ten
+MAX_TEXT_SECRET = 256
 
 
 def sign_v1(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
@@ -26,9 +32,75 @@ def sign_v1(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + b64encode(digest).decode()
 
 
+def sign_v1a(private: Ed25519PrivateKey, message_id: str, timestamp: int, body: bytes) -> str:
+    """Return the asymmetric signature of a message: ed25519 over the same text (Standard Webhooks 1.0, "Signature scheme")."""
+    return "v1a," + b64encode(private.sign(b"%s.%d.%s" % (message_id.encode(), timestamp, body))).decode()
+
+
+def sign_hex(secret: str, body: bytes) -> str:
+    """Return the bare signature: HMAC-SHA256 of the body in lower-case hex, the secret's text as key (seeds 000, 001, 004)."""
+    return hmac.digest(secret.encode(), body, "sha256").hex()
+
+
+def sign_base64(secret: str, body: bytes) -> str:
+    """Return the same in base64."""
+    return b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
+
+
+def sign_timestamped(secrets: Iterable[str], timestamp: int, body: bytes) -> str:
+    """Return `t=<seconds>,v1=<hex of HMAC over t.body>`, with a `v1` for each secret."""
+    signed = b"%d.%s" % (timestamp, body)
+    return ",".join([f"t={timestamp}", *(f"v1={sign_hex(secret, signed)}" for secret in secrets)])
+
+
+class SigningKey(msgspec.Struct, frozen=True):
+    """An ed25519 key of this installation."""
+
+    id: str
+    private: Ed25519PrivateKey
+
+    @property
+    def public_bytes(self) -> bytes:
+        """The public half, 32 bytes."""
+        return self.private.public_key().public_bytes_raw()
+
+
+class InstanceKeys(msgspec.Struct, frozen=True):
+    """What an installation signs with.
+
+    Attributes:
+        webhooks: For `v1a` signatures.
+        tokens: For JWT.
+        issuer: Who the tokens say has signed them.
+    """
+
+    webhooks: SigningKey
+    tokens: SigningKey
+    issuer: str
+
+
 def new_secret(random_bytes: bytes) -> str:
     """Return random bytes as a secret is written."""
     return SECRET_PREFIX + b64encode(random_bytes).decode()
+
+
+def new_text_secret(random_bytes: bytes) -> str:
+    """Return random bytes as the seed systems write a secret: hex."""
+    return random_bytes.hex()
+
+
+def check_text_secret(secret: str) -> None:
+    """Refuse what cannot serve as a secret whose text is the key.
+
+    Raises:
+        InvalidInputError: It is too short, too long, or not printable.
+    """
+    if not MIN_TEXT_SECRET <= len(secret) <= MAX_TEXT_SECRET or not secret.isprintable():
+        raise InvalidInputError(
+            "secret",
+            f"secret must have {MIN_TEXT_SECRET} to {MAX_TEXT_SECRET} printable characters. "
+            "Leave it out and Tidings makes one.",
+        )
 
 
 def secret_key(secret: str) -> bytes:

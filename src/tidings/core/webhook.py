@@ -11,6 +11,7 @@ import msgspec
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import Event
 from tidings.core.retry import STANDARD, Policy
+from tidings.core.vocabulary import OPEN, Vocabulary
 
 OPERATIONS = ("INSERT", "UPDATE", "DELETE")
 MAX_NAME_LENGTH = 200
@@ -45,25 +46,52 @@ class TableFilter(msgspec.Struct, frozen=True):
 
 
 class TypeFilter(msgspec.Struct, frozen=True):
-    """A single event type, a family such as `content.*`, or `*`."""
+    """A single event type, a family such as `content.*`, or `*`, by the names of the webhook's profile.
 
-    pattern: str
+    Attributes:
+        name: As the webhook's owner wrote it.
+        types: Our types and families it stands for.
+        operations: Operations on any captured table it stands for as well.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    operations: tuple[str, ...] = ()
 
     def matches(self, event: Event) -> bool:
-        """Tell whether the event's type is the one named, or of the family named."""
-        if self.pattern.endswith("*"):
-            return event.type.startswith(self.pattern[:-1])
-        return event.type == self.pattern
+        """Tell whether the event's type is one of those named, or of a family named."""
+        if event.operation in self.operations and event.source == "tables":
+            return True
+        return any(event.type.startswith(t[:-1]) if t.endswith("*") else event.type == t for t in self.types)
 
 
 Filter = TableFilter | TypeFilter
+
+SIGNATURE_FORMATS = ("hex", "sha256=hex", "base64", "t=,v1=")
+
+
+class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A signature sent instead of the profile's own, for receivers that verify another system's.
+
+    Attributes:
+        header: The header's name.
+        format: `hex`, `sha256=hex` or `base64` of HMAC-SHA256 over the body; `t=,v1=` over the time, a dot and the body.
+    """
+
+    header: str
+    format: str = "hex"
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """A subscription: where to send, what, how, and how often to try.
 
     Attributes:
-        secret: As its owner sees it (`whsec_…`).
+        secret: As its owner sees it.
+        previous_secret: The one before, which verifies until `previous_secret_until` as well.
+        asymmetric: Sign with the installation's ed25519 key too (`v1a`; Standard Webhooks headers only).
+        signature: Instead of the profile's own.
+        body_template: JSON with placeholders, instead of the profile's body (see `profiles.template`).
+        jwt_enabled: Send `Authorization: Bearer` with a token signed by this installation.
         timeout_seconds: For a whole exchange, from DNS to the response's last byte.
         concurrency: How many attempts may be under way at once, over all workers.
         rate_per_second: How many attempts may start in a second, over all workers; None: no limit.
@@ -82,6 +110,12 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
     disabled_reason: str | None = None
     profile: str = "standard"
+    previous_secret: str | None = None
+    previous_secret_until: datetime | None = None
+    asymmetric: bool = False
+    signature: Signature | None = None
+    body_template: str | None = None
+    jwt_enabled: bool = False
     events: tuple[Filter, ...] = ()
     method: str = "POST"
     headers: dict[str, str] = {}
@@ -96,8 +130,8 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         return any(wanted.matches(event) for wanted in self.events)
 
 
-def parse_filter(item: Any, position: int) -> Filter:
-    """Read one entry of `events`.
+def parse_filter(item: Any, position: int, vocabulary: Vocabulary = OPEN) -> Filter:
+    """Read one entry of `events`, by the names of a profile.
 
     `table.orders.updated` and `table.sales.orders.*` are read as the table filters they stand for, so that the
     tables they name are captured.
@@ -111,7 +145,7 @@ def parse_filter(item: Any, position: int) -> Filter:
     if not isinstance(item, str):
         raise InvalidInputError(field, f'{field} must be an event type such as "order.paid", or {{"table": "orders"}}.')
     if item == "*":
-        return TypeFilter("*")
+        return type_filter(item, vocabulary, field)
     if not _TYPE.fullmatch(item.removesuffix(".*")) or len(item) > MAX_NAME_LENGTH:
         raise InvalidInputError(
             field,
@@ -119,7 +153,16 @@ def parse_filter(item: Any, position: int) -> Filter:
         )
     if item.startswith("table.") and item != "table.*":
         return _parse_table_type(item, field)
-    return TypeFilter(item)
+    return type_filter(item, vocabulary, field)
+
+
+def type_filter(name: str, vocabulary: Vocabulary = OPEN, field: str = "events") -> TypeFilter:
+    """Return the filter a name stands for.
+
+    Raises:
+        InvalidInputError: The profile has no event of that name.
+    """
+    return TypeFilter(name, vocabulary.types_named(name, field), vocabulary.operations_named(name))
 
 
 def _parse_table_type(item: str, field: str) -> TableFilter:
@@ -196,12 +239,23 @@ def check_headers(headers: dict[str, str]) -> None:
             raise InvalidInputError("headers", f"header name {name!r} contains invalid characters.")
         if name.lower() in _RESERVED_HEADERS:
             raise InvalidInputError(field, f"header '{name}' is not allowed to be overridden.")
-        if name.lower().startswith("webhook-"):
-            raise InvalidInputError(field, f"header '{name}' belongs to the signature and cannot be set.")
         if not _HEADER_VALUE.fullmatch(value):
             raise InvalidInputError(field, f"header value of '{name}' contains invalid characters.")
         if len(value.encode()) > MAX_HEADER_VALUE_BYTES:
             raise InvalidInputError(field, f"header '{name}' exceeds maximum length of {MAX_HEADER_VALUE_BYTES} bytes.")
+
+
+def check_signature(signature: Signature) -> None:
+    """Refuse a signature that cannot be sent.
+
+    Raises:
+        InvalidInputError: With what to write.
+    """
+    if signature.format not in SIGNATURE_FORMATS:
+        known = ", ".join(f'"{name}"' for name in SIGNATURE_FORMATS)
+        raise InvalidInputError("signature.format", f"signature.format is {signature.format!r}; write one of {known}.")
+    if not _HEADER_NAME.fullmatch(signature.header) or signature.header.lower() in _RESERVED_HEADERS:
+        raise InvalidInputError("signature.header", f"signature.header {signature.header!r} cannot carry a signature.")
 
 
 def check_settings(webhook: Webhook) -> None:

@@ -1,8 +1,11 @@
 """What goes into a profile and what comes out of it."""
 
+from uuid import UUID
+
 import msgspec
 
 from tidings.core.event import Event
+from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
 
 
@@ -11,11 +14,24 @@ class Rendering(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         timestamp: Seconds since 1970, the time of this attempt.
+        keys: What this installation signs with where a webhook's own secret does not serve: `v1a` and JWT.
     """
 
     event: Event
     webhook: Webhook
+    delivery_id: UUID
     timestamp: int
+    keys: InstanceKeys
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets that verify at this time, the newest first."""
+        webhook = self.webhook
+        if webhook.previous_secret is None or webhook.previous_secret_until is None:
+            return (webhook.secret,)
+        if self.timestamp >= webhook.previous_secret_until.timestamp():
+            return (webhook.secret,)
+        return (webhook.secret, webhook.previous_secret)
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -25,3 +41,6 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     url: str
     headers: list[tuple[str, str]]
     body: bytes
+
+
+Headers = list[tuple[str, str]]

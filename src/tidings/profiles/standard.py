@@ -2,66 +2,68 @@
 
 Headers `webhook-id`, `webhook-timestamp`, `webhook-signature`; body `{"type", "timestamp", "data"}`. `webhook-id` is the
 event's id, the same on every retry; `webhook-timestamp` is the time of the attempt, the body's `timestamp` that of the
-event.
+event. While a secret is being rotated the header carries a signature by each; with `asymmetric` one by the installation's
+ed25519 key as well, which a receiver verifies without any secret.
 """
 
-from datetime import UTC
 from functools import lru_cache
 
-import msgspec
-
 from tidings.core.event import Event
-from tidings.core.jsontext import changed_keys, stable
-from tidings.core.signature import secret_key, sign_v1
-from tidings.profiles.request import Rendering, Request
+from tidings.core.retry import STANDARD
+from tidings.core.signature import secret_key, sign_v1, sign_v1a
+from tidings.core.vocabulary import OPEN
+from tidings.profiles.parts import changed, document, encode, event_time
+from tidings.profiles.profile import Profile, SecretForm
+from tidings.profiles.request import Headers, Rendering
 
-_encode = msgspec.json.encode
 _key = lru_cache(maxsize=4096)(secret_key)
 
 
-def render(rendering: Rendering) -> Request:
-    """Return the request of one attempt.
-
-    Raises:
-        RenderError: The record cannot be written as JSON.
-    """
-    event, webhook = rendering.event, rendering.webhook
-    body = event_body(event)
-    message_id = str(event.id)
-    headers = [
-        ("webhook-id", message_id),
-        ("webhook-timestamp", str(rendering.timestamp)),
-        ("webhook-signature", sign_v1(_key(webhook.secret), message_id, rendering.timestamp, body)),
-        *webhook.headers.items(),
-    ]
-    if not any(name.lower() == "content-type" for name in webhook.headers):
-        headers.append(("content-type", "application/json"))
-    return Request(webhook.method, webhook.url, headers, body)
-
-
-def event_body(event: Event) -> bytes:
+def body(rendering: Rendering) -> bytes:
     """Return the body: stable JSON (see `core.jsontext`), the same bytes on every retry.
 
     Raises:
         RenderError: The record cannot be written as JSON.
     """
-    timestamp = event.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
-    data = _table_data(event) if event.source == "tables" else stable(event.record or "null")
-    return b'{"type":%s,"timestamp":"%s","data":%s}' % (_encode(event.type), timestamp.encode(), data)
+    event = rendering.event
+    return b'{"type":%s,"timestamp":"%s","data":%s}' % (encode(event.type), event_time(event), data(event))
 
 
-def _table_data(event: Event) -> bytes:
-    changed: list[str] = []
-    if event.operation == "UPDATE" and event.record is not None and event.old_record is not None:
-        changed = changed_keys(event.record, event.old_record)
+def data(event: Event) -> bytes:
+    """Return what the event says: what was published, or the row with what is known of its change."""
+    if event.operation is None:
+        return document(event.record)
     members = [
-        b'"schema":%s' % _encode(event.table_schema),
-        b'"table":%s' % _encode(event.table_name),
-        b'"operation":%s' % _encode(event.operation),
-        b'"record":%s' % stable(event.record or "null"),
-        b'"old_record":%s' % stable(event.old_record or "null"),
-        b'"changed":%s' % _encode(changed),
+        b'"schema":%s' % encode(event.table_schema),
+        b'"table":%s' % encode(event.table_name),
+        b'"operation":%s' % encode(event.operation),
+        b'"record":%s' % document(event.record),
+        b'"old_record":%s' % document(event.old_record),
+        b'"changed":%s' % encode(changed(event)),
     ]
     if event.capture_error is not None:
-        members.append(b'"capture_error":%s' % _encode(event.capture_error))
+        members.append(b'"capture_error":%s' % encode(event.capture_error))
     return b"{%s}" % b",".join(members)
+
+
+def sign(rendering: Rendering, content: bytes) -> Headers:
+    """Return the three headers of the specification."""
+    message_id, timestamp = str(rendering.event.id), rendering.timestamp
+    signatures = [sign_v1(_key(secret), message_id, timestamp, content) for secret in rendering.secrets]
+    if rendering.webhook.asymmetric:
+        signatures.append(sign_v1a(rendering.keys.webhooks.private, message_id, timestamp, content))
+    return [
+        ("webhook-id", message_id),
+        ("webhook-timestamp", str(timestamp)),
+        ("webhook-signature", " ".join(signatures)),
+    ]
+
+
+PROFILE = Profile(
+    body=body,
+    sign=sign,
+    vocabulary=OPEN,
+    retry=STANDARD,
+    secret_form=SecretForm.WHSEC,
+    owned_headers=("webhook-",),
+)

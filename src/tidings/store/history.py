@@ -124,3 +124,9 @@ async def list_attempts(connection: Connection, delivery_id: UUID) -> list[Any]:
     """Return the attempts of a delivery as rows, oldest first."""
     rows: list[Any] = await connection.fetch(_SQL["list_attempts"], delivery_id)
     return rows
+
+
+async def last_response_bodies(connection: Connection, delivery_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return what each delivery's receiver answered last, where it answered something."""
+    rows = await connection.fetch(_SQL["last_response_bodies"], delivery_ids, min(delivery_ids), max(delivery_ids))
+    return {row["delivery_id"]: row["response_body"] for row in rows if row["response_body"] is not None}

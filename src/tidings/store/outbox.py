@@ -91,6 +91,10 @@ async def publish(connection: Connection, event: Event) -> None:
         event.external_id,
         event.webhook_id,
         event.occurred_at,
+        event.operation,
+        event.table_schema,
+        event.table_name,
+        event.old_record,
     )
     await connection.execute(_SQL["ring"])
 

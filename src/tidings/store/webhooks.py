@@ -7,7 +7,9 @@ import msgspec
 
 from tidings.core.retry import parse_policy
 from tidings.core.routing import Routes
-from tidings.core.webhook import Filter, TableFilter, TypeFilter, Webhook
+from tidings.core.vocabulary import Vocabulary
+from tidings.core.webhook import Filter, Signature, TableFilter, TypeFilter, Webhook, type_filter
+from tidings.profiles import PROFILES
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
@@ -16,16 +18,18 @@ _SQL = load("webhooks")
 _encode = msgspec.json.encode
 
 
-def _filter_from_json(item: Any) -> Filter:
-    return TypeFilter(item) if isinstance(item, str) else msgspec.convert(item, TableFilter)
+def _filter_from_json(item: Any, vocabulary: Vocabulary) -> Filter:
+    return type_filter(item, vocabulary) if isinstance(item, str) else msgspec.convert(item, TableFilter)
 
 
 def filter_to_json(wanted: Filter) -> Any:
     """Return a filter as the API and the database write it."""
-    return wanted.pattern if isinstance(wanted, TypeFilter) else msgspec.to_builtins(wanted)
+    return wanted.name if isinstance(wanted, TypeFilter) else msgspec.to_builtins(wanted)
 
 
 def _from_row(row: Any, box: SecretBox) -> Webhook:
+    vocabulary = PROFILES[row["profile"]].vocabulary
+    signature = row["signature"]
     return Webhook(
         id=row["id"],
         group_id=row["group_id"],
@@ -35,8 +39,14 @@ def _from_row(row: Any, box: SecretBox) -> Webhook:
         enabled=row["enabled"],
         disabled_reason=row["disabled_reason"],
         profile=row["profile"],
-        events=tuple(_filter_from_json(item) for item in msgspec.json.decode(row["events"])),
+        events=tuple(_filter_from_json(item, vocabulary) for item in msgspec.json.decode(row["events"])),
         secret=box.open(row["secret"], row["id"]),
+        previous_secret=None if row["previous_secret"] is None else box.open(row["previous_secret"], row["id"]),
+        previous_secret_until=row["previous_secret_until"],
+        asymmetric=row["is_asymmetric"],
+        signature=None if signature is None else msgspec.json.decode(signature, type=Signature),
+        body_template=row["body_template"],
+        jwt_enabled=row["jwt_enabled"],
         method=row["method"],
         headers=msgspec.json.decode(row["headers"]),
         timeout_seconds=row["timeout_seconds"],
@@ -51,10 +61,6 @@ def _from_row(row: Any, box: SecretBox) -> Webhook:
 
 def _events_json(webhook: Webhook) -> str:
     return _encode([filter_to_json(wanted) for wanted in webhook.events]).decode()
-
-
-def _retry_json(webhook: Webhook) -> str:
-    return _encode(webhook.retry).decode()
 
 
 async def routes_version(connection: Connection) -> int:
@@ -81,6 +87,11 @@ async def get_webhook(connection: Connection, box: SecretBox, group_id: str, web
     return None if row is None else _from_row(row, box)
 
 
+async def webhooks_by_id(connection: Connection, box: SecretBox, webhook_ids: list[UUID]) -> list[Webhook]:
+    """Return the webhooks with these ids."""
+    return [_from_row(row, box) for row in await connection.fetch(_SQL["webhooks_by_id"], webhook_ids)]
+
+
 async def lock_webhook(connection: Connection, box: SecretBox, group_id: str, webhook_id: UUID) -> Webhook | None:
     """Return a webhook of the group, locked to the end of the transaction."""
     row = await connection.fetchrow(_SQL["lock_webhook"], group_id, webhook_id)
@@ -96,50 +107,42 @@ async def list_webhooks(connection: Connection, box: SecretBox, group_id: str, *
 async def insert_webhook(connection: Connection, box: SecretBox, webhook: Webhook) -> None:
     """Write a new webhook and its lane, and tell dispatchers."""
     await connection.execute(
-        _SQL["insert_webhook"],
-        webhook.id,
-        webhook.group_id,
-        webhook.name,
-        webhook.description,
-        webhook.url,
-        webhook.enabled,
-        webhook.profile,
-        _events_json(webhook),
-        box.seal(webhook.secret, webhook.id),
-        webhook.method,
-        _encode(webhook.headers).decode(),
-        webhook.timeout_seconds,
-        _retry_json(webhook),
-        webhook.created_at,
-        webhook.concurrency,
-        webhook.rate_per_second,
-        webhook.ordered,
+        _SQL["insert_webhook"], webhook.group_id, webhook.profile, webhook.created_at, *_values(webhook, box)
     )
     await connection.execute(_SQL["bump_routes_version"])
 
 
 async def update_webhook(connection: Connection, box: SecretBox, webhook: Webhook) -> None:
     """Write a changed webhook and its lane, and tell dispatchers."""
-    await connection.execute(
-        _SQL["update_webhook"],
+    await connection.execute(_SQL["update_webhook"], webhook.disabled_reason, webhook.updated_at, *_values(webhook, box))
+    await connection.execute(_SQL["bump_routes_version"])
+
+
+def _values(webhook: Webhook, box: SecretBox) -> tuple[Any, ...]:
+    """Return what both statements write, in the order of their parameters."""
+    previous = webhook.previous_secret
+    return (
         webhook.id,
         webhook.name,
         webhook.description,
         webhook.url,
         webhook.enabled,
-        webhook.disabled_reason,
         _events_json(webhook),
         box.seal(webhook.secret, webhook.id),
+        None if previous is None else box.seal(previous, webhook.id),
+        webhook.previous_secret_until,
+        webhook.asymmetric,
+        None if webhook.signature is None else _encode(webhook.signature).decode(),
+        webhook.body_template,
+        webhook.jwt_enabled,
         webhook.method,
         _encode(webhook.headers).decode(),
         webhook.timeout_seconds,
-        _retry_json(webhook),
-        webhook.updated_at,
+        _encode(webhook.retry).decode(),
         webhook.concurrency,
         webhook.rate_per_second,
         webhook.ordered,
     )
-    await connection.execute(_SQL["bump_routes_version"])
 
 
 async def disable_webhooks(connection: Connection, webhook_ids: list[UUID], reason: str) -> None:

@@ -13,8 +13,9 @@ from tidings.core.errors import RenderError
 from tidings.core.event import Event
 from tidings.core.outcome import Exchange, Outcome, RetryAt, decide
 from tidings.core.retry import ONCE
+from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
-from tidings.profiles import PROFILES, Rendering
+from tidings.profiles import Rendering, render
 from tidings.store import history, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.transport.sender import Sender
@@ -75,6 +76,7 @@ class Deliverer:
         recorder: Recorder,
         clock: Clock,
         *,
+        keys: InstanceKeys,
         worker_id: UUID,
         max_in_flight: int,
         rng: Random | None = None,
@@ -85,6 +87,7 @@ class Deliverer:
         self._sender = sender
         self._recorder = recorder
         self._clock = clock
+        self._keys = keys
         self._loop = asyncio.get_running_loop()
         self._rng = rng or Random()
         self._slots = Slots(max_in_flight)
@@ -167,7 +170,7 @@ class Deliverer:
     async def _deliver(self, delivery: Delivery, event: Event, webhook: Webhook, worker_id: UUID) -> None:
         started_at = self._clock.now()
         try:
-            exchange = await self._attempt(event, webhook, int(started_at.timestamp()))
+            exchange = await self._attempt(Rendering(event, webhook, delivery.id, int(started_at.timestamp()), self._keys))
             outcome = self._judge(exchange, delivery, webhook)
         except asyncio.CancelledError:
             exchange = Exchange(failure="stopped", error="Tidings was stopped while it waited for the response.")
@@ -183,12 +186,12 @@ class Deliverer:
             self.called.set()
             self._roomy.set()
 
-    async def _attempt(self, event: Event, webhook: Webhook, timestamp: int) -> Exchange:
+    async def _attempt(self, rendering: Rendering) -> Exchange:
         try:
-            request = PROFILES[webhook.profile](Rendering(event, webhook, timestamp))
+            request = render(rendering)
         except RenderError as error:
             return Exchange(failure="render", error=error.message)
-        return await self._sender.send(request, timeout_seconds=webhook.timeout_seconds)
+        return await self._sender.send(request, timeout_seconds=rendering.webhook.timeout_seconds)
 
     def _judge(self, exchange: Exchange, delivery: Delivery, webhook: Webhook) -> Outcome:
         policy = ONCE if delivery.is_test else webhook.retry

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from tidings.clock import Clock
+from tidings.core.signature import InstanceKeys
 from tidings.store import queue
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
@@ -45,6 +46,7 @@ class Worker:
         sender: Sender,
         clock: Clock,
         *,
+        keys: InstanceKeys,
         salt: int,
         retention_days: int,
         max_in_flight: int,
@@ -58,7 +60,7 @@ class Worker:
         self.recorder = Recorder(database, clock, on_recorded=observe, on_lanes_due=self._call)
         self.deliverer = Deliverer(
             database, routes, cache, sender, self.recorder, clock,
-            worker_id=self.heart.worker_id, max_in_flight=max_in_flight,
+            keys=keys, worker_id=self.heart.worker_id, max_in_flight=max_in_flight,
         )  # fmt: skip
         self.dispatcher = Dispatcher(database, routes, cache, clock, salt=salt, taker=self.deliverer)
         self._rescuer = Rescuer(database, self.heart, clock, known=self._known_deliveries, on_rescued=self._call)

@@ -61,3 +61,9 @@ from tidings.deliveries d where d.group_id = $1 and d.id = $2;
 select number, started_at, response_status, response_headers, response_body, is_truncated, failure, error,
   dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms
 from tidings.attempts where delivery_id = $1 order by number;
+
+-- name: last_response_bodies
+-- The bounds let PostgreSQL skip the partitions of other days. $1 deliveries, $2 smallest, $3 largest
+select distinct on (delivery_id) delivery_id, response_body from tidings.attempts
+where delivery_id = any ($1::uuid[]) and delivery_id >= $2 and delivery_id <= $3
+order by delivery_id, number desc;

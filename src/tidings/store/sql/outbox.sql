@@ -18,9 +18,10 @@ insert into tidings.outbox_rejected (id, row_as_json, error) select id, to_json(
 
 -- name: publish
 -- One event from outside, in the caller's transaction. $1 group, $2 type, $3 subject, $4 record, $5 event id, $6 external id,
--- $7 the webhook a test is for
-insert into tidings.outbox (group_id, source, type, subject, record, event_id, external_id, webhook_id, occurred_at)
-values ($1, 'publish', $2, $3, $4, $5, $6, $7, $8);
+-- $7 the webhook a test is for, $8 occurred at; a test may look like the change of a row: $9 operation, $10 schema, $11 table,
+-- $12 old record
+insert into tidings.outbox (group_id, source, type, subject, record, event_id, external_id, webhook_id, occurred_at, operation, table_schema, table_name, old_record)
+values ($1, 'publish', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: ring
 -- The doorbell, as the capture trigger rings it.

@@ -1,0 +1,243 @@
+"""A webhook as callers write and read it: our fields, and the other spellings the seed systems' clients use."""
+
+import secrets
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from tidings.core.errors import InvalidInputError
+from tidings.core.retry import Policy, limited, parse_policy, retry_count
+from tidings.core.signature import check_text_secret, new_secret, new_text_secret, secret_key
+from tidings.core.webhook import Filter, Signature, Webhook, check_headers, check_settings, check_signature, parse_filter
+from tidings.profiles import PROFILES, Profile, SecretForm
+from tidings.profiles.template import check_template
+from tidings.sources.tables import TableState
+from tidings.store import webhooks
+
+SCOPES = ("global", "user")  # seed 004's system; here a webhook hears its whole group, whichever is said
+
+
+class WebhookChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a caller says of a webhook. To create: `url` and `events` at least. To change: only what changes."""
+
+    name: str | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    is_active: bool | UnsetType = UNSET
+    profile: str | UnsetType = UNSET
+    events: list[Any] | str | UnsetType = UNSET
+    secret: str | None | UnsetType = UNSET
+    asymmetric: bool | UnsetType = UNSET
+    signature: dict[str, Any] | None | UnsetType = UNSET
+    body_template: str | None | UnsetType = UNSET
+    jwt_enabled: bool | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    headers: dict[str, str] | UnsetType = UNSET
+    timeout_seconds: float | UnsetType = UNSET
+    retry: Any | UnsetType = UNSET
+    max_retries: int | UnsetType = UNSET
+    retry_backoff_seconds: float | UnsetType = UNSET
+    concurrency: int | UnsetType = UNSET
+    rate_per_second: float | None | UnsetType = UNSET
+    ordered: bool | UnsetType = UNSET
+    scope: str | UnsetType = UNSET
+
+
+class WebhookView(msgspec.Struct, frozen=True):
+    """A webhook as read. `secret` is in the answer to its creation only; `GET …/secret` shows it again.
+
+    `is_active`, `max_retries` and `retry_backoff_seconds` say what `enabled` and `retry` say, as seed 004's clients read it.
+    """
+
+    id: UUID
+    name: str
+    description: str | None
+    url: str
+    enabled: bool
+    is_active: bool
+    disabled_reason: str | None
+    profile: str
+    events: list[Any]
+    asymmetric: bool
+    signature: Signature | None
+    body_template: str | None
+    jwt_enabled: bool
+    method: str
+    headers: dict[str, str]
+    timeout_seconds: float
+    retry: Any
+    max_retries: int
+    retry_backoff_seconds: float
+    concurrency: int
+    rate_per_second: float | None
+    ordered: bool
+    scope: str
+    created_at: datetime
+    updated_at: datetime
+    tables: list[TableState] | UnsetType = UNSET
+    secret: str | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+
+
+def view(
+    webhook: Webhook,
+    states: list[TableState] | UnsetType = UNSET,
+    *,
+    with_secret: bool = False,
+    message: str | UnsetType = UNSET,
+) -> WebhookView:
+    """Return a webhook as the API shows it."""
+    return WebhookView(
+        id=webhook.id,
+        name=webhook.name,
+        description=webhook.description,
+        url=webhook.url,
+        enabled=webhook.enabled,
+        is_active=webhook.enabled,
+        disabled_reason=webhook.disabled_reason,
+        profile=webhook.profile,
+        events=[webhooks.filter_to_json(wanted) for wanted in webhook.events],
+        asymmetric=webhook.asymmetric,
+        signature=webhook.signature,
+        body_template=webhook.body_template,
+        jwt_enabled=webhook.jwt_enabled,
+        method=webhook.method,
+        headers=webhook.headers,
+        timeout_seconds=webhook.timeout_seconds,
+        retry=msgspec.to_builtins(webhook.retry),
+        max_retries=retry_count(webhook.retry),
+        retry_backoff_seconds=webhook.retry.delay_after(1) or 0,
+        concurrency=webhook.concurrency,
+        rate_per_second=webhook.rate_per_second,
+        ordered=webhook.ordered,
+        scope=SCOPES[0],
+        created_at=webhook.created_at,
+        updated_at=webhook.updated_at,
+        tables=states,
+        secret=webhook.secret if with_secret else UNSET,
+        message=message,
+    )
+
+
+def drafted(change: WebhookChange, *, group_id: str, default_profile: str, now: datetime) -> Webhook:
+    """Return a new webhook as a caller asked for it, with its profile's defaults for the rest.
+
+    Raises:
+        InvalidInputError: With the field and the reason.
+    """
+    if change.url is UNSET:
+        raise InvalidInputError("url", "url is required.")
+    if change.events is UNSET:
+        raise InvalidInputError("events", 'events is required; "*" stands for all.')
+    name = default_profile if change.profile is UNSET else change.profile
+    profile = PROFILES.get(name)
+    if profile is None:
+        raise InvalidInputError("profile", f"profile is {name!r}; write one of {', '.join(PROFILES)}.")
+    draft = Webhook(
+        id=uuid4(),
+        group_id=group_id,
+        name=urlsplit(change.url).hostname or change.url,
+        url=change.url,
+        profile=name,
+        secret=made_secret(profile),
+        retry=profile.retry,
+        timeout_seconds=profile.timeout_seconds,
+        created_at=now,
+        updated_at=now,
+    )
+    return changed(draft, change)
+
+
+def changed(webhook: Webhook, change: WebhookChange) -> Webhook:
+    """Return the webhook with a change applied and checked.
+
+    Raises:
+        InvalidInputError: With the field and the reason.
+    """
+    profile = PROFILES[webhook.profile]
+    given = {name: value for name in change.__struct_fields__ if (value := getattr(change, name)) is not UNSET}
+    if given.pop("profile", webhook.profile) != webhook.profile:
+        raise InvalidInputError("profile", "profile cannot be changed; create another webhook with that profile.")
+    if given.pop("scope", SCOPES[0]) not in SCOPES:
+        raise InvalidInputError("scope", f"scope is {change.scope!r}; write {' or '.join(SCOPES)}.")
+    if (is_active := given.pop("is_active", None)) is not None:
+        given.setdefault("enabled", is_active)
+    if "events" in given:
+        given["events"] = _filters(given["events"], profile)
+    if given.get("secret", "") is None:
+        del given["secret"]  # null: keep the secret there is, or the one just made
+    elif "secret" in given:
+        check_secret(given["secret"], profile)
+        given |= {"previous_secret": None, "previous_secret_until": None}  # to change it at once is what was asked
+    if given.get("signature") is not None:
+        given["signature"] = _signature(given["signature"])
+    if "method" in given:
+        given["method"] = given["method"].upper()
+    given |= _retry(webhook.retry, given)
+    result: Webhook = msgspec.structs.replace(webhook, **given)
+    check_settings(result)
+    _check_wire(result, profile)
+    return result
+
+
+def made_secret(profile: Profile) -> str:
+    """Return a new secret, as the profile writes it."""
+    random = secrets.token_bytes(32)
+    return new_secret(random) if profile.secret_form is SecretForm.WHSEC else new_text_secret(random)
+
+
+def check_secret(secret: str, profile: Profile) -> None:
+    """Refuse what cannot be a secret of the profile.
+
+    Raises:
+        InvalidInputError: With what to write.
+    """
+    if profile.secret_form is SecretForm.WHSEC:
+        secret_key(secret)
+    else:
+        check_text_secret(secret)
+
+
+def _filters(events: list[Any] | str, profile: Profile) -> tuple[Filter, ...]:
+    items = [name.strip() for name in events.split(",")] if isinstance(events, str) else events
+    return tuple(parse_filter(item, position, profile.vocabulary) for position, item in enumerate(items))
+
+
+def _signature(value: dict[str, Any]) -> Signature:
+    try:
+        signature = msgspec.convert(value, Signature)
+    except msgspec.ValidationError as error:
+        raise InvalidInputError(
+            "signature", f'signature: {error}. Write {{"header": "X-Signature", "format": "hex"}}.'
+        ) from error
+    check_signature(signature)
+    return signature
+
+
+def _retry(policy: Policy, given: dict[str, Any]) -> dict[str, Any]:
+    """Take the three fields that speak of retries out of what was given; `retry` wins."""
+    retries, backoff = given.pop("max_retries", None), given.pop("retry_backoff_seconds", None)
+    if "retry" in given:
+        return {"retry": parse_policy(given["retry"])}
+    if retries is None and backoff is None:
+        return {}
+    return {"retry": limited(policy, max_retries=retries, backoff_seconds=backoff)}
+
+
+def _check_wire(webhook: Webhook, profile: Profile) -> None:
+    """Refuse settings that contradict each other on the wire."""
+    check_headers(webhook.headers)
+    for name in webhook.headers:
+        if profile.owns_header(name) or (webhook.signature is not None and name.lower() == webhook.signature.header.lower()):
+            raise InvalidInputError(f"headers.{name}", f"header '{name}' belongs to the signature and cannot be set.")
+        if webhook.jwt_enabled and name.lower() == "authorization":
+            raise InvalidInputError(f"headers.{name}", "header 'Authorization' is the token's while jwt_enabled is true.")
+    if webhook.asymmetric and profile.secret_form is not SecretForm.WHSEC:
+        raise InvalidInputError("asymmetric", f"asymmetric signs as Standard Webhooks do; profile {webhook.profile} does not.")
+    if webhook.body_template is not None:
+        check_template(webhook.body_template)

@@ -1,0 +1,89 @@
+"""Profiles `cloudevents` and `cloudevents-structured`: CloudEvents 1.0 over HTTP (its bindings/http-protocol-binding.md).
+
+In binary mode the attributes are headers and the body is the data; in structured mode all is one JSON document. The format
+has no signature of its own, so the headers of Standard Webhooks sign the body; `webhook-id` is the event's id.
+"""
+
+from urllib.parse import quote
+
+from tidings.core.event import Event
+from tidings.core.retry import STANDARD
+from tidings.core.vocabulary import OPEN
+from tidings.profiles import standard
+from tidings.profiles.parts import encode, event_time
+from tidings.profiles.profile import Profile, SecretForm
+from tidings.profiles.request import Headers, Rendering
+
+
+def _source(event: Event) -> str:
+    """Return where the event happened, as a URI reference. With the id it is unique, as the specification demands."""
+    return "/" + "/".join(quote(part, safe="") for part in ("groups", event.group_id, event.source))
+
+
+def _header_value(text: str) -> str:
+    """Return a value as the HTTP binding writes it (section 3.1.3.2): blanks, quotes, % and what is not ASCII by percent."""
+    return "".join(c if "!" <= c <= "~" and c not in '"%' else quote(c, safe="") for c in text)
+
+
+def binary_body(rendering: Rendering) -> bytes:
+    """Return the data alone.
+
+    Raises:
+        RenderError: The record cannot be written as JSON.
+    """
+    return standard.data(rendering.event)
+
+
+def binary_headers(rendering: Rendering, content: bytes) -> Headers:
+    """Return the attributes, and the headers that sign the body."""
+    event = rendering.event
+    headers = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", str(event.id)),
+        ("ce-source", _source(event)),
+        ("ce-type", _header_value(event.type)),
+        ("ce-time", event_time(event).decode()),
+    ]
+    if event.subject is not None:
+        headers.append(("ce-subject", _header_value(event.subject)))
+    return headers + standard.sign(rendering, content)
+
+
+def structured_body(rendering: Rendering) -> bytes:
+    """Return one document with attributes and data.
+
+    Raises:
+        RenderError: The record cannot be written as JSON.
+    """
+    event = rendering.event
+    subject = b"" if event.subject is None else b'"subject":%s,' % encode(event.subject)
+    return (
+        b'{"specversion":"1.0","id":"%s","source":%s,"type":%s,"time":"%s",%s"datacontenttype":"application/json","data":%s}'
+        % (
+            str(event.id).encode(),
+            encode(_source(event)),
+            encode(event.type),
+            event_time(event),
+            subject,
+            standard.data(event),
+        )
+    )
+
+
+BINARY = Profile(
+    body=binary_body,
+    sign=binary_headers,
+    vocabulary=OPEN,
+    retry=STANDARD,
+    secret_form=SecretForm.WHSEC,
+    owned_headers=("webhook-", "ce-"),
+)
+STRUCTURED = Profile(
+    body=structured_body,
+    sign=standard.sign,
+    vocabulary=OPEN,
+    retry=STANDARD,
+    secret_form=SecretForm.WHSEC,
+    owned_headers=("webhook-",),
+    content_type="application/cloudevents+json",
+)

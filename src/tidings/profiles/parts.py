@@ -1,0 +1,62 @@
+"""Pieces that several bodies share."""
+
+from datetime import UTC
+
+import msgspec
+
+from tidings.core.event import Event
+from tidings.core.jsontext import changed_keys, stable
+
+encode = msgspec.json.encode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def event_time(event: Event) -> bytes:
+    """Return the event's time, ISO 8601 with milliseconds and `Z`, without quotes."""
+    return (event.occurred_at.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z").encode()
+
+
+def document(text: str | None) -> bytes:
+    """Return a record as stable JSON, `null` when there is none.
+
+    Raises:
+        RenderError: It cannot be written as JSON.
+    """
+    return stable(text) if text is not None else b"null"
+
+
+def current(event: Event) -> str | None:
+    """Return the row as it is now, or as it was when it was deleted."""
+    return event.record if event.record is not None else event.old_record
+
+
+def previous(event: Event) -> str | None:
+    """Return the row as it was before an update or deletion."""
+    return event.old_record if event.operation != "INSERT" else None
+
+
+def changed(event: Event) -> list[str]:
+    """Return the columns an update changed."""
+    if event.operation == "UPDATE" and event.record is not None and event.old_record is not None:
+        return changed_keys(event.record, event.old_record)
+    return []
+
+
+def text_member(record: str | None, *names: str) -> str | None:
+    """Return the first of these members that a JSON object has, as text."""
+    if record is None or not record.lstrip().startswith("{"):
+        return None
+    members = _members(stable(record))
+    for name in names:
+        if name in members:
+            value = msgspec.json.decode(members[name])
+            return value if isinstance(value, str) else bytes(members[name]).decode()
+    return None
+
+
+def with_member(record: bytes, name: str, value: bytes) -> bytes:
+    """Return a JSON object with a member more, unless it has that one or is no object."""
+    if not record.startswith(b"{") or name in _members(record):
+        return record
+    separator = b"" if record == b"{}" else b","
+    return b"%s%s%s:%s}" % (record[:-1], separator, encode(name), value)

@@ -1,0 +1,117 @@
+"""Profiles `vivreal` (seeds 000 and 001) and `vivreal-content` (seed 002): two generations of one system.
+
+Both send `x-vivreal-event`, an id of the delivery and `x-vivreal-signature`; the first as bare hex, the second with `sha256=`
+before it, which the first one's receivers answer with a 500. The names of events differ too (`core.vocabulary`).
+"""
+
+from uuid import UUID
+
+from tidings.core.event import Event
+from tidings.core.retry import Delays
+from tidings.core.vocabulary import VIVREAL, VIVREAL_CONTENT
+from tidings.profiles.parts import changed, current, document, encode, event_time, text_member, with_member
+from tidings.profiles.profile import Profile
+from tidings.profiles.request import Headers, Rendering
+from tidings.profiles.signing import bare_signature
+
+# Seed 001, "Retry Policy".
+RETRY = Delays(delays=(60, 300, 1800, 7200, 43_200))
+
+
+def body(rendering: Rendering) -> bytes:
+    """Return the body of the first generation: `id, event, timestamp, groupId, data`.
+
+    Raises:
+        RenderError: The record cannot be written as JSON.
+    """
+    event = rendering.event
+    return b'{"id":"evt_%s","event":%s,"timestamp":"%s","groupId":%s,"data":%s}' % (
+        event.id.hex.encode(),
+        encode(VIVREAL.name_of(event)),
+        event_time(event),
+        encode(event.group_id),
+        document(event.record) if event.operation is None else _object(event),
+    )
+
+
+def _object(event: Event) -> bytes:
+    """Return a row as that system describes an object of a collection."""
+    row = current(event)
+    members = [
+        b'"objectId":%s' % encode(text_member(row, "id", "_id")),
+        b'"collectionId":%s' % encode(event.subject),
+        b'"collectionName":%s' % encode(event.table_name),
+        b'"fields":%s' % document(row),
+    ]
+    if event.operation == "UPDATE":
+        members.append(b'"changed":%s' % encode(changed(event)))
+    return b"{%s}" % b",".join(members)
+
+
+def sign(rendering: Rendering, content: bytes) -> Headers:
+    """Return the headers of the first generation."""
+    return [
+        *bare_signature("X-Vivreal-Signature", rendering, content),
+        ("X-Vivreal-Event", VIVREAL.name_of(rendering.event)),
+        ("X-Vivreal-Delivery-Id", str(rendering.delivery_id)),
+    ]
+
+
+def content_id(event: Event) -> UUID:
+    """Return the event's id in the form of a UUIDv4, which is what the second generation's receivers may check.
+
+    It says the same as the event's own: only the version differs.
+    """
+    return UUID(int=event.id.int, version=4)
+
+
+def content_body(rendering: Rendering) -> bytes:
+    """Return the body of the second generation: `id, event, timestamp, data`, where data is the whole document.
+
+    Raises:
+        RenderError: The record cannot be written as JSON.
+    """
+    event = rendering.event
+    data = document(event.record) if event.operation is None else _content(event)
+    return b'{"id":"%s","event":%s,"timestamp":"%s","data":%s}' % (
+        str(content_id(event)).encode(),
+        encode(VIVREAL_CONTENT.name_of(event)),
+        event_time(event),
+        with_member(data, "groupID", encode(event.group_id)),
+    )
+
+
+def _content(event: Event) -> bytes:
+    """Return a row as a document of that system's content."""
+    row = current(event)
+    return b'{"_id":%s,"collectionObj":{"name":%s,"refID":%s},"objectValue":%s}' % (
+        encode(text_member(row, "_id", "id")),
+        encode(event.table_name),
+        encode(event.subject),
+        document(row),
+    )
+
+
+def sign_content(rendering: Rendering, content: bytes) -> Headers:
+    """Return the headers of the second generation."""
+    return [
+        *bare_signature("X-Vivreal-Signature", rendering, content, "sha256="),
+        ("X-Vivreal-Event", VIVREAL_CONTENT.name_of(rendering.event)),
+        ("X-Vivreal-Delivery", str(content_id(rendering.event))),
+    ]
+
+
+PROFILE = Profile(
+    body=body,
+    sign=sign,
+    vocabulary=VIVREAL,
+    retry=RETRY,
+    owned_headers=("x-vivreal-",),
+)
+CONTENT = Profile(
+    body=content_body,
+    sign=sign_content,
+    vocabulary=VIVREAL_CONTENT,
+    retry=RETRY,
+    owned_headers=("x-vivreal-",),
+)
