@@ -2,13 +2,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test check bench clean
+.PHONY: install node demo test check bench clean
 
 install: .venv/.installed
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+# The TypeScript SDK, and what the tests run under Node.
+node: tests/node/.installed
+
+tests/node/.installed: $(wildcard sdk/typescript/*.json sdk/typescript/src/*.ts tests/node/*.json tests/node/*/*.mts)
+	cd sdk/typescript && npm ci --silent && npm run --silent build
+	cd tests/node && npm ci --silent && ../../sdk/typescript/node_modules/.bin/tsc -p .
 	touch $@
 
 demo: install
@@ -21,11 +29,11 @@ check: install
 	$(BIN)/lint-imports
 	$(BIN)/python tests/shape.py
 
-test: check
+test: check node
 	$(BIN)/python -m pytest
 
 bench: install
 	$(BIN)/tidings bench
 
 clean:
-	rm -rf .venv .tidings build dist
+	rm -rf .venv .tidings build dist sdk/typescript/dist sdk/typescript/node_modules tests/node/node_modules tests/node/built tests/node/.installed

@@ -150,6 +150,12 @@ def test_a_record_that_is_not_json_ends_in_a_sentence(profile: str) -> None:
         sent(row(record="{"), to(profile))
 
 
+def test_an_id_of_half_a_character_does_not_break_anything() -> None:
+    of = row("UPDATE", record=r'{"id":"a\ud800"}', old_record=r'{"id":"\udfff"}')
+    for profile in PROFILES:
+        json.loads(sent(of, to(profile)).body)
+
+
 # Rotation, and what a webhook has instead of its profile's ------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import post
+from litestar import Request, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
@@ -32,6 +32,14 @@ class TestBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     event: str | None = None
     table: str | None = None
     schema: str = "public"
+    record: Any = None
+    old_record: Any = None
+    data: Any = None
+
+
+class _RawBody(msgspec.Struct, frozen=True):
+    """Its documents as the text they came as: reading them as numbers would lose digits."""
+
     record: msgspec.Raw | UnsetType = UNSET
     old_record: msgspec.Raw | UnsetType = UNSET
     data: msgspec.Raw | UnsetType = UNSET
@@ -51,10 +59,14 @@ class TestResult(msgspec.Struct, frozen=True):
 
 @post("/{webhook_id:str}/test", status_code=200)
 async def send_test(
-    services: NamedDependency[Services], webhook_id: FromPath[UUID], data: JSONBody[TestBody | None] = None
+    services: NamedDependency[Services],
+    webhook_id: FromPath[UUID],
+    request: Request[Any, Any, Any],
+    data: JSONBody[TestBody | None] = None,
 ) -> TestResult:
     """Send a test event the way every event goes, and wait for what comes of it. It is tried once."""
     now = services.clock.now()
+    raw = msgspec.json.decode(await request.body() or b"{}", type=_RawBody | None) or _RawBody()
     event = Event(
         id=uuid7(milliseconds(now), secrets.randbits(74)),
         group_id=DEFAULT_GROUP,
@@ -63,7 +75,7 @@ async def send_test(
         subject=None,
         occurred_at=now,
         webhook_id=webhook_id,
-        **_content(data or TestBody()),
+        **_content(data or TestBody(), raw),
     )
     async with services.database.transaction() as connection:
         webhook = found(await webhooks.get_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id)
@@ -73,19 +85,19 @@ async def send_test(
     return await _result_of_test(services, webhook, event.id)
 
 
-def _content(body: TestBody) -> dict[str, Any]:
+def _content(body: TestBody, raw: _RawBody) -> dict[str, Any]:
     """Return the fields of the test event that its body decides.
 
     Raises:
         InvalidInputError: `event` is no operation.
     """
     if body.table is None:
-        data = SAMPLE if body.data is UNSET else _text("data", body.data)
+        data = SAMPLE if raw.data is UNSET else _text("data", raw.data)
         return {"operation": None, "table_schema": None, "table_name": None, "record": data, "old_record": None}
     operation = (body.event or "INSERT").upper()
     if operation not in OPERATIONS:
         raise InvalidInputError("event", f"event is {body.event!r}; with a table write INSERT, UPDATE or DELETE.")
-    record, old_record = _text("record", body.record), _text("old_record", body.old_record)
+    record, old_record = _text("record", raw.record), _text("old_record", raw.old_record)
     if operation == "DELETE":
         record, old_record = None, old_record or record
     return {

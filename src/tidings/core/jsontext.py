@@ -46,8 +46,23 @@ def stable(text: str | bytes) -> bytes:
 
 def changed_keys(record: str, old_record: str) -> list[str]:
     """Return the keys of `record` whose values differ from `old_record`, in order, then those it lost."""
-    new, old = _members(record), _members(old_record)
+    new, old = members(record), members(old_record)
     return [key for key, value in new.items() if old.get(key) != value] + [key for key in old if key not in new]
+
+
+def members(text: str | bytes) -> dict[str, Any]:
+    """Return the members of a JSON object: documents as they are written, or as they were read, to be compared.
+
+    Raises:
+        ValueError: The text is not a JSON object.
+    """
+    try:
+        return _members(text)
+    except msgspec.DecodeError:  # lone surrogates, as in `stable`
+        found = json.loads(text, parse_float=_number, parse_int=_integer)
+        if not isinstance(found, dict):
+            raise
+        return found
 
 
 def number_text(value: float) -> str:

@@ -33,7 +33,7 @@ class Vocabulary(msgspec.Struct, frozen=True):
 
     def name_of(self, event: Event) -> str:
         """Return what an event is called. A changed row is called what a changed item of a collection is."""
-        if event.type == TEST_TYPE:
+        if event.type == TEST_TYPE and event.operation is None:
             return self.test
         if self.sent is None:
             return event.type

@@ -1,14 +1,14 @@
 """Pieces that several bodies share."""
 
+import json
 from datetime import UTC
 
 import msgspec
 
 from tidings.core.event import Event
-from tidings.core.jsontext import changed_keys, stable
+from tidings.core.jsontext import changed_keys, members, stable
 
 encode = msgspec.json.encode
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def event_time(event: Event) -> bytes:
@@ -46,17 +46,19 @@ def text_member(record: str | None, *names: str) -> str | None:
     """Return the first of these members that a JSON object has, as text."""
     if record is None or not record.lstrip().startswith("{"):
         return None
-    members = _members(stable(record))
+    found = members(stable(record))
     for name in names:
-        if name in members:
-            value = msgspec.json.decode(members[name])
-            return value if isinstance(value, str) else bytes(members[name]).decode()
+        if name in found:
+            value = found[name]
+            text = bytes(value).decode() if isinstance(value, msgspec.Raw) else json.dumps(value)
+            # What JSON can say and UTF-8 cannot, half a surrogate pair, identifies nothing.
+            return str(json.loads(text)).encode("utf-8", "replace").decode() if text.startswith('"') else text
     return None
 
 
 def with_member(record: bytes, name: str, value: bytes) -> bytes:
     """Return a JSON object with a member more, unless it has that one or is no object."""
-    if not record.startswith(b"{") or name in _members(record):
+    if not record.startswith(b"{") or name in members(record):
         return record
     separator = b"" if record == b"{}" else b","
     return b"%s%s%s:%s}" % (record[:-1], separator, encode(name), value)

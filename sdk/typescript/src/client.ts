@@ -1,0 +1,250 @@
+import { Http, type RequestOptions } from "./http.js";
+import type {
+  Attempt,
+  CollectionInput,
+  CronInput,
+  Delivery,
+  EventInput,
+  Listed,
+  Page,
+  Secret,
+  Stored,
+  TestInput,
+  TestResult,
+  Webhook,
+  WebhookInput,
+} from "./types.js";
+import { type Profile, verifyWebhookSignature } from "./verify.js";
+
+export interface ClientOptions {
+  /** Where the server is, such as `https://tidings.example.com`. */
+  url: string;
+  apiKey?: string | undefined;
+  /** The profile of webhooks created without one; the server's own choice when absent. */
+  profile?: Profile;
+  /** Instead of the global `fetch`. */
+  fetch?: typeof fetch;
+  /** Milliseconds one try may take; 30,000 when absent. */
+  timeoutMs?: number;
+  /** How often to try again what can be repeated, when the network or the server is unwell; 2 when absent. */
+  retries?: number;
+}
+
+const part = encodeURIComponent;
+
+class Webhooks {
+  constructor(
+    private readonly http: Http,
+    private readonly profile: Profile | undefined,
+  ) {}
+
+  /** Create a webhook. The answer has its secret. */
+  create(input: WebhookInput, options?: RequestOptions): Promise<Webhook> {
+    const body = this.profile === undefined ? input : { profile: this.profile, ...input };
+    return this.http.post("/api/v1/webhooks", body, false, options);
+  }
+
+  list(page: { limit?: number; offset?: number } = {}): Promise<Webhook[]> {
+    return this.http.get("/api/v1/webhooks", { ...page });
+  }
+
+  get(id: string): Promise<Webhook> {
+    return this.http.get(`/api/v1/webhooks/${part(id)}`);
+  }
+
+  /** Change what is named; the rest stays. */
+  update(id: string, change: Partial<WebhookInput>): Promise<Webhook> {
+    return this.http.patch(`/api/v1/webhooks/${part(id)}`, change);
+  }
+
+  delete(id: string): Promise<{ message: string; success: boolean } | undefined> {
+    return this.http.delete(`/api/v1/webhooks/${part(id)}`);
+  }
+
+  getDeliveries(id: string, page: Page = {}): Promise<Delivery[]> {
+    return this.http.get(`/api/v1/webhooks/${part(id)}/deliveries`, { ...page });
+  }
+
+  /** Send a test event and wait for what comes of it. It is tried once. */
+  test(id: string, input?: TestInput): Promise<TestResult> {
+    return this.http.post(`/api/v1/webhooks/${part(id)}/test`, input ?? {}, false, { timeoutMs: 330_000 });
+  }
+
+  getSecret(id: string): Promise<Secret> {
+    return this.http.get(`/api/v1/webhooks/${part(id)}/secret`);
+  }
+
+  /** Give the webhook another secret; the present one verifies beside it for `overlap_seconds` (a day when absent). */
+  rotateSecret(id: string, input: { secret?: string; overlap_seconds?: number } = {}): Promise<Secret> {
+    return this.http.post(`/api/v1/webhooks/${part(id)}/secret/rotate`, input);
+  }
+}
+
+class Deliveries {
+  constructor(private readonly http: Http) {}
+
+  list(filter: Page & { webhook_id?: string; event_id?: string } = {}): Promise<Delivery[]> {
+    return this.http.get("/api/v1/deliveries", { ...filter });
+  }
+
+  get(id: string): Promise<Delivery> {
+    return this.http.get(`/api/v1/deliveries/${part(id)}`);
+  }
+
+  attempts(id: string): Promise<Attempt[]> {
+    return this.http.get(`/api/v1/deliveries/${part(id)}/attempts`);
+  }
+
+  /** Send a delivery again, with the same id. */
+  retry(id: string): Promise<Delivery> {
+    return this.http.post(`/api/v1/deliveries/${part(id)}/retry`, undefined);
+  }
+}
+
+class Events {
+  constructor(private readonly http: Http) {}
+
+  /** Publish an event. It gets an id when it has none, so that trying again cannot publish it twice. */
+  publish(event: EventInput): Promise<{ id: string; duplicate: boolean }> {
+    return this.http.post("/api/v1/events", { id: globalThis.crypto.randomUUID(), ...event }, true);
+  }
+
+  list(filter: { limit?: number; offset?: number; cursor?: string; type?: string } = {}): Promise<unknown[]> {
+    return this.http.get("/api/v1/events", { ...filter });
+  }
+
+  get(id: string): Promise<unknown> {
+    return this.http.get(`/api/v1/events/${part(id)}`);
+  }
+}
+
+class Collections {
+  constructor(private readonly http: Http) {}
+
+  create(input: CollectionInput): Promise<Stored> {
+    return this.http.post("/api/collections", input);
+  }
+
+  update(name: string, change: Partial<CollectionInput>): Promise<Stored> {
+    return this.http.patch(`/api/collections/${part(name)}`, change);
+  }
+}
+
+class Records {
+  private readonly path: string;
+
+  constructor(
+    private readonly http: Http,
+    collection: string,
+  ) {
+    this.path = `/api/collections/${part(collection)}/records`;
+  }
+
+  create(record: Record<string, unknown>): Promise<Stored> {
+    return this.http.post(this.path, record);
+  }
+
+  update(id: string, change: Record<string, unknown>): Promise<Stored> {
+    return this.http.patch(`${this.path}/${part(id)}`, change);
+  }
+
+  delete(id: string): Promise<unknown> {
+    return this.http.delete(`${this.path}/${part(id)}`);
+  }
+
+  list(query: { page?: number; perPage?: number; filter?: string; sort?: string } = {}): Promise<Listed<Stored>> {
+    return this.http.get(this.path, { ...query });
+  }
+
+  get(id: string): Promise<Stored> {
+    return this.http.get(`${this.path}/${part(id)}`);
+  }
+}
+
+class WebhookLogs {
+  constructor(private readonly http: Http) {}
+
+  list(query: { collection?: string; status?: string; page?: number; perPage?: number } = {}): Promise<Listed<Stored>> {
+    return this.http.get("/api/webhooks/logs", { ...query });
+  }
+}
+
+class Cron {
+  constructor(private readonly http: Http) {}
+
+  create(input: CronInput): Promise<Stored> {
+    return this.http.post("/api/cron", input);
+  }
+
+  list(): Promise<Listed<Stored>> {
+    return this.http.get("/api/cron");
+  }
+
+  get(id: string): Promise<Stored> {
+    return this.http.get(`/api/cron/${part(id)}`);
+  }
+
+  update(id: string, change: Partial<CronInput>): Promise<Stored> {
+    return this.http.patch(`/api/cron/${part(id)}`, change);
+  }
+
+  delete(id: string): Promise<unknown> {
+    return this.http.delete(`/api/cron/${part(id)}`);
+  }
+}
+
+/** A client of one server. Making it sends nothing. */
+export class TidingsClient {
+  readonly webhooks: Webhooks;
+  readonly deliveries: Deliveries;
+  readonly events: Events;
+  readonly settings: { readonly collections: Collections };
+  readonly webhookLogs: WebhookLogs;
+  readonly cron: Cron;
+  private readonly http: Http;
+
+  constructor(options: ClientOptions | string) {
+    const given = typeof options === "string" ? { url: options } : options;
+    if (!given.url) throw new TypeError("url is required: where the Tidings server is, such as http://localhost:8080.");
+    this.http = new Http({
+      url: given.url.replace(/\/+$/, ""),
+      apiKey: given.apiKey,
+      fetch: given.fetch ?? ((...call) => globalThis.fetch(...call)),
+      timeoutMs: given.timeoutMs ?? 30_000,
+      retries: given.retries ?? 2,
+    });
+    this.webhooks = new Webhooks(this.http, given.profile);
+    this.deliveries = new Deliveries(this.http);
+    this.events = new Events(this.http);
+    this.settings = { collections: new Collections(this.http) };
+    this.webhookLogs = new WebhookLogs(this.http);
+    this.cron = new Cron(this.http);
+  }
+
+  /** The records of a collection. */
+  collection(name: string): Records {
+    return new Records(this.http, name);
+  }
+
+  /** Use another key from now on. */
+  setToken(token: string): void {
+    this.http.setKey(token);
+  }
+
+  /** Tell whether a signature is that of a payload, the raw body or the parsed object. */
+  static verifyWebhookSignature = verifyWebhookSignature;
+}
+
+/** The client as seed 004's code makes it: its webhooks speak profile `fluxbase` unless they say otherwise. */
+export class FluxbaseClient extends TidingsClient {
+  constructor(options: ClientOptions) {
+    super({ profile: "fluxbase", ...options });
+  }
+}
+
+/** The client as seed 003's code makes it: its webhooks speak profile `vski` unless they say otherwise. */
+export class VskiClient extends TidingsClient {
+  constructor(options: ClientOptions | string) {
+    super({ profile: "vski", ...(typeof options === "string" ? { url: options } : options) });
+  }
+}

@@ -1,0 +1,206 @@
+import type { Profile } from "./verify.js";
+
+export type Operation = "INSERT" | "UPDATE" | "DELETE" | "*";
+
+/** Changes of one table. Without `schema`, the table in `public`. */
+export interface TableFilter {
+  table: string;
+  schema?: string | null;
+  operations?: Operation[];
+}
+
+export type RetryPolicy =
+  | { delays: number[]; jitter?: number }
+  | { base: number; factor?: number; max?: number; tries?: number; jitter?: number };
+
+export interface Signature {
+  header: string;
+  format?: "hex" | "sha256=hex" | "base64" | "t=,v1=";
+}
+
+export interface WebhookInput {
+  url: string;
+  /** Event types, families such as `content.*`, `*`, or tables. */
+  events: (string | TableFilter)[];
+  name?: string;
+  description?: string | null;
+  enabled?: boolean;
+  profile?: Profile;
+  /** Made when absent; the answer to the creation has it. */
+  secret?: string | null;
+  asymmetric?: boolean;
+  signature?: Signature | null;
+  body_template?: string | null;
+  jwt_enabled?: boolean;
+  method?: string;
+  headers?: Record<string, string>;
+  timeout_seconds?: number;
+  /** Wins over the two that follow. */
+  retry?: RetryPolicy;
+  max_retries?: number;
+  retry_backoff_seconds?: number;
+  concurrency?: number;
+  rate_per_second?: number | null;
+  ordered?: boolean;
+}
+
+export interface Webhook {
+  id: string;
+  name: string;
+  description: string | null;
+  url: string;
+  enabled: boolean;
+  is_active: boolean;
+  disabled_reason: string | null;
+  profile: Profile;
+  events: (string | TableFilter)[];
+  asymmetric: boolean;
+  signature: Signature | null;
+  body_template: string | null;
+  jwt_enabled: boolean;
+  method: string;
+  headers: Record<string, string>;
+  timeout_seconds: number;
+  retry: RetryPolicy;
+  max_retries: number;
+  retry_backoff_seconds: number;
+  concurrency: number;
+  rate_per_second: number | null;
+  ordered: boolean;
+  scope: string;
+  created_at: string;
+  updated_at: string;
+  tables?: { schema: string; table: string; state: string; reason: string | null }[];
+  /** In the answer to the creation only; `webhooks.getSecret` reads it again. */
+  secret?: string;
+  message?: string;
+}
+
+export type DeliveryStatus = "pending" | "sending" | "retrying" | "succeeded" | "failed" | "cancelled";
+
+export interface Delivery {
+  id: string;
+  webhook_id: string;
+  event_id: string;
+  event: string;
+  event_type: string;
+  table_name: string | null;
+  record_id: string | null;
+  status: DeliveryStatus;
+  attempts: number;
+  attempt: number;
+  attempt_number: number;
+  response_status: number | null;
+  status_code: number | null;
+  http_status_code: number | null;
+  response_code: number | null;
+  response_body: string | null;
+  error: string | null;
+  error_message: string | null;
+  payload: unknown;
+  is_test: boolean;
+  created_at: string;
+  delivered_at: string | null;
+  finished_at: string | null;
+  next_retry_at: string | null;
+}
+
+export interface Attempt {
+  number: number;
+  started_at: string;
+  response_status: number | null;
+  response_headers: [string, string][];
+  response_body: string | null;
+  is_truncated: boolean;
+  failure: string | null;
+  error: string | null;
+  dns_ms: number | null;
+  connect_ms: number | null;
+  tls_ms: number | null;
+  first_byte_ms: number | null;
+  total_ms: number | null;
+}
+
+/** What a test event says: `data`, or with `table` the change of a row. */
+export interface TestInput {
+  event?: string;
+  table?: string;
+  schema?: string;
+  record?: unknown;
+  old_record?: unknown;
+  data?: unknown;
+}
+
+export interface TestResult {
+  success: boolean | null;
+  message: string;
+  event_id: string;
+  delivery_id: string;
+  status_code: number | null;
+  response_body: string | null;
+  error: string | null;
+}
+
+export interface Secret {
+  secret: string;
+  previous_secret: string | null;
+  previous_secret_until: string | null;
+  public_key: string;
+}
+
+export interface EventInput {
+  type: string;
+  data?: unknown;
+  subject?: string;
+  /** Your own id: publishing it again sends nothing again. */
+  id?: string;
+}
+
+export interface Page {
+  limit?: number;
+  offset?: number;
+  cursor?: string;
+  status?: DeliveryStatus;
+}
+
+export interface CollectionField {
+  name: string;
+  type: string;
+  required?: boolean;
+  [more: string]: unknown;
+}
+
+export interface CollectionInput {
+  name: string;
+  type?: "base" | "auth";
+  fields?: CollectionField[];
+  schema?: CollectionField[];
+  /** An object, or the same as a JSON string. */
+  options?: string | Record<string, unknown>;
+}
+
+export interface Listed<T> {
+  items: T[];
+  page: number;
+  perPage: number;
+  totalItems: number;
+  totalPages: number;
+}
+
+export type Stored = { id: string } & Record<string, unknown>;
+
+export interface CronInput {
+  name: string;
+  schedule: string;
+  type: "http" | "sql";
+  timezone?: string;
+  url?: string;
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string;
+  contentType?: string;
+  retryLimit?: number;
+  jwtEnabled?: boolean;
+  sql?: string;
+  database?: string;
+}
