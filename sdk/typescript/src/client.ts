@@ -6,6 +6,7 @@ import type {
   Delivery,
   EventInput,
   Listed,
+  Logs,
   Page,
   Secret,
   Stored,
@@ -164,7 +165,7 @@ class Records {
 class WebhookLogs {
   constructor(private readonly http: Http) {}
 
-  list(query: { collection?: string; status?: string; page?: number; perPage?: number } = {}): Promise<Listed<Stored>> {
+  list(query: { collection?: string; status?: string; page?: number; perPage?: number } = {}): Promise<Logs> {
     return this.http.get("/api/webhooks/logs", { ...query });
   }
 }

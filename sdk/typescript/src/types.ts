@@ -187,6 +187,32 @@ export interface Listed<T> {
   totalPages: number;
 }
 
+/** One delivery, as `webhookLogs.list` reads it. */
+export interface LogEntry {
+  id: string;
+  webhook: string;
+  collection: string | null;
+  action: string | null;
+  record: string | null;
+  url: string | null;
+  method: string | null;
+  status: "pending" | "processing" | "retrying" | "success" | "failed" | "cancelled";
+  attempts: number;
+  responseStatus: number | null;
+  responseBody: string | null;
+  error: string | null;
+  nextRetry: string | null;
+  created: string;
+  updated: string | null;
+}
+
+export interface Logs {
+  page: number;
+  perPage: number;
+  hasMore: boolean;
+  items: LogEntry[];
+}
+
 export type Stored = { id: string } & Record<string, unknown>;
 
 export interface CronInput {

@@ -103,7 +103,7 @@ def _delivery_view(
         event=row["event_type"],
         event_type=row["event_type"],
         table_name=event.table_name if event is not None else None,
-        record_id=_record_id(event),
+        record_id=record_id(event),
         status=row["status"],
         attempts=attempts,
         attempt=attempts,
@@ -117,14 +117,20 @@ def _delivery_view(
         error_message=error,
         payload=_payload(row["id"], event, webhook, services),
         is_test=row["is_test"],
-        created_at=_EPOCH + timedelta(milliseconds=row["id"].int >> 80),
+        created_at=id_time(row["id"]),
         delivered_at=row["finished_at"] if is_delivered else None,
         finished_at=row["finished_at"],
         next_retry_at=row["next_retry_at"],
     )
 
 
-def _record_id(event: Event | None) -> str | None:
+def id_time(delivery_id: UUID) -> datetime:
+    """Return the time in an id, to the millisecond: when the event happened."""
+    return _EPOCH + timedelta(milliseconds=delivery_id.int >> 80)
+
+
+def record_id(event: Event | None) -> str | None:
+    """Return the id of the row an event is about, when it has one."""
     if event is None or event.operation is None:
         return None
     try:

@@ -10,7 +10,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from tidings.api import deliveries, errors, events, health, webhooks, wellknown
+from tidings.api import deliveries, errors, events, health, vski, webhooks, wellknown
 from tidings.api.access import require_key
 from tidings.api.services import Services
 from tidings.core.errors import TidingsError
@@ -23,7 +23,7 @@ def create_app(services: Services, *, version: str) -> Litestar:
         return services
 
     guarded = Router(
-        "/", route_handlers=[webhooks.router, deliveries.router, events.router], guards=[require_key],
+        "/", route_handlers=[webhooks.router, deliveries.router, events.router, vski.router], guards=[require_key],
         security=[{"key": []}],
     )  # fmt: skip
     handlers: dict[type[Exception] | int, Any] = {

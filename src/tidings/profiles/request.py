@@ -29,7 +29,7 @@ class Rendering(msgspec.Struct, frozen=True, gc=False):
         webhook = self.webhook
         if webhook.previous_secret is None or webhook.previous_secret_until is None:
             return (webhook.secret,)
-        if self.timestamp >= webhook.previous_secret_until.timestamp():
+        if self.timestamp >= int(webhook.previous_secret_until.timestamp()):  # both in whole seconds
             return (webhook.secret,)
         return (webhook.secret, webhook.previous_secret)
 

@@ -130,3 +130,11 @@ async def last_response_bodies(connection: Connection, delivery_ids: Sequence[UU
     """Return what each delivery's receiver answered last, where it answered something."""
     rows = await connection.fetch(_SQL["last_response_bodies"], delivery_ids, min(delivery_ids), max(delivery_ids))
     return {row["delivery_id"]: row["response_body"] for row in rows if row["response_body"] is not None}
+
+
+async def list_logs(
+    connection: Connection, group_id: str, *, collection: str | None, states: Sequence[str] | None, limit: int, offset: int
+) -> list[Any]:
+    """Return a page of a group's deliveries about one table or collection, or all, as rows, newest first."""
+    rows: list[Any] = await connection.fetch(_SQL["list_logs"], group_id, collection, states, limit, offset)
+    return rows

@@ -67,3 +67,22 @@ from tidings.attempts where delivery_id = $1 order by number;
 select distinct on (delivery_id) delivery_id, response_body from tidings.attempts
 where delivery_id = any ($1::uuid[]) and delivery_id >= $2 and delivery_id <= $3
 order by delivery_id, number desc;
+
+-- name: list_logs
+-- Deliveries with the table or collection each is about, newest first; each side is cut to the page before they are joined.
+-- $1 group, $2 collection or null, $3 states or null, $4 limit, $5 offset
+select * from (
+  (select q.id, q.webhook_id, q.event_id, q.attempt_count, q.last_status, q.last_error, null::timestamptz as finished_at,
+     case when q.worker_id is not null then 'sending' when q.attempt_count > 0 then 'retrying' else 'pending' end as status,
+     case when q.worker_id is null then q.due_at end as next_retry_at
+   from tidings.queue q join tidings.events e on e.id = q.event_id
+   where q.group_id = $1 and ($2::text is null or e.table_name = $2)
+     and ($3::text[] is null or case when q.worker_id is not null then 'sending' when q.attempt_count > 0 then 'retrying' else 'pending' end = any ($3))
+   order by q.id desc limit $4::bigint + $5::bigint)
+  union all
+  (select d.id, d.webhook_id, d.event_id, d.attempt_count, d.last_status, d.last_error, d.finished_at, d.status, null
+   from tidings.deliveries d join tidings.events e on e.id = d.event_id
+   where d.group_id = $1 and ($2::text is null or e.table_name = $2) and ($3::text[] is null or d.status = any ($3))
+   order by d.id desc limit $4::bigint + $5::bigint)
+) both_kinds
+order by id desc limit $4 offset $5;

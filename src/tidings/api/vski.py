@@ -1,0 +1,248 @@
+"""`/api/webhooks` and `/api/webhooks/logs`: webhooks and deliveries in the shapes of seed 003's system.
+
+The seed names the routes, the filters and the fields of a webhook; what it does not show, a record of the log, has the names
+that a reader of such a list would look for.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Router, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, UnsetType
+
+from tidings.api import webhooks as subscriptions
+from tidings.api.access import DEFAULT_GROUP
+from tidings.api.deliveries import id_time, record_id
+from tidings.api.lookups import found
+from tidings.api.services import Services
+from tidings.api.webhook_shapes import WebhookChange
+from tidings.core.delivery import State
+from tidings.core.errors import InvalidInputError
+from tidings.core.event import Event
+from tidings.core.retry import retry_count
+from tidings.core.vocabulary import VSKI
+from tidings.core.webhook import Webhook
+from tidings.store import history, webhooks
+
+PROFILE = "vski"
+MAX_PER_PAGE = 500
+
+# The seed shows `failed`; the rest are the words systems of its kind use.
+_STATES: dict[str, tuple[State, ...]] = {
+    "pending": (State.PENDING,),
+    "processing": (State.SENDING,),
+    "retrying": (State.RETRYING,),
+    "success": (State.SUCCEEDED,),
+    "failed": (State.FAILED,),
+    "cancelled": (State.CANCELLED,),
+}
+_NAMES = {state: name for name, states in _STATES.items() for state in states}
+
+PageNumber = Annotated[int, QueryParameter(ge=1, description="Which page, from 1.")]
+PerPage = Annotated[int, QueryParameter(name="perPage", ge=1, le=MAX_PER_PAGE, description="How many on a page.")]
+
+
+class VskiChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a caller says of a webhook. To create: `url` at least; without `events` it hears everything."""
+
+    name: str | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    headers: dict[str, str] | str | UnsetType = UNSET
+    body: str | None | UnsetType = UNSET
+    retryLimit: int | UnsetType = UNSET  # noqa: N815 - the seed's spelling
+    jwtEnabled: bool | UnsetType = UNSET  # noqa: N815
+    active: bool | UnsetType = UNSET
+    events: list[Any] | str | UnsetType = UNSET
+
+
+class VskiWebhook(msgspec.Struct, frozen=True):
+    """A webhook as read."""
+
+    id: UUID
+    name: str
+    url: str
+    method: str
+    headers: dict[str, str]
+    body: str | None
+    retryLimit: int  # noqa: N815
+    jwtEnabled: bool  # noqa: N815
+    active: bool
+    events: list[Any]
+    created: datetime
+    updated: datetime
+
+
+class LogEntry(msgspec.Struct, frozen=True):
+    """One delivery. `status`: pending, processing, retrying, success, failed or cancelled."""
+
+    id: UUID
+    webhook: UUID
+    collection: str | None
+    action: str | None
+    record: str | None
+    url: str | None
+    method: str | None
+    status: str
+    attempts: int
+    responseStatus: int | None  # noqa: N815
+    responseBody: str | None  # noqa: N815
+    error: str | None
+    nextRetry: datetime | None  # noqa: N815
+    created: datetime
+    updated: datetime | None
+
+
+class Logs(msgspec.Struct, frozen=True):
+    """A page. `hasMore`: there is another after it; a log is too long to be counted for every page."""
+
+    page: int
+    perPage: int  # noqa: N815
+    hasMore: bool  # noqa: N815
+    items: list[LogEntry]
+
+
+def _view(webhook: Webhook) -> VskiWebhook:
+    return VskiWebhook(
+        id=webhook.id,
+        name=webhook.name,
+        url=webhook.url,
+        method=webhook.method,
+        headers=webhook.headers,
+        body=webhook.body_template,
+        retryLimit=retry_count(webhook.retry),
+        jwtEnabled=webhook.jwt_enabled,
+        active=webhook.enabled,
+        events=[webhooks.filter_to_json(wanted) for wanted in webhook.events],
+        created=webhook.created_at,
+        updated=webhook.updated_at,
+    )
+
+
+def _change(data: VskiChange, **more: Any) -> WebhookChange:
+    """Return the same change in our words."""
+    return WebhookChange(
+        name=data.name,
+        url=data.url,
+        method=data.method,
+        headers=_headers(data.headers),
+        body_template=data.body,
+        max_retries=data.retryLimit,
+        jwt_enabled=data.jwtEnabled,
+        enabled=data.active,
+        events=data.events,
+        **more,
+    )
+
+
+def _headers(given: dict[str, str] | str | UnsetType) -> dict[str, str] | UnsetType:
+    if not isinstance(given, str):
+        return given
+    try:
+        return msgspec.json.decode(given, type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise InvalidInputError(
+            "headers", f'headers is no JSON object of strings ({error}). Write {{"X-Name": "value"}}.'
+        ) from error
+
+
+@post("/", status_code=201)
+async def create_webhook(services: NamedDependency[Services], data: JSONBody[VskiChange]) -> VskiWebhook:
+    """Create a webhook."""
+    change = _change(data, profile=PROFILE)
+    if change.events is UNSET:
+        change = msgspec.structs.replace(change, events=["*"])
+    webhook, _ = await subscriptions.create(services, change)
+    return _view(webhook)
+
+
+@get("/")
+async def list_webhooks(services: NamedDependency[Services], page: PageNumber = 1, per_page: PerPage = 50) -> list[VskiWebhook]:
+    """List webhooks, newest first."""
+    async with services.database.connection() as connection:
+        rows = await webhooks.list_webhooks(
+            connection, services.box, DEFAULT_GROUP, limit=per_page, offset=(page - 1) * per_page
+        )
+    return [_view(webhook) for webhook in rows]
+
+
+@get("/{webhook_id:str}")
+async def get_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> VskiWebhook:
+    """Read a webhook."""
+    async with services.database.connection() as connection:
+        return _view(found(await webhooks.get_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id))
+
+
+@patch("/{webhook_id:str}")
+async def change_webhook(
+    services: NamedDependency[Services], webhook_id: FromPath[UUID], data: JSONBody[VskiChange]
+) -> VskiWebhook:
+    """Change what the body names; the rest stays."""
+    webhook, _ = await subscriptions.change(services, webhook_id, _change(data))
+    return _view(webhook)
+
+
+@delete("/{webhook_id:str}", status_code=204)
+async def delete_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> None:
+    """Delete a webhook."""
+    await subscriptions.remove(services, webhook_id)
+
+
+@get("/logs")
+async def list_logs(
+    services: NamedDependency[Services],
+    page: PageNumber = 1,
+    per_page: PerPage = 50,
+    collection: Annotated[str | None, QueryParameter(description="Only what is about this collection or table.")] = None,
+    status: Annotated[str | None, QueryParameter(description="Only deliveries in this state.")] = None,
+) -> Logs:
+    """List deliveries, newest first."""
+    if status is not None and status not in _STATES:
+        raise InvalidInputError("status", f"status is {status!r}; write one of {', '.join(_STATES)}.")
+    async with services.database.connection() as connection:
+        rows = await history.list_logs(
+            connection,
+            DEFAULT_GROUP,
+            collection=collection,
+            states=None if status is None else _STATES[status],
+            limit=per_page + 1,
+            offset=(page - 1) * per_page,
+        )
+        shown = rows[:per_page]
+        events = {e.id: e for e in await history.events_by_id(connection, [row["event_id"] for row in shown])} if shown else {}
+        wanted = list({row["webhook_id"] for row in shown})
+        known = {webhook.id: webhook for webhook in await webhooks.webhooks_by_id(connection, services.box, wanted)}
+        bodies = await history.last_response_bodies(connection, [row["id"] for row in shown]) if shown else {}
+    entries = [_entry(row, events.get(row["event_id"]), known.get(row["webhook_id"]), bodies.get(row["id"])) for row in shown]
+    return Logs(page, per_page, len(rows) > per_page, entries)
+
+
+def _entry(row: Any, event: Event | None, webhook: Webhook | None, response_body: str | None) -> LogEntry:
+    return LogEntry(
+        id=row["id"],
+        webhook=row["webhook_id"],
+        collection=event.table_name if event is not None else None,
+        action=VSKI.name_of(event) if event is not None else None,
+        record=record_id(event),
+        url=webhook.url if webhook is not None else None,
+        method=webhook.method if webhook is not None else None,
+        status=_NAMES[State(row["status"])],
+        attempts=row["attempt_count"],
+        responseStatus=row["last_status"],
+        responseBody=response_body,
+        error=row["last_error"],
+        nextRetry=row["next_retry_at"],
+        created=id_time(row["id"]),
+        updated=row["finished_at"],
+    )
+
+
+router = Router(
+    "/api/webhooks",
+    route_handlers=[create_webhook, list_webhooks, get_webhook, change_webhook, delete_webhook, list_logs],
+    tags=["VSKI"],
+)
