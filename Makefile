@@ -23,13 +23,14 @@ demo: install
 	$(BIN)/tidings demo
 
 check: install
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests tools
+	$(BIN)/ruff format --check src tests tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/shape.py
 
 test: check node
+	cd sdk/typescript && node --test --test-reporter=dot test/
 	$(BIN)/python -m pytest
 
 bench: install

@@ -6,6 +6,23 @@ rolled back is sent, and the change itself never waits for any of this.
 
 Follow one delivery, front to back: `store/migrations/0001_engine.sql` (capture), `worker/dispatcher.py`,
 `core/routing.py`, `worker/deliverer.py`, `transport/sender.py`, `core/outcome.py`, `worker/recorder.py`.
+
+From an application: `Client` and `AsyncClient` manage webhooks and publish events, `verify` checks what a receiver got.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidings.client import AsyncClient, Client, verify
+
 __version__ = "0.1.0"
+__all__ = ["AsyncClient", "Client", "__version__", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the SDK when it is asked for: the commands and the server do without it."""
+    if name in {"AsyncClient", "Client", "verify"}:
+        from tidings import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module 'tidings' has no attribute {name!r}")

@@ -1,0 +1,102 @@
+// The client's own decisions: what is sent, what is tried again, what is thrown.
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { test } from "node:test";
+import { FluxbaseClient, TidingsClient, TidingsError, VskiClient } from "../dist/esm/index.js";
+
+function answering(...answers) {
+  const calls = [];
+  const fetch = async (url, init) => {
+    calls.push({ url, ...init });
+    const answer = answers.shift();
+    if (answer instanceof Error) throw answer;
+    return new Response(answer.body ?? "[]", { status: answer.status ?? 200, headers: answer.headers ?? {} });
+  };
+  return { calls, fetch };
+}
+
+const client = (net, options = {}) => new TidingsClient({ url: "http://t/", apiKey: "k", fetch: net.fetch, ...options });
+
+test("a request carries the key and the body", async () => {
+  const net = answering({ body: '{"id":"1"}', status: 201 });
+  await client(net).webhooks.create({ url: "https://x.example", events: ["*"] });
+  const [call] = net.calls;
+  assert.equal(call.url, "http://t/api/v1/webhooks");
+  assert.equal(call.headers.authorization, "Bearer k");
+  assert.deepEqual(JSON.parse(call.body), { url: "https://x.example", events: ["*"] });
+});
+
+test("the seed systems' clients create webhooks of their profile, unless told otherwise", async () => {
+  for (const [Client, profile] of [[FluxbaseClient, "fluxbase"], [VskiClient, "vski"]]) {
+    const net = answering({ body: "{}" }, { body: "{}" });
+    const made = new Client({ url: "http://t", fetch: net.fetch });
+    await made.webhooks.create({ url: "https://x.example", events: ["*"] });
+    await made.webhooks.create({ url: "https://x.example", events: ["*"], profile: "standard" });
+    assert.deepEqual(net.calls.map((call) => JSON.parse(call.body).profile), [profile, "standard"]);
+  }
+});
+
+test("what can be repeated is tried again, and the rest is not", async () => {
+  const flaky = answering(new TypeError("fetch failed"), { status: 503 }, { body: "[]" });
+  assert.deepEqual(await client(flaky).webhooks.list(), []);
+  assert.equal(flaky.calls.length, 3);
+  const once = answering(new TypeError("fetch failed"));
+  await assert.rejects(client(once).webhooks.create({ url: "https://x.example", events: ["*"] }), { code: "UNREACHABLE", status: 0 });
+  assert.equal(once.calls.length, 1);
+});
+
+test("publishing is repeated with the same id", async () => {
+  const net = answering(new TypeError("cut"), { status: 202, body: '{"id":"1","duplicate":true}' });
+  assert.equal((await client(net).events.publish({ type: "a.b" })).duplicate, true);
+  assert.equal(net.calls[0].body, net.calls[1].body);
+});
+
+test("a deletion whose first answer was lost succeeds", async () => {
+  const net = answering(new TypeError("cut"), { status: 404, body: '{"error":"There is no webhook."}' });
+  assert.equal(await client(net).webhooks.delete("1"), undefined);
+});
+
+test("a refusal is thrown with its sentence, code and field", async () => {
+  const net = answering({ status: 422, body: '{"error":"url is required.","code":"INVALID_INPUT","field":"url"}' }, { status: 500, body: "<html>" });
+  await assert.rejects(client(net).webhooks.get("a/b"), (error) => {
+    assert.ok(error instanceof TidingsError);
+    assert.deepEqual([error.message, error.status, error.code, error.field], ["url is required.", 422, "INVALID_INPUT", "url"]);
+    return true;
+  });
+  assert.equal(net.calls[0].url, "http://t/api/v1/webhooks/a%2Fb");
+  await assert.rejects(client(net).webhooks.get("1"), /HTTP 500/);
+});
+
+test("a server that never answers is given up in time", async () => {
+  const fetch = (_, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  const slow = new TidingsClient({ url: "http://t", fetch, timeoutMs: 20, retries: 0 });
+  const awake = setTimeout(() => {}, 10_000); // a timeout's own timer does not keep Node running, as a socket does
+  await assert.rejects(slow.webhooks.list(), { code: "TIMEOUT" });
+  clearTimeout(awake);
+});
+
+test("a collection, its records, the logs and cron have their calls", async () => {
+  const net = answering(...Array(9).fill({ body: "{}" }));
+  const vski = new VskiClient({ url: "http://localhost:3000", fetch: net.fetch });
+  await vski.settings.collections.create({ name: "posts", schema: [], options: "{}" });
+  await vski.settings.collections.update("posts", {});
+  const posts = vski.collection("posts");
+  await posts.create({ a: 1 });
+  await posts.update("1", {});
+  await posts.delete("1");
+  await posts.list({ page: 2 });
+  await posts.get("1");
+  await vski.webhookLogs.list({ collection: "posts", page: 1, perPage: 10 });
+  await vski.cron.create({ name: "n", schedule: "0 0 * * 0", type: "http" });
+  const made = net.calls.map((call) => `${call.method} ${new URL(call.url).pathname}${new URL(call.url).search}`);
+  assert.deepEqual(made, [
+    "POST /api/collections", "PATCH /api/collections/posts", "POST /api/collections/posts/records", "PATCH /api/collections/posts/records/1",
+    "DELETE /api/collections/posts/records/1", "GET /api/collections/posts/records?page=2", "GET /api/collections/posts/records/1",
+    "GET /api/webhooks/logs?collection=posts&page=1&perPage=10", "POST /api/cron",
+  ]);
+});
+
+test("the package can be required too", () => {
+  const required = createRequire(import.meta.url)("../dist/cjs/index.js");
+  assert.equal(typeof required.FluxbaseClient.verifyWebhookSignature, "function");
+});

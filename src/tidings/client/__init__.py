@@ -1,0 +1,21 @@
+"""The Python SDK: manage webhooks, publish events, verify what a receiver gets."""
+
+from tidings.client.async_client import AsyncClient
+from tidings.client.errors import ApiError
+from tidings.client.models import Attempt, Delivery, Published, Secret, TestResult, Webhook
+from tidings.client.sync_client import Client
+from tidings.client.verify import VerificationError, verify
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "Attempt",
+    "Client",
+    "Delivery",
+    "Published",
+    "Secret",
+    "TestResult",
+    "VerificationError",
+    "Webhook",
+    "verify",
+]

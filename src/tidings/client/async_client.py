@@ -1,0 +1,234 @@
+"""The asynchronous client. `sync_client.py` is made of it by `python tools/make_sync_client.py`."""
+
+import asyncio
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import httpx
+import msgspec
+
+from tidings.client.errors import ApiError
+from tidings.client.exchange import (
+    DEFAULT_TIMEOUT,
+    RETRIES,
+    TEST_TIMEOUT,
+    answer_of,
+    given,
+    is_worth_retrying,
+    pause_before,
+    unreachable,
+)
+from tidings.client.models import Attempt, Delivery, Published, Secret, TestResult, Webhook
+
+T = TypeVar("T")
+
+# The resources below have a method called `list`, which hides the type of that name.
+WebhookList = list[Webhook]
+DeliveryList = list[Delivery]
+AttemptList = list[Attempt]
+EventList = list[dict[str, Any]]
+
+
+class AsyncClient:
+    """A client of one server. Making it sends nothing.
+
+    What can be done twice is tried again when the network or the server is unwell; the rest is tried once.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None = None,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        retries: int = RETRIES,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Make a client.
+
+        Args:
+            url: Where the server is, such as `https://tidings.example.com`.
+            timeout: Seconds one try may take.
+            retries: How often to try again.
+            transport: Instead of the network, for tests.
+        """
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._url = url.rstrip("/")
+        self._retries = retries
+        self._http = httpx.AsyncClient(base_url=self._url, headers=headers, timeout=timeout, transport=transport)
+        self.webhooks = AsyncWebhooks(self)
+        self.deliveries = AsyncDeliveries(self)
+        self.events = AsyncEvents(self)
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        *,
+        body: Any = None,
+        query: dict[str, Any] | None = None,
+        repeatable: bool | None = None,
+        timeout: float | None = None,
+    ) -> T:
+        """Make a request and return its answer as a type.
+
+        Args:
+            repeatable: Doing it twice is the same as once; by its method when None.
+
+        Raises:
+            ApiError: The server refused, or none answered.
+        """
+        may_repeat = method != "POST" if repeatable is None else repeatable
+        content = None if body is None else msgspec.json.encode(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+        for retry in range(self._retries + 1):
+            is_last = retry == self._retries or not may_repeat
+            response = None
+            try:
+                response = await self._http.request(
+                    method, path, content=content, headers=headers, params=query or {}, **options
+                )
+                if is_last or not is_worth_retrying(response):
+                    break
+            except httpx.TransportError as error:
+                if is_last:
+                    raise unreachable(self._url, error) from error
+            await asyncio.sleep(pause_before(retry, response))
+        if response is None:
+            raise ApiError("retries must not be negative.", status=0, code="INVALID_INPUT")
+        return answer_of(response, kind)
+
+
+class AsyncWebhooks:
+    """`client.webhooks`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def create(self, url: str, events: list[Any], **settings: Any) -> Webhook:
+        """Create a webhook. The answer has its secret.
+
+        Args:
+            events: Event types, families such as `content.*`, `*`, or `{"table": "orders"}`.
+            settings: Any other field of a webhook, such as `profile`, `secret`, `headers` or `retry`.
+        """
+        return await self._client.request("POST", "/api/v1/webhooks", Webhook, body={"url": url, "events": events, **settings})
+
+    async def list(self, *, limit: int = 50, offset: int = 0) -> WebhookList:
+        """List webhooks, newest first."""
+        return await self._client.request("GET", "/api/v1/webhooks", WebhookList, query={"limit": limit, "offset": offset})
+
+    async def get(self, webhook_id: UUID | str) -> Webhook:
+        """Read a webhook."""
+        return await self._client.request("GET", f"/api/v1/webhooks/{webhook_id}", Webhook)
+
+    async def update(self, webhook_id: UUID | str, **changes: Any) -> Webhook:
+        """Change what is named; the rest stays."""
+        return await self._client.request("PATCH", f"/api/v1/webhooks/{webhook_id}", Webhook, body=changes)
+
+    async def delete(self, webhook_id: UUID | str) -> None:
+        """Delete a webhook. Its unfinished deliveries are cancelled."""
+        await self._client.request("DELETE", f"/api/v1/webhooks/{webhook_id}", dict[str, Any])
+
+    async def deliveries(
+        self,
+        webhook_id: UUID | str,
+        *,
+        limit: int = 50,
+        offset: int = 0,
+        cursor: UUID | str | None = None,
+        status: str | None = None,
+    ) -> DeliveryList:
+        """List a webhook's deliveries, newest first."""
+        query = given(limit=limit, offset=offset, cursor=cursor, status=status)
+        return await self._client.request("GET", f"/api/v1/webhooks/{webhook_id}/deliveries", DeliveryList, query=query)
+
+    async def test(self, webhook_id: UUID | str, **content: Any) -> TestResult:
+        """Send a test event and wait for what comes of it. It is tried once.
+
+        Args:
+            content: `data`, or `table`, `event`, `record` and `old_record` for the change of a row.
+        """
+        path = f"/api/v1/webhooks/{webhook_id}/test"
+        return await self._client.request("POST", path, TestResult, body=content, timeout=TEST_TIMEOUT)
+
+    async def secret(self, webhook_id: UUID | str) -> Secret:
+        """Read the secret that verifies this webhook's deliveries."""
+        return await self._client.request("GET", f"/api/v1/webhooks/{webhook_id}/secret", Secret)
+
+    async def rotate_secret(
+        self, webhook_id: UUID | str, *, secret: str | None = None, overlap_seconds: float | None = None
+    ) -> Secret:
+        """Give the webhook another secret; the present one verifies beside it until the overlap ends (a day)."""
+        body = given(secret=secret, overlap_seconds=overlap_seconds)
+        return await self._client.request("POST", f"/api/v1/webhooks/{webhook_id}/secret/rotate", Secret, body=body)
+
+
+class AsyncDeliveries:
+    """`client.deliveries`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def list(
+        self,
+        *,
+        limit: int = 50,
+        offset: int = 0,
+        cursor: UUID | str | None = None,
+        status: str | None = None,
+        webhook_id: UUID | str | None = None,
+        event_id: UUID | str | None = None,
+    ) -> DeliveryList:
+        """List deliveries, newest first."""
+        query = given(limit=limit, offset=offset, cursor=cursor, status=status, webhook_id=webhook_id, event_id=event_id)
+        return await self._client.request("GET", "/api/v1/deliveries", DeliveryList, query=query)
+
+    async def get(self, delivery_id: UUID | str) -> Delivery:
+        """Read a delivery."""
+        return await self._client.request("GET", f"/api/v1/deliveries/{delivery_id}", Delivery)
+
+    async def attempts(self, delivery_id: UUID | str) -> AttemptList:
+        """List a delivery's attempts, oldest first."""
+        return await self._client.request("GET", f"/api/v1/deliveries/{delivery_id}/attempts", AttemptList)
+
+    async def retry(self, delivery_id: UUID | str) -> Delivery:
+        """Send a delivery again, with the same id."""
+        return await self._client.request("POST", f"/api/v1/deliveries/{delivery_id}/retry", Delivery)
+
+
+class AsyncEvents:
+    """`client.events`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def publish(self, type: str, data: Any = None, *, subject: str | None = None, id: str | None = None) -> Published:
+        """Publish an event.
+
+        Args:
+            id: Your own id: publishing it again sends nothing again. Made when absent, so that a retry cannot publish twice.
+        """
+        body = {"type": type, "data": data, "id": id or str(uuid4())} | given(subject=subject)
+        return await self._client.request("POST", "/api/v1/events", Published, body=body, repeatable=True)
+
+    async def list(self, *, limit: int = 50, cursor: UUID | str | None = None, type: str | None = None) -> EventList:
+        """List events, newest first."""
+        query = given(limit=limit, cursor=cursor, type=type)
+        return await self._client.request("GET", "/api/v1/events", EventList, query=query)
+
+    async def get(self, event_id: UUID | str) -> dict[str, Any]:
+        """Read an event."""
+        return await self._client.request("GET", f"/api/v1/events/{event_id}", dict[str, Any])

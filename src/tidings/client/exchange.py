@@ -1,0 +1,63 @@
+"""What a client decides about a request and its answer; the clients themselves only send and wait."""
+
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from tidings.client.errors import ApiError
+
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT = 30.0  # seconds
+TEST_TIMEOUT = 330.0  # a test waits for the receiver, whose own limit may be five minutes
+RETRIES = 2
+FIRST_PAUSE = 0.2  # seconds, doubled each time
+MAX_PAUSE = 30.0
+
+_RETRY_STATUSES = frozenset({429, 502, 503, 504})
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """Return what was said, without what was left out."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def pause_before(retry: int, response: httpx.Response | None) -> float:
+    """Return the seconds to wait before a retry, counted from 0."""
+    asked = response.headers.get("retry-after", "") if response is not None else ""
+    return min(MAX_PAUSE, float(asked)) if asked.isdigit() else FIRST_PAUSE * 2**retry
+
+
+def is_worth_retrying(response: httpx.Response) -> bool:
+    """Tell whether the same request may fare better in a moment."""
+    return response.status_code in _RETRY_STATUSES
+
+
+def answer_of(response: httpx.Response, kind: type[T]) -> T:
+    """Return the answer.
+
+    Raises:
+        ApiError: The server refused.
+    """
+    if response.is_success:
+        return msgspec.json.decode(response.content or b"null", type=kind)
+    try:
+        said = msgspec.json.decode(response.content)
+    except msgspec.DecodeError:
+        said = None  # a proxy's page, not ours
+    fields = said if isinstance(said, dict) else {}
+    raise ApiError(
+        str(fields.get("error") or f"The server answered HTTP {response.status_code}."),
+        status=response.status_code,
+        code=str(fields.get("code") or "HTTP_ERROR"),
+        field=fields.get("field"),
+        details=said,
+    )
+
+
+def unreachable(url: str, error: httpx.TransportError) -> ApiError:
+    """Return the error for a server that did not answer."""
+    is_timeout = isinstance(error, httpx.TimeoutException)
+    what = "did not answer in time" if is_timeout else "cannot be reached"
+    return ApiError(f"{url} {what} ({error}).", status=0, code="TIMEOUT" if is_timeout else "UNREACHABLE")

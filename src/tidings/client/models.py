@@ -1,0 +1,106 @@
+"""What the API answers, as types. Fields a newer server adds are ignored."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+
+class Webhook(msgspec.Struct, frozen=True):
+    """A subscription. `secret` is in the answer to its creation only."""
+
+    id: UUID
+    name: str
+    url: str
+    enabled: bool
+    profile: str
+    events: list[Any]
+    method: str
+    headers: dict[str, str]
+    timeout_seconds: float
+    retry: dict[str, Any]
+    max_retries: int
+    retry_backoff_seconds: float
+    concurrency: int
+    ordered: bool
+    asymmetric: bool
+    jwt_enabled: bool
+    created_at: datetime
+    updated_at: datetime
+    description: str | None = None
+    disabled_reason: str | None = None
+    signature: dict[str, str] | None = None
+    body_template: str | None = None
+    rate_per_second: float | None = None
+    secret: str | None = None
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One event on its way to one webhook."""
+
+    id: UUID
+    webhook_id: UUID
+    event_id: UUID
+    event: str
+    status: str
+    attempts: int
+    is_test: bool
+    created_at: datetime
+    response_status: int | None = None
+    response_body: str | None = None
+    error: str | None = None
+    payload: Any = None
+    table_name: str | None = None
+    record_id: str | None = None
+    delivered_at: datetime | None = None
+    finished_at: datetime | None = None
+    next_retry_at: datetime | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One HTTP request made for a delivery. Times in milliseconds."""
+
+    number: int
+    started_at: datetime
+    response_headers: list[tuple[str, str]]
+    is_truncated: bool
+    response_status: int | None = None
+    response_body: str | None = None
+    failure: str | None = None
+    error: str | None = None
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    first_byte_ms: float | None = None
+    total_ms: float | None = None
+
+
+class TestResult(msgspec.Struct, frozen=True):
+    """What came of a test delivery. `success` is None while no worker has made the attempt."""
+
+    __test__ = False  # no test of ours, whatever pytest thinks of the name
+
+    message: str
+    event_id: UUID
+    delivery_id: UUID
+    success: bool | None = None
+    status_code: int | None = None
+    response_body: str | None = None
+    error: str | None = None
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """A webhook's secret; until `previous_secret_until` deliveries verify with either."""
+
+    secret: str
+    public_key: str
+    previous_secret: str | None = None
+    previous_secret_until: datetime | None = None
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What became of a publication. `duplicate`: it had been published before, and nothing was sent again."""
+
+    id: UUID
+    duplicate: bool

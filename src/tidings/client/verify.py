@@ -1,0 +1,131 @@
+"""For receivers: is this delivery genuine, and what does it say?"""
+
+import hmac
+import re
+import time
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from tidings.core.errors import InvalidInputError
+from tidings.core.signature import secret_key, sign_hex, sign_v1
+
+DEFAULT_TOLERANCE_SECONDS = 300
+
+_HEADERS = {
+    "vivreal": "x-vivreal-signature",
+    "vivreal-content": "x-vivreal-signature",
+    "fluxbase": "x-fluxbase-signature",
+    "fluxbase-t": "x-fluxbase-signature",
+}
+_STANDARD = frozenset({"standard", "cloudevents", "cloudevents-structured"})
+_HEX = re.compile(r"[0-9a-f]{64}")
+_PUBLIC_KEY_PREFIX = "whpk_"
+
+
+class VerificationError(Exception):
+    """What arrived is not what the sender signed, or too old."""
+
+
+def verify(
+    body: bytes | str,
+    headers: Mapping[str, str],
+    secret: str | Iterable[str],
+    *,
+    profile: str = "standard",
+    tolerance_seconds: float = DEFAULT_TOLERANCE_SECONDS,
+    now: float | None = None,
+) -> Any:
+    """Check a delivery and return its parsed body.
+
+    Args:
+        body: The body as it came: a parsed and re-serialised one need not be the same.
+        headers: The request's headers, in any case.
+        secret: The webhook's secret, or several while it is being rotated; a public key (`whpk_…`) for `v1a` signatures.
+        profile: How the sender signs: the webhook's profile. Profile `vski` signs nothing; verify its token instead.
+        tolerance_seconds: How old, or how far ahead, a signed time may be.
+        now: Seconds since 1970; the clock's time when None.
+
+    Raises:
+        VerificationError: It was not signed by one of the secrets, or its time is out of bounds.
+        ValueError: There is no such profile, or a secret is not one.
+    """
+    content = body.encode() if isinstance(body, str) else bytes(body)
+    found = {name.lower(): value for name, value in headers.items()}
+    secrets = [secret] if isinstance(secret, str) else list(secret)
+    clock = time.time() if now is None else now
+    if profile in _STANDARD:
+        _verify_standard(content, found, secrets, tolerance_seconds, clock)
+    elif profile in _HEADERS:
+        signature = _header(found, _HEADERS[profile])
+        needs_time = profile == "fluxbase-t"
+        if not any(_is_signed(content, signature, key, tolerance_seconds, clock, needs_time=needs_time) for key in secrets):
+            raise VerificationError(f"{_HEADERS[profile]} is not a signature of this body by this secret.")
+    else:
+        raise ValueError(f"profile is {profile!r}; write one of {', '.join([*_STANDARD, *_HEADERS])}.")
+    return msgspec.json.decode(content)
+
+
+def verify_signature(body: bytes, signature: str | None, secret: str, *, now: float | None = None) -> bool:
+    """Tell whether a signature is that of a body: bare hex, `sha256=<hex>`, or `t=…,v1=…` at most five minutes old."""
+    clock = time.time() if now is None else now
+    return bool(signature and secret) and _is_signed(
+        body, signature or "", secret, DEFAULT_TOLERANCE_SECONDS, clock, needs_time=False
+    )
+
+
+def _is_signed(body: bytes, signature: str, secret: str, tolerance: float, now: float, *, needs_time: bool) -> bool:
+    if "t=" in signature:
+        parts = [part.strip() for part in signature.split(",")]
+        stamp = next((part[2:] for part in reversed(parts) if part.startswith("t=")), "")
+        if not (stamp.isascii() and stamp.isdigit()) or abs(now - int(stamp)) > tolerance:
+            return False
+        expected = sign_hex(secret, stamp.encode() + b"." + body)
+        return any(_equal(part[3:], expected) for part in parts if part.startswith("v1="))
+    bare = signature.removeprefix("sha256=")
+    return not needs_time and _HEX.fullmatch(bare) is not None and _equal(bare, sign_hex(secret, body))
+
+
+def _verify_standard(body: bytes, headers: Mapping[str, str], secrets: list[str], tolerance: float, now: float) -> None:
+    message_id, stamp = _header(headers, "webhook-id"), _header(headers, "webhook-timestamp")
+    signatures = _header(headers, "webhook-signature").split(" ")
+    if not (stamp.isascii() and stamp.isdigit()) or abs(now - int(stamp)) > tolerance:
+        raise VerificationError("webhook-timestamp is not a time, or too far from now.")
+    for secret in secrets:
+        if secret.startswith(_PUBLIC_KEY_PREFIX):
+            signed = f"{message_id}.{stamp}.".encode() + body
+            if any(_is_by(secret, one[4:], signed) for one in signatures if one.startswith("v1a,")):
+                return
+            continue
+        try:
+            key = secret_key(secret)
+        except InvalidInputError as error:
+            raise ValueError(error.message) from error
+        expected = sign_v1(key, message_id, int(stamp), body)
+        if any(_equal(one, expected) for one in signatures):
+            return
+    raise VerificationError("webhook-signature has no signature of this body by this secret.")
+
+
+def _is_by(public_key: str, signature: str, signed: bytes) -> bool:
+    try:
+        key = Ed25519PublicKey.from_public_bytes(b64decode(public_key.removeprefix(_PUBLIC_KEY_PREFIX)))
+        key.verify(b64decode(signature), signed)
+    except (InvalidSignature, Base64Error):
+        return False
+    return True
+
+
+def _equal(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    if not (value := headers.get(name)):
+        raise VerificationError(f"The header {name} is missing.")
+    return value

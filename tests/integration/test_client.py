@@ -1,0 +1,146 @@
+"""The Python SDK, both clients, against a running engine."""
+
+import asyncio
+import importlib.util
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import tidings
+from tests.support.engine import engine_of
+from tests.support.receiver import Receiver
+from tidings.app import _serving
+from tidings.client import ApiError, AsyncClient, Client, VerificationError, verify
+from tidings.config import Config
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def url(config: Config) -> AsyncIterator[str]:
+    async with engine_of(config, running=True) as engine, _serving(engine.services) as url:
+        await engine.user.execute("create table posts (id int primary key, title text)")
+        yield url
+
+
+async def test_the_async_client_does_what_the_api_does(url: str, receiver: Receiver) -> None:
+    async with AsyncClient(url, "test") as client:
+        webhook = await client.webhooks.create(receiver.url("/hook"), ["order.*"], name="Orders", retry={"delays": [1]})
+        assert webhook.secret is not None
+        assert (webhook.name, webhook.profile, webhook.max_retries) == ("Orders", "standard", 1)
+        published = await client.events.publish("order.paid", {"total": 12.5}, id="o-1")
+        assert (await client.events.publish("order.paid", {"total": 12.5}, id="o-1")).duplicate
+        await receiver.wait_for(1)
+        request = receiver.received[0]
+        said = verify(request.body, request.headers, webhook.secret)
+        assert said["data"] == {"total": 12.5}
+        with pytest.raises(VerificationError):
+            verify(request.body + b" ", request.headers, webhook.secret)
+        assert (await client.webhooks.test(webhook.id, data={"a": 1})).success
+        (delivery,) = await client.deliveries.list(event_id=published.id)
+        assert (await client.deliveries.get(delivery.id)).payload["data"] == {"total": 12.5}
+        assert [attempt.number for attempt in await client.deliveries.attempts(delivery.id)] == [1]
+        await client.deliveries.retry(delivery.id)
+        await receiver.wait_for(3)
+        assert len(await client.webhooks.deliveries(webhook.id)) == 2
+        assert (await client.webhooks.secret(webhook.id)).secret == webhook.secret
+        assert (await client.webhooks.rotate_secret(webhook.id)).previous_secret == webhook.secret
+        assert (await client.webhooks.update(webhook.id, enabled=False)).enabled is False
+        assert [one.id for one in await client.webhooks.list()] == [webhook.id]
+        assert (await client.events.get(published.id))["type"] == "order.paid"
+        assert len(await client.events.list(type="order.paid")) == 1
+        await client.webhooks.delete(webhook.id)
+        with pytest.raises(ApiError) as caught:
+            await client.webhooks.get(webhook.id)
+        assert (caught.value.status, caught.value.code) == (404, "NOT_FOUND")
+
+
+async def test_the_sync_client_does_the_same(url: str, receiver: Receiver) -> None:
+    def work() -> None:
+        with Client(url, "test") as client:
+            webhook = client.webhooks.create(receiver.url("/hook"), [{"table": "posts"}], profile="vivreal")
+            assert client.webhooks.get(webhook.id).events == [
+                {"table": "posts", "schema": "public", "operations": ["INSERT", "UPDATE", "DELETE"]}
+            ]
+            with pytest.raises(ApiError) as caught:
+                client.webhooks.update(webhook.id, events=["content.created"])
+            assert (caught.value.status, caught.value.field) == (422, "events[0]")
+            client.webhooks.delete(webhook.id)
+
+    await asyncio.to_thread(work)
+
+
+def test_there_is_one_source_of_both_clients() -> None:
+    spec = importlib.util.spec_from_file_location("make_sync_client", ROOT / "tools" / "make_sync_client.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert (ROOT / "src/tidings/client/sync_client.py").read_text() == tool.made()
+
+
+def test_the_package_offers_the_sdk() -> None:
+    assert (tidings.Client, tidings.AsyncClient, tidings.verify) == (Client, AsyncClient, verify)
+    with pytest.raises(AttributeError):
+        tidings.nothing  # noqa: B018
+
+
+def answering(*answers: Any) -> tuple[httpx.MockTransport, list[httpx.Request]]:
+    """A network that gives these answers in turn; an exception is raised."""
+    seen: list[httpx.Request] = []
+    left = list(answers)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, httpx.Response)
+        return answer
+
+    return httpx.MockTransport(handle), seen
+
+
+NOTHING = httpx.Response(200, json=[])
+
+
+@pytest.mark.parametrize(
+    "trouble", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), httpx.Response(503), httpx.Response(502)]
+)
+async def test_what_can_be_repeated_is(trouble: Any) -> None:
+    transport, seen = answering(trouble, NOTHING)
+    async with AsyncClient("http://t", transport=transport) as client:
+        assert await client.webhooks.list() == []
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "code"),
+    [
+        (httpx.ConnectError("refused"), 0, "UNREACHABLE"),
+        (httpx.ReadTimeout("slow"), 0, "TIMEOUT"),
+        (
+            httpx.Response(503, json={"error": "The database is unavailable. Try again.", "code": "UNAVAILABLE"}),
+            503,
+            "UNAVAILABLE",
+        ),
+        (httpx.Response(500, text="<html>"), 500, "HTTP_ERROR"),
+    ],
+)
+async def test_what_cannot_be_repeated_is_tried_once(trouble: Any, status: int, code: str) -> None:
+    transport, seen = answering(trouble)
+    async with AsyncClient("http://t", transport=transport) as client:
+        with pytest.raises(ApiError) as caught:
+            await client.webhooks.create("https://x.example", ["*"])
+    assert (caught.value.status, caught.value.code, len(seen)) == (status, code, 1)
+
+
+async def test_publishing_is_repeated_with_the_same_id() -> None:
+    published = httpx.Response(202, json={"id": "550e8400-e29b-41d4-a716-446655440000", "duplicate": True})
+    transport, seen = answering(httpx.ReadError("cut"), published)
+    async with AsyncClient("http://t", transport=transport) as client:
+        assert (await client.events.publish("a.b")).duplicate
+    assert seen[0].content == seen[1].content

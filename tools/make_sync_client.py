@@ -1,0 +1,43 @@
+"""Makes the synchronous client of the asynchronous one, so that there is one source of both. A test holds them together."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+CLIENT = Path(__file__).parents[1] / "src" / "tidings" / "client"
+WORDS = [
+    (r"httpx\.AsyncBaseTransport", "httpx.BaseTransport"),
+    (r"httpx\.AsyncClient", "httpx.Client"),
+    (r"\bAsync(Client|Webhooks|Deliveries|Events)\b", r"\1"),
+    (r"\basync def\b", "def"),
+    (r"\bawait ", ""),
+    (r"\basyncio\.sleep\b", "time.sleep"),
+    (r"^import asyncio$", "import time"),
+    (r"\b__aenter__\b", "__enter__"),
+    (r"\b__aexit__\b", "__exit__"),
+    (r"\baclose\b", "close"),
+    (
+        r'^"""The asynchronous client\..*"""$',
+        '"""The synchronous client, made of `async_client.py` by `python tools/make_sync_client.py`."""',
+    ),
+]
+
+
+def made() -> str:
+    """Return the synchronous client's text."""
+    text = (CLIENT / "async_client.py").read_text()
+    for pattern, word in WORDS:
+        text = re.sub(pattern, word, text, flags=re.MULTILINE)
+    ruff = [sys.executable, "-m", "ruff"]
+    name = ["--stdin-filename", str(CLIENT / "sync_client.py")]
+    for command in (
+        [*ruff, "check", "--fix", "--quiet", "--select", "I", *name, "-"],
+        [*ruff, "format", "--quiet", *name, "-"],
+    ):
+        text = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    return text
+
+
+if __name__ == "__main__":
+    (CLIENT / "sync_client.py").write_text(made())
