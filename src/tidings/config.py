@@ -25,6 +25,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         data_dir: Where the embedded PostgreSQL and a generated secret key live.
         admin_key: The first key of the API. None: made at the first start and printed once.
         secret_key: Encrypts webhook secrets at rest. None: made at the first start, in `data_dir/secret_key`.
+        new_secret_key: What `tidings rekey` changes `secret_key` to.
         allow_private_networks: Networks that webhooks may reach although they are not public, as CIDRs with commas;
             `all` allows every one.
         allow_http: Accept http:// URLs. Allowed too when private networks are.
@@ -45,6 +46,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path = Path(".tidings")
     admin_key: str | None = None
     secret_key: str | None = None
+    new_secret_key: str | None = None
     allow_private_networks: str = ""
     allow_http: bool = False
     host: str = "127.0.0.1"
@@ -61,7 +63,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""
-        hidden = {"admin_key", "secret_key", "database_url"}
+        hidden = {"admin_key", "secret_key", "new_secret_key", "database_url"}
         shown = (
             f"{name}={'***' if name in hidden and getattr(self, name) else getattr(self, name)!r}"
             for name in self.__struct_fields__

@@ -11,10 +11,16 @@ from typing import Any
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 
 from tests.support.process import Process, run_cli
+from tests.support.receiver import Receiver
 from tidings import __version__
+from tidings.api.webhook_shapes import WebhookChange, drafted
+from tidings.app import opened
+from tidings.config import Config
+from tidings.store.webhooks import all_webhooks, insert_webhook
 
 
 def refused(*args: str, **values: Any) -> str:
@@ -127,8 +133,30 @@ async def test_another_secret_key_than_the_databases_is_refused(database_url: st
     assert "SECRET_KEY is not the one" in refused("worker", database_url=database_url, secret_key="two")
 
 
+async def test_the_secret_key_is_changed_and_nothing_is_lost(config: Config, receiver: Receiver) -> None:
+    async with opened(config) as services:
+        change = WebhookChange(url=receiver.url("/x"), events=["*"], profile="vivreal")
+        webhook = drafted(change, group_id="default", default_profile="standard", now=services.clock.now())
+        webhook = msgspec.structs.replace(webhook, previous_secret="an-older-one", previous_secret_until=services.clock.now())
+        async with services.database.transaction() as connection:
+            await insert_webhook(connection, services.box, webhook)
+        keys = {key.id for key in services.keys.published}
+    values = {"database_url": config.database_url, "secret_key": config.secret_key, "data_dir": config.data_dir}
+    assert "TIDINGS_NEW_SECRET_KEY" in refused("rekey", **values)
+    done = run_cli("rekey", "--json", **values, new_secret_key="a much newer key")
+    assert json.loads(done.stdout) == {"encrypted": 3}, done.stderr
+    assert "SECRET_KEY is not the one" in refused("worker", **values)
+    async with opened(msgspec.structs.replace(config, secret_key="a much newer key")) as services:
+        async with services.database.connection() as connection:
+            (read,) = await all_webhooks(connection, services.box)
+        assert (read.secret, read.previous_secret) == (webhook.secret, "an-older-one")
+        assert {key.id for key in services.keys.published} == keys
+
+
 async def test_migrate_says_what_it_did(empty_database_url: str) -> None:
-    assert json.loads(run_cli("migrate", "--json", database_url=empty_database_url).stdout) == {"applied": ["0001_engine"]}
+    assert json.loads(run_cli("migrate", "--json", database_url=empty_database_url).stdout) == {
+        "applied": ["0001_engine", "0002_profiles"]
+    }
     assert "up to date" in run_cli("migrate", database_url=empty_database_url).stdout
 
 

@@ -115,6 +115,17 @@ def migrate(setup: _Setup, *, as_json: bool) -> None:
 
 
 @cli.command()
+@_json_option
+@_reports_errors
+@click.pass_obj
+def rekey(setup: _Setup, *, as_json: bool) -> None:
+    """Change SECRET_KEY: encrypt everything under TIDINGS_NEW_SECRET_KEY, while nothing runs."""
+    from tidings.cli.rekeying import run_rekey
+
+    run_rekey(setup.config(), as_json=as_json)
+
+
+@cli.command()
 @click.option("--events", type=click.IntRange(1, 1_000_000), help="Make this many row changes, print a summary, exit.")
 @click.option("--port", type=int, help="Port of the API.")
 @_json_option

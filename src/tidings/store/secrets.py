@@ -63,3 +63,15 @@ def load_or_make_key(data_dir: Path) -> str:
         raise StartupError(
             f"The secret key {path} can be neither read nor made ({error.strerror}). Set TIDINGS_SECRET_KEY."
         ) from error
+
+
+def replace_key(data_dir: Path, secret_key: str) -> None:
+    """Write another key into `data_dir/secret_key`, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    draft = data_dir / f"secret_key.{os.getpid()}"
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write(secret_key)
+    draft.replace(data_dir / "secret_key")

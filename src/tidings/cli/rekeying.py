@@ -1,0 +1,41 @@
+"""Changing SECRET_KEY."""
+
+import asyncio
+
+import click
+import msgspec
+
+from tidings.app import opened
+from tidings.cli.logs import set_up_logs
+from tidings.config import Config
+from tidings.core.errors import StartupError
+from tidings.store.rekey import rekey
+from tidings.store.secrets import SecretBox, replace_key
+
+MIN_KEY_LENGTH = 16
+
+
+def run_rekey(config: Config, *, as_json: bool) -> None:
+    """Encrypt everything at rest under another key and tell how much that was.
+
+    Raises:
+        StartupError: The new key is missing or too short.
+    """
+    set_up_logs(config.log_format, config.log_level)
+    new_key = config.new_secret_key
+    if new_key is None or len(new_key) < MIN_KEY_LENGTH:
+        raise StartupError(f"Set TIDINGS_NEW_SECRET_KEY to the key to change to, at least {MIN_KEY_LENGTH} characters.")
+    count = asyncio.run(_rekey(config, new_key))
+    if as_json:
+        click.echo(msgspec.json.encode({"encrypted": count}))
+        return
+    where = f"{config.data_dir}/secret_key has it" if config.secret_key is None else "set TIDINGS_SECRET_KEY to it everywhere"
+    click.echo(f"{count} secrets and keys are encrypted under the new key; {where}.")
+
+
+async def _rekey(config: Config, new_key: str) -> int:
+    async with opened(config) as services:
+        count = await rekey(services.database, services.box, SecretBox(new_key))
+        if config.secret_key is None:
+            replace_key(config.data_dir, new_key)
+        return count

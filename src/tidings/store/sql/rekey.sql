@@ -1,0 +1,21 @@
+-- name: live_workers
+-- How many worker processes are running: they hold the key in memory.
+select count(*) from tidings.workers where heartbeat_at > now() - interval '15 seconds';
+
+-- name: webhooks
+select id, secret, previous_secret from tidings.webhooks for update;
+
+-- name: reseal_webhook
+-- $1 id, $2 secret, $3 previous secret
+update tidings.webhooks set secret = $2, previous_secret = $3 where id = $1;
+
+-- name: signing_keys
+select id, private_key from tidings.signing_keys for update;
+
+-- name: reseal_signing_key
+-- $1 id, $2 private key
+update tidings.signing_keys set private_key = $2 where id = $1;
+
+-- name: set_fingerprint
+-- $1 fingerprint
+update tidings.settings set value = $1 where name = 'secret_key_fingerprint';
