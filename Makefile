@@ -14,17 +14,17 @@ install: .venv/.installed
 # The TypeScript SDK, and what the tests run under Node.
 node: tests/node/.installed
 
-tests/node/.installed: $(wildcard sdk/typescript/*.json sdk/typescript/src/*.ts tests/node/*.json tests/node/*/*.mts)
+tests/node/.installed: $(wildcard sdk/typescript/*.json sdk/typescript/src/*.ts tests/node/*.json tests/node/*/*.mts tests/node/*.mjs examples/receivers/*.ts examples/receivers/*.mjs)
 	cd sdk/typescript && npm ci --silent && npm run --silent build
-	cd tests/node && npm ci --silent && ../../sdk/typescript/node_modules/.bin/tsc -p .
+	cd tests/node && npm ci --silent && node copy-examples.mjs && ../../sdk/typescript/node_modules/.bin/tsc -p .
 	touch $@
 
 demo: install
 	$(BIN)/tidings demo
 
 check: install
-	$(BIN)/ruff check src tests tools
-	$(BIN)/ruff format --check src tests tools
+	$(BIN)/ruff check src tests tools examples
+	$(BIN)/ruff format --check src tests tools examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/shape.py
@@ -37,4 +37,4 @@ bench: install
 	$(BIN)/tidings bench
 
 clean:
-	rm -rf .venv .tidings build dist sdk/typescript/dist sdk/typescript/node_modules tests/node/node_modules tests/node/built tests/node/.installed
+	rm -rf .venv .tidings build dist sdk/typescript/dist sdk/typescript/node_modules tests/node/node_modules tests/node/built tests/node/copied tests/node/.installed

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from secrets import token_bytes
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -52,8 +53,10 @@ class Engine:
         async with self.services.database.transaction() as connection:
             filters = tuple(parse_filter(item, position) for position, item in enumerate(events))
             webhook = Webhook(
-                id=uuid4(), group_id="default", name="test", url=url, secret=new_secret(bytes(32)), created_at=now,
-                updated_at=now, events=await tables.resolve_filters(connection, filters), **fields,
+                **{
+                    "id": uuid4(), "group_id": "default", "name": "test", "url": url, "secret": new_secret(token_bytes(32)),
+                    "created_at": now, "updated_at": now, "events": await tables.resolve_filters(connection, filters),
+                } | fields
             )  # fmt: skip
             await webhooks.insert_webhook(connection, self.services.box, webhook)
             await tables.keep_in_step(connection, self.services.box, needed_by=webhook)

@@ -12,7 +12,8 @@ from typing import Any
 NODE = Path(__file__).parents[1] / "node"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
@@ -27,7 +28,7 @@ def _script(name: str) -> Path:
 @asynccontextmanager
 async def receiving(script: str, *, express: str, secret: str) -> AsyncIterator[str]:
     """Run a receiver; lends its URL."""
-    port = _free_port()
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         "node",
         str(_script(script)),
