@@ -10,7 +10,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from tidings.api import deliveries, errors, events, health, vski, webhooks, wellknown
+from tidings.api import deliveries, errors, events, health, reference, vski, webhooks, wellknown
 from tidings.api.access import require_key
 from tidings.api.services import Services
 from tidings.core.errors import TidingsError
@@ -32,7 +32,7 @@ def create_app(services: Services, *, version: str) -> Litestar:
         HTTPException: errors.answer_http,
         Exception: errors.answer_broken,
     }
-    return Litestar(
+    app = Litestar(
         route_handlers=[guarded, health.router, wellknown.router],
         dependencies={"services": Provide(provide_services)},
         exception_handlers=handlers,
@@ -42,9 +42,12 @@ def create_app(services: Services, *, version: str) -> Litestar:
             title="Tidings",
             version=version,
             path="/",
+            use_handler_docstrings=True,
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
         ),
         signature_namespace={"Request": Request, "Response": Response},
         logging_config=None,
     )
+    reference.describe(app.openapi_schema)
+    return app
