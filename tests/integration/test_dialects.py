@@ -222,3 +222,56 @@ async def test_the_default_profile_is_what_the_configuration_says(config: Config
     with pytest.raises(StartupError, match="default_profile"):
         async with opened(msgspec.structs.replace(config, default_profile="fancy")):
             pass
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "remedy"),
+    [
+        ({"profile": "fancy"}, "profile", "vivreal"),
+        ({"profile": "fluxbase", "events": ["order.paid"]}, "events[0]", '"table"'),
+        ({"profile": "vivreal-content", "events": ["*", "site.deployed"]}, "events[1]", "content"),
+        ({"max_retries": 0}, "max_retries", "1 to 100"),
+        ({"max_retries": 101}, "max_retries", "1 to 100"),
+        ({"retry_backoff_seconds": -5}, "retry_backoff_seconds", "0 to"),
+        ({"retry": {"delays": [60, -1]}}, "retry.delays", "0 to"),
+        ({"retry": {"delays": [1e12]}}, "retry.delays", "604800"),
+        ({"profile": "vivreal", "secret": "short"}, "secret", "8 to"),
+        ({"secret": "whsec_c2hvcnQ="}, "secret", "24 to 64"),
+        ({"timeout_seconds": 0}, "timeout_seconds", "0.1"),
+        ({"body_template": "{"}, "body_template", "Put placeholders"),
+    ],
+)
+async def test_what_cannot_be_is_422_with_the_field_and_the_remedy_and_nothing_changes(
+    api: Api, receiver: Receiver, fields: dict[str, Any], field: str, remedy: str
+) -> None:
+    body = {"url": receiver.url("/hook"), "events": ["*"]} | fields
+    refused = await api("POST", "/api/v1/webhooks", 422, body)
+    assert refused["field"] == field
+    assert remedy in refused["error"]
+    assert await api("GET", "/api/v1/webhooks", 200) == []
+    change = {name: value for name, value in fields.items() if name != "profile"}
+    if change:
+        made = await api(
+            "POST",
+            "/api/v1/webhooks",
+            201,
+            {"url": body["url"], "events": ["*"]} | {k: v for k, v in fields.items() if k == "profile"},
+        )
+        path = f"/api/v1/webhooks/{made['id']}"
+        before = await api("GET", path, 200)
+        assert (await api("PATCH", path, 422, change))["field"] == field
+        assert await api("GET", path, 200) == before
+
+
+async def test_http_is_refused_where_only_public_addresses_are_allowed(config: Config) -> None:
+    public_only = msgspec.structs.replace(config, allow_private_networks="")
+    async with (
+        opened(public_only) as services,
+        _serving(services) as url,
+        httpx.AsyncClient(base_url=url, headers=KEY) as client,
+    ):
+        for profile in ("standard", "vivreal", "fluxbase", "vski"):
+            body = {"url": "http://hooks.example.com/x", "events": ["*"], "profile": profile}
+            refused = await client.post("/api/v1/webhooks", json=body)
+            assert (refused.status_code, refused.json()["field"]) == (422, "url")
+            assert "https://" in refused.json()["error"]
