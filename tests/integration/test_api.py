@@ -204,6 +204,7 @@ GOOD = {"url": "http://127.0.0.1:9/x", "events": ["a.b"]}
     [
         ({"url": "nonsense"}, "url", "https"),
         ({"url": "ftp://example.com"}, "url", "https"),
+        ({"url": "http://[bad"}, "url", "not a URL"),
         ({"url": "http://10.0.0.1/"}, "url", "not public"),
         ({"url": "https://169.254.169.254/latest"}, "url", "not public"),
         ({"url": 7}, "url", "str"),

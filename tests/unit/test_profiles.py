@@ -122,6 +122,19 @@ def test_vski_sends_what_was_done_to_which_record_unsigned() -> None:
     assert dict(request.headers) == {"X-Own": "1", "content-type": "application/json"}
 
 
+def test_a_published_event_has_something_it_is_about() -> None:
+    published = event(type="content.created", record='{"a":1}')
+    assert json.loads(sent(published, to("fluxbase")).body)["table"] == "content"
+    assert json.loads(sent(event(type="content.created", subject="posts"), to("vski")).body)["collection"] == "posts"
+    assert json.loads(sent(event(type="webhook.test"), to("fluxbase")).body)["table"] == "test"
+
+
+def test_a_name_that_is_not_ascii_goes_into_a_header_by_percent() -> None:
+    request = sent(event(type="site.größe"), to("vivreal"))
+    assert dict(request.headers)["X-Vivreal-Event"] == "site.gr%C3%B6%C3%9Fe"
+    assert json.loads(request.body)["event"] == "site.größe"
+
+
 def test_cloudevents_puts_the_attributes_where_the_mode_says() -> None:
     of = row(subject="public.größe table")
     binary, structured = sent(of, to("cloudevents")), sent(of, to("cloudevents-structured"))

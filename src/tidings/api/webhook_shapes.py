@@ -12,7 +12,16 @@ from msgspec import UNSET, UnsetType
 from tidings.core.errors import InvalidInputError
 from tidings.core.retry import Policy, limited, parse_policy, retry_count
 from tidings.core.signature import check_text_secret, new_secret, new_text_secret, secret_key
-from tidings.core.webhook import Filter, Signature, Webhook, check_headers, check_settings, check_signature, parse_filter
+from tidings.core.webhook import (
+    MAX_NAME_LENGTH,
+    Filter,
+    Signature,
+    Webhook,
+    check_headers,
+    check_settings,
+    check_signature,
+    parse_filter,
+)
 from tidings.profiles import PROFILES, Profile, SecretForm
 from tidings.profiles.template import check_template
 from tidings.sources.tables import TableState
@@ -127,6 +136,9 @@ def view(
 def drafted(change: WebhookChange, *, group_id: str, default_profile: str, now: datetime) -> Webhook:
     """Return a new webhook as a caller asked for it, with its profile's defaults for the rest.
 
+    Args:
+        change: Its URL was checked by `core.webhook.check_url`.
+
     Raises:
         InvalidInputError: With the field and the reason.
     """
@@ -141,7 +153,7 @@ def drafted(change: WebhookChange, *, group_id: str, default_profile: str, now: 
     draft = Webhook(
         id=uuid4(),
         group_id=group_id,
-        name=urlsplit(change.url).hostname or change.url,
+        name=(urlsplit(change.url).hostname or change.url)[:MAX_NAME_LENGTH],
         url=change.url,
         profile=name,
         secret=made_secret(profile),

@@ -37,9 +37,10 @@ async def create(services: Services, change: WebhookChange) -> tuple[Webhook, li
     Raises:
         InvalidInputError: With the field and the reason.
     """
-    config = services.config
-    webhook = drafted(change, group_id=DEFAULT_GROUP, default_profile=config.default_profile, now=services.clock.now())
-    await _check_url(services, webhook.url)
+    if change.url is not UNSET:
+        await _check_url(services, change.url)
+    profile, now = services.config.default_profile, services.clock.now()
+    webhook = drafted(change, group_id=DEFAULT_GROUP, default_profile=profile, now=now)
     async with services.database.transaction() as connection:
         webhook = await _with_tables(connection, webhook)
         await webhooks.insert_webhook(connection, services.box, webhook)

@@ -10,7 +10,7 @@ from tidings.core.event import Event
 from tidings.core.retry import STANDARD
 from tidings.core.vocabulary import OPEN
 from tidings.profiles import standard
-from tidings.profiles.parts import encode, event_time
+from tidings.profiles.parts import encode, event_time, header_text
 from tidings.profiles.profile import Profile, SecretForm
 from tidings.profiles.request import Headers, Rendering
 
@@ -18,11 +18,6 @@ from tidings.profiles.request import Headers, Rendering
 def _source(event: Event) -> str:
     """Return where the event happened, as a URI reference. With the id it is unique, as the specification demands."""
     return "/" + "/".join(quote(part, safe="") for part in ("groups", event.group_id, event.source))
-
-
-def _header_value(text: str) -> str:
-    """Return a value as the HTTP binding writes it (section 3.1.3.2): blanks, quotes, % and what is not ASCII by percent."""
-    return "".join(c if "!" <= c <= "~" and c not in '"%' else quote(c, safe="") for c in text)
 
 
 def binary_body(rendering: Rendering) -> bytes:
@@ -41,11 +36,11 @@ def binary_headers(rendering: Rendering, content: bytes) -> Headers:
         ("ce-specversion", "1.0"),
         ("ce-id", str(event.id)),
         ("ce-source", _source(event)),
-        ("ce-type", _header_value(event.type)),
+        ("ce-type", header_text(event.type)),
         ("ce-time", event_time(event).decode()),
     ]
     if event.subject is not None:
-        headers.append(("ce-subject", _header_value(event.subject)))
+        headers.append(("ce-subject", header_text(event.subject)))
     return headers + standard.sign(rendering, content)
 
 

@@ -5,10 +5,11 @@ so each finds its own. Body: `event, table, schema, record, old_record, timestam
 the row that went.
 """
 
+from tidings.core.event import TEST_TYPE
 from tidings.core.retry import Exponential
 from tidings.core.signature import sign_timestamped
 from tidings.core.vocabulary import FLUXBASE
-from tidings.profiles.parts import current, document, encode, event_time, previous
+from tidings.profiles.parts import about, current, document, encode, event_time, previous
 from tidings.profiles.profile import Profile
 from tidings.profiles.request import Headers, Rendering
 from tidings.profiles.signing import bare_signature
@@ -26,7 +27,7 @@ def body(rendering: Rendering) -> bytes:
     event = rendering.event
     return b'{"event":%s,"table":%s,"schema":%s,"record":%s,"old_record":%s,"timestamp":"%s","webhook_id":"%s"}' % (
         encode(FLUXBASE.name_of(event)),
-        encode(event.table_name or "test"),
+        encode("test" if event.type == TEST_TYPE and event.operation is None else about(event)),
         encode(event.table_schema or "public"),
         document(current(event)),
         document(previous(event)),

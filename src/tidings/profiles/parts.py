@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC
+from urllib.parse import quote
 
 import msgspec
 
@@ -9,6 +10,16 @@ from tidings.core.event import Event
 from tidings.core.jsontext import changed_keys, members, stable
 
 encode = msgspec.json.encode
+
+
+def header_text(text: str) -> str:
+    """Return text as a header can carry it, the rest by percent (CloudEvents HTTP binding, section 3.1.3.2)."""
+    return "".join(c if "!" <= c <= "~" and c not in '"%' else quote(c, safe="") for c in text)
+
+
+def about(event: Event) -> str:
+    """Return what an event is about: its table, what its publisher said, or the resource in its type."""
+    return event.table_name or event.subject or event.type.partition(".")[0]
 
 
 def event_time(event: Event) -> bytes:

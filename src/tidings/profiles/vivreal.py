@@ -9,7 +9,7 @@ from uuid import UUID
 from tidings.core.event import Event
 from tidings.core.retry import Delays
 from tidings.core.vocabulary import VIVREAL, VIVREAL_CONTENT
-from tidings.profiles.parts import changed, current, document, encode, event_time, text_member, with_member
+from tidings.profiles.parts import changed, current, document, encode, event_time, header_text, text_member, with_member
 from tidings.profiles.profile import Profile
 from tidings.profiles.request import Headers, Rendering
 from tidings.profiles.signing import bare_signature
@@ -52,7 +52,7 @@ def sign(rendering: Rendering, content: bytes) -> Headers:
     """Return the headers of the first generation."""
     return [
         *bare_signature("X-Vivreal-Signature", rendering, content),
-        ("X-Vivreal-Event", VIVREAL.name_of(rendering.event)),
+        ("X-Vivreal-Event", header_text(VIVREAL.name_of(rendering.event))),
         ("X-Vivreal-Delivery-Id", str(rendering.delivery_id)),
     ]
 
@@ -96,7 +96,7 @@ def sign_content(rendering: Rendering, content: bytes) -> Headers:
     """Return the headers of the second generation."""
     return [
         *bare_signature("X-Vivreal-Signature", rendering, content, "sha256="),
-        ("X-Vivreal-Event", VIVREAL_CONTENT.name_of(rendering.event)),
+        ("X-Vivreal-Event", header_text(VIVREAL_CONTENT.name_of(rendering.event))),
         ("X-Vivreal-Delivery", str(content_id(rendering.event))),
     ]
 

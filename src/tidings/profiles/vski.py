@@ -6,7 +6,7 @@ with `roles: ["service", "webhook"]`. The seed shows no body; ours says what was
 
 from tidings.core.retry import Exponential
 from tidings.core.vocabulary import VSKI
-from tidings.profiles.parts import current, document, encode, event_time, previous
+from tidings.profiles.parts import about, current, document, encode, event_time, previous
 from tidings.profiles.profile import Profile
 from tidings.profiles.request import Headers, Rendering
 
@@ -23,7 +23,7 @@ def body(rendering: Rendering) -> bytes:
     event = rendering.event
     return b'{"action":%s,"collection":%s,"record":%s,"old_record":%s,"timestamp":"%s"}' % (
         encode(VSKI.name_of(event)),
-        encode(event.table_name),
+        encode(about(event)),
         document(current(event)),
         document(previous(event)),
         event_time(event),
