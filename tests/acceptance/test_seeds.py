@@ -110,6 +110,27 @@ async def test_the_calls_of_seed_004_run_and_print_what_the_document_says(api: A
     assert await api("GET", "/api/v1/webhooks", 200) == []
 
 
+async def test_the_logs_of_seed_003_are_read_by_its_call(api: Api, receiver: Receiver) -> None:
+    await api.engine.user.execute("create table notifications (id int, title text)")
+    made = await api.create(receiver.url("/hook"), {"table": "notifications"}, profile="vski")
+    await api.create(receiver.url("/other"), {"table": "posts"}, profile="vski")
+    await api.engine.user.execute(
+        "insert into notifications values (1, 'Test Notification'); insert into posts (id) values (1)"
+    )
+    await attempted(api, made, 1)
+    output = await run_snippet("snippets/seed003-logs.mts", TIDINGS_URL=str(api.client.base_url), TIDINGS_KEY="test")
+    for said in (
+        "page: 1",
+        "perPage: 10",
+        "collection: 'notifications'",
+        "action: 'create'",
+        "status: 'success'",
+        "attempts: 1",
+    ):
+        assert said in output
+    assert "posts" not in output
+
+
 # Published libraries ---------------------------------------------------------------------------------------------------
 
 
