@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { Http, type RequestOptions } from "./http.js";
 import type {
   Attempt,
@@ -107,7 +108,7 @@ class Events {
 
   /** Publish an event. It gets an id when it has none, so that trying again cannot publish it twice. */
   publish(event: EventInput): Promise<{ id: string; duplicate: boolean }> {
-    return this.http.post("/api/v1/events", { id: globalThis.crypto.randomUUID(), ...event }, true);
+    return this.http.post("/api/v1/events", { id: randomUUID(), ...event }, true);
   }
 
   list(filter: { limit?: number; offset?: number; cursor?: string; type?: string } = {}): Promise<unknown[]> {
