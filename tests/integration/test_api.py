@@ -1,5 +1,7 @@
 """The API over HTTP, against a running engine."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -102,6 +104,62 @@ async def test_publishing_is_idempotent_by_id(api: Api, receiver: Receiver) -> N
         return response.json() if response.status_code == 200 else None
 
     assert (await eventually(read))["external_id"] == "order-1"
+
+
+async def publish_lines(api: Api, expect: int, *lines: Any) -> Any:
+    content = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+    response = await api.client.post("/api/v1/events/batch", content=content.encode("utf-8", "surrogateescape"))
+    assert response.status_code == expect, response.text
+    return response.json()
+
+
+async def test_a_batch_is_published_line_by_line(api: Api, receiver: Receiver) -> None:
+    await api.create(receiver.url(), "order.*")
+    result = await publish_lines(
+        api, 202,
+        {"type": "order.paid", "data": {"n": 1}, "id": "a"},
+        "",
+        {"type": "table.orders.inserted", "data": 1},
+        '{"type":"order.paid","data":12345678901234567890,"subject":"Grüße"}\r',
+        {"type": "order.paid", "data": {"n": 1}, "id": "a"},
+        {"type": "order.paid", "data": {"n": 2}, "id": "a"},
+        "not json",
+        '{"type":"order.paid","data":"\udcff"}',
+        {"type": "order.paid", "date": 1},
+        {"type": "order.paid", "data": 1, "id": "x" * 300},
+    )  # fmt: skip
+    assert (result["accepted"], result["duplicates"]) == (2, 1)
+    assert [(error["line"], error["code"], error["field"]) for error in result["errors"]] == [
+        (3, "INVALID_INPUT", "type"), (6, "CONFLICT", None), (7, "INVALID_INPUT", "line"), (8, "INVALID_INPUT", "line"),
+        (9, "INVALID_INPUT", "line"), (10, "INVALID_INPUT", "id"),
+    ]  # fmt: skip
+    first, refused, second, again, *rest = result["ids"]
+    assert (again, refused, rest) == (first, None, [None] * 5)
+    await receiver.wait_for(2)
+    bodies = {request.headers["webhook-id"]: request.body for request in receiver.received}
+    assert set(bodies) == {first, second}
+    assert bodies[second].endswith(b'"data":"12345678901234567890"}')
+    repeated = await publish_lines(api, 202, {"type": "order.paid", "data": {"n": 1}, "id": "a"})
+    assert (repeated["accepted"], repeated["duplicates"], repeated["ids"]) == (0, 1, [first])
+
+
+async def test_a_batch_has_bounds(api: Api) -> None:
+    line = {"type": "a.b", "data": "x" * 300}
+    full = await publish_lines(api, 202, *[line] * 10_000)
+    assert (full["accepted"], full["errors"]) == (10_000, [])
+    assert "10001 lines" in (await publish_lines(api, 422, *[{"type": "a.b", "data": 1}] * 10_001))["error"]
+    assert (await publish_lines(api, 422))["field"] == "body"
+    assert "33554432" in (await publish_lines(api, 413, "x" * 33_554_433))["error"]
+
+
+async def test_two_batches_with_the_same_ids_publish_each_once(api: Api, receiver: Receiver) -> None:
+    await api.create(receiver.url(), "order.*", concurrency=1000)
+    lines = [{"type": "order.paid", "data": number, "id": f"id-{number}"} for number in range(200)]
+    results = await asyncio.gather(*(publish_lines(api, 202, *(lines if turn % 2 else lines[::-1])) for turn in range(4)))
+    assert sum(result["accepted"] for result in results) == 200
+    assert sum(result["duplicates"] for result in results) == 600
+    assert len({frozenset(result["ids"]) for result in results}) == 1
+    await receiver.wait_for(200)
 
 
 async def test_published_digits_are_kept(api: Api) -> None:

@@ -59,8 +59,9 @@ def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     """Answer with what the framework found: no such route, a body that is not JSON or too large."""
     match error:
         case RequestEntityTooLarge():
-            limit = request.app.state.services.config.max_body_bytes
-            return answer(request, BodyTooLargeError(f"The body is larger than {limit} bytes."))
+            return answer(
+                request, BodyTooLargeError(f"The body is larger than the {_limit_of(request)} bytes this call takes.")
+            )
         case NotFoundException():
             return answer(request, NotFoundError(f"There is no {request.url.path}."))
         case MethodNotAllowedException():
@@ -82,3 +83,7 @@ def answer_broken(request: Request[Any, Any, Any], error: Exception) -> Response
         return Response(body, status_code=503, headers={"Retry-After": "2"})
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return Response({"error": "Tidings failed to answer; its log has the cause.", "code": "INTERNAL_ERROR"}, status_code=500)
+
+
+def _limit_of(request: Request[Any, Any, Any]) -> Any:
+    return request.route_handler.request_max_body_size

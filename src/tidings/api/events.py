@@ -12,9 +12,12 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from tidings.api.access import DEFAULT_GROUP
 from tidings.api.paging import Cursor, Limit, Offset
 from tidings.api.services import Services
-from tidings.core.errors import InvalidInputError, NotFoundError
-from tidings.sources.publish import Published, publish
+from tidings.core.errors import InvalidInputError, NotFoundError, TidingsError
+from tidings.sources.publish import Draft, Published, publish
 from tidings.store import history
+
+MAX_BATCH = 10_000
+MAX_BATCH_BYTES = 33_554_432
 
 
 class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,6 +40,33 @@ class _RawData(msgspec.Struct, frozen=True):
     """The data of a new event as the text it came as: reading it as numbers would lose digits."""
 
     data: msgspec.Raw
+
+
+class _Line(NewEvent, frozen=True, forbid_unknown_fields=True):
+    """One line of a batch, its data as text."""
+
+    data: msgspec.Raw
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+
+
+class LineError(msgspec.Struct, frozen=True):
+    """Why a line of a batch was not accepted; lines are counted from 1."""
+
+    line: int
+    error: str
+    code: str
+    field: str | None = None
+
+
+class BatchResult(msgspec.Struct, frozen=True):
+    """What became of a batch. `ids`: of each line that is not blank the event's id, null where it was not accepted."""
+
+    accepted: int
+    duplicates: int
+    ids: list[UUID | None]
+    errors: list[LineError]
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -63,16 +93,57 @@ async def publish_event(
 ) -> Published:
     """Publish an event. When this answers, the event is committed and will be delivered."""
     raw = msgspec.json.decode(await request.body(), type=_RawData)
+    draft = Draft(data.type, bytes(raw.data), data.subject, data.id)
     async with services.database.transaction() as connection:
-        return await publish(
-            connection,
-            services.clock,
-            group_id=DEFAULT_GROUP,
-            type_=data.type,
-            data=bytes(raw.data),
-            subject=_text(data.subject, "subject"),
-            external_id=_text(data.id, "id"),
+        (result,) = await publish(connection, services.clock, DEFAULT_GROUP, [draft])
+        if isinstance(result, TidingsError):
+            raise result
+        return result
+
+
+@post("/batch", status_code=202, request_max_body_size=MAX_BATCH_BYTES)
+async def publish_batch(services: NamedDependency[Services], request: Request[Any, Any, Any]) -> BatchResult:
+    """Publish up to 10,000 events, one JSON document a line (NDJSON), each as to `POST /api/v1/events`.
+
+    Lines that cannot be accepted are told with their number and keep none of the others. When this answers, the rest is
+    committed and will be delivered.
+    """
+    lines = [(number, line) for number, line in enumerate((await request.body()).split(b"\n"), 1) if line.strip()]
+    if not 1 <= len(lines) <= MAX_BATCH:
+        raise InvalidInputError(
+            "body", f"body has {len(lines)} lines; write 1 to {MAX_BATCH} events, one JSON document a line."
         )
+    results = [(number, _read_line(line)) for number, line in lines]
+    drafts = [result for _, result in results if isinstance(result, Draft)]
+    async with services.database.transaction() as connection:
+        published = iter(await publish(connection, services.clock, DEFAULT_GROUP, drafts))
+    return _batch_result([(number, next(published) if isinstance(result, Draft) else result) for number, result in results])
+
+
+def _read_line(line: bytes) -> Draft | InvalidInputError:
+    try:
+        said = _decode_line(line)
+        line.decode()  # PostgreSQL takes nothing but UTF-8
+    except UnicodeDecodeError:
+        return InvalidInputError("line", "The line is not UTF-8.")
+    except (msgspec.DecodeError, RecursionError) as error:
+        return InvalidInputError("line", f"The line is not an event: {error or 'it is nested too deeply'}.")
+    return Draft(said.type, bytes(said.data), said.subject, said.id)
+
+
+def _batch_result(results: list[tuple[int, Published | TidingsError]]) -> BatchResult:
+    published = [result for _, result in results if isinstance(result, Published)]
+    duplicates = sum(result.duplicate for result in published)
+    return BatchResult(
+        accepted=len(published) - duplicates,
+        duplicates=duplicates,
+        ids=[result.id if isinstance(result, Published) else None for _, result in results],
+        errors=[
+            LineError(number, result.message, result.code, result.details.get("field"))
+            for number, result in results
+            if isinstance(result, TidingsError)
+        ],
+    )
 
 
 @get("/")
@@ -99,12 +170,6 @@ async def get_event(services: NamedDependency[Services], event_id: FromPath[UUID
     return _view(row)
 
 
-def _text(value: str | None, field: str) -> str | None:
-    if value is not None and "\x00" in value:
-        raise InvalidInputError(field, f"{field} contains U+0000, which PostgreSQL cannot store.")
-    return value
-
-
 def _view(row: Any) -> EventView:
     return EventView(
         id=row["id"],
@@ -123,4 +188,4 @@ def _view(row: Any) -> EventView:
     )
 
 
-router = Router("/api/v1/events", route_handlers=[publish_event, list_events, get_event], tags=["Events"])
+router = Router("/api/v1/events", route_handlers=[publish_event, publish_batch, list_events, get_event], tags=["Events"])

@@ -6,10 +6,11 @@ types: every field has a sentence, every sentence a field, and every example is 
 
 from typing import Any, Final
 
-from litestar.openapi.spec import Example, OpenAPI, OpenAPIMediaType, OpenAPIResponse, Operation, Reference, Schema
+from litestar.openapi.spec import Example, OpenAPI, OpenAPIMediaType, OpenAPIResponse, Operation, Reference, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
 FIELDS: Final[dict[str, str]] = {
+    "accepted": "How many events were published.",
     "action": "What was done: create, update, delete, cron or test.",
     "active": "Whether it sends.",
     "asymmetric": "Sign with the installation's ed25519 key too (`v1a`). Profiles with Standard Webhooks headers only.",
@@ -19,6 +20,7 @@ FIELDS: Final[dict[str, str]] = {
     "body": "JSON with placeholders such as `{{record.title}}` in its strings; null for the default body.",
     "body_template": "JSON with placeholders such as `{{record.title}}` in its strings, instead of the profile's body.",
     "capture_error": "Why the row is missing, when PostgreSQL could not write it as JSON.",
+    "code": "A stable name for programs.",
     "collection": "The table or collection it is about.",
     "concurrency": "How many attempts may be under way at once, over all workers: 1 to 1000.",
     "connect_ms": "Milliseconds to connect.",
@@ -31,10 +33,12 @@ FIELDS: Final[dict[str, str]] = {
     "description": "For people.",
     "disabled_reason": "Why Tidings disabled it; null when its owner did, or it is enabled.",
     "dns_ms": "Milliseconds to resolve the name.",
+    "duplicates": "How many had been published before; nothing was sent again.",
     "duplicate": "It had been published before, and nothing was sent again.",
     "enabled": "Whether it sends.",
     "error": "What went wrong, in a sentence.",
     "error_message": "The same as `error`.",
+    "errors": "Which lines were not accepted, and why.",
     "event": "The event's type. In a test with `table`: INSERT, UPDATE or DELETE.",
     "event_id": "The event.",
     "event_type": "The same as `event`.",
@@ -42,6 +46,7 @@ FIELDS: Final[dict[str, str]] = {
     "external_id": "The publisher's own id.",
     "failure": "What went wrong, for programs: timeout, dns, connect, tls, reset, protocol, too_large, "
     "address_refused, render, lost or stopped.",
+    "field": "The field at fault.",
     "finished_at": "When it succeeded or was given up.",
     "first_byte_ms": "Milliseconds to the response's first byte.",
     "format": "`hex`, `sha256=hex` or `base64` of HMAC-SHA256 over the body; `t=,v1=` over the time, a dot and the body.",
@@ -50,12 +55,14 @@ FIELDS: Final[dict[str, str]] = {
     "headers": "Sent with every attempt.",
     "http_status_code": "The same as `response_status`.",
     "id": "Its id. To publish: your own, by which publishing again sends nothing again.",
+    "ids": "Of each line that is not blank the event's id, null where it was not accepted.",
     "is_active": "The same as `enabled`.",
     "is_test": "It came from the test button.",
     "is_truncated": "The response was longer than the 64 KiB that are kept.",
     "items": "The page.",
     "jwtEnabled": "Send `Authorization: Bearer` with a token signed by this installation.",
     "jwt_enabled": "Send `Authorization: Bearer` with a token signed by this installation.",
+    "line": "Which line, counted from 1.",
     "max_retries": "How often to try again: 1 to 100. `retry` wins over it.",
     "message": "What came of it, in a sentence.",
     "method": "POST, PUT, PATCH, DELETE or GET.",
@@ -127,6 +134,9 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("post", "/api/v1/webhooks/{webhook_id}/test"): {"event": "INSERT", "table": "orders", "record": {"id": 1}},
     ("post", "/api/v1/webhooks/{webhook_id}/secret/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/events"): {"type": "order.paid", "data": {"total": 12.5}, "id": "order-17-paid"},
+    ("post", "/api/v1/events/batch"): (
+        '{"type": "order.paid", "data": {"total": 12.5}, "id": "order-17-paid"}\n{"type": "order.paid", "data": {"total": 7}}\n'
+    ),
     ("post", "/api/webhooks"): {"name": "Orders", "url": _HOOK, "method": "POST", "retryLimit": 5, "jwtEnabled": True},
     ("patch", "/api/webhooks/{webhook_id}"): {"active": False},
 }  # fmt: skip
@@ -174,6 +184,9 @@ def _describe(member: Any, sentence: str) -> None:
 
 
 def _document(operation: Operation, method: str, path: str) -> None:
+    if path.endswith("/batch"):  # lines, which the framework has no type for
+        lines = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
+        operation.request_body = RequestBody(content={"application/x-ndjson": lines}, required=True)
     responses = operation.responses = dict(operation.responses or {})
     responses.pop("400", None)  # what the framework supposes
     for status in _errors_of(operation, path):

@@ -81,7 +81,7 @@ async def send_test(
         webhook = found(await webhooks.get_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id)
         if not webhook.enabled:
             raise ConflictError("The webhook is disabled, and so sends nothing. Enable it, then test it.")
-        await outbox.publish(connection, event)
+        await outbox.publish(connection, [event])
     return await _result_of_test(services, webhook, event.id)
 
 

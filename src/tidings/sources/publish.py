@@ -2,12 +2,15 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
 
 from tidings.clock import Clock
-from tidings.core.errors import ConflictError, InvalidInputError, RenderError
+from tidings.core.errors import ConflictError, InvalidInputError, RenderError, TidingsError
 from tidings.core.event import Event, milliseconds, uuid7
 from tidings.core.jsontext import stable
 from tidings.core.webhook import TypeFilter, parse_filter
@@ -25,57 +28,101 @@ class Published(msgspec.Struct, frozen=True):
     duplicate: bool
 
 
-async def publish(
-    connection: Connection,
-    clock: Clock,
-    *,
-    group_id: str,
-    type_: str,
-    data: bytes,
-    subject: str | None = None,
-    external_id: str | None = None,
-) -> Published:
-    """Write an event to the outbox, in the caller's transaction.
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """An event as its publisher says it.
 
-    Args:
+    Attributes:
         data: JSON text, kept as it is.
         external_id: The publisher's own id. Publishing it again is answered with the first event's id.
-
-    Raises:
-        InvalidInputError: With the field and the reason.
-        ConflictError: The same external id was published with another type or other data.
     """
-    _check(type_, data, external_id)
+
+    type: str
+    data: bytes
+    subject: str | None = None
+    external_id: str | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """Tells one content from another."""
+        return hashlib.sha256(b"\x00".join((self.type.encode(), (self.subject or "").encode(), self.data))).digest()
+
+
+async def publish(
+    connection: Connection, clock: Clock, group_id: str, drafts: Sequence[Draft]
+) -> list[Published | TidingsError]:
+    """Write events to the outbox, in the caller's transaction, and return what became of each.
+
+    A draft that cannot be accepted is answered with the reason and keeps none of the others.
+    """
     now = clock.now()
-    event = Event(
+    results: list[Published | TidingsError] = []
+    events: dict[int, Event] = {}
+    for position, draft in enumerate(drafts):
+        try:
+            _check(draft)
+        except InvalidInputError as error:
+            results.append(error)
+            continue
+        event = _event(draft, group_id, now)
+        events[position] = event
+        results.append(Published(event.id, duplicate=False))
+    for position, answer in (await _known(connection, group_id, drafts, events)).items():
+        del events[position]
+        results[position] = answer
+    if events:
+        await outbox.publish(connection, list(events.values()))
+    return results
+
+
+def _event(draft: Draft, group_id: str, now: datetime) -> Event:
+    return Event(
         id=uuid7(milliseconds(now), secrets.randbits(74)),
         group_id=group_id,
         source="publish",
-        type=type_,
+        type=draft.type,
         operation=None,
-        subject=subject,
+        subject=draft.subject,
         table_schema=None,
         table_name=None,
-        record=data.decode(),
+        record=draft.data.decode(),
         old_record=None,
         occurred_at=now,
-        external_id=external_id,
+        external_id=draft.external_id,
     )
-    if external_id is not None:
-        digest = hashlib.sha256(b"\x00".join((type_.encode(), (subject or "").encode(), data))).digest()
-        known = await outbox.claim_external_id(connection, group_id, external_id, event.id, digest)
-        if known is not None:
-            if known[1] != digest:
-                raise ConflictError(
-                    f"An event with the id {external_id!r} was published before, with other content. Give this one its own id.",
-                    event_id=str(known[0]),
-                )
-            return Published(known[0], duplicate=True)
-    await outbox.publish(connection, event)
-    return Published(event.id, duplicate=False)
 
 
-def _check(type_: str, data: bytes, external_id: str | None) -> None:
+async def _known(
+    connection: Connection, group_id: str, drafts: Sequence[Draft], events: Mapping[int, Event]
+) -> dict[int, Published | TidingsError]:
+    """Remember the publishers' ids, and return what to answer where one was known, or stands in the batch twice."""
+    first: dict[str, int] = {}
+    repeats: dict[int, str] = {}
+    for position in events:
+        if (external_id := drafts[position].external_id) is not None:
+            if external_id in first:
+                repeats[position] = external_id
+            else:
+                first[external_id] = position
+    if not first:
+        return {}
+    claims = [(external_id, events[position].id, drafts[position].digest) for external_id, position in first.items()]
+    known = await outbox.claim_external_ids(connection, group_id, claims)
+    repeats |= {position: external_id for external_id, position in first.items() if external_id in known}
+    known = {external_id: (event_id, digest) for external_id, event_id, digest in claims} | known
+    return {position: _answer_again(drafts[position], *known[external_id]) for position, external_id in repeats.items()}
+
+
+def _answer_again(draft: Draft, event_id: UUID, digest: bytes) -> Published | TidingsError:
+    if digest == draft.digest:
+        return Published(event_id, duplicate=True)
+    return ConflictError(
+        f"An event with the id {draft.external_id!r} was published before, with other content. Give this one its own id.",
+        event_id=str(event_id),
+    )
+
+
+@lru_cache(maxsize=4096)  # the same few types come again and again
+def _check_type(type_: str) -> None:
     if type_.startswith(RESERVED_FAMILIES):
         raise InvalidInputError("type", f"type is {type_!r}; the families table. and webhook. are made by Tidings.")
     try:
@@ -84,9 +131,16 @@ def _check(type_: str, data: bytes, external_id: str | None) -> None:
         kind = None
     if not isinstance(kind, TypeFilter) or type_.endswith("*"):
         raise InvalidInputError("type", f"type is {type_!r}; write a dotted name such as order.paid.")
-    if external_id is not None and not 1 <= len(external_id) <= MAX_EXTERNAL_ID_LENGTH:
+
+
+def _check(draft: Draft) -> None:
+    _check_type(draft.type)
+    for field, value in (("subject", draft.subject), ("id", draft.external_id)):
+        if value is not None and "\x00" in value:
+            raise InvalidInputError(field, f"{field} contains U+0000, which PostgreSQL cannot store.")
+    if draft.external_id is not None and not 1 <= len(draft.external_id) <= MAX_EXTERNAL_ID_LENGTH:
         raise InvalidInputError("id", f"id must have 1 to {MAX_EXTERNAL_ID_LENGTH} characters.")
     try:
-        stable(data)  # what cannot be sent is refused now, not at delivery
+        stable(draft.data)  # what cannot be sent is refused now, not at delivery
     except RenderError as error:
         raise InvalidInputError("data", error.message) from error

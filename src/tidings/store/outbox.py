@@ -1,5 +1,6 @@
 """The outbox: events not yet routed, and the doorbell that wakes a dispatcher (theory: `sql/outbox.sql`)."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,11 @@ from tidings.store.statements import load
 _SQL = load("outbox")
 
 OUTBOX_CHANNEL = "tidings_outbox"
+
+_PUBLISHED_COLUMNS = (
+    "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record", "occurred_at",
+    "event_id", "external_id", "webhook_id",
+)  # fmt: skip
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -79,34 +85,34 @@ async def reject(connection: Connection, number: int, error: str) -> None:
     await connection.execute(_SQL["reject"], number, error)
 
 
-async def publish(connection: Connection, event: Event) -> None:
-    """Write an event to the outbox, inside the caller's transaction, and ring the doorbell."""
-    await connection.execute(
-        _SQL["publish"],
-        event.group_id,
-        event.type,
-        event.subject,
-        event.record,
-        event.id,
-        event.external_id,
-        event.webhook_id,
-        event.occurred_at,
-        event.operation,
-        event.table_schema,
-        event.table_name,
-        event.old_record,
-    )
+async def publish(connection: Connection, events: Sequence[Event]) -> None:
+    """Write events to the outbox, inside the caller's transaction, and ring the doorbell."""
+    records = [
+        (
+            e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record, e.old_record,
+            e.occurred_at, e.id, e.external_id, e.webhook_id,
+        )
+        for e in events
+    ]  # fmt: skip
+    await connection.copy_records_to_table("outbox", schema_name="tidings", columns=_PUBLISHED_COLUMNS, records=records)
     await connection.execute(_SQL["ring"])
 
 
-async def claim_external_id(
-    connection: Connection, group_id: str, external_id: str, event: UUID, digest: bytes
-) -> tuple[UUID, bytes] | None:
-    """Remember a publisher's id. Returns the event and digest it stands for already, or None when it is new."""
-    if await connection.fetchval(_SQL["claim_external_id"], group_id, external_id, event, digest) is not None:
-        return None
-    row = await connection.fetchrow(_SQL["find_external_id"], group_id, external_id)
-    return row["event_id"], row["digest"]
+async def claim_external_ids(
+    connection: Connection, group_id: str, claims: Sequence[tuple[str, UUID, bytes]]
+) -> dict[str, tuple[UUID, bytes]]:
+    """Remember publishers' ids, each with the event it stands for and a digest of its content.
+
+    Returns:
+        The event and digest of those that were known already.
+    """
+    ids, events, digests = zip(*sorted(claims), strict=True)  # in one order, so that two batches cannot wait for each other
+    new = {row[0] for row in await connection.fetch(_SQL["claim_external_ids"], group_id, ids, events, digests)}
+    known = [external_id for external_id in ids if external_id not in new]
+    if not known:
+        return {}
+    rows = await connection.fetch(_SQL["find_external_ids"], group_id, known)
+    return {row["external_id"]: (row["event_id"], row["digest"]) for row in rows}
 
 
 async def forget_external_ids(connection: Connection, older_than: datetime) -> None:

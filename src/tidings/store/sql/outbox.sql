@@ -16,13 +16,6 @@ with taken as (
 )
 insert into tidings.outbox_rejected (id, row_as_json, error) select id, to_json(taken), $2 from taken;
 
--- name: publish
--- One event from outside, in the caller's transaction. $1 group, $2 type, $3 subject, $4 record, $5 event id, $6 external id,
--- $7 the webhook a test is for, $8 occurred at; a test may look like the change of a row: $9 operation, $10 schema, $11 table,
--- $12 old record
-insert into tidings.outbox (group_id, source, type, subject, record, event_id, external_id, webhook_id, occurred_at, operation, table_schema, table_name, old_record)
-values ($1, 'publish', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
-
 -- name: ring
 -- The doorbell, as the capture trigger rings it.
 select case when pg_try_advisory_xact_lock_shared(7413201, 1) then null else pg_notify('tidings_outbox', '') end;
@@ -42,14 +35,16 @@ select exists (
     and database = (select oid from pg_database where datname = current_database())
 );
 
--- name: claim_external_id
--- Remembers a publisher's id; no row: it was published before. $1 group, $2 external id, $3 event id, $4 digest
-insert into tidings.published (group_id, external_id, event_id, digest) values ($1, $2, $3, $4)
-on conflict do nothing returning event_id;
+-- name: claim_external_ids
+-- Remembers publishers' ids, and returns those that were not known before. $1 group, $2 external ids, $3 event ids, $4 digests
+insert into tidings.published (group_id, external_id, event_id, digest)
+select $1, r.external_id, r.event_id, r.digest
+from unnest($2::text[], $3::uuid[], $4::bytea[]) as r (external_id, event_id, digest)
+on conflict do nothing returning external_id;
 
--- name: find_external_id
--- $1 group, $2 external id
-select event_id, digest from tidings.published where group_id = $1 and external_id = $2;
+-- name: find_external_ids
+-- $1 group, $2 external ids
+select external_id, event_id, digest from tidings.published where group_id = $1 and external_id = any ($2::text[]);
 
 -- name: forget_external_ids
 -- $1 older than
