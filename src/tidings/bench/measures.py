@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
+import httpx
 import msgspec
 
 from tidings.bench.stage import Stage
@@ -32,10 +33,11 @@ class Plan(msgspec.Struct, frozen=True):
     pgbench_pairs: int
     hostile_seconds: int
     stuck_rows: int
+    batches: int
 
 
-FULL = Plan(50_000, 3, 60_000, 20, 8, 3, 15, 500_000)
-QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000)
+FULL = Plan(50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20)
+QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4)
 
 Figures = dict[str, float]
 Measure = Callable[[Stage, Plan], Awaitable[Figures]]
@@ -174,6 +176,20 @@ async def stuck(stage: Stage, plan: Plan) -> Figures:
     return {"backlog_ratio": statistics.median(during) / statistics.median(before)}
 
 
+async def publishing(stage: Stage, plan: Plan) -> Figures:
+    """Batches of 10,000 events of 400 bytes through the API, while the engine routes what is committed (to nobody)."""
+    line = msgspec.json.encode({"type": "bench.published", "data": {"note": "x" * 350}}) + b"\n"
+    batch = line * 10_000
+    async with stage.api() as url, httpx.AsyncClient(base_url=url, headers={"X-API-Key": "bench"}, timeout=60) as client:
+        started = time.perf_counter()
+        for _ in range(plan.batches):
+            answer = await client.post("/api/v1/events/batch", content=batch)
+            answer.raise_for_status()
+        rate = plan.batches * 10_000 / (time.perf_counter() - started)
+        await stage.settled()
+    return {"publish_per_s": rate}
+
+
 async def memory(stage: Stage, _: Plan) -> Figures:
     """The engine's resident memory, after all the others."""
     return {"rss_mb": stage.engine_rss_mb()}
@@ -189,5 +205,6 @@ MEASURES: dict[str, Measure] = {
     "capture": capture,
     "hostile": hostile,
     "stuck": stuck,
+    "publishing": publishing,
     "memory": memory,
 }

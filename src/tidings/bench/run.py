@@ -25,6 +25,7 @@ GOALS: dict[str, tuple[float, bool]] = {
     "capture_vs_notify": (1.4, True),
     "hostile_p99_ratio": (2, False),
     "backlog_ratio": (0.8, True),
+    "publish_per_s": (20_000, True),
     "rss_mb": (200, False),
 }
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
+
 from tidings.api.services import Services
-from tidings.app import opened
+from tidings.app import Ready, opened
 from tidings.bench.receiver import Receiver
 from tidings.bench.statements import SQL
 from tidings.config import Config
@@ -89,6 +91,15 @@ class Stage:
             raise RuntimeError("pgbench printed no rate")
         return float(match[1])
 
+    @asynccontextmanager
+    async def api(self) -> AsyncIterator[str]:
+        """Serve the API from a process of its own; lends its URL."""
+        process, ready = await _start(self.services.config, "api")
+        try:
+            yield ready.url or ""
+        finally:
+            await _stop_engine(process)
+
     def engine_rss_mb(self) -> float:
         """Return the resident memory of the engine's process, in MiB."""
         status = Path(f"/proc/{self._engine.pid}/status").read_text()
@@ -128,19 +139,25 @@ async def staged() -> AsyncIterator[Stage]:
 
 
 async def _start_engine(config: Config) -> asyncio.subprocess.Process:
+    return (await _start(config, "worker"))[0]
+
+
+async def _start(config: Config, command: str) -> tuple[asyncio.subprocess.Process, Ready]:
+    """Start a process of ours, and return it with what it says when it is ready."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tidings", "worker", "--json"),
+        *(sys.executable, "-m", "tidings", command, "--json"),
         env={
             "TIDINGS_DATABASE_URL": config.database_url or "",
             "TIDINGS_SECRET_KEY": config.secret_key or "",
+            "TIDINGS_ADMIN_KEY": config.admin_key or "",
+            "TIDINGS_PORT": "0",
             "TIDINGS_ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
             "TIDINGS_LOG_LEVEL": config.log_level,
         },
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None  # noqa: S101 - asked for above
-    await process.stdout.readline()  # it says when it is ready
-    return process
+    return process, msgspec.json.decode(await process.stdout.readline(), type=Ready)
 
 
 async def _stop_engine(engine: asyncio.subprocess.Process) -> None:
