@@ -138,6 +138,24 @@ async def test_a_lane_that_keeps_failing_rests_and_is_tried_by_single_probes(con
         assert sent == [1, 2, 4, 1, 0, 0]  # it ramps up
 
 
+async def test_tests_that_fail_do_not_put_a_lane_to_rest(config: Config, receiver: Receiver) -> None:
+    receiver.otherwise = says(answer(500))
+    async with engine_of(config) as engine:
+        webhook = await engine.add_webhook(receiver.url(), "*")
+        for _ in range(6):
+            await engine.user.execute(
+                "insert into tidings.outbox (source, type, record, webhook_id) values ('publish', 'webhook.test', '{}', $1)",
+                webhook.id,
+            )
+        assert await engine.cycle() == 6
+        (lane,) = await engine.sql("select failure_count, rest_count, resting_until from tidings.lanes")
+        assert tuple(lane) == (0, 0, None)
+        assert {row["status"] for row in await engine.deliveries()} == {"failed"}
+        receiver.otherwise = says(answer(200))
+        await engine.publish()
+        assert await engine.cycle() == 1
+
+
 async def test_a_lanes_concurrency_holds_over_all_workers(config: Config, receiver: Receiver) -> None:
     receiver.otherwise = hangs
     async with engine_of(config) as one, engine_of(config) as two:
