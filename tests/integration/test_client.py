@@ -52,6 +52,10 @@ async def test_the_async_client_does_what_the_api_does(url: str, receiver: Recei
         assert [one.id for one in await client.webhooks.list()] == [webhook.id]
         assert (await client.events.get(published.id))["type"] == "order.paid"
         assert len(await client.events.list(type="order.paid")) == 1
+        batch = await client.events.publish_batch(
+            [{"type": "a.b", "data": n} for n in range(3)] + [{"type": "table.x", "data": 1}]
+        )
+        assert (batch.accepted, len(batch.ids), [error.line for error in batch.errors]) == (3, 4, [4])
         await client.webhooks.delete(webhook.id)
         with pytest.raises(ApiError) as caught:
             await client.webhooks.get(webhook.id)

@@ -77,7 +77,7 @@ export class Http {
     const limit = AbortSignal.timeout(options.timeoutMs ?? this.options.timeoutMs);
     const signal = options.signal ? either(options.signal, limit) : limit;
     const init: RequestInit = { method, headers, signal };
-    if (body !== undefined) init.body = JSON.stringify(body);
+    if (body !== undefined) init.body = body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body);
     return this.options.fetch(url, init);
   }
 }

@@ -156,6 +156,14 @@ export interface EventInput {
   id?: string;
 }
 
+export interface BatchResult {
+  accepted: number;
+  duplicates: number;
+  /** Of each event its id, null where it was not accepted. */
+  ids: (string | null)[];
+  errors: { line: number; error: string; code: string; field: string | null }[];
+}
+
 export interface Page {
   limit?: number;
   offset?: number;

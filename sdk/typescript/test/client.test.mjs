@@ -51,6 +51,15 @@ test("publishing is repeated with the same id", async () => {
   assert.equal(net.calls[0].body, net.calls[1].body);
 });
 
+test("a batch goes as lines, each with an id", async () => {
+  const net = answering(new TypeError("cut"), { status: 202, body: '{"accepted":2,"duplicates":0,"ids":[],"errors":[]}' });
+  const result = await client(net).events.publishBatch([{ type: "a.b", data: 1 }, { type: "a.b", id: "own" }]);
+  assert.equal(result.accepted, 2);
+  const lines = new TextDecoder().decode(net.calls[1].body).split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(lines.map((line) => [line.type, line.id === "own" || line.id.length === 36]), [["a.b", true], ["a.b", true]]);
+  assert.deepEqual(net.calls[0].body, net.calls[1].body);
+});
+
 test("a deletion whose first answer was lost succeeds", async () => {
   const net = answering(new TypeError("cut"), { status: 404, body: '{"error":"There is no webhook."}' });
   assert.equal(await client(net).webhooks.delete("1"), undefined);

@@ -2,7 +2,7 @@
 
 from tidings.client.async_client import AsyncClient
 from tidings.client.errors import ApiError
-from tidings.client.models import Attempt, Delivery, Published, Secret, TestResult, Webhook
+from tidings.client.models import Attempt, BatchResult, Delivery, Published, Secret, TestResult, Webhook
 from tidings.client.sync_client import Client
 from tidings.client.verify import VerificationError, verify
 
@@ -10,6 +10,7 @@ __all__ = [
     "ApiError",
     "AsyncClient",
     "Attempt",
+    "BatchResult",
     "Client",
     "Delivery",
     "Published",

@@ -99,6 +99,24 @@ class Secret(msgspec.Struct, frozen=True):
     previous_secret_until: datetime | None = None
 
 
+class LineError(msgspec.Struct, frozen=True):
+    """Why an event of a batch was not accepted; lines are counted from 1."""
+
+    line: int
+    error: str
+    code: str
+    field: str | None = None
+
+
+class BatchResult(msgspec.Struct, frozen=True):
+    """What became of a batch. `ids`: of each event its id, None where it was not accepted."""
+
+    accepted: int
+    duplicates: int
+    ids: list[UUID | None]
+    errors: list[LineError]
+
+
 class Published(msgspec.Struct, frozen=True):
     """What became of a publication. `duplicate`: it had been published before, and nothing was sent again."""
 
