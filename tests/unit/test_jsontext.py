@@ -111,3 +111,8 @@ def test_changed_keys_compares_what_was_written_not_what_a_double_holds() -> Non
 
 def test_nothing_changed_is_an_empty_list() -> None:
     assert changed_keys('{"a":1}', '{"a":1}') == []
+
+
+def test_columns_that_stayed_are_not_called_changed_when_one_has_half_a_character() -> None:
+    assert changed_keys(r'{"a":"x","b":1.50}', r'{"a":"\ud800","b":1.50}') == ["a"]
+    assert changed_keys(r'{"a":"\ud800","b":2}', r'{"a":"\ud800","b":1,"c":0}') == ["b", "c"]

@@ -79,16 +79,23 @@ class AttemptView(msgspec.Struct, frozen=True):
 
 async def delivery_views(services: Services, connection: Connection, rows: Sequence[Any]) -> list[DeliveryView]:
     """Return rows of deliveries as the API shows them, with what their events and webhooks add."""
+    return [
+        _delivery_view(row, *around, services)
+        for row, around in zip(rows, await surroundings(services, connection, rows), strict=True)
+    ]
+
+
+async def surroundings(
+    services: Services, connection: Connection, rows: Sequence[Any]
+) -> list[tuple[Event | None, Webhook | None, str | None]]:
+    """Return for each row of a delivery its event and its webhook, where they are still there, and what was answered last."""
     if not rows:
         return []
     events = {event.id: event for event in await history.events_by_id(connection, [row["event_id"] for row in rows])}
     wanted = list({row["webhook_id"] for row in rows})
     known = {webhook.id: webhook for webhook in await webhooks.webhooks_by_id(connection, services.box, wanted)}
     bodies = await history.last_response_bodies(connection, [row["id"] for row in rows])
-    return [
-        _delivery_view(row, events.get(row["event_id"]), known.get(row["webhook_id"]), bodies.get(row["id"]), services)
-        for row in rows
-    ]
+    return [(events.get(row["event_id"]), known.get(row["webhook_id"]), bodies.get(row["id"])) for row in rows]
 
 
 def _delivery_view(

@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from tidings.api import webhooks as subscriptions
 from tidings.api.access import DEFAULT_GROUP
-from tidings.api.deliveries import id_time, record_id
+from tidings.api.deliveries import id_time, record_id, surroundings
 from tidings.api.lookups import found
 from tidings.api.services import Services
 from tidings.api.webhook_shapes import WebhookChange
@@ -213,11 +213,8 @@ async def list_logs(
             offset=(page - 1) * per_page,
         )
         shown = rows[:per_page]
-        events = {e.id: e for e in await history.events_by_id(connection, [row["event_id"] for row in shown])} if shown else {}
-        wanted = list({row["webhook_id"] for row in shown})
-        known = {webhook.id: webhook for webhook in await webhooks.webhooks_by_id(connection, services.box, wanted)}
-        bodies = await history.last_response_bodies(connection, [row["id"] for row in shown]) if shown else {}
-    entries = [_entry(row, events.get(row["event_id"]), known.get(row["webhook_id"]), bodies.get(row["id"])) for row in shown]
+        around = await surroundings(services, connection, shown)
+    entries = [_entry(row, *found_around) for row, found_around in zip(shown, around, strict=True)]
     return Logs(page, per_page, len(rows) > per_page, entries)
 
 

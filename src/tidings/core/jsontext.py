@@ -37,7 +37,7 @@ def stable(text: str | bytes) -> bytes:
         try:
             return _encode(_tidy(_decode(text)))
         except msgspec.DecodeError:  # lone surrogates, which msgspec refuses and JavaScript keeps
-            return _write(_tidy(json.loads(text, parse_float=_number, parse_int=_integer)))
+            return _write(_tidy(_read(text)))
     except RecursionError as error:
         raise RenderError("The record is nested too deeply to be sent as JSON.") from error
     except ValueError as error:
@@ -46,23 +46,13 @@ def stable(text: str | bytes) -> bytes:
 
 def changed_keys(record: str, old_record: str) -> list[str]:
     """Return the keys of `record` whose values differ from `old_record`, in order, then those it lost."""
-    new, old = members(record), members(old_record)
-    return [key for key, value in new.items() if old.get(key) != value] + [key for key in old if key not in new]
-
-
-def members(text: str | bytes) -> dict[str, Any]:
-    """Return the members of a JSON object: documents as they are written, or as they were read, to be compared.
-
-    Raises:
-        ValueError: The text is not a JSON object.
-    """
+    new: dict[str, Any]
+    old: dict[str, Any]
     try:
-        return _members(text)
-    except msgspec.DecodeError:  # lone surrogates, as in `stable`
-        found = json.loads(text, parse_float=_number, parse_int=_integer)
-        if not isinstance(found, dict):
-            raise
-        return found
+        new, old = _members(record), _members(old_record)
+    except msgspec.DecodeError:  # lone surrogates, as in `stable`: both are read the same way, to be comparable
+        new, old = _read(record), _read(old_record)
+    return [key for key, value in new.items() if old.get(key) != value] + [key for key in old if key not in new]
 
 
 def number_text(value: float) -> str:
@@ -100,6 +90,10 @@ def _number(token: str) -> msgspec.Raw | str:
 def _integer(token: str) -> int | str:
     # 18 characters are more than any safe integer has; `_tidy` looks at the shorter ones.
     return int(token) if len(token) < 18 else token
+
+
+def _read(text: str | bytes) -> Any:
+    return json.loads(text, parse_float=_number, parse_int=_integer)
 
 
 _decode = msgspec.json.Decoder(float_hook=_number).decode

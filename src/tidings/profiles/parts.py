@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from tidings.core.event import Event
-from tidings.core.jsontext import changed_keys, members, stable
+from tidings.core.jsontext import changed_keys, stable
 
 encode = msgspec.json.encode
 
@@ -54,22 +54,23 @@ def changed(event: Event) -> list[str]:
 
 
 def text_member(record: str | None, *names: str) -> str | None:
-    """Return the first of these members that a JSON object has, as text."""
-    if record is None or not record.lstrip().startswith("{"):
-        return None
-    found = members(stable(record))
+    """Return the first of these members that a JSON object has, as text.
+
+    Raises:
+        RenderError: The record is not JSON.
+    """
+    found = json.loads(document(record))
     for name in names:
-        if name in found:
+        if isinstance(found, dict) and name in found:
             value = found[name]
-            text = bytes(value).decode() if isinstance(value, msgspec.Raw) else json.dumps(value)
             # What JSON can say and UTF-8 cannot, half a surrogate pair, identifies nothing.
-            return str(json.loads(text)).encode("utf-8", "replace").decode() if text.startswith('"') else text
+            return value.encode("utf-8", "replace").decode() if isinstance(value, str) else json.dumps(value)
     return None
 
 
 def with_member(record: bytes, name: str, value: bytes) -> bytes:
     """Return a JSON object with a member more, unless it has that one or is no object."""
-    if not record.startswith(b"{") or name in members(record):
+    if not record.startswith(b"{") or name in json.loads(record):
         return record
     separator = b"" if record == b"{}" else b","
     return b"%s%s%s:%s}" % (record[:-1], separator, encode(name), value)
