@@ -10,7 +10,6 @@ from litestar import Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
-from tidings.api.access import DEFAULT_GROUP
 from tidings.api.paging import Cursor, Limit, Offset
 from tidings.api.services import Services
 from tidings.core.delivery import State, Step, may
@@ -170,7 +169,7 @@ async def list_deliveries(
     async with services.database.connection() as connection:
         rows = await history.list_deliveries(
             connection,
-            DEFAULT_GROUP,
+            services.group_id,
             webhook_id=webhook_id,
             status=status,
             event_id=event_id,
@@ -185,14 +184,14 @@ async def list_deliveries(
 async def get_delivery(services: NamedDependency[Services], delivery_id: FromPath[UUID]) -> DeliveryView:
     """Read a delivery."""
     async with services.database.connection() as connection:
-        return (await delivery_views(services, connection, [await _found(connection, delivery_id)]))[0]
+        return (await delivery_views(services, connection, [await _found(services, connection, delivery_id)]))[0]
 
 
 @get("/{delivery_id:uuid}/attempts")
 async def list_attempts(services: NamedDependency[Services], delivery_id: FromPath[UUID]) -> list[AttemptView]:
     """List a delivery's attempts, oldest first."""
     async with services.database.connection() as connection:
-        await _found(connection, delivery_id)
+        await _found(services, connection, delivery_id)
         rows = await history.list_attempts(connection, delivery_id)
     return [_attempt_view(row) for row in rows]
 
@@ -201,8 +200,8 @@ async def list_attempts(services: NamedDependency[Services], delivery_id: FromPa
 async def retry_delivery(services: NamedDependency[Services], delivery_id: FromPath[UUID]) -> DeliveryView:
     """Send a delivery again, with the same id: a finished one anew, a waiting one at once."""
     async with services.database.transaction() as connection:
-        row = await _found(connection, delivery_id)
-        webhook = await webhooks.get_webhook(connection, services.box, DEFAULT_GROUP, row["webhook_id"])
+        row = await _found(services, connection, delivery_id)
+        webhook = await webhooks.get_webhook(connection, services.box, services.group_id, row["webhook_id"])
         if webhook is None:
             raise ConflictError("The webhook of this delivery was deleted; there is nowhere to send it.")
         if not webhook.enabled:
@@ -212,11 +211,11 @@ async def retry_delivery(services: NamedDependency[Services], delivery_id: FromP
             await queue.send_again(connection, [delivery_id])
         elif not await queue.send_again_now(connection, delivery_id):
             raise ConflictError(f"The delivery is {state}; it cannot be sent again now.")
-        return (await delivery_views(services, connection, [await _found(connection, delivery_id)]))[0]
+        return (await delivery_views(services, connection, [await _found(services, connection, delivery_id)]))[0]
 
 
-async def _found(connection: Connection, delivery_id: UUID) -> Any:
-    row = await history.get_delivery(connection, DEFAULT_GROUP, delivery_id)
+async def _found(services: Services, connection: Connection, delivery_id: UUID) -> Any:
+    row = await history.get_delivery(connection, services.group_id, delivery_id)
     if row is None:
         raise NotFoundError(f"There is no delivery {delivery_id}; history is kept for the days of retention.")
     return row

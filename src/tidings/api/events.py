@@ -9,7 +9,6 @@ from litestar import Request, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from tidings.api.access import DEFAULT_GROUP
 from tidings.api.paging import Cursor, Limit, Offset
 from tidings.api.services import Services
 from tidings.core.errors import InvalidInputError, NotFoundError, TidingsError
@@ -95,7 +94,7 @@ async def publish_event(
     raw = msgspec.json.decode(await request.body(), type=_RawData)
     draft = Draft(data.type, bytes(raw.data), data.subject, data.id)
     async with services.database.transaction() as connection:
-        (result,) = await publish(connection, services.clock, DEFAULT_GROUP, [draft])
+        (result,) = await publish(connection, services.clock, services.group_id, [draft])
         if isinstance(result, TidingsError):
             raise result
         return result
@@ -116,7 +115,7 @@ async def publish_batch(services: NamedDependency[Services], request: Request[An
     results = [(number, _read_line(line)) for number, line in lines]
     drafts = [result for _, result in results if isinstance(result, Draft)]
     async with services.database.transaction() as connection:
-        published = iter(await publish(connection, services.clock, DEFAULT_GROUP, drafts))
+        published = iter(await publish(connection, services.clock, services.group_id, drafts))
     return _batch_result([(number, next(published) if isinstance(result, Draft) else result) for number, result in results])
 
 
@@ -156,7 +155,7 @@ async def list_events(
 ) -> list[EventView]:
     """List events, newest first."""
     async with services.database.connection() as connection:
-        rows = await history.list_events(connection, DEFAULT_GROUP, type_=type_, before=cursor, limit=limit, offset=offset)
+        rows = await history.list_events(connection, services.group_id, type_=type_, before=cursor, limit=limit, offset=offset)
     return [_view(row) for row in rows]
 
 
@@ -164,7 +163,7 @@ async def list_events(
 async def get_event(services: NamedDependency[Services], event_id: FromPath[UUID]) -> EventView:
     """Read an event. One that was published a moment ago is there once it is routed."""
     async with services.database.connection() as connection:
-        row = await history.get_event(connection, DEFAULT_GROUP, event_id)
+        row = await history.get_event(connection, services.group_id, event_id)
     if row is None:
         raise NotFoundError(f"There is no event {event_id}; history is kept for the days of retention.")
     return _view(row)

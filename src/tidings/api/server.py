@@ -10,8 +10,8 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from tidings.api import deliveries, errors, events, health, reference, vski, webhooks, wellknown
-from tidings.api.access import require_key
+from tidings.api import deliveries, errors, events, groups, health, reference, tables, vski, webhooks, wellknown
+from tidings.api.access import require_key, services_of
 from tidings.api.services import Services
 from tidings.core.errors import TidingsError
 
@@ -19,13 +19,20 @@ from tidings.core.errors import TidingsError
 def create_app(services: Services, *, version: str) -> Litestar:
     """Return the application. It opens and closes nothing: the parts it is given belong to the caller."""
 
-    async def provide_services() -> Services:
-        return services
-
     guarded = Router(
-        "/", route_handlers=[webhooks.router, deliveries.router, events.router, vski.router], guards=[require_key],
+        "/",
+        route_handlers=[
+            webhooks.router,
+            deliveries.router,
+            events.router,
+            groups.router,
+            tables.router,
+            tables.backfill_router,
+            vski.router,
+        ],
+        guards=[require_key],
         security=[{"key": []}],
-    )  # fmt: skip
+    )
     handlers: dict[type[Exception] | int, Any] = {
         TidingsError: errors.answer,
         ValidationException: errors.answer_invalid,
@@ -34,7 +41,7 @@ def create_app(services: Services, *, version: str) -> Litestar:
     }
     app = Litestar(
         route_handlers=[guarded, health.router, wellknown.router],
-        dependencies={"services": Provide(provide_services)},
+        dependencies={"services": Provide(services_of)},
         exception_handlers=handlers,
         state=State({"services": services}),
         request_max_body_size=services.config.max_body_bytes,

@@ -4,6 +4,7 @@ import msgspec
 
 from tidings.clock import Clock
 from tidings.config import Config
+from tidings.core.event import DEFAULT_GROUP
 from tidings.store.database import Database
 from tidings.store.secrets import SecretBox
 from tidings.store.settings import Installation
@@ -12,7 +13,11 @@ from tidings.transport.sender import Sender
 
 
 class Services(msgspec.Struct, frozen=True):
-    """The parts a request is answered with."""
+    """The parts a request is answered with.
+
+    Attributes:
+        group_id: The group it is about.
+    """
 
     config: Config
     database: Database
@@ -21,3 +26,4 @@ class Services(msgspec.Struct, frozen=True):
     clock: Clock
     installation: Installation
     keys: KeyRing
+    group_id: str = DEFAULT_GROUP

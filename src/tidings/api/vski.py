@@ -15,7 +15,6 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from tidings.api import webhooks as subscriptions
-from tidings.api.access import DEFAULT_GROUP
 from tidings.api.deliveries import id_time, record_id, surroundings
 from tidings.api.lookups import found
 from tidings.api.services import Services
@@ -165,7 +164,7 @@ async def list_webhooks(services: NamedDependency[Services], page: PageNumber = 
     """List webhooks, newest first."""
     async with services.database.connection() as connection:
         rows = await webhooks.list_webhooks(
-            connection, services.box, DEFAULT_GROUP, limit=per_page, offset=(page - 1) * per_page
+            connection, services.box, services.group_id, limit=per_page, offset=(page - 1) * per_page
         )
     return [_view(webhook) for webhook in rows]
 
@@ -174,7 +173,7 @@ async def list_webhooks(services: NamedDependency[Services], page: PageNumber = 
 async def get_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> VskiWebhook:
     """Read a webhook."""
     async with services.database.connection() as connection:
-        return _view(found(await webhooks.get_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id))
+        return _view(found(await webhooks.get_webhook(connection, services.box, services.group_id, webhook_id), webhook_id))
 
 
 @patch("/{webhook_id:str}")
@@ -206,7 +205,7 @@ async def list_logs(
     async with services.database.connection() as connection:
         rows = await history.list_logs(
             connection,
-            DEFAULT_GROUP,
+            services.group_id,
             collection=collection,
             states=None if status is None else _STATES[status],
             limit=per_page + 1,

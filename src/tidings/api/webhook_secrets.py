@@ -9,7 +9,6 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from tidings.api.access import DEFAULT_GROUP
 from tidings.api.lookups import found
 from tidings.api.services import Services
 from tidings.api.webhook_shapes import check_secret, made_secret
@@ -45,7 +44,7 @@ class SecretView(msgspec.Struct, frozen=True):
 async def read_secret(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> SecretView:
     """Read the secret that verifies this webhook's deliveries."""
     async with services.database.connection() as connection:
-        webhook = found(await webhooks.get_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id)
+        webhook = found(await webhooks.get_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
     return _view(services, webhook)
 
 
@@ -59,7 +58,7 @@ async def rotate_secret(
         raise InvalidInputError("overlap_seconds", f"overlap_seconds must be 0 to {MAX_OVERLAP_SECONDS}.")
     now = services.clock.now()
     async with services.database.transaction() as connection:
-        webhook = found(await webhooks.lock_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id)
+        webhook = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
         profile = PROFILES[webhook.profile]
         secret = rotation.secret or made_secret(profile)
         check_secret(secret, profile)

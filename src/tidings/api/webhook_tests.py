@@ -11,7 +11,6 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
-from tidings.api.access import DEFAULT_GROUP
 from tidings.api.lookups import found
 from tidings.api.services import Services
 from tidings.core.errors import ConflictError, InvalidInputError, RenderError
@@ -69,7 +68,7 @@ async def send_test(
     raw = msgspec.json.decode(await request.body() or b"{}", type=_RawBody | None) or _RawBody()
     event = Event(
         id=uuid7(milliseconds(now), secrets.randbits(74)),
-        group_id=DEFAULT_GROUP,
+        group_id=services.group_id,
         source="publish",
         type=TEST_TYPE,
         subject=None,
@@ -78,7 +77,7 @@ async def send_test(
         **_content(data or TestBody(), raw),
     )
     async with services.database.transaction() as connection:
-        webhook = found(await webhooks.get_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id)
+        webhook = found(await webhooks.get_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
         if not webhook.enabled:
             raise ConflictError("The webhook is disabled, and so sends nothing. Enable it, then test it.")
         await outbox.publish(connection, [event])

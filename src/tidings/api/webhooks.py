@@ -10,7 +10,6 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET
 
 from tidings.api import webhook_secrets, webhook_tests
-from tidings.api.access import DEFAULT_GROUP
 from tidings.api.deliveries import DeliveryView, delivery_views
 from tidings.api.lookups import found
 from tidings.api.paging import Cursor, Limit, Offset
@@ -40,7 +39,7 @@ async def create(services: Services, change: WebhookChange) -> tuple[Webhook, li
     if change.url is not UNSET:
         await _check_url(services, change.url)
     profile, now = services.config.default_profile, services.clock.now()
-    webhook = drafted(change, group_id=DEFAULT_GROUP, default_profile=profile, now=now)
+    webhook = drafted(change, group_id=services.group_id, default_profile=profile, now=now)
     async with services.database.transaction() as connection:
         webhook = await _with_tables(connection, webhook)
         await webhooks.insert_webhook(connection, services.box, webhook)
@@ -52,7 +51,7 @@ async def create(services: Services, change: WebhookChange) -> tuple[Webhook, li
 async def list_webhooks(services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0) -> list[WebhookView]:
     """List webhooks, newest first."""
     async with services.database.connection() as connection:
-        page = await webhooks.list_webhooks(connection, services.box, DEFAULT_GROUP, limit=limit, offset=offset)
+        page = await webhooks.list_webhooks(connection, services.box, services.group_id, limit=limit, offset=offset)
     return [view(webhook) for webhook in page]
 
 
@@ -60,7 +59,7 @@ async def list_webhooks(services: NamedDependency[Services], limit: Limit = 50, 
 async def get_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> WebhookView:
     """Read a webhook, with the state of each table it names."""
     async with services.database.connection() as connection:
-        webhook = found(await webhooks.get_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id)
+        webhook = found(await webhooks.get_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
         return view(webhook, await tables.table_states(connection, webhook))
 
 
@@ -86,7 +85,7 @@ async def change(services: Services, webhook_id: UUID, wanted: WebhookChange) ->
     if wanted.url is not UNSET:
         await _check_url(services, wanted.url)  # asks DNS, so not while a row is locked
     async with services.database.transaction() as connection:
-        before = found(await webhooks.lock_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id)
+        before = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
         webhook = changed(before, wanted)
         if wanted.events is not UNSET:
             webhook = await _with_tables(connection, webhook)
@@ -113,7 +112,7 @@ async def remove(services: Services, webhook_id: UUID) -> None:
         NotFoundError: There is none.
     """
     async with services.database.transaction() as connection:
-        found(await webhooks.lock_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id)
+        found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
         await queue.cancel_of_webhook(connection, webhook_id)
         await webhooks.delete_webhook(connection, webhook_id)
         await tables.keep_in_step(connection, services.box)
@@ -130,9 +129,9 @@ async def list_webhook_deliveries(
 ) -> list[DeliveryView]:
     """List a webhook's deliveries, newest first."""
     async with services.database.connection() as connection:
-        found(await webhooks.get_webhook(connection, services.box, DEFAULT_GROUP, webhook_id), webhook_id)
+        found(await webhooks.get_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
         rows = await history.list_deliveries(
-            connection, DEFAULT_GROUP, webhook_id=webhook_id, status=status, before=cursor, limit=limit, offset=offset
+            connection, services.group_id, webhook_id=webhook_id, status=status, before=cursor, limit=limit, offset=offset
         )
         return await delivery_views(services, connection, rows)
 

@@ -17,21 +17,22 @@ _MILLISECOND = timedelta(milliseconds=1)
 _ACTIONS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
 
 TEST_TYPE = "webhook.test"
+DEFAULT_GROUP = "default"
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One immutable fact.
 
     Attributes:
-        source: `tables` or `publish`.
+        source: `tables`, `collections`, `cron`, `integrations` or `publish`.
         type: `resource.action`, such as `table.orders.inserted`.
-        operation: INSERT, UPDATE or DELETE for a table event, else None.
-        subject: What it is about: `schema.table` for a table event, what the publisher said for others.
+        operation: INSERT, UPDATE or DELETE where a row changed, else None.
+        subject: What it is about: `schema.table`, the id of a collection, job or integration, or what the publisher said.
         record: JSON text: the row after an INSERT or UPDATE, or what was published.
         old_record: JSON text: the row before an UPDATE or DELETE.
         occurred_at: When the row changed, or when the event was published. Aware.
         external_id: The publisher's own id, by which publishing is idempotent.
-        webhook_id: Set when the event is meant for one webhook only (the test button).
+        webhook_id: The webhook the event is meant for: the only one, except for a job's, which others may hear too.
         capture_error: Why `record` is missing, when PostgreSQL could not write the row as JSON.
     """
 

@@ -6,14 +6,15 @@ tables are captured.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from tidings.core.capture import TableName, TableSettings, Trigger, check_settings, triggers_for
 from tidings.core.errors import BusyError, InvalidInputError
-from tidings.core.webhook import Filter, TableFilter, Webhook
-from tidings.store import capture, webhooks
-from tidings.store.capture import FoundTable, Installed, TableName
+from tidings.core.webhook import OPERATIONS, Filter, TableFilter, Webhook
+from tidings.store import backfills, capture, webhooks
+from tidings.store.capture import FoundTable, Installed
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
 
@@ -30,10 +31,11 @@ class TableState(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is to be done to the triggers."""
+    """What is to be done to the triggers of one table."""
 
-    install: list[tuple[FoundTable, frozenset[str]]]
-    remove: list[TableName]
+    table: TableName
+    install: list[Trigger]
+    remove: list[str]
 
 
 async def resolve_filters(connection: Connection, filters: Iterable[Filter]) -> tuple[Filter, ...]:
@@ -86,22 +88,23 @@ def wanted_triggers(subscriptions: Iterable[Webhook]) -> dict[TableName, frozens
 
 
 def plan_triggers(
-    wanted: dict[TableName, frozenset[str]],
-    found: dict[TableName, FoundTable],
-    installed: dict[TableName, Installed],
-) -> Plan:
-    """Return what makes the installed triggers those that are wanted. Tables that do not exist are left out."""
-    install = []
-    for name, operations in wanted.items():
-        table, present = found.get(name), installed.get(name)
-        if table is None or table.refusal is not None:
-            continue
-        if present is None or present.operations != operations or not present.is_named_right:
-            install.append((table, operations))
-    return Plan(install, [name for name in installed if name not in wanted])
+    wanted: Mapping[TableName, tuple[Trigger, ...]], installed: Mapping[TableName, list[Installed]]
+) -> list[Plan]:
+    """Return what makes the installed triggers those that are wanted, table by table."""
+    plans = []
+    for table in sorted(set(wanted) | set(installed)):
+        there = {found.trigger: found for found in installed.get(table, [])}
+        names = {trigger.name for trigger in wanted.get(table, ())}
+        install = [t for t in wanted.get(table, ()) if t.name not in there or not there[t.name].is_as(t)]
+        remove = [name for name in there if name not in names]
+        if install or remove:
+            plans.append(Plan(table, install, remove))
+    return plans
 
 
-async def keep_in_step(connection: Connection, box: SecretBox, *, needed_by: Webhook | None = None) -> Plan:
+async def keep_in_step(
+    connection: Connection, box: SecretBox, *, needed_by: Webhook | None = None, needed: TableName | None = None
+) -> list[Plan]:
     """Put triggers where webhooks want them and take the others away, in the caller's transaction.
 
     What cannot be done now, because a table is locked or forbidden to us, is left for the janitor and shows in the
@@ -109,33 +112,75 @@ async def keep_in_step(connection: Connection, box: SecretBox, *, needed_by: Web
 
     Args:
         needed_by: A webhook that is made or changed: its tables must be captured when this returns.
+        needed: A table whose settings are changed: it must be captured by them when this returns.
 
     Raises:
         BusyError: A table that is needed is locked by someone else's transaction.
-        InvalidInputError: Our role may not make triggers on a table that is needed.
+        InvalidInputError: Our role may not make triggers on a table that is needed, or a condition of it is none.
     """
     await capture.lock(connection)
-    wanted = wanted_triggers(await webhooks.all_webhooks(connection, box))
-    found = await capture.find_tables(connection, list(wanted))
-    plan = plan_triggers(wanted, found, await capture.installed(connection))
-    needed = wanted_triggers([needed_by] if needed_by else [])
-    for table, operations in plan.install:
-        try:
-            async with connection.transaction():
-                await capture.install(connection, table, operations)
-        except (BusyError, InvalidInputError) as error:
-            if table.name in needed:
-                raise
-            logger.warning("%s is not captured for now: %s", ".".join(table.name), error.message)
-        else:
-            logger.info("capturing %s of %s", ", ".join(sorted(operations)), ".".join(table.name))
-    for name in plan.remove:
-        try:
-            async with connection.transaction():
-                await capture.remove(connection, name)
-        except (BusyError, InvalidInputError) as error:
-            logger.info("trigger on %s is taken away later: %s", ".".join(name), error.message)
-    return plan
+    operations = wanted_triggers(await webhooks.all_webhooks(connection, box))
+    found = await capture.find_tables(connection, list(operations))
+    settings, watches = await capture.all_settings(connection), await backfills.watches(connection)
+    wanted = {
+        name: triggers_for(name, operations[name], settings.get(name), watches.get(name), is_partitioned=table.is_partitioned)
+        for name, table in found.items()
+        if table.refusal is None
+    }
+    plans = plan_triggers(wanted, await capture.installed(connection))
+    must = {*wanted_triggers([needed_by] if needed_by else []), *([needed] if needed else [])}
+    for plan in plans:
+        await _carry_out(connection, plan, is_needed=plan.table in must)
+    return plans
+
+
+async def _carry_out(connection: Connection, plan: Plan, *, is_needed: bool) -> None:
+    """Change the triggers of a table, all or none: between two states a change would be told twice, or not."""
+    shown = ".".join(plan.table)
+    try:
+        async with connection.transaction():
+            for name in plan.remove:
+                await capture.remove(connection, plan.table, name)
+            for trigger in plan.install:
+                await capture.install(connection, plan.table, trigger)
+    except (BusyError, InvalidInputError) as error:
+        if is_needed:
+            raise
+        logger.warning("the triggers on %s stay as they are for now: %s", shown, error.message)
+    else:
+        told = ", ".join(operation for trigger in plan.install for operation in trigger.operations)
+        logger.info("%s: %s", shown, f"capturing {told}" if told else "no longer captured")
+
+
+async def change_settings(connection: Connection, box: SecretBox, settings: TableSettings) -> None:
+    """Set how a table is captured, in the caller's transaction: its events are so from its commit on.
+
+    Raises:
+        BusyError: The table is locked by someone else's transaction.
+        InvalidInputError: With the field at fault; there is no such table, or it cannot be captured.
+    """
+    table = (await capture.find_tables(connection, [settings.name])).get(settings.name)
+    if table is None:
+        raise InvalidInputError("table", f"There is no table {'.'.join(settings.name)}. Create it first, or correct the name.")
+    if table.refusal is not None:
+        raise InvalidInputError("table", table.refusal)
+    check_settings(settings, tuple(column.name for column in await capture.columns(connection, settings.name)))
+    await capture.lock(connection)
+    await _try_out(connection, settings, is_partitioned=table.is_partitioned)
+    await capture.put_settings(connection, settings)
+    await keep_in_step(connection, box, needed=settings.name)
+
+
+async def _try_out(connection: Connection, settings: TableSettings, *, is_partitioned: bool) -> None:
+    """Make every trigger that the settings can lead to, and take that back: a condition is refused now, not later."""
+    attempt = connection.transaction()
+    await attempt.start()
+    try:
+        every = triggers_for(settings.name, frozenset(OPERATIONS), settings, is_partitioned=is_partitioned)
+        for trigger in every:
+            await capture.install(connection, settings.name, trigger)
+    finally:
+        await attempt.rollback()
 
 
 async def table_states(connection: Connection, webhook: Webhook) -> list[TableState]:
@@ -143,15 +188,15 @@ async def table_states(connection: Connection, webhook: Webhook) -> list[TableSt
     wanted = wanted_triggers([webhook])
     found = await capture.find_tables(connection, list(wanted))
     installed = await capture.installed(connection)
-    return [_state(name, operations, found.get(name), installed.get(name)) for name, operations in wanted.items()]
+    return [_state(name, operations, found.get(name), installed.get(name, [])) for name, operations in wanted.items()]
 
 
-def _state(name: TableName, operations: frozenset[str], found: FoundTable | None, installed: Installed | None) -> TableState:
+def _state(name: TableName, operations: frozenset[str], found: FoundTable | None, there: list[Installed]) -> TableState:
     schema, table = name
     if found is None:
         return TableState(schema, table, "missing", "The table does not exist (any more).")
-    if installed is None or not operations <= installed.operations:
+    if not operations <= {operation for trigger in there for operation in trigger.operations}:
         return TableState(schema, table, "waiting", found.refusal or "The trigger is put there within a minute.")
-    if not installed.is_enabled:
-        return TableState(schema, table, "disabled", "The trigger tidings_capture is disabled; ENABLE TRIGGER it.")
+    if disabled := next((trigger.trigger for trigger in there if not trigger.is_enabled), None):
+        return TableState(schema, table, "disabled", f"The trigger {disabled} is disabled; ENABLE TRIGGER it.")
     return TableState(schema, table, "captured")

@@ -1,10 +1,11 @@
-"""Triggers on the user's tables: which there are, and putting them there and away."""
+"""Triggers on the user's tables, and the settings they follow from."""
 
 from typing import Any
 
 import asyncpg
 import msgspec
 
+from tidings.core.capture import TableName, TableSettings, Trigger
 from tidings.core.errors import BusyError, InvalidInputError
 from tidings.store.database import Connection
 from tidings.store.statements import load
@@ -12,8 +13,7 @@ from tidings.store.statements import load
 _SQL = load("capture")
 _BITS = {"INSERT": 4, "DELETE": 8, "UPDATE": 16}
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
-
-TableName = tuple[str, str]  # schema, table
+_OWN_SCHEMAS = {"tidings": "Tidings itself", "pg_catalog": "PostgreSQL", "information_schema": "PostgreSQL"}
 
 
 class FoundTable(msgspec.Struct, frozen=True):
@@ -25,12 +25,25 @@ class FoundTable(msgspec.Struct, frozen=True):
 
 
 class Installed(msgspec.Struct, frozen=True):
-    """A table that carries the capture trigger."""
+    """A trigger of ours that is there."""
 
-    name: TableName
+    trigger: str
     operations: frozenset[str]
+    function: str
+    arguments: tuple[str, ...]
     is_enabled: bool
-    is_named_right: bool
+
+    def is_as(self, wanted: Trigger) -> bool:
+        """Tell whether it does what is wanted."""
+        found = (self.trigger, self.operations, self.function, self.arguments)
+        return found == (wanted.name, frozenset(wanted.operations), wanted.function, wanted.arguments)
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a table."""
+
+    name: str
+    is_key: bool
 
 
 async def lock(connection: Connection) -> None:
@@ -54,52 +67,65 @@ async def find_tables(connection: Connection, names: list[TableName]) -> dict[Ta
 
 def _found(row: Any) -> FoundTable:
     name = (row["schema_name"], row["table_name"])
+    shown = ".".join(name)
     refusal = None
     if row["kind"] in _KINDS:
-        refusal = f"{'.'.join(name)} is {_KINDS[row['kind']]}, whose changes PostgreSQL does not tell; name its table."
+        refusal = f"{shown} is {_KINDS[row['kind']]}, whose changes PostgreSQL does not tell; name its table."
     elif row["is_partition"]:
-        refusal = f"{'.'.join(name)} is a partition; name the partitioned table it belongs to."
-    elif name[0] in {"tidings", "pg_catalog", "information_schema"}:
-        refusal = f"{'.'.join(name)} belongs to {'Tidings itself' if name[0] == 'tidings' else 'PostgreSQL'}."
+        refusal = f"{shown} is a partition; name the partitioned table it belongs to."
+    elif row["is_collection"]:
+        refusal = f'{shown} is a collection; write {{"collection": "{name[1]}"}}.'
+    elif name[0] in _OWN_SCHEMAS:
+        refusal = f"{shown} belongs to {_OWN_SCHEMAS[name[0]]}."
     return FoundTable(name, row["kind"] == "p", refusal)
 
 
-async def installed(connection: Connection) -> dict[TableName, Installed]:
-    """Return every table that carries the trigger."""
-    found = {}
+async def columns(connection: Connection, table: TableName) -> list[Column]:
+    """Return the columns of a table that exists, in their order."""
+    return [Column(row["name"], row["is_key"]) for row in await connection.fetch(_SQL["columns"], *table)]
+
+
+async def installed(connection: Connection) -> dict[TableName, list[Installed]]:
+    """Return every table that carries a trigger of ours, with these."""
+    found: dict[TableName, list[Installed]] = {}
     for row in await connection.fetch(_SQL["installed"]):
-        name = (row["schema_name"], row["table_name"])
         operations = frozenset(op for op, bit in _BITS.items() if row["operation_bits"] & bit)
-        found[name] = Installed(name, operations, row["is_enabled"], row["is_named_right"])
+        arguments = tuple(argument.decode() for argument in row["arguments"].split(b"\x00")[:-1])
+        trigger = Installed(row["trigger_name"], operations, row["function_name"], arguments, row["is_enabled"])
+        found.setdefault((row["schema_name"], row["table_name"]), []).append(trigger)
     return found
 
 
-async def install(connection: Connection, table: FoundTable, operations: frozenset[str]) -> None:
-    """Put the trigger on a table, for these operations, or alter the one that is there.
+async def install(connection: Connection, table: TableName, trigger: Trigger) -> None:
+    """Put a trigger on a table, or alter the one of that name.
 
     Raises:
         BusyError: The table is locked by someone else's long transaction.
-        InvalidInputError: Our role may not make triggers on it.
+        InvalidInputError: Our role may not make triggers on it, or the condition is not one.
     """
-    schema, name = table.name
-    wanted = " OR ".join(op for op in _BITS if op in operations)
-    statement = await connection.fetchval(_SQL["install"], schema, name, wanted, table.is_partitioned)
-    await _alter(connection, statement, table.name)
+    if trigger.condition is not None:
+        await _alter(connection, await connection.fetchval(_SQL["check_condition"], *table, trigger.condition), table)
+    operations = " OR ".join(trigger.operations)
+    statement = await connection.fetchval(
+        _SQL["install"], *table, trigger.name, operations, trigger.condition, trigger.function, trigger.arguments
+    )
+    await _alter(connection, statement, table)
 
 
-async def remove(connection: Connection, table: TableName) -> None:
-    """Take the trigger away.
+async def remove(connection: Connection, table: TableName, trigger: str) -> None:
+    """Take a trigger away.
 
     Raises:
         BusyError: The table is locked by someone else's long transaction.
     """
-    await _alter(connection, await connection.fetchval(_SQL["remove"], *table), table)
+    await _alter(connection, await connection.fetchval(_SQL["remove"], *table, trigger), table)
 
 
 async def _alter(connection: Connection, statement: str, table: TableName) -> None:
+    """Run one statement that PostgreSQL has formatted; prepared, so that it can be no more than one."""
     shown = ".".join(table)
     try:
-        await connection.execute(statement)
+        await (await connection.prepare(statement)).fetch()
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
         raise BusyError(
             f"Table {shown} is locked by another transaction, and waiting for it would hold up its writers. Try again."
@@ -110,3 +136,43 @@ async def _alter(connection: Connection, statement: str, table: TableName) -> No
         raise InvalidInputError(
             "events", f"The database role may not put a trigger on {shown}. Run GRANT TRIGGER ON {shown} for it."
         ) from error
+    except (asyncpg.SyntaxOrAccessError, asyncpg.InvalidTextRepresentationError, asyncpg.FeatureNotSupportedError) as error:
+        raise InvalidInputError("when", f"A condition on {shown} cannot be used: {error}.") from error
+
+
+async def all_settings(connection: Connection) -> dict[TableName, TableSettings]:
+    """Return the settings of every table that has some."""
+    found = [_settings(row) for row in await connection.fetch(_SQL["all_settings"])]
+    return {settings.name: settings for settings in found}
+
+
+def _settings(row: Any) -> TableSettings:
+    return TableSettings(
+        table_schema=row["table_schema"],
+        table_name=row["table_name"],
+        group_column=row["group_column"],
+        unknown_groups=row["unknown_groups"],
+        excluded_columns=tuple(row["excluded_columns"]),
+        renamed_columns=msgspec.json.decode(row["renamed_columns"]),
+        changed_columns=tuple(row["changed_columns"]),
+        conditions=msgspec.json.decode(row["conditions"]),
+    )
+
+
+async def put_settings(connection: Connection, settings: TableSettings) -> None:
+    """Write the settings of a table."""
+    await connection.execute(
+        _SQL["put_settings"],
+        *settings.name,
+        settings.group_column,
+        settings.unknown_groups,
+        settings.excluded_columns,
+        msgspec.json.encode(settings.renamed_columns).decode(),
+        settings.changed_columns,
+        msgspec.json.encode(settings.conditions).decode(),
+    )
+
+
+async def remove_settings(connection: Connection, table: TableName) -> bool:
+    """Forget the settings of a table; whether there were some."""
+    return await connection.fetchval(_SQL["remove_settings"], *table) is not None

@@ -15,12 +15,13 @@ import asyncpg
 
 from tidings.clock import Clock
 from tidings.core.delivery import Delivery
-from tidings.core.event import TEST_TYPE, Event, delivery_id
+from tidings.core.errors import InvalidInputError
+from tidings.core.event import DEFAULT_GROUP, TEST_TYPE, Event, delivery_id
 from tidings.core.lanes import share_out
 from tidings.core.pace import Pace
 from tidings.core.routing import Routes
 from tidings.core.webhook import Webhook
-from tidings.store import history, outbox, queue
+from tidings.store import groups, history, outbox, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.queue import Queued
 from tidings.worker.event_cache import EventCache
@@ -39,7 +40,7 @@ BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbe
 
 
 # What a row that cannot be routed raises: PostgreSQL refuses it, or it does not fit what we make of it.
-_FAULTS = (asyncpg.PostgresError, ValueError, ArithmeticError, LookupError, TypeError)
+_FAULTS = (asyncpg.PostgresError, InvalidInputError, ValueError, ArithmeticError, LookupError, TypeError)
 
 
 class Taker(Protocol):
@@ -82,6 +83,7 @@ class Dispatcher:
         self._salt = salt
         self._taker = taker
         self._known_days: set[date] = set()
+        self._known_groups = {DEFAULT_GROUP}
         self._pace = Pace()
         self._stopped = Signal()
         self.rung = Signal()
@@ -130,8 +132,12 @@ class Dispatcher:
             events = outbox.read_events(taken, self._salt)
             routes = await self._routes.at_least(connection, taken.routes_version)
             await self._ensure_days(connection, events)
+            new_groups = {event.group_id for event in events} - self._known_groups
+            if new_groups:
+                await groups.add(connection, new_groups)
             worker_id = self._taker.worker_id
             leased, has_waiting = await self._write(connection, events, routes, worker_id)
+        self._known_groups |= new_groups
         self._hand_over(events, leased, routes, worker_id)
         if has_waiting:
             self._taker.called.set()

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 from tidings.clock import Clock
 from tidings.core.errors import BusyError
-from tidings.sources import tables
-from tidings.store import history, outbox, queue, workers
+from tidings.sources import backfill, tables
+from tidings.store import backfills, history, outbox, queue, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.worker.signals import Signal
@@ -24,6 +24,7 @@ BEAT_INTERVAL = 3.0  # seconds
 SILENCE = timedelta(seconds=10)
 RESCUE_INTERVAL = 2.0  # seconds
 HOUSEKEEPING_INTERVAL = 60.0  # seconds
+BACKFILL_INTERVAL = 0.2  # seconds until a backfill that paused is looked at again
 DAYS_AHEAD = 3  # partitions made in advance: a weekend without a janitor
 
 
@@ -131,6 +132,36 @@ class Rescuer:
         return freed + forgotten
 
 
+class Backfiller:
+    """Brings backfills on, chunk by chunk, as fast as what they write is routed."""
+
+    def __init__(self, database: Database, box: SecretBox, stopping: Signal) -> None:
+        self._database = database
+        self._box = box
+        self._stopping = stopping
+
+    async def run_once(self) -> int:
+        """Work until nothing can be brought on now, and return how many chunks were done."""
+        chunks = 0
+        while not self._stopping.is_set:
+            async with self._database.transaction() as connection:
+                if await backfills.is_outbox_full(connection, backfill.MAX_WAITING):
+                    break
+                if not await backfill.work_on_next(connection):
+                    break
+            chunks += 1
+        if chunks:
+            await self._take_watches_away()
+        return chunks
+
+    async def _take_watches_away(self) -> None:
+        try:
+            async with self._database.transaction() as connection:
+                await tables.keep_in_step(connection, self._box)
+        except BusyError as error:
+            logger.info("a trigger goes on noting changes for a while: %s", error.message)
+
+
 class Janitor:
     """Makes partitions ahead, drops those past retention, and keeps triggers in step with webhooks."""
 
@@ -157,6 +188,7 @@ class Janitor:
                 await history.ensure_day(connection, today + timedelta(days=ahead))
             dropped = await history.drop_days_before(connection, today - self._retention)
             await outbox.forget_external_ids(connection, self._clock.now() - self._retention)
+            await backfills.forget_changes(connection)
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()

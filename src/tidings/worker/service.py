@@ -15,9 +15,11 @@ from tidings.transport.sender import Sender
 from tidings.worker.deliverer import Deliverer
 from tidings.worker.dispatcher import Dispatcher
 from tidings.worker.duties import (
+    BACKFILL_INTERVAL,
     BEAT_INTERVAL,
     HOUSEKEEPING_INTERVAL,
     RESCUE_INTERVAL,
+    Backfiller,
     Heart,
     Janitor,
     Rescuer,
@@ -66,6 +68,7 @@ class Worker:
         self._rescuer = Rescuer(database, self.heart, clock, known=self._known_deliveries, on_rescued=self._call)
         self._janitor = Janitor(database, box, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._stopping = Signal()
+        self.backfiller = Backfiller(database, box, self._stopping)
         self.failed = Signal()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
@@ -83,6 +86,7 @@ class Worker:
             "heart": every(BEAT_INTERVAL, self.heart, self._stopping),
             "rescuer": every(RESCUE_INTERVAL, self._rescuer, self._stopping),
             "janitor": every(HOUSEKEEPING_INTERVAL, self._janitor, self._stopping),
+            "backfiller": every(BACKFILL_INTERVAL, self.backfiller, self._stopping),
             "queue listener": self._listen(),
         }.items():
             self._begin(name, duty)

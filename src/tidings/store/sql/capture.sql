@@ -1,35 +1,67 @@
 -- name: find_tables
 -- What the names stand for. Views, foreign tables and the like have no row triggers. $1 schemas, $2 names
-select n.nspname as schema_name, c.relname as table_name, c.relkind::text as kind, c.relispartition as is_partition
+select n.nspname as schema_name, c.relname as table_name, c.relkind::text as kind, c.relispartition as is_partition,
+  exists (select from tidings.collections k where k.table_schema = n.nspname and k.name = c.relname) as is_collection
 from unnest($1::text[], $2::text[]) as wanted (schema_name, table_name)
 join pg_namespace n on n.nspname = wanted.schema_name
 join pg_class c on c.relnamespace = n.oid and c.relname = wanted.table_name
 where c.relkind in ('r', 'p', 'v', 'm', 'f');
 
 -- name: installed
--- Every table that carries our trigger, and for which operations. Partitions carry copies of their root's: they are not
--- listed. tgtype bits: 4 INSERT, 8 DELETE, 16 UPDATE (PostgreSQL, src/include/catalog/pg_trigger.h)
-select n.nspname as schema_name, c.relname as table_name, c.relkind::text as kind,
-  t.tgtype::integer & 28 as operation_bits, t.tgenabled <> 'D' as is_enabled,
-  t.tgnargs = 0 or t.tgargs = convert_to(n.nspname, 'UTF8') || '\x00'::bytea || convert_to(c.relname, 'UTF8') || '\x00'::bytea as is_named_right
+-- Every trigger of ours. Partitions carry copies of their root's: they are not listed.
+-- tgtype bits: 4 INSERT, 8 DELETE, 16 UPDATE (PostgreSQL, src/include/catalog/pg_trigger.h)
+select n.nspname as schema_name, c.relname as table_name, t.tgname as trigger_name, t.tgtype::integer & 28 as operation_bits,
+  p.proname as function_name, t.tgargs as arguments, t.tgenabled <> 'D' as is_enabled
 from pg_trigger t
 join pg_class c on c.oid = t.tgrelid
 join pg_namespace n on n.oid = c.relnamespace
-where t.tgname = 'tidings_capture' and not t.tgisinternal and t.tgparentid = 0;
+join pg_proc p on p.oid = t.tgfoid
+where t.tgname like 'tidings\_capture%' and not t.tgisinternal and t.tgparentid = 0;
 
 -- name: set_lock_timeout
 -- A trigger needs a lock that writers hold for a moment. Waiting for a long one would make writers queue behind us.
 set local lock_timeout = '2s';
 
 -- name: install
--- format() does the quoting. $1 schema, $2 table, $3 operations, such as INSERT OR UPDATE, $4 is partitioned
-select format('create or replace trigger tidings_capture after %s on %I.%I for each row execute function tidings.capture(%s)',
-  $3::text, $1::text, $2::text, case when $4::boolean then format('%L, %L', $1::text, $2::text) else '' end) as statement;
+-- format() does the quoting. $1 schema, $2 table, $3 trigger, $4 operations, such as INSERT OR UPDATE, $5 condition or null,
+-- $6 function, $7 arguments
+select format('create or replace trigger %I after %s on %I.%I for each row %s execute function tidings.%I(%s)', $3::text, $4::text,
+  $1::text, $2::text, coalesce('when (' || $5::text || ')', ''), $6::text,
+  (select string_agg(quote_literal(a.value), ', ' order by a.position) from unnest($7::text[]) with ordinality a (value, position))) as statement;
+
+-- name: check_condition
+-- What a condition must be as well, so that it cannot be more than one. $1 schema, $2 table, $3 condition
+select format(E'select from %I.%I as new, %1$I.%2$I as old where (%s\n)', $1::text, $2::text, $3::text) as statement;
 
 -- name: remove
--- $1 schema, $2 table
-select format('drop trigger if exists tidings_capture on %I.%I', $1::text, $2::text) as statement;
+-- $1 schema, $2 table, $3 trigger
+select format('drop trigger if exists %I on %I.%I', $3::text, $1::text, $2::text) as statement;
 
 -- name: lock
 -- One process at a time changes triggers.
 select pg_advisory_xact_lock(7413201, 3);
+
+-- name: columns
+-- In their order. $1 schema, $2 table
+select a.attname as name, exists (
+    select from pg_index i where i.indrelid = a.attrelid and i.indisprimary and a.attnum = any (i.indkey)
+  ) as is_key
+from pg_attribute a
+where a.attrelid = format('%I.%I', $1::text, $2::text)::regclass and a.attnum > 0 and not a.attisdropped
+order by a.attnum;
+
+-- name: put_settings
+-- $1 schema, $2 table, $3 group column, $4 unknown groups, $5 excluded, $6 renamed, $7 changed, $8 conditions
+insert into tidings.captured_tables (table_schema, table_name, group_column, unknown_groups, excluded_columns, renamed_columns,
+  changed_columns, conditions)
+values ($1, $2, $3, $4, $5, $6::jsonb, $7, $8::jsonb)
+on conflict (table_schema, table_name) do update set group_column = $3, unknown_groups = $4, excluded_columns = $5,
+  renamed_columns = $6::jsonb, changed_columns = $7, conditions = $8::jsonb, updated_at = now();
+
+-- name: remove_settings
+-- $1 schema, $2 table
+delete from tidings.captured_tables where table_schema = $1 and table_name = $2 returning 1;
+
+-- name: all_settings
+select table_schema, table_name, group_column, unknown_groups, excluded_columns, renamed_columns, changed_columns, conditions
+from tidings.captured_tables order by table_schema, table_name;

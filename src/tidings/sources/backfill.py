@@ -1,0 +1,98 @@
+"""Backfill: the rows a table has now, as events for one webhook, then its changes, without gap or overlap.
+
+The naive way, to read the table beside its writers, tells some rows twice and some versions after newer ones. Our rule:
+
+- From the transaction that begins a backfill on, the table's trigger notes the key of every row that it writes an event for.
+  Making the trigger waits for open writers, so every change is either visible to the backfill or noted.
+- A chunk of rows, in the order of the primary key, is locked against changes and then looked at with a new snapshot. A row
+  whose change was noted has told its present state by an event of its own: it is left out. Any other is written to the outbox,
+  and its later changes must wait for the chunk's commit, so their events come behind it.
+- Rows that somebody is changing are not waited for (two locks held in two orders would be a deadlock, and it might be the
+  user's transaction that PostgreSQL ends); they are looked at again later.
+- The chunk's rows and the position behind them commit together. A process that dies loses nothing and repeats nothing.
+"""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from tidings.core.capture import TableName
+from tidings.core.errors import InvalidInputError
+from tidings.core.event import Event, table_event_type
+from tidings.core.webhook import OPERATIONS, Webhook
+from tidings.store import backfills, capture
+from tidings.store.database import Connection
+
+CHUNK = 2000  # rows; a change of one of them waits for at most one chunk, some 50 ms
+MAX_WAITING = 10_000  # rows in the outbox beyond which a backfill pauses, so that what happens now is told soon
+
+
+async def begin(connection: Connection, webhook: Webhook, table: TableName, now: Any) -> Any:
+    """Write down a backfill, in the caller's transaction, and return its row.
+
+    The caller then puts the triggers in step, in the same transaction.
+
+    Raises:
+        ConflictError: Another one of the table is under way.
+        InvalidInputError: The webhook does not hear the table's insertions, or the table has no primary key.
+    """
+    shown = ".".join(table)
+    found = (await capture.find_tables(connection, [table])).get(table)
+    if found is None or found.refusal is not None:
+        raise InvalidInputError("table", found.refusal if found and found.refusal else f"There is no table {shown}.")
+    heard = tuple(operation for operation in OPERATIONS if _hears(webhook, table, operation, now))
+    if "INSERT" not in heard:
+        raise InvalidInputError(
+            "webhook_id",
+            f"The webhook {webhook.name!r} does not hear INSERTs of {shown}, which is what a backfill sends. Add "
+            f'{{"table": "{table[1]}", "schema": "{table[0]}"}} to its events.',
+        )
+    if not webhook.enabled:
+        raise InvalidInputError("webhook_id", f"The webhook {webhook.name!r} is disabled. Enable it first.")
+    key_columns = tuple(column.name for column in await capture.columns(connection, table) if column.is_key)
+    if not key_columns:
+        raise InvalidInputError("table", f"{shown} has no primary key, by which a backfill finds its way. Add one.")
+    return await backfills.insert(
+        connection, uuid4(), group_id=webhook.group_id, webhook_id=webhook.id, table=table, key_columns=key_columns, heard=heard
+    )
+
+
+def _hears(webhook: Webhook, table: TableName, operation: str, now: Any) -> bool:
+    schema, name = table
+    type_ = table_event_type(schema, name, operation)
+    return webhook.wants(Event(UUID(int=0), webhook.group_id, "tables", type_, operation, None, schema, name, None, None, now))
+
+
+async def work_on_next(connection: Connection) -> bool:
+    """Do a chunk of the backfill that has waited longest, in the caller's transaction; whether that brought it on.
+
+    It does not when none is running, all are in other hands, or what is left is being changed by others.
+    """
+    row = await backfills.claim(connection)
+    if row is None:
+        return False
+    try:
+        async with connection.transaction():
+            return await _chunk(connection, row)
+    except (asyncpg.PostgresConnectionError, asyncpg.exceptions.OperatorInterventionError):
+        raise
+    except asyncpg.PostgresError as error:  # the table was dropped, altered, or is forbidden to us: told, and tried again
+        await backfills.fail(connection, row["id"], f"{type(error).__name__}: {error}")
+        return False
+
+
+async def _chunk(connection: Connection, row: Any) -> bool:
+    settings = (await capture.all_settings(connection)).get((row["table_schema"], row["table_name"]))
+    keys = await backfills.next_keys(connection, row, CHUNK)
+    again = [] if keys else await backfills.busy_keys(connection, row, CHUNK)
+    if not keys and not again:
+        await backfills.end(connection, row["id"], "finished")
+        return True
+    told, skipped, busy = await backfills.tell(connection, row, settings, keys or again)
+    if keys:
+        await backfills.put_busy(connection, row, busy)
+    else:
+        await backfills.remove_busy(connection, row, sorted(set(again) - set(busy)))
+    await backfills.advance(connection, row, position=keys[-1] if keys else row["position"], told=told, skipped=skipped)
+    return bool(keys) or len(busy) < len(again)

@@ -1,0 +1,99 @@
+-- name: insert
+-- $1 id, $2 group, $3 webhook, $4 schema, $5 table, $6 key columns, $7 operations heard
+insert into tidings.backfills (id, group_id, webhook_id, table_schema, table_name, key_columns, heard, state, estimated_rows)
+values ($1, $2, $3, $4, $5, $6, $7, 'running', (
+  select greatest(c.reltuples, 0)::bigint from pg_class c where c.oid = format('%I.%I', $4::text, $5::text)::regclass))
+returning *;
+
+-- name: get
+-- $1 group, $2 id
+select * from tidings.backfills where group_id = $1 and id = $2;
+
+-- name: list
+-- Newest first. $1 group, $2 limit, $3 offset
+select * from tidings.backfills where group_id = $1 order by created_at desc, id limit $2 offset $3;
+
+-- name: watches
+select id, table_schema, table_name, key_columns from tidings.backfills where state = 'running';
+
+-- name: claim
+-- The one least recently worked on, until the transaction ends; others take others.
+select * from tidings.backfills where state = 'running' order by updated_at limit 1 for update skip locked;
+
+-- name: advance
+-- $1 id, $2 position, $3 rows written, $4 rows left to their own events
+update tidings.backfills set position = $2, row_count = row_count + $3, skipped_count = skipped_count + $4, error = null,
+  updated_at = clock_timestamp() where id = $1;
+
+-- name: end
+-- $1 id, $2 state
+update tidings.backfills set state = $2, updated_at = now(), finished_at = now() where id = $1 and state = 'running' returning *;
+
+-- name: fail
+-- It stays running and is tried again. $1 id, $2 error
+update tidings.backfills set error = $2, updated_at = clock_timestamp() where id = $1;
+
+-- name: forget_changes
+-- Of backfills that are over.
+delete from tidings.backfill_changes c
+where not exists (select from tidings.backfills b where b.id = c.backfill_id and b.state = 'running');
+
+-- name: busy
+-- $1 id, $2 how many
+select key from tidings.backfill_busy where backfill_id = $1 limit $2;
+
+-- name: put_busy
+-- $1 id, $2 keys
+insert into tidings.backfill_busy (backfill_id, key) select $1, unnest($2::text[]) on conflict do nothing;
+
+-- name: remove_busy
+-- $1 id, $2 keys
+delete from tidings.backfill_busy where backfill_id = $1 and key = any ($2::text[]);
+
+-- name: outbox_is_full
+-- Whether more than so many rows wait to be routed: a backfill does not queue in front of what happens now. $1 how many
+select count(*) > $1 from (select from tidings.outbox limit $1 + 1) waiting;
+
+-- name: next_keys
+-- Makes a statement that returns the keys of the next rows, each as a JSON object. Its parameters: $1 position, $2 how many.
+-- $1 schema, $2 table, $3 key columns, $4 has a position
+select format('select json_build_object(%s)::text as key from %I.%I as new %s order by %s limit $2',
+  (select string_agg(format('%L, new.%I', k.name, k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
+  $1::text, $2::text,
+  case when $4::boolean then format('where (%s) > (%s)',
+    (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
+    (select string_agg(format('(json_populate_record(null::%I.%I, $1::json)).%I', $1::text, $2::text, k.name), ', ' order by k.place)
+      from unnest($3::text[]) with ordinality k (name, place)))
+  else 'where $1::text is null' end,
+  (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place))
+) as statement;
+
+-- name: lock_rows
+-- Makes a statement that locks rows against changes, except those somebody is changing, and returns the keys it got. Its
+-- parameter: $1 keys. $1 schema, $2 table, $3 key columns
+select format('select json_build_object(%s)::text as key from %I.%I as new where (%s) in (select %s from unnest($1::text[]) given, '
+  || 'json_populate_record(null::%2$I.%3$I, given::json) p) for share of new skip locked',
+  (select string_agg(format('%L, new.%I', k.name, k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
+  $1::text, $2::text,
+  (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
+  (select string_agg(format('p.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place))
+) as statement;
+
+-- name: tell_rows
+-- Makes a statement that writes locked rows to the outbox as live events write them, except those that an event has told since
+-- the backfill began, and returns how many. Its parameters: $1 keys, $2 backfill, $3 operations heard, $4 webhook, $5 group,
+-- $6 columns left out, $7 renamed columns, $8 key columns.
+-- $1 schema, $2 table, $3 key columns, $4 is shaped, $5 group's column or null, $6 condition of INSERT or null
+select format('with told as (insert into tidings.outbox (group_id, source, operation, table_schema, table_name, record, webhook_id) '
+  || 'select $5, ''tables'', ''INSERT'', %1$L, %2$L, %3$s, $4 from %1$I.%2$I as new cross join lateral (select row_to_json(new) as whole offset 0) w '
+  || 'where (%4$s) in (select %5$s from unnest($1::text[]) given, json_populate_record(null::%1$I.%2$I, given::json) p) and %6$s and %7$s '
+  || 'and not exists (select from tidings.backfill_changes c where c.backfill_id = $2 and c.operation = any ($3) '
+  || 'and c.key = (select json_agg(w.whole ->> k)::text from unnest($8::text[]) k)) and ($6::text[], $7::json::text) is not null order by %4$s returning 1) '
+  || 'select count(*) from told',
+  $1::text, $2::text,
+  case when $4::boolean then 'tidings.shaped(w.whole, $6::text[], $7::json)' else 'w.whole' end,
+  (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
+  (select string_agg(format('p.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
+  case when $5::text is null then 'true' else format('coalesce(w.whole ->> %L, ''default'') = $5', $5::text) end,
+  coalesce('(' || $6::text || E'\n)', 'true')
+) as statement;

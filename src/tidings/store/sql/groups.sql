@@ -1,0 +1,11 @@
+-- name: get
+-- $1 id
+select id, created_at from tidings.groups where id = $1;
+
+-- name: list
+-- In order of their ids. $1 limit, $2 offset
+select id, created_at from tidings.groups order by id limit $1 offset $2;
+
+-- name: add
+-- Those that are there stay as they are. $1 ids
+insert into tidings.groups (id) select unnest($1::text[]) on conflict do nothing returning id;
