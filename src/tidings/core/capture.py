@@ -153,7 +153,7 @@ def _condition(settings: TableSettings, operation: str, *, is_wanted: bool) -> s
 def _differs(columns: tuple[str, ...]) -> str:
     """Return a comparison that works for every type, json too: of the values' images."""
     new, old = (", ".join(f"{row}.{quoted(name)}" for name in columns) for row in ("new", "old"))
-    return f"row({new}) operator(pg_catalog.*<>) row({old})"
+    return f"row({new})::record operator(pg_catalog.*<>) row({old})::record"
 
 
 def quoted(name: str) -> str:

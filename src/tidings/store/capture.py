@@ -104,7 +104,8 @@ async def install(connection: Connection, table: TableName, trigger: Trigger) ->
         InvalidInputError: Our role may not make triggers on it, or the condition is not one.
     """
     if trigger.condition is not None:
-        await _alter(connection, await connection.fetchval(_SQL["check_condition"], *table, trigger.condition), table)
+        check = await connection.fetchval(_SQL["check_condition"], *table, trigger.condition)
+        await _alter(connection, check, table, only_prepare=True)
     operations = " OR ".join(trigger.operations)
     statement = await connection.fetchval(
         _SQL["install"], *table, trigger.name, operations, trigger.condition, trigger.function, trigger.arguments
@@ -121,11 +122,13 @@ async def remove(connection: Connection, table: TableName, trigger: str) -> None
     await _alter(connection, await connection.fetchval(_SQL["remove"], *table, trigger), table)
 
 
-async def _alter(connection: Connection, statement: str, table: TableName) -> None:
+async def _alter(connection: Connection, statement: str, table: TableName, *, only_prepare: bool = False) -> None:
     """Run one statement that PostgreSQL has formatted; prepared, so that it can be no more than one."""
     shown = ".".join(table)
     try:
-        await (await connection.prepare(statement)).fetch()
+        prepared = await connection.prepare(statement)
+        if not only_prepare:
+            await prepared.fetch()
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
         raise BusyError(
             f"Table {shown} is locked by another transaction, and waiting for it would hold up its writers. Try again."

@@ -131,13 +131,11 @@ class Dispatcher:
             at_hand += taken.numbers
             events = outbox.read_events(taken, self._salt)
             routes = await self._routes.at_least(connection, taken.routes_version)
-            await self._ensure_days(connection, events)
-            new_groups = {event.group_id for event in events} - self._known_groups
-            if new_groups:
-                await groups.add(connection, new_groups)
+            days, group_ids = await self._prepare(connection, events)
             worker_id = self._taker.worker_id
             leased, has_waiting = await self._write(connection, events, routes, worker_id)
-        self._known_groups |= new_groups
+        self._known_days |= days  # only now is it sure that they are there
+        self._known_groups |= group_ids
         self._hand_over(events, leased, routes, worker_id)
         if has_waiting:
             self._taker.called.set()
@@ -182,12 +180,18 @@ class Dispatcher:
         await queue.put(connection, leased, waiting, worker_id, now)
         return leased, bool(waiting)
 
-    async def _ensure_days(self, connection: Connection, events: list[Event]) -> None:
-        """Make sure of the partitions: the janitor makes them ahead, but rows can be older than it thinks."""
+    async def _prepare(self, connection: Connection, events: list[Event]) -> tuple[set[date], set[str]]:
+        """Make sure of the partitions and groups that events need; return those made sure of.
+
+        The janitor makes partitions ahead, but rows can be older than it thinks. Groups are made on first sight.
+        """
         days = {event.occurred_at.astimezone(UTC).date() for event in events} - self._known_days
         for day in sorted(days):
             await history.ensure_day(connection, day)
-        self._known_days |= days
+        group_ids = {event.group_id for event in events} - self._known_groups
+        if group_ids:
+            await groups.add(connection, group_ids)
+        return days, group_ids
 
     def forget_days(self) -> None:
         """Look at the partitions again: the janitor has dropped some."""
