@@ -110,25 +110,28 @@ async def test_the_calls_of_seed_004_run_and_print_what_the_document_says(api: A
     assert await api("GET", "/api/v1/webhooks", 200) == []
 
 
-async def test_the_logs_of_seed_003_are_read_by_its_call(api: Api, receiver: Receiver) -> None:
-    await api.engine.user.execute("create table notifications (id int, title text)")
-    made = await api.create(receiver.url("/hook"), {"table": "notifications"}, profile="vski")
-    await api.create(receiver.url("/other"), {"table": "posts"}, profile="vski")
-    await api.engine.user.execute(
-        "insert into notifications values (1, 'Test Notification'); insert into posts (id) values (1)"
-    )
-    await attempted(api, made, 1)
-    output = await run_snippet("snippets/seed003-logs.mts", TIDINGS_URL=str(api.client.base_url), TIDINGS_KEY="test")
-    for said in (
-        "page: 1",
-        "perPage: 10",
-        "collection: 'notifications'",
-        "action: 'create'",
-        "status: 'success'",
-        "attempts: 1",
-    ):
+async def test_the_calls_of_seed_003_run_from_collection_to_log(api: Api, receiver: Receiver) -> None:
+    trigger = {"action": "create", "url": receiver.url("/notified"), "method": "POST"}
+    fields = [{"name": name, "type": "text"} for name in ("title", "message", "status")]
+    await api("POST", "/api/collections", 201, {"name": "notifications", "fields": fields, "options": {"triggers": [trigger]}})
+    await api("POST", "/api/collections/notifications/records", 201, {"title": "before"})
+
+    async def is_logged() -> bool:
+        logs = await api("GET", "/api/webhooks/logs?collection=notifications&status=success", 200)
+        return len(logs["items"]) == 1
+
+    await eventually(is_logged)
+    output = await run_snippet(
+        "snippets/seed003.mts",
+        TIDINGS_URL=str(api.client.base_url), TIDINGS_KEY="test", RECEIVER_URL=receiver.url("/unique-id"),
+    )  # fmt: skip
+    requests = {request.path: json.loads(request.body) for request in await receiver.wait_for(3)}
+    sent = requests["/unique-id"]
+    assert (sent["action"], sent["collection"], sent["record"]["data"]) == ("create", "test_collection", "Test data")
+    assert requests["/notified"]["record"]["message"] == "This is a test"
+    for said in ("page: 1", "perPage: 10", "collection: 'notifications'", "action: 'create'", "status: 'success'"):
         assert said in output
-    assert "posts" not in output
+    assert "test_collection" not in output
 
 
 # Published libraries ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,20 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from tidings.api import deliveries, errors, events, groups, health, reference, tables, vski, webhooks, wellknown
+from tidings.api import (
+    collections,
+    deliveries,
+    errors,
+    events,
+    groups,
+    health,
+    records,
+    reference,
+    tables,
+    vski,
+    webhooks,
+    wellknown,
+)
 from tidings.api.access import require_key, services_of
 from tidings.api.services import Services
 from tidings.core.errors import TidingsError
@@ -28,6 +41,10 @@ def create_app(services: Services, *, version: str) -> Litestar:
             groups.router,
             tables.router,
             tables.backfill_router,
+            collections.router,
+            collections.v1_router,
+            records.router,
+            records.v1_router,
             vski.router,
         ],
         guards=[require_key],

@@ -128,7 +128,7 @@ def _change(data: VskiChange, **more: Any) -> WebhookChange:
         name=data.name,
         url=data.url,
         method=data.method,
-        headers=_headers(data.headers),
+        headers=headers_of(data.headers),
         body_template=data.body,
         max_retries=data.retryLimit,
         jwt_enabled=data.jwtEnabled,
@@ -138,7 +138,12 @@ def _change(data: VskiChange, **more: Any) -> WebhookChange:
     )
 
 
-def _headers(given: dict[str, str] | str | UnsetType) -> dict[str, str] | UnsetType:
+def headers_of(given: dict[str, str] | str | UnsetType) -> dict[str, str] | UnsetType:
+    """Return headers that were given as an object, or as the same in a JSON string.
+
+    Raises:
+        InvalidInputError: The string is not such an object.
+    """
     if not isinstance(given, str):
         return given
     try:

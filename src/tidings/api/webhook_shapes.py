@@ -86,6 +86,7 @@ class WebhookView(msgspec.Struct, frozen=True):
     rate_per_second: float | None
     ordered: bool
     scope: str
+    managed_by: str | None
     created_at: datetime
     updated_at: datetime
     tables: list[TableState] | UnsetType = UNSET
@@ -125,6 +126,7 @@ def view(
         rate_per_second=webhook.rate_per_second,
         ordered=webhook.ordered,
         scope=SCOPES[0],
+        managed_by=webhook.managed_by,
         created_at=webhook.created_at,
         updated_at=webhook.updated_at,
         tables=states,

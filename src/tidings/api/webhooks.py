@@ -15,7 +15,7 @@ from tidings.api.lookups import found
 from tidings.api.paging import Cursor, Limit, Offset
 from tidings.api.services import Services
 from tidings.api.webhook_shapes import WebhookChange, WebhookView, changed, drafted, view
-from tidings.core.errors import InvalidInputError
+from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.webhook import Webhook, check_url
 from tidings.sources import tables
 from tidings.store import history, queue, webhooks
@@ -37,7 +37,7 @@ async def create(services: Services, change: WebhookChange) -> tuple[Webhook, li
         InvalidInputError: With the field and the reason.
     """
     if change.url is not UNSET:
-        await _check_url(services, change.url)
+        await check_webhook_url(services, change.url)
     profile, now = services.config.default_profile, services.clock.now()
     webhook = drafted(change, group_id=services.group_id, default_profile=profile, now=now)
     async with services.database.transaction() as connection:
@@ -83,9 +83,9 @@ async def change(services: Services, webhook_id: UUID, wanted: WebhookChange) ->
         NotFoundError: There is none.
     """
     if wanted.url is not UNSET:
-        await _check_url(services, wanted.url)  # asks DNS, so not while a row is locked
+        await check_webhook_url(services, wanted.url)  # asks DNS, so not while a row is locked
     async with services.database.transaction() as connection:
-        before = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+        before = _own(found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id))
         webhook = changed(before, wanted)
         if wanted.events is not UNSET:
             webhook = await _with_tables(connection, webhook)
@@ -112,7 +112,7 @@ async def remove(services: Services, webhook_id: UUID) -> None:
         NotFoundError: There is none.
     """
     async with services.database.transaction() as connection:
-        found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+        _own(found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id))
         await queue.cancel_of_webhook(connection, webhook_id)
         await webhooks.delete_webhook(connection, webhook_id)
         await tables.keep_in_step(connection, services.box)
@@ -136,7 +136,16 @@ async def list_webhook_deliveries(
         return await delivery_views(services, connection, rows)
 
 
-async def _check_url(services: Services, url: str) -> None:
+def _own(webhook: Webhook) -> Webhook:
+    """Refuse to change what follows from something else."""
+    if webhook.managed_by is not None:
+        kind = webhook.managed_by.partition(":")[0]
+        where = "the triggers in the collection's options" if kind == "collection" else "the job itself"
+        raise ConflictError(f"This webhook belongs to a {kind}. Change {where} instead.", managed_by=webhook.managed_by)
+    return webhook
+
+
+async def check_webhook_url(services: Services, url: str) -> None:
     """Refuse a URL that may not be called as its name resolves now."""
     check_url(url, allow_http=services.config.accepts_http)
     if (refusal := await services.sender.refusal(url)) is not None:
@@ -144,7 +153,7 @@ async def _check_url(services: Services, url: str) -> None:
 
 
 async def _with_tables(connection: Connection, webhook: Webhook) -> Webhook:
-    return msgspec.structs.replace(webhook, events=await tables.resolve_filters(connection, webhook.events))
+    return msgspec.structs.replace(webhook, events=await tables.resolve_filters(connection, webhook.events, webhook.group_id))
 
 
 router = Router(

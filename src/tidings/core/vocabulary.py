@@ -13,6 +13,14 @@ from tidings.core.event import TEST_TYPE, Event
 
 _ROW_ACTIONS = {"INSERT": "content.created", "UPDATE": "content.updated", "DELETE": "content.deleted"}
 
+CONTENT_ACTIONS = {
+    "create": "content.created",
+    "update": "content.updated",
+    "delete": "content.deleted",
+    "publish": "content.published",
+    "archive": "content.archived",
+}
+
 
 class Vocabulary(msgspec.Struct, frozen=True):
     """One system's names.
@@ -37,8 +45,14 @@ class Vocabulary(msgspec.Struct, frozen=True):
             return self.test
         if self.sent is None:
             return event.type
-        kind = _ROW_ACTIONS[event.operation] if event.operation is not None else event.type
-        return self.sent.get(kind, event.type)
+        is_row = event.operation is not None and event.source != "collections"
+        return self.sent.get(_ROW_ACTIONS[event.operation or ""] if is_row else event.type, event.type)
+
+    def told_as(self, kind: str) -> tuple[str, ...]:
+        """Return the types of ours that are sent under the same name as this one, itself among them."""
+        if self.sent is None or kind not in self.sent:
+            return (kind,)
+        return tuple(type_ for type_, sent in self.sent.items() if sent == self.sent[kind])
 
     def types_named(self, name: str, field: str) -> tuple[str, ...]:
         """Return our types, or families of them, that a name in a subscription stands for.

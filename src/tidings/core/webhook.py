@@ -1,6 +1,7 @@
 """A webhook: what its owner asked for, checked where it is made."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ import msgspec
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import Event
 from tidings.core.retry import STANDARD, Policy
-from tidings.core.vocabulary import OPEN, Vocabulary
+from tidings.core.vocabulary import CONTENT_ACTIONS, OPEN, Vocabulary
 
 OPERATIONS = ("INSERT", "UPDATE", "DELETE")
 MAX_NAME_LENGTH = 200
@@ -65,7 +66,24 @@ class TypeFilter(msgspec.Struct, frozen=True):
         return any(event.type.startswith(t[:-1]) if t.endswith("*") else event.type == t for t in self.types)
 
 
-Filter = TableFilter | TypeFilter
+class CollectionFilter(msgspec.Struct, frozen=True):
+    """What is done to the records of one collection.
+
+    Attributes:
+        types: Our types that the actions stand for, by the profile's words: where one has no word for publishing, that is an
+            update.
+    """
+
+    collection: str
+    actions: tuple[str, ...]
+    types: tuple[str, ...]
+
+    def matches(self, event: Event) -> bool:
+        """Tell whether the event is one of these actions on a record of the collection."""
+        return event.source == "collections" and event.table_name == self.collection and event.type in self.types
+
+
+Filter = TableFilter | TypeFilter | CollectionFilter
 
 SIGNATURE_FORMATS = ("hex", "sha256=hex", "base64", "t=,v1=")
 
@@ -96,6 +114,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         concurrency: How many attempts may be under way at once, over all workers.
         rate_per_second: How many attempts may start in a second, over all workers; None: no limit.
         ordered: One at a time, in the order of events; a failing delivery holds back those behind it.
+        managed_by: `collection:<id>` or `cron:<id>`, where it is changed; None: by its owner.
         disabled_reason: Why Tidings disabled it; None when its owner did, or it is enabled.
     """
 
@@ -124,6 +143,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 100
     rate_per_second: float | None = None
     ordered: bool = False
+    managed_by: str | None = None
 
     def wants(self, event: Event) -> bool:
         """Tell whether any of its filters matches the event."""
@@ -140,6 +160,8 @@ def parse_filter(item: Any, position: int, vocabulary: Vocabulary = OPEN) -> Fil
         InvalidInputError: It is neither a type, a family nor a table filter.
     """
     field = f"events[{position}]"
+    if isinstance(item, dict) and "collection" in item:
+        return _parse_collection_filter(item, field, vocabulary)
     if isinstance(item, dict):
         return _parse_table_filter(item, field)
     if not isinstance(item, str):
@@ -200,6 +222,30 @@ def _parse_table_filter(item: dict[str, Any], field: str) -> TableFilter:
             )
         wanted |= set(OPERATIONS) if name == "*" else {name}
     return TableFilter(table=table, schema=schema, operations=tuple(o for o in OPERATIONS if o in wanted))
+
+
+def _parse_collection_filter(item: dict[str, Any], field: str, vocabulary: Vocabulary) -> CollectionFilter:
+    unknown = sorted(set(item) - {"collection", "actions"})
+    if unknown:
+        raise InvalidInputError(f"{field}.{unknown[0]}", f"{field} has the unknown field {unknown[0]!r}.")
+    collection, actions = item["collection"], item.get("actions", ["*"])
+    if not isinstance(collection, str) or not collection:
+        raise InvalidInputError(f"{field}.collection", f"{field}.collection must be the name of a collection.")
+    if not isinstance(actions, list) or not actions:
+        raise InvalidInputError(f"{field}.actions", f"{field}.actions must be a list with at least one entry.")
+    for action in actions:
+        if action not in {*CONTENT_ACTIONS, "*"}:
+            raise InvalidInputError(
+                f"{field}.actions", f"{field}.actions has {action!r}; write {', '.join(CONTENT_ACTIONS)} or *."
+            )
+    return collection_filter(collection, actions, vocabulary)
+
+
+def collection_filter(collection: str, actions: Sequence[str], vocabulary: Vocabulary = OPEN) -> CollectionFilter:
+    """Return the filter of known actions on a collection's records."""
+    wanted = tuple(name for name in CONTENT_ACTIONS if name in actions or "*" in actions)
+    types = {type_ for name in wanted for type_ in vocabulary.told_as(CONTENT_ACTIONS[name])}
+    return CollectionFilter(collection, wanted, tuple(sorted(types)))
 
 
 def check_url(url: str, *, allow_http: bool) -> None:

@@ -1,7 +1,7 @@
 """Pieces that several bodies share."""
 
 import json
-from datetime import UTC
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
@@ -10,6 +10,7 @@ from tidings.core.event import Event
 from tidings.core.jsontext import changed_keys, stable
 
 encode = msgspec.json.encode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def header_text(text: str) -> str:
@@ -66,6 +67,30 @@ def text_member(record: str | None, *names: str) -> str | None:
             # What JSON can say and UTF-8 cannot, half a surrogate pair, identifies nothing.
             return value.encode("utf-8", "replace").decode() if isinstance(value, str) else json.dumps(value)
     return None
+
+
+def members(record: str | None) -> dict[str, bytes]:
+    """Return the members of a JSON object, each as stable JSON; none when it is no object.
+
+    Raises:
+        RenderError: The record is not JSON.
+    """
+    text = document(record)
+    return {name: bytes(raw) for name, raw in _members(text).items()} if text.startswith(b"{") else {}
+
+
+def joined(given: dict[str, bytes]) -> bytes:
+    """Return an object of members that are JSON already."""
+    return b"{%s}" % b",".join(b"%s:%s" % (encode(name), value) for name, value in given.items())
+
+
+def instant(text: bytes | None) -> bytes:
+    """Return a time that PostgreSQL wrote as JSON the way JavaScript writes one; what is no time stays as it is."""
+    try:
+        at = datetime.fromisoformat(json.loads(text or b"null"))
+    except (TypeError, ValueError):
+        return text or b"null"
+    return encode(at.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z")
 
 
 def with_member(record: bytes, name: str, value: bytes) -> bytes:

@@ -12,7 +12,7 @@ from tidings.core.event import Event
 from tidings.core.retry import STANDARD
 from tidings.core.signature import secret_key, sign_v1, sign_v1a
 from tidings.core.vocabulary import OPEN
-from tidings.profiles.parts import changed, document, encode, event_time
+from tidings.profiles.parts import changed, current, document, encode, event_time, text_member
 from tidings.profiles.profile import Profile, SecretForm
 from tidings.profiles.request import Headers, Rendering
 
@@ -30,13 +30,19 @@ def body(rendering: Rendering) -> bytes:
 
 
 def data(event: Event) -> bytes:
-    """Return what the event says: what was published, or the row with what is known of its change."""
+    """Return what the event says: what was published, or the row or record with what is known of its change."""
     if event.operation is None:
         return document(event.record)
+    if event.source == "collections":
+        about = [b'"collection":%s' % encode(event.table_name), b'"id":%s' % encode(text_member(current(event), "id"))]
+    else:
+        about = [
+            b'"schema":%s' % encode(event.table_schema),
+            b'"table":%s' % encode(event.table_name),
+            b'"operation":%s' % encode(event.operation),
+        ]
     members = [
-        b'"schema":%s' % encode(event.table_schema),
-        b'"table":%s' % encode(event.table_name),
-        b'"operation":%s' % encode(event.operation),
+        *about,
         b'"record":%s' % document(event.record),
         b'"old_record":%s' % document(event.old_record),
         b'"changed":%s' % encode(changed(event)),

@@ -9,10 +9,24 @@ from uuid import UUID
 from tidings.core.event import Event
 from tidings.core.retry import Delays
 from tidings.core.vocabulary import VIVREAL, VIVREAL_CONTENT
-from tidings.profiles.parts import changed, current, document, encode, event_time, header_text, text_member, with_member
+from tidings.profiles.parts import (
+    changed,
+    current,
+    document,
+    encode,
+    event_time,
+    header_text,
+    instant,
+    joined,
+    members,
+    text_member,
+    with_member,
+)
 from tidings.profiles.profile import Profile
 from tidings.profiles.request import Headers, Rendering
 from tidings.profiles.signing import bare_signature
+
+STANDING = ("publishDate", "archived", "author")  # what every record of a collection has beside its fields
 
 # Seed 001, "Retry Policy".
 RETRY = Delays(delays=(60, 300, 1800, 7200, 43_200))
@@ -30,22 +44,40 @@ def body(rendering: Rendering) -> bytes:
         encode(VIVREAL.name_of(event)),
         event_time(event),
         encode(event.group_id),
-        document(event.record) if event.operation is None else _object(event),
+        _plain(event) if event.operation is None else _object(event),
     )
+
+
+def _plain(event: Event) -> bytes:
+    """Return what was published, or a collection with the names that system's data has."""
+    data = document(event.record)
+    if event.source != "collections":
+        return data
+    return with_member(with_member(data, "collectionId", encode(event.subject)), "collectionName", encode(event.table_name))
 
 
 def _object(event: Event) -> bytes:
     """Return a row as that system describes an object of a collection."""
     row = current(event)
-    members = [
-        b'"objectId":%s' % encode(text_member(row, "id", "_id")),
-        b'"collectionId":%s' % encode(event.subject),
-        b'"collectionName":%s' % encode(event.table_name),
-        b'"fields":%s' % document(row),
-    ]
+    said = {
+        "objectId": encode(text_member(row, "id", "_id")),
+        "collectionId": encode(event.subject),
+        "collectionName": encode(event.table_name),
+    }
+    if event.source == "collections":
+        fields = members(row)
+        standing = {name: fields.pop(name, b"null") for name in (*STANDING, "id", "created", "updated")}
+        said |= {
+            "fields": joined(fields),
+            "author": standing["author"],
+            "publishDate": instant(standing["publishDate"]),
+            "archived": standing["archived"],
+        }
+    else:
+        said["fields"] = document(row)
     if event.operation == "UPDATE":
-        members.append(b'"changed":%s' % encode(changed(event)))
-    return b"{%s}" % b",".join(members)
+        said["changed"] = encode(changed(event))
+    return joined(said)
 
 
 def sign(rendering: Rendering, content: bytes) -> Headers:
@@ -72,7 +104,7 @@ def content_body(rendering: Rendering) -> bytes:
         RenderError: The record cannot be written as JSON.
     """
     event = rendering.event
-    data = document(event.record) if event.operation is None else _content(event)
+    data = _resource(event) if event.operation is None else _content(event)
     return b'{"id":"%s","event":%s,"timestamp":"%s","data":%s}' % (
         str(content_id(event)).encode(),
         encode(VIVREAL_CONTENT.name_of(event)),
@@ -81,14 +113,34 @@ def content_body(rendering: Rendering) -> bytes:
     )
 
 
+def _resource(event: Event) -> bytes:
+    """Return what was published, or a collection as the document it is there."""
+    data = document(event.record)
+    return with_member(data, "_id", encode(event.subject)) if event.source == "collections" else data
+
+
 def _content(event: Event) -> bytes:
     """Return a row as a document of that system's content."""
     row = current(event)
-    return b'{"_id":%s,"collectionObj":{"name":%s,"refID":%s},"objectValue":%s}' % (
-        encode(text_member(row, "_id", "id")),
-        encode(event.table_name),
-        encode(event.subject),
-        document(row),
+    said = {
+        "_id": encode(text_member(row, "_id", "id")),
+        "collectionObj": joined({"name": encode(event.table_name), "refID": encode(event.subject)}),
+    }
+    if event.source != "collections":
+        return joined(said | {"objectValue": document(row)})
+    fields = members(row)
+    standing = {name: fields.pop(name, b"null") for name in (*STANDING, "id", "created", "updated")}
+    author = standing["author"]
+    return joined(
+        said
+        | {
+            "publishDate": instant(standing["publishDate"]),
+            "archived": standing["archived"],
+            "author": author if author == b"null" else joined({"name": author, "email": author}),
+            "objectValue": joined(fields),
+            "createdAt": instant(standing["created"]),
+            "updatedAt": instant(standing["updated"]),
+        }
     )
 
 

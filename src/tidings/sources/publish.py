@@ -74,9 +74,14 @@ async def publish(
     return results
 
 
+def random_tail() -> int:
+    """Return what tells an id from others of its millisecond (see `core.event.uuid7`)."""
+    return secrets.randbits(74)
+
+
 def _event(draft: Draft, group_id: str, now: datetime) -> Event:
     return Event(
-        id=uuid7(milliseconds(now), secrets.randbits(74)),
+        id=uuid7(milliseconds(now), random_tail()),
         group_id=group_id,
         source="publish",
         type=draft.type,

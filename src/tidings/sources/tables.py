@@ -12,8 +12,9 @@ import msgspec
 
 from tidings.core.capture import TableName, TableSettings, Trigger, check_settings, triggers_for
 from tidings.core.errors import BusyError, InvalidInputError
-from tidings.core.webhook import OPERATIONS, Filter, TableFilter, Webhook
-from tidings.store import backfills, capture, webhooks
+from tidings.core.event import DEFAULT_GROUP
+from tidings.core.webhook import OPERATIONS, CollectionFilter, Filter, TableFilter, Webhook
+from tidings.store import backfills, capture, collections, webhooks
 from tidings.store.capture import FoundTable, Installed
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
@@ -38,17 +39,24 @@ class Plan(msgspec.Struct, frozen=True):
     remove: list[str]
 
 
-async def resolve_filters(connection: Connection, filters: Iterable[Filter]) -> tuple[Filter, ...]:
+async def resolve_filters(
+    connection: Connection, filters: Iterable[Filter], group_id: str = DEFAULT_GROUP
+) -> tuple[Filter, ...]:
     """Return the filters with the schema of each table found out.
 
     A name without a schema is looked for in `public`; when it is not there and has a dot, its first part is taken for
     the schema.
 
     Raises:
-        InvalidInputError: There is no such table, or it cannot be captured.
+        InvalidInputError: There is no such table or collection, or it cannot be captured.
     """
     resolved: list[Filter] = []
     for position, wanted in enumerate(filters):
+        if isinstance(wanted, CollectionFilter) and await collections.get(connection, group_id, wanted.collection) is None:
+            raise InvalidInputError(
+                f"events[{position}].collection",
+                f"There is no collection {wanted.collection!r}. Create it first: POST /api/collections.",
+            )
         if not isinstance(wanted, TableFilter) or wanted.table == "*":
             resolved.append(wanted)
             continue

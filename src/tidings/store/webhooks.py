@@ -8,7 +8,16 @@ import msgspec
 from tidings.core.retry import parse_policy
 from tidings.core.routing import Routes
 from tidings.core.vocabulary import Vocabulary
-from tidings.core.webhook import Filter, Signature, TableFilter, TypeFilter, Webhook, type_filter
+from tidings.core.webhook import (
+    CollectionFilter,
+    Filter,
+    Signature,
+    TableFilter,
+    TypeFilter,
+    Webhook,
+    collection_filter,
+    type_filter,
+)
 from tidings.profiles import PROFILES
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
@@ -19,12 +28,22 @@ _encode = msgspec.json.encode
 
 
 def _filter_from_json(item: Any, vocabulary: Vocabulary) -> Filter:
-    return type_filter(item, vocabulary) if isinstance(item, str) else msgspec.convert(item, TableFilter)
+    if isinstance(item, str):
+        return type_filter(item, vocabulary)
+    if "collection" in item:
+        return collection_filter(item["collection"], item["actions"], vocabulary)
+    return msgspec.convert(item, TableFilter)
 
 
 def filter_to_json(wanted: Filter) -> Any:
     """Return a filter as the API and the database write it."""
-    return wanted.name if isinstance(wanted, TypeFilter) else msgspec.to_builtins(wanted)
+    match wanted:
+        case TypeFilter():
+            return wanted.name
+        case CollectionFilter():
+            return {"collection": wanted.collection, "actions": list(wanted.actions)}
+        case _:
+            return msgspec.to_builtins(wanted)
 
 
 def _from_row(row: Any, box: SecretBox) -> Webhook:
@@ -54,6 +73,7 @@ def _from_row(row: Any, box: SecretBox) -> Webhook:
         concurrency=row["concurrency"],
         rate_per_second=row["rate_per_second"],
         ordered=row["ordered"],
+        managed_by=row["managed_by"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -98,6 +118,11 @@ async def lock_webhook(connection: Connection, box: SecretBox, group_id: str, we
     return None if row is None else _from_row(row, box)
 
 
+async def managed_webhooks(connection: Connection, box: SecretBox, managed_by: str) -> list[Webhook]:
+    """Return the webhooks that something manages, oldest first."""
+    return [_from_row(row, box) for row in await connection.fetch(_SQL["managed_webhooks"], managed_by)]
+
+
 async def list_webhooks(connection: Connection, box: SecretBox, group_id: str, *, limit: int, offset: int) -> list[Webhook]:
     """Return a page of the group's webhooks, newest first."""
     rows = await connection.fetch(_SQL["list_webhooks"], group_id, limit, offset)
@@ -107,7 +132,12 @@ async def list_webhooks(connection: Connection, box: SecretBox, group_id: str, *
 async def insert_webhook(connection: Connection, box: SecretBox, webhook: Webhook) -> None:
     """Write a new webhook and its lane, and tell dispatchers."""
     await connection.execute(
-        _SQL["insert_webhook"], webhook.group_id, webhook.profile, webhook.created_at, *_values(webhook, box)
+        _SQL["insert_webhook"],
+        webhook.group_id,
+        webhook.profile,
+        webhook.created_at,
+        *_values(webhook, box),
+        webhook.managed_by,
     )
     await connection.execute(_SQL["bump_routes_version"])
 

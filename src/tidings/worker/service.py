@@ -29,6 +29,7 @@ from tidings.worker.event_cache import EventCache
 from tidings.worker.metrics import observe
 from tidings.worker.recorder import Recorder
 from tidings.worker.routes import CurrentRoutes
+from tidings.worker.scheduler import SCHEDULE_INTERVAL, Scheduler
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.worker")
@@ -69,6 +70,7 @@ class Worker:
         self._janitor = Janitor(database, box, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._stopping = Signal()
         self.backfiller = Backfiller(database, box, self._stopping)
+        self.scheduler = Scheduler(database, clock)
         self.failed = Signal()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
@@ -87,6 +89,7 @@ class Worker:
             "rescuer": every(RESCUE_INTERVAL, self._rescuer, self._stopping),
             "janitor": every(HOUSEKEEPING_INTERVAL, self._janitor, self._stopping),
             "backfiller": every(BACKFILL_INTERVAL, self.backfiller, self._stopping),
+            "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "queue listener": self._listen(),
         }.items():
             self._begin(name, duty)

@@ -1,5 +1,4 @@
-// Seed 003, every call of its page as printed; only the import and the address are the test's. Compiled with its types; collections are
-// made by a server that has them.
+// Seed 003, every call of its page as printed; only the import and the addresses are the test's.
 import { VskiClient } from "@tidings/sdk";
 
 const client = new VskiClient({ url: process.env.TIDINGS_URL!, apiKey: process.env.TIDINGS_KEY });
@@ -15,7 +14,7 @@ await client.settings.collections.create({
     triggers: [
       {
         action: "create",
-        url: "https://webhook.site/your-unique-id",
+        url: process.env.RECEIVER_URL!,
         method: "POST",
       },
     ],

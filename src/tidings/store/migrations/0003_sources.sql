@@ -144,9 +144,9 @@ create table tidings.collections (
 );
 comment on table tidings.collections is 'Each is the table of the same name in its group''s schema; this row knows what its columns mean.';
 
-alter table tidings.webhooks add column collection_id uuid references tidings.collections on delete cascade;
-create index webhooks_by_collection on tidings.webhooks (collection_id) where collection_id is not null;
-comment on column tidings.webhooks.collection_id is 'The collection whose options name this webhook among its triggers; it is changed there.';
+alter table tidings.webhooks add column managed_by text;
+create index webhooks_managed on tidings.webhooks (managed_by) where managed_by is not null;
+comment on column tidings.webhooks.managed_by is 'collection:<id> or cron:<id>: a trigger of a collection, or the requests of a job, which are changed there.';
 
 -- As tidings.capture(), for the records of a collection. Arguments: id, name and group of the collection. What a record never
 -- shows: when its publishing was announced, and the hash of a password.
@@ -173,6 +173,24 @@ begin
   return null;
 end $$;
 revoke all on function tidings.capture_content() from public;
+
+-- A record whose time to be published has come is marked, which is a change like any other. Rows that somebody is changing wait.
+create function tidings.announce_due(now timestamptz) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  c record;
+  marked integer;
+  total integer := 0;
+begin
+  for c in select k.table_schema, k.name from tidings.collections k loop
+    execute format('update %1$I.%2$I set tidings_announced = "publishDate" where id in (select id from %1$I.%2$I '
+      || 'where "publishDate" is distinct from tidings_announced and "publishDate" <= $1 and not archived '
+      || 'order by "publishDate" limit 1000 for update skip locked)', c.table_schema, c.name) using now;
+    get diagnostics marked = row_count;
+    total := total + marked;
+  end loop;
+  return total;
+end $$;
 
 -- Schedules -------------------------------------------------------------------------------------------------------------
 

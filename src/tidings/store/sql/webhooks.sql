@@ -31,13 +31,13 @@ where w.group_id = $1 order by w.created_at desc, w.id limit $2 offset $3;
 -- name: insert_webhook
 -- $1 group, $2 profile, $3 created at; then as in update_webhook: $4 id, $5 name, $6 description, $7 url, $8 enabled, $9 events,
 -- $10 secret, $11 previous secret, $12 until, $13 asymmetric, $14 signature, $15 body template, $16 jwt, $17 method, $18 headers,
--- $19 timeout, $20 retry, $21 concurrency, $22 rate, $23 ordered. A lane begins with ten at once and doubles with success: a
+-- $19 timeout, $20 retry, $21 concurrency, $22 rate, $23 ordered; $24 managed by. A lane begins with ten at once and doubles with success: a
 -- receiver that has never heard of us is not met by a hundred connections.
 with made as (
   insert into tidings.webhooks (group_id, profile, created_at, updated_at, id, name, description, url, enabled, events,
-    secret, previous_secret, previous_secret_until, is_asymmetric, signature, body_template, jwt_enabled, method, headers, timeout_seconds, retry)
+    secret, previous_secret, previous_secret_until, is_asymmetric, signature, body_template, jwt_enabled, method, headers, timeout_seconds, retry, managed_by)
   values ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9::jsonb,
-    $10, $11, $12, $13, $14::jsonb, $15, $16, $17, $18::jsonb, $19, $20::jsonb)
+    $10, $11, $12, $13, $14::jsonb, $15, $16, $17, $18::jsonb, $19, $20::jsonb, $24)
   returning id
 )
 insert into tidings.lanes (webhook_id, open, concurrency, allowance, rate_per_second, ordered, tokens)
@@ -70,3 +70,8 @@ update tidings.routes_version set version = version + 1 where exists (select fro
 -- name: delete_webhook
 -- Its lane goes with it. $1 id
 delete from tidings.webhooks where id = $1;
+
+-- name: managed_webhooks
+-- Oldest first. $1 managed by
+select w.*, l.concurrency, l.rate_per_second, l.ordered
+from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.managed_by = $1 order by w.created_at, w.id;

@@ -1,0 +1,253 @@
+"""Collections as rows, and the tables they are."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from tidings.core.collection import ARCHIVED, PASSWORD_HASH, STANDING, Field
+from tidings.core.errors import BusyError, ConflictError, InvalidInputError
+from tidings.store.database import Connection
+from tidings.store.statements import load
+
+_SQL = load("collections")
+
+
+class Collection(msgspec.Struct, frozen=True):
+    """A collection, and where its table is.
+
+    Attributes:
+        fields: Its own, without those that every collection has.
+        options: As its owner wrote them, `triggers` among them.
+    """
+
+    id: UUID
+    group_id: str
+    name: str
+    type: str
+    fields: tuple[Field, ...]
+    options: dict[str, Any]
+    author: str | None
+    table_schema: str
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def table(self) -> tuple[str, str]:
+        """Schema and table."""
+        return (self.table_schema, self.name)
+
+
+def _from_row(row: Any) -> Collection:
+    values = dict(row)
+    values["fields"] = msgspec.json.decode(values["fields"], type=tuple[Field, ...])
+    values["options"] = msgspec.json.decode(values["options"])
+    return Collection(**values)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+async def get(connection: Connection, group_id: str, name: str) -> Collection | None:
+    """Return a collection of the group."""
+    row = await connection.fetchrow(_SQL["get"], group_id, name)
+    return None if row is None else _from_row(row)
+
+
+async def lock(connection: Connection, group_id: str, name: str) -> Collection | None:
+    """Return a collection of the group, locked to the end of the transaction."""
+    row = await connection.fetchrow(_SQL["lock"], group_id, name)
+    return None if row is None else _from_row(row)
+
+
+async def list_collections(connection: Connection, group_id: str, *, limit: int, offset: int) -> list[Collection]:
+    """Return a page of the group's collections, in order of their names."""
+    return [_from_row(row) for row in await connection.fetch(_SQL["list"], group_id, limit, offset)]
+
+
+async def insert(connection: Connection, made: Collection) -> None:
+    """Write a new collection and make its table.
+
+    Raises:
+        ConflictError: The name is taken.
+        InvalidInputError: A relation refers to a collection that does not exist, or our role may not make tables.
+    """
+    try:
+        await connection.execute(
+            _SQL["insert"],
+            made.id,
+            made.group_id,
+            made.name,
+            made.type,
+            _json(made.fields),
+            _json(made.options),
+            made.author,
+            made.table_schema,
+            made.created_at,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise ConflictError(
+            f"There is a collection {made.name!r} already. Change it with PATCH, or choose another name."
+        ) from error
+    await _run(connection, "create_schema", made.table_schema)
+    declared = {field.name for field in made.fields}
+    standing = [
+        f'"{field.name}" {field.column_type}{" not null default false" if field.name == ARCHIVED else ""}'
+        for field in STANDING
+        if field.name not in declared
+    ]
+    if made.type == "auth":
+        standing.append(f"{PASSWORD_HASH} text not null")
+    columns, types = [field.name for field in made.fields], [_column(field) for field in made.fields]
+    await _run(connection, "create_table", *made.table, columns, types, ", ".join(standing) or "check (true)")
+    for field in made.fields:
+        await _constrain(connection, made, field)
+    await _run(connection, "create_due_index", *made.table)
+    await _run(connection, "create_trigger", *made.table, str(made.id), made.name, made.group_id)
+
+
+def _column(field: Field) -> str:
+    required = " not null" if field.required or field.name == ARCHIVED else ""
+    return f"{field.column_type}{' default false' if field.name == ARCHIVED else ''}{required}"
+
+
+async def update(connection: Connection, changed: Collection) -> None:
+    """Write what changed of a collection; its table is changed by the functions below."""
+    await connection.execute(
+        _SQL["update"], changed.id, _json(changed.fields), _json(changed.options), changed.author, changed.updated_at
+    )
+
+
+async def delete(connection: Connection, collection: Collection) -> None:
+    """Delete a collection, with its table and all that is in it.
+
+    Raises:
+        ConflictError: Another collection refers to it.
+    """
+    await connection.execute(_SQL["delete"], collection.id)
+    await _run(connection, "drop_table", *collection.table)
+
+
+# Columns ---------------------------------------------------------------------------------------------------------------
+
+
+async def count_values(connection: Connection, collection: Collection, column: str) -> int:
+    """Return how many records have a value in a column."""
+    count: int = await connection.fetchval(await connection.fetchval(_SQL["count_values"], *collection.table, column))
+    return count
+
+
+async def add_column(connection: Connection, collection: Collection, field: Field) -> None:
+    """Add a field's column.
+
+    Raises:
+        InvalidInputError: It is required, and there are records that would not have it.
+    """
+    await _run(connection, "add_column", *collection.table, field.name, field.column_type)
+    await constrain_column(connection, collection, None, field)
+
+
+async def drop_column(connection: Connection, collection: Collection, column: str) -> None:
+    """Drop a column, with all that is in it."""
+    await _run(connection, "drop_column", *collection.table, column)
+
+
+async def rename_column(connection: Connection, collection: Collection, old: str, new: str) -> None:
+    """Give a column another name."""
+    await _run(connection, "rename_column", *collection.table, old, new)
+
+
+async def retype_column(connection: Connection, collection: Collection, field: Field) -> None:
+    """Give a column a field's type.
+
+    Raises:
+        InvalidInputError: Some value cannot be of that type.
+    """
+    try:
+        await _run(connection, "retype_column", *collection.table, field.name, field.column_type)
+    except (asyncpg.DataError, asyncpg.CannotCoerceError) as error:
+        raise InvalidInputError(
+            f"schema.{field.name}", f"{field.name} cannot become {field.type}: {error}. Correct these records first."
+        ) from error
+
+
+async def constrain_column(connection: Connection, collection: Collection, old: Field | None, new: Field) -> None:
+    """Make a column required, unique and related as its field says.
+
+    Raises:
+        InvalidInputError: The records there are do not allow it.
+    """
+    table = collection.table
+    if old is not None and old.required != new.required and not new.required:
+        await _run(connection, "require_column", *table, new.name, False)
+    if new.required and (old is None or not old.required):
+        try:
+            await _run(connection, "require_column", *table, new.name, True)
+        except asyncpg.NotNullViolationError as error:
+            raise InvalidInputError(
+                f"schema.{new.name}",
+                f"{new.name} cannot be required while there are records without it. Fill it in them first, then require it.",
+            ) from error
+    if old is not None and old.unique and not new.unique:
+        await _run(connection, "drop_unique", *table, old.name)
+    if old is not None and old.collection is not None and (old.collection, old.required) != (new.collection, new.required):
+        await _run(connection, "drop_relation", *table, old.name)
+        old = msgspec.structs.replace(old, collection=None)
+    unchanged = old is not None and (old.unique, old.collection) == (new.unique, new.collection)
+    if not unchanged:
+        gained = msgspec.structs.replace(
+            new,
+            unique=new.unique and not (old is not None and old.unique),
+            collection=new.collection if old is None or old.collection is None else None,
+        )
+        await _constrain(connection, collection, gained)
+
+
+async def _constrain(connection: Connection, collection: Collection, field: Field) -> None:
+    if field.unique:
+        try:
+            await _run(connection, "add_unique", *collection.table, field.name)
+        except asyncpg.UniqueViolationError as error:
+            raise InvalidInputError(
+                f"schema.{field.name}", f"{field.name} cannot be unique: {error.detail} Correct these records first."
+            ) from error
+    if field.collection is not None:
+        try:
+            await _run(connection, "add_relation", *collection.table, field.name, field.collection, field.required)
+        except asyncpg.UndefinedTableError as error:
+            raise InvalidInputError(
+                f"schema.{field.name}", f"{field.name} refers to {field.collection!r}, which is no collection. Make it first."
+            ) from error
+        except asyncpg.ForeignKeyViolationError as error:
+            raise InvalidInputError(
+                f"schema.{field.name}", f"{field.name} cannot refer to {field.collection!r}: {error.detail}"
+            ) from error
+
+
+async def _run(connection: Connection, name: str, *args: Any) -> None:
+    """Run a statement that PostgreSQL has formatted; prepared, so that it can be no more than one."""
+    statement = await connection.fetchval(_SQL[name], *args)
+    try:
+        await (await connection.prepare(statement)).fetch()
+    except asyncpg.LockNotAvailableError as error:
+        raise BusyError("The collection is locked by another transaction. Try again.") from error
+    except asyncpg.DependentObjectsStillExistError as error:
+        raise ConflictError(f"Something else depends on it: {error.detail} Change or delete that first.") from error
+    except asyncpg.DuplicateTableError as error:
+        raise ConflictError("There is a table of that name in the group's schema already. Choose another name.") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise InvalidInputError(
+            "name", f"The database role may not do that ({error}). Grant it CREATE on the database."
+        ) from error
+
+
+# Publishing ------------------------------------------------------------------------------------------------------------
+
+
+async def announce_due(connection: Connection, now: datetime) -> int:
+    """Mark the records whose time to be published has come; return how many these were."""
+    marked: int = await connection.fetchval(_SQL["announce_due"], now)
+    return marked

@@ -1,0 +1,90 @@
+"""Records: rows of a collection's table, read and written as JSON text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from tidings.core.collection import InvalidRecordError
+from tidings.core.errors import ConflictError
+from tidings.core.record_filter import Where
+from tidings.store.collections import Collection
+from tidings.store.database import Connection
+from tidings.store.statements import load
+
+_SQL = load("records")
+
+
+async def insert(connection: Connection, collection: Collection, columns: Sequence[str], records: bytes) -> dict[str, str]:
+    """Write new records, given as a JSON array, and return each by its id.
+
+    Raises:
+        ConflictError: A record with that id, or that value of a unique field, is there already.
+        InvalidRecordError: A relation refers to a record that does not exist.
+    """
+    return await _write(connection, collection, "insert", columns, records)
+
+
+async def update(connection: Connection, collection: Collection, columns: Sequence[str], changes: bytes) -> dict[str, str]:
+    """Change records, given as a JSON array of objects with an id each, and return those that are there by their ids.
+
+    Raises:
+        ConflictError: A record with that value of a unique field is there already.
+        InvalidRecordError: A relation refers to a record that does not exist.
+    """
+    return await _write(connection, collection, "update", columns, changes)
+
+
+async def _write(
+    connection: Connection, collection: Collection, name: str, columns: Sequence[str], records: bytes
+) -> dict[str, str]:
+    statement = await connection.fetchval(_SQL[name], *collection.table, columns)
+    try:
+        rows = await connection.fetch(statement, records.decode())
+    except asyncpg.UniqueViolationError as error:
+        raise ConflictError(f"Such a record is there already: {error.detail}") from error
+    except asyncpg.ForeignKeyViolationError as error:
+        name = next((f.name for f in collection.fields if f.collection and f"({f.name})=" in (error.detail or "")), "id")
+        raise InvalidRecordError({name: f"{name} refers to a record that does not exist: {error.detail}"}) from error
+    except (asyncpg.DataError, asyncpg.NotNullViolationError) as error:
+        name = getattr(error, "column_name", None) or "record"
+        raise InvalidRecordError({name: f"{name} cannot be stored: {error}."}) from error
+    return {row["id"]: row["record"] for row in rows}
+
+
+async def delete(connection: Connection, collection: Collection, ids: Sequence[str]) -> set[str]:
+    """Delete records; return the ids of those that were there.
+
+    Raises:
+        ConflictError: Another record cannot be without one of them.
+    """
+    try:
+        rows = await connection.fetch(await connection.fetchval(_SQL["delete"], *collection.table), ids)
+    except asyncpg.ForeignKeyViolationError as error:
+        raise ConflictError(f"Another record refers to it: {error.detail}") from error
+    return {row["id"] for row in rows}
+
+
+async def get(connection: Connection, collection: Collection, record_id: str) -> str | None:
+    """Return a record as JSON text."""
+    text: str | None = await connection.fetchval(await connection.fetchval(_SQL["get"], *collection.table), record_id)
+    return text
+
+
+async def page(
+    connection: Connection, collection: Collection, where: Where, order: str, *, limit: int, offset: int
+) -> tuple[list[str], int]:
+    """Return a page of records as JSON text, and how many there are in all.
+
+    Args:
+        where: Its parameters are numbered from 3.
+    """
+    statement = await connection.fetchval(_SQL["page"], *collection.table, where.sql, order)
+    rows = await connection.fetch(statement, limit, offset, *where.values)
+    statement = await connection.fetchval(_SQL["count"], *collection.table, where.sql)
+    return [row["record"] for row in rows], await connection.fetchval(statement, limit, offset, *where.values)
+
+
+async def password(connection: Connection, collection: Collection, email: str) -> Any | None:
+    """Return the id and password hash of the record with an e-mail address."""
+    return await connection.fetchrow(await connection.fetchval(_SQL["password"], *collection.table), email)
