@@ -89,6 +89,7 @@ def make_worker(services: Services) -> Worker:
         retention_days=config.retention_days,
         max_in_flight=config.max_in_flight,
         stop_grace_seconds=config.stop_grace_seconds,
+        sql_jobs=config.sql_jobs,
     )
 
 
@@ -224,6 +225,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "MAX_IN_FLIGHT": str(config.max_in_flight),
         "STOP_GRACE_SECONDS": str(config.stop_grace_seconds),
         "PUBLIC_URL": config.public_url or "",
+        "SQL_JOBS": msgspec.json.encode(config.sql_jobs).decode(),
         "WORKERS": "1",
         "CONFIG": "",
     }

@@ -35,6 +35,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         retention_days: How long events, deliveries and attempts are kept.
         public_url: Where the API is reached from outside, for links; also who its tokens say has signed them.
         default_profile: The profile of webhooks that are created without one.
+        sql_jobs: Group to the PostgreSQL URL that its scheduled SQL runs with, as that URL's role: a TOML table, or JSON. A
+            group that is not named has no SQL jobs.
         log_format: `text` or `json`.
         log_level: `debug` also logs every delivered attempt.
         max_body_bytes: Largest body the API accepts.
@@ -55,6 +57,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: int = 30
     public_url: str | None = None
     default_profile: str = "standard"
+    sql_jobs: dict[str, str] = {}
     log_format: str = "text"
     log_level: str = "info"
     max_body_bytes: int = 1_048_576
@@ -63,7 +66,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""
-        hidden = {"admin_key", "secret_key", "new_secret_key", "database_url"}
+        hidden = {"admin_key", "secret_key", "new_secret_key", "database_url", "sql_jobs"}
         shown = (
             f"{name}={'***' if name in hidden and getattr(self, name) else getattr(self, name)!r}"
             for name in self.__struct_fields__
@@ -125,8 +128,10 @@ def _build(values: dict[str, Any]) -> Config:
     if "data_dir" in values:
         values["data_dir"] = Path(values["data_dir"])
     try:
+        if isinstance(values.get("sql_jobs"), str):
+            values["sql_jobs"] = msgspec.json.decode(values["sql_jobs"], type=dict[str, str])
         config = msgspec.convert(values, Config, strict=False)
-    except msgspec.ValidationError as error:
+    except msgspec.DecodeError as error:
         raise StartupError(f"A setting cannot be read: {error}.") from error
     for name, (low, high) in _BOUNDS.items():
         if not low <= getattr(config, name) <= high:

@@ -12,6 +12,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from tidings.api import (
     collections,
+    cron,
     deliveries,
     errors,
     events,
@@ -45,6 +46,8 @@ def create_app(services: Services, *, version: str) -> Litestar:
             collections.v1_router,
             records.router,
             records.v1_router,
+            cron.router,
+            cron.v1_router,
             vski.router,
         ],
         guards=[require_key],

@@ -23,7 +23,7 @@ from tidings.core.webhook import (
     parse_filter,
 )
 from tidings.profiles import PROFILES, Profile, SecretForm
-from tidings.profiles.template import check_template
+from tidings.profiles.template import check_template, is_plain_text
 from tidings.sources.tables import TableState
 from tidings.store import webhooks
 
@@ -254,4 +254,4 @@ def _check_wire(webhook: Webhook, profile: Profile) -> None:
     if webhook.asymmetric and profile.secret_form is not SecretForm.WHSEC:
         raise InvalidInputError("asymmetric", f"asymmetric signs as Standard Webhooks do; profile {webhook.profile} does not.")
     if webhook.body_template is not None:
-        check_template(webhook.body_template)
+        check_template(webhook.body_template, is_text=is_plain_text(webhook.headers))

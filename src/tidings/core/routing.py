@@ -27,10 +27,18 @@ class Routes:
         self._answers: dict[tuple[str | None, ...], tuple[Webhook, ...]] = {}
 
     def match(self, event: Event) -> tuple[Webhook, ...]:
-        """Return the enabled webhooks of the event's group that want it; for a test event, the one it is for."""
+        """Return the enabled webhooks of the event's group that want it.
+
+        An event that is meant for one webhook goes to that one alone, whatever it wants. A job's tick goes to the webhook that
+        carries the job's requests, and to those that want ticks as well.
+        """
         if event.webhook_id is not None:
             target = self.by_id.get(event.webhook_id)
-            return (target,) if target is not None else ()
+            aimed = (target,) if target is not None else ()
+            return (*aimed, *self._subscribers(event)) if event.source == "cron" else aimed
+        return self._subscribers(event)
+
+    def _subscribers(self, event: Event) -> tuple[Webhook, ...]:
         kind = (event.group_id, event.type, event.table_schema, event.table_name, event.operation)
         answer = self._answers.get(kind)
         if answer is None:

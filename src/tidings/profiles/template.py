@@ -1,11 +1,13 @@
 """A body of the owner's own making: JSON with `{{path}}` where something of the event goes.
 
 A string that is nothing but one placeholder becomes what it names, with its type; a placeholder inside other text becomes text.
-So the result is JSON whatever the event holds.
+So the result is JSON whatever the event holds. A webhook whose own Content-Type says that its body is no JSON has a plain text
+with placeholders instead.
 """
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from tidings.core.errors import InvalidInputError
@@ -31,14 +33,20 @@ ROOTS = (
 )
 
 
-def check_template(text: str) -> None:
-    """Refuse what is not JSON, or names what no event has.
+def is_plain_text(headers: Mapping[str, str]) -> bool:
+    """Tell whether a webhook's own headers say that its body is no JSON."""
+    return any(name.lower() == "content-type" and "json" not in value.lower() for name, value in headers.items())
+
+
+def check_template(text: str, *, is_text: bool = False) -> None:
+    """Refuse what is not JSON (unless it need not be), or names what no event has.
 
     Raises:
         InvalidInputError: With what to write.
     """
     try:
-        json.loads(text)
+        if not is_text:
+            json.loads(text)
     except ValueError as error:
         raise InvalidInputError(
             "body_template",
@@ -61,6 +69,8 @@ def fill(template: str, rendering: Rendering, name: str) -> bytes:
         RenderError: The record cannot be written as JSON.
     """
     values = _values(rendering.event, rendering, name)
+    if is_plain_text(rendering.webhook.headers):
+        return _PLACEHOLDER.sub(lambda place: _as_text(_found(place[1], values)), template).encode("utf-8", "replace")
     return stable(json.dumps(_filled(json.loads(template), values)))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -54,6 +54,7 @@ class Worker:
         retention_days: int,
         max_in_flight: int,
         stop_grace_seconds: float,
+        sql_jobs: Mapping[str, str],
     ) -> None:
         routes, cache = CurrentRoutes(box), EventCache()
         self._database = database
@@ -70,7 +71,7 @@ class Worker:
         self._janitor = Janitor(database, box, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._stopping = Signal()
         self.backfiller = Backfiller(database, box, self._stopping)
-        self.scheduler = Scheduler(database, clock)
+        self.scheduler = Scheduler(database, clock, sql_jobs)
         self.failed = Signal()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
@@ -115,6 +116,7 @@ class Worker:
             for task in late:
                 logger.warning("%s did not stop in time", task.get_name())
                 task.cancel()
+        await self.scheduler.settled()
         await self._sender.close()
         try:
             await self.heart.end()

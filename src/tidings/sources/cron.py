@@ -1,0 +1,123 @@
+"""Ticks as events: a job that is due is written to the outbox, recorded and given its next time in one transaction."""
+
+import asyncio
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from tidings.core.event import Event, milliseconds, uuid7
+from tidings.core.schedule import decide_due
+from tidings.sources.publish import random_tail
+from tidings.store import cron, outbox
+from tidings.store.cron import Job, Run
+from tidings.store.database import Connection
+
+BATCH = 500  # jobs fired in one transaction
+MAX_RESULT_LENGTH = 2000  # characters of what PostgreSQL says that are kept
+
+FIRED = "cron.fired"
+
+
+async def fire_due(connection: Connection, now: datetime) -> tuple[int, list[Run]]:
+    """Fire the jobs whose tick has come, in the caller's transaction.
+
+    Returns:
+        How many jobs were looked at, and the SQL runs that are to be carried out once this is committed.
+    """
+    jobs = await cron.claim_due(connection, now, BATCH)
+    if not jobs:
+        return 0, []
+    runs, next_at = [], {}
+    for job in jobs:
+        due = decide_due(job.times, job.next_at, now, job.missed)
+        next_at[job.id] = due.next_at
+        if due.fire is not None:
+            runs.append(_run(job, due.fire, due.missed_count, now))
+    await cron.advance(connection, next_at)
+    return len(jobs), await _begin(connection, runs, now)
+
+
+async def fire_now(connection: Connection, job: Job, now: datetime) -> list[Run]:
+    """Fire a job out of turn, in the caller's transaction; returns the SQL runs that are to be carried out."""
+    return await _begin(connection, [_run(job, now, 0, now)], now)
+
+
+def _run(job: Job, scheduled_at: datetime, missed_count: int, now: datetime) -> Run:
+    event_id = uuid7(milliseconds(now), random_tail()) if job.type == "http" else None
+    return Run(job, scheduled_at, event_id, missed_count, "fired" if job.type == "http" else "running")
+
+
+async def _begin(connection: Connection, runs: list[Run], now: datetime) -> list[Run]:
+    new = await cron.record_runs(connection, runs, now)
+    if http := [run for run in new if run.event_id is not None]:
+        await outbox.publish(connection, [_event(run, run.event_id, now) for run in http if run.event_id is not None])
+    return [run for run in new if run.event_id is None]
+
+
+def _event(run: Run, event_id: UUID, now: datetime, result: str | None = None, error: str | None = None) -> Event:
+    """Return what a tick says: which job, and for which time."""
+    said = {
+        "id": str(run.job.id),
+        "name": run.job.name,
+        "schedule": run.job.schedule,
+        "timezone": run.job.timezone,
+        "scheduled_at": run.scheduled_at,
+        "missed_count": run.missed_count,
+    }
+    if run.job.type == "sql":
+        said |= {"result": result, "error": error}
+    return Event(
+        id=event_id,
+        group_id=run.job.group_id,
+        source="cron",
+        type=FIRED,
+        operation=None,
+        subject=run.job.name,
+        table_schema=None,
+        table_name=None,
+        record=msgspec.json.encode(said).decode(),
+        old_record=None,
+        occurred_at=now,
+        webhook_id=run.job.webhook_id,
+    )
+
+
+async def carry_out(url: str | None, run: Run) -> tuple[str | None, str | None]:
+    """Run a job's SQL as the role of its group.
+
+    It has a connection of its own, made with that role's name: a role that is only set (SET ROLE) could be set back by the
+    SQL itself. It is cut off when its time is over.
+
+    Args:
+        url: The connection of the job's group; None: it has none.
+
+    Returns:
+        What PostgreSQL said, and what went wrong; one of the two.
+    """
+    if url is None:
+        return None, "SQL jobs are not enabled for this group (setting sql_jobs)."
+    try:
+        async with asyncio.timeout(run.job.timeout_seconds):
+            # Cut off on both sides: PostgreSQL does not notice at once that its client has gone.
+            limit = str(int(run.job.timeout_seconds * 1000))
+            connection = await asyncpg.connect(
+                url, server_settings={"application_name": "tidings cron", "statement_timeout": limit}
+            )
+            try:
+                status = await connection.execute(run.job.sql or "")
+            finally:
+                connection.terminate()
+    except TimeoutError:
+        return None, f"It took longer than {run.job.timeout_seconds:g} s and was cut off."
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        return None, f"{type(error).__name__}: {error}"[:MAX_RESULT_LENGTH]
+    return str(status)[:MAX_RESULT_LENGTH], None
+
+
+async def finish(connection: Connection, run: Run, now: datetime, result: str | None, error: str | None) -> None:
+    """Record what came of an SQL run and tell it, in the caller's transaction."""
+    event_id = uuid7(milliseconds(now), random_tail())
+    if await cron.finish_run(connection, run, now, event_id=event_id, result=result, error=error):
+        await outbox.publish(connection, [_event(run, event_id, now, result, error)])

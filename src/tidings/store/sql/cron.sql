@@ -1,0 +1,68 @@
+-- name: insert
+-- $1 id, $2 group, $3 name, $4 schedule, $5 timezone, $6 type, $7 webhook, $8 body, $9 content type, $10 sql, $11 timeout,
+-- $12 missed, $13 enabled, $14 next at, $15 now
+insert into tidings.cron_jobs (id, group_id, name, schedule, timezone, type, webhook_id, body, content_type, sql, timeout_seconds,
+  missed, enabled, next_at, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15);
+
+-- name: update
+-- As in insert, without what cannot change. $1 id, $2 name, $3 schedule, $4 timezone, $5 body, $6 content type, $7 sql, $8 timeout,
+-- $9 missed, $10 enabled, $11 next at, $12 now
+update tidings.cron_jobs set name = $2, schedule = $3, timezone = $4, body = $5, content_type = $6, sql = $7, timeout_seconds = $8,
+  missed = $9, enabled = $10, next_at = $11, updated_at = $12
+where id = $1;
+
+-- name: delete
+-- $1 id
+delete from tidings.cron_jobs where id = $1;
+
+-- name: get
+-- $1 group, $2 id
+select * from tidings.cron_jobs where group_id = $1 and id = $2;
+
+-- name: lock
+-- The same, until the transaction ends. $1 group, $2 id
+select * from tidings.cron_jobs where group_id = $1 and id = $2 for update;
+
+-- name: list
+-- In order of their names. $1 group, $2 limit, $3 offset
+select *, count(*) over () as total from tidings.cron_jobs where group_id = $1 order by name limit $2 offset $3;
+
+-- name: claim_due
+-- Jobs whose tick has come, until the transaction ends; others take others. $1 now, $2 how many
+select * from tidings.cron_jobs where enabled and next_at <= $1 order by next_at limit $2 for update skip locked;
+
+-- name: advance
+-- $1 ids, $2 next at
+update tidings.cron_jobs j set next_at = n.next_at
+from unnest($1::uuid[], $2::timestamptz[]) as n (id, next_at) where j.id = n.id;
+
+-- name: record_runs
+-- $1 jobs, $2 scheduled at, $3 now, $4 events, $5 missed counts, $6 statuses. A tick that was fired already (its job was given an
+-- earlier time again) stays as it is.
+insert into tidings.cron_runs (job_id, scheduled_at, fired_at, event_id, missed_count, status)
+select job_id, scheduled_at, $3, event_id, missed_count, status
+from unnest($1::uuid[], $2::timestamptz[], $4::uuid[], $5::integer[], $6::text[]) as r (job_id, scheduled_at, event_id, missed_count, status)
+on conflict do nothing
+returning job_id, scheduled_at;
+
+-- name: finish_run
+-- $1 job, $2 scheduled at, $3 status, $4 result, $5 error, $6 event, $7 now
+update tidings.cron_runs set status = $3, result = $4, error = $5, event_id = $6, finished_at = $7
+where job_id = $1 and scheduled_at = $2 and status = 'running' returning 1;
+
+-- name: give_up_runs
+-- What a process that died was running: PostgreSQL has rolled it back. $1 now
+update tidings.cron_runs r set status = 'failed', finished_at = $1::timestamptz, error = 'The process that ran it died; what it had done was rolled back.'
+from tidings.cron_jobs j
+where j.id = r.job_id and r.status = 'running' and r.fired_at < $1::timestamptz - make_interval(secs => j.timeout_seconds + 60)
+returning r.job_id;
+
+-- name: list_runs
+-- Newest first. $1 job, $2 limit, $3 offset
+select scheduled_at, fired_at, event_id, missed_count, status, result, error, finished_at
+from tidings.cron_runs where job_id = $1 order by scheduled_at desc limit $2 offset $3;
+
+-- name: forget_runs
+-- $1 older than
+delete from tidings.cron_runs where scheduled_at < $1 and status <> 'running';
