@@ -180,7 +180,7 @@ async def create_job(services: NamedDependency[Services], data: JSONBody[JobChan
     webhook = None
     if data.url is not UNSET:
         await check_webhook_url(services, data.url)
-        asked = msgspec.structs.replace(_asked(job, data, {}), url=data.url, profile="vski", events=["cron"])
+        asked = msgspec.structs.replace(_asked(job, data, {}), url=data.url, profile="vski")
         webhook = drafted(asked, group_id=job.group_id, default_profile="vski", now=now)
         owned = {"id": job.webhook_id, "events": (), "managed_by": f"cron:{job.id}"}  # it hears its own job's ticks alone
         webhook = msgspec.structs.replace(webhook, **owned)
@@ -353,6 +353,7 @@ def _asked(job: Job, data: JobChange, headers: dict[str, str]) -> WebhookChange:
         jwt_enabled=data.jwtEnabled,
         timeout_seconds=job.timeout_seconds,
         enabled=job.enabled,
+        events=["cron"],
     )
 
 
