@@ -18,6 +18,7 @@ from tidings.api import (
     events,
     groups,
     health,
+    integrations,
     records,
     reference,
     tables,
@@ -46,6 +47,7 @@ def create_app(services: Services, *, version: str) -> Litestar:
             collections.v1_router,
             records.router,
             records.v1_router,
+            integrations.router,
             cron.router,
             cron.v1_router,
             vski.router,
@@ -60,7 +62,7 @@ def create_app(services: Services, *, version: str) -> Litestar:
         Exception: errors.answer_broken,
     }
     app = Litestar(
-        route_handlers=[guarded, health.router, wellknown.router],
+        route_handlers=[guarded, integrations.receive, health.router, wellknown.router],
         dependencies={"services": Provide(services_of)},
         exception_handlers=handlers,
         state=State({"services": services}),

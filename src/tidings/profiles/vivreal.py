@@ -4,6 +4,7 @@ Both send `x-vivreal-event`, an id of the delivery and `x-vivreal-signature`; th
 before it, which the first one's receivers answer with a 500. The names of events differ too (`core.vocabulary`).
 """
 
+import json
 from uuid import UUID
 
 from tidings.core.event import Event
@@ -114,9 +115,21 @@ def content_body(rendering: Rendering) -> bytes:
 
 
 def _resource(event: Event) -> bytes:
-    """Return what was published, or a collection as the document it is there."""
-    data = document(event.record)
-    return with_member(data, "_id", encode(event.subject)) if event.source == "collections" else data
+    """Return what was published; a collection, or an object of an integration, as the document it is there."""
+    if event.source == "collections":
+        return with_member(document(event.record), "_id", encode(event.subject))
+    said = members(event.record)
+    if event.source != "integrations" or "object" not in said:
+        return document(event.record)
+    return joined(
+        {
+            "_id": encode(":".join(json.loads(said[name]) for name in ("integration", "object_type", "object_id"))),
+            "id": said["object_id"],
+            "platform": said["platform"],
+            "type": said["object_type"],
+            "objectValue": said["object"],
+        }
+    )
 
 
 def _content(event: Event) -> bytes:

@@ -20,6 +20,7 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
             raise ConflictError(f"{workers} worker(s) are running with the present key. Stop them, then change it.")
         webhooks = await connection.fetch(_SQL["webhooks"])
         keys = await connection.fetch(_SQL["signing_keys"])
+        integrations = await connection.fetch(_SQL["integrations"])
         for row in webhooks:
             previous = row["previous_secret"]
             await connection.execute(
@@ -32,5 +33,8 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
             await connection.execute(
                 _SQL["reseal_signing_key"], row["id"], new.seal(old.open(row["private_key"], row["id"]), row["id"])
             )
+        for row in integrations:
+            resealed = new.seal(old.open(row["secret"], row["id"]), row["id"])
+            await connection.execute(_SQL["reseal_integration"], row["id"], resealed)
         await connection.execute(_SQL["set_fingerprint"], new.fingerprint)
-    return len(webhooks) + len(keys)
+    return len(webhooks) + len(keys) + len(integrations)

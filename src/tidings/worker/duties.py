@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from tidings.clock import Clock
 from tidings.core.errors import BusyError
 from tidings.sources import backfill, tables
-from tidings.store import backfills, cron, history, outbox, queue, workers
+from tidings.store import backfills, cron, history, integrations, outbox, queue, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.worker.signals import Signal
@@ -190,6 +190,7 @@ class Janitor:
             await outbox.forget_external_ids(connection, self._clock.now() - self._retention)
             await backfills.forget_changes(connection)
             await cron.forget_runs(connection, self._clock.now() - self._retention)
+            await integrations.forget_notices(connection, self._clock.now() - self._retention)
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()

@@ -16,6 +16,13 @@ select id, private_key from tidings.signing_keys for update;
 -- $1 id, $2 private key
 update tidings.signing_keys set private_key = $2 where id = $1;
 
+-- name: integrations
+select id, secret from tidings.integrations for update;
+
+-- name: reseal_integration
+-- $1 id, $2 secret
+update tidings.integrations set secret = $2 where id = $1;
+
 -- name: set_fingerprint
 -- $1 fingerprint
 update tidings.settings set value = $1 where name = 'secret_key_fingerprint';
