@@ -7,21 +7,22 @@ rolled back is sent, and the change itself never waits for any of this.
 Follow one delivery, front to back: `store/migrations/0001_engine.sql` (capture), `worker/dispatcher.py`,
 `core/routing.py`, `worker/deliverer.py`, `transport/sender.py`, `core/outcome.py`, `worker/recorder.py`.
 
-From an application: `Client` and `AsyncClient` manage webhooks and publish events, `verify` checks what a receiver got.
+From an application: `Client` and `AsyncClient` manage webhooks and publish events, `publish` and `publish_async` do that in the
+application's own transaction, `verify` checks what a receiver got.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidings.client import AsyncClient, Client, verify
+    from tidings.client import AsyncClient, Client, publish, publish_async, verify
 
 __version__ = "0.1.0"
-__all__ = ["AsyncClient", "Client", "__version__", "verify"]
+__all__ = ["AsyncClient", "Client", "__version__", "publish", "publish_async", "verify"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the SDK when it is asked for: the commands and the server do without it."""
-    if name in {"AsyncClient", "Client", "verify"}:
+    if name in __all__:
         from tidings import client
 
         return getattr(client, name)

@@ -4,6 +4,7 @@ from tidings.client.async_client import AsyncClient
 from tidings.client.errors import ApiError
 from tidings.client.models import Attempt, BatchResult, Delivery, Published, Secret, TestResult, Webhook
 from tidings.client.sync_client import Client
+from tidings.client.transaction import publish, publish_async
 from tidings.client.verify import VerificationError, verify
 
 __all__ = [
@@ -18,5 +19,7 @@ __all__ = [
     "TestResult",
     "VerificationError",
     "Webhook",
+    "publish",
+    "publish_async",
     "verify",
 ]

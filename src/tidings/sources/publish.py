@@ -12,9 +12,10 @@ import msgspec
 from tidings.clock import Clock
 from tidings.core.errors import ConflictError, InvalidInputError, RenderError, TidingsError
 from tidings.core.event import Event, milliseconds, uuid7
+from tidings.core.event_type import check_data
 from tidings.core.jsontext import stable
 from tidings.core.webhook import TypeFilter, parse_filter
-from tidings.store import outbox
+from tidings.store import event_types, outbox
 from tidings.store.database import Connection
 
 MAX_EXTERNAL_ID_LENGTH = 200
@@ -57,9 +58,10 @@ async def publish(
     now = clock.now()
     results: list[Published | TidingsError] = []
     events: dict[int, Event] = {}
+    schemas = await event_types.schemas(connection, group_id, {draft.type for draft in drafts})
     for position, draft in enumerate(drafts):
         try:
-            _check(draft)
+            _check(draft, schemas.get(draft.type))
         except InvalidInputError as error:
             results.append(error)
             continue
@@ -127,7 +129,12 @@ def _answer_again(draft: Draft, event_id: UUID, digest: bytes) -> Published | Ti
 
 
 @lru_cache(maxsize=4096)  # the same few types come again and again
-def _check_type(type_: str) -> None:
+def check_type(type_: str) -> None:
+    """Refuse what applications cannot publish.
+
+    Raises:
+        InvalidInputError: With what to write.
+    """
     if type_.startswith(RESERVED_FAMILIES):
         raise InvalidInputError("type", f"type is {type_!r}; the families table. and webhook. are made by Tidings.")
     try:
@@ -138,8 +145,8 @@ def _check_type(type_: str) -> None:
         raise InvalidInputError("type", f"type is {type_!r}; write a dotted name such as order.paid.")
 
 
-def _check(draft: Draft) -> None:
-    _check_type(draft.type)
+def _check(draft: Draft, schema: str | None) -> None:
+    check_type(draft.type)
     for field, value in (("subject", draft.subject), ("id", draft.external_id)):
         if value is not None and "\x00" in value:
             raise InvalidInputError(field, f"{field} contains U+0000, which PostgreSQL cannot store.")
@@ -149,3 +156,5 @@ def _check(draft: Draft) -> None:
         stable(draft.data)  # what cannot be sent is refused now, not at delivery
     except RenderError as error:
         raise InvalidInputError("data", error.message) from error
+    if schema is not None:
+        check_data(draft.type, schema, draft.data)

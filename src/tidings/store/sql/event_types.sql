@@ -1,0 +1,21 @@
+-- name: put
+-- $1 group, $2 name, $3 description, $4 schema, $5 example
+insert into tidings.event_types (group_id, name, description, json_schema, example) values ($1, $2, $3, $4, $5)
+on conflict (group_id, name) do update set description = $3, json_schema = $4, example = $5, updated_at = now()
+returning name, description, json_schema, example, updated_at;
+
+-- name: get
+-- $1 group, $2 name
+select name, description, json_schema, example, updated_at from tidings.event_types where group_id = $1 and name = $2;
+
+-- name: list
+-- In order of their names. $1 group
+select name, description, json_schema, example, updated_at from tidings.event_types where group_id = $1 order by name;
+
+-- name: delete
+-- $1 group, $2 name
+delete from tidings.event_types where group_id = $1 and name = $2 returning 1;
+
+-- name: schemas
+-- Those of the types that have one. $1 group, $2 names
+select name, json_schema from tidings.event_types where group_id = $1 and name = any ($2::text[]) and json_schema is not null;
