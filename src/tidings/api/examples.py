@@ -1,0 +1,61 @@
+"""An example of every body the API takes. A test sends them all, in this order."""
+
+from typing import Any, Final
+
+_HOOK = "https://erp.example.com/hook"
+_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+_AT = "2026-11-21T03:42:37.002Z"
+
+REQUESTS: Final[dict[tuple[str, str], Any]] = {
+    ("post", "/api/v1/webhooks"): {
+        "url": _HOOK, "name": "Orders to ERP", "events": [{"table": "orders", "operations": ["INSERT", "UPDATE"]}, "content.*"],
+    },
+    ("patch", "/api/v1/webhooks/{webhook_id}"): {"enabled": False},
+    ("put", "/api/v1/webhooks/{webhook_id}"): {"retry": {"delays": [5, 300, 1800]}},
+    ("post", "/api/v1/webhooks/{webhook_id}/test"): {"event": "INSERT", "table": "orders", "record": {"id": 1}},
+    ("post", "/api/v1/webhooks/{webhook_id}/secret/rotate"): {"overlap_seconds": 86400},
+    ("post", "/api/v1/events"): {"type": "order.paid", "data": {"total": 12.5}, "id": "order-17-paid"},
+    ("post", "/api/v1/events/batch"): (
+        '{"type": "order.paid", "data": {"total": 12.5}, "id": "order-17-paid"}\n{"type": "order.paid", "data": {"total": 7}}\n'
+    ),
+    ("post", "/api/webhooks"): {"name": "Orders", "url": _HOOK, "method": "POST", "retryLimit": 5, "jwtEnabled": True},
+    ("patch", "/api/webhooks/{webhook_id}"): {"active": False},
+    ("post", "/api/v1/groups"): {"id": "acme"},
+    ("put", "/api/v1/event-types/{name}"): {
+        "description": "An order was paid.", "example": {"total": 12.5},
+        "schema": {"type": "object", "required": ["total"], "properties": {"total": {"type": "number"}}},
+    },
+    ("put", "/api/v1/tables/{table}"): {
+        "group_by": "account_id", "exclude": ["card_number"], "rename": {"total": "amount"}, "changed": ["status"],
+        "when": {"INSERT": "new.status <> 'draft'"},
+    },
+    ("post", "/api/v1/tables/{table}/backfill"): {"webhook_id": _ID},
+    ("post", "/api/collections"): {
+        "name": "posts", "type": "base",
+        "schema": [{"name": "title", "type": "text", "required": True}, {"name": "views", "type": "number"}],
+        "options": {"triggers": [{"action": "create", "url": _HOOK, "method": "POST"}]},
+    },
+    ("patch", "/api/collections/{collection}"): {"options": {"triggers": []}},
+    ("post", "/api/collections/{collection}/records"): [
+        {"id": "first", "title": "New Post", "publishDate": _AT}, {"id": "second", "title": "Another"},
+    ],
+    ("patch", "/api/collections/{collection}/records/{record_id}"): {"title": "New title"},
+    ("patch", "/api/collections/{collection}/records"): [{"id": "first", "views": 1}, {"id": "second", "views": 2}],
+    ("delete", "/api/collections/{collection}/records"): {"ids": ["second"]},
+    ("post", "/api/collections/{collection}/auth"): {"email": "ann@example.com", "password": "correct horse battery"},
+    ("post", "/api/cron"): {
+        "name": "nightly", "schedule": "30 2 * * *", "timezone": "Europe/Berlin", "type": "http", "url": _HOOK,
+        "body": '{"at": "{{record.scheduled_at}}"}', "contentType": "json", "retryLimit": 5,
+    },
+    ("patch", "/api/cron/{job_id}"): {"schedule": "0 3 * * *"},
+    ("post", "/api/v1/integrations"): {"name": "shop", "platform": "stripe", "secret": "whsec_as_stripe_shows_it"},
+    ("patch", "/api/v1/integrations/{name}"): {"secret": "whsec_another_of_stripes"},
+    ("post", "/api/v1/integrations/{name}/sync"): {
+        "objects": [{"type": "product", "id": "prod_1", "data": {"id": "prod_1", "name": "Cup"}}], "complete": True,
+    },
+}  # fmt: skip
+
+
+def example_of(method: str, path: str) -> Any | None:
+    """Return the example of a route's body; what is served under /api/ and /api/v1/ alike has one."""
+    return REQUESTS.get((method, path)) or REQUESTS.get((method, path.replace("/api/v1/", "/api/", 1)))
