@@ -155,7 +155,7 @@ async def test_the_secret_key_is_changed_and_nothing_is_lost(config: Config, rec
 
 async def test_migrate_says_what_it_did(empty_database_url: str) -> None:
     assert json.loads(run_cli("migrate", "--json", database_url=empty_database_url).stdout) == {
-        "applied": ["0001_engine", "0002_profiles"]
+        "applied": ["0001_engine", "0002_profiles", "0003_sources"]
     }
     assert "up to date" in run_cli("migrate", database_url=empty_database_url).stdout
 

@@ -55,7 +55,7 @@ FIELDS: Final[dict[str, str]] = {
     "event": "The event's type. In a test with `table`: INSERT, UPDATE or DELETE.",
     "event_id": "The event.",
     "event_type": "The same as `event`.",
-    "events": "What it hears: types, families such as `content.*`, `*`, `{table, schema?, operations?}` or `{collection, actions?}`.",
+    "events": "What it hears: types, families `content.*`, `*`, `{table, schema?, operations?}`, `{collection, actions?}`.",
     "example": "An example of its data.",
     "exclude": "Columns that are written nowhere.",
     "external_id": "The publisher's own id.",

@@ -32,6 +32,19 @@ from tidings.api.services import Services
 from tidings.core.errors import TidingsError
 
 
+class _Described(JsonRenderPlugin):
+    """The document of the API with all that is said of it, made when somebody asks: a start has no use for it."""
+
+    _text: bytes | None = None
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        if self._text is None:
+            document = request.app.openapi_schema
+            reference.describe(document)
+            self._text = super().render(request, document.to_schema())
+        return self._text
+
+
 def create_app(services: Services, *, version: str) -> Litestar:
     """Return the application. It opens and closes nothing: the parts it is given belong to the caller."""
 
@@ -63,7 +76,7 @@ def create_app(services: Services, *, version: str) -> Litestar:
         HTTPException: errors.answer_http,
         Exception: errors.answer_broken,
     }
-    app = Litestar(
+    return Litestar(
         route_handlers=[guarded, integrations.receive, health.router, wellknown.router],
         dependencies={"services": Provide(services_of)},
         exception_handlers=handlers,
@@ -74,11 +87,9 @@ def create_app(services: Services, *, version: str) -> Litestar:
             version=version,
             path="/",
             use_handler_docstrings=True,
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            render_plugins=[_Described(path="/openapi.json")],
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
         ),
         signature_namespace={"Request": Request, "Response": Response},
         logging_config=None,
     )
-    reference.describe(app.openapi_schema)
-    return app
