@@ -520,6 +520,32 @@ async def test_one_backfill_of_a_table_at_a_time_and_it_can_be_cancelled(config:
         assert "does not exist" in await engine.value("select error from tidings.backfills")
 
 
+async def test_a_backfill_comes_back_to_rows_that_were_being_changed(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute(
+            "create table t (id int primary key, n int); insert into t select i, 0 from generate_series(1, 5) i"
+        )
+        hook = await engine.add_webhook(NOWHERE, {"table": "t"})
+        await start_backfill(engine, hook.id)
+        changes, deletes, undoes = [await asyncpg.connect(config.database_url) for _ in range(3)]
+        await changes.execute("begin; update t set n = 1 where id = 1")
+        await deletes.execute("begin; delete from t where id = 2")
+        await undoes.execute("begin; update t set n = 1 where id = 3")
+        await engine.worker.backfiller.run_once()
+        assert sorted(row[2]["id"] for row in await told(engine)) == [4, 5]
+        assert await engine.value("select state from tidings.backfills") == "running"
+        await changes.execute("commit")
+        await deletes.execute("commit")
+        await undoes.execute("rollback")
+        await engine.worker.backfiller.run_once()
+        happened = [(row[1], (row[2] or row[3])["id"]) for row in await told(engine)]
+        assert happened == [("UPDATE", 1), ("DELETE", 2), ("INSERT", 4), ("INSERT", 5), ("INSERT", 3)]
+        done = await engine.sql("select state, row_count, skipped_count from tidings.backfills")
+        assert tuple(done[0]) == ("finished", 3, 2)
+        for connection in (changes, deletes, undoes):
+            await connection.close()
+
+
 async def test_a_backfill_leaves_room_for_what_happens_now(config: Config) -> None:
     async with engine_of(config) as engine:
         await engine.user.execute("create table t (id int primary key); insert into t select generate_series(1, 40000)")

@@ -103,8 +103,7 @@ async def tell(connection: Connection, row: Any, settings: TableSettings | None,
         changing now.
     """
     table, key_columns = (row["table_schema"], row["table_name"]), row["key_columns"]
-    statement = await connection.fetchval(_SQL["lock_rows"], *table, key_columns)
-    locked = [found["key"] for found in await connection.fetch(statement, keys)]
+    locked = await _find_rows(connection, row, keys, with_lock=True)
     statement = await connection.fetchval(
         _SQL["tell_rows"],
         *table,
@@ -124,8 +123,16 @@ async def tell(connection: Connection, row: Any, settings: TableSettings | None,
         msgspec.json.encode(settings.renamed_columns if settings else {}).decode(),
         key_columns,
     )
-    busy = sorted(set(keys) - set(locked))
-    return told, len(locked) - told, busy
+    others = sorted(set(keys) - set(locked))  # somebody is changing them, or they are gone
+    busy = await _find_rows(connection, row, others, with_lock=False) if others else []
+    return told, len(keys) - len(busy) - told, busy
+
+
+async def _find_rows(connection: Connection, row: Any, keys: list[str], *, with_lock: bool) -> list[str]:
+    statement = await connection.fetchval(
+        _SQL["find_rows"], row["table_schema"], row["table_name"], row["key_columns"], with_lock
+    )
+    return [found["key"] for found in await connection.fetch(statement, keys)]
 
 
 async def advance(connection: Connection, row: Any, *, position: str | None, told: int, skipped: int) -> None:

@@ -68,11 +68,11 @@ select format('select json_build_object(%s)::text as key from %I.%I as new %s or
   (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place))
 ) as statement;
 
--- name: lock_rows
--- Makes a statement that locks rows against changes, except those somebody is changing, and returns the keys it got. Its
--- parameter: $1 keys. $1 schema, $2 table, $3 key columns
+-- name: find_rows
+-- Makes a statement that locks rows against changes, except those somebody is changing, and returns the keys it got; its
+-- parameter: $1 keys. Without the lock it tells which of them there are. $1 schema, $2 table, $3 key columns, $4 with the lock
 select format('select json_build_object(%s)::text as key from %I.%I as new where (%s) in (select %s from unnest($1::text[]) given, '
-  || 'json_populate_record(null::%2$I.%3$I, given::json) p) for share of new skip locked',
+  || 'json_populate_record(null::%2$I.%3$I, given::json) p)' || case when $4::boolean then ' for share of new skip locked' else '' end,
   (select string_agg(format('%L, new.%I', k.name, k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
   $1::text, $2::text,
   (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
