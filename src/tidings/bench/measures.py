@@ -34,10 +34,13 @@ class Plan(msgspec.Struct, frozen=True):
     hostile_seconds: int
     stuck_rows: int
     batches: int
+    bulk_rows: int
+    backfill_rows: int
+    jobs: int
 
 
-FULL = Plan(50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20)
-QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4)
+FULL = Plan(50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20, 100_000, 400_000, 1000)
+QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4, 20_000, 40_000, 200)
 
 Figures = dict[str, float]
 Measure = Callable[[Stage, Plan], Awaitable[Figures]]
@@ -190,6 +193,48 @@ async def publishing(stage: Stage, plan: Plan) -> Figures:
     return {"publish_per_s": rate}
 
 
+async def bulk(stage: Stage, plan: Plan) -> Figures:
+    """What capture adds to a statement that updates very many rows, in microseconds a row; median of three."""
+    await stage.add_webhook(TableFilter("captured", "public", ("UPDATE",)), "/bulk")
+    await stage.execute(SQL["clear_tables"])
+    times: dict[str, list[float]] = {"plain": [], "captured": []}
+    for table in times:
+        await stage.execute(SQL[f"fill_{table}"], plan.bulk_rows)
+    for _ in range(3):
+        for table, measured in times.items():
+            await stage.execute(SQL[f"vacuum_{table}"])
+            started = time.perf_counter()
+            await stage.execute(SQL[f"update_{table}"])
+            measured.append(time.perf_counter() - started)
+            await stage.execute(SQL["empty_outbox"])
+    await stage.settled()
+    await stage.clear_webhooks()
+    added = statistics.median(times["captured"]) - statistics.median(times["plain"])
+    return {"capture_bulk_us": added / plan.bulk_rows * 1e6}
+
+
+async def backfilling(stage: Stage, plan: Plan) -> Figures:
+    """A table's rows as events in the queue of a webhook that is paused, and what memory that takes of the engine."""
+    await stage.execute(SQL["clear_tables"])
+    await stage.execute(SQL["fill_captured"], plan.backfill_rows)
+    webhook = await stage.add_webhook(TableFilter("captured", "public"), "/backfill")
+    await stage.execute(SQL["close_lanes"])
+    before = stage.engine_rss_mb()
+    started = time.perf_counter()
+    await stage.backfill(webhook, ("public", "captured"))
+    rate = plan.backfill_rows / (time.perf_counter() - started)
+    grown = stage.engine_rss_mb() - before
+    await stage.clear_webhooks()
+    return {"backfill_rows_per_s": rate, "backfill_rss_growth_mb": grown}
+
+
+async def ticks(stage: Stage, plan: Plan) -> Figures:
+    """Jobs that are all due in the same second: from that second until the last request has arrived."""
+    taken = await stage.fire_jobs(plan.jobs)
+    await stage.clear_webhooks()
+    return {"cron_fired_s": taken}
+
+
 async def memory(stage: Stage, _: Plan) -> Figures:
     """The engine's resident memory, after all the others."""
     return {"rss_mb": stage.engine_rss_mb()}
@@ -206,5 +251,8 @@ MEASURES: dict[str, Measure] = {
     "hostile": hostile,
     "stuck": stuck,
     "publishing": publishing,
+    "bulk": bulk,
+    "backfilling": backfilling,
+    "ticks": ticks,
     "memory": memory,
 }

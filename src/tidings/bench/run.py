@@ -26,6 +26,9 @@ GOALS: dict[str, tuple[float, bool]] = {
     "hostile_p99_ratio": (2, False),
     "backlog_ratio": (0.8, True),
     "publish_per_s": (20_000, True),
+    "capture_bulk_us": (15, False),
+    "backfill_rows_per_s": (20_000, True),
+    "cron_fired_s": (5, False),
     "rss_mb": (200, False),
 }
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,9 +20,10 @@ from tidings.app import Ready, opened
 from tidings.bench.receiver import Receiver
 from tidings.bench.statements import SQL
 from tidings.config import Config
+from tidings.core.capture import TableName
 from tidings.core.signature import new_secret
 from tidings.core.webhook import Filter, Webhook
-from tidings.sources import tables
+from tidings.sources import backfill, tables
 from tidings.store import webhooks
 from tidings.store.embedded import start_embedded
 
@@ -44,8 +46,15 @@ class Stage:
 
     async def add_webhook(self, wanted: Filter, path: str, *, concurrency: int = 100) -> UUID:
         """Subscribe a path of the receiver to something."""
+        webhook = self._webhook(path, events=(wanted,), concurrency=concurrency)
+        async with self.services.database.transaction() as connection:
+            await webhooks.insert_webhook(connection, self.services.box, webhook)
+            await tables.keep_in_step(connection, self.services.box)
+        return webhook.id
+
+    def _webhook(self, path: str, **fields: Any) -> Webhook:
         now = self.services.clock.now()
-        webhook = Webhook(
+        return Webhook(
             id=uuid4(),
             group_id="default",
             name=path,
@@ -53,13 +62,35 @@ class Stage:
             secret=new_secret(bytes(32)),
             created_at=now,
             updated_at=now,
-            events=(wanted,),
-            concurrency=concurrency,
+            **fields,
         )
-        async with self.services.database.transaction() as connection:
-            await webhooks.insert_webhook(connection, self.services.box, webhook)
-            await tables.keep_in_step(connection, self.services.box)
-        return webhook.id
+
+    async def backfill(self, webhook_id: UUID, table: TableName) -> None:
+        """Send a table's rows to a webhook, and wait until all are routed."""
+        services = self.services
+        async with services.database.transaction() as connection:
+            (webhook,) = await webhooks.webhooks_by_id(connection, services.box, [webhook_id])
+            await backfill.begin(connection, webhook, table, services.clock.now())
+            await tables.keep_in_step(connection, services.box, needed=table)
+        async with services.database.connection() as connection:
+            while not await connection.fetchval(SQL["backfill_is_over"]):  # noqa: ASYNC110 - PostgreSQL does not tell
+                await asyncio.sleep(0.02)
+
+    async def fire_jobs(self, count: int) -> float:
+        """Make jobs that are all due in the same second; return the seconds from then until all their requests are recorded."""
+        services = self.services
+        async with services.database.transaction() as connection:
+            for number in range(count):
+                webhook = self._webhook(f"/job{number}")
+                await webhooks.insert_webhook(connection, services.box, webhook)
+        due = services.clock.now() + timedelta(seconds=2)
+        await self.execute(SQL["add_jobs"], due)
+        async with services.database.connection() as connection:
+            while await connection.fetchval(SQL["finished_deliveries"]) < count:  # noqa: ASYNC110 - PostgreSQL does not tell
+                await asyncio.sleep(0.02)
+        taken: timedelta = services.clock.now() - due
+        await self.execute(SQL["clear_jobs"])
+        return taken.total_seconds()
 
     async def clear_webhooks(self) -> None:
         """Remove every webhook, what is queued for them, and their triggers."""

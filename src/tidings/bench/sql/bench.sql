@@ -63,3 +63,44 @@ truncate plain, captured, notified;
 
 -- name: tidy
 vacuum analyze tidings.outbox, tidings.queue, tidings.lanes;
+
+-- name: fill_plain
+-- $1 how many
+insert into plain (email, total, status, note) select 'user@example.com', 12.5, 'paid', repeat('x', 150) from generate_series(1, $1::integer);
+
+-- name: fill_captured
+-- Past its triggers, as the table would be before it was captured. $1 how many
+insert into captured (email, total, status, note) select 'user@example.com', 12.5, 'paid', repeat('x', 150) from generate_series(1, $1::integer);
+
+-- name: vacuum_plain
+vacuum analyze plain;
+
+-- name: vacuum_captured
+vacuum analyze captured;
+
+-- name: update_plain
+update plain set status = 'sent';
+
+-- name: update_captured
+update captured set status = 'sent';
+
+-- name: empty_outbox
+truncate tidings.outbox;
+
+-- name: close_lanes
+update tidings.lanes set open = false;
+
+-- name: backfill_is_over
+select not exists (select from tidings.backfills where state = 'running') and not exists (select from tidings.outbox);
+
+-- name: add_jobs
+-- A job for each webhook, all of the same minute. $1 due at
+insert into tidings.cron_jobs (id, group_id, name, schedule, timezone, type, webhook_id, timeout_seconds, missed, enabled, next_at, created_at, updated_at)
+select id, 'default', id::text, '* * * * *', 'UTC', 'http', id, 30, 'once', true, $1, now(), now() from tidings.webhooks;
+
+-- name: finished_deliveries
+-- Of jobs.
+select count(*) from tidings.deliveries where event_type = 'cron.fired' and status = 'succeeded';
+
+-- name: clear_jobs
+truncate tidings.cron_jobs, tidings.cron_runs;
