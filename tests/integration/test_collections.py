@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
-from tests.support.engine import eventually
+from tests.support.engine import eventually, routed
 from tests.support.receiver import Receiver, answer, says
 
 POSTS = {
@@ -31,7 +31,7 @@ RECORDS = "/api/collections/posts/records"
 
 
 async def events(api: Api, source: str = "collections") -> list[tuple[str, Any, Any]]:  # noqa: F811
-    await api.engine.worker.dispatcher.run_once()
+    await routed(api.engine)
     rows = await api.engine.sql("select type, record, old_record from tidings.events where source = $1 order by id", source)
     return [(row["type"], *(row[name] and json.loads(row[name]) for name in ("record", "old_record"))) for row in rows]
 

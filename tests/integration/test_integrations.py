@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
+from tests.support.engine import routed
 from tests.support.node import checked
 from tests.support.receiver import Receiver
 from tidings.core.signature import new_secret
@@ -52,7 +53,7 @@ async def send(api: Api, name: str, payload: str, headers: dict[str, str], expec
 
 
 async def told(api: Api) -> list[tuple[str, Any]]:  # noqa: F811
-    await api.engine.worker.dispatcher.run_once()
+    await routed(api.engine)
     rows = await api.engine.sql("select type, record from tidings.events where source = 'integrations' order by id")
     return [(row["type"], json.loads(row["record"])) for row in rows]
 

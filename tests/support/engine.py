@@ -113,4 +113,14 @@ async def eventually(check: Any, limit: float = 20) -> Any:
         return answer
 
 
-__all__ = ["Engine", "VirtualClock", "Worker", "engine_of", "eventually"]
+async def routed(engine: Engine) -> None:
+    """Wait until what is in the outbox is routed, by this engine or by whoever runs beside it."""
+
+    async def is_empty() -> bool:
+        await engine.worker.dispatcher.run_once()
+        return not await engine.value("select count(*) from tidings.outbox")
+
+    await eventually(is_empty)
+
+
+__all__ = ["Engine", "VirtualClock", "Worker", "engine_of", "eventually", "routed"]
