@@ -31,6 +31,8 @@ export interface ClientOptions {
   timeoutMs?: number;
   /** How often to try again what can be repeated, when the network or the server is unwell; 2 when absent. */
   retries?: number;
+  /** Whose webhooks, collections and events it is about; `default` when absent. */
+  group?: string;
 }
 
 const part = encodeURIComponent;
@@ -134,8 +136,21 @@ class Collections {
     return this.http.post("/api/collections", input);
   }
 
+  list(page: { limit?: number; offset?: number } = {}): Promise<Stored[]> {
+    return this.http.get("/api/collections", { ...page });
+  }
+
+  get(name: string): Promise<Stored> {
+    return this.http.get(`/api/collections/${part(name)}`);
+  }
+
   update(name: string, change: Partial<CollectionInput>): Promise<Stored> {
     return this.http.patch(`/api/collections/${part(name)}`, change);
+  }
+
+  /** Delete a collection, with everything in it. */
+  delete(name: string): Promise<unknown> {
+    return this.http.delete(`/api/collections/${part(name)}?confirm=${encodeURIComponent(name)}`);
   }
 }
 
@@ -193,6 +208,16 @@ class Cron {
     return this.http.get(`/api/cron/${part(id)}`);
   }
 
+  /** Fire an http job now, out of turn. */
+  run(id: string): Promise<Stored> {
+    return this.http.post(`/api/cron/${part(id)}/run`, undefined);
+  }
+
+  /** The ticks that fired, newest first. */
+  runs(id: string, page: { page?: number; perPage?: number } = {}): Promise<Record<string, unknown>[]> {
+    return this.http.get(`/api/cron/${part(id)}/runs`, { ...page });
+  }
+
   update(id: string, change: Partial<CronInput>): Promise<Stored> {
     return this.http.patch(`/api/cron/${part(id)}`, change);
   }
@@ -221,6 +246,7 @@ export class TidingsClient {
       fetch: given.fetch ?? ((...call) => globalThis.fetch(...call)),
       timeoutMs: given.timeoutMs ?? 30_000,
       retries: given.retries ?? 2,
+      group: given.group,
     });
     this.webhooks = new Webhooks(this.http, given.profile);
     this.deliveries = new Deliveries(this.http);

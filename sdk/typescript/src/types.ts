@@ -175,6 +175,13 @@ export interface CollectionField {
   name: string;
   type: string;
   required?: boolean;
+  unique?: boolean;
+  /** What a `select` may be. */
+  values?: string[];
+  /** What a `relation` refers to. */
+  collection?: string;
+  /** In a change: the name it had before. */
+  was?: string;
   [more: string]: unknown;
 }
 
@@ -185,6 +192,8 @@ export interface CollectionInput {
   schema?: CollectionField[];
   /** An object, or the same as a JSON string. */
   options?: string | Record<string, unknown>;
+  /** In a change: fields whose values may be lost. */
+  drop?: string[];
 }
 
 export interface Listed<T> {
@@ -237,4 +246,9 @@ export interface CronInput {
   jwtEnabled?: boolean;
   sql?: string;
   database?: string;
+  /** Ticks that passed while nothing ran: the last of them once on return (default), or none. */
+  missed?: "once" | "skip";
+  /** Seconds a request, or the SQL, may take. */
+  timeout?: number;
+  active?: boolean;
 }

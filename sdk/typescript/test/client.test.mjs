@@ -85,8 +85,8 @@ test("a server that never answers is given up in time", async () => {
 });
 
 test("a collection, its records, the logs and cron have their calls", async () => {
-  const net = answering(...Array(9).fill({ body: "{}" }));
-  const vski = new VskiClient({ url: "http://localhost:3000", fetch: net.fetch });
+  const net = answering(...Array(14).fill({ body: "{}" }));
+  const vski = new VskiClient({ url: "http://localhost:3000", fetch: net.fetch, group: "acme" });
   await vski.settings.collections.create({ name: "posts", schema: [], options: "{}" });
   await vski.settings.collections.update("posts", {});
   const posts = vski.collection("posts");
@@ -97,11 +97,18 @@ test("a collection, its records, the logs and cron have their calls", async () =
   await posts.get("1");
   await vski.webhookLogs.list({ collection: "posts", page: 1, perPage: 10 });
   await vski.cron.create({ name: "n", schedule: "0 0 * * 0", type: "http" });
+  await vski.cron.run("1");
+  await vski.cron.runs("1", { perPage: 5 });
+  await vski.settings.collections.list();
+  await vski.settings.collections.get("Blog Posts");
+  await vski.settings.collections.delete("Blog Posts");
   const made = net.calls.map((call) => `${call.method} ${new URL(call.url).pathname}${new URL(call.url).search}`);
+  assert.ok(net.calls.every((call) => call.headers["x-tidings-group"] === "acme"));
   assert.deepEqual(made, [
     "POST /api/collections", "PATCH /api/collections/posts", "POST /api/collections/posts/records", "PATCH /api/collections/posts/records/1",
     "DELETE /api/collections/posts/records/1", "GET /api/collections/posts/records?page=2", "GET /api/collections/posts/records/1",
-    "GET /api/webhooks/logs?collection=posts&page=1&perPage=10", "POST /api/cron",
+    "GET /api/webhooks/logs?collection=posts&page=1&perPage=10", "POST /api/cron", "POST /api/cron/1/run", "GET /api/cron/1/runs?perPage=5",
+    "GET /api/collections", "GET /api/collections/Blog%20Posts", "DELETE /api/collections/Blog%20Posts?confirm=Blog%20Posts",
   ]);
 });
 

@@ -43,6 +43,7 @@ class Client:
         *,
         timeout: float = DEFAULT_TIMEOUT,
         retries: int = RETRIES,
+        group: str | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """Make a client.
@@ -51,9 +52,12 @@ class Client:
             url: Where the server is, such as `https://tidings.example.com`.
             timeout: Seconds one try may take.
             retries: How often to try again.
+            group: Whose webhooks and events it is about; `default` when None.
             transport: Instead of the network, for tests.
         """
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        if group is not None:
+            headers["X-Tidings-Group"] = group
         self._url = url.rstrip("/")
         self._retries = retries
         self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout, transport=transport)
