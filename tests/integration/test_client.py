@@ -153,7 +153,7 @@ async def test_publishing_is_repeated_with_the_same_id() -> None:
 async def test_a_client_of_a_group_sees_what_is_its_own(url: str) -> None:
     async with httpx.AsyncClient(base_url=url, headers={"X-API-Key": "test"}) as admin:
         assert (await admin.post("/api/v1/groups", json={"id": "acme"})).status_code == 201
-    with Client(url, "test", group="acme") as client, Client(url, "test") as other:
-        made = client.webhooks.create("http://127.0.0.1:9/", ["*"])
-        assert [webhook.id for webhook in client.webhooks.list()] == [made.id]
-        assert other.webhooks.list() == []
+    async with AsyncClient(url, "test", group="acme") as client, AsyncClient(url, "test") as other:
+        made = await client.webhooks.create("http://127.0.0.1:9/", ["*"])
+        assert [webhook.id for webhook in await client.webhooks.list()] == [made.id]
+        assert await other.webhooks.list() == []
