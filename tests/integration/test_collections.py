@@ -245,6 +245,17 @@ async def test_text_that_is_no_number_cannot_become_one(api: Api) -> None:  # no
     assert "seven" in refused["error"]
 
 
+async def test_a_collection_in_use_is_not_waited_for(api: Api) -> None:  # noqa: F811
+    await api("POST", "/api/collections", 201, {"name": "t", "schema": [{"name": "n", "type": "text"}]})
+    reader = api.engine.user.transaction()
+    await reader.start()
+    await api.engine.user.execute("select * from collections_default.t")
+    refused = await api("PATCH", "/api/collections/t", 503, {"schema": [{"name": "m", "type": "text"}]})
+    assert refused["code"] == "BUSY"
+    await reader.rollback()
+    await api("PATCH", "/api/collections/t", 200, {"schema": [{"name": "m", "type": "text"}]})
+
+
 async def test_relations_and_unique_fields_hold(api: Api) -> None:  # noqa: F811
     await api("POST", "/api/collections", 201, {"name": "people", "schema": [{"name": "nick", "type": "text", "unique": True}]})
     fields = [

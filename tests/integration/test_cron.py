@@ -170,6 +170,24 @@ async def test_a_job_without_a_body_says_which_job_it_is_and_a_get_says_nothing(
     assert hears["managed_by"] is None
 
 
+async def test_a_job_whose_receiver_is_gone_rests_until_it_is_activated_again(api: Api, receiver: Receiver) -> None:  # noqa: F811
+    receiver.scripts.append(says(answer(410)))
+    made = await api("POST", "/api/cron", 201, {"name": "x", "schedule": "* * * * *", "url": receiver.url()})
+    path = f"/api/cron/{made['id']}"
+    await fire(api, 1)
+
+    async def is_resting() -> bool:
+        return (await api("GET", path, 200))["active"] is False
+
+    await eventually(is_resting)
+    await fire(api, 1)
+    assert (await api("PATCH", path, 200, {"active": True}))["active"] is True
+    await fire(api, 1)
+    await receiver.wait_for(2)
+    assert len(await api("GET", f"{path}/runs", 200)) == 3
+    assert len(receiver.received) == 2
+
+
 async def test_what_is_no_job_is_refused(api: Api) -> None:  # noqa: F811
     url = "http://127.0.0.1:9/"
     for body, field in (

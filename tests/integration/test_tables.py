@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
-from tests.support.engine import Engine, engine_of
+from tests.support.engine import Engine, engine_of, eventually
 from tests.support.receiver import Receiver
 from tidings.config import Config
 from tidings.core.capture import TableSettings
@@ -504,6 +504,30 @@ async def test_a_backfill_that_cannot_be_is_refused(api: Api) -> None:  # noqa: 
     ):
         refused = await api("POST", f"/api/v1/tables/{table}/backfill", status, {"webhook_id": webhook})
         assert says in refused["error"]
+
+
+async def test_a_backfill_tells_no_group_what_is_anothers(api: Api, receiver: Receiver) -> None:  # noqa: F811
+    acme = {"X-Tidings-Group": "acme"}
+    await api("POST", "/api/v1/groups", 201, {"id": "acme"})
+    await api.engine.user.execute(
+        "create table t (id int primary key, account text); insert into t values (1, 'acme'), (2, 'globex'), (3, null)"
+    )
+    hook = await api("POST", "/api/v1/webhooks", 201, {"url": receiver.url(), "events": [{"table": "t"}]}, headers=acme)
+    start = {"webhook_id": hook["id"]}
+    refused = await api("POST", "/api/v1/tables/t/backfill", 422, start, headers=acme)
+    assert "Set group_by" in refused["error"]
+    await api("PUT", "/api/v1/tables/t", 200, {"group_by": "account", "exclude": ["id"]})
+    assert "id is excluded" in (await api("POST", "/api/v1/tables/t/backfill", 422, start, headers=acme))["error"]
+    await api("PUT", "/api/v1/tables/t", 200, {"group_by": "account"})
+    await api("POST", "/api/v1/tables/t/backfill", 404, start)
+    made = await api("POST", "/api/v1/tables/t/backfill", 202, start, headers=acme)
+
+    async def is_over() -> bool:
+        return (await api("GET", f"/api/v1/backfills/{made['id']}", 200, headers=acme))["state"] == "finished"
+
+    await eventually(is_over)
+    (request,) = await receiver.wait_for(1)
+    assert json.loads(request.body)["data"]["record"] == {"id": 1, "account": "acme"}
 
 
 async def test_one_backfill_of_a_table_at_a_time_and_it_can_be_cancelled(config: Config) -> None:

@@ -104,6 +104,7 @@ class RunView(msgspec.Struct, frozen=True):
 
 
 def _view(job: Job, webhook: Webhook | None) -> JobView:
+    is_active = job.enabled and (webhook is None or webhook.enabled)  # a receiver that says 410 disables its webhook
     return JobView(
         id=job.id,
         name=job.name,
@@ -120,8 +121,8 @@ def _view(job: Job, webhook: Webhook | None) -> JobView:
         sql=job.sql,
         timeout=job.timeout_seconds,
         missed=job.missed,
-        active=job.enabled,
-        next=job.next_at if job.enabled else None,
+        active=is_active,
+        next=job.next_at if is_active else None,
         created=job.created_at,
         updated=job.updated_at,
     )

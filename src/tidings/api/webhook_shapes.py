@@ -194,6 +194,8 @@ def changed(webhook: Webhook, change: WebhookChange) -> Webhook:
         given["method"] = given["method"].upper()
     given |= _retry(webhook.retry, given)
     result: Webhook = msgspec.structs.replace(webhook, **given)
+    if result.enabled:
+        result = msgspec.structs.replace(result, disabled_reason=None)
     check_settings(result)
     _check_wire(result, profile)
     return result

@@ -89,8 +89,6 @@ async def change(services: Services, webhook_id: UUID, wanted: WebhookChange) ->
         webhook = changed(before, wanted)
         if wanted.events is not UNSET:
             webhook = await _with_tables(connection, webhook)
-        if webhook.enabled:
-            webhook = msgspec.structs.replace(webhook, disabled_reason=None)
         webhook = msgspec.structs.replace(webhook, updated_at=services.clock.now())
         await webhooks.update_webhook(connection, services.box, webhook)
         await tables.keep_in_step(connection, services.box, needed_by=webhook)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tidings.core.errors import InvalidInputError, TidingsError
+from tidings.core.errors import InvalidInputError, InvalidRecordError
 
 COLUMN_TYPES: Final = {
     "text": "text",
@@ -38,16 +38,6 @@ _NAME = re.compile(r"[^\W\d]\w*([ -]\w+)*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 _RECORD_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _OURS = {ID, CREATED, UPDATED, ANNOUNCED, PASSWORD_HASH, PASSWORD}
-
-
-class InvalidRecordError(TidingsError):
-    """A record does not fit its collection. `fields` says of each field what is wrong."""
-
-    code = "INVALID_INPUT"
-    status = 422
-
-    def __init__(self, problems: Mapping[str, str]) -> None:
-        super().__init__(" ".join(problems.values()), field=next(iter(problems)), fields=dict(problems))
 
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,5 +1,6 @@
 """Every error Tidings raises on purpose. Each message is a sentence that names the thing and the remedy."""
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -30,6 +31,16 @@ class InvalidInputError(TidingsError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message, field=field)
         self.field = field
+
+
+class InvalidRecordError(TidingsError):
+    """A record does not fit its collection. `fields` says of each field what is wrong."""
+
+    code = "INVALID_INPUT"
+    status = 422
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(" ".join(problems.values()), field=next(iter(problems)), fields=dict(problems))
 
 
 class MalformedBodyError(TidingsError):

@@ -30,13 +30,14 @@ class Routes:
         """Return the enabled webhooks of the event's group that want it.
 
         An event that is meant for one webhook goes to that one alone, whatever it wants. A job's tick goes to the webhook that
-        carries the job's requests, and to those that want ticks as well.
+        carries the job's requests, unless its receiver had it disabled, and to those that want ticks as well.
         """
-        if event.webhook_id is not None:
-            target = self.by_id.get(event.webhook_id)
-            aimed = (target,) if target is not None else ()
-            return (*aimed, *self._subscribers(event)) if event.source == "cron" else aimed
-        return self._subscribers(event)
+        if event.webhook_id is None:
+            return self._subscribers(event)
+        target = self.by_id.get(event.webhook_id)
+        if event.source != "cron":
+            return (target,) if target is not None else ()
+        return (*((target,) if target is not None and target.enabled else ()), *self._subscribers(event))
 
     def _subscribers(self, event: Event) -> tuple[Webhook, ...]:
         kind = (event.group_id, event.type, event.table_schema, event.table_name, event.operation)

@@ -17,9 +17,9 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from tidings.core.capture import TableName
+from tidings.core.capture import TableName, TableSettings
 from tidings.core.errors import InvalidInputError
-from tidings.core.event import Event, table_event_type
+from tidings.core.event import DEFAULT_GROUP, Event, table_event_type
 from tidings.core.webhook import OPERATIONS, Webhook
 from tidings.store import backfills, capture
 from tidings.store.database import Connection
@@ -35,7 +35,8 @@ async def begin(connection: Connection, webhook: Webhook, table: TableName, now:
 
     Raises:
         ConflictError: Another one of the table is under way.
-        InvalidInputError: The webhook does not hear the table's insertions, or the table has no primary key.
+        InvalidInputError: The webhook does not hear the table's insertions, or its group has no rows there; or the table has
+            no primary key, or one that may be written nowhere.
     """
     shown = ".".join(table)
     found = (await capture.find_tables(connection, [table])).get(table)
@@ -50,9 +51,19 @@ async def begin(connection: Connection, webhook: Webhook, table: TableName, now:
         )
     if not webhook.enabled:
         raise InvalidInputError("webhook_id", f"The webhook {webhook.name!r} is disabled. Enable it first.")
+    settings = (await capture.all_settings(connection)).get(table, TableSettings(*table))
+    if settings.group_column is None and webhook.group_id != DEFAULT_GROUP:
+        raise InvalidInputError(
+            "webhook_id",
+            f"All rows of {shown} belong to group {DEFAULT_GROUP!r}. Set group_by for it, so that some are others'.",
+        )
     key_columns = tuple(column.name for column in await capture.columns(connection, table) if column.is_key)
     if not key_columns:
         raise InvalidInputError("table", f"{shown} has no primary key, by which a backfill finds its way. Add one.")
+    if hidden := set(key_columns) & set(settings.excluded_columns):
+        raise InvalidInputError(
+            "table", f"A backfill remembers how far it is by the primary key of {shown}, but {min(hidden)} is excluded."
+        )
     return await backfills.insert(
         connection, uuid4(), group_id=webhook.group_id, webhook_id=webhook.id, table=table, key_columns=key_columns, heard=heard
     )

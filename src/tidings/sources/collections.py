@@ -18,14 +18,13 @@ from tidings.core.collection import (
     PASSWORD_HASH,
     UPDATED,
     Field,
-    InvalidRecordError,
     Record,
     check_name,
     check_record,
     parse_fields,
     schema_of,
 )
-from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tidings.core.errors import ConflictError, InvalidInputError, InvalidRecordError, NotFoundError
 from tidings.core.event import Event, milliseconds, uuid7
 from tidings.sources.publish import random_tail
 from tidings.store import collections, outbox, records

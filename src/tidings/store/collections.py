@@ -58,8 +58,16 @@ async def get(connection: Connection, group_id: str, name: str) -> Collection | 
 
 
 async def lock(connection: Connection, group_id: str, name: str) -> Collection | None:
-    """Return a collection of the group, locked to the end of the transaction."""
-    row = await connection.fetchrow(_SQL["lock"], group_id, name)
+    """Return a collection of the group, locked to the end of the transaction, which waits no longer than 2 s for any lock.
+
+    Raises:
+        BusyError: Somebody else is changing it.
+    """
+    await connection.execute(_SQL["set_lock_timeout"])
+    try:
+        row = await connection.fetchrow(_SQL["lock"], group_id, name)
+    except asyncpg.LockNotAvailableError as error:
+        raise _busy() from error
     return None if row is None else _from_row(row)
 
 
@@ -233,7 +241,7 @@ async def _run(connection: Connection, name: str, *args: Any) -> None:
     try:
         await (await connection.prepare(statement)).fetch()
     except asyncpg.LockNotAvailableError as error:
-        raise BusyError("The collection is locked by another transaction. Try again.") from error
+        raise _busy() from error
     except asyncpg.DependentObjectsStillExistError as error:
         raise ConflictError(f"Something else depends on it: {error.detail} Change or delete that first.") from error
     except asyncpg.DuplicateTableError as error:
@@ -242,6 +250,10 @@ async def _run(connection: Connection, name: str, *args: Any) -> None:
         raise InvalidInputError(
             "name", f"The database role may not do that ({error}). Grant it CREATE on the database."
         ) from error
+
+
+def _busy() -> BusyError:
+    return BusyError("The collection is locked by another transaction, and waiting for it would hold up others. Try again.")
 
 
 # Publishing ------------------------------------------------------------------------------------------------------------

@@ -5,8 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from tidings.core.collection import InvalidRecordError
-from tidings.core.errors import ConflictError
+from tidings.core.errors import ConflictError, InvalidRecordError
 from tidings.core.record_filter import Where
 from tidings.store.collections import Collection
 from tidings.store.database import Connection

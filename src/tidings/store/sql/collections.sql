@@ -19,6 +19,10 @@ select * from tidings.collections where group_id = $1 and name = $2;
 -- The same, until the transaction ends. $1 group, $2 name
 select * from tidings.collections where group_id = $1 and name = $2 for update;
 
+-- name: set_lock_timeout
+-- Altering a table waits for those who use it, and others would wait behind that.
+set local lock_timeout = '2s';
+
 -- name: list
 -- In order of their names. $1 group, $2 limit, $3 offset
 select * from tidings.collections where group_id = $1 order by name limit $2 offset $3;
