@@ -74,7 +74,7 @@ def _verify_stripe(integration: Integration, headers: Mapping[str, str], body: b
             body.decode(), headers.get("stripe-signature", ""), integration.secret, DEFAULT_TOLERANCE_SECONDS
         )
     except stripe.SignatureVerificationError as error:
-        raise VerificationError(str(error)) from error
+        raise VerificationError("stripe-signature is not a signature of this body by this secret, or too old.") from error
 
 
 def _verify_github(integration: Integration, headers: Mapping[str, str], body: bytes, now: float) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from tidings.core.errors import ConflictError, InvalidRecordError
 from tidings.core.record_filter import Where
@@ -48,7 +49,12 @@ async def _write(
     except (asyncpg.DataError, asyncpg.NotNullViolationError) as error:
         name = getattr(error, "column_name", None) or "record"
         raise InvalidRecordError({name: f"{name} cannot be stored: {error}."}) from error
-    return {row["id"]: row["record"] for row in rows}
+    return {row["id"]: _compact(row["record"]) for row in rows}
+
+
+def _compact(record: str) -> str:
+    """Return JSON text without the blanks that PostgreSQL puts in; its digits stay."""
+    return msgspec.json.format(record, indent=-1)
 
 
 async def delete(connection: Connection, collection: Collection, ids: Sequence[str]) -> set[str]:
@@ -67,7 +73,7 @@ async def delete(connection: Connection, collection: Collection, ids: Sequence[s
 async def get(connection: Connection, collection: Collection, record_id: str) -> str | None:
     """Return a record as JSON text."""
     text: str | None = await connection.fetchval(await connection.fetchval(_SQL["get"], *collection.table), record_id)
-    return text
+    return None if text is None else _compact(text)
 
 
 async def page(
@@ -81,7 +87,7 @@ async def page(
     statement = await connection.fetchval(_SQL["page"], *collection.table, where.sql, order)
     rows = await connection.fetch(statement, limit, offset, *where.values)
     statement = await connection.fetchval(_SQL["count"], *collection.table, where.sql)
-    return [row["record"] for row in rows], await connection.fetchval(statement, limit, offset, *where.values)
+    return [_compact(row["record"]) for row in rows], await connection.fetchval(statement, limit, offset, *where.values)
 
 
 async def password(connection: Connection, collection: Collection, email: str) -> Any | None:
