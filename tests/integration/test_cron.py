@@ -43,10 +43,12 @@ async def test_two_processes_fire_every_tick_of_many_jobs_exactly_once(config: C
     schedules = ["* * * * *", "*/2 * * * *", "*/5 * * * *", "7 * * * *", "30 */2 * * *"]
     async with engine_of(config) as engine, opened(config) as other_services:
         other = make_worker(msgspec.structs.replace(other_services, clock=engine.clock))
+        engine.clock.put_to(engine.clock.now().replace(second=1) + timedelta(minutes=1))  # as far from the next tick as can be
         jobs = [await add_job(engine, number, schedules[number % 5]) for number in range(200)]
         start = engine.clock.now()
-        for minute in range(241):
-            engine.clock.ahead = timedelta(minutes=minute)
+        half_past = start.replace(second=30, microsecond=0) + timedelta(minutes=1)
+        for minute in range(240):
+            engine.clock.put_to(half_past + timedelta(minutes=minute))
             runs = [engine.worker.scheduler.run_once()]
             if not 60 < minute < 90:
                 runs.append(other.scheduler.run_once())
@@ -106,8 +108,10 @@ async def test_a_tick_rolled_back_with_its_process_fires_again(config: Config) -
 # Over HTTP -------------------------------------------------------------------------------------------------------------
 
 
-async def fire(api: Api, minutes: float) -> None:  # noqa: F811
-    api.engine.clock.ahead += timedelta(minutes=minutes)
+async def reach(api: Api, path: str) -> None:  # noqa: F811
+    """Put the clock a second past a job's next tick: the one after is as far away as can be."""
+    tick = datetime.fromisoformat((await api("GET", path, 200))["next"])
+    api.engine.clock.put_to(tick + timedelta(seconds=1))
     await api.engine.worker.scheduler.run_once()
 
 
@@ -124,7 +128,7 @@ async def test_an_http_job_is_made_fires_and_is_changed(api: Api, receiver: Rece
     assert made == await api("GET", path, 200)
     page = await api("GET", "/api/v1/cron", 200)
     assert (page["totalItems"], page["items"]) == (1, [made])
-    await fire(api, 1)
+    await reach(api, path)
     (request,) = await receiver.wait_for(1)
     assert (request.method, request.headers["x-mine"]) == ("PUT", "1")
     assert request.headers["authorization"].startswith("Bearer ey")
@@ -141,7 +145,8 @@ async def test_an_http_job_is_made_fires_and_is_changed(api: Api, receiver: Rece
     )
     assert (changed["schedule"], changed["retryLimit"], changed["active"], changed["next"]) == ("0 3 * * *", 9, False, None)
     assert (changed["body"], changed["headers"]) == (body["body"], {"X-Mine": "1"})
-    await fire(api, 60 * 24)
+    api.engine.clock.ahead += timedelta(days=1)
+    await api.engine.worker.scheduler.run_once()
     assert len(await api("GET", f"{path}/runs", 200)) == 1
     await api("POST", f"{path}/run", 409)
     await api("PATCH", path, 200, {"active": True, "body": "plain {{record.name}}", "contentType": "text"})
@@ -157,11 +162,10 @@ async def test_an_http_job_is_made_fires_and_is_changed(api: Api, receiver: Rece
 
 async def test_a_job_without_a_body_says_which_job_it_is_and_a_get_says_nothing(api: Api, receiver: Receiver) -> None:  # noqa: F811
     for name, method in (("post", "POST"), ("get", "GET")):
-        await api(
-            "POST", "/api/cron", 201, {"name": name, "schedule": "* * * * *", "url": receiver.url(f"/{name}"), "method": method}
-        )
+        body = {"name": name, "schedule": "* * * * *", "url": receiver.url(f"/{name}"), "method": method}
+        made = await api("POST", "/api/cron", 201, body)
     hears = await api.create(receiver.url("/hears"), "cron.fired")
-    await fire(api, 1)
+    await reach(api, f"/api/cron/{made['id']}")
     requests = {request.path: request for request in (await receiver.wait_for(4))}
     said = json.loads(requests["/post"].body)
     assert (said["action"], said["collection"], said["record"]["name"]) == ("cron", "post", "post")
@@ -174,15 +178,16 @@ async def test_a_job_whose_receiver_is_gone_rests_until_it_is_activated_again(ap
     receiver.scripts.append(says(answer(410)))
     made = await api("POST", "/api/cron", 201, {"name": "x", "schedule": "* * * * *", "url": receiver.url()})
     path = f"/api/cron/{made['id']}"
-    await fire(api, 1)
+    await reach(api, path)
 
     async def is_resting() -> bool:
         return (await api("GET", path, 200))["active"] is False
 
     await eventually(is_resting)
-    await fire(api, 1)
+    api.engine.clock.ahead += timedelta(minutes=1)
+    await api.engine.worker.scheduler.run_once()
     assert (await api("PATCH", path, 200, {"active": True}))["active"] is True
-    await fire(api, 1)
+    await reach(api, path)
     await receiver.wait_for(2)
     assert len(await api("GET", f"{path}/runs", 200)) == 3
     assert len(receiver.received) == 2

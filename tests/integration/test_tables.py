@@ -570,6 +570,21 @@ async def test_a_backfill_comes_back_to_rows_that_were_being_changed(config: Con
             await connection.close()
 
 
+async def test_a_row_that_changes_hands_during_a_backfill_is_told_once(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute(
+            "create table t (id int primary key, account text); insert into t values (1, 'default'), (2, 'acme'), (3, 'acme'), (4, 'default')"
+        )
+        hook = await engine.add_webhook(NOWHERE, {"table": "t", "operations": ["INSERT"]})
+        await configure(engine, "t", group_column="account")
+        await start_backfill(engine, hook.id)
+        await engine.user.execute("update t set account = 'default' where id = 2; update t set account = 'acme' where id = 4")
+        await engine.user.execute("update t set id = 5 where id = 1")  # an update, which the webhook does not hear
+        await engine.worker.backfiller.run_once()
+        ours = [(row[1], row[2]["id"]) for row in await told(engine) if row[0] == "default" and row[2]]
+        assert ours == [("INSERT", 2), ("INSERT", 5)]
+
+
 async def test_a_backfill_leaves_room_for_what_happens_now(config: Config) -> None:
     async with engine_of(config) as engine:
         await engine.user.execute("create table t (id int primary key); insert into t select generate_series(1, 40000)")

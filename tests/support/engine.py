@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from secrets import token_bytes
 from typing import Any
 from uuid import UUID, uuid4
@@ -30,6 +30,9 @@ class VirtualClock(Clock):
 
     def now(self) -> Any:
         return super().now() + self.ahead
+
+    def put_to(self, at: datetime) -> None:
+        self.ahead += at - self.now()
 
 
 class Engine:

@@ -83,7 +83,6 @@ declare
   new_group text := 'default';
   old_group text := 'default';
   problem text;
-  key text;
 begin
   begin
     if tg_op <> 'DELETE' then
@@ -105,13 +104,11 @@ begin
     if tg_op = 'DELETE' then new_group := old_group; end if;
   end if;
   if tg_argv[6] <> '' then
-    select json_agg(coalesce(new_whole, old_whole) ->> c)::text into key from unnest(tg_argv[7]::text[]) c;
-    insert into tidings.backfill_changes (backfill_id, key, operation) values (tg_argv[6]::uuid, key, tg_op);
-    if tg_op = 'UPDATE' then
-      insert into tidings.backfill_changes (backfill_id, key, operation)
-        select tg_argv[6]::uuid, k.old_key, tg_op
-        from (select json_agg(old_whole ->> c)::text as old_key from unnest(tg_argv[7]::text[]) c) k where k.old_key <> key;
-    end if;
+    insert into tidings.backfill_changes (backfill_id, key, operation)
+    select distinct tg_argv[6]::uuid, k.key, o.operation
+    from (select (select json_agg(w.whole ->> c)::text from unnest(tg_argv[7]::text[]) c) as key
+          from (values (new_whole), (old_whole)) w (whole) where w.whole is not null) k,
+      unnest(case when new_group = old_group then array[tg_op] else array['DELETE', 'INSERT'] end) o (operation);
   end if;
   insert into tidings.outbox (group_id, source, operation, table_schema, table_name, record, old_record, capture_error)
   select told.group_id, 'tables', told.operation, tg_argv[0], tg_argv[1],
