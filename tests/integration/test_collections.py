@@ -237,6 +237,32 @@ async def test_a_schema_change_that_would_lose_data_is_refused_with_what_to_do(a
     await api("PATCH", "/api/collections/posts", 422, {"type": "auth"})
 
 
+async def test_what_every_collection_has_can_be_declared_and_stays(api: Api) -> None:  # noqa: F811
+    await api("POST", "/api/collections", 201, {"name": "t", "schema": [{"name": "title", "type": "text"}]})
+    await api("POST", "/api/collections/t/records", 201, {"id": "r", "title": "x", "author": "ann"})
+
+    async def patched(expect: int, *fields: Any) -> Any:
+        return await api("PATCH", "/api/collections/t", expect, {"schema": list(fields)})
+
+    title, author = {"name": "title", "type": "text"}, {"name": "author", "type": "text", "required": True}
+    dates = [{"name": "publishDate", "type": "datetime"}, {"name": "archived", "type": "bool", "required": True}]
+    await patched(200, title, author, *dates)
+    assert (await api("POST", "/api/collections/t/records", 422, {"archived": False}))["fields"] == {
+        "author": "author is required."
+    }
+    await patched(200, title)
+    await api("PATCH", "/api/collections/t/records/r", 200, {"archived": True})
+    record = await api("GET", "/api/collections/t/records/r", 200)
+    assert (record["author"], record["archived"], record["publishDate"]) == ("ann", True, None)
+    await api("POST", "/api/collections/t/records", 201, {"title": "without an author"})
+    assert (await patched(422, title, {"name": "hidden", "type": "bool", "was": "archived"}))["field"] == "schema[1].was"
+    assert (await patched(422, {"name": "author", "type": "text", "was": "title"}))["field"] == "schema[0].was"
+    await patched(200, title, {"name": "other", "type": "text"})
+    swapped = [{"name": "other", "type": "text", "was": "title"}, {"name": "title", "type": "text", "was": "other"}]
+    assert "two steps" in (await patched(409, *swapped))["error"]
+    assert (await api("GET", "/api/collections/t/records/r", 200))["title"] == "x"
+
+
 async def test_text_that_is_no_number_cannot_become_one(api: Api) -> None:  # noqa: F811
     await api("POST", "/api/collections", 201, {"name": "t", "schema": [{"name": "n", "type": "text"}]})
     await api("POST", "/api/collections/t/records", 201, {"n": "seven"})

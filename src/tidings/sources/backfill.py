@@ -78,10 +78,11 @@ def _hears(webhook: Webhook, table: TableName, operation: str, now: Any) -> bool
 async def work_on_next(connection: Connection) -> bool:
     """Do a chunk of the backfill that has waited longest, in the caller's transaction; whether that brought it on.
 
-    It does not when none is running, all are in other hands, or what is left is being changed by others.
+    It does not when none is running, all are in other hands, what is left is being changed by others, or enough waits to be
+    routed already.
     """
     row = await backfills.claim(connection)
-    if row is None:
+    if row is None or await backfills.is_outbox_full(connection, MAX_WAITING):
         return False
     try:
         async with connection.transaction():

@@ -16,9 +16,11 @@ from tidings.core.collection import (
     KINDS,
     PASSWORD,
     PASSWORD_HASH,
+    STANDING,
     UPDATED,
     Field,
     Record,
+    all_fields,
     check_name,
     check_record,
     parse_fields,
@@ -125,12 +127,17 @@ async def change(
 
 
 def _renamed(old: Collection, items: Sequence[Any]) -> dict[str, str]:
-    """Return the new name of each old field that gets one."""
+    """Return the new name of each old field that gets one. What every collection has keeps its name."""
+    standing = {field.name for field in STANDING}
+    names = {field.name for field in old.fields} - standing
     renamed = {}
     for position, item in enumerate(items):
         if isinstance(item, dict) and (was := item.get("was")) not in {None, item.get("name")}:
-            if was not in {field.name for field in old.fields}:
-                raise InvalidInputError(f"schema[{position}].was", f"schema[{position}].was is {was!r}, which is no field.")
+            if was not in names or item["name"] in standing:
+                raise InvalidInputError(
+                    f"schema[{position}].was",
+                    f"schema[{position}].was is {was!r}; of the fields only {', '.join(sorted(names))} can be renamed.",
+                )
             renamed[was] = item["name"]
     return renamed
 
@@ -138,9 +145,9 @@ def _renamed(old: Collection, items: Sequence[Any]) -> dict[str, str]:
 async def _alter(
     connection: Connection, old: Collection, fields: Sequence[Field], renamed: Mapping[str, str], may_go: frozenset[str]
 ) -> None:
-    """Make the table's columns those of the new fields."""
+    """Make the table's columns those of the new fields. The standing ones are there whether declared or not."""
     before = {}
-    for field in old.fields:
+    for field in all_fields(old.fields):
         name = renamed.get(field.name, field.name)
         before[name] = msgspec.structs.replace(field, name=name)
         if name != field.name:
@@ -149,7 +156,7 @@ async def _alter(
             await collections.constrain_column(
                 connection, old, msgspec.structs.replace(before[name], unique=False, collection=None), before[name]
             )
-    after = {field.name: field for field in fields}
+    after = {field.name: field for field in all_fields(fields)}
     for name in before:
         if name not in after:
             if name not in may_go:
@@ -166,7 +173,8 @@ async def _alter(
                 remedy = "Add a field of the new type beside it, or empty it first."
                 await _refuse_loss(connection, old, name, f"not survive as {field.type}", remedy)
             await collections.retype_column(connection, old, field)
-        await collections.constrain_column(connection, old, before[name], field)
+        if name != ARCHIVED:  # never null, whatever is said of it
+            await collections.constrain_column(connection, old, before[name], field)
 
 
 async def _unbind(connection: Connection, collection: Collection, field: Field) -> None:

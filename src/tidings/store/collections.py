@@ -244,6 +244,8 @@ async def _run(connection: Connection, name: str, *args: Any) -> None:
         raise _busy() from error
     except asyncpg.DependentObjectsStillExistError as error:
         raise ConflictError(f"Something else depends on it: {error.detail} Change or delete that first.") from error
+    except asyncpg.DuplicateColumnError as error:
+        raise ConflictError(f"{error}. A name is free once the field that has it is gone: do it in two steps.") from error
     except asyncpg.DuplicateTableError as error:
         raise ConflictError("There is a table of that name in the group's schema already. Choose another name.") from error
     except asyncpg.InsufficientPrivilegeError as error:

@@ -46,6 +46,8 @@ async def _write(
     except asyncpg.ForeignKeyViolationError as error:
         name = next((f.name for f in collection.fields if f.collection and f"({f.name})=" in (error.detail or "")), "id")
         raise InvalidRecordError({name: f"{name} refers to a record that does not exist: {error.detail}"}) from error
+    except (asyncpg.UndefinedColumnError, asyncpg.UndefinedTableError) as error:
+        raise ConflictError(f"{collection.name} has just been changed. Try again.") from error
     except (asyncpg.DataError, asyncpg.NotNullViolationError) as error:
         name = getattr(error, "column_name", None) or "record"
         raise InvalidRecordError({name: f"{name} cannot be stored: {error}."}) from error

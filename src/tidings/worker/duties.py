@@ -145,8 +145,6 @@ class Backfiller:
         chunks = 0
         while not self._stopping.is_set:
             async with self._database.transaction() as connection:
-                if await backfills.is_outbox_full(connection, backfill.MAX_WAITING):
-                    break
                 if not await backfill.work_on_next(connection):
                     break
             chunks += 1

@@ -227,6 +227,7 @@ create table tidings.cron_runs (
   finished_at timestamptz,
   primary key (job_id, scheduled_at)
 );
+create index cron_runs_under_way on tidings.cron_runs (fired_at) where status = 'running';
 comment on table tidings.cron_runs is 'Every tick that fired; its key is what makes each fire once.';
 
 -- Integrations ----------------------------------------------------------------------------------------------------------
