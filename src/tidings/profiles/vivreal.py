@@ -27,7 +27,8 @@ from tidings.profiles.profile import Profile
 from tidings.profiles.request import Headers, Rendering
 from tidings.profiles.signing import bare_signature
 
-STANDING = ("publishDate", "archived", "author")  # what every record of a collection has beside its fields
+# What every record of a collection has beside its fields.
+STANDING = ("id", "created", "updated", "publishDate", "archived", "author")
 
 # Seed 001, "Retry Policy".
 RETRY = Delays(delays=(60, 300, 1800, 7200, 43_200))
@@ -66,8 +67,7 @@ def _object(event: Event) -> bytes:
         "collectionName": encode(event.table_name),
     }
     if event.source == "collections":
-        fields = members(row)
-        standing = {name: fields.pop(name, b"null") for name in (*STANDING, "id", "created", "updated")}
+        fields, standing = _record(row)
         said |= {
             "fields": joined(fields),
             "author": standing["author"],
@@ -79,6 +79,13 @@ def _object(event: Event) -> bytes:
     if event.operation == "UPDATE":
         said["changed"] = encode(changed(event))
     return joined(said)
+
+
+def _record(row: str | None) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Return the members of a record that are fields, and those that every record has."""
+    fields = members(row)
+    standing = {name: fields.pop(name, b"null") for name in STANDING}
+    return fields, standing
 
 
 def sign(rendering: Rendering, content: bytes) -> Headers:
@@ -141,8 +148,7 @@ def _content(event: Event) -> bytes:
     }
     if event.source != "collections":
         return joined(said | {"objectValue": document(row)})
-    fields = members(row)
-    standing = {name: fields.pop(name, b"null") for name in (*STANDING, "id", "created", "updated")}
+    fields, standing = _record(row)
     author = standing["author"]
     return joined(
         said
