@@ -190,6 +190,7 @@ async def test_any_sender_of_standard_webhooks_is_understood(api: Api) -> None: 
     assert (await sent("msg_1", time.time(), 200))["duplicate"] is True
     await sent("msg_2", time.time() - 400, 401)
     await sent("msg_3", time.time(), 401, new_secret(bytes(32)))
+    assert (await sent("msg_4", time.time(), 200))["duplicate"] is False  # the same content, said again under a signed id
     (_, (kind, record)) = await told(api)
     assert (kind, record["object_type"], record["object_id"]) == ("integration.object.created", "invoice", "in_1")
     (known,) = await api("GET", "/api/v1/integrations/any/objects?type=invoice", 200)

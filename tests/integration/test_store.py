@@ -32,7 +32,9 @@ async def test_every_statement_prepares_on_a_migrated_database(database_url: str
 @pytest.mark.parametrize("name", FILES)
 def test_every_statement_is_used_by_the_module_of_its_name(name: str) -> None:
     module = (SOURCE / "store" / f"{name}.py").read_text()
-    assert set(load(name)) == set(re.findall(r'(?:_SQL\[|_run\(connection, |_write\(connection, collection, )"(\w+)"', module))
+    assert set(load(name)) == set(
+        re.findall(r'(?:_SQL\[|_run\(\s*connection,\s*|_write\(connection, collection, )"(\w+)"', module)
+    )
 
 
 def test_there_is_no_sql_in_python() -> None:

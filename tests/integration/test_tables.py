@@ -44,7 +44,6 @@ async def test_each_customer_hears_of_its_own_rows(api: Api, receiver: Receiver)
     await api.create(receiver.url("/operator"), {"table": "orders"})
     await api.engine.user.execute("insert into orders values (1, 'acme', 10), (2, 'globex', 20), (3, null, 30)")
     await receiver.wait_for(2)
-    await asyncio.sleep(0)
     got = sorted((request.path, json.loads(request.body)["data"]["record"]["id"]) for request in receiver.received)
     assert got == [("/acme", 1), ("/operator", 3)]
     assert [group["id"] for group in await api("GET", "/api/v1/groups", 200)] == ["acme", "default", "globex"]
@@ -396,14 +395,12 @@ async def test_a_backfill_sends_every_row_once_and_then_its_changes(config: Conf
                     f"savepoint s; insert into t values ({some[1]}, {number}) on conflict (id) do update set n = t.n + 10;"
                     f"delete from t where id = {some[2]}; {inner}"
                 )
-                await asyncio.sleep(rng.random() / 200)
-                await connection.execute(end)
+                await connection.execute(f"select pg_sleep({rng.random() / 200}); {end}")
             await connection.close()
 
         writers = [asyncio.create_task(write(number)) for number in range(4)]
         while await engine.value("select count(*) from tidings.backfills where state = 'running'"):
             await engine.worker.backfiller.run_once()
-            await asyncio.sleep(0.002)
             if await engine.value("select count(*) > 9000 from tidings.outbox"):
                 await engine.user.execute("create table if not exists kept as select * from tidings.outbox with no data")
                 await engine.user.execute(

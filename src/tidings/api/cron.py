@@ -10,11 +10,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
+from tidings.api.lookups import there
 from tidings.api.services import Services
 from tidings.api.vski import PageNumber, PerPage, headers_of
 from tidings.api.webhook_shapes import WebhookChange, changed, drafted
 from tidings.api.webhooks import check_webhook_url
-from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.retry import retry_count
 from tidings.core.schedule import MISSED, parse_schedule
 from tidings.core.webhook import MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, Webhook
@@ -141,9 +142,7 @@ async def _webhook_of(services: Services, connection: Connection, job: Job) -> W
 
 
 def _there(job: Job | None, job_id: UUID) -> Job:
-    if job is None:
-        raise NotFoundError(f"There is no job {job_id}.")
-    return job
+    return there(job, f"There is no job {job_id}.")
 
 
 @post("/", status_code=201)

@@ -7,9 +7,10 @@ from litestar import Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from tidings.api.lookups import there
 from tidings.api.paging import Limit, Offset
 from tidings.api.services import Services
-from tidings.core.errors import ConflictError, NotFoundError
+from tidings.core.errors import ConflictError
 from tidings.store import groups
 
 
@@ -46,10 +47,7 @@ async def list_groups(services: NamedDependency[Services], limit: Limit = 50, of
 async def get_group(services: NamedDependency[Services], group_id: FromPath[str]) -> GroupView:
     """Read a group."""
     async with services.database.connection() as connection:
-        row = await groups.get(connection, group_id)
-    if row is None:
-        raise NotFoundError(f"There is no group {group_id!r}.")
-    return _view(row)
+        return _view(there(await groups.get(connection, group_id), f"There is no group {group_id!r}."))
 
 
 def _view(row: object) -> GroupView:

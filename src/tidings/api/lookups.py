@@ -1,9 +1,23 @@
-"""What is looked up by an id, or is not there."""
+"""What is looked up, or is not there."""
 
+from typing import TypeVar
 from uuid import UUID
 
 from tidings.core.errors import NotFoundError
 from tidings.core.webhook import Webhook
+
+T = TypeVar("T")
+
+
+def there(value: T | None, sentence: str) -> T:
+    """Return what was looked up.
+
+    Raises:
+        NotFoundError: It is not there, which the sentence says.
+    """
+    if value is None:
+        raise NotFoundError(sentence)
+    return value
 
 
 def found(webhook: Webhook | None, webhook_id: UUID) -> Webhook:
@@ -12,6 +26,4 @@ def found(webhook: Webhook | None, webhook_id: UUID) -> Webhook:
     Raises:
         NotFoundError: There is none.
     """
-    if webhook is None:
-        raise NotFoundError(f"There is no webhook {webhook_id}.")
-    return webhook
+    return there(webhook, f"There is no webhook {webhook_id}.")

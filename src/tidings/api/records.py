@@ -7,10 +7,11 @@ from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from tidings.api.lookups import there
 from tidings.api.services import Services
 from tidings.api.vski import PageNumber, PerPage
 from tidings.core.collection import Record
-from tidings.core.errors import InvalidInputError, NotFoundError, UnauthorizedError
+from tidings.core.errors import InvalidInputError, UnauthorizedError
 from tidings.core.jwt import sign_jwt
 from tidings.core.record_filter import parse_filter, parse_sort
 from tidings.sources import collections
@@ -96,9 +97,7 @@ async def get_record(
     async with services.database.connection() as connection:
         found = await collections.found(connection, services.group_id, collection)
         text = await records.get(connection, found, record_id)
-    if text is None:
-        raise NotFoundError(f"There is no record {record_id!r} in {collection}.")
-    return _answer({}, [text], 200)
+    return _answer({}, [there(text, f"There is no record {record_id!r} in {collection}.")], 200)
 
 
 @patch("/{collection:str}/records/{record_id:str}")

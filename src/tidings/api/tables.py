@@ -9,7 +9,7 @@ from litestar import Router, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from tidings.api.lookups import found
+from tidings.api.lookups import found, there
 from tidings.api.paging import Limit, Offset
 from tidings.api.services import Services
 from tidings.core.capture import TableName, TableSettings
@@ -114,9 +114,7 @@ async def get_table(services: NamedDependency[Services], table: FromPath[str]) -
     """Read how a table is captured: `orders`, or `sales.orders` outside `public`."""
     async with services.database.connection() as connection:
         view = (await _views(connection)).get(_named(table))
-    if view is None:
-        raise NotFoundError(f"The table {table!r} is not captured and has no settings.")
-    return view
+    return there(view, f"The table {table!r} is not captured and has no settings.")
 
 
 @put("/{table:str}")
@@ -190,9 +188,7 @@ async def cancel_backfill(services: NamedDependency[Services], backfill_id: From
 
 
 def _found(row: Any | None, backfill_id: UUID) -> Any:
-    if row is None:
-        raise NotFoundError(f"There is no backfill {backfill_id}.")
-    return row
+    return there(row, f"There is no backfill {backfill_id}.")
 
 
 def _backfill_view(row: Any) -> BackfillView:

@@ -1,7 +1,6 @@
 """`POST /api/v1/webhooks/{id}/test`: a test event goes the way every event goes."""
 
 import asyncio
-import secrets
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +13,10 @@ from msgspec import UNSET, UnsetType
 from tidings.api.lookups import found
 from tidings.api.services import Services
 from tidings.core.errors import ConflictError, InvalidInputError, RenderError
-from tidings.core.event import TEST_TYPE, Event, delivery_id, milliseconds, uuid7
+from tidings.core.event import TEST_TYPE, delivery_id
 from tidings.core.jsontext import stable
 from tidings.core.webhook import OPERATIONS, Webhook
+from tidings.sources.publish import new_event
 from tidings.store import history, outbox, webhooks
 
 TEST_POLL_INTERVAL = 0.05  # seconds between looks at a test's delivery
@@ -66,16 +66,8 @@ async def send_test(
     """Send a test event the way every event goes, and wait for what comes of it. It is tried once."""
     now = services.clock.now()
     raw = msgspec.json.decode(await request.body() or b"{}", type=_RawBody | None) or _RawBody()
-    event = Event(
-        id=uuid7(milliseconds(now), secrets.randbits(74)),
-        group_id=services.group_id,
-        source="publish",
-        type=TEST_TYPE,
-        subject=None,
-        occurred_at=now,
-        webhook_id=webhook_id,
-        **_content(data or TestBody(), raw),
-    )
+    content = _content(data or TestBody(), raw)
+    event = new_event(services.group_id, "publish", TEST_TYPE, content.pop("record"), now, webhook_id=webhook_id, **content)
     async with services.database.transaction() as connection:
         webhook = found(await webhooks.get_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
         if not webhook.enabled:

@@ -63,6 +63,7 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
 
 # What every collection has beside its own fields. It may declare the last three itself, to require them, say.
 STANDING: Final = (Field(PUBLISH_DATE, "datetime"), Field(ARCHIVED, "bool"), Field(AUTHOR, "text"))
+PASSWORD_COLUMN: Final = Field(PASSWORD_HASH, "text", required=True)  # of collections of type auth; no field of theirs
 _AUTH: Final = (Field("email", "email", required=True, unique=True),)
 
 

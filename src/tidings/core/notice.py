@@ -14,7 +14,7 @@ import msgspec
 from tidings.core.errors import InvalidInputError
 
 PLATFORMS = ("stripe", "github", "standard", "hmac")
-DEPLOYED_TYPES = ("site.deployed", "deployment.succeeded", "deployment.ready", "deploy.succeeded", "deploy_created")
+DEPLOYED_TYPES = ("site.deployed", "deployment.succeeded", "deployment.ready", "deploy.succeeded")
 _GONE = ("deleted", "removed")
 _NO_OBJECT = {"ping", "push"}
 

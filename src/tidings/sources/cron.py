@@ -7,9 +7,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from tidings.core.event import Event, milliseconds, uuid7
+from tidings.core.event import Event
 from tidings.core.schedule import decide_due
-from tidings.sources.publish import random_tail
+from tidings.sources.publish import new_event, new_id
 from tidings.store import cron, outbox
 from tidings.store.cron import Job, Run
 from tidings.store.database import Connection
@@ -45,7 +45,7 @@ async def fire_now(connection: Connection, job: Job, now: datetime) -> list[Run]
 
 
 def _run(job: Job, scheduled_at: datetime, missed_count: int, now: datetime) -> Run:
-    event_id = uuid7(milliseconds(now), random_tail()) if job.type == "http" else None
+    event_id = new_id(now) if job.type == "http" else None
     return Run(job, scheduled_at, event_id, missed_count, "fired" if job.type == "http" else "running")
 
 
@@ -68,20 +68,9 @@ def _event(run: Run, event_id: UUID, now: datetime, result: str | None = None, e
     }
     if run.job.type == "sql":
         said |= {"result": result, "error": error}
-    return Event(
-        id=event_id,
-        group_id=run.job.group_id,
-        source="cron",
-        type=FIRED,
-        operation=None,
-        subject=run.job.name,
-        table_schema=None,
-        table_name=None,
-        record=msgspec.json.encode(said).decode(),
-        old_record=None,
-        occurred_at=now,
-        webhook_id=run.job.webhook_id,
-    )
+    record = msgspec.json.encode(said).decode()
+    more = {"id": event_id, "subject": run.job.name, "webhook_id": run.job.webhook_id}
+    return new_event(run.job.group_id, "cron", FIRED, record, now, **more)
 
 
 async def carry_out(url: str | None, run: Run) -> tuple[str | None, str | None]:
@@ -118,6 +107,6 @@ async def carry_out(url: str | None, run: Run) -> tuple[str | None, str | None]:
 
 async def finish(connection: Connection, run: Run, now: datetime, result: str | None, error: str | None) -> None:
     """Record what came of an SQL run and tell it, in the caller's transaction."""
-    event_id = uuid7(milliseconds(now), random_tail())
+    event_id = new_id(now)
     if await cron.finish_run(connection, run, now, event_id=event_id, result=result, error=error):
         await outbox.publish(connection, [_event(run, event_id, now, result, error)])

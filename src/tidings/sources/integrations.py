@@ -5,6 +5,7 @@ code that our SDK gives to receivers.
 """
 
 import hashlib
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,9 +14,8 @@ import msgspec
 
 from tidings.client.verify import DEFAULT_TOLERANCE_SECONDS, VerificationError, verify, verify_signature
 from tidings.core.errors import UnauthorizedError
-from tidings.core.event import Event, milliseconds, uuid7
 from tidings.core.notice import DEPLOYED_TYPES, Meaning, ObjectNews, decide_action, meaning_of, read_body
-from tidings.sources.publish import random_tail
+from tidings.sources.publish import new_event
 from tidings.store import integrations, outbox
 from tidings.store.database import Connection
 from tidings.store.integrations import Integration
@@ -47,13 +47,13 @@ def verified(integration: Integration, headers: Mapping[str, str], body: bytes, 
     except (VerificationError, ValueError) as error:
         raise UnauthorizedError(f"The notice is not verified: {error}") from error
     said = read_body(body)
-    digest = hashlib.sha256(body).digest()
+    digest = hashlib.sha256(_signed_time(integration, headers) + body).digest()
     known_types = integration.settings.deployed_types or DEPLOYED_TYPES
     meaning = meaning_of(integration.platform, said, headers, now.timestamp(), known_types)
-    return Notice(_notice_id(integration, headers, said, digest), digest, said, meaning)
+    return Notice(_notice_id(integration, headers, said, body), digest, said, meaning)
 
 
-def _notice_id(integration: Integration, headers: Mapping[str, str], body: Mapping[str, Any], digest: bytes) -> str:
+def _notice_id(integration: Integration, headers: Mapping[str, str], said: Mapping[str, Any], body: bytes) -> str:
     match integration.platform:
         case "github":
             found = headers.get("x-github-delivery")
@@ -62,8 +62,17 @@ def _notice_id(integration: Integration, headers: Mapping[str, str], body: Mappi
         case "hmac" if integration.settings.id_header is not None:
             found = headers.get(integration.settings.id_header.lower())
         case _:
-            found = body["id"] if isinstance(body.get("id"), str) else None
-    return found if found and len(found) <= MAX_NOTICE_ID_LENGTH and "\x00" not in found else digest.hex()
+            found = said["id"] if isinstance(said.get("id"), str) else None
+    is_fit = found and len(found) <= MAX_NOTICE_ID_LENGTH and "\x00" not in found
+    return found if found and is_fit else hashlib.sha256(body).hexdigest()
+
+
+def _signed_time(integration: Integration, headers: Mapping[str, str]) -> bytes:
+    """Return the signature where a time is in it, which tells the same content said again from one that was overheard."""
+    has_time = integration.platform == "hmac" and integration.settings.format == "t=,v1="
+    own = {"stripe": "stripe-signature", "standard": "webhook-signature"}
+    name = integration.settings.header if has_time else own.get(integration.platform)
+    return b"" if name is None else headers.get(name.lower(), "").encode()
 
 
 def _verify_stripe(integration: Integration, headers: Mapping[str, str], body: bytes, _: float) -> None:
@@ -101,8 +110,6 @@ def _verify_hmac(integration: Integration, headers: Mapping[str, str], body: byt
 
 
 def _hex_of(signature: str) -> str:
-    from base64 import b64decode
-
     return b64decode(signature, validate=True).hex()
 
 
@@ -118,10 +125,9 @@ async def absorb(connection: Connection, integration: Integration, notice: Notic
     Raises:
         UnauthorizedError: The same content came under another id before: somebody sends again what was overheard.
     """
-    known_as = await integrations.id_of_digest(connection, integration.id, notice.digest)
-    if known_as is not None and known_as != notice.id:
-        raise UnauthorizedError("The notice is not verified: the same content was received before under another id.")
     if not await integrations.remember_notice(connection, integration.id, notice.id, notice.digest, now):
+        if await integrations.id_of_digest(connection, integration.id, notice.digest) not in {None, notice.id}:
+            raise UnauthorizedError("The notice is not verified: the same content was received before under another id.")
         return False
     about = {"id": notice.id, "type": notice.meaning.type}
     if notice.meaning.deployed:
@@ -191,17 +197,6 @@ async def tell_change(connection: Connection, integration: Integration, action: 
 
 async def _tell(connection: Connection, integration: Integration, type_: str, said: Mapping[str, Any], now: datetime) -> None:
     about = {"integration": integration.name, "platform": integration.platform}
-    event = Event(
-        id=uuid7(milliseconds(now), random_tail()),
-        group_id=integration.group_id,
-        source="integrations",
-        type=type_,
-        operation=None,
-        subject=integration.name,
-        table_schema=None,
-        table_name=None,
-        record=msgspec.json.encode(about | dict(said)).decode(),
-        old_record=None,
-        occurred_at=now,
-    )
+    record = msgspec.json.encode(about | dict(said)).decode()
+    event = new_event(integration.group_id, "integrations", type_, record, now, subject=integration.name)
     await outbox.publish(connection, [event])

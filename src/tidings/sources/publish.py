@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -65,7 +66,10 @@ async def publish(
         except InvalidInputError as error:
             results.append(error)
             continue
-        event = _event(draft, group_id, now)
+        event = Event(
+            new_id(now), group_id, "publish", draft.type, None, draft.subject, None, None, draft.data.decode(), None, now,
+            draft.external_id,
+        )  # fmt: skip
         events[position] = event
         results.append(Published(event.id, duplicate=False))
     for position, answer in (await _known(connection, group_id, drafts, events)).items():
@@ -76,26 +80,20 @@ async def publish(
     return results
 
 
-def random_tail() -> int:
-    """Return what tells an id from others of its millisecond (see `core.event.uuid7`)."""
-    return secrets.randbits(74)
+def new_id(now: datetime) -> UUID:
+    """Return an id for something that happens now."""
+    return uuid7(milliseconds(now), secrets.randbits(74))
 
 
-def _event(draft: Draft, group_id: str, now: datetime) -> Event:
-    return Event(
-        id=uuid7(milliseconds(now), random_tail()),
-        group_id=group_id,
-        source="publish",
-        type=draft.type,
-        operation=None,
-        subject=draft.subject,
-        table_schema=None,
-        table_name=None,
-        record=draft.data.decode(),
-        old_record=None,
-        occurred_at=now,
-        external_id=draft.external_id,
-    )
+def new_event(group_id: str, source: str, type_: str, record: str | None, now: datetime, **more: Any) -> Event:
+    """Return an event that happens now and is not the change of a row.
+
+    Args:
+        more: Further fields of the event; those that are missing are None.
+    """
+    blank = dict.fromkeys(("operation", "subject", "table_schema", "table_name", "old_record"))
+    given = {"id": new_id(now), "group_id": group_id, "source": source, "type": type_, "record": record, "occurred_at": now}
+    return Event(**{**blank, **given, **more})
 
 
 async def _known(

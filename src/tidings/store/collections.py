@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from tidings.core.collection import ARCHIVED, PASSWORD_HASH, STANDING, Field
+from tidings.core.collection import PASSWORD_COLUMN, Field, all_fields
 from tidings.core.errors import BusyError, ConflictError, InvalidInputError
 from tidings.store.database import Connection
 from tidings.store.statements import load
@@ -101,25 +101,19 @@ async def insert(connection: Connection, made: Collection) -> None:
             f"There is a collection {made.name!r} already. Change it with PATCH, or choose another name."
         ) from error
     await _run(connection, "create_schema", made.table_schema)
-    declared = {field.name for field in made.fields}
-    standing = [
-        f'"{field.name}" {field.column_type}{" not null default false" if field.name == ARCHIVED else ""}'
-        for field in STANDING
-        if field.name not in declared
-    ]
-    if made.type == "auth":
-        standing.append(f"{PASSWORD_HASH} text not null")
-    columns, types = [field.name for field in made.fields], [_column(field) for field in made.fields]
-    await _run(connection, "create_table", *made.table, columns, types, ", ".join(standing) or "check (true)")
+    columns = [*all_fields(made.fields), *([PASSWORD_COLUMN] if made.type == "auth" else [])]
+    await _run(
+        connection,
+        "create_table",
+        *made.table,
+        [column.name for column in columns],
+        [column.column_type for column in columns],
+        [column.required for column in columns],
+    )
     for field in made.fields:
         await _constrain(connection, made, field)
     await _run(connection, "create_due_index", *made.table)
     await _run(connection, "create_trigger", *made.table, str(made.id), made.name, made.group_id)
-
-
-def _column(field: Field) -> str:
-    required = " not null" if field.required or field.name == ARCHIVED else ""
-    return f"{field.column_type}{' default false' if field.name == ARCHIVED else ''}{required}"
 
 
 async def update(connection: Connection, changed: Collection) -> None:

@@ -265,7 +265,7 @@ create table tidings.integration_notices (
   primary key (integration_id, notice_id)
 );
 create index integration_notices_by_age on tidings.integration_notices (received_at);
-create index integration_notices_by_digest on tidings.integration_notices (integration_id, digest);
+create unique index integration_notices_by_digest on tidings.integration_notices (integration_id, digest);
 
 -- Publishing ------------------------------------------------------------------------------------------------------------
 

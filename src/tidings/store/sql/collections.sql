@@ -32,11 +32,12 @@ select * from tidings.collections where group_id = $1 order by name limit $2 off
 select format('create schema if not exists %I', $1::text) as statement;
 
 -- name: create_table
--- Those of the standing columns that the fields declare are theirs. $1 schema, $2 table, $3 columns, $4 types, $5 more (standing columns)
-select format('create table %I.%I (id text primary key, created timestamptz not null default now(), updated timestamptz not null default now(), %s%s, '
-  || 'tidings_announced timestamptz)', $1::text, $2::text,
-  (select string_agg(format('%I %s, ', c.name, c.type), '' order by c.place) from unnest($3::text[], $4::text[]) with ordinality c (name, type, place)),
-  $5::text) as statement;
+-- Whether a record was archived is never unknown. $1 schema, $2 table, $3 columns, $4 types, $5 which are required
+select format('create table %I.%I (id text primary key, created timestamptz not null default now(), updated timestamptz not null default now(), '
+  || 'tidings_announced timestamptz, %s)', $1::text, $2::text,
+  (select string_agg(format('%I %s%s', c.name, c.type,
+      case when c.name = 'archived' then ' not null default false' when c.is_required then ' not null' else '' end), ', ' order by c.place)
+    from unnest($3::text[], $4::text[], $5::boolean[]) with ordinality c (name, type, is_required, place))) as statement;
 
 -- name: create_trigger
 -- $1 schema, $2 table, $3 id, $4 name, $5 group

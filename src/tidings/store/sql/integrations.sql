@@ -20,13 +20,13 @@ select * from tidings.integrations where name = $1;
 select * from tidings.integrations where group_id = $1 order by name limit $2 offset $3;
 
 -- name: remember_notice
--- Nothing comes back when it was known. $1 integration, $2 notice, $3 digest, $4 now
+-- Nothing comes back when its id or its content was known. $1 integration, $2 notice, $3 digest, $4 now
 insert into tidings.integration_notices (integration_id, notice_id, digest, received_at) values ($1, $2, $3, $4)
 on conflict do nothing returning 1;
 
 -- name: id_of_digest
 -- Under which id the same notice came before. $1 integration, $2 digest
-select notice_id from tidings.integration_notices where integration_id = $1 and digest = $2 limit 1;
+select notice_id from tidings.integration_notices where integration_id = $1 and digest = $2;
 
 -- name: forget_notices
 -- $1 older than
