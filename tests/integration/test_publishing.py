@@ -56,6 +56,20 @@ async def test_data_that_does_not_match_its_types_schema_is_not_published(api: A
     await api("GET", "/api/v1/event-types/order.paid", 404)
 
 
+async def test_what_postgresql_cannot_hold_is_refused_wherever_it_stands(api: Api) -> None:  # noqa: F811
+    lines = [{"type": "a.b", "data": 1}, {"type": "a\x00b", "data": 1}]
+    response = await api.client.post("/api/v1/events/batch", content="\n".join(map(json.dumps, lines)))
+    assert [(error["line"], error["field"]) for error in response.json()["errors"]] == [(2, "type")]
+    for method, path in (
+        ("GET", "/api/v1/event-types/a%00b"),
+        ("GET", "/api/collections/a%00b"),
+        ("GET", "/api/v1/integrations/a%00b"),
+        ("POST", "/in/a%00b"),
+        ("GET", "/api/v1/groups/a%00b"),
+    ):
+        assert "U+0000" in (await api(method, path, 422))["error"], path
+
+
 async def test_the_catalogue_lists_what_can_be_subscribed_to(api: Api) -> None:  # noqa: F811
     await api("PUT", "/api/v1/event-types/order.paid", 200, {"example": {"n": 1}})
     listed = {one["name"]: one for one in await api("GET", "/api/v1/event-types", 200)}

@@ -21,7 +21,7 @@ from tidings.core.errors import (
     NotFoundError,
     TidingsError,
 )
-from tidings.store.database import UNAVAILABLE
+from tidings.store.database import UNAVAILABLE, UNSTORABLE
 
 logger = logging.getLogger("tidings.api")
 
@@ -77,6 +77,8 @@ def answer_broken(request: Request[Any, Any, Any], error: Exception) -> Response
     """Answer for a fault of ours: logged with its cause, told without it."""
     if isinstance(error, RecursionError):
         return answer(request, InvalidInputError("body", "The body is nested too deeply to be read."))
+    if isinstance(error, UNSTORABLE):
+        return answer(request, InvalidInputError("body", "A text contains U+0000, which PostgreSQL cannot store."))
     if isinstance(error, UNAVAILABLE):
         logger.warning("%s %s: database unavailable: %s", request.method, request.url.path, error)
         body = {"error": "The database is unavailable. Try again.", "code": "UNAVAILABLE"}

@@ -20,7 +20,7 @@ MAX_URL_LENGTH = 2048
 MAX_HEADER_VALUE_BYTES = 8192  # seed 004's system draws the line here
 MAX_TIMEOUT_SECONDS = 300
 
-_TYPE = re.compile(r"[^\s.*]+(\.[^\s.*]+)*")
+_TYPE = re.compile(r"[^\s.*\x00]+(\.[^\s.*\x00]+)*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2, token
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")

@@ -59,7 +59,10 @@ async def publish(
     now = clock.now()
     results: list[Published | TidingsError] = []
     events: dict[int, Event] = {}
-    schemas = await event_types.schemas(connection, group_id, {draft.type for draft in drafts})
+    askable = {
+        draft.type for draft in drafts if "\x00" not in draft.type
+    }  # PostgreSQL refuses the others, and so does `_check`
+    schemas = await event_types.schemas(connection, group_id, askable)
     for position, draft in enumerate(drafts):
         try:
             _check(draft, schemas.get(draft.type))

@@ -27,6 +27,9 @@ UNAVAILABLE = (
 # Two transactions were in each other's way: the same again can succeed at once.
 COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
+# A text with U+0000, which no column and no parameter can hold.
+UNSTORABLE = asyncpg.CharacterNotInRepertoireError
+
 # jit: compiling costs more than any of our queries. Sequential and bitmap scans: our tables turn over faster than their
 # statistics, and these scans read the rows of the last minute's deliveries again each time; a plain index scan marks them.
 _SETTINGS = {
