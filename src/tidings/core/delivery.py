@@ -1,9 +1,9 @@
 """The life of a delivery, as one table.
 
-A delivery lives in exactly one place: `tidings.queue` while it is unfinished, `tidings.deliveries` once it is
-finished. The three unfinished states are not stored: they follow from the queue row (`state_of_queued`), so they
-cannot disagree with it. The finished ones are stored, and the CHECK constraint on `tidings.deliveries` names
-`FINISHED`; a test holds the two together, and draws the diagram of `docs/design.md` from `TRANSITIONS`.
+A delivery lives in exactly one place: `tidings.queue` while it waits, `tidings.flights` while an attempt is under way,
+`tidings.deliveries` once it is finished. The three unfinished states are not stored: they follow from that place
+(`state_of_waiting`), so they cannot disagree with it. The finished ones are stored, and the CHECK constraint on
+`tidings.deliveries` names `FINISHED`; a test holds the two together, and the table of `docs/design.md` to `TRANSITIONS`.
 
             claimed            succeeded
   pending ───────────▶ sending ───────────▶ succeeded ──┐ resent
@@ -62,10 +62,8 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
 }
 
 
-def state_of_queued(*, attempt_count: int, is_leased: bool) -> State:
-    """Return the state of an unfinished delivery, from its queue row."""
-    if is_leased:
-        return State.SENDING
+def state_of_waiting(attempt_count: int) -> State:
+    """Return the state of a delivery in the queue, by the attempts that were made."""
     return State.RETRYING if attempt_count else State.PENDING
 
 
@@ -75,10 +73,11 @@ def may(state: State, step: Step) -> bool:
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
-    """One claimed delivery: what a worker needs to make one attempt.
+    """One leased delivery: what a worker needs to make one attempt.
 
     Attributes:
         id: Stable across retries; a pure function of event and webhook (`event.delivery_id`).
+        flight_id: The lease.
         attempt_number: 1 for the first attempt; counts on when a finished delivery is sent again by hand.
         is_test: Made by the test button: one attempt, no retry.
     """
@@ -86,6 +85,8 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     id: UUID
     event_id: UUID
     webhook_id: UUID
+    group_id: str
     attempt_number: int
     due_at: datetime
+    flight_id: int
     is_test: bool = False

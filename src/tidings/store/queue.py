@@ -1,5 +1,6 @@
-"""The queue: unfinished deliveries in lanes, and the leases on them (theory: `sql/queue.sql`)."""
+"""The queue: deliveries that wait in their lanes (theory: `sql/queue.sql`). What is under way is in `store.flights`."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import MAXYEAR, datetime
 from typing import Any
@@ -7,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.delivery import Delivery, State
+from tidings.core.delivery import Delivery
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -15,38 +16,24 @@ _SQL = load("queue")
 
 QUEUE_CHANNEL = "tidings_queue"
 
-_COLUMNS = (
-    "id", "webhook_id", "event_id", "group_id", "event_type", "is_test", "due_at", "attempt_count", "worker_id", "claimed_at",
-)  # fmt: skip
+_COLUMNS = ("id", "webhook_id", "event_id", "group_id", "is_test", "due_at")
 
 
 class Queued(msgspec.Struct, frozen=True, gc=False):
-    """A delivery to be put into the queue."""
+    """A fresh delivery: to be leased, or to wait in the queue."""
 
     id: UUID
     webhook_id: UUID
     event_id: UUID
     group_id: str
-    event_type: str
     is_test: bool
     due_at: datetime
 
 
-class Finished(msgspec.Struct, frozen=True, gc=False):
-    """A delivery that ends with its last attempt."""
-
-    id: UUID
-    attempt_number: int
-    state: State
-    response_status: int | None
-    error: str | None
-
-
 class Retry(msgspec.Struct, frozen=True, gc=False):
-    """A delivery to be given back until its next attempt."""
+    """A delivery that waits for its next attempt."""
 
-    id: UUID
-    attempt_number: int
+    delivery: Delivery
     at: datetime
     response_status: int | None
     error: str
@@ -56,51 +43,45 @@ class LaneTally(msgspec.Struct):
     """What a batch of results says about one lane.
 
     Attributes:
+        ended: Results in all.
+        retried: Those that put their delivery back into the queue.
         retry_at: The earliest next attempt among its retries.
         rest_until: Until when its receiver asked to be left alone (Retry-After).
     """
 
+    ended: int = 0
     succeeded: int = 0
     failed: int = 0
+    retried: int = 0
     retry_at: datetime | None = None
     rest_until: datetime | None = None
 
 
-class Depth(msgspec.Struct, frozen=True):
-    """The queue at one moment."""
-
-    unfinished: int
-    sending: int
-    due: int
-    lag_seconds: float
-
-
 async def lock_lanes(connection: Connection, webhook_ids: list[UUID], now: datetime) -> dict[UUID, int]:
-    """Lock the lanes of webhooks to the end of the transaction, and return which of them can be leased to at once.
+    """Lock the lanes of webhooks to the end of the transaction, and return how many deliveries each can be given at once.
 
     Returns:
-        How many more deliveries each may have under way; lanes whose deliveries must wait to be claimed are left out.
+        0 for lanes whose deliveries must wait to be claimed. A lane that is missing was deleted, with its webhook.
     """
     return {row["webhook_id"]: row["room"] for row in await connection.fetch(_SQL["lock_lanes"], webhook_ids, now)}
 
 
-async def put(
-    connection: Connection, leased: Sequence[Queued], waiting: Sequence[Queued], worker_id: UUID, now: datetime
-) -> None:
-    """Put deliveries into their lanes, which `lock_lanes` has locked, inside the transaction that routes their events."""
-    records: list[tuple[Any, ...]] = [
-        (q.id, q.webhook_id, q.event_id, q.group_id, q.event_type, q.is_test, q.due_at, 1, worker_id, now) for q in leased
-    ]
-    records += [(q.id, q.webhook_id, q.event_id, q.group_id, q.event_type, q.is_test, q.due_at, 0, None, None) for q in waiting]
+async def put(connection: Connection, waiting: Sequence[Queued], now: datetime, part: int) -> None:
+    """Put fresh deliveries into their lanes, which `lock_lanes` has locked, inside the transaction that routes their events.
+
+    Args:
+        part: Which counters are this process's own (`store.statistics`).
+    """
+    records = [(q.id, q.webhook_id, q.event_id, q.group_id, q.is_test, q.due_at) for q in waiting]
     await connection.copy_records_to_table("queue", schema_name="tidings", columns=_COLUMNS, records=records)
-    if waiting:
-        await connection.execute(_SQL["make_due"], list({q.webhook_id for q in waiting}), now)
+    lanes = Counter(q.webhook_id for q in waiting)
+    await connection.execute(_SQL["make_due"], list(lanes), list(lanes.values()), now, part)
 
 
 async def claim(
-    connection: Connection, worker_id: UUID, now: datetime, *, capacity: int, lane_limit: int = 500
+    connection: Connection, worker_id: UUID, now: datetime, *, capacity: int, part: int, lane_limit: int = 500
 ) -> tuple[int, list[Delivery]]:
-    """Lease up to `capacity` due deliveries, a fair share of each lane that is due, in the caller's transaction.
+    """Lease up to `capacity` due deliveries by one flight, a fair share of each lane that is due, in the caller's transaction.
 
     Returns:
         The version of the subscriptions, as of the claim, and the deliveries, those due longest first.
@@ -108,15 +89,19 @@ async def claim(
     lanes = [row[0] for row in await connection.fetch(_SQL["lock_due_lanes"], now, min(lane_limit, capacity))]
     if not lanes:
         return 0, []
-    rows = await connection.fetch(_SQL["claim"], worker_id, now, capacity // len(lanes), lanes)
+    rows = await connection.fetch(_SQL["claim"], worker_id, now, capacity // len(lanes), lanes, part)
     if not rows:
         return 0, []
     rows.sort(key=_due_at)
-    return rows[0]["routes_version"], [Delivery(*row[:6]) for row in map(tuple, rows)]
+    return rows[0]["routes_version"], [_leased(row) for row in rows]
+
+
+def _leased(row: Any) -> Delivery:
+    return Delivery(*(row[name] for name in Delivery.__struct_fields__))
 
 
 def _due_at(row: Any) -> datetime:
-    at: datetime = row[4]
+    at: datetime = row["due_at"]
     return at
 
 
@@ -126,39 +111,26 @@ async def next_due_at(connection: Connection) -> datetime | None:
     return None if at is None or at.year == MAXYEAR else at  # asyncpg reads infinity as the last instant there is
 
 
-async def finish(connection: Connection, worker_id: UUID, finished: Sequence[Finished], now: datetime) -> set[UUID]:
-    """Move finished deliveries into history, and return the ids of those that were still leased to this worker."""
-    rows = await connection.fetch(
-        _SQL["finish"],
-        worker_id,
-        [done.id for done in finished],
-        [done.attempt_number for done in finished],
-        [done.state for done in finished],
-        [done.response_status for done in finished],
-        [done.error for done in finished],
-        now,
-    )
-    return {row[0] for row in rows}
+async def wait_again(connection: Connection, retries: Sequence[Retry], now: datetime, part: int) -> None:
+    """Put deliveries back to wait for their next attempt; those of deleted webhooks end as cancelled.
 
-
-async def retry_later(connection: Connection, worker_id: UUID, retries: Sequence[Retry]) -> set[UUID]:
-    """Give deliveries back to wait, and return the ids of those that were still leased to this worker."""
-    rows = await connection.fetch(
-        _SQL["retry_later"],
-        worker_id,
-        [retry.id for retry in retries],
-        [retry.attempt_number for retry in retries],
+    Their lanes are locked by `settle_lanes` in the same transaction.
+    """
+    await connection.execute(
+        _SQL["wait_again"],
+        [retry.delivery.id for retry in retries],
+        [retry.delivery.webhook_id for retry in retries],
+        [retry.delivery.event_id for retry in retries],
+        [retry.delivery.group_id for retry in retries],
+        [retry.delivery.is_test for retry in retries],
+        [retry.delivery.attempt_number for retry in retries],
         [retry.at for retry in retries],
+        [retry.delivery.due_at for retry in retries],
         [retry.response_status for retry in retries],
         [retry.error for retry in retries],
+        now,
+        part,
     )
-    return {row["id"] for row in rows}
-
-
-async def release_forgotten(connection: Connection, worker_id: UUID, before: datetime, known: list[UUID]) -> int:
-    """Give back what is leased to this worker since before then and is not among what it knows of; return how many."""
-    count: int = await connection.fetchval(_SQL["release_forgotten"], worker_id, before, known)
-    return count
 
 
 async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], now: datetime) -> bool:
@@ -176,6 +148,8 @@ async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], n
         [tally.retry_at for tally in values],
         now,
         [tally.rest_until for tally in values],
+        [tally.ended for tally in values],
+        [tally.retried for tally in values],
     )
     return any(row["is_due"] for row in rows)
 
@@ -202,11 +176,12 @@ async def announce(connection: Connection) -> None:
 
 
 async def cancel_of_webhook(connection: Connection, webhook_id: UUID) -> None:
-    """End what a webhook that is being deleted leaves unfinished."""
+    """Take away the lane of a webhook that is being deleted, and end what waits in it. What is under way goes on."""
+    await connection.execute(_SQL["close_lane"], webhook_id)
     await connection.execute(_SQL["cancel_of_webhook"], webhook_id)
 
 
-async def depth(connection: Connection) -> Depth:
-    """Return how much is in the queue."""
-    row = await connection.fetchrow(_SQL["depth"])
-    return Depth(row["unfinished"], row["sending"], row["due"], row["lag_seconds"])
+async def lag_seconds(connection: Connection) -> float:
+    """Return for how long the lane that has been due longest has waited."""
+    lag: float = await connection.fetchval(_SQL["lag"])
+    return lag

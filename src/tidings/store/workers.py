@@ -24,10 +24,9 @@ async def leave(connection: Connection, worker_id: UUID) -> None:
     await connection.execute(_SQL["leave"], worker_id)
 
 
-async def rescue(connection: Connection, silence: timedelta) -> int:
-    """Free what workers hold that have been silent this long; return how many deliveries that were."""
-    freed: int = await connection.fetchval(_SQL["rescue"], silence)
-    return freed
+async def bury(connection: Connection, silence: timedelta) -> list[UUID]:
+    """Strike workers from the list that have been silent this long, and return them."""
+    return [row[0] for row in await connection.fetch(_SQL["bury"], silence)]
 
 
 async def database_time(connection: Connection) -> datetime:

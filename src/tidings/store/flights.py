@@ -1,0 +1,88 @@
+"""Flights: what workers are sending, one row for each batch (theory: `migrations/0004_flights.sql`)."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from tidings.core.delivery import Delivery
+from tidings.store.database import Connection
+from tidings.store.queue import Queued
+from tidings.store.statements import load
+
+_SQL = load("flights")
+
+ORPHANS_AT_ONCE = 100  # flights of dead workers that are grounded in one transaction
+
+
+async def begin(connection: Connection, worker_id: UUID, fresh: Sequence[Queued], now: datetime) -> int:
+    """Lease fresh deliveries, whose lanes `queue.lock_lanes` has locked, in the transaction that routes their events.
+
+    Returns:
+        The id of the flight.
+    """
+    lanes = Counter(queued.webhook_id for queued in fresh)
+    flight_id: int = await connection.fetchval(
+        _SQL["begin"],
+        worker_id,
+        now,
+        [queued.id for queued in fresh],
+        [queued.event_id for queued in fresh],
+        [queued.webhook_id for queued in fresh],
+        list(lanes),
+        list(lanes.values()),
+    )
+    return flight_id
+
+
+async def hold(connection: Connection, worker_id: UUID, flight_ids: Collection[int]) -> set[int]:
+    """Lock flights to the end of the transaction, and return those that are still this worker's."""
+    return {row[0] for row in await connection.fetch(_SQL["hold"], worker_id, flight_ids)} if flight_ids else set()
+
+
+async def land(connection: Connection, worker_id: UUID, flight_ids: Collection[int]) -> set[int]:
+    """End flights whose last results are written in this transaction; return those that were still this worker's."""
+    return {row[0] for row in await connection.fetch(_SQL["land"], worker_id, flight_ids)} if flight_ids else set()
+
+
+async def trim(connection: Connection, left: dict[int, list[Delivery]]) -> None:
+    """Leave in flights only what is still under way."""
+    await connection.executemany(
+        _SQL["trim"],
+        [
+            (
+                flight_id,
+                [delivery.id for delivery in deliveries],
+                [delivery.event_id for delivery in deliveries],
+                [delivery.webhook_id for delivery in deliveries],
+                [delivery.attempt_number for delivery in deliveries],
+            )
+            for flight_id, deliveries in left.items()
+        ],
+    )
+
+
+async def ground_orphans(connection: Connection) -> int:
+    """Put back what workers that are gone had under way, in the caller's transaction; return how many deliveries that were.
+
+    The attempt each was making is put on record as lost, because what came of it is unknown.
+    """
+    return await _ground(connection, await connection.fetch(_SQL["orphans"], ORPHANS_AT_ONCE), were_sent=True)
+
+
+async def ground_forgotten(connection: Connection, worker_id: UUID, before: datetime, known: Collection[int]) -> int:
+    """Put back what is leased to this worker since before then in flights it does not know of; return how many deliveries."""
+    return await _ground(connection, await connection.fetch(_SQL["forgotten"], worker_id, before, known), were_sent=False)
+
+
+async def _ground(connection: Connection, rows: Sequence[Sequence[int]], *, were_sent: bool) -> int:
+    if not rows:
+        return 0
+    count: int = await connection.fetchval(_SQL["ground"], [row[0] for row in rows], were_sent)
+    return count
+
+
+async def under_way(connection: Connection) -> int:
+    """Return how many deliveries workers hold, those of the last second that are done included."""
+    count: int = await connection.fetchval(_SQL["under_way"])
+    return count

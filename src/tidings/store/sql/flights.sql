@@ -1,0 +1,75 @@
+-- name: begin
+-- Leases fresh deliveries of locked lanes. $1 worker, $2 now, $3 deliveries, $4 events, $5 webhooks; $6 the lanes, $7 how many of each
+with boarded as (
+  update tidings.lanes l set in_flight = l.in_flight + c.count
+  from unnest($6::uuid[], $7::integer[]) as c (webhook_id, count) where l.webhook_id = c.webhook_id
+)
+insert into tidings.flights (worker_id, leased_at, delivery_ids, event_ids, webhook_ids, attempt_numbers)
+values ($1, $2, $3::uuid[], $4::uuid[], $5::uuid[], array_fill(1::smallint, array[cardinality($3::uuid[])]))
+returning id;
+
+-- name: hold
+-- The flights that are still this worker's, locked until their results are written. What does not come back was grounded
+-- meanwhile, and its results are refused. $1 worker, $2 flights
+select id from tidings.flights where worker_id = $1 and id = any ($2::bigint[]) order by id for no key update;
+
+-- name: land
+-- Ends flights whose last results are being written, where they are still this worker's. $1 worker, $2 flights
+delete from tidings.flights where worker_id = $1 and id = any ($2::bigint[]) returning id;
+
+-- name: trim
+-- Leaves in a flight what is still under way. $1 flight, $2 deliveries, $3 events, $4 webhooks, $5 attempt numbers
+update tidings.flights set delivery_ids = $2::uuid[], event_ids = $3::uuid[], webhook_ids = $4::uuid[], attempt_numbers = $5::smallint[] where id = $1;
+
+-- name: orphans
+-- Flights whose worker is gone. $1 how many at most
+select id from tidings.flights f where not exists (select from tidings.workers w where w.id = f.worker_id)
+order by id limit $1 for update skip locked;
+
+-- name: forgotten
+-- Flights of this worker that it does not know of: the answer to the lease was lost with its connection, and nothing was sent.
+-- $1 worker, $2 leased before, $3 what it knows of
+select id from tidings.flights where worker_id = $1 and leased_at < $2 and id <> all ($3::bigint[]) for update skip locked;
+
+-- name: ground
+-- Ends flights that nobody flies, and puts what has no result yet back into the queue. An attempt is recorded when history
+-- has it, whatever became of its delivery since. $1 flights, $2 were they sent: then each open attempt is put on record as lost
+with grounded as (
+  delete from tidings.flights where id = any ($1::bigint[]) returning *
+), open as materialized (
+  select u.*, g.leased_at
+  from grounded g, unnest(g.delivery_ids, g.event_ids, g.webhook_ids, g.attempt_numbers) as u (id, event_id, webhook_id, number)
+  where not exists (select from tidings.attempts a where a.delivery_id = u.id and a.number = u.number)
+    and not exists (select from tidings.deliveries d where d.id = u.id and d.attempt_count = u.number)
+), known as materialized (
+  select o.*, l.ordered, l.webhook_id is not null as has_lane, e.group_id, e.type = 'webhook.test' as is_test,
+    least(e.occurred_at, now()) as place_at,
+    case when $2 then 'The worker died before it could record the attempt.' end as error
+  from open o left join tidings.events e on e.id = o.event_id left join tidings.lanes l on l.webhook_id = o.webhook_id
+), recorded as (
+  insert into tidings.attempts (delivery_id, number, started_at, failure, error)
+  select id, number, leased_at, 'lost', error from known where $2
+), ended as (
+  insert into tidings.deliveries (id, webhook_id, event_id, group_id, is_test, status, attempt_count, last_error, finished_at)
+  select id, webhook_id, event_id, group_id, is_test, 'cancelled', number, 'The webhook was deleted.', now() from known where not has_lane
+), queued as (
+  insert into tidings.queue (id, webhook_id, event_id, group_id, is_test, due_at, attempt_count, last_error)
+  select id, webhook_id, event_id, group_id, is_test, case when ordered then place_at else now() end, number - (not $2)::integer, error
+  from known where has_lane
+  returning webhook_id
+), counted as (
+  insert into tidings.counters as c (name, part, count) select 'requeued', 0, count(*) from queued having count(*) > 0
+  on conflict (name, part) do update set count = c.count + excluded.count, updated_at = now()
+), woken as (
+  update tidings.lanes l set in_flight = l.in_flight - c.grounded, waiting = l.waiting + c.queued, due_at = least(l.due_at, now()), saturated = false
+  from (
+    select o.webhook_id, o.count as grounded, coalesce(q.count, 0) as queued
+    from (select webhook_id, count(*)::integer as count from open group by webhook_id) o
+    left join (select webhook_id, count(*) as count from queued group by webhook_id) q using (webhook_id)
+  ) c where l.webhook_id = c.webhook_id
+)
+select count(*) from open;
+
+-- name: under_way
+-- How many deliveries workers hold, those of the last second that are done included.
+select coalesce(sum(cardinality(delivery_ids)), 0) from tidings.flights;

@@ -1,0 +1,77 @@
+-- name: new_part
+select nextval('tidings.statistics_part');
+
+-- name: write
+-- What one recorder has counted in one minute so far. It is the only one that writes its part, so the row is written as it is
+-- known there, not added to. $1 part, $2 minute; then in parallel $3 groups, $4 webhooks, $5 outcomes, $6 counts, $7 latencies as text
+insert into tidings.statistics (group_id, webhook_id, span, starts_at, outcome, part, count, latencies)
+select r.group_id, r.webhook_id, 'minute', $2, r.outcome, $1, r.count, r.latencies::bigint[]
+from unnest($3::text[], $4::uuid[], $5::text[], $6::bigint[], $7::text[]) as r (group_id, webhook_id, outcome, count, latencies)
+on conflict (group_id, webhook_id, span, starts_at, outcome, part) do update set count = excluded.count, latencies = excluded.latencies;
+
+-- name: count
+-- Adds to what this process has counted. $1 part; in parallel $2 names, $3 counts, $4 seconds, $5 latencies as text
+insert into tidings.counters as c (name, part, count, seconds, latencies)
+select r.name, $1, r.count, r.seconds, r.latencies::bigint[]
+from unnest($2::text[], $3::bigint[], $4::float8[], $5::text[]) as r (name, count, seconds, latencies) order by r.name
+on conflict (name, part) do update set count = c.count + excluded.count, seconds = coalesce(c.seconds, 0) + excluded.seconds,
+  latencies = tidings.added(c.latencies, excluded.latencies), updated_at = now();
+
+-- name: counters
+-- The sums over all processes.
+select name, sum(count)::bigint as count, sum(seconds) as seconds,
+  (select array_agg(total order by position) from (
+     select position, sum(n)::bigint as total
+     from tidings.counters i, unnest(i.latencies) with ordinality as l (n, position) where i.name = c.name group by position) sums) as latencies
+from tidings.counters c group by name;
+
+-- name: fold_counters
+-- Sums up the rows that nobody has written for a while. Should their writer come back, it begins a new row. $1 how old
+with old as (
+  delete from tidings.counters where part <> 0 and updated_at < now() - $1::interval returning *
+), totals as (
+  select name, sum(count)::bigint as count, sum(seconds) as seconds from old group by name
+), latencies as (
+  select name, array_agg(total order by position) as latencies from (
+    select name, position, sum(n)::bigint as total from old, unnest(latencies) with ordinality as l (n, position) group by name, position
+  ) sums group by name
+)
+insert into tidings.counters as c (name, part, count, seconds, latencies)
+select t.name, 0, t.count, t.seconds, l.latencies from totals t left join latencies l on l.name = t.name order by t.name
+on conflict (name, part) do update set count = c.count + excluded.count, seconds = coalesce(c.seconds + excluded.seconds, excluded.seconds, c.seconds),
+  latencies = tidings.added(c.latencies, excluded.latencies), updated_at = now();
+
+-- name: roll_up
+-- Adds minutes that are over to their hours and days, each once. Returns how many rows those were. $1 minutes before, $2 how many rows at most
+with picked as (
+  update tidings.statistics set is_rolled_up = true
+  where ctid = any (array(
+    select ctid from tidings.statistics where span = 'minute' and not is_rolled_up and starts_at < $1
+    order by starts_at limit $2 for update skip locked))
+  returning group_id, webhook_id, starts_at, outcome, latencies
+), sums as (
+  select group_id, webhook_id, longer.span, longer.starts_at, outcome, position, sum(n)::bigint as n
+  from picked p, unnest(p.latencies) with ordinality as l (n, position),
+    lateral (values ('hour', date_trunc('hour', p.starts_at, 'UTC')), ('day', date_trunc('day', p.starts_at, 'UTC'))) as longer (span, starts_at)
+  group by group_id, webhook_id, longer.span, longer.starts_at, outcome, position
+), added as (
+  insert into tidings.statistics as s (group_id, webhook_id, span, starts_at, outcome, part, count, latencies)
+  select group_id, webhook_id, span, starts_at, outcome, 0, sum(n)::bigint, array_agg(n order by position)
+  from sums group by group_id, webhook_id, span, starts_at, outcome
+  order by group_id, webhook_id, span, starts_at, outcome  -- one order for all, so that none waits for another in a circle
+  on conflict (group_id, webhook_id, span, starts_at, outcome, part) do update set
+    count = s.count + excluded.count, latencies = tidings.added(s.latencies, excluded.latencies)
+)
+select count(*) from picked;
+
+-- name: forget
+-- $1 span, $2 rows that begin before, $3 how many at most
+delete from tidings.statistics where ctid = any (array(
+  select ctid from tidings.statistics where span = $1 and starts_at < $2 order by span, starts_at limit $3));
+
+-- name: read
+-- Rows of one span, oldest first; a stretch of time can have several. $1 group, $2 webhook (zeros: the whole group), $3 span,
+-- $4 from, $5 to, $6 only what is not in a longer span yet
+select starts_at, outcome, count, latencies from tidings.statistics
+where group_id = $1 and webhook_id = $2 and span = $3 and starts_at >= $4 and starts_at < $5 and not ($6 and is_rolled_up)
+order by starts_at;

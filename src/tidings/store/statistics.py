@@ -1,0 +1,112 @@
+"""Statistics and counters: rows that are written with the results they count, and summed up when they are read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from tidings.core.statistics import Tally
+from tidings.store.database import Connection
+from tidings.store.statements import load
+
+_SQL = load("statistics")
+
+WHOLE_GROUP = UUID(int=0)  # stands for all webhooks of a group
+ROLL_UP_AT_ONCE = 5000  # rows
+FORGET_AT_ONCE = 10_000  # rows
+KEPT = {"minute": timedelta(days=3), "hour": timedelta(days=100), "day": timedelta(days=1100)}
+
+Key = tuple[str, UUID, str]  # group, webhook, outcome
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """Attempts of one outcome that were recorded in one minute, hour or day, or in a part of it."""
+
+    starts_at: datetime
+    outcome: str
+    count: int
+    latencies: Sequence[int]
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What all processes have counted under one name. `latencies`: by `core.statistics.BOUNDS_MS`."""
+
+    count: int
+    seconds: float = 0.0
+    latencies: Sequence[int] = ()
+
+
+async def new_part(connection: Connection) -> int:
+    """Return a number for the rows that only the caller will write."""
+    part: int = await connection.fetchval(_SQL["new_part"])
+    return part
+
+
+async def write(connection: Connection, part: int, minute: datetime, tallies: Mapping[Key, Tally]) -> None:
+    """Write what the caller has counted in a minute so far."""
+    keys = sorted(tallies, key=str)
+    await connection.execute(
+        _SQL["write"],
+        part,
+        minute,
+        [group_id for group_id, _, _ in keys],
+        [webhook_id for _, webhook_id, _ in keys],
+        [outcome for _, _, outcome in keys],
+        [tallies[key].count for key in keys],
+        [_array(tallies[key].latencies) for key in keys],
+    )
+
+
+async def count(connection: Connection, part: int, tallies: Mapping[str, Tally]) -> None:
+    """Add to what the caller has counted, by outcome."""
+    await connection.execute(
+        _SQL["count"],
+        part,
+        list(tallies),
+        [tally.count for tally in tallies.values()],
+        [tally.milliseconds / 1e3 for tally in tallies.values()],
+        [_array(tally.latencies) for tally in tallies.values()],
+    )
+
+
+def _array(counts: Iterable[int]) -> str:
+    return f"{{{','.join(map(str, counts))}}}"  # PostgreSQL has no lists of lists of different owners
+
+
+async def counters(connection: Connection) -> dict[str, Counted]:
+    """Return what all processes have counted, by name."""
+    rows = await connection.fetch(_SQL["counters"])
+    return {row["name"]: Counted(row["count"], row["seconds"] or 0.0, row["latencies"] or ()) for row in rows}
+
+
+async def fold_counters(connection: Connection, older_than: timedelta) -> None:
+    """Sum up the rows that nobody has written for so long."""
+    await connection.execute(_SQL["fold_counters"], older_than)
+
+
+async def roll_up(connection: Connection, before: datetime) -> int:
+    """Add minutes that began before then to their hours and days, each once; return how many rows, at most `ROLL_UP_AT_ONCE`."""
+    done: int = await connection.fetchval(_SQL["roll_up"], before, ROLL_UP_AT_ONCE)
+    return done
+
+
+async def forget(connection: Connection, now: datetime) -> None:
+    """Delete what is older than `KEPT`, at most `FORGET_AT_ONCE` rows of each span."""
+    for span, kept in KEPT.items():
+        await connection.execute(_SQL["forget"], span, now - kept, FORGET_AT_ONCE)
+
+
+async def read(
+    connection: Connection, group_id: str, webhook_id: UUID, span: str, since: datetime, until: datetime, *, only_new: bool = False
+) -> list[Stretch]:
+    """Return rows of one span that begin in a stretch of time, oldest first.
+
+    Args:
+        webhook_id: `WHOLE_GROUP` for all of the group's.
+        span: `minute`, `hour` or `day`.
+        only_new: Only minutes that are not part of their hour and day yet.
+    """
+    rows: list[Any] = await connection.fetch(_SQL["read"], group_id, webhook_id, span, since, until, only_new)
+    return [Stretch(*row) for row in rows]
