@@ -10,12 +10,9 @@ from standardwebhooks import Webhook as Verifier
 from tests.support.engine import engine_of
 from tests.support.receiver import Receiver, answer, hangs, resets, says
 from tidings.config import Config
-from tidings.core.delivery import Delivery
-from tidings.core.outcome import Exchange, Succeeded
 from tidings.core.retry import Delays
-from tidings.store import history, queue, workers
+from tidings.store import flights, history, queue, workers
 from tidings.worker.duties import SILENCE, Janitor, Rescuer
-from tidings.worker.recorder import Result
 
 FAST = Delays(delays=(10, 100), jitter=0)
 
@@ -166,7 +163,7 @@ async def test_a_lanes_concurrency_holds_over_all_workers(config: Config, receiv
         for _ in range(3):
             await asyncio.gather(one.worker.deliverer.run_once(), two.worker.deliverer.run_once())
         await receiver.wait_for(3)
-        assert await one.value("select count(*) from tidings.queue where worker_id is not null") == 3
+        assert await one.value("select in_flight from tidings.lanes") == 3
         for engine in (one, two):
             await engine.worker.deliverer.drain(0)
         assert len(receiver.received) == 3
@@ -238,10 +235,10 @@ async def test_what_a_dead_worker_held_is_due_again_and_its_attempt_is_on_record
         await alive.user.execute(
             "update tidings.workers set heartbeat_at = now() - $1::interval * 2 where id = $2",
             SILENCE,
-            dead.worker.heart.worker_id,
+            dead.worker.me.worker_id,
         )
         alive.worker.heart.beats_in_a_row = 99
-        rescuer = Rescuer(alive.services.database, alive.worker.heart, alive.clock)
+        rescuer = Rescuer(alive.services.database, alive.worker.heart, alive.clock, alive.worker.me, alive.worker.airborne)
         assert await rescuer.run_once() == 1
         receiver.otherwise = says(answer(200))
         await alive.cycle()
@@ -261,17 +258,22 @@ async def test_nobody_is_judged_by_a_worker_that_was_silent_itself(config: Confi
         await engine.user.execute(
             "insert into tidings.workers values (gen_random_uuid(), 'h', 1, now(), now() - interval '1 hour')"
         )
-        assert await Rescuer(engine.services.database, engine.worker.heart, engine.clock).run_once() == 0
+        assert (
+            await Rescuer(
+                engine.services.database, engine.worker.heart, engine.clock, engine.worker.me, engine.worker.airborne
+            ).run_once()
+            == 0
+        )
         assert await engine.value("select count(*) from tidings.workers") == 2
 
 
 async def test_a_worker_declared_dead_goes_on_as_a_new_one(config: Config) -> None:
     async with engine_of(config) as engine:
-        old = engine.worker.heart.worker_id
+        old = engine.worker.me.worker_id
         await engine.user.execute("delete from tidings.workers")
         await engine.worker.heart.run_once()
-        assert engine.worker.deliverer.worker_id == engine.worker.heart.worker_id != old
-        assert await engine.value("select id from tidings.workers") == engine.worker.heart.worker_id
+        assert engine.worker.me.worker_id != old
+        assert await engine.value("select id from tidings.workers") == engine.worker.me.worker_id
 
 
 async def test_leases_whose_answer_was_lost_are_given_back(config: Config, receiver: Receiver) -> None:
@@ -280,28 +282,36 @@ async def test_leases_whose_answer_was_lost_are_given_back(config: Config, recei
         await engine.publish()
         await engine.worker.dispatcher.run_once()
         async with engine.services.database.transaction() as connection:
-            await queue.claim(connection, engine.worker.heart.worker_id, engine.clock.now(), capacity=10)
+            await queue.claim(
+                connection, engine.worker.me.worker_id, engine.clock.now(), capacity=10, part=engine.worker.me.part
+            )
         engine.clock.ahead += SILENCE * 2
         engine.worker.heart.beats_in_a_row = 99
-        assert await Rescuer(engine.services.database, engine.worker.heart, engine.clock).run_once() == 1
+        assert (
+            await Rescuer(
+                engine.services.database, engine.worker.heart, engine.clock, engine.worker.me, engine.worker.airborne
+            ).run_once()
+            == 1
+        )
         await engine.cycle()
         assert [row["attempt_count"] for row in await engine.deliveries()] == [1]
 
 
-async def test_a_result_is_refused_when_the_attempt_is_no_longer_the_workers(config: Config, receiver: Receiver) -> None:
+async def test_a_result_is_refused_when_its_flight_was_grounded(config: Config, receiver: Receiver) -> None:
     async with engine_of(config) as engine:
-        await engine.add_webhook(receiver.url(), "*", rate_per_second=100)
+        await engine.add_webhook(receiver.url(), "*")
         await engine.publish()
         await engine.worker.dispatcher.run_once()
-        row = (await engine.sql("select * from tidings.queue"))[0]
-        delivery = Delivery(row["id"], row["event_id"], row["webhook_id"], 1, row["due_at"])
-        engine.worker.recorder.add(
-            Result(engine.worker.heart.worker_id, delivery, engine.clock.now(), Exchange(status=200), Succeeded())
-        )
+        await receiver.wait_for(1)
+        async with engine.services.database.transaction() as connection:
+            await connection.execute("delete from tidings.workers")
+            assert await flights.ground_orphans(connection) == 1
+        await engine.worker.deliverer.drain(10)
         await engine.worker.recorder.run_once()
         assert await engine.deliveries() == []
-        assert await engine.attempts() == []
-        assert await engine.value("select count(*) from tidings.queue") == 1
+        assert [attempt["failure"] for attempt in await engine.attempts()] == ["lost"]
+        assert tuple((await engine.sql("select in_flight, waiting from tidings.lanes"))[0]) == (0, 1)
+        assert len(engine.worker.airborne) == 0
 
 
 async def test_a_row_that_cannot_be_routed_is_set_aside_and_the_others_go_on(config: Config, receiver: Receiver) -> None:
@@ -423,7 +433,7 @@ async def test_stopping_past_the_grace_records_the_attempt_and_leaves_it_due(con
         await engine.worker.recorder.run_once()
         (attempt,) = await engine.attempts()
         assert attempt["failure"] == "stopped"
-        assert await engine.value("select worker_id is null and due_at <= now() from tidings.queue")
+        assert await engine.value("select due_at <= now() from tidings.queue")
 
 
 async def test_a_new_subscription_counts_from_the_event_committed_after_it(config: Config, receiver: Receiver) -> None:

@@ -81,9 +81,22 @@ class Engine:
         )
 
     async def attempts(self, delivery: UUID | None = None) -> list[Any]:
+        """All attempts: those that ended their delivery are in its row."""
         return await self.user.fetch(
-            "select * from tidings.attempts where $1::uuid is null or delivery_id = $1 order by delivery_id, number",
+            """select * from (
+              select delivery_id, number, started_at, response_status, response_headers, response_body, is_truncated, failure, error,
+                dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms, webhook_version from tidings.attempts
+              union all
+              select id, attempt_count, started_at, last_status, response_headers, response_body, is_truncated, failure, last_error,
+                dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms, webhook_version from tidings.deliveries where started_at is not null
+            ) a where $1::uuid is null or delivery_id = $1 order by delivery_id, number""",
             delivery,
+        )
+
+    async def unfinished(self) -> int:
+        """How many deliveries wait or are under way."""
+        return await self.user.fetchval(
+            "select (select count(*) from tidings.queue) + (select coalesce(sum(cardinality(delivery_ids)), 0) from tidings.flights)"
         )
 
 

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from tidings.core.delivery import FINISHED, TRANSITIONS, State, Step, may, state_of_queued
+from tidings.core.delivery import FINISHED, TRANSITIONS, State, Step, may, state_of_waiting
 
 
 def test_every_finished_state_is_in_the_database_constraint_and_no_other() -> None:
@@ -32,12 +32,8 @@ def test_a_cancelled_delivery_stays_cancelled() -> None:
     assert not [step for step in Step if may(State.CANCELLED, step)]
 
 
-@pytest.mark.parametrize(
-    ("attempt_count", "is_leased", "state"),
-    [(0, False, State.PENDING), (1, False, State.RETRYING), (1, True, State.SENDING), (7, True, State.SENDING)],
-)
-def test_the_state_of_an_unfinished_delivery_follows_from_its_row(attempt_count: int, is_leased: bool, state: State) -> None:
-    assert state_of_queued(attempt_count=attempt_count, is_leased=is_leased) == state
+def test_the_state_of_a_waiting_delivery_follows_from_its_attempts() -> None:
+    assert (state_of_waiting(0), state_of_waiting(1), state_of_waiting(7)) == (State.PENDING, State.RETRYING, State.RETRYING)
 
 
 def test_the_documented_diagram_shows_every_transition() -> None:

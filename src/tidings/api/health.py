@@ -6,7 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from prometheus_client.registry import REGISTRY
 
 from tidings.api.services import Services
-from tidings.store import outbox, queue, webhooks
+from tidings.store import flights, outbox, queue, webhooks
 
 
 @get("/healthz", media_type=MediaType.TEXT)
@@ -27,15 +27,14 @@ async def readyz(services: NamedDependency[Services]) -> str:
 async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Answer in Prometheus's text format: depths and lags from the database, counts from this process."""
     async with services.database.connection() as connection:
-        waiting, depth = await outbox.backlog(connection), await queue.depth(connection)
+        backlog, lag_seconds = await outbox.backlog(connection), await queue.lag_seconds(connection)
+        sending = await flights.under_way(connection)
     gauges = CollectorRegistry()
     for name, text, value in (
-        ("tidings_outbox_rows", "Events not yet routed.", waiting.waiting),
-        ("tidings_outbox_lag_seconds", "Age of the oldest event not yet routed.", waiting.lag_seconds),
-        ("tidings_queue_unfinished", "Deliveries that are neither acknowledged nor given up.", depth.unfinished),
-        ("tidings_queue_sending", "Deliveries a worker holds.", depth.sending),
-        ("tidings_queue_due", "Deliveries that are due and wait for a place.", depth.due),
-        ("tidings_queue_lag_seconds", "How long the oldest due delivery has waited.", depth.lag_seconds),
+        ("tidings_outbox_rows", "Events not yet routed.", backlog.waiting),
+        ("tidings_outbox_lag_seconds", "Age of the oldest event not yet routed.", backlog.lag_seconds),
+        ("tidings_queue_sending", "Deliveries a worker holds.", sending),
+        ("tidings_queue_lag_seconds", "How long the oldest due delivery has waited.", lag_seconds),
     ):
         Gauge(name, text, registry=gauges).set(value)
     return Response(generate_latest(gauges) + generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

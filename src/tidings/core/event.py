@@ -105,13 +105,44 @@ def about_hash(group_id: str, *what: str) -> int:
     """Return the number by which history finds the events about something: a subject, or a table and the id of its record.
 
     Args:
-        what: `(subject,)` or `(table, record_id)`.
+        what: `(subject,)`, or `(table, record_id)` without the table's schema.
 
     Returns:
         A signed integer of 64 bits, as PostgreSQL's bigint.
     """
     digest = blake2b("\x00".join((group_id, *what)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+class _Identified(msgspec.Struct, frozen=True, gc=False):
+    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    object_id: msgspec.Raw | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="_id")
+
+
+_identify = msgspec.json.Decoder(_Identified).decode
+
+
+def row_id(record: str | None) -> str | None:
+    """Return the `id` or `_id` of a row as text, or None when it has none that can be read."""
+    if record is None:
+        return None
+    try:
+        row = _identify(record)
+        found = row.object_id if isinstance(row.id, msgspec.UnsetType) else row.id
+        if isinstance(found, msgspec.UnsetType):
+            return None
+        text = bytes(found)
+        return msgspec.json.decode(text, type=str) if text.startswith(b'"') else text.decode()
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def about(event: Event) -> int | None:
+    """Return the hash of what an event is about: of its row, or else of its subject; None when it has neither."""
+    if event.operation is None:
+        return None if event.subject is None else about_hash(event.group_id, event.subject)
+    identity = row_id(event.record if event.record is not None else event.old_record)
+    return None if identity is None else about_hash(event.group_id, event.table_name or "", identity)
 
 
 def day_bounds(day_start: datetime) -> tuple[UUID, UUID]:

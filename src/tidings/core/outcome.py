@@ -1,7 +1,7 @@
 """What an attempt means: one classification, one decision.
 
 `Exchange` is what the sender saw; a failed exchange is a value, not an exception. `decide` turns it into exactly one
-of four outcomes, and the worker has one `match` over them.
+of the outcomes, and the worker has one `match` over them.
 """
 
 from datetime import datetime
@@ -69,7 +69,13 @@ class Gone(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-Outcome = Succeeded | RetryAt | GiveUp | Gone
+class Released(msgspec.Struct, frozen=True, gc=False):
+    """No attempt was made: the delivery waits as before, from `at` on."""
+
+    at: datetime
+
+
+Outcome = Succeeded | RetryAt | GiveUp | Gone | Released
 
 _FINAL = frozenset({"address_refused", "render"})  # trying again would do the same again
 

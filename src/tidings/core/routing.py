@@ -24,9 +24,9 @@ class Routes:
         for webhook in self.by_id.values():
             if webhook.enabled:
                 self._by_group.setdefault(webhook.group_id, []).append(webhook)
-        self._answers: dict[tuple[str | None, ...], tuple[Webhook, ...]] = {}
+        self._answers: dict[tuple[str | None, ...], tuple[UUID, ...]] = {}
 
-    def match(self, event: Event) -> tuple[Webhook, ...]:
+    def match(self, event: Event) -> tuple[UUID, ...]:
         """Return the enabled webhooks of the event's group that want it.
 
         An event that is meant for one webhook goes to that one alone, whatever it wants. A job's tick goes to the webhook that
@@ -36,14 +36,14 @@ class Routes:
             return self._subscribers(event)
         target = self.by_id.get(event.webhook_id)
         if event.source != "cron":
-            return (target,) if target is not None else ()
-        return (*((target,) if target is not None and target.enabled else ()), *self._subscribers(event))
+            return (target.id,) if target is not None else ()
+        return (*((target.id,) if target is not None and target.enabled else ()), *self._subscribers(event))
 
-    def _subscribers(self, event: Event) -> tuple[Webhook, ...]:
+    def _subscribers(self, event: Event) -> tuple[UUID, ...]:
         kind = (event.group_id, event.type, event.table_schema, event.table_name, event.operation)
         answer = self._answers.get(kind)
         if answer is None:
-            answer = tuple(webhook for webhook in self._by_group.get(event.group_id, ()) if webhook.wants(event))
+            answer = tuple(webhook.id for webhook in self._by_group.get(event.group_id, ()) if webhook.wants(event))
             if len(self._answers) >= _REMEMBERED_KINDS:
                 self._answers.clear()
             self._answers[kind] = answer

@@ -33,6 +33,14 @@ class Tally:
         self.milliseconds += milliseconds
         self.latencies[bisect_left(BOUNDS_MS, milliseconds)] += 1
 
+    def plus(self, other: "Tally") -> "Tally":
+        """Return both together; neither changes."""
+        total = Tally()
+        total.count = self.count + other.count
+        total.milliseconds = self.milliseconds + other.milliseconds
+        total.latencies = [mine + theirs for mine, theirs in zip(self.latencies, other.latencies, strict=True)]
+        return total
+
 
 def summed(histograms: Iterable[Sequence[int]]) -> list[int]:
     """Return counts added up, bound by bound; zeros when there are none."""

@@ -116,6 +116,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         ordered: One at a time, in the order of events; a failing delivery holds back those behind it.
         managed_by: `collection:<id>` or `cron:<id>`, where it is changed; None: by its owner.
         disabled_reason: Why Tidings disabled it; None when its owner did, or it is enabled.
+        version: Rises with every change.
     """
 
     id: UUID
@@ -144,6 +145,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_second: float | None = None
     ordered: bool = False
     managed_by: str | None = None
+    version: int = 1
 
     def wants(self, event: Event) -> bool:
         """Tell whether any of its filters matches the event."""

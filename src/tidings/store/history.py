@@ -1,13 +1,14 @@
 """History: events, deliveries and attempts, written once, in one partition a day."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from tidings.core.event import Event
+from tidings.core.delivery import Delivery, State
+from tidings.core.event import Event, about
 from tidings.core.outcome import Exchange
 from tidings.store.database import Connection
 from tidings.store.statements import load
@@ -17,12 +18,18 @@ _encode = msgspec.json.encode
 
 _EVENT_COLUMNS = (
     "id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
-    "occurred_at", "external_id", "webhook_id", "capture_error", "delivery_count",
+    "occurred_at", "external_id", "webhook_id", "capture_error", "delivery_count", "about",
 )  # fmt: skip
-_ATTEMPT_COLUMNS = (
-    "delivery_id", "number", "started_at", "response_status", "response_headers", "response_body", "is_truncated",
-    "failure", "error", "dns_ms", "connect_ms", "tls_ms", "first_byte_ms", "total_ms", "worker_id",
+_RESPONSE_COLUMNS = (
+    "response_headers", "response_body", "is_truncated", "failure", "dns_ms", "connect_ms", "tls_ms", "first_byte_ms",
+    "total_ms", "webhook_version", "signer_id",
 )  # fmt: skip
+_ATTEMPT_COLUMNS = ("delivery_id", "number", "started_at", "response_status", "error", *_RESPONSE_COLUMNS)
+_DELIVERY_COLUMNS = (
+    "id", "webhook_id", "event_id", "group_id", "is_test", "status", "attempt_count", "finished_at", "started_at",
+    "last_status", "last_error", *_RESPONSE_COLUMNS,
+)  # fmt: skip
+MAX_KIND_LENGTH = 200  # characters; longer types are in history, but not among the kinds that are remembered
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +40,16 @@ class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
     started_at: datetime
     exchange: Exchange
     error: str | None
+    webhook_version: int | None = None
+    signer_id: int | None = None
+
+
+class DeliveryRecord(msgspec.Struct, frozen=True, gc=False):
+    """A delivery as it goes into history, with the attempt that ended it."""
+
+    delivery: Delivery
+    state: State
+    attempt: AttemptRecord
 
 
 async def ensure_day(connection: Connection, day: date) -> None:
@@ -46,31 +63,49 @@ async def drop_days_before(connection: Connection, day: date) -> int:
     return dropped
 
 
+async def note_kinds(connection: Connection, kinds: Collection[tuple[str, str, date]]) -> None:
+    """Remember which types each group has events of, as (group, type, day); longer names than `MAX_KIND_LENGTH` are not."""
+    noted = sorted(kind for kind in kinds if len(kind[1]) <= MAX_KIND_LENGTH)  # one order, so that nobody waits in a circle
+    await connection.execute(_SQL["note_kinds"], *map(list, zip(*noted, strict=True)) if noted else ([], [], []))
+
+
 async def add_events(connection: Connection, events: Sequence[tuple[Event, int]]) -> None:
     """Write events, each with the number of deliveries it was routed to."""
     records = [
         (
             e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record,
-            e.old_record, e.occurred_at, e.external_id, e.webhook_id, e.capture_error, count,
+            e.old_record, e.occurred_at, e.external_id, e.webhook_id, e.capture_error, count, about(e),
         )
         for e, count in events
     ]  # fmt: skip
     await connection.copy_records_to_table("events", schema_name="tidings", columns=_EVENT_COLUMNS, records=records)
 
 
-async def add_attempts(connection: Connection, attempts: Sequence[AttemptRecord], worker_id: UUID) -> None:
-    """Write attempts."""
+async def add_attempts(connection: Connection, attempts: Sequence[AttemptRecord]) -> None:
+    """Write attempts that did not end their delivery."""
+    records = [(a.delivery_id, a.number, a.started_at, a.exchange.status, a.error, *_response(a)) for a in attempts]
+    await connection.copy_records_to_table("attempts", schema_name="tidings", columns=_ATTEMPT_COLUMNS, records=records)
+
+
+async def add_deliveries(connection: Connection, finished: Sequence[DeliveryRecord], now: datetime) -> None:
+    """Write finished deliveries, each with its last attempt."""
     records = [
         (
-            a.delivery_id, a.number, a.started_at, x.status, _encode(x.headers).decode() if x.headers else None,
-            _storable(x.body), x.is_truncated, x.failure, a.error, t.dns_ms, t.connect_ms, t.tls_ms, t.first_byte_ms,
-            t.total_ms, worker_id,
+            d.id, d.webhook_id, d.event_id, d.group_id, d.is_test, done.state, d.attempt_number, now, a.started_at,
+            a.exchange.status, a.error, *_response(a),
         )
-        for a in attempts
-        for x in (a.exchange,)
-        for t in (x.timings,)
+        for done in finished
+        for d, a in ((done.delivery, done.attempt),)
     ]  # fmt: skip
-    await connection.copy_records_to_table("attempts", schema_name="tidings", columns=_ATTEMPT_COLUMNS, records=records)
+    await connection.copy_records_to_table("deliveries", schema_name="tidings", columns=_DELIVERY_COLUMNS, records=records)
+
+
+def _response(attempt: AttemptRecord) -> tuple[Any, ...]:
+    x, t = attempt.exchange, attempt.exchange.timings
+    return (
+        _encode(x.headers).decode() if x.headers else None, _storable(x.body), x.is_truncated or None, x.failure, t.dns_ms,
+        t.connect_ms, t.tls_ms, t.first_byte_ms, t.total_ms, attempt.webhook_version, attempt.signer_id,
+    )  # fmt: skip
 
 
 def _storable(body: bytes) -> str | None:

@@ -31,12 +31,13 @@ class Queued(msgspec.Struct, frozen=True, gc=False):
 
 
 class Retry(msgspec.Struct, frozen=True, gc=False):
-    """A delivery that waits for its next attempt."""
+    """A leased delivery that waits again. `attempt_count`: the attempts that were made of it."""
 
     delivery: Delivery
+    attempt_count: int
     at: datetime
     response_status: int | None
-    error: str
+    error: str | None
 
 
 class LaneTally(msgspec.Struct):
@@ -123,7 +124,7 @@ async def wait_again(connection: Connection, retries: Sequence[Retry], now: date
         [retry.delivery.event_id for retry in retries],
         [retry.delivery.group_id for retry in retries],
         [retry.delivery.is_test for retry in retries],
-        [retry.delivery.attempt_number for retry in retries],
+        [retry.attempt_count for retry in retries],
         [retry.at for retry in retries],
         [retry.delivery.due_at for retry in retries],
         [retry.response_status for retry in retries],

@@ -38,15 +38,17 @@ class Counted(msgspec.Struct, frozen=True):
     latencies: Sequence[int] = ()
 
 
-async def new_part(connection: Connection) -> int:
-    """Return a number for the rows that only the caller will write."""
-    part: int = await connection.fetchval(_SQL["new_part"])
-    return part
+async def write(
+    connection: Connection, part: int, minute: datetime, in_minute: Mapping[Key, Tally], since_last: Mapping[str, Tally]
+) -> None:
+    """Write what the caller has counted.
 
-
-async def write(connection: Connection, part: int, minute: datetime, tallies: Mapping[Key, Tally]) -> None:
-    """Write what the caller has counted in a minute so far."""
-    keys = sorted(tallies, key=str)
+    Args:
+        part: The caller's own rows.
+        in_minute: All that it has counted in this minute, of the webhooks and groups that have something new.
+        since_last: What it has counted since it last wrote, by outcome.
+    """
+    keys = sorted(in_minute, key=str)
     await connection.execute(
         _SQL["write"],
         part,
@@ -54,20 +56,12 @@ async def write(connection: Connection, part: int, minute: datetime, tallies: Ma
         [group_id for group_id, _, _ in keys],
         [webhook_id for _, webhook_id, _ in keys],
         [outcome for _, _, outcome in keys],
-        [tallies[key].count for key in keys],
-        [_array(tallies[key].latencies) for key in keys],
-    )
-
-
-async def count(connection: Connection, part: int, tallies: Mapping[str, Tally]) -> None:
-    """Add to what the caller has counted, by outcome."""
-    await connection.execute(
-        _SQL["count"],
-        part,
-        list(tallies),
-        [tally.count for tally in tallies.values()],
-        [tally.milliseconds / 1e3 for tally in tallies.values()],
-        [_array(tally.latencies) for tally in tallies.values()],
+        [in_minute[key].count for key in keys],
+        [_array(in_minute[key].latencies) for key in keys],
+        list(since_last),
+        [tally.count for tally in since_last.values()],
+        [tally.milliseconds / 1e3 for tally in since_last.values()],
+        [_array(tally.latencies) for tally in since_last.values()],
     )
 
 
@@ -87,7 +81,7 @@ async def fold_counters(connection: Connection, older_than: timedelta) -> None:
 
 
 async def roll_up(connection: Connection, before: datetime) -> int:
-    """Add minutes that began before then to their hours and days, each once; return how many rows, at most `ROLL_UP_AT_ONCE`."""
+    """Add minutes that began before then to their hours and days, each once; return how many of `ROLL_UP_AT_ONCE` rows."""
     done: int = await connection.fetchval(_SQL["roll_up"], before, ROLL_UP_AT_ONCE)
     return done
 
@@ -99,7 +93,14 @@ async def forget(connection: Connection, now: datetime) -> None:
 
 
 async def read(
-    connection: Connection, group_id: str, webhook_id: UUID, span: str, since: datetime, until: datetime, *, only_new: bool = False
+    connection: Connection,
+    group_id: str,
+    webhook_id: UUID,
+    span: str,
+    since: datetime,
+    until: datetime,
+    *,
+    only_new: bool = False,
 ) -> list[Stretch]:
     """Return rows of one span that begin in a stretch of time, oldest first.
 

@@ -9,9 +9,16 @@ from tidings.store.statements import load
 _SQL = load("workers")
 
 
-async def register(connection: Connection, worker_id: UUID, host: str, pid: int) -> None:
-    """Enter a worker that begins."""
-    await connection.execute(_SQL["register"], worker_id, host, pid)
+async def register(connection: Connection, worker_id: UUID, host: str, pid: int) -> int:
+    """Enter a worker that begins, and return which rows of statistics and counters are its own."""
+    part: int = await connection.fetchval(_SQL["register"], worker_id, host, pid)
+    return part
+
+
+async def new_part(connection: Connection, worker_id: UUID) -> int:
+    """Give a worker new rows of statistics and counters, and return which; 0, which nobody owns, when it was declared dead."""
+    part: int | None = await connection.fetchval(_SQL["new_part"], worker_id)
+    return part or 0
 
 
 async def beat(connection: Connection, worker_id: UUID) -> bool:

@@ -11,7 +11,7 @@ from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import RenderError
 from tidings.core.event import Event
-from tidings.core.outcome import Exchange, Outcome, RetryAt, decide
+from tidings.core.outcome import Exchange, Outcome, Released, RetryAt, decide
 from tidings.core.retry import ONCE
 from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
@@ -20,7 +20,10 @@ from tidings.store import history, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.transport.sender import Sender
 from tidings.worker.event_cache import EventCache
-from tidings.worker.recorder import Recorder, Result
+from tidings.worker.flights import Flights
+from tidings.worker.identity import Identity
+from tidings.worker.recorder import Recorder
+from tidings.worker.result import Result
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.signals import Signal
 
@@ -75,9 +78,10 @@ class Deliverer:
         sender: Sender,
         recorder: Recorder,
         clock: Clock,
+        me: Identity,
+        airborne: Flights,
         *,
         keys: InstanceKeys,
-        worker_id: UUID,
         max_in_flight: int,
         rng: Random | None = None,
     ) -> None:
@@ -87,13 +91,14 @@ class Deliverer:
         self._sender = sender
         self._recorder = recorder
         self._clock = clock
+        self._me = me
+        self._airborne = airborne
         self._keys = keys
         self._loop = asyncio.get_running_loop()
         self._rng = rng or Random()
         self._slots = Slots(max_in_flight)
         self._chunk = max(1, max_in_flight // 2)  # claims of this size keep places filled while the next is on its way
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
-        self.worker_id = worker_id
         self.called = Signal()
         self._roomy = Signal()
         self.stopping = False
@@ -120,15 +125,21 @@ class Deliverer:
         free = self._slots.free(time.monotonic())
         if free < self._chunk:
             return 0
-        worker_id = self.worker_id
+        worker_id, now = self._me.worker_id, self._clock.now()
         async with self._database.transaction() as connection:
-            version, claimed = await queue.claim(connection, worker_id, self._clock.now(), capacity=free)
-            routes = await self._routes.at_least(connection, version)
+            version, claimed = await queue.claim(connection, worker_id, now, capacity=free, part=self._me.part)
+            if not claimed:
+                return 0
+            await self._routes.at_least(connection, version)
+            webhooks = await self._routes.webhooks(connection, {delivery.webhook_id for delivery in claimed})
             events = await self._events_of(connection, claimed)
+        self._airborne.board(worker_id, claimed)
         for delivery in claimed:
-            event, webhook = events.get(delivery.event_id), routes.by_id.get(delivery.webhook_id)
-            if event is not None and webhook is not None:  # else it was deleted meanwhile, its deliveries with it
-                self.begin(delivery, event, webhook, worker_id)
+            event, webhook = events.get(delivery.event_id), webhooks.get(delivery.webhook_id)
+            if event is None or webhook is None:  # its webhook was deleted, or cannot be read: it waits, or ends, unsent
+                self._recorder.add(Result(delivery, now, Exchange(), Released(now)))
+            else:
+                self.begin(delivery, event, webhook)
         return len(claimed)
 
     def capacity(self) -> int:
@@ -141,10 +152,10 @@ class Deliverer:
             self._roomy.clear()
             await self._roomy.wait(limit)  # the limit is also the net under several attempts turning slow at once
 
-    def begin(self, delivery: Delivery, event: Event, webhook: Webhook, worker_id: UUID) -> None:
+    def begin(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         """Begin an attempt of a delivery that is leased to this worker."""
         self._slots.enter(delivery.id, time.monotonic())
-        task = self._loop.create_task(self._deliver(delivery, event, webhook, worker_id))
+        task = self._loop.create_task(self._deliver(delivery, event, webhook))
         self._tasks[delivery.id] = task
 
     async def _rest(self) -> None:
@@ -167,7 +178,7 @@ class Deliverer:
                 events[event.id] = event
         return events
 
-    async def _deliver(self, delivery: Delivery, event: Event, webhook: Webhook, worker_id: UUID) -> None:
+    async def _deliver(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         started_at = self._clock.now()
         try:
             exchange = await self._attempt(Rendering(event, webhook, delivery.id, int(started_at.timestamp()), self._keys))
@@ -181,7 +192,7 @@ class Deliverer:
             outcome = self._judge(exchange, delivery, webhook)
         del self._tasks[delivery.id]
         self._slots.leave(delivery.id)
-        self._recorder.add(Result(worker_id, delivery, started_at, exchange, outcome))
+        self._recorder.add(Result(delivery, started_at, exchange, outcome, webhook.version))
         if self._slots.free(time.monotonic()) == self._chunk:  # there is room again: told once, not by each that ends
             self.called.set()
             self._roomy.set()
@@ -212,8 +223,3 @@ class Deliverer:
                 task.cancel()
             if pending:
                 await asyncio.wait(pending)
-
-    @property
-    def under_way(self) -> list[UUID]:
-        """The deliveries of which an attempt is under way."""
-        return list(self._tasks)

@@ -12,6 +12,7 @@ from typing import Protocol
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from tidings.clock import Clock
 from tidings.core.delivery import Delivery
@@ -21,10 +22,12 @@ from tidings.core.lanes import share_out
 from tidings.core.pace import Pace
 from tidings.core.routing import Routes
 from tidings.core.webhook import Webhook
-from tidings.store import groups, history, outbox, queue
+from tidings.store import flights, groups, history, outbox, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.queue import Queued
 from tidings.worker.event_cache import EventCache
+from tidings.worker.flights import Flights
+from tidings.worker.identity import Identity
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.signals import Signal
 
@@ -37,6 +40,8 @@ BATCHES_BETWEEN_LOOKS = 8  # of each pipeline, before a look whether others need
 BUSY_BATCH = 50  # events in one batch that make such a look worth while
 PATIENCE = 0.05  # seconds that routing a backlog waits for the deliverer
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
+MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
+MAX_KNOWN = 50_000  # days, groups and kinds that are known to be in the database
 
 
 # What a row that cannot be routed raises: PostgreSQL refuses it, or it does not fit what we make of it.
@@ -46,7 +51,6 @@ _FAULTS = (asyncpg.PostgresError, InvalidInputError, ValueError, ArithmeticError
 class Taker(Protocol):
     """Who takes deliveries over as they are routed: the deliverer of this process."""
 
-    worker_id: UUID
     called: Signal
 
     def capacity(self) -> int:
@@ -55,8 +59,18 @@ class Taker(Protocol):
     async def wait_for_room(self, limit: float) -> None:
         """Wait until it can take on a good number more, at most `limit` seconds."""
 
-    def begin(self, delivery: Delivery, event: Event, webhook: Webhook, worker_id: UUID) -> None:
+    def begin(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         """Take over a delivery that was leased to it."""
+
+
+class _Routed(msgspec.Struct, frozen=True):
+    """What became of a batch: its events, and of their deliveries those that are leased at once."""
+
+    events: list[Event]
+    flight_id: int
+    leased: list[Queued]
+    webhooks: dict[UUID, Webhook]
+    has_waiting: bool
 
 
 def _lane_of(queued: Queued) -> UUID:
@@ -72,6 +86,8 @@ class Dispatcher:
         routes: CurrentRoutes,
         cache: EventCache,
         clock: Clock,
+        me: Identity,
+        airborne: Flights,
         *,
         salt: int,
         taker: Taker,
@@ -80,21 +96,26 @@ class Dispatcher:
         self._routes = routes
         self._cache = cache
         self._clock = clock
+        self._me = me
+        self._airborne = airborne
         self._salt = salt
         self._taker = taker
+        self._limit = BATCH
         self._known_days: set[date] = set()
         self._known_groups = {DEFAULT_GROUP}
+        self._known_kinds: set[tuple[str, str, date]] = set()
         self._pace = Pace()
         self._stopped = Signal()
         self.rung = Signal()
 
     async def run_once(self) -> int:
-        """Route one batch and return how many events that were.
+        """Route one batch and return how many events that were; `BATCH` or more when there may be others.
 
         A batch that cannot be routed is tried again row by row; a row that fails alone is set aside with its reason.
         """
+        limit = self._limit
         try:
-            return await self._route_batch(BATCH, [])
+            routed = await self._route_batch(limit, [])
         except UNAVAILABLE:
             raise
         except COLLISIONS:
@@ -102,10 +123,11 @@ class Dispatcher:
         except _FAULTS as error:
             logger.warning("a batch cannot be routed, so its rows are tried one by one: %s", error)
             return await self._route_singly()
+        return BATCH if routed == limit else routed
 
     async def _route_singly(self) -> int:
         """Route up to a batch of rows one by one, setting aside those that fail."""
-        self._known_days.clear()  # another process's janitor may have dropped one: that is not the rows' fault
+        self.forget_days()  # another process's janitor may have dropped one: that is not the rows' fault
         for count in range(BATCH):
             at_hand: list[int] = []
             try:
@@ -131,71 +153,88 @@ class Dispatcher:
             at_hand += taken.numbers
             events = outbox.read_events(taken, self._salt)
             routes = await self._routes.at_least(connection, taken.routes_version)
-            days, group_ids = await self._prepare(connection, events)
-            worker_id = self._taker.worker_id
-            leased, has_waiting = await self._write(connection, events, routes, worker_id)
-        self._known_days |= days  # only now is it sure that they are there
-        self._known_groups |= group_ids
-        self._hand_over(events, leased, routes, worker_id)
-        if has_waiting:
+            known = await self._prepare(connection, events)
+            worker_id = self._me.worker_id
+            routed = await self._write(connection, events, routes, worker_id)
+        self._remember(*known)  # only now is it sure that they are there
+        self._hand_over(routed, worker_id)
+        if routed.has_waiting:
             self._taker.called.set()
         return len(events)
 
-    def _hand_over(self, events: list[Event], leased: list[Queued], routes: Routes, worker_id: UUID) -> None:
+    def _hand_over(self, routed: _Routed, worker_id: UUID) -> None:
         """Give the deliverer what was leased to it, and keep the events at hand for the claims that follow."""
-        by_id = {event.id: event for event in events}
-        for event in events:
+        by_id = {event.id: event for event in routed.events}
+        for event in routed.events:
             self._cache.add(event)
-        for q in leased:
-            delivery = Delivery(q.id, q.event_id, q.webhook_id, 1, q.due_at, q.is_test)
-            self._taker.begin(delivery, by_id[q.event_id], routes.by_id[q.webhook_id], worker_id)
+        if not routed.leased:
+            return
+        leased = [
+            Delivery(q.id, q.event_id, q.webhook_id, q.group_id, 1, q.due_at, routed.flight_id, q.is_test)
+            for q in routed.leased
+        ]
+        self._airborne.board(worker_id, leased)
+        for delivery in leased:
+            self._taker.begin(delivery, by_id[delivery.event_id], routed.webhooks[delivery.webhook_id])
 
-    async def _write(
-        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID
-    ) -> tuple[list[Queued], bool]:
-        """Write events and deliveries; return those leased to this worker at once, and whether others wait for a claim."""
+    async def _write(self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID) -> _Routed:
+        """Write events and their deliveries: a flight leases those that can be sent at once, the others wait in the queue."""
         now = self._clock.now()
         counted: list[tuple[Event, int]] = []
-        queued: list[Queued] = []
+        fresh: list[Queued] = []
         for event in events:
             matched = routes.match(event)
             counted.append((event, len(matched)))
-            queued += [
-                Queued(
-                    delivery_id(event.id, webhook.id),
-                    webhook.id,
-                    event.id,
-                    event.group_id,
-                    event.type,
-                    event.type == TEST_TYPE,
-                    min(event.occurred_at, now),
-                )
-                for webhook in matched
+            is_test, due_at = event.type == TEST_TYPE, min(event.occurred_at, now)
+            fresh += [
+                Queued(delivery_id(event.id, webhook_id), webhook_id, event.id, event.group_id, is_test, due_at)
+                for webhook_id in matched
             ]
         await history.add_events(connection, counted)
-        if not queued:
-            return [], False
-        rooms = await queue.lock_lanes(connection, list({q.webhook_id for q in queued}), now)
-        leased, waiting = share_out(queued, _lane_of, rooms, self._taker.capacity())
-        await queue.put(connection, leased, waiting, worker_id, now)
-        return leased, bool(waiting)
+        self._limit = max(1, self._limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, self._limit * 2)
+        if not fresh:
+            return _Routed(events, 0, [], {}, has_waiting=False)
+        lanes = list({q.webhook_id for q in fresh})
+        webhooks = await self._routes.webhooks(connection, lanes)
+        rooms = await queue.lock_lanes(connection, lanes, now)
+        readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
+        leased, waiting = share_out(fresh, _lane_of, readable, self._taker.capacity())
+        waiting = [q for q in waiting if q.webhook_id in rooms]  # the others' webhooks were deleted just now
+        if waiting:
+            await queue.put(connection, waiting, now, self._me.part)
+        flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0
+        return _Routed(events, flight_id, leased, webhooks, has_waiting=bool(waiting))
 
-    async def _prepare(self, connection: Connection, events: list[Event]) -> tuple[set[date], set[str]]:
-        """Make sure of the partitions and groups that events need; return those made sure of.
+    async def _prepare(
+        self, connection: Connection, events: list[Event]
+    ) -> tuple[set[date], set[str], set[tuple[str, str, date]]]:
+        """Make sure of the partitions, groups and kinds that events need; return those made sure of.
 
         The janitor makes partitions ahead, but rows can be older than it thinks. Groups are made on first sight.
         """
-        days = {event.occurred_at.astimezone(UTC).date() for event in events} - self._known_days
+        kinds = {(event.group_id, event.type, event.occurred_at.astimezone(UTC).date()) for event in events} - self._known_kinds
+        if not kinds:  # what is known with its kind is known with its day and its group
+            return set(), set(), set()
+        days = {day for _, _, day in kinds} - self._known_days
         for day in sorted(days):
             await history.ensure_day(connection, day)
-        group_ids = {event.group_id for event in events} - self._known_groups
+        group_ids = {group_id for group_id, _, _ in kinds} - self._known_groups
         if group_ids:
             await groups.add(connection, group_ids)
-        return days, group_ids
+        await history.note_kinds(connection, kinds)
+        return days, group_ids, kinds
+
+    def _remember(self, days: set[date], group_ids: set[str], kinds: set[tuple[str, str, date]]) -> None:
+        if len(self._known_groups) + len(self._known_kinds) > MAX_KNOWN:
+            self._known_groups, self._known_kinds = {DEFAULT_GROUP}, set()
+        self._known_days |= days
+        self._known_groups |= group_ids
+        self._known_kinds |= kinds
 
     def forget_days(self) -> None:
         """Look at the partitions again: the janitor has dropped some."""
         self._known_days.clear()
+        self._known_kinds.clear()
 
     async def _reject(self, number: int, error: Exception) -> None:
         async with self._database.transaction() as connection:
@@ -213,7 +252,7 @@ class Dispatcher:
                 pause = 0.1
             except UNAVAILABLE as error:
                 logger.warning("database unavailable, dispatching waits: %s", error or type(error).__name__)
-                self._known_days.clear()
+                self.forget_days()
                 await self.rung.wait(pause)
                 pause = min(2.0, pause * 2)
 

@@ -6,14 +6,16 @@ import socket
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from tidings.clock import Clock
 from tidings.core.errors import BusyError
 from tidings.sources import backfill, tables
-from tidings.store import backfills, cron, history, integrations, outbox, queue, workers
+from tidings.store import backfills, cron, flights, history, integrations, outbox, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
+from tidings.worker.flights import Flights
+from tidings.worker.identity import Identity
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.worker")
@@ -51,40 +53,38 @@ async def every(interval: float, duty: Duty, stopping: Signal) -> None:
 class Heart:
     """Keeps this worker's leases alive, and the clock right."""
 
-    def __init__(self, database: Database, clock: Clock, on_new_id: Callable[[UUID], None]) -> None:
+    def __init__(self, database: Database, clock: Clock, me: Identity) -> None:
         self._database = database
         self._clock = clock
-        self._on_new_id = on_new_id
-        self.worker_id = uuid4()
+        self._me = me
         self.beats_in_a_row = 0
 
     async def begin(self) -> None:
         """Register this worker."""
         async with self._database.connection() as connection:
             self._clock.adjust(await workers.database_time(connection))
-            await workers.register(connection, self.worker_id, socket.gethostname(), os.getpid())
+            self._me.part = await workers.register(connection, self._me.worker_id, socket.gethostname(), os.getpid())
 
     async def run_once(self) -> None:
         """Beat. When this worker was declared dead meanwhile, go on as a new one: its old leases are others' now."""
         try:
             async with self._database.connection() as connection:
                 self._clock.adjust(await workers.database_time(connection))
-                if await workers.beat(connection, self.worker_id):
+                if await workers.beat(connection, self._me.worker_id):
                     self.beats_in_a_row += 1
                     return
         except BaseException:
             self.beats_in_a_row = 0
             raise
-        logger.warning("worker %s was declared dead; going on as a new worker", self.worker_id)
-        self.worker_id = uuid4()
+        logger.warning("worker %s was declared dead; going on as a new worker", self._me.worker_id)
+        self._me.worker_id = uuid4()
         self.beats_in_a_row = 0
         await self.begin()
-        self._on_new_id(self.worker_id)
 
     async def end(self) -> None:
         """Strike this worker from the list."""
         async with self._database.connection() as connection:
-            await workers.leave(connection, self.worker_id)
+            await workers.leave(connection, self._me.worker_id)
 
 
 class Rescuer:
@@ -95,19 +95,16 @@ class Rescuer:
         database: Database,
         heart: Heart,
         clock: Clock,
+        me: Identity,
+        airborne: Flights,
         *,
-        known: Callable[[], list[UUID]] = list,
         on_rescued: Callable[[], None] = lambda: None,
     ) -> None:
-        """Make one.
-
-        Args:
-            known: Tells the deliveries this worker holds and knows of.
-        """
         self._database = database
         self._heart = heart
         self._clock = clock
-        self._known = known
+        self._me = me
+        self._airborne = airborne
         self._on_rescued = on_rescued
 
     async def run_once(self) -> int:
@@ -118,11 +115,12 @@ class Rescuer:
         """
         if self._heart.beats_in_a_row * BEAT_INTERVAL <= SILENCE.total_seconds():
             return 0
-        async with self._database.connection() as connection:
-            forgotten = await queue.release_forgotten(
-                connection, self._heart.worker_id, self._clock.now() - SILENCE, self._known()
+        async with self._database.transaction() as connection:
+            await workers.bury(connection, SILENCE)
+            freed = await flights.ground_orphans(connection)
+            forgotten = await flights.ground_forgotten(
+                connection, self._me.worker_id, self._clock.now() - SILENCE, self._airborne.known
             )
-            freed = await workers.rescue(connection, SILENCE)
         if freed:
             logger.warning("%d deliveries of dead workers are due again", freed)
         if forgotten:

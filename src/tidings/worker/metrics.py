@@ -8,14 +8,14 @@ from itertools import accumulate
 from prometheus_client.core import REGISTRY, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tidings.core.outcome import GiveUp, Gone, RetryAt, Succeeded
-from tidings.worker.recorder import Result
+from tidings.core.outcome import GiveUp, Gone, Released, RetryAt, Succeeded
+from tidings.worker.result import Result
 
 logger = logging.getLogger("tidings.delivery")
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
-_NAMES: dict[type, str] = {Succeeded: "succeeded", RetryAt: "retry", GiveUp: "failed", Gone: "gone"}
+_NAMES: dict[type, str] = {Succeeded: "succeeded", RetryAt: "retry", GiveUp: "failed", Gone: "gone", Released: "released"}
 
 
 class AttemptStatistics(Collector):

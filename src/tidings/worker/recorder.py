@@ -2,38 +2,30 @@
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from tidings.clock import Clock
-from tidings.core.delivery import Delivery, State
-from tidings.core.outcome import Exchange, GiveUp, Gone, Outcome, RetryAt, Succeeded, retry_after_seconds
-from tidings.store import history, queue, webhooks
+from tidings.core.delivery import State
+from tidings.core.outcome import Exchange, GiveUp, Gone, Released, RetryAt, Succeeded
+from tidings.store import flights, history, queue, statistics, webhooks, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
-from tidings.store.history import AttemptRecord
-from tidings.store.queue import Finished, LaneTally, Retry
+from tidings.store.history import AttemptRecord, DeliveryRecord
+from tidings.store.queue import Retry
+from tidings.worker.flights import TRIM_AFTER, Flights
+from tidings.worker.identity import Identity
+from tidings.worker.result import Result
 from tidings.worker.signals import Signal
+from tidings.worker.tallies import Minute, add_up
 
 logger = logging.getLogger("tidings.recorder")
 
 FLUSH_INTERVAL = 0.02  # seconds a result waits for company
 FULL = 500  # results that do not wait any longer
 MAX_BATCH = 1000
-
-_OUR_FAULTS = frozenset({"stopped", "internal", "render"})  # they say nothing about the receiver
-
-
-class Result(msgspec.Struct, frozen=True, gc=False):
-    """One attempt, made and judged."""
-
-    worker_id: UUID
-    delivery: Delivery
-    started_at: datetime
-    exchange: Exchange
-    outcome: Outcome
+REFUSED = "%d late results refused: their deliveries had been given to another worker"
 
 
 class Recorder:
@@ -43,15 +35,20 @@ class Recorder:
         self,
         database: Database,
         clock: Clock,
+        me: Identity,
+        airborne: Flights,
         *,
         on_recorded: Callable[[list[Result]], None] = lambda _: None,
         on_lanes_due: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._me = me
+        self._airborne = airborne
         self._on_recorded = on_recorded
         self._on_lanes_due = on_lanes_due
         self._results: list[Result] = []
+        self._minute = Minute()
         self._arrived = Signal()
         self._full = Signal()
         self._idle = Signal()
@@ -61,17 +58,19 @@ class Recorder:
     def add(self, result: Result) -> None:
         """Hand over a result."""
         self._results.append(result)
-        self._idle.clear()
-        self._arrived.set()
-        if len(self._results) >= FULL:
+        if not self._arrived.is_set:
+            self._idle.clear()
+            self._arrived.set()
+        if len(self._results) == FULL:
             self._full.set()
 
     async def run(self) -> None:
         """Write results until told to stop and nothing is left, through outages of the database."""
         pause = 0.1
         while not (self.stopping and not self._results):
-            await self._arrived.wait()
-            if not self.stopping:
+            # While something is under way there is a look once a second, for flights that have become long.
+            await self._arrived.wait(TRIM_AFTER if self._airborne else None)
+            if self._results and not self.stopping:
                 await self._full.wait(FLUSH_INTERVAL)
             try:
                 await self.run_once()
@@ -84,24 +83,23 @@ class Recorder:
     async def run_once(self) -> int:
         """Write what there is, up to a batch, and return how many results that were."""
         batch = self._results[:MAX_BATCH]
-        for worker_id in {result.worker_id for result in batch}:
-            await self._write([result for result in batch if result.worker_id == worker_id])
+        known = self._airborne.by_worker({result.delivery.flight_id for result in batch})
+        for worker_id, flight_ids in known.items():
+            await self._write(worker_id, [result for result in batch if result.delivery.flight_id in flight_ids])
+        if late := sum(not any(result.delivery.flight_id in ids for ids in known.values()) for result in batch):
+            logger.warning(REFUSED, late)
         del self._results[: len(batch)]
         if not self._results:
             self._arrived.clear()
             self._idle.set()
         if len(self._results) < FULL:
             self._full.clear()
+        await self._keep_small()
         return len(batch)
 
     async def drain(self) -> None:
         """Wait until everything handed over so far is written."""
         await self._idle.wait()
-
-    @property
-    def unrecorded(self) -> list[UUID]:
-        """The deliveries whose results are not written yet."""
-        return [result.delivery.id for result in self._results]
 
     def stop(self) -> None:
         """End the loop once nothing is left."""
@@ -109,52 +107,76 @@ class Recorder:
         self._arrived.set()
         self._full.set()
 
-    async def _write(self, results: list[Result]) -> None:
+    async def _write(self, worker_id: UUID, results: list[Result]) -> None:
         """Write results; if the database objects to one of them, write each alone, the bad one without its response."""
         try:
-            await self._write_together(results)
+            await self._write_together(worker_id, results)
         except UNAVAILABLE:
             raise
         except COLLISIONS:
-            await self._write(results)
+            await self._write(worker_id, results)
         except asyncpg.PostgresError as error:
             if len(results) > 1:
                 for result in results:
-                    await self._write([result])
+                    await self._write(worker_id, [result])
                 return
             logger.warning("the response of delivery %s cannot be stored: %s", results[0].delivery.id, error)
             bare = Exchange(results[0].exchange.status, failure=results[0].exchange.failure)
-            await self._write_together([msgspec.structs.replace(results[0], exchange=bare)])
+            await self._write_together(worker_id, [msgspec.structs.replace(results[0], exchange=bare)])
 
-    async def _write_together(self, results: list[Result]) -> None:
-        now = self._clock.now()
+    async def _write_together(self, worker_id: UUID, results: list[Result]) -> None:
+        ended = self._airborne.ended_by(result.delivery for result in results)
+        flown = {result.delivery.flight_id for result in results}
         async with self._database.transaction() as connection:
-            accepted = await self._settle(connection, results, now)
-            are_lanes_due = await queue.settle_lanes(connection, _tallies(accepted, now), now)
+            # In one order: the rescuer skips what is locked, so nobody waits for us here.
+            held = await flights.land(connection, worker_id, ended)
+            held |= await flights.hold(connection, worker_id, flown - ended)
+            accepted = results if held == flown else [result for result in results if result.delivery.flight_id in held]
+            are_lanes_due = await self._settle(connection, accepted)
+        self._minute.commit()
+        self._airborne.recorded(result.delivery for result in accepted)
+        if len(accepted) < len(results):
+            self._airborne.forget(flown - held)
+            logger.warning(REFUSED, len(results) - len(accepted))
         if are_lanes_due:
             self._on_lanes_due()
-        refused = len(results) - len(accepted)
-        if refused:
-            logger.warning("%d late results refused: their deliveries had been given to another worker", refused)
         self._on_recorded(accepted)
 
-    async def _settle(self, connection: Connection, results: list[Result], now: datetime) -> list[Result]:
-        """Move every delivery to its next state, and return the results whose lease still held."""
-        worker_id = results[0].worker_id
-        held: set[UUID] = set()
-        finished = [done for result in results if (done := _finished(result)) is not None]
-        if finished:
-            held |= await queue.finish(connection, worker_id, finished, now)
-        retries = [retry for result in results if (retry := _retry(result)) is not None]
-        if retries:
-            held |= await queue.retry_later(connection, worker_id, retries)
-        accepted = [result for result in results if result.delivery.id in held]
-        await history.add_attempts(connection, [_attempt(result) for result in accepted], worker_id)
-        await self._close_gone(connection, accepted)
-        return accepted
+    async def _settle(self, connection: Connection, results: list[Result]) -> bool:
+        """Move deliveries whose lease still holds to their next state; return whether a lane is due because of it."""
+        if not results:
+            return False
+        now = self._clock.now()
+        if finished := [done for result in results if (done := _finished(result)) is not None]:
+            await history.add_deliveries(connection, finished, now)
+        if attempts := [_attempt(result) for result in results if isinstance(result.outcome, RetryAt)]:
+            await history.add_attempts(connection, attempts)
+        batch = add_up(results, now)
+        await self._close_gone(connection, results)
+        if batch.counters:
+            part, minute = self._me.part, now.replace(second=0, microsecond=0)
+            rows = self._minute.stage(part, minute, batch.statistics)
+            await statistics.write(connection, part, minute, rows, batch.counters)
+        are_lanes_due = await queue.settle_lanes(connection, batch.lanes, now)
+        if retries := [retry for result in results if (retry := _retry(result)) is not None]:
+            await queue.wait_again(connection, retries, now, self._me.part)
+        return are_lanes_due
+
+    async def _keep_small(self) -> None:
+        """Make flights small of which little is left, since whoever asks what is under way looks through them; and begin new
+        rows of statistics before too many are remembered.
+        """
+        if self._minute.is_full:
+            async with self._database.connection() as connection:
+                self._me.part = await workers.new_part(connection, self._me.worker_id)
+            self._minute = Minute()
+        if left := self._airborne.to_trim():
+            async with self._database.transaction() as connection:
+                await flights.trim(connection, left)
+            self._airborne.trimmed(left)
 
     async def _close_gone(self, connection: Connection, results: list[Result]) -> None:
-        gone = {result.delivery.webhook_id: result.outcome.reason for result in results if isinstance(result.outcome, Gone)}
+        gone = {result.delivery.webhook_id for result in results if isinstance(result.outcome, Gone)}
         for webhook_id in gone:
             reason = "Its receiver answered 410 Gone. Enable the webhook again when the receiver is back."
             await webhooks.disable_webhooks(connection, [webhook_id], reason)
@@ -164,41 +186,32 @@ class Recorder:
 def _retry(result: Result) -> Retry | None:
     match result.outcome:
         case RetryAt(at=at, reason=reason):
-            delivery = result.delivery
-            return Retry(delivery.id, delivery.attempt_number, at, result.exchange.status, reason)
+            return Retry(result.delivery, result.delivery.attempt_number, at, result.exchange.status, reason)
+        case Released(at=at):
+            return Retry(result.delivery, result.delivery.attempt_number - 1, at, None, None)
         case _:
             return None
 
 
-def _finished(result: Result) -> Finished | None:
-    delivery, status = result.delivery, result.exchange.status
+def _finished(result: Result) -> DeliveryRecord | None:
     match result.outcome:
         case Succeeded():
-            return Finished(delivery.id, delivery.attempt_number, State.SUCCEEDED, status, None)
-        case GiveUp(reason=reason) | Gone(reason=reason):
-            return Finished(delivery.id, delivery.attempt_number, State.FAILED, status, reason)
-        case RetryAt():
+            return DeliveryRecord(result.delivery, State.SUCCEEDED, _attempt(result))
+        case GiveUp() | Gone():
+            return DeliveryRecord(result.delivery, State.FAILED, _attempt(result))
+        case RetryAt() | Released():
             return None
 
 
 def _attempt(result: Result) -> AttemptRecord:
-    reason = None if isinstance(result.outcome, Succeeded) else result.outcome.reason
+    reason = None if isinstance(result.outcome, Succeeded | Released) else result.outcome.reason
     delivery = result.delivery
-    return AttemptRecord(delivery.id, delivery.attempt_number, result.started_at, result.exchange, reason)
-
-
-def _tallies(results: list[Result], now: datetime) -> dict[UUID, LaneTally]:
-    tallies: dict[UUID, LaneTally] = {}
-    for result in results:
-        tally = tallies.setdefault(result.delivery.webhook_id, LaneTally())
-        if isinstance(result.outcome, Succeeded):
-            tally.succeeded += 1
-            continue
-        # A test that fails is its maker's to see: real deliveries do not wait because of it.
-        tally.failed += not result.delivery.is_test and result.exchange.failure not in _OUR_FAULTS
-        if isinstance(result.outcome, RetryAt):
-            at = result.outcome.at
-            tally.retry_at = at if tally.retry_at is None else min(tally.retry_at, at)
-            if retry_after_seconds(result.exchange, now) is not None:
-                tally.rest_until = at if tally.rest_until is None else max(tally.rest_until, at)
-    return tallies
+    return AttemptRecord(
+        delivery.id,
+        delivery.attempt_number,
+        result.started_at,
+        result.exchange,
+        reason,
+        result.webhook_version,
+        result.signer_id,
+    )

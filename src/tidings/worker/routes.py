@@ -1,6 +1,10 @@
 """The routes this process works with, kept as new as the database's."""
 
+from collections.abc import Iterable
+from uuid import UUID
+
 from tidings.core.routing import Routes
+from tidings.core.webhook import Webhook
 from tidings.store import webhooks
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
@@ -18,3 +22,7 @@ class CurrentRoutes:
         if self.current.version < version:
             self.current = await webhooks.load_routes(connection, self._box)
         return self.current
+
+    async def webhooks(self, connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Webhook]:
+        """Return the webhooks with these ids, those that can be read."""
+        return {id_: self.current.by_id[id_] for id_ in ids if id_ in self.current.by_id}

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from typing import Any
-from uuid import UUID
 
 from tidings.clock import Clock
 from tidings.core.signature import InstanceKeys
@@ -26,6 +25,8 @@ from tidings.worker.duties import (
     every,
 )
 from tidings.worker.event_cache import EventCache
+from tidings.worker.flights import Flights
+from tidings.worker.identity import Identity
 from tidings.worker.metrics import observe
 from tidings.worker.recorder import Recorder
 from tidings.worker.routes import CurrentRoutes
@@ -60,14 +61,17 @@ class Worker:
         self._database = database
         self._sender = sender
         self._grace = stop_grace_seconds
-        self.heart = Heart(database, clock, self._take_new_id)
-        self.recorder = Recorder(database, clock, on_recorded=observe, on_lanes_due=self._call)
-        self.deliverer = Deliverer(
-            database, routes, cache, sender, self.recorder, clock,
-            keys=keys, worker_id=self.heart.worker_id, max_in_flight=max_in_flight,
+        self.me, self.airborne = Identity(), Flights()
+        self.heart = Heart(database, clock, self.me)
+        self.recorder = Recorder(
+            database, clock, self.me, self.airborne, on_recorded=observe, on_lanes_due=self._call,
         )  # fmt: skip
-        self.dispatcher = Dispatcher(database, routes, cache, clock, salt=salt, taker=self.deliverer)
-        self._rescuer = Rescuer(database, self.heart, clock, known=self._known_deliveries, on_rescued=self._call)
+        self.deliverer = Deliverer(
+            database, routes, cache, sender, self.recorder, clock, self.me, self.airborne,
+            keys=keys, max_in_flight=max_in_flight,
+        )  # fmt: skip
+        self.dispatcher = Dispatcher(database, routes, cache, clock, self.me, self.airborne, salt=salt, taker=self.deliverer)
+        self._rescuer = Rescuer(database, self.heart, clock, self.me, self.airborne, on_rescued=self._call)
         self._janitor = Janitor(database, box, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._stopping = Signal()
         self.backfiller = Backfiller(database, box, self._stopping)
@@ -135,12 +139,6 @@ class Worker:
 
     def _call(self) -> None:
         self.deliverer.called.set()
-
-    def _known_deliveries(self) -> list[UUID]:
-        return self.deliverer.under_way + self.recorder.unrecorded
-
-    def _take_new_id(self, worker_id: UUID) -> None:
-        self.deliverer.worker_id = worker_id
 
     async def _listen(self) -> None:
         """Wake the deliverer when another process puts something into the queue."""

@@ -16,6 +16,8 @@ comment on column tidings.lanes.waiting is 'Rows of tidings.queue, kept so that 
 -- What workers of the version before held: what came of those attempts is unknown.
 alter table tidings.attempts
   drop column worker_id,
+  alter column is_truncated drop not null,
+  alter column is_truncated drop default,
   add column webhook_version integer,
   add column signer_id integer;
 comment on column tidings.attempts.webhook_version is 'The version of the webhook it was made with; null before versions were kept.';
@@ -152,6 +154,8 @@ end $$;
 -- Statistics: rows that the recorder writes with its results ------------------------------------------------------------
 
 create sequence tidings.statistics_part as integer;
+alter table tidings.workers add column part integer not null default nextval('tidings.statistics_part');
+comment on column tidings.workers.part is 'The rows of statistics and counters that only this worker writes.';
 
 create table tidings.statistics (
   group_id text not null,

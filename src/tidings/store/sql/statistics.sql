@@ -1,19 +1,16 @@
--- name: new_part
-select nextval('tidings.statistics_part');
-
 -- name: write
--- What one recorder has counted in one minute so far. It is the only one that writes its part, so the row is written as it is
--- known there, not added to. $1 part, $2 minute; then in parallel $3 groups, $4 webhooks, $5 outcomes, $6 counts, $7 latencies as text
-insert into tidings.statistics (group_id, webhook_id, span, starts_at, outcome, part, count, latencies)
-select r.group_id, r.webhook_id, 'minute', $2, r.outcome, $1, r.count, r.latencies::bigint[]
-from unnest($3::text[], $4::uuid[], $5::text[], $6::bigint[], $7::text[]) as r (group_id, webhook_id, outcome, count, latencies)
-on conflict (group_id, webhook_id, span, starts_at, outcome, part) do update set count = excluded.count, latencies = excluded.latencies;
-
--- name: count
--- Adds to what this process has counted. $1 part; in parallel $2 names, $3 counts, $4 seconds, $5 latencies as text
+-- What one recorder has counted: of each webhook and group in one minute so far, and by outcome since the last time. It is the
+-- only one that writes its part, so a minute's row is written as it is known there, not added to. $1 part, $2 minute; in parallel
+-- $3 groups, $4 webhooks, $5 outcomes, $6 counts, $7 latencies as text; in parallel $8 outcomes, $9 counts, $10 seconds, $11 latencies as text
+with minutes as (
+  insert into tidings.statistics (group_id, webhook_id, span, starts_at, outcome, part, count, latencies)
+  select r.group_id, r.webhook_id, 'minute', $2, r.outcome, $1, r.count, r.latencies::bigint[]
+  from unnest($3::text[], $4::uuid[], $5::text[], $6::bigint[], $7::text[]) as r (group_id, webhook_id, outcome, count, latencies)
+  on conflict (group_id, webhook_id, span, starts_at, outcome, part) do update set count = excluded.count, latencies = excluded.latencies
+)
 insert into tidings.counters as c (name, part, count, seconds, latencies)
 select r.name, $1, r.count, r.seconds, r.latencies::bigint[]
-from unnest($2::text[], $3::bigint[], $4::float8[], $5::text[]) as r (name, count, seconds, latencies) order by r.name
+from unnest($8::text[], $9::bigint[], $10::float8[], $11::text[]) as r (name, count, seconds, latencies) order by r.name
 on conflict (name, part) do update set count = c.count + excluded.count, seconds = coalesce(c.seconds, 0) + excluded.seconds,
   latencies = tidings.added(c.latencies, excluded.latencies), updated_at = now();
 

@@ -1,6 +1,10 @@
 -- name: register
 -- $1 id, $2 host, $3 process id
-insert into tidings.workers (id, host, pid) values ($1, $2, $3);
+insert into tidings.workers (id, host, pid) values ($1, $2, $3) returning part;
+
+-- name: new_part
+-- $1 id
+update tidings.workers set part = nextval('tidings.statistics_part') where id = $1 returning part;
 
 -- name: beat
 -- No row: this worker was declared dead and its deliveries given to others. $1 id
