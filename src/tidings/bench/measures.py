@@ -49,11 +49,26 @@ Measure = Callable[[Stage, Plan], Awaitable[Figures]]
 async def throughput(stage: Stage, plan: Plan) -> Figures:
     """Outbox to recorded history: 64 webhooks, one for each event, a backlog of 400-byte events."""
     await _add_backlog_webhooks(stage)
-    rates = [await _drain_backlog(stage, plan.backlog) for _ in range(plan.backlog_runs)]
+    await _drain_backlog(stage, plan.backlog // 5)  # lanes and connections grow
+    runs = [await _drain_backlog(stage, plan.backlog) for _ in range(plan.backlog_runs)]
     await stage.clear_webhooks()
     sender = await _bare_sender(stage, plan.sender_requests)
-    rate = statistics.median(rates)
-    return {"deliveries_per_s": rate, "sender_per_s": sender, "pipeline_ratio": rate / sender}
+    return {
+        "deliveries_per_s": statistics.median(run.per_second for run in runs),
+        "sender_per_s": sender,
+        "engine_us": statistics.median(run.engine_us for run in runs),
+        "postgres_us": statistics.median(run.postgres_us for run in runs),
+        "wal_bytes": statistics.median(run.wal_bytes for run in runs),
+    }
+
+
+class Drained(msgspec.Struct, frozen=True):
+    """A backlog that was worked off: how fast, and what each delivery cost the engine's process and PostgreSQL."""
+
+    per_second: float
+    engine_us: float
+    postgres_us: float
+    wal_bytes: float
 
 
 async def _add_backlog_webhooks(stage: Stage) -> None:
@@ -61,12 +76,18 @@ async def _add_backlog_webhooks(stage: Stage) -> None:
         await stage.add_webhook(type_filter(f"bench.t{number}"), f"/w{number}")
 
 
-async def _drain_backlog(stage: Stage, rows: int) -> float:
+async def _drain_backlog(stage: Stage, rows: int) -> Drained:
     await stage.execute(SQL["tidy"])
     await stage.execute(SQL["fill_outbox"], rows, WEBHOOKS)
-    started = time.perf_counter()
+    started, before = time.perf_counter(), await stage.usage()
     await stage.settled()
-    return rows / (time.perf_counter() - started)
+    seconds, after = time.perf_counter() - started, await stage.usage()
+    return Drained(
+        rows / seconds,
+        (after.engine_seconds - before.engine_seconds) / rows * 1e6,
+        (after.postgres_seconds - before.postgres_seconds) / rows * 1e6,
+        (after.wal_bytes - before.wal_bytes) / rows,
+    )
 
 
 async def _bare_sender(stage: Stage, requests: int) -> float:
@@ -170,11 +191,11 @@ async def hostile(stage: Stage, plan: Plan) -> Figures:
 async def stuck(stage: Stage, plan: Plan) -> Figures:
     """Deliveries to healthy webhooks while another has very many due rows that go nowhere, over without."""
     await _add_backlog_webhooks(stage)
-    before = [await _drain_backlog(stage, plan.backlog) for _ in range(plan.backlog_runs)]
+    before = [(await _drain_backlog(stage, plan.backlog)).per_second for _ in range(plan.backlog_runs)]
     webhook = await stage.add_webhook(type_filter("bench.stuck"), "/hang")
     await stage.execute(SQL["fill_stuck"], webhook, plan.stuck_rows)
     await stage.execute(SQL["wake_lanes"])
-    during = [await _drain_backlog(stage, plan.backlog) for _ in range(plan.backlog_runs)]
+    during = [(await _drain_backlog(stage, plan.backlog)).per_second for _ in range(plan.backlog_runs)]
     await stage.clear_webhooks()
     return {"backlog_ratio": statistics.median(during) / statistics.median(before)}
 

@@ -1,6 +1,7 @@
 """What every measurement stands on: a PostgreSQL of its own, one engine process, one receiver."""
 
 import asyncio
+import os
 import re
 import shutil
 import subprocess
@@ -28,6 +29,14 @@ from tidings.store import webhooks
 from tidings.store.embedded import start_embedded
 
 _TPS = re.compile(r"tps = ([\d.]+)")
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What was used so far: CPU by the engine's process and by PostgreSQL's connections, and write-ahead log."""
+
+    engine_seconds: float
+    postgres_seconds: float
+    wal_bytes: float
 
 
 class Stage:
@@ -131,6 +140,13 @@ class Stage:
         finally:
             await _stop_engine(process)
 
+    async def usage(self) -> Usage:
+        """Return what was used so far."""
+        async with self.services.database.connection() as connection:
+            wal = await connection.fetchval(SQL["wal_position"])
+            pids = await connection.fetchval(SQL["backends"])
+        return Usage(_cpu_seconds(self._engine.pid), sum(map(_cpu_seconds, pids)), float(wal))
+
     def engine_rss_mb(self) -> float:
         """Return the resident memory of the engine's process, in MiB."""
         status = Path(f"/proc/{self._engine.pid}/status").read_text()
@@ -141,6 +157,12 @@ class Stage:
     def engine_is_running(self) -> bool:
         """Whether the engine's process still lives."""
         return self._engine.returncode is None
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the CPU time a process has used."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @asynccontextmanager

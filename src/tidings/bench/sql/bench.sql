@@ -40,23 +40,27 @@ with event as (
   values ((lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid,
     'default', 'publish', 'bench.stuck', '{}', now(), 1)
   returning id
+), stuck as (
+  update tidings.lanes set waiting = waiting + $2::integer where webhook_id = $1
 )
-insert into tidings.queue (id, webhook_id, event_id, group_id, event_type, due_at)
+insert into tidings.queue (id, webhook_id, event_id, group_id, due_at)
 select (left(id::text, 14) || '7' || substr(md5(i::text), 1, 3) || '-8' || substr(md5(i::text), 4, 3) || '-' || substr(md5(i::text), 7, 12))::uuid,
-  $1, id, 'default', 'bench.stuck', now() - interval '1 minute'
+  $1, id, 'default', now() - interval '1 minute'
 from event, generate_series(1, $2::integer) i;
 
 -- name: wake_lanes
 update tidings.lanes set due_at = now() where due_at > now();
 
 -- name: clear_webhooks
-with queued as (delete from tidings.queue), unrouted as (delete from tidings.outbox), gone as (delete from tidings.webhooks)
+with queued as (delete from tidings.queue), flying as (delete from tidings.flights), unrouted as (delete from tidings.outbox), gone as (delete from tidings.webhooks)
 update tidings.routes_version set version = version + 1;
 
 -- name: is_unsettled
--- Anything but the deliveries that cannot be finished by intent.
+-- Anything but the deliveries that cannot be finished by intent: those to paths that hang.
 select exists (select from tidings.outbox)
-  or exists (select from tidings.queue where event_type not in ('bench.stuck', 'bench.hostile'));
+  or exists (select from tidings.queue q where not exists (select from tidings.webhooks w where w.id = q.webhook_id and w.name like '/hang%'))
+  or exists (select from tidings.flights f, unnest(f.webhook_ids) u (webhook_id)
+    where not exists (select from tidings.webhooks w where w.id = u.webhook_id and w.name like '/hang%'));
 
 -- name: clear_tables
 truncate plain, captured, notified;
@@ -100,7 +104,15 @@ select id, 'default', id::text, '* * * * *', 'UTC', 'http', id, 30, 'once', true
 
 -- name: finished_deliveries
 -- Of jobs.
-select count(*) from tidings.deliveries where event_type = 'cron.fired' and status = 'succeeded';
+select count(*) from tidings.deliveries d where status = 'succeeded' and exists (select from tidings.cron_jobs j where j.webhook_id = d.webhook_id);
 
 -- name: clear_jobs
 truncate tidings.cron_jobs, tidings.cron_runs;
+
+-- name: wal_position
+-- Bytes of write-ahead log since the beginning.
+select pg_current_wal_insert_lsn() - '0/0'::pg_lsn;
+
+-- name: backends
+-- The processes that serve connections.
+select array_agg(pid) from pg_stat_activity where backend_type = 'client backend';
