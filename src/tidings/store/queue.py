@@ -161,6 +161,11 @@ async def release_forgotten(connection: Connection, worker_id: UUID, before: dat
     return count
 
 
+async def give_back(connection: Connection, worker_id: UUID, delivery_ids: list[UUID]) -> None:
+    """Let deliveries wait again that were leased to this worker and not begun."""
+    await connection.execute(_SQL["give_back"], worker_id, delivery_ids)
+
+
 async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], now: datetime) -> bool:
     """Apply what a batch of results means to its lanes: breaker, rest, and when they are due again.
 

@@ -123,11 +123,14 @@ class Deliverer:
         worker_id = self.worker_id
         async with self._database.transaction() as connection:
             version, claimed = await queue.claim(connection, worker_id, self._clock.now(), capacity=free)
-            routes = await self._routes.at_least(connection, version)
+            await self._routes.at_least(connection, version)
+            webhooks = await self._routes.webhooks(connection, {delivery.webhook_id for delivery in claimed})
             events = await self._events_of(connection, claimed)
+            if held := [delivery.id for delivery in claimed if delivery.webhook_id not in webhooks]:
+                await queue.give_back(connection, worker_id, held)  # set aside, or deleted meanwhile, its deliveries with it
         for delivery in claimed:
-            event, webhook = events.get(delivery.event_id), routes.by_id.get(delivery.webhook_id)
-            if event is not None and webhook is not None:  # else it was deleted meanwhile, its deliveries with it
+            event, webhook = events.get(delivery.event_id), webhooks.get(delivery.webhook_id)
+            if event is not None and webhook is not None:
                 self.begin(delivery, event, webhook, worker_id)
         return len(claimed)
 

@@ -133,27 +133,29 @@ class Dispatcher:
             routes = await self._routes.at_least(connection, taken.routes_version)
             days, group_ids = await self._prepare(connection, events)
             worker_id = self._taker.worker_id
-            leased, has_waiting = await self._write(connection, events, routes, worker_id)
+            leased, has_waiting, webhooks = await self._write(connection, events, routes, worker_id)
         self._known_days |= days  # only now is it sure that they are there
         self._known_groups |= group_ids
-        self._hand_over(events, leased, routes, worker_id)
+        self._hand_over(events, leased, webhooks, worker_id)
         if has_waiting:
             self._taker.called.set()
         return len(events)
 
-    def _hand_over(self, events: list[Event], leased: list[Queued], routes: Routes, worker_id: UUID) -> None:
+    def _hand_over(self, events: list[Event], leased: list[Queued], webhooks: dict[UUID, Webhook], worker_id: UUID) -> None:
         """Give the deliverer what was leased to it, and keep the events at hand for the claims that follow."""
         by_id = {event.id: event for event in events}
         for event in events:
             self._cache.add(event)
         for q in leased:
             delivery = Delivery(q.id, q.event_id, q.webhook_id, 1, q.due_at, q.is_test)
-            self._taker.begin(delivery, by_id[q.event_id], routes.by_id[q.webhook_id], worker_id)
+            self._taker.begin(delivery, by_id[q.event_id], webhooks[q.webhook_id], worker_id)
 
     async def _write(
         self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID
-    ) -> tuple[list[Queued], bool]:
-        """Write events and deliveries; return those leased to this worker at once, and whether others wait for a claim."""
+    ) -> tuple[list[Queued], bool, dict[UUID, Webhook]]:
+        """Write events and deliveries; return those leased to this worker at once, whether others wait for a claim, and
+        the webhooks of those leased.
+        """
         now = self._clock.now()
         counted: list[tuple[Event, int]] = []
         queued: list[Queued] = []
@@ -162,23 +164,26 @@ class Dispatcher:
             counted.append((event, len(matched)))
             queued += [
                 Queued(
-                    delivery_id(event.id, webhook.id),
-                    webhook.id,
+                    delivery_id(event.id, webhook_id),
+                    webhook_id,
                     event.id,
                     event.group_id,
                     event.type,
                     event.type == TEST_TYPE,
                     min(event.occurred_at, now),
                 )
-                for webhook in matched
+                for webhook_id in matched
             ]
         await history.add_events(connection, counted)
         if not queued:
-            return [], False
+            return [], False, {}
         rooms = await queue.lock_lanes(connection, list({q.webhook_id for q in queued}), now)
         leased, waiting = share_out(queued, _lane_of, rooms, self._taker.capacity())
+        webhooks = await self._routes.webhooks(connection, {q.webhook_id for q in leased})
+        waiting += [q for q in leased if q.webhook_id not in webhooks]  # it cannot be read, and is set aside
+        leased = [q for q in leased if q.webhook_id in webhooks]
         await queue.put(connection, leased, waiting, worker_id, now)
-        return leased, bool(waiting)
+        return leased, bool(waiting), webhooks
 
     async def _prepare(self, connection: Connection, events: list[Event]) -> tuple[set[date], set[str]]:
         """Make sure of the partitions and groups that events need; return those made sure of.

@@ -106,6 +106,11 @@ with given as (
 )
 select count(*) from given;
 
+-- name: give_back
+-- Nothing was sent. $1 worker, $2 ids
+update tidings.queue set worker_id = null, claimed_at = null, attempt_count = attempt_count - 1
+where worker_id = $1 and id = any ($2::uuid[]);
+
 -- name: settle_lanes
 -- What a batch of results means for its lanes. From the fifth failure in a row on, a lane rests 1, 2, 4 … 300 s and is then
 -- tried by a single probe. A rest is counted once, however many attempts fail together: a hundred that were under way when
