@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET
 
-from tidings.api import webhook_secrets, webhook_tests
+from tidings.api import webhook_secrets, webhook_tests, webhook_versions
 from tidings.api.deliveries import DeliveryView, delivery_views
 from tidings.api.lookups import found
 from tidings.api.paging import Cursor, Limit, Offset
@@ -171,6 +171,7 @@ router = Router(
         webhook_tests.send_test,
         webhook_secrets.read_secret,
         webhook_secrets.rotate_secret,
+        webhook_versions.list_versions,
     ],
     tags=["Webhooks"],
 )
