@@ -380,7 +380,7 @@ async def test_history_is_made_ahead_and_dropped_by_day_but_never_what_is_unfini
                 now - timedelta(days=days),
             )
         await engine.cycle()
-        janitor = Janitor(engine.services.database, engine.services.box, engine.clock, retention_days=30)
+        janitor = Janitor(engine.services.database, engine.clock, retention_days=30)
         await janitor.run_once()
         assert await engine.value("select count(*) from tidings.events") == 2  # both still needed
         await engine.user.execute("delete from tidings.queue where id = (select id from tidings.queue order by id limit 1)")

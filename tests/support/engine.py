@@ -62,7 +62,7 @@ class Engine:
                 } | fields
             )  # fmt: skip
             await webhooks.insert_webhook(connection, self.services.box, webhook)
-            await tables.keep_in_step(connection, self.services.box, needed_by=webhook)
+            await tables.keep_in_step(connection, needed_by=webhook)
         return webhook
 
     async def publish(self, type_: str = "order.paid", data: str = "{}") -> None:

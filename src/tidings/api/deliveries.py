@@ -15,7 +15,7 @@ from tidings.api.services import Services
 from tidings.core.delivery import State, Step, may
 from tidings.core.errors import ConflictError, NotFoundError, RenderError
 from tidings.core.event import Event
-from tidings.core.webhook import Webhook
+from tidings.core.webhook import Subscription, Webhook
 from tidings.profiles import Rendering, render
 from tidings.profiles.parts import current, text_member
 from tidings.store import history, queue, webhooks
@@ -27,9 +27,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class DeliveryView(msgspec.Struct, frozen=True):
     """A delivery as read. `created_at` is its event's time, to the millisecond.
 
-    `payload` is the body as it is sent; null once the event or the webhook is gone. Seed 004's clients know some fields by
-    other names: `event_type`, `attempt`, `attempt_number`, `status_code`, `http_status_code`, `response_code` and
-    `error_message` repeat `event`, `attempts`, `response_status` and `error`.
+    `payload` is the body as it is sent; null once the event or the webhook is gone, or while the webhook is set aside. Seed
+    004's clients know some fields by other names: `event_type`, `attempt`, `attempt_number`, `status_code`,
+    `http_status_code`, `response_code` and `error_message` repeat `event`, `attempts`, `response_status` and `error`.
     """
 
     id: UUID
@@ -86,7 +86,7 @@ async def delivery_views(services: Services, connection: Connection, rows: Seque
 
 async def surroundings(
     services: Services, connection: Connection, rows: Sequence[Any]
-) -> list[tuple[Event | None, Webhook | None, str | None]]:
+) -> list[tuple[Event | None, Subscription | None, str | None]]:
     """Return for each row of a delivery its event and its webhook, where they are still there, and what was answered last."""
     if not rows:
         return []
@@ -98,7 +98,7 @@ async def surroundings(
 
 
 def _delivery_view(
-    row: Any, event: Event | None, webhook: Webhook | None, response_body: str | None, services: Services
+    row: Any, event: Event | None, webhook: Subscription | None, response_body: str | None, services: Services
 ) -> DeliveryView:
     is_delivered = row["status"] == State.SUCCEEDED
     attempts, status, error = row["attempt_count"], row["last_status"], row["last_error"]
@@ -145,9 +145,9 @@ def record_id(event: Event | None) -> str | None:
         return None
 
 
-def _payload(delivery_id: UUID, event: Event | None, webhook: Webhook | None, services: Services) -> msgspec.Raw | None:
+def _payload(delivery_id: UUID, event: Event | None, webhook: Subscription | None, services: Services) -> msgspec.Raw | None:
     """Return the body of a delivery, which is the same at every attempt."""
-    if event is None or webhook is None:
+    if event is None or not isinstance(webhook, Webhook):
         return None
     try:
         return msgspec.Raw(render(Rendering(event, webhook, delivery_id, 0, services.keys.current)).body)
@@ -201,7 +201,7 @@ async def retry_delivery(services: NamedDependency[Services], delivery_id: FromP
     """Send a delivery again, with the same id: a finished one anew, a waiting one at once."""
     async with services.database.transaction() as connection:
         row = await _found(services, connection, delivery_id)
-        webhook = await webhooks.get_webhook(connection, services.box, services.group_id, row["webhook_id"])
+        webhook = await webhooks.get_webhook(connection, services.group_id, row["webhook_id"])
         if webhook is None:
             raise ConflictError("The webhook of this delivery was deleted; there is nowhere to send it.")
         if not webhook.enabled:

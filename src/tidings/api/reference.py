@@ -39,6 +39,8 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
 # Routes whose last part says that they may meet a state that does not allow them.
 _MAY_CONFLICT = (
     "/test",
+    "/secret",
+    "/rotate",
     "/retry",
     "/backfill",
     "/cancel",

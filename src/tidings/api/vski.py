@@ -24,8 +24,9 @@ from tidings.core.errors import InvalidInputError
 from tidings.core.event import Event
 from tidings.core.retry import retry_count
 from tidings.core.vocabulary import VSKI
-from tidings.core.webhook import Webhook
+from tidings.core.webhook import Subscription
 from tidings.store import history, webhooks
+from tidings.store.webhook_rows import filter_to_json
 
 PROFILE = "vski"
 MAX_PER_PAGE = 500
@@ -105,7 +106,7 @@ class Logs(msgspec.Struct, frozen=True):
     items: list[LogEntry]
 
 
-def _view(webhook: Webhook) -> VskiWebhook:
+def _view(webhook: Subscription) -> VskiWebhook:
     return VskiWebhook(
         id=webhook.id,
         name=webhook.name,
@@ -116,7 +117,7 @@ def _view(webhook: Webhook) -> VskiWebhook:
         retryLimit=retry_count(webhook.retry),
         jwtEnabled=webhook.jwt_enabled,
         active=webhook.enabled,
-        events=[webhooks.filter_to_json(wanted) for wanted in webhook.events],
+        events=[filter_to_json(wanted) for wanted in webhook.events],
         created=webhook.created_at,
         updated=webhook.updated_at,
     )
@@ -168,9 +169,7 @@ async def create_webhook(services: NamedDependency[Services], data: JSONBody[Vsk
 async def list_webhooks(services: NamedDependency[Services], page: PageNumber = 1, per_page: PerPage = 50) -> list[VskiWebhook]:
     """List webhooks, newest first."""
     async with services.database.connection() as connection:
-        rows = await webhooks.list_webhooks(
-            connection, services.box, services.group_id, limit=per_page, offset=(page - 1) * per_page
-        )
+        rows = await webhooks.list_webhooks(connection, services.group_id, limit=per_page, offset=(page - 1) * per_page)
     return [_view(webhook) for webhook in rows]
 
 
@@ -178,7 +177,7 @@ async def list_webhooks(services: NamedDependency[Services], page: PageNumber = 
 async def get_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> VskiWebhook:
     """Read a webhook."""
     async with services.database.connection() as connection:
-        return _view(found(await webhooks.get_webhook(connection, services.box, services.group_id, webhook_id), webhook_id))
+        return _view(found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id))
 
 
 @patch("/{webhook_id:str}")
@@ -222,7 +221,7 @@ async def list_logs(
     return Logs(page, per_page, len(rows) > per_page, entries)
 
 
-def _entry(row: Any, event: Event | None, webhook: Webhook | None, response_body: str | None) -> LogEntry:
+def _entry(row: Any, event: Event | None, webhook: Subscription | None, response_body: str | None) -> LogEntry:
     return LogEntry(
         id=row["id"],
         webhook=row["webhook_id"],

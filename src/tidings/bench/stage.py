@@ -58,7 +58,7 @@ class Stage:
         webhook = self._webhook(path, events=(wanted,), concurrency=concurrency)
         async with self.services.database.transaction() as connection:
             await webhooks.insert_webhook(connection, self.services.box, webhook)
-            await tables.keep_in_step(connection, self.services.box)
+            await tables.keep_in_step(connection, needed_by=webhook)
         return webhook.id
 
     def _webhook(self, path: str, **fields: Any) -> Webhook:
@@ -80,7 +80,7 @@ class Stage:
         async with services.database.transaction() as connection:
             (webhook,) = await webhooks.webhooks_by_id(connection, services.box, [webhook_id])
             await backfill.begin(connection, webhook, table, services.clock.now())
-            await tables.keep_in_step(connection, services.box, needed=table)
+            await tables.keep_in_step(connection, needed=table)
         async with services.database.connection() as connection:
             while not await connection.fetchval(SQL["backfill_is_over"]):  # noqa: ASYNC110 - PostgreSQL does not tell
                 await asyncio.sleep(0.02)
@@ -104,8 +104,7 @@ class Stage:
     async def clear_webhooks(self) -> None:
         """Remove every webhook, what is queued for them, and their triggers."""
         await self.execute(SQL["clear_webhooks"])
-        async with self.services.database.transaction() as connection:
-            await tables.keep_in_step(connection, self.services.box)
+        await tables.keep_all_in_step(self.services.database)
 
     async def settled(self, limit: float = 600) -> None:
         """Wait until every event is routed and every delivery that can be finished is."""

@@ -72,11 +72,13 @@ class InstanceKeys(msgspec.Struct, frozen=True):
         webhooks: For `v1a` signatures.
         tokens: For JWT.
         issuer: Who the tokens say has signed them.
+        signer_id: The number these three go by in history, to be found again by `store.signing_keys.load_signer`.
     """
 
     webhooks: SigningKey
     tokens: SigningKey
     issuer: str
+    signer_id: int = 0
 
 
 def new_secret(random_bytes: bytes) -> str:

@@ -192,7 +192,8 @@ class Deliverer:
             outcome = self._judge(exchange, delivery, webhook)
         del self._tasks[delivery.id]
         self._slots.leave(delivery.id)
-        self._recorder.add(Result(delivery, started_at, exchange, outcome, webhook.version))
+        signer_id = self._keys.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
+        self._recorder.add(Result(delivery, started_at, exchange, outcome, webhook.version, signer_id))
         if self._slots.free(time.monotonic()) == self._chunk:  # there is room again: told once, not by each that ends
             self.called.set()
             self._roomy.set()
