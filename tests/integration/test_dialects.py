@@ -11,10 +11,10 @@ import pytest
 from tests.integration.test_api import KEY, Api
 from tests.support.engine import engine_of, eventually
 from tests.support.receiver import Receiver, answer, says
+from tests.unit.test_profiles import hex_of
 from tidings.app import _serving, opened
 from tidings.config import Config
 from tidings.core.errors import StartupError
-from tidings.core.signature import sign_hex
 
 
 @pytest.fixture
@@ -125,14 +125,14 @@ async def test_secrets_are_read_and_rotated_while_both_verify(api: Api, receiver
     await api.engine.user.execute("insert into posts values (1, 'a')")
     await receiver.wait_for(1)
     request = receiver.received[0]
-    assert request.headers["x-vivreal-signature"] == sign_hex(made["secret"], request.body)
-    assert request.headers["x-vivreal-signature-next"] == sign_hex("a-new-secret", request.body)
+    assert request.headers["x-vivreal-signature"] == hex_of(made["secret"], request.body)
+    assert request.headers["x-vivreal-signature-next"] == hex_of("a-new-secret", request.body)
     again = await api("POST", f"{path}/rotate", 200, {"overlap_seconds": 0})
     assert (len(again["secret"]), again["previous_secret"]) == (64, None)
     await api.engine.user.execute("insert into posts values (2, 'b')")
     await receiver.wait_for(2)
     request = receiver.received[1]
-    assert request.headers["x-vivreal-signature"] == sign_hex(again["secret"], request.body)
+    assert request.headers["x-vivreal-signature"] == hex_of(again["secret"], request.body)
     for refused in (
         {"overlap_seconds": -1},
         {"overlap_seconds": 1e9},

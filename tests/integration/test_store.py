@@ -104,7 +104,8 @@ async def test_a_claim_reads_a_long_queue_by_index(database_url: str) -> None:
         webhook,
     )
     await connection.execute(
-        "insert into tidings.lanes (webhook_id, due_at, concurrency, allowance, waiting) values ($1, now(), 100, 100, 50000)", webhook
+        "insert into tidings.lanes (webhook_id, due_at, concurrency, allowance, waiting) values ($1, now(), 100, 100, 50000)",
+        webhook,
     )
     await connection.execute(
         "insert into tidings.queue (id, webhook_id, event_id, group_id, due_at) select gen_random_uuid(), $1, gen_random_uuid(), 'default', now() from generate_series(1, 50000)",

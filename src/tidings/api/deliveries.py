@@ -16,7 +16,7 @@ from tidings.core.delivery import State, Step, may
 from tidings.core.errors import ConflictError, NotFoundError, RenderError
 from tidings.core.event import Event
 from tidings.core.webhook import Subscription, Webhook
-from tidings.profiles import Rendering, render
+from tidings.profiles import prepare
 from tidings.profiles.parts import current, text_member
 from tidings.store import history, queue, webhooks
 from tidings.store.database import Connection
@@ -121,7 +121,7 @@ def _delivery_view(
         response_body=response_body,
         error=error,
         error_message=error,
-        payload=_payload(row["id"], event, webhook, services),
+        payload=_payload(event, webhook, services),
         is_test=row["is_test"],
         created_at=id_time(row["id"]),
         delivered_at=row["finished_at"] if is_delivered else None,
@@ -145,12 +145,12 @@ def record_id(event: Event | None) -> str | None:
         return None
 
 
-def _payload(delivery_id: UUID, event: Event | None, webhook: Subscription | None, services: Services) -> msgspec.Raw | None:
+def _payload(event: Event | None, webhook: Subscription | None, services: Services) -> msgspec.Raw | None:
     """Return the body of a delivery, which is the same at every attempt."""
     if event is None or not isinstance(webhook, Webhook):
         return None
     try:
-        return msgspec.Raw(render(Rendering(event, webhook, delivery_id, 0, services.keys.current)).body)
+        return msgspec.Raw(prepare(webhook, services.keys.current).body(event))
     except RenderError:
         return None
 

@@ -12,9 +12,10 @@ import msgspec
 from tidings.bench.stage import Stage
 from tidings.bench.statements import SQL
 from tidings.core.event import Event
+from tidings.core.outcome import Exchange
 from tidings.core.signature import new_secret
 from tidings.core.webhook import TableFilter, Webhook, type_filter
-from tidings.profiles import Rendering, render
+from tidings.profiles import prepare
 
 WEBHOOKS = 64
 PUMPS = 128
@@ -110,16 +111,28 @@ async def _bare_sender(stage: Stage, requests: int) -> float:
         None,
         now,
     )
-    todo = iter(range(requests))
-    sender = stage.services.sender
+    sender, prepared = stage.services.sender, prepare(webhook, stage.services.keys.current)
+    begun = ended = 0
+    finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def pump() -> None:
-        for _ in todo:
-            rendering = Rendering(event, webhook, event.id, int(time.time()), stage.services.keys.current)
-            await sender.send(render(rendering), timeout_seconds=30)
+    def begin() -> None:
+        nonlocal begun
+        begun += 1
+        data = prepared.write(event, event.id, int(time.time()))
+        sender.start(prepared.target, data, timeout_seconds=30, done=go_on)
+
+    def go_on(_: Exchange) -> None:
+        nonlocal ended
+        ended += 1
+        if begun < requests:
+            begin()
+        elif ended == begun:
+            finished.set_result(None)
 
     started = time.perf_counter()
-    await asyncio.gather(*(pump() for _ in range(PUMPS)))
+    for _ in range(min(PUMPS, requests)):
+        begin()
+    await finished
     return requests / (time.perf_counter() - started)
 
 
