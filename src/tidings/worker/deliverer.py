@@ -48,17 +48,17 @@ class Slots:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._quick: dict[UUID, float] = {}  # in the order they began
-        self._slow: set[UUID] = set()
+        self._quick: dict[Delivery, float] = {}  # in the order they began
+        self._slow: set[Delivery] = set()
 
-    def enter(self, delivery_id: UUID, now: float) -> None:
+    def enter(self, delivery: Delivery, now: float) -> None:
         """Take a place."""
-        self._quick[delivery_id] = now
+        self._quick[delivery] = now
 
-    def leave(self, delivery_id: UUID) -> None:
+    def leave(self, delivery: Delivery) -> None:
         """Give the place back."""
-        if self._quick.pop(delivery_id, None) is None:
-            self._slow.discard(delivery_id)
+        if self._quick.pop(delivery, None) is None:
+            self._slow.discard(delivery)
 
     def free(self, now: float) -> int:
         """Return how many more may begin."""
@@ -101,7 +101,7 @@ class Deliverer:
         self._rng = rng or Random()
         self._slots = Slots(max_in_flight)
         self._chunk = max(1, max_in_flight // 2)  # claims of this size keep places filled while the next is on its way
-        self._calls: dict[UUID, Call] = {}
+        self._calls: dict[Delivery, Call] = {}
         self._prepared: OrderedDict[UUID, Prepared] = OrderedDict()  # by webhook, the one used last at the end
         self._settled = Signal()
         self.called = Signal()
@@ -159,7 +159,7 @@ class Deliverer:
 
     def begin(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         """Begin an attempt of a delivery that is leased to this worker."""
-        self._slots.enter(delivery.id, time.monotonic())
+        self._slots.enter(delivery, time.monotonic())
         started_at = self._clock.now()
         done = partial(self._done, delivery, webhook, started_at)
         try:
@@ -172,7 +172,7 @@ class Deliverer:
             done(_broken(error))
         else:
             timeout = webhook.timeout_seconds
-            self._calls[delivery.id] = self._sender.start(prepared.target, data, timeout_seconds=timeout, done=done)
+            self._calls[delivery] = self._sender.start(prepared.target, data, timeout_seconds=timeout, done=done)
 
     async def _rest(self) -> None:
         """Wait for a call, for a place, or until the next lane is due."""
@@ -206,8 +206,8 @@ class Deliverer:
 
     def _done(self, delivery: Delivery, webhook: Webhook, started_at: datetime, exchange: Exchange) -> None:
         """Hand over what came of an attempt."""
-        self._calls.pop(delivery.id, None)
-        self._slots.leave(delivery.id)
+        self._calls.pop(delivery, None)
+        self._slots.leave(delivery)
         try:
             outcome = self._judge(exchange, delivery, webhook)
         except Exception as error:

@@ -64,13 +64,13 @@ class Taker(Protocol):
 
 
 class _Routed(msgspec.Struct, frozen=True):
-    """What became of a batch: its events, and of their deliveries those that are leased at once."""
+    """What became of a batch: its events, and of their deliveries those that are leased at once and those that wait."""
 
     events: list[Event]
-    flight_id: int
-    leased: list[Queued]
-    webhooks: dict[UUID, Webhook]
-    has_waiting: bool
+    flight_id: int = 0
+    leased: list[Queued] = []
+    waiting: list[Queued] = []
+    webhooks: dict[UUID, Webhook] = {}
 
 
 def _lane_of(queued: Queued) -> UUID:
@@ -158,15 +158,15 @@ class Dispatcher:
             routed = await self._write(connection, events, routes, worker_id)
         self._remember(*known)  # only now is it sure that they are there
         self._hand_over(routed, worker_id)
-        if routed.has_waiting:
+        if routed.waiting:
             self._taker.called.set()
         return len(events)
 
     def _hand_over(self, routed: _Routed, worker_id: UUID) -> None:
-        """Give the deliverer what was leased to it, and keep the events at hand for the claims that follow."""
+        """Give the deliverer what was leased to it, and keep the events of what waits at hand for the claim that follows."""
         by_id = {event.id: event for event in routed.events}
-        for event in routed.events:
-            self._cache.add(event)
+        for event_id in {q.event_id for q in routed.waiting}:
+            self._cache.add(by_id[event_id])
         if not routed.leased:
             return
         leased = [
@@ -193,7 +193,7 @@ class Dispatcher:
         await history.add_events(connection, counted)
         self._limit = max(1, self._limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, self._limit * 2)
         if not fresh:
-            return _Routed(events, 0, [], {}, has_waiting=False)
+            return _Routed(events)
         lanes = list({q.webhook_id for q in fresh})
         webhooks = await self._routes.webhooks(connection, lanes)
         rooms = await queue.lock_lanes(connection, lanes, now)
@@ -203,7 +203,7 @@ class Dispatcher:
         if waiting:
             await queue.put(connection, waiting, now, self._me.part)
         flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0
-        return _Routed(events, flight_id, leased, webhooks, has_waiting=bool(waiting))
+        return _Routed(events, flight_id, leased, waiting, webhooks)
 
     async def _prepare(
         self, connection: Connection, events: list[Event]
