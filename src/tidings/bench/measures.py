@@ -48,19 +48,32 @@ Measure = Callable[[Stage, Plan], Awaitable[Figures]]
 
 
 async def throughput(stage: Stage, plan: Plan) -> Figures:
-    """Outbox to recorded history: 64 webhooks, one for each event, a backlog of 400-byte events."""
+    """Outbox to recorded history, in turns with the yardstick: a backlog of 400-byte events, 64 webhooks, one for each event."""
     await _add_backlog_webhooks(stage)
     await _drain_backlog(stage, plan.backlog // 5)  # lanes and connections grow
-    runs = [await _drain_backlog(stage, plan.backlog) for _ in range(plan.backlog_runs)]
+    runs, own = [], []
+    for _ in range(plan.backlog_runs):
+        own.append(await stage.yardstick("pipeline", plan.backlog))
+        runs.append(await _drain_backlog(stage, plan.backlog))
     await stage.clear_webhooks()
-    sender = await _bare_sender(stage, plan.sender_requests)
     return {
         "deliveries_per_s": statistics.median(run.per_second for run in runs),
-        "sender_per_s": sender,
+        "yardstick_per_s": statistics.median(own),
+        "yardstick_ratio": statistics.median(run.per_second / bare for run, bare in zip(runs, own, strict=True)),
         "engine_us": statistics.median(run.engine_us for run in runs),
         "postgres_us": statistics.median(run.postgres_us for run in runs),
         "wal_bytes": statistics.median(run.wal_bytes for run in runs),
     }
+
+
+async def sending(stage: Stage, plan: Plan) -> Figures:
+    """The sender alone, rendering and signing included, in turns with the yardstick's."""
+    own, bare = [], []
+    for _ in range(plan.backlog_runs):
+        bare.append(await stage.yardstick("sender", plan.sender_requests))
+        own.append(await _bare_sender(stage, plan.sender_requests))
+    ratios = [mine / theirs for mine, theirs in zip(own, bare, strict=True)]
+    return {"sender_per_s": statistics.median(own), "sender_ratio": statistics.median(ratios)}
 
 
 class Drained(msgspec.Struct, frozen=True):
@@ -280,6 +293,7 @@ def _percentile(times: list[float], percent: int) -> float:
 
 MEASURES: dict[str, Measure] = {
     "throughput": throughput,
+    "sending": sending,
     "latency": latency,
     "capture": capture,
     "hostile": hostile,

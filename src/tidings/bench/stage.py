@@ -139,6 +139,23 @@ class Stage:
         finally:
             await _stop_engine(process)
 
+    async def yardstick(self, what: str, rows: int) -> float:
+        """Return the rate of the bare `pipeline` or the bare `sender`, run as a process of its own."""
+        process = await asyncio.create_subprocess_exec(
+            *(
+                sys.executable,
+                "-m",
+                "tidings.bench.yardstick",
+                what,
+                self._server.get_uri(),
+                str(self.receiver.port),
+                str(rows),
+            ),
+            stdout=subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+        return float(output)
+
     async def usage(self) -> Usage:
         """Return what was used so far."""
         async with self.services.database.connection() as connection:
