@@ -18,7 +18,7 @@ from tests.support.engine import Engine, engine_of
 from tests.support.receiver import Receiver, answer, says
 from tests.unit.test_signature_and_profile import event
 from tidings.config import Config
-from tidings.core.errors import BusyError, ConflictError
+from tidings.core.errors import BusyError, ConflictError, InvalidInputError
 from tidings.core.webhook import MAX_FAULT_LENGTH, MAX_FILTERS, Webhook
 from tidings.sources import backfill, tables
 from tidings.store import backfills, capture, webhook_versions, webhooks
@@ -590,6 +590,10 @@ async def test_settings_of_a_table_that_cannot_be_read_leave_it_as_it_is_and_the
         await engine.user.execute("insert into a values (1); insert into b values (1)")
         rows = await engine.sql("select table_name from tidings.outbox order by id")
         assert [row["table_name"] for row in rows] == ["a", "b"]
+        await engine.add_webhook(NOWHERE, {"table": "a", "operations": ["DELETE"]})  # which is told already
+        await engine.user.execute("drop trigger tidings_capture on a")
+        with pytest.raises(InvalidInputError, match="cannot be read"):
+            await engine.add_webhook(NOWHERE, {"table": "a"})
         async with engine.services.database.transaction() as connection:
             with pytest.raises(ConflictError, match="cannot be read"):
                 await backfill.begin(connection, hook, ("public", "a"), engine.clock.now())
