@@ -16,7 +16,7 @@ from tidings.core.errors import InvalidInputError
 from tidings.core.event import Event
 from tidings.core.lanes import share_out
 from tidings.core.pace import MAX_REST_SECONDS, Pace
-from tidings.core.routing import Route, Routes
+from tidings.core.routing import Route, Routes, kinds_of
 from tidings.core.webhook import (
     Kind,
     TableFilter,
@@ -222,6 +222,14 @@ def test_the_index_answers_as_every_webhook_asked_in_turn_would(changes: list[We
         routes.drop(webhook_id)
     assert routes._wanted == {}
     assert len(routes) == 0
+
+
+def test_the_longest_family_is_found_and_a_type_of_endless_parts_is_looked_up_no_further() -> None:
+    family = parse_filter("a." * 99 + "*", 0)
+    routes = routes_of(webhook(events=(family,)), webhook(id=UUID(int=2), events=(type_filter("x.*"),)))
+    assert matched(routes, type="a." * 99 + "b") == [1]
+    assert matched(routes, type="a." * 98 + "b") == []
+    assert len(list(kinds_of(event(type="a." * 10_000)))) == 102
 
 
 def test_what_routing_keeps_of_a_webhook_is_less_than_a_kilobyte() -> None:

@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.event import Event
-from tidings.core.webhook import Kind
+from tidings.core.webhook import MAX_NAME_LENGTH, Kind
 
 # Published types are free text; past this many answers and ids in them, the memory of past answers starts anew.
 _REMEMBERED = 100_000
@@ -127,7 +127,7 @@ def kinds_of(event: Event) -> Iterator[Kind]:
     yield "*"
     yield type_
     dot = type_.find(".")
-    while dot >= 0:
+    while 0 <= dot < MAX_NAME_LENGTH:  # no family has a longer name
         yield type_[: dot + 1] + "*"
         dot = type_.find(".", dot + 1)
     if event.source == "tables" and event.operation is not None:

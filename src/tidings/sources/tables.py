@@ -122,7 +122,7 @@ async def keep_in_step(
 
     Raises:
         BusyError: A table that is needed is locked by someone else's transaction.
-        InvalidInputError: Our role may not make triggers on a table that is needed, or a condition of it is none.
+        InvalidInputError: Our role may not make triggers on a table that is needed, or its settings cannot be read.
     """
     present = needed_by.tables if needed_by else {}
     names = sorted({*present, *(was.tables if was else ()), *([needed] if needed else ()), *named})
@@ -133,10 +133,34 @@ async def keep_in_step(
     operations = await capture.subscribed_operations(connection, names, besides=changed.id if changed else None)
     for name, wanted in present.items():
         operations[name] = operations.get(name, frozenset()) | wanted
-    plans = plan_triggers(*await _wanted_and_installed(connection, names, operations))
+    installed, settings = await capture.installed(connection, names), await capture.settings_of(connection, names)
+    unreadable = {name: own.fault for name, own in settings.items() if own.fault is not None}
+    for name, fault in unreadable.items():
+        if not present.get(name, frozenset()) <= _told(installed.pop(name, [])):
+            raise InvalidInputError("events", fault)
+    if unreadable:
+        logger.warning("the triggers stay as they are on %d tables: %s", len(unreadable), next(iter(unreadable.values())))
+    readable = {name: wanted for name, wanted in operations.items() if name not in unreadable}
+    plans = plan_triggers(await _triggers(connection, readable, settings), installed)
     for plan in plans:
         await _carry_out(connection, plan, is_needed=plan.table in present or plan.table == needed)
     return plans
+
+
+async def _triggers(
+    connection: Connection, operations: Mapping[TableName, frozenset[str]], settings: Mapping[TableName, TableSettings]
+) -> dict[TableName, tuple[Trigger, ...]]:
+    """Return the triggers that make tables captured, for those that can be."""
+    found, watches = await capture.find_tables(connection, operations), await backfills.watches(connection)
+    return {
+        name: triggers_for(name, operations[name], settings.get(name), watches.get(name), is_partitioned=table.is_partitioned)
+        for name, table in found.items()
+        if table.refusal is None
+    }
+
+
+def _told(triggers: Iterable[Installed]) -> set[str]:
+    return {operation for trigger in triggers for operation in trigger.operations}
 
 
 async def keep_all_in_step(database: Database) -> None:
@@ -151,26 +175,6 @@ async def keep_all_in_step(database: Database) -> None:
     while some := list(islice(ordered, TABLES_AT_ONCE)):
         async with database.transaction() as connection:
             await keep_in_step(connection, named=some)
-
-
-async def _wanted_and_installed(
-    connection: Connection, names: Collection[TableName], operations: Mapping[TableName, frozenset[str]]
-) -> tuple[dict[TableName, tuple[Trigger, ...]], dict[TableName, list[Installed]]]:
-    """Return the triggers that tables should have, and those they have, without the tables whose settings cannot be read."""
-    found = await capture.find_tables(connection, list(operations))
-    settings, watches = await capture.settings_of(connection, names), await backfills.watches(connection)
-    installed = await capture.installed(connection, names)
-    wanted = {
-        name: triggers_for(name, operations[name], settings.get(name), watches.get(name), is_partitioned=table.is_partitioned)
-        for name, table in found.items()
-        if table.refusal is None
-    }
-    for name, own in settings.items():
-        if own.fault is not None:
-            logger.warning("the triggers on %s stay as they are: %s", ".".join(name), own.fault)
-            wanted.pop(name, None)
-            installed.pop(name, None)
-    return wanted, installed
 
 
 async def _carry_out(connection: Connection, plan: Plan, *, is_needed: bool) -> None:
@@ -236,7 +240,7 @@ def _state(name: TableName, operations: frozenset[str], found: FoundTable | None
     schema, table = name
     if found is None:
         return TableState(schema, table, "missing", "The table does not exist (any more).")
-    if not operations <= {operation for trigger in there for operation in trigger.operations}:
+    if not operations <= _told(there):
         return TableState(schema, table, "waiting", found.refusal or "The trigger is put there within a minute.")
     if disabled := next((trigger.trigger for trigger in there if not trigger.is_enabled), None):
         return TableState(schema, table, "disabled", f"The trigger {disabled} is disabled; ENABLE TRIGGER it.")

@@ -5,7 +5,7 @@ be read is told in `problems`, field by field, and stops nobody: not the list it
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -21,7 +21,6 @@ from tidings.core.webhook import (
     Signature,
     Subscription,
     TypeFilter,
-    Webhook,
     check_headers,
     check_settings,
     check_signature,
@@ -29,6 +28,7 @@ from tidings.core.webhook import (
     fault_of,
     parse_filter,
     with_problems,
+    with_secret,
 )
 from tidings.profiles import PROFILES
 from tidings.profiles.template import check_template, is_plain_text
@@ -36,7 +36,9 @@ from tidings.store.secrets import SecretBox
 
 T = TypeVar("T")
 
-_ALIKE = 10_000  # different texts of `events` that are kept read: most webhooks name the same few
+# Most webhooks name the same few events: so many texts of `events` are kept read, if they have no more characters than this.
+_ALIKE = 4096
+_ALIKE_LENGTH = 500
 # What reading a value raises that is not as we write it.
 _UNREADABLE = (InvalidInputError, StartupError, msgspec.MsgspecError, ValueError, TypeError, LookupError, RecursionError)
 
@@ -52,7 +54,6 @@ def filter_to_json(wanted: Filter) -> Any:
             return msgspec.to_builtins(wanted)
 
 
-@lru_cache(maxsize=_ALIKE)
 def filters_of(profile: str, events: str) -> tuple[Filter, ...]:
     """Read the column `events`, by the names of a profile.
 
@@ -66,15 +67,18 @@ def filters_of(profile: str, events: str) -> tuple[Filter, ...]:
     return tuple(parse_filter(item, at, vocabulary) for at, item in enumerate(msgspec.json.decode(events, type=list[Any])))
 
 
-@lru_cache(maxsize=_ALIKE)
 def _kinds_of(profile: str, events: str) -> tuple[Kind, ...]:
     return tuple(dict.fromkeys(kind for wanted in filters_of(profile, events) for kind in wanted.kinds))
+
+
+_shared_kinds_of = lru_cache(maxsize=_ALIKE)(_kinds_of)
 
 
 def read_route(row: Any) -> tuple[Route, str | None]:
     """Return what routing needs to know of a webhook, and why its filters cannot be read, if so: then it hears nothing."""
     try:
-        return Route(row["group_id"], row["enabled"], _kinds_of(row["profile"], row["events"])), None
+        kinds_of = _shared_kinds_of if len(row["events"]) <= _ALIKE_LENGTH else _kinds_of
+        return Route(row["group_id"], row["enabled"], kinds_of(row["profile"], row["events"])), None
     except _UNREADABLE as error:
         field = "events" if row["profile"] in PROFILES else "profile"
         return Route(row["group_id"], row["enabled"], ()), fault_of(row["id"], {field: _told(field, error)})
@@ -89,21 +93,19 @@ def read(row: Any, box: SecretBox | None = None) -> Subscription:
     """
     reader = _Reader(row)
     subscription = reader.subscription()
+    if box is None and not reader.problems:
+        return subscription if row["fault"] is None else msgspec.structs.replace(subscription, fault=row["fault"])
     if box is None:
-        known = with_problems(subscription, reader.problems)
-        return known if known.fault is not None else msgspec.structs.replace(known, fault=row["fault"])
-    secret, previous = (reader.take("secret", lambda sealed: _opened(box, sealed, row["id"]), None, name) for name in _SECRETS)
+        return with_problems(subscription, reader.problems)
+    opened = partial(_opened, box, row["id"])
+    secret, previous = reader.take("secret", opened, None), reader.take("secret", opened, None, column="previous_secret")
     if reader.problems or secret is None:
         return with_problems(subscription, reader.problems)
-    fields = {name: getattr(subscription, name) for name in Subscription.__struct_fields__}
-    return Webhook(**fields, secret=secret, previous_secret=previous, previous_secret_until=row["previous_secret_until"])
+    rotation = {"previous_secret": previous, "previous_secret_until": row["previous_secret_until"]}
+    return msgspec.structs.replace(with_secret(subscription, secret), **rotation)
 
 
-_SECRETS = ("secret", "previous_secret")
-_STANDARD: Policy = STANDARD
-
-
-def _opened(box: SecretBox, sealed: bytes | None, owner: UUID) -> str | None:
+def _opened(box: SecretBox, owner: UUID, sealed: bytes | None) -> str | None:
     return None if sealed is None else box.open(sealed, owner)
 
 
@@ -128,7 +130,9 @@ class _Reader:
 
     def subscription(self) -> Subscription:
         """Return all but the secrets."""
-        row, nothing = self._row, tuple[Filter, ...]()
+        row = self._row
+        nothing: tuple[Filter, ...] = ()
+        standard: Policy = STANDARD
         events = self.take("profile", lambda name: filters_of(name, "[]"), None)
         if events is not None:  # without its profile's words they could say anything
             events = self.take("events", lambda text: filters_of(row["profile"], text), nothing)
@@ -150,7 +154,7 @@ class _Reader:
             method=row["method"],
             headers=self.take("headers", _headers, {}),
             timeout_seconds=row["timeout_seconds"],
-            retry=self.take("retry", _policy, _STANDARD),
+            retry=self.take("retry", _policy, standard),
             concurrency=row["concurrency"],
             rate_per_second=row["rate_per_second"],
             ordered=row["ordered"],

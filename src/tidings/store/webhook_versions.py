@@ -92,10 +92,8 @@ def _version(row: Any, previous: Any | None, box: SecretBox) -> Version:
 
 
 def _differs(column: str, row: Any, previous: Any, box: SecretBox) -> bool:
-    if row[column] == previous[column]:
-        return False
     if column not in _SECRET or None in (row[column], previous[column]):
-        return True
+        return bool(_shown(row, column) != _shown(previous, column))
     try:  # one secret encrypted twice has two texts
         return box.open(row[column], row["webhook_id"]) != box.open(previous[column], row["webhook_id"])
     except StartupError:
@@ -108,7 +106,10 @@ def _shown(row: Any, column: str) -> Any:
         return None
     if column in _SECRET:
         return HIDDEN
-    return msgspec.json.decode(value) if column in _JSON else value
+    try:
+        return msgspec.json.decode(value) if column in _JSON else value
+    except (msgspec.MsgspecError, RecursionError):  # a number that no double holds, say: shown as it is stored
+        return value
 
 
 async def forget_versions(connection: Connection, limit: int) -> None:

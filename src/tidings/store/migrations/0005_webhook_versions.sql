@@ -1,6 +1,6 @@
 -- To the operator: gives webhooks versions, and keeps beside them which tables they name and who signed with what. Stop every
 -- older process first: what one of them changes afterwards would have no version. The rows of tidings.webhooks are read and
--- copied once, about ten seconds for a million, while nobody can change a webhook. Your own tables are not touched.
+-- copied once, about half a minute for a million, while nobody can change a webhook. Your own tables are not touched.
 
 alter table tidings.webhooks
   add column version integer not null default 1,
