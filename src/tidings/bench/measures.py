@@ -48,7 +48,7 @@ Measure = Callable[[Stage, Plan], Awaitable[Figures]]
 
 
 async def throughput(stage: Stage, plan: Plan) -> Figures:
-    """Outbox to recorded history, in turns with the yardstick: a backlog of 400-byte events, 64 webhooks, one for each event."""
+    """Outbox to recorded history, in turns with the yardstick: 400-byte events, one of 64 webhooks for each."""
     await _add_backlog_webhooks(stage)
     await _drain_backlog(stage, plan.backlog // 5)  # lanes and connections grow
     runs, own = [], []
