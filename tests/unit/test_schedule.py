@@ -45,7 +45,18 @@ def test_ticks_come_when_the_wall_clock_says(expression: str, zone: str, start: 
 
 @pytest.mark.parametrize(
     "expression",
-    ["* * * *", "@daily", "* * * * * *", "60 * * * *", "0 0 30 2 *", "0 0 31 4,6 *", "0 0 */9 * 1#5", "x * * * *", "", "*/0 * * * *"],
+    [
+        "* * * *",
+        "@daily",
+        "* * * * * *",
+        "60 * * * *",
+        "0 0 30 2 *",
+        "0 0 31 4,6 *",
+        "0 0 */9 * 1#5",
+        "x * * * *",
+        "",
+        "*/0 * * * *",
+    ],
 )
 def test_a_schedule_that_never_fires_or_is_none_is_refused(expression: str) -> None:
     with pytest.raises(InvalidInputError) as refused:

@@ -61,6 +61,7 @@ FIELDS: Final[dict[str, str]] = {
     "external_id": "The publisher's own id.",
     "failure": "What went wrong, for programs: timeout, dns, connect, tls, reset, protocol, too_large, "
     "address_refused, render, lost or stopped.",
+    "fault": "Why it was made inactive: its schedule or zone could no longer be read; null: nothing is wrong.",
     "field": "The field at fault.",
     "fields": "The same as `schema`.",
     "finished": "When it was over.",
@@ -89,7 +90,7 @@ FIELDS: Final[dict[str, str]] = {
     "max_retries": "How often to try again: 1 to 100. `retry` wins over it.",
     "message": "What came of it, in a sentence.",
     "method": "POST, PUT, PATCH, DELETE or GET.",
-    "RunView.missed": "Ticks before it that passed while nothing ran, and were not made up for.",
+    "RunView.missed": "Ticks before it that passed while nothing ran, and were not made up for; those of five years at most.",
     "missed": "Of ticks that passed while nothing ran: `once` fires the last one on return, `skip` none.",
     "name": "For people; the host of its URL when absent.",
     "next": "When it fires next; null when it is not active.",

@@ -8,7 +8,7 @@ time of the wall clock comes to pass is said here, as cron(8) of Debian says it:
   gap; of one that comes twice, the first counts.
 - A job whose minutes or hours begin with a star goes by what has really passed: it ticks whenever the clock shows such a time.
 
-A day whose hours the clock shows before the day before has ended (a change back over midnight: St. John's, until 2011) is left out.
+Left out: clocks that go back from one day into the day before (St. John's, until 2011).
 """
 
 from bisect import bisect_left, bisect_right
@@ -100,7 +100,7 @@ class Ticks:
         return at.astimezone(self._zone).utcoffset() or timedelta()
 
     def _through_change(self, start: datetime, before: timedelta, after: timedelta) -> list[int]:
-        """Return the minutes of a day in which, or beside which, clocks change. Shown 60 * h + m, so many have passed since its start."""
+        """Return the same of a day at, or beside, a change of clocks: what is shown is no longer what has passed."""
         shift = (after - before) // MINUTE
         around = range(-2 * 1440, 3 * 1440)  # minutes in which no zone changes twice
         change = around[bisect_left(around, True, key=lambda n: self._offset(start + n * MINUTE) != before)]
