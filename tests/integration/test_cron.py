@@ -133,14 +133,9 @@ async def test_while_jobs_that_were_missed_for_years_are_decided_others_have_the
 
     async with engine_of(config) as engine:
         job = await add_job(engine, 1, "* * * * *")
-        deciding, turns = ticks._decide([job] * ticks.BATCH, engine.clock.now() + timedelta(days=10_000)), 0
-        try:
-            while True:
-                deciding.send(None)
-                turns += 1
-        except StopIteration as end:
-            assert len(end.value[0]) == ticks.BATCH
-        assert turns > 10
+        deciding = ticks._decide([job] * ticks.BATCH, engine.clock.now() + timedelta(days=10_000))
+        turns = list(deciding.__await__())
+        assert len(turns) > 10
 
 
 async def test_a_job_that_cannot_be_read_is_set_aside_and_the_others_fire(
