@@ -76,6 +76,7 @@ class JobView(msgspec.Struct, frozen=True):
     timeout: float
     missed: str
     active: bool
+    fault: str | None
     next: datetime | None
     created: datetime
     updated: datetime
@@ -123,6 +124,7 @@ def _view(job: Job, webhook: Subscription | None) -> JobView:
         timeout=job.timeout_seconds,
         missed=job.missed,
         active=is_active,
+        fault=job.fault,
         next=job.next_at if is_active else None,
         created=job.created_at,
         updated=job.updated_at,
@@ -298,7 +300,7 @@ def _changed(services: Services, job: Job, data: JobChange) -> Job:
     new = msgspec.structs.replace(job, **{n: v for n, v in given.items() if v is not UNSET}, updated_at=now)
     _check(services, new, data)
     schedule = parse_schedule(new.schedule, new.timezone)
-    new = msgspec.structs.replace(new, schedule=schedule.expression)
+    new = msgspec.structs.replace(new, schedule=schedule.expression, fault=None)
     starts = (job.times, job.enabled) != (new.times, new.enabled)
     return msgspec.structs.replace(new, next_at=schedule.after(now)) if starts else new
 

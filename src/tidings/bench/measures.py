@@ -4,6 +4,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from uuid import UUID
 
 import httpx
@@ -19,6 +20,7 @@ from tidings.profiles import prepare
 
 WEBHOOKS = 64
 PUMPS = 128
+LATE = timedelta(days=57)  # 80,000 ticks of a job of every minute
 
 _INSERT = "insert into {table} (email, total, status, note) values ('user@example.com', 12.5, 'paid', repeat('x', 150));\n"
 
@@ -38,10 +40,11 @@ class Plan(msgspec.Struct, frozen=True):
     bulk_rows: int
     backfill_rows: int
     jobs: int
+    late_seconds: int
 
 
-FULL = Plan(50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20, 100_000, 400_000, 1000)
-QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4, 20_000, 40_000, 200)
+FULL = Plan(50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20, 100_000, 400_000, 1000, 15)
+QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4, 20_000, 40_000, 200, 6)
 
 Figures = dict[str, float]
 Measure = Callable[[Stage, Plan], Awaitable[Figures]]
@@ -276,10 +279,21 @@ async def backfilling(stage: Stage, plan: Plan) -> Figures:
 
 
 async def ticks(stage: Stage, plan: Plan) -> Figures:
-    """Jobs that are all due in the same second: from that second until the last request has arrived."""
-    taken = await stage.fire_jobs(plan.jobs)
+    """Jobs all due in the same second, until the last request is recorded; what as many that are weeks late do to others."""
+    await stage.add_job_webhooks(plan.jobs)
+    taken = await stage.fire_jobs(plan.jobs, timedelta(seconds=2))
+    await stage.add_webhook(type_filter("bench.beside"), "/beside")
+    before = await _latencies(stage, SQL["publish_numbered"], 200, plan.late_seconds, ["bench.beside"])
+    during, _ = await asyncio.gather(
+        _latencies(stage, SQL["publish_numbered"], 200, plan.late_seconds, ["bench.beside"]), _fire_late_jobs(stage, plan)
+    )
     await stage.clear_webhooks()
-    return {"cron_fired_s": taken}
+    return {"cron_fired_s": taken, "late_jobs_p99_ratio": _percentile(during, 99) / _percentile(before, 99)}
+
+
+async def _fire_late_jobs(stage: Stage, plan: Plan) -> None:
+    await asyncio.sleep(2)  # when deliveries have warmed up
+    await stage.fire_jobs(plan.jobs, -LATE)
 
 
 async def memory(stage: Stage, _: Plan) -> Figures:

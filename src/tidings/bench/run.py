@@ -29,6 +29,7 @@ GOALS: dict[str, tuple[float, bool]] = {
     "capture_bulk_us": (15, False),
     "backfill_rows_per_s": (20_000, True),
     "cron_fired_s": (5, False),
+    "late_jobs_p99_ratio": (3, False),
     "rss_mb": (200, False),
 }
 

@@ -85,20 +85,22 @@ class Stage:
             while not await connection.fetchval(SQL["backfill_is_over"]):  # noqa: ASYNC110 - PostgreSQL does not tell
                 await asyncio.sleep(0.02)
 
-    async def fire_jobs(self, count: int) -> float:
-        """Make jobs that are all due in the same second; return the seconds from then until all their requests are recorded."""
-        services = self.services
-        async with services.database.transaction() as connection:
+    async def add_job_webhooks(self, count: int) -> None:
+        """Make what jobs are carried by."""
+        async with self.services.database.transaction() as connection:
             for number in range(count):
-                webhook = self._webhook(f"/job{number}")
-                await webhooks.insert_webhook(connection, services.box, webhook)
-        due = services.clock.now() + timedelta(seconds=2)
-        await self.execute(SQL["add_jobs"], due)
-        async with services.database.connection() as connection:
-            while await connection.fetchval(SQL["finished_deliveries"]) < count:  # noqa: ASYNC110 - PostgreSQL does not tell
+                await webhooks.insert_webhook(connection, self.services.box, self._webhook(f"/job{number}"))
+
+    async def fire_jobs(self, count: int, due_in: timedelta) -> float:
+        """Make a job for each such webhook, all due at once; return the seconds from then until their requests are recorded."""
+        due = self.services.clock.now() + due_in
+        async with self.services.database.connection() as connection:
+            done = count + await connection.fetchval(SQL["finished_deliveries"])
+            await connection.execute(SQL["add_jobs"], due)
+            while await connection.fetchval(SQL["finished_deliveries"]) < done:  # noqa: ASYNC110 - PostgreSQL does not tell
                 await asyncio.sleep(0.02)
-        taken: timedelta = services.clock.now() - due
-        await self.execute(SQL["clear_jobs"])
+            taken: timedelta = self.services.clock.now() - due
+            await connection.execute(SQL["clear_jobs"])
         return taken.total_seconds()
 
     async def clear_webhooks(self) -> None:

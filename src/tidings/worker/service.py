@@ -76,7 +76,7 @@ class Worker:
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._stopping = Signal()
         self.backfiller = Backfiller(database, self._stopping)
-        self.scheduler = Scheduler(database, clock, sql_jobs)
+        self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
