@@ -13,6 +13,7 @@ import msgspec
 import uvicorn
 
 from tidings import __version__
+from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.api.services import Services
 from tidings.clock import Clock
@@ -155,7 +156,7 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     listener = _bind(config)
     server = _Server(
         uvicorn.Config(
-            create_app(services, version=__version__),
+            PublishingFirst(create_app(services, version=__version__), services),
             log_config=None,
             access_log=False,
             lifespan="on",

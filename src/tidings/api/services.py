@@ -18,6 +18,7 @@ class Services(msgspec.Struct, frozen=True):
 
     Attributes:
         group_id: The group it is about.
+        known_groups: Groups that were looked up and were there.
     """
 
     config: Config
@@ -29,3 +30,4 @@ class Services(msgspec.Struct, frozen=True):
     keys: KeyRing
     publisher: Publisher
     group_id: str = DEFAULT_GROUP
+    known_groups: set[str] = msgspec.field(default_factory=set)

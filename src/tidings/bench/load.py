@@ -89,7 +89,7 @@ async def _calling(url: str, key: str, count: int) -> AsyncIterator[tuple[list[_
     parts = urlsplit(url)
     head = f"POST /api/v1/events HTTP/1.1\r\nHost: {parts.netloc}\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
     loop = asyncio.get_running_loop()
-    pairs = [await loop.create_connection(_Caller, parts.hostname, parts.port) for _ in range(count)]
+    pairs = [await loop.create_connection(_Caller, parts.hostname or "", parts.port or 80) for _ in range(count)]
     try:
         yield [caller for _, caller in pairs], head.encode()
     finally:

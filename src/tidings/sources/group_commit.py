@@ -42,8 +42,6 @@ STATEMENT_TIMEOUT = 10.0  # seconds
 ONE_BY_ONE_SECONDS = 5.0  # for a commit that was refused; calls that are left then are told to come again
 CLOSE_SECONDS = 5.0  # for commits under way
 
-Answer = Published | TidingsError | asyncpg.PostgresError
-
 
 class _Call(msgspec.Struct, frozen=True):
     """One who waits for an event to be committed."""
@@ -52,7 +50,7 @@ class _Call(msgspec.Struct, frozen=True):
     event: Event
     future: asyncio.Future[Published]
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: Published | Exception) -> None:
         if self.future.done():
             return  # its caller went away
         if isinstance(answer, Published):
@@ -161,7 +159,7 @@ class Publisher:
         """Commit what calls are about, and answer each."""
         async with self._connection() as connection:
             try:
-                answers: Sequence[Answer] = await self._write(connection, calls)
+                answers = await self._write(connection, calls)
             except UNAVAILABLE:
                 raise
             except asyncpg.PostgresError as error:
