@@ -14,14 +14,14 @@ A caller that goes away before its answer changes nothing: its event is committe
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 import asyncpg
 import msgspec
 
-from tidings.core.errors import BusyError, TidingsError, UnavailableError
+from tidings.core.errors import BusyError, UnavailableError
 from tidings.core.event import Event
 from tidings.sources.publish import Draft, Published, answer_again, check, event_of, refused_by_schema
 from tidings.store import event_types, outbox
@@ -42,6 +42,11 @@ STATEMENT_TIMEOUT = 10.0  # seconds
 ONE_BY_ONE_SECONDS = 5.0  # for a commit that was refused; calls that are left then are told to come again
 CLOSE_SECONDS = 5.0  # for commits under way
 
+_UNKNOWN = (
+    "The database went away while the event was being committed, and whether it was is not known. Publish it again: with an id "
+    "of yours, that can do no harm."
+)
+
 
 class _Call(msgspec.Struct, frozen=True):
     """One who waits for an event to be committed."""
@@ -51,8 +56,9 @@ class _Call(msgspec.Struct, frozen=True):
     future: asyncio.Future[Published]
 
     def answer(self, answer: Published | Exception) -> None:
+        """Answer, unless that was done before, or nobody waits any more."""
         if self.future.done():
-            return  # its caller went away
+            return
         if isinstance(answer, Published):
             self.future.set_result(answer)
         else:
@@ -84,14 +90,9 @@ class Schemas:
 
 
 class Publisher:
-    """Commits what is published, together with what others publish at the same time.
-
-    Attributes:
-        on_published: Called after each commit that wrote something.
-    """
+    """Commits what is published, together with what others publish at the same time."""
 
     def __init__(self, database: Database) -> None:
-        self.on_published: Callable[[], None] = lambda: None
         self._database = database
         self._schemas = Schemas()
         self._waiting: deque[_Call] = deque()
@@ -109,11 +110,11 @@ class Publisher:
             UnavailableError: The database went away. Whether the event was committed is not known.
         """
         check(draft)
-        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + len(draft.data) > MAX_WAITING_BYTES:
+        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + draft.size > MAX_WAITING_BYTES:
             raise BusyError("Too many events wait to be committed. Publish again in a moment, or many at once as a batch.")
         call = _Call(draft, event_of(group_id, draft, now), asyncio.get_running_loop().create_future())
         self._waiting.append(call)
-        self._waiting_bytes += len(draft.data)
+        self._waiting_bytes += draft.size
         if len(self._commits) < COMMITS_AT_ONCE:
             task = asyncio.create_task(self._commit_waiting(), name="commit")
             self._commits.add(task)
@@ -121,11 +122,13 @@ class Publisher:
         return await call.future
 
     async def close(self) -> None:
-        """Finish the commits under way, and close the connections."""
+        """Finish the commits under way, and close the connections. Calls that still wait are answered with UnavailableError."""
         if self._commits:
             _, late = await asyncio.wait(self._commits, timeout=CLOSE_SECONDS)
             for task in late:
                 task.cancel()
+        while self._waiting:
+            self._waiting.popleft().answer(UnavailableError(_UNKNOWN))
         while self._idle:
             self._idle.pop().terminate()
 
@@ -137,90 +140,81 @@ class Publisher:
             except UNAVAILABLE as error:
                 logger.warning("database unavailable, %d calls fail: %s", len(calls), error or type(error).__name__)
             except Exception:
-                logger.exception("%d events cannot be committed", len(calls))
+                logger.exception("%d calls fail", len(calls))
             finally:
                 for call in calls:
-                    if not call.future.done():
-                        call.answer(UnavailableError(_UNKNOWN))
+                    call.answer(UnavailableError(_UNKNOWN))  # unless it was answered before
 
     def _take(self) -> list[_Call]:
         """Take the calls of the next commit out of those that wait, oldest first."""
         calls: list[_Call] = []
         size = 0
         while self._waiting and len(calls) < MAX_EVENTS:
-            size += len(self._waiting[0].draft.data)
+            size += self._waiting[0].draft.size
             if calls and size > MAX_BYTES:
                 break
             calls.append(self._waiting.popleft())
-            self._waiting_bytes -= len(calls[-1].draft.data)
+            self._waiting_bytes -= calls[-1].draft.size
         return calls
 
     async def _commit(self, calls: Sequence[_Call]) -> None:
         """Commit what calls are about, and answer each."""
         async with self._connection() as connection:
             try:
-                answers = await self._write(connection, calls)
+                known = await self._write(connection, calls)
             except UNAVAILABLE:
                 raise
             except asyncpg.PostgresError as error:
-                if len(calls) > 1:
-                    logger.info("a commit of %d events is refused, so they are tried one by one: %s", len(calls), error)
-                await self._commit_one_by_one(connection, calls)
-                return
-        for call, answer in zip(calls, answers, strict=True):
-            call.answer(answer)
+                logger.info("a commit of %d events is refused, so they are tried one by one: %s", len(calls), error)
+                known = await self._write_one_by_one(connection, calls)
+            await _answer_known(connection, known)
 
-    async def _commit_one_by_one(self, connection: Connection, calls: Sequence[_Call]) -> None:
+    async def _write_one_by_one(self, connection: Connection, calls: Sequence[_Call]) -> list[_Call]:
         loop = asyncio.get_running_loop()
         until = loop.time() + ONE_BY_ONE_SECONDS
+        known: list[_Call] = []
         for call in calls:
             if loop.time() > until:
                 call.answer(BusyError("Other events held up this one too long. Publish it again in a moment."))
                 continue
             try:
-                (answer,) = await self._write(connection, [call])
-                call.answer(answer)
+                known += await self._write(connection, [call])
             except UNAVAILABLE:
                 raise
             except COLLISIONS:
-                call.answer(BusyError(f"Another transaction is publishing the id {call.draft.external_id!r}. Try again."))
+                call.answer(BusyError("Another transaction is in the way; it may be publishing the same id. Try again."))
             except asyncpg.PostgresError as error:
                 call.answer(error)
+        return known
 
-    async def _write(self, connection: Connection, calls: Sequence[_Call]) -> list[Published | TidingsError]:
-        """Write events in one statement, checked by the schemas that are in force, and return what became of each."""
+    async def _write(self, connection: Connection, calls: Sequence[_Call]) -> list[_Call]:
+        """Commit events by one statement, checked by the schemas in force, and answer; return the calls whose ids are known.
+
+        Raises:
+            asyncpg.PostgresError: PostgreSQL refuses it, and nothing was written.
+        """
         events = {position: call.event for position, call in enumerate(calls)}
         types = {(event.group_id, event.type) for event in events.values()}
         for _ in range(MAX_LOOKS):
             schemas = self._schemas.of(types)
-            results: dict[int, Published | TidingsError] = {**refused_by_schema(events, schemas)}
-            fit = [position for position in events if position not in results]
-            digests = [calls[position].draft.digest if events[position].external_id else None for position in fit]
-            done = await outbox.commit(connection, [events[position] for position in fit], digests, schemas)
+            refused = refused_by_schema(events, schemas)
+            fit = [call for position, call in enumerate(calls) if position not in refused]
+            digests = [call.draft.digest if call.draft.external_id is not None else None for call in fit]
+            done = await outbox.commit(connection, [call.event for call in fit], digests, schemas)
             if not done.stale:
                 break
             self._schemas.learn(done.stale, await event_types.schemas(connection, done.stale))
         else:
-            return [BusyError("The schemas of event types are changing. Publish again in a moment.") for _ in calls]
-        known = [fit[position] for position in done.known]
-        if len(known) < len(fit):
-            self.on_published()
-        results |= {position: Published(events[position].id, duplicate=False) for position in fit}
-        results |= await self._answers_again(connection, {position: calls[position] for position in known})
-        return [results[position] for position in events]
-
-    async def _answers_again(
-        self, connection: Connection, calls: Mapping[int, _Call]
-    ) -> dict[int, Published | TidingsError]:
-        """Return what to answer where publishers' ids were known."""
-        ids = {position: (call.event.group_id, call.event.external_id or "") for position, call in calls.items()}
-        found = await outbox.find_external_ids(connection, list(ids.values()))
-        return {
-            position: answer_again(calls[position].draft, *found[key])
-            if key in found
-            else BusyError("The id was known, and forgotten this moment. Publish again.")
-            for position, key in ids.items()
-        }
+            for call in calls:
+                call.answer(BusyError("The schemas of event types are changing. Publish again in a moment."))
+            return []
+        for position, error in refused.items():
+            calls[position].answer(error)
+        known = set(done.known)
+        for position, call in enumerate(fit):
+            if position not in known:
+                call.answer(Published(call.event.id, duplicate=False))
+        return [fit[position] for position in known]
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
@@ -238,7 +232,10 @@ class Publisher:
         self._idle.append(connection)
 
 
-_UNKNOWN = (
-    "The database went away while the event was being committed, and whether it was is not known. Publish it again: with an id "
-    "of yours, that can do no harm."
-)
+async def _answer_known(connection: Connection, calls: Sequence[_Call]) -> None:
+    """Answer calls whose ids were known."""
+    found = await outbox.find_external_ids(connection, [(call.event.group_id, call.event.external_id or "") for call in calls])
+    for call in calls:
+        before = found.get((call.event.group_id, call.event.external_id or ""))
+        forgotten = BusyError("The id was known, and forgotten this moment. Publish again.")
+        call.answer(forgotten if before is None else answer_again(call.draft, *before))

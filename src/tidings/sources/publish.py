@@ -43,6 +43,11 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     external_id: str | None = None
 
     @property
+    def size(self) -> int:
+        """How much there is to keep, in characters or bytes, about."""
+        return len(self.data) + len(self.subject or "")
+
+    @property
     def digest(self) -> bytes:
         """Tells one content from another."""
         return hashlib.sha256(b"\x00".join((self.type.encode(), (self.subject or "").encode(), self.data))).digest()

@@ -81,8 +81,8 @@ with stale as materialized (
 )
 select array(select s.position from stale s) as stale,
   array(select e.position - 1 from event e where e.event_id not in (select w.event_id from written w)) as known,
-  case when not exists (select from written) then null
-    when pg_try_advisory_xact_lock_shared(7413201, 1) then null else pg_notify('tidings_outbox', '') end as rung;
+  case when not exists (select from written) or pg_try_advisory_xact_lock_shared(7413201, 1) then null
+    else pg_notify('tidings_outbox', '') end;
 
 -- name: claim_external_ids
 -- Remembers publishers' ids, and returns those that were not known before. $1 group, $2 external ids, $3 event ids, $4 digests
