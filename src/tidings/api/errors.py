@@ -51,6 +51,8 @@ def refusal_of_fault(method: str, path: str, error: Exception) -> Refusal:
     """Return the answer for a fault of ours: logged with its cause, told without it."""
     if isinstance(error, RecursionError):
         return refusal(InvalidInputError("body", "The body is nested too deeply to be read."))
+    if isinstance(error, UnicodeDecodeError):
+        return refusal(MalformedBodyError("The body is not UTF-8."))
     if isinstance(error, UNSTORABLE):
         return refusal(InvalidInputError("body", "A text contains U+0000, which PostgreSQL cannot store."))
     if isinstance(error, UNAVAILABLE):

@@ -49,7 +49,7 @@ class PublishingFirst:
             return  # the caller went away
         try:
             said = _decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             await self._app(scope, _said_again(body), send)
             return
         await _send(send, await self._publish(headers, body, said))

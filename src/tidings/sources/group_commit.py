@@ -39,7 +39,7 @@ MAX_SCHEMAS = MAX_EVENTS  # remembered; as many as one commit can need
 MAX_LOOKS = 5  # at schemas that change again and again while a commit is made
 LOCK_TIMEOUT = "200ms"  # for an id that another transaction has claimed
 STATEMENT_TIMEOUT = 10.0  # seconds
-ONE_BY_ONE_SECONDS = 5.0  # for a commit that was refused; calls that are left then are told to come again
+ONE_BY_ONE_SECONDS = 2.0  # for a commit that was refused; calls that are left then are told to come again
 CLOSE_SECONDS = 5.0  # for commits under way
 
 _UNKNOWN = (
@@ -109,9 +109,9 @@ class Publisher:
             BusyError: Too many calls wait already, or another transaction is publishing the same id. Nothing was published.
             UnavailableError: The database went away. Whether the event was committed is not known.
         """
-        check(draft)
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + draft.size > MAX_WAITING_BYTES:
             raise BusyError("Too many events wait to be committed. Publish again in a moment, or many at once as a batch.")
+        check(draft)
         call = _Call(draft, event_of(group_id, draft, now), asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         self._waiting_bytes += draft.size
