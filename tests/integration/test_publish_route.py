@@ -141,9 +141,9 @@ async def test_both_routes_answer_alike_whatever_is_sent(
         (KEY | {"X-Tidings-Group": "acme"}, 202, False), (KEY | {"X-Tidings-Group": "default"}, 202, False),
         (KEY | {"X-Tidings-Group": "nobody"}, 404, False), (KEY | {"X-Tidings-Group": ""}, 404, False),
         (KEY | {"Content-Type": "text/plain"}, 202, False), (KEY | {"Content-Type": "application/x-www-form-urlencoded"}, 202, False),
-        (KEY | {"Content-Length": "many"}, None, True), (KEY | {"Content-Length": "\xb2".encode("latin-1")}, None, True),
+        (KEY | {"Content-Length": "many"}, None, True), (KEY | {"Content-Length": "9" * 5000}, None, True), (KEY | {"Content-Length": "0" * 13 + "29"}, 202, False), (KEY | {"Content-Length": "\xb2".encode("latin-1")}, None, True),
     ],
-    ids=repr,
+    ids=lambda value: repr(value)[:50],
 )  # fmt: skip
 async def test_both_routes_read_the_same_headers(routes: Routes, headers: Any, status: int | None, passes: bool) -> None:
     answer, passed = await routes.ask(headers=headers)

@@ -22,6 +22,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 PATH = "/api/v1/events"
+MAX_LENGTH_DIGITS = 15  # of Content-Length; Python refuses to read thousands of them
 
 _decode = msgspec.json.Decoder(NewEvent).decode
 _encode = msgspec.json.Encoder().encode
@@ -65,7 +66,7 @@ class PublishingFirst:
 
 def _is_within(headers: dict[str, str], limit: int) -> bool:
     length = headers.get("content-length", "")
-    return length.isdecimal() and int(length) <= limit
+    return length.isdecimal() and len(length) <= MAX_LENGTH_DIGITS and int(length) <= limit
 
 
 async def _read(receive: Receive) -> bytes | None:
