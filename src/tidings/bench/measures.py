@@ -10,7 +10,8 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from tidings.bench.stage import Stage
+from tidings.bench.load import publish_steadily, publish_together, run_load
+from tidings.bench.stage import KEY, Stage
 from tidings.bench.statements import SQL
 from tidings.core.event import Event
 from tidings.core.outcome import Exchange
@@ -21,6 +22,8 @@ from tidings.profiles import prepare
 WEBHOOKS = 64
 PUMPS = 128
 LATE = timedelta(days=57)  # 80,000 ticks of a job of every minute
+PUBLISHERS = 64  # connections
+PUBLISHED_TO = 16  # webhooks
 
 _INSERT = "insert into {table} (email, total, status, note) values ('user@example.com', 12.5, 'paid', repeat('x', 150));\n"
 
@@ -37,14 +40,16 @@ class Plan(msgspec.Struct, frozen=True):
     hostile_seconds: int
     stuck_rows: int
     batches: int
+    singles: int
+    single_pairs: int
     bulk_rows: int
     backfill_rows: int
     jobs: int
     late_seconds: int
 
 
-FULL = Plan(50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20, 100_000, 400_000, 1000, 15)
-QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4, 20_000, 40_000, 200, 6)
+FULL = Plan(50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20, 30_000, 3, 100_000, 400_000, 1000, 15)
+QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4, 5000, 1, 20_000, 40_000, 200, 6)
 
 Figures = dict[str, float]
 Measure = Callable[[Stage, Plan], Awaitable[Figures]]
@@ -230,17 +235,57 @@ async def stuck(stage: Stage, plan: Plan) -> Figures:
 
 
 async def publishing(stage: Stage, plan: Plan) -> Figures:
-    """Batches of 10,000 events of 400 bytes through the API, while the engine routes what is committed (to nobody)."""
-    line = msgspec.json.encode({"type": "bench.published", "data": {"note": "x" * 350}}) + b"\n"
-    batch = line * 10_000
-    async with stage.api() as url, httpx.AsyncClient(base_url=url, headers={"X-API-Key": "bench"}, timeout=60) as client:
+    """Events of 400 bytes through the API: in batches, to nobody; one by one, over batches; one at a time, until it arrives."""
+    async with stage.api() as url:
         started = time.perf_counter()
-        for _ in range(plan.batches):
-            answer = await client.post("/api/v1/events/batch", content=batch)
-            answer.raise_for_status()
+        await _publish_batches(url, [_batch(10_000, 1)] * plan.batches)
         rate = plan.batches * 10_000 / (time.perf_counter() - started)
         await stage.settled()
-    return {"publish_per_s": rate}
+    async with stage.serving() as (serving, url):
+        for number in range(PUBLISHED_TO):
+            await serving.add_webhook(type_filter(f"bench.t{number}"), f"/p{number}")
+        batches = [_batch(1000, PUBLISHED_TO)] * (plan.singles // 1000)
+        ratios = []
+        for _ in range(plan.single_pairs):
+            single = await _settling(serving, run_load(publish_together, url, KEY, PUBLISHERS, plan.singles, PUBLISHED_TO))
+            ratios.append((await _settling(serving, _publish_batches(url, batches)), single))
+        times = await _publishing_latencies(serving, url, plan.latency_seconds)
+    return {
+        "publish_per_s": rate,
+        "publish_single_per_s": statistics.median(plan.singles / single for _, single in ratios),
+        "publish_single_ratio": statistics.median(batched / single for batched, single in ratios),
+        "publish_latency_p50_ms": _percentile(times, 50),
+        "publish_latency_p99_ms": _percentile(times, 99),
+    }
+
+
+def _batch(count: int, kinds: int) -> bytes:
+    lines = (msgspec.json.encode({"type": f"bench.t{n % kinds}", "data": {"note": "x" * 350}}) for n in range(count))
+    return b"\n".join(lines)
+
+
+async def _publish_batches(url: str, batches: list[bytes]) -> None:
+    async with httpx.AsyncClient(base_url=url, headers={"X-API-Key": KEY}, timeout=60) as client:
+        for batch in batches:
+            answer = await client.post("/api/v1/events/batch", content=batch)
+            answer.raise_for_status()
+
+
+async def _settling(stage: Stage, load: Awaitable[object]) -> float:
+    """Return the seconds of a load, until all that it published is delivered and recorded."""
+    started = time.perf_counter()
+    await load
+    await stage.settled()
+    return time.perf_counter() - started
+
+
+async def _publishing_latencies(stage: Stage, url: str, seconds: int) -> list[float]:
+    """Return the times from call to receipt, in milliseconds, of events published one at a time."""
+    stage.receiver.arrivals()
+    begun = await run_load(publish_steadily, url, KEY, 100, seconds)
+    await stage.settled()
+    arrivals = stage.receiver.arrivals()
+    return [(arrivals[number] - at) * 1e3 for number, at in begun.items()]
 
 
 async def bulk(stage: Stage, plan: Plan) -> Figures:

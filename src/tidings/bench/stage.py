@@ -28,6 +28,8 @@ from tidings.sources import backfill, tables
 from tidings.store import webhooks
 from tidings.store.embedded import start_embedded
 
+KEY = "bench"
+
 _TPS = re.compile(r"tps = ([\d.]+)")
 
 
@@ -165,6 +167,20 @@ class Stage:
             pids = await connection.fetchval(SQL["backends"])
         return Usage(_cpu_seconds(self._engine.pid), sum(map(_cpu_seconds, pids)), float(wal))
 
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[tuple["Stage", str]]:
+        """Serve API and worker from one process, on a database of its own; lends a stage that is about it, and its URL."""
+        await self.execute(SQL["create_database"])
+        url = self._server.get_uri().replace("/postgres?", "/serving?")
+        config = msgspec.structs.replace(self.services.config, database_url=url)
+        async with opened(config) as services:
+            process, ready = await _start(config, "serve")
+            try:
+                yield Stage(services, self._server, self.receiver, process), ready.url or ""
+            finally:
+                await _stop_engine(process)
+        await self.execute(SQL["drop_database"])
+
     def engine_rss_mb(self) -> float:
         """Return the resident memory of the engine's process, in MiB."""
         status = Path(f"/proc/{self._engine.pid}/status").read_text()
@@ -197,7 +213,7 @@ async def staged() -> AsyncIterator[Stage]:
             database_url=server.get_uri(),
             data_dir=folder,
             secret_key="bench",  # noqa: S106
-            admin_key="bench",
+            admin_key=KEY,
             allow_private_networks="127.0.0.0/8",
             log_level="error",
         )

@@ -12,6 +12,12 @@ begin
 end $$;
 create trigger notify_per_row after insert on notified for each row execute function notify_per_row();
 
+-- name: create_database
+create database serving;
+
+-- name: drop_database
+drop database serving with (force);
+
 -- name: fill_outbox
 -- A backlog of published events of 64 types in one transaction, each about 400 bytes. $1 how many, $2 how many types
 with made as (
