@@ -56,7 +56,7 @@ async def _measure(names: list[str], plan: Plan) -> Figures:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("setting the stage", total=len(names))
-        async with staged() as stage:
+        async with staged() as stage, stage.running("worker"):
             for name in names:
                 progress.update(bar, description=name)
                 figures |= await MEASURES[name](stage, plan)
