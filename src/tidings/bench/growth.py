@@ -46,13 +46,13 @@ QUICK_GROWTH = GrowthPlan(
     rates=(50, 200), payloads=(300, 1500), probes=10, backlog=5000, runs=1, seconds=3,
 )  # fmt: skip
 
-Curve = list[Figures]
-Grown = Callable[[Stage, GrowthPlan], Awaitable[Curve]]
+Points = list[Figures]
+Grown = Callable[[Stage, GrowthPlan], Awaitable[Points]]
 
 
-async def by_webhooks(stage: Stage, plan: GrowthPlan) -> Curve:
+async def by_webhooks(stage: Stage, plan: GrowthPlan) -> Points:
     """Making a webhook, its first delivery, the start and the memory of a process, and deliveries, beside so many others."""
-    points: Curve = []
+    points: Points = []
     async with stage.apart() as own:
         await add_backlog_webhooks(own)
         there = WEBHOOKS
@@ -97,9 +97,9 @@ def _p50_p95(name: str, times: list[float]) -> Figures:
     return {f"{name}_p50_ms": percentile(times, 50), f"{name}_p95_ms": percentile(times, 95)}
 
 
-async def by_stored(stage: Stage, plan: GrowthPlan) -> Curve:
+async def by_stored(stage: Stage, plan: GrowthPlan) -> Points:
     """Deliveries and their latency beside a history of so many."""
-    points: Curve = []
+    points: Points = []
     async with stage.apart() as own:
         await add_backlog_webhooks(own)
         there = 0
@@ -115,9 +115,9 @@ async def by_stored(stage: Stage, plan: GrowthPlan) -> Curve:
     return points
 
 
-async def by_workers(stage: Stage, plan: GrowthPlan) -> Curve:
+async def by_workers(stage: Stage, plan: GrowthPlan) -> Points:
     """Deliveries of so many worker processes."""
-    points: Curve = []
+    points: Points = []
     for count in plan.workers:
         async with stage.apart() as own, own.running("worker", count):
             await add_backlog_webhooks(own)
@@ -125,9 +125,9 @@ async def by_workers(stage: Stage, plan: GrowthPlan) -> Curve:
     return points
 
 
-async def by_rate(stage: Stage, plan: GrowthPlan) -> Curve:
+async def by_rate(stage: Stage, plan: GrowthPlan) -> Points:
     """What a delivery takes and costs at a steady rate, where fewer share a transaction than in a backlog."""
-    points: Curve = []
+    points: Points = []
     async with stage.apart() as own, own.running("worker"):
         await add_backlog_webhooks(own)
         await _drained(own, plan)
@@ -137,9 +137,9 @@ async def by_rate(stage: Stage, plan: GrowthPlan) -> Curve:
     return points
 
 
-async def by_payload(stage: Stage, plan: GrowthPlan) -> Curve:
+async def by_payload(stage: Stage, plan: GrowthPlan) -> Points:
     """What a delivery with so many bytes of data costs, and what it takes in storage."""
-    points: Curve = []
+    points: Points = []
     for size in plan.payloads:
         async with stage.apart() as own, own.running("worker"):
             await add_backlog_webhooks(own)
