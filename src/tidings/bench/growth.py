@@ -18,6 +18,7 @@ from tidings.bench.statements import GROWTH, SQL
 
 DAYS = 30  # that history is spread over, today included
 FILLED_AT_ONCE = 50_000  # webhooks in one statement
+MEASURABLE = 10_000  # webhooks; the memory of fewer is lost in that of the process
 WARMING = 3  # webhooks made first, that do not count: connections are opened, statements prepared
 STEADY_RATE = 200  # deliveries a second, as the latency of the other measurements
 PAYLOAD = 300  # bytes of data, where nothing else is said
@@ -44,7 +45,7 @@ FULL_GROWTH = GrowthPlan(
 )  # fmt: skip
 QUICK_GROWTH = GrowthPlan(
     webhooks=(WEBHOOKS, 1000, 10_000), stored=(10_000, 100_000), workers=(1, 2),
-    rates=(20, 200), payloads=(300, 1500), probes=10, backlog=5000, runs=1, seconds=3,
+    rates=(20, 200, 1000), payloads=(300, 1500), probes=10, backlog=5000, runs=1, seconds=3,
 )  # fmt: skip
 
 Points = list[Figures]
@@ -69,9 +70,10 @@ async def by_webhooks(stage: Stage, plan: GrowthPlan) -> Points:
                 figures = await _new_webhooks(own, url, plan.probes)
                 figures |= await _drained(own, plan) | {"start_s": start, "rss_mb": own.engine_rss_mb()}
             points.append({"webhooks": count, "webhook_disk_bytes": await own.value(GROWTH["webhook_bytes"]) / count} | figures)
-    for point in points[1:]:
-        grown = (point["rss_mb"] - points[0]["rss_mb"]) * 2**20
-        point["webhook_memory_bytes"] = grown / (point["webhooks"] - points[0]["webhooks"])
+    for point in points:
+        if point["webhooks"] >= MEASURABLE:
+            grown = (point["rss_mb"] - points[0]["rss_mb"]) * 2**20
+            point["webhook_memory_bytes"] = grown / (point["webhooks"] - points[0]["webhooks"])
     return points
 
 
