@@ -66,10 +66,11 @@ async def test_a_read_only_database_is_refused_and_left_as_it_is(empty_database_
 
 async def test_a_role_that_may_not_create_is_refused_with_the_remedy(empty_database_url: str) -> None:
     connection = await asyncpg.connect(empty_database_url)
-    await connection.execute("create role powerless login")
-    url = empty_database_url.replace("postgres:@", "powerless:@")
+    role = await connection.fetchval("select current_database() || '_powerless'")
+    await connection.execute(f"create role {role} login")
+    url = empty_database_url.replace("postgres:@", f"{role}:@")
     assert "Grant it CREATE" in refused("migrate", database_url=url)
-    await connection.execute("drop role powerless")
+    await connection.execute(f"drop role {role}")
     await connection.close()
 
 

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from tests.support.engine import Engine, engine_of, eventually
+from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, says
-from tidings.app import _serving
+from tests.support.serving import ApiServer
 from tidings.config import Config
 
 KEY = {"Authorization": "Bearer test"}
@@ -33,11 +34,11 @@ class Api:
 
 
 @pytest.fixture
-async def api(config: Config) -> AsyncIterator[Api]:
+async def api(config: Config, api_server: ApiServer) -> AsyncIterator[Api]:
     async with (
         engine_of(config, running=True) as engine,
-        _serving(engine.services) as url,
-        httpx.AsyncClient(base_url=url, headers=KEY, timeout=30) as client,
+        api_server.serving(engine.services) as url,
+        httpx.AsyncClient(base_url=url, headers=KEY, timeout=PATIENCE) as client,
     ):
         yield Api(client, engine)
 

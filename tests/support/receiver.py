@@ -8,6 +8,8 @@ from typing import Any
 
 import httptools
 
+from tests.support.limits import PATIENCE
+
 
 @dataclass
 class Received:
@@ -68,7 +70,7 @@ class Receiver:
     def url(self, path: str = "/hook") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
-    async def wait_for(self, count: int, limit: float = 20) -> list[Received]:
+    async def wait_for(self, count: int, limit: float = PATIENCE) -> list[Received]:
         """Wait until that many requests have come."""
         async with asyncio.timeout(limit), self._arrived:
             await self._arrived.wait_for(lambda: len(self.received) >= count)
