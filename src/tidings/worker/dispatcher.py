@@ -195,8 +195,8 @@ class Dispatcher:
         if not fresh:
             return _Routed(events)
         lanes = list({q.webhook_id for q in fresh})
-        webhooks = await self._routes.webhooks(connection, lanes)
         rooms = await queue.lock_lanes(connection, lanes, now)
+        webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
         leased, waiting = share_out(fresh, _lane_of, readable, self._taker.capacity())
         waiting = [q for q in waiting if q.webhook_id in rooms]  # the others' webhooks were deleted just now
