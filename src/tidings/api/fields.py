@@ -191,7 +191,13 @@ FIELDS: Final[dict[str, str]] = {
     "Version.version": "Which version, from 1.",
     "WebhookView.version": "Counts its changes, from 1.",
     "version": "Larger is newer.",
+    "request": "The request as it was sent, byte for byte; null where none was made, or what it was made from is not known.",
+    "SentRequest.headers": "As they were sent, in their order.",
+    "SentRequest.body": "As it was sent; null where those of the other attempts take all the room: read the attempt alone.",
+    "SentRequest.method": "POST, PUT, PATCH, DELETE or GET.",
+    "SentRequest.url": "Where it was sent.",
     "webhook": "The webhook.",
     "webhook_id": "The webhook.",
+    "webhook_version": "The version of the webhook it was made with.",
     "when": "An SQL condition on NEW and OLD, for all operations or `{INSERT, UPDATE, DELETE}`.",
 }
