@@ -18,6 +18,7 @@ from tidings.core.event import Event
 from tidings.core.webhook import Webhook
 from tidings.profiles import prepare
 from tidings.profiles.parts import current, text_member
+from tidings.profiles.template import is_plain_text
 from tidings.store import history, queue, webhooks
 from tidings.store.database import Connection
 
@@ -146,13 +147,17 @@ def record_id(event: Event | None) -> str | None:
 
 
 def _payload(event: Event | None, webhook: Webhook | None, services: Services) -> msgspec.Raw | None:
-    """Return the body of a delivery, which is the same at every attempt."""
+    """Return the body of a delivery, which is the same at every attempt: as JSON, or in a string when it is another text."""
     if event is None or webhook is None:
         return None
     try:
-        return msgspec.Raw(prepare(webhook, services.keys.current).body(event))
+        body = prepare(webhook, services.keys.current).body(event)
     except RenderError:
         return None
+    if not body:
+        return None
+    is_text = webhook.body_template is not None and is_plain_text(webhook.headers)
+    return msgspec.Raw(msgspec.json.encode(body.decode()) if is_text else body)
 
 
 @get("/")

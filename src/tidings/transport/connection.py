@@ -39,6 +39,8 @@ class Call:
 
     __slots__ = ("_done", "bucket", "connection", "opened", "opening", "started", "timeout_seconds")
 
+    bucket: set["Call"]  # where `Deadlines` watches it
+
     def __init__(self, done: Done, timeout_seconds: float, started: float) -> None:
         self._done: Done | None = done
         self.timeout_seconds = timeout_seconds
@@ -46,7 +48,6 @@ class Call:
         self.opened = Timings()
         self.opening: asyncio.Task[None] | None = None
         self.connection: HttpConnection | None = None
-        self.bucket: set[Call] = set()
 
     def abort(self) -> None:
         """End it and close its connection: the receiver may or may not have acted on the request.
@@ -109,14 +110,14 @@ class HttpConnection(asyncio.Protocol):
         self._call: Call | None = None
         self._is_used = self._is_closed = False
         self._fresh_until = 0.0
+        self._headers: list[tuple[str, str]] = []
+        self._body = bytearray()
         self._parser: Any = httptools.HttpResponseParser(self)
 
     def begin(self, call: Call, data: bytes) -> None:
         """Write a request. It ends at once when the connection was lost since it was opened."""
         self._call = call
         call.connection = self
-        self._headers: list[tuple[str, str]] = []
-        self._body = bytearray()
         self._body_bytes = self._received_bytes = self._header_bytes = self._silent_bytes = 0
         self._status: int | None = None  # until its headers are complete
         self._is_complete = self._has_length = self.can_be_reused = False
@@ -159,6 +160,7 @@ class HttpConnection(asyncio.Protocol):
         timings = Timings(opened.dns_ms, opened.connect_ms, opened.tls_ms, first_byte_ms, (now - started) * 1e3)
         is_truncated = self._body_bytes > MAX_KEPT_BODY_BYTES
         exchange = Exchange(self._status, headers, bytes(self._body), is_truncated, failure, error, is_stale, timings)
+        self._headers, self._body = [], bytearray()  # an idle connection keeps nothing of the last response
         self._on_end(self, call, exchange)
 
     # Called by the event loop --------------------------------------------------------------------------------------

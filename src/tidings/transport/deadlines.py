@@ -24,16 +24,18 @@ class Deadlines:
 
     def add(self, call: Call) -> None:
         """Watch a call."""
+        if self._timer is None:
+            self._swept = int(perf_counter() * SWEEPS_PER_SECOND)
+            self._arm()
         sweep = int((call.started + call.timeout_seconds) * SWEEPS_PER_SECOND) + 1
+        if sweep <= self._swept:  # opening its connection took until its deadline
+            sweep = self._swept + 1
         bucket = self._buckets.get(sweep)
         if bucket is None:
             bucket = self._buckets[sweep] = set()
         bucket.add(call)
         call.bucket = bucket
         self._count += 1
-        if self._timer is None:
-            self._swept = int(call.started * SWEEPS_PER_SECOND)
-            self._arm()
 
     def remove(self, call: Call) -> None:
         """Watch a call no more."""
