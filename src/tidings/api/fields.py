@@ -106,7 +106,7 @@ FIELDS: Final[dict[str, str]] = {
     "overlap_seconds": "How long the present secret verifies beside the new one: up to 30 days.",
     "page": "Which page, from 1.",
     "password": "The password.",
-    "payload": "The body as it is sent, in a string when it is no JSON; null when empty, and once its event or webhook is gone.",
+    "payload": "The body as it is sent, in a string when it is no JSON; null when empty, and once event or webhook is gone.",
     "perPage": "How many on a page.",
     "platform": "`stripe`, `github`, `standard` or `hmac`.",
     "previous_secret": "The secret before, which still verifies.",
