@@ -75,6 +75,10 @@ class Call:
 class HttpConnection(asyncio.Protocol):
     """A connection and the exchange that is under way on it.
 
+    Attributes:
+        can_be_reused: After an exchange: for another one.
+        fresh_until: While it is idle: until when it can be expected to be open (`time.perf_counter`).
+
     `begin` is the only writer of requests; the callbacks below it are called by the event loop and by llhttp. Whatever ends an
     exchange goes through `end`, which hands it to `on_end`.
     """
@@ -84,7 +88,6 @@ class HttpConnection(asyncio.Protocol):
         "_body_bytes",
         "_call",
         "_first_byte_at",
-        "_fresh_until",
         "_has_length",
         "_header_bytes",
         "_headers",
@@ -98,6 +101,7 @@ class HttpConnection(asyncio.Protocol):
         "_silent_bytes",
         "_status",
         "can_be_reused",
+        "fresh_until",
         "target",
         "transport",
     )  # fmt: skip
@@ -109,7 +113,7 @@ class HttpConnection(asyncio.Protocol):
         self._on_end = on_end
         self._call: Call | None = None
         self._is_used = self._is_closed = False
-        self._fresh_until = 0.0
+        self.fresh_until = 0.0
         self._headers: list[tuple[str, str]] = []
         self._body = bytearray()
         self._parser: Any = httptools.HttpResponseParser(self)
@@ -127,13 +131,9 @@ class HttpConnection(asyncio.Protocol):
         else:
             self.transport.write(data)
 
-    def is_fresh(self, now: float) -> bool:
-        """Tell whether the idle connection can still be expected to be open (`now` by `time.perf_counter`)."""
-        return not self._is_closed and now < self._fresh_until
-
     def close(self) -> None:
         """Close at once; what is unsent is discarded."""
-        self._is_closed = True
+        self._is_closed, self.fresh_until = True, 0.0
         if self.transport is not None:
             self.transport.abort()
 
@@ -151,11 +151,12 @@ class HttpConnection(asyncio.Protocol):
             return
         now, started, opened = perf_counter(), call.started, call.opened
         headers = () if self._status is None else tuple(self._headers)
-        if failure is not None or not self.can_be_reused:
+        self._is_used = True
+        if failure is None and self.can_be_reused:
+            self.fresh_until = now + self._keep_alive_seconds
+        else:
             self.can_be_reused = False
             self.close()
-        self._is_used = True
-        self._fresh_until = now + self._keep_alive_seconds
         first_byte_ms = (self._first_byte_at - started) * 1e3 if self._received_bytes else None
         timings = Timings(opened.dns_ms, opened.connect_ms, opened.tls_ms, first_byte_ms, (now - started) * 1e3)
         is_truncated = self._body_bytes > MAX_KEPT_BODY_BYTES
@@ -194,7 +195,7 @@ class HttpConnection(asyncio.Protocol):
             self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._is_closed = True
+        self._is_closed, self.fresh_until = True, 0.0
         self._parser = None  # it holds this connection: let both go now, not when the collector comes
         if self._call is None:
             return

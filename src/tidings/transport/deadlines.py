@@ -18,7 +18,6 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._buckets: dict[int, set[Call]] = {}  # by the sweep that ends them
-        self._count = 0
         self._swept = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -35,12 +34,11 @@ class Deadlines:
             bucket = self._buckets[sweep] = set()
         bucket.add(call)
         call.bucket = bucket
-        self._count += 1
 
-    def remove(self, call: Call) -> None:
+    @staticmethod
+    def remove(call: Call) -> None:
         """Watch a call no more."""
         call.bucket.discard(call)
-        self._count -= 1
 
     def sweep(self, now: float) -> None:
         """Time out the calls whose deadline is over (`now` by `time.perf_counter`)."""
@@ -58,7 +56,7 @@ class Deadlines:
 
     def _tick(self) -> None:
         self.sweep(perf_counter())
-        if self._count:
+        if any(self._buckets.values()):
             self._arm()
         else:
             self._timer = None
