@@ -86,6 +86,15 @@ async def test_a_change_travels_from_a_row_to_the_api(api: Api, receiver: Receiv
     assert (await api("GET", "/api/v1/events?type=other", 422))["field"] == "type"
 
 
+async def test_a_body_that_is_no_json_is_shown_as_a_string_and_none_as_null(api: Api, receiver: Receiver) -> None:
+    text = {"body_template": 'say "{{type}}"', "headers": {"Content-Type": "text/plain"}}
+    for name, fields in (("text", text), ("none", {"profile": "vski", "method": "GET"})):
+        made = await api.create(receiver.url(f"/{name}"), "*", **fields)
+        await api("POST", f"/api/v1/webhooks/{made['id']}/test", 200)
+        (shown,) = await api("GET", f"/api/v1/webhooks/{made['id']}/deliveries", 200)
+        assert shown["payload"] == ('say "webhook.test"' if name == "text" else None)
+
+
 async def test_publishing_is_idempotent_by_id(api: Api, receiver: Receiver) -> None:
     await api.create(receiver.url(), "order.*")
     event = {"type": "order.paid", "data": {"total": 1.50}, "id": "order-1", "subject": "orders/1"}

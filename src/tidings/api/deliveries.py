@@ -22,6 +22,7 @@ from tidings.core.search import id_time
 from tidings.core.webhook import Subscription, Webhook
 from tidings.profiles import prepare
 from tidings.profiles.parts import current
+from tidings.profiles.template import is_plain_text
 from tidings.store import history, queue, search, webhook_versions, webhooks
 from tidings.store.database import Connection
 
@@ -164,13 +165,16 @@ def record_id(event: Event) -> str | None:
 
 
 def _payload(found: Around, services: Services) -> bytes | None:
-    """Return the body of a delivery as its last attempt sent it, or as the next one will."""
-    if not isinstance(found.webhook, Webhook):
+    """Return the body of a delivery as its last attempt sent it, or as the next one will: as JSON, in a string when it is none."""
+    webhook = found.webhook
+    if not isinstance(webhook, Webhook):
         return None
     try:
-        return prepare(found.webhook, services.keys.current).body(found.event)
+        body = prepare(webhook, services.keys.current).body(found.event)
     except (RenderError, InvalidInputError):
         return None
+    is_text = webhook.body_template is not None and is_plain_text(webhook.headers)
+    return msgspec.json.encode(body.decode()) if is_text else body or None
 
 
 @get("/", dependencies={"asked": Provide(asked_of_deliveries, sync_to_thread=False)})
