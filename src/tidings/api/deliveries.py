@@ -165,7 +165,7 @@ def record_id(event: Event) -> str | None:
 
 
 def _payload(found: Around, services: Services) -> bytes | None:
-    """Return the body of a delivery as its last attempt sent it, or as the next one will: as JSON, in a string when it is none."""
+    """Return the body of a delivery, as its last attempt sent it or the next one will; in a JSON string when it is no JSON."""
     webhook = found.webhook
     if not isinstance(webhook, Webhook):
         return None

@@ -110,7 +110,7 @@ FIELDS: Final[dict[str, str]] = {
     "overlap_seconds": "How long the present secret verifies beside the new one: up to 30 days.",
     "page": "Which page, from 1.",
     "password": "The password.",
-    "payload": "The body as it is sent, in a string when it is no JSON; null when empty, when event or webhook is gone or set aside.",
+    "payload": "The body as it is sent, in a string when it is no JSON; null when empty, or its webhook is gone or set aside.",
     "perPage": "How many on a page.",
     "platform": "`stripe`, `github`, `standard` or `hmac`.",
     "previous_secret": "The secret before, which still verifies.",
