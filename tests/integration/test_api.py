@@ -84,7 +84,16 @@ async def test_a_change_travels_from_a_row_to_the_api(api: Api, receiver: Receiv
     event = await api("GET", f"/api/v1/events/{delivery['event_id']}", 200)
     assert (event["record"], event["delivery_count"], event["table"]) == ({"id": 1}, 1, "orders")
     assert await api("GET", "/api/v1/events?type=table.orders.inserted", 200) == [event]
-    assert await api("GET", "/api/v1/events?type=other", 200) == []
+    assert (await api("GET", "/api/v1/events?type=other", 422))["field"] == "type"
+
+
+async def test_a_body_that_is_no_json_is_shown_as_a_string_and_none_as_null(api: Api, receiver: Receiver) -> None:
+    text = {"body_template": 'say "{{type}}"', "headers": {"Content-Type": "text/plain"}}
+    for name, fields in (("text", text), ("none", {"profile": "vski", "method": "GET"})):
+        made = await api.create(receiver.url(f"/{name}"), "*", **fields)
+        await api("POST", f"/api/v1/webhooks/{made['id']}/test", 200)
+        (shown,) = await api("GET", f"/api/v1/webhooks/{made['id']}/deliveries", 200)
+        assert shown["payload"] == ('say "webhook.test"' if name == "text" else None)
 
 
 async def test_publishing_is_idempotent_by_id(api: Api, receiver: Receiver) -> None:

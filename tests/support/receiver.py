@@ -19,6 +19,7 @@ class Received:
     path: str
     headers: dict[str, str]
     body: bytes
+    raw: bytes = b""
 
 
 def answer(status: int = 200, body: bytes = b"ok", headers: dict[str, str] | None = None) -> bytes:
@@ -113,10 +114,11 @@ class _Parser:
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._headers: dict[str, str] = {}
-        self._body = self._url = b""
+        self._body = self._url = self._raw = b""
         self.complete: Received | None = None
 
     def feed(self, data: bytes) -> None:
+        self._raw += data
         self._parser.feed_data(data)
 
     def on_url(self, url: bytes) -> None:
@@ -130,4 +132,4 @@ class _Parser:
 
     def on_message_complete(self) -> None:
         method = self._parser.get_method().decode()
-        self.complete = Received(method, self._url.decode(), self._headers, self._body)
+        self.complete = Received(method, self._url.decode(), self._headers, self._body, self._raw)

@@ -28,6 +28,7 @@ from tidings.api import (
     wellknown,
 )
 from tidings.api.access import require_key, services_of
+from tidings.api.parameters import refuse_unknown
 from tidings.api.services import Services
 from tidings.core.errors import TidingsError
 
@@ -67,7 +68,7 @@ def create_app(services: Services, *, version: str) -> Litestar:
             cron.v1_router,
             vski.router,
         ],
-        guards=[require_key],
+        guards=[require_key, refuse_unknown],
         security=[{"key": []}],
     )
     handlers: dict[type[Exception] | int, Any] = {

@@ -36,7 +36,7 @@ IDLE_INTERVAL = 1.0  # seconds between looks at the queue when nobody calls
 RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was held by another claim
 SLOW_SECONDS = 1.0  # an attempt older than this no longer takes a place from the quick ones
 SLOW_PLACES = 16  # how many slow attempts there may be for each quick one
-MAX_PREPARED = 10_000  # webhooks whose requests are prepared, at 2 kB or so each
+MAX_PREPARED = 10_000  # webhooks whose requests are prepared, a kilobyte each
 
 
 class Slots:
