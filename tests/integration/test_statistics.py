@@ -35,11 +35,7 @@ def tally(*milliseconds: float) -> Tally:
 @settings(deadline=None)
 def test_a_percentile_is_off_by_less_than_the_distance_of_two_bounds(values: list[float], share: float) -> None:
     found = percentile_ms(tally(*values).latencies, share)
-    exact = (
-        sorted(values)[max(0, -(-len(values) * share // 1).__int__() - 1)]
-        if False
-        else sorted(values)[min(len(values) - 1, int(len(values) * share - 1e-9))]
-    )
+    exact = sorted(values)[min(len(values) - 1, int(len(values) * share - 1e-9))]
     bounds = (0.0, *BOUNDS_MS)
     low = max((bound for bound in bounds if bound < exact), default=0.0)
     high = min((bound for bound in BOUNDS_MS if bound >= exact), default=BOUNDS_MS[-1])
