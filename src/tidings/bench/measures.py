@@ -58,21 +58,15 @@ Measure = Callable[[Stage, Plan], Awaitable[Figures]]
 
 async def throughput(stage: Stage, plan: Plan) -> Figures:
     """Outbox to recorded history, in turns with the yardstick: 400-byte events, one of 64 webhooks for each."""
-    await _add_backlog_webhooks(stage)
-    await _drain_backlog(stage, plan.backlog // 5)  # lanes and connections grow
+    await add_backlog_webhooks(stage)
+    await drain_backlog(stage, plan.backlog // 5)  # lanes and connections grow
     runs, own = [], []
     for _ in range(plan.backlog_runs):
         own.append(await stage.yardstick("pipeline", plan.backlog))
-        runs.append(await _drain_backlog(stage, plan.backlog))
+        runs.append(await drain_backlog(stage, plan.backlog))
     await stage.clear_webhooks()
-    return {
-        "deliveries_per_s": statistics.median(run.per_second for run in runs),
-        "yardstick_per_s": statistics.median(own),
-        "yardstick_ratio": statistics.median(run.per_second / bare for run, bare in zip(runs, own, strict=True)),
-        "engine_us": statistics.median(run.engine_us for run in runs),
-        "postgres_us": statistics.median(run.postgres_us for run in runs),
-        "wal_bytes": statistics.median(run.wal_bytes for run in runs),
-    }
+    ratios = [run["deliveries_per_s"] / bare for run, bare in zip(runs, own, strict=True)]
+    return medians(runs) | {"yardstick_per_s": statistics.median(own), "yardstick_ratio": statistics.median(ratios)}
 
 
 async def sending(stage: Stage, plan: Plan) -> Figures:
@@ -85,32 +79,25 @@ async def sending(stage: Stage, plan: Plan) -> Figures:
     return {"sender_per_s": statistics.median(own), "sender_ratio": statistics.median(ratios)}
 
 
-class Drained(msgspec.Struct, frozen=True):
-    """A backlog that was worked off: how fast, and what each delivery cost the engine's process and PostgreSQL."""
-
-    per_second: float
-    engine_us: float
-    postgres_us: float
-    wal_bytes: float
-
-
-async def _add_backlog_webhooks(stage: Stage) -> None:
+async def add_backlog_webhooks(stage: Stage) -> None:
+    """Subscribe 64 webhooks, each to one of the types of a backlog."""
     for number in range(WEBHOOKS):
         await stage.add_webhook(type_filter(f"bench.t{number}"), f"/w{number}")
 
 
-async def _drain_backlog(stage: Stage, rows: int) -> Drained:
+async def drain_backlog(stage: Stage, rows: int, data_bytes: int = 410) -> Figures:
+    """Work off so many events of so many bytes: how fast, and what each delivery took of engine and PostgreSQL."""
     await stage.execute(SQL["tidy"])
-    await stage.execute(SQL["fill_outbox"], rows, WEBHOOKS)
+    await stage.execute(SQL["fill_outbox"], rows, WEBHOOKS, data_bytes)
     started, before = time.perf_counter(), await stage.usage()
     await stage.settled()
     seconds, after = time.perf_counter() - started, await stage.usage()
-    return Drained(
-        rows / seconds,
-        (after.engine_seconds - before.engine_seconds) / rows * 1e6,
-        (after.postgres_seconds - before.postgres_seconds) / rows * 1e6,
-        (after.wal_bytes - before.wal_bytes) / rows,
-    )
+    return {"deliveries_per_s": rows / seconds} | after.each_since(before, rows)
+
+
+def medians(runs: list[Figures]) -> Figures:
+    """Return the median of each figure over runs."""
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
 
 
 async def _bare_sender(stage: Stage, requests: int) -> float:
@@ -154,12 +141,12 @@ async def _bare_sender(stage: Stage, requests: int) -> float:
 async def latency(stage: Stage, plan: Plan) -> Figures:
     """Commit to receipt, at 200 row changes a second."""
     await stage.add_webhook(TableFilter("captured", "public"), "/latency")
-    times = await _latencies(stage, SQL["insert_captured"], 200, plan.latency_seconds)
+    times = await latencies(stage, SQL["insert_captured"], 200, plan.latency_seconds)
     await stage.clear_webhooks()
-    return {"latency_p50_ms": _percentile(times, 50), "latency_p99_ms": _percentile(times, 99)}
+    return {"latency_p50_ms": percentile(times, 50), "latency_p99_ms": percentile(times, 99)}
 
 
-async def _latencies(stage: Stage, sql: str, per_second: int, seconds: int, types: list[str] | None = None) -> list[float]:
+async def latencies(stage: Stage, sql: str, per_second: int, seconds: int, types: list[str] | None = None) -> list[float]:
     """Return commit-to-receipt times in milliseconds of numbered changes, made at a steady rate.
 
     Args:
@@ -207,23 +194,23 @@ async def hostile(stage: Stage, plan: Plan) -> Figures:
     healthy = [f"bench.h{number}" for number in range(90)]
     for number, kind in enumerate(healthy):
         await stage.add_webhook(type_filter(kind), f"/h{number}")
-    before = await _latencies(stage, SQL["publish_numbered"], 200, plan.hostile_seconds, healthy)
+    before = await latencies(stage, SQL["publish_numbered"], 200, plan.hostile_seconds, healthy)
     for number in range(10):
         await stage.add_webhook(type_filter("bench.hostile"), f"/hang{number}")
     mixed = [kind for number, kind in enumerate(healthy) for kind in ([kind] if number % 9 else [kind, "bench.hostile"])]
-    during = await _latencies(stage, SQL["publish_numbered"], 222, plan.hostile_seconds, mixed)
+    during = await latencies(stage, SQL["publish_numbered"], 222, plan.hostile_seconds, mixed)
     await stage.clear_webhooks()
-    return {"hostile_p99_ratio": _percentile(during, 99) / _percentile(before, 99)}
+    return {"hostile_p99_ratio": percentile(during, 99) / percentile(before, 99)}
 
 
 async def stuck(stage: Stage, plan: Plan) -> Figures:
     """Deliveries to healthy webhooks while another has very many due rows that go nowhere, over without."""
-    await _add_backlog_webhooks(stage)
-    before = [(await _drain_backlog(stage, plan.backlog)).per_second for _ in range(plan.backlog_runs)]
+    await add_backlog_webhooks(stage)
+    before = [(await drain_backlog(stage, plan.backlog))["deliveries_per_s"] for _ in range(plan.backlog_runs)]
     webhook = await stage.add_webhook(type_filter("bench.stuck"), "/hang")
     await stage.execute(SQL["fill_stuck"], webhook, plan.stuck_rows)
     await stage.execute(SQL["wake_lanes"])
-    during = [(await _drain_backlog(stage, plan.backlog)).per_second for _ in range(plan.backlog_runs)]
+    during = [(await drain_backlog(stage, plan.backlog))["deliveries_per_s"] for _ in range(plan.backlog_runs)]
     await stage.clear_webhooks()
     return {"backlog_ratio": statistics.median(during) / statistics.median(before)}
 
@@ -248,8 +235,8 @@ async def publishing(stage: Stage, plan: Plan) -> Figures:
         "publish_per_s": rate,
         "publish_single_per_s": statistics.median(plan.singles / single for _, single in ratios),
         "publish_single_ratio": statistics.median(batched / single for batched, single in ratios),
-        "publish_latency_p50_ms": _percentile(times, 50),
-        "publish_latency_p99_ms": _percentile(times, 99),
+        "publish_latency_p50_ms": percentile(times, 50),
+        "publish_latency_p99_ms": percentile(times, 99),
     }
 
 
@@ -322,12 +309,12 @@ async def ticks(stage: Stage, plan: Plan) -> Figures:
     await stage.add_job_webhooks(plan.jobs)
     taken = await stage.fire_jobs(plan.jobs, timedelta(seconds=2))
     await stage.add_webhook(type_filter("bench.beside"), "/beside")
-    before = await _latencies(stage, SQL["publish_numbered"], 200, plan.late_seconds, ["bench.beside"])
+    before = await latencies(stage, SQL["publish_numbered"], 200, plan.late_seconds, ["bench.beside"])
     during, _ = await asyncio.gather(
-        _latencies(stage, SQL["publish_numbered"], 200, plan.late_seconds, ["bench.beside"]), _fire_late_jobs(stage, plan)
+        latencies(stage, SQL["publish_numbered"], 200, plan.late_seconds, ["bench.beside"]), _fire_late_jobs(stage, plan)
     )
     await stage.clear_webhooks()
-    return {"cron_fired_s": taken, "late_jobs_p99_ratio": _percentile(during, 99) / _percentile(before, 99)}
+    return {"cron_fired_s": taken, "late_jobs_p99_ratio": percentile(during, 99) / percentile(before, 99)}
 
 
 async def _fire_late_jobs(stage: Stage, plan: Plan) -> None:
@@ -340,7 +327,8 @@ async def memory(stage: Stage, _: Plan) -> Figures:
     return {"rss_mb": stage.engine_rss_mb()}
 
 
-def _percentile(times: list[float], percent: int) -> float:
+def percentile(times: list[float], percent: int) -> float:
+    """Return the time that so many of a hundred stay below."""
     return statistics.quantiles(times, n=100, method="inclusive")[percent - 1]
 
 

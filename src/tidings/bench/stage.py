@@ -29,31 +29,45 @@ from tidings.store import webhooks
 from tidings.store.embedded import start_embedded
 
 KEY = "bench"
+STATEMENT_TIMEOUT = 1800  # seconds; filling a table with millions of rows takes long
 
 _TPS = re.compile(r"tps = ([\d.]+)")
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What was used so far: CPU by the engine's process and by PostgreSQL's connections, and write-ahead log."""
+    """What was used so far: CPU by the engine's processes and by all of PostgreSQL's, and write-ahead log."""
 
     engine_seconds: float
     postgres_seconds: float
     wal_bytes: float
 
+    def each_since(self, before: "Usage", count: int) -> dict[str, float]:
+        """Return what each of so many deliveries took since then: microseconds of CPU, bytes of log."""
+        return {
+            "engine_us": (self.engine_seconds - before.engine_seconds) / count * 1e6,
+            "postgres_us": (self.postgres_seconds - before.postgres_seconds) / count * 1e6,
+            "wal_bytes": (self.wal_bytes - before.wal_bytes) / count,
+        }
+
 
 class Stage:
     """One PostgreSQL, one engine, one receiver; measurements follow each other on it."""
 
-    def __init__(self, services: Services, server: Any, receiver: Receiver, engine: asyncio.subprocess.Process) -> None:
+    def __init__(self, services: Services, server: Any, receiver: Receiver) -> None:
         self.services = services
         self.receiver = receiver
         self._server = server
-        self._engine = engine
+        self._engines: list[asyncio.subprocess.Process] = []
 
     async def execute(self, sql: str, *args: Any) -> None:
         """Run a statement."""
         async with self.services.database.connection() as connection:
-            await connection.execute(sql, *args, timeout=300)
+            await connection.execute(sql, *args, timeout=STATEMENT_TIMEOUT)
+
+    async def value(self, sql: str, *args: Any) -> Any:
+        """Return what a statement says."""
+        async with self.services.database.connection() as connection:
+            return await connection.fetchval(sql, *args, timeout=STATEMENT_TIMEOUT)
 
     async def add_webhook(self, wanted: Filter, path: str, *, concurrency: int = 100) -> UUID:
         """Subscribe a path of the receiver to something."""
@@ -164,44 +178,71 @@ class Stage:
         """Return what was used so far."""
         async with self.services.database.connection() as connection:
             wal = await connection.fetchval(SQL["wal_position"])
-            pids = await connection.fetchval(SQL["backends"])
-        return Usage(_cpu_seconds(self._engine.pid), sum(map(_cpu_seconds, pids)), float(wal))
+            pids = await connection.fetchval(SQL["server_processes"])
+        engine = sum(_cpu(process.pid).own for process in self._engines)
+        postgres = sum(_cpu(pid).own for pid in pids) + _cpu(_cpu(pids[0]).parent).ended_children
+        return Usage(engine, postgres, float(wal))
+
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator["Stage"]:
+        """Lend a stage on a database of its own, where no engine runs yet."""
+        await self.execute(SQL["create_database"])
+        url = self._server.get_uri().replace("/postgres?", "/apart?")
+        config = msgspec.structs.replace(self.services.config, database_url=url)
+        async with opened(config) as services:
+            yield Stage(services, self._server, self.receiver)
+        await self.execute(SQL["drop_database"])
+
+    @asynccontextmanager
+    async def running(self, command: str, count: int = 1) -> AsyncIterator[str]:
+        """Run processes of the engine, each a `worker` or a `serve`; lends the URL of the last one's API, when it has one."""
+        url = None
+        try:
+            for _ in range(count):
+                process, ready = await _start(self.services.config, command)
+                self._engines.append(process)
+                url = ready.url
+            yield url or ""
+        finally:
+            while self._engines:
+                await _stop_engine(self._engines.pop())
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[tuple["Stage", str]]:
         """Serve API and worker from one process, on a database of its own; lends a stage that is about it, and its URL."""
-        await self.execute(SQL["create_database"])
-        url = self._server.get_uri().replace("/postgres?", "/serving?")
-        config = msgspec.structs.replace(self.services.config, database_url=url)
-        async with opened(config) as services:
-            process, ready = await _start(config, "serve")
-            try:
-                yield Stage(services, self._server, self.receiver, process), ready.url or ""
-            finally:
-                await _stop_engine(process)
-        await self.execute(SQL["drop_database"])
+        async with self.apart() as stage, stage.running("serve") as url:
+            yield stage, url
 
     def engine_rss_mb(self) -> float:
-        """Return the resident memory of the engine's process, in MiB."""
-        status = Path(f"/proc/{self._engine.pid}/status").read_text()
-        match = re.search(r"VmRSS:\s+(\d+) kB", status)
-        return int(match[1]) / 1024 if match else float("nan")
-
-    @property
-    def engine_is_running(self) -> bool:
-        """Whether the engine's process still lives."""
-        return self._engine.returncode is None
+        """Return the resident memory of the engine's processes, in MiB."""
+        return sum(_rss_kb(process.pid) for process in self._engines) / 1024
 
 
-def _cpu_seconds(pid: int) -> float:
-    """Return the CPU time a process has used."""
-    user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+class _Cpu(msgspec.Struct, frozen=True):
+    """CPU time of a process and of those it started that have ended, in seconds; and who started it."""
+
+    own: float
+    ended_children: float
+    parent: int
+
+
+def _cpu(pid: int) -> _Cpu:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except FileNotFoundError:  # it has ended meanwhile, and counts with its parent's
+        return _Cpu(0, 0, 0)
+    user, system, ended_user, ended_system = (int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in fields[11:15])
+    return _Cpu(user + system, ended_user + ended_system, int(fields[1]))
+
+
+def _rss_kb(pid: int) -> int:
+    match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(match[1]) if match else 0
 
 
 @asynccontextmanager
 async def staged() -> AsyncIterator[Stage]:
-    """Set the stage, and clear it away afterwards."""
+    """Set the stage, without an engine yet, and clear it away afterwards."""
     async with AsyncExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="tidings-bench-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -218,15 +259,9 @@ async def staged() -> AsyncIterator[Stage]:
             log_level="error",
         )
         services = await stack.enter_async_context(opened(config))
-        engine = await _start_engine(config)
-        stack.push_async_callback(_stop_engine, engine)
-        stage = Stage(services, server, receiver, engine)
+        stage = Stage(services, server, receiver)
         await stage.execute(SQL["prepare"])
         yield stage
-
-
-async def _start_engine(config: Config) -> asyncio.subprocess.Process:
-    return (await _start(config, "worker"))[0]
 
 
 async def _start(config: Config, command: str) -> tuple[asyncio.subprocess.Process, Ready]:

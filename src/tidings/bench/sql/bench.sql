@@ -13,17 +13,17 @@ end $$;
 create trigger notify_per_row after insert on notified for each row execute function notify_per_row();
 
 -- name: create_database
-create database serving;
+create database apart;
 
 -- name: drop_database
-drop database serving with (force);
+drop database apart with (force);
 
 -- name: fill_outbox
--- A backlog of published events of 64 types in one transaction, each about 400 bytes. $1 how many, $2 how many types
+-- A backlog of published events of so many types in one transaction. $1 how many, $2 how many types, $3 bytes of data in each, 150 or more
 with made as (
   insert into tidings.outbox (source, type, record)
   select 'publish', 'bench.t' || i % $2::integer, json_build_object('id', i, 'email', 'user' || i || '@example.com', 'total', 12.5,
-    'status', 'paid', 'created_at', '2026-01-01T00:00:00.000Z', 'note', repeat('x', 280))
+    'status', 'paid', 'created_at', '2026-01-01T00:00:00.000Z', 'note', repeat('x', $3::integer - 130))
   from generate_series(1, $1::integer) i
 )
 select pg_notify('tidings_outbox', '');
@@ -119,6 +119,6 @@ truncate tidings.cron_jobs, tidings.cron_runs;
 -- Bytes of write-ahead log since the beginning.
 select pg_current_wal_insert_lsn() - '0/0'::pg_lsn;
 
--- name: backends
--- The processes that serve connections.
-select array_agg(pid) from pg_stat_activity where backend_type = 'client backend';
+-- name: server_processes
+-- All but the one that started them; that of this connection first.
+select array_agg(pid order by pid <> pg_backend_pid()) from pg_stat_activity where pid is not null;
