@@ -13,12 +13,14 @@ import msgspec
 import uvicorn
 
 from tidings import __version__
+from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.api.services import Services
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.profiles import PROFILES
+from tidings.sources.group_commit import Publisher
 from tidings.store.database import open_database
 from tidings.store.embedded import start_embedded
 from tidings.store.migrations import migrate
@@ -31,7 +33,7 @@ from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings")
 
-MAX_CONNECTIONS = 10  # to PostgreSQL, of one process; its two listeners come on top
+MAX_CONNECTIONS = 10  # to PostgreSQL, of one process; its two listeners and two that commit what is published come on top
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
 
@@ -73,7 +75,9 @@ async def opened(config: Config) -> AsyncIterator[Services]:
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
         sender = Sender(allowed=config.allowed_networks)
         stack.push_async_callback(sender.close)
-        yield Services(config, database, box, sender, Clock(), installation, keys)
+        publisher = Publisher(database)
+        stack.push_async_callback(publisher.close)
+        yield Services(config, database, box, sender, Clock(), installation, keys, publisher)
 
 
 def make_worker(services: Services) -> Worker:
@@ -137,6 +141,11 @@ class WorkerFailedError(Exception):
 # The API ---------------------------------------------------------------------------------------------------------------
 
 
+def application(services: Services) -> PublishingFirst:
+    """Return the API as one ASGI application."""
+    return PublishingFirst(create_app(services, version=__version__), services)
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: stopping is decided in one place."""
 
@@ -152,7 +161,7 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     listener = _bind(config)
     server = _Server(
         uvicorn.Config(
-            create_app(services, version=__version__),
+            application(services),
             log_config=None,
             access_log=False,
             lifespan="on",

@@ -20,7 +20,8 @@ from tidings import __version__
 from tidings.api.webhook_shapes import WebhookChange, drafted
 from tidings.app import opened
 from tidings.config import Config
-from tidings.store.webhooks import all_webhooks, insert_webhook
+from tidings.store.migrations import available
+from tidings.store.webhooks import insert_webhook, webhooks_by_id
 
 
 def refused(*args: str, **values: Any) -> str:
@@ -66,10 +67,11 @@ async def test_a_read_only_database_is_refused_and_left_as_it_is(empty_database_
 
 async def test_a_role_that_may_not_create_is_refused_with_the_remedy(empty_database_url: str) -> None:
     connection = await asyncpg.connect(empty_database_url)
-    await connection.execute("create role powerless login")
-    url = empty_database_url.replace("postgres:@", "powerless:@")
+    role = await connection.fetchval("select current_database() || '_powerless'")
+    await connection.execute(f"create role {role} login")
+    url = empty_database_url.replace("postgres:@", f"{role}:@")
     assert "Grant it CREATE" in refused("migrate", database_url=url)
-    await connection.execute("drop role powerless")
+    await connection.execute(f"drop role {role}")
     await connection.close()
 
 
@@ -144,18 +146,18 @@ async def test_the_secret_key_is_changed_and_nothing_is_lost(config: Config, rec
     values = {"database_url": config.database_url, "secret_key": config.secret_key, "data_dir": config.data_dir}
     assert "TIDINGS_NEW_SECRET_KEY" in refused("rekey", **values)
     done = run_cli("rekey", "--json", **values, new_secret_key="a much newer key")
-    assert json.loads(done.stdout) == {"encrypted": 3}, done.stderr
+    assert json.loads(done.stdout) == {"encrypted": 4}, done.stderr
     assert "SECRET_KEY is not the one" in refused("worker", **values)
     async with opened(msgspec.structs.replace(config, secret_key="a much newer key")) as services:
         async with services.database.connection() as connection:
-            (read,) = await all_webhooks(connection, services.box)
+            (read,) = await webhooks_by_id(connection, services.box, [webhook.id])
         assert (read.secret, read.previous_secret) == (webhook.secret, "an-older-one")
         assert {key.id for key in services.keys.published} == keys
 
 
 async def test_migrate_says_what_it_did(empty_database_url: str) -> None:
     assert json.loads(run_cli("migrate", "--json", database_url=empty_database_url).stdout) == {
-        "applied": ["0001_engine", "0002_profiles", "0003_sources"]
+        "applied": [f"{number:04d}_{name}" for number, name, _ in available()]
     }
     assert "up to date" in run_cli("migrate", database_url=empty_database_url).stdout
 

@@ -9,12 +9,13 @@ import json
 import os
 import random
 import signal
+import socket
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import pytest
 
 from tests.support.engine import engine_of, eventually
 from tests.support.process import Process
@@ -54,12 +55,12 @@ class Ledger:
             writer.write(answer())
 
 
-async def write_rows(url: str, rng: random.Random) -> None:
+async def write_rows(url: str, rng: random.Random, per_second: int = CHANGES_PER_SECOND) -> None:
     """Write at a steady rate, some of it rolled back, through PostgreSQL's crash."""
     loop = asyncio.get_running_loop()
     begun, number, connection = loop.time(), 0, None
     while loop.time() - begun < WRITING_SECONDS:
-        await asyncio.sleep(max(0.0, begun + number / CHANGES_PER_SECOND - loop.time()))
+        await asyncio.sleep(max(0.0, begun + number / per_second - loop.time()))
         number += 1
         try:
             connection = connection or await asyncpg.connect(url)
@@ -99,7 +100,7 @@ async def crash_postgresql(server: Any, after: float) -> None:
     await asyncio.to_thread(server.ensure_postgres_running)
 
 
-async def test_every_committed_change_is_acknowledged_whatever_dies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_committed_change_is_acknowledged_whatever_dies(tmp_path: Path, tell: Callable[[str], None]) -> None:
     seed = random.randrange(2**32)
     rng = random.Random(seed)
     server = start_embedded(tmp_path)
@@ -136,7 +137,7 @@ async def test_every_committed_change_is_acknowledged_whatever_dies(tmp_path: Pa
         reader = await asyncpg.connect(url)
 
         async def is_settled() -> bool:
-            left = "select exists (select from tidings.outbox) or exists (select from tidings.queue)"
+            left = "select exists (select from tidings.outbox) or exists (select from tidings.queue) or exists (select from tidings.flights)"
             return not await reader.fetchval(left)
 
         await eventually(is_settled, limit=120)
@@ -150,7 +151,7 @@ async def test_every_committed_change_is_acknowledged_whatever_dies(tmp_path: Pa
     recorded = {
         str(row["event_id"]): row["attempts"]
         for row in await reader.fetch(
-            "select d.event_id, count(*) as attempts from tidings.deliveries d join tidings.attempts a on a.delivery_id = d.id group by 1"
+            "select d.event_id, 1 + count(a.delivery_id) as attempts from tidings.deliveries d left join tidings.attempts a on a.delivery_id = d.id group by 1"
         )
     }
     await reader.close()
@@ -162,13 +163,97 @@ async def test_every_committed_change_is_acknowledged_whatever_dies(tmp_path: Pa
         "seed": seed, "killed": killed, "committed": len(committed), "delivered": len(ledger.acknowledged),
         "duplicated": duplicated, "lost": len(lost), "requests": ledger.requests.total(), "attempts": sum(recorded.values()),
     }  # fmt: skip
-    with capsys.disabled():
-        print(f"\nledger: {json.dumps(summary)}")
+    tell(f"ledger: {json.dumps(summary)}")
     assert not lost, summary
     assert ledger.ids.keys() <= committed, "something rolled back was sent"
     assert all(len(ids) == 1 for ids in ledger.ids.values()), "an id changed between repeats"
     unrecorded = {i: (n, recorded.get(i, 0)) for i, n in ledger.requests.items() if n > recorded.get(i, 0)}
     assert not unrecorded, "an attempt is not on record"
+
+
+def is_left(writer: asyncio.StreamWriter) -> bool:
+    """Whether the peer has closed the connection, by what the system says of its socket."""
+    try:
+        with socket.fromfd(writer.get_extra_info("socket").fileno(), socket.AF_INET, socket.SOCK_STREAM) as connection:
+            return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+class Turnstile:
+    """Counts how many requests each path has at once: not answered yet, and their sender still there."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._open: dict[str, set[asyncio.StreamWriter]] = {}
+        self.most: Counter[str] = Counter()
+        self.acknowledged: dict[str, set[int]] = {}
+
+    async def receive(self, request: Any, writer: asyncio.StreamWriter) -> None:
+        there = self._open.setdefault(request.path, set())
+        there -= {other for other in there if other.transport.is_closing() or is_left(other)}
+        there.add(writer)
+        self.most[request.path] = max(self.most[request.path], len(there))
+        mood = self._rng.random()
+        if mood < LIMITS[request.path] * 0.001:
+            await asyncio.Event().wait()
+        # So slow that at the rate of the writing every place is taken.
+        slowest = 0.012 * LIMITS[request.path]
+        await asyncio.wait({asyncio.create_task(asyncio.Event().wait())}, timeout=self._rng.uniform(0, slowest))
+        there.discard(writer)
+        if mood < 0.1:
+            writer.write(answer(500, b"not now"))
+            return
+        self.acknowledged.setdefault(request.path, set()).add(json.loads(request.body)["data"]["record"]["n"])
+        writer.write(answer())
+
+
+LIMITS = {"/one": 1, "/five": 5, "/twenty": 20}
+
+
+async def test_limits_hold_over_three_processes_that_are_killed_at_random(tmp_path: Path, tell: Callable[[str], None]) -> None:
+    rng = random.Random(random.randrange(2**32))
+    server = start_embedded(tmp_path)
+    options = {"database_url": server.get_uri(), "secret_key": "ledger", "allow_private_networks": "127.0.0.0/8"}
+    config = Config(data_dir=tmp_path, admin_key="k", **options)
+    turnstile, receiver = Turnstile(rng), Receiver()
+    receiver.otherwise = turnstile.receive
+    await receiver.start(backlog=1000)
+    async with engine_of(config) as engine:
+        await engine.user.execute("create table ledger (n bigint primary key)")
+        for path, limit in LIMITS.items():
+            await engine.add_webhook(
+                receiver.url(path), {"table": "ledger"},
+                concurrency=limit, timeout_seconds=1, retry=Delays(delays=(0.1, 0.2, 0.5) + (1,) * 90),
+            )  # fmt: skip
+        await engine.worker.heart.end()
+    workers: list[Process] = []
+    try:
+        workers += [await Process.start("worker", **options) for _ in range(3)]
+        async with asyncio.timeout(WRITING_SECONDS + 60):
+            await asyncio.gather(
+                kill_workers(workers, lambda: Process.start("worker", **options), rng),
+                write_rows(config.database_url or "", rng, per_second=120),
+            )
+        reader = await asyncpg.connect(config.database_url)
+
+        async def is_settled() -> bool:
+            left = "select exists (select from tidings.outbox) or exists (select from tidings.queue) or exists (select from tidings.flights)"
+            return not await reader.fetchval(left)
+
+        await eventually(is_settled, limit=600)
+        committed = {row["n"] for row in await reader.fetch("select n from ledger")}
+        await reader.close()
+    finally:
+        for worker in workers:
+            await worker.kill()
+        await receiver.stop()
+        server.cleanup()
+    tell(f"limits: {json.dumps({'committed': len(committed), 'most at once': turnstile.most})}")
+    assert turnstile.most == LIMITS, "every place was taken, and no more"
+    assert {path: committed - turnstile.acknowledged[path] for path in LIMITS} == {path: set() for path in LIMITS}
 
 
 async def test_a_stop_by_sigterm_loses_nothing_and_repeats_nothing(config: Config, receiver: Receiver) -> None:
@@ -191,7 +276,7 @@ async def test_a_stop_by_sigterm_loses_nothing_and_repeats_nothing(config: Confi
             await engine.user.execute("notify tidings_outbox")
             await receiver.wait_for(100 * round_ + 20)
             assert await process.stop() == 0
-            assert await engine.value("select count(*) from tidings.queue where worker_id is not null") == 0
+            assert await engine.value("select count(*) from tidings.flights") == 0
             assert await engine.value("select count(*) from tidings.workers") == 0
         process = await Process.start("worker", **options)
 

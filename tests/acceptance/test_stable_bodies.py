@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from uuid import UUID
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -11,7 +10,7 @@ from tests.support.node import checked
 from tests.unit.test_profiles import row, to
 from tests.unit.test_signature_and_profile import KEYS
 from tidings.core.jsontext import stable
-from tidings.profiles import PROFILES, Rendering, render
+from tidings.profiles import PROFILES, prepare
 
 digits = st.text("0123456789", min_size=1, max_size=25)
 exponents = st.one_of(
@@ -84,6 +83,5 @@ async def test_every_profiles_whole_body_is_stable() -> None:
         for operation in ("INSERT", "UPDATE", "DELETE"):
             change = row(operation, **({"record": awkward} if operation != "DELETE" else {"old_record": awkward}))
             template = json.dumps({"3": "{{record}}", "1": "{{record.id}} <&>"}) if profile == "vski" else None
-            rendering = Rendering(change, to(profile, body_template=template), UUID(int=3), 1, KEYS)
-            bodies.append(render(rendering).body.decode())
+            bodies.append(prepare(to(profile, body_template=template), KEYS).body(change).decode())
     assert await checked({"check": "stable", "bodies": bodies}) == [{"ok": []}]

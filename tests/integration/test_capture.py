@@ -11,6 +11,7 @@ from tests.support.engine import Engine, engine_of
 from tidings.config import Config
 from tidings.core.errors import BusyError, InvalidInputError
 from tidings.sources import tables
+from tidings.store import webhooks
 
 NOWHERE = "http://127.0.0.1:9/"
 
@@ -79,8 +80,9 @@ async def test_only_the_operations_a_webhook_wants_are_captured(config: Config) 
 
 async def drop_webhook(engine: Engine, webhook_id: Any) -> None:
     async with engine.services.database.transaction() as connection:
-        await connection.execute("delete from tidings.webhooks where id = $1", webhook_id)
-        await tables.keep_in_step(connection, engine.services.box)
+        webhook = await webhooks.get_webhook(connection, "default", webhook_id)
+        await tables.keep_in_step(connection, was=webhook)
+        await webhooks.delete_webhook(connection, webhook_id)
 
 
 async def test_the_last_webhook_takes_the_trigger_with_it(config: Config) -> None:
@@ -221,8 +223,7 @@ async def test_altering_dropping_and_renaming_a_captured_table_fails_nothing_and
             states = {state.table: state.state for state in await tables.table_states(connection, webhook)}
         assert states == {"t": "missing", "u": "missing"}
         await engine.user.execute("create table t (id int)")
-        async with engine.services.database.transaction() as connection:
-            await tables.keep_in_step(connection, engine.services.box)
+        await tables.keep_all_in_step(engine.services.database)
         await engine.user.execute("insert into t values (7); insert into v values (2)")
         assert [row["record"] for row in await outbox(engine)][2:] == ['{"id":1}', '{"id":7}']
 
@@ -276,8 +277,7 @@ async def test_one_tables_trouble_does_not_keep_others_from_being_captured(confi
         await engine.user.execute("drop table t; drop table u; create table t (id int); create table u (id int)")
         writer = await asyncpg.connect(config.database_url)
         await writer.execute("begin; insert into t values (1)")
-        async with engine.services.database.transaction() as connection:
-            await tables.keep_in_step(connection, engine.services.box)
+        await tables.keep_all_in_step(engine.services.database)
         await engine.user.execute("insert into u values (1)")
         assert [row["table_name"] for row in await outbox(engine)] == ["u"]
         await writer.execute("rollback")

@@ -99,10 +99,92 @@ async def test_a_tick_rolled_back_with_its_process_fires_again(config: Config) -
         async with engine.services.database.connection() as connection:
             dying = connection.transaction()
             await dying.start()
-            assert (await ticks.fire_due(connection, engine.clock.now()))[0] == 1
+            assert (await ticks.fire_due(connection, engine.clock.now())).job_count == 1
             await dying.rollback()
         assert await engine.worker.scheduler.run_once() == 1
         assert await engine.value("select count(*) from tidings.outbox") == 1
+
+
+async def test_a_thousand_jobs_that_missed_weeks_fire_at_one_look(config: Config) -> None:
+    async with engine_of(config) as engine:
+        job = await add_job(engine, 0, "* * * * *")
+        await engine.user.execute(
+            """
+            insert into tidings.cron_jobs (id, group_id, name, schedule, timezone, type, sql, timeout_seconds, missed, enabled, next_at, created_at, updated_at)
+            select gen_random_uuid(), 'default', 'sleeper ' || i, '* * * * *', 'Europe/Berlin', 'sql', 'select 1', 30, 'once', true, $1, now(), now()
+            from generate_series(1, 999) i
+            """,
+            job.next_at,
+        )
+        engine.clock.ahead = timedelta(days=57)
+        assert await engine.worker.scheduler.run_once() == 1000
+        missed = await engine.sql("select missed_count, count(*) from tidings.cron_runs group by 1 order by 1")
+        assert sum(row["count"] for row in missed) == 1000
+        assert {row["missed_count"] for row in missed} <= {
+            57 * 1440 - 1,
+            57 * 1440,
+            57 * 1440 + 1,
+        }  # minutes may pass meanwhile
+        await engine.worker.scheduler.settled()
+
+
+async def test_while_jobs_that_were_missed_for_years_are_decided_others_have_their_turns(config: Config) -> None:
+    from tidings.sources import cron as ticks
+
+    async with engine_of(config) as engine:
+        job = await add_job(engine, 1, "* * * * *")
+        deciding = ticks._decide([job] * ticks.BATCH, engine.clock.now() + timedelta(days=10_000))
+        turns = list(deciding.__await__())
+        assert len(turns) > 10
+
+
+async def test_a_job_that_cannot_be_read_is_set_aside_and_the_others_fire(
+    api: Api,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = {}
+    for name in ("whole", "no zone", "no schedule", "never"):
+        body = {"name": name, "schedule": "* * * * *", "url": "http://127.0.0.1:9/"}
+        made[name] = await api("POST", "/api/cron", 201, body)
+    for name, change in (
+        ("no zone", "timezone = 'Mars/Phobos'"),
+        ("no schedule", "schedule = repeat('x', 5000)"),
+        ("never", "schedule = '0 0 */9 * 1#5'"),
+    ):
+        await api.engine.user.execute(f"update tidings.cron_jobs set {change} where name = $1", name)
+    api.engine.clock.ahead += timedelta(minutes=1)
+    assert await api.engine.worker.scheduler.run_once() == 4
+    assert len(await api("GET", f"/api/cron/{made['whole']['id']}/runs", 200)) == 1
+    found = {job["name"]: job for job in (await api("GET", "/api/cron", 200))["items"]}
+    assert [found[name]["active"] for name in made] == [True, False, False, False]
+    assert found["whole"]["fault"] is None
+    assert "'Mars/Phobos'" in found["no zone"]["fault"]
+    assert "5000 characters" in found["no schedule"]["fault"]
+    assert "never fires" in found["never"]["fault"]
+    logged = [line for line in caplog.messages if "was made inactive" in line]
+    assert sorted(logged) == sorted(
+        f"job {job['id']} was made inactive: {job['fault']} Put it right with PATCH /api/cron/{job['id']}."
+        for job in found.values()
+        if job["fault"]
+    )
+    api.engine.clock.ahead += timedelta(minutes=1)
+    assert await api.engine.worker.scheduler.run_once() == 1
+    assert len([line for line in caplog.messages if "was made inactive" in line]) == 3
+    path = f"/api/cron/{made['no zone']['id']}"
+    assert (await api("PATCH", path, 422, {"active": True}))["field"] == "timezone"
+    mended = await api("PATCH", path, 200, {"timezone": "UTC", "active": True})
+    assert (mended["active"], mended["fault"]) == (True, None)
+    api.engine.clock.ahead += timedelta(minutes=1)
+    assert await api.engine.worker.scheduler.run_once() == 2
+
+
+@pytest.mark.parametrize("change", ["next_at = '-infinity'", "created_at = '4000-01-01 BC'", "timeout_seconds = 'NaN'"])
+async def test_what_no_program_can_hold_is_not_taken_even_by_hand(config: Config, change: str) -> None:
+    async with engine_of(config) as engine:
+        await add_job(engine, 1, "* * * * *")
+        with pytest.raises(asyncpg.CheckViolationError) as refused:
+            await engine.user.execute(f"update tidings.cron_jobs set {change}")
+        assert refused.value.constraint_name == "job_times_are_bounded"
 
 
 # Over HTTP -------------------------------------------------------------------------------------------------------------

@@ -10,19 +10,21 @@ import pytest
 
 from tests.integration.test_api import KEY, Api
 from tests.support.engine import engine_of, eventually
+from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, says
+from tests.support.serving import ApiServer
+from tests.unit.test_profiles import hex_of
 from tidings.app import _serving, opened
 from tidings.config import Config
 from tidings.core.errors import StartupError
-from tidings.core.signature import sign_hex
 
 
 @pytest.fixture
-async def api(config: Config) -> AsyncIterator[Api]:
+async def api(config: Config, api_server: ApiServer) -> AsyncIterator[Api]:
     async with (
         engine_of(config, running=True) as engine,
-        _serving(engine.services) as url,
-        httpx.AsyncClient(base_url=url, headers=KEY, timeout=30) as client,
+        api_server.serving(engine.services) as url,
+        httpx.AsyncClient(base_url=url, headers=KEY, timeout=PATIENCE) as client,
     ):
         await engine.user.execute("create table posts (id int primary key, title text)")
         yield Api(client, engine)
@@ -125,14 +127,14 @@ async def test_secrets_are_read_and_rotated_while_both_verify(api: Api, receiver
     await api.engine.user.execute("insert into posts values (1, 'a')")
     await receiver.wait_for(1)
     request = receiver.received[0]
-    assert request.headers["x-vivreal-signature"] == sign_hex(made["secret"], request.body)
-    assert request.headers["x-vivreal-signature-next"] == sign_hex("a-new-secret", request.body)
+    assert request.headers["x-vivreal-signature"] == hex_of(made["secret"], request.body)
+    assert request.headers["x-vivreal-signature-next"] == hex_of("a-new-secret", request.body)
     again = await api("POST", f"{path}/rotate", 200, {"overlap_seconds": 0})
     assert (len(again["secret"]), again["previous_secret"]) == (64, None)
     await api.engine.user.execute("insert into posts values (2, 'b')")
     await receiver.wait_for(2)
     request = receiver.received[1]
-    assert request.headers["x-vivreal-signature"] == sign_hex(again["secret"], request.body)
+    assert request.headers["x-vivreal-signature"] == hex_of(again["secret"], request.body)
     for refused in (
         {"overlap_seconds": -1},
         {"overlap_seconds": 1e9},

@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_network
+from itertools import pairwise
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -14,8 +17,9 @@ from hypothesis import strategies as st
 
 from tests.support.receiver import Receiver, answer, hangs, resets, says
 from tidings.core.outcome import Exchange
-from tidings.profiles import Request
-from tidings.transport.connection import MAX_KEPT_BODY_BYTES
+from tidings.core.target import Target, parse_target, request_head
+from tidings.transport.connection import MAX_HEADER_BYTES, MAX_KEPT_BODY_BYTES, Call, HttpConnection
+from tidings.transport.deadlines import SWEEPS_PER_SECOND, Deadlines
 from tidings.transport.sender import Sender
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -28,10 +32,40 @@ async def sender() -> AsyncIterator[Sender]:
     await sender.close()
 
 
+@pytest.fixture
+def silence() -> Iterator[socket.socket]:
+    """Listen, and say nothing to anyone."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        yield listening
+
+
 async def post(sender: Sender, url: str, body: bytes = b"{}", timeout: float = 5, headers: Any = ()) -> Exchange:
-    return await sender.send(
-        Request("POST", url, [("content-type", "application/json"), *headers], body), timeout_seconds=timeout
-    )
+    return await sender.send(parse_target(url), written(url, body, headers), timeout_seconds=timeout)
+
+
+def written(url: str, body: bytes = b"{}", headers: Any = ()) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return f"{request_head('POST', url)}{lines}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+class Told:
+    """What was told of exchanges, in order."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self._came = asyncio.Event()
+
+    def __call__(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+        self._came.set()
+
+    async def reach(self, count: int, limit: float = 20) -> list[Exchange]:
+        async with asyncio.timeout(limit):
+            while len(self.exchanges) < count:
+                self._came.clear()
+                await self._came.wait()
+        return self.exchanges
 
 
 async def test_a_request_arrives_as_it_was_meant(sender: Sender, receiver: Receiver) -> None:
@@ -42,7 +76,6 @@ async def test_a_request_arrives_as_it_was_meant(sender: Sender, receiver: Recei
     assert (request.method, request.path, request.body) == ("POST", "/a/b?c=d%20e", body)
     assert request.headers["host"] == f"127.0.0.1:{receiver.port}"
     assert request.headers["authorization"] == "Bearer x"
-    assert request.headers["user-agent"].startswith("Tidings/")
 
 
 async def test_connections_are_kept_and_used_again(sender: Sender, receiver: Receiver) -> None:
@@ -258,6 +291,293 @@ async def test_cancelling_closes_the_connection(sender: Sender, receiver: Receiv
     receiver.otherwise = says(answer())
     assert (await post(sender, receiver.url())).status == 200
     assert receiver.connections == 2
+
+
+async def test_done_is_told_once_and_never_before_start_returns(sender: Sender, receiver: Receiver) -> None:
+    told, begun = Told(), 0
+
+    def begin(exchange: Exchange | None = None) -> None:
+        nonlocal begun
+        if exchange is not None:
+            told(exchange)
+        if begun < 50:
+            begun += 1
+            before = len(told.exchanges)
+            sender.start(parse_target(receiver.url()), written(receiver.url()), timeout_seconds=5, done=begin)
+            assert len(told.exchanges) == before
+
+    begin()
+    exchanges = await told.reach(50)
+    assert [exchange.status for exchange in exchanges] == [200] * 50
+    assert receiver.connections == 1
+    await post(sender, receiver.url())
+    assert len(told.exchanges) == 50
+
+
+async def test_a_done_that_breaks_is_told_and_hurts_nobody_else(
+    sender: Sender, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(_: Exchange) -> None:
+        raise ValueError("mine")
+
+    told = Told()
+    for done in (breaks, told, breaks, told):
+        sender.start(parse_target(receiver.url()), written(receiver.url()), timeout_seconds=5, done=done)
+    assert [exchange.status for exchange in await told.reach(2)] == [200, 200]
+    assert (await post(sender, receiver.url())).status == 200
+    assert "mine" in caplog.text
+
+
+async def test_what_is_aborted_is_told_as_stopped_in_every_phase(
+    sender: Sender, receiver: Receiver, silence: socket.socket
+) -> None:
+    async def half(_: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
+        await hangs(_, writer)
+
+    told = Told()
+
+    def start(url: str) -> Call:
+        return sender.start(parse_target(url), written(url), timeout_seconds=20, done=told)
+
+    at_once = start(receiver.url())
+    at_once.abort()
+    shaking_hands = start(f"https://127.0.0.1:{silence.getsockname()[1]}/")
+    loop = asyncio.get_running_loop()
+    with (await loop.sock_accept(silence))[0] as accepted:
+        assert await loop.sock_recv(accepted, 1)  # of its first message
+    shaking_hands.abort()
+    looking_up = start("http://no-such-host.invalid/")
+    await asyncio.sleep(0)  # it has begun, and cannot have an answer yet
+    looking_up.abort()
+    receiver.scripts.extend([hangs, half])
+    waiting = start(receiver.url())
+    await receiver.wait_for(1)
+    reading = start(receiver.url())
+    await receiver.wait_for(2)
+    waiting.abort()
+    reading.abort()
+    assert [exchange.failure for exchange in told.exchanges] == ["stopped"] * 5
+    assert {exchange.error for exchange in told.exchanges} == {"Tidings was stopped while it waited for the response."}
+    for call in (at_once, looking_up, shaking_hands, waiting, reading):
+        call.abort()
+    assert (await post(sender, receiver.url())).status == 200
+    assert len(told.exchanges) == 5
+
+
+async def test_an_exchange_that_has_ended_is_not_aborted_nor_the_one_after_it(sender: Sender, receiver: Receiver) -> None:
+    told = Told()
+    target, data = parse_target(receiver.url()), written(receiver.url())
+    first = sender.start(target, data, timeout_seconds=5, done=told)
+    await told.reach(1)
+    sender.start(target, data, timeout_seconds=5, done=told)
+    first.abort()
+    assert [exchange.status for exchange in await told.reach(2)] == [200, 200]
+    assert receiver.connections == 1
+
+
+async def test_a_closed_sender_sends_nothing_more_and_lets_the_rest_end(sender: Sender, receiver: Receiver) -> None:
+    told = Told()
+    sender.start(parse_target(receiver.url()), written(receiver.url()), timeout_seconds=5, done=told)
+    await receiver.wait_for(1)
+    await sender.close()
+    late = await post(sender, receiver.url())
+    assert (late.failure, late.error) == ("stopped", "Tidings is stopping and sends nothing more.")
+    assert [exchange.status for exchange in await told.reach(1)] == [200]
+    assert len(receiver.received) == 1
+
+
+async def test_opening_a_connection_ends_with_the_timeout_too(sender: Sender, silence: socket.socket) -> None:
+    exchange = await post(sender, f"https://127.0.0.1:{silence.getsockname()[1]}/", timeout=0.3)
+    assert exchange.failure == "timeout"
+    assert "TLS handshake" in (exchange.error or "")
+    assert exchange.timings.total_ms >= 290
+
+
+async def test_thousands_of_exchanges_time_out_each_within_a_tenth_of_a_second() -> None:
+    ended: dict[Call, Exchange] = {}
+    deadlines = Deadlines()
+
+    def on_end(_: HttpConnection, call: Call, exchange: Exchange) -> None:
+        deadlines.remove(call)
+        ended[call] = exchange
+        call.tell(exchange)
+
+    begun = perf_counter() + 60  # a time that this test makes pass
+    calls = [Call(lambda _: None, timeout, begun + n / 10_000) for n in range(4000) for timeout in (0.1, 0.35, 30, 300)]
+    for call in calls:
+        deadlines.add(call)
+        _connection(on_end).begin(call, b"")
+    quick = [call for call in calls if call.timeout_seconds != 30]
+    for call in set(calls) - set(quick):
+        assert call.connection is not None
+        call.connection.end()
+    now, looks = begun, 0
+    while len(ended) < len(calls):
+        now, before = now + 1 / SWEEPS_PER_SECOND, len(ended)
+        deadlines.sweep(now)
+        looks += 1
+        for call in list(ended)[before:]:
+            assert 0 <= now - (call.started + call.timeout_seconds) <= 0.1
+    assert {ended[call].failure for call in quick} == {"timeout"}
+    assert looks < 301 * SWEEPS_PER_SECOND
+
+
+async def test_a_deadline_that_is_over_before_the_connection_is_open_is_seen_at_the_next_sweep() -> None:
+    deadlines, told = Deadlines(), Told()
+    connection = _connection(lambda _, call, exchange: call.tell(exchange))
+    now = perf_counter()
+    late, other = Call(told, 5, now - 60), Call(told, 300, now)
+    deadlines.add(other)
+    deadlines.add(late)
+    connection.begin(late, b"")
+    deadlines.sweep(perf_counter() + 1 / SWEEPS_PER_SECOND)
+    assert [exchange.failure for exchange in told.exchanges] == ["timeout"]
+    for call in (late, other):
+        deadlines.remove(call)
+
+
+async def test_exchanges_that_hang_end_at_their_time_over_real_sockets(sender: Sender, receiver: Receiver) -> None:
+    receiver.otherwise = hangs
+    told = Told()
+    for n in range(200):
+        sender.start(parse_target(receiver.url()), written(receiver.url()), timeout_seconds=0.3 + n % 5 / 10, done=told)
+    exchanges = await told.reach(200)
+    assert {exchange.failure for exchange in exchanges} == {"timeout"}
+    assert min(exchange.timings.total_ms for exchange in exchanges) >= 290  # timers of the loop may be early by a tick
+    assert not any(sender._deadlines._buckets.values())
+    receiver.otherwise = says(answer())
+    assert (await post(sender, receiver.url())).status == 200
+
+
+async def test_trailers_are_read_and_not_kept(sender: Sender, receiver: Receiver) -> None:
+    chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\r\nkeep-alive: timeout=0\r\n\r\n"
+    receiver.scripts.append(says(chunked))
+    exchange = await post(sender, receiver.url())
+    assert (exchange.failure, exchange.body, exchange.headers) == (None, b"ok", (("transfer-encoding", "chunked"),))
+    assert (await post(sender, receiver.url())).headers == (("content-length", "2"),)
+    assert receiver.connections == 1
+
+
+@pytest.mark.parametrize("piece", [b"x: " + b"y" * 4000 + b"\r\n", b"y" * 4096], ids=["many", "one"])
+async def test_endless_trailers_fail_and_memory_stays_flat(sender: Sender, receiver: Receiver, piece: bytes) -> None:
+    start = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx: "
+    receiver.otherwise = lambda _, writer: _flood(writer, start, piece)
+    before = _rss_mb()
+    exchange = await post(sender, receiver.url(), timeout=10)
+    assert (exchange.failure, exchange.status, exchange.body) == ("too_large", 200, b"ok")
+    assert "headers" in (exchange.error or "")
+    assert _rss_mb() - before < 20
+
+
+async def test_endless_interim_headers_fail(sender: Sender, receiver: Receiver) -> None:
+    receiver.otherwise = lambda _, writer: _flood(writer, b"", b"HTTP/1.1 103 X\r\nlink: " + b"y" * 400 + b"\r\n\r\n")
+    assert (await post(sender, receiver.url(), timeout=10)).failure == "too_large"
+
+
+async def test_what_follows_a_response_is_not_taken_for_the_next(sender: Sender, receiver: Receiver) -> None:
+    for surplus in (answer(500), b"HTT", b"junk"):
+        receiver.scripts.append(says(answer() + surplus))
+        assert (await post(sender, receiver.url())).status == 200
+    assert (await post(sender, receiver.url())).status == 200
+    assert receiver.connections == 4
+
+
+# A connection alone ----------------------------------------------------------------------------------------------------
+
+
+class Wire(asyncio.Transport):
+    """The least of a transport: what is written goes nowhere, and closing it is noted."""
+
+    is_aborted = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the data."""
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+def _connection(on_end: Any) -> HttpConnection:
+    connection = HttpConnection(Target(False, "example.com", 80), on_end)
+    connection.connection_made(Wire())
+    return connection
+
+
+_valid = st.sampled_from([
+    answer(200, b"x" * 100, {"keep-alive": "timeout=5", "x-a": "b"}),
+    answer(410, b""),
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nlink: x\r\n\r\n" + answer(201, b"made"),
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4;q=1\r\nabcd\r\n1\r\ne\r\n0\r\nx-trailer: 1\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nto the end",
+    b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+    answer(200, b"z" * 70_000),
+    b"HTTP/1.1 200 OK\r\n" + b"x: " + b"y" * 70_000 + b"\r\n\r\n",
+])  # fmt: skip
+_endings = st.sampled_from(["closed", "reset", "timeout", "abort"])
+
+
+def _outcome(pieces: list[bytes], ending: str) -> tuple[Any, ...]:
+    """Feed a connection, end what has not ended, and return what was told."""
+    told: list[Exchange] = []
+    connection = _connection(lambda _, call, exchange: call.tell(exchange))
+    call = Call(told.append, 5, 0.0)
+    connection.begin(call, b"request")
+    for piece in pieces:
+        connection.data_received(piece)
+        if connection.transport.is_aborted:
+            break
+    match ending:
+        case "timeout":
+            connection.time_out()
+        case "abort":
+            call.abort()
+        case _:
+            connection.connection_lost(ConnectionResetError() if ending == "reset" else None)
+    call.abort()
+    connection.time_out()
+    (exchange,) = told
+    assert exchange.status is not None or exchange.failure is not None
+    assert len(exchange.body) <= MAX_KEPT_BODY_BYTES
+    assert sum(len(name) + len(value) for name, value in exchange.headers) <= MAX_HEADER_BYTES
+    assert not (connection.can_be_reused and exchange.failure)
+    return exchange.status, exchange.headers, exchange.body, exchange.is_truncated, exchange.failure, exchange.error
+
+
+def _split(data: bytes, cuts: list[int]) -> list[bytes]:
+    places = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
+    return [data[a:b] for a, b in pairwise(places) if a < b]
+
+
+_cuts = st.lists(st.integers(0, 200) | st.integers(0, 80_000), max_size=12)
+
+
+@settings(max_examples=400, deadline=None)
+@given(_valid, _cuts, _endings)
+def test_how_a_response_is_cut_into_pieces_makes_no_difference(data: bytes, cuts: list[int], ending: str) -> None:
+    assert _outcome(_split(data, cuts), ending) == _outcome([data], ending)
+
+
+@settings(max_examples=600, deadline=None)
+@given(_valid, _cuts, _endings, st.data())
+def test_a_response_that_is_damaged_or_cut_short_ends_once_and_raises_nothing(
+    data: bytes, cuts: list[int], ending: str, draw: st.DataObject
+) -> None:
+    for _ in range(draw.draw(st.integers(1, 3))):
+        place = draw.draw(st.integers(0, min(len(data), 200)))
+        match draw.draw(st.sampled_from(["cut short", "replace", "insert", "leave out", "twice"])):
+            case "cut short":
+                data = data[:place]
+            case "replace":
+                data = data[:place] + draw.draw(st.binary(min_size=1, max_size=4)) + data[place + 1 :]
+            case "insert":
+                data = data[:place] + draw.draw(st.binary(max_size=20)) + data[place:]
+            case "leave out":
+                data = data[:place] + data[place + draw.draw(st.integers(1, 9)) :]
+            case "twice":
+                data = data + data[place:]
+    _outcome(_split(data, cuts), ending)
 
 
 _pieces = st.lists(

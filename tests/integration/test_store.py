@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -9,7 +10,8 @@ import asyncpg
 import pytest
 
 from tidings.core.errors import StartupError
-from tidings.core.event import day_bounds
+from tidings.core.event import Event, day_bounds
+from tidings.store import outbox
 from tidings.store.database import open_database
 from tidings.store.migrations import available, migrate
 from tidings.store.secrets import SecretBox, load_or_make_key
@@ -104,10 +106,11 @@ async def test_a_claim_reads_a_long_queue_by_index(database_url: str) -> None:
         webhook,
     )
     await connection.execute(
-        "insert into tidings.lanes (webhook_id, due_at, concurrency, allowance) values ($1, now(), 100, 100)", webhook
+        "insert into tidings.lanes (webhook_id, due_at, concurrency, allowance, waiting) values ($1, now(), 100, 100, 50000)",
+        webhook,
     )
     await connection.execute(
-        "insert into tidings.queue (id, webhook_id, event_id, group_id, event_type, due_at) select gen_random_uuid(), $1, gen_random_uuid(), 'default', 't', now() from generate_series(1, 50000)",
+        "insert into tidings.queue (id, webhook_id, event_id, group_id, due_at) select gen_random_uuid(), $1, gen_random_uuid(), 'default', now() from generate_series(1, 50000)",
         webhook,
     )
     await connection.execute("analyze tidings.queue; analyze tidings.lanes")
@@ -118,11 +121,28 @@ async def test_a_claim_reads_a_long_queue_by_index(database_url: str) -> None:
         .replace("$2", "now()")
         .replace("$3", "10")
         .replace("$4", f"array['{webhook}']")
+        .replace("$5", "1")
     )
     rows = [int(float(number)) for number in re.findall(r'"Actual Rows": ([\d.]+)', plan)]
-    assert "queue_waiting" in plan
+    assert "queue_due" in plan
     assert max(rows) <= 100
     await connection.close()
+
+
+@pytest.mark.parametrize("count", [1, outbox.FEW, outbox.FEW + 1])
+async def test_few_events_and_many_are_written_alike_in_their_order_and_the_bell_rings(database_url: str, count: int) -> None:
+    writer, sleeper = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    heard = asyncio.Event()
+    await sleeper.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: heard.set())
+    assert await outbox.try_sleep(sleeper)
+    blank = (None, "public", "t", '{"a": 1.50}', '"old"', datetime.now(UTC), "mine", uuid4())
+    events = [Event(uuid4(), "acme", "publish", f"a.t{n}", None, *blank) for n in range(count)]
+    async with writer.transaction():
+        await outbox.publish(writer, events)
+    await asyncio.wait_for(heard.wait(), 20)
+    assert outbox.read_events(await outbox.take(writer, count + 1), salt=0) == events
+    await writer.close()
+    await sleeper.close()
 
 
 async def test_the_wrong_secret_key_is_refused_at_the_start(database_url: str) -> None:

@@ -24,7 +24,7 @@ NOWHERE = "http://127.0.0.1:9/"
 
 async def configure(engine: Engine, table: str, **fields: Any) -> None:
     async with engine.services.database.transaction() as connection:
-        await tables.change_settings(connection, engine.services.box, TableSettings("public", table, **fields))
+        await tables.change_settings(connection, TableSettings("public", table, **fields))
 
 
 async def told(engine: Engine) -> list[tuple[Any, ...]]:
@@ -366,10 +366,10 @@ async def start_backfill(engine: Engine, webhook_id: UUID, table: str = "t") -> 
 
     async with engine.services.database.transaction() as connection:
         await capture.lock(connection)
-        webhook = await webhooks.get_webhook(connection, engine.services.box, "default", webhook_id)
+        webhook = await webhooks.get_webhook(connection, "default", webhook_id)
         assert webhook is not None
         await backfill.begin(connection, webhook, ("public", table), engine.clock.now())
-        await tables.keep_in_step(connection, engine.services.box, needed=("public", table))
+        await tables.keep_in_step(connection, needed=("public", table))
 
 
 async def test_a_backfill_sends_every_row_once_and_then_its_changes(config: Config) -> None:

@@ -1,6 +1,8 @@
 """Every profile: what it sends for each kind of event, how it signs, what it calls things."""
 
+import hmac
 import json
+from base64 import b64decode, b64encode, urlsafe_b64decode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -10,15 +12,18 @@ from uuid import UUID
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.unit.test_signature_and_profile import KEYS, event, webhook
 from tidings.api.webhook_shapes import WebhookChange, changed, drafted
 from tidings.core.errors import InvalidInputError, RenderError
 from tidings.core.event import Event
 from tidings.core.retry import limited, next_try
-from tidings.core.signature import sign_hex, sign_timestamped
+from tidings.core.signature import HmacKey, sign_hex, sign_timestamped
 from tidings.core.webhook import Signature, Webhook, parse_filter, type_filter
-from tidings.profiles import PROFILES, Rendering, Request, render
+from tidings.profiles import PROFILES, Request, describe, prepare
+from tidings.profiles.parts import document, event_time, instant
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "signatures.json").read_text())
@@ -39,15 +44,24 @@ def to(profile: str, **fields: Any) -> Webhook:
 
 
 def sent(of: Event, target: Webhook, at: int = 1_705_678_901) -> Request:
-    return render(Rendering(of, target, UUID(int=3), at, KEYS))
+    return describe(prepare(target, KEYS).write(of, UUID(int=3), at))
+
+
+def hex_of(secret: str, body: bytes) -> str:
+    return hmac.digest(secret.encode(), body, "sha256").hex()
+
+
+def stamped_by(secret: str, at: int, body: bytes) -> str:
+    return f"t={at},v1={hex_of(secret, b'%d.%b' % (at, body))}"
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=range(len(VECTORS)))
 def test_the_signatures_are_those_of_the_seed_systems(vector: dict[str, Any]) -> None:
     body = vector["body"].encode()
-    assert sign_hex(vector["key"], body) == vector["hex"]
+    key = HmacKey.of_text(vector["key"])
+    assert sign_hex(key, body) == vector["hex"]
     stamped = f"t={vector['timestamp']},v1={vector['timestamped_hex']}"
-    assert sign_timestamped([vector["key"]], vector["timestamp"], body) == stamped
+    assert sign_timestamped([key], vector["timestamp"], body) == stamped
 
 
 def test_vivreal_sends_what_its_first_generation_documents() -> None:
@@ -58,7 +72,7 @@ def test_vivreal_sends_what_its_first_generation_documents() -> None:
         '"fields":{"id":7,"title":"Grüße","price":1.5},"changed":["price"]}}'
     )
     headers = dict(request.headers)
-    assert headers["X-Vivreal-Signature"] == sign_hex("whsec_test", request.body)
+    assert headers["X-Vivreal-Signature"] == hex_of("whsec_test", request.body)
     assert headers["X-Vivreal-Event"] == "collection.object.updated"
     assert headers["X-Vivreal-Delivery-Id"] == str(UUID(int=3))
 
@@ -71,7 +85,7 @@ def test_vivreal_content_sends_what_its_second_generation_documents() -> None:
     assert body["data"]["_id"] == "7"
     assert body["data"]["groupID"] == "default"
     headers = dict(request.headers)
-    assert headers["X-Vivreal-Signature"] == "sha256=" + sign_hex("whsec_test", request.body)
+    assert headers["X-Vivreal-Signature"] == "sha256=" + hex_of("whsec_test", request.body)
     assert headers["X-Vivreal-Delivery"] == body["id"]
 
 
@@ -102,14 +116,14 @@ def test_fluxbase_sends_what_its_guide_documents(operation: str, record: float, 
     assert (body["old_record"] and body["old_record"]["price"]) == old_record
     assert body["webhook_id"] == str(UUID(int=1))
     headers = dict(request.headers)
-    assert headers["X-Fluxbase-Signature"] == headers["X-Webhook-Signature"] == sign_hex("whsec_test", request.body)
+    assert headers["X-Fluxbase-Signature"] == headers["X-Webhook-Signature"] == hex_of("whsec_test", request.body)
 
 
 def test_fluxbase_t_signs_the_time_too_and_only_that_changes_on_a_retry() -> None:
     first, second = sent(row(), to("fluxbase-t"), 1_000), sent(row(), to("fluxbase-t"), 2_000)
     assert first.body == second.body
     assert dict(first.headers)["X-Webhook-Signature"] == dict(second.headers)["X-Webhook-Signature"]
-    assert dict(second.headers)["X-Fluxbase-Signature"] == sign_timestamped(["whsec_test"], 2_000, second.body)
+    assert dict(second.headers)["X-Fluxbase-Signature"] == stamped_by("whsec_test", 2_000, second.body)
 
 
 def test_vski_sends_what_was_done_to_which_record_unsigned() -> None:
@@ -119,7 +133,10 @@ def test_vski_sends_what_was_done_to_which_record_unsigned() -> None:
         "action": "create", "collection": "posts", "record": {"id": 7, "title": "Grüße", "price": 1.5},
         "old_record": None, "timestamp": "2026-11-21T12:00:00.123Z",
     }  # fmt: skip
-    assert dict(request.headers) == {"X-Own": "1", "content-type": "application/json"}
+    assert dict(request.headers) == {
+        "host": "example.com", "X-Own": "1", "content-type": "application/json", "user-agent": "Tidings/1 (+webhooks)",
+        "content-length": str(len(request.body)),
+    }  # fmt: skip
 
 
 def test_a_published_event_has_something_it_is_about() -> None:
@@ -163,9 +180,12 @@ def test_a_record_that_is_not_json_ends_in_a_sentence(profile: str) -> None:
         sent(row(record="{"), to(profile))
 
 
-def test_an_id_of_half_a_character_does_not_break_anything() -> None:
-    of = row("UPDATE", record=r'{"id":"a\ud800"}', old_record=r'{"id":"\udfff"}')
-    for profile in PROFILES:
+@pytest.mark.parametrize("profile", PROFILES)
+def test_half_a_character_does_not_break_anything(profile: str) -> None:
+    records = {"record": r'{"id":"a\ud800","\ud801":1.50}', "old_record": r'{"id":"\udfff"}'}
+    published = event(type="content.updated", record=records["record"])
+    for of in (row("UPDATE", **records), row("UPDATE", source="collections", **records), published):
+        assert rb'"\ud801":1.5' in sent(of, to(profile)).body
         json.loads(sent(of, to(profile)).body)
 
 
@@ -183,10 +203,10 @@ def test_while_a_secret_is_rotated_both_verify() -> None:
     assert stamped.count("v1=") == 2
     assert dict(sent(row(), to("fluxbase-t", **rotating), after).headers)["X-Fluxbase-Signature"].count("v1=") == 1
     bare = sent(row(), to("vivreal", **rotating), at)
-    assert dict(bare.headers)["X-Vivreal-Signature"] == sign_hex("old-secret-key", bare.body)
-    assert dict(bare.headers)["X-Vivreal-Signature-Next"] == sign_hex("new-secret-key", bare.body)
+    assert dict(bare.headers)["X-Vivreal-Signature"] == hex_of("old-secret-key", bare.body)
+    assert dict(bare.headers)["X-Vivreal-Signature-Next"] == hex_of("new-secret-key", bare.body)
     late = dict(sent(row(), to("vivreal", **rotating), after).headers)
-    assert late["X-Vivreal-Signature"] == sign_hex("new-secret-key", bare.body)
+    assert late["X-Vivreal-Signature"] == hex_of("new-secret-key", bare.body)
     assert "X-Vivreal-Signature-Next" not in late
 
 
@@ -194,8 +214,6 @@ def test_an_asymmetric_signature_verifies_with_the_public_key() -> None:
     request = sent(row(), to("standard", asymmetric=True))
     headers = dict(request.headers)
     _, v1a = headers["webhook-signature"].split(" ")
-    from base64 import b64decode
-
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + request.body
     Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().verify(b64decode(v1a.removeprefix("v1a,")), signed)
 
@@ -203,9 +221,10 @@ def test_an_asymmetric_signature_verifies_with_the_public_key() -> None:
 @pytest.mark.parametrize(
     ("format_", "value"),
     [
-        ("hex", lambda body: sign_hex("whsec_test", body)),
-        ("sha256=hex", lambda body: "sha256=" + sign_hex("whsec_test", body)),
-        ("t=,v1=", lambda body: sign_timestamped(["whsec_test"], 1_705_678_901, body)),
+        ("hex", lambda body: hex_of("whsec_test", body)),
+        ("sha256=hex", lambda body: "sha256=" + hex_of("whsec_test", body)),
+        ("base64", lambda body: b64encode(bytes.fromhex(hex_of("whsec_test", body))).decode()),
+        ("t=,v1=", lambda body: stamped_by("whsec_test", 1_705_678_901, body)),
     ],
 )
 def test_a_webhook_can_ask_for_another_systems_signature(format_: str, value: Any) -> None:
@@ -224,7 +243,93 @@ def test_a_template_is_filled_with_what_the_event_holds() -> None:
     assert request.body.decode() == (
         '{"1":2,"text":"UPDATE: Grüße () 7","row":{"id":7,"title":"Grüße","price":1.5},"price":1.5,"list":["posts",1,null]}'
     )
-    assert dict(request.headers)["X-Fluxbase-Signature"] == sign_hex("whsec_test", request.body)
+    assert dict(request.headers)["X-Fluxbase-Signature"] == hex_of("whsec_test", request.body)
+
+
+# The bytes that travel -----------------------------------------------------------------------------------------------
+
+
+OVERRIDES: list[dict[str, Any]] = [
+    {},
+    {"headers": {"User-Agent": "mine", "X-Colon": "a: b", "X-Empty": "", "X-Latin": "gr\xfc\xdfe"}},
+    {"signature": Signature("X-Sig", "base64"), "jwt_enabled": True, "asymmetric": True},
+    {"body_template": "text {{record.title}}\r\n\r\nmore", "headers": {"Content-Type": "text/plain"}},
+    {"url": "https://user.example:8443?a=b%20c", "method": "PUT"},
+    {"method": "GET"},
+]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("overrides", OVERRIDES, ids=range(len(OVERRIDES)))
+def test_what_is_written_is_taken_apart_without_loss(profile: str, overrides: dict[str, Any]) -> None:
+    target = to(profile, **overrides)
+    prepared = prepare(target, KEYS)
+    for of in (row("UPDATE"), row("DELETE"), event(type="site.größe", subject="größe")):
+        data = prepared.write(of, UUID(int=3), 1_705_678_901)
+        request = describe(data)
+        lines = [f"{request.method} {request.target} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers)]
+        assert "\r\n".join([*lines, "", ""]).encode("latin-1") + request.body == data
+        assert (request.method, request.body) == (target.method, prepared.body(of))
+        names = [name.lower() for name, _ in request.headers]
+        assert len(names) == len(set(names))
+        assert {"host", "content-type", "user-agent", "content-length"} <= set(names)
+        assert dict(request.headers) | target.headers == dict(request.headers)
+        assert dict(request.headers)["content-length"] == str(len(request.body))
+        assert prepare(to(profile, **overrides), KEYS).write(of, UUID(int=3), 1_705_678_901) == data
+
+
+def test_a_request_goes_where_its_url_says() -> None:
+    for url, target, line, host in (
+        ("https://example.com", ("example.com", 443), "/", "example.com"),
+        ("http://example.com/a/b?c=d%20e", ("example.com", 80), "/a/b?c=d%20e", "example.com"),
+        ("https://EXAMPLE.com:8443?q", ("example.com", 8443), "/?q", "EXAMPLE.com:8443"),
+        ("http://[::1]:81/x#part", ("::1", 81), "/x", "[::1]:81"),
+    ):
+        prepared = prepare(to("vski", url=url), KEYS)
+        assert prepared.target == (url.startswith("https"), *target)
+        request = describe(prepared.write(row(), UUID(int=3), 1))
+        assert (request.target, dict(request.headers)["host"]) == (line, host)
+
+
+def test_a_token_is_signed_once_for_the_attempts_of_a_second() -> None:
+    prepared = prepare(to("vski", jwt_enabled=True), KEYS)
+    first, again, later = (prepared.write(row(), UUID(int=3), at) for at in (1000, 1000, 1001))
+    assert first == again
+    assert dict(describe(first).headers)["Authorization"] != dict(describe(later).headers)["Authorization"]
+    assert prepared.write(row(), UUID(int=3), 1000) == first
+
+
+@given(st.lists(st.sampled_from([None, *(f'{{"n":{n}.00}}' for n in range(4))]), max_size=20))
+def test_a_document_written_a_moment_ago_is_not_taken_for_another(texts: list[str | None]) -> None:
+    for text in texts:
+        assert document(text) == (b"null" if text is None else text.replace(".00", "").encode())
+
+
+@pytest.mark.parametrize(
+    ("at", "written"),
+    [
+        ("2026-11-21T12:00:00+00:00", "2026-11-21T12:00:00.000Z"),
+        ("2026-11-21T12:00:00.000999+00:00", "2026-11-21T12:00:00.000Z"),
+        ("2026-01-01T00:30:00.999999+01:00", "2025-12-31T23:30:00.999Z"),
+        ("0001-01-01T00:00:00+00:00", "0001-01-01T00:00:00.000Z"),
+    ],
+)
+def test_a_time_is_written_as_javascript_writes_it(at: str, written: str) -> None:
+    assert event_time(event(occurred_at=datetime.fromisoformat(at))).decode() == written
+    assert instant(json.dumps(at).encode()) == json.dumps(written).encode()
+
+
+@pytest.mark.parametrize("text", [None, b"null", b"7", b'"soon"', b'"0001-01-01T00:00:00+01:00"'])
+def test_what_is_no_time_stays_as_it_is(text: bytes | None) -> None:
+    assert instant(text) == (text or b"null")
+
+
+@given(st.binary(max_size=200), st.binary(max_size=300))
+@example(bytes(64), b"")
+@example(bytes(65), b"")
+def test_a_key_hashed_once_signs_as_one_that_is_not(key: bytes, message: bytes) -> None:
+    prepared = HmacKey(key)
+    assert prepared.digest(message) == prepared.digest(message) == hmac.digest(key, message, "sha256")
 
 
 # Names ---------------------------------------------------------------------------------------------------------------
@@ -387,8 +492,6 @@ def test_fluxbases_spellings_are_read() -> None:
 def test_a_token_says_who_sends_and_verifies() -> None:
     request = sent(row(), to("vski", jwt_enabled=True))
     token = dict(request.headers)["Authorization"].removeprefix("Bearer ")
-    from base64 import urlsafe_b64decode
-
     header, claims, signature = token.split(".")
 
     def part(text: str) -> bytes:

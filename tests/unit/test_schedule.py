@@ -1,19 +1,21 @@
 """Schedules: when a job fires, through changes of clocks and after pauses."""
 
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from cronsim import CronSim
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.schedule import Schedule, decide_due, parse_schedule
+from tidings.core.schedule import COUNTED, MAX_LENGTH, Due, Schedule, decide_due, parse_schedule
+from tidings.core.ticks import HORIZON_DAYS, Ticks
 
 
 def ticks(expression: str, zone: str, start: str, count: int) -> list[str]:
     """Return the first ticks after a time, in the zone."""
-    from zoneinfo import ZoneInfo
-
     schedule, at, found = parse_schedule(expression, zone), datetime.fromisoformat(start), []
     for _ in range(count):
         at = schedule.after(at)
@@ -43,7 +45,18 @@ def test_ticks_come_when_the_wall_clock_says(expression: str, zone: str, start: 
 
 @pytest.mark.parametrize(
     "expression",
-    ["* * * *", "@daily", "* * * * * *", "60 * * * *", "0 0 30 2 *", "0 0 31 4,6 *", "x * * * *", "", "*/0 * * * *"],
+    [
+        "* * * *",
+        "@daily",
+        "* * * * * *",
+        "60 * * * *",
+        "0 0 30 2 *",
+        "0 0 31 4,6 *",
+        "0 0 */9 * 1#5",
+        "x * * * *",
+        "",
+        "*/0 * * * *",
+    ],
 )
 def test_a_schedule_that_never_fires_or_is_none_is_refused(expression: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
@@ -81,35 +94,166 @@ def test_missed_ticks_fire_once_on_return_or_not_at_all() -> None:
     assert decide_due(daily, NOON, NOON + timedelta(seconds=60), "skip").fire == NOON
 
 
-def test_a_job_that_slept_for_years_is_caught_up_with_in_steps() -> None:
-    at, now, steps = NOON - timedelta(days=60), NOON, 0
-    while True:
-        due = decide_due(EVERY_MINUTE, at, now, "once")
-        steps += 1
-        assert due.next_at > at
-        if due.fire is not None:
-            break
-        at = due.next_at
-    assert due.fire == NOON
-    assert steps == 9
+@pytest.mark.parametrize(
+    ("asleep", "missed"),
+    [(timedelta(days=57), 57 * 1440), (COUNTED, COUNTED.days * 1440), (timedelta(days=20_000), COUNTED.days * 1440)],
+)
+def test_of_a_job_that_nobody_looked_at_for_long_the_last_tick_fires_and_five_years_are_counted(
+    asleep: timedelta, missed: int
+) -> None:
+    due = decide_due(EVERY_MINUTE, NOON - asleep, NOON, "once")
+    assert (due.fire, due.missed_count, due.next_at) == (NOON, missed, NOON + timedelta(minutes=1))
+
+
+def test_deciding_looks_at_as_many_days_as_have_passed_not_at_their_ticks() -> None:
+    ticks, looked_at = counting("* * * * *")
+    assert ticks.count(NOON - timedelta(days=57), NOON) == 57 * 1440
+    assert len(looked_at) <= 57 + 2
+    looked_at.clear()
+    assert ticks.last(NOON) == NOON
+    assert len(looked_at) == 1
+
+
+def test_the_rarest_schedule_is_found_and_one_that_never_fires_is_given_up() -> None:
+    ticks, looked_at = counting("0 0 * 2 MON#5")
+    rare = datetime(2072, 2, 29, tzinfo=UTC), datetime(2112, 2, 29, tzinfo=UTC)
+    assert (ticks.after(rare[0]), ticks.last(rare[1] - timedelta(minutes=1))) == (rare[1], rare[0])
+    ticks, looked_at = counting("0 0 */9 * 1#5")  # a fifth Monday is never before the 29th
+    with pytest.raises(InvalidInputError, match="never fires"):
+        ticks.after(NOON)
+    assert len(looked_at) == HORIZON_DAYS
+
+
+def counting(expression: str) -> tuple[Ticks, list[date]]:
+    """Return ticks, and the days that they look at from now on."""
+    ticks, looked_at = Ticks(expression, UTC), []
+    matches = ticks._matches
+
+    def look_at(day: date) -> bool:
+        looked_at.append(day)
+        return matches(day)
+
+    ticks._matches = look_at
+    return ticks, looked_at
+
+
+# As cronsim has it, and minute by minute ---------------------------------------------------------------------------------
+
+
+def fields_of(limit: int, start: int = 0) -> st.SearchStrategy[str]:
+    """A field of an expression: a star, steps, a range, or numbers."""
+    number = st.integers(start, limit - 1)
+    return st.one_of(
+        st.just("*"),
+        st.integers(1, limit).map("*/{}".format),
+        st.lists(number, min_size=1, max_size=3).map(lambda numbers: ",".join(map(str, numbers))),
+        st.tuples(number, number).map(lambda ends: f"{min(ends)}-{max(ends)}"),
+    )
+
+
+hours = fields_of(24) | st.sampled_from(["0", "1", "2", "3", "23", "0-3", "1,2"])  # when clocks change
+days_of_week = fields_of(8) | st.sampled_from(["SUN", "0#5", "MON-FRI", "5L"])
+expressions = st.tuples(
+    fields_of(60), hours, st.just("*") | fields_of(29, 1) | st.just("L"), st.just("*") | fields_of(13, 1), st.just("*") | days_of_week
+).map(" ".join)  # fmt: skip
 
 
 @given(
-    st.sampled_from(["* * * * *", "*/7 * * * *", "30 2 * * *", "0 0 1 * *", "15 3 * * 1-5"]),
-    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
-    st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(lambda at: at.replace(tzinfo=UTC)),
+    expressions,
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Sydney", "Asia/Kathmandu"]),
+    st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(lambda at: at.replace(tzinfo=UTC)),
     st.sampled_from(["once", "skip"]),
-    st.integers(0, 10_000_000),
+    st.integers(0, 3_000_000) | st.integers(0, 120),
 )
-def test_every_decision_goes_forward_and_fires_no_tick_of_the_future(
+@settings(deadline=None)
+def test_looking_back_finds_what_going_from_tick_to_tick_finds(
     expression: str, zone: str, start: datetime, missed: str, late: int
 ) -> None:
-    schedule = Schedule(expression, zone)
+    try:
+        schedule = parse_schedule(expression, zone)
+    except InvalidInputError:
+        return
     first = schedule.after(start)
-    now = first + timedelta(seconds=late)
-    due = decide_due(schedule, first, now, missed)
-    assert due.next_at > now or due.fire is None
-    assert due.next_at > first
-    if due.fire is not None:
-        assert first <= due.fire <= now < due.next_at
-        assert schedule.after(due.fire) == due.next_at
+    now, steps = first + timedelta(seconds=late), CronSim(expression, first.astimezone(ZoneInfo(zone)))
+    last, count = first, 1
+    while (following := next(steps).astimezone(UTC)) <= now:
+        last, count = following, count + 1
+    fires = missed == "once" or now - last <= timedelta(seconds=60)
+    assert decide_due(schedule, first, now, missed) == Due(last if fires else None, count - fires, following)
+
+
+CHANGES = [
+    ("Europe/Berlin", date(2026, 3, 29)),
+    ("Europe/Berlin", date(2026, 10, 25)),
+    ("America/New_York", date(2026, 3, 8)),
+    ("America/New_York", date(2026, 11, 1)),
+    ("Australia/Lord_Howe", date(2026, 4, 5)),  # half an hour back
+    ("Australia/Lord_Howe", date(2026, 10, 4)),
+    ("America/Nuuk", date(2026, 3, 28)),  # the gap ends at midnight
+    ("America/Nuuk", date(2026, 10, 24)),
+    ("Asia/Beirut", date(2026, 3, 29)),  # the gap begins at midnight
+    ("Asia/Beirut", date(2026, 10, 24)),
+    ("Atlantic/Azores", date(2026, 10, 25)),  # the hour after midnight comes twice
+    ("Africa/Casablanca", date(2026, 2, 15)),
+    ("Pacific/Apia", date(2011, 12, 30)),  # a day that never was
+]
+
+
+def minute_by_minute(expression: str, zone: ZoneInfo, start: datetime, minutes: int) -> list[datetime]:
+    """Return the ticks after a time by what cron(8) does: look at the clock each minute."""
+    fields = CronSim(expression, datetime(2000, 1, 1))
+    is_fixed = not expression.startswith("*") and not expression.split()[1].startswith("*")
+
+    def matches(shown: datetime) -> bool:
+        in_day = shown.hour in fields.hours and shown.minute in fields.minutes
+        return in_day and shown.month in fields.months and fields.match_day(shown.date())
+
+    found, highest = [], start.astimezone(zone).replace(tzinfo=None)
+    for number in range(1, minutes + 1):
+        at = start + timedelta(minutes=number)
+        shown = at.astimezone(zone).replace(tzinfo=None)
+        if is_fixed:
+            newly = range(1, int((shown - highest) / timedelta(minutes=1)) + 1)
+            is_tick = any(matches(highest + timedelta(minutes=step)) for step in newly)
+            highest = max(highest, shown)
+        else:
+            is_tick = matches(shown)
+        if is_tick:
+            found.append(at)
+    return found
+
+
+@given(expressions, st.sampled_from(CHANGES), st.integers(0, 4000), st.integers(0, 4000))
+@settings(deadline=None, max_examples=50)
+def test_clocks_that_change_are_gone_by_as_if_looked_at_each_minute(
+    expression: str, change: tuple[str, date], first: int, second: int
+) -> None:
+    zone, start = ZoneInfo(change[0]), datetime.combine(change[1], time(12), tzinfo=UTC) - timedelta(days=2)
+    found = minute_by_minute(expression, zone, start, 4 * 1440)
+    ticks, at, stepped = Ticks(expression, zone), start, []
+    try:
+        while (at := ticks.after(at)) <= start + timedelta(days=4):
+            stepped.append(at)
+    except InvalidInputError:
+        pass
+    assert stepped == found
+    since, until = (start + timedelta(minutes=minutes) for minutes in sorted((first, second)))
+    assert ticks.count(since, until) == sum(since < tick <= until for tick in found)
+    if passed := [tick for tick in found if tick <= until]:
+        assert ticks.last(until) == passed[-1]
+
+
+@given(st.text(max_size=40) | st.from_regex(r"[0-9*/,#LWA-Z -]{1,40}", fullmatch=True))
+@settings(deadline=None)
+def test_whatever_is_written_is_a_schedule_or_is_refused(expression: str) -> None:
+    with suppress(InvalidInputError):
+        assert parse_schedule(expression, "Europe/Berlin").after(NOON) > NOON
+
+
+def test_a_schedule_may_list_every_value_and_not_much_more() -> None:
+    every = " ".join(",".join(map(str, numbers)) for numbers in (range(60), range(24), range(1, 32), range(1, 13), range(7)))
+    assert parse_schedule(every, "UTC").after(NOON) == NOON + timedelta(minutes=1)
+    longest = "0," * ((MAX_LENGTH - 9) // 2) + "0 * * * *"
+    assert parse_schedule(longest, "UTC").after(NOON) == NOON + timedelta(hours=1)
+    with pytest.raises(InvalidInputError, match="at most 500"):
+        parse_schedule("0,0," + longest, "UTC")

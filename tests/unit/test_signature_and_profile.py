@@ -14,9 +14,9 @@ from standardwebhooks import WebhookVerificationError
 
 from tidings.core.errors import InvalidInputError, RenderError
 from tidings.core.event import Event
-from tidings.core.signature import InstanceKeys, SigningKey, new_secret, secret_key, sign_v1
+from tidings.core.signature import HmacKey, InstanceKeys, SigningKey, new_secret, secret_key, sign_v1
 from tidings.core.webhook import Webhook
-from tidings.profiles import Rendering, Request, render
+from tidings.profiles import Request, describe, prepare
 
 AT = datetime(2026, 11, 21, 12, 0, 0, 123_456, tzinfo=UTC)
 SECRET = new_secret(bytes(range(32)))
@@ -43,12 +43,12 @@ def event(**fields: Any) -> Event:
 
 
 def rendered(of: Event, to: Webhook, at: int) -> Request:
-    return render(Rendering(of, to, UUID(int=3), at, KEYS))
+    return describe(prepare(to, KEYS).write(of, UUID(int=3), at))
 
 
 def test_the_example_of_the_specification_comes_out() -> None:
     # Standard Webhooks 1.0, the test vector of its reference libraries.
-    key = secret_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    key = HmacKey.of_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     signature = sign_v1(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_profiles import row, sent, to
+from tests.unit.test_profiles import hex_of, row, sent, stamped_by, to
 from tidings.client.verify import VerificationError, verify, verify_signature
-from tidings.core.signature import sign_hex, sign_timestamped
 from tidings.profiles import PROFILES
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "signatures.json").read_text())
@@ -78,9 +77,9 @@ def test_an_asymmetric_signature_verifies_without_the_secret() -> None:
 
 def test_a_timestamped_profile_does_not_take_a_signature_without_a_time() -> None:
     body = b"{}"
-    assert verify(body, {"x-fluxbase-signature": sign_timestamped(["k"], AT, body)}, "k", profile="fluxbase-t", now=AT) == {}
+    assert verify(body, {"x-fluxbase-signature": stamped_by("k", AT, body)}, "k", profile="fluxbase-t", now=AT) == {}
     with pytest.raises(VerificationError):
-        verify(body, {"x-fluxbase-signature": sign_hex("k", body)}, "k", profile="fluxbase-t", now=AT)
+        verify(body, {"x-fluxbase-signature": hex_of("k", body)}, "k", profile="fluxbase-t", now=AT)
 
 
 def test_what_is_no_profile_or_no_secret_is_said() -> None:

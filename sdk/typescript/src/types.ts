@@ -67,6 +67,8 @@ export interface Webhook {
   concurrency: number;
   rate_per_second: number | null;
   ordered: boolean;
+  version: number;
+  fault: string | null;
   scope: string;
   created_at: string;
   updated_at: string;

@@ -1,6 +1,7 @@
 """Who may call: the key, in whichever header a client of the seed systems puts it."""
 
 import hmac
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from tidings.store import groups
 from tidings.store.settings import hash_key
 
 GROUP_HEADER = "x-tidings-group"
+MAX_KNOWN_GROUPS = 10_000  # remembered; beyond, all are looked up anew
 
 _KEY_HEADERS = ("x-api-key", "apikey", "x-client-key", "x-service-key")
 _SCHEMES = ("bearer ", "servicekey ")
@@ -23,21 +25,23 @@ async def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
     """Let a request pass that carries the admin key.
 
     Raises:
-        UnauthorizedError: It carries none, or another one. Both take the same way, so neither the answer nor its time
-            tells which.
+        UnauthorizedError: It carries none, or another one.
     """
-    services: Services = connection.app.state.services
-    given = hash_key(_key_of(connection.headers))
-    if not hmac.compare_digest(given, services.installation.admin_key_hash):
+    if not has_key(connection.app.state.services, connection.headers):
         raise UnauthorizedError("A valid key is required: Authorization: Bearer <key>, or X-API-Key: <key>.")
 
 
-def _key_of(headers: Any) -> str:
-    authorization: str = headers.get("authorization", "")
+def has_key(services: Services, headers: Mapping[str, str]) -> bool:
+    """Whether the headers carry the admin key. None and another one take the same way, so the time does not tell which."""
+    return hmac.compare_digest(hash_key(_key_of(headers)), services.installation.admin_key_hash)
+
+
+def _key_of(headers: Mapping[str, str]) -> str:
+    authorization = headers.get("authorization", "")
     for scheme in _SCHEMES:
         if authorization[: len(scheme)].lower() == scheme:
             return authorization[len(scheme) :].strip()
-    return next((str(headers[name]) for name in _KEY_HEADERS if name in headers), "")
+    return next((headers[name] for name in _KEY_HEADERS if name in headers), "")
 
 
 async def services_of(request: Request[Any, Any, Any]) -> Services:
@@ -46,11 +50,23 @@ async def services_of(request: Request[Any, Any, Any]) -> Services:
     Raises:
         NotFoundError: There is no such group.
     """
-    services: Services = request.app.state.services
-    group_id = request.headers.get(GROUP_HEADER, services.group_id)
+    return await services_for(request.app.state.services, request.headers)
+
+
+async def services_for(services: Services, headers: Mapping[str, str]) -> Services:
+    """Return the parts for the group that headers name. Groups are never removed, so one that was there once still is.
+
+    Raises:
+        NotFoundError: There is no such group.
+    """
+    group_id = headers.get(GROUP_HEADER, services.group_id)
     if group_id == services.group_id:
         return services
-    async with services.database.connection() as connection:
-        if await groups.get(connection, group_id) is None:
-            raise NotFoundError(f"There is no group {group_id!r}. Make it first: POST /api/v1/groups.")
+    if group_id not in services.known_groups:
+        async with services.database.connection() as connection:
+            if await groups.get(connection, group_id) is None:
+                raise NotFoundError(f"There is no group {group_id!r}. Make it first: POST /api/v1/groups.")
+        if len(services.known_groups) >= MAX_KNOWN_GROUPS:
+            services.known_groups.clear()
+        services.known_groups.add(group_id)
     return msgspec.structs.replace(services, group_id=group_id)

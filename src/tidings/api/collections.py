@@ -16,12 +16,12 @@ from msgspec import UNSET, UnsetType
 from tidings.api.paging import Limit, Offset
 from tidings.api.services import Services
 from tidings.api.vski import headers_of
-from tidings.api.webhook_shapes import WebhookChange, changed, drafted
+from tidings.api.webhook_shapes import WebhookChange, changed, drafted, repaired
 from tidings.api.webhooks import check_webhook_url
 from tidings.core.collection import Field
 from tidings.core.errors import InvalidInputError
 from tidings.core.vocabulary import CONTENT_ACTIONS
-from tidings.core.webhook import MAX_NAME_LENGTH, Webhook
+from tidings.core.webhook import MAX_NAME_LENGTH, CollectionFilter, Subscription
 from tidings.sources import collections
 from tidings.store import queue, webhooks
 from tidings.store.collections import Collection
@@ -225,17 +225,15 @@ async def _triggers(services: Services, options: dict[str, Any]) -> list[Trigger
 async def _keep_triggers(services: Services, connection: Connection, collection: Collection, triggers: list[Trigger]) -> None:
     """Make the collection's webhooks those that its triggers ask for, in the caller's transaction."""
     owner = f"collection:{collection.id}"
-    there: dict[tuple[str, ...], Webhook] = {}
+    there: dict[tuple[str, ...], Subscription] = {}
     for webhook in await webhooks.managed_webhooks(connection, services.box, owner):
-        (events,) = webhook.events
-        action = "*" if len(events.actions) == len(CONTENT_ACTIONS) else events.actions[0]  # type: ignore[union-attr]
-        there[action, webhook.method, webhook.url] = webhook
+        there[_action_of(webhook), webhook.method, webhook.url] = webhook
     for trigger in triggers:
         asked = _as_webhook(collection, trigger)
         if trigger.identity in there:
-            webhook = there.pop(trigger.identity)
-            webhook = msgspec.structs.replace(changed(webhook, asked), updated_at=services.clock.now())
-            await webhooks.update_webhook(connection, services.box, webhook)
+            was = there.pop(trigger.identity)
+            webhook = msgspec.structs.replace(changed(repaired(was), asked), updated_at=services.clock.now())
+            await webhooks.update_webhook(connection, services.box, webhook, was=was)
             continue
         asked = msgspec.structs.replace(asked, url=trigger.url, profile="vski")
         made = drafted(asked, group_id=services.group_id, default_profile="vski", now=services.clock.now())
@@ -244,6 +242,15 @@ async def _keep_triggers(services: Services, connection: Connection, collection:
         await queue.cancel_of_webhook(connection, webhook.id)
         await webhooks.delete_webhook(connection, webhook.id)
     await queue.announce(connection)
+
+
+def _action_of(webhook: Subscription) -> str:
+    """Return the action of the trigger that a webhook is; empty when that cannot be read, so that the webhook is made anew."""
+    match webhook.events:
+        case (CollectionFilter(actions=actions),):
+            return "*" if len(actions) == len(CONTENT_ACTIONS) else actions[0]
+        case _:
+            return ""
 
 
 def _as_webhook(collection: Collection, trigger: Trigger) -> WebhookChange:

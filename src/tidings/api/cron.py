@@ -10,15 +10,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
-from tidings.api.lookups import there
+from tidings.api.lookups import found, there
 from tidings.api.services import Services
 from tidings.api.vski import PageNumber, PerPage, headers_of
-from tidings.api.webhook_shapes import WebhookChange, changed, drafted
+from tidings.api.webhook_shapes import WebhookChange, changed, drafted, repaired
 from tidings.api.webhooks import check_webhook_url
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.retry import retry_count
 from tidings.core.schedule import MISSED, parse_schedule
-from tidings.core.webhook import MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, Webhook
+from tidings.core.webhook import MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, Subscription
 from tidings.profiles import template
 from tidings.sources import cron as ticks
 from tidings.store import cron, queue, webhooks
@@ -76,6 +76,7 @@ class JobView(msgspec.Struct, frozen=True):
     timeout: float
     missed: str
     active: bool
+    fault: str | None
     next: datetime | None
     created: datetime
     updated: datetime
@@ -104,7 +105,7 @@ class RunView(msgspec.Struct, frozen=True):
     finished: datetime | None
 
 
-def _view(job: Job, webhook: Webhook | None) -> JobView:
+def _view(job: Job, webhook: Subscription | None) -> JobView:
     is_active = job.enabled and (webhook is None or webhook.enabled)  # a receiver that says 410 disables its webhook
     return JobView(
         id=job.id,
@@ -123,6 +124,7 @@ def _view(job: Job, webhook: Webhook | None) -> JobView:
         timeout=job.timeout_seconds,
         missed=job.missed,
         active=is_active,
+        fault=job.fault,
         next=job.next_at if is_active else None,
         created=job.created_at,
         updated=job.updated_at,
@@ -135,10 +137,10 @@ def _own_headers(headers: dict[str, str], job: Job) -> dict[str, str]:
     return {name: value for name, value in headers.items() if (name, value) != ("Content-Type", made)}
 
 
-async def _webhook_of(services: Services, connection: Connection, job: Job) -> Webhook | None:
+async def _webhook_of(connection: Connection, job: Job) -> Subscription | None:
     if job.webhook_id is None:
         return None
-    return await webhooks.get_webhook(connection, services.box, job.group_id, job.webhook_id)
+    return await webhooks.get_webhook(connection, job.group_id, job.webhook_id)
 
 
 def _there(job: Job | None, job_id: UUID) -> Job:
@@ -207,7 +209,7 @@ async def get_job(services: NamedDependency[Services], job_id: FromPath[UUID]) -
     """Read a job."""
     async with services.database.connection() as connection:
         job = _there(await cron.get(connection, services.group_id, job_id), job_id)
-        return _view(job, await _webhook_of(services, connection, job))
+        return _view(job, await _webhook_of(connection, job))
 
 
 @patch("/{job_id:uuid}")
@@ -220,11 +222,14 @@ async def change_job(services: NamedDependency[Services], job_id: FromPath[UUID]
         if data.type is not UNSET and data.type != before.type:
             raise InvalidInputError("type", "type cannot be changed; create another job.")
         job = _changed(services, before, data)
-        webhook = await _webhook_of(services, connection, before)
-        if webhook is not None:
-            asked = _asked(job, data, _own_headers(webhook.headers, before))
-            webhook = msgspec.structs.replace(changed(webhook, asked), events=(), updated_at=job.updated_at)
-            await webhooks.update_webhook(connection, services.box, webhook)
+        webhook = None
+        if before.webhook_id is not None:
+            was = found(
+                await webhooks.lock_webhook(connection, services.box, before.group_id, before.webhook_id), before.webhook_id
+            )
+            asked = _asked(job, data, _own_headers(was.headers, before))
+            changed_to = msgspec.structs.replace(changed(repaired(was), asked), events=(), updated_at=job.updated_at)
+            webhook = await webhooks.update_webhook(connection, services.box, changed_to, was=was)
             await queue.announce(connection)
         await cron.update(connection, job)
     return _view(job, webhook)
@@ -249,7 +254,7 @@ async def run_job(services: NamedDependency[Services], job_id: FromPath[UUID]) -
         if job.type == "sql" or not job.enabled:
             raise ConflictError("Only an http job that is active can be fired out of turn.")
         await ticks.fire_now(connection, job, services.clock.now())
-        return _view(job, await _webhook_of(services, connection, job))
+        return _view(job, await _webhook_of(connection, job))
 
 
 @get("/{job_id:uuid}/runs")
@@ -295,7 +300,7 @@ def _changed(services: Services, job: Job, data: JobChange) -> Job:
     new = msgspec.structs.replace(job, **{n: v for n, v in given.items() if v is not UNSET}, updated_at=now)
     _check(services, new, data)
     schedule = parse_schedule(new.schedule, new.timezone)
-    new = msgspec.structs.replace(new, schedule=schedule.expression)
+    new = msgspec.structs.replace(new, schedule=schedule.expression, fault=None)
     starts = (job.times, job.enabled) != (new.times, new.enabled)
     return msgspec.structs.replace(new, next_at=schedule.after(now)) if starts else new
 

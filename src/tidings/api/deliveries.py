@@ -13,16 +13,20 @@ from litestar.params import FromPath
 from tidings.api.lookups import there
 from tidings.api.paging import Paging, paging
 from tidings.api.search import Asked, WebhookId, asked_of_deliveries, find_deliveries
+from tidings.api.sent import SentRequest, sent_requests
 from tidings.api.services import Services
 from tidings.core.delivery import State, Step, may
-from tidings.core.errors import ConflictError, RenderError
+from tidings.core.errors import ConflictError, InvalidInputError, RenderError
 from tidings.core.event import Event, row_id
 from tidings.core.search import id_time
-from tidings.core.webhook import Webhook
-from tidings.profiles import Rendering, render
+from tidings.core.webhook import Subscription, Webhook
+from tidings.profiles import prepare
 from tidings.profiles.parts import current
-from tidings.store import history, queue, search, webhooks
+from tidings.profiles.template import is_plain_text
+from tidings.store import history, queue, search, webhook_versions, webhooks
 from tidings.store.database import Connection
+
+MAX_PAYLOADS = 8_388_608  # bytes of payloads in one answer; those of further deliveries are read one by one
 
 _GONE = "There is no delivery {}; history is kept for the days of retention."
 
@@ -31,9 +35,9 @@ class DeliveryView(msgspec.Struct, frozen=True):
     """A delivery as read. `created_at` is its event's time, to the millisecond.
 
     What is said of a response is of the last attempt that has a result. `payload` is the body as it is sent; null once the
-    webhook is gone. Seed 004's clients know some fields by other names: `event_type`, `attempt`, `attempt_number`,
-    `status_code`, `http_status_code`, `response_code` and `error_message` repeat `event`, `attempts`, `response_status` and
-    `error`.
+    webhook is gone, or while it is set aside. Seed 004's clients know some fields by other names: `event_type`, `attempt`,
+    `attempt_number`, `status_code`, `http_status_code`, `response_code` and `error_message` repeat `event`, `attempts`,
+    `response_status` and `error`.
     """
 
     id: UUID
@@ -79,19 +83,30 @@ class AttemptView(msgspec.Struct, frozen=True):
     tls_ms: float | None
     first_byte_ms: float | None
     total_ms: float | None
+    webhook_version: int | None
+    request: SentRequest | None
 
 
 class Around(msgspec.Struct, frozen=True):
-    """A row of a delivery with its event, and its webhook where that is still there."""
+    """A row of a delivery with its event, and its webhook: as of the last attempt that has a result, or as it is now.
+
+    Attributes:
+        webhook: None when it is gone; without secrets when it cannot be read.
+    """
 
     row: Any
     event: Event
-    webhook: Webhook | None
+    webhook: Subscription | None
 
 
 async def delivery_views(services: Services, connection: Connection, ids: Sequence[UUID]) -> list[DeliveryView]:
     """Return deliveries as the API shows them, with what their events and webhooks add; those that are gone are left out."""
-    return [_delivery_view(found, services) for found in await deliveries_around(services, connection, ids)]
+    views, room = [], MAX_PAYLOADS
+    for found in await deliveries_around(services, connection, ids):
+        payload = _payload(found, services)
+        room -= len(payload or b"")
+        views.append(_delivery_view(found, msgspec.Raw(payload) if payload is not None and room >= 0 else None))
+    return views
 
 
 async def deliveries_around(services: Services, connection: Connection, ids: Sequence[UUID]) -> list[Around]:
@@ -100,12 +115,19 @@ async def deliveries_around(services: Services, connection: Connection, ids: Seq
     if not rows:
         return []
     events = {event.id: event for event in await history.events_by_id(connection, list({row["event_id"] for row in rows}))}
-    wanted = list({row["webhook_id"] for row in rows})
-    known = {webhook.id: webhook for webhook in await webhooks.webhooks_by_id(connection, services.box, wanted)}
-    return [Around(row, events[row["event_id"]], known.get(row["webhook_id"])) for row in rows if row["event_id"] in events]
+    made_with = {(row["webhook_id"], row["webhook_version"]) for row in rows if row["webhook_version"] is not None}
+    then = await webhook_versions.versions_of(connection, services.box, made_with) if made_with else {}
+    wanted = list({row["webhook_id"] for row in rows if (row["webhook_id"], row["webhook_version"]) not in then})
+    now = {w.id: w for w in await webhooks.webhooks_by_id(connection, services.box, wanted)} if wanted else {}
+    found = []
+    for row in rows:
+        webhook = then.get((row["webhook_id"], row["webhook_version"])) or now.get(row["webhook_id"])
+        if row["event_id"] in events:
+            found.append(Around(row, events[row["event_id"]], webhook))
+    return found
 
 
-def _delivery_view(found: Around, services: Services) -> DeliveryView:
+def _delivery_view(found: Around, payload: msgspec.Raw | None) -> DeliveryView:
     row, event = found.row, found.event
     attempts, status, error = row["attempt_count"], row["last_status"], row["last_error"]
     return DeliveryView(
@@ -128,7 +150,7 @@ def _delivery_view(found: Around, services: Services) -> DeliveryView:
         failure=row["failure"],
         error=error,
         error_message=error,
-        payload=_payload(found, services),
+        payload=payload,
         is_test=row["is_test"],
         created_at=id_time(row["id"]),
         delivered_at=row["finished_at"] if row["status"] == State.SUCCEEDED else None,
@@ -142,14 +164,17 @@ def record_id(event: Event) -> str | None:
     return None if event.operation is None else row_id(current(event))
 
 
-def _payload(found: Around, services: Services) -> msgspec.Raw | None:
-    """Return the body of a delivery, which is the same at every attempt."""
-    if found.webhook is None:
+def _payload(found: Around, services: Services) -> bytes | None:
+    """Return the body of a delivery, as its last attempt sent it or the next one will; in a JSON string when it is no JSON."""
+    webhook = found.webhook
+    if not isinstance(webhook, Webhook):
         return None
     try:
-        return msgspec.Raw(render(Rendering(found.event, found.webhook, found.row["id"], 0, services.keys.current)).body)
-    except RenderError:
+        body = prepare(webhook, services.keys.current).body(found.event)
+    except (RenderError, InvalidInputError):
         return None
+    is_text = webhook.body_template is not None and is_plain_text(webhook.headers)
+    return msgspec.json.encode(body.decode()) if is_text else body or None
 
 
 @get("/", dependencies={"asked": Provide(asked_of_deliveries, sync_to_thread=False)})
@@ -177,11 +202,26 @@ async def get_delivery(services: NamedDependency[Services], delivery_id: FromPat
 
 @get("/{delivery_id:uuid}/attempts")
 async def list_attempts(services: NamedDependency[Services], delivery_id: FromPath[UUID]) -> list[AttemptView]:
-    """List a delivery's attempts, oldest first."""
-    async with services.database.connection() as connection:
-        await _found(services, connection, delivery_id)
-        rows = await search.attempts(connection, delivery_id)
-    return [_attempt_view(row) for row in rows]
+    """List a delivery's attempts, oldest first, each with its request as it was sent."""
+    async with services.database.snapshot() as connection:
+        row = await _found(services, connection, delivery_id)
+        attempts = await search.attempts(connection, delivery_id)
+        return await _attempt_views(services, connection, row, attempts)
+
+
+@get("/{delivery_id:uuid}/attempts/{number:int}")
+async def get_attempt(services: NamedDependency[Services], delivery_id: FromPath[UUID], number: FromPath[int]) -> AttemptView:
+    """Read one attempt, with its request as it was sent."""
+    async with services.database.snapshot() as connection:
+        row = await _found(services, connection, delivery_id)
+        attempts = [attempt for attempt in await search.attempts(connection, delivery_id) if attempt["number"] == number]
+        views = await _attempt_views(services, connection, row, attempts)
+        return there(next(iter(views), None), f"Delivery {delivery_id} has no attempt {number} that is recorded.")
+
+
+async def _attempt_views(services: Services, connection: Connection, row: Any, attempts: Sequence[Any]) -> list[AttemptView]:
+    requests = await sent_requests(services, connection, row["webhook_id"], row["event_id"], attempts)
+    return [_attempt_view(attempt, request) for attempt, request in zip(attempts, requests, strict=True)]
 
 
 @post("/{delivery_id:uuid}/retry", status_code=202)
@@ -189,7 +229,7 @@ async def retry_delivery(services: NamedDependency[Services], delivery_id: FromP
     """Send a delivery again, with the same id: a finished one anew, a waiting one at once."""
     async with services.database.transaction() as connection:
         row = await _found(services, connection, delivery_id)
-        webhook = await webhooks.get_webhook(connection, services.box, services.group_id, row["webhook_id"])
+        webhook = await webhooks.get_webhook(connection, services.group_id, row["webhook_id"])
         if webhook is None:
             raise ConflictError("The webhook of this delivery was deleted; there is nowhere to send it.")
         if not webhook.enabled:
@@ -212,15 +252,15 @@ async def _found(services: Services, connection: Connection, delivery_id: UUID) 
     return there(next(iter(rows), None), _GONE.format(delivery_id))
 
 
-def _attempt_view(row: Any) -> AttemptView:
+def _attempt_view(row: Any, request: SentRequest | None) -> AttemptView:
     headers = msgspec.json.decode(row["response_headers"]) if row["response_headers"] else []
-    fields = {name: row[name] for name in AttemptView.__struct_fields__ if name != "response_headers"}
-    return AttemptView(**fields, response_headers=headers)
+    fields = {name: row[name] for name in AttemptView.__struct_fields__ if name not in {"response_headers", "request"}}
+    return AttemptView(**fields, response_headers=headers, request=request)
 
 
 router = Router(
     "/api/v1/deliveries",
-    route_handlers=[list_deliveries, get_delivery, list_attempts, retry_delivery],
+    route_handlers=[list_deliveries, get_delivery, list_attempts, get_attempt, retry_delivery],
     dependencies={"paging": Provide(paging, sync_to_thread=False)},
     tags=["Deliveries"],
 )

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from litestar import MediaType, Request, Response
 from litestar.exceptions import (
@@ -20,6 +20,7 @@ from tidings.core.errors import (
     MalformedBodyError,
     NotFoundError,
     TidingsError,
+    UnavailableError,
 )
 from tidings.store.database import UNAVAILABLE, UNSTORABLE
 
@@ -30,13 +31,40 @@ _MISSING = re.compile(r"missing required field `([^`]+)`")
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`")
 
 
-def answer(request: Request[Any, Any, Any], error: TidingsError) -> Response[Any]:
-    """Answer with an error raised on purpose."""
-    body = {"error": error.message, "code": error.code, **error.details}
+class Refusal(NamedTuple):
+    """An error as an answer."""
+
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str]
+
+
+def refusal(error: TidingsError) -> Refusal:
+    """Return the answer for an error raised on purpose."""
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
     if error.status == 503:
         headers["Retry-After"] = "2"
-    return Response(body, status_code=error.status, media_type=MediaType.JSON, headers=headers)
+    return Refusal(error.status, {"error": error.message, "code": error.code, **error.details}, headers)
+
+
+def refusal_of_fault(method: str, path: str, error: Exception) -> Refusal:
+    """Return the answer for a fault of ours: logged with its cause, told without it."""
+    if isinstance(error, RecursionError):
+        return refusal(InvalidInputError("body", "The body is nested too deeply to be read."))
+    if isinstance(error, UnicodeDecodeError):
+        return refusal(MalformedBodyError("The body is not UTF-8."))
+    if isinstance(error, UNSTORABLE):
+        return refusal(InvalidInputError("body", "A text contains U+0000, which PostgreSQL cannot store."))
+    if isinstance(error, UNAVAILABLE):
+        logger.warning("%s %s: database unavailable: %s", method, path, error)
+        return refusal(UnavailableError("The database is unavailable. Try again."))
+    logger.error("%s %s failed", method, path, exc_info=error)
+    return refusal(TidingsError("Tidings failed to answer; its log has the cause."))
+
+
+def answer(request: Request[Any, Any, Any], error: TidingsError) -> Response[Any]:
+    """Answer with an error raised on purpose."""
+    return _response(refusal(error))
 
 
 def answer_invalid(request: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
@@ -74,17 +102,12 @@ def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Respon
 
 
 def answer_broken(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """Answer for a fault of ours: logged with its cause, told without it."""
-    if isinstance(error, RecursionError):
-        return answer(request, InvalidInputError("body", "The body is nested too deeply to be read."))
-    if isinstance(error, UNSTORABLE):
-        return answer(request, InvalidInputError("body", "A text contains U+0000, which PostgreSQL cannot store."))
-    if isinstance(error, UNAVAILABLE):
-        logger.warning("%s %s: database unavailable: %s", request.method, request.url.path, error)
-        body = {"error": "The database is unavailable. Try again.", "code": "UNAVAILABLE"}
-        return Response(body, status_code=503, headers={"Retry-After": "2"})
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return Response({"error": "Tidings failed to answer; its log has the cause.", "code": "INTERNAL_ERROR"}, status_code=500)
+    """Answer for a fault of ours."""
+    return _response(refusal_of_fault(request.method, request.url.path, error))
+
+
+def _response(said: Refusal) -> Response[Any]:
+    return Response(said.body, status_code=said.status, media_type=MediaType.JSON, headers=said.headers)
 
 
 def _limit_of(request: Request[Any, Any, Any]) -> Any:

@@ -50,6 +50,7 @@ class _Line(NewEvent, frozen=True, forbid_unknown_fields=True):
 
 
 _decode_line = msgspec.json.Decoder(_Line).decode
+_decode_data = msgspec.json.Decoder(_RawData).decode
 
 
 class LineError(msgspec.Struct, frozen=True):
@@ -92,14 +93,23 @@ class EventView(msgspec.Struct, frozen=True):
 async def publish_event(
     services: NamedDependency[Services], request: Request[Any, Any, Any], data: JSONBody[NewEvent]
 ) -> Published:
-    """Publish an event. When this answers, the event is committed and will be delivered."""
-    raw = msgspec.json.decode(await request.body(), type=_RawData)
-    draft = Draft(data.type, bytes(raw.data), data.subject, data.id)
-    async with services.database.transaction() as connection:
-        (result,) = await publish(connection, services.clock, services.group_id, [draft])
-        if isinstance(result, TidingsError):
-            raise result
-        return result
+    """Publish an event. When this answers 202, it is committed and will be delivered; publishing an `id` again is answered with
+    the first event's id. After 503 with code UNAVAILABLE it may or may not be committed: publish it again, with the same `id`.
+    """
+    return await publish_one(services, await request.body(), data)
+
+
+async def publish_one(services: Services, body: bytes, said: NewEvent) -> Published:
+    """Publish the event that a body is.
+
+    Args:
+        said: The body as read.
+
+    Raises:
+        TidingsError: As `Publisher.publish` does.
+    """
+    draft = Draft(said.type, bytes(_decode_data(body).data), said.subject, said.id)
+    return await services.publisher.publish(services.group_id, draft, services.clock.now())
 
 
 @post("/batch", status_code=202, request_max_body_size=MAX_BATCH_BYTES)
@@ -117,7 +127,7 @@ async def publish_batch(services: NamedDependency[Services], request: Request[An
     results = [(number, _read_line(line)) for number, line in lines]
     drafts = [result for _, result in results if isinstance(result, Draft)]
     async with services.database.transaction() as connection:
-        published = iter(await publish(connection, services.clock, services.group_id, drafts))
+        published = iter(await publish(connection, services.group_id, drafts, services.clock.now()))
     return _batch_result([(number, next(published) if isinstance(result, Draft) else result) for number, result in results])
 
 

@@ -4,9 +4,10 @@ from typing import TypeVar
 from uuid import UUID
 
 from tidings.core.errors import NotFoundError
-from tidings.core.webhook import Webhook
+from tidings.core.webhook import Subscription
 
 T = TypeVar("T")
+W = TypeVar("W", bound=Subscription)
 
 
 def there(value: T | None, sentence: str) -> T:
@@ -20,7 +21,7 @@ def there(value: T | None, sentence: str) -> T:
     return value
 
 
-def found(webhook: Webhook | None, webhook_id: UUID) -> Webhook:
+def found(webhook: W | None, webhook_id: UUID) -> W:
     """Return the webhook.
 
     Raises:

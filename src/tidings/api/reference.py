@@ -31,7 +31,7 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
     413: ("The body is too large.", {"error": "The body is larger than 1048576 bytes.", "code": "BODY_TOO_LARGE"}),
     422: ("A field cannot be accepted.", {"error": "url is required.", "code": "INVALID_INPUT", "field": "url"}),
     503: (
-        "The database is unavailable; Retry-After says when to try again.",
+        "The database is unavailable, or too much waits for it; Retry-After says when to try again.",
         {"error": "The database is unavailable. Try again.", "code": "UNAVAILABLE"},
     ),
 }  # fmt: skip
@@ -39,6 +39,8 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
 # Routes whose last part says that they may meet a state that does not allow them.
 _MAY_CONFLICT = (
     "/test",
+    "/secret",
+    "/rotate",
     "/retry",
     "/backfill",
     "/cancel",

@@ -210,7 +210,7 @@ async def _understood(services: Services, connection: Connection, asked: Asked) 
 async def _vocabulary(services: Services, connection: Connection, question: Question) -> Vocabulary:
     if question.webhook_id is None:
         return OPEN
-    webhook = await webhooks.get_webhook(connection, services.box, question.group_id, question.webhook_id)
+    webhook = await webhooks.get_webhook(connection, question.group_id, question.webhook_id)
     return OPEN if webhook is None else PROFILES[webhook.profile].vocabulary
 
 

@@ -5,6 +5,7 @@ import msgspec
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.event import DEFAULT_GROUP
+from tidings.sources.group_commit import Publisher
 from tidings.store.database import Database
 from tidings.store.secrets import SecretBox
 from tidings.store.settings import Installation
@@ -17,6 +18,7 @@ class Services(msgspec.Struct, frozen=True):
 
     Attributes:
         group_id: The group it is about.
+        known_groups: Groups that were looked up and were there.
     """
 
     config: Config
@@ -26,4 +28,6 @@ class Services(msgspec.Struct, frozen=True):
     clock: Clock
     installation: Installation
     keys: KeyRing
+    publisher: Publisher
     group_id: str = DEFAULT_GROUP
+    known_groups: set[str] = msgspec.field(default_factory=set)

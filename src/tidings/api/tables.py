@@ -1,5 +1,6 @@
 """`/api/v1/tables`: how tables are captured, and their rows as events (backfill)."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -36,7 +37,10 @@ class CaptureChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TableView(msgspec.Struct, frozen=True):
-    """A table that is captured, or has settings. `operations`: those that some webhook wants now."""
+    """A table that is captured, or has settings. `operations`: those that some webhook wants now.
+
+    `fault`: why its settings cannot be read as they are stored; its triggers stay as they are until they are written anew.
+    """
 
     schema: str
     table: str
@@ -47,6 +51,7 @@ class TableView(msgspec.Struct, frozen=True):
     rename: dict[str, str]
     changed: list[str]
     when: dict[str, str]
+    fault: str | None
 
 
 class NewBackfill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,9 +87,10 @@ def _named(text: str) -> TableName:
     return (schema, table) if dot else ("public", text)
 
 
-async def _views(connection: Connection) -> dict[TableName, TableView]:
-    installed = await capture.installed(connection)
-    settings = await capture.all_settings(connection)
+async def _views(connection: Connection, names: Collection[TableName]) -> dict[TableName, TableView]:
+    """Return those of the tables that are captured, or have settings."""
+    installed = await capture.installed(connection, names)
+    settings = await capture.settings_of(connection, names)
     views = {}
     for name in sorted({*installed, *settings}):
         is_told = {operation for trigger in installed.get(name, ()) for operation in trigger.operations}
@@ -98,6 +104,7 @@ async def _views(connection: Connection) -> dict[TableName, TableView]:
             rename=own.renamed_columns,
             changed=list(own.changed_columns),
             when=own.conditions,
+            fault=own.fault,
         )
     return views
 
@@ -106,14 +113,15 @@ async def _views(connection: Connection) -> dict[TableName, TableView]:
 async def list_tables(services: NamedDependency[Services]) -> list[TableView]:
     """List the tables that are captured, or have settings."""
     async with services.database.connection() as connection:
-        return list((await _views(connection)).values())
+        names = {*await capture.captured_tables(connection), *await capture.tables_with_settings(connection)}
+        return list((await _views(connection, names)).values())
 
 
 @get("/{table:str}")
 async def get_table(services: NamedDependency[Services], table: FromPath[str]) -> TableView:
     """Read how a table is captured: `orders`, or `sales.orders` outside `public`."""
     async with services.database.connection() as connection:
-        view = (await _views(connection)).get(_named(table))
+        view = (await _views(connection, [_named(table)])).get(_named(table))
     return there(view, f"The table {table!r} is not captured and has no settings.")
 
 
@@ -132,8 +140,8 @@ async def put_table(services: NamedDependency[Services], table: FromPath[str], d
         conditions=dict.fromkeys(OPERATIONS, data.when) if isinstance(data.when, str) else data.when,
     )
     async with services.database.transaction() as connection:
-        await tables.change_settings(connection, services.box, settings)
-        return (await _views(connection))[settings.name]
+        await tables.change_settings(connection, settings)
+        return (await _views(connection, [settings.name]))[settings.name]
 
 
 @delete("/{table:str}", status_code=204)
@@ -143,7 +151,7 @@ async def delete_table(services: NamedDependency[Services], table: FromPath[str]
         await capture.lock(connection)
         if not await capture.remove_settings(connection, _named(table)):
             raise NotFoundError(f"The table {table!r} has no settings.")
-        await tables.keep_in_step(connection, services.box, needed=_named(table))
+        await tables.keep_in_step(connection, needed=_named(table))
 
 
 @post("/{table:str}/backfill", status_code=202)
@@ -153,11 +161,9 @@ async def start_backfill(
     """Send a table's present rows to a webhook as insertions, and go on with their changes, without gap or overlap."""
     async with services.database.transaction() as connection:
         await capture.lock(connection)
-        webhook = found(
-            await webhooks.get_webhook(connection, services.box, services.group_id, data.webhook_id), data.webhook_id
-        )
+        webhook = found(await webhooks.get_webhook(connection, services.group_id, data.webhook_id), data.webhook_id)
         row = await backfill.begin(connection, webhook, _named(table), services.clock.now())
-        await tables.keep_in_step(connection, services.box, needed=_named(table))
+        await tables.keep_in_step(connection, needed=_named(table))
         return _backfill_view(row)
 
 
@@ -183,7 +189,7 @@ async def cancel_backfill(services: NamedDependency[Services], backfill_id: From
         row = _found(await backfills.get(connection, services.group_id, backfill_id), backfill_id)
         if (ended := await backfills.end(connection, backfill_id, "cancelled")) is None:
             raise ConflictError(f"The backfill is {row['state']}; there is nothing to cancel.")
-        await tables.keep_in_step(connection, services.box)
+        await tables.keep_in_step(connection, named=[(row["table_schema"], row["table_name"])])
         return _backfill_view(ended)
 
 

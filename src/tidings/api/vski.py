@@ -27,8 +27,9 @@ from tidings.core.question import Question, checked, words_of
 from tidings.core.retry import retry_count
 from tidings.core.search import id_time
 from tidings.core.vocabulary import VSKI
-from tidings.core.webhook import Webhook
+from tidings.core.webhook import Subscription
 from tidings.store import webhooks
+from tidings.store.webhook_rows import filter_to_json
 
 PROFILE = "vski"
 MAX_PER_PAGE = 500
@@ -108,7 +109,7 @@ class Logs(msgspec.Struct, frozen=True):
     items: list[LogEntry]
 
 
-def _view(webhook: Webhook) -> VskiWebhook:
+def _view(webhook: Subscription) -> VskiWebhook:
     return VskiWebhook(
         id=webhook.id,
         name=webhook.name,
@@ -119,7 +120,7 @@ def _view(webhook: Webhook) -> VskiWebhook:
         retryLimit=retry_count(webhook.retry),
         jwtEnabled=webhook.jwt_enabled,
         active=webhook.enabled,
-        events=[webhooks.filter_to_json(wanted) for wanted in webhook.events],
+        events=[filter_to_json(wanted) for wanted in webhook.events],
         created=webhook.created_at,
         updated=webhook.updated_at,
     )
@@ -171,9 +172,7 @@ async def create_webhook(services: NamedDependency[Services], data: JSONBody[Vsk
 async def list_webhooks(services: NamedDependency[Services], page: PageNumber = 1, per_page: PerPage = 50) -> list[VskiWebhook]:
     """List webhooks, newest first."""
     async with services.database.connection() as connection:
-        rows = await webhooks.list_webhooks(
-            connection, services.box, services.group_id, limit=per_page, offset=(page - 1) * per_page
-        )
+        rows = await webhooks.list_webhooks(connection, services.group_id, limit=per_page, offset=(page - 1) * per_page)
     return [_view(webhook) for webhook in rows]
 
 
@@ -181,7 +180,7 @@ async def list_webhooks(services: NamedDependency[Services], page: PageNumber = 
 async def get_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> VskiWebhook:
     """Read a webhook."""
     async with services.database.connection() as connection:
-        return _view(found(await webhooks.get_webhook(connection, services.box, services.group_id, webhook_id), webhook_id))
+        return _view(found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id))
 
 
 @patch("/{webhook_id:str}")

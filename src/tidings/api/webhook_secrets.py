@@ -44,7 +44,7 @@ class SecretView(msgspec.Struct, frozen=True):
 async def read_secret(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> SecretView:
     """Read the secret that verifies this webhook's deliveries."""
     async with services.database.connection() as connection:
-        webhook = found(await webhooks.get_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+        webhook = found(await webhooks.open_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
     return _view(services, webhook)
 
 
@@ -58,20 +58,21 @@ async def rotate_secret(
         raise InvalidInputError("overlap_seconds", f"overlap_seconds must be 0 to {MAX_OVERLAP_SECONDS}.")
     now = services.clock.now()
     async with services.database.transaction() as connection:
-        webhook = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
-        profile = PROFILES[webhook.profile]
+        locked = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+        before = webhooks.readable(locked)
+        profile = PROFILES[before.profile]
         secret = rotation.secret or made_secret(profile)
         check_secret(secret, profile)
-        if secret == webhook.secret:
+        if secret == before.secret:
             raise InvalidInputError("secret", "secret is the one in use; leave it out and Tidings makes another.")
         webhook = msgspec.structs.replace(
-            webhook,
+            before,
             secret=secret,
-            previous_secret=webhook.secret,
+            previous_secret=before.secret,
             previous_secret_until=now + timedelta(seconds=rotation.overlap_seconds),
             updated_at=now,
         )
-        await webhooks.update_webhook(connection, services.box, webhook)
+        await webhooks.update_webhook(connection, services.box, webhook, was=before)
     return _view(services, webhook)
 
 

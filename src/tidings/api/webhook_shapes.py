@@ -2,30 +2,37 @@
 
 import secrets
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tidings.core.errors import InvalidInputError
+from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.retry import Policy, limited, parse_policy, retry_count
 from tidings.core.signature import check_text_secret, new_secret, new_text_secret, secret_key
 from tidings.core.webhook import (
+    MAX_FILTERS,
     MAX_NAME_LENGTH,
     Filter,
     Signature,
+    Subscription,
     Webhook,
     check_headers,
     check_settings,
     check_signature,
+    fault_of,
     parse_filter,
+    with_problems,
+    with_secret,
 )
 from tidings.profiles import PROFILES, Profile, SecretForm
 from tidings.profiles.template import check_template, is_plain_text
 from tidings.sources.tables import TableState
-from tidings.store import webhooks
+from tidings.store.webhook_rows import filter_to_json
+
+W = TypeVar("W", bound=Subscription)
 
 SCOPES = ("global", "user")  # seed 004's system; here a webhook hears its whole group, whichever is said
 
@@ -60,6 +67,8 @@ class WebhookChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class WebhookView(msgspec.Struct, frozen=True):
     """A webhook as read. `secret` is in the answer to its creation only; `GET …/secret` shows it again.
 
+    `version` counts its changes. `fault`: why it is set aside, because something of it cannot be read as it is stored; what is
+    for it waits until that is changed.
     `is_active`, `max_retries` and `retry_backoff_seconds` say what `enabled` and `retry` say, as seed 004's clients read it.
     """
 
@@ -87,6 +96,8 @@ class WebhookView(msgspec.Struct, frozen=True):
     ordered: bool
     scope: str
     managed_by: str | None
+    version: int
+    fault: str | None
     created_at: datetime
     updated_at: datetime
     tables: list[TableState] | UnsetType = UNSET
@@ -95,10 +106,10 @@ class WebhookView(msgspec.Struct, frozen=True):
 
 
 def view(
-    webhook: Webhook,
+    webhook: Subscription,
     states: list[TableState] | UnsetType = UNSET,
     *,
-    with_secret: bool = False,
+    secret: str | UnsetType = UNSET,
     message: str | UnsetType = UNSET,
 ) -> WebhookView:
     """Return a webhook as the API shows it."""
@@ -111,7 +122,7 @@ def view(
         is_active=webhook.enabled,
         disabled_reason=webhook.disabled_reason,
         profile=webhook.profile,
-        events=[webhooks.filter_to_json(wanted) for wanted in webhook.events],
+        events=[filter_to_json(wanted) for wanted in webhook.events],
         asymmetric=webhook.asymmetric,
         signature=webhook.signature,
         body_template=webhook.body_template,
@@ -127,10 +138,12 @@ def view(
         ordered=webhook.ordered,
         scope=SCOPES[0],
         managed_by=webhook.managed_by,
+        version=webhook.version,
+        fault=webhook.fault,
         created_at=webhook.created_at,
         updated_at=webhook.updated_at,
         tables=states,
-        secret=webhook.secret if with_secret else UNSET,
+        secret=secret,
         message=message,
     )
 
@@ -167,12 +180,17 @@ def drafted(change: WebhookChange, *, group_id: str, default_profile: str, now: 
     return changed(draft, change)
 
 
-def changed(webhook: Webhook, change: WebhookChange) -> Webhook:
+def changed(webhook: W, change: WebhookChange) -> W | Webhook:
     """Return the webhook with a change applied and checked.
 
+    What of it could not be read must be in the change, except a secret: without one, it remains set aside.
+
     Raises:
+        ConflictError: Its profile is not known here.
         InvalidInputError: With the field and the reason.
     """
+    if webhook.profile not in PROFILES:
+        raise ConflictError(fault_of(webhook.id, webhook.problems))
     profile = PROFILES[webhook.profile]
     given = {name: value for name in change.__struct_fields__ if (value := getattr(change, name)) is not UNSET}
     if given.pop("profile", webhook.profile) != webhook.profile:
@@ -183,22 +201,32 @@ def changed(webhook: Webhook, change: WebhookChange) -> Webhook:
         given.setdefault("enabled", is_active)
     if "events" in given:
         given["events"] = _filters(given["events"], profile)
-    if given.get("secret", "") is None:
-        del given["secret"]  # null: keep the secret there is, or the one just made
-    elif "secret" in given:
-        check_secret(given["secret"], profile)
-        given |= {"previous_secret": None, "previous_secret_until": None}  # to change it at once is what was asked
+    secret = given.pop("secret", None)  # null: keep the secret there is, or the one just made
     if given.get("signature") is not None:
         given["signature"] = _signature(given["signature"])
     if "method" in given:
         given["method"] = given["method"].upper()
     given |= _retry(webhook.retry, given)
-    result: Webhook = msgspec.structs.replace(webhook, **given)
+    left = {field: reason for field, reason in webhook.problems.items() if field not in given}
+    if field := next((field for field in left if field != "secret"), None):
+        raise InvalidInputError(field, f"{left[field]} Write {field} anew in the same change.")
+    result: W | Webhook = with_problems(msgspec.structs.replace(webhook, **given), left)
     if result.enabled:
         result = msgspec.structs.replace(result, disabled_reason=None)
     check_settings(result)
     _check_wire(result, profile)
+    if secret is not None:
+        check_secret(secret, profile)
+        return with_secret(with_problems(result, {}), secret)  # to change it at once is what was asked
     return result
+
+
+def repaired(webhook: Subscription) -> Subscription:
+    """Return a webhook that something manages with another secret, when its own cannot be read: nobody knows it there."""
+    if "secret" not in webhook.problems or webhook.profile not in PROFILES:
+        return webhook
+    left = {field: reason for field, reason in webhook.problems.items() if field != "secret"}
+    return with_secret(with_problems(webhook, left), made_secret(PROFILES[webhook.profile]))
 
 
 def made_secret(profile: Profile) -> str:
@@ -221,6 +249,10 @@ def check_secret(secret: str, profile: Profile) -> None:
 
 def _filters(events: list[Any] | str, profile: Profile) -> tuple[Filter, ...]:
     items = [name.strip() for name in events.split(",")] if isinstance(events, str) else events
+    if not items:
+        raise InvalidInputError("events", 'events is empty; name at least one event, or "*" for all.')
+    if len(items) > MAX_FILTERS:
+        raise InvalidInputError("events", f"events has {len(items)} entries; write at most {MAX_FILTERS}.")
     return tuple(parse_filter(item, position, profile.vocabulary) for position, item in enumerate(items))
 
 
@@ -245,7 +277,7 @@ def _retry(policy: Policy, given: dict[str, Any]) -> dict[str, Any]:
     return {"retry": limited(policy, max_retries=retries, backoff_seconds=backoff)}
 
 
-def _check_wire(webhook: Webhook, profile: Profile) -> None:
+def _check_wire(webhook: Subscription, profile: Profile) -> None:
     """Refuse settings that contradict each other on the wire."""
     check_headers(webhook.headers)
     for name in webhook.headers:

@@ -15,7 +15,7 @@ from tidings.api.services import Services
 from tidings.core.errors import ConflictError, InvalidInputError, RenderError
 from tidings.core.event import TEST_TYPE, delivery_id
 from tidings.core.jsontext import stable
-from tidings.core.webhook import OPERATIONS, Webhook
+from tidings.core.webhook import OPERATIONS, Subscription
 from tidings.sources.publish import new_event
 from tidings.store import outbox, search, webhooks
 
@@ -69,9 +69,11 @@ async def send_test(
     content = _content(data or TestBody(), raw)
     event = new_event(services.group_id, "publish", TEST_TYPE, content.pop("record"), now, webhook_id=webhook_id, **content)
     async with services.database.transaction() as connection:
-        webhook = found(await webhooks.get_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+        webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
         if not webhook.enabled:
             raise ConflictError("The webhook is disabled, and so sends nothing. Enable it, then test it.")
+        if webhook.fault is not None:
+            raise ConflictError(webhook.fault)
         await outbox.publish(connection, [event])
     return await _result_of_test(services, webhook, event.id)
 
@@ -111,7 +113,7 @@ def _text(field: str, raw: msgspec.Raw | UnsetType) -> str | None:
     return bytes(raw).decode()
 
 
-async def _result_of_test(services: Services, webhook: Webhook, event_id: UUID) -> TestResult:
+async def _result_of_test(services: Services, webhook: Subscription, event_id: UUID) -> TestResult:
     delivery = delivery_id(event_id, webhook.id)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + webhook.timeout_seconds + TEST_MARGIN_SECONDS

@@ -1,6 +1,6 @@
 """`/api/v1/webhooks`: subscriptions."""
 
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -9,7 +9,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
-from tidings.api import webhook_secrets, webhook_tests
+from tidings.api import webhook_secrets, webhook_tests, webhook_versions
 from tidings.api.deliveries import DeliveryView, delivery_views
 from tidings.api.lookups import found
 from tidings.api.paging import Limit, Offset, Paging, paging
@@ -17,18 +17,20 @@ from tidings.api.search import Asked, asked_of_deliveries, find_deliveries
 from tidings.api.services import Services
 from tidings.api.webhook_shapes import WebhookChange, WebhookView, changed, drafted, view
 from tidings.core.errors import ConflictError, InvalidInputError
-from tidings.core.webhook import Webhook, check_url
+from tidings.core.webhook import Subscription, Webhook, check_url
 from tidings.sources import tables
 from tidings.store import queue, webhooks
 from tidings.store.database import Connection
 
 WebhookBody = JSONBody[WebhookChange]
+W = TypeVar("W", bound=Subscription)
 
 
 @post("/", status_code=201)
 async def create_webhook(services: NamedDependency[Services], data: WebhookBody) -> WebhookView:
     """Create a webhook, and put triggers on the tables it names, in one transaction."""
-    return view(*await create(services, data), with_secret=True)
+    webhook, states = await create(services, data)
+    return view(webhook, states, secret=webhook.secret)
 
 
 async def create(services: Services, change: WebhookChange) -> tuple[Webhook, list[tables.TableState]]:
@@ -43,16 +45,17 @@ async def create(services: Services, change: WebhookChange) -> tuple[Webhook, li
     webhook = drafted(change, group_id=services.group_id, default_profile=profile, now=now)
     async with services.database.transaction() as connection:
         webhook = await _with_tables(connection, webhook)
+        await tables.keep_in_step(connection, needed_by=webhook)
+        states = await tables.table_states(connection, webhook)
         await webhooks.insert_webhook(connection, services.box, webhook)
-        await tables.keep_in_step(connection, services.box, needed_by=webhook)
-        return webhook, await tables.table_states(connection, webhook)
+    return webhook, states
 
 
 @get("/")
 async def list_webhooks(services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0) -> list[WebhookView]:
     """List webhooks, newest first."""
     async with services.database.connection() as connection:
-        page = await webhooks.list_webhooks(connection, services.box, services.group_id, limit=limit, offset=offset)
+        page = await webhooks.list_webhooks(connection, services.group_id, limit=limit, offset=offset)
     return [view(webhook) for webhook in page]
 
 
@@ -60,7 +63,7 @@ async def list_webhooks(services: NamedDependency[Services], limit: Limit = 50, 
 async def get_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> WebhookView:
     """Read a webhook, with the state of each table it names."""
     async with services.database.connection() as connection:
-        webhook = found(await webhooks.get_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+        webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
         return view(webhook, await tables.table_states(connection, webhook))
 
 
@@ -76,10 +79,11 @@ async def put_webhook(services: NamedDependency[Services], webhook_id: FromPath[
     return view(*await change(services, webhook_id, data), message="Webhook updated successfully")
 
 
-async def change(services: Services, webhook_id: UUID, wanted: WebhookChange) -> tuple[Webhook, list[tables.TableState]]:
+async def change(services: Services, webhook_id: UUID, wanted: WebhookChange) -> tuple[Subscription, list[tables.TableState]]:
     """Change a webhook, and return it with the state of its tables.
 
     Raises:
+        ConflictError: It is changed elsewhere, or nothing here can read it.
         InvalidInputError: With the field and the reason.
         NotFoundError: There is none.
     """
@@ -91,10 +95,10 @@ async def change(services: Services, webhook_id: UUID, wanted: WebhookChange) ->
         if wanted.events is not UNSET:
             webhook = await _with_tables(connection, webhook)
         webhook = msgspec.structs.replace(webhook, updated_at=services.clock.now())
-        await webhooks.update_webhook(connection, services.box, webhook)
-        await tables.keep_in_step(connection, services.box, needed_by=webhook)
+        await tables.keep_in_step(connection, needed_by=webhook, was=before)
+        states = await tables.table_states(connection, webhook)
         await queue.announce(connection)
-        return webhook, await tables.table_states(connection, webhook)
+        return await webhooks.update_webhook(connection, services.box, webhook, was=before), states
 
 
 @delete("/{webhook_id:str}", status_code=200)
@@ -111,10 +115,10 @@ async def remove(services: Services, webhook_id: UUID) -> None:
         NotFoundError: There is none.
     """
     async with services.database.transaction() as connection:
-        _own(found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id))
+        webhook = _own(found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id))
+        await tables.keep_in_step(connection, was=webhook)
         await queue.cancel_of_webhook(connection, webhook_id)
         await webhooks.delete_webhook(connection, webhook_id)
-        await tables.keep_in_step(connection, services.box)
 
 
 @get(
@@ -133,12 +137,12 @@ async def list_webhook_deliveries(
 ) -> Response[list[DeliveryView]]:
     """List a webhook's deliveries, newest first, as `/api/v1/deliveries` does."""
     async with services.database.snapshot() as connection:
-        found(await webhooks.get_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+        found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
         result = await find_deliveries(services, connection, asked.of_webhook(webhook_id), paging)
         return result.answer(request, await delivery_views(services, connection, result.page.ids))
 
 
-def _own(webhook: Webhook) -> Webhook:
+def _own(webhook: W) -> W:
     """Refuse to change what follows from something else."""
     if webhook.managed_by is not None:
         kind = webhook.managed_by.partition(":")[0]
@@ -154,7 +158,7 @@ async def check_webhook_url(services: Services, url: str) -> None:
         raise InvalidInputError("url", refusal)
 
 
-async def _with_tables(connection: Connection, webhook: Webhook) -> Webhook:
+async def _with_tables(connection: Connection, webhook: W) -> W:
     return msgspec.structs.replace(webhook, events=await tables.resolve_filters(connection, webhook.events, webhook.group_id))
 
 
@@ -171,6 +175,7 @@ router = Router(
         webhook_tests.send_test,
         webhook_secrets.read_secret,
         webhook_secrets.rotate_secret,
+        webhook_versions.list_versions,
     ],
     tags=["Webhooks"],
 )

@@ -2,7 +2,10 @@
 
 import os
 import platform
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tidings.bench.curves import Curve, keep
+from tidings.bench.growth import FULL_GROWTH, GROWTH_MEASURES, QUICK_GROWTH, GrowthPlan
 from tidings.bench.measures import FULL, MEASURES, QUICK, Figures, Plan
 from tidings.bench.stage import staged
 from tidings.core.errors import InvalidInputError
@@ -29,6 +34,7 @@ GOALS: dict[str, tuple[float, bool]] = {
     "capture_bulk_us": (15, False),
     "backfill_rows_per_s": (20_000, True),
     "cron_fired_s": (5, False),
+    "late_jobs_p99_ratio": (3, False),
     "rss_mb": (200, False),
 }
 
@@ -39,10 +45,7 @@ def run_bench(*, quick: bool, only: tuple[str, ...], as_json: bool) -> None:
     Raises:
         InvalidInputError: `only` names a measurement that does not exist.
     """
-    unknown = sorted(set(only) - set(MEASURES))
-    if unknown:
-        raise InvalidInputError("only", f"There is no measurement {unknown[0]!r}; there are {', '.join(MEASURES)}.")
-    names = [name for name in MEASURES if not only or name in only]
+    names = _chosen(only, MEASURES)
     figures = uvloop.run(_measure(names, QUICK if quick else FULL))
     if as_json:
         click.echo(msgspec.json.encode(_machine() | {"quick": quick} | figures))
@@ -50,17 +53,70 @@ def run_bench(*, quick: bool, only: tuple[str, ...], as_json: bool) -> None:
         Console().print(_table(figures))
 
 
+def run_growth(*, quick: bool, only: tuple[str, ...], as_json: bool, pictures: Path | None) -> None:
+    """Measure how figures grow and print the curves: one JSON object, or tables.
+
+    Args:
+        pictures: The folder to keep figures and pictures in, each curve as soon as it is measured.
+
+    Raises:
+        InvalidInputError: `only` names a measurement that does not exist; or what is kept in the folder cannot be read.
+    """
+    names = _chosen(only, GROWTH_MEASURES)
+    curves: dict[str, Curve] = {}
+
+    def take(name: str, points: list[Figures]) -> None:
+        rounded = [{key: round(value, 3) for key, value in point.items()} for point in points]
+        curves[name] = Curve(**_machine(), quick=quick, points=rounded)
+        if pictures is not None:
+            keep(pictures, {name: curves[name]})
+
+    uvloop.run(_measure_growth(names, QUICK_GROWTH if quick else FULL_GROWTH, take))
+    if as_json:
+        click.echo(msgspec.json.encode(curves))
+        return
+    for name, curve in curves.items():
+        Console().print(_curve_table(name, curve))
+
+
+def _chosen(only: tuple[str, ...], measures: Iterable[str]) -> list[str]:
+    """Return the names of the measurements to make, in the order they are made."""
+    unknown = sorted(set(only) - set(measures))
+    if unknown:
+        raise InvalidInputError("only", f"There is no measurement {unknown[0]!r}; there are {', '.join(measures)}.")
+    return [name for name in measures if not only or name in only]
+
+
 async def _measure(names: list[str], plan: Plan) -> Figures:
     figures: Figures = {}
+    with _progress(names) as steps:
+        async with staged() as stage, stage.running("worker"):
+            for name in steps:
+                figures |= await MEASURES[name](stage, plan)
+    return {key: round(value, 3) for key, value in figures.items()}
+
+
+async def _measure_growth(names: list[str], plan: GrowthPlan, take: Callable[[str, list[Figures]], None]) -> None:
+    with _progress(names) as steps:
+        async with staged() as stage:
+            for name in steps:
+                take(name, await GROWTH_MEASURES[name](stage, plan))
+
+
+@contextmanager
+def _progress(names: list[str]) -> Iterator[Iterator[str]]:
+    """Lend the names one after the other, and show where we are."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("setting the stage", total=len(names))
-        async with staged() as stage:
+
+        def steps() -> Iterator[str]:
             for name in names:
                 progress.update(bar, description=name)
-                figures |= await MEASURES[name](stage, plan)
+                yield name
                 progress.advance(bar)
-    return {key: round(value, 3) for key, value in figures.items()}
+
+        yield steps()
 
 
 def _machine() -> dict[str, Any]:
@@ -77,5 +133,17 @@ def _table(figures: Figures) -> Table:
     for key, value in figures.items():
         bound, is_minimum = GOALS.get(key, (None, True))
         goal = "" if bound is None else f"{'at least' if is_minimum else 'at most'} {bound:,g}"
-        table.add_row(key, f"{value:,.3g}" if value < 100 else f"{value:,.0f}", goal)
+        table.add_row(key, _shown(value), goal)
     return table
+
+
+def _curve_table(name: str, curve: Curve) -> Table:
+    """Return a table with a column for each point of a curve."""
+    table = Table("figure", *("" for _ in curve.points), title=name)
+    for key in curve.points[-1]:
+        table.add_row(key, *(_shown(point[key]) if key in point else "" for point in curve.points))
+    return table
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.3g}" if value < 100 else f"{value:,.0f}"

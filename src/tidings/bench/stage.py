@@ -1,6 +1,7 @@
 """What every measurement stands on: a PostgreSQL of its own, one engine process, one receiver."""
 
 import asyncio
+import os
 import re
 import shutil
 import subprocess
@@ -27,29 +28,53 @@ from tidings.sources import backfill, tables
 from tidings.store import webhooks
 from tidings.store.embedded import start_embedded
 
+KEY = "bench"
+STATEMENT_TIMEOUT = 1800  # seconds; filling a table with millions of rows takes long
+
 _TPS = re.compile(r"tps = ([\d.]+)")
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What was used so far: CPU by the engine's processes and by all of PostgreSQL's, and write-ahead log."""
+
+    engine_seconds: float
+    postgres_seconds: float
+    wal_bytes: float
+
+    def each_since(self, before: "Usage", count: int) -> dict[str, float]:
+        """Return what each of so many deliveries took since then: microseconds of CPU, bytes of log."""
+        return {
+            "engine_us": (self.engine_seconds - before.engine_seconds) / count * 1e6,
+            "postgres_us": (self.postgres_seconds - before.postgres_seconds) / count * 1e6,
+            "wal_bytes": (self.wal_bytes - before.wal_bytes) / count,
+        }
 
 
 class Stage:
     """One PostgreSQL, one engine, one receiver; measurements follow each other on it."""
 
-    def __init__(self, services: Services, server: Any, receiver: Receiver, engine: asyncio.subprocess.Process) -> None:
+    def __init__(self, services: Services, server: Any, receiver: Receiver) -> None:
         self.services = services
         self.receiver = receiver
         self._server = server
-        self._engine = engine
+        self._engines: list[asyncio.subprocess.Process] = []
 
     async def execute(self, sql: str, *args: Any) -> None:
         """Run a statement."""
         async with self.services.database.connection() as connection:
-            await connection.execute(sql, *args, timeout=300)
+            await connection.execute(sql, *args, timeout=STATEMENT_TIMEOUT)
+
+    async def value(self, sql: str, *args: Any) -> Any:
+        """Return what a statement says."""
+        async with self.services.database.connection() as connection:
+            return await connection.fetchval(sql, *args, timeout=STATEMENT_TIMEOUT)
 
     async def add_webhook(self, wanted: Filter, path: str, *, concurrency: int = 100) -> UUID:
         """Subscribe a path of the receiver to something."""
         webhook = self._webhook(path, events=(wanted,), concurrency=concurrency)
         async with self.services.database.transaction() as connection:
             await webhooks.insert_webhook(connection, self.services.box, webhook)
-            await tables.keep_in_step(connection, self.services.box)
+            await tables.keep_in_step(connection, needed_by=webhook)
         return webhook.id
 
     def _webhook(self, path: str, **fields: Any) -> Webhook:
@@ -71,32 +96,33 @@ class Stage:
         async with services.database.transaction() as connection:
             (webhook,) = await webhooks.webhooks_by_id(connection, services.box, [webhook_id])
             await backfill.begin(connection, webhook, table, services.clock.now())
-            await tables.keep_in_step(connection, services.box, needed=table)
+            await tables.keep_in_step(connection, needed=table)
         async with services.database.connection() as connection:
             while not await connection.fetchval(SQL["backfill_is_over"]):  # noqa: ASYNC110 - PostgreSQL does not tell
                 await asyncio.sleep(0.02)
 
-    async def fire_jobs(self, count: int) -> float:
-        """Make jobs that are all due in the same second; return the seconds from then until all their requests are recorded."""
-        services = self.services
-        async with services.database.transaction() as connection:
+    async def add_job_webhooks(self, count: int) -> None:
+        """Make what jobs are carried by."""
+        async with self.services.database.transaction() as connection:
             for number in range(count):
-                webhook = self._webhook(f"/job{number}")
-                await webhooks.insert_webhook(connection, services.box, webhook)
-        due = services.clock.now() + timedelta(seconds=2)
-        await self.execute(SQL["add_jobs"], due)
-        async with services.database.connection() as connection:
-            while await connection.fetchval(SQL["finished_deliveries"]) < count:  # noqa: ASYNC110 - PostgreSQL does not tell
+                await webhooks.insert_webhook(connection, self.services.box, self._webhook(f"/job{number}"))
+
+    async def fire_jobs(self, count: int, due_in: timedelta) -> float:
+        """Make a job for each such webhook, all due at once; return the seconds from then until their requests are recorded."""
+        due = self.services.clock.now() + due_in
+        async with self.services.database.connection() as connection:
+            done = count + await connection.fetchval(SQL["finished_deliveries"])
+            await connection.execute(SQL["add_jobs"], due)
+            while await connection.fetchval(SQL["finished_deliveries"]) < done:  # noqa: ASYNC110 - PostgreSQL does not tell
                 await asyncio.sleep(0.02)
-        taken: timedelta = services.clock.now() - due
-        await self.execute(SQL["clear_jobs"])
+            taken: timedelta = self.services.clock.now() - due
+            await connection.execute(SQL["clear_jobs"])
         return taken.total_seconds()
 
     async def clear_webhooks(self) -> None:
         """Remove every webhook, what is queued for them, and their triggers."""
         await self.execute(SQL["clear_webhooks"])
-        async with self.services.database.transaction() as connection:
-            await tables.keep_in_step(connection, self.services.box)
+        await tables.keep_all_in_step(self.services.database)
 
     async def settled(self, limit: float = 600) -> None:
         """Wait until every event is routed and every delivery that can be finished is."""
@@ -131,21 +157,92 @@ class Stage:
         finally:
             await _stop_engine(process)
 
-    def engine_rss_mb(self) -> float:
-        """Return the resident memory of the engine's process, in MiB."""
-        status = Path(f"/proc/{self._engine.pid}/status").read_text()
-        match = re.search(r"VmRSS:\s+(\d+) kB", status)
-        return int(match[1]) / 1024 if match else float("nan")
+    async def yardstick(self, what: str, rows: int) -> float:
+        """Return the rate of the bare `pipeline` or the bare `sender`, run as a process of its own."""
+        process = await asyncio.create_subprocess_exec(
+            *(
+                sys.executable,
+                "-m",
+                "tidings.bench.yardstick",
+                what,
+                self._server.get_uri(),
+                str(self.receiver.port),
+                str(rows),
+            ),
+            stdout=subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+        return float(output)
 
-    @property
-    def engine_is_running(self) -> bool:
-        """Whether the engine's process still lives."""
-        return self._engine.returncode is None
+    async def usage(self) -> Usage:
+        """Return what was used so far."""
+        async with self.services.database.connection() as connection:
+            wal = await connection.fetchval(SQL["wal_position"])
+            pids = await connection.fetchval(SQL["server_processes"])
+        engine = sum(_cpu(process.pid).own for process in self._engines)
+        postgres = sum(_cpu(pid).own for pid in pids) + _cpu(_cpu(pids[0]).parent).ended_children
+        return Usage(engine, postgres, float(wal))
+
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator["Stage"]:
+        """Lend a stage on a database of its own, where no engine runs yet."""
+        await self.execute(SQL["create_database"])
+        url = self._server.get_uri().replace("/postgres?", "/apart?")
+        config = msgspec.structs.replace(self.services.config, database_url=url)
+        async with opened(config) as services:
+            yield Stage(services, self._server, self.receiver)
+        await self.execute(SQL["drop_database"])
+
+    @asynccontextmanager
+    async def running(self, command: str, count: int = 1) -> AsyncIterator[str]:
+        """Run processes of the engine, each a `worker` or a `serve`; lends the URL of the last one's API, when it has one."""
+        url = None
+        try:
+            for _ in range(count):
+                process, ready = await _start(self.services.config, command)
+                self._engines.append(process)
+                url = ready.url
+            yield url or ""
+        finally:
+            while self._engines:
+                await _stop_engine(self._engines.pop())
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[tuple["Stage", str]]:
+        """Serve API and worker from one process, on a database of its own; lends a stage that is about it, and its URL."""
+        async with self.apart() as stage, stage.running("serve") as url:
+            yield stage, url
+
+    def engine_rss_mb(self) -> float:
+        """Return the resident memory of the engine's processes, in MiB."""
+        return sum(_rss_kb(process.pid) for process in self._engines) / 1024
+
+
+class _Cpu(msgspec.Struct, frozen=True):
+    """CPU time of a process and of those it started that have ended, in seconds; and who started it."""
+
+    own: float
+    ended_children: float
+    parent: int
+
+
+def _cpu(pid: int) -> _Cpu:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except FileNotFoundError:  # it has ended meanwhile, and counts with its parent's
+        return _Cpu(0, 0, 0)
+    user, system, ended_user, ended_system = (int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in fields[11:15])
+    return _Cpu(user + system, ended_user + ended_system, int(fields[1]))
+
+
+def _rss_kb(pid: int) -> int:
+    match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(match[1]) if match else 0
 
 
 @asynccontextmanager
 async def staged() -> AsyncIterator[Stage]:
-    """Set the stage, and clear it away afterwards."""
+    """Set the stage, without an engine yet, and clear it away afterwards."""
     async with AsyncExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="tidings-bench-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -157,20 +254,14 @@ async def staged() -> AsyncIterator[Stage]:
             database_url=server.get_uri(),
             data_dir=folder,
             secret_key="bench",  # noqa: S106
-            admin_key="bench",
+            admin_key=KEY,
             allow_private_networks="127.0.0.0/8",
             log_level="error",
         )
         services = await stack.enter_async_context(opened(config))
-        engine = await _start_engine(config)
-        stack.push_async_callback(_stop_engine, engine)
-        stage = Stage(services, server, receiver, engine)
+        stage = Stage(services, server, receiver)
         await stage.execute(SQL["prepare"])
         yield stage
-
-
-async def _start_engine(config: Config) -> asyncio.subprocess.Process:
-    return (await _start(config, "worker"))[0]
 
 
 async def _start(config: Config, command: str) -> tuple[asyncio.subprocess.Process, Ready]:

@@ -1,5 +1,7 @@
-"""The benchmarks' own SQL, from `sql/bench.sql`."""
+"""The benchmarks' own SQL."""
 
 from tidings.store.statements import load
 
 SQL = load("bench", package="tidings.bench")
+GROWTH = load("growth", package="tidings.bench")
+YARDSTICK = load("yardstick", package="tidings.bench")

@@ -139,17 +139,29 @@ def demo(setup: _Setup, *, events: int | None, port: int | None, as_json: bool) 
 
 
 @cli.command()
-@click.option("--quick", is_flag=True, help="Shorter runs: all within 45 s.")
+@click.option("--quick", is_flag=True, help="Shorter runs: all within 45 s; of growth within two minutes.")
 @click.option("--only", multiple=True, help="Only this measurement; may be given again.")
+@click.option("--growth", is_flag=True, help="How figures grow: by webhooks, stored deliveries, workers, rate and payload.")
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep the figures of growth in this folder, with pictures; without --growth: draw what it keeps again.",
+)
 @_json_option
 @_reports_errors
-def bench(*, quick: bool, only: tuple[str, ...], as_json: bool) -> None:
+def bench(*, quick: bool, only: tuple[str, ...], growth: bool, pictures: Path | None, as_json: bool) -> None:
     """Measure it on this machine."""
-    from tidings.bench.run import run_bench
+    from tidings.bench.curves import draw_again
+    from tidings.bench.run import run_bench, run_growth
     from tidings.cli.logs import set_up_logs
 
     set_up_logs("text", "error")
-    run_bench(quick=quick, only=only, as_json=as_json)
+    if growth:
+        run_growth(quick=quick, only=only, as_json=as_json, pictures=pictures)
+    elif pictures is not None:
+        draw_again(pictures)
+    else:
+        run_bench(quick=quick, only=only, as_json=as_json)
 
 
 def main() -> None:

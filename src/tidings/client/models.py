@@ -33,6 +33,8 @@ class Webhook(msgspec.Struct, frozen=True):
     signature: dict[str, str] | None = None
     body_template: str | None = None
     rate_per_second: float | None = None
+    version: int = 1
+    fault: str | None = None
     secret: str | None = None
 
 

@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.signature import secret_key, sign_hex, sign_v1
+from tidings.core.signature import HmacKey, sign_hex, sign_v1
 
 DEFAULT_TOLERANCE_SECONDS = 300
 
@@ -85,10 +85,10 @@ def _is_signed(body: bytes, signature: str, secret: str, tolerance: float, now: 
         stamp = next((part[2:] for part in reversed(parts) if part.startswith("t=")), "")
         if not (stamp.isascii() and stamp.isdigit()) or abs(now - int(stamp)) > tolerance:
             return False
-        expected = sign_hex(secret, stamp.encode() + b"." + body)
+        expected = sign_hex(HmacKey.of_text(secret), stamp.encode() + b"." + body)
         return any(_equal(part[3:], expected) for part in parts if part.startswith("v1="))
     bare = signature.removeprefix("sha256=")
-    return not needs_time and _HEX.fullmatch(bare) is not None and _equal(bare, sign_hex(secret, body))
+    return not needs_time and _HEX.fullmatch(bare) is not None and _equal(bare, sign_hex(HmacKey.of_text(secret), body))
 
 
 def _verify_standard(body: bytes, headers: Mapping[str, str], secrets: list[str], tolerance: float, now: float) -> None:
@@ -103,7 +103,7 @@ def _verify_standard(body: bytes, headers: Mapping[str, str], secrets: list[str]
                 return
             continue
         try:
-            key = secret_key(secret)
+            key = HmacKey.of_secret(secret)
         except InvalidInputError as error:
             raise ValueError(error.message) from error
         expected = sign_v1(key, message_id, int(stamp), body)

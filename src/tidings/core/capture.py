@@ -25,6 +25,7 @@ class TableSettings(msgspec.Struct, frozen=True):
         renamed_columns: Column to the name it has in events.
         changed_columns: An UPDATE counts only when one of these changed; empty: any UPDATE.
         conditions: Operation to an SQL condition on NEW and OLD.
+        fault: Why they cannot be read as they are stored, with the remedy. The other fields say nothing then.
     """
 
     table_schema: str
@@ -35,6 +36,7 @@ class TableSettings(msgspec.Struct, frozen=True):
     renamed_columns: dict[str, str] = {}
     changed_columns: tuple[str, ...] = ()
     conditions: dict[str, str] = {}
+    fault: str | None = None
 
     @property
     def name(self) -> TableName:

@@ -72,8 +72,10 @@ def may(state: State, step: Step) -> bool:
     return (state, step) in TRANSITIONS
 
 
-class Delivery(msgspec.Struct, frozen=True, gc=False):
+class Delivery(msgspec.Struct, frozen=True, gc=False, eq=False):
     """One leased delivery: what a worker needs to make one attempt.
+
+    There is one object for each lease, so it is told from others, and found in dictionaries, by being itself.
 
     Attributes:
         id: Stable across retries; a pure function of event and webhook (`event.delivery_id`).

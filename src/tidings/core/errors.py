@@ -85,6 +85,13 @@ class BusyError(TidingsError):
     status = 503
 
 
+class UnavailableError(TidingsError):
+    """The database went away; what was asked for may or may not have been done."""
+
+    code = "UNAVAILABLE"
+    status = 503
+
+
 class StartupError(TidingsError):
     """The process cannot start: configuration or database. The command line exits with 2."""
 

@@ -95,7 +95,11 @@ def check_data(type_: str, schema: str, data: bytes | str, field: str = "data") 
     Raises:
         InvalidInputError: With the place in the data.
     """
-    error = next(iter(_validator(schema).iter_errors(json.loads(data))), None)
+    try:
+        said = json.loads(data)
+    except (ValueError, RecursionError) as problem:  # an integer of thousands of digits, arrays in arrays in arrays
+        raise InvalidInputError(field, f"{field} cannot be checked against the schema of {type_}: {problem}.") from problem
+    error = next(iter(_validator(schema).iter_errors(said)), None)
     if error is not None:
         place = ".".join([field, *map(str, error.instance_path)])
         raise InvalidInputError(place, f"{place} does not match the schema of {type_}: {error.message}.")

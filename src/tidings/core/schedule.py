@@ -1,20 +1,18 @@
-"""When a job fires: five fields and a time zone, read by cronsim as Debian's cron reads them.
-
-Daylight saving: a job at a fixed hour that a change of clocks leaves out fires right after the gap, one in an hour that comes
-twice fires the first time only; a job every so many minutes or hours goes by what has really passed (cron(8) of Debian).
-"""
+"""When a job fires, and what is to be done about one whose time has come."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
-from cronsim import CronSim, CronSimError
+from cronsim import CronSimError
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.ticks import Ticks
 
 MISSED = ("once", "skip")
 GRACE = timedelta(seconds=60)  # a tick found later than this counts as missed
-MAX_STEPS = 10_000  # ticks looked at in one go; a job that was asleep for years is caught up with in several
+MAX_LENGTH = 500  # characters of a schedule; every value of every field, one by one, takes 360
+COUNTED = timedelta(days=1827)  # missed ticks are counted over five years at most; that takes a few milliseconds
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -24,8 +22,12 @@ class Schedule(msgspec.Struct, frozen=True):
     timezone: str = "UTC"
 
     def after(self, at: datetime) -> datetime:
-        """Return the first tick after a time, in UTC."""
-        return next(CronSim(self.expression, at.astimezone(ZoneInfo(self.timezone)))).astimezone(UTC)
+        """Return the first tick after a time, in UTC.
+
+        Raises:
+            InvalidInputError: It cannot be read, or it never fires.
+        """
+        return _read(self).after(at)
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -48,21 +50,9 @@ def parse_schedule(expression: str, timezone: str) -> Schedule:
     Raises:
         InvalidInputError: It is none, it never fires, or there is no such zone.
     """
-    try:
-        zone = ZoneInfo(timezone)
-    except (KeyError, ValueError, OSError) as error:  # OSError: names such as ".." and "Europe"
-        raise InvalidInputError("timezone", f"timezone is {timezone!r}; write a name such as Europe/Berlin or UTC.") from error
-    if len(expression.split()) != 5:
-        raise InvalidInputError(
-            "schedule", f"schedule is {expression!r}; write five fields: minute hour day-of-month month day-of-week."
-        )
-    try:
-        next(CronSim(expression, datetime(2000, 1, 1, tzinfo=zone)))
-    except CronSimError as error:
-        raise InvalidInputError("schedule", f"schedule {expression!r} cannot be: {error}.") from error
-    except StopIteration as error:
-        raise InvalidInputError("schedule", f"schedule {expression!r} never fires.") from error
-    return Schedule(" ".join(expression.split()), timezone)
+    schedule = Schedule(" ".join(expression.split()), timezone)
+    schedule.after(datetime(2000, 1, 1, tzinfo=UTC))
+    return schedule
 
 
 def decide_due(schedule: Schedule, next_at: datetime, now: datetime, missed: str) -> Due:
@@ -70,13 +60,30 @@ def decide_due(schedule: Schedule, next_at: datetime, now: datetime, missed: str
 
     Of several ticks that passed meanwhile the last fires: at any rate when `missed` is `once`, and else only if it is not
     older than the grace.
+
+    Raises:
+        InvalidInputError: The schedule cannot be read, or it never fires again.
     """
-    ticks = CronSim(schedule.expression, next_at.astimezone(ZoneInfo(schedule.timezone)))
-    last, count = next_at, 1
-    while count < MAX_STEPS:
-        following = next(ticks).astimezone(UTC)
-        if following > now:
-            fires = missed == "once" or now - last <= GRACE
-            return Due(last if fires else None, count - 1 if fires else count, following)
-        last, count = following, count + 1
-    return Due(None, count - 1, last)
+    ticks = _read(schedule)
+    last = max(next_at, ticks.last(now))
+    count = 1 + ticks.count(max(next_at, last - COUNTED), last)
+    fires = missed == "once" or now - last <= GRACE
+    return Due(last if fires else None, count - 1 if fires else count, ticks.after(now))
+
+
+def _read(schedule: Schedule) -> Ticks:
+    expression, timezone = schedule.expression, schedule.timezone
+    try:
+        zone = ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError) as error:  # OSError: names such as ".." and "Europe"
+        raise InvalidInputError("timezone", f"timezone is {timezone!r}; write a name such as Europe/Berlin or UTC.") from error
+    if len(expression) > MAX_LENGTH:
+        raise InvalidInputError("schedule", f"schedule has {len(expression)} characters; at most {MAX_LENGTH} are taken.")
+    if len(expression.split()) != 5:
+        raise InvalidInputError(
+            "schedule", f"schedule is {expression!r}; write five fields: minute hour day-of-month month day-of-week."
+        )
+    try:
+        return Ticks(expression, zone)
+    except CronSimError as error:
+        raise InvalidInputError("schedule", f"schedule {expression!r} cannot be: {error}.") from error

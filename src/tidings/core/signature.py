@@ -4,10 +4,11 @@ A body is signed as the bytes that travel, never as a re-serialised object. Stan
 time of the attempt with it, so neither can be replaced.
 """
 
-import hmac
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from binascii import b2a_base64
 from collections.abc import Iterable
+from hashlib import sha256
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,37 +21,77 @@ MAX_SECRET_BYTES = 64
 MIN_TEXT_SECRET = 8  # the shortest in the seed documents has ten
 MAX_TEXT_SECRET = 256
 
+_BLOCK_BYTES = 64  # of SHA-256; a longer key is hashed first (RFC 2104, section 2)
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
-def sign_v1(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
+
+class HmacKey:
+    """A key of HMAC-SHA256 whose two pads are hashed once.
+
+    A signature then costs a third to a half less than `hmac.digest`, which hashes them anew (measured from 400 bytes to 4 kB).
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        block = (key if len(key) <= _BLOCK_BYTES else sha256(key).digest()).ljust(_BLOCK_BYTES, b"\0")
+        self._inner, self._outer = sha256(block.translate(_INNER_PAD)), sha256(block.translate(_OUTER_PAD))
+
+    @classmethod
+    def of_text(cls, secret: str) -> "HmacKey":
+        """Return the key of a secret whose text is the key."""
+        return cls(secret.encode())
+
+    @classmethod
+    def of_secret(cls, secret: str) -> "HmacKey":
+        """Return the key of a `whsec_` secret.
+
+        Raises:
+            InvalidInputError: It is not one.
+        """
+        return cls(secret_key(secret))
+
+    def digest(self, message: bytes) -> bytes:
+        """Return the code that authenticates a message, 32 bytes."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+def sign_v1(key: HmacKey, message_id: str, timestamp: int, body: bytes) -> str:
     """Return the symmetric signature of a message.
 
     Args:
-        key: The secret's bytes, decoded from its `whsec_` form.
         timestamp: Seconds since 1970, the time of the attempt.
     """
-    digest = hmac.digest(key, b"%s.%d.%s" % (message_id.encode(), timestamp, body), "sha256")
-    return "v1," + b64encode(digest).decode()
+    return "v1," + _base64(key.digest(f"{message_id}.{timestamp}.".encode() + body))
 
 
 def sign_v1a(private: Ed25519PrivateKey, message_id: str, timestamp: int, body: bytes) -> str:
     """Return the asymmetric signature of a message: ed25519 over the same text (Standard Webhooks 1.0, "Signature scheme")."""
-    return "v1a," + b64encode(private.sign(b"%s.%d.%s" % (message_id.encode(), timestamp, body))).decode()
+    return "v1a," + _base64(private.sign(f"{message_id}.{timestamp}.".encode() + body))
 
 
-def sign_hex(secret: str, body: bytes) -> str:
-    """Return the bare signature: HMAC-SHA256 of the body in lower-case hex, the secret's text as key (seeds 000, 001, 004)."""
-    return hmac.digest(secret.encode(), body, "sha256").hex()
+def sign_hex(key: HmacKey, body: bytes) -> str:
+    """Return the bare signature: HMAC-SHA256 of the body in lower-case hex (seeds 000, 001, 004)."""
+    return key.digest(body).hex()
 
 
-def sign_base64(secret: str, body: bytes) -> str:
+def sign_base64(key: HmacKey, body: bytes) -> str:
     """Return the same in base64."""
-    return b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
+    return _base64(key.digest(body))
 
 
-def sign_timestamped(secrets: Iterable[str], timestamp: int, body: bytes) -> str:
-    """Return `t=<seconds>,v1=<hex of HMAC over t.body>`, with a `v1` for each secret."""
-    signed = b"%d.%s" % (timestamp, body)
-    return ",".join([f"t={timestamp}", *(f"v1={sign_hex(secret, signed)}" for secret in secrets)])
+def sign_timestamped(keys: Iterable[HmacKey], timestamp: int, body: bytes) -> str:
+    """Return `t=<seconds>,v1=<hex of HMAC over t.body>`, with a `v1` for each key."""
+    signed = b"%d.%b" % (timestamp, body)
+    return ",".join([f"t={timestamp}", *(f"v1={sign_hex(key, signed)}" for key in keys)])
+
+
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode()
 
 
 class SigningKey(msgspec.Struct, frozen=True):
@@ -72,11 +113,13 @@ class InstanceKeys(msgspec.Struct, frozen=True):
         webhooks: For `v1a` signatures.
         tokens: For JWT.
         issuer: Who the tokens say has signed them.
+        signer_id: The number these three go by in history, to be found again by `store.signing_keys.load_signer`.
     """
 
     webhooks: SigningKey
     tokens: SigningKey
     issuer: str
+    signer_id: int = 0
 
 
 def new_secret(random_bytes: bytes) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -19,6 +19,8 @@ MAX_NAME_LENGTH = 200
 MAX_URL_LENGTH = 2048
 MAX_HEADER_VALUE_BYTES = 8192  # seed 004's system draws the line here
 MAX_TIMEOUT_SECONDS = 300
+MAX_FILTERS = 1000
+MAX_FAULT_LENGTH = 1000
 
 _TYPE = re.compile(r"[^\s.*\x00]+(\.[^\s.*\x00]+)*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2, token
@@ -30,6 +32,11 @@ _RESERVED_HEADERS = frozenset({
     "connection", "content-length", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
     "te", "trailer", "trailers", "transfer-encoding", "upgrade",
 })  # fmt: skip
+
+
+# What a filter is looked up by (`core.routing`): an event type, or a family as it is written (`order.*`, `*`); an operation on
+# any table, (operation,), or on one, (operation, schema, table); a type of one collection's records, (collection, type).
+Kind = str | tuple[str | None, ...]
 
 
 class TableFilter(msgspec.Struct, frozen=True):
@@ -45,13 +52,19 @@ class TableFilter(msgspec.Struct, frozen=True):
             return False
         return self.table == "*" or (self.table == event.table_name and self.schema == event.table_schema)
 
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of event it matches."""
+        table = () if self.table == "*" else (self.schema, self.table)
+        return tuple((operation, *table) for operation in self.operations)
+
 
 class TypeFilter(msgspec.Struct, frozen=True):
     """A single event type, a family such as `content.*`, or `*`, by the names of the webhook's profile.
 
     Attributes:
         name: As the webhook's owner wrote it.
-        types: Our types and families it stands for.
+        types: Our types and families it stands for. A family is `*`, or ends in `.*`.
         operations: Operations on any captured table it stands for as well.
     """
 
@@ -64,6 +77,11 @@ class TypeFilter(msgspec.Struct, frozen=True):
         if event.operation in self.operations and event.source == "tables":
             return True
         return any(event.type.startswith(t[:-1]) if t.endswith("*") else event.type == t for t in self.types)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of event it matches."""
+        return (*self.types, *((operation,) for operation in self.operations))
 
 
 class CollectionFilter(msgspec.Struct, frozen=True):
@@ -81,6 +99,11 @@ class CollectionFilter(msgspec.Struct, frozen=True):
     def matches(self, event: Event) -> bool:
         """Tell whether the event is one of these actions on a record of the collection."""
         return event.source == "collections" and event.table_name == self.collection and event.type in self.types
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of event it matches."""
+        return tuple((self.collection, type_) for type_ in self.types)
 
 
 Filter = TableFilter | TypeFilter | CollectionFilter
@@ -100,14 +123,13 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: str = "hex"
 
 
-class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """A subscription: where to send, what, how, and how often to try.
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook without its secrets: where to send, what, how, and how often to try.
 
     Attributes:
-        secret: As its owner sees it.
-        previous_secret: The one before, which verifies until `previous_secret_until` as well.
-        asymmetric: Sign with the installation's ed25519 key too (`v1a`; Standard Webhooks headers only).
+        version: Counts the changes of anything here or of the secrets; history names it.
         signature: Instead of the profile's own.
+        asymmetric: Sign with the installation's ed25519 key too (`v1a`; Standard Webhooks headers only).
         body_template: JSON with placeholders, instead of the profile's body (see `profiles.template`).
         jwt_enabled: Send `Authorization: Bearer` with a token signed by this installation.
         timeout_seconds: For a whole exchange, from DNS to the response's last byte.
@@ -117,21 +139,21 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         managed_by: `collection:<id>` or `cron:<id>`, where it is changed; None: by its owner.
         disabled_reason: Why Tidings disabled it; None when its owner did, or it is enabled.
         version: Rises with every change.
+        fault: Why it is set aside, when something of it cannot be read as it is stored; a sentence with the remedy.
+        problems: Of each field that cannot be read, why. The field itself says nothing then.
     """
 
     id: UUID
     group_id: str
     name: str
     url: str
-    secret: str
     created_at: datetime
     updated_at: datetime
+    version: int = 1
     description: str | None = None
     enabled: bool = True
     disabled_reason: str | None = None
     profile: str = "standard"
-    previous_secret: str | None = None
-    previous_secret_until: datetime | None = None
     asymmetric: bool = False
     signature: Signature | None = None
     body_template: str | None = None
@@ -145,11 +167,63 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_second: float | None = None
     ordered: bool = False
     managed_by: str | None = None
-    version: int = 1
+    fault: str | None = None
+    problems: dict[str, str] = {}
 
     def wants(self, event: Event) -> bool:
         """Tell whether any of its filters matches the event."""
         return any(wanted.matches(event) for wanted in self.events)
+
+    @property
+    def tables(self) -> dict[tuple[str, str], frozenset[str]]:
+        """The tables it names, by schema and name, with the operations it wants of each; none while it is disabled."""
+        named: dict[tuple[str, str], frozenset[str]] = {}
+        for item in self.events if self.enabled else ():
+            if isinstance(item, TableFilter) and item.table != "*":
+                table = (item.schema or "public", item.table)
+                named[table] = named.get(table, frozenset()) | set(item.operations)
+        return named
+
+
+W = TypeVar("W", bound="Subscription")
+
+
+class Webhook(Subscription, frozen=True, kw_only=True):
+    """A subscription with its secrets: all that its requests are made from.
+
+    Attributes:
+        secret: As its owner sees it.
+        previous_secret: The one before, which verifies until `previous_secret_until` as well.
+    """
+
+    secret: str
+    previous_secret: str | None = None
+    previous_secret_until: datetime | None = None
+
+
+def with_secret(subscription: Subscription, secret: str) -> Webhook:
+    """Return the webhook with another secret, which is the only one that verifies from now on."""
+    fields = {name: getattr(subscription, name) for name in Subscription.__struct_fields__}
+    return Webhook(**fields, secret=secret)
+
+
+def with_problems(subscription: W, problems: dict[str, str]) -> W:
+    """Return the webhook with what of it cannot be read, and the sentence that tells its owner."""
+    fault = fault_of(subscription.id, problems) if problems else None
+    return msgspec.structs.replace(subscription, fault=fault, problems=problems)
+
+
+def fault_of(webhook_id: UUID, problems: dict[str, str]) -> str:
+    """Return the sentence that tells why a webhook is set aside, and the remedy.
+
+    Args:
+        problems: Of each field that cannot be read, why.
+    """
+    remedy = f"Write {'it' if len(problems) == 1 else 'them'} anew: PATCH /api/v1/webhooks/{webhook_id}."
+    if "profile" in problems:
+        remedy = "Run a version of Tidings that knows the profile, or delete the webhook."
+    told = f"Set aside, since {' and '.join(problems)} cannot be read. {' '.join(problems.values())}"
+    return f"{told[: MAX_FAULT_LENGTH - 1 - len(remedy)]} {remedy}"
 
 
 def parse_filter(item: Any, position: int, vocabulary: Vocabulary = OPEN) -> Filter:
@@ -306,7 +380,7 @@ def check_signature(signature: Signature) -> None:
         raise InvalidInputError("signature.header", f"signature.header {signature.header!r} cannot carry a signature.")
 
 
-def check_settings(webhook: Webhook) -> None:
+def check_settings(webhook: Subscription) -> None:
     """Refuse figures out of bounds and names that do not exist.
 
     Raises:
@@ -316,8 +390,6 @@ def check_settings(webhook: Webhook) -> None:
         raise InvalidInputError("name", f"name must have 1 to {MAX_NAME_LENGTH} characters.")
     if webhook.method not in _METHODS:
         raise InvalidInputError("method", f"method is {webhook.method!r}; write one of {', '.join(_METHODS)}.")
-    if not webhook.events:
-        raise InvalidInputError("events", 'events is empty; name at least one event, or "*" for all.')
     if not 0.1 <= webhook.timeout_seconds <= MAX_TIMEOUT_SECONDS:
         raise InvalidInputError("timeout_seconds", f"timeout_seconds must be 0.1 to {MAX_TIMEOUT_SECONDS}.")
     if not 1 <= webhook.concurrency <= 1000:

@@ -1,12 +1,13 @@
-"""How an event looks on one receiver's wire. Pure: `render(rendering) -> Request`."""
+"""How an event looks on one receiver's wire. Pure: `prepare(webhook, keys).write(event, delivery_id, timestamp)`."""
 
 from typing import Final
 
-from tidings.core.jwt import sign_jwt, webhook_claims
-from tidings.profiles import cloudevents, fluxbase, standard, template, vivreal, vski
+from tidings.core.signature import InstanceKeys
+from tidings.core.webhook import Webhook
+from tidings.profiles import cloudevents, fluxbase, standard, vivreal, vski
+from tidings.profiles.prepared import Prepared
 from tidings.profiles.profile import Profile, SecretForm
-from tidings.profiles.request import Headers, Rendering, Request
-from tidings.profiles.signing import asked_for
+from tidings.profiles.request import Request, describe
 
 PROFILES: Final[dict[str, Profile]] = {
     "standard": standard.PROFILE,
@@ -20,28 +21,16 @@ PROFILES: Final[dict[str, Profile]] = {
 }
 
 
-def render(rendering: Rendering) -> Request:
-    """Return the request of one attempt: the profile's, with what its webhook has instead.
+def prepare(webhook: Webhook, keys: InstanceKeys) -> Prepared:
+    """Return what makes the requests of one version of a webhook.
+
+    Args:
+        keys: What this installation signs with where the webhook's own secret does not serve: `v1a` and JWT.
 
     Raises:
-        RenderError: The record cannot be written as JSON.
+        InvalidInputError: Its secret is not of the form its profile wants; such a webhook is refused when it is made.
     """
-    webhook = rendering.webhook
-    profile = PROFILES[webhook.profile]
-    if webhook.body_template is None:
-        body = profile.body(rendering)
-    else:
-        body = template.fill(webhook.body_template, rendering, profile.vocabulary.name_of(rendering.event))
-    headers: Headers = (
-        profile.sign(rendering, body) if webhook.signature is None else asked_for(webhook.signature, rendering, body)
-    )
-    if webhook.jwt_enabled:
-        claims = webhook_claims(webhook.id, webhook.group_id, rendering.keys.issuer, rendering.timestamp)
-        headers.append(("Authorization", f"Bearer {sign_jwt(rendering.keys.tokens, claims)}"))
-    headers += webhook.headers.items()
-    if not any(name.lower() == "content-type" for name in webhook.headers):
-        headers.append(("content-type", profile.content_type))
-    return Request(webhook.method, webhook.url, headers, body)
+    return Prepared(PROFILES[webhook.profile], webhook, keys)
 
 
-__all__ = ["PROFILES", "Profile", "Rendering", "Request", "SecretForm", "render"]
+__all__ = ["PROFILES", "Prepared", "Profile", "Request", "SecretForm", "describe", "prepare"]

@@ -9,10 +9,11 @@ from urllib.parse import quote
 from tidings.core.event import Event
 from tidings.core.retry import STANDARD
 from tidings.core.vocabulary import OPEN
+from tidings.core.webhook import Webhook
 from tidings.profiles import standard
 from tidings.profiles.parts import encode, event_time, header_text
 from tidings.profiles.profile import Profile, SecretForm
-from tidings.profiles.request import Headers, Rendering
+from tidings.profiles.request import Attempt
 
 
 def _source(event: Event) -> str:
@@ -20,37 +21,31 @@ def _source(event: Event) -> str:
     return "/" + "/".join(quote(part, safe="") for part in ("groups", event.group_id, event.source))
 
 
-def binary_body(rendering: Rendering) -> bytes:
+def binary_body(event: Event, _: Webhook) -> bytes:
     """Return the data alone.
 
     Raises:
         RenderError: The record cannot be written as JSON.
     """
-    return standard.data(rendering.event)
+    return standard.data(event)
 
 
-def binary_headers(rendering: Rendering, content: bytes) -> Headers:
+def binary_headers(attempt: Attempt, content: bytes) -> str:
     """Return the attributes, and the headers that sign the body."""
-    event = rendering.event
-    headers = [
-        ("ce-specversion", "1.0"),
-        ("ce-id", str(event.id)),
-        ("ce-source", _source(event)),
-        ("ce-type", header_text(event.type)),
-        ("ce-time", event_time(event).decode()),
-    ]
-    if event.subject is not None:
-        headers.append(("ce-subject", header_text(event.subject)))
-    return headers + standard.sign(rendering, content)
+    event = attempt.event
+    subject = "" if event.subject is None else f"ce-subject: {header_text(event.subject)}\r\n"
+    return (
+        f"ce-specversion: 1.0\r\nce-id: {event.id}\r\nce-source: {_source(event)}\r\nce-type: {header_text(event.type)}\r\n"
+        f"ce-time: {event_time(event).decode()}\r\n{subject}{standard.sign(attempt, content)}"
+    )
 
 
-def structured_body(rendering: Rendering) -> bytes:
+def structured_body(event: Event, _: Webhook) -> bytes:
     """Return one document with attributes and data.
 
     Raises:
         RenderError: The record cannot be written as JSON.
     """
-    event = rendering.event
     subject = b"" if event.subject is None else b'"subject":%s,' % encode(event.subject)
     return (
         b'{"specversion":"1.0","id":"%s","source":%s,"type":%s,"time":"%s",%s"datacontenttype":"application/json","data":%s}'

@@ -5,26 +5,26 @@ so each finds its own. Body: `event, table, schema, record, old_record, timestam
 the row that went.
 """
 
-from tidings.core.event import TEST_TYPE
+from tidings.core.event import TEST_TYPE, Event
 from tidings.core.retry import Exponential
 from tidings.core.signature import sign_timestamped
 from tidings.core.vocabulary import FLUXBASE
+from tidings.core.webhook import Webhook
 from tidings.profiles.parts import about, current, document, encode, event_time, previous
 from tidings.profiles.profile import Profile
-from tidings.profiles.request import Headers, Rendering
+from tidings.profiles.request import Attempt
 from tidings.profiles.signing import bare_signature
 
 # Seed 004: `max_retries` 3, `retry_backoff_seconds` 5, "exponential backoff".
 RETRY = Exponential(base=5, factor=2, tries=4)
 
 
-def body(rendering: Rendering) -> bytes:
+def body(event: Event, webhook: Webhook) -> bytes:
     """Return the body.
 
     Raises:
         RenderError: The record cannot be written as JSON.
     """
-    event = rendering.event
     return b'{"event":%s,"table":%s,"schema":%s,"record":%s,"old_record":%s,"timestamp":"%s","webhook_id":"%s"}' % (
         encode(FLUXBASE.name_of(event)),
         encode("test" if event.type == TEST_TYPE and event.operation is None else about(event)),
@@ -32,21 +32,19 @@ def body(rendering: Rendering) -> bytes:
         document(current(event)),
         document(previous(event)),
         event_time(event),
-        str(rendering.webhook.id).encode(),
+        str(webhook.id).encode(),
     )
 
 
-def sign(rendering: Rendering, content: bytes) -> Headers:
+def sign(attempt: Attempt, content: bytes) -> str:
     """Return the bare signature under both names it is looked for."""
-    return bare_signature("X-Fluxbase-Signature", rendering, content) + bare_signature(
-        "X-Webhook-Signature", rendering, content
-    )
+    return bare_signature("X-Fluxbase-Signature", attempt, content) + bare_signature("X-Webhook-Signature", attempt, content)
 
 
-def sign_with_time(rendering: Rendering, content: bytes) -> Headers:
+def sign_with_time(attempt: Attempt, content: bytes) -> str:
     """Return the signature with its time, and the bare one beside it."""
-    stamped = sign_timestamped(rendering.secrets, rendering.timestamp, content)
-    return [("X-Fluxbase-Signature", stamped), *bare_signature("X-Webhook-Signature", rendering, content)]
+    stamped = sign_timestamped(attempt.keys, attempt.timestamp, content)
+    return f"X-Fluxbase-Signature: {stamped}\r\n" + bare_signature("X-Webhook-Signature", attempt, content)
 
 
 PROFILE = Profile(

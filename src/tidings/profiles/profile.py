@@ -5,9 +5,11 @@ from enum import StrEnum
 
 import msgspec
 
+from tidings.core.event import Event
 from tidings.core.retry import Policy
 from tidings.core.vocabulary import Vocabulary
-from tidings.profiles.request import Headers, Rendering
+from tidings.core.webhook import Webhook
+from tidings.profiles.request import Attempt
 
 
 class SecretForm(StrEnum):
@@ -22,13 +24,13 @@ class Profile(msgspec.Struct, frozen=True):
 
     Attributes:
         body: The body, the same bytes on every retry.
-        sign: The headers that identify and sign a body.
+        sign: The headers that identify and sign a body, as lines that each end with CR LF.
         owned_headers: What `sign` may write, in lower case; a name that ends in `-` stands for all that begin so.
         content_type: Unless the webhook's own headers say otherwise.
     """
 
-    body: Callable[[Rendering], bytes]
-    sign: Callable[[Rendering, bytes], Headers]
+    body: Callable[[Event, Webhook], bytes]
+    sign: Callable[[Attempt, bytes], str]
     vocabulary: Vocabulary
     retry: Policy
     secret_form: SecretForm = SecretForm.TEXT

@@ -1,46 +1,43 @@
-"""What goes into a profile and what comes out of it."""
+"""What a signature may depend on, and a written request taken apart."""
 
 from uuid import UUID
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tidings.core.event import Event
-from tidings.core.signature import InstanceKeys
-from tidings.core.webhook import Webhook
+from tidings.core.signature import HmacKey
 
 
-class Rendering(msgspec.Struct, frozen=True, gc=False):
-    """One attempt to be written down.
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """One attempt to be signed.
 
     Attributes:
         timestamp: Seconds since 1970, the time of this attempt.
-        keys: What this installation signs with where a webhook's own secret does not serve: `v1a` and JWT.
+        keys: Those that verify at this time, the newest first.
+        private: What signs as well, where the webhook asks for an asymmetric signature.
     """
 
     event: Event
-    webhook: Webhook
     delivery_id: UUID
     timestamp: int
-    keys: InstanceKeys
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The secrets that verify at this time, the newest first."""
-        webhook = self.webhook
-        if webhook.previous_secret is None or webhook.previous_secret_until is None:
-            return (webhook.secret,)
-        if self.timestamp >= int(webhook.previous_secret_until.timestamp()):  # both in whole seconds
-            return (webhook.secret,)
-        return (webhook.secret, webhook.previous_secret)
+    keys: tuple[HmacKey, ...]
+    private: Ed25519PrivateKey | None
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """A request ready for the sender. Header values are Latin-1 text without CR or LF."""
+    """A request as people read it. `target` is the path and query; the host is among the headers."""
 
     method: str
-    url: str
+    target: str
     headers: list[tuple[str, str]]
     body: bytes
 
 
-Headers = list[tuple[str, str]]
+def describe(data: bytes) -> Request:
+    """Take the bytes of a request apart, as `Prepared.write` made them."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = first.split(" ")
+    headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+    return Request(method, target, headers, body)

@@ -6,26 +6,22 @@ event. While a secret is being rotated the header carries a signature by each; w
 ed25519 key as well, which a receiver verifies without any secret.
 """
 
-from functools import lru_cache
-
 from tidings.core.event import Event
 from tidings.core.retry import STANDARD
-from tidings.core.signature import secret_key, sign_v1, sign_v1a
+from tidings.core.signature import sign_v1, sign_v1a
 from tidings.core.vocabulary import OPEN
-from tidings.profiles.parts import changed, current, document, encode, event_time, text_member
+from tidings.core.webhook import Webhook
+from tidings.profiles.parts import changed, current, document, encode, event_time, id_text, text_member
 from tidings.profiles.profile import Profile, SecretForm
-from tidings.profiles.request import Headers, Rendering
-
-_key = lru_cache(maxsize=4096)(secret_key)
+from tidings.profiles.request import Attempt
 
 
-def body(rendering: Rendering) -> bytes:
+def body(event: Event, _: Webhook) -> bytes:
     """Return the body: stable JSON (see `core.jsontext`), the same bytes on every retry.
 
     Raises:
         RenderError: The record cannot be written as JSON.
     """
-    event = rendering.event
     return b'{"type":%s,"timestamp":"%s","data":%s}' % (encode(event.type), event_time(event), data(event))
 
 
@@ -45,24 +41,20 @@ def data(event: Event) -> bytes:
         *about,
         b'"record":%s' % document(event.record),
         b'"old_record":%s' % document(event.old_record),
-        b'"changed":%s' % encode(changed(event)),
+        b'"changed":%s' % changed(event),
     ]
     if event.capture_error is not None:
         members.append(b'"capture_error":%s' % encode(event.capture_error))
     return b"{%s}" % b",".join(members)
 
 
-def sign(rendering: Rendering, content: bytes) -> Headers:
+def sign(attempt: Attempt, content: bytes) -> str:
     """Return the three headers of the specification."""
-    message_id, timestamp = str(rendering.event.id), rendering.timestamp
-    signatures = [sign_v1(_key(secret), message_id, timestamp, content) for secret in rendering.secrets]
-    if rendering.webhook.asymmetric:
-        signatures.append(sign_v1a(rendering.keys.webhooks.private, message_id, timestamp, content))
-    return [
-        ("webhook-id", message_id),
-        ("webhook-timestamp", str(timestamp)),
-        ("webhook-signature", " ".join(signatures)),
-    ]
+    message_id, timestamp = id_text(attempt.event.id), attempt.timestamp
+    signatures = [sign_v1(key, message_id, timestamp, content) for key in attempt.keys]
+    if attempt.private is not None:
+        signatures.append(sign_v1a(attempt.private, message_id, timestamp, content))
+    return f"webhook-id: {message_id}\r\nwebhook-timestamp: {timestamp}\r\nwebhook-signature: {' '.join(signatures)}\r\n"
 
 
 PROFILE = Profile(

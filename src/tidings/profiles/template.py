@@ -13,8 +13,8 @@ from typing import Any
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import Event
 from tidings.core.jsontext import stable
+from tidings.core.webhook import Webhook
 from tidings.profiles.parts import current, document, event_time, previous
-from tidings.profiles.request import Rendering
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
 ROOTS = (
@@ -59,7 +59,7 @@ def check_template(text: str, *, is_text: bool = False) -> None:
             )
 
 
-def fill(template: str, rendering: Rendering, name: str) -> bytes:
+def fill(template: str, event: Event, webhook: Webhook, name: str) -> bytes:
     """Return the body.
 
     Args:
@@ -68,13 +68,13 @@ def fill(template: str, rendering: Rendering, name: str) -> bytes:
     Raises:
         RenderError: The record cannot be written as JSON.
     """
-    values = _values(rendering.event, rendering, name)
-    if is_plain_text(rendering.webhook.headers):
+    values = _values(event, webhook, name)
+    if is_plain_text(webhook.headers):
         return _PLACEHOLDER.sub(lambda place: _as_text(_found(place[1], values)), template).encode("utf-8", "replace")
     return stable(json.dumps(_filled(json.loads(template), values)))
 
 
-def _values(event: Event, rendering: Rendering, name: str) -> dict[str, Any]:
+def _values(event: Event, webhook: Webhook, name: str) -> dict[str, Any]:
     return {
         "id": str(event.id),
         "event": name,
@@ -87,7 +87,7 @@ def _values(event: Event, rendering: Rendering, name: str) -> dict[str, Any]:
         "record": json.loads(document(current(event))),
         "old_record": json.loads(document(previous(event))),
         "timestamp": event_time(event).decode(),
-        "webhook_id": str(rendering.webhook.id),
+        "webhook_id": str(webhook.id),
     }
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from tidings.core.event import Event
 from tidings.core.retry import Delays
 from tidings.core.vocabulary import VIVREAL, VIVREAL_CONTENT
+from tidings.core.webhook import Webhook
 from tidings.profiles.parts import (
     changed,
     current,
@@ -24,7 +25,7 @@ from tidings.profiles.parts import (
     with_member,
 )
 from tidings.profiles.profile import Profile
-from tidings.profiles.request import Headers, Rendering
+from tidings.profiles.request import Attempt
 from tidings.profiles.signing import bare_signature
 
 # What every record of a collection has beside its fields.
@@ -34,13 +35,12 @@ STANDING = ("id", "created", "updated", "publishDate", "archived", "author")
 RETRY = Delays(delays=(60, 300, 1800, 7200, 43_200))
 
 
-def body(rendering: Rendering) -> bytes:
+def body(event: Event, _: Webhook) -> bytes:
     """Return the body of the first generation: `id, event, timestamp, groupId, data`.
 
     Raises:
         RenderError: The record cannot be written as JSON.
     """
-    event = rendering.event
     return b'{"id":"evt_%s","event":%s,"timestamp":"%s","groupId":%s,"data":%s}' % (
         event.id.hex.encode(),
         encode(VIVREAL.name_of(event)),
@@ -77,7 +77,7 @@ def _object(event: Event) -> bytes:
     else:
         said["fields"] = document(row)
     if event.operation == "UPDATE":
-        said["changed"] = encode(changed(event))
+        said["changed"] = changed(event)
     return joined(said)
 
 
@@ -88,13 +88,13 @@ def _record(row: str | None) -> tuple[dict[str, bytes], dict[str, bytes]]:
     return fields, standing
 
 
-def sign(rendering: Rendering, content: bytes) -> Headers:
+def sign(attempt: Attempt, content: bytes) -> str:
     """Return the headers of the first generation."""
-    return [
-        *bare_signature("X-Vivreal-Signature", rendering, content),
-        ("X-Vivreal-Event", header_text(VIVREAL.name_of(rendering.event))),
-        ("X-Vivreal-Delivery-Id", str(rendering.delivery_id)),
-    ]
+    return (
+        f"{bare_signature('X-Vivreal-Signature', attempt, content)}"
+        f"X-Vivreal-Event: {header_text(VIVREAL.name_of(attempt.event))}\r\n"
+        f"X-Vivreal-Delivery-Id: {attempt.delivery_id}\r\n"
+    )
 
 
 def content_id(event: Event) -> UUID:
@@ -105,13 +105,12 @@ def content_id(event: Event) -> UUID:
     return UUID(int=event.id.int, version=4)
 
 
-def content_body(rendering: Rendering) -> bytes:
+def content_body(event: Event, _: Webhook) -> bytes:
     """Return the body of the second generation: `id, event, timestamp, data`, where data is the whole document.
 
     Raises:
         RenderError: The record cannot be written as JSON.
     """
-    event = rendering.event
     data = _resource(event) if event.operation is None else _content(event)
     return b'{"id":"%s","event":%s,"timestamp":"%s","data":%s}' % (
         str(content_id(event)).encode(),
@@ -163,13 +162,13 @@ def _content(event: Event) -> bytes:
     )
 
 
-def sign_content(rendering: Rendering, content: bytes) -> Headers:
+def sign_content(attempt: Attempt, content: bytes) -> str:
     """Return the headers of the second generation."""
-    return [
-        *bare_signature("X-Vivreal-Signature", rendering, content, "sha256="),
-        ("X-Vivreal-Event", header_text(VIVREAL_CONTENT.name_of(rendering.event))),
-        ("X-Vivreal-Delivery", str(content_id(rendering.event))),
-    ]
+    return (
+        f"{bare_signature('X-Vivreal-Signature', attempt, content, 'sha256=')}"
+        f"X-Vivreal-Event: {header_text(VIVREAL_CONTENT.name_of(attempt.event))}\r\n"
+        f"X-Vivreal-Delivery: {content_id(attempt.event)}\r\n"
+    )
 
 
 PROFILE = Profile(

@@ -5,24 +5,25 @@ with `roles: ["service", "webhook"]`. The seed shows no body; ours says what was
 GET has none.
 """
 
+from tidings.core.event import Event
 from tidings.core.retry import Exponential
 from tidings.core.vocabulary import VSKI
+from tidings.core.webhook import Webhook
 from tidings.profiles.parts import about, current, document, encode, event_time, previous
 from tidings.profiles.profile import Profile
-from tidings.profiles.request import Headers, Rendering
+from tidings.profiles.request import Attempt
 
 # 2, 4, 8, 16, 32 s for the default `retryLimit` of 5.
 RETRY = Exponential(base=2, factor=2, tries=6)
 
 
-def body(rendering: Rendering) -> bytes:
+def body(event: Event, webhook: Webhook) -> bytes:
     """Return the body.
 
     Raises:
         RenderError: The record cannot be written as JSON.
     """
-    event = rendering.event
-    if rendering.webhook.method == "GET":
+    if webhook.method == "GET":
         return b""
     return b'{"action":%s,"collection":%s,"record":%s,"old_record":%s,"timestamp":"%s"}' % (
         encode(VSKI.name_of(event)),
@@ -33,9 +34,9 @@ def body(rendering: Rendering) -> bytes:
     )
 
 
-def sign(_: Rendering, __: bytes) -> Headers:
+def sign(_: Attempt, __: bytes) -> str:
     """Return nothing: this system signs no bodies."""
-    return []
+    return ""
 
 
 PROFILE = Profile(body=body, sign=sign, vocabulary=VSKI, retry=RETRY)

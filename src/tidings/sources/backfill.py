@@ -18,9 +18,9 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from tidings.core.capture import TableName, TableSettings
-from tidings.core.errors import InvalidInputError
+from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.event import DEFAULT_GROUP, Event, table_event_type
-from tidings.core.webhook import OPERATIONS, Webhook
+from tidings.core.webhook import OPERATIONS, Subscription
 from tidings.store import backfills, capture
 from tidings.store.database import Connection
 
@@ -28,13 +28,13 @@ CHUNK = 2000  # rows; a change of one of them waits for at most one chunk, some 
 MAX_WAITING = 10_000  # rows in the outbox beyond which a backfill pauses, so that what happens now is told soon
 
 
-async def begin(connection: Connection, webhook: Webhook, table: TableName, now: Any) -> Any:
+async def begin(connection: Connection, webhook: Subscription, table: TableName, now: Any) -> Any:
     """Write down a backfill, in the caller's transaction, and return its row.
 
     The caller then puts the triggers in step, in the same transaction.
 
     Raises:
-        ConflictError: Another one of the table is under way.
+        ConflictError: Another one of the table is under way, or its settings cannot be read.
         InvalidInputError: The webhook does not hear the table's insertions, or its group has no rows there; or the table has
             no primary key, or one that may be written nowhere.
     """
@@ -51,7 +51,9 @@ async def begin(connection: Connection, webhook: Webhook, table: TableName, now:
         )
     if not webhook.enabled:
         raise InvalidInputError("webhook_id", f"The webhook {webhook.name!r} is disabled. Enable it first.")
-    settings = (await capture.all_settings(connection)).get(table, TableSettings(*table))
+    settings = (await capture.settings_of(connection, [table])).get(table, TableSettings(*table))
+    if settings.fault is not None:
+        raise ConflictError(settings.fault)
     if settings.group_column is None and webhook.group_id != DEFAULT_GROUP:
         raise InvalidInputError(
             "webhook_id",
@@ -69,33 +71,38 @@ async def begin(connection: Connection, webhook: Webhook, table: TableName, now:
     )
 
 
-def _hears(webhook: Webhook, table: TableName, operation: str, now: Any) -> bool:
+def _hears(webhook: Subscription, table: TableName, operation: str, now: Any) -> bool:
     schema, name = table
     type_ = table_event_type(schema, name, operation)
     return webhook.wants(Event(UUID(int=0), webhook.group_id, "tables", type_, operation, None, schema, name, None, None, now))
 
 
-async def work_on_next(connection: Connection) -> bool:
-    """Do a chunk of the backfill that has waited longest, in the caller's transaction; whether that brought it on.
+async def work_on_next(connection: Connection) -> TableName | None:
+    """Do a chunk of the backfill that has waited longest, in the caller's transaction, and return its table.
 
-    It does not when none is running, all are in other hands, what is left is being changed by others, or enough waits to be
-    routed already.
+    Returns:
+        None when that did not bring it on: none is running, all are in other hands, what is left is being changed by others, or
+        enough waits to be routed already.
     """
     row = await backfills.claim(connection)
     if row is None or await backfills.is_outbox_full(connection, MAX_WAITING):
-        return False
+        return None
+    table = (row["table_schema"], row["table_name"])
     try:
         async with connection.transaction():
-            return await _chunk(connection, row)
+            return table if await _chunk(connection, row, table) else None
     except (asyncpg.PostgresConnectionError, asyncpg.exceptions.OperatorInterventionError):
         raise
     except asyncpg.PostgresError as error:  # the table was dropped, altered, or is forbidden to us: told, and tried again
         await backfills.fail(connection, row["id"], f"{type(error).__name__}: {error}")
+        return None
+
+
+async def _chunk(connection: Connection, row: Any, table: TableName) -> bool:
+    settings = (await capture.settings_of(connection, [table])).get(table)
+    if settings is not None and settings.fault is not None:
+        await backfills.fail(connection, row["id"], settings.fault)
         return False
-
-
-async def _chunk(connection: Connection, row: Any) -> bool:
-    settings = (await capture.all_settings(connection)).get((row["table_schema"], row["table_name"]))
     keys = await backfills.next_keys(connection, row, CHUNK)
     again = [] if keys else await backfills.busy_keys(connection, row, CHUNK)
     if not keys and not again:

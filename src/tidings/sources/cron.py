@@ -7,36 +7,60 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from tidings.core.errors import InvalidInputError
 from tidings.core.event import Event
-from tidings.core.schedule import decide_due
+from tidings.core.schedule import Due, decide_due
 from tidings.sources.publish import new_event, new_id
 from tidings.store import cron, outbox
 from tidings.store.cron import Job, Run
 from tidings.store.database import Connection
 
-BATCH = 500  # jobs fired in one transaction
+BATCH = 100  # jobs fired in one transaction, which holds their rows
+TURN = 0.005  # seconds of deciding after which others have theirs: a job that was missed for years takes milliseconds
 MAX_RESULT_LENGTH = 2000  # characters of what PostgreSQL says that are kept
 
 FIRED = "cron.fired"
 
 
-async def fire_due(connection: Connection, now: datetime) -> tuple[int, list[Run]]:
-    """Fire the jobs whose tick has come, in the caller's transaction.
+class Fired(msgspec.Struct, frozen=True):
+    """What came of a look at the jobs whose tick has come.
 
-    Returns:
-        How many jobs were looked at, and the SQL runs that are to be carried out once this is committed.
+    Attributes:
+        job_count: How many there were, `BATCH` at most.
+        runs: SQL runs that are to be carried out once this is committed.
+        faults: The jobs that were set aside, each with what is wrong with it.
     """
+
+    job_count: int
+    runs: list[Run]
+    faults: dict[UUID, str]
+
+
+async def fire_due(connection: Connection, now: datetime) -> Fired:
+    """Fire the jobs whose tick has come, in the caller's transaction. One that cannot be read is set aside."""
     jobs = await cron.claim_due(connection, now, BATCH)
     if not jobs:
-        return 0, []
-    runs, next_at = [], {}
+        return Fired(0, [], {})
+    decided, faults = await _decide(jobs, now)
+    await cron.advance(connection, {job.id: due.next_at for job, due in decided})
+    await cron.set_aside(connection, faults, now)
+    runs = [_run(job, due.fire, due.missed_count, now) for job, due in decided if due.fire is not None]
+    return Fired(len(jobs), await _begin(connection, runs, now), faults)
+
+
+async def _decide(jobs: list[Job], now: datetime) -> tuple[list[tuple[Job, Due]], dict[UUID, str]]:
+    """Return what is to be done about each job, and what is wrong with those that cannot be read."""
+    loop = asyncio.get_running_loop()
+    decided, faults, begun = [], {}, loop.time()
     for job in jobs:
-        due = decide_due(job.times, job.next_at, now, job.missed)
-        next_at[job.id] = due.next_at
-        if due.fire is not None:
-            runs.append(_run(job, due.fire, due.missed_count, now))
-    await cron.advance(connection, next_at)
-    return len(jobs), await _begin(connection, runs, now)
+        if loop.time() - begun > TURN:
+            await asyncio.sleep(0)
+            begun = loop.time()
+        try:
+            decided.append((job, decide_due(job.times, job.next_at, now, job.missed)))
+        except InvalidInputError as error:
+            faults[job.id] = error.message[:MAX_RESULT_LENGTH]
+    return decided, faults
 
 
 async def fire_now(connection: Connection, job: Job, now: datetime) -> list[Run]:

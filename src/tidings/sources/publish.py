@@ -10,7 +10,6 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.clock import Clock
 from tidings.core.errors import ConflictError, InvalidInputError, RenderError, TidingsError
 from tidings.core.event import Event, milliseconds, uuid7
 from tidings.core.event_type import check_data
@@ -44,43 +43,90 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     external_id: str | None = None
 
     @property
+    def size(self) -> int:
+        """How much there is to keep, in characters or bytes, about."""
+        return len(self.data) + len(self.subject or "")
+
+    @property
     def digest(self) -> bytes:
         """Tells one content from another."""
         return hashlib.sha256(b"\x00".join((self.type.encode(), (self.subject or "").encode(), self.data))).digest()
 
 
 async def publish(
-    connection: Connection, clock: Clock, group_id: str, drafts: Sequence[Draft]
+    connection: Connection, group_id: str, drafts: Sequence[Draft], now: datetime
 ) -> list[Published | TidingsError]:
     """Write events to the outbox, in the caller's transaction, and return what became of each.
 
     A draft that cannot be accepted is answered with the reason and keeps none of the others.
     """
-    now = clock.now()
-    results: list[Published | TidingsError] = []
+    results: dict[int, Published | TidingsError] = {}
     events: dict[int, Event] = {}
-    askable = {
-        draft.type for draft in drafts if "\x00" not in draft.type
-    }  # PostgreSQL refuses the others, and so does `_check`
-    schemas = await event_types.schemas(connection, group_id, askable)
     for position, draft in enumerate(drafts):
         try:
-            _check(draft, schemas.get(draft.type))
+            check(draft)
+            events[position] = event_of(group_id, draft, now)
         except InvalidInputError as error:
-            results.append(error)
-            continue
-        event = Event(
-            new_id(now), group_id, "publish", draft.type, None, draft.subject, None, None, draft.data.decode(), None, now,
-            draft.external_id,
-        )  # fmt: skip
-        events[position] = event
-        results.append(Published(event.id, duplicate=False))
-    for position, answer in (await _known(connection, group_id, drafts, events)).items():
-        del events[position]
-        results[position] = answer
-    if events:
-        await outbox.publish(connection, list(events.values()))
-    return results
+            results[position] = error
+    schemas = await event_types.schemas(connection, {(group_id, event.type) for event in events.values()})
+    results |= refused_by_schema(events, schemas)
+    fit = {position: event for position, event in events.items() if position not in results}
+    results |= await _known(connection, group_id, drafts, fit)
+    news = {position: event for position, event in fit.items() if position not in results}
+    if news:
+        await outbox.publish(connection, list(news.values()))
+    results |= {position: Published(event.id, duplicate=False) for position, event in news.items()}
+    return [results[position] for position in range(len(drafts))]
+
+
+def check(draft: Draft) -> None:
+    """Refuse what cannot be stored or sent, whatever the schema of its type says.
+
+    Raises:
+        InvalidInputError: With the field.
+    """
+    check_type(draft.type)
+    for field, value in (("subject", draft.subject), ("id", draft.external_id)):
+        if value is not None and "\x00" in value:
+            raise InvalidInputError(field, f"{field} contains U+0000, which PostgreSQL cannot store.")
+    if draft.external_id is not None and not 1 <= len(draft.external_id) <= MAX_EXTERNAL_ID_LENGTH:
+        raise InvalidInputError("id", f"id must have 1 to {MAX_EXTERNAL_ID_LENGTH} characters.")
+    try:
+        stable(draft.data)  # what cannot be sent is refused now, not at delivery
+    except RenderError as error:
+        raise InvalidInputError("data", error.message) from error
+
+
+def refused_by_schema(
+    events: Mapping[int, Event], schemas: Mapping[event_types.TypeKey, event_types.Schema | None]
+) -> dict[int, InvalidInputError]:
+    """Return, for each event whose data does not match its type's schema, why."""
+    refused: dict[int, InvalidInputError] = {}
+    for position, event in events.items():
+        if (schema := schemas.get((event.group_id, event.type))) is not None:
+            try:
+                check_data(event.type, schema.text, event.record or "null")
+            except InvalidInputError as error:
+                refused[position] = error
+    return refused
+
+
+def answer_again(draft: Draft, event_id: UUID, digest: bytes) -> Published | ConflictError:
+    """Return what to answer where a publisher's id stands for an event already, whose content has this digest."""
+    if digest == draft.digest:
+        return Published(event_id, duplicate=True)
+    return ConflictError(
+        f"An event with the id {draft.external_id!r} was published before, with other content. Give this one its own id.",
+        event_id=str(event_id),
+    )
+
+
+def event_of(group_id: str, draft: Draft, now: datetime) -> Event:
+    """Return the event that a draft becomes."""
+    return Event(
+        new_id(now), group_id, "publish", draft.type, None, draft.subject, None, None, draft.data.decode(), None, now,
+        draft.external_id,
+    )  # fmt: skip
 
 
 def new_id(now: datetime) -> UUID:
@@ -117,16 +163,7 @@ async def _known(
     known = await outbox.claim_external_ids(connection, group_id, claims)
     repeats |= {position: external_id for external_id, position in first.items() if external_id in known}
     known = {external_id: (event_id, digest) for external_id, event_id, digest in claims} | known
-    return {position: _answer_again(drafts[position], *known[external_id]) for position, external_id in repeats.items()}
-
-
-def _answer_again(draft: Draft, event_id: UUID, digest: bytes) -> Published | TidingsError:
-    if digest == draft.digest:
-        return Published(event_id, duplicate=True)
-    return ConflictError(
-        f"An event with the id {draft.external_id!r} was published before, with other content. Give this one its own id.",
-        event_id=str(event_id),
-    )
+    return {position: answer_again(drafts[position], *known[external_id]) for position, external_id in repeats.items()}
 
 
 @lru_cache(maxsize=4096)  # the same few types come again and again
@@ -144,18 +181,3 @@ def check_type(type_: str) -> None:
         kind = None
     if not isinstance(kind, TypeFilter) or type_.endswith("*"):
         raise InvalidInputError("type", f"type is {type_!r}; write a dotted name such as order.paid.")
-
-
-def _check(draft: Draft, schema: str | None) -> None:
-    check_type(draft.type)
-    for field, value in (("subject", draft.subject), ("id", draft.external_id)):
-        if value is not None and "\x00" in value:
-            raise InvalidInputError(field, f"{field} contains U+0000, which PostgreSQL cannot store.")
-    if draft.external_id is not None and not 1 <= len(draft.external_id) <= MAX_EXTERNAL_ID_LENGTH:
-        raise InvalidInputError("id", f"id must have 1 to {MAX_EXTERNAL_ID_LENGTH} characters.")
-    try:
-        stable(draft.data)  # what cannot be sent is refused now, not at delivery
-    except RenderError as error:
-        raise InvalidInputError("data", error.message) from error
-    if schema is not None:
-        check_data(draft.type, schema, draft.data)

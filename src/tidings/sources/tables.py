@@ -1,25 +1,27 @@
 """Events from tables: which tables are captured, for which operations, and keeping their triggers so.
 
-The triggers wanted follow from the webhooks alone (`wanted_triggers`), so they are compared and put right as a whole,
-never counted up and down. A webhook that is created or changed does that in its own transaction: when it exists, its
-tables are captured.
+The triggers wanted follow from what webhooks name (`tidings.table_subscriptions`) alone, so those of a table are compared and
+put right as a whole, never counted up and down. A webhook that is created or changed does that for its own tables in its own
+transaction: when it exists, its tables are captured. The janitor looks at all of them.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 
 import msgspec
 
 from tidings.core.capture import TableName, TableSettings, Trigger, check_settings, triggers_for
 from tidings.core.errors import BusyError, InvalidInputError
 from tidings.core.event import DEFAULT_GROUP
-from tidings.core.webhook import OPERATIONS, CollectionFilter, Filter, TableFilter, Webhook
-from tidings.store import backfills, capture, collections, webhooks
+from tidings.core.webhook import OPERATIONS, CollectionFilter, Filter, Subscription, TableFilter
+from tidings.store import backfills, capture, collections
 from tidings.store.capture import FoundTable, Installed
-from tidings.store.database import Connection
-from tidings.store.secrets import SecretBox
+from tidings.store.database import Connection, Database
 
 logger = logging.getLogger("tidings.capture")
+
+TABLES_AT_ONCE = 500  # whose triggers the janitor compares in one transaction
 
 
 class TableState(msgspec.Struct, frozen=True):
@@ -84,17 +86,6 @@ def _candidates(wanted: TableFilter) -> list[TableName]:
     return names
 
 
-def wanted_triggers(subscriptions: Iterable[Webhook]) -> dict[TableName, frozenset[str]]:
-    """Return the tables that enabled webhooks name, with all operations any of them wants."""
-    wanted: dict[TableName, frozenset[str]] = {}
-    for webhook in subscriptions:
-        for item in webhook.events if webhook.enabled else ():
-            if isinstance(item, TableFilter) and item.table != "*":
-                name = (item.schema or "public", item.table)
-                wanted[name] = wanted.get(name, frozenset()) | set(item.operations)
-    return wanted
-
-
 def plan_triggers(
     wanted: Mapping[TableName, tuple[Trigger, ...]], installed: Mapping[TableName, list[Installed]]
 ) -> list[Plan]:
@@ -111,35 +102,79 @@ def plan_triggers(
 
 
 async def keep_in_step(
-    connection: Connection, box: SecretBox, *, needed_by: Webhook | None = None, needed: TableName | None = None
+    connection: Connection,
+    *,
+    needed_by: Subscription | None = None,
+    was: Subscription | None = None,
+    needed: TableName | None = None,
+    named: Collection[TableName] = (),
 ) -> list[Plan]:
-    """Put triggers where webhooks want them and take the others away, in the caller's transaction.
+    """Put triggers where webhooks want them and take the others away, on some tables, in the caller's transaction.
 
     What cannot be done now, because a table is locked or forbidden to us, is left for the janitor and shows in the
-    state of the table, except where it is needed now.
+    state of the table, except where it is needed now. It costs nothing when there are no tables to look at.
 
     Args:
-        needed_by: A webhook that is made or changed: its tables must be captured when this returns.
+        needed_by: A webhook that is made or changed: its tables must be captured when this returns. It need not be written yet.
+        was: A webhook as it was before it was changed or deleted: its tables may need fewer triggers.
         needed: A table whose settings are changed: it must be captured by them when this returns.
+        named: Tables that are looked at beside these.
 
     Raises:
         BusyError: A table that is needed is locked by someone else's transaction.
-        InvalidInputError: Our role may not make triggers on a table that is needed, or a condition of it is none.
+        InvalidInputError: Our role may not make triggers on a table that is needed, or its settings cannot be read.
     """
+    present = needed_by.tables if needed_by else {}
+    names = sorted({*present, *(was.tables if was else ()), *([needed] if needed else ()), *named})
+    if not names:
+        return []
     await capture.lock(connection)
-    operations = wanted_triggers(await webhooks.all_webhooks(connection, box))
-    found = await capture.find_tables(connection, list(operations))
-    settings, watches = await capture.all_settings(connection), await backfills.watches(connection)
-    wanted = {
+    changed = needed_by or was
+    operations = await capture.subscribed_operations(connection, names, besides=changed.id if changed else None)
+    for name, wanted in present.items():
+        operations[name] = operations.get(name, frozenset()) | wanted
+    installed, settings = await capture.installed(connection, names), await capture.settings_of(connection, names)
+    unreadable = {name: own.fault for name, own in settings.items() if own.fault is not None}
+    for name, fault in unreadable.items():
+        if not present.get(name, frozenset()) <= _told(installed.pop(name, [])):
+            raise InvalidInputError("events", fault)
+    if unreadable:
+        logger.warning("the triggers stay as they are on %d tables: %s", len(unreadable), next(iter(unreadable.values())))
+    readable = {name: wanted for name, wanted in operations.items() if name not in unreadable}
+    plans = plan_triggers(await _triggers(connection, readable, settings), installed)
+    for plan in plans:
+        await _carry_out(connection, plan, is_needed=plan.table in present or plan.table == needed)
+    return plans
+
+
+async def _triggers(
+    connection: Connection, operations: Mapping[TableName, frozenset[str]], settings: Mapping[TableName, TableSettings]
+) -> dict[TableName, tuple[Trigger, ...]]:
+    """Return the triggers that make tables captured, for those that can be."""
+    found, watches = await capture.find_tables(connection, operations), await backfills.watches(connection)
+    return {
         name: triggers_for(name, operations[name], settings.get(name), watches.get(name), is_partitioned=table.is_partitioned)
         for name, table in found.items()
         if table.refusal is None
     }
-    plans = plan_triggers(wanted, await capture.installed(connection))
-    must = {*wanted_triggers([needed_by] if needed_by else []), *([needed] if needed else [])}
-    for plan in plans:
-        await _carry_out(connection, plan, is_needed=plan.table in must)
-    return plans
+
+
+def _told(triggers: Iterable[Installed]) -> set[str]:
+    return {operation for trigger in triggers for operation in trigger.operations}
+
+
+async def keep_all_in_step(database: Database) -> None:
+    """Put triggers on all tables where webhooks want them and take the others away, some tables at a time.
+
+    Raises:
+        BusyError: Another process is changing triggers.
+    """
+    async with database.connection() as connection:
+        names = {*await capture.subscribed_tables(connection), *await capture.captured_tables(connection)}
+    ordered = iter(sorted(names))
+    while some := list(islice(ordered, TABLES_AT_ONCE)):
+        async with database.transaction() as connection:
+            await keep_in_step(connection, named=some)
 
 
 async def _carry_out(connection: Connection, plan: Plan, *, is_needed: bool) -> None:
@@ -160,7 +195,7 @@ async def _carry_out(connection: Connection, plan: Plan, *, is_needed: bool) -> 
         logger.info("%s: %s", shown, f"capturing {told}" if told else "no longer captured")
 
 
-async def change_settings(connection: Connection, box: SecretBox, settings: TableSettings) -> None:
+async def change_settings(connection: Connection, settings: TableSettings) -> None:
     """Set how a table is captured, in the caller's transaction: its events are so from its commit on.
 
     Raises:
@@ -176,7 +211,7 @@ async def change_settings(connection: Connection, box: SecretBox, settings: Tabl
     await capture.lock(connection)
     await _try_out(connection, settings, is_partitioned=table.is_partitioned)
     await capture.put_settings(connection, settings)
-    await keep_in_step(connection, box, needed=settings.name)
+    await keep_in_step(connection, needed=settings.name)
 
 
 async def _try_out(connection: Connection, settings: TableSettings, *, is_partitioned: bool) -> None:
@@ -191,11 +226,13 @@ async def _try_out(connection: Connection, settings: TableSettings, *, is_partit
         await attempt.rollback()
 
 
-async def table_states(connection: Connection, webhook: Webhook) -> list[TableState]:
+async def table_states(connection: Connection, webhook: Subscription) -> list[TableState]:
     """Return how each table that a webhook names is doing."""
-    wanted = wanted_triggers([webhook])
-    found = await capture.find_tables(connection, list(wanted))
-    installed = await capture.installed(connection)
+    wanted = webhook.tables
+    if not wanted:
+        return []
+    found = await capture.find_tables(connection, wanted)
+    installed = await capture.installed(connection, wanted)
     return [_state(name, operations, found.get(name), installed.get(name, [])) for name, operations in wanted.items()]
 
 
@@ -203,7 +240,7 @@ def _state(name: TableName, operations: frozenset[str], found: FoundTable | None
     schema, table = name
     if found is None:
         return TableState(schema, table, "missing", "The table does not exist (any more).")
-    if not operations <= {operation for trigger in there for operation in trigger.operations}:
+    if not operations <= _told(there):
         return TableState(schema, table, "waiting", found.refusal or "The trigger is put there within a minute.")
     if disabled := next((trigger.trigger for trigger in there if not trigger.is_enabled), None):
         return TableState(schema, table, "disabled", f"The trigger {disabled} is disabled; ENABLE TRIGGER it.")

@@ -1,16 +1,19 @@
 """Triggers on the user's tables, and the settings they follow from."""
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Literal
+from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from tidings.core.capture import TableName, TableSettings, Trigger
 from tidings.core.errors import BusyError, InvalidInputError
-from tidings.store.database import Connection
+from tidings.store.database import UNAVAILABLE, Connection
 from tidings.store.statements import load
 
 _SQL = load("capture")
+Operation = Literal["INSERT", "UPDATE", "DELETE"]
 _BITS = {"INSERT": 4, "DELETE": 8, "UPDATE": 16}
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 _OWN_SCHEMAS = {"tidings": "Tidings itself", "pg_catalog": "PostgreSQL", "information_schema": "PostgreSQL"}
@@ -59,9 +62,43 @@ async def lock(connection: Connection) -> None:
         raise BusyError("Another process is changing triggers. Try again.") from error
 
 
-async def find_tables(connection: Connection, names: list[TableName]) -> dict[TableName, FoundTable]:
+async def subscribed_tables(connection: Connection) -> list[TableName]:
+    """Return every table that an enabled webhook names."""
+    return [(row["table_schema"], row["table_name"]) for row in await connection.fetch(_SQL["subscribed_tables"])]
+
+
+async def captured_tables(connection: Connection) -> list[TableName]:
+    """Return every table that carries a trigger of ours."""
+    return [(row["schema_name"], row["table_name"]) for row in await connection.fetch(_SQL["captured_tables"])]
+
+
+async def tables_with_settings(connection: Connection) -> list[TableName]:
+    """Return every table that is captured otherwise than whole."""
+    return [(row["table_schema"], row["table_name"]) for row in await connection.fetch(_SQL["tables_with_settings"])]
+
+
+async def subscribed_operations(
+    connection: Connection, names: Collection[TableName], *, besides: UUID | None = None
+) -> dict[TableName, frozenset[str]]:
+    """Return those of the tables that enabled webhooks name, with all operations any of them wants.
+
+    Args:
+        besides: A webhook whose wishes do not count.
+    """
+    wanted: dict[TableName, frozenset[str]] = {}
+    for row in await connection.fetch(_SQL["subscribed_operations"], *_split(names), besides):
+        name = (row["table_schema"], row["table_name"])
+        wanted[name] = wanted.get(name, frozenset()) | {row["operation"]}
+    return wanted
+
+
+def _split(names: Collection[TableName]) -> tuple[list[str], list[str]]:
+    return [schema for schema, _ in names], [table for _, table in names]
+
+
+async def find_tables(connection: Connection, names: Collection[TableName]) -> dict[TableName, FoundTable]:
     """Return those of the names that stand for something."""
-    rows = await connection.fetch(_SQL["find_tables"], [n[0] for n in names], [n[1] for n in names])
+    rows = await connection.fetch(_SQL["find_tables"], *_split(names))
     return {found.name: found for found in map(_found, rows)}
 
 
@@ -85,10 +122,10 @@ async def columns(connection: Connection, table: TableName) -> list[Column]:
     return [Column(row["name"], row["is_key"]) for row in await connection.fetch(_SQL["columns"], *table)]
 
 
-async def installed(connection: Connection) -> dict[TableName, list[Installed]]:
-    """Return every table that carries a trigger of ours, with these."""
+async def installed(connection: Connection, names: Collection[TableName]) -> dict[TableName, list[Installed]]:
+    """Return those of the tables that carry triggers of ours, with these."""
     found: dict[TableName, list[Installed]] = {}
-    for row in await connection.fetch(_SQL["installed"]):
+    for row in await connection.fetch(_SQL["installed"], *_split(names)):
         operations = frozenset(op for op, bit in _BITS.items() if row["operation_bits"] & bit)
         arguments = tuple(argument.decode() for argument in row["arguments"].split(b"\x00")[:-1])
         trigger = Installed(row["trigger_name"], operations, row["function_name"], arguments, row["is_enabled"])
@@ -141,25 +178,34 @@ async def _alter(connection: Connection, statement: str, table: TableName, *, on
         ) from error
     except (asyncpg.SyntaxOrAccessError, asyncpg.InvalidTextRepresentationError, asyncpg.FeatureNotSupportedError) as error:
         raise InvalidInputError("when", f"A condition on {shown} cannot be used: {error}.") from error
+    except UNAVAILABLE:
+        raise
+    except asyncpg.PostgresError as error:  # of this table's own; the others go on
+        raise InvalidInputError("events", f"PostgreSQL refuses a trigger on {shown}: {error}.") from error
 
 
-async def all_settings(connection: Connection) -> dict[TableName, TableSettings]:
-    """Return the settings of every table that has some."""
-    found = [_settings(row) for row in await connection.fetch(_SQL["all_settings"])]
+async def settings_of(connection: Connection, names: Collection[TableName]) -> dict[TableName, TableSettings]:
+    """Return the settings of those of the tables that have some. Where they cannot be read, `fault` says why."""
+    found = [_settings(row) for row in await connection.fetch(_SQL["settings"], *_split(names))]
     return {settings.name: settings for settings in found}
 
 
 def _settings(row: Any) -> TableSettings:
-    return TableSettings(
-        table_schema=row["table_schema"],
-        table_name=row["table_name"],
-        group_column=row["group_column"],
-        unknown_groups=row["unknown_groups"],
-        excluded_columns=tuple(row["excluded_columns"]),
-        renamed_columns=msgspec.json.decode(row["renamed_columns"]),
-        changed_columns=tuple(row["changed_columns"]),
-        conditions=msgspec.json.decode(row["conditions"]),
-    )
+    name = (row["table_schema"], row["table_name"])
+    try:
+        return TableSettings(
+            *name,
+            group_column=row["group_column"],
+            unknown_groups=row["unknown_groups"],
+            excluded_columns=msgspec.convert(row["excluded_columns"], tuple[str, ...]),
+            renamed_columns=msgspec.json.decode(row["renamed_columns"], type=dict[str, str]),
+            changed_columns=msgspec.convert(row["changed_columns"], tuple[str, ...]),
+            conditions=msgspec.json.decode(row["conditions"], type=dict[Operation, str]),
+        )
+    except (msgspec.MsgspecError, RecursionError) as error:
+        shown = ".".join(name)
+        fault = f"The settings of {shown} cannot be read ({error}). Write them anew: PUT /api/v1/tables/{shown}."
+        return TableSettings(*name, fault=fault)
 
 
 async def put_settings(connection: Connection, settings: TableSettings) -> None:

@@ -24,6 +24,7 @@ class Job(msgspec.Struct, frozen=True):
         webhook_id: Carries an http job's requests.
         body: As its owner wrote it.
         missed: `once` or `skip` (see `core.schedule`).
+        fault: Why the scheduler made it inactive; None: nothing is wrong with it.
     """
 
     id: UUID
@@ -42,6 +43,7 @@ class Job(msgspec.Struct, frozen=True):
     next_at: datetime
     created_at: datetime
     updated_at: datetime
+    fault: str | None = None
 
     @property
     def times(self) -> Schedule:
@@ -87,7 +89,7 @@ async def update(connection: Connection, job: Job) -> None:
     try:
         await connection.execute(
             _SQL["update"], job.id, job.name, job.schedule, job.timezone, job.body, job.content_type, job.sql,
-            job.timeout_seconds, job.missed, job.enabled, job.next_at, job.updated_at,
+            job.timeout_seconds, job.missed, job.enabled, job.next_at, job.updated_at, job.fault,
         )  # fmt: skip
     except asyncpg.UniqueViolationError as error:
         raise _taken(job) from error
@@ -128,6 +130,11 @@ async def claim_due(connection: Connection, now: datetime, limit: int) -> list[J
 async def advance(connection: Connection, next_at: dict[UUID, datetime]) -> None:
     """Set when jobs are looked at again."""
     await connection.execute(_SQL["advance"], list(next_at), list(next_at.values()))
+
+
+async def set_aside(connection: Connection, faults: dict[UUID, str], now: datetime) -> None:
+    """Make jobs inactive that cannot be read, with what is wrong with each."""
+    await connection.execute(_SQL["set_aside"], list(faults), list(faults.values()), now)
 
 
 async def record_runs(connection: Connection, runs: Sequence[Run], now: datetime) -> list[Run]:

@@ -71,9 +71,16 @@ class Database:
             await connection.execute("set local plan_cache_mode = force_generic_plan")
             yield connection
 
-    async def dedicated(self) -> Connection:
-        """Open a connection outside the pool, for a listener. The caller closes it."""
-        return await asyncpg.connect(self.url, server_settings=_SETTINGS)
+    async def dedicated(self, *, command_timeout: float | None = None, **settings: str) -> Connection:
+        """Open a connection outside the pool. The caller closes it.
+
+        Args:
+            command_timeout: Seconds that a statement may take; None: any.
+            settings: Of PostgreSQL, for this connection.
+        """
+        return await asyncpg.connect(
+            self.url, server_settings=_SETTINGS | settings, timeout=10, command_timeout=command_timeout
+        )
 
     async def close(self) -> None:
         """Close the pool; at most five seconds are given to connections that are busy."""

@@ -1,12 +1,23 @@
 """Event types as rows: what a group's applications publish."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
+
+import msgspec
 
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
 _SQL = load("event_types")
+
+TypeKey = tuple[str, str]  # group and name
+
+
+class Schema(msgspec.Struct, frozen=True):
+    """The JSON Schema of a type, as text. `version` tells it from all that the type had before and will have."""
+
+    text: str
+    version: int
 
 
 async def put(
@@ -32,6 +43,8 @@ async def delete(connection: Connection, group_id: str, name: str) -> bool:
     return await connection.fetchval(_SQL["delete"], group_id, name) is not None
 
 
-async def schemas(connection: Connection, group_id: str, names: Iterable[str]) -> dict[str, str]:
+async def schemas(connection: Connection, types: Collection[TypeKey]) -> dict[TypeKey, Schema]:
     """Return the JSON Schemas of those of the types that have one."""
-    return {row["name"]: row["json_schema"] for row in await connection.fetch(_SQL["schemas"], group_id, list(names))}
+    groups, names = [group_id for group_id, _ in types], [name for _, name in types]
+    rows = await connection.fetch(_SQL["schemas"], groups, names)
+    return {(row["group_id"], row["name"]): Schema(row["json_schema"], row["schema_version"]) for row in rows}

@@ -29,6 +29,7 @@ _DELIVERY_COLUMNS = (
     "id", "webhook_id", "event_id", "group_id", "is_test", "status", "attempt_count", "finished_at", "started_at",
     "last_status", "last_error", *_RESPONSE_COLUMNS,
 )  # fmt: skip
+FEW = 50  # rows up to which one statement is cheaper than COPY and its two journeys more
 MAX_KIND_LENGTH = 200  # characters; longer types are in history, but not among the kinds that are remembered
 
 
@@ -78,6 +79,9 @@ async def add_events(connection: Connection, events: Sequence[tuple[Event, int]]
         )
         for e, count in events
     ]  # fmt: skip
+    if len(records) <= FEW:
+        await connection.execute(_SQL["add_events"], *zip(*records, strict=True))
+        return
     await connection.copy_records_to_table("events", schema_name="tidings", columns=_EVENT_COLUMNS, records=records)
 
 
@@ -97,6 +101,9 @@ async def add_deliveries(connection: Connection, finished: Sequence[DeliveryReco
         for done in finished
         for d, a in ((done.delivery, done.attempt),)
     ]  # fmt: skip
+    if len(records) <= FEW:
+        await connection.execute(_SQL["add_deliveries"], *zip(*records, strict=True))
+        return
     await connection.copy_records_to_table("deliveries", schema_name="tidings", columns=_DELIVERY_COLUMNS, records=records)
 
 

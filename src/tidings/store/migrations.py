@@ -9,6 +9,8 @@ from tidings.core.errors import StartupError
 from tidings.store.database import Connection, Database
 from tidings.store.statements import load
 
+MAX_SECONDS = 3600  # for one migration; some copy every row of a table
+
 _SQL = load("migrations")
 _FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
@@ -50,7 +52,7 @@ async def _apply(connection: Connection) -> list[str]:
     applied = []
     for number, name, sql in known:
         if number not in done:
-            await connection.execute(sql)
+            await connection.execute(sql, timeout=MAX_SECONDS)
             await connection.execute(_SQL["record"], number, name)
             applied.append(f"{number:04d}_{name}")
     return applied

@@ -1,6 +1,6 @@
 """The outbox: events not yet routed, and the doorbell that wakes a dispatcher (theory: `sql/outbox.sql`)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,11 +9,13 @@ import msgspec
 
 from tidings.core.event import Event, event_id, table_event_type
 from tidings.store.database import Connection
+from tidings.store.event_types import Schema, TypeKey
 from tidings.store.statements import load
 
 _SQL = load("outbox")
 
 OUTBOX_CHANNEL = "tidings_outbox"
+FEW = 100  # events up to which one statement is cheaper than COPY and its two journeys more
 
 _PUBLISHED_COLUMNS = (
     "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record", "occurred_at",
@@ -32,6 +34,18 @@ class Taken(msgspec.Struct, frozen=True):
     rows: list[Any]
     numbers: list[int]
     routes_version: int
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What became of events that were to be committed.
+
+    Attributes:
+        stale: Types whose schema is not the one that was checked by. Then nothing was written.
+        known: Positions of the events that were not written, because their external ids were known.
+    """
+
+    stale: list[TypeKey]
+    known: list[int]
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -94,8 +108,41 @@ async def publish(connection: Connection, events: Sequence[Event]) -> None:
         )
         for e in events
     ]  # fmt: skip
+    if len(records) <= FEW:
+        await connection.execute(_SQL["add"], *zip(*records, strict=True))
+        return
     await connection.copy_records_to_table("outbox", schema_name="tidings", columns=_PUBLISHED_COLUMNS, records=records)
     await connection.execute(_SQL["ring"])
+
+
+async def commit(
+    connection: Connection,
+    events: Sequence[Event],
+    digests: Sequence[bytes | None],
+    checked: Mapping[TypeKey, Schema | None],
+) -> Committed:
+    """Write events that applications published, ring the doorbell, and commit: in one journey, outside of any transaction.
+
+    Args:
+        digests: Of each event that has an external id, the digest of its content.
+        checked: The types of events that were checked, those that were refused too, and the schema each was checked by.
+    """
+    row = await connection.fetchrow(
+        _SQL["commit"],
+        [group_id for group_id, _ in checked],
+        [name for _, name in checked],
+        [None if schema is None else schema.version for schema in checked.values()],
+        [e.group_id for e in events],
+        [e.type for e in events],
+        [e.subject for e in events],
+        [e.record for e in events],
+        [e.occurred_at for e in events],
+        [e.id for e in events],
+        [e.external_id for e in events],
+        digests,
+    )
+    types = list(checked)
+    return Committed([types[position] for position in row["stale"]], row["known"])
 
 
 async def claim_external_ids(
@@ -108,11 +155,18 @@ async def claim_external_ids(
     """
     ids, events, digests = zip(*sorted(claims), strict=True)  # in one order, so that two batches cannot wait for each other
     new = {row[0] for row in await connection.fetch(_SQL["claim_external_ids"], group_id, ids, events, digests)}
-    known = [external_id for external_id in ids if external_id not in new]
-    if not known:
+    known = [(group_id, external_id) for external_id in ids if external_id not in new]
+    return {external_id: found for (_, external_id), found in (await find_external_ids(connection, known)).items()}
+
+
+async def find_external_ids(
+    connection: Connection, ids: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[UUID, bytes]]:
+    """Return the event and the digest of content that publishers' ids stand for, by group and id."""
+    if not ids:
         return {}
-    rows = await connection.fetch(_SQL["find_external_ids"], group_id, known)
-    return {row["external_id"]: (row["event_id"], row["digest"]) for row in rows}
+    rows = await connection.fetch(_SQL["find_external_ids"], *zip(*ids, strict=True))
+    return {(row["group_id"], row["external_id"]): (row["event_id"], row["digest"]) for row in rows}
 
 
 async def forget_external_ids(connection: Connection, older_than: datetime) -> None:

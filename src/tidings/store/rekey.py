@@ -1,40 +1,78 @@
 """Everything encrypted at rest, encrypted anew under another SECRET_KEY."""
 
-from tidings.core.errors import ConflictError
-from tidings.store.database import Database
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from tidings.core.errors import ConflictError, StartupError
+from tidings.store.database import Connection, Database
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
 
+logger = logging.getLogger("tidings.rekey")
+
+PAGE = 1000  # rows read and written at a time
+
 _SQL = load("rekey")
+_Reseal = Callable[[bytes, UUID], bytes]
 
 
 async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
-    """Encrypt every secret and key under the new box, all or nothing, and return how many that were.
+    """Encrypt every secret and key under the new box, all or nothing, and return how many rows that were.
+
+    A secret of a webhook that cannot be read is left as it is: the webhook stays set aside.
 
     Raises:
         ConflictError: A worker is running; it would no longer be able to read what it needs.
         StartupError: The old key is not the one in use.
     """
+
+    def reseal(sealed: bytes, owner: UUID) -> bytes:
+        return new.seal(old.open(sealed, owner), owner)
+
     async with database.transaction() as connection:
         if workers := await connection.fetchval(_SQL["live_workers"]):
             raise ConflictError(f"{workers} worker(s) are running with the present key. Stop them, then change it.")
-        webhooks = await connection.fetch(_SQL["webhooks"])
         keys = await connection.fetch(_SQL["signing_keys"])
         integrations = await connection.fetch(_SQL["integrations"])
-        for row in webhooks:
-            previous = row["previous_secret"]
-            await connection.execute(
-                _SQL["reseal_webhook"],
-                row["id"],
-                new.seal(old.open(row["secret"], row["id"]), row["id"]),
-                None if previous is None else new.seal(old.open(previous, row["id"]), row["id"]),
-            )
         for row in keys:
-            await connection.execute(
-                _SQL["reseal_signing_key"], row["id"], new.seal(old.open(row["private_key"], row["id"]), row["id"])
-            )
+            await connection.execute(_SQL["reseal_signing_key"], row["id"], reseal(row["private_key"], row["id"]))
         for row in integrations:
-            resealed = new.seal(old.open(row["secret"], row["id"]), row["id"])
-            await connection.execute(_SQL["reseal_integration"], row["id"], resealed)
+            await connection.execute(_SQL["reseal_integration"], row["id"], reseal(row["secret"], row["id"]))
+        webhooks = await _reseal_webhooks(connection, reseal)
+        versions = await _reseal_versions(connection, reseal)
         await connection.execute(_SQL["set_fingerprint"], new.fingerprint)
-    return len(webhooks) + len(keys) + len(integrations)
+    return webhooks + versions + len(keys) + len(integrations)
+
+
+async def _reseal_webhooks(connection: Connection, reseal: _Reseal) -> int:
+    count, last = 0, UUID(int=0)
+    while rows := await connection.fetch(_SQL["webhooks"], last, PAGE):
+        last = rows[-1]["id"]
+        await connection.executemany(_SQL["reseal_webhook"], anew := _resealed(rows, ("id",), reseal))
+        count += len(anew)
+    return count
+
+
+async def _reseal_versions(connection: Connection, reseal: _Reseal) -> int:
+    count, last = 0, (UUID(int=0), 0)
+    while rows := await connection.fetch(_SQL["versions"], *last, PAGE):
+        last = (rows[-1]["id"], rows[-1]["version"])
+        await connection.executemany(_SQL["reseal_version"], anew := _resealed(rows, ("id", "version"), reseal))
+        count += len(anew)
+    return count
+
+
+def _resealed(rows: Sequence[Any], key: Sequence[str], reseal: _Reseal) -> list[tuple[Any, ...]]:
+    """Return the keys of rows with their secrets encrypted anew, without the rows that cannot be read."""
+    resealed = []
+    for row in rows:
+        with suppress(StartupError):
+            previous = row["previous_secret"]
+            kept = None if previous is None else reseal(previous, row["id"])
+            resealed.append((*(row[name] for name in key), reseal(row["secret"], row["id"]), kept))
+    if unread := len(rows) - len(resealed):
+        logger.warning("the secrets of %d webhooks or versions cannot be read and stay as they are", unread)
+    return resealed

@@ -36,9 +36,9 @@ class SecretBox:
         """
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], owner.bytes).decode()
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise StartupError(
-                f"The secret of webhook {owner} cannot be decrypted: SECRET_KEY is not the one it was encrypted under."
+                f"The secret of {owner} cannot be decrypted: SECRET_KEY is not the one it was encrypted under."
             ) from error
 
 

@@ -6,8 +6,9 @@ from uuid import UUID, uuid4
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tidings.core.errors import NotFoundError
 from tidings.core.signature import InstanceKeys, SigningKey
-from tidings.store.database import Database
+from tidings.store.database import Connection, Database
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
 
@@ -43,9 +44,26 @@ async def load_key_ring(database: Database, box: SecretBox, *, issuer: str) -> K
             sealed = box.seal(secrets.token_bytes(32).hex(), key_id)
             await connection.execute(_SQL["make"], key_id, purpose, sealed)
         rows = await connection.fetch(_SQL["all"])
-    keys = [(row["purpose"], _opened(box, row["id"], row["private_key"])) for row in rows]
-    newest = dict(reversed(keys))
-    return KeyRing(InstanceKeys(newest["webhooks"], newest["tokens"], issuer), tuple(key for _, key in keys))
+        newest = {row["purpose"]: row["id"] for row in reversed(rows)}
+        signer_id = await connection.fetchval(_SQL["number_signer"], newest["webhooks"], newest["tokens"], issuer)
+    keys = {row["id"]: _opened(box, row["id"], row["private_key"]) for row in rows}
+    current = InstanceKeys(keys[newest["webhooks"]], keys[newest["tokens"]], issuer, signer_id)
+    return KeyRing(current, tuple(keys.values()))
+
+
+async def load_signer(connection: Connection, box: SecretBox, signer_id: int) -> InstanceKeys:
+    """Return what this installation signed with under a number, as `load_key_ring` gave it then.
+
+    Raises:
+        NotFoundError: There is no such number.
+        StartupError: The keys were encrypted under another SECRET_KEY.
+    """
+    row = await connection.fetchrow(_SQL["signer"], signer_id)
+    if row is None:
+        raise NotFoundError(f"There is no signer {signer_id}; the installation that made the attempt had other keys.")
+    webhooks = _opened(box, row["webhooks_key"], row["webhooks_private_key"])
+    tokens = _opened(box, row["tokens_key"], row["tokens_private_key"])
+    return InstanceKeys(webhooks, tokens, row["issuer"], signer_id)
 
 
 def _opened(box: SecretBox, key_id: UUID, sealed: bytes) -> SigningKey:

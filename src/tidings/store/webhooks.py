@@ -1,86 +1,21 @@
-"""Webhooks as rows."""
+"""Webhooks as rows, and what workers are told of their changes."""
 
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from tidings.core.retry import parse_policy
-from tidings.core.routing import Routes
-from tidings.core.vocabulary import Vocabulary
-from tidings.core.webhook import (
-    CollectionFilter,
-    Filter,
-    Signature,
-    TableFilter,
-    TypeFilter,
-    Webhook,
-    collection_filter,
-    type_filter,
-)
-from tidings.profiles import PROFILES
+from tidings.core.errors import ConflictError
+from tidings.core.webhook import Subscription, Webhook
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
+from tidings.store.webhook_rows import filter_to_json, read
 
 _SQL = load("webhooks")
 _encode = msgspec.json.encode
 
-
-def _filter_from_json(item: Any, vocabulary: Vocabulary) -> Filter:
-    if isinstance(item, str):
-        return type_filter(item, vocabulary)
-    if "collection" in item:
-        return collection_filter(item["collection"], item["actions"], vocabulary)
-    return msgspec.convert(item, TableFilter)
-
-
-def filter_to_json(wanted: Filter) -> Any:
-    """Return a filter as the API and the database write it."""
-    match wanted:
-        case TypeFilter():
-            return wanted.name
-        case CollectionFilter():
-            return {"collection": wanted.collection, "actions": list(wanted.actions)}
-        case _:
-            return msgspec.to_builtins(wanted)
-
-
-def _from_row(row: Any, box: SecretBox) -> Webhook:
-    vocabulary = PROFILES[row["profile"]].vocabulary
-    signature = row["signature"]
-    return Webhook(
-        id=row["id"],
-        group_id=row["group_id"],
-        name=row["name"],
-        description=row["description"],
-        url=row["url"],
-        enabled=row["enabled"],
-        disabled_reason=row["disabled_reason"],
-        profile=row["profile"],
-        events=tuple(_filter_from_json(item, vocabulary) for item in msgspec.json.decode(row["events"])),
-        secret=box.open(row["secret"], row["id"]),
-        previous_secret=None if row["previous_secret"] is None else box.open(row["previous_secret"], row["id"]),
-        previous_secret_until=row["previous_secret_until"],
-        asymmetric=row["is_asymmetric"],
-        signature=None if signature is None else msgspec.json.decode(signature, type=Signature),
-        body_template=row["body_template"],
-        jwt_enabled=row["jwt_enabled"],
-        method=row["method"],
-        headers=msgspec.json.decode(row["headers"]),
-        timeout_seconds=row["timeout_seconds"],
-        retry=parse_policy(msgspec.json.decode(row["retry"])),
-        concurrency=row["concurrency"],
-        rate_per_second=row["rate_per_second"],
-        ordered=row["ordered"],
-        managed_by=row["managed_by"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-    )
-
-
-def _events_json(webhook: Webhook) -> str:
-    return _encode([filter_to_json(wanted) for wanted in webhook.events]).decode()
+W = TypeVar("W", bound=Subscription)
 
 
 async def routes_version(connection: Connection) -> int:
@@ -89,78 +24,130 @@ async def routes_version(connection: Connection) -> int:
     return version
 
 
-async def load_routes(connection: Connection, box: SecretBox) -> Routes:
-    """Return the index of all webhooks. The version is read first: a change in between is noticed next time."""
-    version = await routes_version(connection)
-    rows = await connection.fetch(_SQL["all_webhooks"])
-    return Routes([_from_row(row, box) for row in rows], version)
+async def routes_after(connection: Connection, webhook_id: UUID, limit: int) -> list[Any]:
+    """Return what routing needs of the webhooks behind an id, in order of their ids: rows for `webhook_rows.read_route`."""
+    rows: list[Any] = await connection.fetch(_SQL["routes_after"], webhook_id, limit)
+    return rows
 
 
-async def all_webhooks(connection: Connection, box: SecretBox) -> list[Webhook]:
-    """Return every webhook of every group."""
-    return [_from_row(row, box) for row in await connection.fetch(_SQL["all_webhooks"])]
+async def changes_after(connection: Connection, version: int, limit: int) -> list[Any]:
+    """Return the changes behind a version in their order: rows with `version`, `webhook_id`, and the webhook as it is now.
+
+    `profile` is null where it is deleted. A version that is missing was forgotten, or told without saying of which webhook.
+    """
+    rows: list[Any] = await connection.fetch(_SQL["changes_after"], version, limit)
+    return rows
 
 
-async def get_webhook(connection: Connection, box: SecretBox, group_id: str, webhook_id: UUID) -> Webhook | None:
-    """Return a webhook of the group."""
+async def forget_changes(connection: Connection, before: Any, limit: int) -> None:
+    """Forget changes from before a time, so many at most, the oldest first."""
+    await connection.execute(_SQL["forget_changes"], before, limit)
+
+
+async def get_webhook(connection: Connection, group_id: str, webhook_id: UUID) -> Subscription | None:
+    """Return a webhook of the group, without its secrets."""
     row = await connection.fetchrow(_SQL["get_webhook"], group_id, webhook_id)
-    return None if row is None else _from_row(row, box)
+    return None if row is None else read(row)
 
 
-async def webhooks_by_id(connection: Connection, box: SecretBox, webhook_ids: list[UUID]) -> list[Webhook]:
-    """Return the webhooks with these ids."""
-    return [_from_row(row, box) for row in await connection.fetch(_SQL["webhooks_by_id"], webhook_ids)]
+async def open_webhook(connection: Connection, box: SecretBox, group_id: str, webhook_id: UUID) -> Webhook | None:
+    """Return a webhook of the group with its secrets.
+
+    Raises:
+        ConflictError: It cannot be read; with the remedy.
+    """
+    row = await connection.fetchrow(_SQL["get_webhook"], group_id, webhook_id)
+    return None if row is None else readable(read(row, box))
 
 
-async def lock_webhook(connection: Connection, box: SecretBox, group_id: str, webhook_id: UUID) -> Webhook | None:
-    """Return a webhook of the group, locked to the end of the transaction."""
+def readable(webhook: Subscription) -> Webhook:
+    """Return the webhook, which was read with its secrets.
+
+    Raises:
+        ConflictError: It could not be read; with the remedy.
+    """
+    if not isinstance(webhook, Webhook):
+        raise ConflictError(webhook.fault or "The webhook was read without its secrets.")
+    return webhook
+
+
+async def webhooks_by_id(connection: Connection, box: SecretBox, webhook_ids: list[UUID]) -> list[Subscription]:
+    """Return the webhooks with these ids: with their secrets, where they can be read."""
+    return [read(row, box) for row in await connection.fetch(_SQL["webhooks_by_id"], webhook_ids)]
+
+
+async def lock_webhook(connection: Connection, box: SecretBox, group_id: str, webhook_id: UUID) -> Subscription | None:
+    """Return a webhook of the group, with its secrets where it can be read, locked to the end of the transaction."""
     row = await connection.fetchrow(_SQL["lock_webhook"], group_id, webhook_id)
-    return None if row is None else _from_row(row, box)
+    return None if row is None else read(row, box)
 
 
-async def managed_webhooks(connection: Connection, box: SecretBox, managed_by: str) -> list[Webhook]:
-    """Return the webhooks that something manages, oldest first."""
-    return [_from_row(row, box) for row in await connection.fetch(_SQL["managed_webhooks"], managed_by)]
+async def managed_webhooks(connection: Connection, box: SecretBox, managed_by: str) -> list[Subscription]:
+    """Return the webhooks that something manages, oldest first, with their secrets where they can be read."""
+    return [read(row, box) for row in await connection.fetch(_SQL["managed_webhooks"], managed_by)]
 
 
-async def list_webhooks(connection: Connection, box: SecretBox, group_id: str, *, limit: int, offset: int) -> list[Webhook]:
-    """Return a page of the group's webhooks, newest first."""
-    rows = await connection.fetch(_SQL["list_webhooks"], group_id, limit, offset)
-    return [_from_row(row, box) for row in rows]
+async def list_webhooks(connection: Connection, group_id: str, *, limit: int, offset: int) -> list[Subscription]:
+    """Return a page of the group's webhooks, newest first, without their secrets."""
+    return [read(row) for row in await connection.fetch(_SQL["list_webhooks"], group_id, limit, offset)]
+
+
+# Changes ---------------------------------------------------------------------------------------------------------------
+# Each is told to workers by its last statement, whose lock holds back every other change to the end of the transaction. What
+# takes long, such as triggers, belongs before it.
 
 
 async def insert_webhook(connection: Connection, box: SecretBox, webhook: Webhook) -> None:
-    """Write a new webhook and its lane, and tell dispatchers."""
-    await connection.execute(
-        _SQL["insert_webhook"],
-        webhook.group_id,
-        webhook.profile,
-        webhook.created_at,
-        *_values(webhook, box),
-        webhook.managed_by,
+    """Write a new webhook with its lane, its first version and the tables it names, and tell workers."""
+    head = (webhook.group_id, webhook.profile, webhook.created_at)
+    await connection.execute(_SQL["insert_webhook"], *head, *_values(webhook), *_sealed(webhook, box), webhook.managed_by)
+    await _put_tables(connection, webhook)
+    await connection.execute(_SQL["record_changes"], [webhook.id], webhook.updated_at)
+
+
+async def update_webhook(connection: Connection, box: SecretBox, webhook: W, *, was: Subscription) -> W:
+    """Write a changed webhook, its lane and the tables it names; when it differs from what it was, as a new version.
+
+    Its past failures are forgotten: the owner has just looked after it. A `Subscription` keeps the secrets that are stored.
+
+    Returns:
+        The webhook, with its version.
+    """
+    is_new = webhook != msgspec.structs.replace(
+        was, updated_at=webhook.updated_at, fault=webhook.fault, problems=webhook.problems
     )
-    await connection.execute(_SQL["bump_routes_version"])
+    webhook = msgspec.structs.replace(webhook, version=was.version + is_new)
+    secrets = _sealed(webhook, box) if isinstance(webhook, Webhook) and _secrets(webhook) != _secrets(was) else (None,) * 3
+    head = (webhook.disabled_reason, webhook.updated_at, webhook.version, webhook.fault)
+    await connection.execute(_SQL["update_webhook"], *head, *_values(webhook), *secrets)
+    if webhook.tables != was.tables or was.problems:  # what named its tables could not be read
+        await _put_tables(connection, webhook)
+    if is_new:
+        await connection.execute(_SQL["record_changes"], [webhook.id], webhook.updated_at)
+    return webhook
 
 
-async def update_webhook(connection: Connection, box: SecretBox, webhook: Webhook) -> None:
-    """Write a changed webhook and its lane, and tell dispatchers."""
-    await connection.execute(_SQL["update_webhook"], webhook.disabled_reason, webhook.updated_at, *_values(webhook, box))
-    await connection.execute(_SQL["bump_routes_version"])
+def _secrets(webhook: Subscription) -> tuple[Any, ...] | None:
+    if not isinstance(webhook, Webhook):
+        return None
+    return (webhook.secret, webhook.previous_secret, webhook.previous_secret_until)
 
 
-def _values(webhook: Webhook, box: SecretBox) -> tuple[Any, ...]:
-    """Return what both statements write, in the order of their parameters."""
+def _sealed(webhook: Webhook, box: SecretBox) -> tuple[Any, ...]:
     previous = webhook.previous_secret
+    sealed = None if previous is None else box.seal(previous, webhook.id)
+    return (box.seal(webhook.secret, webhook.id), sealed, webhook.previous_secret_until)
+
+
+def _values(webhook: Subscription) -> tuple[Any, ...]:
+    """Return what both statements write, in the order of their parameters."""
     return (
         webhook.id,
         webhook.name,
         webhook.description,
         webhook.url,
         webhook.enabled,
-        _events_json(webhook),
-        box.seal(webhook.secret, webhook.id),
-        None if previous is None else box.seal(previous, webhook.id),
-        webhook.previous_secret_until,
+        _encode([filter_to_json(wanted) for wanted in webhook.events]).decode(),
         webhook.asymmetric,
         None if webhook.signature is None else _encode(webhook.signature).decode(),
         webhook.body_template,
@@ -175,12 +162,37 @@ def _values(webhook: Webhook, box: SecretBox) -> tuple[Any, ...]:
     )
 
 
+async def _put_tables(connection: Connection, webhook: Subscription) -> None:
+    """Write down which tables a webhook names."""
+    named = [(schema, table, operation) for (schema, table), wanted in webhook.tables.items() for operation in sorted(wanted)]
+    schemas, tables, operations = zip(*named, strict=True) if named else ((), (), ())
+    await connection.execute(_SQL["put_tables"], webhook.id, schemas, tables, operations)
+
+
 async def disable_webhooks(connection: Connection, webhook_ids: list[UUID], reason: str) -> None:
     """Disable webhooks, with the reason their owners will see."""
-    await connection.execute(_SQL["disable_webhooks"], webhook_ids, reason)
+    disabled = [row["id"] for row in await connection.fetch(_SQL["disable_webhooks"], webhook_ids, reason)]
+    if disabled:
+        await connection.execute(_SQL["record_changes"], disabled, None)
 
 
 async def delete_webhook(connection: Connection, webhook_id: UUID) -> None:
-    """Delete a webhook and its lane. Its unfinished deliveries are ended by `queue.cancel_of_webhook`."""
+    """Delete a webhook and its lane; its versions stay. Its unfinished deliveries are ended by `queue.cancel_of_webhook`."""
     await connection.execute(_SQL["delete_webhook"], webhook_id)
-    await connection.execute(_SQL["bump_routes_version"])
+    await connection.execute(_SQL["record_changes"], [webhook_id], None)
+
+
+async def set_aside(connection: Connection, webhooks: list[tuple[UUID, int, str]]) -> list[UUID]:
+    """Write down why webhooks cannot be read and close their lanes, in the caller's transaction.
+
+    What waits for one is delivered once it is changed so that it can be read. One that is being changed now is left as it is;
+    its lane rests for a second.
+
+    Args:
+        webhooks: Of each its id, the version that was read, and the sentence.
+
+    Returns:
+        Those of which it was not known.
+    """
+    rows = await connection.fetch(_SQL["set_aside"], *map(list, zip(*webhooks, strict=True)))
+    return [row["id"] for row in rows]

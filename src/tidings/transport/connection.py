@@ -1,105 +1,168 @@
 """One HTTP/1.1 connection: at most one exchange at a time, and bounds on what a response may cost."""
 
 import asyncio
-import time
+import logging
+from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import httptools
 
 from tidings.core.outcome import Exchange, Timings
+from tidings.core.target import Target
+
+logger = logging.getLogger("tidings.sender")
 
 MAX_KEPT_BODY_BYTES = 65_536  # of the response, for people to read
-MAX_HEADER_BYTES = 65_536
+MAX_HEADER_BYTES = 65_536  # of all headers of an exchange: of interim responses, of the response, of its trailers
 MAX_RESPONSE_BYTES = 8_388_608  # a receiver that sends more is not answering a webhook
 # A kept-alive connection is not used again after this long. Node closes idle connections after 5 s (http.Server,
 # keepAliveTimeout); a request written at that moment would be lost.
 IDLE_SECONDS = 4.0
 
+STOPPED = "Tidings was stopped while it waited for the response."
+
 _LENGTH_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+
+Done = Callable[[Exchange], None]
+OnEnd = Callable[["HttpConnection", "Call", Exchange], None]
+
+
+class Call:
+    """One exchange under way. `abort` is for who began it; the rest belongs to the sender.
+
+    Attributes:
+        started: When it began, DNS included (`time.perf_counter`).
+        opened: How long opening its connection took.
+        opening: What opens its connection, until it has one.
+    """
+
+    __slots__ = ("_done", "bucket", "connection", "opened", "opening", "started", "timeout_seconds")
+
+    bucket: set["Call"]  # where `Deadlines` watches it
+
+    def __init__(self, done: Done, timeout_seconds: float, started: float) -> None:
+        self._done: Done | None = done
+        self.timeout_seconds = timeout_seconds
+        self.started = started
+        self.opened = Timings()
+        self.opening: asyncio.Task[None] | None = None
+        self.connection: HttpConnection | None = None
+
+    def abort(self) -> None:
+        """End it and close its connection: the receiver may or may not have acted on the request.
+
+        `done` hears of it, failure `stopped`, before this returns. An exchange that has ended is left alone.
+        """
+        if self.connection is not None:
+            self.connection.end("stopped", STOPPED)
+        elif self.opening is not None:
+            self.opening.cancel()
+            self.tell(Exchange(failure="stopped", error=STOPPED))
+
+    def tell(self, exchange: Exchange) -> None:
+        """Tell who began it what came of it, once."""
+        done, self._done = self._done, None
+        self.connection = self.opening = None
+        if done is None:
+            return
+        try:
+            done(exchange)
+        except Exception:  # theirs, and not to be felt by the exchanges that end beside this one
+            logger.exception("what was to be done after an exchange broke")
 
 
 class HttpConnection(asyncio.Protocol):
     """A connection and the exchange that is under way on it.
 
-    `exchange` is the only writer of requests; the callbacks below it are called by the event loop and by llhttp.
+    Attributes:
+        can_be_reused: After an exchange: for another one.
+        fresh_until: While it is idle: until when it can be expected to be open (`time.perf_counter`).
+
+    `begin` is the only writer of requests; the callbacks below it are called by the event loop and by llhttp. Whatever ends an
+    exchange goes through `end`, which hands it to `on_end`.
     """
 
     __slots__ = (
-        "_answer",
         "_body",
-        "_closed",
+        "_body_bytes",
+        "_call",
         "_first_byte_at",
         "_has_length",
         "_header_bytes",
         "_headers",
-        "_headers_done",
-        "_idle_until",
+        "_is_closed",
+        "_is_complete",
+        "_is_used",
         "_keep_alive_seconds",
-        "_kept_bytes",
-        "_opened",
+        "_on_end",
         "_parser",
         "_received_bytes",
-        "_started",
+        "_silent_bytes",
         "_status",
-        "_timeout_seconds",
-        "_truncated",
-        "_used",
         "can_be_reused",
+        "fresh_until",
+        "target",
         "transport",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target, on_end: OnEnd) -> None:
+        self.target = target
         self.transport: Any = None  # replaced by the TLS transport after the handshake
         self.can_be_reused = False
-        self._idle_until = 0.0
-        self._used = False
-        self._closed = False
-        self._answer: asyncio.Future[Exchange] | None = None
-
-    async def exchange(
-        self, data: bytes, remaining: float, timeout_seconds: float, opened: Timings, started: float
-    ) -> Exchange:
-        """Write a request and return what came of it.
-
-        Args:
-            remaining: Seconds left for the response.
-            timeout_seconds: What the whole exchange was allowed, for the message.
-            opened: How long opening the connection took.
-            started: When the exchange began, DNS included (`time.perf_counter`).
-        """
-        loop = asyncio.get_running_loop()
-        self._answer = loop.create_future()
-        self._parser = httptools.HttpResponseParser(self)
-        self._opened, self._started, self._timeout_seconds = opened, started, timeout_seconds
+        self._on_end = on_end
+        self._call: Call | None = None
+        self._is_used = self._is_closed = False
+        self.fresh_until = 0.0
         self._headers: list[tuple[str, str]] = []
-        self._body: list[bytes] = []
-        self._kept_bytes = self._received_bytes = self._header_bytes = 0
-        self._headers_done = self._truncated = self._has_length = False
-        self._status: int | None = None
-        self._first_byte_at = 0.0
-        self._keep_alive_seconds = IDLE_SECONDS
-        self.can_be_reused = False
-        if self._closed:
-            self._end("reset", "The receiver closed the connection before the request was sent.")
-            return await self._answer
-        timer = loop.call_later(remaining, self._time_out)
-        self.transport.write(data)
-        try:
-            return await self._answer
-        finally:
-            timer.cancel()
-            self._used = True
-            if not self.can_be_reused:
-                self.close()
+        self._body = bytearray()
+        self._parser: Any = httptools.HttpResponseParser(self)
 
-    def is_fresh(self, now: float) -> bool:
-        """Tell whether the idle connection can still be expected to be open (`now` by `time.monotonic`)."""
-        return not self._closed and now < self._idle_until
+    def begin(self, call: Call, data: bytes) -> None:
+        """Write a request. It ends at once when the connection was lost since it was opened."""
+        self._call = call
+        call.connection = self
+        self._body_bytes = self._received_bytes = self._header_bytes = self._silent_bytes = 0
+        self._status: int | None = None  # until its headers are complete
+        self._is_complete = self._has_length = self.can_be_reused = False
+        self._keep_alive_seconds = IDLE_SECONDS
+        if self._is_closed:
+            self.end("reset", "The receiver closed the connection before the request was sent.")
+        else:
+            self.transport.write(data)
 
     def close(self) -> None:
         """Close at once; what is unsent is discarded."""
+        self._is_closed, self.fresh_until = True, 0.0
         if self.transport is not None:
             self.transport.abort()
+
+    def time_out(self) -> None:
+        """End the exchange because its time is over."""
+        if (call := self._call) is not None:
+            waiting_for = "the end of the response" if self._received_bytes else "a response"
+            limit = call.timeout_seconds
+            self.end("timeout", f"The receiver did not finish within {limit:g} s (waited for {waiting_for}).")
+
+    def end(self, failure: str | None = None, error: str | None = None, *, is_stale: bool = False) -> None:
+        """End the exchange, if there is one. Unless the response was whole and all that came, the connection is closed."""
+        call, self._call = self._call, None
+        if call is None:
+            return
+        now, started, opened = perf_counter(), call.started, call.opened
+        headers = () if self._status is None else tuple(self._headers)
+        self._is_used = True
+        if failure is None and self.can_be_reused:
+            self.fresh_until = now + self._keep_alive_seconds
+        else:
+            self.can_be_reused = False
+            self.close()
+        first_byte_ms = (self._first_byte_at - started) * 1e3 if self._received_bytes else None
+        timings = Timings(opened.dns_ms, opened.connect_ms, opened.tls_ms, first_byte_ms, (now - started) * 1e3)
+        is_truncated = self._body_bytes > MAX_KEPT_BODY_BYTES
+        exchange = Exchange(self._status, headers, bytes(self._body), is_truncated, failure, error, is_stale, timings)
+        self._headers, self._body = [], bytearray()  # an idle connection keeps nothing of the last response
+        self._on_end(self, call, exchange)
 
     # Called by the event loop --------------------------------------------------------------------------------------
 
@@ -107,46 +170,52 @@ class HttpConnection(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None or self._answer.done():
-            self.can_be_reused = False  # a receiver that speaks unasked cannot be understood afterwards
-            self._closed = True
-            self.close()
+        if self._call is None:
+            self.close()  # a receiver that speaks unasked cannot be understood afterwards
             return
         if not self._received_bytes:
-            self._first_byte_at = time.perf_counter()
+            self._first_byte_at = perf_counter()
         self._received_bytes += len(data)
-        if not self._headers_done:
-            self._header_bytes += len(data)
+        body_bytes = self._body_bytes
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._end("protocol", "The receiver wanted to switch protocols.")
+            self.end("protocol", "The receiver wanted to switch protocols.")
         except httptools.HttpParserError as error:
-            self._end("protocol", f"The response is not HTTP/1.1 ({error}).")
-        if not self._headers_done and self._header_bytes > MAX_HEADER_BYTES:
-            self._end("too_large", f"The response's headers are longer than {MAX_HEADER_BYTES} bytes.")
+            if not self._is_complete:
+                self.end("protocol", f"The response is not HTTP/1.1 ({error}).")
+            self.can_be_reused = False  # trouble after the response: what follows it cannot be understood
+        if self._body_bytes == body_bytes:
+            self._silent_bytes += len(data)  # of a header line that never ends too, which llhttp does not show
+        if self._header_bytes > MAX_HEADER_BYTES or self._silent_bytes > MAX_HEADER_BYTES:
+            self.end("too_large", f"The response's headers are longer than {MAX_HEADER_BYTES} bytes.")
         elif self._received_bytes > MAX_RESPONSE_BYTES:
-            self._end("too_large", f"The response is longer than {MAX_RESPONSE_BYTES} bytes.")
+            self.end("too_large", f"The response is longer than {MAX_RESPONSE_BYTES} bytes.")
+        elif self._is_complete:
+            self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._closed = True
-        self.can_be_reused = False
-        if self._answer is None or self._answer.done():
+        self._is_closed, self.fresh_until = True, 0.0
+        self._parser = None  # it holds this connection: let both go now, not when the collector comes
+        if self._call is None:
             return
-        if self._headers_done and exc is None and not self._has_length:
-            self._end(None, None)  # RFC 9112, section 6.3, rule 8: the body ends with the connection
+        if self._status is not None and exc is None and not self._has_length:
+            self.end()  # RFC 9112, section 6.3, rule 8: the body ends with the connection
         elif self._received_bytes:
-            self._end("reset", "The receiver closed the connection in the middle of its response.")
+            self.end("reset", "The receiver closed the connection in the middle of its response.")
         else:
-            self._end("reset", "The receiver closed the connection without a response.", is_stale=self._used)
-
-    def _time_out(self) -> None:
-        waiting_for = "the end of the response" if self._received_bytes else "a response"
-        self._end("timeout", f"The receiver did not finish within {self._timeout_seconds:g} s (waited for {waiting_for}).")
+            self.end("reset", "The receiver closed the connection without a response.", is_stale=self._is_used)
 
     # Called by llhttp ----------------------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        if self._is_complete:
+            raise ValueError("a second response")  # llhttp stops; `data_received` knows what it means
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value) + 4
+        if self._status is not None or self._header_bytes > MAX_HEADER_BYTES:
+            return  # trailers are not kept, nor is what is too much
         key = name.lower()
         if key in _LENGTH_HEADERS:
             self._has_length = True
@@ -155,48 +224,20 @@ class HttpConnection(asyncio.Protocol):
         self._headers.append((key.decode("latin-1"), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        self._status = self._parser.get_status_code()
-        self._headers_done = True
+        if self._header_bytes <= MAX_HEADER_BYTES:
+            self._status = self._parser.get_status_code()
 
     def on_body(self, data: bytes) -> None:
-        room = MAX_KEPT_BODY_BYTES - self._kept_bytes
-        if room < len(data):
-            data = data[:room]
-            self._truncated = True
-        self._body.append(data)
-        self._kept_bytes += len(data)
+        self._body_bytes += len(data)
+        if (room := MAX_KEPT_BODY_BYTES - len(self._body)) > 0:
+            self._body += data[:room]
 
     def on_message_complete(self) -> None:
         if self._status is not None and self._status < 200:  # an interim response (RFC 9110, section 15.2)
-            self._headers, self._headers_done, self._has_length = [], False, False
+            self._status, self._headers, self._has_length = None, [], False
             return
+        self._is_complete = True
         self.can_be_reused = self._parser.should_keep_alive()
-        self._idle_until = time.monotonic() + self._keep_alive_seconds
-        self._end(None, None)
-
-    def _end(self, failure: str | None, error: str | None, *, is_stale: bool = False) -> None:
-        answer = self._answer
-        if answer is None or answer.done():
-            if failure is not None:
-                self.can_be_reused = False  # trouble after the response: what follows it cannot be understood
-            return
-        if failure is not None:
-            self.can_be_reused = False
-        now = time.perf_counter()
-        opened = self._opened
-        first_byte_ms = (self._first_byte_at - self._started) * 1e3 if self._received_bytes else None
-        answer.set_result(
-            Exchange(
-                self._status if self._headers_done else None,
-                tuple(self._headers) if self._headers_done else (),
-                b"".join(self._body),
-                self._truncated,
-                failure,
-                error,
-                is_stale,
-                Timings(opened.dns_ms, opened.connect_ms, opened.tls_ms, first_byte_ms, (now - self._started) * 1e3),
-            )
-        )
 
 
 def _keep_alive_seconds(value: bytes) -> float:

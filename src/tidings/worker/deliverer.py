@@ -1,9 +1,10 @@
 """Delivery: claim what is due, make one attempt of each, judge it, hand the result over."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
 from random import Random
 from uuid import UUID
 
@@ -15,13 +16,14 @@ from tidings.core.outcome import Exchange, Outcome, Released, RetryAt, decide
 from tidings.core.retry import ONCE
 from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
-from tidings.profiles import Rendering, render
 from tidings.store import history, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
+from tidings.transport.connection import Call
 from tidings.transport.sender import Sender
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
+from tidings.worker.prepared_cache import PreparedCache
 from tidings.worker.recorder import Recorder
 from tidings.worker.result import Result
 from tidings.worker.routes import CurrentRoutes
@@ -44,17 +46,17 @@ class Slots:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._quick: dict[UUID, float] = {}  # in the order they began
-        self._slow: set[UUID] = set()
+        self._quick: dict[Delivery, float] = {}  # in the order they began
+        self._slow: set[Delivery] = set()
 
-    def enter(self, delivery_id: UUID, now: float) -> None:
+    def enter(self, delivery: Delivery, now: float) -> None:
         """Take a place."""
-        self._quick[delivery_id] = now
+        self._quick[delivery] = now
 
-    def leave(self, delivery_id: UUID) -> None:
+    def leave(self, delivery: Delivery) -> None:
         """Give the place back."""
-        if self._quick.pop(delivery_id, None) is None:
-            self._slow.discard(delivery_id)
+        if self._quick.pop(delivery, None) is None:
+            self._slow.discard(delivery)
 
     def free(self, now: float) -> int:
         """Return how many more may begin."""
@@ -94,11 +96,12 @@ class Deliverer:
         self._me = me
         self._airborne = airborne
         self._keys = keys
-        self._loop = asyncio.get_running_loop()
         self._rng = rng or Random()
         self._slots = Slots(max_in_flight)
         self._chunk = max(1, max_in_flight // 2)  # claims of this size keep places filled while the next is on its way
-        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._calls: dict[Delivery, Call] = {}
+        self._prepared = PreparedCache(keys)
+        self._settled = Signal()
         self.called = Signal()
         self._roomy = Signal()
         self.stopping = False
@@ -154,9 +157,20 @@ class Deliverer:
 
     def begin(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         """Begin an attempt of a delivery that is leased to this worker."""
-        self._slots.enter(delivery.id, time.monotonic())
-        task = self._loop.create_task(self._deliver(delivery, event, webhook))
-        self._tasks[delivery.id] = task
+        self._slots.enter(delivery, time.monotonic())
+        started_at = self._clock.now()
+        done = partial(self._done, delivery, webhook, started_at)
+        try:
+            prepared = self._prepared.get(webhook)
+            data = prepared.write(event, delivery.id, int(started_at.timestamp()))
+        except RenderError as error:
+            done(Exchange(failure="render", error=error.message))
+        except Exception as error:
+            logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
+            done(_broken(error))
+        else:
+            timeout = webhook.timeout_seconds
+            self._calls[delivery] = self._sender.start(prepared.target, data, timeout_seconds=timeout, done=done)
 
     async def _rest(self) -> None:
         """Wait for a call, for a place, or until the next lane is due."""
@@ -178,33 +192,27 @@ class Deliverer:
                 events[event.id] = event
         return events
 
-    async def _deliver(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
-        started_at = self._clock.now()
+    def _done(self, delivery: Delivery, webhook: Webhook, started_at: datetime, exchange: Exchange) -> None:
+        """Hand over what came of an attempt."""
+        self._calls.pop(delivery, None)
+        self._slots.leave(delivery)
         try:
-            exchange = await self._attempt(Rendering(event, webhook, delivery.id, int(started_at.timestamp()), self._keys))
             outcome = self._judge(exchange, delivery, webhook)
-        except asyncio.CancelledError:
-            exchange = Exchange(failure="stopped", error="Tidings was stopped while it waited for the response.")
-            outcome = RetryAt(self._clock.now(), exchange.error or "")
-        except Exception as error:  # ours, not the receiver's: told here once, and the delivery goes on by its policy
-            logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
-            exchange = Exchange(failure="internal", error=f"Tidings failed to make the attempt ({error!r}).")
+        except Exception as error:
+            logger.exception("the outcome of attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
+            exchange = _broken(error)
             outcome = self._judge(exchange, delivery, webhook)
-        del self._tasks[delivery.id]
-        self._slots.leave(delivery.id)
-        self._recorder.add(Result(delivery, started_at, exchange, outcome, webhook.version))
+        signer_id = self._keys.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
+        self._recorder.add(Result(delivery, started_at, exchange, outcome, webhook.version, signer_id))
         if self._slots.free(time.monotonic()) == self._chunk:  # there is room again: told once, not by each that ends
             self.called.set()
             self._roomy.set()
-
-    async def _attempt(self, rendering: Rendering) -> Exchange:
-        try:
-            request = render(rendering)
-        except RenderError as error:
-            return Exchange(failure="render", error=error.message)
-        return await self._sender.send(request, timeout_seconds=rendering.webhook.timeout_seconds)
+        if not self._calls:
+            self._settled.set()
 
     def _judge(self, exchange: Exchange, delivery: Delivery, webhook: Webhook) -> Outcome:
+        if exchange.failure == "stopped":
+            return RetryAt(self._clock.now(), exchange.error or "")
         policy = ONCE if delivery.is_test else webhook.retry
         return decide(exchange, delivery.attempt_number, policy, self._clock.now(), self._rng)
 
@@ -217,9 +225,12 @@ class Deliverer:
 
     async def drain(self, grace_seconds: float) -> None:
         """Wait for what is under way; after the grace, end it and have it recorded as stopped."""
-        if self._tasks:
-            _, pending = await asyncio.wait(self._tasks.values(), timeout=grace_seconds)
-            for task in pending:
-                task.cancel()
-            if pending:
-                await asyncio.wait(pending)
+        self._settled.clear()
+        if self._calls and not await self._settled.wait(grace_seconds):
+            for call in list(self._calls.values()):
+                call.abort()
+
+
+def _broken(error: Exception) -> Exchange:
+    """Return an attempt that failed by our own fault: it was told in the log, and the delivery goes on by its policy."""
+    return Exchange(failure="internal", error=f"Tidings failed to make the attempt ({error!r}).")

@@ -9,11 +9,11 @@ from typing import Protocol
 from uuid import uuid4
 
 from tidings.clock import Clock
+from tidings.core.capture import TableName
 from tidings.core.errors import BusyError
 from tidings.sources import backfill, tables
-from tidings.store import backfills, cron, flights, history, integrations, outbox, workers
+from tidings.store import backfills, cron, flights, history, integrations, outbox, webhook_versions, webhooks, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Database
-from tidings.store.secrets import SecretBox
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
 from tidings.worker.signals import Signal
@@ -27,6 +27,8 @@ SILENCE = timedelta(seconds=10)
 RESCUE_INTERVAL = 2.0  # seconds
 HOUSEKEEPING_INTERVAL = 60.0  # seconds
 BACKFILL_INTERVAL = 0.2  # seconds until a backfill that paused is looked at again
+CHANGES_KEPT = timedelta(days=1)  # a worker that was away for longer reads all webhooks anew
+FORGOTTEN_AT_ONCE = 10_000  # rows of each kind; more than are made in an interval
 DAYS_AHEAD = 3  # partitions made in advance: a weekend without a janitor
 
 
@@ -133,45 +135,45 @@ class Rescuer:
 class Backfiller:
     """Brings backfills on, chunk by chunk, as fast as what they write is routed."""
 
-    def __init__(self, database: Database, box: SecretBox, stopping: Signal) -> None:
+    def __init__(self, database: Database, stopping: Signal) -> None:
         self._database = database
-        self._box = box
         self._stopping = stopping
 
     async def run_once(self) -> int:
         """Work until nothing can be brought on now, and return how many chunks were done."""
         chunks = 0
+        seen: set[TableName] = set()
         while not self._stopping.is_set:
             async with self._database.transaction() as connection:
-                if not await backfill.work_on_next(connection):
-                    break
+                table = await backfill.work_on_next(connection)
+            if table is None:
+                break
+            seen.add(table)
             chunks += 1
-        if chunks:
-            await self._take_watches_away()
+        if seen:
+            await self._take_watches_away(seen)
         return chunks
 
-    async def _take_watches_away(self) -> None:
+    async def _take_watches_away(self, seen: set[TableName]) -> None:
         try:
             async with self._database.transaction() as connection:
-                await tables.keep_in_step(connection, self._box)
+                await tables.keep_in_step(connection, named=seen)
         except BusyError as error:
             logger.info("a trigger goes on noting changes for a while: %s", error.message)
 
 
 class Janitor:
-    """Makes partitions ahead, drops those past retention, and keeps triggers in step with webhooks."""
+    """Makes partitions ahead, drops those past retention with all that they named, and keeps triggers in step with webhooks."""
 
     def __init__(
         self,
         database: Database,
-        box: SecretBox,
         clock: Clock,
         *,
         retention_days: int,
         on_dropped: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
-        self._box = box
         self._clock = clock
         self._retention = timedelta(days=retention_days)
         self._on_dropped = on_dropped
@@ -187,6 +189,8 @@ class Janitor:
             await backfills.forget_changes(connection)
             await cron.forget_runs(connection, self._clock.now() - self._retention)
             await integrations.forget_notices(connection, self._clock.now() - self._retention)
+            await webhooks.forget_changes(connection, self._clock.now() - CHANGES_KEPT, FORGOTTEN_AT_ONCE)
+            await webhook_versions.forget_versions(connection, FORGOTTEN_AT_ONCE)
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()
@@ -196,7 +200,6 @@ class Janitor:
     async def _keep_triggers(self) -> None:
         """Tables are dropped, made again and renamed behind our back; this puts things right within a minute."""
         try:
-            async with self._database.transaction() as connection:
-                await tables.keep_in_step(connection, self._box)
+            await tables.keep_all_in_step(self._database)
         except BusyError as error:
             logger.info("triggers are put right later: %s", error.message)

@@ -22,7 +22,7 @@ class Flight:
 
     def __init__(self, worker_id: UUID, deliveries: Sequence[Delivery]) -> None:
         self.worker_id = worker_id
-        self.left = {delivery.id: delivery for delivery in deliveries}
+        self.left = set(deliveries)
         self.size = len(self.left)
         self.begun = time.monotonic()
 
@@ -59,7 +59,10 @@ class Flights:
         """Take note that deliveries have a recorded result, or that theirs was refused."""
         for delivery in deliveries:
             flight = self._flights.get(delivery.flight_id)
-            if flight is not None and flight.left.pop(delivery.id, None) is not None and not flight.left:
+            if flight is None:
+                continue
+            flight.left.discard(delivery)
+            if not flight.left:
                 del self._flights[delivery.flight_id]
 
     def forget(self, flight_ids: Iterable[int]) -> None:
@@ -75,7 +78,7 @@ class Flights:
             if flight.begun > latest:
                 break
             if flight.size > 2 * len(flight.left):
-                found[number] = list(flight.left.values())
+                found[number] = list(flight.left)
         return found
 
     def trimmed(self, left: dict[int, list[Delivery]]) -> None:

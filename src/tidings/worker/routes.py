@@ -1,6 +1,14 @@
-"""The routes this process works with, kept as new as the database's."""
+"""The subscriptions this process works with, kept as new as the database's.
 
+The index of who wants what is held whole, the webhooks themselves only as far as they are used: secrets are opened when
+something is to be sent. Every change of a webhook has a version (`tidings.webhook_changes`). Work is read from the database
+together with the newest version; what changed behind the version that is held here is then read first, and nothing else.
+"""
+
+import asyncio
+import logging
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from tidings.core.routing import Routes
@@ -8,21 +16,110 @@ from tidings.core.webhook import Webhook
 from tidings.store import webhooks
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
+from tidings.store.webhook_rows import read_route
+
+logger = logging.getLogger("tidings.routes")
+
+PAGE = 1000  # rows read at a time; the event loop is held for some 10 ms by that many
+MAX_WEBHOOKS = 10_000  # kept ready to be sent with, some 2 KB each
+MAX_TOLD = 10  # faults of one page that have a line each in the log
+
+_FIRST = UUID(int=0)
+_Fault = tuple[UUID, int, str]
 
 
 class CurrentRoutes:
     """Holds the subscriptions. Dispatcher and deliverer refresh it inside their own transactions."""
 
-    def __init__(self, box: SecretBox) -> None:
+    def __init__(self, box: SecretBox, *, max_webhooks: int = MAX_WEBHOOKS) -> None:
         self._box = box
-        self.current = Routes((), version=-1)
+        self._max_webhooks = max_webhooks
+        self._webhooks: dict[UUID, Webhook] = {}  # in the order of their last use
+        self._refreshing = asyncio.Lock()
+        self.current = Routes()
 
     async def at_least(self, connection: Connection, version: int) -> Routes:
-        """Return the subscriptions, no older than a version that was read beside the work they are for."""
+        """Return the subscriptions, no older than a version that was read beside the work they are for.
+
+        The index is brought up to date in place, so it may be newer when it is looked at later.
+        """
         if self.current.version < version:
-            self.current = await webhooks.load_routes(connection, self._box)
+            async with self._refreshing:
+                if self.current.version < version and not await self._apply_changes(connection, version):
+                    await self._load(connection)
         return self.current
 
     async def webhooks(self, connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Webhook]:
-        """Return the webhooks with these ids, those that can be read."""
-        return {id_: self.current.by_id[id_] for id_ in ids if id_ in self.current.by_id}
+        """Return webhooks with their secrets, as of the version of `current` or newer.
+
+        Those that are deleted are left out, and those that cannot be read: they are set aside, in the caller's transaction.
+        """
+        found: dict[UUID, Webhook] = {}
+        missing: list[UUID] = []
+        for webhook_id in ids:
+            webhook = self._webhooks.pop(webhook_id, None)
+            if webhook is None:
+                missing.append(webhook_id)
+            else:
+                self._webhooks[webhook_id] = found[webhook_id] = webhook
+        if missing:
+            version = self.current.version
+            read = await webhooks.webhooks_by_id(connection, self._box, missing)
+            loaded = {webhook.id: webhook for webhook in read if isinstance(webhook, Webhook)}
+            if self.current.version == version:  # else it may be older by now than what the changes have told
+                self._webhooks |= loaded
+                while len(self._webhooks) > self._max_webhooks:
+                    del self._webhooks[next(iter(self._webhooks))]
+            await _set_aside(connection, [(w.id, w.version, w.fault) for w in read if w.fault is not None])
+            found |= loaded
+        return found
+
+    async def _apply_changes(self, connection: Connection, version: int) -> bool:
+        """Apply the changes behind the present version, and tell whether they are all still known."""
+        routes = self.current
+        while routes.version < version:
+            rows = await webhooks.changes_after(connection, routes.version, PAGE)
+            expected = range(routes.version + 1, routes.version + 1 + len(rows))
+            if not rows or any(row["routes_version"] != number for row, number in zip(rows, expected, strict=True)):
+                return False
+            for row in rows:
+                self._webhooks.pop(row["id"], None)
+            faults = _put(routes, {row["id"]: row for row in rows}.values())
+            routes.version = rows[-1]["routes_version"]  # with the rest of it, before anything is waited for
+            await _set_aside(connection, faults)
+        return True
+
+    async def _load(self, connection: Connection) -> None:
+        """Read everything anew. The version is read first: what changes meanwhile is applied behind it."""
+        routes, last = Routes(await webhooks.routes_version(connection)), _FIRST
+        while rows := await webhooks.routes_after(connection, last, PAGE):
+            await _set_aside(connection, _put(routes, rows))
+            last = rows[-1]["id"]
+        self.current, self._webhooks = routes, {}
+        logger.info("the subscriptions of %d webhooks are loaded", len(routes))
+
+
+def _put(routes: Routes, rows: Iterable[Any]) -> list[_Fault]:
+    """Bring routes up to date with rows, and return those that cannot be read."""
+    faults = []
+    for row in rows:
+        if row["profile"] is None:
+            routes.drop(row["id"])
+            continue
+        route, fault = read_route(row)
+        routes.put(row["id"], route)
+        if fault is not None:
+            faults.append((row["id"], row["version"], fault))
+    return faults
+
+
+async def _set_aside(connection: Connection, faults: list[_Fault]) -> None:
+    """Set webhooks aside, and tell of those that were not before."""
+    if not faults:
+        return
+    told = {webhook_id: fault for webhook_id, _, fault in faults}
+    new = await webhooks.set_aside(connection, faults)
+    for webhook_id in new[:MAX_TOLD]:
+        logger.error("webhook %s: %s", webhook_id, told[webhook_id])
+    if len(new) > MAX_TOLD:
+        logger.error("%d more webhooks are set aside; `fault` says why", len(new) - MAX_TOLD)

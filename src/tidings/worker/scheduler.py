@@ -10,6 +10,7 @@ from tidings.store import collections
 from tidings.store import cron as jobs
 from tidings.store.cron import Run
 from tidings.store.database import UNAVAILABLE, Database
+from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.scheduler")
 
@@ -21,12 +22,14 @@ class Scheduler:
     """Looks for what is due. Any number may run: each thing that is due happens once.
 
     Args:
+        stopping: Set when the worker is to end; a look that has much to do ends after the batch it is at.
         sql_jobs: Group to the connection URL its SQL jobs run with; a group that is missing runs none.
     """
 
-    def __init__(self, database: Database, clock: Clock, sql_jobs: Mapping[str, str]) -> None:
+    def __init__(self, database: Database, clock: Clock, stopping: Signal, sql_jobs: Mapping[str, str]) -> None:
         self._database = database
         self._clock = clock
+        self._stopping = stopping
         self._sql_jobs = sql_jobs
         self._places = asyncio.Semaphore(SQL_RUNS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -38,16 +41,19 @@ class Scheduler:
             done += await collections.announce_due(connection, self._clock.now())
             if given_up := await jobs.give_up_runs(connection, self._clock.now()):
                 logger.warning("%d runs of SQL jobs were given up: the process that ran them died", given_up)
-        while True:
+        while not self._stopping.is_set:
             async with self._database.transaction() as connection:
-                looked_at, runs = await cron.fire_due(connection, self._clock.now())
-            for run in runs:
+                fired = await cron.fire_due(connection, self._clock.now())
+            for job_id, fault in fired.faults.items():
+                logger.error("job %s was made inactive: %s Put it right with PATCH /api/cron/%s.", job_id, fault, job_id)
+            for run in fired.runs:
                 task = asyncio.create_task(self._carry_out(run))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-            done += looked_at
-            if looked_at < cron.BATCH:
-                return done
+            done += fired.job_count
+            if fired.job_count < cron.BATCH:
+                break
+        return done
 
     async def _carry_out(self, run: Run) -> None:
         async with self._places:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tidings.clock import Clock
 from tidings.core.signature import InstanceKeys
-from tidings.store import queue
+from tidings.store import queue, webhooks
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.transport.sender import Sender
@@ -59,6 +59,7 @@ class Worker:
     ) -> None:
         routes, cache = CurrentRoutes(box), EventCache()
         self._database = database
+        self._routes = routes
         self._sender = sender
         self._grace = stop_grace_seconds
         self.me, self.airborne = Identity(), Flights()
@@ -72,10 +73,10 @@ class Worker:
         )  # fmt: skip
         self.dispatcher = Dispatcher(database, routes, cache, clock, self.me, self.airborne, salt=salt, taker=self.deliverer)
         self._rescuer = Rescuer(database, self.heart, clock, self.me, self.airborne, on_rescued=self._call)
-        self._janitor = Janitor(database, box, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
+        self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._stopping = Signal()
-        self.backfiller = Backfiller(database, box, self._stopping)
-        self.scheduler = Scheduler(database, clock, sql_jobs)
+        self.backfiller = Backfiller(database, self._stopping)
+        self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
@@ -85,6 +86,8 @@ class Worker:
         if self._tasks:
             return
         await self._janitor.run_once()
+        async with self._database.connection() as connection:  # here, since it can take seconds, and not while work is held
+            await self._routes.at_least(connection, await webhooks.routes_version(connection))
         await self.heart.begin()
         for name, duty in {
             "dispatcher": self.dispatcher.run(),

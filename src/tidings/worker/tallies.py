@@ -1,6 +1,7 @@
 """What a batch of results adds up to: for its lanes, for the statistics of this minute, for the counters."""
 
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -10,6 +11,8 @@ from tidings.core.statistics import Tally
 from tidings.store.queue import LaneTally
 from tidings.store.statistics import WHOLE_GROUP, Key
 from tidings.worker.result import Result
+
+K = TypeVar("K")
 
 MAX_REMEMBERED = 20_000  # rows of one minute that are kept at hand; past this the recorder begins new rows
 
@@ -37,24 +40,52 @@ class Batch(msgspec.Struct, frozen=True):
     counters: dict[str, Tally]
 
 
-def add_up(results: list[Result], now: datetime) -> Batch:
-    """Return what results mean for lanes, statistics and counters.
+class _OfWebhook:
+    """What the results of one webhook add up to: one look-up for each result, however much is counted."""
 
-    Tests and our own faults are neither a webhook's success nor its failure.
-    """
-    batch = Batch({}, {}, {})
-    for result in results:
-        _add_to_lane(batch.lanes.setdefault(result.delivery.webhook_id, LaneTally()), result, now)
+    __slots__ = ("group_id", "lane", "others", "own")
+
+    def __init__(self, group_id: str) -> None:
+        self.group_id = group_id
+        self.lane = LaneTally()
+        self.own: dict[str, Tally] = {}
+        self.others: dict[str, Tally] = {}  # tests and our own faults: neither the webhook's success nor its failure
+
+    def add(self, result: Result, now: datetime) -> None:
+        _add_to_lane(self.lane, result, now)
         name = outcome_name(result.outcome)
-        if name is None:
-            continue
-        total_ms = result.exchange.timings.total_ms
-        batch.counters.setdefault(name, Tally()).add(total_ms)
-        if result.delivery.is_test or result.exchange.failure in _OUR_FAULTS:
-            continue
-        for webhook_id in (result.delivery.webhook_id, WHOLE_GROUP):
-            batch.statistics.setdefault((result.delivery.group_id, webhook_id, name), Tally()).add(total_ms)
+        if name is not None:
+            is_own = not result.delivery.is_test and result.exchange.failure not in _OUR_FAULTS
+            tallies = self.own if is_own else self.others
+            tally = tallies.get(name)
+            if tally is None:
+                tally = tallies[name] = Tally()
+            tally.add(result.exchange.timings.total_ms)
+
+
+def add_up(results: list[Result], now: datetime) -> Batch:
+    """Return what results mean for lanes, statistics and counters."""
+    webhooks: dict[UUID, _OfWebhook] = {}
+    for result in results:
+        delivery = result.delivery
+        of_webhook = webhooks.get(delivery.webhook_id)
+        if of_webhook is None:
+            of_webhook = webhooks[delivery.webhook_id] = _OfWebhook(delivery.group_id)
+        of_webhook.add(result, now)
+    batch = Batch({webhook_id: sums.lane for webhook_id, sums in webhooks.items()}, {}, {})
+    for webhook_id, sums in webhooks.items():
+        for name, tally in sums.own.items():
+            batch.statistics[sums.group_id, webhook_id, name] = tally
+            _merge(batch.statistics, (sums.group_id, WHOLE_GROUP, name), tally)
+            _merge(batch.counters, name, tally)
+        for name, tally in sums.others.items():
+            _merge(batch.counters, name, tally)
     return batch
+
+
+def _merge(tallies: dict[K, Tally], key: K, tally: Tally) -> None:
+    known = tallies.get(key)
+    tallies[key] = tally if known is None else known.plus(tally)
 
 
 def _add_to_lane(tally: LaneTally, result: Result, now: datetime) -> None:

@@ -12,12 +12,18 @@ begin
 end $$;
 create trigger notify_per_row after insert on notified for each row execute function notify_per_row();
 
+-- name: create_database
+create database apart;
+
+-- name: drop_database
+drop database apart with (force);
+
 -- name: fill_outbox
--- A backlog of published events of 64 types in one transaction, each about 400 bytes. $1 how many, $2 how many types
+-- A backlog of published events of so many types in one transaction. $1 how many, $2 how many types, $3 bytes of data in each, 150 or more
 with made as (
   insert into tidings.outbox (source, type, record)
   select 'publish', 'bench.t' || i % $2::integer, json_build_object('id', i, 'email', 'user' || i || '@example.com', 'total', 12.5,
-    'status', 'paid', 'created_at', '2026-01-01T00:00:00.000Z', 'note', repeat('x', 280))
+    'status', 'paid', 'created_at', '2026-01-01T00:00:00.000Z', 'note', repeat('x', $3::integer - 130))
   from generate_series(1, $1::integer) i
 )
 select pg_notify('tidings_outbox', '');
@@ -40,23 +46,27 @@ with event as (
   values ((lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid,
     'default', 'publish', 'bench.stuck', '{}', now(), 1)
   returning id
+), stuck as (
+  update tidings.lanes set waiting = waiting + $2::integer where webhook_id = $1
 )
-insert into tidings.queue (id, webhook_id, event_id, group_id, event_type, due_at)
+insert into tidings.queue (id, webhook_id, event_id, group_id, due_at)
 select (left(id::text, 14) || '7' || substr(md5(i::text), 1, 3) || '-8' || substr(md5(i::text), 4, 3) || '-' || substr(md5(i::text), 7, 12))::uuid,
-  $1, id, 'default', 'bench.stuck', now() - interval '1 minute'
+  $1, id, 'default', now() - interval '1 minute'
 from event, generate_series(1, $2::integer) i;
 
 -- name: wake_lanes
 update tidings.lanes set due_at = now() where due_at > now();
 
 -- name: clear_webhooks
-with queued as (delete from tidings.queue), unrouted as (delete from tidings.outbox), gone as (delete from tidings.webhooks)
+with queued as (delete from tidings.queue), flying as (delete from tidings.flights), unrouted as (delete from tidings.outbox), gone as (delete from tidings.webhooks)
 update tidings.routes_version set version = version + 1;
 
 -- name: is_unsettled
--- Anything but the deliveries that cannot be finished by intent.
+-- Anything but the deliveries that cannot be finished by intent: those to paths that hang.
 select exists (select from tidings.outbox)
-  or exists (select from tidings.queue where event_type not in ('bench.stuck', 'bench.hostile'));
+  or exists (select from tidings.queue q where not exists (select from tidings.webhooks w where w.id = q.webhook_id and w.name like '/hang%'))
+  or exists (select from tidings.flights f, unnest(f.webhook_ids) u (webhook_id)
+    where not exists (select from tidings.webhooks w where w.id = u.webhook_id and w.name like '/hang%'));
 
 -- name: clear_tables
 truncate plain, captured, notified;
@@ -100,7 +110,15 @@ select id, 'default', id::text, '* * * * *', 'UTC', 'http', id, 30, 'once', true
 
 -- name: finished_deliveries
 -- Of jobs.
-select count(*) from tidings.deliveries where event_type = 'cron.fired' and status = 'succeeded';
+select count(*) from tidings.deliveries d where status = 'succeeded' and exists (select from tidings.cron_jobs j where j.webhook_id = d.webhook_id);
 
 -- name: clear_jobs
 truncate tidings.cron_jobs, tidings.cron_runs;
+
+-- name: wal_position
+-- Bytes of write-ahead log since the beginning.
+select pg_current_wal_insert_lsn() - '0/0'::pg_lsn;
+
+-- name: server_processes
+-- All but the one that started them; that of this connection first.
+select array_agg(pid order by pid <> pg_backend_pid()) from pg_stat_activity where pid is not null;

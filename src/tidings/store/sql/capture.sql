@@ -7,16 +7,49 @@ join pg_namespace n on n.nspname = wanted.schema_name
 join pg_class c on c.relnamespace = n.oid and c.relname = wanted.table_name
 where c.relkind in ('r', 'p', 'v', 'm', 'f');
 
+-- name: captured_tables
+-- Every table that carries a trigger of ours. Partitions carry copies of their root's: they are not listed.
+select distinct n.nspname as schema_name, c.relname as table_name
+from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+where t.tgname like 'tidings\_capture%' and not t.tgisinternal and t.tgparentid = 0;
+
 -- name: installed
--- Every trigger of ours. Partitions carry copies of their root's: they are not listed.
+-- The triggers of ours on tables. $1 schemas, $2 names
 -- tgtype bits: 4 INSERT, 8 DELETE, 16 UPDATE (PostgreSQL, src/include/catalog/pg_trigger.h)
 select n.nspname as schema_name, c.relname as table_name, t.tgname as trigger_name, t.tgtype::integer & 28 as operation_bits,
   p.proname as function_name, t.tgargs as arguments, t.tgenabled <> 'D' as is_enabled
-from pg_trigger t
-join pg_class c on c.oid = t.tgrelid
-join pg_namespace n on n.oid = c.relnamespace
+from unnest($1::text[], $2::text[]) as asked (schema_name, table_name)
+join pg_namespace n on n.nspname = asked.schema_name
+join pg_class c on c.relnamespace = n.oid and c.relname = asked.table_name
+join pg_trigger t on t.tgrelid = c.oid
 join pg_proc p on p.oid = t.tgfoid
 where t.tgname like 'tidings\_capture%' and not t.tgisinternal and t.tgparentid = 0;
+
+-- name: subscribed_tables
+-- Every table that an enabled webhook names, each found from the one before by index: as many steps as there are tables, however
+-- many webhooks name them.
+with recursive named as (
+  (select table_schema, table_name from tidings.table_subscriptions order by table_schema, table_name limit 1)
+  union all
+  select following.* from named cross join lateral (
+    select s.table_schema, s.table_name from tidings.table_subscriptions s
+    where (s.table_schema, s.table_name) > (named.table_schema, named.table_name) order by s.table_schema, s.table_name limit 1
+  ) following
+)
+select table_schema, table_name from named;
+
+-- name: subscribed_operations
+-- The operations that webhooks want of tables, other than one webhook. Each is one look into the index: the limit keeps the planner
+-- from reading all subscriptions instead. $1 schemas, $2 names, $3 webhook, or null
+select asked.table_schema, asked.table_name, o.operation
+from unnest($1::text[], $2::text[]) as asked (table_schema, table_name)
+cross join unnest('{INSERT,UPDATE,DELETE}'::text[]) as o (operation)
+cross join lateral (
+  select from tidings.table_subscriptions s
+  where s.table_schema = asked.table_schema and s.table_name = asked.table_name and s.operation = o.operation
+    and s.webhook_id is distinct from $3::uuid
+  limit 1
+) wanted;
 
 -- name: set_lock_timeout
 -- A trigger needs a lock that writers hold for a moment. Waiting for a long one would make writers queue behind us.
@@ -62,6 +95,10 @@ on conflict (table_schema, table_name) do update set group_column = $3, unknown_
 -- $1 schema, $2 table
 delete from tidings.captured_tables where table_schema = $1 and table_name = $2 returning 1;
 
--- name: all_settings
-select table_schema, table_name, group_column, unknown_groups, excluded_columns, renamed_columns, changed_columns, conditions
-from tidings.captured_tables order by table_schema, table_name;
+-- name: tables_with_settings
+select table_schema, table_name from tidings.captured_tables;
+
+-- name: settings
+-- $1 schemas, $2 names
+select c.table_schema, c.table_name, c.group_column, c.unknown_groups, c.excluded_columns, c.renamed_columns, c.changed_columns, c.conditions
+from unnest($1::text[], $2::text[]) as asked (table_schema, table_name) join tidings.captured_tables c using (table_schema, table_name);

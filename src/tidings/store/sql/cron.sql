@@ -7,9 +7,9 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15);
 
 -- name: update
 -- As in insert, without what cannot change. $1 id, $2 name, $3 schedule, $4 timezone, $5 body, $6 content type, $7 sql, $8 timeout,
--- $9 missed, $10 enabled, $11 next at, $12 now
+-- $9 missed, $10 enabled, $11 next at, $12 now, $13 fault
 update tidings.cron_jobs set name = $2, schedule = $3, timezone = $4, body = $5, content_type = $6, sql = $7, timeout_seconds = $8,
-  missed = $9, enabled = $10, next_at = $11, updated_at = $12
+  missed = $9, enabled = $10, next_at = $11, updated_at = $12, fault = $13
 where id = $1;
 
 -- name: delete
@@ -36,6 +36,11 @@ select * from tidings.cron_jobs where enabled and next_at <= $1 order by next_at
 -- $1 ids, $2 next at
 update tidings.cron_jobs j set next_at = n.next_at
 from unnest($1::uuid[], $2::timestamptz[]) as n (id, next_at) where j.id = n.id;
+
+-- name: set_aside
+-- Jobs that cannot be read fire no more until someone has put them right. $1 ids, $2 faults, $3 now
+update tidings.cron_jobs j set enabled = false, fault = n.fault, updated_at = $3
+from unnest($1::uuid[], $2::text[]) as n (id, fault) where j.id = n.id;
 
 -- name: record_runs
 -- $1 jobs, $2 scheduled at, $3 now, $4 events, $5 missed counts, $6 statuses. A tick that was fired already (its job was given an

@@ -17,5 +17,8 @@ select name, description, json_schema, example, updated_at from tidings.event_ty
 delete from tidings.event_types where group_id = $1 and name = $2 returning 1;
 
 -- name: schemas
--- Those of the types that have one. $1 group, $2 names
-select name, json_schema from tidings.event_types where group_id = $1 and name = any ($2::text[]) and json_schema is not null;
+-- Those of the types that have one, and what tells it from others (`commit` in outbox.sql). $1 groups, $2 a name of each
+select t.group_id, t.name, t.json_schema, t.xmin::text::bigint as schema_version
+from unnest($1::text[], $2::text[]) as r (group_id, name)
+join tidings.event_types t on t.group_id = r.group_id and t.name = r.name
+where t.json_schema is not null;

@@ -35,6 +35,55 @@ select exists (
     and database = (select oid from pg_database where datname = current_database())
 );
 
+-- name: add
+-- A few events, in the caller's transaction, and the doorbell. $1 groups, $2 sources, $3 types, $4 operations, $5 subjects,
+-- $6 schemas, $7 tables, $8 records, $9 old records, $10 occurred at, $11 event ids, $12 external ids, $13 webhooks
+with event as (
+  insert into tidings.outbox (group_id, source, type, operation, subject, table_schema, table_name, record, old_record,
+    occurred_at, event_id, external_id, webhook_id)
+  select e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record::json, e.old_record::json,
+    e.occurred_at, e.event_id, e.external_id, e.webhook_id
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+    $10::timestamptz[], $11::uuid[], $12::text[], $13::uuid[]) with ordinality
+    as e (group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at, event_id,
+      external_id, webhook_id, position)
+  order by e.position
+)
+select case when pg_try_advisory_xact_lock_shared(7413201, 1) then null else pg_notify('tidings_outbox', '') end;
+
+-- name: commit
+-- What applications published, by one statement: publishers' ids are claimed, rows written, the doorbell rung. A schema is told
+-- from others by xmin, the transaction that wrote it: no two changes of a type share one. If any is not the one in force, in
+-- the snapshot that all of this is done in, nothing is written. An id that another transaction has claimed and not yet
+-- committed is waited for; one that is known keeps its event out and is told.
+-- What was checked: $1 groups, $2 types, $3 the schemas' xmin, null for none. The events: $4 groups, $5 types, $6 subjects,
+-- $7 records, $8 occurred at, $9 event ids, $10 external ids, $11 digests
+with stale as materialized (
+  select c.position - 1 as position
+  from unnest($1::text[], $2::text[], $3::bigint[]) with ordinality as c (group_id, name, schema_version, position)
+  left join tidings.event_types t on t.group_id = c.group_id and t.name = c.name and t.json_schema is not null
+  where t.xmin::text::bigint is distinct from c.schema_version
+), event as materialized (
+  select * from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::uuid[], $10::text[], $11::bytea[])
+    with ordinality as e (group_id, type, subject, record, occurred_at, event_id, external_id, digest, position)
+  where not exists (select from stale)
+), claimed as (
+  insert into tidings.published (group_id, external_id, event_id, digest)
+  select e.group_id, e.external_id, e.event_id, e.digest from event e where e.external_id is not null
+  order by e.group_id, e.external_id, e.position  -- in one order, so that two commits cannot wait for each other
+  on conflict do nothing returning event_id
+), written as (
+  insert into tidings.outbox (group_id, source, type, subject, record, occurred_at, event_id, external_id)
+  select e.group_id, 'publish', e.type, e.subject, e.record::json, e.occurred_at, e.event_id, e.external_id
+  from event e where e.external_id is null or e.event_id in (select c.event_id from claimed c)
+  order by e.position
+  returning event_id
+)
+select array(select s.position from stale s) as stale,
+  array(select e.position - 1 from event e where e.event_id not in (select w.event_id from written w)) as known,
+  case when not exists (select from written) or pg_try_advisory_xact_lock_shared(7413201, 1) then null
+    else pg_notify('tidings_outbox', '') end;
+
 -- name: claim_external_ids
 -- Remembers publishers' ids, and returns those that were not known before. $1 group, $2 external ids, $3 event ids, $4 digests
 insert into tidings.published (group_id, external_id, event_id, digest)
@@ -43,8 +92,10 @@ from unnest($2::text[], $3::uuid[], $4::bytea[]) as r (external_id, event_id, di
 on conflict do nothing returning external_id;
 
 -- name: find_external_ids
--- $1 group, $2 external ids
-select external_id, event_id, digest from tidings.published where group_id = $1 and external_id = any ($2::text[]);
+-- $1 groups, $2 an external id of each
+select p.group_id, p.external_id, p.event_id, p.digest
+from unnest($1::text[], $2::text[]) as r (group_id, external_id)
+join tidings.published p on p.group_id = r.group_id and p.external_id = r.external_id;
 
 -- name: forget_external_ids
 -- $1 older than

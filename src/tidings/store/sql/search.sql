@@ -214,12 +214,12 @@ from tidings.events where group_id = $1 and id = any ($2::uuid[]) and id >= $3 a
 -- name: deliveries
 -- Wherever they are now, with their last attempt that has a result. $1 group, $2 ids, $3 smallest, $4 largest
 with found as materialized (
-  select id, webhook_id, event_id, is_test, status, attempt_count, last_status, last_error, failure, response_body, finished_at,
+  select id, webhook_id, event_id, is_test, status, attempt_count, last_status, last_error, failure, response_body, webhook_version, finished_at,
     null::timestamptz as next_retry_at, case when started_at is null then attempt_count end as last_number
   from tidings.deliveries where group_id = $1 and id = any ($2::uuid[]) and id >= $3 and id <= $4
   union all
   select id, webhook_id, event_id, is_test, case when attempt_count > 0 then 'retrying' else 'pending' end, attempt_count, last_status, last_error,
-    null, null, null, due_at, attempt_count
+    null, null, null, null, due_at, attempt_count
   from tidings.queue where group_id = $1 and id = any ($2::uuid[])
 ), sending as materialized (
   select u.* from tidings.flights f, unnest(f.delivery_ids, f.webhook_ids, f.event_ids, f.attempt_numbers) as u (id, webhook_id, event_id, number)
@@ -227,24 +227,25 @@ with found as materialized (
 ), places as (
   select * from found
   union all
-  select s.id, s.webhook_id, s.event_id, e.type = 'webhook.test', 'sending', s.number, null, null, null, null, null, null, s.number - 1
+  select s.id, s.webhook_id, s.event_id, e.type = 'webhook.test', 'sending', s.number, null, null, null, null, null, null, null, s.number - 1
   from sending s cross join lateral (select type from tidings.events where id = s.event_id and group_id = $1 limit 1) e
 )
 select p.id, p.webhook_id, p.event_id, p.is_test, p.status, p.attempt_count, p.finished_at, p.next_retry_at,
   coalesce(p.last_status, a.response_status) as last_status, coalesce(p.last_error, a.error) as last_error,
-  coalesce(p.failure, a.failure) as failure, coalesce(p.response_body, a.response_body) as response_body
+  coalesce(p.failure, a.failure) as failure, coalesce(p.response_body, a.response_body) as response_body,
+  coalesce(p.webhook_version, a.webhook_version) as webhook_version
 from places p left join lateral (
-  select response_status, error, failure, response_body from tidings.attempts where delivery_id = p.id and number = p.last_number limit 1
+  select response_status, error, failure, response_body, webhook_version from tidings.attempts where delivery_id = p.id and number = p.last_number limit 1
 ) a on true;
 
 -- name: attempts
 -- Those before the last are rows of their own; the last is in the delivery's row. Oldest first. $1 delivery
-select number, started_at, response_status, response_headers, response_body, coalesce(is_truncated, false) as is_truncated, failure, error,
-  dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms
+select delivery_id, number, started_at, response_status, response_headers, response_body, coalesce(is_truncated, false) as is_truncated, failure, error,
+  dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms, webhook_version, signer_id
 from tidings.attempts where delivery_id = $1
 union all
-select attempt_count, started_at, last_status, response_headers, response_body, coalesce(is_truncated, false), failure, last_error,
-  dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms
+select id, attempt_count, started_at, last_status, response_headers, response_body, coalesce(is_truncated, false), failure, last_error,
+  dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms, webhook_version, signer_id
 from tidings.deliveries where id = $1 and started_at is not null
 order by number;
 

@@ -1,11 +1,20 @@
 -- name: routes_version
 select version from tidings.routes_version;
 
--- name: bump_routes_version
-update tidings.routes_version set version = version + 1 returning version;
+-- name: routes_after
+-- What routing needs of the webhooks behind an id. $1 id, $2 how many
+select id, version, group_id, enabled, profile, events from tidings.webhooks where id > $1 order by id limit $2;
 
--- name: all_webhooks
-select w.*, l.concurrency, l.rate_per_second, l.ordered from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id;
+-- name: changes_after
+-- What changed behind a version, each with what routing needs of the webhook as it is now. $1 version, $2 how many
+select c.version as routes_version, c.webhook_id as id, w.version, w.group_id, w.enabled, w.profile, w.events
+from tidings.webhook_changes c left join tidings.webhooks w on w.id = c.webhook_id
+where c.version > $1 order by c.version limit $2;
+
+-- name: forget_changes
+-- $1 made before, $2 how many at most
+delete from tidings.webhook_changes c using (select version from tidings.webhook_changes order by version limit $2) oldest
+where c.version = oldest.version and c.changed_at < $1;
 
 -- name: get_webhook
 -- $1 group, $2 id
@@ -28,50 +37,99 @@ select w.*, l.concurrency, l.rate_per_second, l.ordered
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id
 where w.group_id = $1 order by w.created_at desc, w.id limit $2 offset $3;
 
--- name: insert_webhook
--- $1 group, $2 profile, $3 created at; then as in update_webhook: $4 id, $5 name, $6 description, $7 url, $8 enabled, $9 events,
--- $10 secret, $11 previous secret, $12 until, $13 asymmetric, $14 signature, $15 body template, $16 jwt, $17 method, $18 headers,
--- $19 timeout, $20 retry, $21 concurrency, $22 rate, $23 ordered; $24 managed by. A lane begins with ten at once and doubles with success: a
--- receiver that has never heard of us is not met by a hundred connections.
-with made as (
-  insert into tidings.webhooks (group_id, profile, created_at, updated_at, id, name, description, url, enabled, events,
-    secret, previous_secret, previous_secret_until, is_asymmetric, signature, body_template, jwt_enabled, method, headers, timeout_seconds, retry, managed_by)
-  values ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9::jsonb,
-    $10, $11, $12, $13, $14::jsonb, $15, $16, $17, $18::jsonb, $19, $20::jsonb, $24)
-  returning id
-)
-insert into tidings.lanes (webhook_id, open, concurrency, allowance, rate_per_second, ordered, tokens)
-select id, $8, $21, least($21, 10), $22, $23, coalesce(greatest($22::float8, 1), 0) from made;
-
--- name: update_webhook
--- A change of its limits also forgets past failures: the owner has just looked after it.
--- $1 disabled reason, $2 updated at; then $3 id, $4 name, $5 description, $6 url, $7 enabled, $8 events, $9 secret,
--- $10 previous secret, $11 until, $12 asymmetric, $13 signature, $14 body template, $15 jwt, $16 method, $17 headers, $18 timeout,
--- $19 retry, $20 concurrency, $21 rate, $22 ordered
-with changed as (
-  update tidings.webhooks set disabled_reason = $1, updated_at = $2, name = $4, description = $5, url = $6, enabled = $7,
-    events = $8::jsonb, secret = $9, previous_secret = $10, previous_secret_until = $11, is_asymmetric = $12, signature = $13::jsonb,
-    body_template = $14, jwt_enabled = $15, method = $16, headers = $17::jsonb, timeout_seconds = $18, retry = $19::jsonb
-  where id = $3
-)
-update tidings.lanes set open = $7, concurrency = $20, allowance = least($20, 10), rate_per_second = $21, ordered = $22,
-  failure_count = 0, rest_count = 0, resting_until = null, saturated = false, due_at = now()
-where webhook_id = $3;
-
--- name: disable_webhooks
--- Closes webhooks whose receivers said they are gone. $1 ids, $2 reason
-with disabled as (
-  update tidings.webhooks set enabled = false, disabled_reason = $2, updated_at = now() where id = any ($1::uuid[]) and enabled returning id
-), closed as (
-  update tidings.lanes set open = false where webhook_id in (select id from disabled)
-)
-update tidings.routes_version set version = version + 1 where exists (select from disabled);
-
--- name: delete_webhook
--- Its lane goes with it. $1 id
-delete from tidings.webhooks where id = $1;
-
 -- name: managed_webhooks
 -- Oldest first. $1 managed by
 select w.*, l.concurrency, l.rate_per_second, l.ordered
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.managed_by = $1 order by w.created_at, w.id;
+
+-- name: insert_webhook
+-- $1 group, $2 profile, $3 created at; then as in update_webhook: $4 id, $5 name, $6 description, $7 url, $8 enabled, $9 events,
+-- $10 asymmetric, $11 signature, $12 body template, $13 jwt, $14 method, $15 headers, $16 timeout, $17 retry, $18 concurrency,
+-- $19 rate, $20 ordered, $21 secret, $22 previous secret, $23 until; $24 managed by. A lane begins with ten at once and doubles with
+-- success: a receiver that has never heard of us is not met by a hundred connections.
+with made as (
+  insert into tidings.webhooks (group_id, profile, created_at, updated_at, id, name, description, url, enabled, events, is_asymmetric,
+    signature, body_template, jwt_enabled, method, headers, timeout_seconds, retry, secret, previous_secret, previous_secret_until, managed_by)
+  values ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9::jsonb, $10,
+    $11::jsonb, $12, $13, $14, $15::jsonb, $16, $17::jsonb, $21, $22, $23, $24)
+  returning id
+)
+insert into tidings.lanes (webhook_id, open, concurrency, allowance, rate_per_second, ordered, tokens)
+select id, $8, $18, least($18, 10), $19, $20, coalesce(greatest($19::float8, 1), 0) from made;
+
+-- name: update_webhook
+-- $1 disabled reason, $2 updated at, $3 version, $4 fault; then $5 id, $6 name, $7 description, $8 url, $9 enabled, $10 events,
+-- $11 asymmetric, $12 signature, $13 body template, $14 jwt, $15 method, $16 headers, $17 timeout, $18 retry, $19 concurrency, $20 rate,
+-- $21 ordered, $22 secret, $23 previous secret, $24 until. Where $22 is null the secrets stay as they are, to the byte.
+with changed as (
+  update tidings.webhooks set disabled_reason = $1, updated_at = $2, version = $3, fault = $4, name = $6, description = $7, url = $8,
+    enabled = $9, events = $10::jsonb, is_asymmetric = $11, signature = $12::jsonb, body_template = $13, jwt_enabled = $14, method = $15,
+    headers = $16::jsonb, timeout_seconds = $17, retry = $18::jsonb, secret = coalesce($22::bytea, secret),
+    previous_secret = case when $22::bytea is null then previous_secret else $23 end,
+    previous_secret_until = case when $22::bytea is null then previous_secret_until else $24 end
+  where id = $5
+)
+update tidings.lanes set open = $9 and $4::text is null, concurrency = $19, allowance = least($19, 10), rate_per_second = $20, ordered = $21,
+  failure_count = 0, rest_count = 0, resting_until = null, saturated = false, due_at = now()
+where webhook_id = $5;
+
+-- name: put_tables
+-- $1 webhook; the tables it names: $2 schemas, $3 names, $4 operations
+with named as (
+  select * from unnest($2::text[], $3::text[], $4::text[]) as n (table_schema, table_name, operation)
+), gone as (
+  delete from tidings.table_subscriptions s where s.webhook_id = $1
+    and (s.table_schema, s.table_name, s.operation) not in (select table_schema, table_name, operation from named)
+)
+insert into tidings.table_subscriptions (webhook_id, table_schema, table_name, operation)
+select $1, table_schema, table_name, operation from named on conflict do nothing;
+
+-- name: disable_webhooks
+-- Closes webhooks whose receivers said they are gone, and returns those that were open. $1 ids, $2 reason
+with disabled as (
+  update tidings.webhooks set enabled = false, disabled_reason = $2, updated_at = now(), version = version + 1
+  where id = any ($1::uuid[]) and enabled returning id
+), closed as (
+  update tidings.lanes set open = false where webhook_id in (select id from disabled)
+), unsubscribed as (
+  delete from tidings.table_subscriptions where webhook_id in (select id from disabled)
+)
+select id from disabled;
+
+-- name: delete_webhook
+-- Its lane and what it subscribed to go with it. $1 id
+delete from tidings.webhooks where id = $1;
+
+-- name: record_changes
+-- Keeps the present state of changed webhooks as a version, ends the one before, and tells workers which they were. The lock on
+-- routes_version makes versions follow each other as they are committed. $1 ids, $2 when; null: now
+with ended as (
+  update tidings.webhook_versions v set superseded_at = coalesce($2::timestamptz, now())
+  where v.webhook_id = any ($1::uuid[]) and v.superseded_at is null
+), kept as (
+  insert into tidings.webhook_versions (webhook_id, version, created_at, group_id, name, description, url, enabled, disabled_reason,
+    profile, events, secret, previous_secret, previous_secret_until, is_asymmetric, signature, body_template, jwt_enabled, method,
+    headers, timeout_seconds, retry, managed_by, concurrency, rate_per_second, ordered, webhook_created_at)
+  select w.id, w.version, coalesce($2::timestamptz, now()), w.group_id, w.name, w.description, w.url, w.enabled, w.disabled_reason,
+    w.profile, w.events, w.secret, w.previous_secret, w.previous_secret_until, w.is_asymmetric, w.signature, w.body_template, w.jwt_enabled, w.method,
+    w.headers, w.timeout_seconds, w.retry, w.managed_by, l.concurrency, l.rate_per_second, l.ordered, w.created_at
+  from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.id = any ($1::uuid[])
+), next as (
+  update tidings.routes_version set version = version + cardinality($1::uuid[]) returning version
+)
+insert into tidings.webhook_changes (version, webhook_id)
+select next.version - cardinality($1::uuid[]) + c.place, c.id from next, unnest($1::uuid[]) with ordinality as c (id, place);
+
+-- name: set_aside
+-- Where the version is still the one that was read. A row that is being changed is not waited for: who changes it may want the lane,
+-- which we hold. $1 ids, $2 versions, $3 faults
+with held as (
+  select w.id, f.fault from unnest($1::uuid[], $2::integer[], $3::text[]) as f (id, version, fault)
+  join tidings.webhooks w on w.id = f.id and w.version = f.version
+  for no key update of w skip locked
+), rested as (
+  update tidings.lanes l set open = l.open and l.webhook_id not in (select id from held), due_at = greatest(l.due_at, now() + interval '1 second')
+  where l.webhook_id = any ($1::uuid[])
+)
+update tidings.webhooks w set fault = held.fault from held where w.id = held.id and w.fault is null
+returning w.id;

@@ -1,0 +1,97 @@
+"""`POST /api/v1/events`, past the framework: routing, dependencies and responses cost several times what publishing does.
+
+What is usual is answered here, by the function that the route in `events.py` calls. Everything else goes to the framework as if
+nobody had looked at it: other routes, a key that is missing or wrong, a body that is too large, has no length, or is no event.
+So there is one place that says what is wrong with a request.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from tidings.api.access import has_key, services_for
+from tidings.api.errors import Refusal, refusal, refusal_of_fault
+from tidings.api.events import NewEvent, publish_one
+from tidings.api.services import Services
+from tidings.core.errors import TidingsError
+from tidings.sources.publish import Published
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+PATH = "/api/v1/events"
+MAX_LENGTH_DIGITS = 15  # of Content-Length; Python refuses to read thousands of them
+
+_decode = msgspec.json.Decoder(NewEvent).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class PublishingFirst:
+    """The application, with the route that is called most in front of it."""
+
+    def __init__(self, app: Any, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        # Of a header that comes twice the first counts, as in the framework.
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        if not has_key(self._services, headers) or not _is_within(headers, self._services.config.max_body_bytes):
+            await self._app(scope, receive, send)
+            return
+        body = await _read(receive)
+        if body is None:
+            return  # the caller went away
+        try:
+            said = _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            await self._app(scope, _said_again(body), send)
+            return
+        await _send(send, await self._publish(headers, body, said))
+
+    async def _publish(self, headers: dict[str, str], body: bytes, said: NewEvent) -> Published | Refusal:
+        try:
+            return await publish_one(await services_for(self._services, headers), body, said)
+        except TidingsError as error:
+            return refusal(error)
+        except Exception as error:  # noqa: BLE001 - logged and answered as the framework does
+            return refusal_of_fault("POST", PATH, error)
+
+
+def _is_within(headers: dict[str, str], limit: int) -> bool:
+    length = headers.get("content-length", "")
+    return length.isdecimal() and len(length) <= MAX_LENGTH_DIGITS and int(length) <= limit
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body, or None when the caller goes away before its end. The server sees to it that it has its length."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _said_again(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+async def _send(send: Send, answer: Published | Refusal) -> None:
+    status, body, more = (202, answer, {}) if isinstance(answer, Published) else answer
+    text = _encode(body)
+    headers = {"content-type": "application/json", "content-length": str(len(text))} | more
+    lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+    await send({"type": "http.response.body", "body": text, "more_body": False})

@@ -1,0 +1,89 @@
+"""Requests of the past, made again from what history keeps: the version of the webhook, the event, the delivery and the time.
+
+There is one way in which requests are made (`profiles.prepared`), and it is pure; so what is made again is what was sent, byte
+for byte, however often the webhook was changed since, or whether it was deleted.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from tidings.api.services import Services
+from tidings.core.errors import InvalidInputError, NotFoundError, RenderError, StartupError
+from tidings.core.event import Event
+from tidings.core.signature import InstanceKeys
+from tidings.core.webhook import Webhook
+from tidings.profiles import Prepared, describe, prepare
+from tidings.store import history, signing_keys, webhook_versions
+from tidings.store.database import Connection
+
+MAX_BODIES = 4_194_304  # bytes of bodies in one answer; those of further attempts are read one by one
+
+
+class SentRequest(msgspec.Struct, frozen=True):
+    """The request of an attempt as it was sent. `body` is null where those of the other attempts take all the room."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: str | None
+
+
+async def sent_requests(
+    services: Services, connection: Connection, webhook_id: UUID, event_id: UUID, attempts: Sequence[Any]
+) -> list[SentRequest | None]:
+    """Return the requests of attempts of one delivery.
+
+    Args:
+        attempts: Rows with `delivery_id`, `started_at`, `webhook_version`, `signer_id` and `failure`.
+
+    Returns:
+        None where the attempt had no request, or what it was made from is not known: no worker lived to say, it was made before
+        versions were kept, or its webhook's secret or event cannot be read.
+    """
+    made_with = {(row["webhook_version"], row["signer_id"]) for row in attempts if row["webhook_version"] is not None}
+    if not made_with:
+        return [None] * len(attempts)
+    event = next(iter(await history.events_by_id(connection, [event_id])), None)
+    known = await webhook_versions.versions_of(connection, services.box, {(webhook_id, version) for version, _ in made_with})
+    prepared = {}
+    for version, signer_id in made_with:
+        if (webhook := known.get((webhook_id, version))) is not None:
+            prepared[version, signer_id] = await _prepared(services, connection, webhook, signer_id)
+    room = MAX_BODIES
+    found: list[SentRequest | None] = []
+    for row in attempts:
+        request = _sent(prepared.get((row["webhook_version"], row["signer_id"])), event, row)
+        if request is not None and request.body is not None:
+            room -= len(request.body)
+            if room < 0:
+                request = msgspec.structs.replace(request, body=None)
+        found.append(request)
+    return found
+
+
+async def _prepared(services: Services, connection: Connection, webhook: Webhook, signer_id: int | None) -> Prepared | None:
+    try:
+        keys = await _keys(services, connection, signer_id)
+        return prepare(webhook, keys)
+    except (InvalidInputError, NotFoundError, StartupError):  # a secret or key that cannot be read any more
+        return None
+
+
+async def _keys(services: Services, connection: Connection, signer_id: int | None) -> InstanceKeys:
+    current = services.keys.current
+    if signer_id is None or signer_id == current.signer_id:
+        return current
+    return await signing_keys.load_signer(connection, services.box, signer_id)
+
+
+def _sent(prepared: Prepared | None, event: Event | None, row: Any) -> SentRequest | None:
+    if prepared is None or event is None or row["failure"] == "render":
+        return None
+    try:
+        request = describe(prepared.write(event, row["delivery_id"], int(row["started_at"].timestamp())))
+    except RenderError:
+        return None
+    return SentRequest(request.method, prepared.webhook.url, request.headers, request.body.decode("utf-8", "replace"))

@@ -1,0 +1,33 @@
+"""`GET /api/v1/webhooks/{id}/versions`: what a webhook was, and what changed when."""
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+
+from tidings.api.paging import Limit
+from tidings.api.services import Services
+from tidings.core.errors import NotFoundError
+from tidings.store import webhook_versions
+from tidings.store.webhook_versions import Version
+
+Before = Annotated[
+    int | None,
+    QueryParameter(name="cursor", ge=1, le=2**31 - 1, description="The version of the last entry of the page before."),
+]
+
+
+@get("/{webhook_id:str}/versions")
+async def list_versions(
+    services: NamedDependency[Services], webhook_id: FromPath[UUID], limit: Limit = 50, before: Before = None
+) -> list[Version]:
+    """List a webhook's versions with what changed in each, newest first. They outlive it, as long as history names them."""
+    async with services.database.connection() as connection:
+        page = await webhook_versions.list_versions(
+            connection, services.box, services.group_id, webhook_id, before=before, limit=limit
+        )
+    if not page and before is None:
+        raise NotFoundError(f"There is no webhook {webhook_id}.")
+    return page

@@ -1,0 +1,92 @@
+"""Requests, as the bytes that travel.
+
+What one version of a webhook's requests have in common is made once: their first lines, their standing headers, the keys.
+There is no other way to make a request, so an attempt of years ago can be shown byte for byte: it follows from the webhook's
+version, the event, the delivery and the time.
+"""
+
+from functools import partial
+from uuid import UUID
+
+from tidings.core.event import Event
+from tidings.core.jwt import sign_jwt, webhook_claims
+from tidings.core.signature import HmacKey, InstanceKeys
+from tidings.core.target import parse_target, request_head
+from tidings.core.webhook import Webhook
+from tidings.profiles import template
+from tidings.profiles.profile import Profile, SecretForm
+from tidings.profiles.request import Attempt
+from tidings.profiles.signing import asked_for
+
+USER_AGENT = "Tidings/1 (+webhooks)"  # unless the webhook's own headers say otherwise
+
+
+class Prepared:
+    """The requests of one version of a webhook.
+
+    Attributes:
+        webhook: That version.
+        target: Where they go.
+    """
+
+    __slots__ = ("_head", "_keys", "_keys_in_overlap", "_overlap_until", "_private", "_profile", "_sign", "_token", "_tokens",
+                 "target", "webhook")  # fmt: skip
+
+    def __init__(self, profile: Profile, webhook: Webhook, keys: InstanceKeys) -> None:
+        self.webhook = webhook
+        self.target = parse_target(webhook.url)
+        self._profile = profile
+        self._head = request_head(webhook.method, webhook.url) + _standing_headers(profile, webhook)
+        self._sign = profile.sign if webhook.signature is None else partial(asked_for, webhook.signature)
+        is_whsec = profile.secret_form is SecretForm.WHSEC and webhook.signature is None
+        key_of = HmacKey.of_secret if is_whsec else HmacKey.of_text
+        self._keys: tuple[HmacKey, ...] = (key_of(webhook.secret),)
+        self._keys_in_overlap: tuple[HmacKey, ...] = self._keys
+        self._overlap_until = 0
+        if webhook.previous_secret is not None and webhook.previous_secret_until is not None:
+            self._keys_in_overlap = (self._keys[0], key_of(webhook.previous_secret))
+            self._overlap_until = int(webhook.previous_secret_until.timestamp())
+        self._private = keys.webhooks.private if webhook.asymmetric else None
+        self._tokens = keys if webhook.jwt_enabled else None
+        self._token = (-1, "")  # the latest and its time: all attempts of a second carry the same
+
+    def body(self, event: Event) -> bytes:
+        """Return the body: the same bytes at every attempt.
+
+        Raises:
+            RenderError: The record cannot be written as JSON.
+        """
+        profile, webhook = self._profile, self.webhook
+        if webhook.body_template is None:
+            return profile.body(event, webhook)
+        return template.fill(webhook.body_template, event, webhook, profile.vocabulary.name_of(event))
+
+    def write(self, event: Event, delivery_id: UUID, timestamp: int) -> bytes:
+        """Return the request of one attempt, head and body.
+
+        Args:
+            timestamp: Seconds since 1970, the time of the attempt.
+
+        Raises:
+            RenderError: The record cannot be written as JSON.
+        """
+        body = self.body(event)
+        keys = self._keys_in_overlap if timestamp < self._overlap_until else self._keys
+        signature = self._sign(Attempt(event, delivery_id, timestamp, keys, self._private), body)
+        token = "" if self._tokens is None else self._authorization(self._tokens, timestamp)
+        return f"{self._head}{signature}{token}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+
+    def _authorization(self, keys: InstanceKeys, timestamp: int) -> str:
+        if self._token[0] != timestamp:
+            claims = webhook_claims(self.webhook.id, self.webhook.group_id, keys.issuer, timestamp)
+            self._token = (timestamp, f"Authorization: Bearer {sign_jwt(keys.tokens, claims)}\r\n")
+        return self._token[1]
+
+
+def _standing_headers(profile: Profile, webhook: Webhook) -> str:
+    """Return the headers that are the same on every request, the webhook's own before ours."""
+    headers = dict(webhook.headers)
+    own = {name.lower() for name in headers}
+    ours = {"content-type": profile.content_type, "user-agent": USER_AGENT}
+    headers |= {name: value for name, value in ours.items() if name not in own}
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
