@@ -263,7 +263,8 @@ async def _walk(
     loop = asyncio.get_running_loop()
     begun, rows, turn = loop.time(), 0, 0
     while left.rest is not None and len(found) < wanted:
-        if turn and (rows >= ROW_BUDGET or loop.time() - begun > SECONDS_BUDGET):
+        is_used = rows >= ROW_BUDGET or loop.time() - begun > SECONDS_BUDGET
+        if is_used and left.rest != span:  # every call gets further, however slow the machine
             break
         missing = wanted - len(found)
         next_ = window(drive, left.rest, turn, missing, newest_first=newest_first, is_crowded=left.is_crowded)

@@ -86,9 +86,7 @@ def begin(cursor: Cursor | None, whole: Span) -> Span:
     """Return the ids that a page is looked for among."""
     if cursor is None:
         return whole
-    if cursor.goes_back:
-        return Span(max(whole.low, cursor.at), whole.high)
-    return Span(whole.low, min(whole.high, cursor.at))
+    return whole.within(Span(low=cursor.at) if cursor.goes_back else Span(high=cursor.at))
 
 
 def page_of(found: Sequence[UUID], rest: Span | None, cursor: Cursor | None, skip: int, limit: int) -> Page:

@@ -47,6 +47,10 @@ class Span(msgspec.Struct, frozen=True):
     low: UUID = UUID(int=0)
     high: UUID = _HIGHEST
 
+    def within(self, other: "Span") -> "Span":
+        """Return the ids that are in both."""
+        return Span(max(self.low, other.low), min(self.high, other.high))
+
     def milliseconds(self) -> "Span":
         """Return all ids of the milliseconds that it has a part of."""
         return Span(_begin_of(self.low), _end_of(UUID(int=max(self.high.int - 1, 0))))
@@ -196,13 +200,13 @@ def _of_event(event_id: UUID, span: Span, known: Known) -> Span:
     low, high = delivery_id_bounds(event_id)
     if event_id < known.exact_ids_from:
         low, high = _begin_of(event_id), _end_of(event_id)
-    return Span(max(low, span.low), min(UUID(int=high.int + 1), span.high))
+    return span.within(Span(low, UUID(int=high.int + 1)))
 
 
 def drive_of_events(question: Question, known: Known) -> Drive:
     """Decide how events are found."""
     if question.event_id is not None:
-        span = Span(question.event_id, UUID(int=question.event_id.int + 1))
+        span = span_of(question).within(Span(question.event_id, UUID(int=question.event_id.int + 1)))
         return Drive("events_by_id", question, question, span, is_exact=True)
     if (drive := _by_event("events", question, known)) is not None:
         return drive
@@ -256,7 +260,7 @@ def window(drive: Drive, rest: Span, turn: int, wanted: int, *, newest_first: bo
     """
     if is_crowded:
         edge = UUID(int=rest.high.int - 1) if newest_first else rest.low
-        rest = Span(max(rest.low, _begin_of(edge)), min(rest.high, _end_of(edge)))
+        rest = rest.within(Span(_begin_of(edge), _end_of(edge)))
         drive = Drive("deliveries_by_id", drive.asked, drive.asked, rest)
     largest = _LARGEST_WINDOW_OF_EVENTS if drive.looks_at_events else _LARGEST_WINDOW
     rows = wanted if drive.is_exact and not turn else min(largest, _FIRST_LOOSE_WINDOW * 4**turn)

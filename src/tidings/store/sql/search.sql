@@ -126,11 +126,10 @@ bounds as materialized (
      where 'waiting' = any ($15::text[]) and id >= b.low and id <= b.high and id >= $2 and id < $3 and event_id = b.event_id order by id desc limit $26)
   ) d
   order by b.event_id desc limit $26
-), flying as materialized ({sending}
 ), seen as materialized (
   select id, webhook_id, event_id, group_id, state, last_status, failure, last_number from found
   union all
-  select id, webhook_id, event_id, group_id, state, last_status, failure, last_number from flying
+  select id, webhook_id, event_id, group_id, state, last_status, failure, last_number from flown
 ), ends as (
   select id from via where n = $4 union all select via_id from found where n = $26 union all select id from flying where n = $4
 )
@@ -145,6 +144,10 @@ with via as materialized (
       where hashtextextended(type, hashtextextended(group_id, 0)) = hashtextextended(kind.type, hashtextextended($1, 0))
         and type = kind.type and group_id = $1 and id >= $23 and id < $24 order by id desc limit $4) lane
   ) e
+), flying as materialized (
+  {sending}
+), flown as (
+  select * from flying f where (select e.type = any ($22) and e.group_id = $1 from tidings.events e where e.id = f.event_id)
 ), {of_events}, {answer};
 
 -- name: deliveries_by_about
@@ -152,6 +155,10 @@ with via as materialized (
 with via as materialized (
   select id, row_number() over (order by id desc) as n from (
     select id from tidings.events where about = $22 and group_id = $1 and id >= $23 and id < $24 order by id desc limit $4) lane
+), flying as materialized (
+  {sending}
+), flown as (
+  select * from flying f where (select e.about = $22 and e.group_id = $1 from tidings.events e where e.id = f.event_id)
 ), {of_events}, {answer};
 
 -- part: event
