@@ -4,6 +4,7 @@ Each measurement returns the points of a curve, on its own database. `docs/bench
 are measured; `docs/capacity.md` plans with them.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
@@ -43,7 +44,7 @@ FULL_GROWTH = GrowthPlan(
 )  # fmt: skip
 QUICK_GROWTH = GrowthPlan(
     webhooks=(WEBHOOKS, 1000, 10_000), stored=(10_000, 100_000), workers=(1, 2),
-    rates=(50, 200), payloads=(300, 1500), probes=10, backlog=5000, runs=1, seconds=3,
+    rates=(20, 200), payloads=(300, 1500), probes=10, backlog=5000, runs=1, seconds=3,
 )  # fmt: skip
 
 Points = list[Figures]
@@ -126,15 +127,23 @@ async def by_workers(stage: Stage, plan: GrowthPlan) -> Points:
 
 
 async def by_rate(stage: Stage, plan: GrowthPlan) -> Points:
-    """What a delivery takes and costs at a steady rate, where fewer share a transaction than in a backlog."""
+    """What an engine takes at a steady rate, idle first, and how long its deliveries take."""
     points: Points = []
     async with stage.apart() as own, own.running("worker"):
         await add_backlog_webhooks(own)
         await _drained(own, plan)
+        before = await own.usage()
+        await asyncio.sleep(plan.seconds)
+        points.append({"per_s": 0} | _cores((await own.usage()).each_since(before, 1), 1 / plan.seconds))
         for rate in plan.rates:
-            await _steady(own, rate, 2)  # after a checkpoint every page is logged whole once, here of all that are written to
-            points.append({"per_s": rate} | await _steady(own, rate, plan.seconds))
+            await _steady(own, rate, 2)  # the first time after a checkpoint that a page is written to, it is logged whole
+            steady = await _steady(own, rate, plan.seconds)
+            points.append({"per_s": rate} | steady | _cores(steady, rate))
     return points
+
+
+def _cores(each: Figures, rate: float) -> Figures:
+    return {"engine_cores": each["engine_us"] * rate / 1e6, "postgres_cores": each["postgres_us"] * rate / 1e6}
 
 
 async def by_payload(stage: Stage, plan: GrowthPlan) -> Points:
@@ -143,6 +152,7 @@ async def by_payload(stage: Stage, plan: GrowthPlan) -> Points:
     for size in plan.payloads:
         async with stage.apart() as own, own.running("worker"):
             await add_backlog_webhooks(own)
+            await drain_backlog(own, plan.backlog // 5, size)  # lanes and connections grow, and every index has its first pages
             before = await own.value(GROWTH["history_bytes"])
             drained = [await drain_backlog(own, plan.backlog, size) for _ in range(plan.runs)]
             stored = (await own.value(GROWTH["history_bytes"]) - before) / (plan.backlog * plan.runs)
