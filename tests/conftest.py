@@ -1,19 +1,34 @@
-"""What every tier shares: one PostgreSQL for the run, and a fresh database for each test that asks for one."""
+"""What every tier shares: one PostgreSQL for each process of a run, and a fresh database for each test that asks for one."""
 
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
+import trustme
 import uvloop
 
 from tests.support.receiver import Receiver
+from tests.support.serving import ApiServer
 from tidings.config import Config
 
+# Databases of runs and processes that share a PostgreSQL (TEST_DATABASE_URL) do not meet.
+_PREFIX = f"tidings_test_{os.getpid()}"
 _numbers = itertools.count(1)
+
+# Begun first, so that the others run beside them: what takes long mostly waits. (Files that take ten seconds or more.)
+_LONG = ("test_ledger.py", "test_checks.py", "test_cron_processes.py", "test_backfill.py", "test_cli.py")
+
+hypothesis.settings.register_profile("tidings", deadline=None)  # how fast a machine is decides no test
+hypothesis.settings.load_profile("tidings")
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -21,9 +36,52 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"uvloop": uvloop.new_event_loop}
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the run a folder of its own, and authorities that are read at once.
+
+    Below pytest's usual folder, the next run as root would lock out the PostgreSQL of this one. To read a system's hundreds
+    of authorities takes longer than many a test, and no test calls anybody they vouch for.
+    """
+    if hasattr(config, "workerinput"):
+        return  # it has both from the process that started it
+    folder = Path(tempfile.mkdtemp(prefix="tidings-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    config.option.basetemp = config.option.basetemp or str(folder / "t")
+    authorities = str(folder / "authorities.pem")
+    trustme.CA().cert_pem.write_to_path(authorities)
+    os.environ["SSL_CERT_FILE"] = authorities
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long; then processes before databases before pure functions."""
+    tiers = ("acceptance", "integration", "unit")
+
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        is_long = item.path.name in _LONG
+        return _LONG.index(item.path.name) if is_long else len(_LONG), tiers.index(item.path.parent.name)
+
+    items.sort(key=rank)
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Have a line printed at the end of the run, whichever process the test runs in."""
+    return lambda line: request.node.user_properties.append(("told", line))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    for report in reports:
+        if isinstance(report, pytest.TestReport) and report.when == "call":
+            for name, line in report.user_properties:
+                if name == "told":
+                    terminalreporter.write_line(str(line))
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of this run; yields the URL of its first database.
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """A PostgreSQL of this process; yields the URL of its first database.
 
     TEST_DATABASE_URL names another, of an older version perhaps: postgresql://postgres:@/postgres?host=…
     """
@@ -34,6 +92,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
 
     server = start_embedded(tmp_path_factory.mktemp("pg"))
+    # To wait for disks takes most of what it takes to make and drop databases. Crashes are tested on servers of their own.
+    connection = await asyncpg.connect(server.get_uri())
+    await connection.execute("alter system set fsync = off")
+    await connection.execute("select pg_reload_conf()")
+    await connection.close()
     yield server.get_uri()
     server.cleanup()
 
@@ -43,24 +106,30 @@ def url_of(postgres_url: str, database: str) -> str:
 
 
 @pytest.fixture(scope="session")
-async def template(postgres: str) -> str:
-    """A migrated database, from which each test's is cloned."""
+async def template(postgres: str) -> AsyncIterator[str]:
+    """A migrated database with the partitions of these days, from which each test's is cloned."""
+    from tidings.store import history
     from tidings.store.database import open_database
     from tidings.store.migrations import migrate
 
+    name = f"{_PREFIX}_template"
     connection = await asyncpg.connect(postgres)
-    await connection.execute("create database tidings_template")
-    database = await open_database(url_of(postgres, "tidings_template"), max_connections=1)
+    await connection.execute(f"create database {name}")
+    database = await open_database(url_of(postgres, name), max_connections=1)
     await migrate(database)
+    async with database.connection() as inside:
+        for ahead in range(-1, 4):
+            await history.ensure_day(inside, datetime.now(UTC).date() + timedelta(days=ahead))
     await database.close()
+    yield name
+    await connection.execute(f"drop database {name} with (force)")
     await connection.close()
-    return "tidings_template"
 
 
 @pytest.fixture
 async def database_url(postgres: str, template: str) -> AsyncIterator[str]:
     """The URL of a fresh, migrated database."""
-    name = f"test_{next(_numbers)}"
+    name = f"{_PREFIX}_{next(_numbers)}"
     connection = await asyncpg.connect(postgres)
     await connection.execute(f"create database {name} template {template}")
     yield url_of(postgres, name)
@@ -71,12 +140,22 @@ async def database_url(postgres: str, template: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def empty_database_url(postgres: str) -> AsyncIterator[str]:
     """The URL of a fresh database without our schema."""
-    name = f"test_{next(_numbers)}"
+    name = f"{_PREFIX}_{next(_numbers)}"
     connection = await asyncpg.connect(postgres)
     await connection.execute(f"create database {name}")
     yield url_of(postgres, name)
     await connection.execute(f"drop database {name} with (force)")
     await connection.close()
+
+
+@pytest.fixture(scope="session")
+async def api_server() -> AsyncIterator[ApiServer]:
+    """Serves the API of whichever test asks."""
+    server = ApiServer()
+    running = asyncio.create_task(server.run())
+    yield server
+    server.stop()
+    await running
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from tidings import __version__
 from tidings.api.webhook_shapes import WebhookChange, drafted
 from tidings.app import opened
 from tidings.config import Config
+from tidings.store.migrations import available
 from tidings.store.webhooks import insert_webhook, webhooks_by_id
 
 
@@ -66,10 +67,11 @@ async def test_a_read_only_database_is_refused_and_left_as_it_is(empty_database_
 
 async def test_a_role_that_may_not_create_is_refused_with_the_remedy(empty_database_url: str) -> None:
     connection = await asyncpg.connect(empty_database_url)
-    await connection.execute("create role powerless login")
-    url = empty_database_url.replace("postgres:@", "powerless:@")
+    role = await connection.fetchval("select current_database() || '_powerless'")
+    await connection.execute(f"create role {role} login")
+    url = empty_database_url.replace("postgres:@", f"{role}:@")
     assert "Grant it CREATE" in refused("migrate", database_url=url)
-    await connection.execute("drop role powerless")
+    await connection.execute(f"drop role {role}")
     await connection.close()
 
 
@@ -155,7 +157,7 @@ async def test_the_secret_key_is_changed_and_nothing_is_lost(config: Config, rec
 
 async def test_migrate_says_what_it_did(empty_database_url: str) -> None:
     assert json.loads(run_cli("migrate", "--json", database_url=empty_database_url).stdout) == {
-        "applied": ["0001_engine", "0002_profiles", "0003_sources", "0005_webhook_versions"]
+        "applied": [f"{number:04d}_{name}" for number, name, _ in available()]
     }
     assert "up to date" in run_cli("migrate", database_url=empty_database_url).stdout
 

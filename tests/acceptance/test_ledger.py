@@ -11,11 +11,11 @@ import random
 import signal
 import socket
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import pytest
 
 from tests.support.engine import engine_of, eventually
 from tests.support.process import Process
@@ -100,7 +100,7 @@ async def crash_postgresql(server: Any, after: float) -> None:
     await asyncio.to_thread(server.ensure_postgres_running)
 
 
-async def test_every_committed_change_is_acknowledged_whatever_dies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_committed_change_is_acknowledged_whatever_dies(tmp_path: Path, tell: Callable[[str], None]) -> None:
     seed = random.randrange(2**32)
     rng = random.Random(seed)
     server = start_embedded(tmp_path)
@@ -163,8 +163,7 @@ async def test_every_committed_change_is_acknowledged_whatever_dies(tmp_path: Pa
         "seed": seed, "killed": killed, "committed": len(committed), "delivered": len(ledger.acknowledged),
         "duplicated": duplicated, "lost": len(lost), "requests": ledger.requests.total(), "attempts": sum(recorded.values()),
     }  # fmt: skip
-    with capsys.disabled():
-        print(f"\nledger: {json.dumps(summary)}")
+    tell(f"ledger: {json.dumps(summary)}")
     assert not lost, summary
     assert ledger.ids.keys() <= committed, "something rolled back was sent"
     assert all(len(ids) == 1 for ids in ledger.ids.values()), "an id changed between repeats"
@@ -214,9 +213,7 @@ class Turnstile:
 LIMITS = {"/one": 1, "/five": 5, "/twenty": 20}
 
 
-async def test_limits_hold_over_three_processes_that_are_killed_at_random(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_limits_hold_over_three_processes_that_are_killed_at_random(tmp_path: Path, tell: Callable[[str], None]) -> None:
     rng = random.Random(random.randrange(2**32))
     server = start_embedded(tmp_path)
     options = {"database_url": server.get_uri(), "secret_key": "ledger", "allow_private_networks": "127.0.0.0/8"}
@@ -254,8 +251,7 @@ async def test_limits_hold_over_three_processes_that_are_killed_at_random(
             await worker.kill()
         await receiver.stop()
         server.cleanup()
-    with capsys.disabled():
-        print(f"\nlimits: {json.dumps({'committed': len(committed), 'most at once': turnstile.most})}")
+    tell(f"limits: {json.dumps({'committed': len(committed), 'most at once': turnstile.most})}")
     assert turnstile.most == LIMITS, "every place was taken, and no more"
     assert {path: committed - turnstile.acknowledged[path] for path in LIMITS} == {path: set() for path in LIMITS}
 

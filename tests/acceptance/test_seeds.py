@@ -10,9 +10,10 @@ import pytest
 
 from tests.integration.test_api import KEY, Api
 from tests.support.engine import engine_of, eventually
+from tests.support.limits import PATIENCE
 from tests.support.node import checked, receiving, run_snippet
 from tests.support.receiver import Receiver
-from tidings.app import _serving
+from tests.support.serving import ApiServer
 from tidings.config import Config
 
 SECRET = "whsec_of-a-seed-receiver"
@@ -24,11 +25,11 @@ AWKWARD = [
 
 
 @pytest.fixture
-async def api(config: Config) -> AsyncIterator[Api]:
+async def api(config: Config, api_server: ApiServer) -> AsyncIterator[Api]:
     async with (
         engine_of(config, running=True) as engine,
-        _serving(engine.services) as url,
-        httpx.AsyncClient(base_url=url, headers=KEY, timeout=30) as client,
+        api_server.serving(engine.services) as url,
+        httpx.AsyncClient(base_url=url, headers=KEY, timeout=PATIENCE) as client,
     ):
         await engine.user.execute(
             "create table posts (id int primary key, title text, price numeric, score float8, big bigint, doc jsonb, raw json)"

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from tests.support.engine import Engine, engine_of, eventually
+from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, says
-from tidings.app import _serving
+from tests.support.serving import ApiServer
 from tidings.config import Config
 
 KEY = {"Authorization": "Bearer test"}
@@ -33,11 +34,11 @@ class Api:
 
 
 @pytest.fixture
-async def api(config: Config) -> AsyncIterator[Api]:
+async def api(config: Config, api_server: ApiServer) -> AsyncIterator[Api]:
     async with (
         engine_of(config, running=True) as engine,
-        _serving(engine.services) as url,
-        httpx.AsyncClient(base_url=url, headers=KEY, timeout=30) as client,
+        api_server.serving(engine.services) as url,
+        httpx.AsyncClient(base_url=url, headers=KEY, timeout=PATIENCE) as client,
     ):
         yield Api(client, engine)
 
@@ -83,7 +84,16 @@ async def test_a_change_travels_from_a_row_to_the_api(api: Api, receiver: Receiv
     event = await api("GET", f"/api/v1/events/{delivery['event_id']}", 200)
     assert (event["record"], event["delivery_count"], event["table"]) == ({"id": 1}, 1, "orders")
     assert await api("GET", "/api/v1/events?type=table.orders.inserted", 200) == [event]
-    assert await api("GET", "/api/v1/events?type=other", 200) == []
+    assert (await api("GET", "/api/v1/events?type=other", 422))["field"] == "type"
+
+
+async def test_a_body_that_is_no_json_is_shown_as_a_string_and_none_as_null(api: Api, receiver: Receiver) -> None:
+    text = {"body_template": 'say "{{type}}"', "headers": {"Content-Type": "text/plain"}}
+    for name, fields in (("text", text), ("none", {"profile": "vski", "method": "GET"})):
+        made = await api.create(receiver.url(f"/{name}"), "*", **fields)
+        await api("POST", f"/api/v1/webhooks/{made['id']}/test", 200)
+        (shown,) = await api("GET", f"/api/v1/webhooks/{made['id']}/deliveries", 200)
+        assert shown["payload"] == ('say "webhook.test"' if name == "text" else None)
 
 
 async def test_publishing_is_idempotent_by_id(api: Api, receiver: Receiver) -> None:
@@ -375,11 +385,11 @@ async def test_health_readiness_metrics_and_openapi_answer_without_a_key(api: Ap
 
         async def counted() -> Any:
             text = (await client.get("/metrics")).text
-            return text if 'tidings_attempt_seconds_count{outcome="succeeded"}' in text else None
+            return text if 'tidings_attempt_seconds_count{outcome="succeeded"} 1.0' in text else None
 
         metrics = await eventually(counted)
     assert set(document["paths"]) >= {"/api/v1/webhooks", "/api/v1/events", "/api/v1/deliveries/{delivery_id}/retry"}
-    for name in ("tidings_queue_due", "tidings_outbox_lag_seconds", "tidings_attempt_seconds_bucket"):
+    for name in ("tidings_queue_waiting", "tidings_outbox_lag_seconds", "tidings_attempt_seconds_bucket"):
         assert name in metrics
 
 

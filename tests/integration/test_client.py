@@ -12,7 +12,7 @@ import pytest
 import tidings
 from tests.support.engine import engine_of
 from tests.support.receiver import Receiver
-from tidings.app import _serving
+from tests.support.serving import ApiServer
 from tidings.client import ApiError, AsyncClient, Client, VerificationError, verify
 from tidings.config import Config
 
@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-async def url(config: Config) -> AsyncIterator[str]:
-    async with engine_of(config, running=True) as engine, _serving(engine.services) as url:
+async def url(config: Config, api_server: ApiServer) -> AsyncIterator[str]:
+    async with engine_of(config, running=True) as engine, api_server.serving(engine.services) as url:
         await engine.user.execute("create table posts (id int primary key, title text)")
         yield url
 

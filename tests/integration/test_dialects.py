@@ -10,7 +10,9 @@ import pytest
 
 from tests.integration.test_api import KEY, Api
 from tests.support.engine import engine_of, eventually
+from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, says
+from tests.support.serving import ApiServer
 from tests.unit.test_profiles import hex_of
 from tidings.app import _serving, opened
 from tidings.config import Config
@@ -18,11 +20,11 @@ from tidings.core.errors import StartupError
 
 
 @pytest.fixture
-async def api(config: Config) -> AsyncIterator[Api]:
+async def api(config: Config, api_server: ApiServer) -> AsyncIterator[Api]:
     async with (
         engine_of(config, running=True) as engine,
-        _serving(engine.services) as url,
-        httpx.AsyncClient(base_url=url, headers=KEY, timeout=30) as client,
+        api_server.serving(engine.services) as url,
+        httpx.AsyncClient(base_url=url, headers=KEY, timeout=PATIENCE) as client,
     ):
         await engine.user.execute("create table posts (id int primary key, title text)")
         yield Api(client, engine)

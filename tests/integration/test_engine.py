@@ -11,7 +11,7 @@ from tests.support.engine import engine_of
 from tests.support.receiver import Receiver, answer, hangs, resets, says
 from tidings.config import Config
 from tidings.core.retry import Delays
-from tidings.store import flights, history, queue, workers
+from tidings.store import flights, queue, workers
 from tidings.worker.duties import SILENCE, Janitor, Rescuer
 
 FAST = Delays(delays=(10, 100), jitter=0)
@@ -463,17 +463,3 @@ async def test_heartbeats_set_the_clock_by_the_database(config: Config) -> None:
         at = await workers.database_time(connection)
         engine.clock.adjust(at + timedelta(hours=1))
         assert timedelta(minutes=59) < engine.clock.now() - datetime.now(UTC) < timedelta(minutes=61)
-
-
-async def test_finished_and_unfinished_deliveries_are_listed_together_newest_first(config: Config, receiver: Receiver) -> None:
-    receiver.scripts.append(says(answer(500)))
-    async with engine_of(config) as engine:
-        await engine.add_webhook(receiver.url(), "*")
-        for _ in range(3):
-            await engine.publish()
-            await engine.cycle()
-        async with engine.services.database.connection() as connection:
-            rows = await history.list_deliveries(connection, "default")
-            page = await history.list_deliveries(connection, "default", before=rows[0]["id"], limit=1)
-        assert [row["status"] for row in rows] == ["succeeded", "succeeded", "retrying"]
-        assert [row["id"] for row in page] == [rows[1]["id"]]

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from tests.support.limits import PATIENCE
 from tidings.api.services import Services
 from tidings.app import make_worker, opened
 from tidings.clock import Clock
@@ -72,7 +73,7 @@ class Engine:
         """Route, claim, send and record once, and return how many results were recorded."""
         await self.worker.dispatcher.run_once()
         await self.worker.deliverer.run_once()
-        await self.worker.deliverer.drain(20)
+        await self.worker.deliverer.drain(PATIENCE)
         return await self.worker.recorder.run_once()
 
     async def deliveries(self) -> list[Any]:
@@ -121,7 +122,7 @@ async def engine_of(config: Config, *, running: bool = False) -> AsyncIterator[E
             await engine.worker.stop()
 
 
-async def eventually(check: Any, limit: float = 20) -> Any:
+async def eventually(check: Any, limit: float = PATIENCE) -> Any:
     """Wait until a check answers something true; the only place where tests poll."""
     async with asyncio.timeout(limit):
         while not (answer := await check()):

@@ -3,20 +3,24 @@
 import asyncio
 import json
 import os
+import random
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from tests.support.limits import PATIENCE
 
 NODE = Path(__file__).parents[1] / "node"
 
 
 def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """Return a port nobody listens on, from below those that systems give to outgoing connections: it stays free."""
+    while True:
+        port = random.randrange(15_000, 30_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _script(name: str) -> Path:
@@ -38,7 +42,7 @@ async def receiving(script: str, *, express: str, secret: str) -> AsyncIterator[
     )
     assert process.stdout is not None
     try:
-        assert await asyncio.wait_for(process.stdout.readline(), 20), f"{script} did not start"
+        assert await asyncio.wait_for(process.stdout.readline(), PATIENCE), f"{script} did not start"
         yield f"http://127.0.0.1:{port}"
     finally:
         process.kill()
@@ -55,7 +59,7 @@ async def run_snippet(script: str, **environ: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    output, errors = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 0, errors.decode()
     return output.decode()
 
@@ -66,6 +70,6 @@ async def checked(*questions: dict[str, Any]) -> list[dict[str, Any]]:
         "node", str(NODE / "verify.mjs"), cwd=NODE, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     lines = "".join(json.dumps(question) + "\n" for question in questions)
-    output, _ = await asyncio.wait_for(process.communicate(lines.encode()), 60)
+    output, _ = await asyncio.wait_for(process.communicate(lines.encode()), PATIENCE)
     assert process.returncode == 0
     return [json.loads(line) for line in output.splitlines()]

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from tests.support.limits import PATIENCE
+
 
 def settings(**values: Any) -> dict[str, str]:
     """Return an environment with these settings and none of the caller's."""
@@ -16,7 +18,7 @@ def settings(**values: Any) -> dict[str, str]:
     return clean | {f"TIDINGS_{name.upper()}": str(value) for name, value in values.items()}
 
 
-def run_cli(*args: str, timeout: float = 60, **values: Any) -> subprocess.CompletedProcess[str]:
+def run_cli(*args: str, timeout: float = PATIENCE, **values: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "tidings", *args],
@@ -54,7 +56,7 @@ class Process:
             stdout=subprocess.PIPE,
         )
         assert process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             line = await process.stdout.readline()
         ready = msgspec.json.decode(line) if line else {"error": "nothing was said"}
         if "error" in ready:
@@ -72,5 +74,5 @@ class Process:
         """Ask it to stop and return its exit code."""
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             return await self._process.wait()

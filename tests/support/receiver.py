@@ -8,6 +8,8 @@ from typing import Any
 
 import httptools
 
+from tests.support.limits import PATIENCE
+
 
 @dataclass
 class Received:
@@ -17,6 +19,7 @@ class Received:
     path: str
     headers: dict[str, str]
     body: bytes
+    raw: bytes = b""
 
 
 def answer(status: int = 200, body: bytes = b"ok", headers: dict[str, str] | None = None) -> bytes:
@@ -68,7 +71,7 @@ class Receiver:
     def url(self, path: str = "/hook") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
-    async def wait_for(self, count: int, limit: float = 20) -> list[Received]:
+    async def wait_for(self, count: int, limit: float = PATIENCE) -> list[Received]:
         """Wait until that many requests have come."""
         async with asyncio.timeout(limit), self._arrived:
             await self._arrived.wait_for(lambda: len(self.received) >= count)
@@ -111,10 +114,11 @@ class _Parser:
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._headers: dict[str, str] = {}
-        self._body = self._url = b""
+        self._body = self._url = self._raw = b""
         self.complete: Received | None = None
 
     def feed(self, data: bytes) -> None:
+        self._raw += data
         self._parser.feed_data(data)
 
     def on_url(self, url: bytes) -> None:
@@ -128,4 +132,4 @@ class _Parser:
 
     def on_message_complete(self) -> None:
         method = self._parser.get_method().decode()
-        self.complete = Received(method, self._url.decode(), self._headers, self._body)
+        self.complete = Received(method, self._url.decode(), self._headers, self._body, self._raw)

@@ -23,6 +23,7 @@ from tidings.core.retry import limited, next_try
 from tidings.core.signature import HmacKey, sign_hex, sign_timestamped
 from tidings.core.webhook import Signature, Webhook, parse_filter, type_filter
 from tidings.profiles import PROFILES, Request, describe, prepare
+from tidings.profiles.parts import document, event_time, instant
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "signatures.json").read_text())
@@ -179,9 +180,12 @@ def test_a_record_that_is_not_json_ends_in_a_sentence(profile: str) -> None:
         sent(row(record="{"), to(profile))
 
 
-def test_an_id_of_half_a_character_does_not_break_anything() -> None:
-    of = row("UPDATE", record=r'{"id":"a\ud800"}', old_record=r'{"id":"\udfff"}')
-    for profile in PROFILES:
+@pytest.mark.parametrize("profile", PROFILES)
+def test_half_a_character_does_not_break_anything(profile: str) -> None:
+    records = {"record": r'{"id":"a\ud800","\ud801":1.50}', "old_record": r'{"id":"\udfff"}'}
+    published = event(type="content.updated", record=records["record"])
+    for of in (row("UPDATE", **records), row("UPDATE", source="collections", **records), published):
+        assert rb'"\ud801":1.5' in sent(of, to(profile)).body
         json.loads(sent(of, to(profile)).body)
 
 
@@ -293,6 +297,31 @@ def test_a_token_is_signed_once_for_the_attempts_of_a_second() -> None:
     assert first == again
     assert dict(describe(first).headers)["Authorization"] != dict(describe(later).headers)["Authorization"]
     assert prepared.write(row(), UUID(int=3), 1000) == first
+
+
+@given(st.lists(st.sampled_from([None, *(f'{{"n":{n}.00}}' for n in range(4))]), max_size=20))
+def test_a_document_written_a_moment_ago_is_not_taken_for_another(texts: list[str | None]) -> None:
+    for text in texts:
+        assert document(text) == (b"null" if text is None else text.replace(".00", "").encode())
+
+
+@pytest.mark.parametrize(
+    ("at", "written"),
+    [
+        ("2026-11-21T12:00:00+00:00", "2026-11-21T12:00:00.000Z"),
+        ("2026-11-21T12:00:00.000999+00:00", "2026-11-21T12:00:00.000Z"),
+        ("2026-01-01T00:30:00.999999+01:00", "2025-12-31T23:30:00.999Z"),
+        ("0001-01-01T00:00:00+00:00", "0001-01-01T00:00:00.000Z"),
+    ],
+)
+def test_a_time_is_written_as_javascript_writes_it(at: str, written: str) -> None:
+    assert event_time(event(occurred_at=datetime.fromisoformat(at))).decode() == written
+    assert instant(json.dumps(at).encode()) == json.dumps(written).encode()
+
+
+@pytest.mark.parametrize("text", [None, b"null", b"7", b'"soon"', b'"0001-01-01T00:00:00+01:00"'])
+def test_what_is_no_time_stays_as_it_is(text: bytes | None) -> None:
+    assert instant(text) == (text or b"null")
 
 
 @given(st.binary(max_size=200), st.binary(max_size=300))

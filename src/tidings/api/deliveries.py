@@ -1,35 +1,43 @@
 """`/api/v1/deliveries`: what became of each event for each webhook."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Router, get, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath
 
-from tidings.api.paging import Cursor, Limit, Offset
+from tidings.api.lookups import there
+from tidings.api.paging import Paging, paging
+from tidings.api.search import Asked, WebhookId, asked_of_deliveries, find_deliveries
+from tidings.api.sent import SentRequest, sent_requests
 from tidings.api.services import Services
 from tidings.core.delivery import State, Step, may
-from tidings.core.errors import ConflictError, NotFoundError, RenderError
-from tidings.core.event import Event
+from tidings.core.errors import ConflictError, InvalidInputError, RenderError
+from tidings.core.event import Event, row_id
+from tidings.core.search import id_time
 from tidings.core.webhook import Subscription, Webhook
 from tidings.profiles import prepare
-from tidings.profiles.parts import current, text_member
-from tidings.store import history, queue, webhooks
+from tidings.profiles.parts import current
+from tidings.profiles.template import is_plain_text
+from tidings.store import history, queue, search, webhook_versions, webhooks
 from tidings.store.database import Connection
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_PAYLOADS = 8_388_608  # bytes of payloads in one answer; those of further deliveries are read one by one
+
+_GONE = "There is no delivery {}; history is kept for the days of retention."
 
 
 class DeliveryView(msgspec.Struct, frozen=True):
     """A delivery as read. `created_at` is its event's time, to the millisecond.
 
-    `payload` is the body as it is sent; null once the event or the webhook is gone, or while the webhook is set aside. Seed
-    004's clients know some fields by other names: `event_type`, `attempt`, `attempt_number`, `status_code`,
-    `http_status_code`, `response_code` and `error_message` repeat `event`, `attempts`, `response_status` and `error`.
+    What is said of a response is of the last attempt that has a result. `payload` is the body as it is sent; null once the
+    webhook is gone, or while it is set aside. Seed 004's clients know some fields by other names: `event_type`, `attempt`,
+    `attempt_number`, `status_code`, `http_status_code`, `response_code` and `error_message` repeat `event`, `attempts`,
+    `response_status` and `error`.
     """
 
     id: UUID
@@ -48,6 +56,7 @@ class DeliveryView(msgspec.Struct, frozen=True):
     http_status_code: int | None
     response_code: int | None
     response_body: str | None
+    failure: str | None
     error: str | None
     error_message: str | None
     payload: msgspec.Raw | None
@@ -74,41 +83,60 @@ class AttemptView(msgspec.Struct, frozen=True):
     tls_ms: float | None
     first_byte_ms: float | None
     total_ms: float | None
+    webhook_version: int | None
+    request: SentRequest | None
 
 
-async def delivery_views(services: Services, connection: Connection, rows: Sequence[Any]) -> list[DeliveryView]:
-    """Return rows of deliveries as the API shows them, with what their events and webhooks add."""
-    return [
-        _delivery_view(row, *around, services)
-        for row, around in zip(rows, await surroundings(services, connection, rows), strict=True)
-    ]
+class Around(msgspec.Struct, frozen=True):
+    """A row of a delivery with its event, and its webhook: as of the last attempt that has a result, or as it is now.
+
+    Attributes:
+        webhook: None when it is gone; without secrets when it cannot be read.
+    """
+
+    row: Any
+    event: Event
+    webhook: Subscription | None
 
 
-async def surroundings(
-    services: Services, connection: Connection, rows: Sequence[Any]
-) -> list[tuple[Event | None, Subscription | None, str | None]]:
-    """Return for each row of a delivery its event and its webhook, where they are still there, and what was answered last."""
+async def delivery_views(services: Services, connection: Connection, ids: Sequence[UUID]) -> list[DeliveryView]:
+    """Return deliveries as the API shows them, with what their events and webhooks add; those that are gone are left out."""
+    views, room = [], MAX_PAYLOADS
+    for found in await deliveries_around(services, connection, ids):
+        payload = _payload(found, services)
+        room -= len(payload or b"")
+        views.append(_delivery_view(found, msgspec.Raw(payload) if payload is not None and room >= 0 else None))
+    return views
+
+
+async def deliveries_around(services: Services, connection: Connection, ids: Sequence[UUID]) -> list[Around]:
+    """Return deliveries of the group, in the order of the ids; those that are gone are left out."""
+    rows = await search.deliveries(connection, services.group_id, ids)
     if not rows:
         return []
-    events = {event.id: event for event in await history.events_by_id(connection, [row["event_id"] for row in rows])}
-    wanted = list({row["webhook_id"] for row in rows})
-    known = {webhook.id: webhook for webhook in await webhooks.webhooks_by_id(connection, services.box, wanted)}
-    bodies = await history.last_response_bodies(connection, [row["id"] for row in rows])
-    return [(events.get(row["event_id"]), known.get(row["webhook_id"]), bodies.get(row["id"])) for row in rows]
+    events = {event.id: event for event in await history.events_by_id(connection, list({row["event_id"] for row in rows}))}
+    made_with = {(row["webhook_id"], row["webhook_version"]) for row in rows if row["webhook_version"] is not None}
+    then = await webhook_versions.versions_of(connection, services.box, made_with) if made_with else {}
+    wanted = list({row["webhook_id"] for row in rows if (row["webhook_id"], row["webhook_version"]) not in then})
+    now = {w.id: w for w in await webhooks.webhooks_by_id(connection, services.box, wanted)} if wanted else {}
+    found = []
+    for row in rows:
+        webhook = then.get((row["webhook_id"], row["webhook_version"])) or now.get(row["webhook_id"])
+        if row["event_id"] in events:
+            found.append(Around(row, events[row["event_id"]], webhook))
+    return found
 
 
-def _delivery_view(
-    row: Any, event: Event | None, webhook: Subscription | None, response_body: str | None, services: Services
-) -> DeliveryView:
-    is_delivered = row["status"] == State.SUCCEEDED
+def _delivery_view(found: Around, payload: msgspec.Raw | None) -> DeliveryView:
+    row, event = found.row, found.event
     attempts, status, error = row["attempt_count"], row["last_status"], row["last_error"]
     return DeliveryView(
         id=row["id"],
         webhook_id=row["webhook_id"],
         event_id=row["event_id"],
-        event=row["event_type"],
-        event_type=row["event_type"],
-        table_name=event.table_name if event is not None else None,
+        event=event.type,
+        event_type=event.type,
+        table_name=event.table_name,
         record_id=record_id(event),
         status=row["status"],
         attempts=attempts,
@@ -118,82 +146,82 @@ def _delivery_view(
         status_code=status,
         http_status_code=status,
         response_code=status,
-        response_body=response_body,
+        response_body=row["response_body"],
+        failure=row["failure"],
         error=error,
         error_message=error,
-        payload=_payload(event, webhook, services),
+        payload=payload,
         is_test=row["is_test"],
         created_at=id_time(row["id"]),
-        delivered_at=row["finished_at"] if is_delivered else None,
+        delivered_at=row["finished_at"] if row["status"] == State.SUCCEEDED else None,
         finished_at=row["finished_at"],
         next_retry_at=row["next_retry_at"],
     )
 
 
-def id_time(delivery_id: UUID) -> datetime:
-    """Return the time in an id, to the millisecond: when the event happened."""
-    return _EPOCH + timedelta(milliseconds=delivery_id.int >> 80)
-
-
-def record_id(event: Event | None) -> str | None:
+def record_id(event: Event) -> str | None:
     """Return the id of the row an event is about, when it has one."""
-    if event is None or event.operation is None:
+    return None if event.operation is None else row_id(current(event))
+
+
+def _payload(found: Around, services: Services) -> bytes | None:
+    """Return the body of a delivery, as its last attempt sent it or the next one will; in a JSON string when it is no JSON."""
+    webhook = found.webhook
+    if not isinstance(webhook, Webhook):
         return None
     try:
-        return text_member(current(event), "id", "_id")
-    except RenderError:
+        body = prepare(webhook, services.keys.current).body(found.event)
+    except (RenderError, InvalidInputError):
         return None
+    is_text = webhook.body_template is not None and is_plain_text(webhook.headers)
+    return msgspec.json.encode(body.decode()) if is_text else body or None
 
 
-def _payload(event: Event | None, webhook: Subscription | None, services: Services) -> msgspec.Raw | None:
-    """Return the body of a delivery, which is the same at every attempt."""
-    if event is None or not isinstance(webhook, Webhook):
-        return None
-    try:
-        return msgspec.Raw(prepare(webhook, services.keys.current).body(event))
-    except RenderError:
-        return None
-
-
-@get("/")
+@get("/", dependencies={"asked": Provide(asked_of_deliveries, sync_to_thread=False)})
 async def list_deliveries(
     services: NamedDependency[Services],
-    limit: Limit = 50,
-    offset: Offset = 0,
-    cursor: Cursor = None,
-    status: Annotated[str | None, QueryParameter(description="Only deliveries in this state.")] = None,
-    webhook_id: Annotated[UUID | None, QueryParameter(description="Only deliveries to this webhook.")] = None,
-    event_id: Annotated[UUID | None, QueryParameter(description="Only deliveries of this event.")] = None,
-) -> list[DeliveryView]:
-    """List deliveries, unfinished and finished, newest first."""
-    async with services.database.connection() as connection:
-        rows = await history.list_deliveries(
-            connection,
-            services.group_id,
-            webhook_id=webhook_id,
-            status=status,
-            event_id=event_id,
-            before=cursor,
-            limit=limit,
-            offset=offset,
-        )
-        return await delivery_views(services, connection, rows)
+    asked: NamedDependency[Asked],
+    paging: NamedDependency[Paging],
+    request: Request[Any, Any, Any],
+    webhook_id: WebhookId = None,
+) -> Response[list[DeliveryView]]:
+    """List deliveries, unfinished and finished, newest first. Headers tell where to go on (`Link`, `Tidings-Next`,
+    `Tidings-Prev`), and how far was looked where that was not far enough to fill the page (`Tidings-Searched-To`).
+    """
+    async with services.database.snapshot() as connection:
+        result = await find_deliveries(services, connection, asked.of_webhook(webhook_id), paging)
+        return result.answer(request, await delivery_views(services, connection, result.page.ids))
 
 
 @get("/{delivery_id:uuid}")
 async def get_delivery(services: NamedDependency[Services], delivery_id: FromPath[UUID]) -> DeliveryView:
     """Read a delivery."""
     async with services.database.connection() as connection:
-        return (await delivery_views(services, connection, [await _found(services, connection, delivery_id)]))[0]
+        return await _view(services, connection, delivery_id)
 
 
 @get("/{delivery_id:uuid}/attempts")
 async def list_attempts(services: NamedDependency[Services], delivery_id: FromPath[UUID]) -> list[AttemptView]:
-    """List a delivery's attempts, oldest first."""
-    async with services.database.connection() as connection:
-        await _found(services, connection, delivery_id)
-        rows = await history.list_attempts(connection, delivery_id)
-    return [_attempt_view(row) for row in rows]
+    """List a delivery's attempts, oldest first, each with its request as it was sent."""
+    async with services.database.snapshot() as connection:
+        row = await _found(services, connection, delivery_id)
+        attempts = await search.attempts(connection, delivery_id)
+        return await _attempt_views(services, connection, row, attempts)
+
+
+@get("/{delivery_id:uuid}/attempts/{number:int}")
+async def get_attempt(services: NamedDependency[Services], delivery_id: FromPath[UUID], number: FromPath[int]) -> AttemptView:
+    """Read one attempt, with its request as it was sent."""
+    async with services.database.snapshot() as connection:
+        row = await _found(services, connection, delivery_id)
+        attempts = [attempt for attempt in await search.attempts(connection, delivery_id) if attempt["number"] == number]
+        views = await _attempt_views(services, connection, row, attempts)
+        return there(next(iter(views), None), f"Delivery {delivery_id} has no attempt {number} that is recorded.")
+
+
+async def _attempt_views(services: Services, connection: Connection, row: Any, attempts: Sequence[Any]) -> list[AttemptView]:
+    requests = await sent_requests(services, connection, row["webhook_id"], row["event_id"], attempts)
+    return [_attempt_view(attempt, request) for attempt, request in zip(attempts, requests, strict=True)]
 
 
 @post("/{delivery_id:uuid}/retry", status_code=202)
@@ -211,24 +239,28 @@ async def retry_delivery(services: NamedDependency[Services], delivery_id: FromP
             await queue.send_again(connection, [delivery_id])
         elif not await queue.send_again_now(connection, delivery_id):
             raise ConflictError(f"The delivery is {state}; it cannot be sent again now.")
-        return (await delivery_views(services, connection, [await _found(services, connection, delivery_id)]))[0]
+        return await _view(services, connection, delivery_id)
+
+
+async def _view(services: Services, connection: Connection, delivery_id: UUID) -> DeliveryView:
+    views = await delivery_views(services, connection, [delivery_id])
+    return there(next(iter(views), None), _GONE.format(delivery_id))
 
 
 async def _found(services: Services, connection: Connection, delivery_id: UUID) -> Any:
-    row = await history.get_delivery(connection, services.group_id, delivery_id)
-    if row is None:
-        raise NotFoundError(f"There is no delivery {delivery_id}; history is kept for the days of retention.")
-    return row
+    rows = await search.deliveries(connection, services.group_id, [delivery_id])
+    return there(next(iter(rows), None), _GONE.format(delivery_id))
 
 
-def _attempt_view(row: Any) -> AttemptView:
+def _attempt_view(row: Any, request: SentRequest | None) -> AttemptView:
     headers = msgspec.json.decode(row["response_headers"]) if row["response_headers"] else []
-    fields = {name: row[name] for name in AttemptView.__struct_fields__ if name != "response_headers"}
-    return AttemptView(**fields, response_headers=headers)
+    fields = {name: row[name] for name in AttemptView.__struct_fields__ if name not in {"response_headers", "request"}}
+    return AttemptView(**fields, response_headers=headers, request=request)
 
 
 router = Router(
     "/api/v1/deliveries",
-    route_handlers=[list_deliveries, get_delivery, list_attempts, retry_delivery],
+    route_handlers=[list_deliveries, get_delivery, list_attempts, get_attempt, retry_delivery],
+    dependencies={"paging": Provide(paging, sync_to_thread=False)},
     tags=["Deliveries"],
 )

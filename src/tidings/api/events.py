@@ -1,19 +1,21 @@
 """`/api/v1/events`: publishing, and reading what happened."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Router, get, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, JSONBody
 
-from tidings.api.paging import Cursor, Limit, Offset
+from tidings.api.lookups import there
+from tidings.api.paging import Paging, paging
+from tidings.api.search import Asked, asked_of_events, find_events
 from tidings.api.services import Services
-from tidings.core.errors import InvalidInputError, NotFoundError, TidingsError
+from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.sources.publish import Draft, Published, publish
-from tidings.store import history
+from tidings.store import search
 
 MAX_BATCH = 10_000
 MAX_BATCH_BYTES = 33_554_432
@@ -155,28 +157,32 @@ def _batch_result(results: list[tuple[int, Published | TidingsError]]) -> BatchR
     )
 
 
-@get("/")
+@get(
+    "/",
+    dependencies={
+        "asked": Provide(asked_of_events, sync_to_thread=False),
+        "paging": Provide(paging, sync_to_thread=False),
+    },
+)
 async def list_events(
     services: NamedDependency[Services],
-    limit: Limit = 50,
-    offset: Offset = 0,
-    cursor: Cursor = None,
-    type_: Annotated[str | None, QueryParameter(name="type", description="Only events of this type.")] = None,
-) -> list[EventView]:
-    """List events, newest first."""
-    async with services.database.connection() as connection:
-        rows = await history.list_events(connection, services.group_id, type_=type_, before=cursor, limit=limit, offset=offset)
-    return [_view(row) for row in rows]
+    asked: NamedDependency[Asked],
+    paging: NamedDependency[Paging],
+    request: Request[Any, Any, Any],
+) -> Response[list[EventView]]:
+    """List events, newest first. Headers tell where to go on, and how far was looked, as for deliveries."""
+    async with services.database.snapshot() as connection:
+        result = await find_events(services, connection, asked, paging)
+        rows = await search.events(connection, services.group_id, result.page.ids)
+    return result.answer(request, [_view(row) for row in rows])
 
 
 @get("/{event_id:uuid}")
 async def get_event(services: NamedDependency[Services], event_id: FromPath[UUID]) -> EventView:
     """Read an event. One that was published a moment ago is there once it is routed."""
     async with services.database.connection() as connection:
-        row = await history.get_event(connection, services.group_id, event_id)
-    if row is None:
-        raise NotFoundError(f"There is no event {event_id}; history is kept for the days of retention.")
-    return _view(row)
+        rows = await search.events(connection, services.group_id, [event_id])
+    return _view(there(next(iter(rows), None), f"There is no event {event_id}; history is kept for the days of retention."))
 
 
 def _view(row: Any) -> EventView:

@@ -22,12 +22,14 @@ from tidings.api import (
     integrations,
     records,
     reference,
+    statistics,
     tables,
     vski,
     webhooks,
     wellknown,
 )
 from tidings.api.access import require_key, services_of
+from tidings.api.parameters import refuse_unknown
 from tidings.api.services import Services
 from tidings.core.errors import TidingsError
 
@@ -66,8 +68,9 @@ def create_app(services: Services, *, version: str) -> Litestar:
             cron.router,
             cron.v1_router,
             vski.router,
+            statistics.router,
         ],
-        guards=[require_key],
+        guards=[require_key, refuse_unknown],
         security=[{"key": []}],
     )
     handlers: dict[type[Exception] | int, Any] = {

@@ -9,23 +9,26 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Router, delete, get, patch, post
+from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from tidings.api import webhooks as subscriptions
-from tidings.api.deliveries import id_time, record_id, surroundings
+from tidings.api.deliveries import Around, deliveries_around, record_id
 from tidings.api.lookups import found
+from tidings.api.paging import MAX_OFFSET, CursorText, Paging
+from tidings.api.search import Asked, find_deliveries
 from tidings.api.services import Services
 from tidings.api.webhook_shapes import WebhookChange
 from tidings.core.delivery import State
 from tidings.core.errors import InvalidInputError
-from tidings.core.event import Event
+from tidings.core.question import Question, checked, words_of
 from tidings.core.retry import retry_count
+from tidings.core.search import id_time
 from tidings.core.vocabulary import VSKI
 from tidings.core.webhook import Subscription
-from tidings.store import history, webhooks
+from tidings.store import webhooks
 from tidings.store.webhook_rows import filter_to_json
 
 PROFILE = "vski"
@@ -198,42 +201,44 @@ async def delete_webhook(services: NamedDependency[Services], webhook_id: FromPa
 @get("/logs")
 async def list_logs(
     services: NamedDependency[Services],
+    request: Request[Any, Any, Any],
     page: PageNumber = 1,
     per_page: PerPage = 50,
     collection: Annotated[str | None, QueryParameter(description="Only what is about this collection or table.")] = None,
-    status: Annotated[str | None, QueryParameter(description="Only deliveries in this state.")] = None,
-) -> Logs:
-    """List deliveries, newest first."""
-    if status is not None and status not in _STATES:
-        raise InvalidInputError("status", f"status is {status!r}; write one of {', '.join(_STATES)}.")
-    async with services.database.connection() as connection:
-        rows = await history.list_logs(
-            connection,
-            services.group_id,
-            collection=collection,
-            states=None if status is None else _STATES[status],
-            limit=per_page + 1,
-            offset=(page - 1) * per_page,
-        )
-        shown = rows[:per_page]
-        around = await surroundings(services, connection, shown)
-    entries = [_entry(row, *found_around) for row, found_around in zip(shown, around, strict=True)]
-    return Logs(page, per_page, len(rows) > per_page, entries)
+    status: Annotated[list[str] | None, QueryParameter(description="Only deliveries in these states, with commas.")] = None,
+    cursor: CursorText = None,
+) -> Response[Logs]:
+    """List deliveries, newest first. Headers tell where to go on, as for `/api/v1/deliveries`."""
+    offset = (page - 1) * per_page
+    if offset > MAX_OFFSET:
+        raise InvalidInputError("page", f"page {page} is further than {MAX_OFFSET} entries; go on by cursor from there.")
+    words = words_of("status", status)
+    if unknown := [word for word in words if word not in _STATES]:
+        raise InvalidInputError("status", f"status is {unknown[0]!r}; write one of {', '.join(_STATES)}.")
+    states = tuple(state for word in words for state in _STATES[word])
+    asked = Asked(checked(Question(group_id=services.group_id, table=collection, states=states)))
+    asked_page = Paging(per_page, 0 if cursor else offset, cursor or None, count=False)
+    async with services.database.snapshot() as connection:
+        result = await find_deliveries(services, connection, asked, asked_page)
+        around = await deliveries_around(services, connection, result.page.ids)
+    logs = Logs(page, per_page, result.page.older is not None, [_entry(found) for found in around])
+    return result.answer(request, logs)
 
 
-def _entry(row: Any, event: Event | None, webhook: Subscription | None, response_body: str | None) -> LogEntry:
+def _entry(found: Around) -> LogEntry:
+    row, event, webhook = found.row, found.event, found.webhook
     return LogEntry(
         id=row["id"],
         webhook=row["webhook_id"],
-        collection=event.table_name if event is not None else None,
-        action=VSKI.name_of(event) if event is not None else None,
+        collection=event.table_name,
+        action=VSKI.name_of(event),
         record=record_id(event),
         url=webhook.url if webhook is not None else None,
         method=webhook.method if webhook is not None else None,
         status=_NAMES[State(row["status"])],
         attempts=row["attempt_count"],
         responseStatus=row["last_status"],
-        responseBody=response_body,
+        responseBody=row["response_body"],
         error=row["last_error"],
         nextRetry=row["next_retry_at"],
         created=id_time(row["id"]),

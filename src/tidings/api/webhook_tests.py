@@ -17,7 +17,7 @@ from tidings.core.event import TEST_TYPE, delivery_id
 from tidings.core.jsontext import stable
 from tidings.core.webhook import OPERATIONS, Subscription
 from tidings.sources.publish import new_event
-from tidings.store import history, outbox, webhooks
+from tidings.store import outbox, search, webhooks
 
 TEST_POLL_INTERVAL = 0.05  # seconds between looks at a test's delivery
 TEST_MARGIN_SECONDS = 5.0  # beyond the webhook's own timeout, for a worker to take it up
@@ -119,7 +119,7 @@ async def _result_of_test(services: Services, webhook: Subscription, event_id: U
     deadline = loop.time() + webhook.timeout_seconds + TEST_MARGIN_SECONDS
     while loop.time() < deadline:
         async with services.database.connection() as connection:
-            attempts = await history.list_attempts(connection, delivery)
+            attempts = await search.attempts(connection, delivery)
         if attempts:
             made = attempts[0]
             success = made["failure"] is None and 200 <= (made["response_status"] or 0) < 300

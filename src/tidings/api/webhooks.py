@@ -1,24 +1,25 @@
 """`/api/v1/webhooks`: subscriptions."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from litestar import Router, delete, get, patch, post, put
-from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar import Request, Response, Router, delete, get, patch, post, put
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
 from tidings.api import webhook_secrets, webhook_tests, webhook_versions
 from tidings.api.deliveries import DeliveryView, delivery_views
 from tidings.api.lookups import found
-from tidings.api.paging import Cursor, Limit, Offset
+from tidings.api.paging import Limit, Offset, Paging, paging
+from tidings.api.search import Asked, asked_of_deliveries, find_deliveries
 from tidings.api.services import Services
 from tidings.api.webhook_shapes import WebhookChange, WebhookView, changed, drafted, view
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.webhook import Subscription, Webhook, check_url
 from tidings.sources import tables
-from tidings.store import history, queue, webhooks
+from tidings.store import queue, webhooks
 from tidings.store.database import Connection
 
 WebhookBody = JSONBody[WebhookChange]
@@ -120,22 +121,25 @@ async def remove(services: Services, webhook_id: UUID) -> None:
         await webhooks.delete_webhook(connection, webhook_id)
 
 
-@get("/{webhook_id:str}/deliveries")
+@get(
+    "/{webhook_id:str}/deliveries",
+    dependencies={
+        "asked": Provide(asked_of_deliveries, sync_to_thread=False),
+        "paging": Provide(paging, sync_to_thread=False),
+    },
+)
 async def list_webhook_deliveries(
     services: NamedDependency[Services],
     webhook_id: FromPath[UUID],
-    limit: Limit = 50,
-    offset: Offset = 0,
-    cursor: Cursor = None,
-    status: Annotated[str | None, QueryParameter(description="Only deliveries in this state.")] = None,
-) -> list[DeliveryView]:
-    """List a webhook's deliveries, newest first."""
-    async with services.database.connection() as connection:
+    asked: NamedDependency[Asked],
+    paging: NamedDependency[Paging],
+    request: Request[Any, Any, Any],
+) -> Response[list[DeliveryView]]:
+    """List a webhook's deliveries, newest first, as `/api/v1/deliveries` does."""
+    async with services.database.snapshot() as connection:
         found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
-        rows = await history.list_deliveries(
-            connection, services.group_id, webhook_id=webhook_id, status=status, before=cursor, limit=limit, offset=offset
-        )
-        return await delivery_views(services, connection, rows)
+        result = await find_deliveries(services, connection, asked.of_webhook(webhook_id), paging)
+        return result.answer(request, await delivery_views(services, connection, result.page.ids))
 
 
 def _own(webhook: W) -> W:

@@ -24,6 +24,7 @@ PUMPS = 128
 LATE = timedelta(days=57)  # 80,000 ticks of a job of every minute
 PUBLISHERS = 64  # connections
 PUBLISHED_TO = 16  # webhooks
+EVENTS = 64  # so many that none is written from memory
 
 _INSERT = "insert into {table} (email, total, status, note) values ('user@example.com', 12.5, 'paid', repeat('x', 150));\n"
 
@@ -106,25 +107,18 @@ async def _bare_sender(stage: Stage, requests: int) -> float:
         id=UUID(int=1), group_id="default", name="bare", url=stage.receiver.url("/bare"), secret=new_secret(bytes(32)),
         created_at=now, updated_at=now,
     )  # fmt: skip
-    event = Event(
-        UUID(int=2),
-        "default",
-        "publish",
-        "bench.bare",
-        None,
-        None,
-        None,
-        None,
-        '{"note":"' + "x" * 360 + '"}',
-        None,
-        now,
-    )
+    events = [
+        Event(UUID(int=2), "default", "publish", "bench.bare", None, None, None, None,
+              f'{{"number":{number},"note":"{"x" * 346}"}}', None, now)
+        for number in range(EVENTS)
+    ]  # fmt: skip
     sender, prepared = stage.services.sender, prepare(webhook, stage.services.keys.current)
     begun = ended = 0
     finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def begin() -> None:
         nonlocal begun
+        event = events[begun % EVENTS]
         begun += 1
         data = prepared.write(event, event.id, int(time.time()))
         sender.start(prepared.target, data, timeout_seconds=30, done=go_on)

@@ -63,6 +63,11 @@ def table_event_type(schema: str, table: str, operation: str) -> str:
     return f"table.{name}.{_ACTIONS[operation]}"
 
 
+def row_action(operation: str) -> str:
+    """Return how the types of row changes end: `.inserted`."""
+    return f".{_ACTIONS[operation]}"
+
+
 def milliseconds(at: datetime) -> int:
     """Return whole milliseconds since 1970, rounded down."""
     return (at - _EPOCH) // _MILLISECOND

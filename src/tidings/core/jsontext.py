@@ -21,10 +21,11 @@ import msgspec
 from tidings.core.errors import RenderError
 
 _MAX_SAFE_INTEGER = 2**53 - 1  # Number.MAX_SAFE_INTEGER
+_MIN_SAFE_INTEGER = -_MAX_SAFE_INTEGER
 _MAX_ARRAY_INDEX = 2**32 - 2  # the largest integer-like key (ECMA-262, "array index")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
-_encode = msgspec.json.encode
+_encode = msgspec.json.Encoder().encode
 
 
 def stable(text: str | bytes) -> bytes:
@@ -42,6 +43,24 @@ def stable(text: str | bytes) -> bytes:
         raise RenderError("The record is nested too deeply to be sent as JSON.") from error
     except ValueError as error:
         raise RenderError(f"The record is not JSON: {error}.") from error
+
+
+def written(value: Any) -> bytes:
+    """Return strings, or a list of them, as JSON text: with lone surrogates too, which msgspec refuses."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return _write(value)
+
+
+def members(text: bytes) -> dict[str, bytes]:
+    """Return the members of an object, each as stable text, from stable text; none when it is no object."""
+    if not text.startswith(b"{"):
+        return {}
+    try:
+        return {name: bytes(raw) for name, raw in _members(text).items()}
+    except msgspec.DecodeError:  # lone surrogates in a name, as in `stable`
+        return {name: _write(value) for name, value in _tidy(_read(text)).items()}
 
 
 def changed_keys(record: str, old_record: str) -> list[str]:
@@ -104,16 +123,17 @@ def _tidy(value: Any) -> Any:
     """Return a decoded document with its keys in JavaScript's order and its large integers as strings."""
     kind = type(value)
     if kind is dict:
+        has_integer_keys = False
         for key, member in value.items():
+            if key < ":" and key.isdigit():  # digits sort before the colon, and most keys after it
+                has_integer_keys = True
             inner = type(member)
-            if inner is dict or inner is list or inner is int:
+            if inner is dict or inner is list or (inner is int and not _MIN_SAFE_INTEGER <= member <= _MAX_SAFE_INTEGER):
                 value[key] = _tidy(member)
-        if any(key.isdigit() for key in value):
-            return _integer_keys_first(value)
-        return value
+        return _integer_keys_first(value) if has_integer_keys else value
     if kind is list:
         return [_tidy(member) for member in value]
-    if kind is int and not -_MAX_SAFE_INTEGER <= value <= _MAX_SAFE_INTEGER:
+    if kind is int and not _MIN_SAFE_INTEGER <= value <= _MAX_SAFE_INTEGER:
         return str(value)
     return value
 

@@ -11,6 +11,12 @@ import msgspec
 
 from tidings.core.retry import Chance, Policy, next_try
 
+# What can go wrong without a response, or with one that cannot be taken for an answer.
+FAILURES = (
+    "timeout", "dns", "connect", "tls", "reset", "protocol", "too_large", "address_refused", "render", "lost", "stopped",
+    "internal",
+)  # fmt: skip
+
 
 class Timings(msgspec.Struct, frozen=True, gc=False):
     """How long each phase of an exchange took, in milliseconds. None: the phase was not reached or not needed."""
@@ -30,8 +36,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
         headers: The response's headers as they came, names in lower case.
         body: The response's body, at most the first 64 KiB.
         is_truncated: The body was longer than what was kept.
-        failure: What went wrong, for programs: `timeout`, `dns`, `connect`, `tls`, `reset`, `protocol`, `too_large`,
-            `address_refused`, `render`, `lost`, `stopped`. None when a response came.
+        failure: What went wrong, for programs: one of `FAILURES`. None when a response came.
         error: The same as a sentence for people.
         is_stale_connection: The receiver had closed a kept-alive connection before it read the request.
     """

@@ -6,7 +6,10 @@ another's. A percentile is read from them by interpolation: it is off by less th
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+import msgspec
 
 # Milliseconds. The last count is of what took longer than the last bound.
 BOUNDS_MS: Final = (
@@ -71,3 +74,74 @@ def percentile_ms(latencies: Sequence[int], share: float) -> float | None:
         wanted -= count
         low = float(high)
     return low
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What attempts of a stretch of time come to.
+
+    Attributes:
+        succeeded: Attempts that were acknowledged.
+        retried: Attempts that failed and are made again.
+        failed: Attempts that failed for good.
+        success_rate: Those that were acknowledged among all, from 0 to 1; None when there were none.
+        per_second: Attempts a second, over the whole stretch.
+        p50_ms: Milliseconds that half of the acknowledged attempts stayed under; p95_ms and p99_ms alike; None without any.
+    """
+
+    succeeded: int
+    retried: int
+    failed: int
+    success_rate: float | None
+    per_second: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+
+
+class Counted(Protocol):
+    """Attempts of one outcome in a stretch of time."""
+
+    @property
+    def outcome(self) -> str:
+        """One of `OUTCOMES`."""
+
+    @property
+    def count(self) -> int:
+        """How many."""
+
+    @property
+    def latencies(self) -> Sequence[int]:
+        """By `BOUNDS_MS`."""
+
+
+def figures(counted: Iterable[Counted], seconds: float) -> Figures:
+    """Return what attempts come to.
+
+    Args:
+        seconds: How long the stretch is.
+    """
+    counts = dict.fromkeys(OUTCOMES, 0)
+    histograms = []
+    for row in counted:
+        counts[row.outcome] += row.count
+        if row.outcome == "succeeded":
+            histograms.append(row.latencies)
+    total, latencies = sum(counts.values()), summed(histograms)
+    rate = counts["succeeded"] / total if total else None
+    return Figures(
+        **counts,
+        success_rate=rate,
+        per_second=total / seconds if seconds > 0 else 0.0,
+        p50_ms=percentile_ms(latencies, 0.5),
+        p95_ms=percentile_ms(latencies, 0.95),
+        p99_ms=percentile_ms(latencies, 0.99),
+    )
+
+
+STEPS: Final = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
+
+
+def step_of(at: datetime, step: str) -> datetime:
+    """Return the beginning of the minute, hour or day (UTC) that a time is in."""
+    at = at.astimezone(UTC).replace(second=0, microsecond=0)
+    return at if step == "minute" else at.replace(minute=0) if step == "hour" else at.replace(minute=0, hour=0)

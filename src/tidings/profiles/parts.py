@@ -7,11 +7,13 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core import jsontext
 from tidings.core.event import Event
-from tidings.core.jsontext import changed_keys, stable
+from tidings.core.jsontext import changed_keys, stable, written
 
-encode = msgspec.json.encode
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+encode = msgspec.json.Encoder().encode
+# The documents written last: an event with two of them that goes to many webhooks is written once, not for each.
+_latest: list[tuple[str, bytes]] = [("", b""), ("", b"")]
 
 
 def header_text(text: str) -> str:
@@ -40,7 +42,14 @@ def document(text: str | None) -> bytes:
     Raises:
         RenderError: It cannot be written as JSON.
     """
-    return stable(text) if text is not None else b"null"
+    if text is None:
+        return b"null"
+    for known, body in _latest:
+        if known is text:
+            return body
+    body = stable(text)
+    _latest[0], _latest[1] = _latest[1], (text, body)
+    return body
 
 
 def current(event: Event) -> str | None:
@@ -53,11 +62,11 @@ def previous(event: Event) -> str | None:
     return event.old_record if event.operation != "INSERT" else None
 
 
-def changed(event: Event) -> list[str]:
-    """Return the columns an update changed."""
+def changed(event: Event) -> bytes:
+    """Return the columns an update changed, as a JSON list."""
     if event.operation == "UPDATE" and event.record is not None and event.old_record is not None:
-        return changed_keys(event.record, event.old_record)
-    return []
+        return written(changed_keys(event.record, event.old_record))
+    return b"[]"
 
 
 def text_member(record: str | None, *names: str) -> str | None:
@@ -66,28 +75,27 @@ def text_member(record: str | None, *names: str) -> str | None:
     Raises:
         RenderError: The record is not JSON.
     """
-    found = json.loads(document(record))
+    found = members(record)
     for name in names:
-        if isinstance(found, dict) and name in found:
-            value = found[name]
+        if name in found:
+            value = json.loads(found[name])
             # What JSON can say and UTF-8 cannot, half a surrogate pair, identifies nothing.
             return value.encode("utf-8", "replace").decode() if isinstance(value, str) else json.dumps(value)
     return None
 
 
 def members(record: str | None) -> dict[str, bytes]:
-    """Return the members of a JSON object, each as stable JSON; none when it is no object.
+    """Return the members of a record, each as stable JSON; none when it is no object.
 
     Raises:
         RenderError: The record is not JSON.
     """
-    text = document(record)
-    return {name: bytes(raw) for name, raw in _members(text).items()} if text.startswith(b"{") else {}
+    return jsontext.members(document(record))
 
 
 def joined(given: dict[str, bytes]) -> bytes:
     """Return an object of members that are JSON already."""
-    return b"{%s}" % b",".join(b"%s:%s" % (encode(name), value) for name, value in given.items())
+    return b"{%s}" % b",".join(b"%s:%s" % (written(name), value) for name, value in given.items())
 
 
 def instant(text: bytes | None) -> bytes:
@@ -109,4 +117,5 @@ def with_member(record: bytes, name: str, value: bytes) -> bytes:
 def _instant(at: datetime) -> bytes:
     """Return an aware time as JavaScript's Date writes it: UTC, with milliseconds."""
     at = at.astimezone(UTC)
-    return b"%b.%03dZ" % (encode(at)[1:20], at.microsecond // 1000)
+    text = encode(at)  # in quotes, with six digits of a second or none
+    return (text[1:24] if at.microsecond else text[1:20] + b".000") + b"Z"

@@ -41,7 +41,7 @@ def data(event: Event) -> bytes:
         *about,
         b'"record":%s' % document(event.record),
         b'"old_record":%s' % document(event.old_record),
-        b'"changed":%s' % encode(changed(event)),
+        b'"changed":%s' % changed(event),
     ]
     if event.capture_error is not None:
         members.append(b'"capture_error":%s' % encode(event.capture_error))

@@ -77,7 +77,7 @@ def _object(event: Event) -> bytes:
     else:
         said["fields"] = document(row)
     if event.operation == "UPDATE":
-        said["changed"] = encode(changed(event))
+        said["changed"] = changed(event)
     return joined(said)
 
 

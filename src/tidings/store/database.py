@@ -60,6 +60,17 @@ class Database:
         async with self._pool.acquire() as connection, connection.transaction():
             yield connection
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """Lend a connection that sees one moment of the database and writes nothing.
+
+        Its plans are made once, whatever is asked: planning for each question over every day's partition takes longer than the
+        answer, and the statements that are for this leave the planner no choice.
+        """
+        async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.execute("set local plan_cache_mode = force_generic_plan")
+            yield connection
+
     async def dedicated(self, *, command_timeout: float | None = None, **settings: str) -> Connection:
         """Open a connection outside the pool. The caller closes it.
 

@@ -29,6 +29,7 @@ _DELIVERY_COLUMNS = (
     "id", "webhook_id", "event_id", "group_id", "is_test", "status", "attempt_count", "finished_at", "started_at",
     "last_status", "last_error", *_RESPONSE_COLUMNS,
 )  # fmt: skip
+FEW = 50  # rows up to which one statement is cheaper than COPY and its two journeys more
 MAX_KIND_LENGTH = 200  # characters; longer types are in history, but not among the kinds that are remembered
 
 
@@ -69,6 +70,11 @@ async def note_kinds(connection: Connection, kinds: Collection[tuple[str, str, d
     await connection.execute(_SQL["note_kinds"], *map(list, zip(*noted, strict=True)) if noted else ([], [], []))
 
 
+async def forget_kinds(connection: Connection, day: date) -> None:
+    """Forget the types of which no event came since that day."""
+    await connection.execute(_SQL["forget_kinds"], day)
+
+
 async def add_events(connection: Connection, events: Sequence[tuple[Event, int]]) -> None:
     """Write events, each with the number of deliveries it was routed to."""
     records = [
@@ -78,6 +84,9 @@ async def add_events(connection: Connection, events: Sequence[tuple[Event, int]]
         )
         for e, count in events
     ]  # fmt: skip
+    if len(records) <= FEW:
+        await connection.execute(_SQL["add_events"], *zip(*records, strict=True))
+        return
     await connection.copy_records_to_table("events", schema_name="tidings", columns=_EVENT_COLUMNS, records=records)
 
 
@@ -97,6 +106,9 @@ async def add_deliveries(connection: Connection, finished: Sequence[DeliveryReco
         for done in finished
         for d, a in ((done.delivery, done.attempt),)
     ]  # fmt: skip
+    if len(records) <= FEW:
+        await connection.execute(_SQL["add_deliveries"], *zip(*records, strict=True))
+        return
     await connection.copy_records_to_table("deliveries", schema_name="tidings", columns=_DELIVERY_COLUMNS, records=records)
 
 
@@ -117,59 +129,3 @@ async def events_by_id(connection: Connection, ids: Sequence[UUID]) -> list[Even
     """Return the events with these ids."""
     rows = await connection.fetch(_SQL["events_by_id"], ids, min(ids), max(ids))
     return [Event(*row) for row in rows]
-
-
-async def list_events(
-    connection: Connection, group_id: str, *, type_: str | None, before: UUID | None, limit: int, offset: int
-) -> list[Any]:
-    """Return a page of a group's events as rows, newest first."""
-    rows: list[Any] = await connection.fetch(_SQL["list_events"], group_id, type_, before, limit, offset)
-    return rows
-
-
-async def get_event(connection: Connection, group_id: str, event_id: UUID) -> Any | None:
-    """Return an event of the group as a row."""
-    return await connection.fetchrow(_SQL["get_event"], group_id, event_id)
-
-
-async def list_deliveries(
-    connection: Connection,
-    group_id: str,
-    *,
-    webhook_id: UUID | None = None,
-    status: str | None = None,
-    event_id: UUID | None = None,
-    before: UUID | None = None,
-    limit: int = 50,
-    offset: int = 0,
-) -> list[Any]:
-    """Return a page of a group's deliveries as rows, unfinished and finished together, newest first."""
-    rows: list[Any] = await connection.fetch(
-        _SQL["list_deliveries"], group_id, webhook_id, status, event_id, before, limit, offset
-    )
-    return rows
-
-
-async def get_delivery(connection: Connection, group_id: str, delivery_id: UUID) -> Any | None:
-    """Return a delivery of the group as a row."""
-    return await connection.fetchrow(_SQL["get_delivery"], group_id, delivery_id)
-
-
-async def list_attempts(connection: Connection, delivery_id: UUID) -> list[Any]:
-    """Return the attempts of a delivery as rows, oldest first."""
-    rows: list[Any] = await connection.fetch(_SQL["list_attempts"], delivery_id)
-    return rows
-
-
-async def last_response_bodies(connection: Connection, delivery_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """Return what each delivery's receiver answered last, where it answered something."""
-    rows = await connection.fetch(_SQL["last_response_bodies"], delivery_ids, min(delivery_ids), max(delivery_ids))
-    return {row["delivery_id"]: row["response_body"] for row in rows if row["response_body"] is not None}
-
-
-async def list_logs(
-    connection: Connection, group_id: str, *, collection: str | None, states: Sequence[str] | None, limit: int, offset: int
-) -> list[Any]:
-    """Return a page of a group's deliveries about one table or collection, or all, as rows, newest first."""
-    rows: list[Any] = await connection.fetch(_SQL["list_logs"], group_id, collection, states, limit, offset)
-    return rows

@@ -19,11 +19,13 @@ class Installation(msgspec.Struct, frozen=True):
     Attributes:
         salt: 34 bits that make this installation's event ids its own.
         admin_key_hash: SHA-256 of the first key of the API, in hex.
+        exact_ids_from: Milliseconds since 1970 from which on the id of a delivery begins with its event's (`core.event`).
         new_admin_key: The key itself, when it was made just now; shown once and kept nowhere.
     """
 
     salt: int
     admin_key_hash: str
+    exact_ids_from: int
     new_admin_key: str | None = None
 
 
@@ -52,9 +54,10 @@ async def load_installation(database: Database, box: SecretBox, admin_key: str |
         salt = await connection.fetchval(_SQL["get"], "salt")
         fingerprint = await connection.fetchval(_SQL["get"], "secret_key_fingerprint")
         admin_key_hash = await connection.fetchval(_SQL["get"], "admin_key_hash")
+        exact_ids_from = int(await connection.fetchval(_SQL["get"], "delivery_ids_by_event_since"))
     if fingerprint != box.fingerprint:
         raise StartupError(
             "SECRET_KEY is not the one this database's secrets are encrypted under. "
             "Set TIDINGS_SECRET_KEY to that key (every process of an installation needs the same)."
         )
-    return Installation(int(salt), admin_key_hash, made if admin_key_hash == hash_key(made) else None)
+    return Installation(int(salt), admin_key_hash, exact_ids_from, made if admin_key_hash == hash_key(made) else None)

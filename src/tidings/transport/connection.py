@@ -39,6 +39,8 @@ class Call:
 
     __slots__ = ("_done", "bucket", "connection", "opened", "opening", "started", "timeout_seconds")
 
+    bucket: set["Call"]  # where `Deadlines` watches it
+
     def __init__(self, done: Done, timeout_seconds: float, started: float) -> None:
         self._done: Done | None = done
         self.timeout_seconds = timeout_seconds
@@ -46,7 +48,6 @@ class Call:
         self.opened = Timings()
         self.opening: asyncio.Task[None] | None = None
         self.connection: HttpConnection | None = None
-        self.bucket: set[Call] = set()
 
     def abort(self) -> None:
         """End it and close its connection: the receiver may or may not have acted on the request.
@@ -74,6 +75,10 @@ class Call:
 class HttpConnection(asyncio.Protocol):
     """A connection and the exchange that is under way on it.
 
+    Attributes:
+        can_be_reused: After an exchange: for another one.
+        fresh_until: While it is idle: until when it can be expected to be open (`time.perf_counter`).
+
     `begin` is the only writer of requests; the callbacks below it are called by the event loop and by llhttp. Whatever ends an
     exchange goes through `end`, which hands it to `on_end`.
     """
@@ -83,7 +88,6 @@ class HttpConnection(asyncio.Protocol):
         "_body_bytes",
         "_call",
         "_first_byte_at",
-        "_fresh_until",
         "_has_length",
         "_header_bytes",
         "_headers",
@@ -97,6 +101,7 @@ class HttpConnection(asyncio.Protocol):
         "_silent_bytes",
         "_status",
         "can_be_reused",
+        "fresh_until",
         "target",
         "transport",
     )  # fmt: skip
@@ -108,15 +113,15 @@ class HttpConnection(asyncio.Protocol):
         self._on_end = on_end
         self._call: Call | None = None
         self._is_used = self._is_closed = False
-        self._fresh_until = 0.0
+        self.fresh_until = 0.0
+        self._headers: list[tuple[str, str]] = []
+        self._body = bytearray()
         self._parser: Any = httptools.HttpResponseParser(self)
 
     def begin(self, call: Call, data: bytes) -> None:
         """Write a request. It ends at once when the connection was lost since it was opened."""
         self._call = call
         call.connection = self
-        self._headers: list[tuple[str, str]] = []
-        self._body = bytearray()
         self._body_bytes = self._received_bytes = self._header_bytes = self._silent_bytes = 0
         self._status: int | None = None  # until its headers are complete
         self._is_complete = self._has_length = self.can_be_reused = False
@@ -126,13 +131,9 @@ class HttpConnection(asyncio.Protocol):
         else:
             self.transport.write(data)
 
-    def is_fresh(self, now: float) -> bool:
-        """Tell whether the idle connection can still be expected to be open (`now` by `time.perf_counter`)."""
-        return not self._is_closed and now < self._fresh_until
-
     def close(self) -> None:
         """Close at once; what is unsent is discarded."""
-        self._is_closed = True
+        self._is_closed, self.fresh_until = True, 0.0
         if self.transport is not None:
             self.transport.abort()
 
@@ -150,15 +151,17 @@ class HttpConnection(asyncio.Protocol):
             return
         now, started, opened = perf_counter(), call.started, call.opened
         headers = () if self._status is None else tuple(self._headers)
-        if failure is not None or not self.can_be_reused:
+        self._is_used = True
+        if failure is None and self.can_be_reused:
+            self.fresh_until = now + self._keep_alive_seconds
+        else:
             self.can_be_reused = False
             self.close()
-        self._is_used = True
-        self._fresh_until = now + self._keep_alive_seconds
         first_byte_ms = (self._first_byte_at - started) * 1e3 if self._received_bytes else None
         timings = Timings(opened.dns_ms, opened.connect_ms, opened.tls_ms, first_byte_ms, (now - started) * 1e3)
         is_truncated = self._body_bytes > MAX_KEPT_BODY_BYTES
         exchange = Exchange(self._status, headers, bytes(self._body), is_truncated, failure, error, is_stale, timings)
+        self._headers, self._body = [], bytearray()  # an idle connection keeps nothing of the last response
         self._on_end(self, call, exchange)
 
     # Called by the event loop --------------------------------------------------------------------------------------
@@ -192,7 +195,7 @@ class HttpConnection(asyncio.Protocol):
             self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._is_closed = True
+        self._is_closed, self.fresh_until = True, 0.0
         self._parser = None  # it holds this connection: let both go now, not when the collector comes
         if self._call is None:
             return

@@ -18,27 +18,27 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._buckets: dict[int, set[Call]] = {}  # by the sweep that ends them
-        self._count = 0
         self._swept = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, call: Call) -> None:
         """Watch a call."""
+        if self._timer is None:
+            self._swept = int(perf_counter() * SWEEPS_PER_SECOND)
+            self._arm()
         sweep = int((call.started + call.timeout_seconds) * SWEEPS_PER_SECOND) + 1
+        if sweep <= self._swept:  # opening its connection took until its deadline
+            sweep = self._swept + 1
         bucket = self._buckets.get(sweep)
         if bucket is None:
             bucket = self._buckets[sweep] = set()
         bucket.add(call)
         call.bucket = bucket
-        self._count += 1
-        if self._timer is None:
-            self._swept = int(call.started * SWEEPS_PER_SECOND)
-            self._arm()
 
-    def remove(self, call: Call) -> None:
+    @staticmethod
+    def remove(call: Call) -> None:
         """Watch a call no more."""
         call.bucket.discard(call)
-        self._count -= 1
 
     def sweep(self, now: float) -> None:
         """Time out the calls whose deadline is over (`now` by `time.perf_counter`)."""
@@ -56,7 +56,7 @@ class Deadlines:
 
     def _tick(self) -> None:
         self.sweep(perf_counter())
-        if self._count:
+        if any(self._buckets.values()):
             self._arm()
         else:
             self._timer = None

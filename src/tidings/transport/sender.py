@@ -134,7 +134,7 @@ class Sender:
         while idle:
             connection = idle.pop()  # the one used last is the least likely to have been closed by the receiver
             self._idle_count -= 1
-            if connection.is_fresh(now):
+            if now < connection.fresh_until:
                 return connection
             connection.close()
         return None
@@ -159,7 +159,7 @@ class Sender:
     def _sweep(self) -> None:
         now = perf_counter()
         for target, idle in list(self._idle.items()):
-            while idle and not idle[0].is_fresh(now):
+            while idle and now >= idle[0].fresh_until:
                 self._idle_count -= 1
                 idle.popleft().close()
             if not idle:

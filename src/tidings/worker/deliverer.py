@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -17,7 +16,6 @@ from tidings.core.outcome import Exchange, Outcome, Released, RetryAt, decide
 from tidings.core.retry import ONCE
 from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
-from tidings.profiles import Prepared, prepare
 from tidings.store import history, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.transport.connection import Call
@@ -25,6 +23,7 @@ from tidings.transport.sender import Sender
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
+from tidings.worker.prepared_cache import PreparedCache
 from tidings.worker.recorder import Recorder
 from tidings.worker.result import Result
 from tidings.worker.routes import CurrentRoutes
@@ -36,7 +35,6 @@ IDLE_INTERVAL = 1.0  # seconds between looks at the queue when nobody calls
 RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was held by another claim
 SLOW_SECONDS = 1.0  # an attempt older than this no longer takes a place from the quick ones
 SLOW_PLACES = 16  # how many slow attempts there may be for each quick one
-MAX_PREPARED = 10_000  # webhooks whose requests are prepared, at 2 kB or so each
 
 
 class Slots:
@@ -102,7 +100,7 @@ class Deliverer:
         self._slots = Slots(max_in_flight)
         self._chunk = max(1, max_in_flight // 2)  # claims of this size keep places filled while the next is on its way
         self._calls: dict[Delivery, Call] = {}
-        self._prepared: OrderedDict[UUID, Prepared] = OrderedDict()  # by webhook, the one used last at the end
+        self._prepared = PreparedCache(keys)
         self._settled = Signal()
         self.called = Signal()
         self._roomy = Signal()
@@ -163,7 +161,7 @@ class Deliverer:
         started_at = self._clock.now()
         done = partial(self._done, delivery, webhook, started_at)
         try:
-            prepared = self._prepared_for(webhook)
+            prepared = self._prepared.get(webhook)
             data = prepared.write(event, delivery.id, int(started_at.timestamp()))
         except RenderError as error:
             done(Exchange(failure="render", error=error.message))
@@ -193,16 +191,6 @@ class Deliverer:
             for event in await history.events_by_id(connection, list(missing)):
                 events[event.id] = event
         return events
-
-    def _prepared_for(self, webhook: Webhook) -> Prepared:
-        """Return what makes the webhook's requests, anew when the webhook is another than it was made for."""
-        prepared = self._prepared.get(webhook.id)
-        if prepared is None or prepared.webhook is not webhook:
-            prepared = self._prepared[webhook.id] = prepare(webhook, self._keys)
-        self._prepared.move_to_end(webhook.id)
-        if len(self._prepared) > MAX_PREPARED:
-            self._prepared.popitem(last=False)
-        return prepared
 
     def _done(self, delivery: Delivery, webhook: Webhook, started_at: datetime, exchange: Exchange) -> None:
         """Hand over what came of an attempt."""

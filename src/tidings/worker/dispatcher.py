@@ -195,8 +195,8 @@ class Dispatcher:
         if not fresh:
             return _Routed(events)
         lanes = list({q.webhook_id for q in fresh})
-        webhooks = await self._routes.webhooks(connection, lanes)
         rooms = await queue.lock_lanes(connection, lanes, now)
+        webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
         leased, waiting = share_out(fresh, _lane_of, readable, self._taker.capacity())
         waiting = [q for q in waiting if q.webhook_id in rooms]  # the others' webhooks were deleted just now
@@ -258,6 +258,7 @@ class Dispatcher:
 
     async def _run_connected(self) -> None:
         bell = await self._database.dedicated()
+        waking: asyncio.Task[None] | None = None
         try:
             await bell.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: self.rung.set())
             bell.add_termination_listener(lambda _: self.rung.set())
@@ -265,14 +266,20 @@ class Dispatcher:
                 self.rung.clear()
                 begun = time.monotonic()
                 routed = await self.run_once()
+                if waking is not None:
+                    await waking
+                    waking = None
                 if routed >= BUSY_BATCH and await self._is_crowded(bell):
                     await self._stopped.wait(self._pace.rest_seconds(time.monotonic() - begun))
                 elif routed == BATCH:
                     # A backlog: while one batch waits for PostgreSQL, another is worked on here.
                     await asyncio.gather(*(self._drain() for _ in range(PIPELINES)))
-                else:
-                    await self._rest(bell)
+                elif await self._rest(bell):
+                    # What rang is routed while the bell is put back: it does not wait for that journey.
+                    waking = asyncio.create_task(outbox.wake(bell))
         finally:
+            if waking is not None:
+                waking.cancel()
             bell.terminate()
 
     async def _drain(self) -> None:
@@ -289,16 +296,18 @@ class Dispatcher:
         writers = await outbox.writers(bell)
         return self._pace.is_crowded(writers=writers, question_seconds=time.monotonic() - asked)
 
-    async def _rest(self, bell: Connection) -> None:
-        """Sleep until the doorbell rings, when nothing can be committed unheard; otherwise look again soon."""
+    async def _rest(self, bell: Connection) -> bool:
+        """Sleep until the doorbell rings, when nothing can be committed unheard; otherwise look again soon.
+
+        Returns:
+            Whether the doorbell is held, and is to be put back.
+        """
         if await outbox.try_sleep(bell):
             if await self.run_once() == 0:  # what was committed before the doorbell was ours
                 await self.rung.wait(FALLBACK_INTERVAL)
-            await outbox.wake(bell)
-        elif await outbox.is_someone_asleep(bell):
-            await self.rung.wait(FALLBACK_INTERVAL)
-        else:
-            await self.rung.wait(BUSY_INTERVAL)
+            return True
+        await self.rung.wait(FALLBACK_INTERVAL if await outbox.is_someone_asleep(bell) else BUSY_INTERVAL)
+        return False
 
     def stop(self) -> None:
         """End the loop after the batch it is at."""

@@ -152,7 +152,6 @@ class Recorder:
         if attempts := [_attempt(result) for result in results if isinstance(result.outcome, RetryAt)]:
             await history.add_attempts(connection, attempts)
         batch = add_up(results, now)
-        await self._close_gone(connection, results)
         if batch.counters:
             part, minute = self._me.part, now.replace(second=0, microsecond=0)
             rows = self._minute.stage(part, minute, batch.statistics)
@@ -160,6 +159,7 @@ class Recorder:
         are_lanes_due = await queue.settle_lanes(connection, batch.lanes, now)
         if retries := [retry for result in results if (retry := _retry(result)) is not None]:
             await queue.wait_again(connection, retries, now, self._me.part)
+        await self._close_gone(connection, results)  # last, since all who change a webhook wait for its lock
         return are_lanes_due
 
     async def _keep_small(self) -> None:

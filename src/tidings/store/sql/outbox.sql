@@ -102,9 +102,13 @@ join tidings.published p on p.group_id = r.group_id and p.external_id = r.extern
 delete from tidings.published where created_at < $1;
 
 -- name: backlog
--- How many rows wait, and for how long the oldest has.
-select count(*) as waiting, coalesce(extract(epoch from clock_timestamp() - min(occurred_at)), 0)::float8 as lag_seconds
-from tidings.outbox;
+-- How many rows wait, and for how long the oldest has. Past $1 rows they are not counted: then the span of their numbers is told,
+-- which those that were rolled back are part of.
+select case when counted.rows <= $1 then counted.rows else ends.last - ends.first + 1 end as waiting,
+  coalesce(extract(epoch from clock_timestamp() - oldest.occurred_at), 0)::float8 as lag_seconds
+from (select count(*) as rows from (select from tidings.outbox limit $1 + 1) some_rows) counted,
+  (select min(id) as first, max(id) as last from tidings.outbox) ends
+left join lateral (select occurred_at from tidings.outbox where id = ends.first) oldest on true;
 
 -- name: writers
 -- How many open transactions have captured a change: they hold the doorbell's lock shared.

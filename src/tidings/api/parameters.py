@@ -1,0 +1,35 @@
+"""Parameters that nobody reads are refused: a filter that is misspelt would otherwise answer with everything."""
+
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from tidings.core.errors import InvalidInputError
+
+
+async def refuse_unknown(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let a request pass whose query has no other parameters than its route reads.
+
+    Raises:
+        InvalidInputError: It has another; with the nearest that there are.
+    """
+    if not connection.scope["query_string"]:
+        return
+    known = _known(handler, frozenset(connection.path_params))
+    for name in connection.query_params:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            there_are = f"there are {', '.join(known)}" if known else "this call takes none"
+            raise InvalidInputError(
+                name[:100], f"{name[:100]} is no parameter{f' (did you mean {close[0]}?)' if close else ''}; {there_are}."
+            )
+
+
+@lru_cache(maxsize=1024)
+def _known(handler: BaseRouteHandler, path_parameters: frozenset[str]) -> tuple[str, ...]:
+    """Return the query parameters that a route reads, those of its dependencies included."""
+    model = handler.create_kwargs_model(dict.fromkeys(path_parameters))  # type: ignore[arg-type]  # it takes their names only
+    return tuple(sorted(parameter.field_alias for parameter in model.expected_query_params))
