@@ -389,7 +389,7 @@ async def test_health_readiness_metrics_and_openapi_answer_without_a_key(api: Ap
 
         metrics = await eventually(counted)
     assert set(document["paths"]) >= {"/api/v1/webhooks", "/api/v1/events", "/api/v1/deliveries/{delivery_id}/retry"}
-    for name in ("tidings_queue_due", "tidings_outbox_lag_seconds", "tidings_attempt_seconds_bucket"):
+    for name in ("tidings_queue_waiting 0.0", "tidings_outbox_lag_seconds", "tidings_attempt_seconds_bucket"):
         assert name in metrics
 
 

@@ -1,10 +1,7 @@
 """Searching history: every question answers exactly what brute force does, by an index, and a bounded number of rows."""
 
-import json
-import re
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import url_of
-from tests.support.history import CROWDED_AT, DAY, OLD_IDS_UNTIL, History, Past
-from tidings.api import search as api_search
+from tests.support.history import DAY, OLD_IDS_UNTIL, History, Past
 from tidings.api.paging import Paging
 from tidings.api.search import Asked, find_deliveries, find_events
 from tidings.api.services import Services
@@ -26,7 +22,6 @@ from tidings.core.delivery import State
 from tidings.core.event import Event, milliseconds, row_id
 from tidings.core.question import Question, checked, table_named
 from tidings.profiles import PROFILES
-from tidings.store import search
 
 
 class Stage(msgspec.Struct):
@@ -50,7 +45,10 @@ async def stage(postgres: str, template: str, tmp_path_factory: pytest.TempPathF
         "update tidings.settings set value = $1 where name = 'delivery_ids_by_event_since'", str(milliseconds(OLD_IDS_UNTIL))
     )
     config = Config(
-        database_url=url_of(postgres, "test_search"), data_dir=tmp_path_factory.mktemp("search"), secret_key="test", admin_key="test"
+        database_url=url_of(postgres, "test_search"),
+        data_dir=tmp_path_factory.mktemp("search"),
+        secret_key="test",
+        admin_key="test",
     )
     async with opened(config) as services:
         history = History()
@@ -187,7 +185,9 @@ def questions(draw: Any, history: History, *, of_events: bool) -> Asked:
         text=maybe(st.sampled_from(["red", "GRÖSSE", "größe blue", "100%", "_id", "nothing of it"]), 6),
         **more,
     )
-    words = st.sampled_from(["order.paid", "order.*", "table.orders.updated", "table.*", "INSERT", "content.*", "create", "UPDATE"])
+    words = st.sampled_from(
+        ["order.paid", "order.*", "table.orders.updated", "table.*", "INSERT", "content.*", "create", "UPDATE"]
+    )
     return Asked(checked(question), tuple(sorted(maybe(st.sets(words, min_size=1, max_size=2), 2) or ())))
 
 

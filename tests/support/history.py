@@ -160,11 +160,21 @@ class History:
     async def _write_waiting(self, user: Any, waiting: list[Past]) -> None:
         columns = ("id", "webhook_id", "event_id", "group_id", "due_at", "attempt_count", "last_status")
         rows = [
-            (past.id, past.webhook_id, past.event.id, past.event.group_id, past.event.occurred_at, past.attempt_count, past.status)
+            (
+                past.id,
+                past.webhook_id,
+                past.event.id,
+                past.event.group_id,
+                past.event.occurred_at,
+                past.attempt_count,
+                past.status,
+            )
             for past in waiting
         ]
         await _copy(user, "queue", columns, rows)
-        await _copy(user, "attempts", _ATTEMPT_COLUMNS, [_attempt(past, past.attempt_count) for past in waiting if past.attempt_count])
+        await _copy(
+            user, "attempts", _ATTEMPT_COLUMNS, [_attempt(past, past.attempt_count) for past in waiting if past.attempt_count]
+        )
 
     async def _write_flights(self, user: Any, deliveries: list[Past]) -> None:
         """What is under way, and among it some that were done a moment ago."""

@@ -70,6 +70,11 @@ async def note_kinds(connection: Connection, kinds: Collection[tuple[str, str, d
     await connection.execute(_SQL["note_kinds"], *map(list, zip(*noted, strict=True)) if noted else ([], [], []))
 
 
+async def forget_kinds(connection: Connection, day: date) -> None:
+    """Forget the types of which no group has had an event since that day."""
+    await connection.execute(_SQL["forget_kinds"], day)
+
+
 async def add_events(connection: Connection, events: Sequence[tuple[Event, int]]) -> None:
     """Write events, each with the number of deliveries it was routed to."""
     records = [

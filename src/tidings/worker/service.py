@@ -11,6 +11,8 @@ from tidings.store import queue, webhooks
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.transport.sender import Sender
+from tidings.worker.attempt_log import log_attempts
+from tidings.worker.bookkeeping import BOOKKEEPING_INTERVAL, Bookkeeper
 from tidings.worker.deliverer import Deliverer
 from tidings.worker.dispatcher import Dispatcher
 from tidings.worker.duties import (
@@ -27,7 +29,6 @@ from tidings.worker.duties import (
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
-from tidings.worker.metrics import observe
 from tidings.worker.recorder import Recorder
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.scheduler import SCHEDULE_INTERVAL, Scheduler
@@ -65,7 +66,7 @@ class Worker:
         self.me, self.airborne = Identity(), Flights()
         self.heart = Heart(database, clock, self.me)
         self.recorder = Recorder(
-            database, clock, self.me, self.airborne, on_recorded=observe, on_lanes_due=self._call,
+            database, clock, self.me, self.airborne, on_recorded=log_attempts, on_lanes_due=self._call,
         )  # fmt: skip
         self.deliverer = Deliverer(
             database, routes, cache, sender, self.recorder, clock, self.me, self.airborne,
@@ -74,6 +75,7 @@ class Worker:
         self.dispatcher = Dispatcher(database, routes, cache, clock, self.me, self.airborne, salt=salt, taker=self.deliverer)
         self._rescuer = Rescuer(database, self.heart, clock, self.me, self.airborne, on_rescued=self._call)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
+        self._bookkeeper = Bookkeeper(database, clock, retention_days=retention_days)
         self._stopping = Signal()
         self.backfiller = Backfiller(database, self._stopping)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
@@ -96,6 +98,7 @@ class Worker:
             "heart": every(BEAT_INTERVAL, self.heart, self._stopping),
             "rescuer": every(RESCUE_INTERVAL, self._rescuer, self._stopping),
             "janitor": every(HOUSEKEEPING_INTERVAL, self._janitor, self._stopping),
+            "bookkeeper": every(BOOKKEEPING_INTERVAL, self._bookkeeper, self._stopping),
             "backfiller": every(BACKFILL_INTERVAL, self.backfiller, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "queue listener": self._listen(),

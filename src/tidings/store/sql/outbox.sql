@@ -102,9 +102,11 @@ join tidings.published p on p.group_id = r.group_id and p.external_id = r.extern
 delete from tidings.published where created_at < $1;
 
 -- name: backlog
--- How many rows wait, and for how long the oldest has.
-select count(*) as waiting, coalesce(extract(epoch from clock_timestamp() - min(occurred_at)), 0)::float8 as lag_seconds
-from tidings.outbox;
+-- How many rows wait: up to 10,000 counted, beyond that the numbers between the oldest and the newest, some of which can be
+-- missing. For how long the oldest has.
+select case when few.count > 10000 then (select max(id) from tidings.outbox) - (select min(id) from tidings.outbox) + 1 else few.count end as waiting,
+  coalesce(extract(epoch from greatest(interval '0', clock_timestamp() - (select occurred_at from tidings.outbox order by id limit 1))), 0)::float8 as lag_seconds
+from (select count(*) as count from (select from tidings.outbox order by id limit 10001) first) few;
 
 -- name: writers
 -- How many open transactions have captured a change: they hold the doorbell's lock shared.

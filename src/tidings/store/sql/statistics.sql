@@ -68,7 +68,11 @@ delete from tidings.statistics where ctid = any (array(
 
 -- name: read
 -- Rows of one span, oldest first; a stretch of time can have several. $1 group, $2 webhook (zeros: the whole group), $3 span,
--- $4 from, $5 to, $6 only what is not in a longer span yet
+-- $4 from, $5 to, $6 only what is not in a longer span yet: as a parameter, so that the key is used and not an index of all groups'
 select starts_at, outcome, count, latencies from tidings.statistics
 where group_id = $1 and webhook_id = $2 and span = $3 and starts_at >= $4 and starts_at < $5 and not ($6 and is_rolled_up)
 order by starts_at;
+
+-- name: first_new
+-- The first minute that has rows which are not in a longer span yet.
+select min(starts_at) from tidings.statistics where span = 'minute' and not is_rolled_up;
