@@ -9,7 +9,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET
 
-from tidings.api import webhook_secrets, webhook_tests, webhook_versions
+from tidings.api import statistics, webhook_secrets, webhook_tests, webhook_versions
 from tidings.api.deliveries import DeliveryView, delivery_views
 from tidings.api.lookups import found
 from tidings.api.paging import Limit, Offset, Paging, paging
@@ -172,6 +172,7 @@ router = Router(
         put_webhook,
         delete_webhook,
         list_webhook_deliveries,
+        statistics.get_webhook_statistics,
         webhook_tests.send_test,
         webhook_secrets.read_secret,
         webhook_secrets.rotate_secret,
