@@ -78,7 +78,9 @@ async def roll_up(connection: Connection, before: datetime) -> int:
 
 async def forget(connection: Connection, now: datetime) -> bool:
     """Delete what is older than `KEPT`, at most `FORGET_AT_ONCE` rows of each span; tell whether there are more."""
-    counts = [await connection.fetchval(_SQL["forget"], span, now - kept, FORGET_AT_ONCE) for span, kept in KEPT.items()]
+    counts: list[int] = [
+        await connection.fetchval(_SQL["forget"], span, now - kept, FORGET_AT_ONCE) for span, kept in KEPT.items()
+    ]
     return max(counts) == FORGET_AT_ONCE
 
 
