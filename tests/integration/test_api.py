@@ -351,12 +351,12 @@ async def test_a_body_that_is_not_json_is_400_and_one_too_large_413(api: Api) ->
     ],
 )
 async def test_the_key_is_taken_from_every_header_clients_put_it_in(api: Api, headers: dict[str, str]) -> None:
-    async with httpx.AsyncClient(base_url=api.client.base_url) as client:
+    async with httpx.AsyncClient(base_url=api.client.base_url, timeout=PATIENCE) as client:
         assert (await client.get("/api/v1/webhooks", headers=headers)).status_code == 200
 
 
 async def test_a_missing_and_a_wrong_key_get_the_same_answer(api: Api) -> None:
-    async with httpx.AsyncClient(base_url=api.client.base_url) as client:
+    async with httpx.AsyncClient(base_url=api.client.base_url, timeout=PATIENCE) as client:
         for path in ("/api/v1/webhooks", "/api/v1/deliveries", "/api/v1/events"):
             missing = await client.get(path)
             wrong = await client.get(path, headers={"Authorization": "Bearer wrong"})
@@ -378,7 +378,7 @@ async def test_health_readiness_metrics_and_openapi_answer_without_a_key(api: Ap
     await api.create(receiver.url(), "*")
     await api("POST", "/api/v1/events", 202, {"type": "a.b", "data": 1})
     await receiver.wait_for(1)
-    async with httpx.AsyncClient(base_url=api.client.base_url) as client:
+    async with httpx.AsyncClient(base_url=api.client.base_url, timeout=PATIENCE) as client:
         assert (await client.get("/healthz")).text == "ok"
         assert (await client.get("/readyz")).text == "ready"
         document = (await client.get("/openapi.json")).json()

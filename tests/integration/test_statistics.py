@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.engine import Engine, engine_of
+from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, says
 from tidings.app import _serving
 from tidings.config import Config
@@ -159,7 +160,7 @@ async def served(config: Config, receiver: Receiver) -> Any:
     async with (
         engine_of(config) as engine,
         _serving(engine.services) as url,
-        httpx.AsyncClient(base_url=url, headers=KEY, timeout=60) as client,
+        httpx.AsyncClient(base_url=url, headers=KEY, timeout=PATIENCE) as client,
     ):
         yield engine, client
 
