@@ -150,7 +150,7 @@ async def test_a_recorder_that_has_too_many_rows_at_hand_begins_a_new_part(confi
         await engine.cycle()
         minute = engine.worker.recorder._minute
         minute._rows |= {("default", uuid4(), "succeeded"): Tally() for _ in range(MAX_REMEMBERED)}
-        await engine.worker.recorder.run_once()
+        await engine.worker.recorder._begin_new_rows()
         assert engine.worker.me.part != before
         assert not engine.worker.recorder._minute.is_full
 

@@ -169,6 +169,11 @@ async def _put_tables(connection: Connection, webhook: Subscription) -> None:
     await connection.execute(_SQL["put_tables"], webhook.id, schemas, tables, operations)
 
 
+async def lock_rows(connection: Connection, webhook_ids: list[UUID]) -> None:
+    """Keep others from changing webhooks until the transaction ends."""
+    await connection.execute(_SQL["lock_rows"], webhook_ids)
+
+
 async def disable_webhooks(connection: Connection, webhook_ids: list[UUID], reason: str) -> None:
     """Disable webhooks, with the reason their owners will see."""
     disabled = [row["id"] for row in await connection.fetch(_SQL["disable_webhooks"], webhook_ids, reason)]

@@ -133,3 +133,7 @@ with held as (
 )
 update tidings.webhooks w set fault = held.fault from held where w.id = held.id and w.fault is null
 returning w.id;
+
+-- name: lock_rows
+-- In one order. $1 ids
+select from tidings.webhooks where id = any ($1::uuid[]) order by id for no key update;
