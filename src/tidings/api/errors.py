@@ -69,7 +69,9 @@ def answer(request: Request[Any, Any, Any], error: TidingsError) -> Response[Any
 
 def answer_invalid(request: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
     """Answer with what is wrong with a body or a parameter, and which field it is."""
-    if any(isinstance(item, dict) and item.get("key") == "webhook_id" for item in error.extra or ()):
+    if any(
+        isinstance(item, dict) and (item.get("key"), item.get("source")) == ("webhook_id", "path") for item in error.extra or ()
+    ):
         # Seed 004's clients are told so with 400; what is wrong with a body or a query is a 422.
         return Response({"error": "Invalid webhook ID", "code": "INVALID_ID", "field": "webhook_id"}, status_code=400)
     found: Any = error.extra[0] if isinstance(error.extra, list) and error.extra else {"message": error.detail}
