@@ -87,9 +87,15 @@ async def managed_webhooks(connection: Connection, box: SecretBox, managed_by: s
     return [read(row, box) for row in await connection.fetch(_SQL["managed_webhooks"], managed_by)]
 
 
-async def list_webhooks(connection: Connection, group_id: str, *, limit: int, offset: int) -> list[Subscription]:
-    """Return a page of the group's webhooks, newest first, without their secrets."""
-    return [read(row) for row in await connection.fetch(_SQL["list_webhooks"], group_id, limit, offset)]
+async def list_webhooks(
+    connection: Connection, group_id: str, *, limit: int, offset: int = 0, after: UUID | None = None
+) -> list[Subscription]:
+    """Return a page of the group's webhooks, newest first, without their secrets.
+
+    Args:
+        after: The last one of the page before; one that is gone has nothing after it.
+    """
+    return [read(row) for row in await connection.fetch(_SQL["list_webhooks"], group_id, limit, offset, after)]
 
 
 # Changes ---------------------------------------------------------------------------------------------------------------
