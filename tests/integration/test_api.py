@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -385,11 +386,11 @@ async def test_health_readiness_metrics_and_openapi_answer_without_a_key(api: Ap
 
         async def counted() -> Any:
             text = (await client.get("/metrics")).text
-            return text if 'tidings_attempt_seconds_count{outcome="succeeded"} 1.0' in text else None
+            return text if 'tidings_attempt_seconds_count{outcome="succeeded"}' in text else None
 
         metrics = await eventually(counted)
     assert set(document["paths"]) >= {"/api/v1/webhooks", "/api/v1/events", "/api/v1/deliveries/{delivery_id}/retry"}
-    for name in ("tidings_queue_waiting", "tidings_outbox_lag_seconds", "tidings_attempt_seconds_bucket"):
+    for name in ("tidings_queue_waiting 0.0", "tidings_outbox_lag_seconds", "tidings_attempt_seconds_bucket"):
         assert name in metrics
 
 
@@ -399,3 +400,15 @@ async def test_a_secret_is_in_no_answer_but_the_first_and_not_in_the_database(ap
         assert hook["secret"] not in (await api.client.get(path)).text
     stored = await api.engine.value("select secret from tidings.webhooks")
     assert hook["secret"].encode() not in stored
+
+
+async def test_webhooks_are_walked_by_cursor_from_the_newest_to_the_oldest(api: Api, receiver: Receiver) -> None:
+    made = [(await api.create(receiver.url(), "*"))["id"] for _ in range(5)]
+    await api.engine.user.execute("update tidings.webhooks set created_at = now() where id = any ($1::uuid[])", made[1:4])
+    all_of_them = [webhook["id"] for webhook in await api("GET", "/api/v1/webhooks", 200)]
+    walked: list[str] = []
+    while page := await api("GET", f"/api/v1/webhooks?limit=2{f'&cursor={walked[-1]}' if walked else ''}", 200):
+        walked += [webhook["id"] for webhook in page]
+    assert walked == all_of_them
+    await api("GET", f"/api/v1/webhooks?cursor={UUID(int=1)}", 404)
+    await api("GET", f"/api/v1/webhooks?cursor={made[0]}&offset=1", 422)

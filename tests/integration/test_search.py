@@ -1,66 +1,34 @@
 """Searching history: every question answers exactly what brute force does, by an index, and a bounded number of rows."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import url_of
-from tests.support.history import DAY, OLD_IDS_UNTIL, History, Past
+from tests.support.history import DAY, History, Past, Stage, staged
 from tidings.api.paging import Paging
 from tidings.api.search import Asked, find_deliveries, find_events
 from tidings.api.services import Services
-from tidings.app import opened
-from tidings.config import Config
 from tidings.core.delivery import State
-from tidings.core.event import Event, milliseconds, row_id
+from tidings.core.event import Event, about_hash, milliseconds, row_id
 from tidings.core.question import Question, checked, table_named
+from tidings.core.search import COUNT_BOUND, Drive, Span, Window, span_of
 from tidings.profiles import PROFILES
-
-
-class Stage(msgspec.Struct):
-    """A history, and the parts that answer questions about it."""
-
-    history: History
-    services: Services
-    user: Any
-
-    def of(self, group: str) -> Services:
-        return msgspec.structs.replace(self.services, group_id=group)
+from tidings.store import search
 
 
 @pytest.fixture(scope="module")
 async def stage(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    """Some 20,000 deliveries of 10,000 events, for this module."""
-    admin = await asyncpg.connect(postgres)
-    await admin.execute(f"create database test_search template {template}")
-    user = await asyncpg.connect(url_of(postgres, "test_search"))
-    await user.execute(
-        "update tidings.settings set value = $1 where name = 'delivery_ids_by_event_since'", str(milliseconds(OLD_IDS_UNTIL))
-    )
-    config = Config(
-        database_url=url_of(postgres, "test_search"),
-        data_dir=tmp_path_factory.mktemp("search"),
-        secret_key="test",
-        admin_key="test",
-    )
-    async with opened(config) as services:
-        history = History()
-        await history.write_webhooks(user, lambda id_: services.box.seal("whsec_" + "A" * 44, id_))
-        history.make(9000)
-        history.make_crowd()
-        await history.write(user)
-        await user.execute("vacuum analyze")
-        yield Stage(history, services, user)
-    await user.close()
-    await admin.execute("drop database test_search with (force)")
-    await admin.close()
+    """Some 15,000 deliveries of 10,000 events, for this module."""
+    folder = tmp_path_factory.mktemp("search")
+    async with staged(postgres, template, folder, name=f"{template}_search", events=9000) as stage:
+        yield stage
 
 
 # Brute force -------------------------------------------------------------------------------------------------------------
@@ -69,7 +37,7 @@ async def stage(postgres: str, template: str, tmp_path_factory: pytest.TempPathF
 def is_of_type(event: Event, word: str, profile: str | None) -> bool:
     """Whether an event is what a word names: in the webhook's vocabulary, or ours, or else in any system's."""
     own = None if profile is None else PROFILES[profile].vocabulary
-    ours = {"order.paid", "content.published", "create", "integration.updated"}
+    ours = {"order.paid", "order.refunded", "content.published", "create", "integration.updated"}
     if word.endswith("*") and not word.startswith("integration.object"):
         return event.type.startswith(word[:-1])
     if own is not None and own.sent is not None and (word == own.test or word in own.sent.values()):
@@ -212,3 +180,161 @@ async def test_every_question_on_events_answers_what_brute_force_does(stage: Sta
     forward, backward = await walk(stage, find_events, asked, max(limit, len(expected) // 10))
     assert forward == expected
     assert backward == expected
+
+
+async def test_pages_that_follow_each_other_miss_and_repeat_nothing_while_deliveries_are_added(stage: Stage) -> None:
+    asked = Asked(Question(group_id="default", states=(State.SUCCEEDED, State.PENDING, State.RETRYING)))
+    expected = expected_deliveries(stage.history, asked)
+    found: list[UUID] = []
+    cursor = None
+    while cursor is not None or not found:
+        result = await page(stage.services, find_deliveries, asked, Paging(len(expected) // 5, 0, cursor, count=False))
+        found += result.page.ids
+        cursor = None if result.page.older is None else result.seal.text(result.page.older)
+        for _ in range(20):
+            stage.history.add("default", DAY + timedelta(hours=72, milliseconds=len(found)))
+        await stage.history.write(stage.user)
+    assert found == expected
+    forward, backward = await walk(stage, find_deliveries, asked, 1000)
+    assert forward == backward == expected_deliveries(stage.history, asked) != expected
+
+
+async def test_an_offset_leaves_out_the_newest_however_far_they_are_apart(stage: Stage) -> None:
+    asked = Asked(Question(group_id="default", states=(State.FAILED,), text="green"))
+    expected = expected_deliveries(stage.history, asked)
+    found: list[UUID] = []
+    paging = Paging(30, 120, None, count=False)
+    while len(found) < 30:
+        result = await page(stage.services, find_deliveries, asked, paging)
+        found += result.page.ids
+        paging = Paging(30 - len(found), 0, result.seal.text(result.page.older), count=False)
+    assert found == expected[120:150]
+
+
+COUNTED = {
+    "all": Asked(Question(group_id="default")),
+    "of a small group": Asked(Question(group_id="acme")),
+    "of another": Asked(Question(group_id="zeta")),
+    "failed": Asked(Question(group_id="default", states=(State.FAILED,))),
+    "of a type": Asked(Question(group_id="default"), ("order.refunded",)),
+    "nothing": Asked(Question(group_id="default", statuses=(418,))),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+async def test_a_count_is_exact_or_says_that_there_are_more(stage: Stage, name: str) -> None:
+    asked = COUNTED[name]
+    services = stage.of(asked.question.group_id)
+    result = await page(services, find_deliveries, asked, Paging(1, 0, None, count=True))
+    there = len(expected_deliveries(stage.history, asked))
+    match result.count[0]:
+        case ">" if result.count == f">{COUNT_BOUND}":
+            assert there > COUNT_BOUND
+        case ">":
+            assert int(result.count[2:]) <= there
+        case _:
+            assert int(result.count) == there
+
+
+# Plans -------------------------------------------------------------------------------------------------------------------
+
+ALL = Question(group_id="default")
+DRIVES = {
+    "deliveries_by_id": (ALL, {"deliveries_pkey", "queue_pkey"}),
+    "deliveries_by_webhook": (ALL, {"deliveries_by_webhook", "queue_by_webhook"}),
+    "unsuccessful_by_webhook": (ALL, {"deliveries_unsuccessful_by_webhook", "queue_by_webhook"}),
+    "unsuccessful_by_group": (ALL, {"deliveries_unsuccessful", "queue_retrying"}),
+    "deliveries_by_kind": (ALL, {"events_by_kind", "deliveries_pkey", "queue_pkey"}),
+    "deliveries_by_about": (ALL, {"events_by_about", "deliveries_pkey", "queue_pkey"}),
+    "events_by_id": (ALL, {"events_pkey"}),
+    "events_by_kind": (ALL, {"events_by_kind"}),
+    "events_by_about": (ALL, {"events_by_about"}),
+}
+ROWS = 60
+
+
+def test_every_drive_has_its_plan_looked_at() -> None:
+    assert set(DRIVES) == set(search.LOOKS)
+
+
+class Explaining:
+    """A connection that explains what is fetched, by the plan that serves whatever is asked."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.plan: Any = None
+
+    async def fetchrow(self, sql: str, *args: Any) -> Any:
+        await self._connection.execute("set local plan_cache_mode = force_generic_plan")
+        await self._connection.execute(f"prepare looked as {sql}")
+        text = f"explain (analyze, format json) execute looked ({', '.join(map(literal, args))})"
+        self.plan = json.loads(await self._connection.fetchval(text))[0]["Plan"]
+        await self._connection.execute("deallocate looked")
+        return await self._connection.fetchrow(sql, *args)
+
+
+def literal(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool() | int():
+            return str(value)
+        case list() | tuple():
+            return f"'{{{','.join(map(str, value))}}}'"
+        case _:
+            return f"'{value}'"
+
+
+def nodes(plan: Any) -> Iterator[Any]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("asks_of_event", [True, False])
+@pytest.mark.parametrize("name", DRIVES)
+async def test_every_drive_walks_its_index_and_a_bounded_number_of_rows(
+    stage: Stage, name: str, asks_of_event: bool, newest_first: bool
+) -> None:
+    question, indexes = DRIVES[name]
+    webhook = next(id_ for id_, (group, _) in stage.history.webhooks.items() if group == "default")
+    left = msgspec.structs.replace(
+        question,
+        webhook_id=webhook if name.endswith("by_webhook") else None,
+        table="orders" if asks_of_event else None,
+        failures=("timeout",) if not asks_of_event and not name.startswith("events") else (),
+    )
+    kinds = ("order.paid", "table.orders.inserted") if name.endswith("by_kind") else ()
+    drive = Drive(name, left, left, Span(), kinds, about_hash("default", "orders", "7") if name.endswith("about") else None)
+    async with stage.services.database.transaction() as connection:
+        explaining = Explaining(connection)
+        looked = await search.LOOKS[name](explaining, Window(drive, Span(), newest_first, ROWS, ROWS, ROWS))
+        parents = dict(
+            await connection.fetch(
+                "select c.relname, p.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid join pg_class p on p.oid = i.inhparent where p.relkind = 'I'"
+            )
+        )
+    scans = [node for node in nodes(explaining.plan) if node.get("Index Name")]
+    used = {parents.get(node["Index Name"], node["Index Name"]) for node in scans if node["Actual Loops"]}
+    assert indexes <= used
+    scanned = {
+        node["Relation Name"] for node in nodes(explaining.plan) if node["Node Type"] == "Seq Scan" and node["Actual Loops"]
+    }
+    assert scanned <= {"flights"}  # which has a row for each batch, and is wanted whole
+    assert not any(node["Node Type"] in {"Bitmap Heap Scan", "Hash Join", "Merge Join"} for node in nodes(explaining.plan))
+    read = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
+    assert 0 < looked.seen <= 5 * ROWS
+    assert (
+        read <= 25 * ROWS
+    )  # those of each lane, their events, webhooks and attempts; the tables have two hundred times as many
+
+
+async def test_days_outside_the_bounds_of_time_are_not_opened(stage: Stage) -> None:
+    question = msgspec.structs.replace(ALL, since=DAY + timedelta(hours=25), until=DAY + timedelta(hours=47))
+    drive = Drive("deliveries_by_id", question, question, span_of(question))
+    async with stage.services.database.transaction() as connection:
+        explaining = Explaining(connection)
+        await search.deliveries_by_id(explaining, Window(drive, drive.span, True, ROWS, ROWS, ROWS))
+    opened = {node.get("Relation Name", "") for node in nodes(explaining.plan) if node["Actual Loops"]}
+    assert {name for name in opened if name.startswith("deliveries_")} == {"deliveries_20261119"}

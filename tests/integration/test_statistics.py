@@ -15,11 +15,10 @@ from tests.support.receiver import Receiver, answer, says
 from tidings.app import _serving
 from tidings.config import Config
 from tidings.core.retry import Delays
-from tidings.core.statistics import BOUNDS_MS, Tally, percentile_ms
+from tidings.core.statistics import BOUNDS_MS, KEPT, Tally, percentile_ms
 from tidings.store import statistics
-from tidings.store.statistics import KEPT, WHOLE_GROUP
+from tidings.store.statistics import WHOLE_GROUP
 from tidings.worker.bookkeeping import Bookkeeper
-from tidings.worker.signals import Signal
 from tidings.worker.tallies import MAX_REMEMBERED
 
 KEY = {"Authorization": "Bearer test"}
@@ -45,7 +44,7 @@ def test_a_percentile_is_off_by_less_than_the_distance_of_two_bounds(values: lis
 
 
 def bookkeeper(engine: Engine) -> Bookkeeper:
-    return Bookkeeper(engine.services.database, engine.clock, Signal(), retention_days=30)
+    return Bookkeeper(engine.services.database, engine.clock, retention_days=30)
 
 
 async def test_each_attempt_is_counted_once_for_its_webhook_and_its_group(config: Config, receiver: Receiver) -> None:
@@ -151,7 +150,7 @@ async def test_a_recorder_that_has_too_many_rows_at_hand_begins_a_new_part(confi
         await engine.cycle()
         minute = engine.worker.recorder._minute
         minute._rows |= {("default", uuid4(), "succeeded"): Tally() for _ in range(MAX_REMEMBERED)}
-        await engine.worker.recorder.run_once()
+        await engine.worker.recorder._begin_new_rows()
         assert engine.worker.me.part != before
         assert not engine.worker.recorder._minute.is_full
 
@@ -182,16 +181,16 @@ async def test_a_month_is_read_from_days_with_the_minutes_that_are_not_in_them_y
     for path in (f"/api/v1/webhooks/{webhook.id}/statistics", "/api/v1/statistics"):
         found = (await client.get(path, params={"since": since, "step": "day"})).json()
         assert (found["total"]["succeeded"], found["total"]["failed"], found["total"]["success_rate"]) == (270, 30, 0.9)
-        assert len(found["points"]) == 30
+        assert len(found["series"]) == 30
         assert 7 <= found["total"]["p99_ms"] <= 10
 
 
 @pytest.mark.parametrize(
     ("params", "field"),
     [
-        ({"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "since"),
-        ({"since": "2020-01-01T00:00:00Z", "step": "minute"}, "step"),
-        ({"since": "1000-01-01T00:00:00Z", "step": "day"}, "step"),
+        ({"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "until"),
+        ({"since": "2020-01-01T00:00:00Z", "step": "minute"}, "since"),
+        ({"since": "1000-01-01T00:00:00Z", "step": "day"}, "since"),
         ({"step": "week"}, "step"),
         ({"since": "yesterday"}, "since"),
         ({"webhook": "x"}, "webhook"),

@@ -1,12 +1,20 @@
 """History made of rows alone, without a worker: events of three days, and deliveries in every place and state."""
 
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
+from tests.conftest import url_of
+from tidings.api.services import Services
+from tidings.app import opened
+from tidings.config import Config
 from tidings.core.delivery import State
 from tidings.core.event import Event, about, delivery_id, event_id, milliseconds, table_event_type, uuid7
 from tidings.core.outcome import FAILURES
@@ -229,3 +237,36 @@ def _event_row(event: Event) -> tuple[Any, ...]:
 
 async def _copy(user: Any, table: str, columns: tuple[str, ...], rows: list[Any]) -> None:
     await user.copy_records_to_table(table, schema_name="tidings", columns=columns, records=rows)
+
+
+class Stage(msgspec.Struct):
+    """A history in a database of its own, and the parts that answer questions about it."""
+
+    history: History
+    services: Services
+    user: Any
+
+    def of(self, group: str) -> Services:
+        return msgspec.structs.replace(self.services, group_id=group)
+
+
+@asynccontextmanager
+async def staged(postgres: str, template: str, folder: Path, *, name: str, events: int) -> AsyncIterator[Stage]:
+    """Make a database with so many events, and a crowded millisecond."""
+    admin = await asyncpg.connect(postgres)
+    await admin.execute(f"create database {name} template {template}")
+    url = url_of(postgres, name)
+    user = await asyncpg.connect(url)
+    since = str(milliseconds(OLD_IDS_UNTIL))
+    await user.execute("update tidings.settings set value = $1 where name = 'delivery_ids_by_event_since'", since)
+    async with opened(Config(database_url=url, data_dir=folder, secret_key="test", admin_key="test")) as services:
+        history = History()
+        await history.write_webhooks(user, lambda id_: services.box.seal("whsec_" + "A" * 44, id_))
+        history.make(events)
+        history.make_crowd()
+        await history.write(user)
+        await user.execute("vacuum analyze")
+        yield Stage(history, services, user)
+    await user.close()
+    await admin.execute(f"drop database {name} with (force)")
+    await admin.close()

@@ -1,20 +1,21 @@
 """`/healthz`, `/readyz`, `/metrics`: for machines that watch this one."""
 
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 
 from litestar import MediaType, Response, Router, get
 from litestar.di import NamedDependency
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
-from prometheus_client.core import HistogramMetricFamily, Metric
-from prometheus_client.registry import REGISTRY, Collector
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import REGISTRY, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from tidings.api.services import Services
 from tidings.core.statistics import BOUNDS_MS, OUTCOMES
 from tidings.store import flights, outbox, queue, statistics, webhooks
+from tidings.store.database import Connection
 from tidings.store.statistics import Counted
 
-_BOUNDS = [*(f"{bound / 1000:g}" for bound in BOUNDS_MS), "+Inf"]
-_NOTHING = Counted(0, 0.0, [0] * len(_BOUNDS))
+_BOUNDS = (*(f"{bound / 1e3:g}" for bound in BOUNDS_MS), "+Inf")  # seconds
 
 
 @get("/healthz", media_type=MediaType.TEXT)
@@ -33,42 +34,56 @@ async def readyz(services: NamedDependency[Services]) -> str:
 
 @get("/metrics", media_type=MediaType.TEXT)
 async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
-    """Answer in Prometheus's text format. All of it is read from counters: of every process, and whatever waits."""
+    """Answer in Prometheus's text format: what all processes have counted, and the memory and time of this one."""
     async with services.database.connection() as connection:
-        backlog, lag_seconds = await outbox.backlog(connection), await queue.lag_seconds(connection)
-        counters, sending = await statistics.counters(connection), await flights.under_way(connection)
-    waiting = (
-        sum(counters.get(name, _NOTHING).count for name in ("queued", "requeued")) - counters.get("claimed", _NOTHING).count
-    )
+        counted = await statistics.counters(connection)
+        gauges = await _gauges(connection, counted)
     registry = CollectorRegistry()
-    for name, text, value in (
-        ("tidings_outbox_rows", "Events not yet routed; past 10,000 an upper bound.", backlog.waiting),
-        ("tidings_outbox_lag_seconds", "Age of the oldest event not yet routed.", backlog.lag_seconds),
-        ("tidings_queue_waiting", "Deliveries that wait for a place, their turn or their next attempt.", waiting),
-        ("tidings_queue_sending", "Deliveries that workers hold, with those done in the last second.", sending),
-        ("tidings_queue_unfinished", "Deliveries that are neither acknowledged nor given up.", waiting + sending),
-        ("tidings_queue_lag_seconds", "How long the lane that has been due longest has waited.", lag_seconds),
-    ):
-        Gauge(name, text, registry=registry).set(value)
-    registry.register(_Attempts(counters))
+    registry.register(_Read([*gauges, _attempts(counted)]))
     return Response(generate_latest(registry) + generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
 
-class _Attempts(Collector):
-    """Attempts and how long they took, by outcome, as all processes have counted them."""
-
-    def __init__(self, counters: dict[str, Counted]) -> None:
-        self._counters = counters
-
-    def collect(self) -> list[Metric]:
-        """Return what was counted."""
-        family = HistogramMetricFamily(
-            "tidings_attempt_seconds", "Attempts made, by what they meant, and how long each took.", labels=["outcome"]
+async def _gauges(connection: Connection, counted: Mapping[str, Counted]) -> list[Metric]:
+    """Return what waits. Nothing is looked through for it, however much that is."""
+    backlog, sending = await outbox.backlog(connection), await flights.under_way(connection)
+    lag = await queue.lag_seconds(connection)
+    none = Counted(0)
+    taken_out = counted.get("claimed", none).count
+    waiting = sum(counted.get(name, none).count for name in ("queued", "requeued")) - taken_out
+    return [
+        GaugeMetricFamily(name, text, value)
+        for name, text, value in (
+            ("tidings_outbox_rows", "Events not yet routed; past 10,000 an upper bound.", backlog.waiting),
+            ("tidings_outbox_lag_seconds", "Age of the oldest event not yet routed.", backlog.lag_seconds),
+            ("tidings_queue_waiting", "Deliveries that wait for a place, their turn or their next attempt.", waiting),
+            ("tidings_queue_sending", "Deliveries a worker holds, those of the last second that are done included.", sending),
+            ("tidings_queue_unfinished", "Deliveries that are neither acknowledged nor given up.", waiting + sending),
+            ("tidings_queue_lag_seconds", "How long the lane that is due longest has waited.", lag),
         )
-        for outcome in OUTCOMES:
-            counted = self._counters.get(outcome, _NOTHING)
-            family.add_metric([outcome], list(zip(_BOUNDS, accumulate(counted.latencies), strict=True)), counted.seconds)
-        return [family]
+    ]
+
+
+def _attempts(counted: Mapping[str, Counted]) -> Metric:
+    family = HistogramMetricFamily(
+        "tidings_attempt_seconds",
+        "Attempts that all processes made, by what they meant, and how long they took.",
+        labels=["outcome"],
+    )
+    for outcome in OUTCOMES:
+        found = counted.get(outcome, Counted(0))
+        counts = found.latencies or (0,) * len(_BOUNDS)
+        family.add_metric([outcome], list(zip(_BOUNDS, accumulate(counts), strict=True)), found.seconds)
+    return family
+
+
+class _Read(Collector):
+    """What was read for one answer."""
+
+    def __init__(self, found: list[Metric]) -> None:
+        self._found = found
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._found
 
 
 router = Router("/", route_handlers=[healthz, readyz, metrics], include_in_schema=False)

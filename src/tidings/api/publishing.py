@@ -1,8 +1,8 @@
 """`POST /api/v1/events`, past the framework: routing, dependencies and responses cost several times what publishing does.
 
 What is usual is answered here, by the function that the route in `events.py` calls. Everything else goes to the framework as if
-nobody had looked at it: other routes, a key that is missing or wrong, a body that is too large, has no length, or is no event.
-So there is one place that says what is wrong with a request.
+nobody had looked at it: other routes, a key that is missing or wrong, parameters, a body that is too large, has no length, or
+is no event. So there is one place that says what is wrong with a request.
 """
 
 from collections.abc import Awaitable, Callable
@@ -42,7 +42,8 @@ class PublishingFirst:
             return
         # Of a header that comes twice the first counts, as in the framework.
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
-        if not has_key(self._services, headers) or not _is_within(headers, self._services.config.max_body_bytes):
+        is_usual = has_key(self._services, headers) and not scope.get("query_string")
+        if not is_usual or not _is_within(headers, self._services.config.max_body_bytes):
             await self._app(scope, receive, send)
             return
         body = await _read(receive)

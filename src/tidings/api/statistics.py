@@ -1,8 +1,7 @@
-"""`/api/v1/statistics`: success, rates and latencies over time, of a group or a webhook; read from sums, never from history."""
+"""`/api/v1/statistics`: how attempts fared, of all webhooks of a group or of one."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -10,112 +9,65 @@ from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
+from tidings.api.lookups import found
+from tidings.api.search import WebhookId
 from tidings.api.services import Services
-from tidings.core.errors import InvalidInputError
-from tidings.core.statistics import STEPS, Figures, figures, step_of
-from tidings.store import statistics
-from tidings.store.database import Connection
-from tidings.store.statistics import KEPT, WHOLE_GROUP, Stretch
-
-MAX_POINTS = 1500
-DEFAULT_STRETCH = timedelta(days=1)
+from tidings.core.statistics import Figures, Point, period_of, series_of
+from tidings.store import statistics, webhooks
+from tidings.store.statistics import WHOLE_GROUP
 
 Since = Annotated[datetime | None, QueryParameter(description="From this time on; a day before `until` when absent.")]
-Until = Annotated[datetime | None, QueryParameter(description="Up to this time; now when absent.")]
+Until = Annotated[datetime | None, QueryParameter(description="Before this time; now when absent.")]
 Step = Annotated[
-    Literal["minute", "hour", "day"],
-    QueryParameter(description="How finely: minutes are kept for 3 days, hours for 100, days for three years."),
+    str | None, QueryParameter(description="`minute` (kept 3 days), `hour` (100 days) or `day`; at most 750 of them at once.")
 ]
-WebhookId = Annotated[UUID | None, QueryParameter(description="Only of this webhook.")]
-
-
-class Point(Figures, frozen=True, kw_only=True):
-    """What attempts of one step come to."""
-
-    starts_at: datetime
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """Attempts of a stretch of time, in all and step by step; steps without any are left out. Tests are not counted."""
+    """How attempts fared from `since` until `until`, which are widened to whole steps. Tests do not count."""
 
     since: datetime
     until: datetime
     step: str
     total: Figures
-    points: list[Point]
+    series: list[Point]
 
 
-@get("/api/v1/statistics")
-async def read_statistics(
+@get("/")
+async def get_statistics(
     services: NamedDependency[Services],
     webhook_id: WebhookId = None,
     since: Since = None,
     until: Until = None,
-    step: Step = "hour",
+    step: Step = None,
 ) -> Statistics:
-    """Read what came of attempts over time: how many succeeded, were retried and failed, and how long they took."""
+    """Read how attempts fared, of all webhooks or of one, deleted or not."""
     return await _statistics(services, webhook_id or WHOLE_GROUP, since, until, step)
 
 
-@get("/api/v1/webhooks/{webhook_id:str}/statistics")
-async def read_statistics_of_webhook(
+@get("/{webhook_id:str}/statistics")
+async def get_webhook_statistics(
     services: NamedDependency[Services],
     webhook_id: FromPath[UUID],
     since: Since = None,
     until: Until = None,
-    step: Step = "hour",
+    step: Step = None,
 ) -> Statistics:
-    """Read what came of a webhook's attempts over time. It outlives the webhook."""
+    """Read how a webhook's attempts fared."""
+    async with services.database.connection() as connection:
+        found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
     return await _statistics(services, webhook_id, since, until, step)
 
 
 async def _statistics(
-    services: Services, webhook_id: UUID, since: datetime | None, until: datetime | None, step: str
+    services: Services, webhook_id: UUID, since: datetime | None, until: datetime | None, step: str | None
 ) -> Statistics:
     now = services.clock.now()
-    until = _aware(until) or now
-    since = step_of(_aware(since) or until - DEFAULT_STRETCH, step)
-    _check(since, until, step)
+    period = period_of(since, until, step, now)
     async with services.database.snapshot() as connection:
-        rows = await _rows(connection, services.group_id, webhook_id, since, until, step)
-    seconds = (min(until, now) - since).total_seconds()
-    return Statistics(since, until, step, figures(rows, seconds), _points(rows, step))
+        stretches = await statistics.read(connection, services.group_id, webhook_id, period)
+    total, series = series_of(stretches, period, now)
+    return Statistics(period.since, period.until, period.step, total, series)
 
 
-def _aware(at: datetime | None) -> datetime | None:
-    return at if at is None or at.tzinfo is not None else at.astimezone()
-
-
-def _check(since: datetime, until: datetime, step: str) -> None:
-    if since >= until:
-        raise InvalidInputError("since", f"since ({since.isoformat()}) is not before until ({until.isoformat()}).")
-    points = (until - since) / STEPS[step]
-    if points > MAX_POINTS:
-        wider = next((name for name, length in STEPS.items() if (until - since) / length <= MAX_POINTS), None)
-        remedy = f"write step={wider}, or a shorter stretch" if wider else "write a shorter stretch"
-        raise InvalidInputError("step", f"That is {points:,.0f} points of a {step}, more than {MAX_POINTS}; {remedy}.")
-
-
-async def _rows(
-    connection: Connection, group_id: str, webhook_id: UUID, since: datetime, until: datetime, step: str
-) -> list[Stretch]:
-    """Return what was counted: of hours and days what is summed up, with the minutes that are not part of them yet."""
-    rows = await statistics.read(connection, group_id, webhook_id, step, since, until)
-    if step != "minute":
-        since = max(since, until - KEPT["minute"])
-        rows += await statistics.read(connection, group_id, webhook_id, "minute", since, until, only_new=True)
-    return rows
-
-
-def _points(rows: Sequence[Stretch], step: str) -> list[Point]:
-    by_step: dict[datetime, list[Stretch]] = {}
-    for row in rows:
-        by_step.setdefault(step_of(row.starts_at, step), []).append(row)
-    seconds = STEPS[step].total_seconds()
-    return [
-        Point(**msgspec.structs.asdict(figures(counted, seconds)), starts_at=starts_at)
-        for starts_at, counted in sorted(by_step.items())
-    ]
-
-
-router = Router("/", route_handlers=[read_statistics, read_statistics_of_webhook], tags=["Statistics"])
+router = Router("/api/v1/statistics", route_handlers=[get_statistics], tags=["Statistics"])

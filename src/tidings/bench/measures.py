@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 import msgspec
 
+from tidings.bench.history import answering
 from tidings.bench.load import publish_steadily, publish_together, run_load
 from tidings.bench.stage import KEY, Stage
 from tidings.bench.statements import SQL
@@ -47,10 +48,15 @@ class Plan(msgspec.Struct, frozen=True):
     backfill_rows: int
     jobs: int
     late_seconds: int
+    stored: int
+    waiting: int
+    asked: int
 
 
-FULL = Plan(50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20, 30_000, 3, 100_000, 400_000, 1000, 15)
-QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4, 5000, 1, 20_000, 40_000, 200, 6)
+FULL = Plan(
+    50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20, 30_000, 3, 100_000, 400_000, 1000, 15, 10_000_000, 1_000_000, 50
+)  # fmt: skip
+QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4, 5000, 1, 20_000, 40_000, 200, 6, 200_000, 20_000, 10)
 
 Figures = dict[str, float]
 Measure = Callable[[Stage, Plan], Awaitable[Figures]]
@@ -322,6 +328,11 @@ async def _fire_late_jobs(stage: Stage, plan: Plan) -> None:
     await stage.fire_jobs(plan.jobs, -LATE)
 
 
+async def history(stage: Stage, plan: Plan) -> Figures:
+    """Every list, search and count, beside a month's history and a long queue: the 95th percentile of each."""
+    return await answering(stage, plan.stored, plan.waiting, plan.asked)
+
+
 async def memory(stage: Stage, _: Plan) -> Figures:
     """The engine's resident memory, after all the others."""
     return {"rss_mb": stage.engine_rss_mb()}
@@ -343,5 +354,6 @@ MEASURES: dict[str, Measure] = {
     "bulk": bulk,
     "backfilling": backfilling,
     "ticks": ticks,
+    "history": history,
     "memory": memory,
 }

@@ -71,12 +71,7 @@ def checked(question: Question) -> Question:
     Raises:
         InvalidInputError: With the field and the remedy.
     """
-    for field in ("since", "until"):
-        at: datetime | None = getattr(question, field)
-        if at is not None and at.tzinfo is None:
-            raise InvalidInputError(field, f"{field} has no zone; write 2026-11-21T03:42:37Z.")
-    if question.since is not None and question.until is not None and question.since >= question.until:
-        raise InvalidInputError("until", "until is not after since; exchange them, or leave one out.")
+    check_times(question.since, question.until)
     if question.record_id is not None and question.table is None:
         raise InvalidInputError("record_id", "record_id says nothing without table; write the record's table too.")
     if question.subject is not None and question.table is not None:
@@ -87,6 +82,19 @@ def checked(question: Question) -> Question:
         if "\x00" in (getattr(question, field) or ""):
             raise InvalidInputError(field, f"{field} contains U+0000, which no event does.")
     return question
+
+
+def check_times(since: datetime | None, until: datetime | None) -> None:
+    """Refuse times that have no zone, or are exchanged.
+
+    Raises:
+        InvalidInputError: With the field and the remedy.
+    """
+    for field, at in (("since", since), ("until", until)):
+        if at is not None and at.tzinfo is None:
+            raise InvalidInputError(field, f"{field} has no zone; write 2026-11-21T03:42:37Z.")
+    if since is not None and until is not None and since >= until:
+        raise InvalidInputError("until", "until is not after since; exchange them, or leave one out.")
 
 
 def words_of(field: str, given: Iterable[str] | None) -> tuple[str, ...]:

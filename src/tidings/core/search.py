@@ -197,9 +197,9 @@ def _is_free(question: Question) -> bool:
 
 
 def _of_event(event_id: UUID, span: Span, known: Known) -> Span:
-    low, high = delivery_id_bounds(event_id)
     if event_id < known.exact_ids_from:
-        low, high = _begin_of(event_id), _end_of(event_id)
+        return span.within(Span(_begin_of(event_id), _end_of(event_id)))
+    low, high = delivery_id_bounds(event_id)
     return span.within(Span(low, UUID(int=high.int + 1)))
 
 

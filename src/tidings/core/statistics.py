@@ -7,9 +7,12 @@ another's. A percentile is read from them by interpolation: it is off by less th
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
+
+from tidings.core.errors import InvalidInputError
+from tidings.core.question import check_times
 
 # Milliseconds. The last count is of what took longer than the last bound.
 BOUNDS_MS: Final = (
@@ -18,6 +21,9 @@ BOUNDS_MS: Final = (
 )  # fmt: skip
 
 OUTCOMES: Final = ("succeeded", "retried", "failed")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 
 
 class Tally:
@@ -76,17 +82,33 @@ def percentile_ms(latencies: Sequence[int], share: float) -> float | None:
     return low
 
 
-class Figures(msgspec.Struct, frozen=True):
-    """What attempts of a stretch of time come to.
+# Reading ---------------------------------------------------------------------------------------------------------------
 
-    Attributes:
-        succeeded: Attempts that were acknowledged.
-        retried: Attempts that failed and are made again.
-        failed: Attempts that failed for good.
-        success_rate: Those that were acknowledged among all, from 0 to 1; None when there were none.
-        per_second: Attempts a second, over the whole stretch.
-        p50_ms: Milliseconds that half of the acknowledged attempts stayed under; p95_ms and p99_ms alike; None without any.
-    """
+STEPS: Final = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
+KEPT: Final = {"minute": timedelta(days=3), "hour": timedelta(days=100), "day": timedelta(days=1100)}
+MAX_POINTS: Final = 750  # of a series: a month by hours
+DEFAULT_PERIOD: Final = timedelta(days=1)
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """Attempts of one outcome that were recorded in one minute, hour or day, or in a part of it."""
+
+    starts_at: datetime
+    outcome: str
+    count: int
+    latencies: Sequence[int]
+
+
+class Period(msgspec.Struct, frozen=True):
+    """A stretch of time in whole steps. `until` is not part of it."""
+
+    since: datetime
+    until: datetime
+    step: str
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What attempts come to. Without any, rate and percentiles are None."""
 
     succeeded: int
     retried: int
@@ -98,50 +120,74 @@ class Figures(msgspec.Struct, frozen=True):
     p99_ms: float | None
 
 
-class Counted(Protocol):
-    """Attempts of one outcome in a stretch of time."""
+class Point(Figures, frozen=True):
+    """Figures of one step."""
 
-    @property
-    def outcome(self) -> str:
-        """One of `OUTCOMES`."""
-
-    @property
-    def count(self) -> int:
-        """How many."""
-
-    @property
-    def latencies(self) -> Sequence[int]:
-        """By `BOUNDS_MS`."""
+    starts_at: datetime
 
 
-def figures(counted: Iterable[Counted], seconds: float) -> Figures:
-    """Return what attempts come to.
+def period_of(since: datetime | None, until: datetime | None, step: str | None, now: datetime) -> Period:
+    """Return the period that is asked for, widened to whole steps; the last day when nothing is said.
 
     Args:
-        seconds: How long the stretch is.
+        step: `minute`, `hour` or `day`; None: the shortest of them that makes no more than `MAX_POINTS`.
+
+    Raises:
+        InvalidInputError: The times are exchanged, or the step is unknown, too short for the period, or forgotten by now.
     """
+    check_times(since, until)
+    until = now if until is None else min(until, now + DEFAULT_PERIOD)
+    if until <= now - KEPT["day"]:
+        raise InvalidInputError("until", f"until is before what is kept, {KEPT['day'].days} days; ask for a later time.")
+    since = until - DEFAULT_PERIOD if since is None else since
+    check_times(since, until)
+    fitting = [
+        name for name, length in STEPS.items() if until - since <= length * (MAX_POINTS - 2) and since >= now - KEPT[name]
+    ]
+    step = step if step is not None else next(iter(fitting), "day")
+    if step not in STEPS:
+        raise InvalidInputError("step", f"step is {step!r}; write {', '.join(STEPS)}.")
+    length = STEPS[step]
+    if now - since > KEPT[step] + length:
+        raise InvalidInputError(
+            "since", f"since is before what is kept by {step}, {KEPT[step].days} days; ask for less, or a longer step."
+        )
+    begun = _EPOCH + (since - _EPOCH) // length * length
+    ended = _EPOCH - (_EPOCH - until) // length * length
+    if (ended - begun) // length > MAX_POINTS:
+        raise InvalidInputError(
+            "step", f"from since to until are more than {MAX_POINTS} times step; ask for less, or a longer step."
+        )
+    return Period(begun, ended, step)
+
+
+def series_of(stretches: Iterable[Stretch], period: Period, now: datetime) -> tuple[Figures, list[Point]]:
+    """Return what the attempts of a period come to, and each of its steps, oldest first."""
+    length = STEPS[period.step]
+    steps: dict[int, list[Stretch]] = {}
+    for stretch in stretches:
+        steps.setdefault((stretch.starts_at - period.since) // length, []).append(stretch)
+    count = (period.until - period.since) // length
+    points = []
+    for number in range(count):
+        starts_at = period.since + number * length
+        figures = _come_to(steps.get(number, ()), min(length, max(now - starts_at, _SECOND)))
+        points.append(Point(**msgspec.structs.asdict(figures), starts_at=starts_at))
+    whole = min(period.until, max(now, period.since + _SECOND)) - period.since
+    return _come_to([stretch for some in steps.values() for stretch in some], whole), points
+
+
+def _come_to(stretches: Sequence[Stretch], length: timedelta) -> Figures:
     counts = dict.fromkeys(OUTCOMES, 0)
-    histograms = []
-    for row in counted:
-        counts[row.outcome] += row.count
-        if row.outcome == "succeeded":
-            histograms.append(row.latencies)
-    total, latencies = sum(counts.values()), summed(histograms)
-    rate = counts["succeeded"] / total if total else None
+    for stretch in stretches:
+        counts[stretch.outcome] += stretch.count
+    total = sum(counts.values())
+    latencies = summed(stretch.latencies for stretch in stretches)
     return Figures(
         **counts,
-        success_rate=rate,
-        per_second=total / seconds if seconds > 0 else 0.0,
+        success_rate=counts["succeeded"] / total if total else None,
+        per_second=total / length.total_seconds(),
         p50_ms=percentile_ms(latencies, 0.5),
         p95_ms=percentile_ms(latencies, 0.95),
         p99_ms=percentile_ms(latencies, 0.99),
     )
-
-
-STEPS: Final = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
-
-
-def step_of(at: datetime, step: str) -> datetime:
-    """Return the beginning of the minute, hour or day (UTC) that a time is in."""
-    at = at.astimezone(UTC).replace(second=0, microsecond=0)
-    return at if step == "minute" else at.replace(minute=0) if step == "hour" else at.replace(minute=0, hour=0)

@@ -71,7 +71,7 @@ async def note_kinds(connection: Connection, kinds: Collection[tuple[str, str, d
 
 
 async def forget_kinds(connection: Connection, day: date) -> None:
-    """Forget the types of which no event came since that day."""
+    """Forget the types of which no group has had an event since that day."""
     await connection.execute(_SQL["forget_kinds"], day)
 
 

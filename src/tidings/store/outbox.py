@@ -15,7 +15,6 @@ from tidings.store.statements import load
 _SQL = load("outbox")
 
 OUTBOX_CHANNEL = "tidings_outbox"
-COUNTED = 10_000  # rows of the backlog that are counted; more are estimated
 FEW = 100  # events up to which one statement is cheaper than COPY and its two journeys more
 
 _PUBLISHED_COLUMNS = (
@@ -199,6 +198,6 @@ async def writers(connection: Connection) -> int:
 
 
 async def backlog(connection: Connection) -> Backlog:
-    """Return how much waits in the outbox: exact up to `COUNTED` rows, beyond that at most so many."""
-    row = await connection.fetchrow(_SQL["backlog"], COUNTED)
+    """Return how much waits in the outbox: exact up to 10,000 rows, beyond that at most so many."""
+    row = await connection.fetchrow(_SQL["backlog"])
     return Backlog(row["waiting"], row["lag_seconds"])

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.statistics import Tally
+from tidings.core.statistics import KEPT, Period, Stretch, Tally
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -16,18 +16,8 @@ _SQL = load("statistics")
 WHOLE_GROUP = UUID(int=0)  # stands for all webhooks of a group
 ROLL_UP_AT_ONCE = 5000  # rows
 FORGET_AT_ONCE = 10_000  # rows
-KEPT = {"minute": timedelta(days=3), "hour": timedelta(days=100), "day": timedelta(days=1100)}
 
 Key = tuple[str, UUID, str]  # group, webhook, outcome
-
-
-class Stretch(msgspec.Struct, frozen=True):
-    """Attempts of one outcome that were recorded in one minute, hour or day, or in a part of it."""
-
-    starts_at: datetime
-    outcome: str
-    count: int
-    latencies: Sequence[int]
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -86,28 +76,24 @@ async def roll_up(connection: Connection, before: datetime) -> int:
     return done
 
 
-async def forget(connection: Connection, now: datetime) -> None:
-    """Delete what is older than `KEPT`, at most `FORGET_AT_ONCE` rows of each span."""
-    for span, kept in KEPT.items():
-        await connection.execute(_SQL["forget"], span, now - kept, FORGET_AT_ONCE)
+async def forget(connection: Connection, now: datetime) -> bool:
+    """Delete what is older than `KEPT`, at most `FORGET_AT_ONCE` rows of each span; tell whether there are more."""
+    counts: list[int] = [
+        await connection.fetchval(_SQL["forget"], span, now - kept, FORGET_AT_ONCE) for span, kept in KEPT.items()
+    ]
+    return max(counts) == FORGET_AT_ONCE
 
 
-async def read(
-    connection: Connection,
-    group_id: str,
-    webhook_id: UUID,
-    span: str,
-    since: datetime,
-    until: datetime,
-    *,
-    only_new: bool = False,
-) -> list[Stretch]:
-    """Return rows of one span that begin in a stretch of time, oldest first.
+async def read(connection: Connection, group_id: str, webhook_id: UUID, period: Period) -> list[Stretch]:
+    """Return what was counted in a period, by its steps; minutes that are not part of their hour and day yet, as they are.
 
     Args:
         webhook_id: `WHOLE_GROUP` for all of the group's.
-        span: `minute`, `hour` or `day`.
-        only_new: Only minutes that are not part of their hour and day yet.
     """
-    rows: list[Any] = await connection.fetch(_SQL["read"], group_id, webhook_id, span, since, until, only_new)
+    until = period.until
+    rows: list[Any] = await connection.fetch(_SQL["read"], group_id, webhook_id, period.step, period.since, until, False)
+    first_new: datetime | None = None if period.step == "minute" else await connection.fetchval(_SQL["first_new"])
+    if first_new is not None:
+        since = max(period.since, first_new)
+        rows += await connection.fetch(_SQL["read"], group_id, webhook_id, "minute", since, until, True)
     return [Stretch(*row) for row in rows]

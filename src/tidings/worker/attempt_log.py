@@ -1,8 +1,8 @@
-"""One line in the log for each recorded attempt. Counts are kept in the database (`worker/tallies.py`)."""
+"""One line in the log for each attempt; those that succeeded only at level debug."""
 
 import logging
 
-from tidings.core.outcome import RetryAt
+from tidings.core.outcome import Gone, Released, RetryAt, Succeeded
 from tidings.worker.result import Result
 from tidings.worker.tallies import outcome_name
 
@@ -10,28 +10,27 @@ logger = logging.getLogger("tidings.delivery")
 
 
 def log_attempts(results: list[Result]) -> None:
-    """Write one line for each recorded result; those that succeeded only at level debug."""
+    """Write a line for each result that was recorded."""
     is_debug = logger.isEnabledFor(logging.DEBUG)
     for result in results:
-        outcome = outcome_name(result.outcome)
-        if outcome is not None and (is_debug or outcome != "succeeded"):
-            _log(result, outcome)
+        if is_debug or not isinstance(result.outcome, Succeeded):
+            _log(result)
 
 
-def _log(result: Result, outcome: str) -> None:
-    delivery, exchange = result.delivery, result.exchange
+def _log(result: Result) -> None:
+    delivery, exchange, outcome = result.delivery, result.exchange, result.outcome
     logger.log(
-        logging.DEBUG if outcome == "succeeded" else logging.INFO,
+        logging.DEBUG if isinstance(outcome, Succeeded | Released) else logging.INFO,
         "delivery.attempted",
         extra={
             "delivery_id": str(delivery.id),
             "event_id": str(delivery.event_id),
             "webhook_id": str(delivery.webhook_id),
             "attempt_number": delivery.attempt_number,
-            "outcome": outcome,
+            "outcome": "gone" if isinstance(outcome, Gone) else outcome_name(outcome) or "released",
             "response_status": exchange.status,
             "failure": exchange.failure,
             "total_ms": round(exchange.timings.total_ms, 1),
-            "next_retry_at": result.outcome.at.isoformat() if isinstance(result.outcome, RetryAt) else None,
+            "next_retry_at": outcome.at.isoformat() if isinstance(outcome, RetryAt) else None,
         },
     )

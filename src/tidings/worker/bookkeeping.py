@@ -1,39 +1,44 @@
-"""Bookkeeping: what the recorders have counted is summed up, and what nobody asks for any more is forgotten."""
+"""The bookkeeper: sums up statistics and counters, and forgets what is old."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from tidings.clock import Clock
 from tidings.store import history, statistics
 from tidings.store.database import Database
-from tidings.worker.signals import Signal
+from tidings.store.statistics import ROLL_UP_AT_ONCE
 
 BOOKKEEPING_INTERVAL = 30.0  # seconds
-SETTLED_AFTER = timedelta(minutes=5)  # a minute is summed up when no transaction can still be writing it
-COUNTERS_FOLDED_AFTER = timedelta(hours=1)
-MAX_ROUNDS = 200  # of `statistics.ROLL_UP_AT_ONCE` rows in one go; what is left comes with the next
+# A minute is summed up when nobody writes it any more: results are written with the minute of their writing, and a transaction
+# that takes longer than this has lost its connection.
+STILL_WRITTEN = timedelta(minutes=5)
+STILL_COUNTED = timedelta(hours=1)  # a process that has counted nothing for so long begins new rows
+MAX_CHUNKS = 100  # of minutes that are summed up at a time
 
 
 class Bookkeeper:
-    """Adds minutes to hours and days, and forgets old rows. Any number may run; each row is summed up once."""
+    """Sums up what processes have counted, and forgets what is older than it is kept."""
 
-    def __init__(self, database: Database, clock: Clock, stopping: Signal, *, retention_days: int) -> None:
+    def __init__(self, database: Database, clock: Clock, *, retention_days: int) -> None:
         self._database = database
         self._clock = clock
-        self._stopping = stopping
         self._retention = timedelta(days=retention_days)
+        self._forgot_on: date | None = None
 
     async def run_once(self) -> int:
-        """Do all of it and return how many rows were summed up. Each round is a transaction of its own, so none is long."""
+        """Do all of it and return how many rows of minutes were summed up."""
         now = self._clock.now()
-        done = 0
-        for _ in range(MAX_ROUNDS):
-            async with self._database.connection() as connection:
-                rolled_up = await statistics.roll_up(connection, now - SETTLED_AFTER)
-            done += rolled_up
-            if rolled_up < statistics.ROLL_UP_AT_ONCE or self._stopping.is_set:
-                break
+        total = 0
         async with self._database.connection() as connection:
-            await statistics.forget(connection, now)
-            await statistics.fold_counters(connection, COUNTERS_FOLDED_AFTER)
-            await history.forget_kinds(connection, (now - self._retention).date())
-        return done
+            for _ in range(MAX_CHUNKS):  # each is a transaction of its own, so that none holds rows for long
+                done = await statistics.roll_up(connection, now - STILL_WRITTEN)
+                total += done
+                if done < ROLL_UP_AT_ONCE:
+                    break
+            await statistics.fold_counters(connection, STILL_COUNTED)
+            for _ in range(MAX_CHUNKS):
+                if not await statistics.forget(connection, now):
+                    break
+            if self._forgot_on != now.date():
+                await history.forget_kinds(connection, now.date() - self._retention)
+                self._forgot_on = now.date()
+        return total

@@ -75,9 +75,9 @@ class Worker:
         self.dispatcher = Dispatcher(database, routes, cache, clock, self.me, self.airborne, salt=salt, taker=self.deliverer)
         self._rescuer = Rescuer(database, self.heart, clock, self.me, self.airborne, on_rescued=self._call)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
+        self._bookkeeper = Bookkeeper(database, clock, retention_days=retention_days)
         self._stopping = Signal()
         self.backfiller = Backfiller(database, self._stopping)
-        self.bookkeeper = Bookkeeper(database, clock, self._stopping, retention_days=retention_days)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
         self._tasks: list[asyncio.Task[None]] = []
@@ -98,8 +98,8 @@ class Worker:
             "heart": every(BEAT_INTERVAL, self.heart, self._stopping),
             "rescuer": every(RESCUE_INTERVAL, self._rescuer, self._stopping),
             "janitor": every(HOUSEKEEPING_INTERVAL, self._janitor, self._stopping),
+            "bookkeeper": every(BOOKKEEPING_INTERVAL, self._bookkeeper, self._stopping),
             "backfiller": every(BACKFILL_INTERVAL, self.backfiller, self._stopping),
-            "bookkeeper": every(BOOKKEEPING_INTERVAL, self.bookkeeper, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "queue listener": self._listen(),
         }.items():

@@ -30,7 +30,7 @@ select * from unnest($1::text[], $2::text[], $3::date[])
 on conflict (group_id, type) do update set last_day = excluded.last_day where k.last_day < excluded.last_day;
 
 -- name: forget_kinds
--- $1 last seen before this day
+-- $1 day: those of which there was none since
 delete from tidings.event_kinds where last_day < $1;
 
 -- name: events_by_id

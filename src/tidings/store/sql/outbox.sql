@@ -102,13 +102,11 @@ join tidings.published p on p.group_id = r.group_id and p.external_id = r.extern
 delete from tidings.published where created_at < $1;
 
 -- name: backlog
--- How many rows wait, and for how long the oldest has. Past $1 rows they are not counted: then the span of their numbers is told,
--- which those that were rolled back are part of.
-select case when counted.rows <= $1 then counted.rows else ends.last - ends.first + 1 end as waiting,
-  coalesce(extract(epoch from clock_timestamp() - oldest.occurred_at), 0)::float8 as lag_seconds
-from (select count(*) as rows from (select from tidings.outbox limit $1 + 1) some_rows) counted,
-  (select min(id) as first, max(id) as last from tidings.outbox) ends
-left join lateral (select occurred_at from tidings.outbox where id = ends.first) oldest on true;
+-- How many rows wait: up to 10,000 counted, beyond that the numbers between the oldest and the newest, some of which can be
+-- missing. For how long the oldest has.
+select case when few.count > 10000 then (select max(id) from tidings.outbox) - (select min(id) from tidings.outbox) + 1 else few.count end as waiting,
+  coalesce(extract(epoch from greatest(interval '0', clock_timestamp() - (select occurred_at from tidings.outbox order by id limit 1))), 0)::float8 as lag_seconds
+from (select count(*) as count from (select from tidings.outbox order by id limit 10001) first) few;
 
 -- name: writers
 -- How many open transactions have captured a change: they hold the doorbell's lock shared.

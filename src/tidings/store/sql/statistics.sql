@@ -62,13 +62,21 @@ with picked as (
 select count(*) from picked;
 
 -- name: forget
--- $1 span, $2 rows that begin before, $3 how many at most
-delete from tidings.statistics where ctid = any (array(
-  select ctid from tidings.statistics where span = $1 and starts_at < $2 order by span, starts_at limit $3));
+-- Returns how many rows those were. $1 span, $2 rows that begin before, $3 how many at most
+with gone as (
+  delete from tidings.statistics where ctid = any (array(
+    select ctid from tidings.statistics where span = $1 and starts_at < $2 order by span, starts_at limit $3 for update skip locked))
+  returning 1
+)
+select count(*) from gone;
 
 -- name: read
 -- Rows of one span, oldest first; a stretch of time can have several. $1 group, $2 webhook (zeros: the whole group), $3 span,
--- $4 from, $5 to, $6 only what is not in a longer span yet
+-- $4 from, $5 to, $6 only what is not in a longer span yet: as a parameter, so that the key is used and not an index of all groups'
 select starts_at, outcome, count, latencies from tidings.statistics
 where group_id = $1 and webhook_id = $2 and span = $3 and starts_at >= $4 and starts_at < $5 and not ($6 and is_rolled_up)
 order by starts_at;
+
+-- name: first_new
+-- The first minute that has rows which are not in a longer span yet.
+select min(starts_at) from tidings.statistics where span = 'minute' and not is_rolled_up;

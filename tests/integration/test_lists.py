@@ -1,0 +1,284 @@
+"""Lists of history over HTTP: what their parameters take and refuse, and what their headers tell."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import httpx
+import pytest
+
+from tests.support.history import DAY, Stage, staged
+from tests.support.limits import PATIENCE
+from tests.support.serving import ApiServer
+from tidings.core.delivery import State
+
+DELIVERIES, EVENTS, LOGS = "/api/v1/deliveries", "/api/v1/events", "/api/webhooks/logs"
+
+
+@pytest.fixture(scope="module")
+async def stage(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    folder = tmp_path_factory.mktemp("lists")
+    async with staged(postgres, template, folder, name=f"{template}_lists", events=1500) as stage:
+        yield stage
+
+
+@pytest.fixture
+async def client(stage: Stage, api_server: ApiServer) -> AsyncIterator[httpx.AsyncClient]:
+    async with (
+        api_server.serving(stage.services) as url,
+        httpx.AsyncClient(base_url=url, headers={"X-API-Key": "test"}, timeout=PATIENCE) as client,
+    ):
+        yield client
+
+
+async def answer(client: httpx.AsyncClient, path: str, *, expect: int = 200, group: str = "default", **query: Any) -> Any:
+    response = await client.get(path, params=query, headers={"X-Tidings-Group": group})
+    assert response.status_code == expect, response.text
+    return response
+
+
+def ids(response: Any) -> list[UUID]:
+    return [UUID(row["id"]) for row in response.json()]
+
+
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({"state": "failed"}, "state", "did you mean status?"),
+    ({"colour": "blue"}, "colour", "there are count, cursor"),
+    ({"status": "fialed"}, "status", "did you mean failed?"),
+    ({"status": "failed,,sending"}, "status", "empty word"),
+    ({"type": "order.piad"}, "type", "did you mean order.paid?"),
+    ({"type": "orders.*"}, "type", "no event"),
+    ({"type": ",".join(f"a{n}.b" for n in range(21))}, "type", "at most 20"),
+    ({"type": "x" * 201}, "type", "200 characters"),
+    ({"failure": "timeuot"}, "failure", "did you mean timeout?"),
+    ({"response_status": "4x4"}, "response_status", "5xx"),
+    ({"response_status": "600"}, "response_status", "404"),
+    ({"since": "yesterday"}, "since", ""),
+    ({"since": "2026-11-20T00:00:00"}, "since", "zone"),
+    ({"since": "2026-11-20T00:00:00Z", "until": "2026-11-19T00:00:00Z"}, "until", "exchange"),
+    ({"since": "2026-11-20T00:00:00Z", "until": "2026-11-20T00:00:00Z"}, "until", "exchange"),
+    ({"record_id": "7"}, "record_id", "table"),
+    ({"table": "orders\x00"}, "table", "U+0000"),
+    ({"text": "ab"}, "text", "3 to 200"),
+    ({"text": "x" * 201}, "text", "3 to 200"),
+    ({"text": "green", "count": "true"}, "count", "page by page"),
+    ({"limit": "0"}, "limit", ""),
+    ({"limit": "1001"}, "limit", ""),
+    ({"limit": "many"}, "limit", ""),
+    ({"limit": "9" * 30}, "limit", ""),
+    ({"offset": "-1"}, "offset", ""),
+    ({"offset": "10001"}, "offset", ""),
+    ({"count": "perhaps"}, "count", ""),
+    ({"webhook_id": "7"}, "webhook_id", ""),
+    ({"event_id": "7"}, "event_id", ""),
+    ({"cursor": "nonsense"}, "cursor", "this query's own answer"),
+    ({"cursor": "é" * 10}, "cursor", "this query's own answer"),
+    ({"cursor": "x" * 5000}, "cursor", "this query's own answer"),
+    ({"cursor": "00000000-0000-0000-0000-00000000000x"}, "cursor", "this query's own answer"),
+    ({"cursor": str(UUID(int=7)), "offset": "5"}, "offset", "cursor"),
+]
+
+
+@pytest.mark.parametrize(("query", "field", "words"), BAD)
+async def test_what_cannot_be_meant_is_refused_with_its_field_and_a_remedy(
+    client: httpx.AsyncClient, query: dict[str, Any], field: str, words: str
+) -> None:
+    said = (await answer(client, DELIVERIES, expect=422, **query)).json()
+    assert said["field"] == field
+    assert words in said["error"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"subject": "a", "table": "orders"}, "subject"),
+        ({"status": "failed"}, "status"),
+        ({"webhook_id": str(UUID(int=1))}, "webhook_id"),
+    ],
+)
+async def test_events_are_not_asked_for_what_deliveries_have(client: httpx.AsyncClient, query: Any, field: str) -> None:
+    assert (await answer(client, EVENTS, expect=422, **query)).json()["field"] == field
+
+
+async def test_a_cursor_serves_for_its_own_question_alone_and_unchanged(client: httpx.AsyncClient) -> None:
+    first = await answer(client, DELIVERIES, limit=3, status="failed")
+    cursor = first.headers["tidings-next"]
+    await answer(client, DELIVERIES, limit=5, status="failed", cursor=cursor)
+    for other in ({"status": "succeeded"}, {}, {"status": "failed", "until": "2026-11-20T00:00:00Z"}):
+        await answer(client, DELIVERIES, expect=422, **{"cursor": cursor, **other})
+    await answer(client, DELIVERIES, expect=422, group="acme", cursor=cursor)
+    await answer(client, EVENTS, expect=422, cursor=cursor)
+    for at in range(len(cursor)):
+        changed = cursor[:at] + ("A" if cursor[at] != "A" else "B") + cursor[at + 1 :]
+        response = await client.get(DELIVERIES, params={"status": "failed", "cursor": changed})
+        # the last letter has bits that mean nothing
+        assert response.status_code == 422 or (at == len(cursor) - 1 and ids(response))
+
+
+async def test_headers_lead_to_the_pages_around(client: httpx.AsyncClient, stage: Stage) -> None:
+    expected = sorted((past.id for past in stage.history.deliveries if past.event.group_id == "default"), reverse=True)
+    first = await answer(client, DELIVERIES, limit=10)
+    assert "tidings-prev" not in first.headers
+    links = dict(reversed(link.split("; rel=")) for link in first.headers["link"].split(", "))
+    assert parse_qs(urlsplit(links['"next"'].strip("<>")).query) == {"limit": ["10"], "cursor": [first.headers["tidings-next"]]}
+    second = await client.get(links['"next"'].strip("<>"))
+    assert ids(first) + ids(second) == expected[:20]
+    back = await answer(client, DELIVERIES, limit=10, cursor=second.headers["tidings-prev"])
+    assert ids(back) == ids(first)
+    assert ids(await answer(client, DELIVERIES, limit=10, cursor=back.headers["tidings-next"])) == ids(second)
+    assert ids(await answer(client, DELIVERIES, limit=10, cursor=str(ids(first)[-1]))) == ids(second)
+    assert ids(await answer(client, DELIVERIES, limit=10, offset=10)) == ids(second)
+    last = await answer(client, DELIVERIES, limit=10, cursor=str(expected[-5]))
+    assert (ids(last), "tidings-next" in last.headers) == (expected[-4:], False)
+    assert ids(await answer(client, DELIVERIES, limit=10, offset=10_000)) == expected[10_000:10_010]
+
+
+async def test_an_answer_says_how_far_it_looked_when_it_found_too_little(client: httpx.AsyncClient) -> None:
+    found: list[UUID] = []
+    looked: list[str] = []
+    response = await answer(client, EVENTS, text="nothing has this")
+    while (cursor := response.headers.get("tidings-next")) is not None:
+        looked.append(response.headers["tidings-searched-to"])
+        found += ids(response)
+        response = await answer(client, EVENTS, text="nothing has this", cursor=cursor)
+    assert "tidings-searched-to" not in response.headers
+    assert looked == sorted(looked, reverse=True)
+    assert found == []
+
+
+async def test_states_failures_and_statuses_may_be_given_several_times_or_with_commas(
+    client: httpx.AsyncClient, stage: Stage
+) -> None:
+    wanted = {State.FAILED, State.RETRYING}
+    expected = sorted(
+        (past.id for past in stage.history.deliveries if past.event.group_id == "default" and past.state in wanted),
+        reverse=True,
+    )[:500]
+    assert ids(await answer(client, DELIVERIES, status=["failed", "retrying"], limit=500)) == expected
+    assert ids(await answer(client, DELIVERIES, status="failed, retrying", limit=500)) == expected
+    rows = (await answer(client, DELIVERIES, failure="timeout,dns", response_status="404,5xx", limit=100)).json()
+    assert rows == []  # a failure is of an attempt without a response
+    rows = (await answer(client, DELIVERIES, response_status=["404", "3xx"], limit=100)).json()
+    assert {row["response_status"] for row in rows} == {404, 301}
+    assert {row["failure"] for row in (await answer(client, DELIVERIES, failure="timeout,dns")).json()} == {"timeout", "dns"}
+
+
+async def test_a_type_is_known_by_our_word_and_by_its_receivers(client: httpx.AsyncClient, stage: Stage) -> None:
+    async def types(**query: Any) -> set[str]:
+        return {row["event"] for row in (await answer(client, DELIVERIES, limit=1000, **query)).json()}
+
+    inserted = {"table.orders.inserted", "table.sales.orders.inserted", "table.customers_2.inserted"}
+    assert await types(type="INSERT") == {"content.created", *inserted}
+    assert await types(type="collection.object.created") == {"content.created"}
+    assert await types(type="order.*,invoice.sent") == {"order.paid", "order.refunded", "invoice.sent"}
+    assert await types(type="*") > {"order.paid"}
+    content = next(id_ for id_, known in stage.history.webhooks.items() if known == ("default", "vivreal-content"))
+    assert await types(type="content.updated") == {"content.updated"}
+    assert await types(type="content.updated", webhook_id=content) == {"content.updated", "content.published"}
+    assert await types(type="integration.updated") == {"integration.updated"}
+    assert await types(type="integration.updated", webhook_id=content) == set()  # there it is what happened to an object
+
+
+async def test_a_group_sees_its_own_history_alone(client: httpx.AsyncClient, stage: Stage) -> None:
+    of = {group: {past.id for past in stage.history.deliveries if past.event.group_id == group} for group in ("acme", "zeta")}
+    webhook = next(id_ for id_, (group, _) in stage.history.webhooks.items() if group == "acme")
+    event = next(event for event in stage.history.events if event.group_id == "acme")
+    assert set(ids(await answer(client, DELIVERIES, group="acme", limit=1000))) == of["acme"]
+    for query in ({"webhook_id": webhook}, {"event_id": event.id}):
+        assert ids(await answer(client, DELIVERIES, group="zeta", **query)) == []
+        assert set(ids(await answer(client, DELIVERIES, group="acme", **query))) <= of["acme"]
+    await answer(client, f"/api/v1/webhooks/{webhook}/deliveries", group="zeta", expect=404)
+    await answer(client, f"{DELIVERIES}/{next(iter(of['acme']))}", group="zeta", expect=404)
+    await answer(client, f"{DELIVERIES}/{next(iter(of['acme']))}/attempts", group="zeta", expect=404)
+    await answer(client, f"{EVENTS}/{event.id}", group="zeta", expect=404)
+
+
+async def test_a_delivery_reads_the_same_wherever_it_is(client: httpx.AsyncClient, stage: Stage) -> None:
+    for state in State:
+        past = next(
+            p for p in stage.history.deliveries if p.state == state and p.event.group_id == "default" and p.attempt_count != 2
+        )
+        read = (await answer(client, f"{DELIVERIES}/{past.id}")).json()
+        assert read == next(
+            row for row in (await answer(client, DELIVERIES, event_id=past.event.id)).json() if row["id"] == str(past.id)
+        )
+        assert (read["status"], read["attempts"], read["event"]) == (state, past.attempt_count, past.event.type)
+        assert (read["response_status"], read["failure"]) == (past.status, past.failure)
+        attempts = (await answer(client, f"{DELIVERIES}/{past.id}/attempts")).json()
+        recorded = past.attempt_count - (state == State.SENDING)
+        assert [attempt["number"] for attempt in attempts] == ([recorded] if recorded else [])
+
+
+async def test_a_webhooks_list_takes_what_the_list_of_all_takes(client: httpx.AsyncClient, stage: Stage) -> None:
+    webhook = next(id_ for id_, (group, _) in stage.history.webhooks.items() if group == "default")
+    path = f"/api/v1/webhooks/{webhook}/deliveries"
+    for query in ({}, {"status": "failed"}, {"type": "order.*", "since": DAY.isoformat()}, {"limit": 5, "offset": 3}):
+        one, other = await answer(client, path, **query), await answer(client, DELIVERIES, webhook_id=webhook, **query)
+        assert one.json() == other.json()
+    assert (await answer(client, path, expect=422, webhook_id=webhook)).json()["field"] == "webhook_id"
+    await answer(client, "/api/v1/webhooks/7/deliveries", expect=400)
+
+
+async def test_the_log_of_seed_003_is_filtered_and_paged_with_a_bound(client: httpx.AsyncClient, stage: Stage) -> None:
+    expected = sorted(
+        (
+            past.id
+            for past in stage.history.deliveries
+            if past.event.group_id == "default" and past.event.table_name == "orders" and past.state == State.FAILED
+        ),
+        reverse=True,
+    )
+    found: list[UUID] = []
+    page, more = 1, True
+    while more:
+        said = (await answer(client, LOGS, collection="orders", status="failed", page=page, perPage=7)).json()
+        found += [UUID(row["id"]) for row in said["items"]]
+        page, more = page + 1, said["hasMore"]
+    assert found == expected
+    assert (await answer(client, LOGS, status="success,failed", perPage=3)).json()["items"]
+    assert (await answer(client, LOGS, expect=422, page=202, perPage=50)).json()["field"] == "page"
+    assert (await client.get(LOGS, params={"status": "done"})).json()["field"] == "status"
+
+
+async def test_events_are_found_by_what_they_are_about(client: httpx.AsyncClient, stage: Stage) -> None:
+    mine = sorted(
+        (event for event in stage.history.events if event.group_id == "default"), key=lambda event: event.id, reverse=True
+    )
+    orders = [
+        event.id for event in mine if event.table_name == "orders" and '"id":7,' in (event.record or event.old_record or "")
+    ]
+    assert ids(await answer(client, EVENTS, table="orders", record_id="7", limit=1000)) == orders
+    sales = [event.id for event in mine if event.id in orders and event.table_schema == "sales"]
+    assert ids(await answer(client, EVENTS, table="sales.orders", record_id="7", limit=1000)) == sales
+    said = [event.id for event in mine if event.subject == "order/7"]
+    assert ids(await answer(client, EVENTS, subject="order/7", limit=1000)) == said
+    one = next(event for event in mine if event.external_id is not None)
+    assert ids(await answer(client, EVENTS, external_id=one.external_id)) == [one.id]
+    assert ids(await answer(client, EVENTS, external_id="another")) == []
+    until = (one.occurred_at - timedelta(days=1)).isoformat()
+    assert ids(await answer(client, EVENTS, external_id=one.external_id, until=until)) == []
+
+
+async def test_no_route_ignores_a_parameter(client: httpx.AsyncClient, stage: Stage) -> None:
+    document = (await client.get("/openapi.json")).json()
+    values = {
+        "webhook_id": UUID(int=1),
+        "delivery_id": UUID(int=1),
+        "event_id": UUID(int=1),
+        "job_id": UUID(int=1),
+        "number": 1,
+    }
+    checked = 0
+    for path, item in document["paths"].items():
+        if not path.startswith("/api/"):
+            continue
+        names = {part.strip("{}") for part in path.split("/") if part.startswith("{")}
+        url = path.format_map({name: values.get(name, UUID(int=1)) for name in names})
+        for method in set(item) & {"get", "post", "put", "patch", "delete"}:
+            response = await client.request(method, url, params={"nobody_reads_this": "1"})
+            assert response.status_code == 422, (method, path, response.text)
+            assert response.json()["field"] == "nobody_reads_this", (method, path)
+            checked += 1
+    assert checked > 60
