@@ -105,11 +105,17 @@ async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[st
 
 
 def _memory() -> Path | None:
-    """Return a folder in memory where there is plenty: a database is 300 files, which take a disk up to 30 times as long."""
+    """Return a folder in memory where there is plenty: a database is 300 files, which take a disk up to 30 times as long.
+
+    What a run that was killed has left there is cleared away; a PostgreSQL that misses its folder ends by itself.
+    """
     shared = Path("/dev/shm")
-    if shared.is_dir() and shutil.disk_usage(shared).free > 4 * 2**30:
-        return Path(tempfile.mkdtemp(prefix="tidings-", dir=shared))
-    return None
+    if not shared.is_dir() or shutil.disk_usage(shared).free < 4 * 2**30:
+        return None
+    for left in shared.glob("tidings-tests-*"):
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"tidings-tests-{os.getpid()}-", dir=shared))
 
 
 def url_of(postgres_url: str, database: str) -> str:
