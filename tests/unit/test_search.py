@@ -202,10 +202,10 @@ def test_windows_grow_and_never_pass_their_bounds() -> None:
         Drive("deliveries_by_id", ASKED, asked(statuses=(404,)), Span()),
         Drive("x", ASKED, ASKED, Span(), is_exact=True),
     )
-    assert [window(loose, Span(), turn, 51, newest_first=True).rows for turn in range(5)] == [500, 2000, 8000, 8000, 8000]
+    assert [window(loose, Span(), turn, 51, newest_first=True).rows for turn in range(5)] == [500, 2000, 5000, 5000, 5000]
     assert window(exact, Span(), 0, 51, newest_first=True).rows == 51
     by_event = Drive("deliveries_by_kind", ASKED, ASKED, Span(), tuple(map(str, range(40))))
-    assert [window(by_event, Span(), turn, 51, newest_first=True).found for turn in range(4)] == [500, 2000, 2000, 2000]
+    assert [window(by_event, Span(), turn, 51, newest_first=True).found for turn in range(4)] == [500, 1500, 1500, 1500]
     assert window(by_event, Span(), 0, 11, newest_first=True).rows == 2 * 500 // 40
     assert counting(exact).rows == COUNT_BOUND + 1
     assert counting(by_event).found < COUNT_BOUND

@@ -31,11 +31,11 @@ SECONDS_BUDGET: Final = 0.01  # after which a call begins no other window
 TEXT_ROWS: Final = 500  # events whose text is looked at in one window
 TEXT_BYTES: Final = 8_388_608  # of them, as they are stored
 COUNT_BOUND: Final = 10_000  # counts are exact up to here
-COUNTED_SLOWLY: Final = 2_500  # rows that a count looks at where each needs a look at its event
+COUNTED_SLOWLY: Final = 1_500  # rows that a count looks at where each needs a look at its event
 
 _FIRST_LOOSE_WINDOW = 500
-_LARGEST_WINDOW = 8_000
-_LARGEST_WINDOW_OF_EVENTS = 2_000
+_LARGEST_WINDOW = 5_000
+_LARGEST_WINDOW_OF_EVENTS = 1_500
 _SMALLEST_LANE = 20  # rows of each type, where several are searched
 _MILLISECOND = 1 << 80
 _HIGHEST = UUID(int=(1 << 128) - 1)
