@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install node demo test check bench clean
+.PHONY: install node demo test check checks sdk-tests bench clean
 
 install: .venv/.installed
 
@@ -22,16 +22,23 @@ tests/node/.installed: $(wildcard sdk/typescript/*.json sdk/typescript/src/*.ts 
 demo: install
 	$(BIN)/tidings demo
 
-check: install
+check: install checks
+
+checks:
 	$(BIN)/ruff check src tests tools examples
 	$(BIN)/ruff format --check src tests tools examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/shape.py
 
-test: check node
+sdk-tests:
 	cd sdk/typescript && node --test --test-reporter=dot test/
-	$(BIN)/python -m pytest
+
+# All of it side by side: `checks` and `sdk-tests` are run by tests too. One process more than there are cores, because what takes
+# longest mostly waits.
+test:
+	@$(MAKE) --no-print-directory -j 2 install node
+	$(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxschedchunk=1
 
 bench: install
 	$(BIN)/tidings bench

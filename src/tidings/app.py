@@ -141,11 +141,6 @@ class WorkerFailedError(Exception):
 # The API ---------------------------------------------------------------------------------------------------------------
 
 
-def application(services: Services) -> PublishingFirst:
-    """Return the API as one ASGI application."""
-    return PublishingFirst(create_app(services, version=__version__), services)
-
-
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: stopping is decided in one place."""
 
@@ -161,7 +156,7 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     listener = _bind(config)
     server = _Server(
         uvicorn.Config(
-            application(services),
+            PublishingFirst(create_app(services, version=__version__), services),
             log_config=None,
             access_log=False,
             lifespan="on",

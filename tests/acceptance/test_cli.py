@@ -14,6 +14,7 @@ import httpx
 import msgspec
 import pytest
 
+from tests.support.limits import PATIENCE
 from tests.support.process import Process, run_cli
 from tests.support.receiver import Receiver
 from tidings import __version__
@@ -129,7 +130,7 @@ async def test_another_secret_key_than_the_databases_is_refused(database_url: st
             "import asyncio,os,msgspec\nfrom tidings.app import opened\nfrom tidings.config import load_config\nasync def m():\n async with opened(load_config()): pass\nasyncio.run(m())",
         ],
         env={**os.environ, **{f"TIDINGS_{n.upper()}": v for n, v in values.items()}, "TIDINGS_SECRET_KEY": "one"},
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert process.returncode == 0
     assert "SECRET_KEY is not the one" in refused("worker", database_url=database_url, secret_key="two")
@@ -163,7 +164,7 @@ async def test_migrate_says_what_it_did(empty_database_url: str) -> None:
 
 
 def test_the_demo_delivers_everything_verified_and_exits_0() -> None:
-    done = run_cli("demo", "--events", "300", "--json", timeout=90)
+    done = run_cli("demo", "--events", "300", "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert {name: summary[name] for name in ("committed", "delivered", "verified", "lost")} == {
@@ -176,12 +177,12 @@ def test_the_demo_delivers_everything_verified_and_exits_0() -> None:
 async def test_serve_with_an_embedded_postgresql_makes_its_keys_once(tmp_path: Path) -> None:
     first = await Process.start("serve", "--port", "0", data_dir=tmp_path)
     key = first.ready["new_admin_key"]
-    async with httpx.AsyncClient(base_url=first.ready["url"], headers={"X-API-Key": key}) as client:
+    async with httpx.AsyncClient(base_url=first.ready["url"], headers={"X-API-Key": key}, timeout=PATIENCE) as client:
         assert (await client.get("/api/v1/webhooks")).json() == []
     assert await first.stop() == 0
     again = await Process.start("serve", "--port", "0", data_dir=tmp_path)
     assert again.ready["new_admin_key"] is None
-    async with httpx.AsyncClient(base_url=again.ready["url"], headers={"X-API-Key": key}) as client:
+    async with httpx.AsyncClient(base_url=again.ready["url"], headers={"X-API-Key": key}, timeout=PATIENCE) as client:
         assert (await client.get("/api/v1/webhooks")).status_code == 200
     assert await again.stop() == 0
 

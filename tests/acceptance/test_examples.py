@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.engine import engine_of, eventually
+from tests.support.limits import PATIENCE
 from tests.support.node import NODE, free_port
 from tidings.config import Config
 
@@ -38,7 +39,7 @@ async def running(name: str, secret: str) -> AsyncIterator[str]:
     async def answers() -> bool:
         assert process.returncode is None, f"the example {name} ended"
         try:
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(timeout=PATIENCE) as client:
                 return (await client.post(url, content=b"{}")).status_code == 401
         except httpx.TransportError:
             return False

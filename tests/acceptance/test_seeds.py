@@ -172,7 +172,7 @@ async def test_published_libraries_verify_what_is_sent(api: Api, receiver: Recei
 
     jwks_url = str(api.client.base_url) + "/.well-known/jwks.json"
     token = got["token"].headers["authorization"].removeprefix("Bearer ")
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
         keys = (await client.get(jwks_url)).json()
     signing_key = jwt.PyJWKSet.from_dict(keys)[jwt.get_unverified_header(token)["kid"]]
     claims = jwt.decode(token, signing_key, algorithms=["EdDSA"], issuer="tidings")

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -351,12 +352,12 @@ async def test_a_body_that_is_not_json_is_400_and_one_too_large_413(api: Api) ->
     ],
 )
 async def test_the_key_is_taken_from_every_header_clients_put_it_in(api: Api, headers: dict[str, str]) -> None:
-    async with httpx.AsyncClient(base_url=api.client.base_url) as client:
+    async with httpx.AsyncClient(base_url=api.client.base_url, timeout=PATIENCE) as client:
         assert (await client.get("/api/v1/webhooks", headers=headers)).status_code == 200
 
 
 async def test_a_missing_and_a_wrong_key_get_the_same_answer(api: Api) -> None:
-    async with httpx.AsyncClient(base_url=api.client.base_url) as client:
+    async with httpx.AsyncClient(base_url=api.client.base_url, timeout=PATIENCE) as client:
         for path in ("/api/v1/webhooks", "/api/v1/deliveries", "/api/v1/events"):
             missing = await client.get(path)
             wrong = await client.get(path, headers={"Authorization": "Bearer wrong"})
@@ -378,7 +379,7 @@ async def test_health_readiness_metrics_and_openapi_answer_without_a_key(api: Ap
     await api.create(receiver.url(), "*")
     await api("POST", "/api/v1/events", 202, {"type": "a.b", "data": 1})
     await receiver.wait_for(1)
-    async with httpx.AsyncClient(base_url=api.client.base_url) as client:
+    async with httpx.AsyncClient(base_url=api.client.base_url, timeout=PATIENCE) as client:
         assert (await client.get("/healthz")).text == "ok"
         assert (await client.get("/readyz")).text == "ready"
         document = (await client.get("/openapi.json")).json()
@@ -399,3 +400,15 @@ async def test_a_secret_is_in_no_answer_but_the_first_and_not_in_the_database(ap
         assert hook["secret"] not in (await api.client.get(path)).text
     stored = await api.engine.value("select secret from tidings.webhooks")
     assert hook["secret"].encode() not in stored
+
+
+async def test_webhooks_are_walked_by_cursor_from_the_newest_to_the_oldest(api: Api, receiver: Receiver) -> None:
+    made = [(await api.create(receiver.url(), "*"))["id"] for _ in range(5)]
+    await api.engine.user.execute("update tidings.webhooks set created_at = now() where id = any ($1::uuid[])", made[1:4])
+    all_of_them = [webhook["id"] for webhook in await api("GET", "/api/v1/webhooks", 200)]
+    walked: list[str] = []
+    while page := await api("GET", f"/api/v1/webhooks?limit=2{f'&cursor={walked[-1]}' if walked else ''}", 200):
+        walked += [webhook["id"] for webhook in page]
+    assert walked == all_of_them
+    await api("GET", f"/api/v1/webhooks?cursor={UUID(int=1)}", 404)
+    await api("GET", f"/api/v1/webhooks?cursor={made[0]}&offset=1", 422)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.support.engine import Engine, engine_of
+from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, says
 from tidings.app import _serving
 from tidings.config import Config
@@ -87,7 +88,7 @@ async def story(config: Config, receiver: Receiver) -> Any:
     async with (
         engine_of(config) as engine,
         _serving(engine.services) as url,
-        httpx.AsyncClient(base_url=url, headers=KEY, timeout=60) as client,
+        httpx.AsyncClient(base_url=url, headers=KEY, timeout=PATIENCE) as client,
     ):
         await engine.user.execute("create table posts (id int primary key, title text)")
         yield Story(engine, client, receiver)

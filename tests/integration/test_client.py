@@ -12,6 +12,7 @@ import pytest
 
 import tidings
 from tests.support.engine import engine_of, eventually
+from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.client import ApiError, AsyncClient, Client, VerificationError, verify
@@ -152,7 +153,7 @@ async def test_publishing_is_repeated_with_the_same_id() -> None:
 
 
 async def test_a_client_of_a_group_sees_what_is_its_own(url: str) -> None:
-    async with httpx.AsyncClient(base_url=url, headers={"X-API-Key": "test"}) as admin:
+    async with httpx.AsyncClient(base_url=url, headers={"X-API-Key": "test"}, timeout=PATIENCE) as admin:
         assert (await admin.post("/api/v1/groups", json={"id": "acme"})).status_code == 201
     async with AsyncClient(url, "test", group="acme") as client, AsyncClient(url, "test") as other:
         made = await client.webhooks.create("http://127.0.0.1:9/", ["*"])

@@ -361,6 +361,7 @@ async def test_sql_runs_in_the_role_of_its_group_with_a_limit_of_time(reporter: 
 
 async def test_a_run_whose_process_died_is_given_up(config: Config) -> None:
     async with engine_of(config) as engine:
+        engine.clock.stand_still()
         job = await add_job(engine, 1, "* * * * *", type="sql", webhook_id=None, sql="select 1", timeout_seconds=10)
         now = engine.clock.now()
         await engine.user.execute(

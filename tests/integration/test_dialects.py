@@ -205,7 +205,7 @@ async def test_names_of_another_profile_are_refused_and_nothing_is_made(api: Api
 
 
 async def test_the_public_keys_need_no_key_and_stay(api: Api, config: Config) -> None:
-    async with httpx.AsyncClient(base_url=api.client.base_url) as client:
+    async with httpx.AsyncClient(base_url=api.client.base_url, timeout=PATIENCE) as client:
         keys = (await client.get("/.well-known/jwks.json")).json()["keys"]
     assert [(key["kty"], key["crv"], "d" in key) for key in keys] == [("OKP", "Ed25519", False)] * 2
     async with opened(config) as services:
@@ -217,7 +217,7 @@ async def test_the_default_profile_is_what_the_configuration_says(config: Config
     async with (
         opened(fluxbase) as services,
         _serving(services) as url,
-        httpx.AsyncClient(base_url=url, headers=KEY) as client,
+        httpx.AsyncClient(base_url=url, headers=KEY, timeout=PATIENCE) as client,
     ):
         made = await client.post("/api/v1/webhooks", json={"url": receiver.url("/h"), "events": ["*"]})
         assert made.json()["profile"] == "fluxbase"
@@ -270,7 +270,7 @@ async def test_http_is_refused_where_only_public_addresses_are_allowed(config: C
     async with (
         opened(public_only) as services,
         _serving(services) as url,
-        httpx.AsyncClient(base_url=url, headers=KEY) as client,
+        httpx.AsyncClient(base_url=url, headers=KEY, timeout=PATIENCE) as client,
     ):
         for profile in ("standard", "vivreal", "fluxbase", "vski"):
             body = {"url": "http://hooks.example.com/x", "events": ["*"], "profile": profile}

@@ -72,7 +72,30 @@ async def die(engine: Engine) -> None:
     await worker.heart.run_once()
 
 
-STEPS = ("publish", "dispatch", "claim", "drain", "record", "die", "rescue", "later", "resend", "fail", "reset", "well")
+# As an operator's own UPDATE would leave it, told as every change is.
+CHANGE = "with v as (update tidings.routes_version set version = version + 1 returning version) insert into tidings.webhook_changes (version, webhook_id) select v.version, w.id from v, tidings.webhooks w where w.url like '%/plain'"
+SPOIL = f"update tidings.webhooks set version = version + 1, retry = '1' where url like '%/plain'; {CHANGE}"
+MEND = (
+    f"update tidings.webhooks set version = version + 1, fault = null, retry = '{{\"delays\": [1, 1], \"jitter\": 0}}' where url like '%/plain'; {CHANGE};"
+    " update tidings.lanes set open = true, due_at = now() where webhook_id in (select id from tidings.webhooks where url like '%/plain')"
+)
+
+STEPS = (
+    "publish",
+    "dispatch",
+    "claim",
+    "drain",
+    "record",
+    "die",
+    "rescue",
+    "later",
+    "resend",
+    "fail",
+    "reset",
+    "well",
+    "spoil",
+    "mend",
+)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate])
@@ -86,6 +109,7 @@ async def test_whatever_happens_each_delivery_is_in_one_place_and_lanes_count_ri
         await take(step, one if which else two, receiver)
         await assert_books_are_right(one)
     receiver.otherwise = says(answer(200))
+    await one.user.execute(MEND)
     for _ in range(60):  # everything comes to its end
         await rescue(one)
         for engine in (one, two):
@@ -124,6 +148,10 @@ async def take(step: str, engine: Engine, receiver: Receiver) -> None:
             async with engine.services.database.transaction() as connection:
                 ids = [row["id"] for row in await connection.fetch("select id from tidings.deliveries order by id limit 2")]
                 await queue.send_again(connection, ids)
+        case "spoil":
+            await engine.user.execute(SPOIL)
+        case "mend":
+            await engine.user.execute(MEND)
         case "fail":
             receiver.otherwise = says(answer(500))
         case "reset":
@@ -155,6 +183,7 @@ async def test_what_is_done_leaves_its_flight_and_what_lasts_is_kept_small(confi
         stopped = engine.worker.recorder._results.pop()  # as if it still hung
         flight.begun -= 60
         await engine.worker.recorder.run_once()
+        await engine.worker.recorder._keep_flights_small()
         assert await engine.value("select cardinality(delivery_ids) from tidings.flights") == 1
         assert await engine.value("select delivery_ids[1] from tidings.flights") == stopped.delivery.id
         await assert_books_are_right(engine)
@@ -162,6 +191,53 @@ async def test_what_is_done_leaves_its_flight_and_what_lasts_is_kept_small(confi
         await engine.worker.recorder.run_once()
         assert await engine.value("select count(*) from tidings.flights") == 0
         assert len(engine.worker.airborne) == 0
+
+
+async def test_results_whose_commit_was_not_answered_are_written_once(config: Config, receiver: Receiver) -> None:
+    receiver.scripts.extend([hangs, says(answer(500))])
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*", retry=POLICY)
+        for _ in range(4):
+            await engine.publish()
+        await engine.worker.dispatcher.run_once()
+        await receiver.wait_for(4)
+        await engine.worker.deliverer.drain(0)
+        recorder, (flight,) = engine.worker.recorder, engine.worker.airborne._flights.values()
+        hanging = next(result for result in recorder._results if result.exchange.failure == "stopped")
+        recorder._results.remove(hanging)
+        results, left = list(recorder._results), set(flight.left)
+        await recorder.run_once()
+        flight.left, recorder._results[:], recorder._is_unsure = left, results, True  # as if the answer had been lost
+        await recorder.run_once()
+        await assert_books_are_right(engine)
+        assert len(await engine.attempts()) == 3
+        recorder.add(hanging)
+        await recorder.run_once()
+        await assert_books_are_right(engine)
+        assert await engine.value("select count(*) from tidings.flights") == 0
+
+
+async def test_what_was_put_back_without_an_attempt_is_not_put_back_again_when_its_worker_dies(
+    config: Config, receiver: Receiver
+) -> None:
+    receiver.scripts.append(says(answer(500)))
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url("/plain"), "*", retry=POLICY)
+        await engine.publish()
+        await engine.cycle()
+        await engine.add_webhook(receiver.url("/slow"), "*", rate_per_second=5)
+        receiver.otherwise = hangs
+        await engine.publish()
+        await engine.worker.dispatcher.run_once()
+        await engine.user.execute(SPOIL)
+        engine.clock.ahead += timedelta(seconds=2)
+        await engine.worker.deliverer.run_once()  # one flight: a retry that cannot be sent, and one that hangs
+        await receiver.wait_for(3)
+        await engine.worker.recorder.run_once()
+        await assert_books_are_right(engine)
+        await die(engine)
+        await rescue(engine)
+        await assert_books_are_right(engine)
 
 
 async def test_a_flight_whose_lease_was_lost_on_the_way_was_not_sent(config: Config, receiver: Receiver) -> None:

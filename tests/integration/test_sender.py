@@ -15,6 +15,7 @@ import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, hangs, resets, says
 from tidings.core.outcome import Exchange
 from tidings.core.target import Target, parse_target, request_head
@@ -40,7 +41,7 @@ def silence() -> Iterator[socket.socket]:
         yield listening
 
 
-async def post(sender: Sender, url: str, body: bytes = b"{}", timeout: float = 5, headers: Any = ()) -> Exchange:
+async def post(sender: Sender, url: str, body: bytes = b"{}", timeout: float = PATIENCE, headers: Any = ()) -> Exchange:
     return await sender.send(parse_target(url), written(url, body, headers), timeout_seconds=timeout)
 
 
@@ -60,7 +61,7 @@ class Told:
         self.exchanges.append(exchange)
         self._came.set()
 
-    async def reach(self, count: int, limit: float = 20) -> list[Exchange]:
+    async def reach(self, count: int, limit: float = PATIENCE) -> list[Exchange]:
         async with asyncio.timeout(limit):
             while len(self.exchanges) < count:
                 self._came.clear()
@@ -125,7 +126,7 @@ async def test_what_is_not_http_fails_with_its_reason(
     sender: Sender, receiver: Receiver, data: bytes, failure: str, words: str
 ) -> None:
     receiver.otherwise = says(data)
-    exchange = await post(sender, receiver.url(), timeout=2)
+    exchange = await post(sender, receiver.url(), timeout=PATIENCE)
     assert exchange.failure == failure
     assert words in (exchange.error or "")
 
@@ -140,7 +141,7 @@ async def _flood(writer: asyncio.StreamWriter, start: bytes, piece: bytes) -> No
 async def test_endless_headers_fail_and_memory_stays_flat(sender: Sender, receiver: Receiver) -> None:
     receiver.otherwise = lambda _, writer: _flood(writer, b"HTTP/1.1 200 OK\r\n", b"x: " + b"y" * 4000 + b"\r\n")
     before = _rss_mb()
-    exchange = await post(sender, receiver.url(), timeout=5)
+    exchange = await post(sender, receiver.url(), timeout=PATIENCE)
     assert exchange.failure == "too_large"
     assert "headers" in (exchange.error or "")
     assert _rss_mb() - before < 20
@@ -148,7 +149,7 @@ async def test_endless_headers_fail_and_memory_stays_flat(sender: Sender, receiv
 
 async def test_one_endless_header_line_fails_too(sender: Sender, receiver: Receiver) -> None:
     receiver.otherwise = lambda _, writer: _flood(writer, b"HTTP/1.1 200 OK\r\nx: ", b"y" * 4096)
-    assert (await post(sender, receiver.url(), timeout=5)).failure == "too_large"
+    assert (await post(sender, receiver.url(), timeout=PATIENCE)).failure == "too_large"
 
 
 async def test_an_endless_body_fails_and_memory_stays_flat(sender: Sender, receiver: Receiver) -> None:
@@ -156,14 +157,14 @@ async def test_an_endless_body_fails_and_memory_stays_flat(sender: Sender, recei
         writer, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1000\r\n" + b"z" * 4096 + b"\r\n"
     )
     before = _rss_mb()
-    exchange = await post(sender, receiver.url(), timeout=10)
+    exchange = await post(sender, receiver.url(), timeout=PATIENCE)
     assert (exchange.failure, exchange.status, len(exchange.body)) == ("too_large", 200, MAX_KEPT_BODY_BYTES)
     assert _rss_mb() - before < 30
 
 
 async def test_endless_interim_responses_fail(sender: Sender, receiver: Receiver) -> None:
     receiver.otherwise = lambda _, writer: _flood(writer, b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 50)
-    assert (await post(sender, receiver.url(), timeout=10)).failure == "too_large"
+    assert (await post(sender, receiver.url(), timeout=PATIENCE)).failure == "too_large"
 
 
 async def test_an_interim_response_is_passed_over(sender: Sender, receiver: Receiver) -> None:
@@ -178,16 +179,16 @@ async def test_a_byte_at_a_time_ends_with_the_timeout(sender: Sender, receiver: 
             await asyncio.wait({asyncio.create_task(asyncio.Event().wait())}, timeout=0.05)
 
     receiver.otherwise = drips
-    exchange = await post(sender, receiver.url(), timeout=0.3)
+    exchange = await post(sender, receiver.url(), timeout=1)
     assert exchange.failure == "timeout"
     assert "end of the response" in (exchange.error or "")
 
 
 async def test_silence_ends_with_the_timeout(sender: Sender, receiver: Receiver) -> None:
     receiver.otherwise = hangs
-    exchange = await post(sender, receiver.url(), timeout=0.2)
+    exchange = await post(sender, receiver.url(), timeout=1)
     assert (exchange.failure, exchange.status) == ("timeout", None)
-    assert "0.2 s" in (exchange.error or "")
+    assert "1 s" in (exchange.error or "")
 
 
 async def test_redirects_are_not_followed(sender: Sender, receiver: Receiver) -> None:
@@ -222,7 +223,7 @@ async def test_a_refused_connection_is_a_failure_with_its_reason(sender: Sender,
 
 
 async def test_a_name_that_does_not_exist_is_a_failure_with_its_reason(sender: Sender) -> None:
-    exchange = await post(sender, "http://no-such-host.invalid/", timeout=8)
+    exchange = await post(sender, "http://no-such-host.invalid/", timeout=PATIENCE)
     assert exchange.failure in {"dns", "timeout"}
     assert "no-such-host.invalid" in (exchange.error or "")
 
@@ -388,10 +389,10 @@ async def test_a_closed_sender_sends_nothing_more_and_lets_the_rest_end(sender: 
 
 
 async def test_opening_a_connection_ends_with_the_timeout_too(sender: Sender, silence: socket.socket) -> None:
-    exchange = await post(sender, f"https://127.0.0.1:{silence.getsockname()[1]}/", timeout=0.3)
+    exchange = await post(sender, f"https://127.0.0.1:{silence.getsockname()[1]}/", timeout=1)
     assert exchange.failure == "timeout"
     assert "TLS handshake" in (exchange.error or "")
-    assert exchange.timings.total_ms >= 290
+    assert exchange.timings.total_ms >= 990
 
 
 async def test_thousands_of_exchanges_time_out_each_within_a_tenth_of_a_second() -> None:
@@ -464,7 +465,7 @@ async def test_endless_trailers_fail_and_memory_stays_flat(sender: Sender, recei
     start = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx: "
     receiver.otherwise = lambda _, writer: _flood(writer, start, piece)
     before = _rss_mb()
-    exchange = await post(sender, receiver.url(), timeout=10)
+    exchange = await post(sender, receiver.url(), timeout=PATIENCE)
     assert (exchange.failure, exchange.status, exchange.body) == ("too_large", 200, b"ok")
     assert "headers" in (exchange.error or "")
     assert _rss_mb() - before < 20
@@ -472,7 +473,7 @@ async def test_endless_trailers_fail_and_memory_stays_flat(sender: Sender, recei
 
 async def test_endless_interim_headers_fail(sender: Sender, receiver: Receiver) -> None:
     receiver.otherwise = lambda _, writer: _flood(writer, b"", b"HTTP/1.1 103 X\r\nlink: " + b"y" * 400 + b"\r\n\r\n")
-    assert (await post(sender, receiver.url(), timeout=10)).failure == "too_large"
+    assert (await post(sender, receiver.url(), timeout=PATIENCE)).failure == "too_large"
 
 
 async def test_what_follows_a_response_is_not_taken_for_the_next(sender: Sender, receiver: Receiver) -> None:
@@ -609,7 +610,7 @@ async def test_no_response_whatever_it_is_raises_or_hangs(receiver: Receiver, pi
 
     receiver.otherwise = says_it_and_closes
     sender = Sender(allowed=LOOPBACK)
-    exchange = await post(sender, receiver.url(), timeout=3)
+    exchange = await post(sender, receiver.url(), timeout=PATIENCE)
     await sender.close()
     assert exchange.failure != "timeout"
     assert exchange.status is not None or exchange.failure is not None

@@ -28,9 +28,14 @@ class VirtualClock(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.ahead = timedelta()
+        self._stood_still_at: datetime | None = None
 
     def now(self) -> Any:
-        return super().now() + self.ahead
+        return (self._stood_still_at or super().now()) + self.ahead
+
+    def stand_still(self) -> None:
+        """Let time pass only when it is put forward, for tests of what is due to the second."""
+        self._stood_still_at = super().now()
 
     def put_to(self, at: datetime) -> None:
         self.ahead += at - self.now()

@@ -1,6 +1,7 @@
-"""The API for tests: one server for all of a process, whose application is each test's own.
+"""The API for tests: one server and one framework's application for all of a process, with the parts of one test after the other.
 
-A server for each test would take longer than most tests do: uvicorn waits a fifth of a second before it stops.
+To make them for each test would take longer than most tests do: the framework reads 150 handlers, and uvicorn waits a fifth of a
+second before it stops.
 """
 
 import socket
@@ -9,15 +10,19 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
+from litestar import Litestar
 
+from tidings import __version__
+from tidings.api.publishing import PublishingFirst
+from tidings.api.server import create_app
 from tidings.api.services import Services
-from tidings.app import application
 
 
 class ApiServer:
-    """Serves the API of one test after the other."""
+    """Serves the API of whichever test asks."""
 
     def __init__(self) -> None:
+        self._framework: Litestar | None = None
         self._application: Any = None
         self._server = uvicorn.Server(uvicorn.Config(self, log_config=None, access_log=False, lifespan="off"))
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
@@ -34,7 +39,9 @@ class ApiServer:
     async def serving(self, services: Services) -> AsyncIterator[str]:
         """Serve the API of these parts while the block runs; lends its URL."""
         assert self._application is None, "one test at a time"
-        self._application = application(services)
+        self._framework = self._framework or create_app(services, version=__version__)
+        self._framework.state["services"] = services
+        self._application = PublishingFirst(self._framework, services)
         try:
             yield self.url
         finally:

@@ -165,7 +165,6 @@ expressions = st.tuples(
     st.sampled_from(["once", "skip"]),
     st.integers(0, 3_000_000) | st.integers(0, 120),
 )
-@settings(deadline=None)
 def test_looking_back_finds_what_going_from_tick_to_tick_finds(
     expression: str, zone: str, start: datetime, missed: str, late: int
 ) -> None:
@@ -224,7 +223,7 @@ def minute_by_minute(expression: str, zone: ZoneInfo, start: datetime, minutes: 
 
 
 @given(expressions, st.sampled_from(CHANGES), st.integers(0, 4000), st.integers(0, 4000))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_clocks_that_change_are_gone_by_as_if_looked_at_each_minute(
     expression: str, change: tuple[str, date], first: int, second: int
 ) -> None:
@@ -244,7 +243,6 @@ def test_clocks_that_change_are_gone_by_as_if_looked_at_each_minute(
 
 
 @given(st.text(max_size=40) | st.from_regex(r"[0-9*/,#LWA-Z -]{1,40}", fullmatch=True))
-@settings(deadline=None)
 def test_whatever_is_written_is_a_schedule_or_is_refused(expression: str) -> None:
     with suppress(InvalidInputError):
         assert parse_schedule(expression, "Europe/Berlin").after(NOON) > NOON

@@ -16,13 +16,14 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
 from tidings.core.errors import (
     BodyTooLargeError,
+    BusyError,
     InvalidInputError,
     MalformedBodyError,
     NotFoundError,
     TidingsError,
     UnavailableError,
 )
-from tidings.store.database import UNAVAILABLE, UNSTORABLE
+from tidings.store.database import COLLISIONS, UNAVAILABLE, UNSTORABLE
 
 logger = logging.getLogger("tidings.api")
 
@@ -58,6 +59,9 @@ def refusal_of_fault(method: str, path: str, error: Exception) -> Refusal:
     if isinstance(error, UNAVAILABLE):
         logger.warning("%s %s: database unavailable: %s", method, path, error)
         return refusal(UnavailableError("The database is unavailable. Try again."))
+    if isinstance(error, COLLISIONS):
+        logger.info("%s %s was in another transaction's way: %s", method, path, error)
+        return refusal(BusyError("Another change was under way at the same moment; nothing was done. Try again."))
     logger.error("%s %s failed", method, path, exc_info=error)
     return refusal(TidingsError("Tidings failed to answer; its log has the cause."))
 

@@ -214,7 +214,8 @@ async def _vocabulary(services: Services, connection: Connection, question: Ques
     if question.webhook_id is None:
         return OPEN
     webhook = await webhooks.get_webhook(connection, question.group_id, question.webhook_id)
-    return OPEN if webhook is None else PROFILES[webhook.profile].vocabulary
+    profile = None if webhook is None else PROFILES.get(webhook.profile)  # one that is set aside can have any
+    return OPEN if profile is None else profile.vocabulary
 
 
 async def _is_seen(connection: Connection, group_id: str, word: str) -> bool:

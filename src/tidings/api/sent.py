@@ -19,6 +19,8 @@ from tidings.profiles import Prepared, describe, prepare
 from tidings.store import history, signing_keys, webhook_versions
 from tidings.store.database import Connection
 
+_UNSENT = frozenset({"render", "dns", "connect", "tls", "address_refused", "lost"})
+
 MAX_BODIES = 4_194_304  # bytes of bodies in one answer; those of further attempts are read one by one
 
 
@@ -37,7 +39,7 @@ async def sent_requests(
     """Return the requests of attempts of one delivery.
 
     Args:
-        attempts: Rows with `delivery_id`, `started_at`, `webhook_version`, `signer_id` and `failure`.
+        attempts: Rows with `delivery_id`, `started_at`, `webhook_version`, `signer_id`, `failure` and times.
 
     Returns:
         None where the attempt had no request, or what it was made from is not known: no worker lived to say, it was made before
@@ -80,10 +82,18 @@ async def _keys(services: Services, connection: Connection, signer_id: int | Non
 
 
 def _sent(prepared: Prepared | None, event: Event | None, row: Any) -> SentRequest | None:
-    if prepared is None or event is None or row["failure"] == "render":
+    if prepared is None or event is None or not _was_sent(row, is_tls=prepared.target.is_tls):
         return None
     try:
         request = describe(prepared.write(event, row["delivery_id"], int(row["started_at"].timestamp())))
     except RenderError:
         return None
     return SentRequest(request.method, prepared.webhook.url, request.headers, request.body.decode("utf-8", "replace"))
+
+
+def _was_sent(row: Any, *, is_tls: bool) -> bool:
+    """Tell whether an attempt came as far as its request: a connection that was opened for it was ready."""
+    if row["failure"] in _UNSENT:
+        return False
+    was_opened = row["dns_ms"] is not None  # else it was kept alive
+    return not was_opened or (row["connect_ms"] is not None and (row["tls_ms"] is not None or not is_tls))

@@ -45,7 +45,7 @@ _STATES: dict[str, tuple[State, ...]] = {
 }
 _NAMES = {state: name for name, states in _STATES.items() for state in states}
 
-PageNumber = Annotated[int, QueryParameter(ge=1, description="Which page, from 1.")]
+PageNumber = Annotated[int, QueryParameter(ge=1, le=MAX_OFFSET, description="Which page, from 1.")]
 PerPage = Annotated[int, QueryParameter(name="perPage", ge=1, le=MAX_PER_PAGE, description="How many on a page.")]
 
 

@@ -1,17 +1,17 @@
 """`/api/v1/webhooks`: subscriptions."""
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, Router, delete, get, patch, post, put
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET
 
 from tidings.api import statistics, webhook_secrets, webhook_tests, webhook_versions
 from tidings.api.deliveries import DeliveryView, delivery_views
-from tidings.api.lookups import found
+from tidings.api.lookups import found, there
 from tidings.api.paging import Limit, Offset, Paging, paging
 from tidings.api.search import Asked, asked_of_deliveries, find_deliveries
 from tidings.api.services import Services
@@ -23,6 +23,7 @@ from tidings.store import queue, webhooks
 from tidings.store.database import Connection
 
 WebhookBody = JSONBody[WebhookChange]
+After = Annotated[UUID | None, QueryParameter(name="cursor", description="The id of the last webhook of the page before.")]
 W = TypeVar("W", bound=Subscription)
 
 
@@ -52,10 +53,19 @@ async def create(services: Services, change: WebhookChange) -> tuple[Webhook, li
 
 
 @get("/")
-async def list_webhooks(services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0) -> list[WebhookView]:
+async def list_webhooks(
+    services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0, cursor: After = None
+) -> list[WebhookView]:
     """List webhooks, newest first."""
+    if cursor is not None and offset:
+        raise InvalidInputError("offset", "offset does not go with a cursor, which knows its place; leave one out.")
     async with services.database.connection() as connection:
-        page = await webhooks.list_webhooks(connection, services.group_id, limit=limit, offset=offset)
+        if cursor is not None:
+            there(
+                await webhooks.get_webhook(connection, services.group_id, cursor),
+                f"There is no webhook {cursor} to go on from.",
+            )
+        page = await webhooks.list_webhooks(connection, services.group_id, limit=limit, offset=offset, after=cursor)
     return [view(webhook) for webhook in page]
 
 

@@ -39,7 +39,7 @@ _WEBHOOKS = ("webhooks", "webhooks")
 _STORED = ("stored", "stored deliveries")
 _WORKERS = ("workers", "worker processes")
 _RATE = ("per_s", "deliveries/s")
-_COST = {"engine_us": "engine", "postgres_us": "PostgreSQL"}
+_CORES = {"engine_cores": "engine", "postgres_cores": "PostgreSQL"}
 _LATENCY = {"latency_p50_ms": "median", "latency_p99_ms": "p99"}
 _DELIVERIES = {"deliveries_per_s": "deliveries/s"}
 
@@ -58,7 +58,7 @@ _DRAWINGS = {
     "growth-stored-latency": _Drawing("stored", "Commit to receipt beside history", _STORED, "ms", _LATENCY),
     "growth-workers-deliveries": _Drawing("workers", "Deliveries by workers", _WORKERS, "deliveries/s", _DELIVERIES),
     "growth-rate-latency": _Drawing("rate", "Commit to receipt by rate", _RATE, "ms", _LATENCY),
-    "growth-rate-cpu": _Drawing("rate", "CPU of a delivery by rate", _RATE, "µs", _COST),
+    "growth-rate-cpu": _Drawing("rate", "CPU by rate", _RATE, "cores", _CORES),
     "growth-payload-storage": _Drawing(
         "payload", "Bytes of a delivery by payload", ("payload_bytes", "bytes of data"), "bytes",
         {"storage_bytes": "storage", "wal_bytes": "WAL"},

@@ -4,6 +4,7 @@ Each measurement returns the points of a curve, on its own database. `docs/bench
 are measured; `docs/capacity.md` plans with them.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
@@ -17,6 +18,7 @@ from tidings.bench.statements import GROWTH, SQL
 
 DAYS = 30  # that history is spread over, today included
 FILLED_AT_ONCE = 50_000  # webhooks in one statement
+MEASURABLE = 10_000  # webhooks; the memory of fewer is lost in that of the process
 WARMING = 3  # webhooks made first, that do not count: connections are opened, statements prepared
 STEADY_RATE = 200  # deliveries a second, as the latency of the other measurements
 PAYLOAD = 300  # bytes of data, where nothing else is said
@@ -43,7 +45,7 @@ FULL_GROWTH = GrowthPlan(
 )  # fmt: skip
 QUICK_GROWTH = GrowthPlan(
     webhooks=(WEBHOOKS, 1000, 10_000), stored=(10_000, 100_000), workers=(1, 2),
-    rates=(50, 200), payloads=(300, 1500), probes=10, backlog=5000, runs=1, seconds=3,
+    rates=(20, 200, 1000), payloads=(300, 1500), probes=10, backlog=5000, runs=1, seconds=3,
 )  # fmt: skip
 
 Points = list[Figures]
@@ -68,9 +70,10 @@ async def by_webhooks(stage: Stage, plan: GrowthPlan) -> Points:
                 figures = await _new_webhooks(own, url, plan.probes)
                 figures |= await _drained(own, plan) | {"start_s": start, "rss_mb": own.engine_rss_mb()}
             points.append({"webhooks": count, "webhook_disk_bytes": await own.value(GROWTH["webhook_bytes"]) / count} | figures)
-    for point in points[1:]:
-        grown = (point["rss_mb"] - points[0]["rss_mb"]) * 2**20
-        point["webhook_memory_bytes"] = grown / (point["webhooks"] - points[0]["webhooks"])
+    for point in points:
+        if point["webhooks"] >= MEASURABLE:
+            grown = (point["rss_mb"] - points[0]["rss_mb"]) * 2**20
+            point["webhook_memory_bytes"] = grown / (point["webhooks"] - points[0]["webhooks"])
     return points
 
 
@@ -126,15 +129,23 @@ async def by_workers(stage: Stage, plan: GrowthPlan) -> Points:
 
 
 async def by_rate(stage: Stage, plan: GrowthPlan) -> Points:
-    """What a delivery takes and costs at a steady rate, where fewer share a transaction than in a backlog."""
+    """What an engine takes at a steady rate, idle first, and how long its deliveries take."""
     points: Points = []
     async with stage.apart() as own, own.running("worker"):
         await add_backlog_webhooks(own)
         await _drained(own, plan)
+        before = await own.usage()
+        await asyncio.sleep(plan.seconds)
+        points.append({"per_s": 0} | _cores((await own.usage()).each_since(before, 1), 1 / plan.seconds))
         for rate in plan.rates:
-            await _steady(own, rate, 2)  # after a checkpoint every page is logged whole once, here of all that are written to
-            points.append({"per_s": rate} | await _steady(own, rate, plan.seconds))
+            await _steady(own, rate, 2)  # the first time after a checkpoint that a page is written to, it is logged whole
+            steady = await _steady(own, rate, plan.seconds)
+            points.append({"per_s": rate} | steady | _cores(steady, rate))
     return points
+
+
+def _cores(each: Figures, rate: float) -> Figures:
+    return {"engine_cores": each["engine_us"] * rate / 1e6, "postgres_cores": each["postgres_us"] * rate / 1e6}
 
 
 async def by_payload(stage: Stage, plan: GrowthPlan) -> Points:
@@ -143,6 +154,7 @@ async def by_payload(stage: Stage, plan: GrowthPlan) -> Points:
     for size in plan.payloads:
         async with stage.apart() as own, own.running("worker"):
             await add_backlog_webhooks(own)
+            await drain_backlog(own, plan.backlog // 5, size)  # lanes and connections grow, and every index has its first pages
             before = await own.value(GROWTH["history_bytes"])
             drained = [await drain_backlog(own, plan.backlog, size) for _ in range(plan.runs)]
             stored = (await own.value(GROWTH["history_bytes"]) - before) / (plan.backlog * plan.runs)

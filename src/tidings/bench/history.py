@@ -34,6 +34,10 @@ class Probe(msgspec.Struct, frozen=True):
     since: str
     until: str
 
+    def webhook(self, number: int) -> UUID:
+        """Return one of the webhooks, another each time."""
+        return self.webhooks[number % len(self.webhooks)]
+
 
 async def answering(stage: Stage, deliveries: int, waiting: int, runs: int) -> Figures:
     """Fill a database of its own, ask it everything so often, and return the 95th percentile of each question."""
@@ -90,70 +94,89 @@ async def _asked(url: str, probe: Probe, runs: int) -> Figures:
     return figures
 
 
+def _asks(path: str, **query: Any) -> Query:
+    return lambda number: (path, {k: v(number) if callable(v) else v for k, v in query.items()})
+
+
+def _deliveries(**query: Any) -> Query:
+    return _asks("/api/v1/deliveries", **query)
+
+
+def _events(**query: Any) -> Query:
+    return _asks("/api/v1/events", **query)
+
+
+def _kind(number: int) -> str:
+    return f"bench.t{number % TYPES}"
+
+
 def _questions(probe: Probe) -> dict[str, Query]:
     """Return every kind of question by its name; what they are about changes from run to run where it can."""
+    return _about_deliveries(probe) | _counts(probe) | _about_events(probe)
 
-    def deliveries(**query: Any) -> Query:
-        return lambda number: ("/api/v1/deliveries", {k: v(number) if callable(v) else v for k, v in query.items()})
 
-    def events(**query: Any) -> Query:
-        return lambda number: ("/api/v1/events", {k: v(number) if callable(v) else v for k, v in query.items()})
-
-    def webhook(number: int) -> UUID:
-        return probe.webhooks[number % len(probe.webhooks)]
-
-    def kind(number: int) -> str:
-        return f"bench.t{number % TYPES}"
-
-    day = {"since": probe.since, "until": probe.until}
+def _about_deliveries(probe: Probe) -> dict[str, Query]:
+    webhook, day = probe.webhook, {"since": probe.since, "until": probe.until}
     return {
-        "all": deliveries(),
-        "page_of_1000": deliveries(limit=1000),
-        "far_offset": deliveries(offset=10_000),
-        "day": deliveries(**day),
-        "webhook": deliveries(webhook_id=webhook),
-        "webhook_day": deliveries(webhook_id=webhook, **day),
-        "webhook_failed": deliveries(webhook_id=webhook, status="failed"),
-        "webhook_type": deliveries(webhook_id=webhook, type=kind),
+        "all": _deliveries(),
+        "page_of_1000": _deliveries(limit=1000),
+        "far_offset": _deliveries(offset=10_000),
+        "day": _deliveries(**day),
+        "webhook": _deliveries(webhook_id=webhook),
+        "webhook_day": _deliveries(webhook_id=webhook, **day),
+        "webhook_failed": _deliveries(webhook_id=webhook, status="failed"),
+        "webhook_type": _deliveries(webhook_id=webhook, type=_kind),
         "webhook_path": lambda number: (f"/api/v1/webhooks/{webhook(number)}/deliveries", {"offset": 50}),
-        "failed": deliveries(status="failed"),
-        "failed_or_retrying": deliveries(status="failed,retrying"),
-        "pending": deliveries(status="pending"),
-        "sending": deliveries(status="sending"),
-        "retrying": deliveries(status="retrying"),
-        "cancelled": deliveries(status="cancelled"),
-        "event": deliveries(event_id=probe.event),
-        "type": deliveries(type=kind),
-        "type_failed": deliveries(type=kind, status="failed"),
-        "family": deliveries(type="bench.*"),
-        "receivers_word": deliveries(type="INSERT"),
-        "record": deliveries(table="orders", record_id="7"),
-        "table": deliveries(table="orders"),
-        "failure": deliveries(failure="timeout"),
-        "status_404": deliveries(response_status="404"),
-        "status_5xx": deliveries(response_status="5xx"),
-        "status_never_seen": deliveries(response_status="418"),
-        "text": deliveries(text="note"),
-        "text_nowhere": deliveries(text="nowhere at all"),
-        "small_all": deliveries(),
-        "small_webhook": deliveries(webhook_id=probe.small_webhook),
-        "small_failed": deliveries(status="failed"),
-        "small_type": deliveries(type="bench.t1"),
-        "count_all": deliveries(count="true"),
-        "count_webhook": deliveries(count="true", webhook_id=webhook),
-        "count_failed": deliveries(count="true", status="failed"),
-        "count_type": deliveries(count="true", type=kind),
-        "count_table_failed": deliveries(count="true", table="orders", status="failed"),
-        "small_count": deliveries(count="true"),
-        "events": events(),
-        "events_type": events(type=kind),
-        "events_subject": events(subject=lambda number: f"order-{number * 4}"),
-        "events_record": events(table="orders", record_id="7"),
-        "events_table_day": events(table="orders", **day),
-        "events_external_id": events(external_id=probe.external_id),
-        "events_text_nowhere": events(text="nowhere at all"),
-        "small_events": events(),
-        "count_events_type": events(count="true", type=kind),
+        "failed": _deliveries(status="failed"),
+        "failed_or_retrying": _deliveries(status="failed,retrying"),
+        "pending": _deliveries(status="pending"),
+        "sending": _deliveries(status="sending"),
+        "retrying": _deliveries(status="retrying"),
+        "cancelled": _deliveries(status="cancelled"),
+        "event": _deliveries(event_id=probe.event),
+        "type": _deliveries(type=_kind),
+        "type_failed": _deliveries(type=_kind, status="failed"),
+        "family": _deliveries(type="bench.*"),
+        "receivers_word": _deliveries(type="INSERT"),
+        "record": _deliveries(table="orders", record_id="7"),
+        "table": _deliveries(table="orders"),
+        "failure": _deliveries(failure="timeout"),
+        "status_404": _deliveries(response_status="404"),
+        "status_5xx": _deliveries(response_status="5xx"),
+        "status_never_seen": _deliveries(response_status="418"),
+        "text": _deliveries(text="note"),
+        "text_nowhere": _deliveries(text="nowhere at all"),
+        "small_all": _deliveries(),
+        "small_webhook": _deliveries(webhook_id=probe.small_webhook),
+        "small_failed": _deliveries(status="failed"),
+        "small_type": _deliveries(type="bench.t1"),
+    }
+
+
+def _counts(probe: Probe) -> dict[str, Query]:
+    webhook = probe.webhook
+    return {
+        "count_all": _deliveries(count="true"),
+        "count_webhook": _deliveries(count="true", webhook_id=webhook),
+        "count_failed": _deliveries(count="true", status="failed"),
+        "count_type": _deliveries(count="true", type=_kind),
+        "count_table_failed": _deliveries(count="true", table="orders", status="failed"),
+        "small_count": _deliveries(count="true"),
+    }
+
+
+def _about_events(probe: Probe) -> dict[str, Query]:
+    webhook, day = probe.webhook, {"since": probe.since, "until": probe.until}
+    return {
+        "events": _events(),
+        "events_type": _events(type=_kind),
+        "events_subject": _events(subject=lambda number: f"order-{number * 4}"),
+        "events_record": _events(table="orders", record_id="7"),
+        "events_table_day": _events(table="orders", **day),
+        "events_external_id": _events(external_id=probe.external_id),
+        "events_text_nowhere": _events(text="nowhere at all"),
+        "small_events": _events(),
+        "count_events_type": _events(count="true", type=_kind),
         "log": lambda number: ("/api/webhooks/logs", {"collection": "orders", "status": "failed", "page": 1 + number % 5}),
         "statistics_month": lambda _: ("/api/v1/statistics", {"since": probe.since, "step": "day"}),
         "statistics_hours": lambda number: (

@@ -14,20 +14,27 @@ LOG_SPREAD = 50  # values further apart than this go on an axis of powers of ten
 MAX_STEPS = 6  # of an axis that begins at zero
 SMALLEST, LARGEST = 1e-9, 1e15  # values that an axis can hold, beside zero
 
-_STYLE = """
-:root { --paper: #ffffff; --ink: #1f2328; --line: #d1d9e0; --s0: #0969da; --s1: #bc4c00; --s2: #1a7f37; --s3: #8250df; }
-@media (prefers-color-scheme: dark) {
-:root { --paper: #0d1117; --ink: #e6edf3; --line: #3d444d; --s0: #4493f8; --s1: #f0883e; --s2: #3fb950; --s3: #ab7df8; }
-}
-text { font: 12px system-ui, sans-serif; font-variant-numeric: tabular-nums; fill: var(--ink); }
+# Paper, ink, lines, curves. Written out for each scheme, since not every viewer of SVG knows custom properties.
+_LIGHT = ("#ffffff", "#1f2328", "#d1d9e0", "#0969da", "#bc4c00", "#1a7f37", "#8250df")
+_DARK = ("#0d1117", "#e6edf3", "#3d444d", "#4493f8", "#f0883e", "#3fb950", "#ab7df8")
+_DASHES = ("", "stroke-dasharray: 7 3;", "stroke-dasharray: 2 3;", "stroke-dasharray: 9 3 2 3;")
+
+
+def _colours(paper: str, ink: str, line: str, *curves: str) -> str:
+    own = "".join(f".c{n} {{ stroke: {colour}; }} .d{n} {{ fill: {colour}; }}\n" for n, colour in enumerate(curves))
+    return f"text {{ fill: {ink}; }}\n.paper {{ fill: {paper}; }}\n.grid {{ stroke: {line}; }}\n{own}"
+
+
+_STYLE = (
+    """
+text { font: 12px system-ui, sans-serif; font-variant-numeric: tabular-nums; }
 .title { font-size: 14px; font-weight: 600; }
 .note { font-size: 10px; opacity: 0.7; }
-.paper { fill: var(--paper); }
-.grid { stroke: var(--line); }
 .curve { fill: none; stroke-width: 2; }
-""" + "".join(
-    f".c{n} {{ stroke: var(--s{n}); {dash} }} .d{n} {{ fill: var(--s{n}); }}\n"
-    for n, dash in enumerate(("", "stroke-dasharray: 7 3;", "stroke-dasharray: 2 3;", "stroke-dasharray: 9 3 2 3;"))
+"""
+    + "".join(f".c{n} {{ {dash} }}\n" for n, dash in enumerate(_DASHES) if dash)
+    + _colours(*_LIGHT)
+    + f"@media (prefers-color-scheme: dark) {{\n{_colours(*_DARK)}}}\n"
 )
 
 

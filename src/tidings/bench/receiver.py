@@ -59,6 +59,7 @@ def _main(pipe: Connection) -> None:
         await server.serve_forever()
 
     def hand_over() -> None:
+        os.set_blocking(pipe.fileno(), True)  # the event loop has made it otherwise, and much does not fit at once
         pipe.recv()
         pipe.send(dict(arrivals))
         arrivals.clear()

@@ -45,6 +45,17 @@ async def land(connection: Connection, worker_id: UUID, flight_ids: Collection[i
     return {row[0] for row in await connection.fetch(_SQL["land"], worker_id, flight_ids)} if flight_ids else set()
 
 
+async def settled(connection: Connection, deliveries: Sequence[Delivery]) -> set[UUID]:
+    """Return those of these deliveries whose result is written already."""
+    rows = await connection.fetch(
+        _SQL["settled"],
+        [delivery.id for delivery in deliveries],
+        [delivery.attempt_number for delivery in deliveries],
+        [delivery.flight_id for delivery in deliveries],
+    )
+    return {row[0] for row in rows}
+
+
 async def trim(connection: Connection, left: dict[int, list[Delivery]]) -> None:
     """Leave in flights only what is still under way."""
     await connection.executemany(
@@ -78,7 +89,9 @@ async def ground_forgotten(connection: Connection, worker_id: UUID, before: date
 async def _ground(connection: Connection, rows: Sequence[Sequence[int]], *, were_sent: bool) -> int:
     if not rows:
         return 0
-    count: int = await connection.fetchval(_SQL["ground"], [row[0] for row in rows], were_sent)
+    flight_ids = [row[0] for row in rows]
+    await connection.execute(_SQL["lock_lanes_of"], flight_ids)  # a statement of its own: `ground` sees what they waited for
+    count: int = await connection.fetchval(_SQL["ground"], flight_ids, were_sent)
     return count
 
 

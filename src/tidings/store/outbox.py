@@ -198,6 +198,6 @@ async def writers(connection: Connection) -> int:
 
 
 async def backlog(connection: Connection) -> Backlog:
-    """Return how much waits in the outbox."""
+    """Return how much waits in the outbox: exact up to 10,000 rows, beyond that at most so many."""
     row = await connection.fetchrow(_SQL["backlog"])
     return Backlog(row["waiting"], row["lag_seconds"])

@@ -157,6 +157,7 @@ async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], n
 
 async def send_again(connection: Connection, ids: list[UUID]) -> set[UUID]:
     """Move finished deliveries back into the queue, and return the ids of those that were."""
+    await connection.execute(_SQL["lock_lanes_of"], ids)  # a statement of its own: the next sees what it waited for
     rows = await connection.fetch(_SQL["send_again"], ids)
     if rows:
         await announce(connection)

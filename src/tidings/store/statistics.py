@@ -76,10 +76,12 @@ async def roll_up(connection: Connection, before: datetime) -> int:
     return done
 
 
-async def forget(connection: Connection, now: datetime) -> None:
-    """Delete what is older than `KEPT`, at most `FORGET_AT_ONCE` rows of each span."""
-    for span, kept in KEPT.items():
-        await connection.execute(_SQL["forget"], span, now - kept, FORGET_AT_ONCE)
+async def forget(connection: Connection, now: datetime) -> bool:
+    """Delete what is older than `KEPT`, at most `FORGET_AT_ONCE` rows of each span; tell whether there are more."""
+    counts: list[int] = [
+        await connection.fetchval(_SQL["forget"], span, now - kept, FORGET_AT_ONCE) for span, kept in KEPT.items()
+    ]
+    return max(counts) == FORGET_AT_ONCE
 
 
 async def read(connection: Connection, group_id: str, webhook_id: UUID, period: Period) -> list[Stretch]:

@@ -87,9 +87,15 @@ async def managed_webhooks(connection: Connection, box: SecretBox, managed_by: s
     return [read(row, box) for row in await connection.fetch(_SQL["managed_webhooks"], managed_by)]
 
 
-async def list_webhooks(connection: Connection, group_id: str, *, limit: int, offset: int) -> list[Subscription]:
-    """Return a page of the group's webhooks, newest first, without their secrets."""
-    return [read(row) for row in await connection.fetch(_SQL["list_webhooks"], group_id, limit, offset)]
+async def list_webhooks(
+    connection: Connection, group_id: str, *, limit: int, offset: int = 0, after: UUID | None = None
+) -> list[Subscription]:
+    """Return a page of the group's webhooks, newest first, without their secrets.
+
+    Args:
+        after: The last one of the page before; one that is gone has nothing after it.
+    """
+    return [read(row) for row in await connection.fetch(_SQL["list_webhooks"], group_id, limit, offset, after)]
 
 
 # Changes ---------------------------------------------------------------------------------------------------------------
@@ -167,6 +173,11 @@ async def _put_tables(connection: Connection, webhook: Subscription) -> None:
     named = [(schema, table, operation) for (schema, table), wanted in webhook.tables.items() for operation in sorted(wanted)]
     schemas, tables, operations = zip(*named, strict=True) if named else ((), (), ())
     await connection.execute(_SQL["put_tables"], webhook.id, schemas, tables, operations)
+
+
+async def lock_rows(connection: Connection, webhook_ids: list[UUID]) -> None:
+    """Keep others from changing webhooks until the transaction ends."""
+    await connection.execute(_SQL["lock_rows"], webhook_ids)
 
 
 async def disable_webhooks(connection: Connection, webhook_ids: list[UUID], reason: str) -> None:

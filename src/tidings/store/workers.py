@@ -15,10 +15,10 @@ async def register(connection: Connection, worker_id: UUID, host: str, pid: int)
     return part
 
 
-async def new_part(connection: Connection, worker_id: UUID) -> int:
-    """Give a worker new rows of statistics and counters, and return which; 0, which nobody owns, when it was declared dead."""
+async def new_part(connection: Connection, worker_id: UUID) -> int | None:
+    """Give a worker new rows of statistics and counters, and return which; None when it was declared dead."""
     part: int | None = await connection.fetchval(_SQL["new_part"], worker_id)
-    return part or 0
+    return part
 
 
 async def beat(connection: Connection, worker_id: UUID) -> bool:

@@ -35,7 +35,9 @@ class Bookkeeper:
                 if done < ROLL_UP_AT_ONCE:
                     break
             await statistics.fold_counters(connection, STILL_COUNTED)
-            await statistics.forget(connection, now)
+            for _ in range(MAX_CHUNKS):
+                if not await statistics.forget(connection, now):
+                    break
             if self._forgot_on != now.date():
                 await history.forget_kinds(connection, now.date() - self._retention)
                 self._forgot_on = now.date()

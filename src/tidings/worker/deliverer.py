@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from uuid import UUID
@@ -33,6 +33,7 @@ logger = logging.getLogger("tidings.deliverer")
 
 IDLE_INTERVAL = 1.0  # seconds between looks at the queue when nobody calls
 RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was held by another claim
+RELEASE_DELAY = timedelta(seconds=1)  # before what could not be sent for want of its webhook is claimed again
 SLOW_SECONDS = 1.0  # an attempt older than this no longer takes a place from the quick ones
 SLOW_PLACES = 16  # how many slow attempts there may be for each quick one
 
@@ -140,7 +141,7 @@ class Deliverer:
         for delivery in claimed:
             event, webhook = events.get(delivery.event_id), webhooks.get(delivery.webhook_id)
             if event is None or webhook is None:  # its webhook was deleted, or cannot be read: it waits, or ends, unsent
-                self._recorder.add(Result(delivery, now, Exchange(), Released(now)))
+                self._recorder.add(Result(delivery, now, Exchange(), Released(now + RELEASE_DELAY)))
             else:
                 self.begin(delivery, event, webhook)
         return len(claimed)

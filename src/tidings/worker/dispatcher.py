@@ -107,6 +107,7 @@ class Dispatcher:
         self._pace = Pace()
         self._stopped = Signal()
         self.rung = Signal()
+        self.fallback_interval = FALLBACK_INTERVAL
 
     async def run_once(self) -> int:
         """Route one batch and return how many events that were; `BATCH` or more when there may be others.
@@ -304,9 +305,9 @@ class Dispatcher:
         """
         if await outbox.try_sleep(bell):
             if await self.run_once() == 0:  # what was committed before the doorbell was ours
-                await self.rung.wait(FALLBACK_INTERVAL)
+                await self.rung.wait(self.fallback_interval)
             return True
-        await self.rung.wait(FALLBACK_INTERVAL if await outbox.is_someone_asleep(bell) else BUSY_INTERVAL)
+        await self.rung.wait(self.fallback_interval if await outbox.is_someone_asleep(bell) else BUSY_INTERVAL)
         return False
 
     def stop(self) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from tidings.core.delivery import Delivery
@@ -50,6 +50,11 @@ class Flights:
                 found.setdefault(flight.worker_id, set()).add(flight_id)
         return found
 
+    def has(self, delivery: Delivery) -> bool:
+        """Tell whether a delivery is under way, as far as it is known here."""
+        flight = self._flights.get(delivery.flight_id)
+        return flight is not None and delivery in flight.left
+
     def ended_by(self, deliveries: Iterable[Delivery]) -> set[int]:
         """Return the flights that have no delivery left once these are recorded."""
         counts = Counter(delivery.flight_id for delivery in deliveries)
@@ -80,6 +85,12 @@ class Flights:
             if flight.size > 2 * len(flight.left):
                 found[number] = list(flight.left)
         return found
+
+    def without(self, flight_ids: Iterable[int], gone: Collection[Delivery]) -> dict[int, list[Delivery]]:
+        """Return what is left in flights once these deliveries are gone."""
+        return {
+            number: [d for d in flight.left if d not in gone] for number in flight_ids if (flight := self._flights.get(number))
+        }
 
     def trimmed(self, left: dict[int, list[Delivery]]) -> None:
         """Take note that the database has only these left in their flights."""

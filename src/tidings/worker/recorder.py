@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from tidings.clock import Clock
-from tidings.core.delivery import State
+from tidings.core.delivery import Delivery, State
 from tidings.core.outcome import Exchange, GiveUp, Gone, Released, RetryAt, Succeeded
 from tidings.store import flights, history, queue, statistics, webhooks, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
@@ -25,6 +25,7 @@ logger = logging.getLogger("tidings.recorder")
 FLUSH_INTERVAL = 0.02  # seconds a result waits for company
 FULL = 500  # results that do not wait any longer
 MAX_BATCH = 1000
+COLLISION_PAUSE = 0.01  # seconds
 REFUSED = "%d late results refused: their deliveries had been given to another worker"
 
 
@@ -49,6 +50,7 @@ class Recorder:
         self._on_lanes_due = on_lanes_due
         self._results: list[Result] = []
         self._minute = Minute()
+        self._is_unsure = False  # whether the last transaction was committed
         self._arrived = Signal()
         self._full = Signal()
         self._idle = Signal()
@@ -74,8 +76,14 @@ class Recorder:
                 await self._full.wait(FLUSH_INTERVAL)
             try:
                 await self.run_once()
+                await self._keep_flights_small()
+                await self._begin_new_rows()
                 pause = 0.1
+            except COLLISIONS as error:
+                logger.info("results were in another transaction's way and go again: %s", error)
+                await Signal().wait(COLLISION_PAUSE)
             except UNAVAILABLE as error:
+                self._is_unsure = True
                 logger.warning("database unavailable, results wait: %s", error or type(error).__name__)
                 await Signal().wait(pause)
                 pause = min(2.0, pause * 2)
@@ -83,10 +91,15 @@ class Recorder:
     async def run_once(self) -> int:
         """Write what there is, up to a batch, and return how many results that were."""
         batch = self._results[:MAX_BATCH]
-        known = self._airborne.by_worker({result.delivery.flight_id for result in batch})
-        for worker_id, flight_ids in known.items():
-            await self._write(worker_id, [result for result in batch if result.delivery.flight_id in flight_ids])
-        if late := sum(not any(result.delivery.flight_id in ids for ids in known.values()) for result in batch):
+        if self._is_unsure:
+            await self._forget_what_is_written(batch)
+        by_flight = self._airborne.by_worker({result.delivery.flight_id for result in batch})
+        for worker_id, flight_ids in by_flight.items():
+            results = [
+                result for result in batch if result.delivery.flight_id in flight_ids and self._airborne.has(result.delivery)
+            ]
+            await self._write(worker_id, results)
+        if late := sum(not any(result.delivery.flight_id in ids for ids in by_flight.values()) for result in batch):
             logger.warning(REFUSED, late)
         del self._results[: len(batch)]
         if not self._results:
@@ -94,8 +107,14 @@ class Recorder:
             self._idle.set()
         if len(self._results) < FULL:
             self._full.clear()
-        await self._keep_small()
         return len(batch)
+
+    async def _forget_what_is_written(self, batch: list[Result]) -> None:
+        """Leave out results that an earlier try has written, where the answer to its commit was lost."""
+        async with self._database.connection() as connection:
+            settled = await flights.settled(connection, [result.delivery for result in batch])
+        self._airborne.recorded(result.delivery for result in batch if result.delivery.id in settled)
+        self._is_unsure = False
 
     async def drain(self) -> None:
         """Wait until everything handed over so far is written."""
@@ -111,10 +130,8 @@ class Recorder:
         """Write results; if the database objects to one of them, write each alone, the bad one without its response."""
         try:
             await self._write_together(worker_id, results)
-        except UNAVAILABLE:
+        except (*UNAVAILABLE, *COLLISIONS):
             raise
-        except COLLISIONS:
-            await self._write(worker_id, results)
         except asyncpg.PostgresError as error:
             if len(results) > 1:
                 for result in results:
@@ -125,6 +142,9 @@ class Recorder:
             await self._write_together(worker_id, [msgspec.structs.replace(results[0], exchange=bare)])
 
     async def _write_together(self, worker_id: UUID, results: list[Result]) -> None:
+        if not results:
+            return
+        self._minute.discard()
         ended = self._airborne.ended_by(result.delivery for result in results)
         flown = {result.delivery.flight_id for result in results}
         async with self._database.transaction() as connection:
@@ -133,8 +153,10 @@ class Recorder:
             held |= await flights.hold(connection, worker_id, flown - ended)
             accepted = results if held == flown else [result for result in results if result.delivery.flight_id in held]
             are_lanes_due = await self._settle(connection, accepted)
+            left = await self._take_out_released(connection, accepted, held - ended)
         self._minute.commit()
         self._airborne.recorded(result.delivery for result in accepted)
+        self._airborne.trimmed(left)
         if len(accepted) < len(results):
             self._airborne.forget(flown - held)
             logger.warning(REFUSED, len(results) - len(accepted))
@@ -142,11 +164,25 @@ class Recorder:
             self._on_lanes_due()
         self._on_recorded(accepted)
 
+    async def _take_out_released(
+        self, connection: Connection, results: list[Result], flight_ids: set[int]
+    ) -> dict[int, list[Delivery]]:
+        """Take what was put back without an attempt out of flights that go on: no record says that they are done with it."""
+        released = {result.delivery.flight_id for result in results if isinstance(result.outcome, Released)} & flight_ids
+        if not released:
+            return {}
+        left = self._airborne.without(released, {result.delivery for result in results})
+        await flights.trim(connection, left)
+        return left
+
     async def _settle(self, connection: Connection, results: list[Result]) -> bool:
         """Move deliveries whose lease still holds to their next state; return whether a lane is due because of it."""
         if not results:
             return False
         now = self._clock.now()
+        gone = sorted({result.delivery.webhook_id for result in results if isinstance(result.outcome, Gone)})
+        if gone:
+            await webhooks.lock_rows(connection, gone)  # before lanes, as those who change a webhook do
         if finished := [done for result in results if (done := _finished(result)) is not None]:
             await history.add_deliveries(connection, finished, now)
         if attempts := [_attempt(result) for result in results if isinstance(result.outcome, RetryAt)]:
@@ -159,25 +195,28 @@ class Recorder:
         are_lanes_due = await queue.settle_lanes(connection, batch.lanes, now)
         if retries := [retry for result in results if (retry := _retry(result)) is not None]:
             await queue.wait_again(connection, retries, now, self._me.part)
-        await self._close_gone(connection, results)  # last, since all who change a webhook wait for its lock
+        if gone:
+            await self._close_gone(connection, gone)  # last, since all who change a webhook wait for the version's lock
         return are_lanes_due
 
-    async def _keep_small(self) -> None:
-        """Make flights small of which little is left, since whoever asks what is under way looks through them; and begin new
-        rows of statistics before too many are remembered.
-        """
-        if self._minute.is_full:
-            async with self._database.connection() as connection:
-                self._me.part = await workers.new_part(connection, self._me.worker_id)
-            self._minute = Minute()
+    async def _keep_flights_small(self) -> None:
+        """Leave in long flights what is under way, since whoever asks what that is looks through them."""
         if left := self._airborne.to_trim():
             async with self._database.transaction() as connection:
                 await flights.trim(connection, left)
             self._airborne.trimmed(left)
 
-    async def _close_gone(self, connection: Connection, results: list[Result]) -> None:
-        gone = {result.delivery.webhook_id for result in results if isinstance(result.outcome, Gone)}
-        for webhook_id in gone:
+    async def _begin_new_rows(self) -> None:
+        """Begin new rows of statistics before too many are remembered."""
+        if self._minute.is_full:
+            async with self._database.connection() as connection:
+                part = await workers.new_part(connection, self._me.worker_id)
+            if part is not None:  # else this worker was declared dead, and the heart gives it a new name and new rows
+                self._me.part = part
+                self._minute = Minute()
+
+    async def _close_gone(self, connection: Connection, webhook_ids: list[UUID]) -> None:
+        for webhook_id in webhook_ids:
             reason = "Its receiver answered 410 Gone. Enable the webhook again when the receiver is back."
             await webhooks.disable_webhooks(connection, [webhook_id], reason)
             logger.warning("webhook %s disabled: its receiver answered 410 Gone", webhook_id)

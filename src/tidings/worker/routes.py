@@ -44,9 +44,13 @@ class CurrentRoutes:
         The index is brought up to date in place, so it may be newer when it is looked at later.
         """
         if self.current.version < version:
+            faults: list[_Fault] = []
             async with self._refreshing:
-                if self.current.version < version and not await self._apply_changes(connection, version):
-                    await self._load(connection)
+                if self.current.version < version and not await self._apply_changes(connection, version, faults):
+                    await self._load(connection, faults)
+            # Not while others wait for the refresh: it wants the locks of lanes, and they may hold them.
+            for begin in range(0, len(faults), PAGE):
+                await _set_aside(connection, faults[begin : begin + PAGE])
         return self.current
 
     async def webhooks(self, connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Webhook]:
@@ -74,7 +78,7 @@ class CurrentRoutes:
             found |= loaded
         return found
 
-    async def _apply_changes(self, connection: Connection, version: int) -> bool:
+    async def _apply_changes(self, connection: Connection, version: int, faults: list[_Fault]) -> bool:
         """Apply the changes behind the present version, and tell whether they are all still known."""
         routes = self.current
         while routes.version < version:
@@ -84,16 +88,15 @@ class CurrentRoutes:
                 return False
             for row in rows:
                 self._webhooks.pop(row["id"], None)
-            faults = _put(routes, {row["id"]: row for row in rows}.values())
+            faults += _put(routes, {row["id"]: row for row in rows}.values())
             routes.version = rows[-1]["routes_version"]  # with the rest of it, before anything is waited for
-            await _set_aside(connection, faults)
         return True
 
-    async def _load(self, connection: Connection) -> None:
+    async def _load(self, connection: Connection, faults: list[_Fault]) -> None:
         """Read everything anew. The version is read first: what changes meanwhile is applied behind it."""
         routes, last = Routes(await webhooks.routes_version(connection)), _FIRST
         while rows := await webhooks.routes_after(connection, last, PAGE):
-            await _set_aside(connection, _put(routes, rows))
+            faults += _put(routes, rows)
             last = rows[-1]["id"]
         self.current, self._webhooks = routes, {}
         logger.info("the subscriptions of %d webhooks are loaded", len(routes))

@@ -119,6 +119,10 @@ class Minute:
         self._staged = ((part, begun), rows)
         return rows
 
+    def discard(self) -> None:
+        """Forget what was staged: it was not written."""
+        self._staged = None
+
     def commit(self) -> None:
         """Take over what was staged: it is written."""
         if self._staged is None:

@@ -28,8 +28,9 @@ select id, attempt_count, claimed_at, 'lost', 'The worker died before it could r
 from tidings.queue where worker_id is not null
 on conflict do nothing;
 
-update tidings.queue set due_at = now(), last_status = null, last_error = 'The worker died before it could record the attempt.'
-where worker_id is not null;
+update tidings.queue q set last_status = null, last_error = 'The worker died before it could record the attempt.',
+  due_at = case when l.ordered then q.due_at else now() end  -- in an ordered lane it keeps its place
+from tidings.lanes l where l.webhook_id = q.webhook_id and q.worker_id is not null;
 
 delete from tidings.workers;
 

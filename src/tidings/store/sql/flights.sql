@@ -21,6 +21,14 @@ delete from tidings.flights where worker_id = $1 and id = any ($2::bigint[]) ret
 -- Leaves in a flight what is still under way. $1 flight, $2 deliveries, $3 events, $4 webhooks, $5 attempt numbers
 update tidings.flights set delivery_ids = $2::uuid[], event_ids = $3::uuid[], webhook_ids = $4::uuid[], attempt_numbers = $5::smallint[] where id = $1;
 
+-- name: settled
+-- Of results that may have been written already, when the answer to that was lost: those that were. What was put back without an
+-- attempt is told by its flight, which no longer has it. In parallel $1 deliveries, $2 attempt numbers, $3 flights
+select r.id from unnest($1::uuid[], $2::integer[], $3::bigint[]) as r (id, number, flight_id)
+where exists (select from tidings.attempts a where a.delivery_id = r.id and a.number = r.number)
+  or exists (select from tidings.deliveries d where d.id = r.id and d.attempt_count = r.number)
+  or not exists (select from tidings.flights f where f.id = r.flight_id and r.id = any (f.delivery_ids));
+
 -- name: orphans
 -- Flights whose worker is gone. $1 how many at most
 select id from tidings.flights f where not exists (select from tidings.workers w where w.id = f.worker_id)
@@ -30,6 +38,12 @@ order by id limit $1 for update skip locked;
 -- Flights of this worker that it does not know of: the answer to the lease was lost with its connection, and nothing was sent.
 -- $1 worker, $2 leased before, $3 what it knows of
 select id from tidings.flights where worker_id = $1 and leased_at < $2 and id <> all ($3::bigint[]) for update skip locked;
+
+-- name: lock_lanes_of
+-- The lanes of what flights hold, in the order of everywhere: who deletes a webhook waits for us, or we for him. $1 flights
+select from tidings.lanes
+where webhook_id = any (array(select distinct u.webhook_id from tidings.flights f, unnest(f.webhook_ids) as u (webhook_id) where f.id = any ($1::bigint[])))
+order by webhook_id for no key update;
 
 -- name: ground
 -- Ends flights that nobody flies, and puts what has no result yet back into the queue. An attempt is recorded when history

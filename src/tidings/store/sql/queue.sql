@@ -150,11 +150,16 @@ from (
 where l.webhook_id = s.webhook_id
 returning l.due_at <= $5 as is_due;
 
+-- name: lock_lanes_of
+-- The lanes of finished deliveries, in the order of everywhere: who deletes a webhook waits for us, or we for him. $1 deliveries
+select from tidings.lanes
+where webhook_id = any (array(select distinct webhook_id from tidings.deliveries where id = any ($1::uuid[]))) order by webhook_id for no key update;
+
 -- name: send_again
 -- Moves finished deliveries back into the queue with their ids; the attempt in their row goes to those before it. $1 ids
 with again as (
   delete from tidings.deliveries d where d.id = any ($1::uuid[])
-    and exists (select from tidings.webhooks w where w.id = d.webhook_id)
+    and exists (select from tidings.lanes l where l.webhook_id = d.webhook_id)
   returning d.*
 ), kept as (
   insert into tidings.attempts (delivery_id, number, started_at, response_status, response_headers, response_body, is_truncated, failure, error,

@@ -62,9 +62,13 @@ with picked as (
 select count(*) from picked;
 
 -- name: forget
--- $1 span, $2 rows that begin before, $3 how many at most
-delete from tidings.statistics where ctid = any (array(
-  select ctid from tidings.statistics where span = $1 and starts_at < $2 order by span, starts_at limit $3));
+-- Returns how many rows those were. $1 span, $2 rows that begin before, $3 how many at most
+with gone as (
+  delete from tidings.statistics where ctid = any (array(
+    select ctid from tidings.statistics where span = $1 and starts_at < $2 order by span, starts_at limit $3 for update skip locked))
+  returning 1
+)
+select count(*) from gone;
 
 -- name: read
 -- Rows of one span, oldest first; a stretch of time can have several. $1 group, $2 webhook (zeros: the whole group), $3 span,

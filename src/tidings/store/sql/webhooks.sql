@@ -32,10 +32,15 @@ select w.*, l.concurrency, l.rate_per_second, l.ordered
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.group_id = $1 and w.id = $2 for update of w;
 
 -- name: list_webhooks
--- Newest first. $1 group, $2 limit, $3 offset
+-- Newest first. $1 group, $2 limit, $3 offset, $4 the last one of the page before, or null
+with last as (
+  select created_at, id from tidings.webhooks where group_id = $1 and id = $4
+)
 select w.*, l.concurrency, l.rate_per_second, l.ordered
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id
-where w.group_id = $1 order by w.created_at desc, w.id limit $2 offset $3;
+where w.group_id = $1 and ($4::uuid is null
+  or w.created_at <= (select created_at from last) and (w.created_at < (select created_at from last) or w.id > (select id from last)))
+order by w.created_at desc, w.id limit $2 offset $3;
 
 -- name: managed_webhooks
 -- Oldest first. $1 managed by
@@ -133,3 +138,7 @@ with held as (
 )
 update tidings.webhooks w set fault = held.fault from held where w.id = held.id and w.fault is null
 returning w.id;
+
+-- name: lock_rows
+-- In one order. $1 ids
+select from tidings.webhooks where id = any ($1::uuid[]) order by id for no key update;
