@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 import tidings
-from tests.support.engine import engine_of
+from tests.support.engine import engine_of, eventually
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
@@ -158,3 +159,53 @@ async def test_a_client_of_a_group_sees_what_is_its_own(url: str) -> None:
         made = await client.webhooks.create("http://127.0.0.1:9/", ["*"])
         assert [webhook.id for webhook in await client.webhooks.list()] == [made.id]
         assert await other.webhooks.list() == []
+
+
+def three_pages() -> list[httpx.Response]:
+    return [
+        httpx.Response(200, json=[{"id": "a"}, {"id": "b"}], headers={"Tidings-Next": "one", "Tidings-Count": ">=2"}),
+        httpx.Response(200, json=[], headers={"Tidings-Next": "two", "Tidings-Searched-To": "2026-11-21T03:42:37.002Z"}),
+        httpx.Response(200, json=[{"id": "c"}], headers={"Tidings-Prev": "one"}),
+    ]
+
+
+async def test_a_walk_reads_every_page() -> None:
+    since = datetime(2026, 11, 21, tzinfo=UTC)
+    transport, seen = answering(*three_pages())
+    async with AsyncClient("http://t", transport=transport) as client:
+        found = [event["id"] async for event in client.events.walk(type=["a.b", "order.*"], since=since, offset=3, count=True)]
+    assert found == ["a", "b", "c"]
+    asked = [dict(request.url.params.multi_items()) | {"type": request.url.params.get_list("type")} for request in seen]
+    first = {"type": ["a.b", "order.*"], "since": "2026-11-21T00:00:00+00:00", "count": "true"}
+    assert asked == [first | {"offset": "3"}, first | {"cursor": "one"}, first | {"cursor": "two"}]
+
+
+def test_a_page_tells_what_is_around_it() -> None:
+    transport, _ = answering(*three_pages())
+    with Client("http://t", transport=transport) as client:
+        page = client.events.page()
+        assert (page.items, page.next, page.prev, page.count) == ([{"id": "a"}, {"id": "b"}], "one", None, ">=2")
+        assert client.events.page(cursor="one").searched_to == datetime(2026, 11, 21, 3, 42, 37, 2000, tzinfo=UTC)
+    transport, _ = answering(*three_pages())
+    with Client("http://t", transport=transport) as client:
+        assert [event["id"] for event in client.events.walk()] == ["a", "b", "c"]
+
+
+async def test_deliveries_are_searched_and_statistics_read(url: str, receiver: Receiver) -> None:
+    async with AsyncClient(url, "test") as client:
+        webhook = await client.webhooks.create(receiver.url("/hook"), ["order.*"])
+        for number in range(3):
+            await client.events.publish("order.paid", {"number": number})
+        await receiver.wait_for(3)
+
+        async def all_succeeded() -> Any:
+            found = [delivery.id async for delivery in client.deliveries.walk(status="succeeded", type="order.*", limit=1)]
+            return found if len(found) == 3 else None
+
+        found = await eventually(all_succeeded)
+        assert [delivery.id for delivery in await client.webhooks.deliveries(webhook.id, response_status=[200, "5xx"])] == found
+        assert (await client.deliveries.page(webhook_id=webhook.id, count=True)).count == "3"
+        assert (await client.statistics(webhook_id=webhook.id)).total.succeeded == 3
+        with pytest.raises(ApiError, match="did you mean succeeded") as caught:
+            await client.deliveries.list(status="suceeded")
+        assert (caught.value.status, caught.value.field) == (422, "status")

@@ -211,6 +211,25 @@ async def test_a_delivery_reads_the_same_wherever_it_is(client: httpx.AsyncClien
         assert [attempt["number"] for attempt in attempts] == ([recorded] if recorded else [])
 
 
+async def test_a_webhooks_deliveries_are_counted_for_its_own_group_deleted_or_not(
+    client: httpx.AsyncClient, stage: Stage
+) -> None:
+    hooks = [next(id_ for id_, (group, _) in stage.history.webhooks.items() if group == "default"), stage.history.gone]
+    for webhook in hooks:
+        there = sum(past.webhook_id == webhook for past in stage.history.deliveries)
+        assert (await answer(client, DELIVERIES, webhook_id=webhook, count="true")).headers["tidings-count"] == str(there)
+        since = {"since": (DAY + timedelta(hours=36)).isoformat()}
+        late = sum(
+            past.webhook_id == webhook and past.event.occurred_at >= DAY + timedelta(hours=36)
+            for past in stage.history.deliveries
+        )
+        assert (await answer(client, DELIVERIES, webhook_id=webhook, count="true", **since)).headers["tidings-count"] == str(
+            late
+        )
+        other = await answer(client, DELIVERIES, group="acme", webhook_id=webhook, count="true")
+        assert (other.json(), other.headers["tidings-count"]) == ([], "0")
+
+
 async def test_a_webhooks_list_takes_what_the_list_of_all_takes(client: httpx.AsyncClient, stage: Stage) -> None:
     webhook = next(id_ for id_, (group, _) in stage.history.webhooks.items() if group == "default")
     path = f"/api/v1/webhooks/{webhook}/deliveries"

@@ -47,7 +47,7 @@ from tidings.core.vocabulary import FLUXBASE, VIVREAL_CONTENT
 ASKED = Question(group_id="default")
 AT = datetime(2026, 11, 21, 3, 42, 37, 2000, tzinfo=UTC)
 WEBHOOK, EVENT = UUID(int=5), uuid7(1_800_000_000_000, 123456789)
-ALONE = Known(None, is_shared=False, exact_ids_from=UUID(int=0))
+ALONE = Known(None, share=1, exact_ids_from=UUID(int=0))
 
 
 def asked(**filters: object) -> Question:
@@ -58,8 +58,9 @@ def asked(**filters: object) -> Question:
     ("question", "known", "statement", "is_exact"),
     [
         (asked(), ALONE, "deliveries_by_id", True),
-        (asked(), Known(None, True, UUID(int=0)), "deliveries_by_id", False),
-        (asked(), Known(("a.b",), True, UUID(int=0)), "deliveries_by_kind", True),
+        (asked(), Known(None, 0.1, UUID(int=0)), "deliveries_by_id", False),
+        (asked(), Known(("a.b",), 0.1, UUID(int=0)), "deliveries_by_kind", True),
+        (asked(), Known(None, 0.9, UUID(int=0)), "deliveries_by_id", False),
         (asked(states=(State.SUCCEEDED,)), ALONE, "deliveries_by_id", False),
         (asked(states=(State.FAILED, State.PENDING)), ALONE, "deliveries_by_id", False),
         (asked(states=(State.FAILED,)), ALONE, "unsuccessful_by_group", False),
@@ -69,12 +70,12 @@ def asked(**filters: object) -> Question:
         (asked(statuses=(404, 204)), ALONE, "deliveries_by_id", False),
         (asked(classes=(2,)), ALONE, "deliveries_by_id", False),
         (asked(webhook_id=WEBHOOK), ALONE, "deliveries_by_webhook", True),
-        (asked(webhook_id=WEBHOOK), Known(("a.b",), True, UUID(int=0)), "deliveries_by_webhook", True),
+        (asked(webhook_id=WEBHOOK), Known(("a.b",), 0.1, UUID(int=0)), "deliveries_by_webhook", True),
         (asked(webhook_id=WEBHOOK, states=(State.FAILED, State.PENDING)), ALONE, "unsuccessful_by_webhook", False),
-        (asked(webhook_id=WEBHOOK, kinds=Kinds(("a.b",))), Known(("a.b",), False, UUID(int=0)), "deliveries_by_webhook", False),
-        (asked(kinds=Kinds(("a.b",))), Known(("a.b",), False, UUID(int=0)), "deliveries_by_kind", True),
+        (asked(webhook_id=WEBHOOK, kinds=Kinds(("a.b",))), Known(("a.b",), 1, UUID(int=0)), "deliveries_by_webhook", False),
+        (asked(kinds=Kinds(("a.b",))), Known(("a.b",), 1, UUID(int=0)), "deliveries_by_kind", True),
         (asked(kinds=Kinds((), ("a.",))), ALONE, "deliveries_by_id", False),
-        (asked(kinds=Kinds(("a.b",)), failures=("dns",)), Known(("a.b",), False, UUID(int=0)), "unsuccessful_by_group", False),
+        (asked(kinds=Kinds(("a.b",)), failures=("dns",)), Known(("a.b",), 1, UUID(int=0)), "unsuccessful_by_group", False),
         (asked(table="orders", record_id="7", webhook_id=WEBHOOK), ALONE, "deliveries_by_about", True),
         (asked(table="orders"), ALONE, "deliveries_by_id", False),
         (asked(event_id=EVENT, table="orders", record_id="7"), ALONE, "deliveries_by_id", True),
@@ -89,8 +90,8 @@ def test_each_question_on_deliveries_has_its_index(question: Question, known: Kn
     ("question", "known", "statement", "is_exact"),
     [
         (asked(), ALONE, "events_by_id", True),
-        (asked(), Known(("a.b",), True, UUID(int=0)), "events_by_kind", True),
-        (asked(kinds=Kinds(("a.b",)), text="abc"), Known(("a.b",), False, UUID(int=0)), "events_by_kind", False),
+        (asked(), Known(("a.b",), 0.1, UUID(int=0)), "events_by_kind", True),
+        (asked(kinds=Kinds(("a.b",)), text="abc"), Known(("a.b",), 1, UUID(int=0)), "events_by_kind", False),
         (asked(subject="order/7"), ALONE, "events_by_about", True),
         (asked(table="orders", record_id="7"), ALONE, "events_by_about", True),
         (asked(event_id=EVENT), ALONE, "events_by_id", True),
@@ -106,7 +107,7 @@ def test_deliveries_of_an_event_are_looked_for_in_their_range_alone_or_in_its_mi
     low, high = delivery_id_bounds(EVENT)
     question = asked(event_id=EVENT)
     assert drive_of_deliveries(question, ALONE).span == Span(low, UUID(int=high.int + 1))
-    span = drive_of_deliveries(question, Known(None, is_shared=False, exact_ids_from=first_id(1_800_000_000_001))).span
+    span = drive_of_deliveries(question, Known(None, share=1, exact_ids_from=first_id(1_800_000_000_001))).span
     assert span == Span(first_id(1_800_000_000_000), first_id(1_800_000_000_001))
     assert low <= delivery_id(EVENT, WEBHOOK) <= high
 
@@ -173,7 +174,7 @@ def test_pages_hold_each_entry_once_in_both_directions_wherever_windows_end(
 
 def test_a_window_by_events_counts_whole_milliseconds_and_a_crowded_one_is_searched_by_id() -> None:
     question = asked(kinds=Kinds(("a.b",)))
-    drive = drive_of_deliveries(question, Known(("a.b",), False, UUID(int=0)))
+    drive = drive_of_deliveries(question, Known(("a.b",), 1, UUID(int=0)))
     whole = Span(first_id(0), first_id(100))
     left = progress(window(drive, whole, 0, 50, newest_first=True), whole, uuid7(40, 9))
     assert (left.judged, left.rest, left.is_crowded) == (
@@ -201,11 +202,11 @@ def test_windows_grow_and_never_pass_their_bounds() -> None:
         Drive("deliveries_by_id", ASKED, asked(statuses=(404,)), Span()),
         Drive("x", ASKED, ASKED, Span(), is_exact=True),
     )
-    assert [window(loose, Span(), turn, 51, newest_first=True).rows for turn in range(5)] == [500, 2000, 8000, 8000, 8000]
+    assert [window(loose, Span(), turn, 51, newest_first=True).rows for turn in range(5)] == [500, 2000, 5000, 5000, 5000]
     assert window(exact, Span(), 0, 51, newest_first=True).rows == 51
     by_event = Drive("deliveries_by_kind", ASKED, ASKED, Span(), tuple(map(str, range(40))))
-    assert [window(by_event, Span(), turn, 51, newest_first=True).found for turn in range(4)] == [500, 2000, 2000, 2000]
-    assert window(by_event, Span(), 0, 11, newest_first=True).rows == 500 // 40
+    assert [window(by_event, Span(), turn, 51, newest_first=True).found for turn in range(4)] == [500, 1500, 1500, 1500]
+    assert window(by_event, Span(), 0, 11, newest_first=True).rows == 2 * 500 // 40
     assert counting(exact).rows == COUNT_BOUND + 1
     assert counting(by_event).found < COUNT_BOUND
 

@@ -6,15 +6,20 @@ import type {
   CollectionInput,
   CronInput,
   Delivery,
+  DeliveryFilter,
+  EventFilter,
   EventInput,
+  Found,
   Listed,
   Logs,
-  Page,
   Secret,
+  Statistics,
+  StatisticsFilter,
   Stored,
   TestInput,
   TestResult,
   Webhook,
+  WebhookDeliveryFilter,
   WebhookInput,
 } from "./types.js";
 import { type Profile, verifyWebhookSignature } from "./verify.js";
@@ -66,8 +71,8 @@ class Webhooks {
     return this.http.delete(`/api/v1/webhooks/${part(id)}`);
   }
 
-  getDeliveries(id: string, page: Page = {}): Promise<Delivery[]> {
-    return this.http.get(`/api/v1/webhooks/${part(id)}/deliveries`, { ...page });
+  getDeliveries(id: string, filter: WebhookDeliveryFilter = {}): Promise<Delivery[]> {
+    return this.http.get(`/api/v1/webhooks/${part(id)}/deliveries`, { ...filter });
   }
 
   /** Send a test event and wait for what comes of it. It is tried once. */
@@ -88,8 +93,18 @@ class Webhooks {
 class Deliveries {
   constructor(private readonly http: Http) {}
 
-  list(filter: Page & { webhook_id?: string; event_id?: string } = {}): Promise<Delivery[]> {
+  list(filter: DeliveryFilter = {}): Promise<Delivery[]> {
     return this.http.get("/api/v1/deliveries", { ...filter });
+  }
+
+  /** The same, with the cursors of the pages around. */
+  page(filter: DeliveryFilter = {}): Promise<Found<Delivery>> {
+    return this.http.page("/api/v1/deliveries", { ...filter });
+  }
+
+  /** Every delivery that fits, newest first, page by page. */
+  walk(filter: DeliveryFilter = {}): AsyncGenerator<Delivery, void, undefined> {
+    return this.http.walk("/api/v1/deliveries", { ...filter });
   }
 
   get(id: string): Promise<Delivery> {
@@ -120,8 +135,18 @@ class Events {
     return this.http.post("/api/v1/events/batch", new TextEncoder().encode(lines.join("\n")), true);
   }
 
-  list(filter: { limit?: number; offset?: number; cursor?: string; type?: string } = {}): Promise<unknown[]> {
+  list(filter: EventFilter = {}): Promise<unknown[]> {
     return this.http.get("/api/v1/events", { ...filter });
+  }
+
+  /** The same, with the cursors of the pages around. */
+  page(filter: EventFilter = {}): Promise<Found<unknown>> {
+    return this.http.page("/api/v1/events", { ...filter });
+  }
+
+  /** Every event that fits, newest first, page by page. */
+  walk(filter: EventFilter = {}): AsyncGenerator<unknown, void, undefined> {
+    return this.http.walk("/api/v1/events", { ...filter });
   }
 
   get(id: string): Promise<unknown> {
@@ -259,6 +284,11 @@ export class TidingsClient {
   /** The records of a collection. */
   collection(name: string): Records {
     return new Records(this.http, name);
+  }
+
+  /** How attempts fared, of all webhooks or of one; of the last day when nothing is said. */
+  statistics(filter: StatisticsFilter = {}): Promise<Statistics> {
+    return this.http.get("/api/v1/statistics", { ...filter });
   }
 
   /** Use another key from now on. */

@@ -1,4 +1,5 @@
 import { TidingsError, type ErrorBody } from "./errors.js";
+import type { Found } from "./types.js";
 
 export interface RequestOptions {
   /** Milliseconds one try may take. */
@@ -15,7 +16,8 @@ export interface HttpOptions {
   group: string | undefined;
 }
 
-type Query = Record<string, string | number | boolean | undefined>;
+type Word = string | number | boolean | Date;
+type Query = Record<string, Word | Word[] | undefined>;
 
 const RETRY_STATUSES = new Set([429, 502, 503, 504]);
 const FIRST_PAUSE_MS = 200;
@@ -28,6 +30,23 @@ export class Http {
 
   get<T>(path: string, query: Query = {}, options?: RequestOptions): Promise<T> {
     return this.send<T>("GET", path, undefined, true, query, options);
+  }
+
+  /** A page of a list, with what its headers tell. */
+  async page<T>(path: string, query: Query): Promise<Found<T>> {
+    const { content, headers } = await this.answered<T[]>("GET", path, undefined, true, query);
+    const told = (name: string): string | undefined => headers.get(`tidings-${name}`) ?? undefined;
+    return { items: content, next: told("next"), prev: told("prev"), searchedTo: told("searched-to"), count: told("count") };
+  }
+
+  /** Every entry of a list, page by page. */
+  async *walk<T>(path: string, query: Query): AsyncGenerator<T, void, undefined> {
+    for (let asked = query; ; ) {
+      const page = await this.page<T>(path, asked);
+      yield* page.items;
+      if (page.next === undefined) return;
+      asked = { ...query, offset: undefined, cursor: page.next };
+    }
   }
 
   /** `repeatable`: doing it twice is the same as once, so it may be tried again. */
@@ -55,12 +74,24 @@ export class Http {
     query: Query,
     options: RequestOptions = {},
   ): Promise<T> {
+    return (await this.answered<T>(method, path, body, repeatable, query, options)).content;
+  }
+
+  private async answered<T>(
+    method: string,
+    path: string,
+    body: unknown,
+    repeatable: boolean,
+    query: Query,
+    options: RequestOptions = {},
+  ): Promise<{ content: T; headers: Headers }> {
     const url = this.options.url + path + asSearch(query);
     for (let attempt = 0; ; attempt++) {
       const isLast = !repeatable || attempt >= this.options.retries;
       try {
         const response = await this.once(method, url, body, options);
-        if (!RETRY_STATUSES.has(response.status) || isLast) return await answerOf<T>(response, method === "DELETE" && attempt > 0);
+        if (!RETRY_STATUSES.has(response.status) || isLast)
+          return { content: await answerOf<T>(response, method === "DELETE" && attempt > 0), headers: response.headers };
         await pause(retryAfterMs(response) ?? FIRST_PAUSE_MS * 2 ** attempt);
       } catch (error) {
         if (error instanceof TidingsError) throw error;
@@ -85,8 +116,12 @@ export class Http {
 }
 
 function asSearch(query: Query): string {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined);
-  return given.length ? "?" + new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString() : "";
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query))
+    for (const word of Array.isArray(value) ? value : [value])
+      if (word !== undefined) search.append(name, word instanceof Date ? word.toISOString() : String(word));
+  const text = search.toString();
+  return text ? `?${text}` : "";
 }
 
 function either(one: AbortSignal, other: AbortSignal): AbortSignal {

@@ -169,8 +169,85 @@ export interface BatchResult {
 export interface Page {
   limit?: number;
   offset?: number;
+  /** Of another page of the same query. */
   cursor?: string;
-  status?: DeliveryStatus;
+  /** States, several or one. */
+  status?: DeliveryStatus | DeliveryStatus[];
+}
+
+/** What events and deliveries are asked for alike. Times as `Date` or ISO 8601. */
+export interface Filter {
+  limit?: number;
+  offset?: number;
+  cursor?: string;
+  /** Types or families such as `order.*`, or as receivers know them: `INSERT`. */
+  type?: string | string[];
+  table?: string;
+  /** The row's `id` or `_id`; with `table`. */
+  record_id?: string;
+  /** Stands in the record's JSON, whatever the case; 3 characters at least. */
+  text?: string;
+  since?: Date | string;
+  until?: Date | string;
+  /** Tell how many there are, in `count` of the page. */
+  count?: boolean;
+}
+
+export interface EventFilter extends Filter {
+  subject?: string;
+  external_id?: string;
+}
+
+export interface WebhookDeliveryFilter extends Filter, Page {
+  event_id?: string;
+  /** Kinds of failure of the last attempt, such as `timeout`. */
+  failure?: string | string[];
+  /** Statuses of the last response, or classes of them: `404`, `5xx`. */
+  response_status?: number | string | (number | string)[];
+}
+
+export interface DeliveryFilter extends WebhookDeliveryFilter {
+  webhook_id?: string;
+}
+
+/** A page of a list, newest first. */
+export interface Found<T> {
+  items: T[];
+  /** The cursor of the page after it, of older entries. */
+  next: string | undefined;
+  /** The cursor of the page before it. */
+  prev: string | undefined;
+  /** How far was looked, when that was not far enough to fill the page; `next` goes on from there. */
+  searchedTo: string | undefined;
+  /** `213`, `>10000`, or `>=213` where not all was looked at. */
+  count: string | undefined;
+}
+
+/** What attempts come to; without any, rate and percentiles are null. */
+export interface Figures {
+  succeeded: number;
+  retried: number;
+  failed: number;
+  success_rate: number | null;
+  per_second: number;
+  p50_ms: number | null;
+  p95_ms: number | null;
+  p99_ms: number | null;
+}
+
+export interface Statistics {
+  since: string;
+  until: string;
+  step: "minute" | "hour" | "day";
+  total: Figures;
+  series: (Figures & { starts_at: string })[];
+}
+
+export interface StatisticsFilter {
+  webhook_id?: string;
+  since?: Date | string;
+  until?: Date | string;
+  step?: "minute" | "hour" | "day";
 }
 
 export interface CollectionField {

@@ -116,3 +116,26 @@ test("the package can be required too", () => {
   const required = createRequire(import.meta.url)("../dist/cjs/index.js");
   assert.equal(typeof required.FluxbaseClient.verifyWebhookSignature, "function");
 });
+
+test("a walk reads every page, and asks for the same each time", async () => {
+  const net = answering(
+    { body: '[{"id":"a"},{"id":"b"}]', headers: { "Tidings-Next": "one" } },
+    { body: "[]", headers: { "Tidings-Next": "two", "Tidings-Searched-To": "2026-11-21T03:42:37.002Z" } },
+    { body: '[{"id":"c"}]', headers: { "Tidings-Prev": "one" } },
+  );
+  const found = [];
+  const since = new Date("2026-11-21T00:00:00Z");
+  for await (const { id } of client(net).deliveries.walk({ status: ["failed", "retrying"], since, offset: 3 })) found.push(id);
+  assert.deepEqual(found, ["a", "b", "c"]);
+  const asked = "http://t/api/v1/deliveries?status=failed&status=retrying&since=2026-11-21T00%3A00%3A00.000Z";
+  assert.deepEqual(net.calls.map((call) => call.url), [`${asked}&offset=3`, `${asked}&cursor=one`, `${asked}&cursor=two`]);
+});
+
+test("a page tells what is around it", async () => {
+  const headers = { "Tidings-Next": "n", "Tidings-Prev": "p", "Tidings-Searched-To": "2026-11-21T03:42:37.002Z", "Tidings-Count": ">=7" };
+  const net = answering({ body: "[]", headers }, { body: "[]" }, { body: '{"step":"hour"}' });
+  const page = await client(net).events.page({ type: "order.*", count: true });
+  assert.deepEqual(page, { items: [], next: "n", prev: "p", searchedTo: "2026-11-21T03:42:37.002Z", count: ">=7" });
+  assert.deepEqual(await client(net).deliveries.page(), { items: [], next: undefined, prev: undefined, searchedTo: undefined, count: undefined });
+  assert.equal((await client(net).statistics({ webhook_id: "w" })).step, "hour");
+});

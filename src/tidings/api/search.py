@@ -11,6 +11,7 @@ from litestar.params import QueryParameter
 
 from tidings.api.paging import Paging, Result, Seal
 from tidings.api.services import Services
+from tidings.core.delivery import State
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import row_action
 from tidings.core.pages import begin, fingerprint, opened, page_of
@@ -26,9 +27,11 @@ from tidings.core.question import (
     words_of,
 )
 from tidings.core.search import (
+    COUNT_BOUND,
     MAX_KINDS,
     ROW_BUDGET,
     SECONDS_BUDGET,
+    SMALL_SHARE,
     TEXT_BYTES,
     Drive,
     Known,
@@ -222,14 +225,14 @@ async def _is_seen(connection: Connection, group_id: str, word: str) -> bool:
 
 
 async def _known(services: Services, connection: Connection, question: Question) -> Known:
-    is_shared = await search.is_shared(connection, question.group_id)
+    share = await search.share(connection, question.group_id)
     kinds: set[str] | None = None
     if question.kinds is not None:
         kinds = await _seen_kinds(connection, question.group_id, question.kinds)
-    elif is_shared:
+    elif share < SMALL_SHARE:
         kinds = set(await search.kinds(connection, question.group_id, MAX_KINDS + 1))
     found = None if kinds is None or len(kinds) > MAX_KINDS else tuple(sorted(kinds))
-    return Known(found, is_shared, first_id(services.installation.exact_ids_from))
+    return Known(found, share, first_id(services.installation.exact_ids_from))
 
 
 async def _seen_kinds(connection: Connection, group_id: str, asked: Kinds) -> set[str]:
@@ -264,7 +267,8 @@ async def _walk(
     loop = asyncio.get_running_loop()
     begun, rows, turn = loop.time(), 0, 0
     while left.rest is not None and len(found) < wanted:
-        is_used = rows >= ROW_BUDGET or loop.time() - begun > SECONDS_BUDGET
+        is_late = loop.time() - begun > SECONDS_BUDGET and rows > 2 * wanted  # an offset is worth more time than a page
+        is_used = rows >= ROW_BUDGET or is_late
         if is_used and left.rest != span:  # every call gets further, however slow the machine
             break
         missing = wanted - len(found)
@@ -302,5 +306,19 @@ async def _count(connection: Connection, drive: Drive) -> str:
     """
     if drive.left.text is not None:
         raise InvalidInputError("count", "count does not go with text, which is looked for page by page; leave one out.")
+    webhook_id = drive.left.webhook_id
+    if drive.statement == "deliveries_by_webhook" and drive.is_exact and webhook_id is not None:
+        return await _count_of_webhook(connection, drive, webhook_id)
     looked = await search.LOOKS[drive.statement](connection, counting(drive))
     return counted(looked.matches, is_all=looked.reached is None)
+
+
+async def _count_of_webhook(connection: Connection, drive: Drive, webhook_id: UUID) -> str:
+    """Return how many deliveries the webhook has, nothing else being asked: what is done and what waits by index alone."""
+    if await search.group_of_webhook(connection, webhook_id) != drive.left.group_id:
+        looked = await search.LOOKS[drive.statement](connection, counting(drive))  # deleted, or another group's
+        return counted(looked.matches, is_all=looked.reached is None)
+    sending = msgspec.structs.replace(drive, left=msgspec.structs.replace(drive.left, states=(State.SENDING,)))
+    looked = await search.deliveries_by_webhook(connection, counting(sending))
+    matches = looked.matches + await search.count_of_webhook(connection, webhook_id, drive.span, COUNT_BOUND + 1)
+    return counted(matches, is_all=looked.reached is None)

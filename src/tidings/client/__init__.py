@@ -2,7 +2,18 @@
 
 from tidings.client.async_client import AsyncClient
 from tidings.client.errors import ApiError
-from tidings.client.models import Attempt, BatchResult, Delivery, Published, Secret, TestResult, Webhook
+from tidings.client.models import (
+    Attempt,
+    BatchResult,
+    Delivery,
+    Figures,
+    Page,
+    Published,
+    Secret,
+    Statistics,
+    TestResult,
+    Webhook,
+)
 from tidings.client.sync_client import Client
 from tidings.client.transaction import publish, publish_async
 from tidings.client.verify import VerificationError, verify
@@ -14,8 +25,11 @@ __all__ = [
     "BatchResult",
     "Client",
     "Delivery",
+    "Figures",
+    "Page",
     "Published",
     "Secret",
+    "Statistics",
     "TestResult",
     "VerificationError",
     "Webhook",

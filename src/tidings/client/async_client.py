@@ -1,8 +1,9 @@
 """The asynchronous client. `sync_client.py` is made of it by `python tools/make_sync_client.py`."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar, Unpack
 from uuid import UUID, uuid4
 
 import httpx
@@ -14,12 +15,27 @@ from tidings.client.exchange import (
     RETRIES,
     TEST_TIMEOUT,
     answer_of,
+    asked,
     given,
     is_worth_retrying,
+    page_of,
     pause_before,
     unreachable,
 )
-from tidings.client.models import Attempt, BatchResult, Delivery, Published, Secret, TestResult, Webhook
+from tidings.client.models import (
+    Attempt,
+    BatchResult,
+    Delivery,
+    DeliveryFilters,
+    EventFilters,
+    Page,
+    Published,
+    Secret,
+    Statistics,
+    TestResult,
+    Webhook,
+    WebhookDeliveryFilters,
+)
 
 T = TypeVar("T")
 
@@ -95,6 +111,58 @@ class AsyncClient:
         Raises:
             ApiError: The server refused, or none answered.
         """
+        response = await self._send(method, path, body=body, query=query, repeatable=repeatable, timeout=timeout)
+        return answer_of(response, kind)
+
+    async def page(self, path: str, kind: type[list[T]], filters: Mapping[str, Any]) -> Page[T]:
+        """Read a page of a list, with where to go on.
+
+        Raises:
+            ApiError: The server refused, or none answered.
+        """
+        return page_of(await self._send("GET", path, query=asked(filters)), kind)
+
+    async def walk(self, path: str, kind: type[list[T]], filters: Mapping[str, Any]) -> AsyncIterator[T]:
+        """Read a list to its end, page by page.
+
+        Raises:
+            ApiError: The server refused, or none answered.
+        """
+        query = dict(filters)
+        while True:
+            page = await self.page(path, kind, query)
+            for item in page.items:
+                yield item
+            if page.next is None:
+                return
+            query = {name: value for name, value in query.items() if name != "offset"} | {"cursor": page.next}
+
+    async def statistics(
+        self,
+        *,
+        webhook_id: UUID | str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        step: str | None = None,
+    ) -> Statistics:
+        """Read how attempts fared, of all webhooks or of one; of the last day when nothing is said.
+
+        Args:
+            step: `minute`, `hour` or `day`.
+        """
+        query = asked({"webhook_id": webhook_id, "since": since, "until": until, "step": step})
+        return await self.request("GET", "/api/v1/statistics", Statistics, query=query)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: dict[str, Any] | None = None,
+        repeatable: bool | None = None,
+        timeout: float | None = None,
+    ) -> httpx.Response:
         may_repeat = method != "POST" if repeatable is None else repeatable
         content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
@@ -114,7 +182,7 @@ class AsyncClient:
             await asyncio.sleep(pause_before(retry, response))
         if response is None:
             raise ApiError("retries must not be negative.", status=0, code="INVALID_INPUT")
-        return answer_of(response, kind)
+        return response
 
 
 class AsyncWebhooks:
@@ -148,18 +216,9 @@ class AsyncWebhooks:
         """Delete a webhook. Its unfinished deliveries are cancelled."""
         await self._client.request("DELETE", f"/api/v1/webhooks/{webhook_id}", dict[str, Any])
 
-    async def deliveries(
-        self,
-        webhook_id: UUID | str,
-        *,
-        limit: int = 50,
-        offset: int = 0,
-        cursor: UUID | str | None = None,
-        status: str | None = None,
-    ) -> DeliveryList:
+    async def deliveries(self, webhook_id: UUID | str, **filters: Unpack[WebhookDeliveryFilters]) -> DeliveryList:
         """List a webhook's deliveries, newest first."""
-        query = given(limit=limit, offset=offset, cursor=cursor, status=status)
-        return await self._client.request("GET", f"/api/v1/webhooks/{webhook_id}/deliveries", DeliveryList, query=query)
+        return (await self._client.page(f"/api/v1/webhooks/{webhook_id}/deliveries", DeliveryList, filters)).items
 
     async def test(self, webhook_id: UUID | str, **content: Any) -> TestResult:
         """Send a test event and wait for what comes of it. It is tried once.
@@ -188,19 +247,17 @@ class AsyncDeliveries:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    async def list(
-        self,
-        *,
-        limit: int = 50,
-        offset: int = 0,
-        cursor: UUID | str | None = None,
-        status: str | None = None,
-        webhook_id: UUID | str | None = None,
-        event_id: UUID | str | None = None,
-    ) -> DeliveryList:
+    async def list(self, **filters: Unpack[DeliveryFilters]) -> DeliveryList:
         """List deliveries, newest first."""
-        query = given(limit=limit, offset=offset, cursor=cursor, status=status, webhook_id=webhook_id, event_id=event_id)
-        return await self._client.request("GET", "/api/v1/deliveries", DeliveryList, query=query)
+        return (await self.page(**filters)).items
+
+    async def page(self, **filters: Unpack[DeliveryFilters]) -> Page[Delivery]:
+        """List deliveries, with the cursors of the pages around."""
+        return await self._client.page("/api/v1/deliveries", DeliveryList, filters)
+
+    def walk(self, **filters: Unpack[DeliveryFilters]) -> AsyncIterator[Delivery]:
+        """Read every delivery that fits, newest first, page by page."""
+        return self._client.walk("/api/v1/deliveries", DeliveryList, filters)
 
     async def get(self, delivery_id: UUID | str) -> Delivery:
         """Read a delivery."""
@@ -239,10 +296,17 @@ class AsyncEvents:
         body = b"\n".join(msgspec.json.encode({"id": str(uuid4()), **event}) for event in events)
         return await self._client.request("POST", "/api/v1/events/batch", BatchResult, body=body, repeatable=True)
 
-    async def list(self, *, limit: int = 50, cursor: UUID | str | None = None, type: str | None = None) -> EventList:
+    async def list(self, **filters: Unpack[EventFilters]) -> EventList:
         """List events, newest first."""
-        query = given(limit=limit, cursor=cursor, type=type)
-        return await self._client.request("GET", "/api/v1/events", EventList, query=query)
+        return (await self.page(**filters)).items
+
+    async def page(self, **filters: Unpack[EventFilters]) -> Page[dict[str, Any]]:
+        """List events, with the cursors of the pages around."""
+        return await self._client.page("/api/v1/events", EventList, filters)
+
+    def walk(self, **filters: Unpack[EventFilters]) -> AsyncIterator[dict[str, Any]]:
+        """Read every event that fits, newest first, page by page."""
+        return self._client.walk("/api/v1/events", EventList, filters)
 
     async def get(self, event_id: UUID | str) -> dict[str, Any]:
         """Read an event."""

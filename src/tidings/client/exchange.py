@@ -1,11 +1,14 @@
 """What a client decides about a request and its answer; the clients themselves only send and wait."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 import httpx
 import msgspec
 
 from tidings.client.errors import ApiError
+from tidings.client.models import Page
 
 T = TypeVar("T")
 
@@ -21,6 +24,23 @@ _RETRY_STATUSES = frozenset({429, 502, 503, 504})
 def given(**fields: Any) -> dict[str, Any]:
     """Return what was said, without what was left out."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def asked(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return filters as a query carries them."""
+    return {name: _word(value) for name, value in filters.items() if value is not None}
+
+
+def _word(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case bool():
+            return str(value).lower()
+        case list() | tuple():
+            return [_word(item) for item in value]
+        case _:
+            return str(value)
 
 
 def pause_before(retry: int, response: httpx.Response | None) -> float:
@@ -53,6 +73,23 @@ def answer_of(response: httpx.Response, kind: type[T]) -> T:
         code=str(fields.get("code") or "HTTP_ERROR"),
         field=fields.get("field"),
         details=said,
+    )
+
+
+def page_of(response: httpx.Response, kind: type[list[T]]) -> Page[T]:
+    """Return the answer with what its headers tell.
+
+    Raises:
+        ApiError: The server refused.
+    """
+    items, headers = answer_of(response, kind), response.headers
+    searched_to = headers.get("tidings-searched-to")
+    return Page(
+        items,
+        headers.get("tidings-next"),
+        headers.get("tidings-prev"),
+        None if searched_to is None else msgspec.convert(searched_to, datetime),
+        headers.get("tidings-count"),
     )
 
 

@@ -1,10 +1,12 @@
 """What the API answers, as types. Fields a newer server adds are ignored."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypedDict, TypeVar
 from uuid import UUID
 
 import msgspec
+
+T = TypeVar("T")
 
 
 class Webhook(msgspec.Struct, frozen=True):
@@ -51,6 +53,7 @@ class Delivery(msgspec.Struct, frozen=True):
     created_at: datetime
     response_status: int | None = None
     response_body: str | None = None
+    failure: str | None = None
     error: str | None = None
     payload: Any = None
     table_name: str | None = None
@@ -124,3 +127,86 @@ class Published(msgspec.Struct, frozen=True):
 
     id: UUID
     duplicate: bool
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What attempts come to. Without any, rate and percentiles are None. `starts_at`: of a step."""
+
+    succeeded: int
+    retried: int
+    failed: int
+    per_second: float
+    success_rate: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    starts_at: datetime | None = None
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """How attempts fared from `since` until `until`, in whole steps."""
+
+    since: datetime
+    until: datetime
+    step: str
+    total: Figures
+    series: list[Figures]
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """A page of a list, newest first.
+
+    Attributes:
+        next: The cursor of the page after it, of older entries; None: there is none.
+        prev: The cursor of the page before it.
+        searched_to: How far was looked, when that was not far enough to fill the page; `next` goes on from there.
+        count: How many there are, when that was asked for: `213`, `>10000`, or `>=213` where not all was looked at.
+    """
+
+    items: list[T]
+    next: str | None = None
+    prev: str | None = None
+    searched_to: datetime | None = None
+    count: str | None = None
+
+
+class EventFilters(TypedDict, total=False):
+    """What events are asked for. Types may be several, families such as `order.*`, or in a receiver's words."""
+
+    type: str | list[str]
+    table: str
+    record_id: str
+    subject: str
+    external_id: str
+    text: str
+    since: datetime | str
+    until: datetime | str
+    limit: int
+    offset: int
+    cursor: UUID | str
+    count: bool
+
+
+class WebhookDeliveryFilters(TypedDict, total=False):
+    """What deliveries of one webhook are asked for. States, types, failures and statuses may be several."""
+
+    status: str | list[str]
+    event_id: UUID | str
+    type: str | list[str]
+    table: str
+    record_id: str
+    failure: str | list[str]
+    response_status: int | str | list[int | str]
+    text: str
+    since: datetime | str
+    until: datetime | str
+    limit: int
+    offset: int
+    cursor: UUID | str
+    count: bool
+
+
+class DeliveryFilters(WebhookDeliveryFilters, total=False):
+    """What deliveries are asked for."""
+
+    webhook_id: UUID | str

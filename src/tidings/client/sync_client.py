@@ -1,8 +1,9 @@
 """The synchronous client, made of `async_client.py` by `python tools/make_sync_client.py`."""
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, TypeVar, Unpack
 from uuid import UUID, uuid4
 
 import httpx
@@ -14,12 +15,27 @@ from tidings.client.exchange import (
     RETRIES,
     TEST_TIMEOUT,
     answer_of,
+    asked,
     given,
     is_worth_retrying,
+    page_of,
     pause_before,
     unreachable,
 )
-from tidings.client.models import Attempt, BatchResult, Delivery, Published, Secret, TestResult, Webhook
+from tidings.client.models import (
+    Attempt,
+    BatchResult,
+    Delivery,
+    DeliveryFilters,
+    EventFilters,
+    Page,
+    Published,
+    Secret,
+    Statistics,
+    TestResult,
+    Webhook,
+    WebhookDeliveryFilters,
+)
 
 T = TypeVar("T")
 
@@ -95,6 +111,57 @@ class Client:
         Raises:
             ApiError: The server refused, or none answered.
         """
+        response = self._send(method, path, body=body, query=query, repeatable=repeatable, timeout=timeout)
+        return answer_of(response, kind)
+
+    def page(self, path: str, kind: type[list[T]], filters: Mapping[str, Any]) -> Page[T]:
+        """Read a page of a list, with where to go on.
+
+        Raises:
+            ApiError: The server refused, or none answered.
+        """
+        return page_of(self._send("GET", path, query=asked(filters)), kind)
+
+    def walk(self, path: str, kind: type[list[T]], filters: Mapping[str, Any]) -> Iterator[T]:
+        """Read a list to its end, page by page.
+
+        Raises:
+            ApiError: The server refused, or none answered.
+        """
+        query = dict(filters)
+        while True:
+            page = self.page(path, kind, query)
+            yield from page.items
+            if page.next is None:
+                return
+            query = {name: value for name, value in query.items() if name != "offset"} | {"cursor": page.next}
+
+    def statistics(
+        self,
+        *,
+        webhook_id: UUID | str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        step: str | None = None,
+    ) -> Statistics:
+        """Read how attempts fared, of all webhooks or of one; of the last day when nothing is said.
+
+        Args:
+            step: `minute`, `hour` or `day`.
+        """
+        query = asked({"webhook_id": webhook_id, "since": since, "until": until, "step": step})
+        return self.request("GET", "/api/v1/statistics", Statistics, query=query)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: dict[str, Any] | None = None,
+        repeatable: bool | None = None,
+        timeout: float | None = None,
+    ) -> httpx.Response:
         may_repeat = method != "POST" if repeatable is None else repeatable
         content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
@@ -112,7 +179,7 @@ class Client:
             time.sleep(pause_before(retry, response))
         if response is None:
             raise ApiError("retries must not be negative.", status=0, code="INVALID_INPUT")
-        return answer_of(response, kind)
+        return response
 
 
 class Webhooks:
@@ -146,18 +213,9 @@ class Webhooks:
         """Delete a webhook. Its unfinished deliveries are cancelled."""
         self._client.request("DELETE", f"/api/v1/webhooks/{webhook_id}", dict[str, Any])
 
-    def deliveries(
-        self,
-        webhook_id: UUID | str,
-        *,
-        limit: int = 50,
-        offset: int = 0,
-        cursor: UUID | str | None = None,
-        status: str | None = None,
-    ) -> DeliveryList:
+    def deliveries(self, webhook_id: UUID | str, **filters: Unpack[WebhookDeliveryFilters]) -> DeliveryList:
         """List a webhook's deliveries, newest first."""
-        query = given(limit=limit, offset=offset, cursor=cursor, status=status)
-        return self._client.request("GET", f"/api/v1/webhooks/{webhook_id}/deliveries", DeliveryList, query=query)
+        return (self._client.page(f"/api/v1/webhooks/{webhook_id}/deliveries", DeliveryList, filters)).items
 
     def test(self, webhook_id: UUID | str, **content: Any) -> TestResult:
         """Send a test event and wait for what comes of it. It is tried once.
@@ -186,19 +244,17 @@ class Deliveries:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def list(
-        self,
-        *,
-        limit: int = 50,
-        offset: int = 0,
-        cursor: UUID | str | None = None,
-        status: str | None = None,
-        webhook_id: UUID | str | None = None,
-        event_id: UUID | str | None = None,
-    ) -> DeliveryList:
+    def list(self, **filters: Unpack[DeliveryFilters]) -> DeliveryList:
         """List deliveries, newest first."""
-        query = given(limit=limit, offset=offset, cursor=cursor, status=status, webhook_id=webhook_id, event_id=event_id)
-        return self._client.request("GET", "/api/v1/deliveries", DeliveryList, query=query)
+        return (self.page(**filters)).items
+
+    def page(self, **filters: Unpack[DeliveryFilters]) -> Page[Delivery]:
+        """List deliveries, with the cursors of the pages around."""
+        return self._client.page("/api/v1/deliveries", DeliveryList, filters)
+
+    def walk(self, **filters: Unpack[DeliveryFilters]) -> Iterator[Delivery]:
+        """Read every delivery that fits, newest first, page by page."""
+        return self._client.walk("/api/v1/deliveries", DeliveryList, filters)
 
     def get(self, delivery_id: UUID | str) -> Delivery:
         """Read a delivery."""
@@ -237,10 +293,17 @@ class Events:
         body = b"\n".join(msgspec.json.encode({"id": str(uuid4()), **event}) for event in events)
         return self._client.request("POST", "/api/v1/events/batch", BatchResult, body=body, repeatable=True)
 
-    def list(self, *, limit: int = 50, cursor: UUID | str | None = None, type: str | None = None) -> EventList:
+    def list(self, **filters: Unpack[EventFilters]) -> EventList:
         """List events, newest first."""
-        query = given(limit=limit, cursor=cursor, type=type)
-        return self._client.request("GET", "/api/v1/events", EventList, query=query)
+        return (self.page(**filters)).items
+
+    def page(self, **filters: Unpack[EventFilters]) -> Page[dict[str, Any]]:
+        """List events, with the cursors of the pages around."""
+        return self._client.page("/api/v1/events", EventList, filters)
+
+    def walk(self, **filters: Unpack[EventFilters]) -> Iterator[dict[str, Any]]:
+        """Read every event that fits, newest first, page by page."""
+        return self._client.walk("/api/v1/events", EventList, filters)
 
     def get(self, event_id: UUID | str) -> dict[str, Any]:
         """Read an event."""

@@ -24,17 +24,19 @@ from tidings.core.delivery import FINISHED, State
 from tidings.core.event import about_hash, delivery_id_bounds, milliseconds
 from tidings.core.question import Question
 
+SMALL_SHARE: Final = 0.25  # of all events; below it a group's rows are not looked for among those of the others
 MAX_KINDS: Final = 50  # types that are searched one by one; more are let through row by row
 ROW_BUDGET: Final = 20_000  # rows that one call looks at
-SECONDS_BUDGET: Final = 0.015  # after which a call begins no other window
+SECONDS_BUDGET: Final = 0.01  # after which a call begins no other window
 TEXT_ROWS: Final = 500  # events whose text is looked at in one window
 TEXT_BYTES: Final = 8_388_608  # of them, as they are stored
 COUNT_BOUND: Final = 10_000  # counts are exact up to here
-COUNTED_SLOWLY: Final = 2_500  # rows that a count looks at where each needs a look at its event
+COUNTED_SLOWLY: Final = 1_500  # rows that a count looks at where each needs a look at its event
 
 _FIRST_LOOSE_WINDOW = 500
-_LARGEST_WINDOW = 8_000
-_LARGEST_WINDOW_OF_EVENTS = 2_000
+_LARGEST_WINDOW = 5_000
+_LARGEST_WINDOW_OF_EVENTS = 1_500
+_SMALLEST_LANE = 20  # rows of each type, where several are searched
 _MILLISECOND = 1 << 80
 _HIGHEST = UUID(int=(1 << 128) - 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -107,12 +109,12 @@ class Known(msgspec.Struct, frozen=True):
 
     Attributes:
         kinds: The types asked for, each by its name, or all of the group where none is; None: they are too many, or unknown.
-        is_shared: There are other groups, whose rows stand between this one's.
+        share: Which part of the newest events is this group's; the rows of others stand between them.
         exact_ids_from: The first id of a delivery that tells its event.
     """
 
     kinds: tuple[str, ...] | None
-    is_shared: bool
+    share: float
     exact_ids_from: UUID
 
 
@@ -187,7 +189,7 @@ def drive_of_deliveries(question: Question, known: Known) -> Drive:
         statement = "unsuccessful_by_webhook" if _are_unsuccessful(question) else "deliveries_by_webhook"
     elif not _is_free(question):
         statement = "unsuccessful_by_group"
-    has_others = statement == "deliveries_by_id" and known.is_shared
+    has_others = statement == "deliveries_by_id" and known.share < 1
     return Drive(statement, question, question, span_of(question), is_exact=not has_others and not _is_loose(question))
 
 
@@ -210,9 +212,7 @@ def drive_of_events(question: Question, known: Known) -> Drive:
         return Drive("events_by_id", question, question, span, is_exact=True)
     if (drive := _by_event("events", question, known)) is not None:
         return drive
-    return Drive(
-        "events_by_id", question, question, span_of(question), is_exact=not known.is_shared and not _is_loose(question)
-    )
+    return Drive("events_by_id", question, question, span_of(question), is_exact=known.share == 1 and not _is_loose(question))
 
 
 def _by_event(of: str, question: Question, known: Known) -> Drive | None:
@@ -221,7 +221,7 @@ def _by_event(of: str, question: Question, known: Known) -> Drive | None:
     if about is not None:
         left = msgspec.structs.replace(question, record_id=None)
         return Drive(f"{of}_by_about", question, left, span, (), about, known.exact_ids_from, is_exact=True)
-    if known.kinds is None or (question.kinds is None and not known.is_shared):
+    if known.kinds is None or (question.kinds is None and known.share >= SMALL_SHARE):
         return None
     left = msgspec.structs.replace(question, kinds=None)
     exact = not _is_loose(left)
@@ -263,8 +263,8 @@ def window(drive: Drive, rest: Span, turn: int, wanted: int, *, newest_first: bo
         rest = rest.within(Span(_begin_of(edge), _end_of(edge)))
         drive = Drive("deliveries_by_id", drive.asked, drive.asked, rest)
     largest = _LARGEST_WINDOW_OF_EVENTS if drive.looks_at_events else _LARGEST_WINDOW
-    rows = wanted if drive.is_exact and not turn else min(largest, _FIRST_LOOSE_WINDOW * 4**turn)
-    of_lane = rows if len(drive.kinds) <= 1 else max(wanted, rows // len(drive.kinds))
+    rows = wanted if drive.is_exact and not turn else max(wanted, min(largest, _FIRST_LOOSE_WINDOW * 4**turn))
+    of_lane = rows if len(drive.kinds) <= 1 else max(_SMALLEST_LANE, 2 * rows // len(drive.kinds))
     matches = TEXT_ROWS if drive.left.text is not None else wanted
     return Window(drive, rest, newest_first, of_lane, max(rows, wanted), matches, is_crowded)
 
@@ -272,7 +272,8 @@ def window(drive: Drive, rest: Span, turn: int, wanted: int, *, newest_first: bo
 def counting(drive: Drive) -> Window:
     """Return the one window that a count looks at."""
     rows = COUNTED_SLOWLY if drive.looks_at_events else COUNT_BOUND + 1
-    return Window(drive, drive.span, True, max(rows // max(1, len(drive.kinds)), 50), rows, 0)
+    of_lane = max(_SMALLEST_LANE, rows // max(1, len(drive.kinds)))
+    return Window(drive, drive.span, newest_first=True, rows=of_lane, found=rows, matches=0)
 
 
 def counted(matches: int, *, is_all: bool) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.question import Question
-from tidings.core.search import Drive, Window, asks_of_event, places, what
+from tidings.core.search import Drive, Span, Window, asks_of_event, places, what
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -194,10 +194,22 @@ async def is_kind(connection: Connection, group_id: str, type_: str) -> bool:
     return answer
 
 
-async def is_shared(connection: Connection, group_id: str) -> bool:
-    """Tell whether there are other groups."""
-    answer: bool = await connection.fetchval(_SQL["is_shared"], group_id)
-    return answer
+async def share(connection: Connection, group_id: str) -> float:
+    """Return which part of the newest events is the group's: 0 to 1."""
+    part: float = await connection.fetchval(_SQL["share"], group_id)
+    return part
+
+
+async def group_of_webhook(connection: Connection, webhook_id: UUID) -> str | None:
+    """Return whose a webhook is; None when there is none."""
+    group_id: str | None = await connection.fetchval(_SQL["group_of_webhook"], webhook_id)
+    return group_id
+
+
+async def count_of_webhook(connection: Connection, webhook_id: UUID, span: Span, bound: int) -> int:
+    """Return how many deliveries a webhook has that are finished or wait, of each place at most `bound`."""
+    count: int = await connection.fetchval(_SQL["count_of_webhook"], webhook_id, span.low, span.high, bound)
+    return count
 
 
 async def event_of_external_id(connection: Connection, group_id: str, external_id: str) -> UUID | None:

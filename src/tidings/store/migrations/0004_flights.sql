@@ -1,8 +1,8 @@
 -- To the operator: stop every worker of the version before; what one of them still holds counts as lost and is sent again.
 -- A delivery that is made at once is written fewer times from here on: a batch is leased by one row of tidings.flights, and the
 -- last attempt of a delivery lives in the delivery's own row. The new indexes on history take some ten seconds for each
--- ten million rows, while nothing is routed or delivered. Row changes that were routed before are not found by the id of
--- their record; everything else in history answers the new searches.
+-- ten million rows, while nothing is routed or delivered. What was routed before is not found by the id of its
+-- record or by its subject; everything else in history answers the new searches.
 
 -- Lanes count for themselves ------------------------------------------------------------------------------------------
 
@@ -121,6 +121,8 @@ create table tidings.event_kinds (
   last_day date not null,
   primary key (group_id, type)
 );
+insert into tidings.event_kinds (group_id, type, last_day)
+select group_id, type, max(occurred_at)::date from tidings.events where length(type) <= 200 group by group_id, type;
 comment on column tidings.event_kinds.last_day is 'The last day one was routed; the janitor forgets those that history no longer has.';
 
 -- Ids of deliveries made from now on begin with their event's (core.event.delivery_id); those of older ones only with its time.

@@ -260,9 +260,19 @@ where $2::text is null or type like $2 limit $3;
 -- Whether a group has events of a type, or has it in its catalogue. $1 group, $2 type
 select exists (select from tidings.event_kinds where group_id = $1 and type = $2) or exists (select from tidings.event_types where group_id = $1 and name = $2);
 
--- name: is_shared
--- Whether there are other groups. $1 group
-select exists (select from tidings.groups where id <> $1);
+-- name: share
+-- Which part of the newest events is a group's. $1 group
+select coalesce(avg((group_id = $1)::integer), 1)::float8 from (select group_id from tidings.events order by id desc limit 200) newest;
+
+-- name: group_of_webhook
+-- $1 webhook
+select group_id from tidings.webhooks where id = $1;
+
+-- name: count_of_webhook
+-- How many deliveries a webhook has that are finished or wait, each place counted up to a bound, by index alone. $1 webhook, $2 ids
+-- from, $3 ids before, $4 bound
+select (select count(*) from (select from tidings.deliveries where webhook_id = $1 and id >= $2 and id < $3 limit $4) finished)
+  + (select count(*) from (select from tidings.queue where webhook_id = $1 and id >= $2 and id < $3 limit $4) waiting);
 
 -- name: event_of_external_id
 -- $1 group, $2 external id
