@@ -1,7 +1,9 @@
 """Delivery: claim what is due, make one attempt of each, judge it, hand the result over."""
 
+import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -33,6 +35,7 @@ logger = logging.getLogger("tidings.deliverer")
 
 IDLE_INTERVAL = 1.0  # seconds between looks at the queue when nobody calls
 RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was held by another claim
+BURST = 32  # attempts begun in one turn of the event loop, some 1 ms
 RELEASE_DELAY = timedelta(seconds=1)  # before what could not be sent for want of its webhook is claimed again
 SLOW_SECONDS = 1.0  # an attempt older than this no longer takes a place from the quick ones
 SLOW_PLACES = 16  # how many slow attempts there may be for each quick one
@@ -100,6 +103,8 @@ class Deliverer:
         self._rng = rng or Random()
         self._slots = Slots(max_in_flight)
         self._chunk = max(1, max_in_flight // 2)  # claims of this size keep places filled while the next is on its way
+        self._loop = asyncio.get_running_loop()
+        self._ready: deque[tuple[Delivery, Event, Webhook]] = deque()  # leased, and about to begin
         self._calls: dict[Delivery, Call] = {}
         self._prepared = PreparedCache(keys)
         self._settled = Signal()
@@ -157,8 +162,20 @@ class Deliverer:
             await self._roomy.wait(limit)  # the limit is also the net under several attempts turning slow at once
 
     def begin(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
-        """Begin an attempt of a delivery that is leased to this worker."""
+        """Begin an attempt of a delivery that is leased to this worker, as soon as the event loop comes to it."""
         self._slots.enter(delivery, time.monotonic())
+        self._ready.append((delivery, event, webhook))
+        if len(self._ready) == 1:
+            self._loop.call_soon(self._begin_some)
+
+    def _begin_some(self) -> None:
+        """Begin a few attempts, then let answers, and those who wait for PostgreSQL, have their turn."""
+        for _ in range(min(BURST, len(self._ready))):
+            self._start(*self._ready.popleft())
+        if self._ready:
+            self._loop.call_soon(self._begin_some)
+
+    def _start(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         started_at = self._clock.now()
         done = partial(self._done, delivery, webhook, started_at)
         try:
@@ -208,7 +225,7 @@ class Deliverer:
         if self._slots.free(time.monotonic()) == self._chunk:  # there is room again: told once, not by each that ends
             self.called.set()
             self._roomy.set()
-        if not self._calls:
+        if not (self._calls or self._ready):
             self._settled.set()
 
     def _judge(self, exchange: Exchange, delivery: Delivery, webhook: Webhook) -> Outcome:
@@ -227,9 +244,15 @@ class Deliverer:
     async def drain(self, grace_seconds: float) -> None:
         """Wait for what is under way; after the grace, end it and have it recorded as stopped."""
         self._settled.clear()
-        if self._calls and not await self._settled.wait(grace_seconds):
-            for call in list(self._calls.values()):
-                call.abort()
+        if not (self._calls or self._ready) or await self._settled.wait(grace_seconds):
+            return
+        now = self._clock.now()
+        while self._ready:
+            delivery, _, _ = self._ready.popleft()
+            self._slots.leave(delivery)
+            self._recorder.add(Result(delivery, now, Exchange(), Released(now)))
+        for call in list(self._calls.values()):
+            call.abort()
 
 
 def _broken(error: Exception) -> Exchange:
