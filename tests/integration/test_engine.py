@@ -332,6 +332,24 @@ async def test_a_row_that_cannot_be_routed_is_set_aside_and_the_others_go_on(con
         assert await engine.value("select count(*) from tidings.outbox") == 0
 
 
+@pytest.mark.parametrize("at", ["4000-01-01 BC", "20000-01-01", "infinity", "-infinity"])
+async def test_a_row_whose_time_cannot_be_read_is_set_aside_and_the_others_go_on(
+    config: Config, receiver: Receiver, at: str
+) -> None:
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*")
+        await engine.publish()
+        await engine.user.execute(
+            f"insert into tidings.outbox (source, type, record, occurred_at) values ('publish', 'a.b', '{{}}', '{at}')"
+        )
+        await engine.publish()
+        for _ in range(3):
+            await engine.cycle()
+        assert len(receiver.received) == 2
+        assert await engine.value("select count(*) from tidings.outbox_rejected") == 1
+        assert await engine.value("select count(*) from tidings.outbox") == 0
+
+
 async def test_a_body_that_cannot_be_rendered_fails_with_its_reason(config: Config, receiver: Receiver) -> None:
     async with engine_of(config) as engine:
         await engine.add_webhook(receiver.url(), "*")

@@ -99,6 +99,11 @@ async def reject(connection: Connection, number: int, error: str) -> None:
     await connection.execute(_SQL["reject"], number, error)
 
 
+async def reject_unreadable(connection: Connection, limit: int) -> list[int]:
+    """Set aside rows whose time cannot be read, and return their numbers."""
+    return [row[0] for row in await connection.fetch(_SQL["reject_unreadable"], limit)]
+
+
 async def publish(connection: Connection, events: Sequence[Event]) -> None:
     """Write events to the outbox, inside the caller's transaction, and ring the doorbell."""
     records = [

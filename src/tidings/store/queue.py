@@ -166,6 +166,7 @@ async def send_again(connection: Connection, ids: list[UUID]) -> set[UUID]:
 
 async def send_again_now(connection: Connection, delivery_id: UUID) -> bool:
     """Make a waiting delivery due now; False when it is not waiting."""
+    await connection.execute(_SQL["lock_lane_of"], delivery_id)
     found = await connection.fetchval(_SQL["send_again_now"], delivery_id) is not None
     if found:
         await announce(connection)

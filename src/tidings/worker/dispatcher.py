@@ -139,9 +139,10 @@ class Dispatcher:
             except COLLISIONS:
                 continue
             except _FAULTS as error:
-                if not at_hand:
-                    raise  # not the row's fault: it was not even read
-                await self._reject(at_hand[0], error)
+                if at_hand:
+                    await self._reject(at_hand[0], error)
+                elif not await self._reject_unreadable():
+                    raise  # not a row's fault
         return BATCH
 
     async def _route_batch(self, limit: int, at_hand: list[int]) -> int:
@@ -241,6 +242,14 @@ class Dispatcher:
         async with self._database.transaction() as connection:
             await outbox.reject(connection, number, f"{type(error).__name__}: {error}")
         logger.error("outbox row %d cannot be routed and was set aside: %s", number, error)
+
+    async def _reject_unreadable(self) -> bool:
+        """Set aside rows that could not even be read; tell whether there were any."""
+        async with self._database.transaction() as connection:
+            numbers = await outbox.reject_unreadable(connection, BATCH)
+        if numbers:
+            logger.error("%d outbox rows cannot be read and were set aside, the first is %d", len(numbers), numbers[0])
+        return bool(numbers)
 
     # The loop ------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,17 @@ with taken as (
 )
 insert into tidings.outbox_rejected (id, row_as_json, error) select id, to_json(taken), $2 from taken;
 
+-- name: reject_unreadable
+-- Sets aside rows whose time no program of ours can read, where one of them kept a batch from being read at all. $1 how many
+with taken as (
+  delete from tidings.outbox o where o.id = any (array(
+    select id from tidings.outbox where occurred_at < '0002-01-01' or occurred_at > '9998-12-31' order by id limit $1 for update skip locked))
+  returning o.*
+)
+insert into tidings.outbox_rejected (id, row_as_json, error)
+select id, to_json(taken), 'occurred_at is not between the years 2 and 9998.' from taken
+returning id;
+
 -- name: ring
 -- The doorbell, as the capture trigger rings it.
 select case when pg_try_advisory_xact_lock_shared(7413201, 1) then null else pg_notify('tidings_outbox', '') end;

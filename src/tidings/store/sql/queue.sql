@@ -180,6 +180,10 @@ with again as (
 )
 select id from queued;
 
+-- name: lock_lane_of
+-- The lane of a waiting delivery, before its row: so do all who change either. $1 id
+select from tidings.lanes where webhook_id = (select webhook_id from tidings.queue where id = $1) for no key update;
+
 -- name: send_again_now
 -- A delivery that waits for its next attempt is due now. $1 id
 with hurried as (
