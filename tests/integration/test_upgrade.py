@@ -114,3 +114,20 @@ async def test_an_old_delivery_can_be_sent_again_with_all_its_attempts(
         await engine.cycle()
         assert [a["number"] for a in await engine.attempts(ids["failed"])] == [1, 2]
         await assert_books_are_right(engine)
+
+
+async def test_what_an_ordered_lane_had_under_way_keeps_its_place(
+    config: Config, empty_database_url: str, receiver: Receiver
+) -> None:
+    ids = await old_database(empty_database_url, receiver.url())
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.execute("update tidings.lanes set ordered = true")
+    await connection.execute("update tidings.queue set due_at = due_at - interval '1 hour' where id = $1", ids["leased"])
+    await connection.close()
+    config = msgspec.structs.replace(config, database_url=empty_database_url)
+    async with engine_of(config) as engine:
+        first = await engine.value("select id from tidings.queue order by due_at, id limit 1")
+        assert first == ids["leased"]
+        await engine.worker.deliverer.run_once()
+        await engine.worker.deliverer.drain(20)
+        assert msgspec.json.decode(receiver.received[0].body)["type"] == "a.leased"
