@@ -12,7 +12,9 @@ from tests.support.receiver import Receiver, answer, hangs, resets, says
 from tidings.config import Config
 from tidings.core.retry import Delays
 from tidings.store import flights, queue
+from tidings.store.statistics import WHOLE_GROUP
 from tidings.worker.duties import SILENCE, Rescuer
+from tidings.worker.tallies import Minute
 
 POLICY = Delays(delays=(1, 1), jitter=0)
 
@@ -207,10 +209,19 @@ async def test_results_whose_commit_was_not_answered_are_written_once(config: Co
         recorder._results.remove(hanging)
         results, left = list(recorder._results), set(flight.left)
         await recorder.run_once()
-        flight.left, recorder._results[:], recorder._is_unsure = left, results, True  # as if the answer had been lost
+        # As if the answer to the commit had been lost.
+        flight.left, recorder._results[:], recorder._is_unsure, recorder._minute = left, results, True, Minute()
         await recorder.run_once()
         await assert_books_are_right(engine)
         assert len(await engine.attempts()) == 3
+        assert recorder._results == []
+        await engine.publish()
+        receiver.otherwise = says(answer(200))
+        await engine.worker.dispatcher.run_once()
+        await receiver.wait_for(5)
+        await engine.worker.deliverer.drain(10)
+        await recorder.run_once()
+        assert await engine.value("select sum(count) from tidings.statistics where webhook_id <> $1", WHOLE_GROUP) == 4
         recorder.add(hanging)
         await recorder.run_once()
         await assert_books_are_right(engine)

@@ -77,7 +77,8 @@ class Recorder:
             try:
                 await self.run_once()
                 await self._keep_flights_small()
-                await self._begin_new_rows()
+                if self._minute.is_full:
+                    await self._begin_new_rows()
                 pause = 0.1
             except COLLISIONS as error:
                 logger.info("results were in another transaction's way and go again: %s", error)
@@ -90,18 +91,17 @@ class Recorder:
 
     async def run_once(self) -> int:
         """Write what there is, up to a batch, and return how many results that were."""
-        batch = self._results[:MAX_BATCH]
         if self._is_unsure:
-            await self._forget_what_is_written(batch)
-        by_flight = self._airborne.by_worker({result.delivery.flight_id for result in batch})
-        for worker_id, flight_ids in by_flight.items():
-            results = [
-                result for result in batch if result.delivery.flight_id in flight_ids and self._airborne.has(result.delivery)
-            ]
-            await self._write(worker_id, results)
-        if late := sum(not any(result.delivery.flight_id in ids for ids in by_flight.values()) for result in batch):
+            await self._forget_what_is_written()
+        batch = self._results[:MAX_BATCH]
+        if late := sum(not self._airborne.has(result.delivery) for result in batch):
             logger.warning(REFUSED, late)
-        del self._results[: len(batch)]
+        try:
+            for worker_id, flight_ids in self._airborne.by_worker({r.delivery.flight_id for r in batch}).items():
+                theirs = [result for result in batch if result.delivery.flight_id in flight_ids]
+                await self._write(worker_id, [result for result in theirs if self._airborne.has(result.delivery)])
+        finally:  # what was written before something failed is not written again
+            self._results[: len(batch)] = [result for result in batch if self._airborne.has(result.delivery)]
         if not self._results:
             self._arrived.clear()
             self._idle.set()
@@ -109,11 +109,17 @@ class Recorder:
             self._full.clear()
         return len(batch)
 
-    async def _forget_what_is_written(self, batch: list[Result]) -> None:
-        """Leave out results that an earlier try has written, where the answer to its commit was lost."""
+    async def _forget_what_is_written(self) -> None:
+        """Leave out results that an earlier try has written, where the answer to its commit was lost.
+
+        What they were counted in is not known here, so their rows of statistics are left as they are, for new ones.
+        """
+        batch = self._results[:MAX_BATCH]
         async with self._database.connection() as connection:
             settled = await flights.settled(connection, [result.delivery for result in batch])
+        await self._begin_new_rows()
         self._airborne.recorded(result.delivery for result in batch if result.delivery.id in settled)
+        self._results[: len(batch)] = [result for result in batch if result.delivery.id not in settled]
         self._is_unsure = False
 
     async def drain(self) -> None:
@@ -207,13 +213,12 @@ class Recorder:
             self._airborne.trimmed(left)
 
     async def _begin_new_rows(self) -> None:
-        """Begin new rows of statistics before too many are remembered."""
-        if self._minute.is_full:
-            async with self._database.connection() as connection:
-                part = await workers.new_part(connection, self._me.worker_id)
-            if part is not None:  # else this worker was declared dead, and the heart gives it a new name and new rows
-                self._me.part = part
-                self._minute = Minute()
+        """Begin new rows of statistics: before too many are remembered, or when it is not known what is in the old ones."""
+        async with self._database.connection() as connection:
+            part = await workers.new_part(connection, self._me.worker_id)
+        if part is not None:  # else this worker was declared dead, and the heart gives it a new name and new rows
+            self._me.part = part
+            self._minute = Minute()
 
     async def _close_gone(self, connection: Connection, webhook_ids: list[UUID]) -> None:
         for webhook_id in webhook_ids:
