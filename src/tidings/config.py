@@ -62,7 +62,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     max_body_bytes: int = 1_048_576
     stop_grace_seconds: float = 35.0
-    max_in_flight: int = 1024
+    max_in_flight: int = 2048
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
+from tidings.core.delivery import Delivery, State
 from tidings.core.retry import Chance, Policy, next_try
 
 # What can go wrong without a response, or with one that cannot be taken for an answer.
@@ -81,6 +82,38 @@ class Released(msgspec.Struct, frozen=True, gc=False):
 
 
 Outcome = Succeeded | RetryAt | GiveUp | Gone | Released
+
+
+class Result(msgspec.Struct, frozen=True, gc=False):
+    """What came of a leased delivery: one attempt, made and judged.
+
+    Attributes:
+        started_at: When the attempt began.
+        webhook_version: The version of the webhook it was made with.
+        signer_id: Which keys of the installation signed it, where they did.
+    """
+
+    delivery: Delivery
+    started_at: datetime
+    exchange: Exchange
+    outcome: Outcome
+    webhook_version: int | None = None
+    signer_id: int | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the attempt failed; None when it did not, or when none was made."""
+        outcome = self.outcome
+        return None if isinstance(outcome, Succeeded | Released) else outcome.reason
+
+
+_FINAL_STATES: dict[type, State] = {Succeeded: State.SUCCEEDED, GiveUp: State.FAILED, Gone: State.FAILED}
+
+
+def final_state(outcome: Outcome) -> State | None:
+    """Return the state in which an outcome ends its delivery; None when the delivery goes on."""
+    return _FINAL_STATES.get(type(outcome))
+
 
 _FINAL = frozenset({"address_refused", "render"})  # trying again would do the same again
 

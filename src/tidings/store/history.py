@@ -7,14 +7,13 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.delivery import Delivery, State
 from tidings.core.event import Event, about
-from tidings.core.outcome import Exchange
+from tidings.core.outcome import Result, final_state
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
 _SQL = load("history")
-_encode = msgspec.json.encode
+_encode = msgspec.json.Encoder().encode
 
 _EVENT_COLUMNS = (
     "id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
@@ -31,26 +30,6 @@ _DELIVERY_COLUMNS = (
 )  # fmt: skip
 FEW = 50  # rows up to which one statement is cheaper than COPY and its two journeys more
 MAX_KIND_LENGTH = 200  # characters; longer types are in history, but not among the kinds that are remembered
-
-
-class AttemptRecord(msgspec.Struct, frozen=True, gc=False):
-    """One attempt as it goes into history."""
-
-    delivery_id: UUID
-    number: int
-    started_at: datetime
-    exchange: Exchange
-    error: str | None
-    webhook_version: int | None = None
-    signer_id: int | None = None
-
-
-class DeliveryRecord(msgspec.Struct, frozen=True, gc=False):
-    """A delivery as it goes into history, with the attempt that ended it."""
-
-    delivery: Delivery
-    state: State
-    attempt: AttemptRecord
 
 
 async def ensure_day(connection: Connection, day: date) -> None:
@@ -90,21 +69,23 @@ async def add_events(connection: Connection, events: Sequence[tuple[Event, int]]
     await connection.copy_records_to_table("events", schema_name="tidings", columns=_EVENT_COLUMNS, records=records)
 
 
-async def add_attempts(connection: Connection, attempts: Sequence[AttemptRecord]) -> None:
+async def add_attempts(connection: Connection, results: Sequence[Result]) -> None:
     """Write attempts that did not end their delivery."""
-    records = [(a.delivery_id, a.number, a.started_at, a.exchange.status, a.error, *_response(a)) for a in attempts]
+    records = [
+        (r.delivery.id, r.delivery.attempt_number, r.started_at, r.exchange.status, r.reason, *_response(r)) for r in results
+    ]
     await connection.copy_records_to_table("attempts", schema_name="tidings", columns=_ATTEMPT_COLUMNS, records=records)
 
 
-async def add_deliveries(connection: Connection, finished: Sequence[DeliveryRecord], now: datetime) -> None:
-    """Write finished deliveries, each with its last attempt."""
+async def add_deliveries(connection: Connection, results: Sequence[Result], now: datetime) -> None:
+    """Write deliveries that these results end, each with its last attempt."""
     records = [
         (
-            d.id, d.webhook_id, d.event_id, d.group_id, d.is_test, done.state, d.attempt_number, now, a.started_at,
-            a.exchange.status, a.error, *_response(a),
+            d.id, d.webhook_id, d.event_id, d.group_id, d.is_test, final_state(r.outcome), d.attempt_number, now, r.started_at,
+            r.exchange.status, r.reason, *_response(r),
         )
-        for done in finished
-        for d, a in ((done.delivery, done.attempt),)
+        for r in results
+        for d in (r.delivery,)
     ]  # fmt: skip
     if len(records) <= FEW:
         await connection.execute(_SQL["add_deliveries"], *zip(*records, strict=True))
@@ -112,11 +93,12 @@ async def add_deliveries(connection: Connection, finished: Sequence[DeliveryReco
     await connection.copy_records_to_table("deliveries", schema_name="tidings", columns=_DELIVERY_COLUMNS, records=records)
 
 
-def _response(attempt: AttemptRecord) -> tuple[Any, ...]:
-    x, t = attempt.exchange, attempt.exchange.timings
+def _response(result: Result) -> tuple[Any, ...]:
+    x = result.exchange
+    t = x.timings
     return (
         _encode(x.headers).decode() if x.headers else None, _storable(x.body), x.is_truncated or None, x.failure, t.dns_ms,
-        t.connect_ms, t.tls_ms, t.first_byte_ms, t.total_ms, attempt.webhook_version, attempt.signer_id,
+        t.connect_ms, t.tls_ms, t.first_byte_ms, t.total_ms, result.webhook_version, result.signer_id,
     )  # fmt: skip
 
 

@@ -2,8 +2,7 @@
 
 import logging
 
-from tidings.core.outcome import Gone, Released, RetryAt, Succeeded
-from tidings.worker.result import Result
+from tidings.core.outcome import Gone, Released, Result, RetryAt, Succeeded
 from tidings.worker.tallies import outcome_name
 
 logger = logging.getLogger("tidings.delivery")

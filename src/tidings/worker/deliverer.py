@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import RenderError
 from tidings.core.event import Event
-from tidings.core.outcome import Exchange, Outcome, Released, RetryAt, decide
+from tidings.core.outcome import Exchange, Outcome, Released, Result, RetryAt, decide
 from tidings.core.retry import ONCE
 from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
@@ -25,9 +24,9 @@ from tidings.transport.sender import Sender
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
+from tidings.worker.places import Places
 from tidings.worker.prepared_cache import PreparedCache
 from tidings.worker.recorder import Recorder
-from tidings.worker.result import Result
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.signals import Signal
 
@@ -37,40 +36,6 @@ IDLE_INTERVAL = 1.0  # seconds between looks at the queue when nobody calls
 RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was held by another claim
 BURST = 32  # attempts begun in one turn of the event loop, some 1 ms
 RELEASE_DELAY = timedelta(seconds=1)  # before what could not be sent for want of its webhook is claimed again
-SLOW_SECONDS = 1.0  # an attempt older than this no longer takes a place from the quick ones
-SLOW_PLACES = 16  # how many slow attempts there may be for each quick one
-
-
-class Slots:
-    """How many attempts may be under way.
-
-    Receivers that accept and never answer must not take the places of those that do: an attempt that has lasted a second
-    counts against a limit of its own, sixteen times as large, since waiting costs little.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._quick: dict[Delivery, float] = {}  # in the order they began
-        self._slow: set[Delivery] = set()
-
-    def enter(self, delivery: Delivery, now: float) -> None:
-        """Take a place."""
-        self._quick[delivery] = now
-
-    def leave(self, delivery: Delivery) -> None:
-        """Give the place back."""
-        if self._quick.pop(delivery, None) is None:
-            self._slow.discard(delivery)
-
-    def free(self, now: float) -> int:
-        """Return how many more may begin."""
-        while self._quick:
-            oldest = next(iter(self._quick))
-            if now - self._quick[oldest] < SLOW_SECONDS:
-                break
-            del self._quick[oldest]
-            self._slow.add(oldest)
-        return min(self._limit - len(self._quick), self._limit * SLOW_PLACES - len(self._slow))
 
 
 class Deliverer:
@@ -86,9 +51,9 @@ class Deliverer:
         clock: Clock,
         me: Identity,
         airborne: Flights,
+        places: Places,
         *,
         keys: InstanceKeys,
-        max_in_flight: int,
         rng: Random | None = None,
     ) -> None:
         self._database = database
@@ -101,22 +66,19 @@ class Deliverer:
         self._airborne = airborne
         self._keys = keys
         self._rng = rng or Random()
-        self._slots = Slots(max_in_flight)
-        self._chunk = max(1, max_in_flight // 2)  # claims of this size keep places filled while the next is on its way
+        self._places = places
         self._loop = asyncio.get_running_loop()
         self._ready: deque[tuple[Delivery, Event, Webhook]] = deque()  # leased, and about to begin
         self._calls: dict[Delivery, Call] = {}
         self._prepared = PreparedCache(keys)
         self._settled = Signal()
-        self.called = Signal()
-        self._roomy = Signal()
         self.stopping = False
 
     async def run(self) -> None:
         """Deliver until told to stop, through outages of the database."""
         pause = 0.1
         while not self.stopping:
-            self.called.clear()
+            self._places.called.clear()
             try:
                 claimed = await self.run_once()
                 pause = 0.1
@@ -126,44 +88,48 @@ class Deliverer:
                 continue
             except UNAVAILABLE as error:
                 logger.warning("database unavailable, delivering waits: %s", error or type(error).__name__)
-                await self.called.wait(pause)
+                await self._places.called.wait(pause)
                 pause = min(2.0, pause * 2)
 
     async def run_once(self) -> int:
         """Claim what there is room for, begin the attempts, and return how many began."""
-        free = self._slots.free(time.monotonic())
-        if free < self._chunk:
+        free = self._places.claim()
+        if not free:
             return 0
+        count = 0
+        try:
+            claimed, events, webhooks = await self._claim(free)
+            self._begin_claimed(claimed, events, webhooks)
+            count = len(claimed)
+        finally:
+            self._places.end_claim(count)
+        return count
+
+    async def _claim(self, capacity: int) -> tuple[list[Delivery], dict[UUID, Event], dict[UUID, Webhook]]:
+        """Lease what is due, and return it with the events and webhooks that were found."""
         worker_id, now = self._me.worker_id, self._clock.now()
         async with self._database.transaction() as connection:
-            version, claimed = await queue.claim(connection, worker_id, now, capacity=free, part=self._me.part)
+            version, claimed = await queue.claim(connection, worker_id, now, capacity=capacity, part=self._me.part)
             if not claimed:
-                return 0
+                return [], {}, {}
             await self._routes.at_least(connection, version)
             webhooks = await self._routes.webhooks(connection, {delivery.webhook_id for delivery in claimed})
             events = await self._events_of(connection, claimed)
         self._airborne.board(worker_id, claimed)
+        return claimed, events, webhooks
+
+    def _begin_claimed(self, claimed: Sequence[Delivery], events: dict[UUID, Event], webhooks: dict[UUID, Webhook]) -> None:
+        now = self._clock.now()
         for delivery in claimed:
             event, webhook = events.get(delivery.event_id), webhooks.get(delivery.webhook_id)
             if event is None or webhook is None:  # its webhook was deleted, or cannot be read: it waits, or ends, unsent
                 self._recorder.add(Result(delivery, now, Exchange(), Released(now + RELEASE_DELAY)))
             else:
                 self.begin(delivery, event, webhook)
-        return len(claimed)
-
-    def capacity(self) -> int:
-        """Return how many more attempts may begin."""
-        return 0 if self.stopping else max(0, self._slots.free(time.monotonic()))
-
-    async def wait_for_room(self, limit: float) -> None:
-        """Wait until there is room for a chunk of attempts, at most `limit` seconds."""
-        if self.capacity() < self._chunk:
-            self._roomy.clear()
-            await self._roomy.wait(limit)  # the limit is also the net under several attempts turning slow at once
 
     def begin(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         """Begin an attempt of a delivery that is leased to this worker, as soon as the event loop comes to it."""
-        self._slots.enter(delivery, time.monotonic())
+        self._places.enter(delivery)
         self._ready.append((delivery, event, webhook))
         if len(self._ready) == 1:
             self._loop.call_soon(self._begin_some)
@@ -192,15 +158,15 @@ class Deliverer:
 
     async def _rest(self) -> None:
         """Wait for a call, for a place, or until the next lane is due."""
-        if self._slots.free(time.monotonic()) < self._chunk:
-            await self.called.wait(0.1)
+        if self._places.are_too_few:
+            await self._places.called.wait(0.1)
             return
         async with self._database.connection() as connection:
             due_at = await queue.next_due_at(connection)
         wait = IDLE_INTERVAL
         if due_at is not None:
             wait = min(wait, max(RETRY_INTERVAL, (due_at - self._clock.now()).total_seconds()))
-        await self.called.wait(wait)
+        await self._places.called.wait(wait)
 
     async def _events_of(self, connection: Connection, claimed: Sequence[Delivery]) -> dict[UUID, Event]:
         events = {d.event_id: event for d in claimed if (event := self._cache.get(d.event_id)) is not None}
@@ -213,7 +179,7 @@ class Deliverer:
     def _done(self, delivery: Delivery, webhook: Webhook, started_at: datetime, exchange: Exchange) -> None:
         """Hand over what came of an attempt."""
         self._calls.pop(delivery, None)
-        self._slots.leave(delivery)
+        self._places.leave(delivery)
         try:
             outcome = self._judge(exchange, delivery, webhook)
         except Exception as error:
@@ -222,9 +188,6 @@ class Deliverer:
             outcome = self._judge(exchange, delivery, webhook)
         signer_id = self._keys.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
         self._recorder.add(Result(delivery, started_at, exchange, outcome, webhook.version, signer_id))
-        if self._slots.free(time.monotonic()) == self._chunk:  # there is room again: told once, not by each that ends
-            self.called.set()
-            self._roomy.set()
         if not (self._calls or self._ready):
             self._settled.set()
 
@@ -239,7 +202,7 @@ class Deliverer:
     def stop(self) -> None:
         """Claim nothing more. What is under way goes on."""
         self.stopping = True
-        self.called.set()
+        self._places.close()
 
     async def drain(self, grace_seconds: float) -> None:
         """Wait for what is under way; after the grace, end it and have it recorded as stopped."""
@@ -249,7 +212,7 @@ class Deliverer:
         now = self._clock.now()
         while self._ready:
             delivery, _, _ = self._ready.popleft()
-            self._slots.leave(delivery)
+            self._places.leave(delivery)
             self._recorder.add(Result(delivery, now, Exchange(), Released(now)))
         for call in list(self._calls.values()):
             call.abort()

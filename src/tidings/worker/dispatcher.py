@@ -28,6 +28,7 @@ from tidings.store.queue import Queued
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
+from tidings.worker.places import Places
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.signals import Signal
 
@@ -38,7 +39,6 @@ FALLBACK_INTERVAL = 1.0  # seconds; for poolers that break session locks, and wh
 PIPELINES = 2  # batches routed at a time while there is a backlog
 BATCHES_BETWEEN_LOOKS = 8  # of each pipeline, before a look whether others need the machine
 BUSY_BATCH = 50  # events in one batch that make such a look worth while
-PATIENCE = 0.05  # seconds that routing a backlog waits for the deliverer
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
 MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
 MAX_KNOWN = 50_000  # days, groups and kinds that are known to be in the database
@@ -50,14 +50,6 @@ _FAULTS = (asyncpg.PostgresError, InvalidInputError, ValueError, ArithmeticError
 
 class Taker(Protocol):
     """Who takes deliveries over as they are routed: the deliverer of this process."""
-
-    called: Signal
-
-    def capacity(self) -> int:
-        """Return how many more it can take on."""
-
-    async def wait_for_room(self, limit: float) -> None:
-        """Wait until it can take on a good number more, at most `limit` seconds."""
 
     def begin(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         """Take over a delivery that was leased to it."""
@@ -88,6 +80,7 @@ class Dispatcher:
         clock: Clock,
         me: Identity,
         airborne: Flights,
+        places: Places,
         *,
         salt: int,
         taker: Taker,
@@ -99,6 +92,7 @@ class Dispatcher:
         self._me = me
         self._airborne = airborne
         self._salt = salt
+        self._places = places
         self._taker = taker
         self._limit = BATCH
         self._known_days: set[date] = set()
@@ -109,14 +103,18 @@ class Dispatcher:
         self.rung = Signal()
         self.fallback_interval = FALLBACK_INTERVAL
 
-    async def run_once(self) -> int:
+    async def run_once(self, *, can_wait: bool = False) -> int:
         """Route one batch and return how many events that were; `BATCH` or more when there may be others.
 
         A batch that cannot be routed is tried again row by row; a row that fails alone is set aside with its reason.
+
+        Args:
+            can_wait: The batch waits for places, so that its deliveries need not wait in the queue.
         """
         limit = self._limit
+        promised = await self._places.promise(limit, can_wait=can_wait)
         try:
-            routed = await self._route_batch(limit, [])
+            routed = await self._route_batch(limit, [], promised)
         except UNAVAILABLE:
             raise
         except COLLISIONS:
@@ -124,6 +122,8 @@ class Dispatcher:
         except _FAULTS as error:
             logger.warning("a batch cannot be routed, so its rows are tried one by one: %s", error)
             return await self._route_singly()
+        finally:
+            self._places.keep_promise(promised)
         return BATCH if routed == limit else routed
 
     async def _route_singly(self) -> int:
@@ -145,7 +145,7 @@ class Dispatcher:
                     raise  # not a row's fault
         return BATCH
 
-    async def _route_batch(self, limit: int, at_hand: list[int]) -> int:
+    async def _route_batch(self, limit: int, at_hand: list[int], promised: int = 0) -> int:
         """Route up to `limit` rows in one transaction and return how many; `at_hand` learns their numbers once read."""
         async with self._database.transaction() as connection:
             # The version is of the same snapshot as the rows: what was subscribed before a row was committed is in it.
@@ -157,11 +157,11 @@ class Dispatcher:
             routes = await self._routes.at_least(connection, taken.routes_version)
             known = await self._prepare(connection, events)
             worker_id = self._me.worker_id
-            routed = await self._write(connection, events, routes, worker_id)
+            routed = await self._write(connection, events, routes, worker_id, promised)
         self._remember(*known)  # only now is it sure that they are there
         self._hand_over(routed, worker_id)
         if routed.waiting:
-            self._taker.called.set()
+            self._places.called.set()
         return len(events)
 
     def _hand_over(self, routed: _Routed, worker_id: UUID) -> None:
@@ -179,7 +179,9 @@ class Dispatcher:
         for delivery in leased:
             self._taker.begin(delivery, by_id[delivery.event_id], routed.webhooks[delivery.webhook_id])
 
-    async def _write(self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID) -> _Routed:
+    async def _write(
+        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID, promised: int
+    ) -> _Routed:
         """Write events and their deliveries: a flight leases those that can be sent at once, the others wait in the queue."""
         now = self._clock.now()
         counted: list[tuple[Event, int]] = []
@@ -200,7 +202,7 @@ class Dispatcher:
         rooms = await queue.lock_lanes(connection, lanes, now)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
-        leased, waiting = share_out(fresh, _lane_of, readable, self._taker.capacity())
+        leased, waiting = share_out(fresh, _lane_of, readable, self._places.free(promised))
         waiting = [q for q in waiting if q.webhook_id in rooms]  # the others' webhooks were deleted just now
         if waiting:
             await queue.put(connection, waiting, now, self._me.part)
@@ -297,8 +299,7 @@ class Dispatcher:
         is leased as it is routed. It is not waited for long, since slow receivers must not hold up routing.
         """
         for _ in range(BATCHES_BETWEEN_LOOKS):
-            await self._taker.wait_for_room(PATIENCE)
-            if self._stopped.is_set or await self.run_once() < BATCH:
+            if self._stopped.is_set or await self.run_once(can_wait=True) < BATCH:
                 return
 
     async def _is_crowded(self, bell: Connection) -> bool:

@@ -1,8 +1,7 @@
 """The flights of this process: which deliveries each leases, and which of them have no result yet."""
 
 import time
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from tidings.core.delivery import Delivery
@@ -42,22 +41,18 @@ class Flights:
         """The flights that are not landed."""
         return list(self._flights)
 
-    def by_worker(self, flight_ids: Iterable[int]) -> dict[UUID, set[int]]:
-        """Return those of the flights that are known here, by the name they were leased under."""
-        found: dict[UUID, set[int]] = {}
-        for flight_id in flight_ids:
-            if (flight := self._flights.get(flight_id)) is not None:
-                found.setdefault(flight.worker_id, set()).add(flight_id)
-        return found
+    def worker_of(self, delivery: Delivery) -> UUID | None:
+        """Return the name a delivery is leased under; None when it is not under way, as far as it is known here."""
+        flight = self._flights.get(delivery.flight_id)
+        return flight.worker_id if flight is not None and delivery in flight.left else None
 
     def has(self, delivery: Delivery) -> bool:
         """Tell whether a delivery is under way, as far as it is known here."""
         flight = self._flights.get(delivery.flight_id)
         return flight is not None and delivery in flight.left
 
-    def ended_by(self, deliveries: Iterable[Delivery]) -> set[int]:
-        """Return the flights that have no delivery left once these are recorded."""
-        counts = Counter(delivery.flight_id for delivery in deliveries)
+    def ended_by(self, counts: Mapping[int, int]) -> set[int]:
+        """Return the flights that have no delivery left once so many of each are recorded."""
         return {number for number, count in counts.items() if (f := self._flights.get(number)) and len(f.left) <= count}
 
     def recorded(self, deliveries: Iterable[Delivery]) -> None:

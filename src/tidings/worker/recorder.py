@@ -1,6 +1,7 @@
 """Results of attempts, written together: at most 20 ms after they came, in one transaction."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from uuid import UUID
 
@@ -8,15 +9,14 @@ import asyncpg
 import msgspec
 
 from tidings.clock import Clock
-from tidings.core.delivery import Delivery, State
-from tidings.core.outcome import Exchange, GiveUp, Gone, Released, RetryAt, Succeeded
+from tidings.core.delivery import Delivery
+from tidings.core.outcome import Exchange, Gone, Released, Result, RetryAt, final_state
 from tidings.store import flights, history, queue, statistics, webhooks, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
-from tidings.store.history import AttemptRecord, DeliveryRecord
 from tidings.store.queue import Retry
 from tidings.worker.flights import TRIM_AFTER, Flights
 from tidings.worker.identity import Identity
-from tidings.worker.result import Result
+from tidings.worker.places import Places
 from tidings.worker.signals import Signal
 from tidings.worker.tallies import Minute, add_up
 
@@ -29,6 +29,16 @@ COLLISION_PAUSE = 0.01  # seconds
 REFUSED = "%d late results refused: their deliveries had been given to another worker"
 
 
+class _Batch(msgspec.Struct, frozen=True):
+    """Results by what they mean. `gone`: the webhooks whose receivers said that they no longer exist."""
+
+    results: list[Result]
+    ended: list[Result]
+    retried: list[Result]
+    released: list[Result]
+    gone: list[UUID]
+
+
 class Recorder:
     """Collects results and writes them. One per process."""
 
@@ -38,16 +48,16 @@ class Recorder:
         clock: Clock,
         me: Identity,
         airborne: Flights,
+        places: Places,
         *,
         on_recorded: Callable[[list[Result]], None] = lambda _: None,
-        on_lanes_due: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._me = me
         self._airborne = airborne
         self._on_recorded = on_recorded
-        self._on_lanes_due = on_lanes_due
+        self._places = places
         self._results: list[Result] = []
         self._minute = Minute()
         self._is_unsure = False  # whether the last transaction was committed
@@ -60,6 +70,7 @@ class Recorder:
     def add(self, result: Result) -> None:
         """Hand over a result."""
         self._results.append(result)
+        self._places.unrecorded += 1
         if not self._arrived.is_set:
             self._idle.clear()
             self._arrived.set()
@@ -94,12 +105,19 @@ class Recorder:
         if self._is_unsure:
             await self._forget_what_is_written()
         batch = self._results[:MAX_BATCH]
-        if late := sum(not self._airborne.has(result.delivery) for result in batch):
+        by_worker: dict[UUID, list[Result]] = {}
+        late = 0
+        for result in batch:
+            worker_id = self._airborne.worker_of(result.delivery)
+            if worker_id is None:
+                late += 1
+            else:
+                by_worker.setdefault(worker_id, []).append(result)
+        if late:
             logger.warning(REFUSED, late)
         try:
-            for worker_id, flight_ids in self._airborne.by_worker({r.delivery.flight_id for r in batch}).items():
-                theirs = [result for result in batch if result.delivery.flight_id in flight_ids]
-                await self._write(worker_id, [result for result in theirs if self._airborne.has(result.delivery)])
+            for worker_id, theirs in by_worker.items():
+                await self._write(worker_id, theirs)
         finally:  # what was written before something failed is not written again
             self._results[: len(batch)] = [result for result in batch if self._airborne.has(result.delivery)]
         if not self._results:
@@ -107,6 +125,8 @@ class Recorder:
             self._idle.set()
         if len(self._results) < FULL:
             self._full.clear()
+        self._places.unrecorded = len(self._results)
+        self._places.look()
         return len(batch)
 
     async def _forget_what_is_written(self) -> None:
@@ -148,61 +168,58 @@ class Recorder:
             await self._write_together(worker_id, [msgspec.structs.replace(results[0], exchange=bare)])
 
     async def _write_together(self, worker_id: UUID, results: list[Result]) -> None:
-        if not results:
-            return
         self._minute.discard()
-        ended = self._airborne.ended_by(result.delivery for result in results)
-        flown = {result.delivery.flight_id for result in results}
+        flown = Counter(result.delivery.flight_id for result in results)
+        ended = self._airborne.ended_by(flown)
         async with self._database.transaction() as connection:
             # In one order: the rescuer skips what is locked, so nobody waits for us here.
             held = await flights.land(connection, worker_id, ended)
-            held |= await flights.hold(connection, worker_id, flown - ended)
-            accepted = results if held == flown else [result for result in results if result.delivery.flight_id in held]
-            are_lanes_due = await self._settle(connection, accepted)
-            left = await self._take_out_released(connection, accepted, held - ended)
+            held |= await flights.hold(connection, worker_id, flown.keys() - ended)
+            batch = _sort(results if len(held) == len(flown) else [r for r in results if r.delivery.flight_id in held])
+            are_lanes_due = await self._settle(connection, batch)
+            left = await self._take_out_released(connection, batch, held - ended)
         self._minute.commit()
-        self._airborne.recorded(result.delivery for result in accepted)
+        self._airborne.recorded(result.delivery for result in batch.results)
         self._airborne.trimmed(left)
-        if len(accepted) < len(results):
-            self._airborne.forget(flown - held)
-            logger.warning(REFUSED, len(results) - len(accepted))
+        if len(batch.results) < len(results):
+            self._airborne.forget(flown.keys() - held)
+            logger.warning(REFUSED, len(results) - len(batch.results))
         if are_lanes_due:
-            self._on_lanes_due()
-        self._on_recorded(accepted)
+            self._places.called.set()
+        self._on_recorded(batch.results)
 
     async def _take_out_released(
-        self, connection: Connection, results: list[Result], flight_ids: set[int]
+        self, connection: Connection, batch: _Batch, flight_ids: set[int]
     ) -> dict[int, list[Delivery]]:
         """Take what was put back without an attempt out of flights that go on: no record says that they are done with it."""
-        released = {result.delivery.flight_id for result in results if isinstance(result.outcome, Released)} & flight_ids
+        released = {result.delivery.flight_id for result in batch.released} & flight_ids
         if not released:
             return {}
-        left = self._airborne.without(released, {result.delivery for result in results})
+        left = self._airborne.without(released, {result.delivery for result in batch.results})
         await flights.trim(connection, left)
         return left
 
-    async def _settle(self, connection: Connection, results: list[Result]) -> bool:
+    async def _settle(self, connection: Connection, batch: _Batch) -> bool:
         """Move deliveries whose lease still holds to their next state; return whether a lane is due because of it."""
-        if not results:
+        if not batch.results:
             return False
         now = self._clock.now()
-        gone = sorted({result.delivery.webhook_id for result in results if isinstance(result.outcome, Gone)})
-        if gone:
-            await webhooks.lock_rows(connection, gone)  # before lanes, as those who change a webhook do
-        if finished := [done for result in results if (done := _finished(result)) is not None]:
-            await history.add_deliveries(connection, finished, now)
-        if attempts := [_attempt(result) for result in results if isinstance(result.outcome, RetryAt)]:
-            await history.add_attempts(connection, attempts)
-        batch = add_up(results, now)
-        if batch.counters:
+        if batch.gone:
+            await webhooks.lock_rows(connection, batch.gone)  # before lanes, as those who change a webhook do
+        if batch.ended:
+            await history.add_deliveries(connection, batch.ended, now)
+        if batch.retried:
+            await history.add_attempts(connection, batch.retried)
+        sums = add_up(batch.results, now)
+        if sums.counters:
             part, minute = self._me.part, now.replace(second=0, microsecond=0)
-            rows = self._minute.stage(part, minute, batch.statistics)
-            await statistics.write(connection, part, minute, rows, batch.counters)
-        are_lanes_due = await queue.settle_lanes(connection, batch.lanes, now)
-        if retries := [retry for result in results if (retry := _retry(result)) is not None]:
-            await queue.wait_again(connection, retries, now, self._me.part)
-        if gone:
-            await self._close_gone(connection, gone)  # last, since all who change a webhook wait for the version's lock
+            rows = self._minute.stage(part, minute, sums.statistics)
+            await statistics.write(connection, part, minute, rows, sums.counters)
+        are_lanes_due = await queue.settle_lanes(connection, sums.lanes, now)
+        if batch.retried or batch.released:
+            await queue.wait_again(connection, [_retry(r) for r in batch.retried + batch.released], now, self._me.part)
+        if batch.gone:
+            await self._close_gone(connection, batch.gone)  # last, since all who change a webhook wait for the version's lock
         return are_lanes_due
 
     async def _keep_flights_small(self) -> None:
@@ -227,35 +244,22 @@ class Recorder:
             logger.warning("webhook %s disabled: its receiver answered 410 Gone", webhook_id)
 
 
-def _retry(result: Result) -> Retry | None:
-    match result.outcome:
-        case RetryAt(at=at, reason=reason):
-            return Retry(result.delivery, result.delivery.attempt_number, at, result.exchange.status, reason)
-        case Released(at=at):
-            return Retry(result.delivery, result.delivery.attempt_number - 1, at, None, None)
-        case _:
-            return None
+def _sort(results: list[Result]) -> _Batch:
+    ended, retried, released = [], [], []
+    for result in results:
+        if final_state(result.outcome) is not None:
+            ended.append(result)
+        elif isinstance(result.outcome, RetryAt):
+            retried.append(result)
+        else:
+            released.append(result)
+    gone = sorted({result.delivery.webhook_id for result in ended if isinstance(result.outcome, Gone)})
+    return _Batch(results, ended, retried, released, gone)
 
 
-def _finished(result: Result) -> DeliveryRecord | None:
-    match result.outcome:
-        case Succeeded():
-            return DeliveryRecord(result.delivery, State.SUCCEEDED, _attempt(result))
-        case GiveUp() | Gone():
-            return DeliveryRecord(result.delivery, State.FAILED, _attempt(result))
-        case RetryAt() | Released():
-            return None
-
-
-def _attempt(result: Result) -> AttemptRecord:
-    reason = None if isinstance(result.outcome, Succeeded | Released) else result.outcome.reason
-    delivery = result.delivery
-    return AttemptRecord(
-        delivery.id,
-        delivery.attempt_number,
-        result.started_at,
-        result.exchange,
-        reason,
-        result.webhook_version,
-        result.signer_id,
-    )
+def _retry(result: Result) -> Retry:
+    delivery, outcome = result.delivery, result.outcome
+    if isinstance(outcome, RetryAt):
+        return Retry(delivery, delivery.attempt_number, outcome.at, result.exchange.status, outcome.reason)
+    assert isinstance(outcome, Released)  # noqa: S101 - all others end their delivery
+    return Retry(delivery, delivery.attempt_number - 1, outcome.at, None, None)

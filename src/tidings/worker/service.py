@@ -29,6 +29,7 @@ from tidings.worker.duties import (
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
+from tidings.worker.places import Places
 from tidings.worker.recorder import Recorder
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.scheduler import SCHEDULE_INTERVAL, Scheduler
@@ -63,17 +64,18 @@ class Worker:
         self._routes = routes
         self._sender = sender
         self._grace = stop_grace_seconds
-        self.me, self.airborne = Identity(), Flights()
+        self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight)
         self.heart = Heart(database, clock, self.me)
         self.recorder = Recorder(
-            database, clock, self.me, self.airborne, on_recorded=log_attempts, on_lanes_due=self._call,
+            database, clock, self.me, self.airborne, self.places, on_recorded=log_attempts,
         )  # fmt: skip
         self.deliverer = Deliverer(
-            database, routes, cache, sender, self.recorder, clock, self.me, self.airborne,
-            keys=keys, max_in_flight=max_in_flight,
+            database, routes, cache, sender, self.recorder, clock, self.me, self.airborne, self.places, keys=keys,
         )  # fmt: skip
-        self.dispatcher = Dispatcher(database, routes, cache, clock, self.me, self.airborne, salt=salt, taker=self.deliverer)
-        self._rescuer = Rescuer(database, self.heart, clock, self.me, self.airborne, on_rescued=self._call)
+        self.dispatcher = Dispatcher(
+            database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.deliverer,
+        )  # fmt: skip
+        self._rescuer = Rescuer(database, self.heart, clock, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._bookkeeper = Bookkeeper(database, clock, retention_days=retention_days)
         self._stopping = Signal()
@@ -143,9 +145,6 @@ class Worker:
             logger.critical("%s died; the worker stops", task.get_name(), exc_info=error)
             self.failed.set()
 
-    def _call(self) -> None:
-        self.deliverer.called.set()
-
     async def _listen(self) -> None:
         """Wake the deliverer when another process puts something into the queue."""
         lost = Signal()
@@ -153,7 +152,7 @@ class Worker:
             lost.clear()
             try:
                 connection = await self._database.dedicated()
-                await connection.add_listener(queue.QUEUE_CHANNEL, lambda *_: self.deliverer.called.set())
+                await connection.add_listener(queue.QUEUE_CHANNEL, lambda *_: self.places.called.set())
                 connection.add_termination_listener(lambda _: lost.set())
                 while not (self._stopping.is_set or lost.is_set):
                     await self._stopping.wait(1.0)

@@ -6,11 +6,10 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.outcome import GiveUp, Gone, Outcome, Released, RetryAt, Succeeded, retry_after_seconds
+from tidings.core.outcome import GiveUp, Gone, Outcome, Released, Result, RetryAt, Succeeded, retry_after_seconds
 from tidings.core.statistics import Tally
 from tidings.store.queue import LaneTally
 from tidings.store.statistics import WHOLE_GROUP, Key
-from tidings.worker.result import Result
 
 K = TypeVar("K")
 

@@ -1,0 +1,135 @@
+"""How many attempts this process has under way, and for which of those to come it keeps places."""
+
+import time
+from collections.abc import Callable
+
+from tidings.core.delivery import Delivery
+from tidings.worker.signals import Signal
+
+SLOW_SECONDS = 1.0  # an attempt older than this no longer takes a place from the quick ones
+SLOW_PLACES = 8  # how many slow attempts there may be for each quick one
+MAX_UNRECORDED = 2000  # results; with more of them nothing new begins, since then the database is what is slow
+PATIENCE = 0.1  # seconds that a batch waits for places, since slow receivers must not hold up routing
+OWN_PATIENCE = 1.0  # seconds that it waits while it is this process that is slow: with results, or with what is queued
+
+
+class Places:
+    """An attempt takes a place while it is under way; batches and claims keep places for what they are about to lease.
+
+    Receivers that accept and never answer must not take the places of those that do: an attempt that has lasted a second
+    counts against a limit of its own, eight times as large, since waiting costs little.
+
+    Attributes:
+        called: Set when there is something to claim, or room for a claim again.
+        unrecorded: Results that are not written yet.
+    """
+
+    def __init__(self, limit: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.called = Signal()
+        self.unrecorded = 0
+        self._for_claims = max(1, limit // 4)  # claims of this size keep places filled while the next is on its way
+        self._for_routing = max(1, limit // 2)  # not all, since claims need places too
+        self._limit = limit
+        self._monotonic = monotonic
+        self._quick: dict[Delivery, float] = {}  # in the order they began
+        self._slow: set[Delivery] = set()
+        self._promised = 0  # for batches that are being routed
+        self._claiming = 0  # for the claim under way
+        self._wanted = 0  # what a batch waits for
+        self._wake_at = -1  # attempts under way, at which there is room for it
+        self._claim_waits = False
+        self._is_queue_long = False  # what would be added to it waits longer than it would in the outbox
+        self._roomy = Signal()
+
+    def enter(self, delivery: Delivery) -> None:
+        """Take a place: an attempt begins."""
+        self._quick[delivery] = self._monotonic()
+
+    def leave(self, delivery: Delivery) -> None:
+        """Take note that an attempt has ended."""
+        if self._quick.pop(delivery, None) is None:
+            self._slow.discard(delivery)
+        if len(self._quick) == self._wake_at:  # told once, not by each that ends
+            self.look()
+
+    def free(self, promised: int = 0) -> int:
+        """Return how many more attempts may begin, in places that nobody was promised or in these that were."""
+        if self._quick:
+            latest = self._monotonic() - SLOW_SECONDS
+            while self._quick and self._quick[oldest := next(iter(self._quick))] < latest:
+                del self._quick[oldest]
+                self._slow.add(oldest)
+        free = min(self._limit - len(self._quick), self._limit * SLOW_PLACES - len(self._slow))
+        return max(0, free - self._promised - self._claiming + promised)
+
+    async def promise(self, count: int, *, can_wait: bool) -> int:
+        """Keep places for a batch that is about to be routed; wait until there are so many, but not for long.
+
+        Returns:
+            How many are kept, until `keep_promise`.
+        """
+        if can_wait:
+            await self._wait_for_room(count)
+        promised = min(count, self._may_promise())
+        self._promised += promised
+        return promised
+
+    def keep_promise(self, count: int) -> None:
+        """Take note that the batch for which places were kept has begun, or never will."""
+        self._promised -= count
+        self.look()
+
+    def claim(self) -> int:
+        """Keep all free places for a claim, and return how many; 0 when they are too few for one."""
+        free = self.free()
+        self._claim_waits = free < self._for_claims or self._is_recorder_behind
+        if self._claim_waits:
+            return 0
+        self._claiming = free
+        return free
+
+    @property
+    def are_too_few(self) -> bool:
+        """Whether the last claim found too few, so that the next waits for a call."""
+        return self._claim_waits
+
+    def end_claim(self, taken: int) -> None:
+        """Take note that the claim has begun what it found."""
+        self._is_queue_long = taken >= self._for_claims // 2
+        self._claiming = 0
+        self.look()
+
+    def close(self) -> None:
+        """Have no more places from now on."""
+        self._limit = 0
+        self.called.set()
+        self._roomy.set()
+
+    def look(self) -> None:
+        """Wake those who wait for places, if there are enough."""
+        if self._is_recorder_behind:
+            return
+        if self._claim_waits and self.free() >= self._for_claims:
+            self.called.set()
+        if not self._is_queue_long and self._may_promise() >= self._wanted:
+            self._roomy.set()
+
+    async def _wait_for_room(self, count: int) -> None:
+        until = time.monotonic() + (OWN_PATIENCE if self._is_behind else PATIENCE)
+        while self._is_behind or self._may_promise() < count:
+            self._wanted = count
+            self._wake_at = self._limit - self._promised - self._claiming - count
+            self._roomy.clear()
+            if not await self._roomy.wait(until - time.monotonic()):
+                return
+
+    @property
+    def _is_behind(self) -> bool:
+        return self._is_recorder_behind or self._is_queue_long
+
+    @property
+    def _is_recorder_behind(self) -> bool:
+        return self.unrecorded > MAX_UNRECORDED
+
+    def _may_promise(self) -> int:
+        return max(0, min(self.free(), self._for_routing - self._promised))

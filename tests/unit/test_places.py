@@ -1,0 +1,112 @@
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID
+
+from tidings.core.delivery import Delivery
+from tidings.worker.places import MAX_UNRECORDED, SLOW_PLACES, Places
+
+
+def attempt() -> Delivery:
+    return Delivery(UUID(int=1), UUID(int=2), UUID(int=3), "default", 1, datetime(2026, 1, 1, tzinfo=UTC), 7)
+
+
+async def test_what_is_promised_to_a_batch_is_not_claimed() -> None:
+    places = Places(100)
+    assert await places.promise(30, can_wait=False) == 30
+    assert places.claim() == 70
+    assert places.free() == 0
+    assert places.free(30) == 30, "the batch itself has what it was promised"
+    places.end_claim(0)
+    places.keep_promise(30)
+    assert places.free() == 100
+
+
+async def test_routing_is_promised_half_of_the_places_so_that_claims_find_some() -> None:
+    places = Places(100)
+    assert await places.promise(80, can_wait=False) == 50
+    assert await places.promise(80, can_wait=False) == 0
+    assert places.claim() == 50
+
+
+async def test_a_claim_waits_until_there_is_room_and_is_then_called() -> None:
+    places = Places(100)
+    under_way = [attempt() for _ in range(80)]
+    for delivery in under_way:
+        places.enter(delivery)
+    assert places.claim() == 0
+    assert places.are_too_few
+    for delivery in under_way[:5]:
+        places.leave(delivery)
+    places.look()
+    assert places.called.is_set
+    assert places.claim() == 25
+
+
+async def test_a_batch_goes_on_as_soon_as_enough_attempts_have_ended() -> None:
+    places = Places(100)
+    under_way = [attempt() for _ in range(90)]
+    for delivery in under_way:
+        places.enter(delivery)
+    waiting = asyncio.create_task(places.promise(40, can_wait=True))
+    await asyncio.sleep(0)
+    for delivery in under_way[:29]:
+        places.leave(delivery)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    places.leave(under_way[29])
+    assert await waiting == 40
+
+
+async def test_a_batch_does_not_wait_for_slow_receivers() -> None:
+    places = Places(100)
+    for _ in range(100):
+        places.enter(attempt())
+    assert await places.promise(40, can_wait=True) == 0
+
+
+async def test_attempts_that_last_take_places_of_their_own() -> None:
+    now = 0.0
+    places = Places(10, monotonic=lambda: now)
+    for turn in range(SLOW_PLACES):
+        for _ in range(10):
+            places.enter(attempt())
+        assert places.free() == 0
+        now += 1.5
+        assert places.free() == (10 if turn < SLOW_PLACES - 1 else 0)
+
+
+async def test_nothing_begins_while_results_are_not_written() -> None:
+    places = Places(100)
+    places.unrecorded = MAX_UNRECORDED + 1
+    assert places.claim() == 0
+    waiting = asyncio.create_task(places.promise(10, can_wait=True))
+    await asyncio.sleep(0)
+    places.look()
+    assert not places.called.is_set
+    assert not waiting.done()
+    places.unrecorded = MAX_UNRECORDED
+    places.look()
+    assert places.called.is_set
+    assert await waiting == 10
+
+
+async def test_a_batch_waits_while_the_queue_is_being_worked_off() -> None:
+    places = Places(100)
+    assert places.claim() == 100
+    places.end_claim(90)
+    waiting = asyncio.create_task(places.promise(10, can_wait=True))
+    await asyncio.sleep(0)
+    places.look()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    places.claim()
+    places.end_claim(3)
+    assert await waiting == 10
+
+
+async def test_no_places_are_left_once_they_are_closed() -> None:
+    places = Places(100)
+    waiting = asyncio.create_task(places.promise(10, can_wait=True))
+    places.close()
+    assert await waiting == 0
+    assert places.claim() == 0
