@@ -34,7 +34,7 @@ from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.dispatcher")
 
-BATCH = 500
+BATCH = 512  # two turns of the outbox
 FALLBACK_INTERVAL = 1.0  # seconds; for poolers that break session locks, and when the sleeping dispatcher died
 PIPELINES = 2  # batches routed at a time while there is a backlog
 BATCHES_BETWEEN_LOOKS = 8  # of each pipeline, before a look whether others need the machine

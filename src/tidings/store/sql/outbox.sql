@@ -1,8 +1,12 @@
 -- name: take
--- The oldest committed rows, deleted as they are read: if routing fails the transaction takes that back. Rows another
--- dispatcher holds are skipped. $1 how many
-with oldest as (
-  select id from tidings.outbox order by id limit $1 for update skip locked
+-- The oldest committed rows, deleted as they are read: if routing fails the transaction takes that back. Ranges of numbers
+-- that another dispatcher is routing are left out. $1 how many
+with turn as materialized (
+  select first from tidings.outbox_turns($1) as first
+), oldest as (
+  select row.id
+  from turn cross join lateral (select o.id from tidings.outbox o where o.id >= turn.first and o.id < turn.first + 256 order by o.id) row
+  order by row.id limit $1
 )
 delete from tidings.outbox o using oldest where o.id = oldest.id
 returning o.id, o.group_id, o.source, o.type, o.operation, o.subject, o.table_schema, o.table_name, o.record, o.old_record,
