@@ -22,10 +22,10 @@ POLICY = Delays(delays=(1, 1), jitter=0)
 CHECKS = {
     "a lane counts other attempts than are under way": """
         select l.webhook_id, l.in_flight, f.n from tidings.lanes l left join (
-          select u.w, count(*) as n from tidings.flights f, unnest(f.delivery_ids, f.webhook_ids, f.attempt_numbers) u (id, w, number)
+          select u.webhook_id, count(*) as n from tidings.under_way u
           where not exists (select from tidings.attempts a where a.delivery_id = u.id and a.number = u.number)
             and not exists (select from tidings.deliveries d where d.id = u.id and d.attempt_count = u.number)
-          group by u.w) f on f.w = l.webhook_id
+          group by u.webhook_id) f on f.webhook_id = l.webhook_id
         where l.in_flight <> coalesce(f.n, 0)""",
     "a lane counts other waiting deliveries than the queue has": """
         select l.webhook_id, l.waiting, q.n from tidings.lanes l
@@ -36,7 +36,7 @@ CHECKS = {
     "a delivery is in two places": """
         select id from (
           select id from tidings.queue union all select id from tidings.deliveries union all
-          select u.id from tidings.flights f, unnest(f.delivery_ids, f.attempt_numbers) u (id, number)
+          select u.id from tidings.under_way u
           where not exists (select from tidings.attempts a where a.delivery_id = u.id and a.number = u.number)
             and not exists (select from tidings.deliveries d where d.id = u.id and d.attempt_count = u.number)
         ) places group by id having count(*) > 1""",
@@ -44,7 +44,7 @@ CHECKS = {
         select e.id from tidings.events e where e.delivery_count <>
           (select count(*) from tidings.queue q where q.event_id = e.id)
           + (select count(*) from tidings.deliveries d where d.event_id = e.id)
-          + (select count(*) from tidings.flights f, unnest(f.delivery_ids, f.event_ids, f.attempt_numbers) u (id, event_id, number)
+          + (select count(*) from tidings.under_way u
              where u.event_id = e.id and not exists (select from tidings.attempts a where a.delivery_id = u.id and a.number = u.number)
                and not exists (select from tidings.deliveries d where d.id = u.id and d.attempt_count = u.number))""",
     "attempts are missing": """
@@ -291,7 +291,7 @@ async def test_what_is_under_way_when_its_webhook_goes_ends_with_its_own_result(
 async def test_a_dead_workers_flights_are_grounded_a_hundred_at_a_time(config: Config) -> None:
     async with engine_of(config) as engine:
         await engine.user.execute(
-            "insert into tidings.flights (worker_id, leased_at, delivery_ids, event_ids, webhook_ids, attempt_numbers)"
+            "insert into tidings.flights (worker_id, leased_at, delivery_ids, event_ids, lanes, lane_numbers)"
             " select gen_random_uuid(), now(), '{}', '{}', '{}', '{}' from generate_series(1, $1)",
             flights.ORPHANS_AT_ONCE + 1,
         )

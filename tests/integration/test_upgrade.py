@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
-from tests.integration.test_flights import assert_books_are_right
+from tests.integration.test_flights import assert_books_are_right, rescue
 from tests.support.engine import engine_of
 from tests.support.receiver import Receiver
 from tidings.config import Config
@@ -20,16 +20,24 @@ LAST_OF_BEFORE = 3  # the migrations of the version before
 STATES = ("pending", "retrying", "leased", "succeeded", "failed", "cancelled")
 
 
-async def old_database(url: str, receiver_url: str) -> dict[str, UUID]:
-    """Make the schema of the version before with a delivery in each state; return their ids."""
+async def schema_up_to(last: int, url: str) -> Any:
+    """Make the schema as of a migration, and return a connection to it."""
     connection = await asyncpg.connect(url)
     await connection.execute(
-        "create schema tidings; create table tidings.migrations (number integer primary key, name text not null, applied_at timestamptz not null default now())"
+        "create schema if not exists tidings; create table if not exists tidings.migrations"
+        " (number integer primary key, name text not null, applied_at timestamptz not null default now())"
     )
+    done = {row["number"] for row in await connection.fetch("select number from tidings.migrations")}
     for number, name, sql in available():
-        if number <= LAST_OF_BEFORE:
+        if number <= last and number not in done:
             await connection.execute(sql)
             await connection.execute("insert into tidings.migrations (number, name) values ($1, $2)", number, name)
+    return connection
+
+
+async def old_database(url: str, receiver_url: str) -> dict[str, UUID]:
+    """Make the schema of the version before with a delivery in each state; return their ids."""
+    connection = await schema_up_to(LAST_OF_BEFORE, url)
     now = datetime.now(UTC)
     for day in (-1, 0, 1):
         await connection.execute("select tidings.ensure_day($1)", (now + timedelta(days=day)).date())
@@ -131,3 +139,31 @@ async def test_what_an_ordered_lane_had_under_way_keeps_its_place(
         await engine.worker.deliverer.run_once()
         await engine.worker.deliverer.drain(20)
         assert msgspec.json.decode(receiver.received[0].body)["type"] == "a.leased"
+
+
+async def test_what_is_under_way_in_flights_of_whole_webhooks_is_put_back(
+    config: Config, empty_database_url: str, receiver: Receiver
+) -> None:
+    ids = await old_database(empty_database_url, receiver.url())
+    connection = await schema_up_to(6, empty_database_url)
+    await connection.execute(
+        "with gone as (delete from tidings.queue returning *), lane as (update tidings.lanes set waiting = 0, in_flight = 3)"
+        " insert into tidings.flights (worker_id, leased_at, delivery_ids, event_ids, webhook_ids, attempt_numbers)"
+        " select gen_random_uuid(), now(), array_agg(id), array_agg(event_id), array_agg(webhook_id), array_agg((attempt_count + 1)::smallint) from gone"
+    )
+    await connection.execute("update tidings.counters set count = 0")
+    await connection.close()
+    config = msgspec.structs.replace(config, database_url=empty_database_url)
+    async with engine_of(config) as engine:
+        await assert_books_are_right(engine)
+        assert await rescue(engine) == 3
+        for _ in range(4):
+            await engine.cycle()
+        types = sorted(msgspec.json.decode(request.body)["type"] for request in receiver.received)
+        assert types == ["a.leased", "a.pending", "a.retrying", "a.unrouted"]
+        assert [(a["number"], a["failure"]) for a in await engine.attempts(ids["retrying"])] == [
+            (1, None),
+            (2, "lost"),
+            (3, None),
+        ]
+        await assert_books_are_right(engine)

@@ -195,11 +195,12 @@ class History:
         for start in range(0, len(flying), 50):
             batch = flying[start : start + 50]
             await user.execute(
-                "insert into tidings.flights (worker_id, leased_at, delivery_ids, event_ids, webhook_ids, attempt_numbers) values ($1, now(), $2, $3, $4, $5)",
+                "insert into tidings.flights (worker_id, leased_at, delivery_ids, event_ids, lanes, lane_numbers, attempt_numbers) values ($1, now(), $2, $3, $4, $5, $6)",
                 UUID(int=1),
                 [past.id for past in batch],
                 [past.event.id for past in batch],
                 [past.webhook_id for past in batch],
+                list(range(1, len(batch) + 1)),
                 [past.attempt_count for past in batch],
             )
 

@@ -13,6 +13,7 @@ from tidings.store.statements import load
 _SQL = load("flights")
 
 ORPHANS_AT_ONCE = 100  # flights of dead workers that are grounded in one transaction
+MAX_DELIVERIES = 10_000  # of one flight
 
 
 async def begin(connection: Connection, worker_id: UUID, fresh: Sequence[Queued], now: datetime) -> int:
@@ -22,13 +23,14 @@ async def begin(connection: Connection, worker_id: UUID, fresh: Sequence[Queued]
         The id of the flight.
     """
     lanes = Counter(queued.webhook_id for queued in fresh)
+    numbers = {lane: number for number, lane in enumerate(lanes, 1)}
     flight_id: int = await connection.fetchval(
         _SQL["begin"],
         worker_id,
         now,
         [queued.id for queued in fresh],
         [queued.event_id for queued in fresh],
-        [queued.webhook_id for queued in fresh],
+        [numbers[queued.webhook_id] for queued in fresh],
         list(lanes),
         list(lanes.values()),
     )
@@ -58,18 +60,18 @@ async def settled(connection: Connection, deliveries: Sequence[Delivery]) -> set
 
 async def trim(connection: Connection, left: dict[int, list[Delivery]]) -> None:
     """Leave in flights only what is still under way."""
-    await connection.executemany(
-        _SQL["trim"],
-        [
-            (
-                flight_id,
-                [delivery.id for delivery in deliveries],
-                [delivery.event_id for delivery in deliveries],
-                [delivery.webhook_id for delivery in deliveries],
-                [delivery.attempt_number for delivery in deliveries],
-            )
-            for flight_id, deliveries in left.items()
-        ],
+    await connection.executemany(_SQL["trim"], [(flight_id, *_arrays(deliveries)) for flight_id, deliveries in left.items()])
+
+
+def _arrays(deliveries: Sequence[Delivery]) -> tuple[list[UUID], list[UUID], list[int], list[UUID], list[int]]:
+    lanes = dict.fromkeys(delivery.webhook_id for delivery in deliveries)
+    numbers = {lane: number for number, lane in enumerate(lanes, 1)}
+    return (
+        [delivery.id for delivery in deliveries],
+        [delivery.event_id for delivery in deliveries],
+        [numbers[delivery.webhook_id] for delivery in deliveries],
+        list(lanes),
+        [delivery.attempt_number for delivery in deliveries],
     )
 
 

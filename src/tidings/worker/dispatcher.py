@@ -202,7 +202,7 @@ class Dispatcher:
         rooms = await queue.lock_lanes(connection, lanes, now)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
-        leased, waiting = share_out(fresh, _lane_of, readable, self._places.free(promised))
+        leased, waiting = share_out(fresh, _lane_of, readable, min(self._places.free(promised), flights.MAX_DELIVERIES))
         waiting = [q for q in waiting if q.webhook_id in rooms]  # the others' webhooks were deleted just now
         if waiting:
             await queue.put(connection, waiting, now, self._me.part)

@@ -65,7 +65,7 @@ update tidings.routes_version set version = version + 1;
 -- Anything but the deliveries that cannot be finished by intent: those to paths that hang.
 select exists (select from tidings.outbox)
   or exists (select from tidings.queue q where not exists (select from tidings.webhooks w where w.id = q.webhook_id and w.name like '/hang%'))
-  or exists (select from tidings.flights f, unnest(f.webhook_ids) u (webhook_id)
+  or exists (select from tidings.under_way u
     where not exists (select from tidings.webhooks w where w.id = u.webhook_id and w.name like '/hang%'));
 
 -- name: clear_tables

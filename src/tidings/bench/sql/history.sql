@@ -87,13 +87,13 @@ on conflict (name, part) do update set count = c.count + excluded.count;
 
 -- name: fill_flights
 -- What workers have under way: 2,000 in flights of 100.
-insert into tidings.flights (worker_id, leased_at, delivery_ids, event_ids, webhook_ids, attempt_numbers)
-select gen_random_uuid(), now(), array_agg(id), array_agg(event_id), array_agg(webhook_id), array_agg(1::smallint)
-from (
+insert into tidings.flights (worker_id, leased_at, delivery_ids, event_ids, lanes, lane_numbers)
+select gen_random_uuid(), now(), array_agg(id), array_agg(event_id), array_agg(webhook_id), array_agg(place::smallint)
+from (select *, row_number() over (partition by n / 100) as place from (
   select (left(digits, 12) || '7' || substr(digits, 27, 3) || to_hex(32768 | (('x' || substr(digits, 30, 3))::bit(12)::integer << 2) | 3) || 'ffffffffffff')::uuid as id,
     e.id as event_id, (select id from tidings.webhooks w where w.group_id = e.group_id order by name limit 1) as webhook_id, row_number() over () as n
   from (select id, group_id from tidings.events order by id desc limit 2000) e, lateral (select replace(e.id::text, '-', '') as digits) d
-) u group by n / 100;
+) found) u group by n / 100;
 
 -- name: fill_statistics
 -- Of each webhook and group: a month of days and hours, and the last minutes.

@@ -1,11 +1,10 @@
 -- name: begin
--- Leases fresh deliveries of locked lanes. $1 worker, $2 now, $3 deliveries, $4 events, $5 webhooks; $6 the lanes, $7 how many of each
+-- Leases fresh deliveries of locked lanes. $1 worker, $2 now, $3 deliveries, $4 events, $5 numbers of their lanes; $6 the lanes, $7 how many of each
 with boarded as (
   update tidings.lanes l set in_flight = l.in_flight + c.count
   from unnest($6::uuid[], $7::integer[]) as c (webhook_id, count) where l.webhook_id = c.webhook_id
 )
-insert into tidings.flights (worker_id, leased_at, delivery_ids, event_ids, webhook_ids, attempt_numbers)
-values ($1, $2, $3::uuid[], $4::uuid[], $5::uuid[], array_fill(1::smallint, array[cardinality($3::uuid[])]))
+insert into tidings.flights (worker_id, leased_at, delivery_ids, event_ids, lane_numbers, lanes) values ($1, $2, $3, $4, $5, $6)
 returning id;
 
 -- name: hold
@@ -18,8 +17,8 @@ select id from tidings.flights where worker_id = $1 and id = any ($2::bigint[]) 
 delete from tidings.flights where worker_id = $1 and id = any ($2::bigint[]) returning id;
 
 -- name: trim
--- Leaves in a flight what is still under way. $1 flight, $2 deliveries, $3 events, $4 webhooks, $5 attempt numbers
-update tidings.flights set delivery_ids = $2::uuid[], event_ids = $3::uuid[], webhook_ids = $4::uuid[], attempt_numbers = $5::smallint[] where id = $1;
+-- Leaves in a flight what is still under way. $1 flight, $2 deliveries, $3 events, $4 numbers of their lanes, $5 the lanes, $6 attempt numbers
+update tidings.flights set delivery_ids = $2, event_ids = $3, lane_numbers = $4, lanes = $5, attempt_numbers = $6 where id = $1;
 
 -- name: settled
 -- Of results that may have been written already, when the answer to that was lost: those that were. What was put back without an
@@ -42,18 +41,17 @@ select id from tidings.flights where worker_id = $1 and leased_at < $2 and id <>
 -- name: lock_lanes_of
 -- The lanes of what flights hold, in the order of everywhere: who deletes a webhook waits for us, or we for him. $1 flights
 select from tidings.lanes
-where webhook_id = any (array(select distinct u.webhook_id from tidings.flights f, unnest(f.webhook_ids) as u (webhook_id) where f.id = any ($1::bigint[])))
+where webhook_id = any (array(select distinct unnest(lanes) from tidings.flights where id = any ($1::bigint[])))
 order by webhook_id for no key update;
 
 -- name: ground
 -- Ends flights that nobody flies, and puts what has no result yet back into the queue. An attempt is recorded when history
 -- has it, whatever became of its delivery since. $1 flights, $2 were they sent: then each open attempt is put on record as lost
 with grounded as (
-  delete from tidings.flights where id = any ($1::bigint[]) returning *
+  delete from tidings.flights where id = any ($1::bigint[]) returning id
 ), open as materialized (
-  select u.*, g.leased_at
-  from grounded g, unnest(g.delivery_ids, g.event_ids, g.webhook_ids, g.attempt_numbers) as u (id, event_id, webhook_id, number)
-  where not exists (select from tidings.attempts a where a.delivery_id = u.id and a.number = u.number)
+  select u.id, u.event_id, u.webhook_id, u.number, u.leased_at from tidings.under_way u
+  where u.flight_id in (select id from grounded) and not exists (select from tidings.attempts a where a.delivery_id = u.id and a.number = u.number)
     and not exists (select from tidings.deliveries d where d.id = u.id and d.attempt_count = u.number)
 ), known as materialized (
   select o.*, l.ordered, l.webhook_id is not null as has_lane, e.group_id, e.type = 'webhook.test' as is_test,

@@ -55,9 +55,9 @@ with due as materialized (
   where q.id = any (array(select id from seen where taken))  -- an array, so that the plan is the index whatever the estimates
   returning q.id, q.event_id, q.webhook_id, q.group_id, q.attempt_count + 1 as attempt_number, q.due_at, q.is_test
 ), flight as (
-  insert into tidings.flights (worker_id, leased_at, delivery_ids, event_ids, webhook_ids, attempt_numbers)
-  select $1, $2, array_agg(id), array_agg(event_id), array_agg(webhook_id), array_agg(attempt_number::smallint)
-  from taken having count(*) > 0
+  insert into tidings.flights (worker_id, leased_at, lanes, delivery_ids, event_ids, lane_numbers, attempt_numbers)
+  select $1, $2, $4, array_agg(taken.id), array_agg(taken.event_id), array_agg(lane.number::smallint), array_agg(taken.attempt_number::smallint)
+  from taken join unnest($4::uuid[]) with ordinality as lane (webhook_id, number) using (webhook_id) having count(*) > 0
   returning id
 ), counted as (
   insert into tidings.counters as c (name, part, count) select 'claimed', $5, count(*) from taken having count(*) > 0

@@ -25,7 +25,7 @@ select u.id, u.webhook_id, u.event_id, null::text as group_id, 'sending' as stat
   case when u.number > 1 then (select a.response_status from tidings.attempts a where a.delivery_id = u.id and a.number = u.number - 1) end as last_status,
   null::text as failure, nullif(u.number - 1, 0) as last_number, row_number() over (order by u.id desc) as n
 from (
-  select u.* from tidings.flights f, unnest(f.delivery_ids, f.webhook_ids, f.event_ids, f.attempt_numbers) as u (id, webhook_id, event_id, number)
+  select u.* from tidings.under_way u
   where 'sending' = any ($15::text[]) and u.id >= $2 and u.id < $3
     and (select 1 from tidings.attempts a where a.delivery_id = u.id and a.number = u.number) is null and ($17::uuid is null or u.webhook_id = $17) and ($18::uuid is null or u.event_id = $18)
   order by u.id desc limit $4
@@ -223,7 +223,7 @@ with found as materialized (
     null, null, null, null, due_at, attempt_count
   from tidings.queue where group_id = $1 and id = any ($2::uuid[])
 ), sending as materialized (
-  select u.* from tidings.flights f, unnest(f.delivery_ids, f.webhook_ids, f.event_ids, f.attempt_numbers) as u (id, webhook_id, event_id, number)
+  select u.id, u.webhook_id, u.event_id, u.number from tidings.under_way u
   where u.id = any ($2::uuid[]) and u.id <> all (array(select id from found))
     and (select 1 from tidings.attempts a where a.delivery_id = u.id and a.number = u.number) is null
 ), places as (
