@@ -8,7 +8,7 @@ partition and lets an id alone find its row.
 
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 import msgspec
 
@@ -77,7 +77,15 @@ def uuid7(unix_ms: int, tail: int) -> UUID:
     """Return the UUIDv7 (RFC 9562, section 5.7) of a time and 74 bits that tell it from others."""
     high = ((unix_ms & 0xFFFF_FFFF_FFFF) << 16) | 0x7000 | (tail >> 62) & 0xFFF
     low = (0b10 << 62) | (tail & 0x3FFF_FFFF_FFFF_FFFF)
-    return UUID(int=(high << 64) | low)
+    return _uuid_of((high << 64) | low)
+
+
+def _uuid_of(value: int) -> UUID:
+    """Return `UUID(int=value)` in less than half the time: two are made for each delivery."""
+    made = object.__new__(UUID)
+    object.__setattr__(made, "int", value)
+    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    return made
 
 
 def event_id(occurred_at: datetime, outbox_id: int, salt: int) -> UUID:

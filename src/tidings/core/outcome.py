@@ -51,6 +51,11 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     is_stale_connection: bool = False
     timings: Timings = Timings()
 
+    @property
+    def is_success(self) -> bool:
+        """Whether the receiver acknowledged."""
+        return self.failure is None and self.status is not None and 200 <= self.status < 300
+
 
 class Succeeded(msgspec.Struct, frozen=True, gc=False):
     """The receiver acknowledged the delivery."""
@@ -107,6 +112,8 @@ class Result(msgspec.Struct, frozen=True, gc=False):
         return None if isinstance(outcome, Succeeded | Released) else outcome.reason
 
 
+SUCCEEDED = Succeeded()
+
 _FINAL_STATES: dict[type, State] = {Succeeded: State.SUCCEEDED, GiveUp: State.FAILED, Gone: State.FAILED}
 
 
@@ -125,8 +132,8 @@ def decide(exchange: Exchange, attempt_number: int, policy: Policy, now: datetim
         attempt_number: Which attempt this was, counted from 1.
         now: When the attempt ended.
     """
-    if exchange.status is not None and 200 <= exchange.status < 300 and exchange.failure is None:
-        return Succeeded()
+    if exchange.is_success:
+        return SUCCEEDED
     reason = failure_reason(exchange)
     if exchange.status == 410:
         return Gone(reason)

@@ -13,7 +13,7 @@ from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import RenderError
 from tidings.core.event import Event
-from tidings.core.outcome import Exchange, Outcome, Released, Result, RetryAt, decide
+from tidings.core.outcome import SUCCEEDED, Exchange, Outcome, Released, Result, RetryAt, decide
 from tidings.core.retry import ONCE
 from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
@@ -136,13 +136,13 @@ class Deliverer:
 
     def _begin_some(self) -> None:
         """Begin a few attempts, then let answers, and those who wait for PostgreSQL, have their turn."""
+        now = self._clock.now()
         for _ in range(min(BURST, len(self._ready))):
-            self._start(*self._ready.popleft())
+            self._start(now, *self._ready.popleft())
         if self._ready:
             self._loop.call_soon(self._begin_some)
 
-    def _start(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
-        started_at = self._clock.now()
+    def _start(self, started_at: datetime, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         done = partial(self._done, delivery, webhook, started_at)
         try:
             prepared = self._prepared.get(webhook)
@@ -192,6 +192,8 @@ class Deliverer:
             self._settled.set()
 
     def _judge(self, exchange: Exchange, delivery: Delivery, webhook: Webhook) -> Outcome:
+        if exchange.is_success:
+            return SUCCEEDED
         if exchange.failure == "stopped":
             return RetryAt(self._clock.now(), exchange.error or "")
         policy = ONCE if delivery.is_test else webhook.retry
