@@ -7,6 +7,7 @@ another's. A percentile is read from them by interpolation: it is off by less th
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import add
 from typing import Final
 
 import msgspec
@@ -42,12 +43,18 @@ class Tally:
         self.milliseconds += milliseconds
         self.latencies[bisect_left(BOUNDS_MS, milliseconds)] += 1
 
+    def take_in(self, other: "Tally") -> None:
+        """Add another."""
+        self.count += other.count
+        self.milliseconds += other.milliseconds
+        self.latencies = list(map(add, self.latencies, other.latencies))
+
     def plus(self, other: "Tally") -> "Tally":
         """Return both together; neither changes."""
         total = Tally()
         total.count = self.count + other.count
         total.milliseconds = self.milliseconds + other.milliseconds
-        total.latencies = [mine + theirs for mine, theirs in zip(self.latencies, other.latencies, strict=True)]
+        total.latencies = list(map(add, self.latencies, other.latencies))
         return total
 
 

@@ -84,7 +84,9 @@ def add_up(results: list[Result], now: datetime) -> Batch:
 
 def _merge(tallies: dict[K, Tally], key: K, tally: Tally) -> None:
     known = tallies.get(key)
-    tallies[key] = tally if known is None else known.plus(tally)
+    if known is None:
+        known = tallies[key] = Tally()  # one of its own: what is given counts elsewhere too
+    known.take_in(tally)
 
 
 def _add_to_lane(tally: LaneTally, result: Result, now: datetime) -> None:
