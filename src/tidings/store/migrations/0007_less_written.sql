@@ -1,3 +1,5 @@
+-- To the operator: stop every worker of the version before; what one of them still holds counts as lost and is sent again.
+
 -- Rows of the outbox are taken by turns: whoever routes holds advisory locks on ranges of numbers, not on rows. A lock on a row
 -- writes to the table and to the log, as much again as deleting the row does.
 
