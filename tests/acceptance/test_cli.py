@@ -18,7 +18,7 @@ from tests.support.limits import PATIENCE
 from tests.support.process import Process, run_cli
 from tests.support.receiver import Receiver
 from tidings import __version__
-from tidings.api.webhook_shapes import WebhookChange, drafted
+from tidings.api.routes.webhook_shapes import WebhookChange, drafted
 from tidings.app import opened
 from tidings.config import Config
 from tidings.store.migrations import available

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.test_signature_and_profile import KEYS, event, webhook
-from tidings.api.webhook_shapes import WebhookChange, changed, drafted
+from tidings.api.routes.webhook_shapes import WebhookChange, changed, drafted
 from tidings.core.errors import InvalidInputError, RenderError
 from tidings.core.event import Event
 from tidings.core.retry import limited, next_try

@@ -9,8 +9,7 @@ import msgspec
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from tidings.api.paging import Paging, Result, Seal
-from tidings.api.services import Services
+from tidings.api.http.paging import Paging, Result, Seal
 from tidings.core.delivery import State
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import row_action
@@ -48,6 +47,7 @@ from tidings.core.search import (
     window,
 )
 from tidings.core.vocabulary import OPEN, Vocabulary
+from tidings.operations.services import Services
 from tidings.profiles import PROFILES
 from tidings.store import search, webhooks
 from tidings.store.database import Connection

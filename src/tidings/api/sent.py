@@ -10,11 +10,11 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.api.services import Services
 from tidings.core.errors import InvalidInputError, NotFoundError, RenderError, StartupError
 from tidings.core.event import Event
 from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
+from tidings.operations.services import Services
 from tidings.profiles import Prepared, describe, prepare
 from tidings.store import history, signing_keys, webhook_versions
 from tidings.store.database import Connection

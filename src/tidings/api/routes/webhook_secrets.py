@@ -9,11 +9,11 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from tidings.api.lookups import found
-from tidings.api.services import Services
-from tidings.api.webhook_shapes import check_secret, made_secret
+from tidings.api.routes.webhook_shapes import check_secret, made_secret
 from tidings.core.errors import InvalidInputError
 from tidings.core.webhook import Webhook
+from tidings.operations.lookups import found
+from tidings.operations.services import Services
 from tidings.profiles import PROFILES
 from tidings.store import webhooks
 

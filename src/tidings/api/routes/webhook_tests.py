@@ -10,12 +10,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
-from tidings.api.lookups import found
-from tidings.api.services import Services
 from tidings.core.errors import ConflictError, InvalidInputError, RenderError
 from tidings.core.event import TEST_TYPE, delivery_id
 from tidings.core.jsontext import stable
 from tidings.core.webhook import OPERATIONS, Subscription
+from tidings.operations.lookups import found
+from tidings.operations.services import Services
 from tidings.sources.publish import new_event
 from tidings.store import outbox, search, webhooks
 

@@ -9,8 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import REGISTRY, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tidings.api.services import Services
 from tidings.core.statistics import BOUNDS_MS, OUTCOMES
+from tidings.operations.services import Services
 from tidings.store import flights, outbox, queue, statistics, webhooks
 from tidings.store.database import Connection
 from tidings.store.statistics import Counted

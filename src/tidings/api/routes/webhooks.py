@@ -9,15 +9,15 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET
 
-from tidings.api import statistics, webhook_secrets, webhook_tests, webhook_versions
-from tidings.api.deliveries import DeliveryView, delivery_views
-from tidings.api.lookups import found, there
-from tidings.api.paging import Limit, Offset, Paging, paging
+from tidings.api.http.paging import Limit, Offset, Paging, paging
+from tidings.api.routes import statistics, webhook_secrets, webhook_tests, webhook_versions
+from tidings.api.routes.deliveries import DeliveryView, delivery_views
+from tidings.api.routes.webhook_shapes import WebhookChange, WebhookView, changed, drafted, view
 from tidings.api.search import Asked, asked_of_deliveries, find_deliveries
-from tidings.api.services import Services
-from tidings.api.webhook_shapes import WebhookChange, WebhookView, changed, drafted, view
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.webhook import Subscription, Webhook, check_url
+from tidings.operations.lookups import found, there
+from tidings.operations.services import Services
 from tidings.sources import tables
 from tidings.store import queue, webhooks
 from tidings.store.database import Connection

@@ -9,8 +9,8 @@ from typing import Any, Final
 from litestar.openapi.spec import Example, OpenAPI, OpenAPIMediaType, OpenAPIResponse, Operation, Reference, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
-from tidings.api.examples import example_of
-from tidings.api.fields import FIELDS
+from tidings.api.openapi.examples import example_of
+from tidings.api.openapi.fields import FIELDS
 
 _ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 

@@ -7,13 +7,13 @@ from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from tidings.api.lookups import there
-from tidings.api.services import Services
-from tidings.api.vski import PageNumber, PerPage
+from tidings.api.dialects.vski.shapes import PageNumber, PerPage
 from tidings.core.collection import Record
 from tidings.core.errors import InvalidInputError, UnauthorizedError
 from tidings.core.jwt import sign_jwt
 from tidings.core.record_filter import parse_filter, parse_sort
+from tidings.operations.lookups import there
+from tidings.operations.services import Services
 from tidings.sources import collections
 from tidings.store import records
 

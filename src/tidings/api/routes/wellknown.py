@@ -5,8 +5,8 @@ from typing import Any
 from litestar import Router, get
 from litestar.di import NamedDependency
 
-from tidings.api.services import Services
 from tidings.core.jwt import jwk
+from tidings.operations.services import Services
 
 
 @get("/jwks.json")

@@ -14,13 +14,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
-from tidings.api import webhooks as subscriptions
-from tidings.api.deliveries import Around, deliveries_around, record_id
-from tidings.api.lookups import found
-from tidings.api.paging import MAX_OFFSET, CursorText, Paging
+from tidings.api.dialects.vski.shapes import PageNumber, PerPage, headers_of
+from tidings.api.http.paging import MAX_OFFSET, CursorText, Paging
+from tidings.api.routes import webhooks as subscriptions
+from tidings.api.routes.deliveries import Around, deliveries_around, record_id
+from tidings.api.routes.webhook_shapes import WebhookChange
 from tidings.api.search import Asked, find_deliveries
-from tidings.api.services import Services
-from tidings.api.webhook_shapes import WebhookChange
 from tidings.core.delivery import State
 from tidings.core.errors import InvalidInputError
 from tidings.core.question import Question, checked, words_of
@@ -28,11 +27,12 @@ from tidings.core.retry import retry_count
 from tidings.core.search import id_time
 from tidings.core.vocabulary import VSKI
 from tidings.core.webhook import Subscription
+from tidings.operations.lookups import found
+from tidings.operations.services import Services
 from tidings.store import webhooks
 from tidings.store.webhook_rows import filter_to_json
 
 PROFILE = "vski"
-MAX_PER_PAGE = 500
 
 # The seed shows `failed`; the rest are the words systems of its kind use.
 _STATES: dict[str, tuple[State, ...]] = {
@@ -44,9 +44,6 @@ _STATES: dict[str, tuple[State, ...]] = {
     "cancelled": (State.CANCELLED,),
 }
 _NAMES = {state: name for name, states in _STATES.items() for state in states}
-
-PageNumber = Annotated[int, QueryParameter(ge=1, le=MAX_OFFSET, description="Which page, from 1.")]
-PerPage = Annotated[int, QueryParameter(name="perPage", ge=1, le=MAX_PER_PAGE, description="How many on a page.")]
 
 
 class VskiChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,22 +137,6 @@ def _change(data: VskiChange, **more: Any) -> WebhookChange:
         events=data.events,
         **more,
     )
-
-
-def headers_of(given: dict[str, str] | str | UnsetType) -> dict[str, str] | UnsetType:
-    """Return headers that were given as an object, or as the same in a JSON string.
-
-    Raises:
-        InvalidInputError: The string is not such an object.
-    """
-    if not isinstance(given, str):
-        return given
-    try:
-        return msgspec.json.decode(given, type=dict[str, str])
-    except msgspec.DecodeError as error:
-        raise InvalidInputError(
-            "headers", f'headers is no JSON object of strings ({error}). Write {{"X-Name": "value"}}.'
-        ) from error
 
 
 @post("/", status_code=201)

@@ -7,9 +7,9 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
-from tidings.api.paging import Limit
-from tidings.api.services import Services
+from tidings.api.http.paging import Limit
 from tidings.core.errors import NotFoundError
+from tidings.operations.services import Services
 from tidings.store import webhook_versions
 from tidings.store.webhook_versions import Version
 

@@ -9,10 +9,10 @@ from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
-from tidings.api.lookups import found
 from tidings.api.search import WebhookId
-from tidings.api.services import Services
 from tidings.core.statistics import Figures, Point, period_of, series_of
+from tidings.operations.lookups import found
+from tidings.operations.services import Services
 from tidings.store import statistics, webhooks
 from tidings.store.statistics import WHOLE_GROUP
 

@@ -9,9 +9,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
-from tidings.api.services import Services
 from tidings.core.errors import InvalidInputError, NotFoundError
 from tidings.core.event_type import BUILT_IN, check_data, check_schema
+from tidings.operations.services import Services
 from tidings.sources.publish import check_type
 from tidings.store import event_types
 

@@ -10,16 +10,16 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
-from tidings.api.lookups import there
-from tidings.api.paging import Paging, paging
+from tidings.api.http.paging import Paging, paging
 from tidings.api.search import Asked, WebhookId, asked_of_deliveries, find_deliveries
 from tidings.api.sent import SentRequest, sent_requests
-from tidings.api.services import Services
 from tidings.core.delivery import State, Step, may
 from tidings.core.errors import ConflictError, InvalidInputError, RenderError
 from tidings.core.event import Event, row_id
 from tidings.core.search import id_time
 from tidings.core.webhook import Subscription, Webhook
+from tidings.operations.lookups import there
+from tidings.operations.services import Services
 from tidings.profiles import prepare
 from tidings.profiles.parts import current
 from tidings.profiles.template import is_plain_text

@@ -15,12 +15,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
-from tidings.api.paging import Limit, Offset
-from tidings.api.services import Services
+from tidings.api.http.paging import Limit, Offset
 from tidings.core.errors import InvalidInputError, NotFoundError
 from tidings.core.notice import PLATFORMS, ObjectNews
 from tidings.core.signature import check_text_secret, new_secret, new_text_secret, secret_key
 from tidings.core.webhook import SIGNATURE_FORMATS
+from tidings.operations.services import Services
 from tidings.sources import integrations
 from tidings.store import integrations as stored
 from tidings.store.database import Connection

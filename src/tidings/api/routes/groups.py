@@ -7,10 +7,10 @@ from litestar import Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from tidings.api.lookups import there
-from tidings.api.paging import Limit, Offset
-from tidings.api.services import Services
+from tidings.api.http.paging import Limit, Offset
 from tidings.core.errors import ConflictError
+from tidings.operations.lookups import there
+from tidings.operations.services import Services
 from tidings.store import groups
 
 

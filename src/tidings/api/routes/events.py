@@ -9,11 +9,11 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
 
-from tidings.api.lookups import there
-from tidings.api.paging import Paging, paging
+from tidings.api.http.paging import Paging, paging
 from tidings.api.search import Asked, asked_of_events, find_events
-from tidings.api.services import Services
 from tidings.core.errors import InvalidInputError, TidingsError
+from tidings.operations.lookups import there
+from tidings.operations.services import Services
 from tidings.sources.publish import Draft, Published, publish
 from tidings.store import search
 

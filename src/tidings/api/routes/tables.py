@@ -10,12 +10,12 @@ from litestar import Router, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from tidings.api.lookups import found, there
-from tidings.api.paging import Limit, Offset
-from tidings.api.services import Services
+from tidings.api.http.paging import Limit, Offset
 from tidings.core.capture import TableName, TableSettings
 from tidings.core.errors import ConflictError, NotFoundError
 from tidings.core.webhook import OPERATIONS
+from tidings.operations.lookups import found, there
+from tidings.operations.services import Services
 from tidings.sources import backfill, tables
 from tidings.store import backfills, capture, webhooks
 from tidings.store.database import Connection

@@ -9,8 +9,8 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from tidings.api.services import Services
 from tidings.core.errors import NotFoundError, UnauthorizedError
+from tidings.operations.services import Services
 from tidings.store import groups
 from tidings.store.settings import hash_key
 
