@@ -4,13 +4,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
-import msgspec
 from litestar import Request, Response
 from litestar.params import QueryParameter
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.pages import Cursor, Page, sealed
 from tidings.core.search import id_time
+from tidings.operations.history.search import Paging, Result
 
 MAX_PAGE = 1000
 MAX_OFFSET = 10_000
@@ -30,15 +29,6 @@ Count = Annotated[
 ]
 
 
-class Paging(msgspec.Struct, frozen=True):
-    """Which page of a list is asked for."""
-
-    limit: int
-    offset: int
-    cursor: str | None
-    count: bool
-
-
 def paging(limit: Limit = 50, offset: Offset = 0, cursor: CursorText = None, count: Count = False) -> Paging:
     """Read the parameters that every search takes.
 
@@ -50,40 +40,22 @@ def paging(limit: Limit = 50, offset: Offset = 0, cursor: CursorText = None, cou
     return Paging(limit, offset, cursor or None, count)
 
 
-class Seal(msgspec.Struct, frozen=True):
-    """What cursors of one question are sealed with."""
-
-    key: bytes
-    question: bytes
-
-    def text(self, cursor: Cursor) -> str:
-        """Return a cursor as callers carry it."""
-        return sealed(cursor, self.key, self.question)
-
-
-class Result(msgspec.Struct, frozen=True):
-    """What came of a search. `count`: as it is told."""
-
-    page: Page
-    seal: Seal
-    count: str | None
-
-    def answer(self, request: Request[Any, Any, Any], body: T) -> Response[T]:
-        """Return an answer with headers that tell where to go on, how far was looked, and how many there are."""
-        links: list[str] = []
-        headers: dict[str, str] = {}
-        for rel, cursor in (("next", self.page.older), ("prev", self.page.newer)):
-            if cursor is not None:
-                text = self.seal.text(cursor)
-                headers[f"Tidings-{rel.capitalize()}"] = text
-                links.append(f'<{_url_with(request, text)}>; rel="{rel}"')
-        if links:
-            headers["Link"] = ", ".join(links)
-        if self.page.searched_to is not None:
-            headers["Tidings-Searched-To"] = instant(id_time(self.page.searched_to))
-        if self.count is not None:
-            headers["Tidings-Count"] = self.count
-        return Response(body, headers=headers)
+def with_pages(request: Request[Any, Any, Any], result: Result, body: T) -> Response[T]:
+    """Return an answer with headers that tell where to go on, how far was looked, and how many there are."""
+    links: list[str] = []
+    headers: dict[str, str] = {}
+    for rel, cursor in (("next", result.page.older), ("prev", result.page.newer)):
+        if cursor is not None:
+            text = result.seal.text(cursor)
+            headers[f"Tidings-{rel.capitalize()}"] = text
+            links.append(f'<{_url_with(request, text)}>; rel="{rel}"')
+    if links:
+        headers["Link"] = ", ".join(links)
+    if result.page.searched_to is not None:
+        headers["Tidings-Searched-To"] = instant(id_time(result.page.searched_to))
+    if result.count is not None:
+        headers["Tidings-Count"] = result.count
+    return Response(body, headers=headers)
 
 
 def _url_with(request: Request[Any, Any, Any], cursor: str) -> str:

@@ -9,13 +9,14 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
 
-from tidings.api.http.paging import Paging, paging
-from tidings.api.search import Asked, asked_of_events, find_events
+from tidings.api.http.paging import paging, with_pages
+from tidings.api.http.questions import asked_of_events
 from tidings.core.errors import InvalidInputError, TidingsError
-from tidings.operations.lookups import there
+from tidings.operations.history import events
+from tidings.operations.history.events import RecordedEvent
+from tidings.operations.history.search import Asked, Paging
 from tidings.operations.services import Services
-from tidings.sources.publish import Draft, Published, publish
-from tidings.store import search
+from tidings.sources.publish import Draft, Published
 
 MAX_BATCH = 10_000
 MAX_BATCH_BYTES = 33_554_432
@@ -108,8 +109,7 @@ async def publish_one(services: Services, body: bytes, said: NewEvent) -> Publis
     Raises:
         TidingsError: As `Publisher.publish` does.
     """
-    draft = Draft(said.type, bytes(_decode_data(body).data), said.subject, said.id)
-    return await services.publisher.publish(services.group_id, draft, services.clock.now())
+    return await events.publish(services, Draft(said.type, bytes(_decode_data(body).data), said.subject, said.id))
 
 
 @post("/batch", status_code=202, request_max_body_size=MAX_BATCH_BYTES)
@@ -124,11 +124,8 @@ async def publish_batch(services: NamedDependency[Services], request: Request[An
         raise InvalidInputError(
             "body", f"body has {len(lines)} lines; write 1 to {MAX_BATCH} events, one JSON document a line."
         )
-    results = [(number, _read_line(line)) for number, line in lines]
-    drafts = [result for _, result in results if isinstance(result, Draft)]
-    async with services.database.transaction() as connection:
-        published = iter(await publish(connection, services.group_id, drafts, services.clock.now()))
-    return _batch_result([(number, next(published) if isinstance(result, Draft) else result) for number, result in results])
+    results = await events.publish_all(services, [_read_line(line) for _, line in lines])
+    return _batch_result([(number, result) for (number, _), result in zip(lines, results, strict=True)])
 
 
 def _read_line(line: bytes) -> Draft | InvalidInputError:
@@ -171,36 +168,20 @@ async def list_events(
     request: Request[Any, Any, Any],
 ) -> Response[list[EventView]]:
     """List events, newest first. Headers tell where to go on, and how far was looked, as for deliveries."""
-    async with services.database.snapshot() as connection:
-        result = await find_events(services, connection, asked, paging)
-        rows = await search.events(connection, services.group_id, result.page.ids)
-    return result.answer(request, [_view(row) for row in rows])
+    found = await events.find(services, asked, paging)
+    return with_pages(request, found.result, [_view(event) for event in found.items])
 
 
 @get("/{event_id:uuid}")
 async def get_event(services: NamedDependency[Services], event_id: FromPath[UUID]) -> EventView:
     """Read an event. One that was published a moment ago is there once it is routed."""
-    async with services.database.connection() as connection:
-        rows = await search.events(connection, services.group_id, [event_id])
-    return _view(there(next(iter(rows), None), f"There is no event {event_id}; history is kept for the days of retention."))
+    return _view(await events.read(services, event_id))
 
 
-def _view(row: Any) -> EventView:
-    return EventView(
-        id=row["id"],
-        source=row["source"],
-        type=row["type"],
-        operation=row["operation"],
-        subject=row["subject"],
-        schema=row["table_schema"],
-        table=row["table_name"],
-        record=msgspec.Raw((row["record"] or "null").encode()),
-        old_record=msgspec.Raw((row["old_record"] or "null").encode()),
-        occurred_at=row["occurred_at"],
-        external_id=row["external_id"],
-        capture_error=row["capture_error"],
-        delivery_count=row["delivery_count"],
-    )
+def _view(event: RecordedEvent) -> EventView:
+    fields: dict[str, Any] = {name: getattr(event, name) for name in EventView.__struct_fields__}
+    documents = {name: msgspec.Raw((fields[name] or "null").encode()) for name in ("record", "old_record")}
+    return EventView(**fields | documents)
 
 
 router = Router("/api/v1/events", route_handlers=[publish_event, publish_batch, list_events, get_event], tags=["Events"])

@@ -9,7 +9,7 @@ from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
-from tidings.api.search import WebhookId
+from tidings.api.http.questions import WebhookId
 from tidings.core.statistics import Figures, Point, period_of, series_of
 from tidings.operations.lookups import found
 from tidings.operations.services import Services

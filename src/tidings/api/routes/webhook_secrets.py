@@ -1,7 +1,6 @@
 """`/api/v1/webhooks/{id}/secret`: to read it again, and to change it while both verify."""
 
-from base64 import b64encode
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -9,16 +8,9 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from tidings.api.routes.webhook_shapes import check_secret, made_secret
-from tidings.core.errors import InvalidInputError
-from tidings.core.webhook import Webhook
-from tidings.operations.lookups import found
 from tidings.operations.services import Services
-from tidings.profiles import PROFILES
-from tidings.store import webhooks
-
-DEFAULT_OVERLAP_SECONDS = 86_400
-MAX_OVERLAP_SECONDS = 30 * 86_400
+from tidings.operations.webhooks import secrets
+from tidings.operations.webhooks.secrets import DEFAULT_OVERLAP_SECONDS, Secrets
 
 
 class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,9 +35,7 @@ class SecretView(msgspec.Struct, frozen=True):
 @get("/{webhook_id:str}/secret")
 async def read_secret(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> SecretView:
     """Read the secret that verifies this webhook's deliveries."""
-    async with services.database.connection() as connection:
-        webhook = found(await webhooks.open_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
-    return _view(services, webhook)
+    return _view(await secrets.read(services, webhook_id))
 
 
 @post("/{webhook_id:str}/secret/rotate", status_code=200)
@@ -53,35 +43,9 @@ async def rotate_secret(
     services: NamedDependency[Services], webhook_id: FromPath[UUID], data: JSONBody[Rotation | None] = None
 ) -> SecretView:
     """Give the webhook another secret. The present one verifies beside it until the overlap ends."""
-    rotation = data or Rotation()
-    if not 0 <= rotation.overlap_seconds <= MAX_OVERLAP_SECONDS:
-        raise InvalidInputError("overlap_seconds", f"overlap_seconds must be 0 to {MAX_OVERLAP_SECONDS}.")
-    now = services.clock.now()
-    async with services.database.transaction() as connection:
-        locked = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
-        before = webhooks.readable(locked)
-        profile = PROFILES[before.profile]
-        secret = rotation.secret or made_secret(profile)
-        check_secret(secret, profile)
-        if secret == before.secret:
-            raise InvalidInputError("secret", "secret is the one in use; leave it out and Tidings makes another.")
-        webhook = msgspec.structs.replace(
-            before,
-            secret=secret,
-            previous_secret=before.secret,
-            previous_secret_until=now + timedelta(seconds=rotation.overlap_seconds),
-            updated_at=now,
-        )
-        await webhooks.update_webhook(connection, services.box, webhook, was=before)
-    return _view(services, webhook)
+    asked = data or Rotation()
+    return _view(await secrets.rotate(services, webhook_id, secret=asked.secret, overlap_seconds=asked.overlap_seconds))
 
 
-def _view(services: Services, webhook: Webhook) -> SecretView:
-    until = webhook.previous_secret_until
-    both = until is not None and until > services.clock.now()
-    return SecretView(
-        secret=webhook.secret,
-        previous_secret=webhook.previous_secret if both else None,
-        previous_secret_until=until if both else None,
-        public_key="whpk_" + b64encode(services.keys.current.webhooks.public_bytes).decode(),
-    )
+def _view(found: Secrets) -> SecretView:
+    return SecretView(found.secret, found.previous_secret, found.previous_secret_until, found.public_key)

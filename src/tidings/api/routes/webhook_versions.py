@@ -8,9 +8,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from tidings.api.http.paging import Limit
-from tidings.core.errors import NotFoundError
 from tidings.operations.services import Services
-from tidings.store import webhook_versions
+from tidings.operations.webhooks import subscriptions
 from tidings.store.webhook_versions import Version
 
 Before = Annotated[
@@ -24,10 +23,4 @@ async def list_versions(
     services: NamedDependency[Services], webhook_id: FromPath[UUID], limit: Limit = 50, before: Before = None
 ) -> list[Version]:
     """List a webhook's versions with what changed in each, newest first. They outlive it, as long as history names them."""
-    async with services.database.connection() as connection:
-        page = await webhook_versions.list_versions(
-            connection, services.box, services.group_id, webhook_id, before=before, limit=limit
-        )
-    if not page and before is None:
-        raise NotFoundError(f"There is no webhook {webhook_id}.")
-    return page
+    return await subscriptions.list_versions(services, webhook_id, limit=limit, before=before)

@@ -13,15 +13,14 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
-from tidings.api.dialects.vski.shapes import headers_of
 from tidings.api.http.paging import Limit, Offset
-from tidings.api.routes.webhook_shapes import WebhookChange, changed, drafted, repaired
-from tidings.api.routes.webhooks import check_webhook_url
 from tidings.core.collection import Field
 from tidings.core.errors import InvalidInputError
 from tidings.core.vocabulary import CONTENT_ACTIONS
 from tidings.core.webhook import MAX_NAME_LENGTH, CollectionFilter, Subscription
 from tidings.operations.services import Services
+from tidings.operations.webhooks.changes import WebhookChange, changed, drafted, headers_of, repaired
+from tidings.operations.webhooks.subscriptions import check_webhook_url
 from tidings.sources import collections
 from tidings.store import queue, webhooks
 from tidings.store.collections import Collection

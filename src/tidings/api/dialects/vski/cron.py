@@ -10,15 +10,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
-from tidings.api.dialects.vski.shapes import PageNumber, PerPage, headers_of
-from tidings.api.routes.webhook_shapes import WebhookChange, changed, drafted, repaired
-from tidings.api.routes.webhooks import check_webhook_url
+from tidings.api.dialects.vski.pages import PageNumber, PerPage
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.retry import retry_count
 from tidings.core.schedule import MISSED, parse_schedule
 from tidings.core.webhook import MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, Subscription
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
+from tidings.operations.webhooks.changes import WebhookChange, changed, drafted, headers_of, repaired
+from tidings.operations.webhooks.subscriptions import check_webhook_url
 from tidings.profiles import template
 from tidings.sources import cron as ticks
 from tidings.store import cron, queue, webhooks

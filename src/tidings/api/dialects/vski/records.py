@@ -7,7 +7,7 @@ from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from tidings.api.dialects.vski.shapes import PageNumber, PerPage
+from tidings.api.dialects.vski.pages import PageNumber, PerPage
 from tidings.core.collection import Record
 from tidings.core.errors import InvalidInputError, UnauthorizedError
 from tidings.core.jwt import sign_jwt

@@ -14,22 +14,21 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
-from tidings.api.dialects.vski.shapes import PageNumber, PerPage, headers_of
-from tidings.api.http.paging import MAX_OFFSET, CursorText, Paging
-from tidings.api.routes import webhooks as subscriptions
-from tidings.api.routes.deliveries import Around, deliveries_around, record_id
-from tidings.api.routes.webhook_shapes import WebhookChange
-from tidings.api.search import Asked, find_deliveries
+from tidings.api.dialects.vski.pages import PageNumber, PerPage
+from tidings.api.http.paging import MAX_OFFSET, CursorText, with_pages
 from tidings.core.delivery import State
 from tidings.core.errors import InvalidInputError
 from tidings.core.question import Question, checked, words_of
 from tidings.core.retry import retry_count
-from tidings.core.search import id_time
 from tidings.core.vocabulary import VSKI
 from tidings.core.webhook import Subscription
-from tidings.operations.lookups import found
+from tidings.operations.history import deliveries
+from tidings.operations.history.deliveries import Delivery
+from tidings.operations.history.events import record_id
+from tidings.operations.history.search import Asked, Paging
 from tidings.operations.services import Services
-from tidings.store import webhooks
+from tidings.operations.webhooks import subscriptions
+from tidings.operations.webhooks.changes import WebhookChange, headers_of
 from tidings.store.webhook_rows import filter_to_json
 
 PROFILE = "vski"
@@ -145,23 +144,22 @@ async def create_webhook(services: NamedDependency[Services], data: JSONBody[Vsk
     change = _change(data, profile=PROFILE)
     if change.events is UNSET:
         change = msgspec.structs.replace(change, events=["*"])
-    webhook, _ = await subscriptions.create(services, change)
-    return _view(webhook)
+    made = await subscriptions.create(services, change)
+    return _view(made.webhook)
 
 
 @get("/")
 async def list_webhooks(services: NamedDependency[Services], page: PageNumber = 1, per_page: PerPage = 50) -> list[VskiWebhook]:
     """List webhooks, newest first."""
-    async with services.database.connection() as connection:
-        rows = await webhooks.list_webhooks(connection, services.group_id, limit=per_page, offset=(page - 1) * per_page)
-    return [_view(webhook) for webhook in rows]
+    found = await subscriptions.list_webhooks(services, limit=per_page, offset=(page - 1) * per_page)
+    return [_view(webhook) for webhook in found]
 
 
 @get("/{webhook_id:str}")
 async def get_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> VskiWebhook:
     """Read a webhook."""
-    async with services.database.connection() as connection:
-        return _view(found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id))
+    found = await subscriptions.read(services, webhook_id)
+    return _view(found.webhook)
 
 
 @patch("/{webhook_id:str}")
@@ -169,8 +167,8 @@ async def change_webhook(
     services: NamedDependency[Services], webhook_id: FromPath[UUID], data: JSONBody[VskiChange]
 ) -> VskiWebhook:
     """Change what the body names; the rest stays."""
-    webhook, _ = await subscriptions.change(services, webhook_id, _change(data))
-    return _view(webhook)
+    made = await subscriptions.change(services, webhook_id, _change(data))
+    return _view(made.webhook)
 
 
 @delete("/{webhook_id:str}", status_code=204)
@@ -199,31 +197,29 @@ async def list_logs(
     states = tuple(state for word in words for state in _STATES[word])
     asked = Asked(checked(Question(group_id=services.group_id, table=collection, states=states)))
     asked_page = Paging(per_page, 0 if cursor else offset, cursor or None, count=False)
-    async with services.database.snapshot() as connection:
-        result = await find_deliveries(services, connection, asked, asked_page)
-        around = await deliveries_around(services, connection, result.page.ids)
-    logs = Logs(page, per_page, result.page.older is not None, [_entry(found) for found in around])
-    return result.answer(request, logs)
+    found = await deliveries.find(services, asked, asked_page)
+    entries = [_entry(delivery) for delivery in found.items]
+    return with_pages(request, found.result, Logs(page, per_page, found.result.page.older is not None, entries))
 
 
-def _entry(found: Around) -> LogEntry:
-    row, event, webhook = found.row, found.event, found.webhook
+def _entry(delivery: Delivery) -> LogEntry:
+    event, webhook = delivery.event, delivery.webhook
     return LogEntry(
-        id=row["id"],
-        webhook=row["webhook_id"],
+        id=delivery.id,
+        webhook=delivery.webhook_id,
         collection=event.table_name,
         action=VSKI.name_of(event),
         record=record_id(event),
         url=webhook.url if webhook is not None else None,
         method=webhook.method if webhook is not None else None,
-        status=_NAMES[State(row["status"])],
-        attempts=row["attempt_count"],
-        responseStatus=row["last_status"],
-        responseBody=row["response_body"],
-        error=row["last_error"],
-        nextRetry=row["next_retry_at"],
-        created=id_time(row["id"]),
-        updated=row["finished_at"],
+        status=_NAMES[delivery.state],
+        attempts=delivery.attempt_count,
+        responseStatus=delivery.response_status,
+        responseBody=delivery.response_body,
+        error=delivery.error,
+        nextRetry=delivery.next_retry_at,
+        created=delivery.created_at,
+        updated=delivery.finished_at,
     )
 
 

@@ -1,10 +1,13 @@
-"""Requests of the past, made again from what history keeps: the version of the webhook, the event, the delivery and the time.
+"""The attempts of a delivery, each with its request, made again from what history keeps.
+
+That is the version of the webhook, the event, the delivery and the time.
 
 There is one way in which requests are made (`profiles.prepared`), and it is pure; so what is made again is what was sent, byte
 for byte, however often the webhook was changed since, or whether it was deleted.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +17,15 @@ from tidings.core.errors import InvalidInputError, NotFoundError, RenderError, S
 from tidings.core.event import Event
 from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
+from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.profiles import Prepared, describe, prepare
-from tidings.store import history, signing_keys, webhook_versions
+from tidings.store import history, search, signing_keys, webhook_versions
 from tidings.store.database import Connection
 
 _UNSENT = frozenset({"render", "dns", "connect", "tls", "address_refused", "lost"})
+
+GONE = "There is no delivery {}; history is kept for the days of retention."
 
 MAX_BODIES = 4_194_304  # bytes of bodies in one answer; those of further attempts are read one by one
 
@@ -31,6 +37,64 @@ class SentRequest(msgspec.Struct, frozen=True):
     url: str
     headers: list[tuple[str, str]]
     body: str | None
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One attempt. Times in milliseconds; None where a phase was not reached or not needed.
+
+    Attributes:
+        request: As it was sent; None where none was made, or what it was made from is not known.
+    """
+
+    number: int
+    started_at: datetime
+    response_status: int | None
+    response_headers: list[tuple[str, str]]
+    response_body: str | None
+    is_truncated: bool
+    failure: str | None
+    error: str | None
+    dns_ms: float | None
+    connect_ms: float | None
+    tls_ms: float | None
+    first_byte_ms: float | None
+    total_ms: float | None
+    webhook_version: int | None
+    request: SentRequest | None
+
+
+async def list_attempts(services: Services, delivery_id: UUID, *, number: int | None = None) -> list[Attempt]:
+    """Return a delivery's attempts, oldest first, each with its request as it was sent.
+
+    Args:
+        number: Only this one.
+
+    Raises:
+        NotFoundError: There is no such delivery.
+    """
+    async with services.database.snapshot() as connection:
+        rows = await search.deliveries(connection, services.group_id, [delivery_id])
+        delivery = there(next(iter(rows), None), GONE.format(delivery_id))
+        made = await search.attempts(connection, delivery_id)
+        wanted = [row for row in made if number is None or row["number"] == number]
+        requests = await sent_requests(services, connection, delivery["webhook_id"], delivery["event_id"], wanted)
+    return [_attempt(row, request) for row, request in zip(wanted, requests, strict=True)]
+
+
+async def read_attempt(services: Services, delivery_id: UUID, number: int) -> Attempt:
+    """Return one attempt, with its request as it was sent.
+
+    Raises:
+        NotFoundError: There is no such delivery, or no such attempt of it is recorded.
+    """
+    found = await list_attempts(services, delivery_id, number=number)
+    return there(next(iter(found), None), f"Delivery {delivery_id} has no attempt {number} that is recorded.")
+
+
+def _attempt(row: Any, request: SentRequest | None) -> Attempt:
+    headers = msgspec.json.decode(row["response_headers"]) if row["response_headers"] else []
+    fields = {name: row[name] for name in Attempt.__struct_fields__ if name not in {"response_headers", "request"}}
+    return Attempt(**fields, response_headers=headers, request=request)
 
 
 async def sent_requests(

@@ -1,16 +1,16 @@
-"""A webhook as callers write and read it: our fields, and the other spellings the seed systems' clients use."""
+"""A webhook as somebody asks for it, and what it becomes: drafts and changes, checked. Nothing is read or written here."""
 
 import secrets
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from tidings.core.errors import ConflictError, InvalidInputError
-from tidings.core.retry import Policy, limited, parse_policy, retry_count
+from tidings.core.retry import Policy, limited, parse_policy
 from tidings.core.signature import check_text_secret, new_secret, new_text_secret, secret_key
 from tidings.core.webhook import (
     MAX_FILTERS,
@@ -29,8 +29,6 @@ from tidings.core.webhook import (
 )
 from tidings.profiles import PROFILES, Profile, SecretForm
 from tidings.profiles.template import check_template, is_plain_text
-from tidings.sources.tables import TableState
-from tidings.store.webhook_rows import filter_to_json
 
 W = TypeVar("W", bound=Subscription)
 
@@ -62,90 +60,6 @@ class WebhookChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_per_second: float | None | UnsetType = UNSET
     ordered: bool | UnsetType = UNSET
     scope: str | UnsetType = UNSET
-
-
-class WebhookView(msgspec.Struct, frozen=True):
-    """A webhook as read. `secret` is in the answer to its creation only; `GET …/secret` shows it again.
-
-    `version` counts its changes. `fault`: why it is set aside, because something of it cannot be read as it is stored; what is
-    for it waits until that is changed.
-    `is_active`, `max_retries` and `retry_backoff_seconds` say what `enabled` and `retry` say, as seed 004's clients read it.
-    """
-
-    id: UUID
-    name: str
-    description: str | None
-    url: str
-    enabled: bool
-    is_active: bool
-    disabled_reason: str | None
-    profile: str
-    events: list[Any]
-    asymmetric: bool
-    signature: Signature | None
-    body_template: str | None
-    jwt_enabled: bool
-    method: str
-    headers: dict[str, str]
-    timeout_seconds: float
-    retry: Any
-    max_retries: int
-    retry_backoff_seconds: float
-    concurrency: int
-    rate_per_second: float | None
-    ordered: bool
-    scope: str
-    managed_by: str | None
-    version: int
-    fault: str | None
-    created_at: datetime
-    updated_at: datetime
-    tables: list[TableState] | UnsetType = UNSET
-    secret: str | UnsetType = UNSET
-    message: str | UnsetType = UNSET
-
-
-def view(
-    webhook: Subscription,
-    states: list[TableState] | UnsetType = UNSET,
-    *,
-    secret: str | UnsetType = UNSET,
-    message: str | UnsetType = UNSET,
-) -> WebhookView:
-    """Return a webhook as the API shows it."""
-    return WebhookView(
-        id=webhook.id,
-        name=webhook.name,
-        description=webhook.description,
-        url=webhook.url,
-        enabled=webhook.enabled,
-        is_active=webhook.enabled,
-        disabled_reason=webhook.disabled_reason,
-        profile=webhook.profile,
-        events=[filter_to_json(wanted) for wanted in webhook.events],
-        asymmetric=webhook.asymmetric,
-        signature=webhook.signature,
-        body_template=webhook.body_template,
-        jwt_enabled=webhook.jwt_enabled,
-        method=webhook.method,
-        headers=webhook.headers,
-        timeout_seconds=webhook.timeout_seconds,
-        retry=msgspec.to_builtins(webhook.retry),
-        max_retries=retry_count(webhook.retry),
-        retry_backoff_seconds=webhook.retry.delay_after(1) or 0,
-        concurrency=webhook.concurrency,
-        rate_per_second=webhook.rate_per_second,
-        ordered=webhook.ordered,
-        scope=SCOPES[0],
-        managed_by=webhook.managed_by,
-        version=webhook.version,
-        fault=webhook.fault,
-        created_at=webhook.created_at,
-        updated_at=webhook.updated_at,
-        tables=states,
-        secret=secret,
-        message=message,
-    )
 
 
 def drafted(change: WebhookChange, *, group_id: str, default_profile: str, now: datetime) -> Webhook:
@@ -219,6 +133,22 @@ def changed(webhook: W, change: WebhookChange) -> W | Webhook:
         check_secret(secret, profile)
         return with_secret(with_problems(result, {}), secret)  # to change it at once is what was asked
     return result
+
+
+def headers_of(given: dict[str, str] | str | UnsetType) -> dict[str, str] | UnsetType:
+    """Return headers that were given as an object, or as the same in a JSON string.
+
+    Raises:
+        InvalidInputError: The string is not such an object.
+    """
+    if not isinstance(given, str):
+        return given
+    try:
+        return msgspec.json.decode(given, type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise InvalidInputError(
+            "headers", f'headers is no JSON object of strings ({error}). Write {{"X-Name": "value"}}.'
+        ) from error
 
 
 def repaired(webhook: Subscription) -> Subscription:
