@@ -4,18 +4,16 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from tidings.core.errors import NotFoundError, UnauthorizedError
+from tidings.core.errors import UnauthorizedError
+from tidings.operations import groups
 from tidings.operations.services import Services
-from tidings.store import groups
 from tidings.store.settings import hash_key
 
 GROUP_HEADER = "x-tidings-group"
-MAX_KNOWN_GROUPS = 10_000  # remembered; beyond, all are looked up anew
 
 _KEY_HEADERS = ("x-api-key", "apikey", "x-client-key", "x-service-key")
 _SCHEMES = ("bearer ", "servicekey ")
@@ -54,7 +52,7 @@ async def services_of(request: Request[Any, Any, Any]) -> Services:
 
 
 async def services_for(services: Services, headers: Mapping[str, str]) -> Services:
-    """Return the parts for the group that headers name. Groups are never removed, so one that was there once still is.
+    """Return the parts for the group that headers name.
 
     Raises:
         NotFoundError: There is no such group.
@@ -62,11 +60,4 @@ async def services_for(services: Services, headers: Mapping[str, str]) -> Servic
     group_id = headers.get(GROUP_HEADER, services.group_id)
     if group_id == services.group_id:
         return services
-    if group_id not in services.known_groups:
-        async with services.database.connection() as connection:
-            if await groups.get(connection, group_id) is None:
-                raise NotFoundError(f"There is no group {group_id!r}. Make it first: POST /api/v1/groups.")
-        if len(services.known_groups) >= MAX_KNOWN_GROUPS:
-            services.known_groups.clear()
-        services.known_groups.add(group_id)
-    return msgspec.structs.replace(services, group_id=group_id)
+    return await groups.acting_for(services, group_id)

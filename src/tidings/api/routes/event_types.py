@@ -9,11 +9,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
-from tidings.core.errors import InvalidInputError, NotFoundError
-from tidings.core.event_type import BUILT_IN, check_data, check_schema
 from tidings.operations.services import Services
-from tidings.sources.publish import check_type
-from tidings.store import event_types
+from tidings.operations.sources import event_types
+from tidings.operations.sources.event_types import EventType
 
 
 class EventTypeChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,37 +40,16 @@ class EventTypeView(msgspec.Struct, frozen=True):
     updated_at: datetime | None
 
 
-_BUILT_IN = [
-    EventTypeView(
-        one.name,
-        one.description,
-        msgspec.Raw(b"null"),
-        msgspec.Raw(msgspec.json.encode(one.example)),
-        True,
-        None,
-    )
-    for one in BUILT_IN
-]
-
-
 @get("/")
 async def list_event_types(services: NamedDependency[Services]) -> list[EventTypeView]:
     """List the types that can be subscribed to: the group's own, then those that Tidings makes."""
-    async with services.database.connection() as connection:
-        rows = await event_types.list_types(connection, services.group_id)
-    return [*map(_view, rows), *_BUILT_IN]
+    return [_view(found) for found in await event_types.list_types(services)]
 
 
 @get("/{name:str}")
 async def get_event_type(services: NamedDependency[Services], name: FromPath[str]) -> EventTypeView:
     """Read a type."""
-    async with services.database.connection() as connection:
-        row = await event_types.get(connection, services.group_id, name)
-    if row is not None:
-        return _view(row)
-    if found := next((one for one in _BUILT_IN if one.name == name), None):
-        return found
-    raise NotFoundError(f"There is no event type {name!r} in the catalogue. It can be published all the same.")
+    return _view(await event_types.read(services, name))
 
 
 @put("/{name:str}")
@@ -83,41 +60,29 @@ async def put_event_type(
     data: JSONBody[EventTypeChange],
 ) -> EventTypeView:
     """Say what a type means. What is published from now on must match its schema."""
-    check_type(name)
     raw = msgspec.json.decode(await request.body(), type=_Raw)
     schema, example = _text(raw.schema), _text(raw.example)
-    if "\x00" in (data.description or ""):
-        raise InvalidInputError("description", "description contains U+0000, which PostgreSQL cannot store.")
-    if schema is not None:
-        check_schema(schema)
-        if example is not None:
-            check_data(name, schema, example, "example")
-    async with services.database.transaction() as connection:
-        row = await event_types.put(
-            connection, services.group_id, name, description=data.description, schema=schema, example=example
-        )
-    return _view(row)
+    return _view(await event_types.put(services, name, description=data.description, schema=schema, example=example))
 
 
 @delete("/{name:str}", status_code=204)
 async def delete_event_type(services: NamedDependency[Services], name: FromPath[str]) -> None:
     """Take a type out of the catalogue. It can be published all the same, whatever its data."""
-    async with services.database.transaction() as connection:
-        if not await event_types.delete(connection, services.group_id, name):
-            raise NotFoundError(f"There is no event type {name!r} of your own in the catalogue.")
+    await event_types.remove(services, name)
 
 
 def _text(raw: msgspec.Raw | UnsetType) -> str | None:
     return None if raw is UNSET or bytes(raw) == b"null" else bytes(raw).decode()
 
 
-def _view(row: Any) -> EventTypeView:
-    documents = {
-        field: msgspec.Raw((row[column] or "null").encode())
-        for field, column in (("schema", "json_schema"), ("example", "example"))
-    }
+def _view(found: EventType) -> EventTypeView:
     return EventTypeView(
-        name=row["name"], description=row["description"], built_in=False, updated_at=row["updated_at"], **documents
+        name=found.name,
+        description=found.description,
+        schema=msgspec.Raw((found.schema or "null").encode()),
+        example=msgspec.Raw((found.example or "null").encode()),
+        built_in=found.is_built_in,
+        updated_at=found.updated_at,
     )
 
 

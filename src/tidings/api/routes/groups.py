@@ -8,10 +8,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from tidings.api.http.paging import Limit, Offset
-from tidings.core.errors import ConflictError
-from tidings.operations.lookups import there
+from tidings.operations import groups
+from tidings.operations.groups import Group
 from tidings.operations.services import Services
-from tidings.store import groups
 
 
 class NewGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,28 +29,23 @@ class GroupView(msgspec.Struct, frozen=True):
 @post("/", status_code=201)
 async def create_group(services: NamedDependency[Services], data: JSONBody[NewGroup]) -> GroupView:
     """Make a group. Those that a captured table's rows name are made on first sight, unless its settings say otherwise."""
-    async with services.database.transaction() as connection:
-        if not await groups.add(connection, [data.id]):
-            raise ConflictError(f"There is a group {data.id!r} already.")
-        return _view(await groups.get(connection, data.id))
+    return _view(await groups.create(services, data.id))
 
 
 @get("/")
 async def list_groups(services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0) -> list[GroupView]:
     """List groups, in order of their ids."""
-    async with services.database.connection() as connection:
-        return [_view(row) for row in await groups.list_groups(connection, limit=limit, offset=offset)]
+    return [_view(group) for group in await groups.list_groups(services, limit=limit, offset=offset)]
 
 
 @get("/{group_id:str}")
 async def get_group(services: NamedDependency[Services], group_id: FromPath[str]) -> GroupView:
     """Read a group."""
-    async with services.database.connection() as connection:
-        return _view(there(await groups.get(connection, group_id), f"There is no group {group_id!r}."))
+    return _view(await groups.read(services, group_id))
 
 
-def _view(row: object) -> GroupView:
-    return msgspec.convert(dict(row), GroupView)  # type: ignore[call-overload]
+def _view(group: Group) -> GroupView:
+    return GroupView(group.id, group.created_at)
 
 
 router = Router("/api/v1/groups", route_handlers=[create_group, list_groups, get_group], tags=["Groups"])

@@ -10,9 +10,9 @@ from prometheus_client.core import REGISTRY, GaugeMetricFamily, HistogramMetricF
 from prometheus_client.registry import Collector
 
 from tidings.core.statistics import BOUNDS_MS, OUTCOMES
+from tidings.operations import readings
+from tidings.operations.readings import Readings
 from tidings.operations.services import Services
-from tidings.store import flights, outbox, queue, statistics, webhooks
-from tidings.store.database import Connection
 from tidings.store.statistics import Counted
 
 _BOUNDS = (*(f"{bound / 1e3:g}" for bound in BOUNDS_MS), "+Inf")  # seconds
@@ -27,38 +27,34 @@ async def healthz() -> str:
 @get("/readyz", media_type=MediaType.TEXT)
 async def readyz(services: NamedDependency[Services]) -> str:
     """Answer 200 while the database answers and holds our schema, 503 otherwise."""
-    async with services.database.connection() as connection:
-        await webhooks.routes_version(connection)
+    await readings.check_ready(services)
     return "ready"
 
 
 @get("/metrics", media_type=MediaType.TEXT)
 async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Answer in Prometheus's text format: what all processes have counted, and the memory and time of this one."""
-    async with services.database.connection() as connection:
-        counted = await statistics.counters(connection)
-        gauges = await _gauges(connection, counted)
+    found = await readings.read(services)
     registry = CollectorRegistry()
-    registry.register(_Read([*gauges, _attempts(counted)]))
+    registry.register(_Read([*_gauges(found), _attempts(found.counted)]))
     return Response(generate_latest(registry) + generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _gauges(connection: Connection, counted: Mapping[str, Counted]) -> list[Metric]:
-    """Return what waits. Nothing is looked through for it, however much that is."""
-    backlog, sending = await outbox.backlog(connection), await flights.under_way(connection)
-    lag = await queue.lag_seconds(connection)
-    none = Counted(0)
-    taken_out = counted.get("claimed", none).count
-    waiting = sum(counted.get(name, none).count for name in ("queued", "requeued")) - taken_out
+def _gauges(found: Readings) -> list[Metric]:
+    unfinished = found.waiting + found.sending
     return [
         GaugeMetricFamily(name, text, value)
         for name, text, value in (
-            ("tidings_outbox_rows", "Events not yet routed; past 10,000 an upper bound.", backlog.waiting),
-            ("tidings_outbox_lag_seconds", "Age of the oldest event not yet routed.", backlog.lag_seconds),
-            ("tidings_queue_waiting", "Deliveries that wait for a place, their turn or their next attempt.", waiting),
-            ("tidings_queue_sending", "Deliveries a worker holds, those of the last second that are done included.", sending),
-            ("tidings_queue_unfinished", "Deliveries that are neither acknowledged nor given up.", waiting + sending),
-            ("tidings_queue_lag_seconds", "How long the lane that is due longest has waited.", lag),
+            ("tidings_outbox_rows", "Events not yet routed; past 10,000 an upper bound.", found.outbox_rows),
+            ("tidings_outbox_lag_seconds", "Age of the oldest event not yet routed.", found.outbox_lag_seconds),
+            ("tidings_queue_waiting", "Deliveries that wait for a place, their turn or their next attempt.", found.waiting),
+            (
+                "tidings_queue_sending",
+                "Deliveries a worker holds, those of the last second that are done included.",
+                found.sending,
+            ),
+            ("tidings_queue_unfinished", "Deliveries that are neither acknowledged nor given up.", unfinished),
+            ("tidings_queue_lag_seconds", "How long the lane that is due longest has waited.", found.queue_lag_seconds),
         )
     ]
 

@@ -1,8 +1,6 @@
 """`/api/v1/tables`: how tables are captured, and their rows as events (backfill)."""
 
-from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -11,14 +9,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from tidings.api.http.paging import Limit, Offset
-from tidings.core.capture import TableName, TableSettings
-from tidings.core.errors import ConflictError, NotFoundError
+from tidings.core.capture import TableSettings
 from tidings.core.webhook import OPERATIONS
-from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
-from tidings.sources import backfill, tables
-from tidings.store import backfills, capture, webhooks
-from tidings.store.database import Connection
+from tidings.operations.sources import backfills, tables
+from tidings.operations.sources.backfills import Backfill
+from tidings.operations.sources.tables import CapturedTable, name_of
 
 
 class CaptureChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,77 +77,28 @@ class BackfillView(msgspec.Struct, frozen=True):
     finished_at: datetime | None
 
 
-def _named(text: str) -> TableName:
-    """Read a table's name in a path: the schema before a dot, `public` without one."""
-    schema, dot, table = text.partition(".")
-    return (schema, table) if dot else ("public", text)
-
-
-async def _views(connection: Connection, names: Collection[TableName]) -> dict[TableName, TableView]:
-    """Return those of the tables that are captured, or have settings."""
-    installed = await capture.installed(connection, names)
-    settings = await capture.settings_of(connection, names)
-    views = {}
-    for name in sorted({*installed, *settings}):
-        is_told = {operation for trigger in installed.get(name, ()) for operation in trigger.operations}
-        own = settings.get(name, TableSettings(*name))
-        views[name] = TableView(
-            *name,
-            operations=[operation for operation in OPERATIONS if operation in is_told],
-            group_by=own.group_column,
-            unknown_groups=own.unknown_groups,
-            exclude=list(own.excluded_columns),
-            rename=own.renamed_columns,
-            changed=list(own.changed_columns),
-            when=own.conditions,
-            fault=own.fault,
-        )
-    return views
-
-
 @get("/")
 async def list_tables(services: NamedDependency[Services]) -> list[TableView]:
     """List the tables that are captured, or have settings."""
-    async with services.database.connection() as connection:
-        names = {*await capture.captured_tables(connection), *await capture.tables_with_settings(connection)}
-        return list((await _views(connection, names)).values())
+    return [_view(found) for found in await tables.list_tables(services)]
 
 
 @get("/{table:str}")
 async def get_table(services: NamedDependency[Services], table: FromPath[str]) -> TableView:
     """Read how a table is captured: `orders`, or `sales.orders` outside `public`."""
-    async with services.database.connection() as connection:
-        view = (await _views(connection, [_named(table)])).get(_named(table))
-    return there(view, f"The table {table!r} is not captured and has no settings.")
+    return _view(await tables.read(services, table))
 
 
 @put("/{table:str}")
 async def put_table(services: NamedDependency[Services], table: FromPath[str], data: JSONBody[CaptureChange]) -> TableView:
     """Say how a table is captured. Changes committed after this answer are told so; none is told twice or lost meanwhile."""
-    schema, name = _named(table)
-    settings = TableSettings(
-        table_schema=schema,
-        table_name=name,
-        group_column=data.group_by,
-        unknown_groups=data.unknown_groups,
-        excluded_columns=tuple(dict.fromkeys(data.exclude)),
-        renamed_columns=data.rename,
-        changed_columns=tuple(dict.fromkeys(data.changed)),
-        conditions=dict.fromkeys(OPERATIONS, data.when) if isinstance(data.when, str) else data.when,
-    )
-    async with services.database.transaction() as connection:
-        await tables.change_settings(connection, settings)
-        return (await _views(connection, [settings.name]))[settings.name]
+    return _view(await tables.change(services, _settings(table, data)))
 
 
 @delete("/{table:str}", status_code=204)
 async def delete_table(services: NamedDependency[Services], table: FromPath[str]) -> None:
     """Capture the table as any other again: whole rows, into group `default`."""
-    async with services.database.transaction() as connection:
-        await capture.lock(connection)
-        if not await capture.remove_settings(connection, _named(table)):
-            raise NotFoundError(f"The table {table!r} has no settings.")
-        await tables.keep_in_step(connection, needed=_named(table))
+    await tables.reset(services, table)
 
 
 @post("/{table:str}/backfill", status_code=202)
@@ -159,48 +106,58 @@ async def start_backfill(
     services: NamedDependency[Services], table: FromPath[str], data: JSONBody[NewBackfill]
 ) -> BackfillView:
     """Send a table's present rows to a webhook as insertions, and go on with their changes, without gap or overlap."""
-    async with services.database.transaction() as connection:
-        await capture.lock(connection)
-        webhook = found(await webhooks.get_webhook(connection, services.group_id, data.webhook_id), data.webhook_id)
-        row = await backfill.begin(connection, webhook, _named(table), services.clock.now())
-        await tables.keep_in_step(connection, needed=_named(table))
-        return _backfill_view(row)
+    return _backfill_view(await backfills.start(services, table, data.webhook_id))
 
 
 @get("/")
 async def list_backfills(services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0) -> list[BackfillView]:
     """List backfills, newest first."""
-    async with services.database.connection() as connection:
-        rows = await backfills.list_backfills(connection, services.group_id, limit=limit, offset=offset)
-    return [_backfill_view(row) for row in rows]
+    return [_backfill_view(found) for found in await backfills.list_backfills(services, limit=limit, offset=offset)]
 
 
 @get("/{backfill_id:uuid}")
 async def get_backfill(services: NamedDependency[Services], backfill_id: FromPath[UUID]) -> BackfillView:
     """Read how far a backfill has come."""
-    async with services.database.connection() as connection:
-        return _backfill_view(_found(await backfills.get(connection, services.group_id, backfill_id), backfill_id))
+    return _backfill_view(await backfills.read(services, backfill_id))
 
 
 @post("/{backfill_id:uuid}/cancel", status_code=200)
 async def cancel_backfill(services: NamedDependency[Services], backfill_id: FromPath[UUID]) -> BackfillView:
     """End a backfill early. What it has written is delivered."""
-    async with services.database.transaction() as connection:
-        row = _found(await backfills.get(connection, services.group_id, backfill_id), backfill_id)
-        if (ended := await backfills.end(connection, backfill_id, "cancelled")) is None:
-            raise ConflictError(f"The backfill is {row['state']}; there is nothing to cancel.")
-        await tables.keep_in_step(connection, named=[(row["table_schema"], row["table_name"])])
-        return _backfill_view(ended)
+    return _backfill_view(await backfills.cancel(services, backfill_id))
 
 
-def _found(row: Any | None, backfill_id: UUID) -> Any:
-    return there(row, f"There is no backfill {backfill_id}.")
+def _settings(table: str, asked: CaptureChange) -> TableSettings:
+    schema, name = name_of(table)
+    return TableSettings(
+        table_schema=schema,
+        table_name=name,
+        group_column=asked.group_by,
+        unknown_groups=asked.unknown_groups,
+        excluded_columns=tuple(dict.fromkeys(asked.exclude)),
+        renamed_columns=asked.rename,
+        changed_columns=tuple(dict.fromkeys(asked.changed)),
+        conditions=dict.fromkeys(OPERATIONS, asked.when) if isinstance(asked.when, str) else asked.when,
+    )
 
 
-def _backfill_view(row: Any) -> BackfillView:
-    renamed = {"schema": row["table_schema"], "table": row["table_name"]}
-    fields = {name: row[name] for name in BackfillView.__struct_fields__ if name not in renamed}
-    return BackfillView(**fields, **renamed)
+def _view(found: CapturedTable) -> TableView:
+    own = found.settings
+    return TableView(
+        *own.name,
+        operations=found.operations,
+        group_by=own.group_column,
+        unknown_groups=own.unknown_groups,
+        exclude=list(own.excluded_columns),
+        rename=own.renamed_columns,
+        changed=list(own.changed_columns),
+        when=own.conditions,
+        fault=own.fault,
+    )
+
+
+def _backfill_view(found: Backfill) -> BackfillView:
+    return BackfillView(**{name: getattr(found, name) for name in BackfillView.__struct_fields__})
 
 
 router = Router(
