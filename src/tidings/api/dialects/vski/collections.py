@@ -1,8 +1,4 @@
-"""`/api/collections` and `/api/v1/collections`: collections in the shapes of seed 003's system, and their triggers.
-
-A trigger in a collection's options is a webhook with profile `vski`. Triggers are told apart by action, method and URL: what
-stays the same keeps its webhook, and so its history and what is under way.
-"""
+"""`/api/collections` and `/api/v1/collections`: collections in the shapes of seed 003's system, and their triggers."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -16,38 +12,9 @@ from msgspec import UNSET, UnsetType
 from tidings.api.http.paging import Limit, Offset
 from tidings.core.collection import Field
 from tidings.core.errors import InvalidInputError
-from tidings.core.vocabulary import CONTENT_ACTIONS
-from tidings.core.webhook import MAX_NAME_LENGTH, CollectionFilter, Subscription
 from tidings.operations.services import Services
-from tidings.operations.webhooks.changes import WebhookChange, changed, drafted, headers_of, repaired
-from tidings.operations.webhooks.subscriptions import check_webhook_url
-from tidings.sources import collections
-from tidings.store import queue, webhooks
+from tidings.operations.sources import collections
 from tidings.store.collections import Collection
-from tidings.store.collections import list_collections as listed
-from tidings.store.database import Connection
-
-MAX_TRIGGERS = 50
-MAX_TRIES = 100  # seed 003's system draws the line here
-_REPEAT = "Only with this name does a collection, and all that is in it, go."
-
-
-class Trigger(msgspec.Struct, frozen=True):
-    """One of `options.triggers`: what is sent where when something is done to a record."""
-
-    action: str
-    url: str
-    method: str = "POST"
-    headers: dict[str, str] | str = {}
-    body: str | None = None
-    retryLimit: int = 5  # noqa: N815 - the seed's spelling
-    jwtEnabled: bool = False  # noqa: N815
-    active: bool = True
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """What tells it from the others."""
-        return (self.action, self.method.upper(), self.url)
 
 
 class CollectionChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,36 +66,23 @@ async def create_collection(services: NamedDependency[Services], data: JSONBody[
     """Create a collection: a table for its records, and a webhook for each of its triggers, in one transaction."""
     if data.name is UNSET:
         raise InvalidInputError("name", "name is required.")
-    options = _options(data.options)
-    triggers = await _triggers(services, options)
-    async with services.database.transaction() as connection:
-        made = await collections.create(
-            connection,
-            services.clock,
-            services.group_id,
-            name=data.name,
-            kind="base" if data.type is UNSET else data.type,
-            fields=_fields(data) or [],
-            options=options,
-            author=data.author,
-        )
-        await _keep_triggers(services, connection, made, triggers)
-        return _view(made)
+    kind = "base" if data.type is UNSET else data.type
+    made = await collections.create(
+        services, data.name, kind=kind, fields=_fields(data) or [], options=_options(data.options), author=data.author
+    )
+    return _view(made)
 
 
 @get("/")
 async def list_collections(services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0) -> list[CollectionView]:
     """List collections, in order of their names."""
-    async with services.database.connection() as connection:
-        page = await listed(connection, services.group_id, limit=limit, offset=offset)
-    return [_view(collection) for collection in page]
+    return [_view(collection) for collection in await collections.list_collections(services, limit=limit, offset=offset)]
 
 
 @get("/{collection:str}")
 async def get_collection(services: NamedDependency[Services], collection: FromPath[str]) -> CollectionView:
     """Read a collection."""
-    async with services.database.connection() as connection:
-        return _view(await collections.found(connection, services.group_id, collection))
+    return _view(await collections.read(services, collection))
 
 
 @patch("/{collection:str}")
@@ -139,23 +93,8 @@ async def change_collection(
     if data.name is not UNSET and data.name != collection:
         raise InvalidInputError("name", "name cannot be changed; create another collection.")
     options = None if data.options is UNSET else _options(data.options)
-    triggers = None if options is None else await _triggers(services, options)
-    async with services.database.transaction() as connection:
-        before = await collections.found(connection, services.group_id, collection)
-        if data.type is not UNSET and data.type != before.type:
-            raise InvalidInputError("type", "type cannot be changed; create another collection.")
-        made = await collections.change(
-            connection,
-            services.clock,
-            services.group_id,
-            collection,
-            fields=_fields(data),
-            options=options,
-            drop=data.drop,
-        )
-        if triggers is not None:
-            await _keep_triggers(services, connection, made, triggers)
-        return _view(made)
+    made = await collections.change(services, collection, kind=data.type, fields=_fields(data), options=options, drop=data.drop)
+    return _view(made)
 
 
 @delete("/{collection:str}", status_code=204)
@@ -165,11 +104,7 @@ async def delete_collection(
     confirm: Annotated[str | None, QueryParameter(description="The collection's name again.")] = None,
 ) -> None:
     """Delete a collection with all its records and triggers. It says its name twice, since nothing brings it back."""
-    if confirm != collection:
-        raise InvalidInputError("confirm", f"confirm must be {collection!r}. {_REPEAT}")
-    async with services.database.transaction() as connection:
-        gone = await collections.remove(connection, services.clock, services.group_id, collection)
-        await _keep_triggers(services, connection, gone, [])
+    await collections.remove(services, collection, confirm=confirm)
 
 
 def _fields(data: CollectionChange) -> list[Any] | None:
@@ -188,81 +123,6 @@ def _options(given: dict[str, Any] | str | UnsetType) -> dict[str, Any]:
         return msgspec.json.decode(given, type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise InvalidInputError("options", f"options is no JSON object: {error}.") from error
-
-
-# Triggers --------------------------------------------------------------------------------------------------------------
-
-
-async def _triggers(services: Services, options: dict[str, Any]) -> list[Trigger]:
-    """Read and check the triggers; asks DNS, so not inside a transaction."""
-    given = options.get("triggers", [])
-    if not isinstance(given, list) or len(given) > MAX_TRIGGERS:
-        raise InvalidInputError("options.triggers", f"options.triggers must be a list of at most {MAX_TRIGGERS}.")
-    triggers: list[Trigger] = []
-    for position, item in enumerate(given):
-        place = f"options.triggers[{position}]"
-        try:
-            trigger = msgspec.convert(item, Trigger)
-        except msgspec.ValidationError as error:
-            raise InvalidInputError(place, f'{place}: {error}. Write {{"action": "create", "url": "https://…"}}.') from error
-        if trigger.action not in {*CONTENT_ACTIONS, "*"}:
-            raise InvalidInputError(
-                f"{place}.action", f"{place}.action is {trigger.action!r}; write {', '.join(CONTENT_ACTIONS)} or *."
-            )
-        if not 1 <= trigger.retryLimit <= MAX_TRIES:
-            raise InvalidInputError(f"{place}.retryLimit", f"{place}.retryLimit must be 1 to {MAX_TRIES}.")
-        if trigger.identity in {other.identity for other in triggers}:
-            raise InvalidInputError(place, f"{place} is there twice: same action, method and url.")
-        try:
-            await check_webhook_url(services, trigger.url)
-        except InvalidInputError as error:
-            raise InvalidInputError(f"{place}.{error.field}", f"{place}.{error.message}") from error
-        triggers.append(trigger)
-    return triggers
-
-
-async def _keep_triggers(services: Services, connection: Connection, collection: Collection, triggers: list[Trigger]) -> None:
-    """Make the collection's webhooks those that its triggers ask for, in the caller's transaction."""
-    owner = f"collection:{collection.id}"
-    there: dict[tuple[str, ...], Subscription] = {}
-    for webhook in await webhooks.managed_webhooks(connection, services.box, owner):
-        there[_action_of(webhook), webhook.method, webhook.url] = webhook
-    for trigger in triggers:
-        asked = _as_webhook(collection, trigger)
-        if trigger.identity in there:
-            was = there.pop(trigger.identity)
-            webhook = msgspec.structs.replace(changed(repaired(was), asked), updated_at=services.clock.now())
-            await webhooks.update_webhook(connection, services.box, webhook, was=was)
-            continue
-        asked = msgspec.structs.replace(asked, url=trigger.url, profile="vski")
-        made = drafted(asked, group_id=services.group_id, default_profile="vski", now=services.clock.now())
-        await webhooks.insert_webhook(connection, services.box, msgspec.structs.replace(made, managed_by=owner))
-    for webhook in there.values():
-        await queue.cancel_of_webhook(connection, webhook.id)
-        await webhooks.delete_webhook(connection, webhook.id)
-    await queue.announce(connection)
-
-
-def _action_of(webhook: Subscription) -> str:
-    """Return the action of the trigger that a webhook is; empty when that cannot be read, so that the webhook is made anew."""
-    match webhook.events:
-        case (CollectionFilter(actions=actions),):
-            return "*" if len(actions) == len(CONTENT_ACTIONS) else actions[0]
-        case _:
-            return ""
-
-
-def _as_webhook(collection: Collection, trigger: Trigger) -> WebhookChange:
-    return WebhookChange(
-        name=f"{collection.name}: {trigger.action}"[:MAX_NAME_LENGTH],
-        method=trigger.method,
-        headers=headers_of(trigger.headers),
-        body_template=trigger.body,
-        max_retries=trigger.retryLimit,
-        jwt_enabled=trigger.jwtEnabled,
-        enabled=trigger.active,
-        events=[{"collection": collection.name, "actions": [trigger.action]}],
-    )
 
 
 _HANDLERS = [create_collection, list_collections, get_collection, change_collection, delete_collection]

@@ -9,15 +9,8 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from tidings.api.dialects.vski.pages import PageNumber, PerPage
 from tidings.core.collection import Record
-from tidings.core.errors import InvalidInputError, UnauthorizedError
-from tidings.core.jwt import sign_jwt
-from tidings.core.record_filter import parse_filter, parse_sort
-from tidings.operations.lookups import there
 from tidings.operations.services import Services
-from tidings.sources import collections
-from tidings.store import records
-
-TOKEN_SECONDS = 3600
+from tidings.operations.sources import records
 
 FilterText = Annotated[
     str | None, QueryParameter(name="filter", description='Only these: `status = "active" && (views > 10 || title ~ "news")`.')
@@ -65,10 +58,7 @@ async def create_records(
     data: JSONBody[NewRecords],
 ) -> Response[bytes]:
     """Create a record, or several: an array, all or none. Each is an event of its own."""
-    items = await _items(request)
-    async with services.database.transaction() as connection:
-        found = await collections.found(connection, services.group_id, collection)
-        made = await collections.create_records(connection, services.clock, found, items)
+    made = await records.create(services, collection, await _items(request))
     return _answer(data, made, 201)
 
 
@@ -82,11 +72,9 @@ async def list_records(
     sort: Sort = None,
 ) -> RecordPage:
     """List records."""
-    async with services.database.connection() as connection:
-        found = await collections.found(connection, services.group_id, collection)
-        where, order = parse_filter(filter_, found.fields, first_parameter=3), parse_sort(sort, found.fields)
-        rows, total = await records.page(connection, found, where, order, limit=per_page, offset=(page - 1) * per_page)
-    return RecordPage(page, per_page, total, -(-total // per_page), [msgspec.Raw(row.encode()) for row in rows])
+    found = await records.find(services, collection, where=filter_, order=sort, limit=per_page, offset=(page - 1) * per_page)
+    items = [msgspec.Raw(text.encode()) for text in found.items]
+    return RecordPage(page, per_page, found.total, -(-found.total // per_page), items)
 
 
 @get("/{collection:str}/records/{record_id:str}")
@@ -94,10 +82,7 @@ async def get_record(
     services: NamedDependency[Services], collection: FromPath[str], record_id: FromPath[str]
 ) -> Response[bytes]:
     """Read a record."""
-    async with services.database.connection() as connection:
-        found = await collections.found(connection, services.group_id, collection)
-        text = await records.get(connection, found, record_id)
-    return _answer({}, [there(text, f"There is no record {record_id!r} in {collection}.")], 200)
+    return _answer({}, [await records.read(services, collection, record_id)], 200)
 
 
 @patch("/{collection:str}/records/{record_id:str}")
@@ -110,13 +95,7 @@ async def change_record(
 ) -> Response[bytes]:
     """Change what the body names of a record; the rest stays."""
     (item,) = await _items(request)
-    own_id = msgspec.Raw(msgspec.json.encode(record_id))
-    if data.get("id", record_id) != record_id:
-        raise InvalidInputError("id", "id cannot be changed; create another record.")
-    async with services.database.transaction() as connection:
-        found = await collections.found(connection, services.group_id, collection)
-        made = await collections.change_records(connection, services.clock, found, [{**item, "id": own_id}])
-    return _answer(data, made, 200)
+    return _answer(data, [await records.change_one(services, collection, record_id, item)], 200)
 
 
 @patch("/{collection:str}/records")
@@ -127,42 +106,27 @@ async def change_records(
     data: JSONBody[list[dict[str, Any]]],
 ) -> Response[bytes]:
     """Change several records, each with its `id` and what changes of it: all or none. Each is an event of its own."""
-    items = await _items(request)
-    async with services.database.transaction() as connection:
-        found = await collections.found(connection, services.group_id, collection)
-        made = await collections.change_records(connection, services.clock, found, items)
+    made = await records.change(services, collection, await _items(request))
     return _answer(data, made, 200)
 
 
 @delete("/{collection:str}/records/{record_id:str}", status_code=204)
 async def delete_record(services: NamedDependency[Services], collection: FromPath[str], record_id: FromPath[str]) -> None:
     """Delete a record."""
-    async with services.database.transaction() as connection:
-        found = await collections.found(connection, services.group_id, collection)
-        await collections.delete_records(connection, found, [record_id])
+    await records.remove(services, collection, [record_id])
 
 
 @delete("/{collection:str}/records", status_code=204)
 async def delete_records(services: NamedDependency[Services], collection: FromPath[str], data: JSONBody[RecordIds]) -> None:
     """Delete several records: all or none. Each is an event of its own."""
-    async with services.database.transaction() as connection:
-        found = await collections.found(connection, services.group_id, collection)
-        await collections.delete_records(connection, found, data.ids)
+    await records.remove(services, collection, data.ids)
 
 
 @post("/{collection:str}/auth", status_code=200)
 async def authenticate(services: NamedDependency[Services], collection: FromPath[str], data: JSONBody[Credentials]) -> Session:
     """Tell whether somebody has an e-mail address and its password, in a collection of type `auth`."""
-    now = int(services.clock.now().timestamp())
-    async with services.database.connection() as connection:
-        found = await collections.found(connection, services.group_id, collection)
-        record_id = await collections.authenticate(connection, found, data.email or data.identity or "", data.password)
-        text = None if record_id is None else await records.get(connection, found, record_id)
-    if text is None:
-        raise UnauthorizedError("The e-mail address or the password is wrong.")
-    keys = services.keys.current
-    claims = {"iss": keys.issuer, "sub": record_id, "collection": collection, "iat": now, "exp": now + TOKEN_SECONDS}
-    return Session(sign_jwt(keys.tokens, claims), msgspec.Raw(text.encode()))
+    known = await records.authenticate(services, collection, data.email or data.identity or "", data.password)
+    return Session(known.token, msgspec.Raw(known.record.encode()))
 
 
 async def _items(request: Request[Any, Any, Any]) -> list[Record]:
