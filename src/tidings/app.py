@@ -15,10 +15,10 @@ import uvicorn
 from tidings import __version__
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
-from tidings.api.services import Services
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
+from tidings.operations.services import Services
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
 from tidings.store.database import open_database

@@ -18,9 +18,9 @@ from tests.support.limits import PATIENCE
 from tests.support.process import Process, run_cli
 from tests.support.receiver import Receiver
 from tidings import __version__
-from tidings.api.webhook_shapes import WebhookChange, drafted
 from tidings.app import opened
 from tidings.config import Config
+from tidings.operations.webhooks.changes import WebhookChange, drafted
 from tidings.store.migrations import available
 from tidings.store.webhooks import insert_webhook, webhooks_by_id
 

@@ -136,7 +136,7 @@ async def test_requests_are_made_again_with_the_keys_and_the_name_of_then(config
                 await engine.add_webhook(receiver.url(), "*", jwt_enabled=True)
                 await engine.publish()
                 await engine.cycle()
-            from tidings.api.sent import sent_requests
+            from tidings.operations.history.attempts import sent_requests
             from tidings.store import search
 
             async with engine.services.database.connection() as connection:

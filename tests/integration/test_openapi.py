@@ -7,9 +7,9 @@ import pytest
 
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
 from tests.support.receiver import Receiver
-from tidings.api.examples import REQUESTS, example_of
-from tidings.api.fields import FIELDS
-from tidings.api.reference import ERRORS
+from tidings.api.openapi.examples import REQUESTS, example_of
+from tidings.api.openapi.fields import FIELDS
+from tidings.api.openapi.reference import ERRORS
 
 HOOK = "https://erp.example.com/hook"
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from tests.support.engine import Engine, engine_of
 from tidings import __version__
-from tidings.api.access import MAX_KNOWN_GROUPS, services_for
+from tidings.api.http.access import services_for
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.config import Config
+from tidings.operations.groups import MAX_KNOWN_GROUPS
 from tidings.store.database import Database
 
 KEY = {"X-API-Key": "test"}

@@ -12,13 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.history import DAY, History, Past, Stage, staged
-from tidings.api.paging import Paging
-from tidings.api.search import Asked, find_deliveries, find_events
-from tidings.api.services import Services
 from tidings.core.delivery import State
 from tidings.core.event import Event, about_hash, milliseconds, row_id
 from tidings.core.question import Question, checked, table_named
 from tidings.core.search import COUNT_BOUND, Drive, Span, Window, span_of
+from tidings.operations.history.search import Asked, Paging, find_deliveries, find_events
+from tidings.operations.services import Services
 from tidings.profiles import PROFILES
 from tidings.store import search
 

@@ -11,12 +11,12 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from tests.support.limits import PATIENCE
-from tidings.api.services import Services
 from tidings.app import make_worker, opened
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.signature import new_secret
 from tidings.core.webhook import Webhook, parse_filter
+from tidings.operations.services import Services
 from tidings.sources import tables
 from tidings.store import webhooks
 from tidings.worker.service import Worker

@@ -12,12 +12,12 @@ import asyncpg
 import msgspec
 
 from tests.conftest import url_of
-from tidings.api.services import Services
 from tidings.app import opened
 from tidings.config import Config
 from tidings.core.delivery import State
 from tidings.core.event import Event, about, delivery_id, event_id, milliseconds, table_event_type, uuid7
 from tidings.core.outcome import FAILURES
+from tidings.operations.services import Services
 
 DAY = datetime(2026, 11, 18, tzinfo=UTC)  # the first of three
 OLD_IDS_UNTIL = DAY + timedelta(hours=30)  # deliveries of events before have ids that tell the time alone

@@ -15,7 +15,7 @@ from litestar import Litestar
 from tidings import __version__
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
-from tidings.api.services import Services
+from tidings.operations.services import Services
 
 
 class ApiServer:

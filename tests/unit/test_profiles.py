@@ -16,12 +16,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.test_signature_and_profile import KEYS, event, webhook
-from tidings.api.webhook_shapes import WebhookChange, changed, drafted
 from tidings.core.errors import InvalidInputError, RenderError
 from tidings.core.event import Event
 from tidings.core.retry import limited, next_try
 from tidings.core.signature import HmacKey, sign_hex, sign_timestamped
 from tidings.core.webhook import Signature, Webhook, parse_filter, type_filter
+from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
 from tidings.profiles import PROFILES, Request, describe, prepare
 from tidings.profiles.parts import document, event_time, instant
 

@@ -1,1 +1,1 @@
-"""The HTTP API, one module per resource."""
+"""The HTTP API: reads what is asked, and shows what came of it."""

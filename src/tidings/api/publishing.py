@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from tidings.api.access import has_key, services_for
-from tidings.api.errors import Refusal, refusal, refusal_of_fault
-from tidings.api.events import NewEvent, publish_one
-from tidings.api.services import Services
+from tidings.api.http.access import has_key, services_for
+from tidings.api.http.errors import Refusal, refusal, refusal_of_fault
+from tidings.api.routes.events import NewEvent, publish_one
 from tidings.core.errors import TidingsError
+from tidings.operations.services import Services
 from tidings.sources.publish import Published
 
 Message = dict[str, Any]

@@ -10,28 +10,26 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from tidings.api import (
-    collections,
-    cron,
+from tidings.api.dialects.vski import collections, cron, records
+from tidings.api.dialects.vski import webhooks as vski_webhooks
+from tidings.api.http import errors
+from tidings.api.http.access import require_key, services_of
+from tidings.api.http.parameters import refuse_unknown
+from tidings.api.openapi import reference
+from tidings.api.routes import (
     deliveries,
-    errors,
     event_types,
     events,
     groups,
     health,
     integrations,
-    records,
-    reference,
     statistics,
     tables,
-    vski,
     webhooks,
     wellknown,
 )
-from tidings.api.access import require_key, services_of
-from tidings.api.parameters import refuse_unknown
-from tidings.api.services import Services
 from tidings.core.errors import TidingsError
+from tidings.operations.services import Services
 
 
 class _Described(JsonRenderPlugin):
@@ -68,7 +66,7 @@ def create_app(services: Services, *, version: str) -> Litestar:
             integrations.router,
             cron.router,
             cron.v1_router,
-            vski.router,
+            vski_webhooks.router,
         ],
         guards=[require_key, refuse_unknown],
         security=[{"key": []}],

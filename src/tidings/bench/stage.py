@@ -16,7 +16,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from tidings.api.services import Services
 from tidings.app import Ready, opened
 from tidings.bench.receiver import Receiver
 from tidings.bench.statements import SQL
@@ -24,6 +23,7 @@ from tidings.config import Config
 from tidings.core.capture import TableName
 from tidings.core.signature import new_secret
 from tidings.core.webhook import Filter, Webhook
+from tidings.operations.services import Services
 from tidings.sources import backfill, tables
 from tidings.store import webhooks
 from tidings.store.embedded import start_embedded

@@ -1,0 +1,117 @@
+"""What `/openapi.json` says of fields, errors and examples beyond their types.
+
+Tests hold sentences (`fields.py`) and examples (`examples.py`) against the types: every field has a sentence, every sentence a
+field, and every example is what its type reads.
+"""
+
+from typing import Any, Final
+
+from litestar.openapi.spec import Example, OpenAPI, OpenAPIMediaType, OpenAPIResponse, Operation, Reference, RequestBody, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+
+from tidings.api.openapi.examples import example_of
+from tidings.api.openapi.fields import FIELDS
+
+_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+
+ERRORS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
+    400: (
+        "The body is not JSON, or the id in the path is none.",
+        {"error": "Invalid webhook ID", "code": "INVALID_ID", "field": "webhook_id"},
+    ),
+    401: (
+        "The key is missing or wrong.",
+        {"error": "A valid key is required: Authorization: Bearer <key>, or X-API-Key: <key>.", "code": "UNAUTHORIZED"},
+    ),
+    404: ("There is nothing with that id.", {"error": f"There is no webhook {_ID}.", "code": "NOT_FOUND"}),
+    409: (
+        "Its state does not allow this now.",
+        {"error": "The webhook is disabled. Enable it, then send again.", "code": "CONFLICT"},
+    ),
+    413: ("The body is too large.", {"error": "The body is larger than 1048576 bytes.", "code": "BODY_TOO_LARGE"}),
+    422: ("A field cannot be accepted.", {"error": "url is required.", "code": "INVALID_INPUT", "field": "url"}),
+    503: (
+        "The database is unavailable, or too much waits for it; Retry-After says when to try again.",
+        {"error": "The database is unavailable. Try again.", "code": "UNAVAILABLE"},
+    ),
+}  # fmt: skip
+
+# Routes whose last part says that they may meet a state that does not allow them.
+_MAY_CONFLICT = (
+    "/test",
+    "/secret",
+    "/rotate",
+    "/retry",
+    "/backfill",
+    "/cancel",
+    "/run",
+    "/groups",
+    "/collections",
+    "/records",
+    "/cron",
+    "/integrations",
+)
+
+
+def describe(document: OpenAPI) -> None:
+    """Add descriptions, errors and examples to a document that has routes and types."""
+    for key, schema in (document.components.schemas or {}).items() if document.components else ():
+        for name, member in (schema.properties or {}).items():
+            sentence = FIELDS.get(f"{key.rpartition('_')[2]}.{name}") or FIELDS.get(name)
+            if sentence is not None:
+                _describe(member, sentence)
+    for path, item in (document.paths or {}).items():
+        for method in ("get", "post", "put", "patch", "delete"):
+            operation: Operation | None = getattr(item, method)
+            if operation is not None:
+                _document(operation, method, path)
+
+
+def _describe(member: Any, sentence: str) -> None:
+    if isinstance(member, Reference):
+        return  # what it refers to has a description of its own
+    member.description = sentence
+
+
+def _document(operation: Operation, method: str, path: str) -> None:
+    if path.endswith("/batch"):  # lines, which the framework has no type for
+        lines = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
+        operation.request_body = RequestBody(content={"application/x-ndjson": lines}, required=True)
+    responses = operation.responses = dict(operation.responses or {})
+    responses.pop("400", None)  # what the framework supposes
+    for status in _errors_of(operation, path):
+        sentence, answer = ERRORS[status]
+        media = OpenAPIMediaType(schema=_error_schema(), examples={"error": Example(value=answer)})
+        responses[str(status)] = OpenAPIResponse(description=sentence, content={"application/json": media})
+    example = example_of(method, path)
+    if example is not None and operation.request_body is not None and not isinstance(operation.request_body, Reference):
+        for media in operation.request_body.content.values():
+            media.examples = {"example": Example(value=example)}
+
+
+def _errors_of(operation: Operation, path: str) -> list[int]:
+    """Return the statuses a route may refuse with, which follow from what it takes."""
+    statuses = {503}
+    if path.startswith(("/api/", "/in/")):
+        statuses |= {401, 422}
+    if "{" in path:
+        statuses |= {404}
+    if operation.request_body is not None:
+        statuses |= {400, 413, 422}
+    if "{webhook_id}" in path:
+        statuses |= {400}
+    if path.endswith(_MAY_CONFLICT) or (path == "/api/v1/events" and operation.request_body is not None):
+        statuses |= {409}
+    return sorted(statuses)
+
+
+def _error_schema() -> Schema:
+    return Schema(
+        type=OpenAPIType.OBJECT,
+        required=["error", "code"],
+        properties={
+            "error": Schema(type=OpenAPIType.STRING, description="What is wrong and what to do, in a sentence."),
+            "code": Schema(type=OpenAPIType.STRING, description="A stable name for programs."),
+            "field": Schema(type=OpenAPIType.STRING, description="The field at fault."),
+        },
+    )

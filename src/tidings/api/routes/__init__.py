@@ -1,0 +1,1 @@
+"""Our own routes, one module for each thing they are about."""

@@ -1,0 +1,51 @@
+"""`/api/v1/groups`: the tenants. Any other call is about group `default`, or the one its `X-Tidings-Group` header names."""
+
+from datetime import datetime
+
+import msgspec
+from litestar import Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from tidings.api.http.paging import Limit, Offset
+from tidings.operations import groups
+from tidings.operations.groups import Group
+from tidings.operations.services import Services
+
+
+class NewGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A group to make."""
+
+    id: str
+
+
+class GroupView(msgspec.Struct, frozen=True):
+    """A group as read."""
+
+    id: str
+    created_at: datetime
+
+
+@post("/", status_code=201)
+async def create_group(services: NamedDependency[Services], data: JSONBody[NewGroup]) -> GroupView:
+    """Make a group. Those that a captured table's rows name are made on first sight, unless its settings say otherwise."""
+    return _view(await groups.create(services, data.id))
+
+
+@get("/")
+async def list_groups(services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0) -> list[GroupView]:
+    """List groups, in order of their ids."""
+    return [_view(group) for group in await groups.list_groups(services, limit=limit, offset=offset)]
+
+
+@get("/{group_id:str}")
+async def get_group(services: NamedDependency[Services], group_id: FromPath[str]) -> GroupView:
+    """Read a group."""
+    return _view(await groups.read(services, group_id))
+
+
+def _view(group: Group) -> GroupView:
+    return GroupView(group.id, group.created_at)
+
+
+router = Router("/api/v1/groups", route_handlers=[create_group, list_groups, get_group], tags=["Groups"])

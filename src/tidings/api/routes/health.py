@@ -1,0 +1,85 @@
+"""`/healthz`, `/readyz`, `/metrics`: for machines that watch this one."""
+
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+
+from litestar import MediaType, Response, Router, get
+from litestar.di import NamedDependency
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import REGISTRY, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tidings.core.statistics import BOUNDS_MS, OUTCOMES
+from tidings.operations import readings
+from tidings.operations.readings import Readings
+from tidings.operations.services import Services
+from tidings.store.statistics import Counted
+
+_BOUNDS = (*(f"{bound / 1e3:g}" for bound in BOUNDS_MS), "+Inf")  # seconds
+
+
+@get("/healthz", media_type=MediaType.TEXT)
+async def healthz() -> str:
+    """Answer while the process lives."""
+    return "ok"
+
+
+@get("/readyz", media_type=MediaType.TEXT)
+async def readyz(services: NamedDependency[Services]) -> str:
+    """Answer 200 while the database answers and holds our schema, 503 otherwise."""
+    await readings.check_ready(services)
+    return "ready"
+
+
+@get("/metrics", media_type=MediaType.TEXT)
+async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
+    """Answer in Prometheus's text format: what all processes have counted, and the memory and time of this one."""
+    found = await readings.read(services)
+    registry = CollectorRegistry()
+    registry.register(_Read([*_gauges(found), _attempts(found.counted)]))
+    return Response(generate_latest(registry) + generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+def _gauges(found: Readings) -> list[Metric]:
+    unfinished = found.waiting + found.sending
+    return [
+        GaugeMetricFamily(name, text, value)
+        for name, text, value in (
+            ("tidings_outbox_rows", "Events not yet routed; past 10,000 an upper bound.", found.outbox_rows),
+            ("tidings_outbox_lag_seconds", "Age of the oldest event not yet routed.", found.outbox_lag_seconds),
+            ("tidings_queue_waiting", "Deliveries that wait for a place, their turn or their next attempt.", found.waiting),
+            (
+                "tidings_queue_sending",
+                "Deliveries a worker holds, those of the last second that are done included.",
+                found.sending,
+            ),
+            ("tidings_queue_unfinished", "Deliveries that are neither acknowledged nor given up.", unfinished),
+            ("tidings_queue_lag_seconds", "How long the lane that is due longest has waited.", found.queue_lag_seconds),
+        )
+    ]
+
+
+def _attempts(counted: Mapping[str, Counted]) -> Metric:
+    family = HistogramMetricFamily(
+        "tidings_attempt_seconds",
+        "Attempts that all processes made, by what they meant, and how long they took.",
+        labels=["outcome"],
+    )
+    for outcome in OUTCOMES:
+        found = counted.get(outcome, Counted(0))
+        counts = found.latencies or (0,) * len(_BOUNDS)
+        family.add_metric([outcome], list(zip(_BOUNDS, accumulate(counts), strict=True)), found.seconds)
+    return family
+
+
+class _Read(Collector):
+    """What was read for one answer."""
+
+    def __init__(self, found: list[Metric]) -> None:
+        self._found = found
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._found
+
+
+router = Router("/", route_handlers=[healthz, readyz, metrics], include_in_schema=False)

@@ -1,0 +1,84 @@
+"""`POST /api/v1/webhooks/{id}/test`: a test event goes the way every event goes."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, UnsetType
+
+from tidings.operations.services import Services
+from tidings.operations.webhooks import testing
+from tidings.operations.webhooks.testing import Sample, Tested
+
+
+class TestBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the test event says: `data`, or with `table` the change of a row, as seed 004's clients ask for."""
+
+    event: str | None = None
+    table: str | None = None
+    schema: str = "public"
+    record: Any = None
+    old_record: Any = None
+    data: Any = None
+
+
+class _RawBody(msgspec.Struct, frozen=True):
+    """Its documents as the text they came as: reading them as numbers would lose digits."""
+
+    record: msgspec.Raw | UnsetType = UNSET
+    old_record: msgspec.Raw | UnsetType = UNSET
+    data: msgspec.Raw | UnsetType = UNSET
+
+
+class TestResult(msgspec.Struct, frozen=True):
+    """What came of a test delivery. `success` is null while no worker has made the attempt."""
+
+    success: bool | None
+    message: str
+    event_id: UUID
+    delivery_id: UUID
+    status_code: int | None = None
+    response_body: str | None = None
+    error: str | None = None
+
+
+@post("/{webhook_id:str}/test", status_code=200)
+async def send_test(
+    services: NamedDependency[Services],
+    webhook_id: FromPath[UUID],
+    request: Request[Any, Any, Any],
+    data: JSONBody[TestBody | None] = None,
+) -> TestResult:
+    """Send a test event the way every event goes, and wait for what comes of it. It is tried once."""
+    raw = msgspec.json.decode(await request.body() or b"{}", type=_RawBody | None) or _RawBody()
+    return _view(await testing.send(services, webhook_id, _sample(data or TestBody(), raw)))
+
+
+def _sample(body: TestBody, raw: _RawBody) -> Sample:
+    return Sample(body.event, body.table, body.schema, _bytes(raw.record), _bytes(raw.old_record), _bytes(raw.data))
+
+
+def _bytes(raw: msgspec.Raw | UnsetType) -> bytes | UnsetType:
+    return UNSET if raw is UNSET else bytes(raw)
+
+
+def _view(tested: Tested) -> TestResult:
+    match tested.success:
+        case None:
+            message = "No worker has made the attempt yet; look at the delivery later."
+        case True:
+            message = "Test webhook sent successfully"
+        case False:
+            message = f"The test failed: {tested.error}"
+    return TestResult(
+        tested.success,
+        message,
+        tested.event_id,
+        tested.delivery_id,
+        tested.status_code,
+        tested.response_body,
+        tested.error,
+    )

@@ -1,0 +1,106 @@
+"""`/api/v1/webhooks`: subscriptions."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Request, Response, Router, delete, get, patch, post, put
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from tidings.api.http.paging import Limit, Offset, paging
+from tidings.api.http.questions import asked_of_deliveries
+from tidings.api.routes import statistics, webhook_secrets, webhook_tests, webhook_versions
+from tidings.api.routes.deliveries import DeliveryView, page_view
+from tidings.api.routes.webhook_view import WebhookView, view
+from tidings.operations.history import deliveries
+from tidings.operations.history.search import Asked, Paging
+from tidings.operations.services import Services
+from tidings.operations.webhooks import subscriptions
+from tidings.operations.webhooks.changes import WebhookChange
+
+WebhookBody = JSONBody[WebhookChange]
+After = Annotated[UUID | None, QueryParameter(name="cursor", description="The id of the last webhook of the page before.")]
+
+_UPDATED = "Webhook updated successfully"
+
+
+@post("/", status_code=201)
+async def create_webhook(services: NamedDependency[Services], data: WebhookBody) -> WebhookView:
+    """Create a webhook, and put triggers on the tables it names, in one transaction."""
+    made = await subscriptions.create(services, data)
+    return view(made.webhook, made.tables, secret=made.webhook.secret)
+
+
+@get("/")
+async def list_webhooks(
+    services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0, cursor: After = None
+) -> list[WebhookView]:
+    """List webhooks, newest first."""
+    page = await subscriptions.list_webhooks(services, limit=limit, offset=offset, after=cursor)
+    return [view(webhook) for webhook in page]
+
+
+@get("/{webhook_id:str}")
+async def get_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> WebhookView:
+    """Read a webhook, with the state of each table it names."""
+    found = await subscriptions.read(services, webhook_id)
+    return view(found.webhook, found.tables)
+
+
+@patch("/{webhook_id:str}")
+async def change_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID], data: WebhookBody) -> WebhookView:
+    """Change what the body names; the rest stays."""
+    made = await subscriptions.change(services, webhook_id, data)
+    return view(made.webhook, made.tables, message=_UPDATED)
+
+
+@put("/{webhook_id:str}")
+async def put_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID], data: WebhookBody) -> WebhookView:
+    """The same as PATCH, for clients that say PUT: what the body does not name stays."""
+    made = await subscriptions.change(services, webhook_id, data)
+    return view(made.webhook, made.tables, message=_UPDATED)
+
+
+@delete("/{webhook_id:str}", status_code=200)
+async def delete_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> dict[str, Any]:
+    """Delete a webhook. Its unfinished deliveries are cancelled; its history stays until retention ends."""
+    await subscriptions.remove(services, webhook_id)
+    return {"message": "Webhook deleted successfully", "success": True}
+
+
+@get(
+    "/{webhook_id:str}/deliveries",
+    dependencies={
+        "asked": Provide(asked_of_deliveries, sync_to_thread=False),
+        "paging": Provide(paging, sync_to_thread=False),
+    },
+)
+async def list_webhook_deliveries(
+    services: NamedDependency[Services],
+    webhook_id: FromPath[UUID],
+    asked: NamedDependency[Asked],
+    paging: NamedDependency[Paging],
+    request: Request[Any, Any, Any],
+) -> Response[list[DeliveryView]]:
+    """List a webhook's deliveries, newest first, as `/api/v1/deliveries` does."""
+    return page_view(request, services, await deliveries.find_of_webhook(services, webhook_id, asked, paging))
+
+
+router = Router(
+    "/api/v1/webhooks",
+    route_handlers=[
+        create_webhook,
+        list_webhooks,
+        get_webhook,
+        change_webhook,
+        put_webhook,
+        delete_webhook,
+        list_webhook_deliveries,
+        statistics.get_webhook_statistics,
+        webhook_tests.send_test,
+        webhook_secrets.read_secret,
+        webhook_secrets.rotate_secret,
+        webhook_versions.list_versions,
+    ],
+    tags=["Webhooks"],
+)

@@ -1,0 +1,1 @@
+"""What happened: search it, read it, and send again."""

@@ -1,0 +1,96 @@
+"""Events: publish them, search them, read them."""
+
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from tidings.core.errors import InvalidInputError, TidingsError
+from tidings.core.event import Event, row_id
+from tidings.operations.history.search import Asked, Found, Paging, find_events
+from tidings.operations.lookups import there
+from tidings.operations.services import Services
+from tidings.profiles.parts import current
+from tidings.sources import publish as publishing
+from tidings.sources.publish import Draft, Published
+from tidings.store import search
+
+
+class RecordedEvent(msgspec.Struct, frozen=True):
+    """An event of history. `record` and `old_record` are JSON text, as they were committed.
+
+    Attributes:
+        delivery_count: How many webhooks wanted it.
+    """
+
+    id: UUID
+    source: str
+    type: str
+    operation: str | None
+    subject: str | None
+    schema: str | None
+    table: str | None
+    record: str | None
+    old_record: str | None
+    occurred_at: datetime
+    external_id: str | None
+    capture_error: str | None
+    delivery_count: int
+
+
+def publish(services: Services, draft: Draft) -> Awaitable[Published]:
+    """Publish an event, together with those that others publish at the same moment.
+
+    Raises:
+        TidingsError: As `Publisher.publish` does.
+    """
+    return services.publisher.publish(services.group_id, draft, services.clock.now())
+
+
+async def publish_all(services: Services, drafts: Sequence[Draft | InvalidInputError]) -> list[Published | TidingsError]:
+    """Publish several events in one transaction. What cannot be accepted keeps none of the others.
+
+    Args:
+        drafts: An error stands for what could not even be read; it comes back in its place.
+    """
+    readable = [draft for draft in drafts if isinstance(draft, Draft)]
+    async with services.database.transaction() as connection:
+        published = iter(await publishing.publish(connection, services.group_id, readable, services.clock.now()))
+    return [next(published) if isinstance(draft, Draft) else draft for draft in drafts]
+
+
+async def find(services: Services, asked: Asked, paging: Paging) -> Found[RecordedEvent]:
+    """Return a page of events, newest first.
+
+    Raises:
+        InvalidInputError: The cursor is not this question's, or a type is unknown.
+    """
+    async with services.database.snapshot() as connection:
+        result = await find_events(services, connection, asked, paging)
+        rows = await search.events(connection, services.group_id, result.page.ids)
+    return Found(result, [_recorded(row) for row in rows])
+
+
+async def read(services: Services, event_id: UUID) -> RecordedEvent:
+    """Return an event. One that was published a moment ago is there once it is routed.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    async with services.database.connection() as connection:
+        rows = await search.events(connection, services.group_id, [event_id])
+    sentence = f"There is no event {event_id}; history is kept for the days of retention."
+    return _recorded(there(next(iter(rows), None), sentence))
+
+
+def record_id(event: Event) -> str | None:
+    """Return the id of the row an event is about, when it has one."""
+    return None if event.operation is None else row_id(current(event))
+
+
+def _recorded(row: Any) -> RecordedEvent:
+    renamed = {"schema": row["table_schema"], "table": row["table_name"]}
+    fields = {name: row[name] for name in RecordedEvent.__struct_fields__ if name not in renamed}
+    return RecordedEvent(**fields, **renamed)

@@ -1,0 +1,249 @@
+"""Questions about history, answered window by window (theory: `core.search`)."""
+
+import asyncio
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from tidings.core.delivery import State
+from tidings.core.errors import InvalidInputError
+from tidings.core.event import row_action
+from tidings.core.pages import Cursor, Page, begin, fingerprint, opened, page_of, sealed
+from tidings.core.question import (
+    Kinds,
+    Question,
+    kinds_named,
+)
+from tidings.core.search import (
+    COUNT_BOUND,
+    MAX_KINDS,
+    ROW_BUDGET,
+    SECONDS_BUDGET,
+    SMALL_SHARE,
+    TEXT_BYTES,
+    Drive,
+    Known,
+    Progress,
+    Span,
+    Window,
+    counted,
+    counting,
+    cut_short,
+    drive_of_deliveries,
+    drive_of_events,
+    first_id,
+    progress,
+    window,
+)
+from tidings.core.vocabulary import OPEN, Vocabulary
+from tidings.operations.services import Services
+from tidings.profiles import PROFILES
+from tidings.store import search, webhooks
+from tidings.store.database import Connection
+
+T = TypeVar("T")
+
+NEAR_NAMES = 500  # types of a group among which the nearest to an unknown one are looked for
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A question as it was asked: types are still words."""
+
+    question: Question
+    types: tuple[str, ...] = ()
+
+    def of_webhook(self, webhook_id: UUID | None) -> "Asked":
+        """Return the same of one webhook; of any, when None."""
+        return msgspec.structs.replace(self, question=msgspec.structs.replace(self.question, webhook_id=webhook_id))
+
+
+class Paging(msgspec.Struct, frozen=True):
+    """Which page of a list is asked for."""
+
+    limit: int
+    offset: int
+    cursor: str | None
+    count: bool
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """What cursors of one question are sealed with."""
+
+    key: bytes
+    question: bytes
+
+    def text(self, cursor: Cursor) -> str:
+        """Return a cursor as callers carry it."""
+        return sealed(cursor, self.key, self.question)
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of a search. `count`: as it is told."""
+
+    page: Page
+    seal: Seal
+    count: str | None
+
+
+class Found(msgspec.Struct, Generic[T], frozen=True):
+    """A page of a list, and what came of the search for it."""
+
+    result: Result
+    items: list[T]
+
+
+async def find_deliveries(services: Services, connection: Connection, asked: Asked, paging: Paging) -> Result:
+    """Return the ids of a page of deliveries.
+
+    Raises:
+        InvalidInputError: The cursor is not this question's, or a type is unknown.
+    """
+    question = await _understood(services, connection, asked)
+    drive = drive_of_deliveries(question, await _known(services, connection, question))
+    return await _find(services, connection, "deliveries", asked, drive, paging)
+
+
+async def find_events(services: Services, connection: Connection, asked: Asked, paging: Paging) -> Result:
+    """Return the ids of a page of events.
+
+    Raises:
+        InvalidInputError: The cursor is not this question's, or a type is unknown.
+    """
+    question = await _understood(services, connection, asked)
+    if question.external_id is not None:
+        found = await search.event_of_external_id(connection, question.group_id, question.external_id)
+        question = msgspec.structs.replace(question, event_id=found or UUID(int=0))
+    drive = drive_of_events(question, await _known(services, connection, question))
+    return await _find(services, connection, "events", asked, drive, paging)
+
+
+# Words -----------------------------------------------------------------------------------------------------------------
+
+
+async def _understood(services: Services, connection: Connection, asked: Asked) -> Question:
+    """Return the question with its types understood."""
+    question, words = asked.question, asked.types
+    if not words:
+        return question
+    own = await _vocabulary(services, connection, question)
+    seen = {word for word in words if await _is_seen(connection, question.group_id, word)}
+    try:
+        kinds = kinds_named(words, seen, (), own)
+    except InvalidInputError:
+        kinds = kinds_named(words, seen, await search.kinds(connection, question.group_id, NEAR_NAMES), own)
+    return msgspec.structs.replace(question, kinds=kinds)
+
+
+async def _vocabulary(services: Services, connection: Connection, question: Question) -> Vocabulary:
+    if question.webhook_id is None:
+        return OPEN
+    webhook = await webhooks.get_webhook(connection, question.group_id, question.webhook_id)
+    profile = None if webhook is None else PROFILES.get(webhook.profile)  # one that is set aside can have any
+    return OPEN if profile is None else profile.vocabulary
+
+
+async def _is_seen(connection: Connection, group_id: str, word: str) -> bool:
+    if word.endswith(".*"):
+        return bool(await search.kinds(connection, group_id, 1, family=word[:-1]))
+    return await search.is_kind(connection, group_id, word)
+
+
+async def _known(services: Services, connection: Connection, question: Question) -> Known:
+    share = await search.share(connection, question.group_id)
+    kinds: set[str] | None = None
+    if question.kinds is not None:
+        kinds = await _seen_kinds(connection, question.group_id, question.kinds)
+    elif share < SMALL_SHARE:
+        kinds = set(await search.kinds(connection, question.group_id, MAX_KINDS + 1))
+    found = None if kinds is None or len(kinds) > MAX_KINDS else tuple(sorted(kinds))
+    return Known(found, share, first_id(services.installation.exact_ids_from))
+
+
+async def _seen_kinds(connection: Connection, group_id: str, asked: Kinds) -> set[str]:
+    """Return the types that the group has events of, and any that are named outright."""
+    found = set(asked.types)
+    for family in asked.families:
+        found |= set(await search.kinds(connection, group_id, MAX_KINDS + 1, family=family))
+    for operation in asked.operations:
+        found |= set(await search.kinds(connection, group_id, MAX_KINDS + 1, family="table.", ending=row_action(operation)))
+    return found
+
+
+# Windows ---------------------------------------------------------------------------------------------------------------
+
+
+async def _find(services: Services, connection: Connection, of: str, asked: Asked, drive: Drive, paging: Paging) -> Result:
+    seal = Seal(services.box.cursor_key, fingerprint(of, asked))
+    cursor = None if paging.cursor is None else opened(paging.cursor, seal.key, seal.question)
+    skip = paging.offset if cursor is None else cursor.skip
+    newest_first = cursor is None or not cursor.goes_back
+    found, rest = await _walk(connection, drive, begin(cursor, drive.span), skip + paging.limit + 1, newest_first=newest_first)
+    count = await _count(connection, drive) if paging.count else None
+    return Result(page_of(found, rest, cursor, skip, paging.limit), seal, count)
+
+
+async def _walk(
+    connection: Connection, drive: Drive, span: Span, wanted: int, *, newest_first: bool
+) -> tuple[list[UUID], Span | None]:
+    """Look until so many are found, everything was looked at, or the budget is used; return them, and what is left."""
+    found: list[UUID] = []
+    left = Progress(span, span if span.low < span.high else None)
+    loop = asyncio.get_running_loop()
+    begun, rows, turn = loop.time(), 0, 0
+    while left.rest is not None and len(found) < wanted:
+        is_late = loop.time() - begun > SECONDS_BUDGET and rows > 2 * wanted  # an offset is worth more time than a page
+        is_used = rows >= ROW_BUDGET or is_late
+        if is_used and left.rest != span:  # every call gets further, however slow the machine
+            break
+        missing = wanted - len(found)
+        next_ = window(drive, left.rest, turn, missing, newest_first=newest_first, is_crowded=left.is_crowded)
+        ids, left, seen = await _look(connection, next_, left.rest)
+        found += ids
+        rows += seen
+        turn += 1
+    return found, left.rest
+
+
+async def _look(connection: Connection, next_: Window, rest: Span) -> tuple[list[UUID], Progress, int]:
+    """Look at one window; return what fits, what is left, and how many rows were looked at."""
+    looked = await search.LOOKS[next_.drive.statement](connection, next_)
+    left = progress(next_, rest, looked.reached)
+    judged = [at for at, id_ in enumerate(looked.ids) if left.judged.low <= id_ < left.judged.high]
+    ids, event_ids = [looked.ids[at] for at in judged], [looked.event_ids[at] for at in judged]
+    if ids and len(judged) == len(looked.ids) < looked.matches:
+        left = cut_short(left, ids[-1], newest_first=next_.newest_first)
+    text = next_.drive.left.text
+    if ids and text is not None:
+        has_text = dict(await search.containing(connection, list(dict.fromkeys(event_ids)), text, TEXT_BYTES))
+        read = next((at for at, event_id in enumerate(event_ids) if event_id not in has_text), len(ids))
+        if read < len(ids):
+            left = cut_short(left, ids[read - 1], newest_first=next_.newest_first)
+        ids = [id_ for id_, event_id in zip(ids[:read], event_ids, strict=False) if has_text[event_id]]
+    return ids, left, looked.seen
+
+
+async def _count(connection: Connection, drive: Drive) -> str:
+    """Return how many there are, as it is told.
+
+    Raises:
+        InvalidInputError: A text is asked for, which would have to be looked for everywhere.
+    """
+    if drive.left.text is not None:
+        raise InvalidInputError("count", "count does not go with text, which is looked for page by page; leave one out.")
+    webhook_id = drive.left.webhook_id
+    if drive.statement == "deliveries_by_webhook" and drive.is_exact and webhook_id is not None:
+        return await _count_of_webhook(connection, drive, webhook_id)
+    looked = await search.LOOKS[drive.statement](connection, counting(drive))
+    return counted(looked.matches, is_all=looked.reached is None)
+
+
+async def _count_of_webhook(connection: Connection, drive: Drive, webhook_id: UUID) -> str:
+    """Return how many deliveries the webhook has, nothing else being asked: what is done and what waits by index alone."""
+    if await search.group_of_webhook(connection, webhook_id) != drive.left.group_id:
+        looked = await search.LOOKS[drive.statement](connection, counting(drive))  # deleted, or another group's
+        return counted(looked.matches, is_all=looked.reached is None)
+    sending = msgspec.structs.replace(drive, left=msgspec.structs.replace(drive.left, states=(State.SENDING,)))
+    looked = await search.deliveries_by_webhook(connection, counting(sending))
+    matches = looked.matches + await search.count_of_webhook(connection, webhook_id, drive.span, COUNT_BOUND + 1)
+    return counted(matches, is_all=looked.reached is None)

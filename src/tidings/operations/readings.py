@@ -1,0 +1,48 @@
+"""How the installation is doing: whether it can answer, what waits, and what all processes have counted."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from tidings.operations.services import Services
+from tidings.store import flights, outbox, queue, statistics, webhooks
+from tidings.store.statistics import Counted
+
+_NONE = Counted(0)
+
+
+class Readings(msgspec.Struct, frozen=True):
+    """What waits in the whole installation, and what was counted since it began.
+
+    Attributes:
+        outbox_rows: Events not yet routed; past 10,000 an upper bound.
+        outbox_lag_seconds: Age of the oldest of them.
+        waiting: Deliveries that wait for a place, their turn or their next attempt.
+        sending: Deliveries a worker holds, those of the last second that are done included.
+        queue_lag_seconds: How long the lane that is due longest has waited.
+        counted: By name; attempts by their outcome.
+    """
+
+    outbox_rows: int
+    outbox_lag_seconds: float
+    waiting: int
+    sending: int
+    queue_lag_seconds: float
+    counted: Mapping[str, Counted]
+
+
+async def check_ready(services: Services) -> None:
+    """Return when the database answers and holds our schema; else it raises what the database says."""
+    async with services.database.connection() as connection:
+        await webhooks.routes_version(connection)
+
+
+async def read(services: Services) -> Readings:
+    """Return how the installation is doing. Nothing is looked through for it, however much waits."""
+    async with services.database.connection() as connection:
+        counted = await statistics.counters(connection)
+        backlog, sending = await outbox.backlog(connection), await flights.under_way(connection)
+        lag = await queue.lag_seconds(connection)
+    taken_out = counted.get("claimed", _NONE).count
+    waiting = sum(counted.get(name, _NONE).count for name in ("queued", "requeued")) - taken_out
+    return Readings(backlog.waiting, backlog.lag_seconds, waiting, sending, lag, counted)

@@ -1,0 +1,1 @@
+"""What makes events: tables, collections, jobs, integrations, and the catalogue of types."""

@@ -1,0 +1,248 @@
+"""Integrations: systems that send notices to Tidings, and the objects that they told of."""
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from tidings.core.errors import InvalidInputError, NotFoundError
+from tidings.core.notice import PLATFORMS, ObjectNews
+from tidings.core.signature import check_text_secret, new_secret, new_text_secret, secret_key
+from tidings.core.webhook import SIGNATURE_FORMATS
+from tidings.operations.services import Services
+from tidings.sources import integrations
+from tidings.store import integrations as stored
+from tidings.store.database import Connection
+from tidings.store.integrations import Integration, Settings
+
+MAX_SYNCED = 10_000
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+
+class IntegrationChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a caller says of an integration. To create: `name` and `platform` at least. To change: only what changes."""
+
+    name: str | UnsetType = UNSET
+    platform: str | UnsetType = UNSET
+    secret: str | None | UnsetType = UNSET
+    settings: dict[str, Any] | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+
+
+class SyncedObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An object as it is in the other system. `version` grows; without it the state given now is the newest."""
+
+    type: str
+    id: str
+    data: msgspec.Raw
+    version: float | None = None
+
+
+class KnownObject(msgspec.Struct, frozen=True):
+    """An object as an integration told it last. `data` is JSON text."""
+
+    type: str
+    id: str
+    version: float
+    data: str
+    updated_at: datetime
+
+
+class SyncResult(msgspec.Struct, frozen=True):
+    """How many objects were new, changed, gone, and as before."""
+
+    created: int
+    updated: int
+    deleted: int
+    unchanged: int
+
+
+async def create(services: Services, asked: IntegrationChange) -> Integration:
+    """Create an integration, with a secret that is made here unless the other system makes it.
+
+    Raises:
+        ConflictError: There is one of that name.
+        InvalidInputError: With the field and the reason.
+    """
+    name, platform = asked.name, asked.platform
+    if name is UNSET or not _NAME.fullmatch(name):
+        raise InvalidInputError("name", "name must be 1 to 63 letters, digits, _ and -; it is part of a URL.")
+    if platform is UNSET or platform not in PLATFORMS:
+        raise InvalidInputError("platform", f"platform must be one of {', '.join(PLATFORMS)}.")
+    now = services.clock.now()
+    integration = Integration(
+        id=uuid4(),
+        group_id=services.group_id,
+        name=name,
+        platform=platform,
+        secret=_secret(platform, None if asked.secret is UNSET else asked.secret),
+        settings=_settings(platform, {} if asked.settings is UNSET else asked.settings),
+        enabled=True,
+        created_at=now,
+        updated_at=now,
+    )
+    async with services.database.transaction() as connection:
+        await stored.insert(connection, services.box, integration)
+        await integrations.tell_change(connection, integration, "connected", now)
+    return integration
+
+
+async def list_integrations(services: Services, *, limit: int, offset: int = 0) -> list[Integration]:
+    """Return a page of integrations, in order of their names."""
+    async with services.database.connection() as connection:
+        return await stored.list_integrations(connection, services.box, services.group_id, limit=limit, offset=offset)
+
+
+async def read(services: Services, name: str) -> Integration:
+    """Return an integration.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    async with services.database.connection() as connection:
+        return await _found(services, connection, name)
+
+
+async def change(services: Services, name: str, asked: IntegrationChange) -> Integration:
+    """Change the secret or the settings, connect or disconnect. While it is disconnected its notices are refused.
+
+    Raises:
+        InvalidInputError: With the field and the reason.
+        NotFoundError: There is none.
+    """
+    now = services.clock.now()
+    async with services.database.transaction() as connection:
+        before = await _found(services, connection, name)
+        for field in ("name", "platform"):
+            if getattr(asked, field) not in {UNSET, getattr(before, field)}:
+                raise InvalidInputError(field, f"{field} cannot be changed; create another integration.")
+        given = {
+            "secret": UNSET if asked.secret in {UNSET, None} else _secret(before.platform, str(asked.secret)),
+            "settings": UNSET if asked.settings is UNSET else _settings(before.platform, asked.settings),
+            "enabled": asked.enabled,
+        }
+        after = msgspec.structs.replace(before, updated_at=now, **{n: v for n, v in given.items() if v is not UNSET})
+        await stored.update(connection, services.box, after)
+        switched = "connected" if after.enabled else "disconnected"
+        action = "updated" if before.enabled == after.enabled else switched
+        await integrations.tell_change(connection, after, action, now)
+    return after
+
+
+async def remove(services: Services, name: str) -> None:
+    """Delete an integration, with what is known of its objects. Events that were made stay.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    async with services.database.transaction() as connection:
+        gone = await _found(services, connection, name)
+        await stored.delete(connection, gone.id)
+        gone = msgspec.structs.replace(gone, enabled=False)
+        await integrations.tell_change(connection, gone, "disconnected", services.clock.now())
+
+
+async def list_objects(
+    services: Services, name: str, *, type_: str | None = None, limit: int, offset: int = 0
+) -> list[KnownObject]:
+    """Return a page of an integration's objects, as they were told last.
+
+    Raises:
+        NotFoundError: There is no such integration.
+    """
+    async with services.database.connection() as connection:
+        integration = await _found(services, connection, name)
+        rows = await stored.list_objects(connection, integration.id, type_=type_, limit=limit, offset=offset)
+    return [KnownObject(row["object_type"], row["object_id"], row["version"], row["data"], row["updated_at"]) for row in rows]
+
+
+async def sync(services: Services, name: str, objects: Sequence[SyncedObject], *, is_complete: bool) -> SyncResult:
+    """Bring an integration's objects up to date with those of the other system: each that differs is an event.
+
+    Args:
+        is_complete: There are no others of their types.
+
+    Raises:
+        InvalidInputError: They are too many, or one cannot be kept.
+        NotFoundError: There is no such integration.
+    """
+    if len(objects) > MAX_SYNCED:
+        raise InvalidInputError("objects", f"objects has {len(objects)} entries; write at most {MAX_SYNCED} at once.")
+    now = services.clock.now()
+    news = [
+        ObjectNews(one.type, one.id, now.timestamp() if one.version is None else one.version, bytes(one.data).decode())
+        for one in objects
+    ]
+    bad = next((n for n, one in enumerate(news) if "\x00" in one.type + one.id or not one.type or not one.id), None)
+    if bad is not None:
+        raise InvalidInputError(f"objects[{bad}]", f"objects[{bad}] must have a type and an id without U+0000.")
+    async with services.database.transaction() as connection:
+        integration = await _found(services, connection, name)
+        return SyncResult(**await integrations.sync(connection, integration, news, now, is_complete=is_complete))
+
+
+async def receive(services: Services, name: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Take in a notice. It is verified before anything is stored; when this returns, its events are committed.
+
+    Args:
+        name: Of an integration of any group.
+        headers: Their names in small letters.
+
+    Returns:
+        False: It had been received before.
+
+    Raises:
+        NotFoundError: There is no such integration, or it is disconnected.
+        TidingsError: As `sources.integrations.verified` does.
+    """
+    now = services.clock.now()
+    async with services.database.connection() as connection:
+        integration = await stored.get(connection, services.box, name)
+    if integration is None or not integration.enabled:
+        raise NotFoundError(f"There is no integration {name!r}, or it is disconnected.")
+    notice = integrations.verified(integration, headers, body, now)
+    async with services.database.transaction() as connection:
+        return await integrations.absorb(connection, integration, notice, now)
+
+
+async def _found(services: Services, connection: Connection, name: str) -> Integration:
+    found = await stored.get(connection, services.box, name)
+    if found is None or found.group_id != services.group_id:
+        raise NotFoundError(f"There is no integration {name!r}.")
+    return found
+
+
+def _secret(platform: str, given: str | None) -> str:
+    """Return the secret, or a new one where the other system takes ours."""
+    if given is None:
+        if platform == "stripe":
+            raise InvalidInputError("secret", "secret is required: Stripe makes it; it begins with whsec_.")
+        random = secrets.token_bytes(32)
+        return new_secret(random) if platform == "standard" else new_text_secret(random)
+    if platform == "standard":
+        secret_key(given)
+    else:
+        check_text_secret(given)
+    return given
+
+
+def _settings(platform: str, given: dict[str, Any]) -> Settings:
+    try:
+        settings = msgspec.convert(given, Settings)
+    except msgspec.ValidationError as error:
+        raise InvalidInputError(
+            "settings", f'settings: {error}. Write {{"header": "X-Signature", "format": "hex"}}.'
+        ) from error
+    if settings.format not in SIGNATURE_FORMATS:
+        known = ", ".join(SIGNATURE_FORMATS)
+        raise InvalidInputError("settings.format", f"settings.format is {settings.format!r}; write one of {known}.")
+    own = {"header", "format", "id_header"} & set(given)
+    if own and platform != "hmac":
+        raise InvalidInputError("settings", f"settings.{min(own)} is for platform hmac; {platform} signs in a way of its own.")
+    return settings

@@ -1,0 +1,86 @@
+"""Tables: how they are captured. A table is named `orders`, or `sales.orders` outside `public`."""
+
+from collections.abc import Collection
+
+import msgspec
+
+from tidings.core.capture import TableName, TableSettings
+from tidings.core.errors import NotFoundError
+from tidings.core.webhook import OPERATIONS
+from tidings.operations.lookups import there
+from tidings.operations.services import Services
+from tidings.sources import tables
+from tidings.store import capture
+from tidings.store.database import Connection
+
+
+class CapturedTable(msgspec.Struct, frozen=True):
+    """A table that is captured, or has settings.
+
+    Attributes:
+        operations: Those that some webhook wants now.
+    """
+
+    settings: TableSettings
+    operations: list[str]
+
+
+def name_of(text: str) -> TableName:
+    """Read a table's name: the schema before a dot, `public` without one."""
+    schema, dot, table = text.partition(".")
+    return (schema, table) if dot else ("public", text)
+
+
+async def list_tables(services: Services) -> list[CapturedTable]:
+    """Return the tables that are captured, or have settings."""
+    async with services.database.connection() as connection:
+        names = {*await capture.captured_tables(connection), *await capture.tables_with_settings(connection)}
+        return list((await _captured(connection, names)).values())
+
+
+async def read(services: Services, table: str) -> CapturedTable:
+    """Return how a table is captured.
+
+    Raises:
+        NotFoundError: It is not captured and has no settings.
+    """
+    name = name_of(table)
+    async with services.database.connection() as connection:
+        found = (await _captured(connection, [name])).get(name)
+    return there(found, f"The table {table!r} is not captured and has no settings.")
+
+
+async def change(services: Services, settings: TableSettings) -> CapturedTable:
+    """Say how a table is captured. Changes committed after this are told so; none is told twice or lost meanwhile.
+
+    Raises:
+        InvalidInputError: With the field and the reason.
+    """
+    async with services.database.transaction() as connection:
+        await tables.change_settings(connection, settings)
+        return (await _captured(connection, [settings.name]))[settings.name]
+
+
+async def reset(services: Services, table: str) -> None:
+    """Capture a table as any other again: whole rows, into group `default`.
+
+    Raises:
+        NotFoundError: It has no settings.
+    """
+    async with services.database.transaction() as connection:
+        await capture.lock(connection)
+        if not await capture.remove_settings(connection, name_of(table)):
+            raise NotFoundError(f"The table {table!r} has no settings.")
+        await tables.keep_in_step(connection, needed=name_of(table))
+
+
+async def _captured(connection: Connection, names: Collection[TableName]) -> dict[TableName, CapturedTable]:
+    """Return those of the tables that are captured, or have settings."""
+    installed = await capture.installed(connection, names)
+    settings = await capture.settings_of(connection, names)
+    found = {}
+    for name in sorted({*installed, *settings}):
+        is_told = {operation for trigger in installed.get(name, ()) for operation in trigger.operations}
+        operations = [operation for operation in OPERATIONS if operation in is_told]
+        found[name] = CapturedTable(settings.get(name, TableSettings(*name)), operations)
+    return found

@@ -1,0 +1,1 @@
+"""Webhooks: create, change, read, test, and rotate their secrets."""

@@ -1,0 +1,93 @@
+"""A webhook's secret: read it again, and rotate it so that both verify for a while."""
+
+from base64 import b64encode
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from tidings.core.errors import InvalidInputError
+from tidings.core.webhook import Webhook
+from tidings.operations.lookups import found
+from tidings.operations.services import Services
+from tidings.operations.webhooks.changes import check_secret, made_secret
+from tidings.profiles import PROFILES
+from tidings.store import webhooks
+
+DEFAULT_OVERLAP_SECONDS = 86_400
+MAX_OVERLAP_SECONDS = 30 * 86_400
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """What verifies a webhook's deliveries. Until `previous_secret_until` either secret does.
+
+    Attributes:
+        public_key: Verifies the `v1a` signatures of webhooks with `asymmetric`.
+    """
+
+    secret: str
+    previous_secret: str | None
+    previous_secret_until: datetime | None
+    public_key: str
+
+
+async def read(services: Services, webhook_id: UUID) -> Secrets:
+    """Return the secret that verifies a webhook's deliveries.
+
+    Raises:
+        ConflictError: It cannot be read as it is stored.
+        NotFoundError: There is no such webhook.
+    """
+    async with services.database.connection() as connection:
+        webhook = found(await webhooks.open_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+    return _secrets_of(services, webhook)
+
+
+async def rotate(
+    services: Services,
+    webhook_id: UUID,
+    *,
+    secret: str | None = None,
+    overlap_seconds: float = DEFAULT_OVERLAP_SECONDS,
+) -> Secrets:
+    """Give a webhook another secret. The present one verifies beside it until the overlap ends.
+
+    Args:
+        secret: The new one; made when None.
+
+    Raises:
+        ConflictError: The present one cannot be read.
+        InvalidInputError: With the field and the reason.
+        NotFoundError: There is no such webhook.
+    """
+    if not 0 <= overlap_seconds <= MAX_OVERLAP_SECONDS:
+        raise InvalidInputError("overlap_seconds", f"overlap_seconds must be 0 to {MAX_OVERLAP_SECONDS}.")
+    now = services.clock.now()
+    async with services.database.transaction() as connection:
+        locked = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+        before = webhooks.readable(locked)
+        profile = PROFILES[before.profile]
+        new = secret or made_secret(profile)
+        check_secret(new, profile)
+        if new == before.secret:
+            raise InvalidInputError("secret", "secret is the one in use; leave it out and Tidings makes another.")
+        webhook = msgspec.structs.replace(
+            before,
+            secret=new,
+            previous_secret=before.secret,
+            previous_secret_until=now + timedelta(seconds=overlap_seconds),
+            updated_at=now,
+        )
+        await webhooks.update_webhook(connection, services.box, webhook, was=before)
+    return _secrets_of(services, webhook)
+
+
+def _secrets_of(services: Services, webhook: Webhook) -> Secrets:
+    until = webhook.previous_secret_until
+    both = until is not None and until > services.clock.now()
+    return Secrets(
+        secret=webhook.secret,
+        previous_secret=webhook.previous_secret if both else None,
+        previous_secret_until=until if both else None,
+        public_key="whpk_" + b64encode(services.keys.current.webhooks.public_bytes).decode(),
+    )

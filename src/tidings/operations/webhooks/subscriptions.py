@@ -1,0 +1,154 @@
+"""Webhooks: create, read, change, remove."""
+
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET
+
+from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tidings.core.webhook import Subscription, Webhook, check_url
+from tidings.operations.lookups import found, there
+from tidings.operations.services import Services
+from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
+from tidings.sources import tables
+from tidings.sources.tables import TableState
+from tidings.store import queue, webhook_versions, webhooks
+from tidings.store.database import Connection
+from tidings.store.webhook_versions import Version
+
+W = TypeVar("W", bound=Subscription)
+W_co = TypeVar("W_co", bound=Subscription, covariant=True)
+
+
+class Standing(msgspec.Struct, Generic[W_co], frozen=True):
+    """A webhook, and how each table it names is doing."""
+
+    webhook: W_co
+    tables: list[TableState]
+
+
+async def create(services: Services, asked: WebhookChange) -> Standing[Webhook]:
+    """Create a webhook, and put triggers on the tables it names, in one transaction.
+
+    Raises:
+        InvalidInputError: With the field and the reason.
+    """
+    if asked.url is not UNSET:
+        await check_webhook_url(services, asked.url)
+    profile, now = services.config.default_profile, services.clock.now()
+    webhook = drafted(asked, group_id=services.group_id, default_profile=profile, now=now)
+    async with services.database.transaction() as connection:
+        webhook = await _with_tables(connection, webhook)
+        await tables.keep_in_step(connection, needed_by=webhook)
+        states = await tables.table_states(connection, webhook)
+        await webhooks.insert_webhook(connection, services.box, webhook)
+    return Standing(webhook, states)
+
+
+async def list_webhooks(services: Services, *, limit: int, offset: int = 0, after: UUID | None = None) -> list[Subscription]:
+    """Return the group's webhooks, newest first.
+
+    Args:
+        after: The last webhook of the page before.
+
+    Raises:
+        InvalidInputError: Both an offset and the last webhook are given.
+        NotFoundError: There is no such webhook to go on from.
+    """
+    if after is not None and offset:
+        raise InvalidInputError("offset", "offset does not go with a cursor, which knows its place; leave one out.")
+    async with services.database.connection() as connection:
+        if after is not None:
+            last = await webhooks.get_webhook(connection, services.group_id, after)
+            there(last, f"There is no webhook {after} to go on from.")
+        return await webhooks.list_webhooks(connection, services.group_id, limit=limit, offset=offset, after=after)
+
+
+async def read(services: Services, webhook_id: UUID) -> Standing[Subscription]:
+    """Return a webhook, with the state of each table it names.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    async with services.database.connection() as connection:
+        webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
+        return Standing(webhook, await tables.table_states(connection, webhook))
+
+
+async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> Standing[Subscription]:
+    """Change what is asked of a webhook; the rest stays.
+
+    Raises:
+        ConflictError: It is changed elsewhere, or nothing here can read it.
+        InvalidInputError: With the field and the reason.
+        NotFoundError: There is none.
+    """
+    if asked.url is not UNSET:
+        await check_webhook_url(services, asked.url)  # asks DNS, so not while a row is locked
+    async with services.database.transaction() as connection:
+        before = _own(found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id))
+        webhook = changed(before, asked)
+        if asked.events is not UNSET:
+            webhook = await _with_tables(connection, webhook)
+        webhook = msgspec.structs.replace(webhook, updated_at=services.clock.now())
+        await tables.keep_in_step(connection, needed_by=webhook, was=before)
+        states = await tables.table_states(connection, webhook)
+        await queue.announce(connection)
+        return Standing(await webhooks.update_webhook(connection, services.box, webhook, was=before), states)
+
+
+async def remove(services: Services, webhook_id: UUID) -> None:
+    """Delete a webhook. Its unfinished deliveries are cancelled; its history stays until retention ends.
+
+    Raises:
+        ConflictError: It belongs to a collection or a job.
+        NotFoundError: There is none.
+    """
+    async with services.database.transaction() as connection:
+        webhook = _own(found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id))
+        await tables.keep_in_step(connection, was=webhook)
+        await queue.cancel_of_webhook(connection, webhook_id)
+        await webhooks.delete_webhook(connection, webhook_id)
+
+
+async def list_versions(services: Services, webhook_id: UUID, *, limit: int, before: int | None = None) -> list[Version]:
+    """Return what a webhook was and what changed when, newest first. Versions outlive it, as long as history names them.
+
+    Args:
+        before: The last version of the page before.
+
+    Raises:
+        NotFoundError: There is no such webhook, and was none.
+    """
+    async with services.database.connection() as connection:
+        page = await webhook_versions.list_versions(
+            connection, services.box, services.group_id, webhook_id, before=before, limit=limit
+        )
+    if not page and before is None:
+        raise NotFoundError(f"There is no webhook {webhook_id}.")
+    return page
+
+
+async def check_webhook_url(services: Services, url: str) -> None:
+    """Refuse a URL that may not be called as its name resolves now.
+
+    Raises:
+        InvalidInputError: With what is wrong with it.
+    """
+    check_url(url, allow_http=services.config.accepts_http)
+    if (refusal := await services.sender.refusal(url)) is not None:
+        raise InvalidInputError("url", refusal)
+
+
+def _own(webhook: W) -> W:
+    """Refuse to change what follows from something else."""
+    if webhook.managed_by is not None:
+        kind = webhook.managed_by.partition(":")[0]
+        where = "the triggers in the collection's options" if kind == "collection" else "the job itself"
+        raise ConflictError(f"This webhook belongs to a {kind}. Change {where} instead.", managed_by=webhook.managed_by)
+    return webhook
+
+
+async def _with_tables(connection: Connection, webhook: W) -> W:
+    return msgspec.structs.replace(webhook, events=await tables.resolve_filters(connection, webhook.events, webhook.group_id))
