@@ -1,12 +1,15 @@
 """Walking through history window by window (theory: `core.search`): what a page, a recovery or a dry run goes along."""
 
 import asyncio
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from tidings.core.event import row_action
+from tidings.core.event import Event, row_action
+from tidings.core.explain import heard
+from tidings.core.missing import EVENTS_AT_ONCE, drive_of_heard
 from tidings.core.question import Kinds, Question
 from tidings.core.search import (
     MAX_KINDS,
@@ -22,7 +25,8 @@ from tidings.core.search import (
     progress,
     window,
 )
-from tidings.store import search
+from tidings.core.webhook import Subscription
+from tidings.store import recoveries, search
 from tidings.store.database import Connection
 
 SECONDS: Final = 0.25  # after which a walk begins no other window
@@ -106,3 +110,53 @@ async def look(connection: Connection, next_: Window, rest: Span) -> tuple[list[
             left = cut_short(left, ids[read - 1], newest_first=next_.newest_first)
         ids = [id_ for id_, event_id in zip(ids[:read], event_ids, strict=False) if has_text[event_id]]
     return ids, left, looked.seen
+
+
+class DryRun(msgspec.Struct, frozen=True):
+    """What a webhook would have been sent.
+
+    Attributes:
+        events: Those it would have been sent, newest first, without their payloads.
+        seen: How many events were looked at.
+        before: The first id that was looked at: ask again for what is before it; None: all was looked at.
+    """
+
+    events: list[Event]
+    seen: int
+    before: UUID | None
+
+
+async def dry_run(
+    connection: Connection,
+    webhook: Subscription,
+    since: datetime,
+    until: datetime,
+    wanted: int,
+    *,
+    before: UUID | None = None,
+    seconds: float = SECONDS,
+) -> DryRun:
+    """Return which events of a time a webhook would have been sent, newest first; it may be one that is not saved yet.
+
+    Args:
+        wanted: How many at most. They are fewer where a budget of rows or time ended the look; every call gets further.
+        before: Where the call before came to.
+    """
+    loop = asyncio.get_running_loop()
+    begun, seen = loop.time(), 0
+    drive = drive_of_heard(webhook, since, until)
+    rest: Span | None = drive.span if before is None else drive.span.within(Span(high=before))
+    found: list[Event] = []
+    while rest is not None and len(found) < wanted:
+        if seen >= ROW_BUDGET or (seen and loop.time() - begun > seconds):
+            break
+        walked = await walk(connection, drive, rest, EVENTS_AT_ONCE, newest_first=True, seconds=seconds)
+        rest = walked.rest
+        events = await recoveries.events_without_payload(connection, walked.ids) if walked.ids else []
+        seen += max(1, len(events))
+        matching = heard(webhook, reversed(events))
+        room = wanted - len(found)
+        found += matching[:room]
+        if len(matching) > room:
+            return DryRun(found, seen, found[-1].id)
+    return DryRun(found, seen, None if rest is None else rest.high)

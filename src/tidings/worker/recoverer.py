@@ -8,9 +8,9 @@ import asyncpg
 
 from tidings.clock import Clock
 from tidings.core.event import TEST_TYPE, Event, delivery_id
+from tidings.core.missing import EVENTS_AT_ONCE, drive_of_heard, where_delivered
 from tidings.core.question import Question
 from tidings.core.recovery import (
-    EVENTS_AT_ONCE,
     OUTBOX_IS_FULL,
     UNREADABLE,
     WEBHOOK_IS_GONE,
@@ -20,7 +20,6 @@ from tidings.core.recovery import (
     State,
     advanced,
     chunk_size,
-    drive_of_missing,
     failed,
     full,
     held,
@@ -28,7 +27,6 @@ from tidings.core.recovery import (
     put_now,
     refused,
     rest_of,
-    where_delivered,
     why_not,
 )
 from tidings.core.routing import routes_to
@@ -140,7 +138,8 @@ class Recoverer:
 
         Its lane is locked before it is asked which there are: nobody else makes one meanwhile.
         """
-        walked = await _walk(connection, recovery, drive_of_missing(recovery, webhook), EVENTS_AT_ONCE)
+        drive = drive_of_heard(webhook, recovery.since, recovery.until)
+        walked = await _walk(connection, recovery, drive, EVENTS_AT_ONCE)
         events = await recoveries.events_without_payload(connection, walked.ids) if walked.ids else []
         routes = routes_to(webhook)
         heard = [event for event in events if webhook.id in routes.match(event)]
