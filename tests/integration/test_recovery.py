@@ -26,7 +26,7 @@ from tidings.core.question import Question
 from tidings.core.recovery import CHUNK, MAX_OPEN, MAX_WAITING, Recovery, State, of_search, of_webhook
 from tidings.core.retry import Delays
 from tidings.core.webhook import Webhook
-from tidings.store import queue, recoveries, webhooks
+from tidings.store import queue, recoveries, walks, webhooks
 from tidings.store.statements import load
 
 ONCE = Delays(delays=(), jitter=0)
@@ -647,3 +647,36 @@ async def test_each_statement_of_a_chunk_reads_what_it_is_about_by_index(config:
                     (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans
                 )
                 assert read <= 3 * many, name
+
+
+# Dry runs ----------------------------------------------------------------------------------------------------------------
+
+
+async def dry(engine: Engine, webhook: Webhook, wanted: int) -> list[int]:
+    """What it would have been sent, page by page, as the numbers of its pages' events."""
+    now, before, pages, found = engine.clock.now(), None, [], []
+    async with engine.services.database.snapshot() as connection:
+        while True:
+            run = await walks.dry_run(connection, webhook, now - timedelta(days=1), now, wanted, before=before)
+            pages.append(len(run.events))
+            found += [event.id for event in run.events]
+            before = run.before
+            if before is None:
+                break
+    assert found == sorted(set(found), reverse=True)
+    return pages
+
+
+@pytest.mark.parametrize("wanted", ["order.paid", "order.*", "*"])
+async def test_a_dry_run_tells_what_a_webhook_that_is_not_saved_would_have_been_sent(
+    config: Config, receiver: Receiver, wanted: str
+) -> None:
+    async with engine_of(config) as engine:
+        webhook = await engine.add_webhook(receiver.url(), wanted, enabled=False)
+        await delete(engine, webhook)
+        await publish(engine, 2500)
+        await publish(engine, 7, "invoice.sent")
+        pages = await dry(engine, webhook, 400)
+        assert sum(pages) == (2507 if wanted == "*" else 2500)
+        assert max(pages) == 400
+        assert await dry(engine, msgspec.structs.replace(webhook, group_id="other"), 400) == [0]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_signature_and_profile import event, webhook
 from tests.unit.test_webhook_and_routing import _EVENTS, _hooks, change
-from tidings.core.event import Event
+from tidings.core.event import Event, table_event_type
 from tidings.core.explain import MAX_FILTERS_SHOWN, explain, heard
 from tidings.core.missing import types_named
 from tidings.core.routing import routes_to
@@ -46,7 +46,8 @@ def test_every_event_that_is_heard_is_of_a_type_that_is_named(asked: Event, targ
     if asked.source == "tables":  # as the dispatcher names them
         if asked.operation is None or asked.table_name is None or asked.table_schema is None:
             return
-        asked = msgspec.structs.replace(change(asked.table_name, asked.operation, asked.table_schema), group_id=asked.group_id)
+        type_ = table_event_type(asked.table_schema, asked.table_name, asked.operation)
+        asked = msgspec.structs.replace(asked, type=type_)
     named = types_named(hook)
     if named is not None and hook.wants(asked):
         assert asked.type in named

@@ -32,7 +32,7 @@ import msgspec
 from tidings.core import delivery
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.question import Question, checked
-from tidings.core.search import Span
+from tidings.core.search import Span, id_time
 from tidings.core.webhook import Subscription
 
 CHUNK: Final = 500  # deliveries that one transaction sends again
@@ -40,7 +40,7 @@ MAX_WAITING: Final = 10_000  # deliveries in a lane that moves, beyond which a r
 MAX_OPEN: Final = 10  # recoveries of one group that are not over
 MAX_RATE: Final = 100_000.0  # a second
 MIN_RATE: Final = 0.01
-MAX_FAULTS: Final = 10  # refusals of PostgreSQL in a row after which a recovery fails: some eight minutes
+MAX_FAULTS: Final = 10  # refusals of PostgreSQL in a row after which a recovery fails: some four minutes
 HOLD: Final = timedelta(seconds=1)  # until what is in a recovery's way is looked at again
 _BURST: Final = timedelta(seconds=1)  # of a rate: what may be caught up with
 _LONGEST_PAUSE = 60.0  # seconds
@@ -135,9 +135,6 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in {State.WAITING, State.RUNNING}
 
 
-# Beginning ---------------------------------------------------------------------------------------------------------------
-
-
 def of_search(id_: UUID, question: Question, now: datetime, *, rate_per_second: float | None = None) -> Recovery:
     """Return the recovery of what a search finds.
 
@@ -217,9 +214,6 @@ def why_not(is_enabled: bool, disabled_reason: str | None, fault: str | None) ->
     return f"The webhook is disabled{reason}. Enable it, then recover; what was sent again keeps its id."
 
 
-# Going on ----------------------------------------------------------------------------------------------------------------
-
-
 def rest_of(recovery: Recovery, whole: Span) -> Span:
     """Return the ids of a stage that were not looked at yet."""
     return whole if recovery.position is None else whole.within(Span(low=recovery.position))
@@ -241,6 +235,19 @@ class Lane(msgspec.Struct, frozen=True):
     def room(self) -> int:
         """How many deliveries a recovery may add. Where nothing moves, nobody is kept waiting by more."""
         return max(0, MAX_WAITING - self.waiting) if self.moves else CHUNK
+
+
+def share_done(recovery: Recovery) -> float | None:
+    """Return how much of its time a recovery has looked through, 0 to 1; None: it has no beginning to tell from."""
+    if recovery.state == State.DONE:
+        return 1.0
+    if recovery.since is None:
+        return None
+    looked, whole = timedelta(), recovery.until - recovery.since
+    if recovery.position is not None:
+        looked = min(max(id_time(recovery.position) - recovery.since, looked), whole)
+    stages = 2 if recovery.missing else 1
+    return (looked / whole + (recovery.stage == Stage.EVENTS)) / stages
 
 
 def put_now(lane: Lane, rate_per_second: float | None) -> int:

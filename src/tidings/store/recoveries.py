@@ -107,9 +107,11 @@ async def take(connection: Connection, now: datetime) -> tuple[Recovery, UUID] |
     Returns:
         It, and the first id of a delivery that tells its event.
     """
-    await connection.execute(_SQL["plan_once"])
     row = await connection.fetchrow(_SQL["take"], now)
-    return None if row is None else (read(row), first_id(row["exact_ids_from"]))
+    if row is None:
+        return None
+    await connection.execute(_SQL["plan_once"])
+    return read(row), first_id(row["exact_ids_from"])
 
 
 async def advance(connection: Connection, recovery: Recovery) -> None:

@@ -91,7 +91,11 @@ async def walk(
         found += ids
         rows += seen
         turn += 1
-    return Walked(found, left.rest)
+    if len(found) <= wanted:
+        return Walked(found, left.rest)
+    # A window that is looked through for a text tells all that it found.
+    rest = span.within(Span(high=found[wanted - 1]) if newest_first else Span(low=found[wanted]))
+    return Walked(found[:wanted], rest)
 
 
 async def look(connection: Connection, next_: Window, rest: Span) -> tuple[list[UUID], Progress, int]:

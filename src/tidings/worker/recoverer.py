@@ -143,9 +143,11 @@ class Recoverer:
         events = await recoveries.events_without_payload(connection, walked.ids) if walked.ids else []
         routes = routes_to(webhook)
         heard = [event for event in events if webhook.id in routes.match(event)]
-        lane = (await recoveries.lock_lanes(connection, [webhook.id], now)).get(webhook.id)
-        if not heard or lane is None:  # it was deleted just now: the next chunk says so
+        if not heard:
             return Done(walked.position, 0, 0)
+        lane = (await recoveries.lock_lanes(connection, [webhook.id], now)).get(webhook.id)
+        if lane is None:  # it was deleted just now: the next chunk says so
+            return Done(heard[0].id, 0, 0)
         where = {event.id: where_delivered(event, webhook.id, exact_ids_from) for event in heard}
         there = await recoveries.delivered(connection, webhook.id, where)
         missing = [event for event in heard if event.id not in there]
