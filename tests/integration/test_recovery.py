@@ -125,6 +125,18 @@ async def test_what_failed_comes_again_once_with_the_same_ids(config: Config, re
         assert await engine.unfinished() == 0
 
 
+async def test_a_worker_that_runs_brings_it_on_by_itself(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config, running=True) as engine:
+        webhook = await engine.add_webhook(receiver.url(), "*")
+        await fill(engine, webhook, 20)
+        await fill(engine, webhook, 20, delivered=False, begin=20)
+        id_ = await recover(engine, webhook, missing=True)
+        await receiver.wait_for(40)
+        await eventually(lambda: engine.value("select count(*) = 40 from tidings.deliveries where status = 'succeeded'"))
+        assert (await state_of(engine, id_)).state == State.DONE
+        assert len({request.headers["webhook-id"] for request in receiver.received}) == 40
+
+
 async def test_only_what_happened_in_its_time_is_recovered(config: Config, receiver: Receiver) -> None:
     receiver.otherwise = says(answer(500))
     async with engine_of(config) as engine:
