@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.event import Event
-from tidings.core.webhook import MAX_NAME_LENGTH, Kind
+from tidings.core.webhook import MAX_NAME_LENGTH, Kind, Subscription
 
 # Published types are free text; past this many answers and ids in them, the memory of past answers starts anew.
 _REMEMBERED = 100_000
@@ -119,6 +119,14 @@ class Routes:
         if self._answers:
             self._answers = {}
             self._room = _REMEMBERED
+
+
+def routes_to(webhook: Subscription) -> Routes:
+    """Return the routes of a world with one webhook: for those who ask what that one would hear."""
+    routes = Routes()
+    kinds = dict.fromkeys(kind for wanted in webhook.events for kind in wanted.kinds)
+    routes.put(webhook.id, Route(webhook.group_id, webhook.enabled, tuple(kinds)))
+    return routes
 
 
 def kinds_of(event: Event) -> Iterator[Kind]:
