@@ -85,7 +85,7 @@ from tidings.events where id = any ($1::uuid[]) and id >= $2 and id <= $3 order 
 select g.event_id from unnest($2::uuid[], $3::uuid[], $4::uuid[]) as g (event_id, low, high)
 where exists (select from tidings.deliveries d where d.webhook_id = $1 and d.id >= g.low and d.id <= g.high and d.event_id = g.event_id)
   or exists (select from tidings.queue q where q.webhook_id = $1 and q.id >= g.low and q.id <= g.high and q.event_id = g.event_id)
-  or g.event_id = any (array(select u.event_id from tidings.flights f, unnest(f.event_ids, f.webhook_ids) as u (event_id, webhook_id) where u.webhook_id = $1));
+  or g.event_id = any (array(select u.event_id from tidings.under_way u where u.webhook_id = $1));
 
 -- name: count_deliveries
 -- Events that go to a webhook more. $1 ids, $2 smallest, $3 largest
