@@ -114,7 +114,7 @@ async def insert_webhook(connection: Connection, box: SecretBox, webhook: Webhoo
 async def update_webhook(connection: Connection, box: SecretBox, webhook: W, *, was: Subscription) -> W:
     """Write a changed webhook, its lane and the tables it names; when it differs from what it was, as a new version.
 
-    Its past failures are forgotten: the owner has just looked after it. A `Subscription` keeps the secrets that are stored.
+    Its lane rests no longer: the owner has just looked after it. A `Subscription` keeps the secrets that are stored.
 
     Returns:
         The webhook, with its version.

@@ -215,12 +215,12 @@ class Recorder:
             part, minute = self._me.part, now.replace(second=0, microsecond=0)
             rows = self._minute.stage(part, minute, sums.statistics)
             await statistics.write(connection, part, minute, rows, sums.counters)
-        are_lanes_due = await queue.settle_lanes(connection, sums.lanes, now)
+        settled = await queue.settle_lanes(connection, sums.lanes, now)
         if batch.retried or batch.released:
             await queue.wait_again(connection, [_retry(r) for r in batch.retried + batch.released], now, self._me.part)
         if batch.gone:
             await self._close_gone(connection, batch.gone)  # last, since all who change a webhook wait for the version's lock
-        return are_lanes_due
+        return settled.is_due
 
     async def _keep_flights_small(self) -> None:
         """Leave in long flights what is under way, since whoever asks what that is looks through them."""
