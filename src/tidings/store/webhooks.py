@@ -180,11 +180,12 @@ async def lock_rows(connection: Connection, webhook_ids: list[UUID]) -> None:
     await connection.execute(_SQL["lock_rows"], webhook_ids)
 
 
-async def disable_webhooks(connection: Connection, webhook_ids: list[UUID], reason: str) -> None:
-    """Disable webhooks, with the reason their owners will see."""
+async def disable_webhooks(connection: Connection, webhook_ids: list[UUID], reason: str) -> list[UUID]:
+    """Disable webhooks, with the reason their owners will see; return those that were not before."""
     disabled = [row["id"] for row in await connection.fetch(_SQL["disable_webhooks"], webhook_ids, reason)]
     if disabled:
         await connection.execute(_SQL["record_changes"], disabled, None)
+    return disabled
 
 
 async def delete_webhook(connection: Connection, webhook_id: UUID) -> None:
