@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_signature_and_profile import event, webhook
 from tests.unit.test_webhook_and_routing import _EVENTS, _hooks, change
-from tidings.core.event import Event, table_event_type
+from tidings.core.event import OPERATIONAL, Event, table_event_type
 from tidings.core.explain import MAX_FILTERS_SHOWN, explain, heard
 from tidings.core.missing import types_named
 from tidings.core.routing import routes_to
@@ -23,11 +23,14 @@ def sentences(asked: Event, hook: Webhook) -> list[str]:
 
 
 @settings(deadline=None, max_examples=1000)
-@given(_EVENTS, _TARGETS, _hooks())
+@given(_EVENTS, _TARGETS, _hooks(), st.sampled_from([None, "itself", "another"]))
 def test_an_explanation_agrees_with_routing_for_every_event_and_webhook(
-    asked: Event, target: UUID | None, hook: Webhook
+    asked: Event, target: UUID | None, hook: Webhook, tells_of: str | None
 ) -> None:
     asked = msgspec.structs.replace(asked, webhook_id=target)
+    if tells_of is not None:
+        subject = str(hook.id) if tells_of == "itself" else "another"
+        asked = msgspec.structs.replace(asked, source=OPERATIONAL, type="webhook.failing", subject=subject)
     is_routed = hook.id in routes_to(hook).match(asked)
     explained = explain(asked, hook)
     assert explained.is_sent == is_routed

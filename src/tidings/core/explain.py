@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.event import Event
+from tidings.core.event import OPERATIONAL, Event
 from tidings.core.routing import routes_to
 from tidings.core.webhook import CollectionFilter, Filter, Subscription, TableFilter, TypeFilter
 
@@ -26,7 +26,7 @@ class Condition(msgspec.Struct, frozen=True):
     """One thing that is asked of an event.
 
     Attributes:
-        name: `address`, `group`, `enabled`; of a filter `source`, `type`, `table`, `operation`, `collection`, `action`.
+        name: `address`, `group`, `enabled`, `about`; of a filter `source`, `type`, `table`, `operation`, `collection`, `action`.
         holds: Whether it is so.
         sentence: What the event is, what the webhook wants where that is something else, and `yes` or `no`.
     """
@@ -79,7 +79,7 @@ def explain(event: Event, webhook: Subscription) -> Explanation:
         return Explanation(webhook.id, enabled.holds, told, conditions, notes=notes)
     filters = [_explained(position, wanted, event) for position, wanted in enumerate(webhook.events)]
     is_wanted = any(item.matches for item in filters)
-    conditions = (_group(event, webhook), enabled)
+    conditions = (_group(event, webhook), enabled, *_of_itself(event, webhook))
     return Explanation(
         webhook.id,
         is_wanted and all(condition.holds for condition in conditions),
@@ -135,6 +135,14 @@ def _group(event: Event, webhook: Subscription) -> Condition:
     return _condition("group", "group", event.group_id, (webhook.group_id,), holds=holds, who="the webhook is of")
 
 
+def _of_itself(event: Event, webhook: Subscription) -> tuple[Condition, ...]:
+    if event.source != OPERATIONAL:
+        return ()
+    is_other = event.subject != str(webhook.id)
+    told = "the event tells of another webhook" if is_other else "the event tells of this webhook, and none is told of itself"
+    return (Condition("about", is_other, f"{told}{_answer(is_other)}"),)
+
+
 def _enabled(webhook: Subscription) -> Condition:
     if webhook.enabled:
         return Condition("enabled", True, "the webhook is enabled: yes")
@@ -185,6 +193,8 @@ def _of_collection(wanted: CollectionFilter, event: Event) -> tuple[Condition, .
 def _of_type(wanted: TypeFilter, event: Event) -> Condition:
     names = wanted.types if wanted.types == (wanted.name,) or not wanted.types else (wanted.name, *wanted.types)
     operations = tuple(f"{operation} of any table" for operation in wanted.operations)
+    if event.source == OPERATIONAL:  # which have to be asked for by name
+        names = tuple("* (all but what Tidings tells of itself)" if name == "*" else name for name in names)
     return _condition("type", "type", event.type, dict.fromkeys((*names, *operations)), holds=wanted.matches(event))
 
 
