@@ -1,5 +1,6 @@
 """The API as one ASGI application."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Litestar, Request, Response, Router
@@ -9,6 +10,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.plugins import InitPlugin
 
 from tidings.api import (
     collections,
@@ -47,8 +49,12 @@ class _Described(JsonRenderPlugin):
         return self._text
 
 
-def create_app(services: Services, *, version: str) -> Litestar:
-    """Return the application. It opens and closes nothing: the parts it is given belong to the caller."""
+def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin] = ()) -> Litestar:
+    """Return the application. It opens and closes nothing: the parts it is given belong to the caller.
+
+    Args:
+        plugins: What else is served beside the API.
+    """
 
     guarded = Router(
         "/",
@@ -95,4 +101,5 @@ def create_app(services: Services, *, version: str) -> Litestar:
         ),
         signature_namespace={"Request": Request, "Response": Response},
         logging_config=None,
+        plugins=plugins,
     )
