@@ -68,7 +68,9 @@ async def sign_in(page: Page, key: str = "test") -> None:
 
 async def serious_faults(page: Page) -> list[str]:
     """Return what axe-core finds on a page that keeps people out: each fault with where it is."""
-    session = await page.context.new_cdp_session(page)  # past the page's own Content-Security-Policy, which allows no such script
+    session = await page.context.new_cdp_session(
+        page
+    )  # past the page's own Content-Security-Policy, which allows no such script
     await session.send("Runtime.evaluate", {"expression": AXE.read_text()})
     result = await session.send(
         "Runtime.evaluate",

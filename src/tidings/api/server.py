@@ -41,6 +41,10 @@ class _Described(JsonRenderPlugin):
 
     _text: bytes | None = None
 
+    def has_path(self, path: str) -> bool:
+        """Say that it is the document, though it stands at the root of its own path: then no other is made."""
+        return path in {"/", "/openapi.json"}
+
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         if self._text is None:
             document = request.app.openapi_schema
@@ -94,9 +98,9 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
         openapi_config=OpenAPIConfig(
             title="Tidings",
             version=version,
-            path="/",
+            path="/openapi.json",  # not the root, where the framework would take every path of one segment
             use_handler_docstrings=True,
-            render_plugins=[_Described(path="/openapi.json")],
+            render_plugins=[_Described(path="/")],
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
         ),
         signature_namespace={"Request": Request, "Response": Response},

@@ -42,16 +42,9 @@ async def choose(request: Request[Any, Any, Any], visit: NamedDependency[Visit])
     choices = tuple(
         GroupChoice(row["id"], link(to, {"group": row["id"]}), row["id"] == visit.group_id) for row in rows[:MAX_SHOWN]
     )
-    older = str(page + 1) if len(rows) > MAX_SHOWN else ""
-    view = GroupsView(
-        choices,
-        Pager(
-            *(
-                link("/groups", {"to": to, "page": there}) if there else ""
-                for there in (str(page - 1) if page > 1 else "", older)
-            )
-        ),
-    )
+    newer = link("/groups", {"to": to, "page": str(page - 1)}) if page > 1 else ""
+    older = link("/groups", {"to": to, "page": str(page + 1)}) if len(rows) > MAX_SHOWN else ""
+    view = GroupsView(choices, Pager(newer, older))
     if request.headers.get("hx-request"):
         return show_part(request, "groups/menu.html", view)
     return show(request, "groups/page.html", view, title="Groups")

@@ -173,7 +173,8 @@ class Pager(msgspec.Struct, frozen=True):
 def pager(path: str, asked: Mapping[str, str], *, newer: str | None, older: str | None, said: str = "") -> Pager:
     """Return the way to the pages around this one, given their cursors."""
     kept = {name: value for name, value in asked.items() if name != "cursor"}
-    return Pager(*(link(path, {**kept, "cursor": cursor}) if cursor else "" for cursor in (newer, older)), said)
+    to_newer, to_older = (link(path, {**kept, "cursor": cursor}) if cursor else "" for cursor in (newer, older))
+    return Pager(to_newer, to_older, said)
 
 
 # Forms ---------------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tidings.portal.views.text import Shown, number, shortened, visible
+from tidings.portal.views.text import Shown, number, sendable, shortened, visible
 
 # States ----------------------------------------------------------------------------------------------------------------
 
@@ -68,7 +68,7 @@ class Id(msgspec.Struct, frozen=True):
 
 def ident(value: object, href: str | None = None) -> Id:
     """Return an id of ours or of somebody else's."""
-    text = str(value)
+    text = sendable(str(value))
     return Id(text, visible(shortened(text, head=6, tail=6)).plain, href)
 
 
@@ -118,7 +118,7 @@ def url(text: str) -> Url:
     except ValueError:
         host = ""
     before, _, after = text.partition(host) if host else (text, "", "")
-    return Url(text, visible(before, limit=100), visible(host, limit=100), visible(after, limit=160))
+    return Url(sendable(text), visible(before, limit=100), visible(host, limit=100), visible(after, limit=160))
 
 
 # The rest ----------------------------------------------------------------------------------------------------------------

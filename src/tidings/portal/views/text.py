@@ -120,6 +120,11 @@ def _name(character: str) -> str:
     return f"{known or 'a character that cannot be seen'}, U+{ord(character):04X}"
 
 
+def sendable(text: str, *, limit: int = 4000) -> str:
+    """Return a text for copying: as it is, but bounded, and without lone surrogates, which no page can hold."""
+    return text[:limit].encode("utf-8", "replace").decode()
+
+
 def shortened(text: str, *, head: int = 6, tail: int = 6) -> str:
     """Return a text shortened in the middle, when that saves anything."""
     return text if len(text) <= head + tail + 1 else f"{text[:head]}…{text[len(text) - tail :]}"
