@@ -185,7 +185,13 @@ async def test_every_answer_has_the_headers_and_no_page_has_anything_inline(visi
         assert page.headers["referrer-policy"] == "same-origin"
     for page in pages:
         assert page.headers["cache-control"] == "no-store"
-        assert re.findall(r"<script(?![^>]*\bsrc=)|<style|<[^>]*\sstyle=|<[a-z][^>]*\son\w+=|(?:href|src|action)=\"\s*javascript:", page.text) == []
+        assert (
+            re.findall(
+                r"<script(?![^>]*\bsrc=)|<style|<[^>]*\sstyle=|<[a-z][^>]*\son\w+=|(?:href|src|action)=\"\s*javascript:",
+                page.text,
+            )
+            == []
+        )
         assert re.findall(r'(?:src|href|action)="(?:https?:)?//', page.text) == []
 
 
