@@ -168,8 +168,7 @@ async def test_a_group_is_chosen_by_its_parameter_and_kept(visitor: Visitor) -> 
 async def test_every_answer_has_the_headers_and_no_page_has_anything_inline(visitor: Visitor) -> None:
     pages = [await visitor.get("/sign-in")]
     await visitor.sign_in()
-    for path in PAGES:
-        pages.append(await visitor.client.get(path))
+    pages += [await visitor.client.get(path) for path in PAGES]
     style = re.search(r'href="(/assets/base\.[0-9a-f]{12}\.css)"', pages[0].text)
     assert style
     asset = await visitor.get(style[1])

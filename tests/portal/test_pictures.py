@@ -12,7 +12,19 @@ LOOKS = {
     "dark": {"color_scheme": "dark", "viewport": WIDE},
     "phone": {"color_scheme": "light", "viewport": PHONE, "device_scale_factor": 2, "has_touch": True},
 }
-PAGES = {"sign-in": "/sign-in", "overview": "/", "gallery": "/gallery", "settings": "/settings", "not-found": "/nowhere"}
+WIDEST = """() => [...document.querySelectorAll("main *")].filter(one => one.getBoundingClientRect().right > innerWidth
+  && !one.closest(".table-scroll, .scroll, pre, .json, .diff-lines")).slice(0, 5).map(one => one.outerHTML.slice(0, 100)).join(" | ")"""
+PAGES = {
+    "sign-in": "/sign-in",
+    "overview": "/",
+    "gallery": "/gallery",
+    "lists": "/gallery#lists",
+    "bodies": "/gallery#documents",
+    "compared": "/gallery#comparison",
+    "forms": "/gallery#forms",
+    "settings": "/settings",
+    "not-found": "/nowhere",
+}
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -31,6 +43,6 @@ async def test_every_page_can_be_used_by_everybody_and_is_pictured(
             faults[name] = await serious_faults(page)
             overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             if overflow > 0:
-                faults[name].append(f"wider than the window by {overflow} px")
-            await page.screenshot(path=folder / f"{name}-{look}.png", full_page=name == "gallery")
+                faults[name].append(f"wider than the window by {overflow} px: {await page.evaluate(WIDEST)}")
+            await page.screenshot(path=folder / f"{name}-{look}.png", animations="disabled")
     assert {name: found for name, found in faults.items() if found} == {}

@@ -30,7 +30,7 @@ NOW = datetime(2026, 11, 21, 14, 2, 11, tzinfo=UTC)
 
 
 def test_what_cannot_be_seen_is_a_sign_with_its_name() -> None:
-    assert visible("a\x00b").pieces == (Piece("a"), Piece("␀", "a character that cannot be seen, U+0000"), Piece("b"))
+    assert visible("a\x00b").pieces == (Piece("a"), Piece("U+0000", "a character that cannot be seen, U+0000"), Piece("b"))
     assert visible("\u202efdp").pieces[0] == Piece("U+202E", "right-to-left override, U+202E")
     assert visible("one\ntwo\t").plain == "one↵two⇥"
     assert visible_block("one\ntwo\t").plain == "one\ntwo\t"

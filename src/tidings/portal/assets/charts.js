@@ -23,6 +23,15 @@
     const columns = heads.map((_, index) => rows.map((row) => (row.cells[index + 1].textContent === "" ? null : Number(row.cells[index + 1].textContent))));
     return { heads, times, columns };
   }
+  // 24 hours, and the day where one begins.
+  const said = (_, ticks) =>
+    ticks.map((at, index) => {
+      const iso = new Date(at * 1000).toISOString();
+      const day = iso.slice(5, 10);
+      const isNewDay = index === 0 || new Date(ticks[index - 1] * 1000).toISOString().slice(5, 10) !== day;
+      const time = iso.slice(11, 16);
+      return ticks.length > 1 && ticks[1] - ticks[0] >= 86400 ? day : isNewDay ? `${time}\n${day}` : time;
+    });
   function draw(figure) {
     const box = figure.querySelector(".chart-drawing");
     const { heads, times, columns } = read(figure);
@@ -56,8 +65,9 @@
           height: box.clientHeight,
           legend: { show: false },
           cursor: { points: { size: 6 }, drag: { x: false, y: false } },
-          padding: [8, 8, 0, 0],
-          axes: [{ ...axis, grid: { show: false }, space: 80 }, { ...axis, size: 48, space: 40 }],
+          padding: [8, 20, 0, 0],
+          tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"), // as the table says
+          axes: [{ ...axis, grid: { show: false }, space: 80, values: said }, { ...axis, size: 48, space: 40 }],
           scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.08] } },
           series: [{}, ...order.map((index) => series[index])],
         },

@@ -75,20 +75,27 @@ class Sparkline(msgspec.Struct, frozen=True):
     said: str
 
 
-def sparkline(name: str, values: Sequence[float | None]) -> Sparkline:
-    """Return a line through values in order of time. None: nothing is known of that time, and the line has a gap."""
+def sparkline(name: str, values: Sequence[float | None], *, floor: float = 0.0) -> Sparkline:
+    """Return a line through values in order of time. None: nothing is known of that time, and the line has a gap.
+
+    Args:
+        floor: The value at the bottom; of a rate near 100 something near 100, or a fall of ten is not seen.
+    """
     values = values[-MAX_POINTS:]
     known = [value for value in values if value is not None]
     if not known:
         return Sparkline("", "", f"{name}: nothing yet")
-    high = max(*known, 0.0) or 1.0
+    high = max(known)
+    scale = (high - floor) if high > floor else 1.0
     step = SPARK_WIDTH / max(1, len(values) - 1)
     runs: list[list[tuple[float, float]]] = [[]]
     for index, value in enumerate(values):
         if value is None:
             runs.append([])
         else:
-            runs[-1].append((round(index * step, 1), round(SPARK_HEIGHT - 2 - (SPARK_HEIGHT - 4) * max(value, 0.0) / high, 1)))
+            runs[-1].append(
+                (round(index * step, 1), round(SPARK_HEIGHT - 2 - (SPARK_HEIGHT - 4) * max(value - floor, 0.0) / scale, 1))
+            )
     drawn = [run for run in runs if run]
     line = " ".join(_path(run) for run in drawn)
     area = " ".join(f"{_path(run)} L{run[-1][0]} {SPARK_HEIGHT} L{run[0][0]} {SPARK_HEIGHT} Z" for run in drawn)

@@ -94,6 +94,22 @@ _CODE = (
 )
 
 
+_NOTICES = (
+    Notice("good", "order.paid was sent again and acknowledged."),
+    Notice("info", "Versions before 1 November are past retention."),
+    Notice("warn", "This webhook rests until 14:07; promised retries still go out."),
+    Notice("bad", f"The receiver answered HTTP 500. {HOSTILE[:30]}"),
+)
+
+_URLS = (
+    "https://erp.example.com/hook?tenant=acme",
+    f"https://user:pass@very-long-host.example.com/{'deep/' * 60}hook",
+    "javascript:alert(document.cookie)",
+    "https://exam\u202eple.com/\u200bhook",
+    "no url at all",
+)
+
+
 def gallery(now: datetime, asked: dict[str, str]) -> Gallery:
     """Return all parts as of a moment."""
     return Gallery(
@@ -105,18 +121,7 @@ def gallery(now: datetime, asked: dict[str, str]) -> Gallery:
             ident(f"id{HOSTILE}"),
         ),
         times=tuple(when(now - timedelta(seconds=ago), now) for ago in (0, 12, 190, 7300, 260_000, 9_000_000, -45)),
-        urls=tuple(
-            map(
-                url,
-                (
-                    "https://erp.example.com/hook?tenant=acme",
-                    f"https://user:pass@very-long-host.example.com/{'deep/' * 60}hook",
-                    "javascript:alert(document.cookie)",
-                    "https://exam\u202eple.com/\u200bhook",
-                    "no url at all",
-                ),
-            )
-        ),
+        urls=tuple(map(url, _URLS)),
         hostile=(
             visible(HOSTILE),
             visible("two\nlines\tand a tab"),
@@ -124,18 +129,8 @@ def gallery(now: datetime, asked: dict[str, str]) -> Gallery:
             visible(LONG_LINE),
         ),
         documents=_documents(),
-        comparison=comparison(
-            {"id": 17, "status": "open", "total": 10.5, "note": "call first", "lines": [1, 2]},
-            {"id": 17, "status": "paid", "total": 10.5, "lines": [1, 2, 3], "paid_at": "2026-11-21T14:02:11Z"},
-        ),
-        headers=headers(
-            [
-                ("Content-Type", "application/json"),
-                ("webhook-id", "01a1fc32-e7ca-7c3b-bba3-5f0000000002"),
-                ("webhook-signature", "v1,AsmLYjCuXFeqZVuYAQkD169VhXjalqkrN5rrfh0AD3o="),
-                ("X-Made-Up", HOSTILE),
-            ]
-        ),
+        comparison=_comparison(),
+        headers=_headers(),
         timings=(
             timing(dns_ms=1.2, connect_ms=12.0, tls_ms=31.0, first_byte_ms=640.0, total_ms=812.0),
             timing(dns_ms=None, connect_ms=None, tls_ms=None, first_byte_ms=8.0, total_ms=8.4),
@@ -151,12 +146,7 @@ def gallery(now: datetime, asked: dict[str, str]) -> Gallery:
             Secret("signing secret", None, PATH),
             Secret("new secret", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", warning="It is shown this once. Copy it now."),
         ),
-        notices=(
-            Notice("good", "order.paid was sent again and acknowledged."),
-            Notice("info", "Versions before 1 November are past retention."),
-            Notice("warn", "This webhook rests until 14:07; promised retries still go out."),
-            Notice("bad", f"The receiver answered HTTP 500. {HOSTILE[:30]}"),
-        ),
+        notices=_NOTICES,
         progress=(
             progress("Sending again", 3_120, 12_480),
             progress("Looking for what was missed", 57, None),
@@ -178,6 +168,24 @@ def gallery(now: datetime, asked: dict[str, str]) -> Gallery:
     )
 
 
+def _comparison() -> Comparison:
+    return comparison(
+        {"id": 17, "status": "open", "total": 10.5, "note": "call first", "lines": [1, 2]},
+        {"id": 17, "status": "paid", "total": 10.5, "lines": [1, 2, 3], "paid_at": "2026-11-21T14:02:11Z"},
+    )
+
+
+def _headers() -> Headers:
+    return headers(
+        [
+            ("Content-Type", "application/json"),
+            ("webhook-id", "01a1fc32-e7ca-7c3b-bba3-5f0000000002"),
+            ("webhook-signature", "v1,AsmLYjCuXFeqZVuYAQkD169VhXjalqkrN5rrfh0AD3o="),
+            ("X-Made-Up", HOSTILE),
+        ]
+    )
+
+
 def _documents() -> tuple[tuple[str, Document], ...]:
     return (
         ("a body", document(_BODY)),
@@ -193,7 +201,7 @@ def _sparks() -> tuple[tuple[str, str, str, Sparkline], ...]:
     gaps = [4.0, 6, 5, None, None, 9, 12, 8, None, 7, 6, 5]
     return (
         ("Deliveries per minute", "41", "accent", sparkline("Deliveries per minute", rises)),
-        ("Success rate", "99.2\u2009%", "good", sparkline("Success rate", falls)),
+        ("Success rate", "99.2\u2009%", "good", sparkline("Success rate", falls, floor=85.0)),
         ("95th percentile", "812\u2009ms", "warn", sparkline("95th percentile", gaps)),
         ("Oldest waiting", "–", "quiet", sparkline("Oldest waiting", [])),
     )

@@ -32,7 +32,7 @@ _NAMES = {
     "\u2069": "pop directional isolate",
     "\ufeff": "byte order mark",
 }
-_SIGNS = {"\t": "⇥", "\n": "↵", "\r": "␍", "\x7f": "␡"}
+_SIGNS = {"\t": "⇥", "\n": "↵"}  # others by number: few fonts have pictures of control characters
 # Cc control, Cf format, Cs surrogates, Co private use, Cn unassigned, Zl and Zp separators of lines and paragraphs
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")  # these form letters and emoji; they move nothing
@@ -109,10 +109,7 @@ def _is_unseen(character: str, is_block: bool) -> bool:
 
 
 def _sign(character: str) -> str:
-    code = ord(character)
-    if character in _SIGNS:
-        return _SIGNS[character]
-    return chr(0x2400 + code) if code < 0x20 else f"U+{code:04X}"
+    return _SIGNS.get(character) or f"U+{ord(character):04X}"
 
 
 def _name(character: str) -> str:
