@@ -26,7 +26,8 @@ class Condition(msgspec.Struct, frozen=True):
     """One thing that is asked of an event.
 
     Attributes:
-        name: `address`, `group`, `enabled`, `about`; of a filter `source`, `type`, `table`, `operation`, `collection`, `action`.
+        name: `address`, `group`, `enabled`, `about`; of a filter `source`, `type`, `table`,
+            `operation`, `collection`, `action`.
         holds: Whether it is so.
         sentence: What the event is, what the webhook wants where that is something else, and `yes` or `no`.
     """
@@ -79,12 +80,12 @@ def explain(event: Event, webhook: Subscription) -> Explanation:
         return Explanation(webhook.id, enabled.holds, told, conditions, notes=notes)
     filters = [_explained(position, wanted, event) for position, wanted in enumerate(webhook.events)]
     is_wanted = any(item.matches for item in filters)
-    conditions = (_group(event, webhook), enabled, *_of_itself(event, webhook))
+    asked = (_group(event, webhook), enabled, *_of_itself(event, webhook))
     return Explanation(
         webhook.id,
-        is_wanted and all(condition.holds for condition in conditions),
-        _summed_up(conditions, filters),
-        conditions,
+        is_wanted and all(condition.holds for condition in asked),
+        _summed_up(asked, filters),
+        asked,
         tuple(sorted(filters, key=_distance)[:MAX_FILTERS_SHOWN]),
         len(filters),
         notes,

@@ -20,6 +20,7 @@ from tidings.store import (
     integrations,
     outbox,
     recoveries,
+    sessions,
     webhook_versions,
     webhooks,
     workers,
@@ -203,6 +204,7 @@ class Janitor:
             await recoveries.forget(connection, self._clock.now() - self._retention, FORGOTTEN_AT_ONCE)
             await webhooks.forget_changes(connection, self._clock.now() - CHANGES_KEPT, FORGOTTEN_AT_ONCE)
             await webhook_versions.forget_versions(connection, FORGOTTEN_AT_ONCE)
+            await sessions.forget(connection, self._clock.now())
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()
