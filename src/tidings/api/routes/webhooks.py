@@ -28,7 +28,7 @@ _UPDATED = "Webhook updated successfully"
 async def create_webhook(services: NamedDependency[Services], data: WebhookBody) -> WebhookView:
     """Create a webhook, and put triggers on the tables it names, in one transaction."""
     made = await subscriptions.create(services, data)
-    return view(made.webhook, made.tables, secret=made.webhook.secret)
+    return view(made.webhook, made.tables, reason=made.reason, secret=made.webhook.secret)
 
 
 @get("/")
