@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install node demo test check checks sdk-tests bench clean
+.PHONY: install node browser assets pictures demo test check checks sdk-tests bench clean
 
 install: .venv/.installed
 
@@ -18,6 +18,25 @@ tests/node/.installed: $(wildcard sdk/typescript/*.json sdk/typescript/src/*.ts 
 	cd sdk/typescript && npm ci --silent && npm run --silent build
 	cd tests/node && npm ci --silent && node copy-examples.mjs && ../../sdk/typescript/node_modules/.bin/tsc -p .
 	touch $@
+
+# The browser of the portal's tests. Where it cannot be installed, what to install is said.
+browser:
+	@if [ -z "$$CHROMIUM" ] && ! command -v chromium chromium-browser google-chrome >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null; \
+	  else \
+	    echo "The portal's tests need Chromium. Install it (Debian: apt-get install chromium), or name one in CHROMIUM." >&2; exit 1; \
+	  fi; \
+	fi
+
+# What the portal's pages load and we did not write, from npm into the package.
+assets: install
+	cd tools/assets && npm ci --silent
+	$(BIN)/python tools/make_assets.py
+
+# The pictures of the docs, made by the portal's tests.
+pictures: install node browser
+	TIDINGS_PICTURES=1 $(BIN)/python -m pytest -q tests/portal
 
 demo: install
 	$(BIN)/tidings demo
@@ -37,11 +56,11 @@ sdk-tests:
 # All of it side by side: `checks` and `sdk-tests` are run by tests too. One process more than there are cores, because what takes
 # longest mostly waits.
 test:
-	@$(MAKE) --no-print-directory -j 2 install node
+	@$(MAKE) --no-print-directory -j 3 install node browser
 	$(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxschedchunk=1
 
 bench: install
 	$(BIN)/tidings bench
 
 clean:
-	rm -rf .venv .tidings build dist sdk/typescript/dist sdk/typescript/node_modules tests/node/node_modules tests/node/built tests/node/copied tests/node/.installed
+	rm -rf .venv .tidings build dist sdk/typescript/dist sdk/typescript/node_modules tests/node/node_modules tools/assets/node_modules tests/node/built tests/node/copied tests/node/.installed

@@ -19,6 +19,7 @@ from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.operations.services import Services
+from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
 from tidings.store.database import open_database
@@ -156,7 +157,7 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     listener = _bind(config)
     server = _Server(
         uvicorn.Config(
-            PublishingFirst(create_app(services, version=__version__), services),
+            PublishingFirst(create_app(services, version=__version__, plugins=[Portal()]), services),
             log_config=None,
             access_log=False,
             lifespan="on",

@@ -80,7 +80,7 @@ async def test_a_seed_receiver_accepts_our_deliveries_and_refuses_forged_ones(
         forged = await api.create(url + path, {"table": "posts"}, profile=profile, secret="another secret")
         count = await change_rows(api)
         accepted = await attempted(api, honest, count)
-        refused = await attempted(api, forged, 5)  # then its lane rests
+        refused = await attempted(api, forged, 5)
     assert {(d["status"], d["response_status"]) for d in accepted} == {("succeeded", 200)}
     assert {d["response_status"] for d in refused} == {401}
 

@@ -110,33 +110,6 @@ async def test_retry_after_lets_the_whole_lane_rest(config: Config, receiver: Re
         assert len(receiver.received) == 3
 
 
-async def test_a_lane_that_keeps_failing_rests_and_is_tried_by_single_probes(config: Config, receiver: Receiver) -> None:
-    receiver.otherwise = says(answer(500))
-    async with engine_of(config) as engine:
-        await engine.add_webhook(receiver.url(), "*", retry=Delays(delays=(0.1,) * 50, jitter=0))
-        for _ in range(8):
-            await engine.publish()
-        engine.clock.stand_still()
-        await engine.cycle()
-        assert len(receiver.received) == 8
-        lane = (await engine.sql("select failure_count, rest_count, allowance, resting_until from tidings.lanes"))[0]
-        assert (lane["failure_count"], lane["rest_count"], lane["allowance"]) == (8, 1, 1)
-        assert lane["resting_until"] - engine.clock.now() <= timedelta(seconds=1)  # they failed together: the shortest rest
-        await engine.cycle()
-        assert len(receiver.received) == 8  # it rests
-        engine.clock.ahead += timedelta(seconds=9)
-        await engine.cycle()
-        assert len(receiver.received) == 9  # one probe
-        receiver.otherwise = says(answer(200))
-        sent = []
-        for _ in range(6):
-            engine.clock.ahead += timedelta(seconds=300)
-            before = len(receiver.received)
-            await engine.cycle()
-            sent.append(len(receiver.received) - before)
-        assert sent == [1, 2, 4, 1, 0, 0]  # it ramps up
-
-
 async def test_tests_that_fail_do_not_put_a_lane_to_rest(config: Config, receiver: Receiver) -> None:
     receiver.otherwise = says(answer(500))
     async with engine_of(config) as engine:

@@ -192,6 +192,7 @@ async def test_attempts_of_every_process_are_in_statistics_and_metrics(
         for engine in (one, two, one):
             await engine.publish()
             await engine.cycle()
+        await one.worker.dispatcher.run_once()  # that the webhook was disabled is an event too
         async with httpx.AsyncClient(base_url=url, headers={"X-API-Key": "test"}) as client:
             said = (await client.get(f"/api/v1/webhooks/{webhook.id}/statistics")).json()
             total = said["total"]

@@ -16,6 +16,7 @@ from tidings import __version__
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.operations.services import Services
+from tidings.portal.door import Portal
 
 
 class ApiServer:
@@ -39,7 +40,7 @@ class ApiServer:
     async def serving(self, services: Services) -> AsyncIterator[str]:
         """Serve the API of these parts while the block runs; lends its URL."""
         assert self._application is None, "one test at a time"
-        self._framework = self._framework or create_app(services, version=__version__)
+        self._framework = self._framework or create_app(services, version=__version__, plugins=[Portal()])
         self._framework.state["services"] = services
         self._application = PublishingFirst(self._framework, services)
         try:

@@ -156,12 +156,12 @@ def test_remembered_answers_do_not_grow_without_bound() -> None:
 _NAMES = ("orders", "order", "a.b")
 _TYPES = st.sampled_from(
     ["order.paid", "order.paid.twice", "order", "orders.paid", "order.", "*", "table.orders.inserted", "content.created",
-     "content.updated", "content.archived", "cron.fired", "site.deployed", "integration.object.created", "INSERT", "order.*", ""]
+     "content.updated", "content.archived", "cron.fired", "site.deployed", "integration.object.created", "INSERT", "order.*", "", "webhook.failing"]
 )  # fmt: skip
 _EVENTS = st.builds(
     event,
     group_id=st.sampled_from(["default", "other"]),
-    source=st.sampled_from(["tables", "collections", "publish", "cron", "integrations"]),
+    source=st.sampled_from(["tables", "collections", "publish", "cron", "integrations", "tidings"]),
     type=_TYPES,
     operation=st.sampled_from([None, "INSERT", "UPDATE", "DELETE"]),
     table_schema=st.sampled_from([None, "public", "sales"]),
@@ -172,7 +172,7 @@ _ITEMS = st.one_of(
     st.sampled_from(
         ["*", "order.*", "order.paid", "order.paid.*", "order", "content.*", "content.created", "table.*", "table.orders.inserted",
          "table.sales.order.*", "cron.fired", "cron", "INSERT", "UPDATE", "create", "update", "collection.object.*", "site.*",
-         "site.deployed", "collection.object.created", "integration.*"]
+         "site.deployed", "collection.object.created", "integration.*", "webhook.failing", "webhook.*"]
     ),
     st.fixed_dictionaries(
         {"table": st.sampled_from(["*", *_NAMES])},

@@ -1,5 +1,6 @@
 """The API as one ASGI application."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Litestar, Request, Response, Router
@@ -9,6 +10,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.plugins import InitPlugin
 
 from tidings.api.dialects.vski import collections, cron, records
 from tidings.api.dialects.vski import webhooks as vski_webhooks
@@ -37,6 +39,10 @@ class _Described(JsonRenderPlugin):
 
     _text: bytes | None = None
 
+    def has_path(self, path: str) -> bool:
+        """Say that it is the document, though it stands at the root of its own path: then no other is made."""
+        return path in {"/", "/openapi.json"}
+
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         if self._text is None:
             document = request.app.openapi_schema
@@ -45,8 +51,12 @@ class _Described(JsonRenderPlugin):
         return self._text
 
 
-def create_app(services: Services, *, version: str) -> Litestar:
-    """Return the application. It opens and closes nothing: the parts it is given belong to the caller."""
+def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin] = ()) -> Litestar:
+    """Return the application. It opens and closes nothing: the parts it is given belong to the caller.
+
+    Args:
+        plugins: What else is served beside the API.
+    """
 
     guarded = Router(
         "/",
@@ -86,11 +96,12 @@ def create_app(services: Services, *, version: str) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="Tidings",
             version=version,
-            path="/",
+            path="/openapi.json",  # not the root, where the framework would take every path of one segment
             use_handler_docstrings=True,
-            render_plugins=[_Described(path="/openapi.json")],
+            render_plugins=[_Described(path="/")],
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
         ),
         signature_namespace={"Request": Request, "Response": Response},
         logging_config=None,
+        plugins=plugins,
     )

@@ -17,6 +17,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 _ACTIONS = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
 
 TEST_TYPE = "webhook.test"
+OPERATIONAL = "tidings"  # the source of what Tidings tells of itself (`core.operational`)
 DEFAULT_GROUP = "default"
 
 # Of the 74 bits of a delivery's id that are not its time, 24 are its event's, and 50 tell its webhooks apart: with a million
@@ -29,7 +30,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """One immutable fact.
 
     Attributes:
-        source: `tables`, `collections`, `cron`, `integrations` or `publish`.
+        source: `tables`, `collections`, `cron`, `integrations`, `publish` or `tidings`.
         type: `resource.action`, such as `table.orders.inserted`.
         operation: INSERT, UPDATE or DELETE where a row changed, else None.
         subject: What it is about: `schema.table`, the id of a collection, job or integration, or what the publisher said.

@@ -8,6 +8,7 @@ import jsonschema_rs
 import msgspec
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.operational import DISABLED, FAILING, RECOVERED
 
 MAX_SCHEMA_BYTES = 100_000
 
@@ -21,6 +22,15 @@ _ROW: dict[str, Any] = {
     "record": {"id": 1},
     "old_record": None,
     "changed": [],
+}
+
+_WEBHOOK = {
+    "webhook_id": "5f0c8a52-0b1e-4b8e-9c3d-2f6a1d7e4b90",
+    "name": "ERP",
+    "url": "https://erp.example.com/hook",
+    "since": "2026-03-15T12:00:00.000Z",
+    "reason": "The receiver answered HTTP 500.",
+    "waiting": 12,
 }
 
 
@@ -71,6 +81,11 @@ BUILT_IN: Final = (
     BuiltIn("integration.object.deleted", "An object was deleted elsewhere.", _OBJECT | {"object": {}, "previous": None}),
     BuiltIn("site.deployed", "A site was deployed.", {"integration": "code", "platform": "github", "deployment": {}}),
     BuiltIn("webhook.test", "Somebody pressed the test button.", {"test": True}),
+    BuiltIn(FAILING, "Another webhook has failed ten times in a row, or for an hour.", _WEBHOOK),
+    BuiltIn(RECOVERED, "Another webhook that was failing succeeded.", _WEBHOOK | {"reason": "An attempt succeeded."}),
+    BuiltIn(
+        DISABLED, "Another webhook was disabled by its receiver.", _WEBHOOK | {"reason": "Its receiver answered 410 Gone."}
+    ),
 )
 
 

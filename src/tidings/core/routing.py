@@ -16,8 +16,8 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.event import Event
-from tidings.core.webhook import MAX_NAME_LENGTH, Kind
+from tidings.core.event import OPERATIONAL, Event
+from tidings.core.webhook import MAX_NAME_LENGTH, Kind, Subscription
 
 # Published types are free text; past this many answers and ids in them, the memory of past answers starts anew.
 _REMEMBERED = 100_000
@@ -80,11 +80,13 @@ class Routes:
         """Return the enabled webhooks of the event's group that want it, in the order of their ids.
 
         An event that is meant for one webhook goes to that one alone, whatever it wants. A job's tick goes to the webhook that
-        carries the job's requests, unless its receiver had it disabled, and to those that want ticks as well.
+        carries the job's requests, unless its receiver had it disabled, and to those that want ticks as well. No webhook is
+        told of itself.
         """
         target = event.webhook_id
         if target is None:
-            return self._subscribers(event)
+            found = self._subscribers(event)
+            return found if event.source != OPERATIONAL else tuple(each for each in found if str(each) != event.subject)
         route = self._routes.get(target.bytes)
         if event.source != "cron":
             return (target,) if route is not None else ()
@@ -121,10 +123,19 @@ class Routes:
             self._room = _REMEMBERED
 
 
+def routes_to(webhook: Subscription) -> Routes:
+    """Return the routes of a world with one webhook: for those who ask what that one would hear."""
+    routes = Routes()
+    kinds = dict.fromkeys(kind for wanted in webhook.events for kind in wanted.kinds)
+    routes.put(webhook.id, Route(webhook.group_id, webhook.enabled, tuple(kinds)))
+    return routes
+
+
 def kinds_of(event: Event) -> Iterator[Kind]:
     """Yield the kinds that an event is of."""
     type_ = event.type
-    yield "*"
+    if event.source != OPERATIONAL:
+        yield "*"
     yield type_
     dot = type_.find(".")
     while 0 <= dot < MAX_NAME_LENGTH:  # no family has a longer name

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.event import Event
+from tidings.core.event import OPERATIONAL, Event
 from tidings.core.near import did_you_mean
 from tidings.core.retry import STANDARD, Policy
 from tidings.core.vocabulary import CONTENT_ACTIONS, OPEN, Vocabulary
@@ -77,7 +77,8 @@ class TypeFilter(msgspec.Struct, frozen=True):
         """Tell whether the event's type is one of those named, or of a family named."""
         if event.operation in self.operations and event.source == "tables":
             return True
-        return any(event.type.startswith(t[:-1]) if t.endswith("*") else event.type == t for t in self.types)
+        types = self.types if event.source != OPERATIONAL else [type_ for type_ in self.types if type_ != "*"]
+        return any(event.type.startswith(t[:-1]) if t.endswith("*") else event.type == t for t in types)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

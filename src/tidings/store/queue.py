@@ -45,17 +45,42 @@ class LaneTally(msgspec.Struct):
 
     Attributes:
         ended: Results in all.
+        tests: Those that are tests: their success ends a rest, but their failure says nothing, and no order waits for them.
         retried: Those that put their delivery back into the queue.
         retry_at: The earliest next attempt among its retries.
         rest_until: Until when its receiver asked to be left alone (Retry-After).
+        reason: Why the last of the failed ones failed.
     """
 
     ended: int = 0
+    tests: int = 0
     succeeded: int = 0
     failed: int = 0
     retried: int = 0
     retry_at: datetime | None = None
     rest_until: datetime | None = None
+    reason: str | None = None
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A lane that began to fail for so long that it is to be warned of, or ended that.
+
+    Attributes:
+        since: Since when its attempts fail, or have failed.
+        waiting: How many of its deliveries wait.
+    """
+
+    webhook_id: UUID
+    is_failing: bool
+    since: datetime
+    waiting: int
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What results meant for their lanes. `is_due`: a claim would find something."""
+
+    is_due: bool
+    turns: list[Turn]
 
 
 async def lock_lanes(connection: Connection, webhook_ids: list[UUID], now: datetime) -> dict[UUID, int]:
@@ -81,20 +106,28 @@ async def put(connection: Connection, waiting: Sequence[Queued], now: datetime, 
 
 async def claim(
     connection: Connection, worker_id: UUID, now: datetime, *, capacity: int, part: int, lane_limit: int = 500
-) -> tuple[int, list[Delivery]]:
-    """Lease up to `capacity` due deliveries by one flight, a fair share of each lane that is due, in the caller's transaction.
+) -> tuple[int, list[list[Delivery]]]:
+    """Lease up to `capacity` due deliveries, in the caller's transaction: tests, then a fair share of each lane that is due.
 
     Returns:
-        The version of the subscriptions, as of the claim, and the deliveries, those due longest first.
+        The version of the subscriptions, as of the claim, and the flights: the deliveries of each, those due longest first.
     """
-    lanes = [row[0] for row in await connection.fetch(_SQL["lock_due_lanes"], now, min(lane_limit, capacity))]
-    if not lanes:
-        return 0, []
-    rows = await connection.fetch(_SQL["claim"], worker_id, now, capacity // len(lanes), lanes, part)
+    due = [row[0] for row in await connection.fetch(_SQL["lock_due_lanes"], now, min(lane_limit, capacity))]
+    version, tests = await _claim_tests(connection, worker_id, now, capacity, part) if None in due else (0, [])
+    lanes = [webhook_id for webhook_id in due if webhook_id is not None]
+    share = (capacity - len(tests)) // len(lanes) if lanes else 0
+    rows = await connection.fetch(_SQL["claim"], worker_id, now, share, lanes, part) if share else []
     if not rows:
-        return 0, []
+        return version, [tests] if tests else []
     rows.sort(key=_due_at)
-    return rows[0]["routes_version"], [_leased(row) for row in rows]
+    return rows[0]["routes_version"], [claimed for claimed in (tests, [_leased(row) for row in rows]) if claimed]
+
+
+async def _claim_tests(
+    connection: Connection, worker_id: UUID, now: datetime, capacity: int, part: int
+) -> tuple[int, list[Delivery]]:
+    rows = await connection.fetch(_SQL["claim_tests"], worker_id, now, capacity, part)
+    return (rows[0]["routes_version"], [_leased(row) for row in rows]) if rows else (0, [])
 
 
 def _leased(row: Any) -> Delivery:
@@ -134,12 +167,8 @@ async def wait_again(connection: Connection, retries: Sequence[Retry], now: date
     )
 
 
-async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], now: datetime) -> bool:
-    """Apply what a batch of results means to its lanes: breaker, rest, and when they are due again.
-
-    Returns:
-        Whether any of them is due now: a claim would find something.
-    """
+async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], now: datetime) -> Settled:
+    """Apply what a batch of results means to its lanes: breaker, rest, when they are due again, and whether they fail."""
     values = list(tallies.values())
     rows = await connection.fetch(
         _SQL["settle_lanes"],
@@ -151,8 +180,15 @@ async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], n
         [tally.rest_until for tally in values],
         [tally.ended for tally in values],
         [tally.retried for tally in values],
+        [tally.tests for tally in values],
+        [tally.reason for tally in values],
     )
-    return any(row["is_due"] for row in rows)
+    turns = [
+        Turn(row["webhook_id"], row["fails"], row["failing_since"] or now, row["waiting"])
+        for row in rows
+        if row["fails"] or row["recovered"]
+    ]
+    return Settled(any(row["is_due"] for row in rows), turns)
 
 
 async def send_again(connection: Connection, ids: list[UUID]) -> set[UUID]:

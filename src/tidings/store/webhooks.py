@@ -114,7 +114,7 @@ async def insert_webhook(connection: Connection, box: SecretBox, webhook: Webhoo
 async def update_webhook(connection: Connection, box: SecretBox, webhook: W, *, was: Subscription) -> W:
     """Write a changed webhook, its lane and the tables it names; when it differs from what it was, as a new version.
 
-    Its past failures are forgotten: the owner has just looked after it. A `Subscription` keeps the secrets that are stored.
+    Its lane rests no longer: the owner has just looked after it. A `Subscription` keeps the secrets that are stored.
 
     Returns:
         The webhook, with its version.
@@ -180,11 +180,12 @@ async def lock_rows(connection: Connection, webhook_ids: list[UUID]) -> None:
     await connection.execute(_SQL["lock_rows"], webhook_ids)
 
 
-async def disable_webhooks(connection: Connection, webhook_ids: list[UUID], reason: str) -> None:
-    """Disable webhooks, with the reason their owners will see."""
+async def disable_webhooks(connection: Connection, webhook_ids: list[UUID], reason: str) -> list[UUID]:
+    """Disable webhooks, with the reason their owners will see; return those that were not before."""
     disabled = [row["id"] for row in await connection.fetch(_SQL["disable_webhooks"], webhook_ids, reason)]
     if disabled:
         await connection.execute(_SQL["record_changes"], disabled, None)
+    return disabled
 
 
 async def delete_webhook(connection: Connection, webhook_id: UUID) -> None:

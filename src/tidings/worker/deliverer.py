@@ -109,13 +109,15 @@ class Deliverer:
         """Lease what is due, and return it with the events and webhooks that were found."""
         worker_id, now = self._me.worker_id, self._clock.now()
         async with self._database.transaction() as connection:
-            version, claimed = await queue.claim(connection, worker_id, now, capacity=capacity, part=self._me.part)
-            if not claimed:
+            version, leased = await queue.claim(connection, worker_id, now, capacity=capacity, part=self._me.part)
+            if not leased:
                 return [], {}, {}
+            claimed = [delivery for flight in leased for delivery in flight]
             await self._routes.at_least(connection, version)
             webhooks = await self._routes.webhooks(connection, {delivery.webhook_id for delivery in claimed})
             events = await self._events_of(connection, claimed)
-        self._airborne.board(worker_id, claimed)
+        for flight in leased:
+            self._airborne.board(worker_id, flight)
         return claimed, events, webhooks
 
     def _begin_claimed(self, claimed: Sequence[Delivery], events: dict[UUID, Event], webhooks: dict[UUID, Webhook]) -> None:

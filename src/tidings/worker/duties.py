@@ -12,7 +12,19 @@ from tidings.clock import Clock
 from tidings.core.capture import TableName
 from tidings.core.errors import BusyError
 from tidings.sources import backfill, tables
-from tidings.store import backfills, cron, flights, history, integrations, outbox, webhook_versions, webhooks, workers
+from tidings.store import (
+    backfills,
+    cron,
+    flights,
+    history,
+    integrations,
+    outbox,
+    recoveries,
+    sessions,
+    webhook_versions,
+    webhooks,
+    workers,
+)
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Database
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
@@ -189,8 +201,10 @@ class Janitor:
             await backfills.forget_changes(connection)
             await cron.forget_runs(connection, self._clock.now() - self._retention)
             await integrations.forget_notices(connection, self._clock.now() - self._retention)
+            await recoveries.forget(connection, self._clock.now() - self._retention, FORGOTTEN_AT_ONCE)
             await webhooks.forget_changes(connection, self._clock.now() - CHANGES_KEPT, FORGOTTEN_AT_ONCE)
             await webhook_versions.forget_versions(connection, FORGOTTEN_AT_ONCE)
+            await sessions.forget(connection, self._clock.now())
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()

@@ -14,6 +14,7 @@ from tidings.core.outcome import Exchange, Gone, Released, Result, RetryAt, fina
 from tidings.store import flights, history, queue, statistics, webhooks, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.queue import Retry
+from tidings.worker import warnings
 from tidings.worker.flights import TRIM_AFTER, Flights
 from tidings.worker.identity import Identity
 from tidings.worker.places import Places
@@ -215,12 +216,14 @@ class Recorder:
             part, minute = self._me.part, now.replace(second=0, microsecond=0)
             rows = self._minute.stage(part, minute, sums.statistics)
             await statistics.write(connection, part, minute, rows, sums.counters)
-        are_lanes_due = await queue.settle_lanes(connection, sums.lanes, now)
+        settled = await queue.settle_lanes(connection, sums.lanes, now)
         if batch.retried or batch.released:
             await queue.wait_again(connection, [_retry(r) for r in batch.retried + batch.released], now, self._me.part)
+        if settled.turns:
+            await warnings.tell(connection, warnings.of_turns(settled.turns, sums.lanes), now)
         if batch.gone:
             await self._close_gone(connection, batch.gone)  # last, since all who change a webhook wait for the version's lock
-        return are_lanes_due
+        return settled.is_due
 
     async def _keep_flights_small(self) -> None:
         """Leave in long flights what is under way, since whoever asks what that is looks through them."""
@@ -240,7 +243,9 @@ class Recorder:
     async def _close_gone(self, connection: Connection, webhook_ids: list[UUID]) -> None:
         for webhook_id in webhook_ids:
             reason = "Its receiver answered 410 Gone. Enable the webhook again when the receiver is back."
-            await webhooks.disable_webhooks(connection, [webhook_id], reason)
+            disabled = await webhooks.disable_webhooks(connection, [webhook_id], reason)
+            now = self._clock.now()
+            await warnings.tell(connection, await warnings.of_disabled(connection, disabled, reason, now), now)
             logger.warning("webhook %s disabled: its receiver answered 410 Gone", webhook_id)
 
 

@@ -31,6 +31,7 @@ from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
 from tidings.worker.places import Places
 from tidings.worker.recorder import Recorder
+from tidings.worker.recoverer import RECOVER_INTERVAL, Recoverer
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.scheduler import SCHEDULE_INTERVAL, Scheduler
 from tidings.worker.signals import Signal
@@ -80,6 +81,7 @@ class Worker:
         self._bookkeeper = Bookkeeper(database, clock, retention_days=retention_days)
         self._stopping = Signal()
         self.backfiller = Backfiller(database, self._stopping)
+        self.recoverer = Recoverer(database, clock, self.me, self._stopping)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
         self._tasks: list[asyncio.Task[None]] = []
@@ -102,6 +104,7 @@ class Worker:
             "janitor": every(HOUSEKEEPING_INTERVAL, self._janitor, self._stopping),
             "bookkeeper": every(BOOKKEEPING_INTERVAL, self._bookkeeper, self._stopping),
             "backfiller": every(BACKFILL_INTERVAL, self.backfiller, self._stopping),
+            "recoverer": every(RECOVER_INTERVAL, self.recoverer, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "queue listener": self._listen(),
         }.items():

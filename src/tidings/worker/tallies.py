@@ -13,6 +13,7 @@ from tidings.store.statistics import WHOLE_GROUP, Key
 
 K = TypeVar("K")
 
+MAX_REASON = 300  # characters of the last failure that a lane keeps, since its row is written with each batch
 MAX_REMEMBERED = 20_000  # rows of one minute that are kept at hand; past this the recorder begins new rows
 
 _OUR_FAULTS = frozenset({"stopped", "internal", "render"})  # they say nothing about the receiver
@@ -91,16 +92,19 @@ def _merge(tallies: dict[K, Tally], key: K, tally: Tally) -> None:
 
 def _add_to_lane(tally: LaneTally, result: Result, now: datetime) -> None:
     tally.ended += 1
-    outcome = result.outcome
+    outcome, is_test = result.outcome, result.delivery.is_test
+    tally.tests += is_test
     if isinstance(outcome, Succeeded):
         tally.succeeded += 1
         return
+    tally.retried += isinstance(outcome, RetryAt | Released)
+    if is_test:  # one that fails is its maker's to see, and one that waits again goes past its lane
+        return
     if isinstance(outcome, RetryAt | Released):
-        tally.retried += 1
         tally.retry_at = outcome.at if tally.retry_at is None else min(tally.retry_at, outcome.at)
-    # A test that fails is its maker's to see: real deliveries do not wait because of it.
-    is_failure = not isinstance(outcome, Released) and not result.delivery.is_test
-    tally.failed += is_failure and result.exchange.failure not in _OUR_FAULTS
+    if not isinstance(outcome, Released) and result.exchange.failure not in _OUR_FAULTS:
+        tally.failed += 1
+        tally.reason = outcome.reason[:MAX_REASON]
     if isinstance(outcome, RetryAt) and retry_after_seconds(result.exchange, now) is not None:
         tally.rest_until = outcome.at if tally.rest_until is None else max(tally.rest_until, outcome.at)
 

@@ -8,38 +8,30 @@ import msgspec
 
 from tidings.core.delivery import State
 from tidings.core.errors import InvalidInputError
-from tidings.core.event import row_action
 from tidings.core.pages import Cursor, Page, begin, fingerprint, opened, page_of, sealed
 from tidings.core.question import (
-    Kinds,
     Question,
     kinds_named,
 )
 from tidings.core.search import (
     COUNT_BOUND,
-    MAX_KINDS,
     ROW_BUDGET,
     SECONDS_BUDGET,
-    SMALL_SHARE,
-    TEXT_BYTES,
     Drive,
     Known,
     Progress,
     Span,
-    Window,
     counted,
     counting,
-    cut_short,
     drive_of_deliveries,
     drive_of_events,
     first_id,
-    progress,
     window,
 )
 from tidings.core.vocabulary import OPEN, Vocabulary
 from tidings.operations.services import Services
 from tidings.profiles import PROFILES
-from tidings.store import search, webhooks
+from tidings.store import search, walks, webhooks
 from tidings.store.database import Connection
 
 T = TypeVar("T")
@@ -150,24 +142,7 @@ async def _is_seen(connection: Connection, group_id: str, word: str) -> bool:
 
 
 async def _known(services: Services, connection: Connection, question: Question) -> Known:
-    share = await search.share(connection, question.group_id)
-    kinds: set[str] | None = None
-    if question.kinds is not None:
-        kinds = await _seen_kinds(connection, question.group_id, question.kinds)
-    elif share < SMALL_SHARE:
-        kinds = set(await search.kinds(connection, question.group_id, MAX_KINDS + 1))
-    found = None if kinds is None or len(kinds) > MAX_KINDS else tuple(sorted(kinds))
-    return Known(found, share, first_id(services.installation.exact_ids_from))
-
-
-async def _seen_kinds(connection: Connection, group_id: str, asked: Kinds) -> set[str]:
-    """Return the types that the group has events of, and any that are named outright."""
-    found = set(asked.types)
-    for family in asked.families:
-        found |= set(await search.kinds(connection, group_id, MAX_KINDS + 1, family=family))
-    for operation in asked.operations:
-        found |= set(await search.kinds(connection, group_id, MAX_KINDS + 1, family="table.", ending=row_action(operation)))
-    return found
+    return await walks.known(connection, question, first_id(services.installation.exact_ids_from))
 
 
 # Windows ---------------------------------------------------------------------------------------------------------------
@@ -198,29 +173,11 @@ async def _walk(
             break
         missing = wanted - len(found)
         next_ = window(drive, left.rest, turn, missing, newest_first=newest_first, is_crowded=left.is_crowded)
-        ids, left, seen = await _look(connection, next_, left.rest)
+        ids, left, seen = await walks.look(connection, next_, left.rest)
         found += ids
         rows += seen
         turn += 1
     return found, left.rest
-
-
-async def _look(connection: Connection, next_: Window, rest: Span) -> tuple[list[UUID], Progress, int]:
-    """Look at one window; return what fits, what is left, and how many rows were looked at."""
-    looked = await search.LOOKS[next_.drive.statement](connection, next_)
-    left = progress(next_, rest, looked.reached)
-    judged = [at for at, id_ in enumerate(looked.ids) if left.judged.low <= id_ < left.judged.high]
-    ids, event_ids = [looked.ids[at] for at in judged], [looked.event_ids[at] for at in judged]
-    if ids and len(judged) == len(looked.ids) < looked.matches:
-        left = cut_short(left, ids[-1], newest_first=next_.newest_first)
-    text = next_.drive.left.text
-    if ids and text is not None:
-        has_text = dict(await search.containing(connection, list(dict.fromkeys(event_ids)), text, TEXT_BYTES))
-        read = next((at for at, event_id in enumerate(event_ids) if event_id not in has_text), len(ids))
-        if read < len(ids):
-            left = cut_short(left, ids[read - 1], newest_first=next_.newest_first)
-        ids = [id_ for id_, event_id in zip(ids[:read], event_ids, strict=False) if has_text[event_id]]
-    return ids, left, looked.seen
 
 
 async def _count(connection: Connection, drive: Drive) -> str:

@@ -1,8 +1,12 @@
 -- name: lock_due_lanes
 -- The lanes a claim will look at: those due longest, without those somebody else is looking at. The lock is what makes a
--- lane's limits exact; `claim` is a statement of its own so that it sees what the last holder of the lock committed.
--- $1 now, $2 how many lanes at most
-select webhook_id from tidings.lanes where open and due_at <= $1 order by due_at limit $2 for update skip locked;
+-- lane's limits exact; `claim` is a statement of its own so that it sees what the last holder of the lock committed. A null
+-- beside them: tests are due (`claim_tests`). $1 now, $2 how many lanes at most
+select due.webhook_id from (
+  select webhook_id from tidings.lanes where open and due_at <= $1 order by due_at limit $2 for update skip locked
+) due
+union all
+select null where exists (select from tidings.queue where is_test and due_at <= $1);
 
 -- name: claim
 -- Takes due deliveries of locked lanes out of the queue and leases them by one flight: filter, order, limit, lease and attempt
@@ -10,7 +14,7 @@ select webhook_id from tidings.lanes where open and due_at <= $1 order by due_at
 -- rows costs no more than one with ten. Nobody else takes rows of a locked lane, so the queue rows need no lock of their own.
 -- $1 worker, $2 now, $3 how many of each lane at most, $4 the lanes, $5 part
 with due as materialized (
-  select webhook_id, concurrency, allowance, in_flight, ordered, rate_per_second,
+  select webhook_id, tidings.places(concurrency, allowance, waiting) as places, in_flight, ordered, rate_per_second,
     case when rate_per_second is null then null
          else least(greatest(rate_per_second, 1), tokens + rate_per_second * greatest(0, extract(epoch from $2::timestamptz - refilled_at)))
     end as tokens
@@ -19,7 +23,7 @@ with due as materialized (
   -- free: places left under the lane's own limits. room: this claim's share of them.
   select due.*, places.free, least(places.free, $3::integer) as room
   from due cross join lateral (
-    select least(case when due.ordered then 1 else least(due.concurrency, due.allowance) end - due.in_flight, floor(due.tokens)::integer) as free
+    select least(case when due.ordered then 1 else due.places end - due.in_flight, floor(due.tokens)::integer) as free
   ) places
 ), seen as materialized (
   -- One row more than there is room for: it tells when the lane is due again.
@@ -41,13 +45,16 @@ with due as materialized (
     tokens = case when room.tokens is null then l.tokens else room.tokens - coalesce(rest.took, 0) end,
     refilled_at = case when room.tokens is null then l.refilled_at else $2 end,
     saturated = coalesce(rest.next_due_at <= $2 and rest.took >= room.free and (room.tokens is null or room.tokens - rest.took >= 1), false),
-    due_at = case
-      when rest.next_due_at is null then 'infinity'
-      when rest.next_due_at > $2 then rest.next_due_at
-      when rest.took < room.free then $2  -- more is due than this claim's share: to the back of the line
-      when room.tokens - rest.took < 1 then $2 + make_interval(secs => (1 - room.tokens + rest.took) / room.rate_per_second)
-      else $2 + interval '1 second'  -- saturated: a result makes it due; this is the net under that
-    end
+    due_at = greatest(
+      l.held_until,
+      case when tidings.is_long(l.waiting - coalesce(rest.took, 0)) then l.resting_until end,
+      case
+        when rest.next_due_at is null then 'infinity'
+        when rest.next_due_at > $2 then rest.next_due_at
+        when rest.took < room.free then $2  -- more is due than this claim's share: to the back of the line
+        when room.tokens - rest.took < 1 then $2 + make_interval(secs => (1 - room.tokens + rest.took) / room.rate_per_second)
+        else $2 + interval '1 second'  -- saturated: a result makes it due; this is the net under that
+      end)
   from room left join rest using (webhook_id)
   where l.webhook_id = room.webhook_id
 ), taken as (
@@ -67,19 +74,50 @@ select taken.id, taken.event_id, taken.webhook_id, taken.group_id, taken.attempt
   flight.id as flight_id, (select version from tidings.routes_version) as routes_version
 from taken, flight;
 
+-- name: claim_tests
+-- Takes due tests out of the queue and leases them by one flight, whatever their lanes say: somebody asked. They count as under way,
+-- and may exceed what the lane allows. Lanes that somebody else is looking at are left for the next look; a webhook that is set aside
+-- cannot be sent to. $1 worker, $2 now, $3 how many at most, $4 part
+with due as materialized (
+  select q.id from tidings.queue q
+  join tidings.lanes l on l.webhook_id = q.webhook_id
+  join tidings.webhooks w on w.id = q.webhook_id and w.fault is null
+  where q.is_test and q.due_at <= $2
+  order by q.due_at limit $3 for update of l, q skip locked
+), taken as (
+  delete from tidings.queue q
+  where q.id = any (array(select id from due))
+  returning q.id, q.event_id, q.webhook_id, q.group_id, q.attempt_count + 1 as attempt_number, q.due_at, q.is_test
+), moved as (
+  update tidings.lanes l set in_flight = l.in_flight + t.count, waiting = l.waiting - t.count
+  from (select webhook_id, count(*)::integer as count from taken group by webhook_id) t where l.webhook_id = t.webhook_id
+), flight as (
+  insert into tidings.flights (worker_id, leased_at, lanes, delivery_ids, event_ids, lane_numbers, attempt_numbers)
+  select $1, $2, array_agg(webhook_id), array_agg(id), array_agg(event_id), array_agg(place::smallint), array_agg(attempt_number::smallint)
+  from (select *, row_number() over () as place from taken) t having count(*) > 0
+  returning id
+), counted as (
+  insert into tidings.counters as c (name, part, count) select 'claimed', $4, count(*) from taken having count(*) > 0
+  on conflict (name, part) do update set count = c.count + excluded.count, updated_at = now()
+)
+select taken.id, taken.event_id, taken.webhook_id, taken.group_id, taken.attempt_number, taken.due_at, taken.is_test,
+  flight.id as flight_id, (select version from tidings.routes_version) as routes_version
+from taken, flight;
+
 -- name: lock_lanes
 -- $1 webhooks, $2 now
 select webhook_id, room from tidings.lock_lanes($1, $2);
 
 -- name: make_due
--- New rows of the queue for locked lanes: due at once, unless they rest. $1 webhooks, $2 how many of each, $3 now, $4 part
+-- New rows of the queue for locked lanes: due at once, unless they are held, or rest and are long. $1 webhooks, $2 how many of each, $3 now, $4 part
 with counted as (
   insert into tidings.counters as c (name, part, count) select 'queued', $4, sum(n) from unnest($2::integer[]) n
   on conflict (name, part) do update set count = c.count + excluded.count, updated_at = now()
 )
 update tidings.lanes l set
   waiting = l.waiting + r.count,
-  due_at = case when l.saturated then l.due_at else least(l.due_at, greatest($3::timestamptz, l.resting_until)) end
+  due_at = case when l.saturated then l.due_at else greatest(
+    l.held_until, case when tidings.is_long(l.waiting + r.count) then l.resting_until end, least(l.due_at, $3::timestamptz)) end
 from unnest($1::uuid[], $2::integer[]) as r (webhook_id, count)
 where l.webhook_id = r.webhook_id;
 
@@ -109,11 +147,14 @@ select id, webhook_id, event_id, group_id, is_test, case when ordered then place
 from given where has_lane;
 
 -- name: settle_lanes
--- What a batch of results means for its lanes. From the fifth failure in a row on, a lane rests 1, 2, 4 … 300 s and is then
--- tried by a single probe. A rest is counted once, however many attempts fail together: a hundred that were under way when
--- a receiver restarted are one failure of the receiver. A success ends that, and doubles what may be under way.
--- $1 webhooks, $2 successes of each, $3 failures of each, $4 earliest retry of each, $5 now, $6 Retry-After: rest at least
--- until, of each, $7 results of each, $8 retries of each. Returns which of them are due.
+-- What a batch of results means for its lanes. From the fifth failure in a row on, a long lane rests 1, 2, 4 … 300 s and is then
+-- tried by a single probe; a short one keeps its times. A rest is counted once, however many attempts fail together: a hundred that
+-- were under way when a receiver restarted are one failure of the receiver. A success ends that, and doubles what may be under way.
+-- In an ordered lane what came of the head decides until when it is held; elsewhere what the receiver asked for. A lane that has
+-- failed ten times in a row, or for an hour, is to be warned of, once.
+-- $1 webhooks, $2 successes of each, $3 failures of each, $4 earliest retry of each, $5 now, $6 Retry-After: hold at least until, of
+-- each, $7 results of each, $8 retries of each, $9 tests among the results of each, $10 why the last failure failed, of each. Returns
+-- which of them are due, and those that began to fail or ended it.
 update tidings.lanes l set
   in_flight = l.in_flight - s.ended,
   waiting = l.waiting + s.retried,
@@ -121,19 +162,32 @@ update tidings.lanes l set
   rest_count = s.rests,
   allowance = s.allowance,
   resting_until = s.resting_until,
+  held_until = s.held_until,
   saturated = false,
+  last_success_at = case when s.succeeded > 0 then $5 else l.last_success_at end,
+  last_failure_at = case when s.failed > 0 then $5 else l.last_failure_at end,
+  last_failure = coalesce(s.reason, l.last_failure),
+  turned_at = s.turned_at,
+  warned_at = case
+    when s.succeeded > 0 then null
+    when l.warned_at is null and s.failed > 0 and (s.failures >= 10 or s.turned_at <= $5 - interval '1 hour') then $5
+    else l.warned_at end,
   due_at = greatest(
-    s.resting_until,
+    s.held_until,
+    case when tidings.is_long(l.waiting + s.retried) then s.resting_until end,
     least(case when l.saturated or s.failures = 0 and l.failure_count > 0 then $5 else l.due_at end, s.retry_at, l.due_at))
 from (
-  select c.webhook_id, c.retry_at, c.failures, c.rests, c.allowance, c.ended, c.retried,
-    greatest(
-      case when c.rests > c.rest_count then $5::timestamptz + make_interval(secs => least(300, power(2, least(c.rests - 1, 10))))
-           when c.succeeded = 0 then c.resting_until end,
-      case when c.failed > 0 and c.ordered then c.retry_at end,
-      c.rest_until) as resting_until
+  select c.*,
+    case when c.rests > c.rest_count then $5::timestamptz + make_interval(secs => least(300, power(2, least(c.rests - 1, 10))))
+         when c.succeeded = 0 then c.past_rest end as resting_until,
+    case when c.ordered and c.ended > c.tests then greatest(c.retry_at, c.rest_until)
+         when c.succeeded > 0 and c.tests > 0 and not c.ordered then c.rest_until  -- somebody tested a repair
+         else greatest(c.past_hold, c.rest_until) end as held_until,
+    case when c.succeeded + c.failed > 0 and (c.past_turn is null or (c.failures > 0) <> (c.past_failures > 0)) then $5 else c.past_turn end as turned_at
   from (
-    select l.webhook_id, l.ordered, l.rest_count, l.resting_until, r.succeeded, r.failed, r.retry_at, r.rest_until, r.ended, r.retried,
+    select l.webhook_id, l.ordered, l.rest_count, l.resting_until as past_rest, l.held_until as past_hold, l.failure_count as past_failures,
+      l.turned_at as past_turn, l.warned_at as past_warning,
+      r.succeeded, r.failed, r.retry_at, r.rest_until, r.ended, r.retried, r.tests, r.reason,
       case when r.succeeded > 0 then 0 else l.failure_count + r.failed end as failures,
       case when r.succeeded > 0 then 0
            when r.failed > 0 and l.failure_count + r.failed >= 5 and coalesce(l.resting_until <= $5, true) then l.rest_count + 1
@@ -141,14 +195,15 @@ from (
       case when r.succeeded > 0 then least(l.concurrency, l.allowance * 2)
            when r.failed > 0 and l.failure_count + r.failed >= 5 then 1
            else l.allowance end as allowance
-    from unnest($1::uuid[], $2::integer[], $3::integer[], $4::timestamptz[], $6::timestamptz[], $7::integer[], $8::integer[])
-           as r (webhook_id, succeeded, failed, retry_at, rest_until, ended, retried)
+    from unnest($1::uuid[], $2::integer[], $3::integer[], $4::timestamptz[], $6::timestamptz[], $7::integer[], $8::integer[], $9::integer[], $10::text[])
+           as r (webhook_id, succeeded, failed, retry_at, rest_until, ended, retried, tests, reason)
     join tidings.lanes l using (webhook_id)
     order by l.webhook_id for no key update of l  -- the same order as everywhere
   ) c
 ) s
 where l.webhook_id = s.webhook_id
-returning l.due_at <= $5 as is_due;
+returning l.webhook_id, l.due_at <= $5 as is_due, l.waiting, case when s.succeeded > 0 then s.past_turn else l.turned_at end as failing_since,
+  l.warned_at is not null and s.past_warning is null as fails, l.warned_at is null and s.past_warning is not null as recovered;
 
 -- name: lock_lanes_of
 -- The lanes of finished deliveries, in the order of everywhere: who deletes a webhook waits for us, or we for him. $1 deliveries

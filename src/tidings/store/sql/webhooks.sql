@@ -59,8 +59,8 @@ with made as (
     $11::jsonb, $12, $13, $14, $15::jsonb, $16, $17::jsonb, $21, $22, $23, $24)
   returning id
 )
-insert into tidings.lanes (webhook_id, open, concurrency, allowance, rate_per_second, ordered, tokens)
-select id, $8, $18, least($18, 10), $19, $20, coalesce(greatest($19::float8, 1), 0) from made;
+insert into tidings.lanes (webhook_id, open, closed_at, concurrency, allowance, rate_per_second, ordered, tokens)
+select id, $8, case when not $8 then $3::timestamptz end, $18, least($18, 10), $19, $20, coalesce(greatest($19::float8, 1), 0) from made;
 
 -- name: update_webhook
 -- $1 disabled reason, $2 updated at, $3 version, $4 fault, $5 profile; then $6 id, $7 name, $8 description, $9 url, $10 enabled, $11 events,
@@ -74,8 +74,9 @@ with changed as (
     previous_secret_until = case when $23::bytea is null then previous_secret_until else $25 end
   where id = $6
 )
-update tidings.lanes set open = $10 and $4::text is null, concurrency = $20, allowance = least($20, 10), rate_per_second = $21, ordered = $22,
-  failure_count = 0, rest_count = 0, resting_until = null, saturated = false, due_at = now()
+update tidings.lanes set open = $10 and $4::text is null, closed_at = case when not $10 or $4::text is not null then coalesce(closed_at, $2) end,
+  concurrency = $20, allowance = least($20, 10), rate_per_second = $21, ordered = $22,
+  rest_count = 0, resting_until = null, held_until = null, saturated = false, due_at = now()
 where webhook_id = $6;
 
 -- name: put_tables
@@ -95,7 +96,7 @@ with disabled as (
   update tidings.webhooks set enabled = false, disabled_reason = $2, updated_at = now(), version = version + 1
   where id = any ($1::uuid[]) and enabled returning id
 ), closed as (
-  update tidings.lanes set open = false where webhook_id in (select id from disabled)
+  update tidings.lanes set open = false, closed_at = coalesce(closed_at, now()) where webhook_id in (select id from disabled)
 ), unsubscribed as (
   delete from tidings.table_subscriptions where webhook_id in (select id from disabled)
 )
@@ -133,7 +134,8 @@ with held as (
   join tidings.webhooks w on w.id = f.id and w.version = f.version
   for no key update of w skip locked
 ), rested as (
-  update tidings.lanes l set open = l.open and l.webhook_id not in (select id from held), due_at = greatest(l.due_at, now() + interval '1 second')
+  update tidings.lanes l set open = l.open and l.webhook_id not in (select id from held),
+    closed_at = case when l.webhook_id in (select id from held) then coalesce(l.closed_at, now()) else l.closed_at end, due_at = greatest(l.due_at, now() + interval '1 second')
   where l.webhook_id = any ($1::uuid[])
 )
 update tidings.webhooks w set fault = held.fault from held where w.id = held.id and w.fault is null

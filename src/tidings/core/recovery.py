@@ -1,0 +1,397 @@
+"""Recovery: many deliveries sent again, as one job.
+
+A recovery keeps the question of a search and walks through what it finds, oldest first, a bounded chunk at a time. A chunk is
+one transaction: what goes back into the queue and the position behind it commit together, so a worker that is killed loses
+nothing and repeats nothing, and any other goes on. What is sent again keeps its id. With `missing` it then walks through the
+webhook's events as well, and makes the deliveries that are not there, with the ids they would have had: whoever does so again
+finds them there.
+
+What fails again lies behind the position and is not looked at twice. What happens while it runs is not part of it: `until` is
+never in the future.
+
+A recovery stands in line like everybody: what it sends again waits behind what waits already, and while a lane that moves has
+`MAX_WAITING` deliveries it adds none, so that cancelling means something and fresh deliveries have at most so many before them.
+
+            taken            finished
+  waiting ─────────▶ running ─────────▶ done
+     │                │   │  failed
+     │ cancelled      │   └───────────▶ failed
+     ▼                ▼
+  cancelled ◀─────────┘
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from tidings.core import delivery
+from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.core.question import Question, checked
+from tidings.core.search import Span, id_time
+from tidings.core.webhook import Subscription
+
+CHUNK: Final = 500  # deliveries that one transaction sends again
+MAX_WAITING: Final = 10_000  # deliveries in a lane that moves, beyond which a recovery adds none
+MAX_OPEN: Final = 10  # recoveries of one group that are not over
+MAX_RATE: Final = 100_000.0  # a second
+MIN_RATE: Final = 0.01
+MAX_FAULTS: Final = 10  # refusals of PostgreSQL in a row after which a recovery fails: some four minutes
+HOLD: Final = timedelta(seconds=1)  # until what is in a recovery's way is looked at again
+_BURST: Final = timedelta(seconds=1)  # of a rate: what may be caught up with
+_LONGEST_PAUSE = 60.0  # seconds
+_MAX_ERROR_LENGTH = 500
+
+
+class State(StrEnum):
+    """Where a recovery stands."""
+
+    WAITING = "waiting"  # no worker has looked at it yet
+    RUNNING = "running"
+    DONE = "done"  # everything was looked at
+    CANCELLED = "cancelled"  # what it put into the queue before goes out
+    FAILED = "failed"  # it could not go on; `error` says why
+
+
+class Step(StrEnum):
+    """What can happen to a recovery."""
+
+    TAKE = "taken"
+    FINISH = "finished"
+    FAIL = "failed"
+    CANCEL = "cancelled"
+
+
+TRANSITIONS: dict[tuple[State, Step], State] = {
+    (State.WAITING, Step.TAKE): State.RUNNING,
+    (State.WAITING, Step.CANCEL): State.CANCELLED,
+    (State.RUNNING, Step.TAKE): State.RUNNING,
+    (State.RUNNING, Step.FINISH): State.DONE,
+    (State.RUNNING, Step.FAIL): State.FAILED,
+    (State.RUNNING, Step.CANCEL): State.CANCELLED,
+}
+
+
+class Stage(StrEnum):
+    """What a recovery walks along."""
+
+    DELIVERIES = "deliveries"
+    EVENTS = "events"  # for deliveries that are missing
+
+
+# What can be sent again: what is finished, where its life goes on, and what waits for its next attempt.
+RECOVERABLE = frozenset(
+    {state for state in delivery.State if delivery.may(state, delivery.Step.RESENT)} | {delivery.State.RETRYING}
+)
+NOT_ACKNOWLEDGED = RECOVERABLE - {delivery.State.SUCCEEDED}
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that sends deliveries again.
+
+    Attributes:
+        webhook_id: Where it is about one webhook.
+        question: What is sent again; None when it cannot be read as it is stored.
+        since, until: The time of the events, the end not included.
+        missing: Whether deliveries that never were are made.
+        position: The first id of the stage that was not looked at; None: at its beginning.
+        found_count: What fits: deliveries that were found, and those that are missing.
+        queued_count: Of these, what went into the queue, or was made due.
+        skipped_count: Of these, what was not: its webhook is deleted or disabled, or it was under way or done by then.
+        rate_per_second: How many go into the queue in a second; None: as fast as lanes take them.
+        due_at: When it goes on.
+        fault_count: Chunks in a row that PostgreSQL refused.
+        error: Why it failed; while it runs, what it waits for.
+    """
+
+    id: UUID
+    group_id: str
+    webhook_id: UUID | None
+    question: Question | None
+    since: datetime | None
+    until: datetime
+    missing: bool
+    rate_per_second: float | None
+    due_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    state: State = State.WAITING
+    stage: Stage = Stage.DELIVERIES
+    position: UUID | None = None
+    found_count: int = 0
+    queued_count: int = 0
+    skipped_count: int = 0
+    fault_count: int = 0
+    error: str | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not over."""
+        return self.state in {State.WAITING, State.RUNNING}
+
+
+def of_search(id_: UUID, question: Question, now: datetime, *, rate_per_second: float | None = None) -> Recovery:
+    """Return the recovery of what a search finds.
+
+    Args:
+        question: Where it names no state, what was not acknowledged is meant: `succeeded` is sent again only when it is named.
+
+    Raises:
+        InvalidInputError: Nothing that it could find can be sent again, or it is all in the future; with the field.
+    """
+    states = tuple(state for state in question.states or sorted(NOT_ACKNOWLEDGED) if state in RECOVERABLE)
+    if not states:
+        named, can = ", ".join(question.states), ", ".join(sorted(RECOVERABLE))
+        raise InvalidInputError("status", f"status is {named}, and nothing in that state can be sent again. Ask for {can}.")
+    return _made(id_, msgspec.structs.replace(question, states=states), now, rate_per_second, webhook_id=None, missing=False)
+
+
+def of_webhook(
+    id_: UUID,
+    webhook: Subscription,
+    since: datetime,
+    until: datetime,
+    now: datetime,
+    *,
+    missing: bool = False,
+    rate_per_second: float | None = None,
+) -> Recovery:
+    """Return the recovery of all that a webhook did not acknowledge of the events of a time.
+
+    Args:
+        missing: Also of what it would hear now and never had a delivery of.
+
+    Raises:
+        ConflictError: Nothing is sent to the webhook now; with the remedy.
+        InvalidInputError: The time is none; with the field.
+    """
+    if (reason := why_not(webhook.enabled, webhook.disabled_reason, webhook.fault)) is not None:
+        raise ConflictError(reason)
+    states = tuple(sorted(NOT_ACKNOWLEDGED))
+    question = Question(group_id=webhook.group_id, webhook_id=webhook.id, since=since, until=until, states=states)
+    return _made(id_, question, now, rate_per_second, webhook_id=webhook.id, missing=missing)
+
+
+def _made(
+    id_: UUID, question: Question, now: datetime, rate_per_second: float | None, *, webhook_id: UUID | None, missing: bool
+) -> Recovery:
+    checked(question)
+    until = now if question.until is None else min(question.until, now)
+    if question.since is not None and question.since >= until:
+        raise InvalidInputError("since", "since is in the future; a recovery is of what has happened.")
+    if rate_per_second is not None and not MIN_RATE <= rate_per_second <= MAX_RATE:
+        raise InvalidInputError(
+            "rate_per_second",
+            f"rate_per_second is {rate_per_second:g}; write {MIN_RATE:g} to {MAX_RATE:g}, or leave it out for no limit.",
+        )
+    return Recovery(
+        id=id_,
+        group_id=question.group_id,
+        webhook_id=webhook_id,
+        question=msgspec.structs.replace(question, until=until),
+        since=question.since,
+        until=until,
+        missing=missing,
+        rate_per_second=rate_per_second,
+        due_at=now,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def why_not(is_enabled: bool, disabled_reason: str | None, fault: str | None) -> str | None:
+    """Return why nothing can be recovered for a webhook, as a sentence with the remedy; None when it can."""
+    if fault is not None:
+        return fault
+    if is_enabled:
+        return None
+    reason = f" ({disabled_reason.rstrip('.')})" if disabled_reason else ""
+    return f"The webhook is disabled{reason}. Enable it, then recover; what was sent again keeps its id."
+
+
+def rest_of(recovery: Recovery, whole: Span) -> Span:
+    """Return the ids of a stage that were not looked at yet."""
+    return whole if recovery.position is None else whole.within(Span(low=recovery.position))
+
+
+def chunk_size(rate_per_second: float | None) -> int:
+    """Return how many deliveries one chunk sends again at most: what a rate allows in a second."""
+    return CHUNK if rate_per_second is None else max(1, min(CHUNK, int(rate_per_second)))
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """What a plan needs to know of a lane. `moves`: what waits in it goes out, now."""
+
+    waiting: int
+    is_enabled: bool
+    moves: bool
+
+    @property
+    def room(self) -> int:
+        """How many deliveries a recovery may add. Where nothing moves, nobody is kept waiting by more."""
+        return max(0, MAX_WAITING - self.waiting) if self.moves else CHUNK
+
+
+def share_done(recovery: Recovery) -> float | None:
+    """Return how much of its time a recovery has looked through, 0 to 1; None: it has no beginning to tell from."""
+    if recovery.state == State.DONE:
+        return 1.0
+    if recovery.since is None:
+        return None
+    looked, whole = timedelta(), recovery.until - recovery.since
+    if recovery.position is not None:
+        looked = min(max(id_time(recovery.position) - recovery.since, looked), whole)
+    stages = 2 if recovery.missing else 1
+    return (looked / whole + (recovery.stage == Stage.EVENTS)) / stages
+
+
+def put_now(lane: Lane, rate_per_second: float | None) -> int:
+    """Return how many missing deliveries a chunk adds to a lane at most."""
+    return min(chunk_size(rate_per_second), lane.room)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a chunk does with what it found.
+
+    Attributes:
+        again: Finished deliveries that go back into the queue.
+        hurried: Deliveries that wait for their next attempt, which is made due.
+        skipped: How many are left alone.
+        held_at: The first that is not dealt with, because its lane is full; None: all are.
+        held_by: The webhook whose lane that is.
+    """
+
+    again: tuple[UUID, ...]
+    hurried: tuple[UUID, ...]
+    skipped: int
+    held_at: UUID | None = None
+    held_by: UUID | None = None
+
+
+def planned(
+    found: Sequence[UUID],
+    standing: Mapping[UUID, tuple[UUID, delivery.State]],
+    lanes: Mapping[UUID, Lane],
+    states: Sequence[delivery.State],
+) -> Plan:
+    """Decide what becomes of the deliveries that a chunk found, in their order.
+
+    Args:
+        standing: Where those that wait or are finished stand now, with their webhooks.
+        lanes: Of these webhooks; one that is missing was deleted.
+        states: Which states are asked for.
+    """
+    again: list[UUID] = []
+    hurried: list[UUID] = []
+    skipped = 0
+    added: Counter[UUID] = Counter()
+    for id_ in found:
+        webhook_id, state = standing.get(id_, (None, delivery.State.SENDING))
+        lane = None if webhook_id is None else lanes.get(webhook_id)
+        if webhook_id is None or lane is None or not lane.is_enabled or state not in states:
+            skipped += 1
+        elif state == delivery.State.RETRYING:
+            hurried.append(id_)
+        elif added[webhook_id] < lane.room:
+            again.append(id_)
+            added[webhook_id] += 1
+        else:
+            return Plan(tuple(again), tuple(hurried), skipped, id_, webhook_id)
+    return Plan(tuple(again), tuple(hurried), skipped)
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What a chunk did.
+
+    Attributes:
+        position: Where the stage goes on; None: it is at its end.
+        waits_for: What is in its way, as a sentence; None: nothing.
+    """
+
+    position: UUID | None
+    found: int
+    queued: int
+    waits_for: str | None = None
+
+
+def full(webhook_id: UUID) -> str:
+    """Return the sentence that tells which lane a recovery waits for."""
+    return f"It waits: webhook {webhook_id} has {MAX_WAITING} deliveries waiting, and is sent more as those go out."
+
+
+UNREADABLE: Final = "Its question cannot be read as it is stored, so it cannot go on. Begin another."
+WEBHOOK_IS_GONE: Final = "The webhook was deleted, so there is nowhere to send anything."
+OUTBOX_IS_FULL: Final = "It waits: more happens now than is routed, and what happens now goes first."
+
+
+def advanced(recovery: Recovery, done: Done, now: datetime) -> Recovery:
+    """Return the recovery after a chunk."""
+    stage, state = recovery.stage, TRANSITIONS[recovery.state, Step.TAKE]
+    if done.position is None and stage == Stage.DELIVERIES and recovery.missing:
+        stage = Stage.EVENTS
+    elif done.position is None:
+        state = TRANSITIONS[state, Step.FINISH]
+    return msgspec.structs.replace(
+        recovery,
+        state=state,
+        stage=stage,
+        position=done.position,
+        found_count=recovery.found_count + done.found,
+        queued_count=recovery.queued_count + done.queued,
+        skipped_count=recovery.skipped_count + done.found - done.queued,
+        due_at=_due_after(recovery, done, now),
+        fault_count=0,
+        error=done.waits_for,
+        updated_at=now,
+        finished_at=now if state == State.DONE else None,
+    )
+
+
+def _due_after(recovery: Recovery, done: Done, now: datetime) -> datetime:
+    """Return when the next chunk may be done: over any time, no more than its rate and one second's worth go into the queue."""
+    at = now if done.waits_for is None else now + HOLD
+    if recovery.rate_per_second is None or not done.queued:
+        return at
+    begun = max(recovery.due_at, now - _BURST)
+    return max(at, begun + timedelta(seconds=done.queued / recovery.rate_per_second))
+
+
+def held(recovery: Recovery, waits_for: str, now: datetime) -> Recovery:
+    """Return the recovery when nothing could be done now."""
+    return msgspec.structs.replace(
+        recovery, state=TRANSITIONS[recovery.state, Step.TAKE], due_at=now + HOLD, error=waits_for, updated_at=now
+    )
+
+
+def refused(recovery: Recovery, error: str, now: datetime) -> Recovery:
+    """Return the recovery after PostgreSQL refused a chunk: tried again after 1, 2, 4 … 60 s, a bounded number of times."""
+    count = recovery.fault_count + 1
+    told = error[:_MAX_ERROR_LENGTH]
+    if count >= MAX_FAULTS:
+        return failed(recovery, f"{told} It was tried {count} times. Put that right, and recover again.", now)
+    due_at = now + timedelta(seconds=min(_LONGEST_PAUSE, 2.0 ** (count - 1)))
+    state = TRANSITIONS[recovery.state, Step.TAKE]
+    return msgspec.structs.replace(recovery, state=state, fault_count=count, error=told, due_at=due_at, updated_at=now)
+
+
+def failed(recovery: Recovery, error: str, now: datetime) -> Recovery:
+    """Return the recovery, ended with a sentence."""
+    state = TRANSITIONS[TRANSITIONS[recovery.state, Step.TAKE], Step.FAIL]
+    return msgspec.structs.replace(recovery, state=state, error=error, updated_at=now, finished_at=now)
+
+
+def cancelled(recovery: Recovery, now: datetime) -> Recovery:
+    """Return the recovery, ended by a person. What it put into the queue before goes out.
+
+    Raises:
+        ConflictError: It is over.
+    """
+    if (recovery.state, Step.CANCEL) not in TRANSITIONS:
+        raise ConflictError(f"The recovery is {recovery.state}; there is nothing to cancel.")
+    state = TRANSITIONS[recovery.state, Step.CANCEL]
+    return msgspec.structs.replace(recovery, state=state, error=None, updated_at=now, finished_at=now)

@@ -1,0 +1,190 @@
+"""Who may look: sessions, the cookies that carry them, and whether a form is one of ours.
+
+A form is ours when its `Origin` is, and when it holds the token that follows from the cookie: no other page can read either, so
+none can make a browser that is signed in send something. The token is an HMAC of the cookie's, so nothing is kept for it.
+"""
+
+import hmac
+import secrets
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
+from litestar.handlers import BaseRouteHandler
+
+from tidings.core.errors import InvalidInputError, TidingsError
+from tidings.operations import sessions
+from tidings.operations.services import Services
+from tidings.portal.views.frame import THEMES
+from tidings.store.sessions import LONGEST, Session
+
+MAX_TOKEN = 200  # characters of a cookie that is looked up
+GROUP_PARAMETER = "group"  # every page takes it
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class NotSignedInError(TidingsError):
+    """A page was asked for by a browser that is not signed in."""
+
+    code = "UNAUTHORIZED"
+    status = 401
+
+
+class ForeignFormError(TidingsError):
+    """A form did not come from a page of ours, or from one that is too old."""
+
+    code = "FORBIDDEN"
+    status = 403
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """A request by somebody who is signed in. Every page that shows data takes one, as `visit`."""
+
+    services: Services  # acting for the group that is shown
+    session: Session
+
+    @property
+    def group_id(self) -> str:
+        """The group that is shown."""
+        return self.session.group_id
+
+
+def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:
+    """Return the parts that requests are answered with, acting for the first group."""
+    services: Services = connection.app.state.services
+    return services
+
+
+# Cookies -----------------------------------------------------------------------------------------------------------------
+
+
+def is_secure(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """Whether the browser speaks HTTPS, to us or to a proxy in front of us."""
+    if connection.url.scheme == "https":
+        return True
+    public = urlsplit(services_of(connection).config.public_url or "")
+    return public.scheme == "https" and public.netloc.lower() == connection.headers.get("host", "").lower()
+
+
+def _named(connection: ASGIConnection[Any, Any, Any, Any], name: str) -> str:
+    return f"__Host-{name}" if is_secure(connection) else name
+
+
+def cookie(connection: ASGIConnection[Any, Any, Any, Any], name: str, value: str, *, max_age: int | None = None) -> Cookie:
+    """Return a cookie of ours: not for scripts, not for other sites, and under HTTPS for this very host alone."""
+    secure = is_secure(connection)
+    return Cookie(
+        _named(connection, name), value=value, path="/", httponly=True, samesite="lax", secure=secure, max_age=max_age
+    )
+
+
+def cookie_of(connection: ASGIConnection[Any, Any, Any, Any], name: str) -> str:
+    """Return a cookie of ours, or an empty text."""
+    value = connection.cookies.get(_named(connection, name), "")
+    return value if len(value) <= MAX_TOKEN else ""
+
+
+def session_cookie(connection: ASGIConnection[Any, Any, Any, Any], token: str) -> Cookie:
+    """Return the cookie that carries a session; without a token, one that takes it away."""
+    return cookie(connection, "tidings", token, max_age=int(LONGEST.total_seconds()) if token else 0)
+
+
+def session_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the token of the browser's session, or an empty text."""
+    return cookie_of(connection, "tidings")
+
+
+def theme_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return how the browser wants pages to look."""
+    theme = cookie_of(connection, "tidings-theme")
+    return theme if theme in THEMES else "auto"
+
+
+def new_token() -> str:
+    """Return 256 bits that nobody guesses."""
+    return secrets.token_urlsafe(32)
+
+
+# Sessions ----------------------------------------------------------------------------------------------------------------
+
+
+async def visit_of(request: Request[Any, Any, Any]) -> Visit:
+    """Return who asks. `?group=` has the session show another group from now on.
+
+    Raises:
+        NotSignedInError: The browser is not signed in, or no longer.
+        NotFoundError: There is no such group.
+    """
+    services, token = services_of(request), session_token(request)
+    session = await sessions.find(services, token, request.query_params.get(GROUP_PARAMETER)) if token else None
+    if session is None:
+        raise NotSignedInError("Your session has ended. Sign in again." if token else "Sign in first.")
+    request.scope["state"]["portal_session"] = session
+    return Visit(msgspec.structs.replace(services, group_id=session.group_id), session)
+
+
+# Forms -------------------------------------------------------------------------------------------------------------------
+
+
+def csrf_of(token: str) -> str:
+    """Return the token of forms that follows from a cookie's."""
+    return hmac.digest(token.encode("utf-8", "surrogateescape"), b"tidings portal forms", "sha256").hex()
+
+
+def csrf_source(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the cookie that a browser's forms are bound to: its session's, before there is one its visit's."""
+    return session_token(connection) or cookie_of(connection, "tidings-visit")
+
+
+async def require_own_form(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Let a request that changes something pass only from a page of ours.
+
+    Raises:
+        ForeignFormError: It comes from elsewhere, or from a page whose session is over.
+    """
+    if connection.scope.get("method", "GET") in _SAFE:
+        return
+    if not _is_own_origin(connection):
+        raise ForeignFormError("This form was sent by a page of another site. Open the portal itself and try again.")
+    source = csrf_source(connection)
+    sent = connection.headers.get("x-csrf-token", "")
+    if not sent and isinstance(connection, Request):
+        sent = str((await connection.form()).get("csrf", ""))
+    if not source or not hmac.compare_digest(sent.encode("utf-8", "replace"), csrf_of(source).encode()):
+        raise ForeignFormError("This page was open for too long, or cookies are off. Go back, load it again and repeat it.")
+
+
+def _is_own_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    origin = connection.headers.get("origin")
+    if origin is None:
+        return connection.headers.get("sec-fetch-site") == "same-origin"
+    scheme = "https" if is_secure(connection) else "http"
+    return origin.lower() == f"{scheme}://{connection.headers.get('host', '')}".lower()
+
+
+async def refuse_unknown(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let a request pass whose query string has nothing that its page does not know (`opt={"query": …}`).
+
+    Raises:
+        InvalidInputError: It has; the page that was meant would not be the page that is shown.
+    """
+    known = {GROUP_PARAMETER, *handler.opt.get("query", ())}
+    for name in connection.query_params:
+        if name not in known:
+            raise InvalidInputError(name, f"This page knows no parameter {name[:80]!r}. Take it out of the address.")
+
+
+async def form_of(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """Return the fields of a form as text, the first of each name."""
+    form = await request.form()
+    return {name: value for name in form if isinstance(value := form.getall(name)[0], str)}
+
+
+def with_cookies(response: Response[Any], *cookies: Cookie) -> Response[Any]:
+    """Return a response that sets cookies."""
+    for one in cookies:
+        response.set_cookie(one)
+    return response

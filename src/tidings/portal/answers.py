@@ -1,0 +1,192 @@
+"""Pages as answers: rendering, what is around every page, redirects, and pages for what went wrong."""
+
+import base64
+import logging
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+import msgspec
+from litestar import Request, Response
+from litestar.datastructures import Cookie
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from tidings.core.errors import TidingsError
+from tidings.portal import assets
+from tidings.portal.access import NotSignedInError, cookie, cookie_of, csrf_of, csrf_source, theme_of, with_cookies
+from tidings.portal.views.errors import ErrorView, error_view
+from tidings.portal.views.frame import MAX_BACK, Frame, entries
+from tidings.portal.views.small import Notice
+from tidings.store.database import COLLISIONS, UNAVAILABLE
+
+logger = logging.getLogger("tidings.portal")
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    # Not no-referrer: browsers then send `Origin: null` with our own forms.
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_LINES = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+MAX_SAID = 150  # characters of a notice that is told on the next page; a cookie holds it
+
+environment = jinja2.Environment(
+    loader=jinja2.PackageLoader("tidings.portal"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+environment.globals["asset"] = assets.address
+
+
+def show(
+    request: Request[Any, Any, Any],
+    template: str,
+    view: object,
+    *,
+    title: str,
+    status: int = 200,
+    search: str = "",
+    notice: Notice | None = None,
+    crumbs: Sequence[tuple[str, str]] = (),
+) -> Response[str]:
+    """Return a page.
+
+    Args:
+        template: Of `templates/`, which extends `base.html` and finds `view` and `frame`.
+        notice: What to tell above it; what a redirect left to be told comes first.
+    """
+    session = request.scope["state"].get("portal_session")
+    left = _said_before(request)
+    path = request.url.path
+    frame = Frame(
+        title=title,
+        path=f"{path}?{request.url.query}"[:MAX_BACK] if request.url.query else path,
+        group_id=session.group_id if session else "",
+        who="admin" if session else "",
+        theme=theme_of(request),
+        csrf=csrf_of(csrf_source(request)) if csrf_source(request) else "",
+        entries=entries(path) if session else (),
+        search=search,
+        notice=left or notice,
+        crumbs=tuple(crumbs),
+    )
+    response = page(environment.get_template(template).render(frame=frame, view=view), status=status)
+    if left:
+        response.set_cookie(cookie(request, "tidings-said", "", max_age=0))
+    return response
+
+
+def show_part(request: Request[Any, Any, Any], template: str, view: object, *, status: int = 200) -> Response[str]:
+    """Return a part of a page, for htmx to put in its place. Its template finds `view` and `csrf`."""
+    text = environment.get_template(template).render(view=view, csrf=csrf_of(csrf_source(request)))
+    return page(text, status=status)
+
+
+def page(text: str, *, status: int = 200) -> Response[str]:
+    """Return HTML as a response. Pages show what is so now, to one person: nobody keeps them."""
+    return Response(
+        text,
+        status_code=status,
+        media_type="text/html; charset=utf-8",
+        headers={"Cache-Control": "no-store", "Vary": "HX-Request"},
+    )
+
+
+def go(request: Request[Any, Any, Any], path: str, *cookies: Cookie, said: Notice | None = None) -> Response[Any]:
+    """Lead the browser to another page of ours, which tells what was done."""
+    response: Response[Any]
+    if request.headers.get("hx-request"):
+        response = Response(b"", status_code=200, headers={"HX-Redirect": path}, media_type="text/html")
+    else:
+        response = Response(b"", status_code=303, headers={"Location": path}, media_type="text/html")
+    response.headers["Cache-Control"] = "no-store"
+    if said is not None:
+        told = msgspec.json.encode((said.tone, said.text[:MAX_SAID]))
+        cookies = (*cookies, cookie(request, "tidings-said", base64.urlsafe_b64encode(told).decode(), max_age=60))
+    return with_cookies(response, *cookies)
+
+
+def _said_before(request: Request[Any, Any, Any]) -> Notice | None:
+    text = cookie_of(request, "tidings-said")
+    if not text:
+        return None
+    try:
+        tone, said = msgspec.json.decode(base64.urlsafe_b64decode(text), type=tuple[str, str])
+    except (ValueError, msgspec.MsgspecError):
+        return None
+    return Notice(tone, said)
+
+
+# What is on every answer ---------------------------------------------------------------------------------------------------
+
+
+def secured(app: ASGIApp) -> ASGIApp:
+    """Put the headers of every page of ours on what `app` answers."""
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_LINES]
+            await send(message)
+
+        await app(scope, receive, send_with_headers)
+
+    return middleware
+
+
+# What went wrong -----------------------------------------------------------------------------------------------------------
+
+
+def show_refusal(request: Request[Any, Any, Any], error: TidingsError) -> Response[Any]:
+    """Answer for an error raised on purpose: to the sign-in page when that is what is missing, else a page that says it."""
+    if isinstance(error, NotSignedInError):
+        path = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+        back = f"?to={quote(path, safe='')}" if request.method == "GET" and path != "/" and len(path) <= MAX_BACK else ""
+        if request.headers.get("hx-request"):
+            return Response(b"", status_code=401, headers={"HX-Redirect": "/sign-in"}, media_type="text/html")
+        return go(request, f"/sign-in{back}")
+    if error.status >= 500:
+        logger.error("%s %s failed: %s", request.method, request.url.path, error.message)
+    return _show_error(request, error_view(error.status, error.message))
+
+
+def show_http_fault(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """Answer for what the framework found."""
+    match error:
+        case NotFoundException():
+            view = error_view(404, f"There is no page {request.url.path[:200]}.")
+        case MethodNotAllowedException():
+            view = error_view(405, f"{request.url.path[:200]} does not take {request.method}.")
+        case RequestEntityTooLarge():
+            view = error_view(413, "What was sent is too large for this page.")
+        case _:
+            view = error_view(error.status_code, "The request cannot be read.")
+    return _show_error(request, view)
+
+
+def show_broken(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Answer for a fault of ours, which is logged here and nowhere else."""
+    if isinstance(error, UNAVAILABLE):
+        logger.warning("%s %s: database unavailable: %s", request.method, request.url.path, error)
+        return _show_error(request, error_view(503, "The database cannot be reached."))
+    if isinstance(error, COLLISIONS):
+        return _show_error(request, error_view(503, "Another change was under way at the same moment; nothing was done."))
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _show_error(request, error_view(500, "Tidings failed to make this page."))
+
+
+def _show_error(request: Request[Any, Any, Any], view: ErrorView) -> Response[str]:
+    return show(request, "errors/page.html", view, title=view.title, status=view.status)

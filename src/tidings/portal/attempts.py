@@ -1,0 +1,46 @@
+"""How often one may be wrong. Kept in memory: a restart forgives, and each process counts for itself."""
+
+from collections import OrderedDict
+from ipaddress import IPv6Address, ip_address
+
+MAX_ATTEMPTS = 10  # from one address in a window
+WINDOW_SECONDS = 300.0
+MAX_ADDRESSES = 10_000  # remembered; the one not seen for longest is forgotten first
+
+
+class Attempts:
+    """Counts attempts to sign in, by address. One event loop reads and writes it."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def admit(self, address: str, now: float) -> float:
+        """Count an attempt, and return 0 or the seconds until the next one is looked at.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        name = _network(address)
+        began, made = self._seen.pop(name, (now, 0))
+        if now - began >= WINDOW_SECONDS:
+            began, made = now, 0
+        is_admitted = made < MAX_ATTEMPTS
+        self._seen[name] = (began, made + is_admitted)
+        while len(self._seen) > MAX_ADDRESSES:
+            self._seen.popitem(last=False)
+        return 0.0 if is_admitted else began + WINDOW_SECONDS - now
+
+    def forgive(self, address: str) -> None:
+        """Forget an address: it knew the key."""
+        self._seen.pop(_network(address), None)
+
+
+def _network(address: str) -> str:
+    """Return what counts as one: an IPv6 customer has a /64 to choose addresses from."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address[:100]
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
+        return str(IPv6Address(int(parsed) >> 64 << 64))
+    return str(parsed)

@@ -1,0 +1,75 @@
+"""The portal as a part of the application that serves the API: its routes, and whose mistakes it answers."""
+
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Request, Router
+from litestar.config.app import AppConfig
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, NotFoundException
+from litestar.plugins import InitPlugin
+
+from tidings.core.errors import TidingsError
+from tidings.portal import assets
+from tidings.portal.access import refuse_unknown, require_own_form, visit_of
+from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_http_fault, show_refusal
+from tidings.portal.attempts import Attempts
+from tidings.portal.pages import gallery, groups, overview, search, settings, sign_in
+from tidings.portal.views.frame import asks_for_html
+
+MAX_FORM_BYTES = 1_000_000  # the largest field is a body to send as a test
+
+PAGES = (sign_in.router, overview.router, search.router, groups.router, settings.router, gallery.router)
+
+Answer = Callable[[Request[Any, Any, Any], Any], Any]
+
+
+class Portal(InitPlugin):
+    """Puts the portal's pages beside the API's routes."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add the pages. What no route takes is answered by a page when a browser asks, and as before when a program does."""
+        before: Any = app_config.exception_handlers
+        app_config.route_handlers = [*app_config.route_handlers, _router(before[HTTPException])]
+        app_config.exception_handlers = {**before, NotFoundException: _for_browsers(before[HTTPException])}
+        app_config.state["sign_in_attempts"] = Attempts()
+        return app_config
+
+
+def _router(answer_program: Answer) -> Router:
+    return Router(
+        "/",
+        route_handlers=[assets.serve, *PAGES],
+        guards=[refuse_unknown, require_own_form],
+        dependencies={"visit": Provide(visit_of)},
+        middleware=[secured],
+        request_max_body_size=MAX_FORM_BYTES,
+        include_in_schema=False,
+        exception_handlers={
+            TidingsError: show_refusal,
+            HTTPException: show_http_fault,
+            overview.NotForProgramsError: answer_program,
+            Exception: show_broken,
+        },
+    )
+
+
+def _for_browsers(answer_program: Answer) -> Answer:
+    def answer(request: Request[Any, Any, Any], error: HTTPException) -> Any:
+        if request.method not in {"GET", "HEAD"} or not is_for_people(request):
+            return answer_program(request, error)
+        response = show_http_fault(request, error)
+        response.headers.update(SECURITY_HEADERS)
+        return response
+
+    return answer
+
+
+_PROGRAMS = ("/api", "/in", "/.well-known", "/openapi.json", "/metrics", "/healthz", "/readyz")
+
+
+def is_for_people(request: Request[Any, Any, Any]) -> bool:
+    """Whether a page is asked for: by a browser, and not below what belongs to programs."""
+    path = request.url.path
+    is_api = any(path == one or path.startswith(f"{one}/") for one in _PROGRAMS)
+    return not is_api and asks_for_html(request.headers.get("accept", ""))

@@ -1,0 +1,50 @@
+"""Which groups there are, to choose the one that pages show."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, Router, get
+from litestar.di import NamedDependency
+
+from tidings.operations import groups
+from tidings.portal.access import Visit
+from tidings.portal.answers import show, show_part
+from tidings.portal.views.frame import local_path
+from tidings.portal.views.lists import Pager, link
+
+MAX_SHOWN = 100  # groups on a page
+MAX_PAGE = 10_000
+
+
+class GroupChoice(msgspec.Struct, frozen=True):
+    """A group to choose. `href`: the page one came from, for that group."""
+
+    id: str
+    href: str
+    is_here: bool
+
+
+class GroupsView(msgspec.Struct, frozen=True):
+    """Groups to choose from."""
+
+    choices: tuple[GroupChoice, ...]
+    pager: Pager
+
+
+@get("/groups", opt={"query": ("page", "to")})
+async def choose(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Show the groups; to htmx only the list, for the menu at the top."""
+    to = local_path(request.query_params.get("to", "/")).partition("?")[0]
+    asked = request.query_params.get("page", "1")
+    page = min(MAX_PAGE, max(1, int(asked))) if asked.isdecimal() and len(asked) < 6 else 1
+    found = await groups.list_groups(visit.services, limit=MAX_SHOWN + 1, offset=(page - 1) * MAX_SHOWN)
+    choices = tuple(GroupChoice(one.id, link(to, {"group": one.id}), one.id == visit.group_id) for one in found[:MAX_SHOWN])
+    newer = link("/groups", {"to": to, "page": str(page - 1)}) if page > 1 else ""
+    older = link("/groups", {"to": to, "page": str(page + 1)}) if len(found) > MAX_SHOWN else ""
+    view = GroupsView(choices, Pager(newer, older))
+    if request.headers.get("hx-request"):
+        return show_part(request, "groups/menu.html", view)
+    return show(request, "groups/page.html", view, title="Groups")
+
+
+router = Router("/", route_handlers=[choose])

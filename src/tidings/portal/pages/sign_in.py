@@ -1,0 +1,140 @@
+"""Signing in and out, and how pages look."""
+
+import hmac
+import math
+import time
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, Router, get, post
+
+from tidings.core.errors import InvalidInputError
+from tidings.operations import sessions
+from tidings.portal.access import (
+    NotSignedInError,
+    cookie,
+    csrf_source,
+    form_of,
+    is_secure,
+    new_token,
+    services_of,
+    session_cookie,
+    session_token,
+    visit_of,
+)
+from tidings.portal.answers import go, show
+from tidings.portal.views.frame import THEMES, local_path
+from tidings.portal.views.lists import Field
+from tidings.portal.views.small import Notice
+from tidings.store.settings import hash_key
+
+MAX_KEY = 1000  # characters that are looked at
+THEME_SECONDS = 365 * 86_400
+VISIT_SECONDS = 86_400
+_LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+
+
+class SignInView(msgspec.Struct, frozen=True):
+    """The sign-in form. `to`: where it leads; `is_open`: what is typed can be read on the way."""
+
+    field: Field
+    to: str
+    is_open: bool
+
+
+def key_field(error: str = "") -> Field:
+    """Return the field for the key."""
+    return Field(
+        "key",
+        "Admin key",
+        "password",
+        hint="Printed once by the first “tidings serve”; or what TIDINGS_ADMIN_KEY says.",
+        error=error,
+        is_required=True,
+        is_code=True,
+        autocomplete="current-password",
+        max_length=MAX_KEY,
+    )
+
+
+def _form(request: Request[Any, Any, Any], to: str, *, error: str = "", status: int = 200) -> Response[Any]:
+    fresh = None
+    if not csrf_source(request):
+        # The form is bound to a cookie; the first page of a visit brings it along.
+        fresh = cookie(request, "tidings-visit", new_token(), max_age=VISIT_SECONDS)
+        request.cookies[fresh.key] = str(fresh.value)
+    is_open = not is_secure(request) and request.url.hostname not in _LOCAL
+    response = show(request, "sign_in/page.html", SignInView(key_field(error), to, is_open), title="Sign in", status=status)
+    if fresh:
+        response.set_cookie(fresh)
+    return response
+
+
+@get("/sign-in", opt={"query": ("to",)})
+async def sign_in_form(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Show the form; whoever is signed in goes on."""
+    to = local_path(request.query_params.get("to", "/"))
+    if session_token(request):
+        try:
+            await visit_of(request)
+        except NotSignedInError:
+            return _form(request, to)
+        return go(request, to)
+    return _form(request, to)
+
+
+@post("/sign-in")
+async def sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Begin a session for whoever knows the key."""
+    form = await form_of(request)
+    to = local_path(form.get("to", "/"))
+    services = services_of(request)
+    address = request.client.host if request.client else ""
+    attempts = request.app.state.sign_in_attempts
+    if wait := attempts.admit(address, time.monotonic()):
+        minutes = math.ceil(wait / 60)
+        error = f"Too many attempts from your address. Try again in {minutes} min."
+        response = _form(request, to, error=error, status=429)
+        response.headers["Retry-After"] = str(math.ceil(wait))
+        return response
+    key = form.get("key", "").strip()[:MAX_KEY]
+    known = services.installation.admin_key_hash
+    if not hmac.compare_digest(hash_key(key), known):
+        return _form(request, to, error="This is not the admin key of this installation.", status=401)
+    attempts.forgive(address)
+    token = new_token()
+    browser = request.headers.get("user-agent", "")
+    await sessions.begin(services, token, before=session_token(request), browser=browser, address=address)
+    return go(request, to, session_cookie(request, token), cookie(request, "tidings-visit", "", max_age=0))
+
+
+@get("/sign-out", opt={"query": ()})
+async def sign_out_form(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Ask whether to sign out: a link alone must not do it."""
+    await visit_of(request)
+    return show(request, "sign_in/out.html", None, title="Sign out")
+
+
+@post("/sign-out")
+async def sign_out(request: Request[Any, Any, Any]) -> Response[Any]:
+    """End the session."""
+    await sessions.end_token(services_of(request), session_token(request))
+    return go(request, "/sign-in", session_cookie(request, ""), said=Notice("good", "You are signed out."))
+
+
+@post("/theme")
+async def theme(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Keep how pages look, for this browser.
+
+    Raises:
+        InvalidInputError: There is no such look.
+    """
+    form = await form_of(request)
+    wanted = form.get("theme", "")
+    if wanted not in THEMES:
+        raise InvalidInputError("theme", f"theme is {wanted[:40]!r}; choose {', '.join(THEMES)}.")
+    back = local_path(form.get("to", "/"))
+    return go(request, back, cookie(request, "tidings-theme", wanted, max_age=THEME_SECONDS))
+
+
+router = Router("/", route_handlers=[sign_in_form, sign_in, sign_out_form, sign_out, theme])

@@ -1,0 +1,36 @@
+"""What a page says when it cannot be what was asked for: what is wrong, and what to do."""
+
+import msgspec
+
+
+class ErrorView(msgspec.Struct, frozen=True):
+    """A page for what went wrong. `remedy`: what to do now."""
+
+    status: int
+    title: str
+    said: str
+    remedy: str
+
+
+_KNOWN = {
+    401: ("Not signed in", "Sign in, then try again."),
+    403: ("Not allowed", "Go back, load the page again and repeat what you did."),
+    404: ("Not found", "It may be past retention, in another group, or mistyped. Search for it, or begin at the overview."),
+    405: ("Not possible", "Go back and use the buttons of the page."),
+    409: ("Not now", "Look at its present state, then try again."),
+    413: ("Too large", "Send less."),
+    422: ("Not understood", "Correct it and try again."),
+    503: ("Not available", "Nothing is lost: what is committed waits. Try again in a moment."),
+}
+_OURS = (
+    "Our fault",
+    "Nothing you did. The server's log has the cause. Try again; if it stays, report it with that line.",
+)
+
+
+def error_view(status: int, said: str) -> ErrorView:
+    """Return what to say."""
+    if status in _KNOWN:
+        return ErrorView(status, _KNOWN[status][0], said, _KNOWN[status][1])
+    title, remedy = ("Not understood", "Go back and try again.") if status < 500 else _OURS
+    return ErrorView(status, title, said, remedy)

@@ -1,0 +1,108 @@
+"""Browsers that are signed in to the portal, as rows. Of a token only its hash is kept."""
+
+import hashlib
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import msgspec
+
+from tidings.store.database import Connection
+from tidings.store.statements import load
+
+MAX_SESSIONS = 100  # of an installation; a sign-in past it ends the oldest
+LONGEST = timedelta(days=7)  # after that one signs in again, however busy
+IDLE = timedelta(hours=24)  # without a request
+SEEN_INTERVAL = timedelta(minutes=5)  # a session is marked as seen that often, not at each request
+MAX_BROWSER = 200  # characters kept of what a browser says of itself
+MAX_ADDRESS = 100
+
+_SQL = load("sessions")
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A browser that is signed in.
+
+    Attributes:
+        id: What it is called in lists; it opens nothing.
+        group_id: The group whose pages it shows.
+        browser: What the browser said of itself.
+        seen_at: Its last request, to within `SEEN_INTERVAL`.
+    """
+
+    id: UUID
+    group_id: str
+    browser: str
+    address: str
+    created_at: datetime
+    seen_at: datetime
+    ends_at: datetime
+
+
+def hash_token(token: str) -> bytes:
+    """Return what is kept of a token. Tokens are long and random, so a plain hash cannot be searched back."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+async def begin(
+    connection: Connection, token: str, *, key_hash: str, group_id: str, browser: str, address: str, now: datetime
+) -> UUID:
+    """Begin a session and return its id. When there are too many, the oldest end."""
+    session_id = uuid4()
+    await connection.execute(_SQL["keep_newest"], MAX_SESSIONS - 1)
+    await connection.execute(
+        _SQL["add"],
+        session_id,
+        hash_token(token),
+        key_hash,
+        group_id,
+        _storable(browser, MAX_BROWSER),
+        _storable(address, MAX_ADDRESS),
+        now,
+        now + LONGEST,
+    )
+    return session_id
+
+
+async def find(connection: Connection, token: str, *, key_hash: str, now: datetime) -> Session | None:
+    """Return the session of a token, and mark it as seen; None when there is none or its time is over."""
+    row = await connection.fetchrow(_SQL["find"], hash_token(token), key_hash, now, now - IDLE)
+    if row is None:
+        return None
+    if now - row["seen_at"] >= SEEN_INTERVAL:
+        await connection.execute(_SQL["see"], row["id"], now)
+    return Session(**row)
+
+
+async def show_group(connection: Connection, session_id: UUID, group_id: str) -> None:
+    """Have a session show another group, which must exist."""
+    await connection.execute(_SQL["show_group"], session_id, group_id)
+
+
+async def list_sessions(connection: Connection, *, key_hash: str, now: datetime) -> list[Session]:
+    """Return the sessions whose time is not over, newest first."""
+    rows = await connection.fetch(_SQL["list"], key_hash, now, now - IDLE, MAX_SESSIONS)
+    return [Session(**row) for row in rows]
+
+
+async def end(connection: Connection, session_id: UUID) -> bool:
+    """End a session, and return whether there was one."""
+    return await connection.fetchval(_SQL["end"], session_id) is not None
+
+
+async def end_token(connection: Connection, token: str) -> None:
+    """End the session of a token, if there is one."""
+    await connection.execute(_SQL["end_token"], hash_token(token))
+
+
+async def end_others(connection: Connection, session_id: UUID) -> None:
+    """End all sessions but one."""
+    await connection.execute(_SQL["end_others"], session_id)
+
+
+async def forget(connection: Connection, now: datetime) -> None:
+    """Take away what is over."""
+    await connection.execute(_SQL["forget"], now, now - IDLE)
+
+
+def _storable(text: str, limit: int) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()[:limit]

@@ -1,0 +1,293 @@
+"""Lanes: what their breaker may put off and what it may not, and how tests go past them. Time is virtual."""
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.integration.test_flights import assert_books_are_right
+from tests.support.engine import Engine, engine_of
+from tests.support.receiver import Receiver, answer, resets, says
+from tidings.config import Config
+from tidings.core.retry import Delays
+from tidings.profiles import PROFILES
+
+DOWN = says(answer(500))
+WELL = says(answer(200))
+
+
+async def attempts_by_delivery(engine: Engine) -> dict[Any, list[datetime]]:
+    made: dict[Any, list[datetime]] = {}
+    for attempt in await engine.attempts():
+        made.setdefault(attempt["delivery_id"], []).append(attempt["started_at"])
+    return made
+
+
+async def next_due_at(engine: Engine) -> datetime | None:
+    return await engine.value("select nullif(min(due_at), 'infinity') from tidings.lanes")
+
+
+def assert_promised(made: list[datetime], delays: Any) -> None:
+    """Each attempt came no earlier than promised, and at most a tenth later."""
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(made)]
+    for gap, delay in zip(gaps, delays, strict=True):
+        assert delay - 1e-4 <= gap <= delay * 1.1 + 1e-4, (gaps, delays)  # a timestamp has microseconds
+
+
+@pytest.mark.parametrize("way", [DOWN, resets], ids=["says 500", "resets"])
+@pytest.mark.parametrize("profile", PROFILES)
+async def test_promised_retries_hold_while_a_receiver_fails_all_along_and_new_events_come_in(
+    config: Config, receiver: Receiver, profile: str, way: Any
+) -> None:
+    receiver.otherwise = way
+    async with engine_of(config) as engine:
+        await engine.user.execute("create table posts (id int)")
+        policy = PROFILES[profile].retry
+        await engine.add_webhook(receiver.url(), {"table": "posts"}, profile=profile, retry=policy)
+        engine.clock.stand_still()
+        published: list[datetime] = []
+        next_event: datetime | None = engine.clock.now()
+        while True:
+            if next_event is not None and next_event <= engine.clock.now():
+                if await engine.unfinished() < 19:
+                    await engine.user.execute("insert into posts values (1)")
+                    published.append(engine.clock.now())
+                next_event = engine.clock.now() + timedelta(seconds=7) if len(published) < 25 else None
+            await engine.cycle()
+            due_at = await next_due_at(engine)
+            if due_at is None and next_event is None:
+                break
+            if await engine.unfinished() >= 19 and due_at is not None:
+                next_event = next_event and max(next_event, due_at)
+            engine.clock.put_to(max(engine.clock.now(), min(at for at in (due_at, next_event) if at is not None)))
+        made = await attempts_by_delivery(engine)
+        delays = [policy.delay_after(number) for number in range(1, 100) if policy.delay_after(number) is not None]
+        for starts in made.values():
+            assert_promised(starts, delays)
+        assert sorted(starts[0] for starts in made.values()) == published  # and none of the new ones waited
+        assert len(published) == 25
+        assert {row["status"] for row in await engine.deliveries()} == {"failed"}
+        await assert_books_are_right(engine)
+
+
+async def test_the_breaker_spreads_what_a_long_lane_has_waiting(config: Config, receiver: Receiver) -> None:
+    receiver.otherwise = DOWN
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*", retry=Delays(delays=(10,) * 20))
+        engine.clock.stand_still()
+        for _ in range(200):
+            await engine.publish()
+        await engine.cycle()
+        assert len(receiver.received) == 10  # a lane begins with ten at once
+        rests = []
+        for _ in range(12):
+            await engine.cycle()
+            due_at = await next_due_at(engine)
+            rests.append(round((due_at - engine.clock.now()).total_seconds()))
+            engine.clock.put_to(due_at)
+        assert len(receiver.received) == 10 + 11  # single probes
+        assert rests == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+        await assert_books_are_right(engine)
+
+
+async def test_a_long_lane_is_tried_by_single_probes_and_ramps_up_when_its_receiver_is_well(
+    config: Config, receiver: Receiver
+) -> None:
+    receiver.otherwise = DOWN
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*", retry=Delays(delays=(0.1,) * 50, jitter=0))
+        for _ in range(30):
+            await engine.publish()
+        engine.clock.stand_still()
+        await engine.cycle()
+        assert len(receiver.received) == 10
+        lane = (await engine.sql("select failure_count, rest_count, allowance, resting_until from tidings.lanes"))[0]
+        assert (lane["failure_count"], lane["rest_count"], lane["allowance"]) == (10, 1, 1)
+        assert lane["resting_until"] - engine.clock.now() <= timedelta(seconds=1)  # they failed together: the shortest rest
+        await engine.cycle()
+        assert len(receiver.received) == 10  # it rests
+        engine.clock.ahead += timedelta(seconds=9)
+        await engine.cycle()
+        assert len(receiver.received) == 11  # one probe
+        receiver.otherwise = WELL
+        sent = []
+        for _ in range(6):
+            engine.clock.ahead += timedelta(seconds=300)
+            before = len(receiver.received)
+            await engine.cycle()
+            sent.append(len(receiver.received) - before)
+        assert sent == [1, 2, 4, 8, 15, 0]
+
+
+async def test_a_lane_that_became_short_keeps_its_times_again(config: Config, receiver: Receiver) -> None:
+    receiver.otherwise = DOWN
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*", retry=Delays(delays=(10, 10, 10, 10), jitter=0), concurrency=5)
+        engine.clock.stand_still()
+        for _ in range(22):
+            await engine.publish()
+        became_short = None
+        while became_short is None or await engine.unfinished():
+            await engine.cycle()
+            left = await engine.unfinished()
+            if became_short is None and 0 < left < 20:
+                became_short = engine.clock.now()
+            if (due_at := await next_due_at(engine)) is not None:
+                engine.clock.put_to(max(engine.clock.now(), due_at))
+        # They were spread over an hour; now each is due, and goes: five at once, which is the webhook's own limit.
+        assert engine.clock.now() - became_short <= timedelta(seconds=2)
+
+
+async def test_the_head_of_an_ordered_lane_keeps_its_times(config: Config, receiver: Receiver) -> None:
+    receiver.otherwise = DOWN
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*", retry=Delays(delays=(2,) * 12), ordered=True)
+        engine.clock.stand_still()
+        for _ in range(3):
+            await engine.publish()
+        for _ in range(39):
+            await engine.cycle()
+            if (due_at := await next_due_at(engine)) is not None:
+                engine.clock.put_to(max(engine.clock.now(), due_at))
+        made = list((await attempts_by_delivery(engine)).values())
+        assert len(made) == 3
+        for starts in made:
+            assert_promised(starts, (2,) * 12)
+        ends = [starts[-1] for starts in made]
+        assert all(end <= later[0] for end, later in zip(sorted(ends), sorted(made)[1:], strict=False))  # one after the other
+
+
+async def test_retry_after_holds_a_lane_however_short_it_is_and_whatever_else_succeeds(
+    config: Config, receiver: Receiver
+) -> None:
+    receiver.scripts.append(says(answer(429, headers={"retry-after": "60"})))
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*", retry=Delays(delays=(1, 100)))
+        engine.clock.stand_still()
+        await engine.publish()
+        await engine.publish()
+        await engine.cycle()
+        assert len(receiver.received) == 2  # both were under way; the other one succeeded
+        await engine.publish()
+        engine.clock.ahead += timedelta(seconds=59)
+        await engine.cycle()
+        assert len(receiver.received) == 2
+        engine.clock.ahead += timedelta(seconds=8)
+        await engine.cycle()
+        assert len(receiver.received) == 4
+
+
+# Tests -----------------------------------------------------------------------------------------------------------------
+
+
+async def press_test(engine: Engine, webhook: Any) -> None:
+    await engine.user.execute(
+        "insert into tidings.outbox (source, type, record, webhook_id) values ('publish', 'webhook.test', '{}', $1)", webhook.id
+    )
+
+
+async def arrives_at_once(engine: Engine, receiver: Receiver, webhook: Any) -> bool:
+    """Press the test button and let the engine go round once; tell whether that one test was all that arrived."""
+    before, tested = len(receiver.received), await engine.value("select count(*) from tidings.deliveries where is_test")
+    await press_test(engine, webhook)
+    await engine.cycle()
+    await assert_books_are_right(engine)
+    tests = await engine.value("select count(*) from tidings.deliveries where is_test") - tested
+    return (len(receiver.received) - before, tests) == (1, 1)
+
+
+async def test_a_test_arrives_while_the_lane_rests_and_ends_the_rest_when_it_succeeds(
+    config: Config, receiver: Receiver
+) -> None:
+    receiver.otherwise = DOWN
+    async with engine_of(config) as engine:
+        webhook = await engine.add_webhook(receiver.url(), "*", retry=Delays(delays=(300,) * 3))
+        engine.clock.stand_still()
+        for _ in range(40):
+            await engine.publish()
+        await engine.cycle()
+        rest = await next_due_at(engine)
+        assert rest > engine.clock.now()
+        assert await arrives_at_once(engine, receiver, webhook)
+        assert await next_due_at(engine) == rest  # it failed, which is its maker's to see
+        receiver.otherwise = WELL
+        assert await arrives_at_once(engine, receiver, webhook)
+        before = len(receiver.received)
+        await engine.cycle()
+        assert len(receiver.received) > before
+
+
+async def test_a_test_arrives_past_the_failing_head_of_an_ordered_lane_which_keeps_its_time(
+    config: Config, receiver: Receiver
+) -> None:
+    receiver.otherwise = DOWN
+    async with engine_of(config) as engine:
+        webhook = await engine.add_webhook(receiver.url(), "*", ordered=True, retry=Delays(delays=(300,), jitter=0))
+        engine.clock.stand_still()
+        await engine.publish()
+        await engine.publish()
+        await engine.cycle()
+        receiver.otherwise = WELL
+        assert await arrives_at_once(engine, receiver, webhook)
+        await engine.cycle()
+        assert len(receiver.received) == 2
+        engine.clock.ahead += timedelta(seconds=300)
+        await engine.cycle()
+        assert len(receiver.received) == 3
+
+
+async def test_a_test_arrives_past_the_lowest_rate(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config) as engine:
+        webhook = await engine.add_webhook(receiver.url(), "*", rate_per_second=0.001)
+        engine.clock.stand_still()
+        await engine.publish()
+        await engine.publish()
+        await engine.cycle()
+        assert len(receiver.received) == 1
+        assert await arrives_at_once(engine, receiver, webhook)
+        assert await arrives_at_once(engine, receiver, webhook)
+
+
+async def test_a_test_of_a_paused_webhook_arrives_and_nothing_else_does(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config) as engine:
+        webhook = await engine.add_webhook(receiver.url(), "*")
+        await engine.publish()
+        await engine.worker.dispatcher.run_once()
+        await engine.worker.deliverer.drain(60)
+        await engine.worker.recorder.run_once()
+        await engine.user.execute(
+            "update tidings.webhooks set enabled = false; update tidings.lanes set open = false; update tidings.routes_version set version = version + 1"
+        )
+        await engine.publish()
+        assert await arrives_at_once(engine, receiver, webhook)
+        assert await engine.value("select open from tidings.lanes") is False
+
+
+async def test_a_test_arrives_past_a_lane_whose_places_are_all_taken(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config) as engine:
+        webhook = await engine.add_webhook(receiver.url(), "*", concurrency=1)
+        receiver.scripts.append(says(b"HTTP/1.1 200 X\r\n"))  # begins to answer, and goes on with nothing
+        await engine.publish()
+        await engine.publish()
+        await engine.worker.dispatcher.run_once()
+        await receiver.wait_for(1)
+        await press_test(engine, webhook)
+        await engine.worker.dispatcher.run_once()
+        await engine.worker.deliverer.run_once()
+        await receiver.wait_for(2)
+        assert await engine.value("select in_flight from tidings.lanes") == 2
+        assert b"test" in receiver.received[1].body
+        await engine.worker.deliverer.drain(0)
+
+
+async def test_a_test_of_a_webhook_that_is_set_aside_waits_without_unrest(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config) as engine:
+        webhook = await engine.add_webhook(receiver.url(), "*")
+        await engine.user.execute(
+            "update tidings.webhooks set fault = 'It cannot be read.'; update tidings.lanes set open = false"
+        )
+        await press_test(engine, webhook)
+        await engine.worker.dispatcher.run_once()
+        assert await engine.worker.deliverer.run_once() == 0
+        assert await engine.value("select count(*) from tidings.queue") == 1

@@ -1,0 +1,92 @@
+"""A real browser for tests: Debian's Chromium, or the one that CHROMIUM names, driven by Playwright."""
+
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.support.limits import PATIENCE
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "tests" / "node" / "node_modules" / "axe-core" / "axe.min.js"
+WIDE = {"width": 1360, "height": 900}
+PHONE = {"width": 390, "height": 844}
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def find_chromium() -> str:
+    """Return the path of a Chromium.
+
+    Raises:
+        RuntimeError: There is none; what to install.
+    """
+    found = os.environ.get("CHROMIUM") or next((path for name in _NAMES if (path := shutil.which(name))), None)
+    if found is None:
+        raise RuntimeError("The portal's tests need Chromium: `apt-get install chromium`, or name one in CHROMIUM.")
+    return found
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Run a Chromium while the block runs."""
+    async with async_playwright() as playwright:
+        # As root, and in containers, there is no sandbox to be had; the pages are ours.
+        browser = await playwright.chromium.launch(
+            executable_path=find_chromium(), args=["--no-sandbox", "--disable-dev-shm-usage", "--force-prefers-reduced-motion"]
+        )
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def page_of(browser: Browser, base_url: str, **options: object) -> AsyncIterator[Page]:
+    """Open a page of a browser that knows nobody. What goes wrong in it (a script that fails, anything the
+    Content-Security-Policy refuses) fails the test at its end.
+    """
+    context = await browser.new_context(base_url=base_url, **({"viewport": WIDE} | options))  # type: ignore[arg-type]
+    context.set_default_timeout(PATIENCE * 1000)
+    page = await context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
+    yield page
+    await context.close()
+    assert faults == []
+
+
+async def sign_in(page: Page, key: str = "test") -> None:
+    """Sign in, and land on the first page."""
+    await page.goto("/sign-in")
+    await page.get_by_label("Admin key").fill(key)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url("**/")
+
+
+async def serious_faults(page: Page) -> list[str]:
+    """Return what axe-core finds on a page that keeps people out: each fault with where it is."""
+    session = await page.context.new_cdp_session(
+        page
+    )  # past the page's own Content-Security-Policy, which allows no such script
+    await session.send("Runtime.evaluate", {"expression": AXE.read_text()})
+    result = await session.send(
+        "Runtime.evaluate",
+        {"expression": "axe.run().then(r => JSON.stringify(r.violations))", "awaitPromise": True, "returnByValue": True},
+    )
+    await session.detach()
+    return [
+        f"{found['id']}: {node['target']} {node.get('failureSummary', '')}"
+        for found in json.loads(result["result"]["value"])
+        if found["impact"] in {"serious", "critical"}
+        for node in found["nodes"][:5]
+    ]
+
+
+def pictures_folder(fallback: Path) -> Path:
+    """Return where pictures go: into the tree when TIDINGS_PICTURES says so (`make pictures`), else to where nobody looks."""
+    folder = ROOT / "docs" / "images" / "portal" if os.environ.get("TIDINGS_PICTURES") else fallback
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
