@@ -45,6 +45,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         subject: What events that are no row's change are about.
         text: Stands in the payload, whatever the case of its letters.
         states, webhook_id, event_id, failures, statuses, classes: Of deliveries alone. `classes`: 5 stands for 500 to 599.
+        ids: Deliveries named one by one, in order; nothing else is asked then but their states. Only recoveries ask so.
     """
 
     group_id: str
@@ -63,6 +64,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[str, ...] = ()
     statuses: tuple[int, ...] = ()
     classes: tuple[int, ...] = ()
+    ids: tuple[UUID, ...] = ()
 
 
 def checked(question: Question) -> Question:

@@ -20,8 +20,9 @@ A recovery stands in line like everybody: what it sends again waits behind what 
   cancelled ◀─────────┘
 """
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -151,6 +152,18 @@ def of_search(id_: UUID, question: Question, now: datetime, *, rate_per_second: 
     return _made(id_, msgspec.structs.replace(question, states=states), now, rate_per_second, webhook_id=None, missing=False)
 
 
+def of_deliveries(
+    id_: UUID, group_id: str, ids: Iterable[UUID], now: datetime, *, rate_per_second: float | None = None
+) -> Recovery:
+    """Return the recovery of deliveries that are named one by one, which are the group's: whatever came of them.
+
+    Raises:
+        InvalidInputError: The rate is none.
+    """
+    question = Question(group_id=group_id, ids=tuple(sorted(set(ids))), states=tuple(sorted(RECOVERABLE)))
+    return _made(id_, question, now, rate_per_second, webhook_id=None, missing=False)
+
+
 def of_webhook(
     id_: UUID,
     webhook: Subscription,
@@ -219,6 +232,13 @@ def rest_of(recovery: Recovery, whole: Span) -> Span:
     return whole if recovery.position is None else whole.within(Span(low=recovery.position))
 
 
+def named_next(recovery: Recovery, wanted: int) -> tuple[tuple[UUID, ...], UUID | None]:
+    """Return which deliveries are next of those that are named one by one, and the one behind them."""
+    ids = () if recovery.question is None else recovery.question.ids
+    begin = 0 if recovery.position is None else bisect_left(ids, recovery.position)
+    return ids[begin : begin + wanted], next(iter(ids[begin + wanted : begin + wanted + 1]), None)
+
+
 def chunk_size(rate_per_second: float | None) -> int:
     """Return how many deliveries one chunk sends again at most: what a rate allows in a second."""
     return CHUNK if rate_per_second is None else max(1, min(CHUNK, int(rate_per_second)))
@@ -238,9 +258,15 @@ class Lane(msgspec.Struct, frozen=True):
 
 
 def share_done(recovery: Recovery) -> float | None:
-    """Return how much of its time a recovery has looked through, 0 to 1; None: it has no beginning to tell from."""
+    """Return how much of its time, or of what is named, a recovery has looked through, 0 to 1.
+
+    Returns:
+        None where it has no beginning to tell from.
+    """
     if recovery.state == State.DONE:
         return 1.0
+    if recovery.question is not None and (ids := recovery.question.ids):
+        return 0.0 if recovery.position is None else bisect_left(ids, recovery.position) / len(ids)
     if recovery.since is None:
         return None
     looked, whole = timedelta(), recovery.until - recovery.since

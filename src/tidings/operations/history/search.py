@@ -91,7 +91,7 @@ async def find_deliveries(services: Services, connection: Connection, asked: Ask
     Raises:
         InvalidInputError: The cursor is not this question's, or a type is unknown.
     """
-    question = await _understood(services, connection, asked)
+    question = await understood(services, connection, asked)
     drive = drive_of_deliveries(question, await _known(services, connection, question))
     return await _find(services, connection, "deliveries", asked, drive, paging)
 
@@ -102,7 +102,7 @@ async def find_events(services: Services, connection: Connection, asked: Asked, 
     Raises:
         InvalidInputError: The cursor is not this question's, or a type is unknown.
     """
-    question = await _understood(services, connection, asked)
+    question = await understood(services, connection, asked)
     if question.external_id is not None:
         found = await search.event_of_external_id(connection, question.group_id, question.external_id)
         question = msgspec.structs.replace(question, event_id=found or UUID(int=0))
@@ -113,8 +113,12 @@ async def find_events(services: Services, connection: Connection, asked: Asked, 
 # Words -----------------------------------------------------------------------------------------------------------------
 
 
-async def _understood(services: Services, connection: Connection, asked: Asked) -> Question:
-    """Return the question with its types understood."""
+async def understood(services: Services, connection: Connection, asked: Asked) -> Question:
+    """Return the question with its types understood.
+
+    Raises:
+        InvalidInputError: A type is unknown.
+    """
     question, words = asked.question, asked.types
     if not words:
         return question
@@ -154,8 +158,11 @@ async def _find(services: Services, connection: Connection, of: str, asked: Aske
     skip = paging.offset if cursor is None else cursor.skip
     newest_first = cursor is None or not cursor.goes_back
     found, rest = await _walk(connection, drive, begin(cursor, drive.span), skip + paging.limit + 1, newest_first=newest_first)
-    count = await _count(connection, drive) if paging.count else None
-    return Result(page_of(found, rest, cursor, skip, paging.limit), seal, count)
+    page = page_of(found, rest, cursor, skip, paging.limit)
+    if not paging.count:
+        return Result(page, seal, None)
+    matches, is_all = await _count(connection, drive)
+    return Result(page, seal, counted(matches, is_all=is_all))
 
 
 async def _walk(
@@ -180,8 +187,17 @@ async def _walk(
     return found, left.rest
 
 
-async def _count(connection: Connection, drive: Drive) -> str:
-    """Return how many there are, as it is told.
+async def count_deliveries(services: Services, connection: Connection, question: Question) -> tuple[int, bool]:
+    """Return how many deliveries fit a question, up to a bound, and whether that is all.
+
+    Raises:
+        InvalidInputError: As `_count` does.
+    """
+    return await _count(connection, drive_of_deliveries(question, await _known(services, connection, question)))
+
+
+async def _count(connection: Connection, drive: Drive) -> tuple[int, bool]:
+    """Return how many there are, up to a bound, and whether that is all.
 
     Raises:
         InvalidInputError: A text is asked for, which would have to be looked for everywhere.
@@ -191,16 +207,19 @@ async def _count(connection: Connection, drive: Drive) -> str:
     webhook_id = drive.left.webhook_id
     if drive.statement == "deliveries_by_webhook" and drive.is_exact and webhook_id is not None:
         return await _count_of_webhook(connection, drive, webhook_id)
+    return await _count_window(connection, drive)
+
+
+async def _count_window(connection: Connection, drive: Drive) -> tuple[int, bool]:
     looked = await search.LOOKS[drive.statement](connection, counting(drive))
-    return counted(looked.matches, is_all=looked.reached is None)
+    return looked.matches, looked.reached is None
 
 
-async def _count_of_webhook(connection: Connection, drive: Drive, webhook_id: UUID) -> str:
+async def _count_of_webhook(connection: Connection, drive: Drive, webhook_id: UUID) -> tuple[int, bool]:
     """Return how many deliveries the webhook has, nothing else being asked: what is done and what waits by index alone."""
     if await search.group_of_webhook(connection, webhook_id) != drive.left.group_id:
-        looked = await search.LOOKS[drive.statement](connection, counting(drive))  # deleted, or another group's
-        return counted(looked.matches, is_all=looked.reached is None)
+        return await _count_window(connection, drive)  # deleted, or another group's
     sending = msgspec.structs.replace(drive, left=msgspec.structs.replace(drive.left, states=(State.SENDING,)))
     looked = await search.deliveries_by_webhook(connection, counting(sending))
     matches = looked.matches + await search.count_of_webhook(connection, webhook_id, drive.span, COUNT_BOUND + 1)
-    return counted(matches, is_all=looked.reached is None)
+    return matches, looked.reached is None

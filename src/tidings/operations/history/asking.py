@@ -1,0 +1,142 @@
+"""The words of a search of history, as a list's query, a body or a page's address says them, read into what is asked."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from tidings.core.errors import InvalidInputError
+from tidings.core.question import Question, checked, failures_named, states_named, statuses_named, table_named, words_of
+from tidings.operations.history.search import Asked
+
+DELIVERY_WORDS = (
+    "since", "until", "type", "table", "record_id", "text", "status", "webhook_id", "event_id", "failure", "response_status",
+)  # fmt: skip
+EVENT_WORDS = ("since", "until", "type", "table", "record_id", "subject", "external_id", "text")
+
+_TIMES = frozenset({"since", "until"})
+_IDS = frozenset({"webhook_id", "event_id"})
+_LISTS = frozenset({"type", "status", "failure", "response_status"})
+
+
+def deliveries_asked(
+    group_id: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    type: Sequence[str] | None = None,  # noqa: A002 - the name it has everywhere
+    table: str | None = None,
+    record_id: str | None = None,
+    text: str | None = None,
+    status: Sequence[str] | None = None,
+    webhook_id: UUID | None = None,
+    event_id: UUID | None = None,
+    failure: Sequence[str] | None = None,
+    response_status: Sequence[str] | None = None,
+) -> Asked:
+    """Return what deliveries are asked for. Words of a list may stand in one text, with commas.
+
+    Raises:
+        InvalidInputError: With the field and the remedy.
+    """
+    schema, name = table_named(table)
+    statuses, classes = statuses_named(words_of("response_status", response_status))
+    question = Question(
+        group_id=group_id,
+        since=since,
+        until=until,
+        schema=schema,
+        table=name,
+        record_id=record_id,
+        text=text,
+        states=states_named(words_of("status", status)),
+        webhook_id=webhook_id,
+        event_id=event_id,
+        failures=failures_named(words_of("failure", failure)),
+        statuses=statuses,
+        classes=classes,
+    )
+    return Asked(checked(question), words_of("type", type))
+
+
+def events_asked(
+    group_id: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    type: Sequence[str] | None = None,  # noqa: A002 - the name it has everywhere
+    table: str | None = None,
+    record_id: str | None = None,
+    subject: str | None = None,
+    external_id: str | None = None,
+    text: str | None = None,
+) -> Asked:
+    """Return what events are asked for.
+
+    Raises:
+        InvalidInputError: With the field and the remedy.
+    """
+    schema, name = table_named(table)
+    question = Question(
+        group_id=group_id,
+        since=since,
+        until=until,
+        schema=schema,
+        table=name,
+        record_id=record_id,
+        subject=subject,
+        external_id=external_id,
+        text=text,
+    )
+    return Asked(checked(question), words_of("type", type))
+
+
+def deliveries_of_query(group_id: str, query: Mapping[str, str]) -> Asked:
+    """Return what deliveries the parameters of a page's address ask for. Those that are no words of a search say nothing.
+
+    Raises:
+        InvalidInputError: With the field and the remedy.
+    """
+    return deliveries_asked(group_id, **_read(query, DELIVERY_WORDS))
+
+
+def events_of_query(group_id: str, query: Mapping[str, str]) -> Asked:
+    """Return what events the parameters of a page's address ask for.
+
+    Raises:
+        InvalidInputError: With the field and the remedy.
+    """
+    return events_asked(group_id, **_read(query, EVENT_WORDS))
+
+
+def _read(query: Mapping[str, str], words: Sequence[str]) -> dict[str, Any]:
+    return {word: _value(word, query[word].strip()) for word in words if query.get(word, "").strip()}
+
+
+def _value(word: str, text: str) -> Any:
+    if word in _TIMES:
+        return time_of(word, text)
+    if word in _IDS:
+        try:
+            return UUID(text)
+        except ValueError as error:
+            raise InvalidInputError(word, f"{word} is {text[:100]!r}, which is no id. Write all of it.") from error
+    return [text] if word in _LISTS else text
+
+
+def time_of(word: str, text: str) -> datetime:
+    """Return the moment that a text names. Without a zone it is UTC, as pages show times.
+
+    Raises:
+        InvalidInputError: It names none.
+    """
+    try:
+        at = msgspec.convert(text.replace(" ", "T") if "T" not in text and len(text) > 10 else text, datetime)
+    except msgspec.ValidationError:
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise InvalidInputError(word, f"{word} is {text[:100]!r}; write 2026-11-21T03:42Z.") from error
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
