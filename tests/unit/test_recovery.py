@@ -20,7 +20,6 @@ from tidings.core.recovery import (
     MAX_WAITING,
     TRANSITIONS,
     Done,
-    Lane,
     Recovery,
     Stage,
     State,
@@ -31,10 +30,10 @@ from tidings.core.recovery import (
     held,
     of_search,
     of_webhook,
-    planned,
     refused,
     share_done,
 )
+from tidings.core.recovery_chunk import Lane, planned
 from tidings.core.search import first_id
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -24,12 +24,11 @@ from tidings.core.recovery import (
     full,
     held,
     named_next,
-    planned,
-    put_now,
     refused,
     rest_of,
     why_not,
 )
+from tidings.core.recovery_chunk import planned, put_now
 from tidings.core.routing import routes_to
 from tidings.core.search import Drive, Span, drive_of_deliveries
 from tidings.core.webhook import Subscription
