@@ -13,6 +13,10 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("patch", "/api/v1/webhooks/{webhook_id}"): {"enabled": False},
     ("put", "/api/v1/webhooks/{webhook_id}"): {"retry": {"delays": [5, 300, 1800]}},
     ("post", "/api/v1/webhooks/{webhook_id}/test"): {"event": "INSERT", "table": "orders", "record": {"id": 1}},
+    ("post", "/api/v1/webhooks/{webhook_id}/recover"): {"since": _AT, "missing": True, "rate_per_second": 50},
+    ("post", "/api/v1/webhooks/dry-run"): {"events": ["order.*"]},
+    ("post", "/api/v1/webhooks/{webhook_id}/dry-run"): {"events": ["order.paid"]},
+    ("post", "/api/v1/deliveries/retry"): {"status": "failed", "since": _AT},
     ("post", "/api/v1/webhooks/{webhook_id}/secret/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/events"): {"type": "order.paid", "data": {"total": 12.5}, "id": "order-17-paid"},
     ("post", "/api/v1/events/batch"): (

@@ -111,6 +111,35 @@ def events_of_query(group_id: str, query: Mapping[str, str]) -> Asked:
     return events_asked(group_id, **_read(query, EVENT_WORDS))
 
 
+def as_words(question: Question) -> dict[str, str]:
+    """Return the words that ask a question, as the parameters of a list say them. Types are in our words."""
+    kinds = question.kinds
+    types = () if kinds is None else (*kinds.types, *(f"{family}*" for family in kinds.families), *kinds.operations)
+    table = question.table if question.schema is None else f"{question.schema}.{question.table}"
+    said: dict[str, Any] = {
+        "since": question.since,
+        "until": question.until,
+        "type": types,
+        "table": table,
+        "record_id": question.record_id,
+        "subject": question.subject,
+        "external_id": question.external_id,
+        "text": question.text,
+        "status": question.states,
+        "webhook_id": question.webhook_id,
+        "event_id": question.event_id,
+        "failure": question.failures,
+        "response_status": (*question.statuses, *(f"{class_}xx" for class_ in question.classes)),
+    }
+    return {word: _word(value) for word, value in said.items() if value not in (None, ())}
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _read(query: Mapping[str, str], words: Sequence[str]) -> dict[str, Any]:
     return {word: _value(word, query[word].strip()) for word in words if query.get(word, "").strip()}
 

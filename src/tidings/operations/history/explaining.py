@@ -15,13 +15,14 @@ from tidings.core.errors import InvalidInputError, RenderError
 from tidings.core.event import Event, delivery_id
 from tidings.core.explain import Explanation, near
 from tidings.core.search import id_time
+from tidings.core.vocabulary import OPEN
 from tidings.core.webhook import Subscription, Webhook
 from tidings.operations import lookups
 from tidings.operations.history.attempts import MAX_BODIES, SentRequest
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
-from tidings.profiles import describe, prepare
+from tidings.profiles import PROFILES, describe, prepare
 from tidings.sources import tables
 from tidings.store import history, search, walks, webhooks
 from tidings.store.database import Connection
@@ -64,12 +65,18 @@ class Explained(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
+class Heard(msgspec.Struct, frozen=True):
+    """An event that a webhook would have been sent, without its records. `name`: what its receiver knows it as."""
+
+    event: Event
+    name: str
+
+
 class DryRun(msgspec.Struct, frozen=True):
     """What a webhook would have been sent, newest first.
 
     Attributes:
         webhook: As it was asked about. One that is not saved has an id that means nothing.
-        events: Without their records.
         seen: How many events were looked at.
         since: The time that was asked for begins here.
         searched_to: How far was looked, where that was not all.
@@ -77,7 +84,7 @@ class DryRun(msgspec.Struct, frozen=True):
     """
 
     webhook: Subscription
-    events: list[Event]
+    events: list[Heard]
     seen: int
     since: datetime
     searched_to: datetime | None
@@ -230,7 +237,9 @@ async def _dry_run(
     since = now - timedelta(days=days)
     run = await walks.dry_run(connection, webhook, since, now, limit, before=cursor)
     searched_to = None if run.before is None else id_time(run.before)
-    return DryRun(webhook, run.events, run.seen, since, searched_to, run.before)
+    profile = PROFILES.get(webhook.profile)  # one that is set aside can have any
+    name_of = (OPEN if profile is None else profile.vocabulary).name_of
+    return DryRun(webhook, [Heard(event, name_of(event)) for event in run.events], run.seen, since, searched_to, run.before)
 
 
 async def _with_tables(connection: Connection, webhook: Subscription) -> Subscription:
