@@ -230,7 +230,7 @@ FIELDS: Final[dict[str, str]] = {
     "is_sent": "Whether the event goes to it.",
     "matches": "Whether all of its conditions hold.",
     "missing": "Also what the webhook never had a delivery of: from while it was paused, disabled or not there.",
-    "Condition.name": "Which: `address`, `group`, `enabled`, `about`; of an entry `source`, `type`, `table`, `operation` and so on.",
+    "Condition.name": "Which: `address`, `group`, `enabled` or `about`; of an entry `source`, `type`, `table` and so on.",
     "HeardEvent.name": "What its receiver knows it as.",
     "notes": "What else is worth knowing.",
     "progress": "How much was looked through, from 0 to 1; null when nobody knows.",

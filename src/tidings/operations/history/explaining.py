@@ -14,7 +14,8 @@ from tidings.core.delivery import State
 from tidings.core.errors import InvalidInputError, RenderError
 from tidings.core.event import Event, delivery_id
 from tidings.core.explain import Explanation, near
-from tidings.core.search import id_time
+from tidings.core.question import Question
+from tidings.core.search import drive_of_deliveries, first_id, id_time
 from tidings.core.vocabulary import OPEN
 from tidings.core.webhook import Subscription, Webhook
 from tidings.operations import lookups
@@ -29,6 +30,7 @@ from tidings.store.database import Connection
 
 LOOKED_AT: Final = 500  # webhooks among which the nearest come first; those of a larger group come in so many at a time
 MAX_EXPLAINED: Final = 100  # webhooks in one answer
+FORMER: Final = 1000  # deliveries that are looked for of an event from before their ids told it
 MAX_DAYS: Final = 366  # that a dry run goes back
 MAX_DRY_RUN: Final = 1000  # events in one answer
 _CURSOR = re.compile(r"(?P<offset>[0-9]{1,3})(\.(?P<after>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}))?")
@@ -181,20 +183,33 @@ async def _explained(
 ) -> list[ExplainedWebhook]:
     """Explain an event for some webhooks, with what is there of each and what would be sent."""
     explanations = [deciding.explain(event, webhook) for webhook in page]
-    ids = [delivery_id(event.id, webhook.id) for webhook in page]
-    rows = await search.deliveries(connection, services.group_id, ids) if ids else []
-    states = {row["id"]: State(row["status"]) for row in rows}
+    there = await _deliveries(services, connection, event, page)
     sent = [explanation.webhook_id for explanation in explanations if explanation.is_sent]
     opened = {one.id: one for one in await webhooks.webhooks_by_id(connection, services.box, sent)} if sent else {}
     room, found = MAX_BODIES, []
-    for webhook, explanation, id_ in zip(page, explanations, ids, strict=True):
-        request = _request(services, opened.get(webhook.id), event, id_)
+    for webhook, explanation in zip(page, explanations, strict=True):
+        id_, state = there.get(webhook.id, (None, None))
+        request = _request(services, opened.get(webhook.id), event, id_ or delivery_id(event.id, webhook.id))
         room -= len((request and request.body) or "")
         if room < 0 and request is not None:
             request = msgspec.structs.replace(request, body=None)
-        state = states.get(id_)
-        found.append(ExplainedWebhook(webhook, explanation, request, None if state is None else id_, state))
+        found.append(ExplainedWebhook(webhook, explanation, request, id_, state))
     return found
+
+
+async def _deliveries(
+    services: Services, connection: Connection, event: Event, page: Sequence[Subscription]
+) -> dict[UUID, tuple[UUID, State]]:
+    """Return what became of an event, by webhook: of those of the page at least, where ids tell; else of `FORMER` at most."""
+    exact_ids_from = first_id(services.installation.exact_ids_from)
+    if event.id >= exact_ids_from:
+        ids = [delivery_id(event.id, webhook.id) for webhook in page]
+    else:
+        question = Question(group_id=services.group_id, event_id=event.id)
+        drive = drive_of_deliveries(question, await walks.known(connection, question, exact_ids_from))
+        ids = (await walks.walk(connection, drive, drive.span, FORMER, newest_first=True)).ids
+    rows = await search.deliveries(connection, services.group_id, ids) if ids else []
+    return {row["webhook_id"]: (row["id"], State(row["status"])) for row in rows}
 
 
 def _request(services: Services, webhook: Subscription | None, event: Event, id_: UUID) -> SentRequest | None:

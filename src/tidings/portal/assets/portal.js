@@ -75,6 +75,12 @@
     }
   });
 
+  // A link that takes the page's question along: filters change the address without loading the page.
+  document.addEventListener("click", (event) => {
+    const link = closest(event, "a[data-with-query]");
+    if (link) link.search = location.search;
+  }, true);
+
   // Look ---------------------------------------------------------------------------------------------------------------------
   document.addEventListener("submit", (event) => {
     const form = closest(event, "[data-theme-form]");
