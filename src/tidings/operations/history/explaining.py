@@ -22,7 +22,8 @@ from tidings.operations import lookups
 from tidings.operations.history.attempts import MAX_BODIES, SentRequest
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
-from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
+from tidings.operations.webhooks import subscriptions
+from tidings.operations.webhooks.changes import WebhookChange, changed
 from tidings.profiles import PROFILES, describe, prepare
 from tidings.sources import tables
 from tidings.store import history, search, walks, webhooks
@@ -140,7 +141,7 @@ async def dry_run(
     now = services.clock.now()
     if asked.url is UNSET:
         asked = msgspec.structs.replace(asked, url=_PLACEHOLDER_URL)
-    webhook = drafted(asked, group_id=services.group_id, default_profile=services.config.default_profile, now=now)
+    webhook, _ = subscriptions.draft(services, asked)
     async with services.database.snapshot() as connection:
         return await _dry_run(connection, await _with_tables(connection, webhook), now, days, limit, cursor)
 
@@ -164,8 +165,8 @@ async def dry_run_webhook(
     async with services.database.snapshot() as connection:
         webhook = lookups.found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
         if change is not None:
-            webhook = changed(webhook, change)
-            if change.events is not UNSET:
+            before, webhook = webhook, changed(webhook, change, now=now)
+            if webhook.events != before.events:
                 webhook = await _with_tables(connection, webhook)
         return await _dry_run(connection, webhook, now, days, limit, cursor)
 

@@ -76,9 +76,8 @@ def what_of(recovery: Recovery) -> str:
     if question is None:
         return "What it was asked for cannot be read as it is stored."
     if question.ids:
-        return (
-            f"{count(len(question.ids), 'delivery', 'deliveries')} that {'was' if len(question.ids) == 1 else 'were'} chosen."
-        )
+        were = "was" if len(question.ids) == 1 else "were"
+        return f"{count(len(question.ids), 'delivery', 'deliveries')} that {were} chosen."
     if recovery.webhook_id is not None:
         begins = "" if recovery.since is None else f" from {_minute(recovery.since)}"
         more = ", and what never came to be" if recovery.missing else ""
