@@ -213,6 +213,7 @@ FIELDS: Final[dict[str, str]] = {
     "webhook": "The webhook.",
     "webhook_id": "The webhook.",
     "webhook_version": "The version of the webhook it was made with.",
+    "webhooks": "Webhooks of the group: those it goes to, then the nearest.",
     "when": "An SQL condition on NEW and OLD, for all operations or `{INSERT, UPDATE, DELETE}`.",
     "conditions": "What is asked of an event, and whether it is so.",
     "WebhookExplained.conditions": "What is asked of the webhook itself.",

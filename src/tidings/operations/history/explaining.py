@@ -119,6 +119,7 @@ async def explain(
         ordered = sorted(batch, key=lambda webhook: near(deciding.explain(event, webhook)))
         page = ordered[offset : offset + limit]
         found = await _explained(services, connection, event, page)
+    following: str | None
     if offset + limit < len(batch):
         following = _cursor(after, offset + limit)
     else:
