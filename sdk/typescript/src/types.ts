@@ -213,7 +213,7 @@ export interface DeliveryFilter extends WebhookDeliveryFilter {
 /** What is sent again: deliveries by their ids (at most 1,000), or a search. */
 export interface RetryInput {
   ids?: string[];
-  /** Without it, what was not acknowledged: failed, cancelled and retrying. */
+  /** Without it, what was not acknowledged: failed and retrying. */
   status?: DeliveryStatus | DeliveryStatus[];
   webhook_id?: string;
   event_id?: string;

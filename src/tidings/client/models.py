@@ -311,7 +311,7 @@ class WebhookDeliveryFilters(TypedDict, total=False):
 
 
 class RetryFilters(TypedDict, total=False):
-    """What is sent again. Without `status`, what was not acknowledged: failed, cancelled and retrying."""
+    """What is sent again. Without `status`, what was not acknowledged: failed and retrying."""
 
     status: str | list[str]
     webhook_id: UUID | str

@@ -241,7 +241,7 @@ FIELDS: Final[dict[str, str]] = {
     "RecoveryView.rate_per_second": "How many go into the queue in a second; null for no limit.",
     "RetryBody.response_status": "Only where the last response had these statuses: `404`, `5xx`.",
     "RetryBody.failure": "Only where the last attempt failed so: `timeout`, `dns`.",
-    "RetryBody.status": "Only in these states; failed, cancelled and retrying when it is left out.",
+    "RetryBody.status": "Only in these states; failed and retrying when it is left out.",
     "RetryBody.type": "Only these types or families: `order.paid`, `order.*`.",
     "RetryBody.table": "Only changes of rows of this table or collection: `orders`, `sales.orders`.",
     "RetryBody.since": "Only of events from this time on.",

@@ -76,7 +76,7 @@ class RecoveryView(msgspec.Struct, frozen=True):
 async def retry_deliveries(services: NamedDependency[Services], data: JSONBody[RetryBody]) -> Response[RecoveryView]:
     """Send deliveries again, with the same ids, as a job: up to 1,000 by their `ids`, or all that a search finds.
 
-    A search that names no `status` means what was not acknowledged: failed, cancelled and retrying. The job is at the answer's
+    A search that names no `status` means what was not acknowledged: failed and retrying. The job is at the answer's
     `Location`.
     """
     return _begun(await _retried(services, data))

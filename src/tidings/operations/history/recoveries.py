@@ -14,7 +14,7 @@ from tidings.core.search import COUNT_BOUND, first_id
 from tidings.core.webhook import Subscription
 from tidings.operations import lookups
 from tidings.operations.history.attempts import GONE
-from tidings.operations.history.search import Asked, count_deliveries, understood
+from tidings.operations.history.search import Asked, count_matching, understood
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.store import recoveries, search, walks, webhooks
@@ -199,5 +199,5 @@ async def _count(services: Services, connection: Connection, recovery: Recovery)
     """Return how many deliveries a recovery finds, up to a bound, and whether that is all."""
     if recovery.question is None or recovery.question.text is not None:
         return 0, False
-    matches, is_all = await count_deliveries(services, connection, recovery.question)
+    matches, is_all = await count_matching(services, connection, recovery.question)
     return min(matches, COUNT_BOUND), is_all and matches <= COUNT_BOUND

@@ -158,11 +158,8 @@ async def _find(services: Services, connection: Connection, of: str, asked: Aske
     skip = paging.offset if cursor is None else cursor.skip
     newest_first = cursor is None or not cursor.goes_back
     found, rest = await _walk(connection, drive, begin(cursor, drive.span), skip + paging.limit + 1, newest_first=newest_first)
-    page = page_of(found, rest, cursor, skip, paging.limit)
-    if not paging.count:
-        return Result(page, seal, None)
-    matches, is_all = await _count(connection, drive)
-    return Result(page, seal, counted(matches, is_all=is_all))
+    count = await _count(connection, drive) if paging.count else None
+    return Result(page_of(found, rest, cursor, skip, paging.limit), seal, count)
 
 
 async def _walk(
@@ -187,16 +184,26 @@ async def _walk(
     return found, left.rest
 
 
-async def count_deliveries(services: Services, connection: Connection, question: Question) -> tuple[int, bool]:
+async def count_matching(services: Services, connection: Connection, question: Question) -> tuple[int, bool]:
     """Return how many deliveries fit a question, up to a bound, and whether that is all.
 
     Raises:
-        InvalidInputError: As `_count` does.
+        InvalidInputError: As `_matching` does.
     """
-    return await _count(connection, drive_of_deliveries(question, await _known(services, connection, question)))
+    return await _matching(connection, drive_of_deliveries(question, await _known(services, connection, question)))
 
 
-async def _count(connection: Connection, drive: Drive) -> tuple[int, bool]:
+async def _count(connection: Connection, drive: Drive) -> str:
+    """Return how many there are, as it is told.
+
+    Raises:
+        InvalidInputError: As `_matching` does.
+    """
+    matches, is_all = await _matching(connection, drive)
+    return counted(matches, is_all=is_all)
+
+
+async def _matching(connection: Connection, drive: Drive) -> tuple[int, bool]:
     """Return how many there are, up to a bound, and whether that is all.
 
     Raises:

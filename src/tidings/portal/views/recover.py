@@ -26,7 +26,7 @@ _LABELS = {
     "failure": "Failure",
     "response_status": "Response",
 }
-_UNACKNOWLEDGED = "failed, cancelled or retrying"
+_UNACKNOWLEDGED = "failed or retrying"
 
 
 class Term(msgspec.Struct, frozen=True):
