@@ -189,7 +189,7 @@ async def test_events_are_listed_also_those_nobody_wanted(visitor: Visitor, rece
     engine = visitor.engine
     assert "No events yet" in (await visitor.get("/events")).text
     await engine.add_webhook(receiver.url(), "order.paid", name="ERP")
-    await events.publish(engine.services, Draft("order.paid", '{"a": 1}', external_id="theirs-1"))
+    await events.publish(engine.services, Draft("order.paid", b'{"a": 1}', external_id="theirs-1"))
     await sent(engine, "order.lost", '{"a": 2}')
     assert len(rows((await visitor.get("/events")).text)) == 2
     page = (await visitor.get("/events?wanted=no")).text
@@ -214,7 +214,7 @@ async def test_the_search_box_goes_straight_to_what_is_meant(visitor: Visitor, r
     await engine.user.execute("create table public.orders (id bigint primary key, status text)")
     webhook = await engine.add_webhook(receiver.url("/erp-hook"), {"table": "orders"}, "order.*", name="ERP of Acme")
     await engine.user.execute("insert into public.orders values (4711, 'open')")
-    await events.publish(engine.services, Draft("order.paid", "{}", external_id="theirs-1"))
+    await events.publish(engine.services, Draft("order.paid", b"{}", external_id="theirs-1"))
     await routed(engine)
     await engine.cycle()
     by_type = {row["type"]: row["id"] for row in await engine.sql("select type, id from tidings.events")}

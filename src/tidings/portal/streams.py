@@ -187,20 +187,20 @@ class Watch:
         """
         services = next(iter(self._streams)).services
         starts = [stream.wants.after for stream in self._streams if stream.wants.after is not None]
-        if self._has_news and starts:
+        if self._has_news and starts and counted is not None:
             self._has_news = False
             recent = first_id(milliseconds(services.clock.now() - LOOK_BACK))
             rows = await live.newest(services, max(min(starts), recent), MAX_ROWS)
             for stream in self._streams:
                 stream.hear(rows, is_all=len(rows) < MAX_ROWS)
             return counted
-        self._has_news = False
         found = await live.look(services, list({stream.session_id for stream in self._streams}))
+        is_news = counted is not None and found.counted != counted
         for stream in self._streams:
             if stream.session_id not in found.sessions:
                 stream.put("over")
                 stream.end()
-            elif counted is not None and found.counted != counted:
+            elif is_news:
                 stream.put("changed")
-        self._has_news = counted is not None and found.counted != counted
+        self._has_news |= is_news  # and stays, when nothing was counted before: that is the number to begin with
         return found.counted
