@@ -53,7 +53,7 @@ async def test_what_a_search_finds_is_counted_sent_again_and_followed(visitor: V
     assert "3 deliveries will be sent again." in text_of(page)
     assert "State failed" in text_of(page)
     hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.text.partition("repair-form")[2]))
-    assert (hidden["status"], hidden["type"], hidden["webhook_id"]) == ("failed", "order.*", str(webhook.id))
+    assert (hidden["status"], hidden["type"], hidden["webhook"]) == ("failed", "order.*", str(webhook.id))
     refused = await visitor.post("/recover", {**hidden, "rate_per_second": "fast"}, 422)
     assert "is no number" in text_of(refused)
     begun = await visitor.post("/recover", {**hidden, "rate_per_second": "50"}, 303)

@@ -11,10 +11,11 @@ from tidings.core.delivery import State as DeliveryState
 from tidings.core.errors import InvalidInputError
 from tidings.core.question import Kinds, Question
 from tidings.core.recovery import Recovery, State, of_deliveries, of_search
-from tidings.operations.history.asking import as_words, deliveries_of_query, events_of_query, time_of
+from tidings.operations.history.asking import as_words
 from tidings.operations.history.recoveries import Forecast
+from tidings.portal.views.questions import question_of_deliveries
 from tidings.portal.views.recover import forecast_view, rate_of
-from tidings.portal.views.recoveries import happened, recovery_view, what_of
+from tidings.portal.views.recoveries import happened, recovery_view, what_of, words_of
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ID = UUID(int=7)
@@ -83,18 +84,13 @@ def test_a_search_is_told_in_the_words_that_ask_it() -> None:
         "webhook_id": str(ID),
         "response_status": "404,5xx",
     }
-    asked = deliveries_of_query("acme", words | {"cursor": "x", "text": " "})
+    asked = question_of_deliveries("acme", words_of(question), NOW).of_webhook(ID)
     assert asked.types == ("order.paid", "order.*", "INSERT")
     assert msgspec.structs.replace(asked.question, kinds=question.kinds) == question
 
 
-def test_words_that_mean_nothing_are_refused_with_their_name() -> None:
-    for query in ({"since": "soon"}, {"webhook_id": "x"}, {"status": "lost"}, {"record_id": "1"}):
-        with pytest.raises(InvalidInputError) as refused:
-            deliveries_of_query("acme", query)
-        assert refused.value.field == next(iter(query))
-    assert events_of_query("acme", {"subject": "17", "external_id": "a"}).question.subject == "17"
-    assert time_of("since", "2026-11-21T13:00+01:00") == NOW
-    assert time_of("since", "2026-11-21 12:00") == NOW
-    assert time_of("since", "2026-11-21") == NOW - timedelta(hours=12)
+def test_a_rate_is_a_number() -> None:
     assert (rate_of(""), rate_of(" 2.5 ")) == (None, 2.5)
+    with pytest.raises(InvalidInputError) as refused:
+        rate_of("fast")
+    assert refused.value.field == "rate_per_second"

@@ -1,24 +1,16 @@
-"""The words of a search of history, as a list's query, a body or a page's address says them, read into what is asked."""
+"""The words of a search of history, as a list's query or a body says them: read into what is asked, and told again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
-from tidings.core.errors import InvalidInputError
 from tidings.core.question import Question, checked, failures_named, states_named, statuses_named, table_named, words_of
 from tidings.operations.history.search import Asked
 
 DELIVERY_WORDS = (
     "since", "until", "type", "table", "record_id", "text", "status", "webhook_id", "event_id", "failure", "response_status",
 )  # fmt: skip
-EVENT_WORDS = ("since", "until", "type", "table", "record_id", "subject", "external_id", "text")
-
-_TIMES = frozenset({"since", "until"})
-_IDS = frozenset({"webhook_id", "event_id"})
-_LISTS = frozenset({"type", "status", "failure", "response_status"})
 
 
 def deliveries_asked(
@@ -93,24 +85,6 @@ def events_asked(
     return Asked(checked(question), words_of("type", type))
 
 
-def deliveries_of_query(group_id: str, query: Mapping[str, str]) -> Asked:
-    """Return what deliveries the parameters of a page's address ask for. Those that are no words of a search say nothing.
-
-    Raises:
-        InvalidInputError: With the field and the remedy.
-    """
-    return deliveries_asked(group_id, **_read(query, DELIVERY_WORDS))
-
-
-def events_of_query(group_id: str, query: Mapping[str, str]) -> Asked:
-    """Return what events the parameters of a page's address ask for.
-
-    Raises:
-        InvalidInputError: With the field and the remedy.
-    """
-    return events_asked(group_id, **_read(query, EVENT_WORDS))
-
-
 def as_words(question: Question) -> dict[str, str]:
     """Return the words that ask a question, as the parameters of a list say them. Types are in our words."""
     kinds = question.kinds
@@ -138,34 +112,3 @@ def _word(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _read(query: Mapping[str, str], words: Sequence[str]) -> dict[str, Any]:
-    return {word: _value(word, query[word].strip()) for word in words if query.get(word, "").strip()}
-
-
-def _value(word: str, text: str) -> Any:
-    if word in _TIMES:
-        return time_of(word, text)
-    if word in _IDS:
-        try:
-            return UUID(text)
-        except ValueError as error:
-            raise InvalidInputError(word, f"{word} is {text[:100]!r}, which is no id. Write all of it.") from error
-    return [text] if word in _LISTS else text
-
-
-def time_of(word: str, text: str) -> datetime:
-    """Return the moment that a text names. Without a zone it is UTC, as pages show times.
-
-    Raises:
-        InvalidInputError: It names none.
-    """
-    try:
-        at = msgspec.convert(text.replace(" ", "T") if "T" not in text and len(text) > 10 else text, datetime)
-    except msgspec.ValidationError:
-        try:
-            at = datetime.fromisoformat(text)
-        except ValueError as error:
-            raise InvalidInputError(word, f"{word} is {text[:100]!r}; write 2026-11-21T03:42Z.") from error
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

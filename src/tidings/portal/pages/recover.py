@@ -12,15 +12,16 @@ from litestar.params import FromPath
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.recovery import Recovery
 from tidings.core.webhook import Subscription
-from tidings.operations.history import asking, recoveries
-from tidings.operations.history.asking import DELIVERY_WORDS
+from tidings.operations.history import recoveries
 from tidings.operations.history.recoveries import Forecast
 from tidings.operations.history.search import Asked
-from tidings.operations.webhooks import subscriptions
+from tidings.operations.webhooks import naming, subscriptions
 from tidings.portal.access import Visit, form_of
 from tidings.portal.answers import go, show, show_part
+from tidings.portal.pages.deliveries import asked_of
 from tidings.portal.views.frame import local_path
 from tidings.portal.views.lists import link
+from tidings.portal.views.questions import OF_DELIVERIES, question_of_deliveries, time_named
 from tidings.portal.views.recover import (
     WEBHOOK_FIELDS,
     RecoverView,
@@ -30,6 +31,7 @@ from tidings.portal.views.recover import (
     search_view,
     webhook_view,
 )
+from tidings.portal.views.recoveries import words_of
 from tidings.portal.views.small import Notice
 
 _CRUMBS = [("Webhook Delivery", "/deliveries")]
@@ -38,12 +40,10 @@ _CRUMBS = [("Webhook Delivery", "/deliveries")]
 # What a search finds -----------------------------------------------------------------------------------------------------
 
 
-@get("/recover", opt={"query": (*DELIVERY_WORDS, "webhook", "cursor")})
+@get("/recover", opt={"query": (*OF_DELIVERIES, "cursor")})
 async def ask_search(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Ask before what a search finds is sent again: the query string is that of the list of deliveries."""
-    query = {name: ",".join(request.query_params.getall(name, [])) for name in (*DELIVERY_WORDS, "webhook")}
-    query["webhook_id"] = query["webhook_id"] or query["webhook"]
-    asked = asking.deliveries_of_query(visit.group_id, query)
+    asked = await _asked(visit, asked_of(request, OF_DELIVERIES))
     words = _words(asked)
     forecast = await recoveries.count_search(visit.services, asked)
     return _show(request, search_view(words, forecast, back=link("/deliveries", words)), crumbs=_CRUMBS)
@@ -53,7 +53,7 @@ async def ask_search(request: Request[Any, Any, Any], visit: NamedDependency[Vis
 async def begin_search(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Begin to send again what the form's search finds."""
     form = await form_of(request)
-    asked = asking.deliveries_of_query(visit.group_id, form)
+    asked = await _asked(visit, {name: text for name in OF_DELIVERIES if (text := form.get(name, "").strip())})
     words, rate = _words(asked), form.get("rate_per_second", "")
     try:
         begun = await recoveries.begin_search(visit.services, asked, rate_per_second=rate_of(rate))
@@ -65,6 +65,12 @@ async def begin_search(request: Request[Any, Any, Any], visit: NamedDependency[V
     return _begun(request, begun)
 
 
+async def _asked(visit: Visit, words: Mapping[str, str]) -> Asked:
+    """Return the search that words name, as the list of deliveries reads them."""
+    asked = question_of_deliveries(visit.group_id, words, visit.services.clock.now())
+    return asked.of_webhook(await naming.meant(visit.services, words["webhook"])) if "webhook" in words else asked
+
+
 async def _forecast(visit: Visit, asked: Asked) -> Forecast | None:
     try:
         return await recoveries.count_search(visit.services, asked)
@@ -74,7 +80,7 @@ async def _forecast(visit: Visit, asked: Asked) -> Forecast | None:
 
 def _words(asked: Asked) -> dict[str, str]:
     """Return the words of a search, with times that stay what they are."""
-    words = asking.as_words(asked.question)
+    words = words_of(asked.question)
     return words | {"type": ",".join(asked.types)} if asked.types else words
 
 
@@ -100,7 +106,7 @@ async def count_webhook(
     if not request.headers.get("hx-request"):
         return await _ask_webhook(request, visit, webhook_id, form)
     try:
-        since, until = _times(form)
+        since, until = _times(visit, form)
         forecast = await recoveries.count_webhook(
             visit.services, webhook_id, since, until, missing=form.get("missing") == "true"
         )
@@ -116,7 +122,7 @@ async def begin_webhook(
     """Begin to send a webhook again what it did not acknowledge."""
     form = await form_of(request)
     try:
-        since, until = _times(form)
+        since, until = _times(visit, form)
         begun = await recoveries.begin_webhook(
             visit.services,
             webhook_id,
@@ -141,7 +147,7 @@ async def _ask_webhook(
     webhook: Subscription = (await subscriptions.read(visit.services, webhook_id)).webhook
     forecast = None
     try:
-        since, until = _times(asked)
+        since, until = _times(visit, asked)
         forecast = await recoveries.count_webhook(
             visit.services, webhook_id, since, until, missing=asked.get("missing") == "true"
         )
@@ -153,11 +159,12 @@ async def _ask_webhook(
     return _show(request, view, crumbs=crumbs, status=error.status if error else 200)
 
 
-def _times(form: Mapping[str, str]) -> tuple[datetime, datetime | None]:
-    since, until = form.get("since", "").strip(), form.get("until", "").strip()
-    if not since:
+def _times(visit: Visit, form: Mapping[str, str]) -> tuple[datetime, datetime | None]:
+    now = visit.services.clock.now()
+    since = time_named("since", form.get("since", ""), now)
+    if since is None:
         raise InvalidInputError("since", "Say from when on, such as 2026-11-21T14:00.")
-    return asking.time_of("since", since), asking.time_of("until", until) if until else None
+    return since, time_named("until", form.get("until", ""), now)
 
 
 # Both ------------------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ _LABELS = {
     "record_id": "Record",
     "text": "Text",
     "status": "State",
-    "webhook_id": "Webhook",
+    "webhook": "Webhook",
     "event_id": "Of event",
     "failure": "Failure",
     "response_status": "Response",

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from tidings.core.question import Question
 from tidings.core.recovery import Recovery, State, share_done
 from tidings.operations.history.asking import as_words
 from tidings.portal.views import small
@@ -154,10 +155,12 @@ def _deliveries(recovery: Recovery) -> str:
     question = recovery.question
     if question is None or question.ids:
         return ""
-    words = as_words(msgspec.structs.replace(question, states=()))
-    if (webhook_id := words.pop("webhook_id", None)) is not None:
-        words["webhook"] = webhook_id
-    return link("/deliveries", words)
+    return link("/deliveries", words_of(msgspec.structs.replace(question, states=())))
+
+
+def words_of(question: Question) -> dict[str, str]:
+    """Return the parameters by which the list of deliveries asks a question."""
+    return {"webhook" if word == "webhook_id" else word: text for word, text in as_words(question).items()}
 
 
 def recoveries_view(found: Sequence[Recovery], now: datetime) -> RecoveriesView:
