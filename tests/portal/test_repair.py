@@ -55,3 +55,14 @@ async def test_a_paused_hour_is_recovered_and_followed_to_its_end(signed_in: Pag
     await expect(page.get_by_text("webhook-signature").first).to_be_visible()
     assert await serious_faults(page) == []
     assert msgspec.json.decode(receiver.received[0].body)["type"] == "order.paid"
+
+
+async def test_recover_takes_along_what_one_has_just_asked_for(signed_in: Page) -> None:
+    """Filters change the address without loading the page, and the button follows."""
+    await signed_in.goto("/deliveries")
+    await signed_in.locator(".filters [name=table]").fill("orders")
+    await signed_in.wait_for_url("**/deliveries?**table=orders**")
+    await signed_in.get_by_role("link", name="Recover…").click()
+    await signed_in.wait_for_url("**/recover?**table=orders**")
+    await expect(signed_in.get_by_text("There is nothing to send again.")).to_be_visible()
+    await expect(signed_in.locator(".repair-facts")).to_contain_text("orders")
