@@ -1,9 +1,11 @@
 """Mending in a real browser: what a webhook missed while it was paused, and why an event went where it went."""
 
+from pathlib import Path
+
 import msgspec
 from playwright.async_api import Page, expect
 
-from tests.support.browser import serious_faults
+from tests.support.browser import pictures_folder, serious_faults
 from tests.support.engine import Engine, eventually
 from tests.support.receiver import Receiver
 from tidings.operations.webhooks import subscriptions
@@ -12,7 +14,9 @@ from tidings.operations.webhooks.changes import WebhookChange
 MISSED = 6
 
 
-async def test_a_paused_hour_is_recovered_and_followed_to_its_end(signed_in: Page, engine: Engine, receiver: Receiver) -> None:
+async def test_a_paused_hour_is_recovered_and_followed_to_its_end(
+    signed_in: Page, engine: Engine, receiver: Receiver, tmp_path: Path
+) -> None:
     """One pauses a webhook, things happen, one goes on: the form counts what was missed, the page follows it without being
     loaded again, and the event explains itself."""
     page, services = signed_in, engine.services
@@ -32,10 +36,13 @@ async def test_a_paused_hour_is_recovered_and_followed_to_its_end(signed_in: Pag
     await page.get_by_label("Also what never came to be").check()
     await expect(page.get_by_text(f"{MISSED} deliveries will be sent: 0 again, and {MISSED} that never were.")).to_be_visible()
     await page.get_by_label("At most, a second").fill("2")
+    pictures = pictures_folder(tmp_path)
+    await page.screenshot(path=pictures / "recover-webhook-light.png", animations="disabled")
     await page.get_by_role("button", name="Send again").click()
     await page.wait_for_url("**/recoveries/*")
     await page.evaluate("window.stays = true")
     await expect(page.get_by_role("button", name="Cancel it")).to_be_visible()
+    await page.screenshot(path=pictures / "recovery-light.png", animations="disabled")
     assert await serious_faults(page) == []
     await expect(
         page.get_by_text(f"It is done. {MISSED} deliveries went into the queue again, with the same ids.")
@@ -54,6 +61,7 @@ async def test_a_paused_hour_is_recovered_and_followed_to_its_end(signed_in: Pag
     await page.get_by_text("What would be sent").click()
     await expect(page.get_by_text("webhook-signature").first).to_be_visible()
     assert await serious_faults(page) == []
+    await page.screenshot(path=pictures / "explain-light.png", animations="disabled", full_page=True)
     assert msgspec.json.decode(receiver.received[0].body)["type"] == "order.paid"
 
 
