@@ -20,7 +20,7 @@ WORDS = [
     (r"\b__aexit__\b", "__exit__"),
     (r"\baclose\b", "close"),
     (
-        r'^"""The asynchronous client\..*"""$',
+        r'^"""The asynchronous client.*"""$',
         '"""The synchronous client, made of `async_client.py` by `python tools/make_sync_client.py`."""',
     ),
 ]

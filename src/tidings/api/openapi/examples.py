@@ -17,6 +17,8 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("post", "/api/v1/webhooks/dry-run"): {"events": ["order.*"]},
     ("post", "/api/v1/webhooks/{webhook_id}/dry-run"): {"events": ["order.paid"]},
     ("post", "/api/v1/deliveries/retry"): {"status": "failed", "since": _AT},
+    ("post", "/api/v1/webhooks/preview"): {"url": _HOOK, "profile": "vivreal", "event": "collection.object.created"},
+    ("post", "/api/v1/webhooks/{webhook_id}/preview"): {"profile": "cloudevents"},
     ("post", "/api/v1/webhooks/{webhook_id}/secret/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/events"): {"type": "order.paid", "data": {"total": 12.5}, "id": "order-17-paid"},
     ("post", "/api/v1/events/batch"): (

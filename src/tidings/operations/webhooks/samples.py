@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tidings.core.errors import InvalidInputError, RenderError
-from tidings.core.event import TEST_TYPE, Event, table_event_type
+from tidings.core.event import OPERATIONAL, TEST_TYPE, Event, table_event_type
 from tidings.core.event_type import BUILT_IN
 from tidings.core.jsontext import stable
 from tidings.core.near import did_you_mean
@@ -17,6 +17,8 @@ from tidings.core.vocabulary import Vocabulary
 from tidings.core.webhook import OPERATIONS, CollectionFilter, Subscription, TableFilter, TypeFilter, parse_filter
 from tidings.profiles import PROFILES
 from tidings.sources.publish import new_event
+
+NAMES_TRIED = 200  # until one is found that a webhook wants
 
 SAMPLE = '{"test":true}'
 _ROW = '{"id":1}'
@@ -31,7 +33,9 @@ _RECORD, _RECORD_BEFORE = (
     for example in (one.example["record"], one.example["record"] | {"title": "Draft"})
 )
 _CONTENT_OPERATIONS: Final = {"content.created": "INSERT", "content.deleted": "DELETE"}  # all others are updates
-_SOURCES: Final = {"collection": "collections", "integration": "integrations", "site": "integrations", "cron": "cron"}
+_SOURCES: Final = {
+    "collection": "collections", "integration": "integrations", "site": "integrations", "cron": "cron", "webhook": OPERATIONAL,
+}  # fmt: skip
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -73,6 +77,15 @@ def sampled(webhook: Subscription, sample: Sample, known: Mapping[str, str | Non
         record = SAMPLE if sample.data is UNSET else said["data"]
         return new_event(webhook.group_id, "publish", TEST_TYPE, record, now, **more)
     return _named(webhook, sample.event or "", said, known, now, **more)
+
+
+def wanted_sample(webhook: Subscription, known: Mapping[str, str | None], now: datetime) -> Event:
+    """Return a sample of the first thing that a webhook wants, or a test event when it wants nothing that is known."""
+    for name in names_of(webhook, known)[:NAMES_TRIED]:
+        event = sampled(webhook, Sample(name), known, now)
+        if webhook.wants(event):
+            return event
+    return sampled(webhook, Sample(), known, now)
 
 
 def names_of(webhook: Subscription, known: Iterable[str]) -> list[str]:
