@@ -9,7 +9,7 @@ CLIENT = Path(__file__).parents[1] / "src" / "tidings" / "client"
 WORDS = [
     (r"httpx\.AsyncBaseTransport", "httpx.BaseTransport"),
     (r"httpx\.AsyncClient", "httpx.Client"),
-    (r"\bAsync(Client|Webhooks|Deliveries|Events)\b", r"\1"),
+    (r"\bAsync(Client|Webhooks|Deliveries|Recoveries|Events)\b", r"\1"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\basync def\b", "def"),
     (r"\bawait ", ""),
@@ -20,7 +20,7 @@ WORDS = [
     (r"\b__aexit__\b", "__exit__"),
     (r"\baclose\b", "close"),
     (
-        r'^"""The asynchronous client\..*"""$',
+        r'^"""The asynchronous client.*"""$',
         '"""The synchronous client, made of `async_client.py` by `python tools/make_sync_client.py`."""',
     ),
 ]

@@ -6,11 +6,12 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.history import CROWDED_AT, DAY, History, Past, Stage, staged
+from tests.support.history import CROWDED_AT, DAY, OLD_IDS_UNTIL, History, Past, Stage, staged
 from tidings.core.delivery import State
 from tidings.core.question import Kinds, Question
 from tidings.core.recovery import NOT_ACKNOWLEDGED
 from tidings.core.search import Span, drive_of_deliveries, first_id
+from tidings.operations.history.explaining import explain
 from tidings.store import walks
 
 
@@ -83,3 +84,21 @@ async def test_steps_from_a_position_find_each_delivery_once_in_order(stage: Sta
             position = walked.position
     assert found == expected(stage.history, question, fits)
     assert found
+
+
+async def test_an_explanation_tells_what_became_of_an_event_whatever_its_ids_tell(stage: Stage) -> None:
+    """Also of events from before the ids of deliveries told theirs."""
+    webhooks = {id_ for id_, (group, _) in stage.history.webhooks.items() if group == "default"}
+    there: dict[UUID, dict[UUID, tuple[UUID, State]]] = {}
+    for past in stage.history.deliveries:
+        if past.webhook_id in webhooks:
+            there.setdefault(past.event.id, {})[past.webhook_id] = (past.id, past.state)
+    events = {event.id: event for event in stage.history.events if event.id in there}
+    old = [id_ for id_, event in events.items() if event.occurred_at < OLD_IDS_UNTIL][:25]
+    new = [id_ for id_, event in events.items() if OLD_IDS_UNTIL <= event.occurred_at != CROWDED_AT][:25]
+    assert len(old) == len(new) == 25
+    for event_id in old + new:
+        explained = await explain(stage.services, event_id, limit=100)
+        told = {one.webhook.id: (one.delivery_id, one.state) for one in explained.webhooks if one.delivery_id is not None}
+        assert told == there[event_id]
+        assert {one.webhook.id for one in explained.webhooks} == webhooks

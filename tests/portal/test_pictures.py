@@ -23,6 +23,8 @@ PAGES = {
     "compared": "/gallery#comparison",
     "forms": "/gallery#forms",
     "settings": "/settings",
+    "recover": "/recover?status=failed",
+    "recoveries": "/recoveries",
     "not-found": "/nowhere",
 }
 

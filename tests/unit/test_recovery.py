@@ -20,7 +20,6 @@ from tidings.core.recovery import (
     MAX_WAITING,
     TRANSITIONS,
     Done,
-    Lane,
     Recovery,
     Stage,
     State,
@@ -29,12 +28,14 @@ from tidings.core.recovery import (
     chunk_size,
     failed,
     held,
+    named_next,
+    of_deliveries,
     of_search,
     of_webhook,
-    planned,
     refused,
     share_done,
 )
+from tidings.core.recovery_chunk import Lane, planned
 from tidings.core.search import first_id
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -190,3 +191,27 @@ def test_how_much_is_done_is_told_by_the_time_it_has_come_to() -> None:
     both = msgspec.structs.replace(half, missing=True)
     assert [share_done(both), share_done(msgspec.structs.replace(both, stage=Stage.EVENTS))] == [0.25, 0.75]
     assert [share_done(made()), share_done(made(state=State.DONE))] == [None, 1.0]
+
+
+def test_deliveries_that_are_named_are_taken_in_order_once_each() -> None:
+    ids = [UUID(int=number) for number in (5, 3, 9, 3, 7)]
+    recovery = of_deliveries(ID, "acme", ids, NOW)
+    question = recovery.question
+    assert question is not None
+    assert (question.group_id, [id_.int for id_ in question.ids]) == ("acme", [3, 5, 7, 9])
+    assert delivery.State.SUCCEEDED in question.states
+    taken: list[int] = []
+    shares: list[float | None] = []
+    position: UUID | None = None
+    while True:
+        shares.append(share_done(recovery))
+        some, position = named_next(recovery, 3)
+        taken += [id_.int for id_ in some]
+        if position is None:
+            break
+        recovery = msgspec.structs.replace(recovery, position=position)
+    assert (taken, shares) == ([3, 5, 7, 9], [0.0, 0.75])
+    assert share_done(msgspec.structs.replace(recovery, state=State.DONE)) == 1.0
+    with pytest.raises(InvalidInputError) as refused:
+        of_deliveries(ID, "acme", ids, NOW, rate_per_second=0)
+    assert refused.value.field == "rate_per_second"

@@ -7,13 +7,18 @@ import type {
   CronInput,
   Delivery,
   DeliveryFilter,
+  DryRun,
   EventFilter,
   EventInput,
+  Explained,
   Found,
   Listed,
   Logs,
   Preview,
   PreviewInput,
+  RecoverInput,
+  Recovery,
+  RetryInput,
   Secret,
   Statistics,
   StatisticsFilter,
@@ -89,6 +94,25 @@ class Webhooks {
     return this.http.post(`/api/v1/webhooks/${part(id)}/test`, input ?? {}, false, { timeoutMs: 330_000 });
   }
 
+  /** Send it all again, as a job, that it did not acknowledge of the events of a time. */
+  recover(id: string, input: RecoverInput): Promise<Recovery> {
+    return this.http.post(`/api/v1/webhooks/${part(id)}/recover`, input);
+  }
+
+  /** What a webhook that is not saved would have been sent of the last days. Nothing is sent or saved. */
+  dryRun(input: Partial<WebhookInput>, page: { days?: number; limit?: number; cursor?: string } = {}): Promise<DryRun> {
+    return this.http.ask("/api/v1/webhooks/dry-run", input, { ...page });
+  }
+
+  /** What a webhook would have been sent of the last days, as it is or as a change makes it. */
+  dryRunOf(
+    id: string,
+    page: { days?: number; limit?: number; cursor?: string } = {},
+    change?: Partial<WebhookInput>,
+  ): Promise<DryRun> {
+    return this.http.ask(`/api/v1/webhooks/${part(id)}/dry-run`, change, { ...page });
+  }
+
   getSecret(id: string): Promise<Secret> {
     return this.http.get(`/api/v1/webhooks/${part(id)}/secret`);
   }
@@ -128,6 +152,29 @@ class Deliveries {
   retry(id: string): Promise<Delivery> {
     return this.http.post(`/api/v1/deliveries/${part(id)}/retry`, undefined);
   }
+
+  /** Send many again, as a job: up to 1,000 by their ids, or all that a search finds. */
+  retryAll(input: RetryInput): Promise<Recovery> {
+    return this.http.post("/api/v1/deliveries/retry", input);
+  }
+}
+
+class Recoveries {
+  constructor(private readonly http: Http) {}
+
+  /** `cursor`: the last id of the page before. */
+  list(page: { limit?: number; cursor?: string } = {}): Promise<Recovery[]> {
+    return this.http.get("/api/v1/recoveries", { ...page });
+  }
+
+  get(id: string): Promise<Recovery> {
+    return this.http.get(`/api/v1/recoveries/${part(id)}`);
+  }
+
+  /** End a recovery early. What it has put into the queue is delivered. */
+  cancel(id: string): Promise<Recovery> {
+    return this.http.post(`/api/v1/recoveries/${part(id)}/cancel`, undefined);
+  }
 }
 
 class Events {
@@ -160,6 +207,11 @@ class Events {
 
   get(id: string): Promise<unknown> {
     return this.http.get(`/api/v1/events/${part(id)}`);
+  }
+
+  /** For each webhook whether an event goes to it, and why: those it goes to first, then the nearest. */
+  explain(id: string, page: { webhook_id?: string; limit?: number; cursor?: string } = {}): Promise<Explained> {
+    return this.http.get(`/api/v1/events/${part(id)}/explain`, { ...page });
   }
 }
 
@@ -266,6 +318,7 @@ export class TidingsClient {
   readonly webhooks: Webhooks;
   readonly deliveries: Deliveries;
   readonly events: Events;
+  readonly recoveries: Recoveries;
   readonly settings: { readonly collections: Collections };
   readonly webhookLogs: WebhookLogs;
   readonly cron: Cron;
@@ -285,6 +338,7 @@ export class TidingsClient {
     this.webhooks = new Webhooks(this.http, given.profile);
     this.deliveries = new Deliveries(this.http);
     this.events = new Events(this.http);
+    this.recoveries = new Recoveries(this.http);
     this.settings = { collections: new Collections(this.http) };
     this.webhookLogs = new WebhookLogs(this.http);
     this.cron = new Cron(this.http);

@@ -54,6 +54,11 @@ export class Http {
     return this.send<T>("POST", path, body, repeatable, {}, options);
   }
 
+  /** A question that needs a body: nothing comes of asking twice. */
+  ask<T>(path: string, body: unknown, query: Query): Promise<T> {
+    return this.send<T>("POST", path, body, true, query);
+  }
+
   patch<T>(path: string, body: unknown, options?: RequestOptions): Promise<T> {
     return this.send<T>("PATCH", path, body, true, {}, options);
   }

@@ -255,6 +255,112 @@ export interface DeliveryFilter extends WebhookDeliveryFilter {
   webhook_id?: string;
 }
 
+/** What is sent again: deliveries by their ids (at most 1,000), or a search. */
+export interface RetryInput {
+  ids?: string[];
+  /** Without it, what was not acknowledged: failed and retrying. */
+  status?: DeliveryStatus | DeliveryStatus[];
+  webhook_id?: string;
+  event_id?: string;
+  type?: string | string[];
+  table?: string;
+  record_id?: string;
+  failure?: string | string[];
+  response_status?: number | string | (number | string)[];
+  text?: string;
+  since?: Date | string;
+  until?: Date | string;
+  /** How many go into the queue in a second; no limit when absent. */
+  rate_per_second?: number;
+}
+
+export interface RecoverInput {
+  since: Date | string;
+  /** Not included; now when absent. */
+  until?: Date | string;
+  /** Also what the webhook never had a delivery of: from while it was paused, disabled or not there. */
+  missing?: boolean;
+  rate_per_second?: number;
+}
+
+/** A job that sends many deliveries again. */
+export interface Recovery {
+  id: string;
+  state: "waiting" | "running" | "done" | "cancelled" | "failed";
+  webhook_id: string | null;
+  search: Record<string, string> | null;
+  ids: string[];
+  since: string | null;
+  until: string;
+  missing: boolean;
+  rate_per_second: number | null;
+  /** From 0 to 1; null when nobody knows. */
+  progress: number | null;
+  found_count: number;
+  queued_count: number;
+  skipped_count: number;
+  error: string | null;
+  created_at: string;
+  updated_at: string;
+  finished_at: string | null;
+}
+
+/** One thing that is asked of an event, and whether it is so. */
+export interface Condition {
+  name: string;
+  holds: boolean;
+  sentence: string;
+}
+
+/** Whether an event goes to a webhook as it is now, and why. */
+export interface WebhookExplained {
+  webhook_id: string;
+  name: string;
+  url: string;
+  profile: Profile;
+  is_sent: boolean;
+  sentence: string;
+  conditions: Condition[];
+  filters: { position: number; matches: boolean; conditions: Condition[] }[];
+  filter_count: number;
+  notes: string[];
+  /** What would be sent now. */
+  request: { method: string; url: string; headers: [string, string][]; body: string | null } | null;
+  delivery_id: string | null;
+  status: DeliveryStatus | null;
+}
+
+export interface Explained {
+  event_id: string;
+  type: string;
+  /** Those it goes to, then the nearest. */
+  webhooks: WebhookExplained[];
+  /** Of the next page; null: these were all. */
+  cursor: string | null;
+}
+
+/** What a webhook would have been sent, newest first. */
+export interface DryRun {
+  profile: Profile;
+  since: string;
+  events: {
+    id: string;
+    type: string;
+    /** What its receiver knows it as. */
+    name: string;
+    source: string;
+    operation: string | null;
+    schema: string | null;
+    table: string | null;
+    subject: string | null;
+    occurred_at: string;
+  }[];
+  seen: number;
+  searched_to: string | null;
+  /** Where to go on; null: all was looked at. */
+  cursor: string | null;
+}
+
 /** A page of a list, newest first. */
 export interface Found<T> {
   items: T[];

@@ -139,3 +139,34 @@ test("a page tells what is around it", async () => {
   assert.deepEqual(await client(net).deliveries.page(), { items: [], next: undefined, prev: undefined, searchedTo: undefined, count: undefined });
   assert.equal((await client(net).statistics({ webhook_id: "w" })).step, "hour");
 });
+
+test("deliveries are sent again by ids, by a search, and for a time of a webhook", async () => {
+  const job = { status: 202, body: '{"id":"r1","state":"waiting"}' };
+  const net = answering(job, job, job, { body: '{"id":"r1","state":"cancelled"}' });
+  const tidings = client(net);
+  await tidings.deliveries.retryAll({ ids: ["a", "b"] });
+  await tidings.deliveries.retryAll({ status: ["failed"], type: "order.*", rate_per_second: 5 });
+  const since = new Date("2026-11-21T13:00:00Z");
+  assert.equal((await tidings.webhooks.recover("w/1", { since, missing: true })).id, "r1");
+  assert.equal((await tidings.recoveries.cancel("r1")).state, "cancelled");
+  assert.deepEqual(net.calls.map((call) => [call.method, call.url, call.body && JSON.parse(call.body)]), [
+    ["POST", "http://t/api/v1/deliveries/retry", { ids: ["a", "b"] }],
+    ["POST", "http://t/api/v1/deliveries/retry", { status: ["failed"], type: "order.*", rate_per_second: 5 }],
+    ["POST", "http://t/api/v1/webhooks/w%2F1/recover", { since: "2026-11-21T13:00:00.000Z", missing: true }],
+    ["POST", "http://t/api/v1/recoveries/r1/cancel", undefined],
+  ]);
+});
+
+test("a dry run and an explanation are questions, which may be asked again", async () => {
+  const net = answering({ status: 503 }, { body: '{"events":[]}' }, { body: '{"events":[]}' }, { body: '{"webhooks":[]}' });
+  const tidings = client(net);
+  assert.deepEqual((await tidings.webhooks.dryRun({ events: ["order.*"] }, { days: 3 })).events, []);
+  await tidings.webhooks.dryRunOf("w", { limit: 2 });
+  await tidings.events.explain("e", { webhook_id: "w" });
+  assert.deepEqual(net.calls.map((call) => call.url), [
+    "http://t/api/v1/webhooks/dry-run?days=3",
+    "http://t/api/v1/webhooks/dry-run?days=3",
+    "http://t/api/v1/webhooks/w/dry-run?limit=2",
+    "http://t/api/v1/events/e/explain?webhook_id=w",
+  ]);
+});

@@ -195,6 +195,110 @@ class Published(msgspec.Struct, frozen=True):
     duplicate: bool
 
 
+class Recovery(msgspec.Struct, frozen=True):
+    """A job that sends many deliveries again. `progress`: from 0 to 1; None when nobody knows."""
+
+    id: UUID
+    state: str
+    until: datetime
+    missing: bool
+    found_count: int
+    queued_count: int
+    skipped_count: int
+    created_at: datetime
+    updated_at: datetime
+    webhook_id: UUID | None = None
+    search: dict[str, str] | None = None
+    ids: list[UUID] = []
+    since: datetime | None = None
+    rate_per_second: float | None = None
+    progress: float | None = None
+    error: str | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.state in {"done", "cancelled", "failed"}
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One thing that is asked of an event, and whether it is so."""
+
+    name: str
+    holds: bool
+    sentence: str
+
+
+class FilterExplained(msgspec.Struct, frozen=True):
+    """One entry of a webhook's `events`, counted from 0. It matches where all of its conditions hold."""
+
+    position: int
+    matches: bool
+    conditions: list[Condition]
+
+
+class SentRequest(msgspec.Struct, frozen=True):
+    """A request. `body` is None where others take all the room of the answer."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: str | None = None
+
+
+class WebhookExplained(msgspec.Struct, frozen=True):
+    """Whether an event goes to a webhook as it is now, and why. `request`: what would be sent now."""
+
+    webhook_id: UUID
+    name: str
+    url: str
+    profile: str
+    is_sent: bool
+    sentence: str
+    conditions: list[Condition]
+    filters: list[FilterExplained]
+    filter_count: int
+    notes: list[str]
+    request: SentRequest | None = None
+    delivery_id: UUID | None = None
+    status: str | None = None
+
+
+class Explained(msgspec.Struct, frozen=True):
+    """An event explained for webhooks: those it goes to, then the nearest. `cursor`: of the next page; None: these were all."""
+
+    event_id: UUID
+    type: str
+    webhooks: list[WebhookExplained]
+    cursor: str | None = None
+
+
+class HeardEvent(msgspec.Struct, frozen=True):
+    """An event that a webhook would have been sent. `name`: what its receiver knows it as."""
+
+    id: UUID
+    type: str
+    name: str
+    source: str
+    occurred_at: datetime
+    operation: str | None = None
+    schema: str | None = None
+    table: str | None = None
+    subject: str | None = None
+
+
+class DryRun(msgspec.Struct, frozen=True):
+    """What a webhook would have been sent since a time, newest first. `cursor`: where to go on; None: all was looked at."""
+
+    profile: str
+    since: datetime
+    events: list[HeardEvent]
+    seen: int
+    searched_to: datetime | None = None
+    cursor: UUID | None = None
+
+
 class Statistics(msgspec.Struct, frozen=True):
     """How attempts fared from `since` until `until`, in whole steps."""
 
@@ -256,6 +360,22 @@ class WebhookDeliveryFilters(TypedDict, total=False):
     offset: int
     cursor: UUID | str
     count: bool
+
+
+class RetryFilters(TypedDict, total=False):
+    """What is sent again. Without `status`, what was not acknowledged: failed and retrying."""
+
+    status: str | list[str]
+    webhook_id: UUID | str
+    event_id: UUID | str
+    type: str | list[str]
+    table: str
+    record_id: str
+    failure: str | list[str]
+    response_status: int | str | list[int | str]
+    text: str
+    since: datetime | str
+    until: datetime | str
 
 
 class DeliveryFilters(WebhookDeliveryFilters, total=False):

@@ -27,10 +27,14 @@ from tidings.client.models import (
     BatchResult,
     Delivery,
     DeliveryFilters,
+    DryRun,
     EventFilters,
+    Explained,
     Page,
     Preview,
     Published,
+    Recovery,
+    RetryFilters,
     Secret,
     Statistics,
     TestResult,
@@ -45,6 +49,7 @@ WebhookList = list[Webhook]
 DeliveryList = list[Delivery]
 AttemptList = list[Attempt]
 EventList = list[dict[str, Any]]
+RecoveryList = list[Recovery]
 
 
 class Client:
@@ -81,6 +86,7 @@ class Client:
         self.webhooks = Webhooks(self)
         self.deliveries = Deliveries(self)
         self.events = Events(self)
+        self.recoveries = Recoveries(self)
 
     def __enter__(self) -> "Client":
         return self
@@ -239,6 +245,45 @@ class Webhooks:
         path = f"/api/v1/webhooks/{webhook_id}/test"
         return self._client.request("POST", path, TestResult, body=content, timeout=TEST_TIMEOUT)
 
+    def recover(
+        self,
+        webhook_id: UUID | str,
+        *,
+        since: datetime | str,
+        until: datetime | str | None = None,
+        missing: bool = False,
+        rate_per_second: float | None = None,
+    ) -> Recovery:
+        """Send a webhook all again, as a job, that it did not acknowledge of the events of a time.
+
+        Args:
+            until: Not included; now when None.
+            missing: Also what it would hear now and never had a delivery of: from while it was paused, disabled or not there.
+            rate_per_second: How many go into the queue in a second; as fast as the webhook takes them when None.
+        """
+        body = given(since=since, until=until, missing=missing, rate_per_second=rate_per_second)
+        return self._client.request("POST", f"/api/v1/webhooks/{webhook_id}/recover", Recovery, body=body)
+
+    def dry_run(
+        self,
+        webhook_id: UUID | str | None = None,
+        *,
+        days: int = 7,
+        limit: int = 50,
+        cursor: UUID | str | None = None,
+        **settings: Any,
+    ) -> DryRun:
+        """Read what a webhook would have been sent of the last days. Nothing is sent or saved.
+
+        Args:
+            webhook_id: One that is there, as it is or as `settings` change it; None: one that is not saved.
+            settings: As of a creation or a change, such as `events`.
+        """
+        path = "/api/v1/webhooks/dry-run" if webhook_id is None else f"/api/v1/webhooks/{webhook_id}/dry-run"
+        query = asked({"days": days, "limit": limit, "cursor": cursor})
+        body = settings if settings or webhook_id is None else None
+        return self._client.request("POST", path, DryRun, body=body, query=query, repeatable=True)
+
     def secret(self, webhook_id: UUID | str) -> Secret:
         """Read the secret that verifies this webhook's deliveries."""
         return self._client.request("GET", f"/api/v1/webhooks/{webhook_id}/secret", Secret)
@@ -281,6 +326,37 @@ class Deliveries:
         """Send a delivery again, with the same id."""
         return self._client.request("POST", f"/api/v1/deliveries/{delivery_id}/retry", Delivery)
 
+    def retry_all(
+        self,
+        *,
+        ids: Iterable[UUID | str] | None = None,
+        rate_per_second: float | None = None,
+        **search: Unpack[RetryFilters],
+    ) -> Recovery:
+        """Send many deliveries again, as a job: up to 1,000 by their ids, or all that a search finds."""
+        body = {**search, **given(ids=None if ids is None else [str(id_) for id_ in ids], rate_per_second=rate_per_second)}
+        return self._client.request("POST", "/api/v1/deliveries/retry", Recovery, body=body)
+
+
+class Recoveries:
+    """`client.recoveries`: jobs that send many deliveries again."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(self, *, limit: int = 50, cursor: UUID | str | None = None) -> RecoveryList:
+        """List recoveries, newest first. `cursor`: the last id of the page before."""
+        query = asked({"limit": limit, "cursor": cursor})
+        return self._client.request("GET", "/api/v1/recoveries", RecoveryList, query=query)
+
+    def get(self, recovery_id: UUID | str) -> Recovery:
+        """Read how far a recovery has come."""
+        return self._client.request("GET", f"/api/v1/recoveries/{recovery_id}", Recovery)
+
+    def cancel(self, recovery_id: UUID | str) -> Recovery:
+        """End a recovery early. What it has put into the queue is delivered."""
+        return self._client.request("POST", f"/api/v1/recoveries/{recovery_id}/cancel", Recovery)
+
 
 class Events:
     """`client.events`."""
@@ -321,3 +397,14 @@ class Events:
     def get(self, event_id: UUID | str) -> dict[str, Any]:
         """Read an event."""
         return self._client.request("GET", f"/api/v1/events/{event_id}", dict[str, Any])
+
+    def explain(
+        self, event_id: UUID | str, *, webhook_id: UUID | str | None = None, limit: int = 20, cursor: str | None = None
+    ) -> Explained:
+        """Read for each webhook whether an event goes to it, and why: those it goes to first, then the nearest.
+
+        Args:
+            webhook_id: For this one alone.
+        """
+        query = asked({"webhook_id": webhook_id, "limit": limit, "cursor": cursor})
+        return self._client.request("GET", f"/api/v1/events/{event_id}/explain", Explained, query=query)

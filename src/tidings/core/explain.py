@@ -92,6 +92,13 @@ def explain(event: Event, webhook: Subscription) -> Explanation:
     )
 
 
+def near(explanation: Explanation) -> tuple[bool, int, int]:
+    """Return how far a webhook is from being sent the event, to sort by. What is asked of it itself weighs the most."""
+    itself = sum(not condition.holds for condition in explanation.conditions)
+    filters = (sum(not condition.holds for condition in item.conditions) for item in explanation.filters)
+    return not explanation.is_sent, itself, min(filters, default=0)
+
+
 def heard(webhook: Subscription, events: Iterable[Event]) -> list[Event]:
     """Return those of events that a webhook would be sent, were it enabled; it may be one that is not saved yet."""
     routes = routes_to(msgspec.structs.replace(webhook, enabled=True))

@@ -44,7 +44,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         record_id: Which row; needs a table.
         subject: What events that are no row's change are about.
         text: Stands in the payload, whatever the case of its letters.
+        unwanted: Of events alone: only those that no webhook wanted.
         states, webhook_id, event_id, failures, statuses, classes: Of deliveries alone. `classes`: 5 stands for 500 to 599.
+        ids: Deliveries named one by one, in order; nothing else is asked then but their states. Only recoveries ask so.
     """
 
     group_id: str
@@ -57,12 +59,14 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     subject: str | None = None
     external_id: str | None = None
     text: str | None = None
+    unwanted: bool = False
     states: tuple[State, ...] = ()
     webhook_id: UUID | None = None
     event_id: UUID | None = None
     failures: tuple[str, ...] = ()
     statuses: tuple[int, ...] = ()
     classes: tuple[int, ...] = ()
+    ids: tuple[UUID, ...] = ()
 
 
 def checked(question: Question) -> Question:

@@ -20,8 +20,8 @@ A recovery stands in line like everybody: what it sends again waits behind what 
   cancelled ◀─────────┘
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -151,6 +151,18 @@ def of_search(id_: UUID, question: Question, now: datetime, *, rate_per_second: 
     return _made(id_, msgspec.structs.replace(question, states=states), now, rate_per_second, webhook_id=None, missing=False)
 
 
+def of_deliveries(
+    id_: UUID, group_id: str, ids: Iterable[UUID], now: datetime, *, rate_per_second: float | None = None
+) -> Recovery:
+    """Return the recovery of deliveries that are named one by one, which are the group's: whatever came of them.
+
+    Raises:
+        InvalidInputError: The rate is none.
+    """
+    question = Question(group_id=group_id, ids=tuple(sorted(set(ids))), states=tuple(sorted(RECOVERABLE)))
+    return _made(id_, question, now, rate_per_second, webhook_id=None, missing=False)
+
+
 def of_webhook(
     id_: UUID,
     webhook: Subscription,
@@ -219,27 +231,28 @@ def rest_of(recovery: Recovery, whole: Span) -> Span:
     return whole if recovery.position is None else whole.within(Span(low=recovery.position))
 
 
+def named_next(recovery: Recovery, wanted: int) -> tuple[tuple[UUID, ...], UUID | None]:
+    """Return which deliveries are next of those that are named one by one, and the one behind them."""
+    ids = () if recovery.question is None else recovery.question.ids
+    begin = 0 if recovery.position is None else bisect_left(ids, recovery.position)
+    return ids[begin : begin + wanted], next(iter(ids[begin + wanted : begin + wanted + 1]), None)
+
+
 def chunk_size(rate_per_second: float | None) -> int:
     """Return how many deliveries one chunk sends again at most: what a rate allows in a second."""
     return CHUNK if rate_per_second is None else max(1, min(CHUNK, int(rate_per_second)))
 
 
-class Lane(msgspec.Struct, frozen=True):
-    """What a plan needs to know of a lane."""
-
-    waiting: int
-    is_enabled: bool
-
-    @property
-    def room(self) -> int:
-        """How many deliveries a recovery may add: the lane may rest now and be back a second later."""
-        return max(0, MAX_WAITING - self.waiting)
-
-
 def share_done(recovery: Recovery) -> float | None:
-    """Return how much of its time a recovery has looked through, 0 to 1; None: it has no beginning to tell from."""
+    """Return how much of its time, or of what is named, a recovery has looked through, 0 to 1.
+
+    Returns:
+        None where it has no beginning to tell from.
+    """
     if recovery.state == State.DONE:
         return 1.0
+    if recovery.question is not None and (ids := recovery.question.ids):
+        return 0.0 if recovery.position is None else bisect_left(ids, recovery.position) / len(ids)
     if recovery.since is None:
         return None
     looked, whole = timedelta(), recovery.until - recovery.since
@@ -247,61 +260,6 @@ def share_done(recovery: Recovery) -> float | None:
         looked = min(max(id_time(recovery.position) - recovery.since, looked), whole)
     stages = 2 if recovery.missing else 1
     return (looked / whole + (recovery.stage == Stage.EVENTS)) / stages
-
-
-def put_now(lane: Lane, rate_per_second: float | None) -> int:
-    """Return how many missing deliveries a chunk adds to a lane at most."""
-    return min(chunk_size(rate_per_second), lane.room)
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What a chunk does with what it found.
-
-    Attributes:
-        again: Finished deliveries that go back into the queue.
-        hurried: Deliveries that wait for their next attempt, which is made due.
-        skipped: How many are left alone.
-        held_at: The first that is not dealt with, because its lane is full; None: all are.
-        held_by: The webhook whose lane that is.
-    """
-
-    again: tuple[UUID, ...]
-    hurried: tuple[UUID, ...]
-    skipped: int
-    held_at: UUID | None = None
-    held_by: UUID | None = None
-
-
-def planned(
-    found: Sequence[UUID],
-    standing: Mapping[UUID, tuple[UUID, delivery.State]],
-    lanes: Mapping[UUID, Lane],
-    states: Sequence[delivery.State],
-) -> Plan:
-    """Decide what becomes of the deliveries that a chunk found, in their order.
-
-    Args:
-        standing: Where those that wait or are finished stand now, with their webhooks.
-        lanes: Of these webhooks; one that is missing was deleted.
-        states: Which states are asked for.
-    """
-    again: list[UUID] = []
-    hurried: list[UUID] = []
-    skipped = 0
-    added: Counter[UUID] = Counter()
-    for id_ in found:
-        webhook_id, state = standing.get(id_, (None, delivery.State.SENDING))
-        lane = None if webhook_id is None else lanes.get(webhook_id)
-        if webhook_id is None or lane is None or not lane.is_enabled or state not in states:
-            skipped += 1
-        elif state == delivery.State.RETRYING:
-            hurried.append(id_)
-        elif added[webhook_id] < lane.room:
-            again.append(id_)
-            added[webhook_id] += 1
-        else:
-            return Plan(tuple(again), tuple(hurried), skipped, id_, webhook_id)
-    return Plan(tuple(again), tuple(hurried), skipped)
 
 
 class Done(msgspec.Struct, frozen=True):

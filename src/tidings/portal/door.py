@@ -14,12 +14,41 @@ from tidings.portal import assets
 from tidings.portal.access import refuse_unknown, require_own_form, visit_of
 from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_http_fault, show_refusal
 from tidings.portal.attempts import Attempts
-from tidings.portal.pages import gallery, groups, overview, search, settings, sign_in
+from tidings.portal.pages import (
+    deliveries,
+    delivery,
+    events,
+    explain,
+    gallery,
+    groups,
+    live,
+    overview,
+    recover,
+    recoveries,
+    search,
+    settings,
+    sign_in,
+)
+from tidings.portal.streams import Watch
 from tidings.portal.views.frame import asks_for_html
 
 MAX_FORM_BYTES = 1_000_000  # the largest field is a body to send as a test
 
-PAGES = (sign_in.router, overview.router, search.router, groups.router, settings.router, gallery.router)
+PAGES = (
+    sign_in.router,
+    overview.router,
+    deliveries.router,
+    delivery.router,
+    events.router,
+    explain.router,
+    recover.router,
+    recoveries.router,
+    search.router,
+    live.router,
+    groups.router,
+    settings.router,
+    gallery.router,
+)
 
 Answer = Callable[[Request[Any, Any, Any], Any], Any]
 
@@ -27,12 +56,20 @@ Answer = Callable[[Request[Any, Any, Any], Any], Any]
 class Portal(InitPlugin):
     """Puts the portal's pages beside the API's routes."""
 
+    def __init__(self) -> None:
+        self._watch = Watch()
+
+    def close(self) -> None:
+        """End what is live, so that the server can stop: a stream of events has no end of its own."""
+        self._watch.close()
+
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the pages. What no route takes is answered by a page when a browser asks, and as before when a program does."""
         before: Any = app_config.exception_handlers
         app_config.route_handlers = [*app_config.route_handlers, _router(before[HTTPException])]
         app_config.exception_handlers = {**before, NotFoundException: _for_browsers(before[HTTPException])}
         app_config.state["sign_in_attempts"] = Attempts()
+        app_config.state["watch"] = self._watch
         return app_config
 
 

@@ -11,8 +11,9 @@ from tidings.core.delivery import State
 from tidings.core.errors import ConflictError
 from tidings.core.event import Event
 from tidings.core.question import Question
-from tidings.core.recovery import MAX_OPEN, Lane, Recovery, Stage, cancelled
+from tidings.core.recovery import MAX_OPEN, Recovery, Stage, cancelled
 from tidings.core.recovery import State as RecoveryState
+from tidings.core.recovery_chunk import Lane
 from tidings.core.search import Span, first_id
 from tidings.store.database import Connection
 from tidings.store.statements import load

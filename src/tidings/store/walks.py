@@ -9,7 +9,7 @@ import msgspec
 
 from tidings.core.event import Event, row_action
 from tidings.core.explain import heard
-from tidings.core.missing import EVENTS_AT_ONCE, drive_of_heard
+from tidings.core.missing import EVENTS_AT_ONCE, drive_of_heard, where_delivered
 from tidings.core.question import Kinds, Question
 from tidings.core.search import (
     MAX_KINDS,
@@ -164,3 +164,35 @@ async def dry_run(
         if len(matching) > room:
             return DryRun(found, seen, found[-1].id)
     return DryRun(found, seen, None if rest is None else rest.high)
+
+
+async def count_missing(
+    connection: Connection,
+    webhook: Subscription,
+    since: datetime | None,
+    until: datetime,
+    exact_ids_from: UUID,
+    *,
+    bound: int,
+    seconds: float,
+) -> tuple[int, bool]:
+    """Return how many events of a time a webhook would hear now and has no delivery of, and whether that is all.
+
+    Args:
+        exact_ids_from: The first id of a delivery that tells its event.
+        bound: Past so many it is not counted further.
+        seconds: After so long neither.
+    """
+    loop = asyncio.get_running_loop()
+    begun, missing = loop.time(), 0
+    drive = drive_of_heard(webhook, since, until)
+    rest: Span | None = drive.span
+    while rest is not None and missing <= bound:
+        if rest != drive.span and loop.time() - begun > seconds:
+            break
+        walked = await walk(connection, drive, rest, EVENTS_AT_ONCE, newest_first=False, seconds=seconds)
+        rest = walked.rest
+        events = await recoveries.events_without_payload(connection, walked.ids) if walked.ids else []
+        if where := {event.id: where_delivered(event, webhook.id, exact_ids_from) for event in heard(webhook, events)}:
+            missing += len(where) - len(await recoveries.delivered(connection, webhook.id, where))
+    return min(missing, bound), rest is None and missing <= bound

@@ -44,6 +44,12 @@ async def bury(connection: Connection, silence: timedelta) -> list[UUID]:
     return [row[0] for row in await connection.fetch(_SQL["bury"], silence)]
 
 
+async def alive(connection: Connection, silence: timedelta) -> int:
+    """Return how many workers have not been silent this long."""
+    number: int = await connection.fetchval(_SQL["alive"], silence)
+    return number
+
+
 async def database_time(connection: Connection) -> datetime:
     """Return PostgreSQL's clock."""
     at: datetime = await connection.fetchval(_SQL["database_time"])

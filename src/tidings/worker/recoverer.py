@@ -23,14 +23,14 @@ from tidings.core.recovery import (
     failed,
     full,
     held,
-    planned,
-    put_now,
+    named_next,
     refused,
     rest_of,
     why_not,
 )
+from tidings.core.recovery_chunk import planned, put_now
 from tidings.core.routing import routes_to
-from tidings.core.search import Drive, drive_of_deliveries
+from tidings.core.search import Drive, Span, drive_of_deliveries
 from tidings.core.webhook import Subscription
 from tidings.store import backfills, queue, recoveries, walks, webhooks
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
@@ -116,8 +116,13 @@ class Recoverer:
         They are found without locks. So their lanes are locked before it is decided what becomes of each: who changes a
         delivery holds its lane.
         """
-        drive = drive_of_deliveries(question, await walks.known(connection, question, exact_ids_from))
-        walked = await _walk(connection, recovery, drive, chunk_size(recovery.rate_per_second))
+        wanted = chunk_size(recovery.rate_per_second)
+        if question.ids:
+            named, position = named_next(recovery, wanted)
+            walked = Walked(list(named), None if position is None else Span(low=position))
+        else:
+            drive = drive_of_deliveries(question, await walks.known(connection, question, exact_ids_from))
+            walked = await _walk(connection, recovery, drive, wanted)
         if not walked.ids:
             return Done(walked.position, 0, 0)
         lanes_of = {webhook_id for webhook_id, _ in (await recoveries.standing(connection, walked.ids)).values()}

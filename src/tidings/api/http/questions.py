@@ -7,7 +7,7 @@ from uuid import UUID
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from tidings.core.question import Question, checked, failures_named, states_named, statuses_named, table_named, words_of
+from tidings.operations.history.asking import deliveries_asked, events_asked
 from tidings.operations.history.search import Asked
 from tidings.operations.services import Services
 
@@ -63,23 +63,19 @@ def asked_of_deliveries(
     Raises:
         InvalidInputError: With the field and the remedy.
     """
-    schema, name = table_named(table)
-    statuses, classes = statuses_named(words_of("response_status", response_status))
-    question = Question(
-        group_id=services.group_id,
+    return deliveries_asked(
+        services.group_id,
         since=since,
         until=until,
-        schema=schema,
-        table=name,
+        type=type_,
+        table=table,
         record_id=record_id,
         text=text,
-        states=states_named(words_of("status", status)),
+        status=status,
         event_id=event_id,
-        failures=failures_named(words_of("failure", failure)),
-        statuses=statuses,
-        classes=classes,
+        failure=failure,
+        response_status=response_status,
     )
-    return Asked(checked(question), words_of("type", type_))
 
 
 def asked_of_events(
@@ -99,16 +95,14 @@ def asked_of_events(
     Raises:
         InvalidInputError: With the field and the remedy.
     """
-    schema, name = table_named(table)
-    question = Question(
-        group_id=services.group_id,
+    return events_asked(
+        services.group_id,
         since=since,
         until=until,
-        schema=schema,
-        table=name,
+        type=type_,
+        table=table,
         record_id=record_id,
         subject=subject,
         external_id=external_id,
         text=text,
     )
-    return Asked(checked(question), words_of("type", type_))

@@ -42,6 +42,7 @@ _MAY_CONFLICT = (
     "/secret",
     "/rotate",
     "/retry",
+    "/recover",
     "/backfill",
     "/cancel",
     "/run",

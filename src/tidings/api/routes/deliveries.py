@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from tidings.api.http.paging import paging, with_pages
 from tidings.api.http.questions import WebhookId, asked_of_deliveries
+from tidings.api.routes.recoveries import retry_deliveries
 from tidings.operations.history import attempts, deliveries
 from tidings.operations.history.attempts import Attempt, SentRequest
 from tidings.operations.history.deliveries import Delivery
@@ -162,7 +163,7 @@ async def retry_delivery(services: NamedDependency[Services], delivery_id: FromP
 
 router = Router(
     "/api/v1/deliveries",
-    route_handlers=[list_deliveries, get_delivery, list_attempts, get_attempt, retry_delivery],
+    route_handlers=[list_deliveries, get_delivery, list_attempts, get_attempt, retry_delivery, retry_deliveries],
     dependencies={"paging": Provide(paging, sync_to_thread=False)},
     tags=["Deliveries"],
 )

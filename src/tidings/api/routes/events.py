@@ -11,6 +11,7 @@ from litestar.params import FromPath, JSONBody
 
 from tidings.api.http.paging import paging, with_pages
 from tidings.api.http.questions import asked_of_events
+from tidings.api.routes.explanations import explain_event
 from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.operations.history import events
 from tidings.operations.history.events import RecordedEvent
@@ -184,4 +185,6 @@ def _view(event: RecordedEvent) -> EventView:
     return EventView(**fields | documents)
 
 
-router = Router("/api/v1/events", route_handlers=[publish_event, publish_batch, list_events, get_event], tags=["Events"])
+router = Router(
+    "/api/v1/events", route_handlers=[publish_event, publish_batch, list_events, get_event, explain_event], tags=["Events"]
+)

@@ -9,7 +9,15 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from tidings.api.http.paging import Limit, Offset, paging
 from tidings.api.http.questions import asked_of_deliveries
-from tidings.api.routes import statistics, webhook_previews, webhook_secrets, webhook_tests, webhook_versions
+from tidings.api.routes import (
+    explanations,
+    recoveries,
+    statistics,
+    webhook_previews,
+    webhook_secrets,
+    webhook_tests,
+    webhook_versions,
+)
 from tidings.api.routes.deliveries import DeliveryView, page_view
 from tidings.api.routes.webhook_view import WebhookView, view
 from tidings.operations.history import deliveries
@@ -104,6 +112,9 @@ router = Router(
         webhook_secrets.read_secret,
         webhook_secrets.rotate_secret,
         webhook_versions.list_versions,
+        recoveries.recover_webhook,
+        explanations.dry_run,
+        explanations.dry_run_webhook,
     ],
     tags=["Webhooks"],
 )

@@ -49,6 +49,10 @@ class Asked(msgspec.Struct, frozen=True):
         """Return the same of one webhook; of any, when None."""
         return msgspec.structs.replace(self, question=msgspec.structs.replace(self.question, webhook_id=webhook_id))
 
+    def in_state(self, state: State) -> "Asked":
+        """Return the same of one state."""
+        return msgspec.structs.replace(self, question=msgspec.structs.replace(self.question, states=(state,)))
+
 
 class Paging(msgspec.Struct, frozen=True):
     """Which page of a list is asked for."""
@@ -91,9 +95,19 @@ async def find_deliveries(services: Services, connection: Connection, asked: Ask
     Raises:
         InvalidInputError: The cursor is not this question's, or a type is unknown.
     """
-    question = await _understood(services, connection, asked)
+    question = await understood(services, connection, asked)
     drive = drive_of_deliveries(question, await _known(services, connection, question))
     return await _find(services, connection, "deliveries", asked, drive, paging)
+
+
+async def count_deliveries(services: Services, connection: Connection, asked: Asked) -> str:
+    """Return how many deliveries there are, as it is told.
+
+    Raises:
+        InvalidInputError: A type is unknown, or a text is asked for.
+    """
+    question = await understood(services, connection, asked)
+    return await _count(connection, drive_of_deliveries(question, await _known(services, connection, question)))
 
 
 async def find_events(services: Services, connection: Connection, asked: Asked, paging: Paging) -> Result:
@@ -102,7 +116,7 @@ async def find_events(services: Services, connection: Connection, asked: Asked, 
     Raises:
         InvalidInputError: The cursor is not this question's, or a type is unknown.
     """
-    question = await _understood(services, connection, asked)
+    question = await understood(services, connection, asked)
     if question.external_id is not None:
         found = await search.event_of_external_id(connection, question.group_id, question.external_id)
         question = msgspec.structs.replace(question, event_id=found or UUID(int=0))
@@ -113,8 +127,12 @@ async def find_events(services: Services, connection: Connection, asked: Asked, 
 # Words -----------------------------------------------------------------------------------------------------------------
 
 
-async def _understood(services: Services, connection: Connection, asked: Asked) -> Question:
-    """Return the question with its types understood."""
+async def understood(services: Services, connection: Connection, asked: Asked) -> Question:
+    """Return the question with its types understood.
+
+    Raises:
+        InvalidInputError: A type is unknown.
+    """
     question, words = asked.question, asked.types
     if not words:
         return question
@@ -180,8 +198,27 @@ async def _walk(
     return found, left.rest
 
 
+async def count_matching(services: Services, connection: Connection, question: Question) -> tuple[int, bool]:
+    """Return how many deliveries fit a question, up to a bound, and whether that is all.
+
+    Raises:
+        InvalidInputError: As `_matching` does.
+    """
+    return await _matching(connection, drive_of_deliveries(question, await _known(services, connection, question)))
+
+
 async def _count(connection: Connection, drive: Drive) -> str:
     """Return how many there are, as it is told.
+
+    Raises:
+        InvalidInputError: As `_matching` does.
+    """
+    matches, is_all = await _matching(connection, drive)
+    return counted(matches, is_all=is_all)
+
+
+async def _matching(connection: Connection, drive: Drive) -> tuple[int, bool]:
+    """Return how many there are, up to a bound, and whether that is all.
 
     Raises:
         InvalidInputError: A text is asked for, which would have to be looked for everywhere.
@@ -191,16 +228,19 @@ async def _count(connection: Connection, drive: Drive) -> str:
     webhook_id = drive.left.webhook_id
     if drive.statement == "deliveries_by_webhook" and drive.is_exact and webhook_id is not None:
         return await _count_of_webhook(connection, drive, webhook_id)
+    return await _count_window(connection, drive)
+
+
+async def _count_window(connection: Connection, drive: Drive) -> tuple[int, bool]:
     looked = await search.LOOKS[drive.statement](connection, counting(drive))
-    return counted(looked.matches, is_all=looked.reached is None)
+    return looked.matches, looked.reached is None
 
 
-async def _count_of_webhook(connection: Connection, drive: Drive, webhook_id: UUID) -> str:
+async def _count_of_webhook(connection: Connection, drive: Drive, webhook_id: UUID) -> tuple[int, bool]:
     """Return how many deliveries the webhook has, nothing else being asked: what is done and what waits by index alone."""
     if await search.group_of_webhook(connection, webhook_id) != drive.left.group_id:
-        looked = await search.LOOKS[drive.statement](connection, counting(drive))  # deleted, or another group's
-        return counted(looked.matches, is_all=looked.reached is None)
+        return await _count_window(connection, drive)  # deleted, or another group's
     sending = msgspec.structs.replace(drive, left=msgspec.structs.replace(drive.left, states=(State.SENDING,)))
     looked = await search.deliveries_by_webhook(connection, counting(sending))
     matches = looked.matches + await search.count_of_webhook(connection, webhook_id, drive.span, COUNT_BOUND + 1)
-    return counted(matches, is_all=looked.reached is None)
+    return matches, looked.reached is None

@@ -75,6 +75,12 @@
     }
   });
 
+  // A link that takes the page's question along: filters change the address without loading the page.
+  document.addEventListener("click", (event) => {
+    const link = closest(event, "a[data-with-query]");
+    if (link) link.search = location.search;
+  }, true);
+
   // Look ---------------------------------------------------------------------------------------------------------------------
   document.addEventListener("submit", (event) => {
     const form = closest(event, "[data-theme-form]");
@@ -177,4 +183,5 @@
   }
   document.addEventListener("htmx:sseOpen", (event) => say(event, "live", "live"));
   document.addEventListener("htmx:sseError", (event) => say(event, "lost", "lost, trying again"));
+  document.addEventListener("htmx:sseClose", (event) => event.detail.type === "message" && say(event, "lost", "your session has ended"));
 })();

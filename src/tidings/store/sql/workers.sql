@@ -22,5 +22,9 @@ select exists (select from tidings.workers where heartbeat_at >= now() - $1::int
 -- Strikes workers that stopped beating from the list; their flights are nobody's then. $1 how long without a heartbeat
 delete from tidings.workers where heartbeat_at < now() - $1::interval returning id;
 
+-- name: alive
+-- $1 how long without a heartbeat
+select count(*) from tidings.workers where heartbeat_at >= now() - $1::interval;
+
 -- name: database_time
 select clock_timestamp();
