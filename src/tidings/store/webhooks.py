@@ -1,5 +1,6 @@
 """Webhooks as rows, and what workers are told of their changes."""
 
+import re
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -16,6 +17,8 @@ _SQL = load("webhooks")
 _encode = msgspec.json.encode
 
 W = TypeVar("W", bound=Subscription)
+
+LOOKED_AT = 10_000  # webhooks that one search by name looks at
 
 
 async def routes_version(connection: Connection) -> int:
@@ -96,6 +99,26 @@ async def list_webhooks(
         after: The last one of the page before; one that is gone has nothing after it.
     """
     return [read(row) for row in await connection.fetch(_SQL["list_webhooks"], group_id, limit, offset, after)]
+
+
+async def webhooks_called(
+    connection: Connection, group_id: str, words: str, *, after: UUID | None, limit: int
+) -> tuple[list[Subscription], UUID | None]:
+    """Return webhooks whose name, URL or id holds a text, newest first, without their secrets, and where to go on from.
+
+    At most `LOOKED_AT` are looked at; a page can be empty and there be more behind it.
+
+    Args:
+        words: The text; empty: any.
+        after: Where the page before ended.
+    """
+    pattern = "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%" if words else None
+    rows = await connection.fetch(_SQL["webhooks_called"], group_id, pattern, after, limit + 1, LOOKED_AT)
+    found = [row for row in rows if row["matches"]]
+    if len(found) > limit:
+        return [read(row) for row in found[:limit]], found[limit - 1]["id"]
+    is_end = not rows or rows[-1]["place"] < LOOKED_AT
+    return [read(row) for row in found], None if is_end else rows[-1]["id"]
 
 
 # Changes ---------------------------------------------------------------------------------------------------------------
