@@ -11,7 +11,8 @@ from msgspec import UNSET, UnsetType
 
 from tidings.operations.services import Services
 from tidings.operations.webhooks import testing
-from tidings.operations.webhooks.testing import Sample, Tested
+from tidings.operations.webhooks.samples import Sample
+from tidings.operations.webhooks.testing import Tested
 
 
 class TestBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,16 +54,16 @@ async def send_test(
     data: JSONBody[TestBody | None] = None,
 ) -> TestResult:
     """Send a test event the way every event goes, and wait for what comes of it. It is tried once."""
-    raw = msgspec.json.decode(await request.body() or b"{}", type=_RawBody | None) or _RawBody()
-    return _view(await testing.send(services, webhook_id, _sample(data or TestBody(), raw)))
+    body = data or TestBody()
+    sample = Sample(body.event, body.table, body.schema, **raw_documents(await request.body()))
+    return _view(await testing.send(services, webhook_id, sample))
 
 
-def _sample(body: TestBody, raw: _RawBody) -> Sample:
-    return Sample(body.event, body.table, body.schema, _bytes(raw.record), _bytes(raw.old_record), _bytes(raw.data))
-
-
-def _bytes(raw: msgspec.Raw | UnsetType) -> bytes | UnsetType:
-    return UNSET if raw is UNSET else bytes(raw)
+def raw_documents(body: bytes) -> dict[str, bytes | UnsetType]:
+    """Return the documents of a sample as the text they came as."""
+    raw = msgspec.json.decode(body or b"{}", type=_RawBody | None) or _RawBody()
+    documents = {name: getattr(raw, name) for name in _RawBody.__struct_fields__}
+    return {name: UNSET if document is UNSET else bytes(document) for name, document in documents.items()}
 
 
 def _view(tested: Tested) -> TestResult:

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from tidings.api.http.paging import Limit, Offset, paging
 from tidings.api.http.questions import asked_of_deliveries
-from tidings.api.routes import statistics, webhook_secrets, webhook_tests, webhook_versions
+from tidings.api.routes import statistics, webhook_previews, webhook_secrets, webhook_tests, webhook_versions
 from tidings.api.routes.deliveries import DeliveryView, page_view
 from tidings.api.routes.webhook_view import WebhookView, view
 from tidings.operations.history import deliveries
@@ -28,7 +28,7 @@ _UPDATED = "Webhook updated successfully"
 async def create_webhook(services: NamedDependency[Services], data: WebhookBody) -> WebhookView:
     """Create a webhook, and put triggers on the tables it names, in one transaction."""
     made = await subscriptions.create(services, data)
-    return view(made.webhook, made.tables, secret=made.webhook.secret)
+    return view(made.webhook, made.tables, reason=made.reason, secret=made.webhook.secret)
 
 
 @get("/")
@@ -98,6 +98,8 @@ router = Router(
         list_webhook_deliveries,
         statistics.get_webhook_statistics,
         webhook_tests.send_test,
+        webhook_previews.preview_draft,
+        webhook_previews.preview_webhook,
         webhook_secrets.read_secret,
         webhook_secrets.rotate_secret,
         webhook_versions.list_versions,

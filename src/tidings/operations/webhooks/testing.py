@@ -5,37 +5,19 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from tidings.core.errors import ConflictError, InvalidInputError, RenderError
+from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.event import TEST_TYPE, delivery_id
-from tidings.core.jsontext import stable
 from tidings.core.webhook import OPERATIONS, Subscription
 from tidings.operations.lookups import found
 from tidings.operations.services import Services
+from tidings.operations.webhooks.samples import SAMPLE, Sample, document_text
 from tidings.sources.publish import new_event
 from tidings.store import outbox, search, webhooks
 
 TEST_POLL_INTERVAL = 0.05  # seconds between looks at a test's delivery
 TEST_MARGIN_SECONDS = 5.0  # beyond the webhook's own timeout, for a worker to take it up
-
-SAMPLE = '{"test":true}'
-
-
-class Sample(msgspec.Struct, frozen=True):
-    """What a test event says: `data`, or with `table` the change of a row. Documents are JSON as it came, with all digits.
-
-    Attributes:
-        event: With `table`, which operation; an insertion when None.
-        data: A sample of ours when it is unset.
-    """
-
-    event: str | None = None
-    table: str | None = None
-    schema: str = "public"
-    record: bytes | UnsetType = UNSET
-    old_record: bytes | UnsetType = UNSET
-    data: bytes | UnsetType = UNSET
 
 
 class Tested(msgspec.Struct, frozen=True):
@@ -81,12 +63,12 @@ def _content(sample: Sample) -> dict[str, Any]:
         InvalidInputError: `event` is no operation, or a document cannot be sent.
     """
     if sample.table is None:
-        data = SAMPLE if sample.data is UNSET else _text("data", sample.data)
+        data = SAMPLE if sample.data is UNSET else document_text("data", sample.data)
         return {"operation": None, "table_schema": None, "table_name": None, "record": data, "old_record": None}
     operation = (sample.event or "INSERT").upper()
     if operation not in OPERATIONS:
         raise InvalidInputError("event", f"event is {sample.event!r}; with a table write INSERT, UPDATE or DELETE.")
-    record, old_record = _text("record", sample.record), _text("old_record", sample.old_record)
+    record, old_record = document_text("record", sample.record), document_text("old_record", sample.old_record)
     if operation == "DELETE":
         record, old_record = None, old_record or record
     return {
@@ -96,17 +78,6 @@ def _content(sample: Sample) -> dict[str, Any]:
         "record": record,
         "old_record": old_record,
     }
-
-
-def _text(field: str, document: bytes | UnsetType) -> str | None:
-    """Return a document as text. What cannot be sent is refused now, not at delivery."""
-    if document is UNSET or document == b"null":
-        return None
-    try:
-        stable(document)
-    except RenderError as error:
-        raise InvalidInputError(field, error.message) from error
-    return document.decode()
 
 
 async def _result(services: Services, webhook: Subscription, event_id: UUID) -> Tested:
