@@ -12,7 +12,7 @@ from msgspec import UNSET
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.webhook import Subscription
 from tidings.operations.webhooks import choices, previews, reach, subscriptions
-from tidings.operations.webhooks.changes import WebhookChange, changed
+from tidings.operations.webhooks.changes import changed
 from tidings.operations.webhooks.previews import Wish
 from tidings.portal.access import Visit, cookie, fields_of, form_of
 from tidings.portal.answers import go, show, show_part
@@ -151,7 +151,7 @@ async def change_webhook(
         return await _show_edit(request, visit, webhook, form, looked, notice=Notice("warn", said), status=409)
     looked = await _look_at_change(visit, webhook, form)
     if what == "save" and not looked.errors:
-        change, _ = change_of(form)
+        change = msgspec.structs.replace(change_of(form)[0], version=webhook.version)  # of two at once, one is told
         try:
             await subscriptions.change(visit.services, webhook_id, change)
         except InvalidInputError as error:
@@ -191,17 +191,13 @@ async def _look_at_change(visit: Visit, webhook: Subscription, form: Entered) ->
     if errors:
         return _Looked(RequestView(error=next(iter(errors.values()))), errors)
     try:
-        compared = change_diff(webhook, _changed(visit, webhook, change), change)
+        compared = change_diff(webhook, changed(webhook, change, now=visit.services.clock.now()), change)
         view = request_view(await previews.of_webhook(visit.services, webhook.id, change, Wish()))
     except InvalidInputError as error:
         return _Looked(RequestView(error=error.message), {field_of(error): error.message})
     except ConflictError as error:  # its secret cannot be read: it can be changed, not shown
         return _Looked(RequestView(error=error.message), {})
     return _Looked(view, {}, compared)
-
-
-def _changed(visit: Visit, webhook: Subscription, change: WebhookChange) -> Subscription:
-    return changed(webhook, change)
 
 
 async def _show_edit(

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tidings.core.webhook import Subscription, TableFilter
-from tidings.operations.webhooks.testing import Sample, Tested
+from tidings.operations.webhooks.samples import Sample
+from tidings.operations.webhooks.testing import Tested
 from tidings.portal.views.documents import Document, document
 from tidings.portal.views.lists import Field, Option
 from tidings.portal.views.small import State, state
