@@ -6,7 +6,7 @@ import msgspec
 
 from tidings.core.statistics import Figures
 from tidings.core.webhook import Subscription
-from tidings.operations.lookups import found
+from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.sources import tables
 from tidings.sources.tables import TableState
@@ -47,4 +47,4 @@ async def read_state(services: Services, webhook_id: UUID) -> State:
     now = services.clock.now()
     async with services.database.connection() as connection:
         states = await health.read(connection, services.group_id, [webhook_id], now)
-    return found(states.get(webhook_id), webhook_id)
+    return there(states.get(webhook_id), f"There is no webhook {webhook_id}.")

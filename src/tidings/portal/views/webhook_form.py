@@ -18,6 +18,17 @@ Fields = Mapping[str, Sequence[str]]
 MAX_TEXT = 20_000  # characters of one field that are read
 MAX_CHOSEN = 1_000  # entries of a field of many
 
+PROFILE_LABELS = {
+    "standard": "Standard Webhooks",
+    "cloudevents": "CloudEvents, attributes in headers",
+    "cloudevents-structured": "CloudEvents, all in the body",
+    "vivreal": "Vivreal",
+    "vivreal-content": "Vivreal, content generation",
+    "fluxbase": "Fluxbase",
+    "fluxbase-t": "Fluxbase, signature with time",
+    "vski": "VSKI",
+}
+
 
 class Entered(msgspec.Struct, frozen=True, kw_only=True):
     """A form as it was typed.
@@ -167,8 +178,10 @@ def _events(form: Entered) -> list[Any]:
         for value in values:
             what, *named = _box(value)
             grouped.setdefault(tuple(named), []).append(what)
-        for named, wanted in grouped.items():
-            place = {"schema": named[0], "table": named[1]} if key == "table" and named[1] != "*" else {key: named[-1]}
+        for place_of, wanted in grouped.items():
+            place = (
+                {key: place_of[-1]} if key != "table" or place_of[1] == "*" else {"schema": place_of[0], "table": place_of[1]}
+            )
             events.append(place | {action: wanted})
     if not events:
         raise InvalidInputError("events", "Nothing is chosen. Tick what it shall hear of, or Everything.")

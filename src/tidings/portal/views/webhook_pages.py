@@ -4,27 +4,17 @@ from collections.abc import Mapping
 
 import msgspec
 
+from tidings.core.retry import retry_count
 from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.previews import Preview
 from tidings.operations.webhooks.reach import Reach
 from tidings.portal.views.documents import Diff, Document, Headers, document, headers
 from tidings.portal.views.lists import Field, Option
 from tidings.portal.views.small import Notice, Url, url
-from tidings.portal.views.text import Shown, visible
+from tidings.portal.views.text import Shown, count, visible
 from tidings.portal.views.webhook_choices import Offer, offer
-from tidings.portal.views.webhook_form import Entered, policy_words
+from tidings.portal.views.webhook_form import PROFILE_LABELS, Entered, policy_words
 from tidings.profiles import PROFILES
-
-PROFILE_LABELS = {
-    "standard": "Standard Webhooks",
-    "cloudevents": "CloudEvents, attributes in headers",
-    "cloudevents-structured": "CloudEvents, all in the body",
-    "vivreal": "Vivreal",
-    "vivreal-content": "Vivreal, content generation",
-    "fluxbase": "Fluxbase",
-    "fluxbase-t": "Fluxbase, signature with time",
-    "vski": "VSKI",
-}
 
 
 class RequestView(msgspec.Struct, frozen=True):
@@ -108,7 +98,7 @@ def form_view(
 def _fields(form: Entered, errors: Mapping[str, str], *, is_new: bool) -> tuple[Field, ...]:
     profile = PROFILES.get(form.profile, PROFILES["standard"])
     policies = [
-        Option("profile", f"As the profile: {policy_words(profile.retry)}", form.retry == "profile"),
+        Option("profile", f"As the profile says, {count(retry_count(profile.retry), 'time')}", form.retry == "profile"),
         Option("custom", "By delays of my own", form.retry == "custom"),
     ]
     if form.retry == "kept":
@@ -127,10 +117,11 @@ def _fields(form: Entered, errors: Mapping[str, str], *, is_new: bool) -> tuple[
               is_code=True, max_length=20_000),
         Field("headers", "Headers", "area", form.headers, "Sent with each request, one a line.", placeholder="X-Source: shop",
               is_code=True, max_length=20_000),
-        Field("retry", "Tries again", "choice", form.retry, options=tuple(policies)),
+        Field("retry", "Tries again", "choice", form.retry, f"The profile: {policy_words(profile.retry)}.",
+              options=tuple(policies)),
         Field("delays", "Delays", value=form.delays, hint="Between one try and the next, with commas. Empty: it is tried once.",
               placeholder="5 s, 5 min, 30 min, 2 h", is_code=True),
-        Field("timeout", "Timeout in seconds", "text", form.timeout, "For the whole exchange, at most 300.",
+        Field("timeout", "Timeout", "text", form.timeout, "Seconds for the whole exchange, at most 300.",
               placeholder=f"{profile.timeout_seconds:g}"),
         Field("concurrency", "At once", "text", form.concurrency, "How many requests may be under way.", placeholder="100"),
         Field("rate", "Per second", "text", form.rate, "How many may start in a second.", placeholder="no limit"),

@@ -11,7 +11,7 @@ from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.changes import WebhookChange
 from tidings.portal.views.documents import Diff, diff
 from tidings.portal.views.text import Shown, duration, number, visible
-from tidings.portal.views.webhook_form import policy_words
+from tidings.portal.views.webhook_form import PROFILE_LABELS, policy_words
 from tidings.portal.views.webhooks import filter_words
 from tidings.store.webhook_rows import filter_to_json
 
@@ -25,7 +25,7 @@ def settings_lines(webhook: Subscription) -> tuple[tuple[str, tuple[Shown, ...]]
         events.append(f"and {number(len(webhook.events) - MAX_EVENTS_SHOWN)} more")
     said: list[tuple[str, list[str]]] = [
         ("Description", [webhook.description or ""]),
-        ("Profile", [webhook.profile]),
+        ("Profile", [PROFILE_LABELS.get(webhook.profile, webhook.profile)]),
         ("Events", events or ["nothing"]),
         ("Headers", [f"{name}: {value}" for name, value in webhook.headers.items()]),
         ("Method", [webhook.method] if webhook.method != "POST" else []),
