@@ -80,8 +80,8 @@ async def _no_table(connection: Connection, group_id: str, wanted: TableFilter) 
         return f'{told} {wanted.table!r} is a collection: write {{"collection": {msgspec.json.encode(wanted.table).decode()}}}.'
     known = [".".join(name).removeprefix("public.") for name in await capture.known_tables(connection, MAX_KNOWN)]
     near = did_you_mean(".".join(_candidates(wanted)[-1]).removeprefix("public."), known)
-    if not near and (similar := nearest(wanted.table, await collections.names(connection, group_id, MAX_KNOWN))):
-        near = f' There is a collection {similar[0]!r}: {{"collection": {msgspec.json.encode(similar[0]).decode()}}}.'
+    if similar := nearest(wanted.table, await collections.names(connection, group_id, MAX_KNOWN)):
+        near += f' There is a collection of a like name: {{"collection": {msgspec.json.encode(similar[0]).decode()}}}.'
     return f"{told}{near} Create it first, or correct the name."
 
 

@@ -7,9 +7,36 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tidings.core.statistics import Figures
 from tidings.core.webhook import Signature, Subscription
+from tidings.operations.webhooks.health import WebhookHealth
 from tidings.operations.webhooks.shown import shown
 from tidings.sources.tables import TableState
+
+
+class HealthView(msgspec.Struct, frozen=True, kw_only=True):
+    """How a webhook fares: `healthy`, `failing`, `resting`, `paused`, `disabled` or `idle`, since when, and why in a sentence.
+
+    `hour`, `day` and `month` are in the answer for one webhook only; a list has the last hour's `success_rate`.
+    """
+
+    state: str
+    since: datetime | None
+    until: datetime | None
+    sentence: str
+    waiting: int
+    sending: int
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+    last_failure: str | None
+    success_rate: float | None
+    hour: Figures | UnsetType = UNSET
+    day: Figures | UnsetType = UNSET
+    month: Figures | UnsetType = UNSET
+
+
+def _health_view(found: WebhookHealth | None) -> HealthView | UnsetType:
+    return UNSET if found is None else HealthView(**msgspec.structs.asdict(found))
 
 
 class WebhookView(msgspec.Struct, frozen=True):
@@ -50,6 +77,7 @@ class WebhookView(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     tables: list[TableState] | UnsetType = UNSET
+    health: HealthView | UnsetType = UNSET
     profile_reason: str | UnsetType = UNSET
     secret: str | UnsetType = UNSET
     message: str | UnsetType = UNSET
@@ -59,9 +87,13 @@ def view(
     webhook: Subscription,
     states: list[TableState] | UnsetType = UNSET,
     *,
+    health: WebhookHealth | None = None,
     reason: str | UnsetType = UNSET,
     secret: str | UnsetType = UNSET,
     message: str | UnsetType = UNSET,
 ) -> WebhookView:
     """Return a webhook as the API shows it."""
-    return WebhookView(**shown(webhook), tables=states, profile_reason=reason, secret=secret, message=message)
+    fields = shown(webhook) | {"signature": webhook.signature}
+    return WebhookView(
+        **fields, tables=states, health=_health_view(health), profile_reason=reason, secret=secret, message=message
+    )

@@ -15,7 +15,7 @@ from tidings.api.routes.webhook_view import WebhookView, view
 from tidings.operations.history import deliveries
 from tidings.operations.history.search import Asked, Paging
 from tidings.operations.services import Services
-from tidings.operations.webhooks import subscriptions
+from tidings.operations.webhooks import health, subscriptions
 from tidings.operations.webhooks.changes import WebhookChange
 
 WebhookBody = JSONBody[WebhookChange]
@@ -35,16 +35,17 @@ async def create_webhook(services: NamedDependency[Services], data: WebhookBody)
 async def list_webhooks(
     services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0, cursor: After = None
 ) -> list[WebhookView]:
-    """List webhooks, newest first."""
+    """List webhooks, newest first, each with its health."""
     page = await subscriptions.list_webhooks(services, limit=limit, offset=offset, after=cursor)
-    return [view(webhook) for webhook in page]
+    found = await health.of_webhooks(services, [webhook.id for webhook in page])
+    return [view(webhook, health=found.get(webhook.id)) for webhook in page]
 
 
 @get("/{webhook_id:str}")
 async def get_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> WebhookView:
-    """Read a webhook, with the state of each table it names."""
+    """Read a webhook, with its health and the state of each table it names."""
     found = await subscriptions.read(services, webhook_id)
-    return view(found.webhook, found.tables)
+    return view(found.webhook, found.tables, health=await health.of_webhook(services, webhook_id))
 
 
 @patch("/{webhook_id:str}")

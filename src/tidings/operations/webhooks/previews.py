@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from tidings.core.errors import InvalidInputError, NotFoundError, RenderError
-from tidings.core.event import TEST_TYPE, Event, delivery_id
+from tidings.core.event import Event, delivery_id
 from tidings.core.question import Question
 from tidings.core.webhook import Subscription, Webhook, check_url
 from tidings.operations.history.search import Asked, Paging, find_events
@@ -174,7 +174,7 @@ async def _latest_wanted(services: Services, connection: Connection, webhook: Su
     wanted = [
         event
         for event in await history.events_by_id(connection, result.page.ids)
-        if event.webhook_id in {None, webhook.id} and event.type != TEST_TYPE and webhook.wants(event)
+        if event.webhook_id in {None, webhook.id} and not event.is_test and webhook.wants(event)
     ]
     return max(wanted, key=lambda event: (event.occurred_at, event.id), default=None)
 

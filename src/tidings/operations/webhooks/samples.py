@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tidings.core.errors import InvalidInputError, RenderError
-from tidings.core.event import TEST_TYPE, Event, table_event_type
+from tidings.core.event import OPERATIONAL, TEST_TYPE, Event, table_event_type
 from tidings.core.event_type import BUILT_IN
 from tidings.core.jsontext import stable
 from tidings.core.near import did_you_mean
@@ -31,7 +31,9 @@ _RECORD, _RECORD_BEFORE = (
     for example in (one.example["record"], one.example["record"] | {"title": "Draft"})
 )
 _CONTENT_OPERATIONS: Final = {"content.created": "INSERT", "content.deleted": "DELETE"}  # all others are updates
-_SOURCES: Final = {"collection": "collections", "integration": "integrations", "site": "integrations", "cron": "cron"}
+_SOURCES: Final = {
+    "collection": "collections", "integration": "integrations", "site": "integrations", "cron": "cron", "webhook": OPERATIONAL,
+}  # fmt: skip
 
 
 class Sample(msgspec.Struct, frozen=True):

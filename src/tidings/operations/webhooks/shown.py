@@ -46,7 +46,7 @@ def shown(webhook: Subscription) -> dict[str, Any]:
         "method": webhook.method,
         "headers": webhook.headers,
         "timeout_seconds": webhook.timeout_seconds,
-        "retry": msgspec.to_builtins(webhook.retry),
+        "retry": msgspec.json.decode(msgspec.json.encode(webhook.retry)),  # lists, where a struct has tuples
         "max_retries": retry_count(webhook.retry),
         "retry_backoff_seconds": webhook.retry.delay_after(1) or 0,
         "concurrency": webhook.concurrency,
