@@ -11,7 +11,7 @@ from tests.support.engine import Engine, engine_of
 from tests.support.receiver import Receiver, answer, hangs, resets, says
 from tidings.config import Config
 from tidings.core.retry import Delays
-from tidings.store import flights, queue
+from tidings.store import flights, outbox, queue
 from tidings.store.statistics import WHOLE_GROUP
 from tidings.worker.duties import SILENCE, Rescuer
 from tidings.worker.tallies import Minute
@@ -297,3 +297,36 @@ async def test_a_dead_workers_flights_are_grounded_a_hundred_at_a_time(config: C
         )
         await rescue(engine)
         assert await engine.value("select count(*) from tidings.flights") == 1
+
+
+async def test_what_history_has_no_event_of_is_let_go_and_stops_nobody(config: Config) -> None:
+    async with engine_of(config) as engine:
+        webhook = await engine.add_webhook("http://127.0.0.1:9/", "*")
+        await engine.user.execute(
+            "insert into tidings.flights (worker_id, leased_at, delivery_ids, event_ids, lanes, lane_numbers)"
+            " values (gen_random_uuid(), now(), array[gen_random_uuid()], array[gen_random_uuid()], array[$1::uuid], '{1}')",
+            webhook.id,
+        )
+        await engine.user.execute("update tidings.lanes set in_flight = 1")
+        assert await rescue(engine) == 1
+        await assert_books_are_right(engine)
+        assert await engine.unfinished() == 0
+
+
+async def test_who_falls_asleep_beside_another_looks_once_more(config: Config, receiver: Receiver) -> None:
+    """A row that came into a turn which another was routing is seen by whoever held the turn, since the other could not."""
+    async with engine_of(config) as one, engine_of(config) as two:
+        await one.add_webhook(receiver.url(), "*")
+        first, second = one.worker.dispatcher, two.worker.dispatcher
+        sleeper, bell = await two.services.database.dedicated(), await one.services.database.dedicated()
+        async with one.services.database.transaction() as routing:
+            await one.user.execute("insert into tidings.outbox (source, type, record) values ('publish', 'a.b', '{}')")
+            assert len((await outbox.take(routing, 1)).rows) == 1
+            await one.user.execute("insert into tidings.outbox (source, type, record) values ('publish', 'a.b', '{}')")
+            assert await outbox.try_sleep(sleeper)
+            assert await second.run_once() == 0
+        first.fallback_interval = 0
+        assert not await first._rest(bell)
+        assert await one.value("select count(*) from tidings.outbox") == 0
+        sleeper.terminate()
+        bell.terminate()

@@ -4,14 +4,19 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.integration.test_flights import assert_books_are_right
 from tests.support.engine import Engine, engine_of
 from tests.support.receiver import Receiver, answer, resets, says
 from tidings.config import Config
+from tidings.core.event import TEST_TYPE
 from tidings.core.retry import Delays
 from tidings.profiles import PROFILES
+from tidings.sources.publish import new_event
+from tidings.store import outbox, queue
+from tidings.store.queue import LaneTally
 
 DOWN = says(answer(500))
 WELL = says(answer(200))
@@ -291,3 +296,77 @@ async def test_a_test_of_a_webhook_that_is_set_aside_waits_without_unrest(config
         await engine.worker.dispatcher.run_once()
         assert await engine.worker.deliverer.run_once() == 0
         assert await engine.value("select count(*) from tidings.queue") == 1
+
+
+async def test_sending_again_keeps_what_the_receiver_asked_for(config: Config, receiver: Receiver) -> None:
+    receiver.otherwise = says(answer(503, headers={"Retry-After": "600"}))
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*", retry=Delays(delays=(), jitter=0))
+        await engine.publish()
+        await engine.cycle()
+        held = await engine.value("select held_until from tidings.lanes")
+        if held is None:  # the last attempt has no retry to hold it by
+            held = engine.clock.now() + timedelta(seconds=600)
+            await engine.user.execute("update tidings.lanes set held_until = $1, due_at = $1", held)
+        async with engine.services.database.transaction() as connection:
+            assert await queue.send_again(connection, [(await engine.deliveries())[0]["id"]])
+        assert await next_due_at(engine) == held
+        await engine.cycle()
+        assert len(receiver.received) == 1
+
+
+async def test_the_head_of_an_ordered_lane_keeps_its_place_when_it_is_sent_again_now(
+    config: Config, receiver: Receiver
+) -> None:
+    receiver.otherwise = DOWN
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*", ordered=True, retry=Delays(delays=(3600,), jitter=0))
+        for number in range(3):
+            await engine.publish(data=f'{{"n": {number}}}')
+        await engine.cycle()
+        head = await engine.value("select id from tidings.queue where attempt_count = 1")
+        receiver.otherwise = WELL
+        async with engine.services.database.transaction() as connection:
+            assert await queue.send_again_now(connection, head)
+        for _ in range(4):
+            await engine.cycle()
+        bodies = [msgspec.json.decode(request.body)["data"]["n"] for request in receiver.received]
+        assert bodies == [0, 0, 1, 2]
+
+
+async def test_a_test_that_made_a_lane_long_does_not_put_off_its_retries(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config) as engine:
+        webhook = await engine.add_webhook(receiver.url(), "*")
+        engine.clock.stand_still()
+        now = engine.clock.now()
+        promised = now + timedelta(seconds=60)
+        await engine.user.execute(
+            "insert into tidings.queue (id, webhook_id, event_id, group_id, due_at, attempt_count)"
+            " select gen_random_uuid(), $1, gen_random_uuid(), 'default', $2, 1 from generate_series(1, 19)",
+            webhook.id, promised,
+        )  # fmt: skip
+        await engine.user.execute(
+            "update tidings.lanes set waiting = 19, resting_until = $1, failure_count = 9, rest_count = 4, due_at = $2",
+            now + timedelta(seconds=300), promised,
+        )  # fmt: skip
+        event = new_event("default", "publish", TEST_TYPE, '{"test":true}', now, webhook_id=webhook.id)
+        async with engine.services.database.transaction() as connection:
+            await outbox.publish(connection, [event])
+        await engine.worker.dispatcher.run_once()
+        await engine.worker.deliverer.run_once()
+        due_at = await next_due_at(engine)
+        assert due_at is not None
+        assert due_at <= promised
+
+
+async def test_a_failed_test_does_not_end_what_the_receiver_asked_for(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config) as engine:
+        webhook = await engine.add_webhook(receiver.url(), "*")
+        now = engine.clock.now()
+        held = now + timedelta(seconds=600)
+        for tests_succeeded, expected in ((0, held), (1, None)):
+            await engine.user.execute("update tidings.lanes set in_flight = 2, held_until = $1, due_at = $1", held)
+            tally = LaneTally(ended=2, tests=1, succeeded=1, tests_succeeded=tests_succeeded)
+            async with engine.services.database.transaction() as connection:
+                await queue.settle_lanes(connection, {webhook.id: tally}, now)
+            assert await engine.value("select held_until from tidings.lanes") == expected

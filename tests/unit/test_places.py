@@ -110,3 +110,16 @@ async def test_no_places_are_left_once_they_are_closed() -> None:
     places.close()
     assert await waiting == 0
     assert places.claim() == 0
+
+
+async def test_a_batch_larger_than_what_is_ever_promised_does_not_wait_for_it() -> None:
+    places = Places(100)
+    assert await asyncio.wait_for(places.promise(512, can_wait=True), 60) == 50
+    assert places.called.is_set is False
+
+
+async def test_a_claim_that_found_nothing_tells_of_no_long_queue_however_few_places_there_are() -> None:
+    places = Places(4)
+    assert places.claim() == 4
+    places.end_claim(0)
+    assert not places._is_behind

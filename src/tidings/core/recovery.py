@@ -9,7 +9,7 @@ finds them there.
 What fails again lies behind the position and is not looked at twice. What happens while it runs is not part of it: `until` is
 never in the future.
 
-A recovery stands in line like everybody: what it sends again waits behind what waits already, and while a lane that moves has
+A recovery stands in line like everybody: what it sends again waits behind what waits already, and while a lane has
 `MAX_WAITING` deliveries it adds none, so that cancelling means something and fresh deliveries have at most so many before them.
 
             taken            finished
@@ -36,7 +36,7 @@ from tidings.core.search import Span, id_time
 from tidings.core.webhook import Subscription
 
 CHUNK: Final = 500  # deliveries that one transaction sends again
-MAX_WAITING: Final = 10_000  # deliveries in a lane that moves, beyond which a recovery adds none
+MAX_WAITING: Final = 10_000  # deliveries in a lane, beyond which a recovery adds none
 MAX_OPEN: Final = 10  # recoveries of one group that are not over
 MAX_RATE: Final = 100_000.0  # a second
 MIN_RATE: Final = 0.01
@@ -225,16 +225,15 @@ def chunk_size(rate_per_second: float | None) -> int:
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """What a plan needs to know of a lane. `moves`: what waits in it goes out, now."""
+    """What a plan needs to know of a lane."""
 
     waiting: int
     is_enabled: bool
-    moves: bool
 
     @property
     def room(self) -> int:
-        """How many deliveries a recovery may add. Where nothing moves, nobody is kept waiting by more."""
-        return max(0, MAX_WAITING - self.waiting) if self.moves else CHUNK
+        """How many deliveries a recovery may add: the lane may rest now and be back a second later."""
+        return max(0, MAX_WAITING - self.waiting)
 
 
 def share_done(recovery: Recovery) -> float | None:

@@ -32,7 +32,12 @@ UNSTORABLE = asyncpg.CharacterNotInRepertoireError
 
 # jit: compiling costs more than any of our queries. Sequential and bitmap scans: our tables turn over faster than their
 # statistics, and these scans read the rows of the last minute's deliveries again each time; a plain index scan marks them.
+# A process that freezes, or whose host is gone, must not keep its turn of the outbox, nor its locks on lanes.
 _SETTINGS = {
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
     "application_name": "tidings",
     "timezone": "UTC",
     "jit": "off",

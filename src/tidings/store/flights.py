@@ -1,5 +1,6 @@
 """Flights: what workers are sending, one row for each batch (theory: `migrations/0004_flights.sql`)."""
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -9,6 +10,8 @@ from tidings.core.delivery import Delivery
 from tidings.store.database import Connection
 from tidings.store.queue import Queued
 from tidings.store.statements import load
+
+logger = logging.getLogger("tidings.flights")
 
 _SQL = load("flights")
 
@@ -93,7 +96,10 @@ async def _ground(connection: Connection, rows: Sequence[Sequence[int]], *, were
         return 0
     flight_ids = [row[0] for row in rows]
     await connection.execute(_SQL["lock_lanes_of"], flight_ids)  # a statement of its own: `ground` sees what they waited for
-    count: int = await connection.fetchval(_SQL["ground"], flight_ids, were_sent)
+    row = await connection.fetchrow(_SQL["ground"], flight_ids, were_sent)
+    if row["gone"]:
+        logger.error("%d deliveries cannot be put back: history has their events no more", row["gone"])
+    count: int = row["grounded"]
     return count
 
 

@@ -46,6 +46,7 @@ class LaneTally(msgspec.Struct):
     Attributes:
         ended: Results in all.
         tests: Those that are tests: their success ends a rest, but their failure says nothing, and no order waits for them.
+        tests_succeeded: Those of them that were acknowledged.
         retried: Those that put their delivery back into the queue.
         retry_at: The earliest next attempt among its retries.
         rest_until: Until when its receiver asked to be left alone (Retry-After).
@@ -54,6 +55,7 @@ class LaneTally(msgspec.Struct):
 
     ended: int = 0
     tests: int = 0
+    tests_succeeded: int = 0
     succeeded: int = 0
     failed: int = 0
     retried: int = 0
@@ -182,6 +184,7 @@ async def settle_lanes(connection: Connection, tallies: dict[UUID, LaneTally], n
         [tally.retried for tally in values],
         [tally.tests for tally in values],
         [tally.reason for tally in values],
+        [tally.tests_succeeded for tally in values],
     )
     turns = [
         Turn(row["webhook_id"], row["fails"], row["failing_since"] or now, row["waiting"])

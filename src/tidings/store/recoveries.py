@@ -139,11 +139,11 @@ async def standing(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tu
     return {row["id"]: (row["webhook_id"], State(row["state"])) for row in rows}
 
 
-async def lock_lanes(connection: Connection, webhook_ids: Sequence[UUID], now: datetime) -> dict[UUID, Lane]:
+async def lock_lanes(connection: Connection, webhook_ids: Sequence[UUID]) -> dict[UUID, Lane]:
     """Lock the lanes of webhooks to the end of the transaction; those that are missing were deleted."""
     await connection.execute(_SQL["lock_lanes"], webhook_ids)
-    rows = await connection.fetch(_SQL["lanes"], webhook_ids, now)
-    return {row["webhook_id"]: Lane(row["waiting"], row["enabled"], row["moves"]) for row in rows}
+    rows = await connection.fetch(_SQL["lanes"], webhook_ids)
+    return {row["webhook_id"]: Lane(row["waiting"], row["enabled"]) for row in rows}
 
 
 async def hurry(connection: Connection, ids: Sequence[UUID], now: datetime) -> int:

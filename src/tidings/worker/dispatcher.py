@@ -317,7 +317,10 @@ class Dispatcher:
             if await self.run_once() == 0:  # what was committed before the doorbell was ours
                 await self.rung.wait(self.fallback_interval)
             return True
-        await self.rung.wait(self.fallback_interval if await outbox.is_someone_asleep(bell) else BUSY_INTERVAL)
+        if not await outbox.is_someone_asleep(bell):
+            await self.rung.wait(BUSY_INTERVAL)
+        elif await self.run_once() == 0:  # who fell asleep while we held a turn could not look at what came into it meanwhile
+            await self.rung.wait(self.fallback_interval)
         return False
 
     def stop(self) -> None:

@@ -95,7 +95,7 @@ class Places:
 
     def end_claim(self, taken: int) -> None:
         """Take note that the claim has begun what it found."""
-        self._is_queue_long = taken >= self._for_claims // 2
+        self._is_queue_long = taken > 0 and taken >= self._for_claims // 2
         self._claiming = 0
         self.look()
 
@@ -115,6 +115,7 @@ class Places:
             self._roomy.set()
 
     async def _wait_for_room(self, count: int) -> None:
+        count = min(count, self._for_routing)  # more is never promised
         until = time.monotonic() + (OWN_PATIENCE if self._is_behind else PATIENCE)
         while self._is_behind or self._may_promise() < count:
             self._wanted = count

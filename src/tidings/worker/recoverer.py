@@ -88,7 +88,7 @@ class Recoverer:
                 return await self._chunk(connection, recovery, exact_ids_from, now)
         except (*UNAVAILABLE, *COLLISIONS):
             raise  # nothing is wrong with the recovery; it goes again
-        except asyncpg.PostgresError as error:
+        except (asyncpg.PostgresError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             return refused(recovery, f"{type(error).__name__}: {error}.", now)
 
     async def _chunk(self, connection: Connection, recovery: Recovery, exact_ids_from: UUID, now: datetime) -> Recovery:
@@ -121,7 +121,7 @@ class Recoverer:
         if not walked.ids:
             return Done(walked.position, 0, 0)
         lanes_of = {webhook_id for webhook_id, _ in (await recoveries.standing(connection, walked.ids)).values()}
-        lanes = await recoveries.lock_lanes(connection, list(lanes_of), now)
+        lanes = await recoveries.lock_lanes(connection, list(lanes_of))
         plan = planned(walked.ids, await recoveries.standing(connection, walked.ids), lanes, question.states)
         again = await queue.send_again(connection, list(plan.again)) if plan.again else set()
         hurried = await recoveries.hurry(connection, plan.hurried, now) if plan.hurried else 0
@@ -145,7 +145,7 @@ class Recoverer:
         heard = [event for event in events if webhook.id in routes.match(event)]
         if not heard:
             return Done(walked.position, 0, 0)
-        lane = (await recoveries.lock_lanes(connection, [webhook.id], now)).get(webhook.id)
+        lane = (await recoveries.lock_lanes(connection, [webhook.id])).get(webhook.id)
         if lane is None:  # it was deleted just now: the next chunk says so
             return Done(heard[0].id, 0, 0)
         where = {event.id: where_delivered(event, webhook.id, exact_ids_from) for event in heard}

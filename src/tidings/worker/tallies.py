@@ -96,6 +96,7 @@ def _add_to_lane(tally: LaneTally, result: Result, now: datetime) -> None:
     tally.tests += is_test
     if isinstance(outcome, Succeeded):
         tally.succeeded += 1
+        tally.tests_succeeded += is_test
         return
     tally.retried += isinstance(outcome, RetryAt | Released)
     if is_test:  # one that fails is its maker's to see, and one that waits again goes past its lane

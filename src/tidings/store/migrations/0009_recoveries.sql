@@ -67,7 +67,10 @@ begin
         execute format('lock table tidings.%I in access exclusive mode', parent || suffix);
       end if;
     end loop;
-    exit when exists (select from tidings.queue where id < tidings.first_id_of(to_date(right(suffix, 8), 'YYYYMMDD') + 1));
+    exit when exists (
+      select from tidings.queue where id < tidings.first_id_of(to_date(right(suffix, 8), 'YYYYMMDD') + 1)
+      union all
+      select from tidings.flights, unnest(delivery_ids) as u (id) where u.id < tidings.first_id_of(to_date(right(suffix, 8), 'YYYYMMDD') + 1));
     foreach parent in array array['attempts', 'deliveries', 'events'] loop
       execute format('drop table if exists tidings.%I', parent || suffix);
     end loop;

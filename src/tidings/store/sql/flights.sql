@@ -46,7 +46,8 @@ order by webhook_id for no key update;
 
 -- name: ground
 -- Ends flights that nobody flies, and puts what has no result yet back into the queue. An attempt is recorded when history
--- has it, whatever became of its delivery since. $1 flights, $2 were they sent: then each open attempt is put on record as lost
+-- has it, whatever became of its delivery since. What history has no event of any more cannot be sent: it is counted, and gone.
+-- $1 flights, $2 were they sent: then each open attempt is put on record as lost
 with grounded as (
   delete from tidings.flights where id = any ($1::bigint[]) returning id
 ), open as materialized (
@@ -58,7 +59,7 @@ with grounded as (
     e.type = 'webhook.test' or e.external_id is not distinct from 'webhook.test' and e.webhook_id is not null as is_test,
     least(e.occurred_at, now()) as place_at,
     case when $2 then 'The worker died before it could record the attempt.' end as error
-  from open o left join tidings.events e on e.id = o.event_id left join tidings.lanes l on l.webhook_id = o.webhook_id
+  from open o join tidings.events e on e.id = o.event_id left join tidings.lanes l on l.webhook_id = o.webhook_id
 ), recorded as (
   insert into tidings.attempts (delivery_id, number, started_at, failure, error)
   select id, number, leased_at, 'lost', error from known where $2
@@ -74,14 +75,15 @@ with grounded as (
   insert into tidings.counters as c (name, part, count) select 'requeued', 0, count(*) from queued having count(*) > 0
   on conflict (name, part) do update set count = c.count + excluded.count, updated_at = now()
 ), woken as (
-  update tidings.lanes l set in_flight = l.in_flight - c.grounded, waiting = l.waiting + c.queued, due_at = least(l.due_at, now()), saturated = false
+  update tidings.lanes l set in_flight = l.in_flight - c.grounded, waiting = l.waiting + c.queued, saturated = false,
+    due_at = greatest(l.held_until, least(l.due_at, now()))
   from (
     select o.webhook_id, o.count as grounded, coalesce(q.count, 0) as queued
     from (select webhook_id, count(*)::integer as count from open group by webhook_id) o
     left join (select webhook_id, count(*) as count from queued group by webhook_id) q using (webhook_id)
   ) c where l.webhook_id = c.webhook_id
 )
-select count(*) from open;
+select (select count(*) from open) as grounded, (select count(*) from open) - (select count(*) from known) as gone;
 
 -- name: under_way
 -- How many deliveries workers hold, those of the last second that are done included.

@@ -89,7 +89,8 @@ with due as materialized (
   where q.id = any (array(select id from due))
   returning q.id, q.event_id, q.webhook_id, q.group_id, q.attempt_count + 1 as attempt_number, q.due_at, q.is_test
 ), moved as (
-  update tidings.lanes l set in_flight = l.in_flight + t.count, waiting = l.waiting - t.count
+  update tidings.lanes l set in_flight = l.in_flight + t.count, waiting = l.waiting - t.count,
+    due_at = case when tidings.is_long(l.waiting) and not tidings.is_long(l.waiting - t.count) then greatest(l.held_until, least(l.due_at, $2)) else l.due_at end
   from (select webhook_id, count(*)::integer as count from taken group by webhook_id) t where l.webhook_id = t.webhook_id
 ), flight as (
   insert into tidings.flights (worker_id, leased_at, lanes, delivery_ids, event_ids, lane_numbers, attempt_numbers)
@@ -153,7 +154,8 @@ from given where has_lane;
 -- In an ordered lane what came of the head decides until when it is held; elsewhere what the receiver asked for. A lane that has
 -- failed ten times in a row, or for an hour, is to be warned of, once.
 -- $1 webhooks, $2 successes of each, $3 failures of each, $4 earliest retry of each, $5 now, $6 Retry-After: hold at least until, of
--- each, $7 results of each, $8 retries of each, $9 tests among the results of each, $10 why the last failure failed, of each. Returns
+-- each, $7 results of each, $8 retries of each, $9 tests among the results of each, $10 why the last failure failed, of each, $11 tests among the
+-- successes of each. Returns
 -- which of them are due, and those that began to fail or ended it.
 update tidings.lanes l set
   in_flight = l.in_flight - s.ended,
@@ -181,13 +183,13 @@ from (
     case when c.rests > c.rest_count then $5::timestamptz + make_interval(secs => least(300, power(2, least(c.rests - 1, 10))))
          when c.succeeded = 0 then c.past_rest end as resting_until,
     case when c.ordered and c.ended > c.tests then greatest(c.retry_at, c.rest_until)
-         when c.succeeded > 0 and c.tests > 0 and not c.ordered then c.rest_until  -- somebody tested a repair
+         when c.tests_succeeded > 0 and not c.ordered then c.rest_until  -- somebody tested a repair
          else greatest(c.past_hold, c.rest_until) end as held_until,
     case when c.succeeded + c.failed > 0 and (c.past_turn is null or (c.failures > 0) <> (c.past_failures > 0)) then $5 else c.past_turn end as turned_at
   from (
     select l.webhook_id, l.ordered, l.rest_count, l.resting_until as past_rest, l.held_until as past_hold, l.failure_count as past_failures,
       l.turned_at as past_turn, l.warned_at as past_warning,
-      r.succeeded, r.failed, r.retry_at, r.rest_until, r.ended, r.retried, r.tests, r.reason,
+      r.succeeded, r.failed, r.retry_at, r.rest_until, r.ended, r.retried, r.tests, r.reason, r.tests_succeeded,
       case when r.succeeded > 0 then 0 else l.failure_count + r.failed end as failures,
       case when r.succeeded > 0 then 0
            when r.failed > 0 and l.failure_count + r.failed >= 5 and coalesce(l.resting_until <= $5, true) then l.rest_count + 1
@@ -195,8 +197,8 @@ from (
       case when r.succeeded > 0 then least(l.concurrency, l.allowance * 2)
            when r.failed > 0 and l.failure_count + r.failed >= 5 then 1
            else l.allowance end as allowance
-    from unnest($1::uuid[], $2::integer[], $3::integer[], $4::timestamptz[], $6::timestamptz[], $7::integer[], $8::integer[], $9::integer[], $10::text[])
-           as r (webhook_id, succeeded, failed, retry_at, rest_until, ended, retried, tests, reason)
+    from unnest($1::uuid[], $2::integer[], $3::integer[], $4::timestamptz[], $6::timestamptz[], $7::integer[], $8::integer[], $9::integer[], $10::text[], $11::integer[])
+           as r (webhook_id, succeeded, failed, retry_at, rest_until, ended, retried, tests, reason, tests_succeeded)
     join tidings.lanes l using (webhook_id)
     order by l.webhook_id for no key update of l  -- the same order as everywhere
   ) c
@@ -230,7 +232,8 @@ with again as (
   insert into tidings.counters as c (name, part, count) select 'requeued', 0, count(*) from queued having count(*) > 0
   on conflict (name, part) do update set count = c.count + excluded.count, updated_at = now()
 ), woken as (
-  update tidings.lanes l set waiting = l.waiting + q.count, due_at = least(due_at, now())
+  update tidings.lanes l set waiting = l.waiting + q.count,
+    due_at = greatest(l.held_until, least(l.due_at, now()))
   from (select webhook_id, count(*) as count from queued group by webhook_id) q where l.webhook_id = q.webhook_id
 )
 select id from queued;
@@ -240,9 +243,9 @@ select id from queued;
 select from tidings.lanes where webhook_id = (select webhook_id from tidings.queue where id = $1) for no key update;
 
 -- name: send_again_now
--- A delivery that waits for its next attempt is due now. $1 id
+-- A delivery that waits for its next attempt is due now; in an ordered lane it keeps its place. $1 id
 with hurried as (
-  update tidings.queue set due_at = now() where id = $1 returning webhook_id
+  update tidings.queue set due_at = least(due_at, now()) where id = $1 returning webhook_id
 ), woken as (
   update tidings.lanes set due_at = least(due_at, now()) where webhook_id in (select webhook_id from hurried)
 )

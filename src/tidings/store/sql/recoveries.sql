@@ -61,8 +61,8 @@ select id, webhook_id, case when attempt_count > 0 then 'retrying' else 'pending
 select from tidings.lanes where webhook_id = any ($1::uuid[]) order by webhook_id for no key update;
 
 -- name: lanes
--- Of locked lanes: how much waits, and whether it goes out. $1 webhooks, $2 now
-select l.webhook_id, l.waiting, w.enabled, l.open and coalesce(l.resting_until <= $2, true) as moves
+-- Of locked lanes: how much waits. $1 webhooks
+select l.webhook_id, l.waiting, w.enabled
 from tidings.lanes l join tidings.webhooks w on w.id = l.webhook_id where l.webhook_id = any ($1::uuid[]);
 
 -- name: hurry
@@ -70,7 +70,7 @@ from tidings.lanes l join tidings.webhooks w on w.id = l.webhook_id where l.webh
 with hurried as (
   update tidings.queue set due_at = least(due_at, $2::timestamptz) where id = any ($1::uuid[]) returning id, webhook_id
 ), woken as (
-  update tidings.lanes set due_at = least(due_at, $2::timestamptz) where webhook_id in (select webhook_id from hurried)
+  update tidings.lanes set due_at = greatest(held_until, least(due_at, $2::timestamptz)) where webhook_id in (select webhook_id from hurried)
 )
 select id from hurried;
 
