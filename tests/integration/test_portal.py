@@ -24,6 +24,8 @@ PAGES = (
     "/sign-out",
     "/recover",
     "/recoveries",
+    "/webhooks",
+    "/webhooks/new",
     "/nowhere",
 )
 

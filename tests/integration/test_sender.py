@@ -265,6 +265,27 @@ async def test_tls_is_checked_against_the_name(receiver: Receiver) -> None:
     await secure.stop()
 
 
+async def test_a_url_is_reached_for_without_sending_anything(receiver: Receiver) -> None:
+    authority = trustme.CA()
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server_side)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    secure = Receiver()
+    await secure.start(ssl=server_side)
+    sender = Sender(allowed=(*LOOPBACK, ip_network("::1/128")), tls=trusting)
+    reached = await sender.reach(f"https://localhost:{secure.port}/", PATIENCE)
+    assert (reached.failure, reached.tls) == (None, "TLSv1.3")
+    assert reached.certificate_until.endswith("GMT")
+    assert (await sender.reach(receiver.url(), PATIENCE)).tls is None
+    assert (await sender.reach(f"https://127.0.0.1:{secure.port}/", PATIENCE)).failure == "tls"
+    assert (await sender.reach("https://10.0.0.1/", PATIENCE)).failure == "address_refused"
+    assert (await sender.reach("http://127.0.0.1:1/", PATIENCE)).failure == "connect"
+    assert (secure.received, receiver.received) == ([], [])
+    await sender.close()
+    await secure.stop()
+
+
 async def test_the_time_of_each_phase_is_kept(sender: Sender, receiver: Receiver) -> None:
     first, second = (await post(sender, receiver.url())).timings, (await post(sender, receiver.url())).timings
     assert first.connect_ms is not None

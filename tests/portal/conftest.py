@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from tests.support.browser import chromium, page_of, sign_in
 from tests.support.engine import Engine, engine_of
+from tests.support.limits import PATIENCE
 from tests.support.serving import ApiServer
 from tidings.config import Config
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 @pytest.fixture(scope="session")

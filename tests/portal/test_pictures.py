@@ -25,6 +25,8 @@ PAGES = {
     "settings": "/settings",
     "recover": "/recover?status=failed",
     "recoveries": "/recoveries",
+    "webhooks": "/webhooks",
+    "webhook-new": "/webhooks/new",
     "not-found": "/nowhere",
 }
 

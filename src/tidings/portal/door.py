@@ -28,6 +28,10 @@ from tidings.portal.pages import (
     search,
     settings,
     sign_in,
+    webhook,
+    webhook_edit,
+    webhook_testing,
+    webhooks,
 )
 from tidings.portal.streams import Watch
 from tidings.portal.views.frame import asks_for_html
@@ -48,6 +52,10 @@ PAGES = (
     groups.router,
     settings.router,
     gallery.router,
+    webhooks.router,
+    webhook_edit.router,
+    webhook.router,
+    webhook_testing.router,
 )
 
 Answer = Callable[[Request[Any, Any, Any], Any], Any]

@@ -127,6 +127,12 @@ async def columns(connection: Connection, table: TableName) -> list[Column]:
     return [Column(row["name"], row["is_key"]) for row in await connection.fetch(_SQL["columns"], *table)]
 
 
+async def offered_tables(connection: Connection, limit: int, columns: int) -> list[tuple[TableName, tuple[str, ...]]]:
+    """Return tables whose changes can be told of, in order, each with its first columns."""
+    rows = await connection.fetch(_SQL["offered_tables"], limit, columns)
+    return [((row["schema_name"], row["table_name"]), tuple(row["columns"])) for row in rows]
+
+
 async def installed(connection: Connection, names: Collection[TableName]) -> dict[TableName, list[Installed]]:
     """Return those of the tables that carry triggers of ours, with these."""
     found: dict[TableName, list[Installed]] = {}

@@ -22,6 +22,7 @@ LOOKED_THROUGH = 10_000  # webhooks of a group, the newest, where a text or a tr
 W = TypeVar("W", bound=Subscription)
 
 
+
 async def routes_version(connection: Connection) -> int:
     """Return the version of the subscriptions, as of this statement."""
     version: int = await connection.fetchval(_SQL["routes_version"])
@@ -113,6 +114,26 @@ async def troubled(connection: Connection, group_id: str, limit: int) -> list[An
     """Return the group's webhooks that were set aside or disabled, and not by their owner, as rows."""
     rows: list[Any] = await connection.fetch(_SQL["troubled"], group_id, limit, LOOKED_THROUGH)
     return rows
+
+
+async def webhooks_called(
+    connection: Connection, group_id: str, words: str, *, after: UUID | None, limit: int
+) -> tuple[list[Subscription], UUID | None]:
+    """Return webhooks whose name, URL or id holds a text, newest first, without their secrets, and where to go on from.
+
+    At most `LOOKED_THROUGH` are looked at; a page can be empty and there be more behind it.
+
+    Args:
+        words: The text; empty: any.
+        after: Where the page before ended.
+    """
+    pattern = "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%" if words else None
+    rows = await connection.fetch(_SQL["webhooks_called"], group_id, pattern, after, limit + 1, LOOKED_THROUGH)
+    found = [row for row in rows if row["matches"]]
+    if len(found) > limit:
+        return [read(row) for row in found[:limit]], found[limit - 1]["id"]
+    is_end = not rows or rows[-1]["place"] < LOOKED_THROUGH
+    return [read(row) for row in found], None if is_end else rows[-1]["id"]
 
 
 # Changes ---------------------------------------------------------------------------------------------------------------

@@ -157,3 +157,27 @@ returning w.id;
 -- name: lock_rows
 -- In one order. $1 ids
 select from tidings.webhooks where id = any ($1::uuid[]) order by id for no key update;
+
+-- name: webhooks_called
+-- Those whose name or URL holds a text, newest first, among the first $5 behind a place. $1 group, $2 the text as a pattern of ILIKE, or
+-- null for any, $3 the last one of the page before, or null, $4 limit, $5 how many are looked at. The last row looked at is told as
+-- well (matches false), so that the next page goes on from there.
+with last as (
+  select created_at, id from tidings.webhooks where group_id = $1 and id = $3
+), looked as materialized (
+  select id, created_at, row_number() over (order by created_at desc, id) as place,
+    $2::text is null or name ilike $2 or url ilike $2 or id::text ilike $2 as matches
+  from (
+    select id, created_at, name, url from tidings.webhooks
+    where group_id = $1 and ($3::uuid is null or created_at <= (select created_at from last)
+      and (created_at < (select created_at from last) or id > (select id from last)))
+    order by created_at desc, id limit $5
+  ) nearest
+), chosen as (
+  select id, place, matches from looked where matches order by place limit $4
+), ends as (
+  select id, place, false as matches from looked where not matches order by place desc limit 1
+)
+select w.*, l.concurrency, l.rate_per_second, l.ordered, c.matches, c.place
+from (select * from chosen union all select * from ends where place = $5) c
+join tidings.webhooks w on w.id = c.id join tidings.lanes l on l.webhook_id = w.id order by c.place;
