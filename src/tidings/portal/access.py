@@ -69,6 +69,12 @@ def is_secure(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
     return public.scheme == "https" and public.netloc.lower() == connection.headers.get("host", "").lower()
 
 
+def base_url(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return where this installation is reached: as it is configured, else as the browser reached it."""
+    scheme = "https" if is_secure(connection) else "http"
+    return services_of(connection).config.public_url or f"{scheme}://{connection.headers.get('host', '')}"
+
+
 def _named(connection: ASGIConnection[Any, Any, Any, Any], name: str) -> str:
     return f"__Host-{name}" if is_secure(connection) else name
 

@@ -14,12 +14,36 @@ from tidings.portal import assets
 from tidings.portal.access import refuse_unknown, require_own_form, visit_of
 from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_http_fault, show_refusal
 from tidings.portal.attempts import Attempts
-from tidings.portal.pages import gallery, groups, overview, search, settings, sign_in
+from tidings.portal.pages import (
+    catalogue,
+    collections,
+    gallery,
+    groups,
+    integrations,
+    jobs,
+    overview,
+    search,
+    settings,
+    sign_in,
+    tables,
+)
 from tidings.portal.views.frame import asks_for_html
 
 MAX_FORM_BYTES = 1_000_000  # the largest field is a body to send as a test
 
-PAGES = (sign_in.router, overview.router, search.router, groups.router, settings.router, gallery.router)
+PAGES = (
+    sign_in.router,
+    overview.router,
+    search.router,
+    groups.router,
+    tables.router,
+    collections.router,
+    jobs.router,
+    integrations.router,
+    catalogue.router,
+    settings.router,
+    gallery.router,
+)
 
 Answer = Callable[[Request[Any, Any, Any], Any], Any]
 
