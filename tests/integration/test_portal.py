@@ -15,7 +15,26 @@ from tidings.portal.attempts import MAX_ATTEMPTS, Attempts
 from tidings.store import sessions
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-PAGES = ("/", "/search?q=delivery+history", "/groups", "/settings", "/gallery", "/sign-out", "/nowhere")
+PAGES = (
+    "/sources",
+    "/sources/tables",
+    "/sources/collections",
+    "/sources/jobs",
+    "/sources/integrations",
+    "/sources/catalogue",
+    "/settings/groups",
+    "/settings/links",
+    "/settings/keys",
+    "/settings/set-aside",
+    "/settings/about",
+    "/",
+    "/search?q=delivery+history",
+    "/groups",
+    "/settings",
+    "/gallery",
+    "/sign-out",
+    "/nowhere",
+)
 
 
 class Visitor:

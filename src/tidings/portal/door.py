@@ -11,7 +11,7 @@ from litestar.plugins import InitPlugin
 
 from tidings.core.errors import TidingsError
 from tidings.portal import assets
-from tidings.portal.access import refuse_unknown, require_own_form, visit_of
+from tidings.portal.access import refuse_customers, refuse_unknown, require_own_form, visit_of
 from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_http_fault, show_refusal
 from tidings.portal.attempts import Attempts
 from tidings.portal.pages import (
@@ -22,7 +22,9 @@ from tidings.portal.pages import (
     integrations,
     jobs,
     overview,
+    portal_links,
     search,
+    set_aside,
     settings,
     sign_in,
     tables,
@@ -33,6 +35,7 @@ MAX_FORM_BYTES = 1_000_000  # the largest field is a body to send as a test
 
 PAGES = (
     sign_in.router,
+    portal_links.router,
     overview.router,
     search.router,
     groups.router,
@@ -42,6 +45,7 @@ PAGES = (
     integrations.router,
     catalogue.router,
     settings.router,
+    set_aside.router,
     gallery.router,
 )
 
@@ -64,7 +68,7 @@ def _router(answer_program: Answer) -> Router:
     return Router(
         "/",
         route_handlers=[assets.serve, *PAGES],
-        guards=[refuse_unknown, require_own_form],
+        guards=[refuse_customers, refuse_unknown, require_own_form],
         dependencies={"visit": Provide(visit_of)},
         middleware=[secured],
         request_max_body_size=MAX_FORM_BYTES,
