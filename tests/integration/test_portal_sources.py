@@ -116,6 +116,8 @@ async def test_a_record_is_added_changed_and_deleted_with_errors_at_their_fields
         ("publishDate", "must be a time with its zone"),
     ):
         assert said in page.split(f'id="field-{name}-error"')[1].split("</p>")[0], name
+    fresh = (await visitor.get(f"{path}/add")).text
+    assert '<option value="false" selected>no</option>' in fresh, "what is added is not archived unless somebody says so"
     right = {"field-title": HOSTILE, "field-views": "1234567890123456789.10", "field-meta": '{"n": 1.10}', "field-slug": "a"}
     made = await visitor.send(f"{path}/add", right)
     record = made.headers["location"]

@@ -72,7 +72,6 @@ class CollectionView(msgspec.Struct, frozen=True):
     filters: FilterBar
     table: Table
     pager: Pager
-    total: str
     empty: Empty | None
 
 
@@ -193,8 +192,7 @@ def collection_view(
         tuple(map(_field, all_fields(found.fields))),
         filter_bar(path, "records-part", offered, asked, error=error),
         Table("records", f"Records of {visible(found.name).plain}", columns, rows),
-        pager,
-        count(total, "record"),
+        msgspec.structs.replace(pager, said=count(total, "record")),
         empty,
     )  # fmt: skip
 

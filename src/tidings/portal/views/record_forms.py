@@ -97,7 +97,8 @@ def _form_field(field: Field, value: str, error: str) -> FormField:
     words: tuple[tuple[str, str], ...] = ()
     if field.type == "bool":
         words = (("", "not set"), ("true", "yes"), ("false", "no"))
-        words = words[1:] if field.required or field.name == ARCHIVED else words
+        if field.required or field.name == ARCHIVED:
+            words, value = words[1:], value or "false"
         kind = "choice"
     elif field.type == "select":
         words = tuple((one, one) for one in field.values)

@@ -269,13 +269,13 @@ def about_view(found: Installation, version: str) -> AboutView:
         (
             "Outbox",
             number(read.outbox_rows),
-            f"events not yet routed; the oldest for {_seconds(read.outbox_lag_seconds)}",
+            _lagging("events not yet routed", "the oldest for", read.outbox_lag_seconds),
             "busy",
         ),
         (
             "Waiting",
             number(max(0, read.waiting)),
-            f"deliveries; the one due longest for {_seconds(read.queue_lag_seconds)}",
+            _lagging("deliveries that wait", "the one due longest for", read.queue_lag_seconds),
             "busy",
         ),
         ("Sending", number(read.sending), "deliveries that a worker has under way", "busy"),
@@ -284,7 +284,7 @@ def about_view(found: Installation, version: str) -> AboutView:
     columns = (
         Column("State"),
         Column("Host", "wide"),
-        Column("Process", "number"),
+        Column("Process", "number", is_minor=True),
         Column("Last beat"),
         Column("Since", is_minor=True),
     )
@@ -316,5 +316,5 @@ def about_view(found: Installation, version: str) -> AboutView:
     )
 
 
-def _seconds(value: float) -> str:
-    return duration(value * 1000) if value >= 0.001 else "no time"
+def _lagging(what: str, how: str, seconds: float) -> str:
+    return f"{what}; {how} {duration(seconds * 1000)}" if seconds >= 0.001 else what

@@ -96,7 +96,7 @@ def tables_view(found: Sequence[Capture], pager: Pager, now: datetime) -> Tables
     columns = (
         Column("Table", "wide"),
         Column("State"),
-        Column("Told"),
+        Column("Told", is_minor=True),
         Column("Webhooks", is_minor=True),
         Column("Backfill", is_minor=True),
     )
@@ -255,7 +255,7 @@ def _state(one: Capture) -> State:
 
 
 def _told(operations: Sequence[str]) -> str:
-    return ", ".join(_OPERATIONS.get(one, one) for one in operations)
+    return ", ".join(said for operation, said in _OPERATIONS.items() if operation in operations)
 
 
 def _hearers(one: Capture) -> tuple[HearerView, ...]:
