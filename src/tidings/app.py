@@ -155,9 +155,10 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     """Serve the API while the block runs; lends its URL."""
     config = services.config
     listener = _bind(config)
+    portal = Portal()
     server = _Server(
         uvicorn.Config(
-            PublishingFirst(create_app(services, version=__version__, plugins=[Portal()]), services),
+            PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services),
             log_config=None,
             access_log=False,
             lifespan="on",
@@ -170,6 +171,7 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     try:
         yield config.public_url or f"http://{host}:{listener.getsockname()[1]}"
     finally:
+        portal.close()
         server.should_exit = True
         await task
 

@@ -28,6 +28,8 @@ PAGES = (
     "/settings/set-aside",
     "/settings/about",
     "/",
+    "/deliveries",
+    "/events",
     "/search?q=delivery+history",
     "/groups",
     "/settings",

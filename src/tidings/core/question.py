@@ -44,6 +44,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         record_id: Which row; needs a table.
         subject: What events that are no row's change are about.
         text: Stands in the payload, whatever the case of its letters.
+        unwanted: Of events alone: only those that no webhook wanted.
         states, webhook_id, event_id, failures, statuses, classes: Of deliveries alone. `classes`: 5 stands for 500 to 599.
     """
 
@@ -57,6 +58,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     subject: str | None = None
     external_id: str | None = None
     text: str | None = None
+    unwanted: bool = False
     states: tuple[State, ...] = ()
     webhook_id: UUID | None = None
     event_id: UUID | None = None

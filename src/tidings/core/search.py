@@ -174,7 +174,7 @@ def what(question: Question) -> int | None:
 def _is_loose(left: Question) -> bool:
     """Tell whether rows that a way walks along may well not fit."""
     partial = bool(left.states) and set(left.states) != set(State)
-    return partial or asks_of_event(left) or bool(left.text or left.statuses or left.classes or left.failures)
+    return partial or asks_of_event(left) or bool(left.text or left.unwanted or left.statuses or left.classes or left.failures)
 
 
 def drive_of_deliveries(question: Question, known: Known) -> Drive:

@@ -17,10 +17,14 @@ from tidings.portal.attempts import Attempts
 from tidings.portal.pages import (
     catalogue,
     collections,
+    deliveries,
+    delivery,
+    events,
     gallery,
     groups,
     integrations,
     jobs,
+    live,
     overview,
     portal_links,
     search,
@@ -29,6 +33,7 @@ from tidings.portal.pages import (
     sign_in,
     tables,
 )
+from tidings.portal.streams import Watch
 from tidings.portal.views.frame import asks_for_html
 
 MAX_FORM_BYTES = 1_000_000  # the largest field is a body to send as a test
@@ -46,6 +51,10 @@ PAGES = (
     catalogue.router,
     settings.router,
     set_aside.router,
+    deliveries.router,
+    delivery.router,
+    events.router,
+    live.router,
     gallery.router,
 )
 
@@ -55,12 +64,20 @@ Answer = Callable[[Request[Any, Any, Any], Any], Any]
 class Portal(InitPlugin):
     """Puts the portal's pages beside the API's routes."""
 
+    def __init__(self) -> None:
+        self._watch = Watch()
+
+    def close(self) -> None:
+        """End what is live, so that the server can stop: a stream of events has no end of its own."""
+        self._watch.close()
+
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the pages. What no route takes is answered by a page when a browser asks, and as before when a program does."""
         before: Any = app_config.exception_handlers
         app_config.route_handlers = [*app_config.route_handlers, _router(before[HTTPException])]
         app_config.exception_handlers = {**before, NotFoundException: _for_browsers(before[HTTPException])}
         app_config.state["sign_in_attempts"] = Attempts()
+        app_config.state["watch"] = self._watch
         return app_config
 
 

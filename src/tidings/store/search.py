@@ -117,17 +117,17 @@ def _by_events(window: Window, found_by: Any) -> tuple[Any, ...]:
 
 async def events_by_id(connection: Connection, window: Window) -> Looked:
     """Look at events of every group."""
-    return await _run(connection, "events_by_id", window)
+    return await _run(connection, "events_by_id", window, window.drive.left.unwanted)
 
 
 async def events_by_kind(connection: Connection, window: Window) -> Looked:
     """Look at a group's events of some types."""
-    return await _run(connection, "events_by_kind", window, window.drive.kinds)
+    return await _run(connection, "events_by_kind", window, window.drive.left.unwanted, window.drive.kinds)
 
 
 async def events_by_about(connection: Connection, window: Window) -> Looked:
     """Look at a group's events about one thing."""
-    return await _run(connection, "events_by_about", window, window.drive.about)
+    return await _run(connection, "events_by_about", window, window.drive.left.unwanted, window.drive.about)
 
 
 LOOKS: Final[dict[str, Callable[[Connection, Window], Awaitable[Looked]]]] = {
@@ -155,6 +155,11 @@ async def containing(connection: Connection, event_ids: Sequence[UUID], text: st
     pattern = f"%{_escaped(text)}%"
     rows = await connection.fetch(_SQL["containing"], event_ids, min(event_ids), max(event_ids), pattern, max_bytes)
     return [(row["id"], row["has_text"]) for row in rows]
+
+
+async def events_about_any(connection: Connection, group_id: str, about: Sequence[int], limit: int) -> list[UUID]:
+    """Return the newest events about any of some things, by their hashes (`core.event.about_hash`)."""
+    return [row["id"] for row in await connection.fetch(_SQL["events_about_any"], group_id, list(about), limit)]
 
 
 async def events(connection: Connection, group_id: str, ids: Sequence[UUID]) -> list[Any]:

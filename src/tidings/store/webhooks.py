@@ -1,5 +1,6 @@
 """Webhooks as rows, and what workers are told of their changes."""
 
+import re
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,6 +15,9 @@ from tidings.store.webhook_rows import filter_to_json, read
 
 _SQL = load("webhooks")
 _encode = msgspec.json.encode
+_WILD, _ESCAPED = r"([\\%_])", r"\\\1"
+
+LOOKED_THROUGH = 10_000  # webhooks of a group, the newest, where a text or a trouble is looked for
 
 W = TypeVar("W", bound=Subscription)
 
@@ -96,6 +100,19 @@ async def list_webhooks(
         after: The last one of the page before; one that is gone has nothing after it.
     """
     return [read(row) for row in await connection.fetch(_SQL["list_webhooks"], group_id, limit, offset, after)]
+
+
+async def named(connection: Connection, group_id: str, text: str, limit: int) -> list[Any]:
+    """Return the group's webhooks that have a text in their name or URL, as rows of `id`, `name`, `url`, newest first."""
+    pattern = f"%{re.sub(_WILD, _ESCAPED, text)}%"
+    rows: list[Any] = await connection.fetch(_SQL["named"], group_id, pattern, limit, LOOKED_THROUGH)
+    return rows
+
+
+async def troubled(connection: Connection, group_id: str, limit: int) -> list[Any]:
+    """Return the group's webhooks that were set aside or disabled, and not by their owner, as rows."""
+    rows: list[Any] = await connection.fetch(_SQL["troubled"], group_id, limit, LOOKED_THROUGH)
+    return rows
 
 
 # Changes ---------------------------------------------------------------------------------------------------------------

@@ -43,6 +43,12 @@ async def list_workers(connection: Connection, *, limit: int) -> list[Any]:
     return rows
 
 
+async def alive(connection: Connection, silence: timedelta) -> int:
+    """Return how many workers have not been silent this long."""
+    number: int = await connection.fetchval(_SQL["alive"], silence)
+    return number
+
+
 async def database_time(connection: Connection) -> datetime:
     """Return PostgreSQL's clock."""
     at: datetime = await connection.fetchval(_SQL["database_time"])

@@ -8,21 +8,22 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.delivery import State, Step, may
-from tidings.core.errors import ConflictError, InvalidInputError, RenderError
+from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError, RenderError
 from tidings.core.event import Event
 from tidings.core.search import id_time
 from tidings.core.webhook import Subscription, Webhook
 from tidings.operations import lookups
 from tidings.operations.history.attempts import GONE
-from tidings.operations.history.search import Asked, Found, Paging, find_deliveries
+from tidings.operations.history.search import Asked, Found, Paging, count_deliveries, find_deliveries
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
-from tidings.profiles import prepare
+from tidings.profiles import PROFILES, prepare
 from tidings.profiles.template import is_plain_text
 from tidings.store import history, queue, search, webhook_versions, webhooks
 from tidings.store.database import Connection
 
 MAX_PAYLOADS = 8_388_608  # bytes of payloads in one answer; those of further deliveries are read one by one
+MAX_RETRIED = 100  # at once, each in a transaction of its own; more are a recovery
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -31,6 +32,7 @@ class Delivery(msgspec.Struct, frozen=True):
     Attributes:
         webhook: As of the last attempt that has a result, or as it is now. None when it is gone; without secrets when it cannot
             be read.
+        total_ms: How long that attempt took.
         created_at: The time of its event, to the millisecond.
     """
 
@@ -48,6 +50,13 @@ class Delivery(msgspec.Struct, frozen=True):
     created_at: datetime
     finished_at: datetime | None
     next_retry_at: datetime | None
+    total_ms: float | None = None
+
+    @property
+    def told_as(self) -> str:
+        """What its receiver calls the event; our own word when the webhook is gone."""
+        profile = None if self.webhook is None else PROFILES.get(self.webhook.profile)
+        return self.event.type if profile is None else profile.vocabulary.name_of(self.event)
 
     @property
     def delivered_at(self) -> datetime | None:
@@ -77,6 +86,16 @@ async def find_of_webhook(services: Services, webhook_id: UUID, asked: Asked, pa
         lookups.found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
         result = await find_deliveries(services, connection, asked.of_webhook(webhook_id), paging)
         return Found(result, await _read(services, connection, result.page.ids))
+
+
+async def count(services: Services, asked: Asked, states: Sequence[State]) -> dict[State, str]:
+    """Return how many deliveries of each of these states fit what else is asked, as counts are told (`core.search`).
+
+    Raises:
+        InvalidInputError: As `find` does, or a text is asked for.
+    """
+    async with services.database.snapshot() as connection:
+        return {state: await count_deliveries(services, connection, asked.in_state(state)) for state in states}
 
 
 async def read(services: Services, delivery_id: UUID) -> Delivery:
@@ -110,6 +129,32 @@ async def retry(services: Services, delivery_id: UUID) -> Delivery:
         elif not await queue.send_again_now(connection, delivery_id):
             raise ConflictError(f"The delivery is {state}; it cannot be sent again now.")
         return await _read_one(services, connection, delivery_id)
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """What came of sending several again. `refused`: why one was not, each reason once."""
+
+    sent: int
+    refused_count: int
+    refused: tuple[str, ...]
+
+
+async def retry_several(services: Services, delivery_ids: Sequence[UUID]) -> Retried:
+    """Send deliveries again, each for itself: one that cannot be sent keeps none of the others.
+
+    Raises:
+        InvalidInputError: They are more than `MAX_RETRIED`.
+    """
+    ids = list(dict.fromkeys(delivery_ids))
+    if len(ids) > MAX_RETRIED:
+        raise InvalidInputError("id", f"{len(ids)} deliveries are too many at once; choose at most {MAX_RETRIED}.")
+    reasons: list[str] = []
+    for delivery_id in ids:
+        try:
+            await retry(services, delivery_id)
+        except (ConflictError, NotFoundError) as error:
+            reasons.append(error.message)
+    return Retried(len(ids) - len(reasons), len(reasons), tuple(dict.fromkeys(reasons)))
 
 
 def payloads(services: Services, deliveries: Sequence[Delivery]) -> list[bytes | None]:
@@ -177,4 +222,5 @@ def _delivery(row: Any, event: Event, webhook: Subscription | None) -> Delivery:
         created_at=id_time(row["id"]),
         finished_at=row["finished_at"],
         next_retry_at=row["next_retry_at"],
+        total_ms=row["total_ms"],
     )

@@ -70,7 +70,7 @@ async def find(services: Services, asked: Asked, paging: Paging) -> Found[Record
     async with services.database.snapshot() as connection:
         result = await find_events(services, connection, asked, paging)
         rows = await search.events(connection, services.group_id, result.page.ids)
-    return Found(result, [_recorded(row) for row in rows])
+    return Found(result, [recorded(row) for row in rows])
 
 
 async def read(services: Services, event_id: UUID) -> RecordedEvent:
@@ -82,7 +82,7 @@ async def read(services: Services, event_id: UUID) -> RecordedEvent:
     async with services.database.connection() as connection:
         rows = await search.events(connection, services.group_id, [event_id])
     sentence = f"There is no event {event_id}; history is kept for the days of retention."
-    return _recorded(there(next(iter(rows), None), sentence))
+    return recorded(there(next(iter(rows), None), sentence))
 
 
 def record_id(event: Event) -> str | None:
@@ -90,7 +90,8 @@ def record_id(event: Event) -> str | None:
     return None if event.operation is None else row_id(current(event))
 
 
-def _recorded(row: Any) -> RecordedEvent:
+def recorded(row: Any) -> RecordedEvent:
+    """Return a row of `store.search.events` as an event."""
     renamed = {"schema": row["table_schema"], "table": row["table_name"]}
     fields = {name: row[name] for name in RecordedEvent.__struct_fields__ if name not in renamed}
     return RecordedEvent(**fields, **renamed)

@@ -49,6 +49,10 @@ class Asked(msgspec.Struct, frozen=True):
         """Return the same of one webhook; of any, when None."""
         return msgspec.structs.replace(self, question=msgspec.structs.replace(self.question, webhook_id=webhook_id))
 
+    def in_state(self, state: State) -> "Asked":
+        """Return the same of one state."""
+        return msgspec.structs.replace(self, question=msgspec.structs.replace(self.question, states=(state,)))
+
 
 class Paging(msgspec.Struct, frozen=True):
     """Which page of a list is asked for."""
@@ -94,6 +98,16 @@ async def find_deliveries(services: Services, connection: Connection, asked: Ask
     question = await _understood(services, connection, asked)
     drive = drive_of_deliveries(question, await _known(services, connection, question))
     return await _find(services, connection, "deliveries", asked, drive, paging)
+
+
+async def count_deliveries(services: Services, connection: Connection, asked: Asked) -> str:
+    """Return how many deliveries there are, as it is told.
+
+    Raises:
+        InvalidInputError: A type is unknown, or a text is asked for.
+    """
+    question = await _understood(services, connection, asked)
+    return await _count(connection, drive_of_deliveries(question, await _known(services, connection, question)))
 
 
 async def find_events(services: Services, connection: Connection, asked: Asked, paging: Paging) -> Result:

@@ -177,4 +177,5 @@
   }
   document.addEventListener("htmx:sseOpen", (event) => say(event, "live", "live"));
   document.addEventListener("htmx:sseError", (event) => say(event, "lost", "lost, trying again"));
+  document.addEventListener("htmx:sseClose", (event) => event.detail.type === "message" && say(event, "lost", "your session has ended"));
 })();

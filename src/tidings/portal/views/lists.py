@@ -5,6 +5,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from tidings.portal.views.text import visible
+
 
 class Option(msgspec.Struct, frozen=True):
     """A choice of a field or a filter."""
@@ -19,7 +21,8 @@ class Filter(msgspec.Struct, frozen=True):
 
     Attributes:
         name: Of the query parameter.
-        kind: `text`, `choice` or `time`.
+        kind: `text` (with options: these are proposed), `choice`, or `several`, which links on the page set.
+        is_minor: Folded away while it is not set.
     """
 
     name: str
@@ -28,6 +31,7 @@ class Filter(msgspec.Struct, frozen=True):
     options: tuple[Option, ...] = ()
     value: str = ""
     hint: str = ""
+    is_minor: bool = False
 
 
 class Chip(msgspec.Struct, frozen=True):
@@ -53,6 +57,16 @@ class FilterBar(msgspec.Struct, frozen=True):
     fields: tuple[Filter, ...]
     chips: tuple[Chip, ...]
     error: str = ""
+
+    @property
+    def has_minor(self) -> bool:
+        """Whether there are filters that are folded away."""
+        return any(one.is_minor for one in self.fields)
+
+    @property
+    def is_minor_set(self) -> bool:
+        """Whether one of them is set."""
+        return any(one.is_minor and one.value for one in self.fields)
 
 
 def filter_bar(path: str, target: str, offered: Sequence[Filter], asked: Mapping[str, str], *, error: str = "") -> FilterBar:
@@ -81,7 +95,9 @@ def filter_bar(path: str, target: str, offered: Sequence[Filter], asked: Mapping
 
 
 def _said(field: Filter, value: str) -> str:
-    return next((option.label for option in field.options if option.value == value), value[:80])
+    words = value.split(",") if field.kind == "several" else [value]
+    known = {option.value: option.label for option in field.options}
+    return ", ".join(visible(known.get(word, word), limit=80).plain for word in words)
 
 
 def link(path: str, parameters: Mapping[str, str]) -> str:

@@ -163,11 +163,12 @@ with via as materialized (
 ), {of_events}, {answer};
 
 -- part: event
-id, group_id, source, type, operation, subject, table_schema, table_name, about, external_id
+id, group_id, source, type, operation, subject, table_schema, table_name, about, external_id, delivery_count
 
 -- part: answer_of_events
+-- $14 only those that no webhook wanted
 matched as materialized (
-  select id from seen e where group_id = $1 and {fits}
+  select id from seen e where group_id = $1 and {fits} and not ($14 and delivery_count > 0)
 )
 select array(select id from matched order by id desc limit $5) as ids, (select count(*) from matched) as matches, (select count(*) from seen) as seen,
   (select id from seen where n = $4 order by id desc limit 1) as reached
@@ -179,9 +180,9 @@ with seen as materialized (
 ), {answer_of_events};
 
 -- name: events_by_kind
--- Those of some types. $14 types
+-- Those of some types. $15 types
 with seen as materialized (
-  select e.* from unnest($14::text[]) as kind (type) cross join lateral (
+  select e.* from unnest($15::text[]) as kind (type) cross join lateral (
     select *, row_number() over (order by id desc) as n from (
       select {event} from tidings.events
       where hashtextextended(type, hashtextextended(group_id, 0)) = hashtextextended(kind.type, hashtextextended($1, 0))
@@ -190,11 +191,17 @@ with seen as materialized (
 ), {answer_of_events};
 
 -- name: events_by_about
--- Those about one thing. $14 what (core.event.about_hash)
+-- Those about one thing. $15 what (core.event.about_hash)
 with seen as materialized (
   select *, row_number() over (order by id desc) as n from (
-    select {event} from tidings.events where about = $14 and group_id = $1 and id >= $2 and id < $3 order by id desc limit $4) lane
+    select {event} from tidings.events where about = $15 and group_id = $1 and id >= $2 and id < $3 order by id desc limit $4) lane
 ), {answer_of_events};
+
+-- name: events_about_any
+-- The newest events about any of some things, as many of each as of all. $1 group, $2 what (core.event.about_hash), $3 how many
+select e.id from unnest($2::bigint[]) as what (about) cross join lateral (
+  select id from tidings.events where about = what.about and group_id = $1 order by id desc limit $3
+) e order by e.id desc limit $3;
 
 -- name: containing
 -- Which of these events have a text in them, in their order; those beyond so many bytes are not looked at. The first is, whatever
@@ -216,11 +223,11 @@ from tidings.events where group_id = $1 and id = any ($2::uuid[]) and id >= $3 a
 -- Wherever they are now, with their last attempt that has a result. $1 group, $2 ids, $3 smallest, $4 largest
 with found as materialized (
   select id, webhook_id, event_id, is_test, status, attempt_count, last_status, last_error, failure, response_body, webhook_version, finished_at,
-    null::timestamptz as next_retry_at, case when started_at is null then attempt_count end as last_number
+    null::timestamptz as next_retry_at, total_ms, case when started_at is null then attempt_count end as last_number
   from tidings.deliveries where group_id = $1 and id = any ($2::uuid[]) and id >= $3 and id <= $4
   union all
   select id, webhook_id, event_id, is_test, case when attempt_count > 0 then 'retrying' else 'pending' end, attempt_count, last_status, last_error,
-    null, null, null, null, due_at, attempt_count
+    null, null, null, null, due_at, null, attempt_count
   from tidings.queue where group_id = $1 and id = any ($2::uuid[])
 ), sending as materialized (
   select u.id, u.webhook_id, u.event_id, u.number from tidings.under_way u
@@ -229,15 +236,16 @@ with found as materialized (
 ), places as (
   select * from found
   union all
-  select s.id, s.webhook_id, s.event_id, e.type = 'webhook.test', 'sending', s.number, null, null, null, null, null, null, null, s.number - 1
+  select s.id, s.webhook_id, s.event_id, e.type = 'webhook.test', 'sending', s.number, null, null, null, null, null, null, null, null, s.number - 1
   from sending s cross join lateral (select type from tidings.events where id = s.event_id and group_id = $1 limit 1) e
 )
 select p.id, p.webhook_id, p.event_id, p.is_test, p.status, p.attempt_count, p.finished_at, p.next_retry_at,
   coalesce(p.last_status, a.response_status) as last_status, coalesce(p.last_error, a.error) as last_error,
   coalesce(p.failure, a.failure) as failure, coalesce(p.response_body, a.response_body) as response_body,
-  coalesce(p.webhook_version, a.webhook_version) as webhook_version
+  coalesce(p.webhook_version, a.webhook_version) as webhook_version,
+  coalesce(p.total_ms, a.total_ms) as total_ms
 from places p left join lateral (
-  select response_status, error, failure, response_body, webhook_version from tidings.attempts where delivery_id = p.id and number = p.last_number limit 1
+  select response_status, error, failure, response_body, webhook_version, total_ms from tidings.attempts where delivery_id = p.id and number = p.last_number limit 1
 ) a on true;
 
 -- name: attempts

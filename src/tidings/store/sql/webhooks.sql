@@ -42,6 +42,19 @@ where w.group_id = $1 and ($4::uuid is null
   or w.created_at <= (select created_at from last) and (w.created_at < (select created_at from last) or w.id > (select id from last)))
 order by w.created_at desc, w.id limit $2 offset $3;
 
+-- name: named
+-- Webhooks that have a text in their name or URL, whatever the case of its letters; newest first. Of a group's webhooks the newest
+-- $4 are looked at. $1 group, $2 pattern, $3 how many
+select id, name, url from (
+  select id, name, url, created_at from tidings.webhooks where group_id = $1 order by created_at desc, id limit $4
+) w where name ilike $2 or url ilike $2 order by created_at desc, id limit $3;
+
+-- name: troubled
+-- Webhooks that something else than their owner stopped, newest first; of a group's webhooks the newest $3 are looked at. $1 group, $2 how many
+select id, name, url, updated_at, coalesce(disabled_reason, fault) as reason, enabled from (
+  select id, name, url, created_at, updated_at, disabled_reason, fault, enabled from tidings.webhooks where group_id = $1 order by created_at desc, id limit $3
+) w where fault is not null or not enabled and disabled_reason is not null order by updated_at desc limit $2;
+
 -- name: managed_webhooks
 -- Oldest first. $1 managed by
 select w.*, l.concurrency, l.rate_per_second, l.ordered

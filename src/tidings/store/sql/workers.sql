@@ -18,6 +18,10 @@ delete from tidings.workers where id = $1;
 -- Strikes workers that stopped beating from the list; their flights are nobody's then. $1 how long without a heartbeat
 delete from tidings.workers where heartbeat_at < now() - $1::interval returning id;
 
+-- name: alive
+-- $1 how long without a heartbeat
+select count(*) from tidings.workers where heartbeat_at >= now() - $1::interval;
+
 -- name: database_time
 select clock_timestamp();
 
