@@ -33,6 +33,8 @@ PAGES = (
     "/search?q=delivery+history",
     "/groups",
     "/settings",
+    "/webhooks",
+    "/webhooks/new",
     "/gallery",
     "/sign-out",
     "/nowhere",

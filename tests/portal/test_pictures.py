@@ -25,6 +25,8 @@ PAGES = {
     "compared": "/gallery#comparison",
     "forms": "/gallery#forms",
     "settings": "/settings",
+    "webhooks": "/webhooks",
+    "webhook-new": "/webhooks/new",
     "not-found": "/nowhere",
 }
 

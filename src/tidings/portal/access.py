@@ -277,6 +277,12 @@ async def form_of(request: Request[Any, Any, Any]) -> dict[str, str]:
     return {name: value for name in form if isinstance(value := form.getall(name)[0], str)}
 
 
+async def fields_of(request: Request[Any, Any, Any]) -> dict[str, list[str]]:
+    """Return the fields of a form as text, all of each name."""
+    form = await request.form()
+    return {name: [value for value in form.getall(name) if isinstance(value, str)] for name in form}
+
+
 def with_cookies(response: Response[Any], *cookies: Cookie) -> Response[Any]:
     """Return a response that sets cookies."""
     for one in cookies:

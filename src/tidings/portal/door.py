@@ -32,6 +32,10 @@ from tidings.portal.pages import (
     settings,
     sign_in,
     tables,
+    webhook,
+    webhook_edit,
+    webhook_testing,
+    webhooks,
 )
 from tidings.portal.streams import Watch
 from tidings.portal.views.frame import asks_for_html
@@ -56,6 +60,10 @@ PAGES = (
     events.router,
     live.router,
     gallery.router,
+    webhooks.router,
+    webhook_edit.router,
+    webhook.router,
+    webhook_testing.router,
 )
 
 Answer = Callable[[Request[Any, Any, Any], Any], Any]

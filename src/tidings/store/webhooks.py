@@ -21,6 +21,8 @@ LOOKED_THROUGH = 10_000  # webhooks of a group, the newest, where a text or a tr
 
 W = TypeVar("W", bound=Subscription)
 
+LOOKED_AT = 10_000  # webhooks that one search by name looks at
+
 
 async def routes_version(connection: Connection) -> int:
     """Return the version of the subscriptions, as of this statement."""
@@ -115,6 +117,26 @@ async def troubled(connection: Connection, group_id: str, limit: int) -> list[An
     return rows
 
 
+async def webhooks_called(
+    connection: Connection, group_id: str, words: str, *, after: UUID | None, limit: int
+) -> tuple[list[Subscription], UUID | None]:
+    """Return webhooks whose name, URL or id holds a text, newest first, without their secrets, and where to go on from.
+
+    At most `LOOKED_AT` are looked at; a page can be empty and there be more behind it.
+
+    Args:
+        words: The text; empty: any.
+        after: Where the page before ended.
+    """
+    pattern = "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%" if words else None
+    rows = await connection.fetch(_SQL["webhooks_called"], group_id, pattern, after, limit + 1, LOOKED_AT)
+    found = [row for row in rows if row["matches"]]
+    if len(found) > limit:
+        return [read(row) for row in found[:limit]], found[limit - 1]["id"]
+    is_end = not rows or rows[-1]["place"] < LOOKED_AT
+    return [read(row) for row in found], None if is_end else rows[-1]["id"]
+
+
 # Changes ---------------------------------------------------------------------------------------------------------------
 # Each is told to workers by its last statement, whose lock holds back every other change to the end of the transaction. What
 # takes long, such as triggers, belongs before it.
@@ -141,7 +163,7 @@ async def update_webhook(connection: Connection, box: SecretBox, webhook: W, *, 
     )
     webhook = msgspec.structs.replace(webhook, version=was.version + is_new)
     secrets = _sealed(webhook, box) if isinstance(webhook, Webhook) and _secrets(webhook) != _secrets(was) else (None,) * 3
-    head = (webhook.disabled_reason, webhook.updated_at, webhook.version, webhook.fault)
+    head = (webhook.disabled_reason, webhook.updated_at, webhook.version, webhook.fault, webhook.profile)
     await connection.execute(_SQL["update_webhook"], *head, *_values(webhook), *secrets)
     if webhook.tables != was.tables or was.problems:  # what named its tables could not be read
         await _put_tables(connection, webhook)

@@ -14,6 +14,8 @@ import ssl
 from collections import deque
 from time import perf_counter
 
+import msgspec
+
 from tidings.config import Network
 from tidings.core.outcome import Exchange
 from tidings.core.target import Target, parse_target
@@ -25,6 +27,25 @@ logger = logging.getLogger("tidings.sender")
 
 MAX_IDLE_CONNECTIONS = 1024
 SWEEP_INTERVAL = 1.0  # seconds between looks for idle connections to close
+
+
+class Reached(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of opening a connection, without sending anything.
+
+    Attributes:
+        failure: As of an exchange; None: it was opened.
+        error: Why not, in a sentence.
+        address: Of the peer.
+        tls: The version that was agreed on; None: there is none.
+        certificate_until: The peer's certificate's last day, as it says it.
+    """
+
+    failure: str | None = None
+    error: str = ""
+    address: str = ""
+    connect_ms: float = 0.0
+    tls: str | None = None
+    certificate_until: str = ""
 
 
 class Sender:
@@ -85,6 +106,25 @@ class Sender:
         except OpeningError as error:
             return error.error if error.failure == "address_refused" else None
         return None
+
+    async def reach(self, url: str, limit: float) -> Reached:
+        """Return what comes of opening a connection to a URL within so many seconds. It is closed at once."""
+        target = parse_target(url)
+        try:
+            connection, timings = await self._opener.open(target, perf_counter() + limit, self._ended)
+        except OpeningError as error:
+            return Reached(failure=error.failure, error=error.error)
+        try:
+            peer, secured = connection.transport.get_extra_info("peername"), connection.transport.get_extra_info("ssl_object")
+            certificate = secured.getpeercert() if secured is not None else {}
+            return Reached(
+                address=f"{peer[0]} port {peer[1]}" if peer else target.host,
+                connect_ms=(timings.connect_ms or 0.0) + (timings.tls_ms or 0.0),
+                tls=secured.version() if secured is not None else None,
+                certificate_until=str((certificate or {}).get("notAfter", "")),
+            )
+        finally:
+            connection.close()
 
     async def close(self) -> None:
         """Close idle connections and keep none from now on.

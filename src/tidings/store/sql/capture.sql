@@ -7,6 +7,14 @@ join pg_namespace n on n.nspname = wanted.schema_name
 join pg_class c on c.relnamespace = n.oid and c.relname = wanted.table_name
 where c.relkind in ('r', 'p', 'v', 'm', 'f');
 
+-- name: known_tables
+-- To tell somebody who misspelt one. $1 how many
+select n.nspname as schema_name, c.relname as table_name
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p') and not c.relispartition and n.nspname !~ '^pg_' and n.nspname not in ('tidings', 'information_schema')
+  and not exists (select from tidings.collections k where k.table_schema = n.nspname and k.name = c.relname)
+order by n.nspname <> 'public', n.nspname, c.relname limit $1;
+
 -- name: captured_tables
 -- Every table that carries a trigger of ours. Partitions carry copies of their root's: they are not listed.
 select distinct n.nspname as schema_name, c.relname as table_name
@@ -82,6 +90,18 @@ select a.attname as name, exists (
 from pg_attribute a
 where a.attrelid = format('%I.%I', $1::text, $2::text)::regclass and a.attnum > 0 and not a.attisdropped
 order by a.attnum;
+
+-- name: offered_tables
+-- Tables whose changes can be told of, in order, each with its first columns: not those of PostgreSQL, ours, partitions, collections.
+-- $1 how many, $2 columns of each
+select n.nspname as schema_name, c.relname as table_name, array(
+    select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum limit $2
+  ) as columns
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence = 'p' and n.nspname <> 'information_schema'
+  and n.nspname not like 'pg\_%' and n.nspname <> 'tidings'
+  and not exists (select from tidings.collections k where k.table_schema = n.nspname and k.name = c.relname)
+order by n.nspname <> 'public', n.nspname, c.relname limit $1;
 
 -- name: put_settings
 -- $1 schema, $2 table, $3 group column, $4 unknown groups, $5 excluded, $6 renamed, $7 changed, $8 conditions

@@ -1,0 +1,249 @@
+"""Setting a webhook up, and changing it: one form, and the request it makes beside it."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from msgspec import UNSET
+
+from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.core.webhook import Subscription
+from tidings.operations.webhooks import choices, previews, reach, subscriptions
+from tidings.operations.webhooks.changes import changed
+from tidings.operations.webhooks.previews import Wish
+from tidings.portal.access import Visit, cookie, fields_of, form_of
+from tidings.portal.answers import go, show, show_part
+from tidings.portal.views.documents import Diff
+from tidings.portal.views.small import Notice
+from tidings.portal.views.text import visible
+from tidings.portal.views.webhook_form import Entered, change_of, entered, entered_of, field_of
+from tidings.portal.views.webhook_pages import FormView, RequestView, form_view, reach_view, request_view
+from tidings.portal.views.webhook_settings import change_diff
+from tidings.portal.views.webhooks import PATH
+from tidings.profiles import PROFILES, SecretForm
+
+EXAMPLE_URL = "https://example.com/webhooks"  # until one is typed
+# Previews of a webhook that has no secret yet are signed with this, so that a signature changes only with what is signed.
+EXAMPLE_SECRETS = {SecretForm.WHSEC: f"whsec_{'A' * 43}=", SecretForm.TEXT: "a" * 64}
+MADE_SECONDS = 600  # after which a new webhook's secret is hidden on the page that shows it once
+MADE = "tidings-made"
+
+_SIGNED_BY_EXAMPLE = "Signed with an example; the secret is made when you save."
+
+
+class _Looked(msgspec.Struct, frozen=True):
+    """What a form comes to: the request, the errors by field, and what it changes."""
+
+    request: RequestView
+    errors: dict[str, str]
+    diff: Diff | None = None
+
+
+# A new one ---------------------------------------------------------------------------------------------------------------
+
+
+@get("/webhooks/new", opt={"query": ("profile", "url", "name")})
+async def new_webhook(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Show an empty form, or one that the address has begun to fill."""
+    asked = {name: [request.query_params[name]] for name in ("profile", "url", "name") if name in request.query_params}
+    form = entered({"profile": [visit.services.config.default_profile or "standard"]} | asked)
+    looked = await _look_at_new(visit, form)
+    return await _show_new(request, visit, form, looked.request, {})
+
+
+@post("/webhooks/new")
+async def create_webhook(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Create what the form says; show it again with what is wrong, or when it is only looked at."""
+    fields = await fields_of(request)
+    form = entered(fields)
+    if fields.get("do", ["save"])[0] != "save":
+        looked = await _look_at_new(visit, form)
+        return await _show_new(request, visit, form, looked.request, {})
+    change, errors = change_of(form)
+    if not errors:
+        try:
+            made = await subscriptions.create(visit.services, change)
+        except InvalidInputError as error:
+            errors = {field_of(error): error.message}
+        else:
+            kept = cookie(request, MADE, str(made.webhook.id), max_age=MADE_SECONDS)
+            return go(request, f"{PATH}/{made.webhook.id}/ready", kept)
+    looked = await _look_at_new(visit, form)
+    return await _show_new(request, visit, form, looked.request, errors, status=422)
+
+
+@post("/webhooks/new/preview")
+async def preview_new(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Show the request that the form makes, as one types."""
+    fields = await fields_of(request)
+    form = entered(fields)
+    looked = await _look_at_new(visit, form)
+    return await _show_typed(request, visit, form, looked, fields, None)
+
+
+@post("/webhooks/check")
+async def check_url(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Show whether the URL of the form can be reached."""
+    url = (await form_of(request)).get("url", "").strip()
+    if not url:
+        return show_part(request, "webhook/reach.html", None)
+    return show_part(request, "webhook/reach.html", reach_view(await reach.check(visit.services, url)))
+
+
+async def _show_new(
+    request: Request[Any, Any, Any],
+    visit: Visit,
+    form: Entered,
+    shown: RequestView,
+    errors: dict[str, str],
+    *,
+    status: int = 200,
+) -> Response[Any]:
+    view = form_view(form, await choices.read(visit.services), shown, errors, webhook_path=None)
+    return show(request, "webhook/form.html", view, title="New webhook", crumbs=[("Webhooks", PATH)], status=status)
+
+
+async def _look_at_new(visit: Visit, form: Entered) -> _Looked:
+    change, errors = change_of(form)
+    change = msgspec.structs.replace(change, url=change.url or EXAMPLE_URL)
+    is_example = change.secret is UNSET and form.profile in PROFILES
+    if is_example:
+        change = msgspec.structs.replace(change, secret=EXAMPLE_SECRETS[PROFILES[form.profile].secret_form])
+    if errors:
+        return _Looked(RequestView(error=next(iter(errors.values()))), errors)
+    try:
+        view = request_view(await previews.of_draft(visit.services, change, Wish()))
+    except InvalidInputError as error:
+        return _Looked(RequestView(error=error.message), {field_of(error): error.message})
+    notes = (*view.notes, _SIGNED_BY_EXAMPLE) if is_example else view.notes
+    return _Looked(msgspec.structs.replace(view, notes=notes), {})
+
+
+# One that is there ---------------------------------------------------------------------------------------------------------
+
+
+@get("/webhooks/{webhook_id:str}/edit", opt={"query": ()})
+async def edit_webhook(
+    request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
+) -> Response[Any]:
+    """Show the form of a webhook as it is."""
+    webhook = await _changeable(visit, webhook_id)
+    form = entered_of(webhook)
+    looked = await _look_at_change(visit, webhook, form)
+    return await _show_edit(request, visit, webhook, form, _Looked(looked.request, {}))
+
+
+@post("/webhooks/{webhook_id:str}/edit")
+async def change_webhook(
+    request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
+) -> Response[Any]:
+    """Show what the form changes, or change it."""
+    fields = await fields_of(request)
+    form, what = entered(fields), fields.get("do", ["review"])[0]
+    webhook = await _changeable(visit, webhook_id)
+    if what == "save" and form.version != str(webhook.version):
+        said = "Somebody has changed this webhook since you began. Below is what your form changes of it as it is now."
+        form = msgspec.structs.replace(form, version=str(webhook.version))
+        looked = await _look_at_change(visit, webhook, form)
+        return await _show_edit(request, visit, webhook, form, looked, notice=Notice("warn", said), status=409)
+    looked = await _look_at_change(visit, webhook, form)
+    if what == "save" and not looked.errors:
+        change = msgspec.structs.replace(change_of(form)[0], version=webhook.version)  # of two at once, one is told
+        try:
+            await subscriptions.change(visit.services, webhook_id, change)
+        except InvalidInputError as error:
+            looked = _Looked(looked.request, {field_of(error): error.message}, looked.diff)
+        else:
+            return go(request, f"{PATH}/{webhook_id}", said=Notice("good", "The webhook is changed."))
+    status = 422 if looked.errors else 200
+    return await _show_edit(request, visit, webhook, form, looked, is_reviewed=what != "preview", status=status)
+
+
+@post("/webhooks/{webhook_id:str}/edit/preview")
+async def preview_change(
+    request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
+) -> Response[Any]:
+    """Show what the form changes and the request it makes, as one types."""
+    fields = await fields_of(request)
+    form = entered(fields)
+    looked = await _look_at_change(visit, await _changeable(visit, webhook_id), form)
+    return await _show_typed(request, visit, form, looked, fields, webhook_id)
+
+
+async def _changeable(visit: Visit, webhook_id: UUID) -> Subscription:
+    """Return a webhook that can be changed here.
+
+    Raises:
+        ConflictError: It belongs to something else.
+    """
+    webhook = (await subscriptions.read(visit.services, webhook_id)).webhook
+    if webhook.managed_by is not None:
+        kind = webhook.managed_by.partition(":")[0]
+        raise ConflictError(f"This webhook belongs to a {kind}, and is changed there.")
+    return webhook
+
+
+async def _look_at_change(visit: Visit, webhook: Subscription, form: Entered) -> _Looked:
+    change, errors = change_of(form)
+    if errors:
+        return _Looked(RequestView(error=next(iter(errors.values()))), errors)
+    try:
+        compared = change_diff(webhook, changed(webhook, change, now=visit.services.clock.now()), change)
+        view = request_view(await previews.of_webhook(visit.services, webhook.id, change, Wish()))
+    except InvalidInputError as error:
+        return _Looked(RequestView(error=error.message), {field_of(error): error.message})
+    except ConflictError as error:  # its secret cannot be read: it can be changed, not shown
+        return _Looked(RequestView(error=error.message), {})
+    return _Looked(view, {}, compared)
+
+
+async def _show_edit(
+    request: Request[Any, Any, Any],
+    visit: Visit,
+    webhook: Subscription,
+    form: Entered,
+    looked: _Looked,
+    *,
+    is_reviewed: bool = False,
+    notice: Notice | None = None,
+    status: int = 200,
+) -> Response[Any]:
+    path = f"{PATH}/{webhook.id}"
+    view = form_view(
+        form,
+        await choices.read(visit.services),
+        looked.request,
+        looked.errors,
+        webhook_path=path,
+        diff=looked.diff,
+        is_reviewed=is_reviewed,
+    )
+    view = view if notice is None else msgspec.structs.replace(view, notice=notice)
+    crumbs = [("Webhooks", PATH), (visible(webhook.name, limit=60).plain, path)]
+    return show(request, "webhook/form.html", view, title="Edit webhook", crumbs=crumbs, status=status)
+
+
+async def _show_typed(
+    request: Request[Any, Any, Any],
+    visit: Visit,
+    form: Entered,
+    looked: _Looked,
+    fields: dict[str, list[str]],
+    webhook_id: UUID | None,
+) -> Response[Any]:
+    is_other = fields.get("shown_profile", [form.profile])[0] != form.profile
+    offered = await choices.read(visit.services) if is_other else choices.Choices()
+    path = None if webhook_id is None else f"{PATH}/{webhook_id}"
+    view: FormView = form_view(form, offered, looked.request, {}, webhook_path=path, diff=looked.diff)
+    return show_part(request, "webhook/typed.html", msgspec.structs.replace(view, is_other_profile=is_other))
+
+
+router = Router(
+    "/",
+    route_handlers=[
+        new_webhook, create_webhook, preview_new, check_url, edit_webhook, change_webhook, preview_change,
+    ],
+)  # fmt: skip

@@ -1,0 +1,74 @@
+"""What a webhook is, as lines to read and as text to compare."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from tidings.core.webhook import Subscription
+from tidings.operations.webhooks.changes import WebhookChange
+from tidings.portal.views.documents import Diff, diff
+from tidings.portal.views.text import Shown, duration, number, visible
+from tidings.portal.views.webhook_form import PROFILE_LABELS, policy_words
+from tidings.portal.views.webhooks import filter_words
+from tidings.store.webhook_rows import filter_to_json
+
+MAX_EVENTS_SHOWN = 50
+
+
+def settings_lines(webhook: Subscription) -> tuple[tuple[str, tuple[Shown, ...]], ...]:
+    """Return what a webhook is, each with its lines; what is as always is left out."""
+    events = [filter_words(wanted) for wanted in webhook.events[:MAX_EVENTS_SHOWN]]
+    if len(webhook.events) > MAX_EVENTS_SHOWN:
+        events.append(f"and {number(len(webhook.events) - MAX_EVENTS_SHOWN)} more")
+    said: list[tuple[str, list[str]]] = [
+        ("Description", [webhook.description or ""]),
+        ("Profile", [PROFILE_LABELS.get(webhook.profile, webhook.profile)]),
+        ("Events", events or ["nothing"]),
+        ("Headers", [f"{name}: {value}" for name, value in webhook.headers.items()]),
+        ("Method", [webhook.method] if webhook.method != "POST" else []),
+        ("Body", [webhook.body_template or ""]),
+        ("Signature", [f"{webhook.signature.header}, {webhook.signature.format}"] if webhook.signature else []),
+        ("Signed as well", ["ed25519, for receivers without the secret"] if webhook.asymmetric else []),
+        ("Token", ["Authorization: Bearer, signed by this installation"] if webhook.jwt_enabled else []),
+        ("Tries again", [policy_words(webhook.retry)]),
+        ("Timeout", [duration(webhook.timeout_seconds * 1000)]),
+        ("At once", [f"{number(webhook.concurrency)} requests"]),
+        ("Per second", [f"at most {webhook.rate_per_second:g}"] if webhook.rate_per_second is not None else []),
+        ("Order", ["one after the other"] if webhook.ordered else []),
+    ]
+    return tuple(
+        (label, shown) for label, lines in said if (shown := tuple(visible(line, limit=400) for line in lines if line))
+    )
+
+
+def change_diff(before: Subscription, after: Subscription, change: WebhookChange) -> Diff:
+    """Return what a change changes of a webhook, before it is saved."""
+    news = {"secret": "(another; the present one verifies for a day)"} if change.secret not in {UNSET, None} else {}
+    return diff(_text(before), _text(after, news))
+
+
+def _text(webhook: Subscription, more: Mapping[str, Any] | None = None) -> str:
+    said = {
+        "name": webhook.name,
+        "description": webhook.description,
+        "url": webhook.url,
+        "profile": webhook.profile,
+        "events": [filter_to_json(wanted) for wanted in webhook.events],
+        "headers": webhook.headers,
+        "retry": msgspec.to_builtins(webhook.retry),
+        "timeout_seconds": webhook.timeout_seconds,
+        "concurrency": webhook.concurrency,
+        "rate_per_second": webhook.rate_per_second,
+        "ordered": webhook.ordered,
+    } | dict(more or {})
+    # An entry in a line each: an event or a delay that changes is one line of the difference.
+    return json.dumps(said, indent=2, ensure_ascii=False)
+
+
+def version_diff(changes: Mapping[str, tuple[Any, Any]]) -> Diff:
+    """Return what changed between two versions."""
+    before, after = ({name: pair[at] for name, pair in changes.items()} for at in (0, 1))
+    return diff(*(json.dumps(said, indent=2, ensure_ascii=False, default=str) for said in (before, after)))
