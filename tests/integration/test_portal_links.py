@@ -27,6 +27,23 @@ FOR_CUSTOMERS = {
     ("GET", "/sign-out"),
     ("POST", "/sign-out"),
     ("POST", "/theme"),
+    ("GET", "/webhooks"),
+    ("GET", "/webhooks/{webhook_id}"),
+    ("POST", "/webhooks/{webhook_id}/pause"),
+    ("POST", "/webhooks/{webhook_id}/resume"),
+    ("GET", "/webhooks/{webhook_id}/test"),
+    ("POST", "/webhooks/{webhook_id}/test"),
+    ("GET", "/webhooks/{webhook_id}/secrets"),
+    ("POST", "/webhooks/{webhook_id}/secrets/reveal"),
+    ("POST", "/webhooks/{webhook_id}/secrets/rotate"),
+    ("GET", "/webhooks/{webhook_id}/versions"),
+    ("GET", "/deliveries"),
+    ("GET", "/deliveries/counts"),
+    ("POST", "/deliveries/retry"),
+    ("GET", "/deliveries/{delivery_id}"),
+    ("POST", "/deliveries/{delivery_id}/retry"),
+    ("GET", "/deliveries/{delivery_id}/attempts/{number}/{part}"),
+    ("GET", "/live"),
 }
 # What is open to everybody, whoever they are, and tells nothing of any group.
 PUBLIC = {
@@ -120,6 +137,62 @@ async def test_every_page_that_is_not_on_the_list_is_shut_to_a_customer(
         answer = await customer.client.request(method, asked, data={"csrf": csrf}, headers={"Origin": origin})
         wanted = {401} if path.startswith("/api") else {403}
         assert answer.status_code in wanted, (method, path, answer.status_code)
+
+
+async def test_every_page_that_is_open_to_a_customer_acts_for_their_group_alone(
+    operator: Visitor, customer: Visitor, receiver: Receiver
+) -> None:
+    """Asked with the ids of another group's webhook and delivery, each page that takes an id finds nothing."""
+    engine = operator.engine
+    ours = await engine.add_webhook(receiver.url(), "*", name="ours", group_id="acme")
+    theirs = await engine.add_webhook(receiver.url(), "*", name="theirs", group_id="other")
+    for group, said in (("acme", "of acme"), ("other", "of other")):
+        await engine.sql(
+            "insert into tidings.outbox (group_id, source, type, record) values ($1, 'publish', 'order.paid', $2)",
+            group,
+            f'{{"said": "{said}"}}',
+        )
+    await engine.cycle()
+    found = {row["webhook_id"]: row["id"] for row in await engine.deliveries()}
+    assert set(found) == {ours.id, theirs.id}
+    version = await engine.value("select version from tidings.webhooks where id = $1", theirs.id)
+    for method, path in FOR_CUSTOMERS:
+        if "_id}" not in path:
+            continue
+        asked = path.format_map({"webhook_id": theirs.id, "delivery_id": found[theirs.id], "number": 1, "part": "request"})
+        if method == "GET":
+            answer = await customer.get(asked, 404)
+        else:
+            answer = await customer.send(asked, {"event": "order.paid"}, 404)
+        assert "theirs" not in answer.text
+    await customer.send("/deliveries/retry", {"id": str(found[theirs.id])})
+    assert await engine.value("select count(*) from tidings.queue where webhook_id = $1", theirs.id) == 0
+    assert await engine.value("select version from tidings.webhooks where id = $1", theirs.id) == version
+    for path in ("/home", "/webhooks", "/deliveries", f"/webhooks/{ours.id}", f"/deliveries/{found[ours.id]}"):
+        page = (await customer.get(path)).text
+        assert "theirs" not in page, path
+        assert str(theirs.id) not in page, path
+        assert "of other" not in page, path
+    assert "of acme" in (await customer.get(f"/deliveries/{found[ours.id]}")).text
+    for path in (f"/deliveries?webhook={theirs.id}", f"/deliveries?webhook_id={theirs.id}"):
+        answer = await customer.client.get(path)
+        assert str(found[theirs.id]) not in answer.text
+
+
+async def test_a_customer_is_told_no_address_of_the_operators_network(operator: Visitor, customer: Visitor) -> None:
+    engine = operator.engine
+    ours = await engine.add_webhook("http://localhost:9/hook", "*", name="ours", group_id="acme")
+    await engine.sql(
+        "insert into tidings.outbox (group_id, source, type, record) values ('acme', 'publish', 'order.paid', '{}')"
+    )
+    await engine.cycle()
+    (attempt,) = await engine.attempts()
+    assert re.search(r"(127\.0\.0\.1|::1) port 9", attempt["error"])
+    for path in (f"/webhooks/{ours.id}", f"/deliveries/{attempt['delivery_id']}"):
+        page = (await customer.get(path)).text
+        assert "127.0.0.1" not in page
+        assert "::1" not in page
+        assert "the receiver, port 9" in page, path
 
 
 async def test_a_customer_cannot_ask_for_another_group(operator: Visitor, customer: Visitor) -> None:

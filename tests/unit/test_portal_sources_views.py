@@ -25,6 +25,7 @@ from tidings.core.schedule import Schedule
 from tidings.operations.sources.backfills import Backfill
 from tidings.operations.sources.refusals import MAX_PENDING, Tally
 from tidings.portal.numbering import MAX_PAGE, cut
+from tidings.portal.views.customers import discreet
 from tidings.portal.views.frame import entries
 from tidings.portal.views.record_forms import PREFIX, change_of, members_of, record_form
 from tidings.portal.views.sections import SETTINGS, SOURCES, sections
@@ -169,3 +170,19 @@ def test_refusals_are_added_up_and_bounded() -> None:
     assert len(taken) == MAX_PENDING
     assert (taken[0].count, taken[0].said) == (3, "said last")
     assert tally.take(NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "The address 10.0.3.7 is not public and is not called (TIDINGS_ALLOW_PRIVATE_NETWORKS names networks that may be).",
+            "The address is not public and is not called.",
+        ),
+        ("No connection to 10.0.3.7 port 443 within 5 s.", "No connection to the receiver, port 443 within 5 s."),
+        ("The connection to fd00::7 port 80 failed (refused).", "The connection to the receiver, port 80 failed (refused)."),
+        ("http://10.0.3.7:8080/hook", "http://10.0.3.7:8080/hook"),
+    ],
+)
+def test_customers_are_told_no_address_that_a_name_stands_for(said: str, told: str) -> None:
+    assert discreet(said) == told

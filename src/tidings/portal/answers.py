@@ -28,6 +28,7 @@ from tidings.portal.access import (
     theme_of,
     with_cookies,
 )
+from tidings.portal.views.customers import discreet
 from tidings.portal.views.errors import ErrorView, error_view
 from tidings.portal.views.frame import MAX_BACK, Frame, brand_view, entries
 from tidings.portal.views.small import Notice
@@ -97,7 +98,7 @@ def show(
         is_customer=bool(customer_token(request)) if session is None else session.is_customer,
         brand=brand_view(session.brand) if session else None,
     )
-    response = page(environment.get_template(template).render(frame=frame, view=view), status=status)
+    response = _rendered(request, environment.get_template(template).render(frame=frame, view=view), status)
     if left:
         response.set_cookie(cookie(request, "tidings-said", "", max_age=0))
     return response
@@ -112,7 +113,11 @@ def _who(session: Session | None) -> str:
 def show_part(request: Request[Any, Any, Any], template: str, view: object, *, status: int = 200) -> Response[str]:
     """Return a part of a page, for htmx to put in its place. Its template finds `view` and `csrf`."""
     text = environment.get_template(template).render(view=view, csrf=csrf_of(csrf_source(request)))
-    return page(text, status=status)
+    return _rendered(request, text, status)
+
+
+def _rendered(request: Request[Any, Any, Any], text: str, status: int) -> Response[str]:
+    return page(discreet(text) if customer_token(request) else text, status=status)
 
 
 def page(text: str, *, status: int = 200) -> Response[str]:

@@ -16,7 +16,7 @@ from tidings.portal.views.webhook_testing import first_error, sample_of, testing
 from tidings.portal.views.webhooks import PATH
 
 
-@get("/webhooks/{webhook_id:str}/test", opt={"query": ()})
+@get("/webhooks/{webhook_id:str}/test", opt={"query": (), "customer": True})
 async def ask_for_test(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -24,7 +24,7 @@ async def ask_for_test(
     return await _show(request, visit, webhook_id, {}, {})
 
 
-@post("/webhooks/{webhook_id:str}/test")
+@post("/webhooks/{webhook_id:str}/test", opt={"customer": True})
 async def send_test(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
