@@ -141,13 +141,22 @@ async def test_a_webhook_is_paused_resumed_and_deleted_by_its_name(visitor: Visi
     csrf = {"csrf": await visitor.csrf(path)}
     await visitor.post(f"{path}/pause", csrf, 303)
     assert "paused" in (await visitor.get(path)).text
-    assert (await visitor.post(f"{path}/test", csrf, 409)).status_code == 409
+    assert "no worker runs" in (await visitor.post(f"{path}/test", csrf, 200)).text
     await visitor.post(f"{path}/resume", csrf, 303)
     assert (await stored(visitor.engine))["enabled"]
     assert "This is not its name." in (await visitor.post(f"{path}/delete", csrf | {"name": "erp"}, 422)).text
     await visitor.post(f"{path}/delete", csrf | {"name": "ERP"}, 303)
     assert await visitor.engine.value("select count(*) from tidings.webhooks") == 0
     await visitor.get(path, 404)
+
+
+async def test_an_unknown_event_is_told_with_the_near_ones(visitor: Visitor, receiver: Receiver) -> None:
+    path = await made(visitor, receiver.url(), profile="vivreal", names="*")
+    csrf = {"csrf": await visitor.csrf(f"{path}/test")}
+    text = (await visitor.post(f"{path}/test", csrf | {"event": "collection.object.create"}, 422)).text
+    assert "collection.object.created" in text
+    page = await visitor.get(f"{path}/test?event=collection.object.updated")
+    assert 'value="collection.object.updated" selected' in page.text
 
 
 async def test_secrets_are_rotated_and_bad_ones_told(visitor: Visitor, receiver: Receiver) -> None:

@@ -359,6 +359,28 @@ async def test_a_webhook_is_shown_before_it_is_saved(api: Api, receiver: Receive
     await api("POST", path, 404, {"url": receiver.url(), "event_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7"})
 
 
+@pytest.mark.parametrize(
+    ("events", "profile", "type_"),
+    [
+        (["integration.*"], "vivreal", "integration.connected"),
+        (["content.archived"], "standard", "content.archived"),
+        ([{"table": "posts", "operations": ["DELETE"]}], "standard", "table.posts.deleted"),
+        ([{"table": "posts"}], "vivreal", "table.posts.inserted"),
+        (["cron"], "vski", "cron.fired"),
+        ([{"collection": "news", "actions": ["publish"]}], "standard", "content.published"),
+        (["nothing.known"], "standard", "nothing.known"),
+        (["nothing.*"], "standard", "webhook.test"),
+    ],
+)
+async def test_without_a_recent_event_a_preview_shows_what_the_webhook_wants(
+    api: Api, receiver: Receiver, events: list[Any], profile: str, type_: str
+) -> None:
+    await api("POST", "/api/collections", 201, {"name": "news", "fields": [{"name": "title", "type": "text"}]})
+    body = {"url": receiver.url("/hook"), "profile": profile, "events": events}
+    shown = await api("POST", "/api/v1/webhooks/preview", 200, body)
+    assert (shown["event"]["type"], shown["event"]["is_sample"]) == (type_, True)
+
+
 @pytest.mark.parametrize("profile", list(PROFILES))
 async def test_every_event_of_a_profile_has_a_sample(api: Api, receiver: Receiver, profile: str) -> None:
     vocabulary = PROFILES[profile].vocabulary

@@ -10,6 +10,7 @@ from tests.support.browser import serious_faults
 from tests.support.engine import Engine, eventually
 from tests.support.receiver import Received, Receiver, answer, says
 from tidings.client import verify
+from tidings.operations.sources import collections, records
 
 PAST_REST = 20  # deliveries of one webhook from which on its breaker spreads them
 
@@ -41,6 +42,7 @@ def is_verified(received: Received, secret: str, profile: str) -> bool:
 async def test_000_configure_the_webhook_in_the_portal(signed_in: Page, engine: Engine, receiver: Receiver) -> None:
     """Integrations → Webhooks → + New Webhook. URL, Events, Secret; Save. Create an object; look at the Webhook Delivery section."""
     page = signed_in
+    await collections.create(engine.services, "blog_posts", fields=[{"name": "title", "type": "text"}])
     await page.get_by_label("Search", exact=True).fill("integrations")
     await page.keyboard.press("Enter")
     await page.locator("main").get_by_role("link", name="Webhooks").first.click()
@@ -57,11 +59,12 @@ async def test_000_configure_the_webhook_in_the_portal(signed_in: Page, engine: 
     await expect(page.locator("#first")).to_contain_text("Waiting for the first delivery")
     assert "x-vivreal-signature" in await page.locator(".code").inner_text()
 
-    await engine.publish("content.created", '{"id": "abc123"}')  # as an application of the group would tell it
+    await records.create(engine.services, "blog_posts", [{"title": "New Post"}])  # Create an object in any collection
     await receiver.wait_for(1)
     await expect(page.locator("#first")).to_contain_text("was delivered")
     (came,) = receiver.received
     assert b'"event":"collection.object.created"' in came.body
+    assert b'"title":"New Post"' in came.body
     assert is_verified(came, secret, "vivreal")
     await page.get_by_role("link", name="Go to the webhook").click()
     await expect(page.get_by_role("heading", name="Webhook Delivery")).to_be_visible()

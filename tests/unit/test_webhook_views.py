@@ -17,6 +17,7 @@ from tidings.core.errors import InvalidInputError
 from tidings.core.health import Health, Lane, Standing
 from tidings.core.retry import Delays, Exponential
 from tidings.core.webhook import Signature, Webhook, parse_filter
+from tidings.operations.webhooks import testing
 from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.listing import Listed, Listing
 from tidings.operations.webhooks.samples import Sample
@@ -25,7 +26,7 @@ from tidings.portal.views.webhook import name_to_type
 from tidings.portal.views.webhook_choices import offer
 from tidings.portal.views.webhook_form import Entered, change_of, entered, entered_of, field_of, policy_words
 from tidings.portal.views.webhook_settings import change_diff, settings_lines
-from tidings.portal.views.webhook_testing import kinds_of, sample_of
+from tidings.portal.views.webhook_testing import example_of, kinds_of, result_view, sample_of
 from tidings.portal.views.webhooks import events_in_short, rate_of, webhooks_view
 from tidings.profiles import PROFILES
 from tidings.store.health import State
@@ -102,7 +103,9 @@ def test_errors_of_what_is_asked_for_stand_at_the_fields_that_ask() -> None:
 
 
 def test_names_are_those_of_the_profile() -> None:
-    choices = Choices({"order.paid": "Somebody paid."}, frozenset({"order.sent", "site.deployed", "table.orders.inserted"}))
+    choices = Choices(
+        {"order.paid": "Somebody paid."}, seen=frozenset({"order.sent", "site.deployed", "table.orders.inserted"})
+    )
     ours = offer(choices, Entered(names=("order.paid", "made.up")))
     assert [family.label.plain for family in ours.families] == ["order", "site"]
     assert [(box.value, box.is_ticked, box.is_seen) for box in ours.families[0].boxes] == [
@@ -186,13 +189,36 @@ def test_what_is_typed_to_delete_can_be_typed() -> None:
     assert name_to_type(webhook(name="a\u202eb")) == "01a1fc32"
 
 
-def test_a_sample_is_of_a_table_that_the_webhook_names() -> None:
-    kinds = kinds_of(webhook())
-    assert kinds[0][1] == "orders: INSERT"
-    assert sample_of(webhook(), {"event": kinds[0][0], "data": '{"id": 7}'}) == Sample(
-        "INSERT", "orders", "public", record=b'{"id": 7}'
-    )
-    assert sample_of(webhook(), {"event": '["INSERT","public","other"]', "data": ""}) == Sample(data=b"{}")
+def test_samples_are_those_of_the_tables_it_names_and_of_every_name_of_its_profile() -> None:
+    kinds = kinds_of(webhook(), Choices(examples={"order.paid": None}))
+    assert next(iter(kinds.values())) == "orders: INSERT"
+    assert {"webhook.test", "order.paid", "content.created"} <= set(kinds)
+    assert "collection.object.created" in kinds_of(webhook(profile="vivreal"), Choices())
+    value = next(iter(kinds))
+    assert sample_of({"event": value, "data": '{"id": 7}'}) == Sample("INSERT", "orders", "public", record=b'{"id": 7}')
+    assert sample_of({"event": "order.paid", "data": ""}) == Sample("order.paid")
+    with pytest.raises(InvalidInputError):
+        sample_of({"event": "[broken"})
+
+
+def test_a_sample_says_what_the_catalogue_says() -> None:
+    choices = Choices(examples={"order.paid": '{"total":10.5}'})
+    assert example_of(webhook(), "order.paid", choices, NOW) == '{\n  "total": 10.5\n}'
+    assert example_of(webhook(), "made.up", choices, NOW) == ""
+
+
+@pytest.mark.parametrize(
+    ("ending", "word"),
+    [
+        ("answered", "delivered"),
+        ("refused", "refused"),
+        ("timed_out", "timed out"),
+        ("no_worker", "no worker runs"),
+        ("waiting", "waiting"),
+    ],
+)
+def test_what_came_of_a_test_is_told_apart(ending: str, word: str) -> None:
+    assert result_view(testing.Tested(testing.Ending(ending), True, ID, ID, 200, "ok", "It failed.", 12.0)).state.word == word
 
 
 # Code for receivers --------------------------------------------------------------------------------------------------------

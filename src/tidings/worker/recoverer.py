@@ -41,7 +41,7 @@ from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.recoverer")
 
-RECOVER_INTERVAL = 0.2  # seconds until recoveries are looked at again
+RECOVER_INTERVAL = 0.5  # seconds until recoveries are looked at again
 MAX_OUTBOX = 10_000  # rows that wait to be routed, beyond which recoveries wait
 
 

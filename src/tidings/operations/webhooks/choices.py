@@ -18,12 +18,14 @@ class Choices(msgspec.Struct, frozen=True):
 
     Attributes:
         types: Of the group's catalogue, with what they mean.
+        examples: Of the group's own types and those it has events of, an example as JSON text, or None.
         seen: Types that the group has events of, by our names.
         tables: With their first columns.
         collections: Their names.
     """
 
     types: dict[str, str] = {}
+    examples: dict[str, str | None] = {}
     seen: frozenset[str] = frozenset()
     tables: tuple[tuple[TableName, tuple[str, ...]], ...] = ()
     collections: tuple[str, ...] = ()
@@ -41,4 +43,6 @@ async def read(services: Services) -> Choices:
         tables = await capture.offered_tables(connection, MAX_TABLES, MAX_COLUMNS)
         names = await collections.names(connection, services.group_id, MAX_COLLECTIONS)
     told = {row["name"]: row["description"] or "" for row in own[:MAX_TYPES]}
-    return Choices(told | _OURS, frozenset(seen), tuple(tables), tuple(names))
+    examples: dict[str, str | None] = {name: None for name in seen if not name.startswith("table.")}
+    examples |= {row["name"]: row["example"] for row in own[:MAX_TYPES]}
+    return Choices(told | _OURS, examples, frozenset(seen), tuple(tables), tuple(names))

@@ -15,7 +15,7 @@ from tidings.operations.history.search import Asked, Paging, find_events
 from tidings.operations.lookups import found
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed
-from tidings.operations.webhooks.samples import Sample, names_of, sampled
+from tidings.operations.webhooks.samples import Sample, sampled, wanted_sample
 from tidings.operations.webhooks.subscriptions import draft
 from tidings.profiles import PROFILES, describe, prepare
 from tidings.sources import tables
@@ -149,7 +149,9 @@ async def _event(
         return event, False
     if wish.sample is None and (event := await _latest_wanted(services, connection, webhook)) is not None:
         return event, False
-    return await sample_of(services, connection, webhook, wish.sample or Sample(_first_name(webhook)), now), True
+    if wish.sample is not None:
+        return await sample_of(services, connection, webhook, wish.sample, now), True
+    return wanted_sample(webhook, await known_types(services, connection), now), True
 
 
 async def sample_of(
@@ -177,8 +179,3 @@ async def _latest_wanted(services: Services, connection: Connection, webhook: Su
         if event.webhook_id in {None, webhook.id} and not event.is_test and webhook.wants(event)
     ]
     return max(wanted, key=lambda event: (event.occurred_at, event.id), default=None)
-
-
-def _first_name(webhook: Subscription) -> str | None:
-    """Return the first thing the webhook wants that a sample can be made of."""
-    return next(iter(names_of(webhook, ())), None) if webhook.events else None

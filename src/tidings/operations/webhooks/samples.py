@@ -18,6 +18,8 @@ from tidings.core.webhook import OPERATIONS, CollectionFilter, Subscription, Tab
 from tidings.profiles import PROFILES
 from tidings.sources.publish import new_event
 
+NAMES_TRIED = 200  # until one is found that a webhook wants
+
 SAMPLE = '{"test":true}'
 _ROW = '{"id":1}'
 _ROW_BEFORE = '{"id":0}'
@@ -75,6 +77,15 @@ def sampled(webhook: Subscription, sample: Sample, known: Mapping[str, str | Non
         record = SAMPLE if sample.data is UNSET else said["data"]
         return new_event(webhook.group_id, "publish", TEST_TYPE, record, now, **more)
     return _named(webhook, sample.event or "", said, known, now, **more)
+
+
+def wanted_sample(webhook: Subscription, known: Mapping[str, str | None], now: datetime) -> Event:
+    """Return a sample of the first thing that a webhook wants, or a test event when it wants nothing that is known."""
+    for name in names_of(webhook, known)[:NAMES_TRIED]:
+        event = sampled(webhook, Sample(name), known, now)
+        if webhook.wants(event):
+            return event
+    return sampled(webhook, Sample(), known, now)
 
 
 def names_of(webhook: Subscription, known: Iterable[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """Code that verifies a webhook's deliveries, to be copied: for what it sends, with nothing but each language's own library.
 
 Three ways of signing are verified: `standard` (Standard Webhooks), `bare` (a header with nothing but a signature of the body)
-and `timed` (`t=…,v1=…`). The texts stand in `portal/receivers`, a file a language, in parts that begin with `===`. What must stay in step: `profiles.signing`, `core.signature`.
+and `timed` (`t=…,v1=…`). The texts stand in `portal/receivers`, a file for each language, in parts that begin with `===`. What
+must stay in step: `profiles.signing`, `core.signature`.
 """
 
 from functools import cache
@@ -60,11 +61,13 @@ def receiver_code(webhook: Subscription) -> CodeSample | None:
 def _text(language: str, kind: str) -> str:
     """Return what a language's file has for a way of signing: the head, the way, the end."""
     whole = (files("tidings.portal") / "receivers" / f"{language}.txt").read_text()
-    parts = dict(part.split("\n", 1) for part in whole.split("=== ")[1:])
-    return parts.get("head", "") + parts[kind] + parts.get("end", "")
+    parts = dict(part.split("\n", 1) for part in f"\n{whole}".split("\n=== ")[1:])
+    return "\n\n".join(parts[name] for name in ("head", kind, "end") if name in parts)
 
 
 def _filled(text: str, scheme: Scheme) -> str:
+    if not scheme.prefix:
+        text = text.replace('"@prefix" + ', "").replace("'@prefix' . ", "")
     filled = text.replace("@header", scheme.header).replace("@prefix", scheme.prefix)
     for name in LANGUAGES:
         filled = filled.replace(f"@{name}", _ENCODERS[name][scheme.encoding])

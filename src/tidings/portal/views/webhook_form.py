@@ -176,7 +176,7 @@ def _events(form: Entered) -> list[Any]:
     for values, key, action in ((form.tables, "table", "operations"), (form.collections, "collection", "actions")):
         grouped: dict[tuple[str, ...], list[str]] = {}
         for value in values:
-            what, *named = _box(value)
+            what, *named = _box(value, 3 if key == "table" else 2)
             grouped.setdefault(tuple(named), []).append(what)
         for place_of, wanted in grouped.items():
             place = (
@@ -188,11 +188,14 @@ def _events(form: Entered) -> list[Any]:
     return events
 
 
-def _box(value: str) -> list[str]:
+def _box(value: str, length: int) -> list[str]:
     try:
-        return msgspec.json.decode(value, type=list[str])
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise InvalidInputError("events", f"{value[:60]!r} is none of the boxes. Load the page again.") from error
+        parts = msgspec.json.decode(value, type=list[str])
+    except (msgspec.MsgspecError, UnicodeError):
+        parts = []
+    if len(parts) != length:
+        raise InvalidInputError("events", f"{value[:60]!r} is none of the boxes. Load the page again.")
+    return parts
 
 
 def _headers(text: str) -> dict[str, str]:
