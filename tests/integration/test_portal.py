@@ -15,7 +15,17 @@ from tidings.portal.attempts import MAX_ATTEMPTS, Attempts
 from tidings.store import sessions
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-PAGES = ("/", "/deliveries", "/events", "/search?q=delivery+history", "/groups", "/settings", "/gallery", "/sign-out", "/nowhere")
+PAGES = (
+    "/",
+    "/deliveries",
+    "/events",
+    "/search?q=delivery+history",
+    "/groups",
+    "/settings",
+    "/gallery",
+    "/sign-out",
+    "/nowhere",
+)
 
 
 class Visitor:
