@@ -233,6 +233,7 @@ def test_one_hit_is_gone_to_and_several_are_shown() -> None:
     assert straight("erp", Found(webhooks=[one])) == f"/webhooks/{one.id}"
     assert straight("erp", Found(webhooks=[one, other])) == ""
     assert straight("order.paid", Found(kinds=["order.paid"])) == "/deliveries?type=order.paid"
+    assert straight("order", Found(kinds=["order.paid"])) == ""
     assert straight("settings", Found(webhooks=[one])) == ""  # a page goes by that name too
     assert straight("x", Found(delivery=UUID(int=3))) == f"/deliveries/{UUID(int=3)}"
 
