@@ -3,8 +3,8 @@
 import re
 from ipaddress import ip_address
 
-# The sentences of the transport that hold the address that a name stands for: of the operator's network, perhaps. What may be an
-# address is bounded: pages hold what senders make up, and a pattern that looks far ahead from each place would never end.
+# The sentences of the transport that hold the address that a name stands for: of the operator's network, perhaps. What may be
+# an address is bounded: pages hold what senders make up, and a pattern that looks far ahead from each place would never end.
 _ADDRESS = r"(?<![0-9A-Fa-f:.])([0-9A-Fa-f:.]{2,45})(?:%\w{1,15})?"
 _REFUSED = re.compile(rf"The address {_ADDRESS} is not public and is not called(?: \([^()]{{0,120}}\))?")
 _CONNECTED = re.compile(rf"{_ADDRESS} port (\d{{1,5}})\b")

@@ -48,7 +48,7 @@ def general_view(found: Sequence[Session], this: UUID, config: Config, now: date
         sections(SETTINGS, PATH),
         count(config.retention_days, "day"),
         visible(config.public_url or "not set: addresses are those that each browser uses"),
-        config.default_profile,
+        config.default_profile or "that of the system whose shape it has",
         sessions_table(found, this, now),
     )
 
