@@ -179,6 +179,14 @@ async def test_every_page_that_is_open_to_a_customer_acts_for_their_group_alone(
         assert str(found[theirs.id]) not in answer.text
 
 
+async def test_a_customer_is_offered_nothing_that_they_may_not_do(customer: Visitor) -> None:
+    for path in ("/home", "/webhooks", "/deliveries"):
+        page = (await customer.get(path)).text
+        assert "/webhooks/new" not in page, path
+        assert "curl" not in page, path
+        assert 'href="/settings' not in page, path
+
+
 async def test_a_customer_is_told_no_address_of_the_operators_network(operator: Visitor, customer: Visitor) -> None:
     engine = operator.engine
     ours = await engine.add_webhook("http://localhost:9/hook", "*", name="ours", group_id="acme")

@@ -148,8 +148,8 @@ def home_view(webhooks: Sequence[Subscription], deliveries: Sequence[Delivery], 
     own = tuple(Row(str(one.id), f"/webhooks/{one.id}", one.name, _webhook(one)) for one in webhooks[:limit])
     last = tuple(Row(str(one.id), f"/deliveries/{one.id}", f"delivery {one.id}", _delivery(one, now)) for one in deliveries)
     empty = None if own else Empty(
-        "No webhooks yet", "A webhook is an address of yours that hears of what happens here.", "Add a webhook",
-        "/webhooks/new", icon="webhook",
+        "No webhooks yet", "A webhook is an address of yours that hears of what happens here. Ask for one.",
+        icon="webhook",
     )  # fmt: skip
     return HomeView(
         Table(
