@@ -66,7 +66,7 @@ async def test_the_examples_are_taken(api: Api, receiver: Receiver) -> None:  # 
     await api("POST", "/api/collections", 201, {"name": "users", "type": "auth"})
     credentials = REQUESTS["post", "/api/collections/{collection}/auth"]
     await api("POST", "/api/collections/users/records", 201, credentials)
-    ids = {"table": "orders", "collection": "posts", "record_id": "first"}
+    ids = {"table": "orders", "collection": "posts", "record_id": "first", "group_id": "acme"}
     for (method, path), body in REQUESTS.items():
         if path.endswith("/backfill"):
             hook = await api.create(receiver.url("/hook"), {"table": "orders"})

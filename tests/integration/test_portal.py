@@ -16,7 +16,20 @@ from tidings.store import sessions
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PAGES = (
+    "/sources",
+    "/sources/tables",
+    "/sources/collections",
+    "/sources/jobs",
+    "/sources/integrations",
+    "/sources/catalogue",
+    "/settings/groups",
+    "/settings/links",
+    "/settings/keys",
+    "/settings/set-aside",
+    "/settings/about",
     "/",
+    "/deliveries",
+    "/events",
     "/search?q=delivery+history",
     "/groups",
     "/settings",

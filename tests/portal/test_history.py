@@ -33,9 +33,9 @@ async def test_a_changed_row_appears_without_reloading_and_is_opened_and_sent_ag
     await expect(page.get_by_role("button", name="failed 1")).to_be_visible()
     assert await page.evaluate("window.stayed")  # it is the page that was there before
 
-    await page.get_by_label("Table").fill("nothing")  # as one types
+    await page.get_by_role("textbox", name="Table").fill("nothing")  # as one types
     await expect(page.get_by_text("Nothing fits")).to_be_visible()
-    await page.get_by_label("Table").fill("orders")
+    await page.get_by_role("textbox", name="Table").fill("orders")
     await expect(page.locator("tr[data-row]")).to_have_count(1)
     assert page.url.endswith("table=orders") or "table=orders&" in page.url
     await page.get_by_role("heading", name="Webhook Delivery").click()

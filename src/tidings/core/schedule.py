@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
-from cronsim import CronSimError
+from cronsim import CronSim, CronSimError
 
 from tidings.core.errors import InvalidInputError
 from tidings.core.ticks import Ticks
@@ -28,6 +28,14 @@ class Schedule(msgspec.Struct, frozen=True):
             InvalidInputError: It cannot be read, or it never fires.
         """
         return _read(self).after(at)
+
+    @property
+    def words(self) -> str:
+        """What it says, in English: `At 03:00 on Monday through Friday`. A schedule that cannot be read is said as it is."""
+        try:
+            return CronSim(self.expression, datetime(2000, 1, 1, tzinfo=UTC)).explain()
+        except (CronSimError, ValueError):
+            return self.expression
 
 
 class Due(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ import msgspec
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.event import DEFAULT_GROUP
+from tidings.operations.sources.refusals import Tally
 from tidings.sources.group_commit import Publisher
 from tidings.store.database import Database
 from tidings.store.secrets import SecretBox
@@ -19,6 +20,7 @@ class Services(msgspec.Struct, frozen=True):
     Attributes:
         group_id: The group it is about.
         known_groups: Groups that were looked up and were there.
+        refusals: Notices that were refused and are not counted yet.
     """
 
     config: Config
@@ -31,3 +33,4 @@ class Services(msgspec.Struct, frozen=True):
     publisher: Publisher
     group_id: str = DEFAULT_GROUP
     known_groups: set[str] = msgspec.field(default_factory=set)
+    refusals: Tally = msgspec.field(default_factory=Tally)

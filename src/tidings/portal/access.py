@@ -23,6 +23,9 @@ from tidings.store.sessions import LONGEST, Session
 
 MAX_TOKEN = 200  # characters of a cookie that is looked up
 GROUP_PARAMETER = "group"  # every page takes it
+FOR_CUSTOMERS = "customer"  # of a handler's opt: customers may ask it; all others are shut to them
+CUSTOMER_COOKIE = "tidings-customer"
+NOT_FOR_CUSTOMERS = "This page is not a part of what your link shows."
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -40,6 +43,20 @@ class ForeignFormError(TidingsError):
     status = 403
 
 
+class NotForCustomersError(TidingsError):
+    """A customer's browser asked for what a portal link does not show."""
+
+    code = "FORBIDDEN"
+    status = 403
+
+
+class LinkEndedError(TidingsError):
+    """The time of a portal link is over, or somebody ended it."""
+
+    code = "UNAUTHORIZED"
+    status = 401
+
+
 class Visit(msgspec.Struct, frozen=True):
     """A request by somebody who is signed in. Every page that shows data takes one, as `visit`."""
 
@@ -50,6 +67,11 @@ class Visit(msgspec.Struct, frozen=True):
     def group_id(self) -> str:
         """The group that is shown."""
         return self.session.group_id
+
+    @property
+    def is_customer(self) -> bool:
+        """Whether a customer asks, by a portal link: pages show them nothing of how this installation is made."""
+        return self.session.is_customer
 
 
 def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:
@@ -69,15 +91,41 @@ def is_secure(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
     return public.scheme == "https" and public.netloc.lower() == connection.headers.get("host", "").lower()
 
 
+def base_url(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return where this installation is reached: as it is configured, else as the browser reached it."""
+    scheme = "https" if is_secure(connection) else "http"
+    return services_of(connection).config.public_url or f"{scheme}://{connection.headers.get('host', '')}"
+
+
+class FramedCookie(Cookie):
+    """A cookie that is sent in a frame of another site, and kept apart for each of them (CHIPS)."""
+
+    def to_header(self, **kwargs: Any) -> str:
+        """Return it as a header's value; Python's own cookies know no `Partitioned` before 3.14."""
+        return f"{super().to_header(**kwargs)}; Partitioned"
+
+
 def _named(connection: ASGIConnection[Any, Any, Any, Any], name: str) -> str:
     return f"__Host-{name}" if is_secure(connection) else name
 
 
 def cookie(connection: ASGIConnection[Any, Any, Any, Any], name: str, value: str, *, max_age: int | None = None) -> Cookie:
-    """Return a cookie of ours: not for scripts, not for other sites, and under HTTPS for this very host alone."""
-    secure = is_secure(connection)
-    return Cookie(
-        _named(connection, name), value=value, path="/", httponly=True, samesite="lax", secure=secure, max_age=max_age
+    """Return a cookie of ours: not for scripts, not for other sites, and under HTTPS for this very host alone.
+
+    Of a portal that other pages may frame it is sent in these frames too, and kept apart for each of the sites that frame it.
+    Browsers do that under HTTPS alone.
+    """
+    secure, session = is_secure(connection), session_of(connection)
+    is_framed = secure and session is not None and bool(session.origins)
+    kind = FramedCookie if is_framed else Cookie
+    return kind(
+        _named(connection, name),
+        value=value,
+        path="/",
+        httponly=True,
+        samesite="none" if is_framed else "lax",
+        secure=secure,
+        max_age=max_age,
     )
 
 
@@ -92,9 +140,28 @@ def session_cookie(connection: ASGIConnection[Any, Any, Any, Any], token: str) -
     return cookie(connection, "tidings", token, max_age=int(LONGEST.total_seconds()) if token else 0)
 
 
+def customer_cookie(connection: ASGIConnection[Any, Any, Any, Any], token: str, seconds: int = 0) -> Cookie:
+    """Return the cookie that carries a customer's session; without a token, one that takes it away.
+
+    It has a name of its own: an operator who opens a customer's link does not lose the session they have.
+    """
+    return cookie(connection, CUSTOMER_COOKIE, token, max_age=seconds if token else 0)
+
+
+def customer_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the token of the browser's session by a portal link, or an empty text."""
+    return cookie_of(connection, CUSTOMER_COOKIE)
+
+
 def session_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return the token of the browser's session, or an empty text."""
-    return cookie_of(connection, "tidings")
+    """Return the token of the browser's session, or an empty text. A customer's goes before an operator's."""
+    return customer_token(connection) or cookie_of(connection, "tidings")
+
+
+def session_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Session | None:
+    """Return the session that a request has turned out to be of, if any."""
+    found: Session | None = connection.scope.get("state", {}).get("portal_session")
+    return found
 
 
 def theme_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
@@ -112,14 +179,27 @@ def new_token() -> str:
 
 
 async def visit_of(request: Request[Any, Any, Any]) -> Visit:
-    """Return who asks. `?group=` has the session show another group from now on.
+    """Return who asks. `?group=` has an operator's session show another group from now on.
+
+    A customer passes to the handlers alone that say so (`opt={"customer": True}`), and the services act for the link's group.
 
     Raises:
+        LinkEndedError: The link of a customer has ended.
+        NotForCustomersError: A customer asks for what is not theirs.
         NotSignedInError: The browser is not signed in, or no longer.
         NotFoundError: There is no such group.
     """
     services, token = services_of(request), session_token(request)
+    is_customer = bool(customer_token(request))
     session = await sessions.find(services, token, request.query_params.get(GROUP_PARAMETER)) if token else None
+    if session is None and is_customer:
+        raise LinkEndedError("This link has ended. Open it again where you found it.")
+    if session is not None and session.is_customer:
+        request.scope["state"]["portal_session"] = session
+        if not is_customer or not request.route_handler.opt.get(FOR_CUSTOMERS) or GROUP_PARAMETER in request.query_params:
+            raise NotForCustomersError(NOT_FOR_CUSTOMERS)
+    if session is not None and session.is_customer != is_customer:
+        session = None  # a token under the name of the other kind
     if session is None:
         raise NotSignedInError("Your session has ended. Sign in again." if token else "Sign in first.")
     request.scope["state"]["portal_session"] = session
@@ -163,6 +243,20 @@ def _is_own_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
         return connection.headers.get("sec-fetch-site") == "same-origin"
     scheme = "https" if is_secure(connection) else "http"
     return origin.lower() == f"{scheme}://{connection.headers.get('host', '')}".lower()
+
+
+async def refuse_customers(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let a customer's request pass to the handlers alone that say so. `visit_of` asks the same of whoever has a session.
+
+    Raises:
+        NotForCustomersError: The handler does not.
+    """
+    token = customer_token(connection)
+    if token and not handler.opt.get(FOR_CUSTOMERS) and not handler.opt.get("is_public"):
+        session = await sessions.find(services_of(connection), token)
+        if session is not None and session.is_customer:
+            connection.scope["state"]["portal_session"] = session  # the page that says so looks as all of theirs
+        raise NotForCustomersError(NOT_FOR_CUSTOMERS)
 
 
 async def refuse_unknown(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -16,11 +16,24 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings.core.errors import TidingsError
 from tidings.portal import assets
-from tidings.portal.access import NotSignedInError, cookie, cookie_of, csrf_of, csrf_source, theme_of, with_cookies
+from tidings.portal.access import (
+    LinkEndedError,
+    NotSignedInError,
+    cookie,
+    cookie_of,
+    csrf_of,
+    csrf_source,
+    customer_cookie,
+    customer_token,
+    theme_of,
+    with_cookies,
+)
+from tidings.portal.views.customers import discreet
 from tidings.portal.views.errors import ErrorView, error_view
-from tidings.portal.views.frame import MAX_BACK, Frame, entries
+from tidings.portal.views.frame import MAX_BACK, Frame, brand_view, entries
 from tidings.portal.views.small import Notice
 from tidings.store.database import COLLISIONS, UNAVAILABLE
+from tidings.store.sessions import Session
 
 logger = logging.getLogger("tidings.portal")
 
@@ -75,24 +88,36 @@ def show(
         title=title,
         path=f"{path}?{request.url.query}"[:MAX_BACK] if request.url.query else path,
         group_id=session.group_id if session else "",
-        who="admin" if session else "",
+        who=_who(session),
         theme=theme_of(request),
         csrf=csrf_of(csrf_source(request)) if csrf_source(request) else "",
-        entries=entries(path) if session else (),
+        entries=entries(path, is_customer=session.is_customer) if session else (),
         search=search,
         notice=left or notice,
         crumbs=tuple(crumbs),
+        is_customer=bool(customer_token(request)) if session is None else session.is_customer,
+        brand=brand_view(session.brand) if session else None,
     )
-    response = page(environment.get_template(template).render(frame=frame, view=view), status=status)
+    response = _rendered(request, environment.get_template(template).render(frame=frame, view=view), status)
     if left:
         response.set_cookie(cookie(request, "tidings-said", "", max_age=0))
     return response
 
 
+def _who(session: Session | None) -> str:
+    if session is None:
+        return ""
+    return "customer" if session.is_customer else "admin"
+
+
 def show_part(request: Request[Any, Any, Any], template: str, view: object, *, status: int = 200) -> Response[str]:
     """Return a part of a page, for htmx to put in its place. Its template finds `view` and `csrf`."""
     text = environment.get_template(template).render(view=view, csrf=csrf_of(csrf_source(request)))
-    return page(text, status=status)
+    return _rendered(request, text, status)
+
+
+def _rendered(request: Request[Any, Any, Any], text: str, status: int) -> Response[str]:
+    return page(discreet(text) if customer_token(request) else text, status=status)
 
 
 def page(text: str, *, status: int = 200) -> Response[str]:
@@ -139,12 +164,24 @@ def secured(app: ASGIApp) -> ASGIApp:
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_LINES]
+                message["headers"] = [*message["headers"], *_lines_for(scope)]
             await send(message)
 
         await app(scope, receive, send_with_headers)
 
     return middleware
+
+
+def _lines_for(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer: a customer's portal may be framed by the origins of its link, and by no other page."""
+    session: Session | None = scope.get("state", {}).get("portal_session")
+    if session is None or not session.origins:
+        return _LINES
+    policy = SECURITY_HEADERS["Content-Security-Policy"].replace(
+        "frame-ancestors 'none'", f"frame-ancestors {' '.join(session.origins)}"
+    )
+    kept = [line for line in _LINES if line[0] not in {b"content-security-policy", b"x-frame-options"}]
+    return [*kept, (b"content-security-policy", policy.encode())]
 
 
 # What went wrong -----------------------------------------------------------------------------------------------------------
@@ -158,6 +195,8 @@ def show_refusal(request: Request[Any, Any, Any], error: TidingsError) -> Respon
         if request.headers.get("hx-request"):
             return Response(b"", status_code=401, headers={"HX-Redirect": "/sign-in"}, media_type="text/html")
         return go(request, f"/sign-in{back}")
+    if isinstance(error, LinkEndedError):
+        return with_cookies(_show_error(request, error_view(401, error.message)), customer_cookie(request, ""))
     if error.status >= 500:
         logger.error("%s %s failed: %s", request.method, request.url.path, error.message)
     return _show_error(request, error_view(error.status, error.message))

@@ -11,23 +11,30 @@ from litestar.plugins import InitPlugin
 
 from tidings.core.errors import TidingsError
 from tidings.portal import assets
-from tidings.portal.access import refuse_unknown, require_own_form, visit_of
+from tidings.portal.access import refuse_customers, refuse_unknown, require_own_form, visit_of
 from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_http_fault, show_refusal
 from tidings.portal.attempts import Attempts
 from tidings.portal.pages import (
+    catalogue,
+    collections,
     deliveries,
     delivery,
     events,
     explain,
     gallery,
     groups,
+    integrations,
+    jobs,
     live,
     overview,
+    portal_links,
     recover,
     recoveries,
     search,
+    set_aside,
     settings,
     sign_in,
+    tables,
     webhook,
     webhook_edit,
     webhook_testing,
@@ -40,6 +47,7 @@ MAX_FORM_BYTES = 1_000_000  # the largest field is a body to send as a test
 
 PAGES = (
     sign_in.router,
+    portal_links.router,
     overview.router,
     deliveries.router,
     delivery.router,
@@ -51,6 +59,12 @@ PAGES = (
     live.router,
     groups.router,
     settings.router,
+    tables.router,
+    collections.router,
+    jobs.router,
+    integrations.router,
+    catalogue.router,
+    set_aside.router,
     gallery.router,
     webhooks.router,
     webhook_edit.router,
@@ -85,7 +99,7 @@ def _router(answer_program: Answer) -> Router:
     return Router(
         "/",
         route_handlers=[assets.serve, *PAGES],
-        guards=[refuse_unknown, require_own_form],
+        guards=[refuse_customers, refuse_unknown, require_own_form],
         dependencies={"visit": Provide(visit_of)},
         middleware=[secured],
         request_max_body_size=MAX_FORM_BYTES,

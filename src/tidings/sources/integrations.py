@@ -125,7 +125,9 @@ async def absorb(connection: Connection, integration: Integration, notice: Notic
     Raises:
         UnauthorizedError: The same content came under another id before: somebody sends again what was overheard.
     """
-    if not await integrations.remember_notice(connection, integration.id, notice.id, notice.digest, now):
+    if not await integrations.remember_notice(
+        connection, integration.id, notice.id, notice.digest, now, type_=notice.meaning.type
+    ):
         if await integrations.id_of_digest(connection, integration.id, notice.digest) not in {None, notice.id}:
             raise UnauthorizedError("The notice is not verified: the same content was received before under another id.")
         return False

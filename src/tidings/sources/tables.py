@@ -22,6 +22,7 @@ from tidings.store.database import Connection, Database
 
 logger = logging.getLogger("tidings.capture")
 
+_GONE = "The table does not exist (any more)."
 TABLES_AT_ONCE = 500  # whose triggers the janitor compares in one transaction
 
 
@@ -254,10 +255,32 @@ async def table_states(connection: Connection, webhook: Subscription) -> list[Ta
     return [_state(name, operations, found.get(name), installed.get(name, [])) for name, operations in wanted.items()]
 
 
+async def states(connection: Connection, names: Collection[TableName]) -> dict[TableName, tuple[TableState, frozenset[str]]]:
+    """Return how tables are doing, and what webhooks want of each: of a table that none wants, `unwanted` and nothing."""
+    found = await capture.find_tables(connection, names)
+    installed = await capture.installed(connection, names)
+    wanted = await capture.subscribed_operations(connection, names)
+    return {
+        name: (
+            _state(name, wanted.get(name, frozenset()), found.get(name), installed.get(name, []))
+            if name in wanted
+            else _unwanted(name, found.get(name)),
+            wanted.get(name, frozenset()),
+        )
+        for name in names
+    }
+
+
+def _unwanted(name: TableName, found: FoundTable | None) -> TableState:
+    if found is None:
+        return TableState(*name, "missing", _GONE)
+    return TableState(*name, "unwanted", found.refusal or "No enabled webhook names it.")
+
+
 def _state(name: TableName, operations: frozenset[str], found: FoundTable | None, there: list[Installed]) -> TableState:
     schema, table = name
     if found is None:
-        return TableState(schema, table, "missing", "The table does not exist (any more).")
+        return TableState(schema, table, "missing", _GONE)
     if not operations <= _told(there):
         return TableState(schema, table, "waiting", found.refusal or "The trigger is put there within a minute.")
     if disabled := next((trigger.trigger for trigger in there if not trigger.is_enabled), None):

@@ -1,5 +1,6 @@
 """Backfills as rows, and the statements that read a table's rows chunk by chunk."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -41,9 +42,18 @@ async def get(connection: Connection, group_id: str, backfill_id: UUID) -> Any |
     return await connection.fetchrow(_SQL["get"], group_id, backfill_id)
 
 
-async def list_backfills(connection: Connection, group_id: str, *, limit: int, offset: int) -> list[Any]:
-    """Return a page of the group's backfills as rows, newest first."""
-    rows: list[Any] = await connection.fetch(_SQL["list"], group_id, limit, offset)
+async def list_backfills(
+    connection: Connection, group_id: str, *, limit: int, offset: int, table: TableName | None = None
+) -> list[Any]:
+    """Return a page of the group's backfills as rows, newest first; with a table only those of it."""
+    rows: list[Any] = await connection.fetch(_SQL["list"], group_id, limit, offset, *(table or (None, None)))
+    return rows
+
+
+async def last_of_tables(connection: Connection, names: Collection[TableName], group_id: str) -> list[Any]:
+    """Return the group's last backfill of each of the tables that had one, as rows."""
+    schemas, tables = [schema for schema, _ in names], [table for _, table in names]
+    rows: list[Any] = await connection.fetch(_SQL["last_of_tables"], schemas, tables, group_id)
     return rows
 
 

@@ -42,6 +42,14 @@ class Installed(msgspec.Struct, frozen=True):
         return found == (wanted.name, frozenset(wanted.operations), wanted.function, wanted.arguments)
 
 
+class Hearer(msgspec.Struct, frozen=True):
+    """A webhook that names a table, and what it wants of it."""
+
+    id: UUID
+    name: str
+    operations: tuple[str, ...]
+
+
 class Column(msgspec.Struct, frozen=True):
     """A column of a table."""
 
@@ -90,6 +98,17 @@ async def subscribed_operations(
         name = (row["table_schema"], row["table_name"])
         wanted[name] = wanted.get(name, frozenset()) | {row["operation"]}
     return wanted
+
+
+async def hearers(
+    connection: Connection, names: Collection[TableName], group_id: str, *, limit: int
+) -> dict[TableName, list[Hearer]]:
+    """Return those of the tables that webhooks of a group name, with so many of these."""
+    found: dict[TableName, list[Hearer]] = {}
+    for row in await connection.fetch(_SQL["hearers"], *_split(names), group_id, limit):
+        hearer = Hearer(row["id"], row["name"], tuple(row["operations"]))
+        found.setdefault((row["table_schema"], row["table_name"]), []).append(hearer)
+    return found
 
 
 def _split(names: Collection[TableName]) -> tuple[list[str], list[str]]:

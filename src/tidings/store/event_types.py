@@ -48,3 +48,9 @@ async def schemas(connection: Connection, types: Collection[TypeKey]) -> dict[Ty
     groups, names = [group_id for group_id, _ in types], [name for _, name in types]
     rows = await connection.fetch(_SQL["schemas"], groups, names)
     return {(row["group_id"], row["name"]): Schema(row["json_schema"], row["schema_version"]) for row in rows}
+
+
+async def seen(connection: Connection, group_id: str, *, limit: int, offset: int) -> list[Any]:
+    """Return types that the group's history holds, with the last day of each, as rows; those of late first."""
+    rows: list[Any] = await connection.fetch(_SQL["seen"], group_id, limit, offset)
+    return rows

@@ -15,6 +15,7 @@ from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
 
 _SQL = load("integrations")
+MAX_TYPE_LENGTH = 200  # characters kept of what a sender calls its notice
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -45,6 +46,22 @@ class Integration(msgspec.Struct, frozen=True):
     enabled: bool
     created_at: datetime
     updated_at: datetime
+
+
+class Refusals(msgspec.Struct, frozen=True):
+    """How many notices of an integration were refused for a reason.
+
+    Attributes:
+        reason: `disconnected`, `signature`, `replayed` or `body`.
+        said: What the sender of the last one was told.
+    """
+
+    integration_id: UUID
+    reason: str
+    count: int
+    said: str
+    first_at: datetime
+    last_at: datetime
 
 
 def _from_row(row: Any, box: SecretBox) -> Integration:
@@ -93,9 +110,33 @@ async def list_integrations(
     return [_from_row(row, box) for row in await connection.fetch(_SQL["list"], group_id, limit, offset)]
 
 
-async def remember_notice(connection: Connection, integration_id: UUID, notice_id: str, digest: bytes, now: datetime) -> bool:
+async def remember_notice(
+    connection: Connection, integration_id: UUID, notice_id: str, digest: bytes, now: datetime, *, type_: str
+) -> bool:
     """Remember a notice; False: it was known."""
-    return await connection.fetchval(_SQL["remember_notice"], integration_id, notice_id, digest, now) is not None
+    kept = type_[:MAX_TYPE_LENGTH]
+    return await connection.fetchval(_SQL["remember_notice"], integration_id, notice_id, digest, now, kept) is not None
+
+
+async def list_notices(connection: Connection, integration_id: UUID, *, limit: int) -> list[Any]:
+    """Return the last notices of an integration as rows, newest first."""
+    rows: list[Any] = await connection.fetch(_SQL["list_notices"], integration_id, limit)
+    return rows
+
+
+async def count_refusals(connection: Connection, refusals: Sequence[Refusals]) -> None:
+    """Add to how many notices were refused."""
+    columns = zip(*((r.integration_id, r.reason, r.count, r.said, r.first_at, r.last_at) for r in refusals), strict=True)
+    await connection.execute(_SQL["count_refusals"], *columns)
+
+
+async def list_refusals(connection: Connection, integration_id: UUID) -> list[Refusals]:
+    """Return how many notices of an integration were refused, by reason, the last one first."""
+    rows = await connection.fetch(_SQL["list_refusals"], integration_id)
+    return [
+        Refusals(integration_id, row["reason"], row["refused_count"], row["said"], row["first_at"], row["last_at"])
+        for row in rows
+    ]
 
 
 async def id_of_digest(connection: Connection, integration_id: UUID, digest: bytes) -> str | None:

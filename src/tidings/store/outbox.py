@@ -120,6 +120,11 @@ async def publish(connection: Connection, events: Sequence[Event]) -> None:
     await connection.execute(_SQL["ring"])
 
 
+async def ring(connection: Connection) -> None:
+    """Ring the doorbell, inside the transaction that has written to the outbox."""
+    await connection.execute(_SQL["ring"])
+
+
 async def commit(
     connection: Connection,
     events: Sequence[Event],

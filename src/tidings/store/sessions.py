@@ -1,4 +1,4 @@
-"""Browsers that are signed in to the portal, as rows. Of a token only its hash is kept."""
+"""Browsers that are signed in to the portal, or came by a portal link, as rows. Of a token only its hash is kept."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -6,10 +6,12 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from tidings.core.brand import Brand
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
 MAX_SESSIONS = 100  # of an installation; a sign-in past it ends the oldest
+MAX_OF_LINK = 20  # browsers of one portal link; another one ends the oldest
 LONGEST = timedelta(days=7)  # after that one signs in again, however busy
 IDLE = timedelta(hours=24)  # without a request
 SEEN_INTERVAL = timedelta(minutes=5)  # a session is marked as seen that often, not at each request
@@ -27,6 +29,9 @@ class Session(msgspec.Struct, frozen=True):
         group_id: The group whose pages it shows.
         browser: What the browser said of itself.
         seen_at: Its last request, to within `SEEN_INTERVAL`.
+        link_id: The portal link that it was begun with; None: somebody signed in who knows the key.
+        brand: How that link's pages look.
+        origins: The origins whose pages may frame them.
     """
 
     id: UUID
@@ -36,6 +41,14 @@ class Session(msgspec.Struct, frozen=True):
     created_at: datetime
     seen_at: datetime
     ends_at: datetime
+    link_id: UUID | None = None
+    brand: Brand | None = None
+    origins: tuple[str, ...] = ()
+
+    @property
+    def is_customer(self) -> bool:
+        """Whether it was begun with a portal link, and shows that link's group alone."""
+        return self.link_id is not None
 
 
 def hash_token(token: str) -> bytes:
@@ -44,11 +57,28 @@ def hash_token(token: str) -> bytes:
 
 
 async def begin(
-    connection: Connection, token: str, *, key_hash: str, group_id: str, browser: str, address: str, now: datetime
+    connection: Connection,
+    token: str,
+    *,
+    key_hash: str,
+    group_id: str,
+    browser: str,
+    address: str,
+    now: datetime,
+    link_id: UUID | None = None,
+    ends_at: datetime | None = None,
 ) -> UUID:
-    """Begin a session and return its id. When there are too many, the oldest end."""
+    """Begin a session and return its id. When there are too many, the oldest end.
+
+    Args:
+        link_id: The portal link it is begun with; then it is a customer's.
+        ends_at: When it ends at the latest; None: after `LONGEST`.
+    """
     session_id = uuid4()
-    await connection.execute(_SQL["keep_newest"], MAX_SESSIONS - 1)
+    if link_id is None:
+        await connection.execute(_SQL["keep_newest"], MAX_SESSIONS - 1)
+    else:
+        await connection.execute(_SQL["keep_newest_of_link"], link_id, MAX_OF_LINK - 1)
     await connection.execute(
         _SQL["add"],
         session_id,
@@ -58,7 +88,8 @@ async def begin(
         _storable(browser, MAX_BROWSER),
         _storable(address, MAX_ADDRESS),
         now,
-        now + LONGEST,
+        min(ends_at or now + LONGEST, now + LONGEST),
+        link_id,
     )
     return session_id
 
@@ -70,7 +101,8 @@ async def find(connection: Connection, token: str, *, key_hash: str, now: dateti
         return None
     if now - row["seen_at"] >= SEEN_INTERVAL:
         await connection.execute(_SQL["see"], row["id"], now)
-    return Session(**row)
+    brand = None if row["brand"] is None else msgspec.json.decode(row["brand"], type=Brand)
+    return Session(**{**row, "brand": brand, "origins": tuple(row["origins"] or ())})
 
 
 async def show_group(connection: Connection, session_id: UUID, group_id: str) -> None:
@@ -79,7 +111,7 @@ async def show_group(connection: Connection, session_id: UUID, group_id: str) ->
 
 
 async def list_sessions(connection: Connection, *, key_hash: str, now: datetime) -> list[Session]:
-    """Return the sessions whose time is not over, newest first."""
+    """Return the sessions of those who signed in, whose time is not over, newest first."""
     rows = await connection.fetch(_SQL["list"], key_hash, now, now - IDLE, MAX_SESSIONS)
     return [Session(**row) for row in rows]
 
@@ -95,7 +127,7 @@ async def end_token(connection: Connection, token: str) -> None:
 
 
 async def end_others(connection: Connection, session_id: UUID) -> None:
-    """End all sessions but one."""
+    """End all sessions but one. Customers' go on: they end with their links."""
     await connection.execute(_SQL["end_others"], session_id)
 
 

@@ -2,11 +2,12 @@
 
 import hashlib
 import secrets
+from typing import Any
 
 import msgspec
 
 from tidings.core.errors import StartupError
-from tidings.store.database import Database
+from tidings.store.database import Connection, Database
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
 
@@ -61,3 +62,8 @@ async def load_installation(database: Database, box: SecretBox, admin_key: str |
             "Set TIDINGS_SECRET_KEY to that key (every process of an installation needs the same)."
         )
     return Installation(int(salt), admin_key_hash, exact_ids_from, made if admin_key_hash == hash_key(made) else None)
+
+
+async def server(connection: Connection) -> Any:
+    """Return which database this is, as a row: its name, PostgreSQL's version and clock, the last migration."""
+    return await connection.fetchrow(_SQL["server"])

@@ -22,7 +22,6 @@ LOOKED_THROUGH = 10_000  # webhooks of a group, the newest, where a text or a tr
 W = TypeVar("W", bound=Subscription)
 
 
-
 async def routes_version(connection: Connection) -> int:
     """Return the version of the subscriptions, as of this statement."""
     version: int = await connection.fetchval(_SQL["routes_version"])

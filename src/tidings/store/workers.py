@@ -1,6 +1,7 @@
 """Workers and their heartbeats: a lease is as good as its worker's last heartbeat."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from tidings.store.database import Connection
@@ -42,6 +43,12 @@ async def are_any(connection: Connection) -> bool:
 async def bury(connection: Connection, silence: timedelta) -> list[UUID]:
     """Strike workers from the list that have been silent this long, and return them."""
     return [row[0] for row in await connection.fetch(_SQL["bury"], silence)]
+
+
+async def list_workers(connection: Connection, *, limit: int) -> list[Any]:
+    """Return the workers that are alive as rows, the oldest first."""
+    rows: list[Any] = await connection.fetch(_SQL["list"], limit)
+    return rows
 
 
 async def alive(connection: Connection, silence: timedelta) -> int:

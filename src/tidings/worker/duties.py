@@ -19,6 +19,7 @@ from tidings.store import (
     history,
     integrations,
     outbox,
+    portal_links,
     recoveries,
     sessions,
     webhook_versions,
@@ -204,6 +205,7 @@ class Janitor:
             await recoveries.forget(connection, self._clock.now() - self._retention, FORGOTTEN_AT_ONCE)
             await webhooks.forget_changes(connection, self._clock.now() - CHANGES_KEPT, FORGOTTEN_AT_ONCE)
             await webhook_versions.forget_versions(connection, FORGOTTEN_AT_ONCE)
+            await portal_links.forget(connection, self._clock.now())
             await sessions.forget(connection, self._clock.now())
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)

@@ -27,6 +27,9 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("post", "/api/webhooks"): {"name": "Orders", "url": _HOOK, "method": "POST", "retryLimit": 5, "jwtEnabled": True},
     ("patch", "/api/webhooks/{webhook_id}"): {"active": False},
     ("post", "/api/v1/groups"): {"id": "acme"},
+    ("post", "/api/v1/groups/{group_id}/portal-link"): {
+        "expires_in": 3600, "origins": ["https://app.example.com"], "brand": {"name": "Acme", "accent": "#1f5f43"},
+    },
     ("put", "/api/v1/event-types/{name}"): {
         "description": "An order was paid.", "example": {"total": 12.5},
         "schema": {"type": "object", "required": ["total"], "properties": {"total": {"type": "number"}}},

@@ -51,14 +51,15 @@ async def start(services: Services, table: str, webhook_id: UUID) -> Backfill:
         webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
         row = await backfill.begin(connection, webhook, name_of(table), services.clock.now())
         await tables.keep_in_step(connection, needed=name_of(table))
-        return _backfill(row)
+        return backfill_of(row)
 
 
-async def list_backfills(services: Services, *, limit: int, offset: int = 0) -> list[Backfill]:
-    """Return a page of backfills, newest first."""
+async def list_backfills(services: Services, *, table: str | None = None, limit: int, offset: int = 0) -> list[Backfill]:
+    """Return a page of backfills, newest first; with a table only those of it."""
+    name = None if table is None else name_of(table)
     async with services.database.connection() as connection:
-        rows = await backfills.list_backfills(connection, services.group_id, limit=limit, offset=offset)
-    return [_backfill(row) for row in rows]
+        rows = await backfills.list_backfills(connection, services.group_id, limit=limit, offset=offset, table=name)
+    return [backfill_of(row) for row in rows]
 
 
 async def read(services: Services, backfill_id: UUID) -> Backfill:
@@ -68,7 +69,7 @@ async def read(services: Services, backfill_id: UUID) -> Backfill:
         NotFoundError: There is none.
     """
     async with services.database.connection() as connection:
-        return _backfill(_there(await backfills.get(connection, services.group_id, backfill_id), backfill_id))
+        return backfill_of(_there(await backfills.get(connection, services.group_id, backfill_id), backfill_id))
 
 
 async def cancel(services: Services, backfill_id: UUID) -> Backfill:
@@ -83,14 +84,15 @@ async def cancel(services: Services, backfill_id: UUID) -> Backfill:
         if (ended := await backfills.end(connection, backfill_id, "cancelled")) is None:
             raise ConflictError(f"The backfill is {row['state']}; there is nothing to cancel.")
         await tables.keep_in_step(connection, named=[(row["table_schema"], row["table_name"])])
-        return _backfill(ended)
+        return backfill_of(ended)
 
 
 def _there(row: Any | None, backfill_id: UUID) -> Any:
     return there(row, f"There is no backfill {backfill_id}.")
 
 
-def _backfill(row: Any) -> Backfill:
+def backfill_of(row: Any) -> Backfill:
+    """Return a backfill from its row."""
     renamed = {"schema": row["table_schema"], "table": row["table_name"]}
     fields = {name: row[name] for name in Backfill.__struct_fields__ if name not in renamed}
     return Backfill(**fields, **renamed)

@@ -1,6 +1,6 @@
 """The catalogue: what can be subscribed to, in words, with schemas and examples."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -23,6 +23,13 @@ class EventType(msgspec.Struct, frozen=True):
     updated_at: datetime | None
 
 
+class SeenType(msgspec.Struct, frozen=True):
+    """A type that history holds, and the last day one of it was routed."""
+
+    name: str
+    last_day: date
+
+
 _BUILT_IN = [
     EventType(one.name, one.description, None, msgspec.json.encode(one.example).decode(), True, None) for one in BUILT_IN
 ]
@@ -33,6 +40,13 @@ async def list_types(services: Services) -> list[EventType]:
     async with services.database.connection() as connection:
         rows = await event_types.list_types(connection, services.group_id)
     return [*map(_own, rows), *_BUILT_IN]
+
+
+async def list_seen(services: Services, *, limit: int, offset: int = 0) -> list[SeenType]:
+    """Return a page of the types that the group's history holds, in the catalogue or not; those of late first."""
+    async with services.database.connection() as connection:
+        rows = await event_types.seen(connection, services.group_id, limit=limit, offset=offset)
+    return [SeenType(row["type"], row["last_day"]) for row in rows]
 
 
 async def read(services: Services, name: str) -> EventType:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tidings.core.errors import InvalidInputError, NotFoundError
+from tidings.core.errors import InvalidInputError, NotFoundError, TidingsError, UnauthorizedError
 from tidings.core.notice import PLATFORMS, ObjectNews
 from tidings.core.signature import check_text_secret, new_secret, new_text_secret, secret_key
 from tidings.core.webhook import SIGNATURE_FORMATS
@@ -18,9 +18,10 @@ from tidings.operations.services import Services
 from tidings.sources import integrations
 from tidings.store import integrations as stored
 from tidings.store.database import Connection
-from tidings.store.integrations import Integration, Settings
+from tidings.store.integrations import Integration, Refusals, Settings
 
 MAX_SYNCED = 10_000
+MAX_NOTICES = 50  # of the last ones, that are shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
@@ -52,6 +53,27 @@ class KnownObject(msgspec.Struct, frozen=True):
     version: float
     data: str
     updated_at: datetime
+
+
+class KnownNotice(msgspec.Struct, frozen=True):
+    """A notice that was taken in. `type`: what its sender calls it."""
+
+    id: str
+    type: str | None
+    received_at: datetime
+
+
+class Traffic(msgspec.Struct, frozen=True):
+    """What came to an integration of late.
+
+    Attributes:
+        notices: The last ones that were taken in, newest first.
+        refusals: How many were not, by reason, since it was made.
+    """
+
+    integration: Integration
+    notices: list[KnownNotice]
+    refusals: list[Refusals]
 
 
 class SyncResult(msgspec.Struct, frozen=True):
@@ -204,11 +226,53 @@ async def receive(services: Services, name: str, headers: Mapping[str, str], bod
     now = services.clock.now()
     async with services.database.connection() as connection:
         integration = await stored.get(connection, services.box, name)
-    if integration is None or not integration.enabled:
-        raise NotFoundError(f"There is no integration {name!r}, or it is disconnected.")
-    notice = integrations.verified(integration, headers, body, now)
-    async with services.database.transaction() as connection:
-        return await integrations.absorb(connection, integration, notice, now)
+    not_here = NotFoundError(f"There is no integration {name!r}, or it is disconnected.")
+    if integration is None:
+        raise not_here
+    notice = None
+    try:
+        if not integration.enabled:
+            raise not_here
+        notice = integrations.verified(integration, headers, body, now)
+        async with services.database.transaction() as connection:
+            return await integrations.absorb(connection, integration, notice, now)
+    except (NotFoundError, UnauthorizedError, InvalidInputError) as error:
+        reason = _reason(error, is_verified=notice is not None)
+        if services.refusals.note(integration.id, reason, error.message, now):
+            await _write_refusals(services, now)
+        raise
+
+
+def _reason(error: TidingsError, *, is_verified: bool) -> str:
+    """Return why a notice was refused, in a word."""
+    match error:
+        case NotFoundError():
+            return "disconnected"
+        case InvalidInputError():
+            return "body"
+        case _:
+            return "replayed" if is_verified else "signature"
+
+
+async def _write_refusals(services: Services, now: datetime) -> None:
+    if taken := services.refusals.take(now):
+        async with services.database.connection() as connection:
+            await stored.count_refusals(connection, taken)
+
+
+async def read_traffic(services: Services, name: str) -> Traffic:
+    """Return what came to an integration of late: its last notices, and how many were refused and why.
+
+    Raises:
+        NotFoundError: There is no such integration.
+    """
+    await _write_refusals(services, services.clock.now())
+    async with services.database.connection() as connection:
+        found = await _found(services, connection, name)
+        rows = await stored.list_notices(connection, found.id, limit=MAX_NOTICES)
+        refusals = await stored.list_refusals(connection, found.id)
+    notices = [KnownNotice(row["notice_id"], row["type"], row["received_at"]) for row in rows]
+    return Traffic(found, notices, refusals)
 
 
 async def _found(services: Services, connection: Connection, name: str) -> Integration:

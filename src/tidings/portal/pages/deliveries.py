@@ -26,7 +26,7 @@ def asked_of(request: Request[Any, Any, Any], names: Sequence[str]) -> dict[str,
     return {name: value for name, value in found.items() if value}
 
 
-@get(PATH, opt={"query": (*OF_DELIVERIES, "cursor")})
+@get(PATH, opt={"query": (*OF_DELIVERIES, "cursor"), "customer": True})
 async def show_history(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show a page of the history. What cannot be asked for is said in the page: one types it letter by letter."""
     asked = asked_of(request, (*OF_DELIVERIES, "cursor"))
@@ -45,7 +45,7 @@ async def show_history(request: Request[Any, Any, Any], visit: NamedDependency[V
     return show(request, "deliveries/page.html", view, title="Webhook Delivery", status=status)
 
 
-@get(f"{PATH}/counts", opt={"query": OF_DELIVERIES})
+@get(f"{PATH}/counts", opt={"query": OF_DELIVERIES, "customer": True})
 async def show_counts(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show how many there are of each state, for the page to put in its place once it stands."""
     asked = asked_of(request, OF_DELIVERIES)
@@ -59,7 +59,7 @@ async def show_counts(request: Request[Any, Any, Any], visit: NamedDependency[Vi
     return show_part(request, "deliveries/counts.html", state_choices(asked, counts))
 
 
-@post(f"{PATH}/retry")
+@post(f"{PATH}/retry", opt={"customer": True})
 async def retry(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Send the deliveries with the ids of the form again.
 

@@ -18,7 +18,7 @@ from tidings.portal.views.small import Notice
 CRUMBS = [("Webhook Delivery", PATH)]
 
 
-@get(f"{PATH}/{{delivery_id:uuid}}", opt={"query": ("attempt",)})
+@get(f"{PATH}/{{delivery_id:uuid}}", opt={"query": ("attempt",), "customer": True})
 async def show_delivery(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], delivery_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -31,7 +31,7 @@ async def show_delivery(
     return show(request, "delivery/page.html", view, title=f"Delivery {view.id.short}", crumbs=CRUMBS)
 
 
-@post(f"{PATH}/{{delivery_id:uuid}}/retry")
+@post(f"{PATH}/{{delivery_id:uuid}}/retry", opt={"customer": True})
 async def retry(request: Request[Any, Any, Any], visit: NamedDependency[Visit], delivery_id: FromPath[UUID]) -> Response[Any]:
     """Send it again."""
     try:
@@ -42,7 +42,7 @@ async def retry(request: Request[Any, Any, Any], visit: NamedDependency[Visit], 
     return go(request, f"{PATH}/{delivery_id}", said=said)
 
 
-@get(f"{PATH}/{{delivery_id:uuid}}/attempts/{{number:int}}/{{part:str}}", opt={"query": ()})
+@get(f"{PATH}/{{delivery_id:uuid}}/attempts/{{number:int}}/{{part:str}}", opt={"query": (), "customer": True})
 async def download(
     visit: NamedDependency[Visit], delivery_id: FromPath[UUID], number: FromPath[int], part: FromPath[str]
 ) -> Response[bytes]:

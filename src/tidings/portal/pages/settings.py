@@ -1,71 +1,34 @@
-"""Settings: who is signed in."""
+"""Settings: what holds for this installation, who is signed in, groups, keys, and what all of it runs on."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 
-from tidings.core.errors import InvalidInputError
-from tidings.operations import sessions
-from tidings.portal.access import Visit, form_of
+from tidings import __version__
+from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.operations import groups, installation, sessions
+from tidings.portal.access import Visit, base_url, form_of
 from tidings.portal.answers import go, show
-from tidings.portal.views.lists import Column, Row, Table
-from tidings.portal.views.small import Notice, When, when
-from tidings.portal.views.text import Shown, visible
-from tidings.store.sessions import Session
+from tidings.portal.numbering import cut, page_number
+from tidings.portal.views.settings import PATH, about_view, general_view, groups_view, keys_view
+from tidings.portal.views.small import Notice
+
+PAGE_SIZE = 50
+CRUMBS = [("Settings", PATH)]
 
 
-class SessionRow(msgspec.Struct, frozen=True):
-    """A browser that is signed in."""
-
-    browser: Shown
-    address: Shown
-    began: When
-    seen: When
-    ends: When
-    is_this: bool
-
-
-def sessions_table(found: list[Session], this: UUID, now: datetime) -> Table:
-    """Return the browsers that are signed in, as a table."""
-    rows = tuple(
-        Row(
-            str(one.id),
-            "",
-            one.browser or "a browser",
-            SessionRow(
-                visible(one.browser or "–", limit=120),
-                visible(one.address),
-                when(one.created_at, now),
-                when(one.seen_at, now),
-                when(one.ends_at, now),
-                one.id == this,
-            ),
-        )
-        for one in found
-    )
-    columns = (
-        Column("Browser", "wide"),
-        Column("Address", is_minor=True),
-        Column("Signed in"),
-        Column("Last seen"),
-        Column("Ends", is_minor=True),
-        Column("End", "action"),
-    )
-    return Table("sessions", "Browsers that are signed in", columns, rows)
-
-
-@get("/settings", opt={"query": ()})
+@get(PATH, opt={"query": ()})
 async def settings(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
-    """Show the settings."""
-    found, now = await sessions.list_sessions(visit.services), visit.services.clock.now()
-    return show(request, "settings/page.html", sessions_table(found, visit.session.id, now), title="Settings")
+    """Show what holds for this installation, and who is signed in."""
+    services = visit.services
+    found = await sessions.list_sessions(services)
+    view = general_view(found, visit.session.id, services.config, services.clock.now())
+    return show(request, "settings/page.html", view, title="Settings")
 
 
-@post("/settings/sessions/end")
+@post(f"{PATH}/sessions/end")
 async def end_session(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """End the session with the id of the form, or all others.
 
@@ -82,7 +45,46 @@ async def end_session(request: Request[Any, Any, Any], visit: NamedDependency[Vi
         except ValueError as error:
             raise InvalidInputError("id", "id is not a session's. Choose one of the list.") from error
         said = Notice("good", "The session has ended.") if ended else Notice("info", "That session was over already.")
-    return go(request, "/settings", said=said)
+    return go(request, PATH, said=said)
 
 
-router = Router("/", route_handlers=[settings, end_session])
+@get(f"{PATH}/groups", opt={"query": ("page",)})
+async def list_groups(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Show the groups."""
+    return await _groups(request, visit)
+
+
+@post(f"{PATH}/groups")
+async def make_group(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Make a group; what its id cannot be is said at its field."""
+    written = (await form_of(request)).get("id", "").strip()
+    try:
+        made = await groups.create(visit.services, written)
+    except (ConflictError, InvalidInputError) as error:
+        return await _groups(request, visit, written=written, error=error.message)
+    return go(request, f"{PATH}/groups", said=Notice("good", f"The group {made.id} is made."))
+
+
+async def _groups(request: Request[Any, Any, Any], visit: Visit, *, written: str = "", error: str = "") -> Response[Any]:
+    number = page_number(request)
+    found = await groups.list_groups(visit.services, limit=PAGE_SIZE + 1, offset=(number - 1) * PAGE_SIZE)
+    shown, pager = cut(found, f"{PATH}/groups", number, PAGE_SIZE)
+    view = groups_view(shown, pager, visit.group_id, visit.services.clock.now(), written=written[:100], error=error)
+    return show(request, "settings/groups.html", view, title="Groups", crumbs=CRUMBS, status=422 if error else 200)
+
+
+@get(f"{PATH}/keys", opt={"query": ()})
+async def keys(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Show the key of the API, and the public keys that receivers verify with."""
+    view = keys_view(installation.signing_keys(visit.services), base_url(request))
+    return show(request, "settings/keys.html", view, title="Keys", crumbs=CRUMBS)
+
+
+@get(f"{PATH}/about", opt={"query": ()})
+async def about(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Show the version, the database, the workers, and what waits."""
+    view = about_view(await installation.read(visit.services), __version__)
+    return show(request, "settings/about.html", view, title="About", crumbs=CRUMBS)
+
+
+router = Router("/", route_handlers=[settings, end_session, list_groups, make_group, keys, about])

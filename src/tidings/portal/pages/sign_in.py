@@ -14,6 +14,8 @@ from tidings.portal.access import (
     NotSignedInError,
     cookie,
     csrf_source,
+    customer_cookie,
+    customer_token,
     form_of,
     is_secure,
     new_token,
@@ -21,6 +23,7 @@ from tidings.portal.access import (
     session_cookie,
     session_token,
     visit_of,
+    with_cookies,
 )
 from tidings.portal.answers import go, show
 from tidings.portal.views.frame import THEMES, local_path
@@ -108,21 +111,27 @@ async def sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
     return go(request, to, session_cookie(request, token), cookie(request, "tidings-visit", "", max_age=0))
 
 
-@get("/sign-out", opt={"query": ()})
+@get("/sign-out", opt={"query": (), "customer": True})
 async def sign_out_form(request: Request[Any, Any, Any]) -> Response[Any]:
     """Ask whether to sign out: a link alone must not do it."""
-    await visit_of(request)
-    return show(request, "sign_in/out.html", None, title="Sign out")
+    visit = await visit_of(request)
+    return show(request, "sign_in/out.html", None, title="Leave" if visit.is_customer else "Sign out")
 
 
-@post("/sign-out")
+@post("/sign-out", opt={"customer": True})
 async def sign_out(request: Request[Any, Any, Any]) -> Response[Any]:
-    """End the session."""
+    """End the session. A customer has nowhere to sign in, and is told so."""
+    if customer_token(request):
+        await visit_of(request)
+        await sessions.end_token(services_of(request), session_token(request))
+        gone = customer_cookie(request, "")
+        del request.scope["state"]["portal_session"]
+        return with_cookies(show(request, "sign_in/left.html", None, title="You have left"), gone)
     await sessions.end_token(services_of(request), session_token(request))
     return go(request, "/sign-in", session_cookie(request, ""), said=Notice("good", "You are signed out."))
 
 
-@post("/theme")
+@post("/theme", opt={"customer": True})
 async def theme(request: Request[Any, Any, Any]) -> Response[Any]:
     """Keep how pages look, for this browser.
 

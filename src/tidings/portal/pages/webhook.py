@@ -49,7 +49,7 @@ _CRUMBS = (("Webhooks", PATH),)
 # How it fares ------------------------------------------------------------------------------------------------------------
 
 
-@get("/webhooks/{webhook_id:str}", opt={"query": ()})
+@get("/webhooks/{webhook_id:str}", opt={"query": (), "customer": True})
 async def show_webhook(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -71,7 +71,7 @@ async def _head(visit: Visit, webhook_id: UUID, here: str) -> tuple[Subscription
     return webhook, head(webhook, state.health, visit.services.clock.now(), here)
 
 
-@post(["/webhooks/{webhook_id:str}/pause", "/webhooks/{webhook_id:str}/resume"])
+@post(["/webhooks/{webhook_id:str}/pause", "/webhooks/{webhook_id:str}/resume"], opt={"customer": True})
 async def pause_or_resume(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -123,7 +123,7 @@ async def first_delivery(
 # Secrets -------------------------------------------------------------------------------------------------------------------
 
 
-@get("/webhooks/{webhook_id:str}/secrets", opt={"query": ()})
+@get("/webhooks/{webhook_id:str}/secrets", opt={"query": (), "customer": True})
 async def show_secrets(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -131,7 +131,7 @@ async def show_secrets(
     return await _show_secrets(request, visit, webhook_id)
 
 
-@post("/webhooks/{webhook_id:str}/secrets/reveal")
+@post("/webhooks/{webhook_id:str}/secrets/reveal", opt={"customer": True})
 async def reveal(request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]) -> Response[Any]:
     """Show the secret, and put on record that it was shown."""
     found = await secrets.read(visit.services, webhook_id)
@@ -141,7 +141,7 @@ async def reveal(request: Request[Any, Any, Any], visit: NamedDependency[Visit],
     return await _show_secrets(request, visit, webhook_id, found)
 
 
-@post("/webhooks/{webhook_id:str}/secrets/rotate")
+@post("/webhooks/{webhook_id:str}/secrets/rotate", opt={"customer": True})
 async def rotate(request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]) -> Response[Any]:
     """Give the webhook another secret, made or its owner's own, and show it once."""
     form = await form_of(request)
@@ -191,7 +191,7 @@ async def _require_own(visit: Visit, webhook_id: UUID) -> Subscription:
 # Versions ------------------------------------------------------------------------------------------------------------------
 
 
-@get("/webhooks/{webhook_id:str}/versions", opt={"query": ("before",)})
+@get("/webhooks/{webhook_id:str}/versions", opt={"query": ("before",), "customer": True})
 async def versions(request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]) -> Response[Any]:
     """Show what the webhook was, and what changed when."""
     asked = request.query_params.get("before", "")

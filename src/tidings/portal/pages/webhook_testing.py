@@ -19,7 +19,7 @@ from tidings.portal.views.webhooks import PATH
 MAX_NAME = 500  # characters of an event's name in the address
 
 
-@get("/webhooks/{webhook_id:str}/test", opt={"query": ("event",)})
+@get("/webhooks/{webhook_id:str}/test", opt={"query": ("event",), "customer": True})
 async def ask_for_test(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -27,7 +27,7 @@ async def ask_for_test(
     return await _show(request, visit, webhook_id, {"event": request.query_params.get("event", "")[:MAX_NAME]}, {})
 
 
-@post("/webhooks/{webhook_id:str}/test")
+@post("/webhooks/{webhook_id:str}/test", opt={"customer": True})
 async def send_test(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:

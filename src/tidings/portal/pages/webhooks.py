@@ -13,7 +13,7 @@ from tidings.portal.answers import show
 from tidings.portal.views.webhooks import webhooks_view
 
 
-@get("/webhooks", opt={"query": ("q", "cursor")})
+@get("/webhooks", opt={"query": ("q", "cursor"), "customer": True})
 async def show_webhooks(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show the group's webhooks, each with how it fares."""
     words = request.query_params.get("q", "")[: listing.MAX_WORDS].strip()

@@ -4,7 +4,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tidings.core.brand import Brand
 from tidings.portal.views.small import Notice
+from tidings.portal.views.text import visible
 
 THEMES = ("auto", "light", "dark")
 MAX_BACK = 2000  # characters of a path that one is led back to
@@ -17,17 +19,28 @@ class Place(msgspec.Struct, frozen=True):
     label: str
     icon: str
     words: tuple[str, ...] = ()
+    is_for_customers: bool = False
 
+
+CUSTOMER_HOME = "/home"
+_HOME = Place(CUSTOMER_HOME, "Overview", "layout-dashboard", is_for_customers=True)
 
 # The order is the one in which people ask. The words are those of the systems whose users come here.
 PLACES = (
     Place("/", "Overview", "layout-dashboard", ("dashboard", "health", "home")),
-    Place("/webhooks", "Webhooks", "webhook", ("endpoints", "add endpoint", "new webhook", "webhook settings", "integrations")),
+    Place(
+        "/webhooks",
+        "Webhooks",
+        "webhook",
+        ("endpoints", "add endpoint", "new webhook", "webhook settings", "integrations"),
+        True,
+    ),
     Place(
         "/deliveries",
         "Deliveries",
         "send",
         ("webhook delivery", "delivery history", "failed deliveries", "manually retry", "log"),
+        True,
     ),
     Place("/events", "Events", "zap", ("explain", "history of events")),
     Place("/sources", "Sources", "database", ("tables", "collections", "content items", "jobs", "integrations", "catalogue")),
@@ -44,6 +57,22 @@ class Entry(msgspec.Struct, frozen=True):
     is_here: bool
 
 
+class BrandView(msgspec.Struct, frozen=True):
+    """A customer's own name, picture and colours. `has_colours`: their stylesheet is to be loaded."""
+
+    name: str
+    logo: str
+    has_colours: bool
+
+
+def brand_view(brand: Brand | None) -> BrandView | None:
+    """Return how a customer's pages look; None: as ours do."""
+    if brand is None or brand == Brand():
+        return None
+    name = visible(brand.name or "", limit=80).plain
+    return BrandView(name, brand.logo or "", brand.accent is not None)
+
+
 class Frame(msgspec.Struct, frozen=True):
     """What is around a page.
 
@@ -58,6 +87,8 @@ class Frame(msgspec.Struct, frozen=True):
         search: What stands in the search box.
         notice: What has just happened.
         crumbs: (label, path) of the pages above this one.
+        is_customer: Whoever looks came by a portal link.
+        brand: How their pages look.
     """
 
     title: str
@@ -70,11 +101,19 @@ class Frame(msgspec.Struct, frozen=True):
     search: str = ""
     notice: Notice | None = None
     crumbs: tuple[tuple[str, str], ...] = ()
+    is_customer: bool = False
+    brand: BrandView | None = None
+
+    @property
+    def home(self) -> str:
+        """The first page."""
+        return CUSTOMER_HOME if self.is_customer else "/"
 
 
-def entries(path: str) -> tuple[Entry, ...]:
+def entries(path: str, *, is_customer: bool = False) -> tuple[Entry, ...]:
     """Return the navigation as seen from a page."""
-    return tuple(Entry(place.path, place.label, place.icon, _is_within(path, place.path)) for place in PLACES)
+    places = (_HOME, *(place for place in PLACES if place.is_for_customers)) if is_customer else PLACES
+    return tuple(Entry(place.path, place.label, place.icon, _is_within(path, place.path)) for place in places)
 
 
 def _is_within(path: str, place: str) -> bool:

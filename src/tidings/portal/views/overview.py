@@ -182,6 +182,5 @@ def _first_step() -> Empty:
         "watch it arrive.",
         "New webhook",
         "/webhooks/new",
-        "tidings listen --forward localhost:3000",
-        "webhook",
+        icon="webhook",
     )

@@ -55,7 +55,7 @@ def straight(question: str, found: Found) -> str:
         return f"/events/{found.event}"
     if found.webhook is not None:
         return f"/webhooks/{found.webhook}"
-    if places_for(question):
+    if places_for(question) or any(kind != question for kind in found.kinds):  # a page, or types that only begin so
         return ""
     ways: list[str] = [f"/webhooks/{one.id}" for one in found.webhooks]
     ways += [link("/deliveries", {"type": kind}) for kind in found.kinds]

@@ -10,8 +10,18 @@ returning *;
 select * from tidings.backfills where group_id = $1 and id = $2;
 
 -- name: list
--- Newest first. $1 group, $2 limit, $3 offset
-select * from tidings.backfills where group_id = $1 order by created_at desc, id limit $2 offset $3;
+-- Newest first. $1 group, $2 limit, $3 offset, $4 schema and $5 table, or null
+select * from tidings.backfills where group_id = $1 and ($4::text is null or (table_schema, table_name) = ($4, $5::text))
+order by created_at desc, id limit $2 offset $3;
+
+-- name: last_of_tables
+-- Of each table the last one of a group. $1 schemas, $2 names, $3 group
+select b.* from unnest($1::text[], $2::text[]) as asked (table_schema, table_name)
+cross join lateral (
+  select * from tidings.backfills b
+  where b.table_schema = asked.table_schema and b.table_name = asked.table_name and b.group_id = $3
+  order by b.created_at desc limit 1
+) b;
 
 -- name: watches
 select id, table_schema, table_name, key_columns from tidings.backfills where state = 'running';

@@ -122,3 +122,16 @@ select table_schema, table_name from tidings.captured_tables;
 -- $1 schemas, $2 names
 select c.table_schema, c.table_name, c.group_column, c.unknown_groups, c.excluded_columns, c.renamed_columns, c.changed_columns, c.conditions
 from unnest($1::text[], $2::text[]) as asked (table_schema, table_name) join tidings.captured_tables c using (table_schema, table_name);
+
+-- name: hearers
+-- The webhooks of a group that name the tables, so many of each, with the operations each wants. $1 schemas, $2 names, $3 group,
+-- $4 how many of a table
+select asked.table_schema, asked.table_name, w.id, w.name, w.operations
+from unnest($1::text[], $2::text[]) as asked (table_schema, table_name)
+cross join lateral (
+  select w.id, w.name, array_agg(s.operation order by s.operation) as operations
+  from tidings.table_subscriptions s join tidings.webhooks w on w.id = s.webhook_id
+  where s.table_schema = asked.table_schema and s.table_name = asked.table_name and w.group_id = $3
+  group by w.id, w.name order by w.name, w.id limit $4
+) w
+order by asked.table_schema, asked.table_name, w.name, w.id;

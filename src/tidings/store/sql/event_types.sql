@@ -22,3 +22,7 @@ select t.group_id, t.name, t.json_schema, t.xmin::text::bigint as schema_version
 from unnest($1::text[], $2::text[]) as r (group_id, name)
 join tidings.event_types t on t.group_id = r.group_id and t.name = r.name
 where t.json_schema is not null;
+
+-- name: seen
+-- The types that a group's history holds, the last ones first, so many. $1 group, $2 limit, $3 offset
+select type, last_day from tidings.event_kinds where group_id = $1 order by last_day desc, type limit $2 offset $3;

@@ -20,8 +20,8 @@ select * from tidings.integrations where name = $1;
 select * from tidings.integrations where group_id = $1 order by name limit $2 offset $3;
 
 -- name: remember_notice
--- Nothing comes back when its id or its content was known. $1 integration, $2 notice, $3 digest, $4 now
-insert into tidings.integration_notices (integration_id, notice_id, digest, received_at) values ($1, $2, $3, $4)
+-- Nothing comes back when its id or its content was known. $1 integration, $2 notice, $3 digest, $4 now, $5 type
+insert into tidings.integration_notices (integration_id, notice_id, digest, received_at, type) values ($1, $2, $3, $4, $5)
 on conflict do nothing returning 1;
 
 -- name: id_of_digest
@@ -57,3 +57,22 @@ order by object_type, object_id limit $3 offset $4;
 -- Of objects that are not deleted. $1 integration, $2 types
 select object_type, object_id from tidings.integration_objects
 where integration_id = $1 and data is not null and object_type = any ($2::text[]);
+
+-- name: list_notices
+-- The last ones, newest first. $1 integration, $2 limit
+select notice_id, type, received_at from tidings.integration_notices where integration_id = $1 order by received_at desc limit $2;
+
+-- name: count_refusals
+-- $1 integrations, $2 reasons, $3 how many of each, $4 what the last was told, $5 first at, $6 last at
+insert into tidings.integration_refusals (integration_id, reason, refused_count, said, first_at, last_at)
+select r.integration_id, r.reason, r.refused_count, r.said, r.first_at, r.last_at
+from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::timestamptz[], $6::timestamptz[])
+  as r (integration_id, reason, refused_count, said, first_at, last_at)
+where exists (select from tidings.integrations i where i.id = r.integration_id)
+order by r.integration_id, r.reason  -- in one order, so that two processes cannot wait for each other
+on conflict (integration_id, reason) do update set refused_count = integration_refusals.refused_count + excluded.refused_count,
+  said = excluded.said, last_at = excluded.last_at;
+
+-- name: list_refusals
+-- By reason, the last one first. $1 integration
+select reason, refused_count, said, first_at, last_at from tidings.integration_refusals where integration_id = $1 order by last_at desc;

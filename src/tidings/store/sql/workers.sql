@@ -28,3 +28,7 @@ select count(*) from tidings.workers where heartbeat_at >= now() - $1::interval;
 
 -- name: database_time
 select clock_timestamp();
+
+-- name: list
+-- Those that are alive, the oldest first. $1 limit
+select id, host, pid, started_at, heartbeat_at from tidings.workers order by started_at, id limit $1;

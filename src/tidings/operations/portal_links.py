@@ -1,0 +1,82 @@
+"""Portal links: each shows a customer one group, its webhooks, deliveries and tests, for a while, and nothing else."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import msgspec
+
+from tidings.core.brand import Brand, check_brand, check_origins
+from tidings.core.errors import InvalidInputError, NotFoundError
+from tidings.operations.services import Services
+from tidings.store import groups, portal_links
+from tidings.store.portal_links import PortalLink
+
+SHORTEST_SECONDS, LONGEST_SECONDS = 60, 86_400
+DEFAULT_SECONDS = 3600
+
+
+class NewLink(msgspec.Struct, frozen=True):
+    """A link that was made just now. `path` holds its token, which is kept nowhere: it is shown this once."""
+
+    link: PortalLink
+    path: str
+
+
+async def create(
+    services: Services,
+    token: str,
+    *,
+    seconds: int = DEFAULT_SECONDS,
+    brand: Brand | None = None,
+    origins: Sequence[str] = (),
+) -> NewLink:
+    """Make a link that shows a customer the group, and nothing else.
+
+    Args:
+        token: 256 random bits as text.
+        seconds: How long it opens the portal, and how long the sessions last that it begins.
+        origins: The origins whose pages may frame it.
+
+    Raises:
+        InvalidInputError: With the field and the reason.
+        NotFoundError: There is no such group.
+    """
+    if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
+        raise InvalidInputError(
+            "expires_in",
+            f"expires_in is {seconds}; write {SHORTEST_SECONDS} to {LONGEST_SECONDS} seconds. Links are short-lived.",
+        )
+    now = services.clock.now()
+    link = PortalLink(
+        uuid4(),
+        services.group_id,
+        check_brand(brand or Brand()),
+        check_origins(origins),
+        now,
+        now + timedelta(seconds=seconds),
+    )
+    async with services.database.transaction() as connection:
+        if await groups.get(connection, services.group_id) is None:
+            raise NotFoundError(f"There is no group {services.group_id!r}. Make it first: POST /api/v1/groups.")
+        await portal_links.add(connection, token, link)
+    return NewLink(link, f"/p/{token}")
+
+
+async def list_links(services: Services, *, limit: int, offset: int = 0) -> Sequence[PortalLink]:
+    """Return a page of the group's links whose time is not over, newest first."""
+    async with services.database.connection() as connection:
+        return await portal_links.list_links(
+            connection, services.group_id, now=services.clock.now(), limit=limit, offset=offset
+        )
+
+
+async def end(services: Services, link_id: UUID) -> None:
+    """End a link of the group before its time, and the sessions that were begun with it.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    async with services.database.transaction() as connection:
+        if not await portal_links.end(connection, services.group_id, link_id):
+            raise NotFoundError(f"There is no portal link {link_id}; its time may be over.")

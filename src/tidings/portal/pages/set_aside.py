@@ -1,0 +1,58 @@
+"""Events that could not be routed: read them, route them again, discard them."""
+
+from typing import Any
+
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from tidings.operations import set_aside
+from tidings.portal.access import Visit
+from tidings.portal.answers import go, show
+from tidings.portal.views.lists import Pager, link
+from tidings.portal.views.settings import set_aside_detail, set_aside_view
+from tidings.portal.views.small import Notice
+
+PATH = "/settings/set-aside"
+PAGE_SIZE = 50
+MAX_NUMBER = 2**63 - 1
+CRUMBS = [("Settings", "/settings"), ("Set aside", PATH)]
+
+
+@get(PATH, opt={"query": ("cursor",)})
+async def list_rows(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Show what was set aside, newest first."""
+    cursor = request.query_params.get("cursor", "")
+    before = int(cursor) if cursor.isdecimal() and cursor.isascii() and len(cursor) < 20 else None
+    before = None if before is None else min(before, MAX_NUMBER)
+    found = await set_aside.list_rows(visit.services, limit=PAGE_SIZE + 1, before=before)
+    shown = found[:PAGE_SIZE]
+    older = link(PATH, {"cursor": str(shown[-1].number)}) if len(found) > PAGE_SIZE else ""
+    view = set_aside_view(shown, Pager("" if before is None else PATH, older), visit.services.clock.now())
+    return show(request, "settings/set_aside.html", view, title="Set aside", crumbs=CRUMBS[:1])
+
+
+@get(f"{PATH}/{{number:int}}", opt={"query": ()})
+async def row(request: Request[Any, Any, Any], visit: NamedDependency[Visit], number: FromPath[int]) -> Response[Any]:
+    """Show what was set aside under a number."""
+    found = await set_aside.read(visit.services, min(number, MAX_NUMBER))
+    view = set_aside_detail(found, visit.services.clock.now())
+    return show(request, "settings/set_aside_row.html", view, title=f"Set aside, {number}", crumbs=CRUMBS)
+
+
+@post(f"{PATH}/{{number:int}}/route")
+async def route_again(request: Request[Any, Any, Any], visit: NamedDependency[Visit], number: FromPath[int]) -> Response[Any]:
+    """Route it again."""
+    await set_aside.route_again(visit.services, min(number, MAX_NUMBER))
+    said = "It is routed again. If its reason still holds, it comes back here under another number."
+    return go(request, PATH, said=Notice("good", said))
+
+
+@post(f"{PATH}/{{number:int}}/discard")
+async def discard(request: Request[Any, Any, Any], visit: NamedDependency[Visit], number: FromPath[int]) -> Response[Any]:
+    """Discard it for good."""
+    await set_aside.discard(visit.services, min(number, MAX_NUMBER))
+    return go(request, PATH, said=Notice("info", "It is discarded. Nobody is told of it."))
+
+
+router = Router("/", route_handlers=[list_rows, row, route_again, discard])

@@ -1,0 +1,274 @@
+"""Collections and their records as pages show them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from tidings.core.collection import ID, UPDATED, Field, all_fields
+from tidings.operations.history.events import RecordedEvent
+from tidings.portal.views.documents import Document, document
+from tidings.portal.views.lists import Column, Filter, FilterBar, Pager, Row, Table, column, filter_bar, link
+from tidings.portal.views.record_forms import RecordForm, members_of
+from tidings.portal.views.sections import SOURCES, Section, sections
+from tidings.portal.views.small import Empty, Id, When, ident, when
+from tidings.portal.views.text import Shown, count, number, visible
+from tidings.store.collections import Collection
+
+PATH = "/sources/collections"
+_MAKE = (
+    'curl -X POST $URL/api/collections -H "Authorization: Bearer $KEY" '
+    """-d '{"name": "posts", "schema": [{"name": "title", "type": "text"}]}'"""
+)
+_EACH = "Each record that is added, changed or deleted is an event."
+SHOWN_FIELDS = 4  # of a record in a list
+
+
+class CollectionRow(msgspec.Struct, frozen=True):
+    """A collection of the list."""
+
+    name: Shown
+    kind: str
+    fields: str
+    triggers: str
+    updated: When
+
+
+class CollectionsView(msgspec.Struct, frozen=True):
+    """The list of collections."""
+
+    sections: tuple[Section, ...]
+    table: Table
+    pager: Pager
+    empty: Empty | None
+
+
+class FieldView(msgspec.Struct, frozen=True):
+    """A field of a collection. `notes`: required, unique, what it may be."""
+
+    name: Shown
+    type: str
+    notes: Shown
+
+
+class RecordRow(msgspec.Struct, frozen=True):
+    """A record of the list."""
+
+    id: Id
+    values: tuple[Shown, ...]
+    updated: When | None
+
+
+class CollectionView(msgspec.Struct, frozen=True):
+    """A collection with a page of its records."""
+
+    sections: tuple[Section, ...]
+    name: Shown
+    path: str
+    kind: str
+    fields: tuple[FieldView, ...]
+    filters: FilterBar
+    table: Table
+    pager: Pager
+    empty: Empty | None
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """An event of a record."""
+
+    type: Shown
+    at: When
+    deliveries: str
+
+
+class RecordView(msgspec.Struct, frozen=True):
+    """A record to change, or to make.
+
+    Attributes:
+        id: Of the record; None: it is to be made.
+        revision: When it was changed last: what somebody else changes meanwhile is not undone unknowingly.
+        error: What is wrong that no field is to blame for.
+        events: Its last ones; `more`: the page of all.
+    """
+
+    sections: tuple[Section, ...]
+    collection: Shown
+    path: str
+    id: Id | None
+    revision: str
+    form: RecordForm
+    error: str = ""
+    document: Document | None = None
+    events: Table | None = None
+    more: str = ""
+
+
+def collections_view(found: Sequence[Collection], pager: Pager, now: datetime) -> CollectionsView:
+    """Return the list of collections."""
+    columns = (
+        Column("Collection", "wide"),
+        Column("Kind", is_minor=True),
+        Column("Fields", "number"),
+        Column("Triggers", "number"),
+        Column("Changed", is_minor=True),
+    )
+    rows = tuple(
+        Row(
+            str(one.id),
+            path_of(one.name),
+            one.name,
+            CollectionRow(
+                visible(one.name), one.type, number(len(one.fields)), number(len(one.options.get("triggers") or ())),
+                when(one.updated_at, now),
+            ),
+        )
+        for one in found
+    )  # fmt: skip
+    empty = None if rows else Empty(
+        "No collections",
+        "A collection is a table that Tidings makes from fields: content items that are written here or by the API, each "
+        "change an event.",
+        command=_MAKE,
+        icon="layers",
+    )  # fmt: skip
+    return CollectionsView(sections(SOURCES, PATH), Table("collections", "Collections", columns, rows), pager, empty)
+
+
+def path_of(name: str) -> str:
+    """Return the page of a collection."""
+    return f"{PATH}/{quote(name, safe='')}"
+
+
+def record_path(name: str, record_id: str) -> str:
+    """Return the page of a record."""
+    return f"{path_of(name)}/records/{quote(record_id, safe='')}"
+
+
+def collection_view(
+    found: Collection,
+    records: Sequence[str],
+    total: int,
+    pager: Pager,
+    now: datetime,
+    asked: Mapping[str, str],
+    *,
+    error: str = "",
+) -> CollectionView:
+    """Return a collection with a page of its records.
+
+    Args:
+        asked: `where` and `sort`, as the address has them.
+        error: What cannot be asked for.
+    """
+    path = path_of(found.name)
+    shown = [field.name for field in found.fields][:SHOWN_FIELDS]
+    columns = (
+        Column("Record"),
+        *(
+            column(
+                visible(name, limit=30).plain, name=name, path=path, asked=asked,
+                kind="text" if place else "wide", is_minor=place > 1,
+            )
+            for place, name in enumerate(shown)
+        ),
+        column("Changed", name=UPDATED, path=path, asked=asked, is_minor=True),
+    )  # fmt: skip
+    offered = (Filter("where", "Filter", hint='status = "active" && views > 10'),)
+    empty = None
+    if not records and not error:
+        empty = (
+            Empty("No record fits", "Take the filter away, or write another one.", "All records", path, icon="search")
+            if asked.get("where")
+            else Empty("No records yet", _EACH, "Add a record", f"{path}/add", icon="layers")
+        )  # fmt: skip
+    rows = tuple(_record_row(found, text, shown, now) for text in records)
+    return CollectionView(
+        sections(SOURCES, PATH),
+        visible(found.name),
+        path,
+        found.type,
+        tuple(map(_field, all_fields(found.fields))),
+        filter_bar(path, "records-part", offered, asked, error=error),
+        Table("records", f"Records of {visible(found.name).plain}", columns, rows),
+        msgspec.structs.replace(pager, said=count(total, "record")),
+        empty,
+    )  # fmt: skip
+
+
+def _field(field: Field) -> FieldView:
+    notes = [word for word, holds in (("required", field.required), ("unique", field.unique)) if holds]
+    if field.values:
+        notes.append(f"one of {', '.join(field.values)}")
+    if field.collection:
+        notes.append(f"of {field.collection}")
+    return FieldView(visible(field.name, limit=80), field.type, visible(", ".join(notes)))
+
+
+def _record_row(found: Collection, text: str, shown: Sequence[str], now: datetime) -> Row:
+    members = members_of(text)
+    record_id = str(members.get(ID, ""))
+    values = tuple(_value(members.get(name)) for name in shown)
+    row = RecordRow(ident(record_id, record_path(found.name, record_id)), values, _time(members.get(UPDATED), now))
+    return Row(record_id, record_path(found.name, record_id), f"record {visible(record_id, limit=40).plain}", row)
+
+
+def _value(value: Any) -> Shown:
+    if value is None:
+        return visible("–")
+    if isinstance(value, bool):
+        return visible("yes" if value else "no")
+    return visible(str(value), limit=80)
+
+
+def _time(value: Any, now: datetime) -> When | None:
+    try:
+        return when(datetime.fromisoformat(value), now) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def record_view(
+    found: Collection,
+    form: RecordForm,
+    *,
+    record: str | None = None,
+    revision: str = "",
+    error: str = "",
+    events: Sequence[RecordedEvent] = (),
+    now: datetime,
+) -> RecordView:
+    """Return a record to change; without one, one to make."""
+    path = path_of(found.name)
+    if record is None:
+        return RecordView(sections(SOURCES, PATH), visible(found.name), path, None, "", form, error)
+    members = members_of(record)
+    record_id = str(members.get(ID, ""))
+    asked = {"table": f"{found.table_schema}.{found.name}", "record_id": record_id}
+    return RecordView(
+        sections(SOURCES, PATH),
+        visible(found.name),
+        path,
+        ident(record_id),
+        revision or str(members.get(UPDATED, "")),
+        form,
+        error,
+        document(record),
+        _events(events, now),
+        link("/events", asked),
+    )
+
+
+def _events(found: Sequence[RecordedEvent], now: datetime) -> Table:
+    columns = (Column("Event", "wide"), Column("When"), Column("Sent to", is_minor=True))
+    rows = tuple(
+        Row(
+            str(one.id),
+            f"/events/{one.id}",
+            one.type,
+            EventRow(visible(one.type, limit=100), when(one.occurred_at, now), count(one.delivery_count, "webhook")),
+        )
+        for one in found
+    )
+    return Table("record-events", "Its last events", columns, rows)

@@ -1,0 +1,23 @@
+"""What a customer is told of how an installation is made: nothing. Their own URLs and data stay as they are."""
+
+import re
+from ipaddress import ip_address
+
+# The sentences of the transport that hold the address that a name stands for: of the operator's network, perhaps. What may be
+# an address is bounded: pages hold what senders make up, and a pattern that looks far ahead from each place would never end.
+_ADDRESS = r"(?<![0-9A-Fa-f:.])([0-9A-Fa-f:.]{2,45})(?:%\w{1,15})?"
+_REFUSED = re.compile(rf"The address {_ADDRESS} is not public and is not called(?: \([^()]{{0,120}}\))?")
+_CONNECTED = re.compile(rf"{_ADDRESS} port (\d{{1,5}})\b")
+
+
+def discreet(page: str) -> str:
+    """Return a page without the addresses that our sentences about failures hold."""
+    return _CONNECTED.sub(_without_address, _REFUSED.sub("The address is not public and is not called", page))
+
+
+def _without_address(found: re.Match[str]) -> str:
+    try:
+        ip_address(found[1])
+    except ValueError:
+        return found[0]
+    return f"the receiver, port {found[2]}"

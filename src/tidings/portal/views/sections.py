@@ -1,0 +1,38 @@
+"""The pages below an entry of the navigation: what stands in a row above each of them."""
+
+import msgspec
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A page below an entry of the navigation."""
+
+    path: str
+    label: str
+    icon: str
+    said: str
+    is_here: bool = False
+
+
+SOURCES = (
+    Section("/sources/tables", "Tables", "database", "Which tables are captured, for whom, and backfills of them."),
+    Section("/sources/collections", "Collections", "layers", "Content items: look at records, write them, take them away."),
+    Section("/sources/jobs", "Jobs", "clock", "What is done by the clock: when next, what came of it, run one now."),
+    Section("/sources/integrations", "Integrations", "link", "Systems that send notices here: what came, what was refused."),
+    Section("/sources/catalogue", "Catalogue", "code", "Every type of event that can be heard, and those that were seen."),
+)
+
+SETTINGS = (
+    Section("/settings", "General", "settings", "What holds for this installation, and who is signed in."),
+    Section("/settings/groups", "Groups", "layers", "The tenants: each has its own webhooks and events."),
+    Section("/settings/links", "Portal links", "external-link", "Links that show a customer their own webhooks."),
+    Section("/settings/keys", "Keys", "key-round", "The key of the API, and the public keys that receivers verify with."),
+    Section("/settings/set-aside", "Set aside", "triangle-alert", "Events that could not be routed, with the reason."),
+    Section("/settings/about", "About", "info", "Version, database, workers, and what waits."),
+)
+
+
+def sections(every: tuple[Section, ...], path: str) -> tuple[Section, ...]:
+    """Return the pages as seen from one of them: the longest path that it is at or below is here."""
+    within = [one.path for one in every if path == one.path or path.startswith(f"{one.path}/")]
+    here = max(within, key=len, default="")
+    return tuple(msgspec.structs.replace(one, is_here=one.path == here) for one in every)

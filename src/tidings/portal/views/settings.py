@@ -1,0 +1,320 @@
+"""Settings as pages show them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from tidings.config import Config
+from tidings.operations.groups import Group
+from tidings.operations.installation import MANY, Installation, PublishedKey
+from tidings.operations.set_aside import SetAside
+from tidings.portal.views.documents import Document, document
+from tidings.portal.views.lists import Column, Field, Pager, Row, Table, link
+from tidings.portal.views.sections import SETTINGS, Section, sections
+from tidings.portal.views.small import Empty, Id, State, When, ident, when
+from tidings.portal.views.text import Shown, count, duration, number, visible
+from tidings.store.sessions import Session
+
+PATH = "/settings"
+SILENCE_SECONDS = 10  # after which a worker that says nothing counts as dead
+
+
+class SessionRow(msgspec.Struct, frozen=True):
+    """A browser that is signed in."""
+
+    browser: Shown
+    address: Shown
+    began: When
+    seen: When
+    ends: When
+    is_this: bool
+
+
+class GeneralView(msgspec.Struct, frozen=True):
+    """What holds for this installation, and who is signed in."""
+
+    sections: tuple[Section, ...]
+    retention: str
+    public_url: Shown
+    profile: str
+    sessions: Table
+
+
+def general_view(found: Sequence[Session], this: UUID, config: Config, now: datetime) -> GeneralView:
+    """Return the settings that hold for all groups."""
+    return GeneralView(
+        sections(SETTINGS, PATH),
+        count(config.retention_days, "day"),
+        visible(config.public_url or "not set: addresses are those that each browser uses"),
+        config.default_profile or "that of the system whose shape it has",
+        sessions_table(found, this, now),
+    )
+
+
+def sessions_table(found: Sequence[Session], this: UUID, now: datetime) -> Table:
+    """Return the browsers that are signed in, as a table."""
+    rows = tuple(
+        Row(
+            str(one.id),
+            "",
+            one.browser or "a browser",
+            SessionRow(
+                visible(one.browser or "–", limit=120),
+                visible(one.address),
+                when(one.created_at, now),
+                when(one.seen_at, now),
+                when(one.ends_at, now),
+                one.id == this,
+            ),
+        )
+        for one in found
+    )
+    columns = (
+        Column("Browser", "wide"),
+        Column("Address", is_minor=True),
+        Column("Signed in"),
+        Column("Last seen"),
+        Column("Ends", is_minor=True),
+        Column("End", "action"),
+    )
+    return Table("sessions", "Browsers that are signed in", columns, rows)
+
+
+# Groups --------------------------------------------------------------------------------------------------------------------
+
+
+class GroupRow(msgspec.Struct, frozen=True):
+    """A group."""
+
+    id: Shown
+    made: When
+    is_here: bool
+
+
+class GroupsView(msgspec.Struct, frozen=True):
+    """The groups, and a form to make one."""
+
+    sections: tuple[Section, ...]
+    table: Table
+    pager: Pager
+    field: Field
+
+
+def groups_view(
+    found: Sequence[Group], pager: Pager, here: str, now: datetime, *, written: str = "", error: str = ""
+) -> GroupsView:
+    """Return the groups.
+
+    Args:
+        here: The one that pages show.
+        written: The id that somebody asked for, and why it cannot be.
+    """
+    columns = (Column("Group", "wide"), Column("Made"), Column("Shown", is_minor=True))
+    rows = tuple(
+        Row(
+            f"group-{place}",
+            link("/webhooks", {"group": one.id}),
+            one.id,
+            GroupRow(visible(one.id, limit=100), when(one.created_at, now), one.id == here),
+        )
+        for place, one in enumerate(found)
+    )
+    hint = "Letters, digits, dots, dashes and underscores: your own id of a tenant, say."
+    field = Field("id", "Id", value=written, hint=hint, error=error, is_required=True, is_code=True, max_length=100)
+    return GroupsView(sections(SETTINGS, f"{PATH}/groups"), Table("groups", "Groups", columns, rows), pager, field)
+
+
+# Keys ----------------------------------------------------------------------------------------------------------------------
+
+
+class KeyRow(msgspec.Struct, frozen=True):
+    """A key that receivers verify with."""
+
+    state: State
+    purpose: str
+    public: str
+    id: Id
+
+
+class KeysView(msgspec.Struct, frozen=True):
+    """The keys. `jwks`: where programs read them."""
+
+    sections: tuple[Section, ...]
+    table: Table
+    jwks: str
+
+
+_PURPOSES = {"webhooks": "signs deliveries (v1a)", "tokens": "signs tokens (JWT)"}
+
+
+def keys_view(found: Sequence[PublishedKey], base_url: str) -> KeysView:
+    """Return the public keys."""
+    columns = (Column("State"), Column("Purpose"), Column("Public key", "wide"), Column("Id", is_minor=True))
+    rows = tuple(
+        Row(
+            one.id,
+            "",
+            f"key {one.id}",
+            KeyRow(
+                State("good", "check", "in use") if one.purpose else State("quiet", "clock", "before"),
+                _PURPOSES.get(one.purpose or "", "verifies what it signed before"),
+                one.public_key,
+                ident(one.id),
+            ),
+        )
+        for one in found
+    )
+    table = Table("signing-keys", "Signing keys", columns, rows)
+    return KeysView(sections(SETTINGS, f"{PATH}/keys"), table, f"{base_url.rstrip('/')}/.well-known/jwks.json")
+
+
+# Set aside -----------------------------------------------------------------------------------------------------------------
+
+
+class SetAsideRow(msgspec.Struct, frozen=True):
+    """An event that could not be routed."""
+
+    number: str
+    what: Shown
+    group: Shown
+    reason: Shown
+    at: When
+
+
+class SetAsideView(msgspec.Struct, frozen=True):
+    """Events that could not be routed."""
+
+    sections: tuple[Section, ...]
+    table: Table
+    pager: Pager
+    empty: Empty | None
+
+
+class SetAsideDetail(msgspec.Struct, frozen=True):
+    """One of them, with the row. `raw`: its number as forms send it."""
+
+    sections: tuple[Section, ...]
+    row: SetAsideRow
+    raw: str
+    document: Document
+
+
+def set_aside_view(found: Sequence[SetAside], pager: Pager, now: datetime) -> SetAsideView:
+    """Return events that could not be routed."""
+    columns = (Column("Event", "wide"), Column("Why", "wide"), Column("Group", is_minor=True), Column("When"))
+    rows = tuple(
+        Row(str(one.number), f"{PATH}/set-aside/{one.number}", f"number {one.number}", _set_aside(one, now)) for one in found
+    )
+    empty = None if rows else Empty(
+        "Nothing is set aside",
+        "An event that cannot be routed does not hold up the others: it is set aside here, with the reason, until somebody "
+        "decides.",
+        icon="check",
+    )  # fmt: skip
+    path = f"{PATH}/set-aside"
+    return SetAsideView(sections(SETTINGS, path), Table("set-aside", "Events that were set aside", columns, rows), pager, empty)
+
+
+def set_aside_detail(found: SetAside, now: datetime) -> SetAsideDetail:
+    """Return an event that could not be routed, with its row."""
+    path = f"{PATH}/set-aside"
+    return SetAsideDetail(sections(SETTINGS, path), _set_aside(found, now), str(found.number), document(found.row or "{}"))
+
+
+def _set_aside(one: SetAside, now: datetime) -> SetAsideRow:
+    what = (
+        one.type or " ".join(part for part in (one.operation, one.schema, one.table) if part) or one.source or "nothing known"
+    )
+    return SetAsideRow(
+        number(one.number),
+        visible(what, limit=120),
+        visible(one.group_id or "–", limit=60),
+        visible(one.reason),
+        when(one.at, now),
+    )
+
+
+# About ---------------------------------------------------------------------------------------------------------------------
+
+
+class WorkerRow(msgspec.Struct, frozen=True):
+    """A worker."""
+
+    state: State
+    host: Shown
+    pid: str
+    began: When
+    beat: When
+
+
+class AboutView(msgspec.Struct, frozen=True):
+    """What this installation is made of. `waits`: (what, how much, what that is, a tone)."""
+
+    sections: tuple[Section, ...]
+    version: str
+    database: Shown
+    server: Shown
+    schema: str
+    waits: tuple[tuple[str, str, str, str], ...]
+    workers: Table
+
+
+def about_view(found: Installation, version: str) -> AboutView:
+    """Return what this installation is made of. Workers are seen by PostgreSQL's clock."""
+    read = found.readings
+    many = f"{number(MANY)} or more" if found.set_aside >= MANY else number(found.set_aside)
+    waits = (
+        (
+            "Outbox",
+            number(read.outbox_rows),
+            _lagging("events not yet routed", "the oldest for", read.outbox_lag_seconds),
+            "busy",
+        ),
+        (
+            "Waiting",
+            number(max(0, read.waiting)),
+            _lagging("deliveries that wait", "the one due longest for", read.queue_lag_seconds),
+            "busy",
+        ),
+        ("Sending", number(read.sending), "deliveries that a worker has under way", "busy"),
+        ("Set aside", many, "events that could not be routed", "bad" if found.set_aside else "good"),
+    )
+    columns = (
+        Column("State"),
+        Column("Host", "wide"),
+        Column("Process", "number", is_minor=True),
+        Column("Last beat"),
+        Column("Since", is_minor=True),
+    )
+    rows = tuple(
+        Row(
+            str(one.id),
+            "",
+            f"worker {one.pid}",
+            WorkerRow(
+                State("good", "check", "alive")
+                if (found.at - one.seen_at).total_seconds() < SILENCE_SECONDS
+                else State("bad", "circle-alert", "silent"),
+                visible(one.host, limit=80),
+                str(one.pid),
+                when(one.started_at, found.at),
+                when(one.seen_at, found.at),
+            ),
+        )
+        for one in found.workers
+    )
+    return AboutView(
+        sections(SETTINGS, f"{PATH}/about"),
+        version,
+        visible(found.database),
+        visible(found.server_version, limit=80),
+        number(found.schema_number),
+        waits,
+        Table("workers", "Workers", columns, rows),
+    )
+
+
+def _lagging(what: str, how: str, seconds: float) -> str:
+    return f"{what}; {how} {duration(seconds * 1000)}" if seconds >= 0.001 else what

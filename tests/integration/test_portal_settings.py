@@ -1,0 +1,121 @@
+"""The pages of settings, over HTTP, and what is set aside by the API."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.support.engine import engine_of, routed
+from tests.support.portal import Visitor, visiting
+from tests.support.serving import ApiServer
+from tidings.config import Config
+from tidings.portal.attempts import Attempts
+
+HOSTILE = "<script>alert(1)</script>\u202e"
+KEY = {"Authorization": "Bearer test"}
+
+
+@pytest.fixture
+async def visitor(config: Config, api_server: ApiServer) -> AsyncIterator[Visitor]:
+    async with engine_of(config) as engine, api_server.serving(engine.services) as url, visiting(engine, url) as visitor:
+        assert api_server._framework
+        api_server._framework.state["sign_in_attempts"] = Attempts()
+        await visitor.sign_in()
+        yield visitor
+
+
+async def set_aside(visitor: Visitor) -> int:
+    """Have a row set aside: its type is missing."""
+    await visitor.engine.sql(
+        "insert into tidings.outbox (group_id, source, record) values ($1, 'publish', $2)", "nobody", f'{{"said": "{HOSTILE}"}}'
+    )
+    await routed(visitor.engine)
+    number: int = await visitor.engine.value("select max(id) from tidings.outbox_rejected")
+    assert number is not None
+    return number
+
+
+async def test_every_page_of_settings_is_there(visitor: Visitor) -> None:
+    for path, said in (
+        ("/settings", "30 days"),
+        ("/settings/groups", "shown now"),
+        ("/settings/links", "Links that are good now"),
+        ("/settings/keys", "whpk_"),
+        ("/settings/set-aside", "Nothing is set aside"),
+        ("/settings/about", "alive"),
+    ):
+        assert said in (await visitor.get(path)).text, path
+    assert "test" not in (await visitor.get("/settings/keys")).text.split("<main")[1]  # the admin key of tests
+
+
+async def test_a_group_is_made_and_what_it_cannot_be_is_said_at_its_field(visitor: Visitor) -> None:
+    await visitor.send("/settings/groups", {"id": "acme"})
+    assert "acme" in (await visitor.get("/settings/groups")).text
+    again = await visitor.send("/settings/groups", {"id": "acme"}, 422)
+    assert "There is a group &#39;acme&#39; already" in again.text
+    bad = await visitor.send("/settings/groups", {"id": HOSTILE}, 422)
+    assert "letters, digits, dots" in bad.text
+    assert "<script>alert" not in bad.text
+
+
+async def test_a_row_that_was_set_aside_is_read_routed_again_and_discarded(visitor: Visitor) -> None:
+    number = await set_aside(visitor)
+    listed = (await visitor.get("/settings/set-aside")).text
+    assert f"/settings/set-aside/{number}" in listed
+    page = (await visitor.get(f"/settings/set-aside/{number}")).text
+    assert "<script>alert" not in page
+    assert "U+202E" in page
+    await visitor.send(f"/settings/set-aside/{number}/route", {})
+    await visitor.get(f"/settings/set-aside/{number}", 404)
+    assert await visitor.engine.value("select count(*) from tidings.outbox") == 1
+    await routed(visitor.engine)
+    again = await visitor.engine.value("select max(id) from tidings.outbox_rejected")
+    assert again > number, "its reason still holds"
+    await visitor.send(f"/settings/set-aside/{again}/discard", {})
+    await visitor.send(f"/settings/set-aside/{again}/discard", {}, 404)
+    assert "Nothing is set aside" in (await visitor.get("/settings/set-aside")).text
+
+
+async def test_a_row_that_is_mended_is_routed_and_told(visitor: Visitor) -> None:
+    number = await set_aside(visitor)
+    mended = """update tidings.outbox_rejected set row_as_json =
+        (row_as_json::jsonb || '{"type": "order.paid", "group_id": "default"}')::json"""
+    await visitor.engine.sql(mended)
+    assert (await call(visitor, "POST", f"/{number}/route", 202)) is None
+    await routed(visitor.engine)
+    assert await visitor.engine.value("select count(*) from tidings.events where type = 'order.paid'") == 1
+    assert await visitor.engine.value("select count(*) from tidings.outbox_rejected") == 0
+
+
+async def call(visitor: Visitor, method: str, path: str, expect: int) -> Any:
+    answer = await visitor.client.request(method, f"/api/v1/set-aside{path}", headers=KEY)
+    assert answer.status_code == expect, answer.text
+    return answer.json() if answer.content else None
+
+
+async def test_what_was_set_aside_is_told_by_the_api_page_by_page(visitor: Visitor) -> None:
+    numbers = [await set_aside(visitor) for _ in range(3)]
+    found = await call(visitor, "GET", "?limit=2", 200)
+    assert [one["number"] for one in found] == numbers[:0:-1]
+    assert "row" not in found[0]
+    (last,) = await call(visitor, "GET", f"?limit=2&before={found[-1]['number']}", 200)
+    assert (last["number"], last["group"]) == (numbers[0], "nobody")
+    read = await call(visitor, "GET", f"/{numbers[0]}", 200)
+    assert read["row"]["record"] == {"said": HOSTILE}
+    await call(visitor, "DELETE", f"/{numbers[0]}", 204)
+    await call(visitor, "GET", f"/{numbers[0]}", 404)
+
+
+async def test_a_row_that_cannot_be_read_back_stays_with_its_reason(visitor: Visitor) -> None:
+    number = await set_aside(visitor)
+    await visitor.engine.sql("""update tidings.outbox_rejected set row_as_json = '{"occurred_at": "never"}'""")
+    page = (await visitor.send(f"/settings/set-aside/{number}/route", {}, 409)).text
+    assert "cannot be put back" in page
+    assert await visitor.engine.value("select count(*) from tidings.outbox_rejected") == 1
+
+
+async def test_a_worker_that_is_silent_and_none_at_all_are_told(visitor: Visitor) -> None:
+    await visitor.engine.sql("update tidings.workers set heartbeat_at = now() - interval '1 minute'")
+    assert "silent" in (await visitor.get("/settings/about")).text
+    await visitor.engine.sql("delete from tidings.workers")
+    assert "No worker is alive" in (await visitor.get("/settings/about")).text
