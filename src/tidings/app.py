@@ -59,7 +59,7 @@ async def opened(config: Config) -> AsyncIterator[Services]:
     Raises:
         StartupError: The database or the configuration does not allow it.
     """
-    if config.default_profile not in PROFILES:
+    if config.default_profile is not None and config.default_profile not in PROFILES:
         raise StartupError(f"default_profile is {config.default_profile!r}; write one of {', '.join(PROFILES)}.")
     async with AsyncExitStack() as stack:
         url = config.database_url

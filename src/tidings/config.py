@@ -34,7 +34,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         workers: Processes that dispatch and deliver, beside the API.
         retention_days: How long events, deliveries and attempts are kept.
         public_url: Where the API is reached from outside, for links; also who its tokens say has signed them.
-        default_profile: The profile of webhooks that are created without one.
+        default_profile: The profile of webhooks that are created without one. None: what their shape shows.
         sql_jobs: Group to the PostgreSQL URL that its scheduled SQL runs with, as that URL's role: a TOML table, or JSON. A
             group that is not named has no SQL jobs.
         log_format: `text` or `json`.
@@ -56,7 +56,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     retention_days: int = 30
     public_url: str | None = None
-    default_profile: str = "standard"
+    default_profile: str | None = None
     sql_jobs: dict[str, str] = {}
     log_format: str = "text"
     log_level: str = "info"

@@ -53,8 +53,12 @@ async def test_a_webhook_is_created_read_changed_and_deleted(api: Api, receiver:
     assert made["tables"] == [{"schema": "public", "table": "orders", "state": "captured", "reason": None}]
     path = f"/api/v1/webhooks/{made['id']}"
     read = await api("GET", path, 200)
-    assert read == {name: value for name, value in made.items() if name != "secret"}
-    assert await api("GET", "/api/v1/webhooks", 200) == [{n: v for n, v in read.items() if n != "tables"}]
+    health = read.pop("health")
+    assert (health["state"], health["waiting"], health["day"]["success_rate"]) == ("idle", 0, None)
+    assert read == {name: value for name, value in made.items() if name not in {"secret", "profile_reason"}}
+    (listed,) = await api("GET", "/api/v1/webhooks", 200)
+    assert listed.pop("health") == {n: v for n, v in health.items() if n not in {"hour", "day", "month"}}
+    assert listed == {n: v for n, v in read.items() if n != "tables"}
     changed = await api("PATCH", path, 200, {"enabled": False, "description": None})
     assert (changed["enabled"], changed["description"], changed["name"]) == (False, None, "Orders")
     assert changed["events"] == made["events"]
@@ -195,8 +199,9 @@ async def test_the_test_button_takes_the_real_path_and_tells_the_result(api: Api
     receiver.otherwise = says(answer(500, b"no"))
     result = await api("POST", f"/api/v1/webhooks/{hook['id']}/test", 200)
     assert (result["success"], result["status_code"], result["response_body"]) == (False, 500, "no")
-    await api("PATCH", f"/api/v1/webhooks/{other['id']}", 200, {"enabled": False})
-    await api("POST", f"/api/v1/webhooks/{other['id']}/test", 409)
+    assert {request.path for request in receiver.received} == {"/hook"}
+    await api("DELETE", f"/api/v1/webhooks/{other['id']}", 200)
+    await api("POST", f"/api/v1/webhooks/{other['id']}/test", 404)
 
 
 async def test_a_failed_delivery_is_sent_again_by_hand_with_the_same_id(api: Api, receiver: Receiver) -> None:

@@ -41,7 +41,20 @@ async def test_the_async_client_does_what_the_api_does(url: str, receiver: Recei
         assert said["data"] == {"total": 12.5}
         with pytest.raises(VerificationError):
             verify(request.body + b" ", request.headers, webhook.secret)
-        assert (await client.webhooks.test(webhook.id, data={"a": 1})).success
+        tested = await client.webhooks.test(webhook.id, event="order.tested", data={"a": 1})
+        assert (tested.success, tested.outcome) == (True, "answered")
+        shown = await client.webhooks.preview(webhook.id, profile="vivreal", events=["*"], event_id=published.id)
+        assert (shown.profile, shown.event.is_sample, dict(shown.headers)["X-Vivreal-Event"]) == (
+            "vivreal",
+            False,
+            "order.paid",
+        )
+        shown = await client.webhooks.preview(url=receiver.url("/hook"), event="webhook.test")
+        assert (shown.profile, shown.event.is_sample) == ("standard", True)
+        health = (await client.webhooks.get(webhook.id)).health
+        assert health is not None
+        assert health.day is not None
+        assert webhook.profile_reason is not None
         (delivery,) = await client.deliveries.list(event_id=published.id)
         assert (await client.deliveries.get(delivery.id)).payload["data"] == {"total": 12.5}
         assert [attempt.number for attempt in await client.deliveries.attempts(delivery.id)] == [1]

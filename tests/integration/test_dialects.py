@@ -107,7 +107,8 @@ async def test_a_test_says_what_it_is_told_and_is_kept_apart(api: Api, receiver:
     got = json.loads(receiver.received[0].body)
     assert {name: got[name] for name in sent} == sent
     (delivery,) = await api("GET", f"/api/v1/webhooks/{made['id']}/deliveries", 200)
-    assert (delivery["is_test"], delivery["event"]) == (True, "webhook.test")
+    of_row = {"UPDATE": "table.s.t.updated", "DELETE": "table.t.deleted"}
+    assert (delivery["is_test"], delivery["event"]) == (True, of_row.get(sent["event"], "webhook.test"))
 
 
 async def test_a_test_that_cannot_be_sent_is_refused_with_its_field(api: Api, receiver: Receiver) -> None:

@@ -120,7 +120,7 @@ async def test_a_claim_reads_a_long_queue_by_index(database_url: str) -> None:
         .replace("$1", f"'{UUID(int=1)}'::uuid")
         .replace("$2", "now()")
         .replace("$3", "10")
-        .replace("$4", f"array['{webhook}']")
+        .replace("$4", f"array['{webhook}']::uuid[]")
         .replace("$5", "1")
     )
     rows = [int(float(number)) for number in re.findall(r'"Actual Rows": ([\d.]+)', plan)]

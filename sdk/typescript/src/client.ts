@@ -12,6 +12,8 @@ import type {
   Found,
   Listed,
   Logs,
+  Preview,
+  PreviewInput,
   Secret,
   Statistics,
   StatisticsFilter,
@@ -19,6 +21,7 @@ import type {
   TestInput,
   TestResult,
   Webhook,
+  WebhookChange,
   WebhookDeliveryFilter,
   WebhookInput,
 } from "./types.js";
@@ -62,9 +65,15 @@ class Webhooks {
     return this.http.get(`/api/v1/webhooks/${part(id)}`);
   }
 
-  /** Change what is named; the rest stays. */
-  update(id: string, change: Partial<WebhookInput>): Promise<Webhook> {
+  /** Change what is named; the rest stays. What was read may be sent back. */
+  update(id: string, change: WebhookChange): Promise<Webhook> {
     return this.http.patch(`/api/v1/webhooks/${part(id)}`, change);
+  }
+
+  /** Read the exact request that a webhook would send; without `id`, one that is not saved yet. Nothing is changed or sent. */
+  preview(input: PreviewInput, id?: string): Promise<Preview> {
+    const path = id === undefined ? "/api/v1/webhooks/preview" : `/api/v1/webhooks/${part(id)}/preview`;
+    return this.http.post(path, input);
   }
 
   delete(id: string): Promise<{ message: string; success: boolean } | undefined> {
@@ -75,7 +84,7 @@ class Webhooks {
     return this.http.get(`/api/v1/webhooks/${part(id)}/deliveries`, { ...filter });
   }
 
-  /** Send a test event and wait for what comes of it. It is tried once. */
+  /** Send a test event and wait for what comes of it. It is tried once, paused or not. */
   test(id: string, input?: TestInput): Promise<TestResult> {
     return this.http.post(`/api/v1/webhooks/${part(id)}/test`, input ?? {}, false, { timeoutMs: 330_000 });
   }

@@ -75,7 +75,47 @@ export interface Webhook {
   tables?: { schema: string; table: string; state: string; reason: string | null }[];
   /** In the answer to the creation only; `webhooks.getSecret` reads it again. */
   secret?: string;
+  /** How it fares; where it is read. */
+  health?: Health;
+  /** Why it has its profile. In the answer to the creation only. */
+  profile_reason?: string;
   message?: string;
+}
+
+/** How a webhook fares. `hour`, `day` and `month` are told of one webhook, not in lists. */
+export interface Health {
+  state: "healthy" | "failing" | "resting" | "paused" | "disabled" | "idle";
+  since: string | null;
+  until: string | null;
+  sentence: string;
+  waiting: number;
+  sending: number;
+  last_success_at: string | null;
+  last_failure_at: string | null;
+  last_failure: string | null;
+  success_rate: number | null;
+  hour?: Figures;
+  day?: Figures;
+  month?: Figures;
+}
+
+/** A webhook as it may be sent back: what was read of it, changed or not. */
+export type WebhookChange = Partial<WebhookInput> & Partial<Omit<Webhook, "secret">>;
+
+/** Fields of a webhook as they would be, and which event to show. */
+export type PreviewInput = WebhookChange & TestInput & { secret?: string | null; event_id?: string };
+
+/** A request as it would be sent. */
+export interface Preview {
+  method: string;
+  url: string;
+  headers: [string, string][];
+  body: string;
+  profile: Profile;
+  event: { id: string; type: string; name: string; is_sample: boolean; occurred_at: string };
+  /** What will differ when it is sent. */
+  notes: string[];
+  profile_reason: string | null;
 }
 
 export type DeliveryStatus = "pending" | "sending" | "retrying" | "succeeded" | "failed" | "cancelled";
@@ -123,7 +163,10 @@ export interface Attempt {
   total_ms: number | null;
 }
 
-/** What a test event says: `data`, or with `table` the change of a row. */
+/**
+ * What a test event is: `event`, a type by the names of the webhook's profile, with `data` instead of its example; or with
+ * `table` the change of a row.
+ */
 export interface TestInput {
   event?: string;
   table?: string;
@@ -134,6 +177,7 @@ export interface TestInput {
 }
 
 export interface TestResult {
+  outcome: "answered" | "refused" | "timed_out" | "no_worker" | "waiting";
   success: boolean | null;
   message: string;
   event_id: string;
@@ -141,6 +185,7 @@ export interface TestResult {
   status_code: number | null;
   response_body: string | null;
   error: string | null;
+  total_ms: number | null;
 }
 
 export interface Secret {

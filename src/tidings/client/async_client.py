@@ -29,6 +29,7 @@ from tidings.client.models import (
     DeliveryFilters,
     EventFilters,
     Page,
+    Preview,
     Published,
     Secret,
     Statistics,
@@ -196,7 +197,8 @@ class AsyncWebhooks:
 
         Args:
             events: Event types, families such as `content.*`, `*`, or `{"table": "orders"}`.
-            settings: Any other field of a webhook, such as `profile`, `secret`, `headers` or `retry`.
+            settings: Any other field of a webhook, such as `profile`, `secret`, `headers` or `retry`. Without `profile` the
+                server chooses by the shape of the request; `profile_reason` says why.
         """
         return await self._client.request("POST", "/api/v1/webhooks", Webhook, body={"url": url, "events": events, **settings})
 
@@ -212,6 +214,16 @@ class AsyncWebhooks:
         """Change what is named; the rest stays."""
         return await self._client.request("PATCH", f"/api/v1/webhooks/{webhook_id}", Webhook, body=changes)
 
+    async def preview(self, webhook_id: UUID | str | None = None, **content: Any) -> Preview:
+        """Read the exact request that a webhook would send. Nothing is changed or sent.
+
+        Args:
+            webhook_id: None for one that is not saved yet.
+            content: Fields of the webhook as they would be; `event_id` for an event of history, or a sample as for `test`.
+        """
+        path = "/api/v1/webhooks/preview" if webhook_id is None else f"/api/v1/webhooks/{webhook_id}/preview"
+        return await self._client.request("POST", path, Preview, body=content, repeatable=True)
+
     async def delete(self, webhook_id: UUID | str) -> None:
         """Delete a webhook. Its unfinished deliveries are cancelled."""
         await self._client.request("DELETE", f"/api/v1/webhooks/{webhook_id}", dict[str, Any])
@@ -221,10 +233,11 @@ class AsyncWebhooks:
         return (await self._client.page(f"/api/v1/webhooks/{webhook_id}/deliveries", DeliveryList, filters)).items
 
     async def test(self, webhook_id: UUID | str, **content: Any) -> TestResult:
-        """Send a test event and wait for what comes of it. It is tried once.
+        """Send a test event and wait for what comes of it. It is tried once, paused or not.
 
         Args:
-            content: `data`, or `table`, `event`, `record` and `old_record` for the change of a row.
+            content: `event`, a type by the names of the webhook's profile, and `data` instead of its example; or `table`,
+                `event`, `record` and `old_record` for the change of a row.
         """
         path = f"/api/v1/webhooks/{webhook_id}/test"
         return await self._client.request("POST", path, TestResult, body=content, timeout=TEST_TIMEOUT)

@@ -9,8 +9,43 @@ import msgspec
 T = TypeVar("T")
 
 
+class Figures(msgspec.Struct, frozen=True):
+    """What attempts come to. Without any, rate and percentiles are None. `starts_at`: of a step."""
+
+    succeeded: int
+    retried: int
+    failed: int
+    per_second: float
+    success_rate: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    starts_at: datetime | None = None
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How a webhook fares: `healthy`, `failing`, `resting`, `paused`, `disabled` or `idle`, since when, and why.
+
+    `hour`, `day` and `month` are told of one webhook; in a list there is the last hour's `success_rate`.
+    """
+
+    state: str
+    sentence: str
+    waiting: int
+    sending: int
+    since: datetime | None = None
+    until: datetime | None = None
+    last_success_at: datetime | None = None
+    last_failure_at: datetime | None = None
+    last_failure: str | None = None
+    success_rate: float | None = None
+    hour: Figures | None = None
+    day: Figures | None = None
+    month: Figures | None = None
+
+
 class Webhook(msgspec.Struct, frozen=True):
-    """A subscription. `secret` is in the answer to its creation only."""
+    """A subscription. `secret`, and `profile_reason`, are in the answer to its creation only; `health` where it is read."""
 
     id: UUID
     name: str
@@ -37,6 +72,8 @@ class Webhook(msgspec.Struct, frozen=True):
     rate_per_second: float | None = None
     version: int = 1
     fault: str | None = None
+    health: Health | None = None
+    profile_reason: str | None = None
     secret: str | None = None
 
 
@@ -82,17 +119,46 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class TestResult(msgspec.Struct, frozen=True):
-    """What came of a test delivery. `success` is None while no worker has made the attempt."""
+    """What came of a test delivery. `success` is None while no attempt is on record.
+
+    Attributes:
+        outcome: `answered`, `refused`, `timed_out`, `no_worker` or `waiting`; None from servers of before.
+    """
 
     __test__ = False  # no test of ours, whatever pytest thinks of the name
 
     message: str
     event_id: UUID
     delivery_id: UUID
+    outcome: str | None = None
     success: bool | None = None
     status_code: int | None = None
     response_body: str | None = None
     error: str | None = None
+    total_ms: float | None = None
+
+
+class PreviewedEvent(msgspec.Struct, frozen=True):
+    """The event of a preview. `name`: what the profile calls it; `is_sample`: it never happened."""
+
+    id: UUID
+    type: str
+    name: str
+    is_sample: bool
+    occurred_at: datetime
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """A request as it would be sent. `notes`: what will differ when it is."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: str
+    profile: str
+    event: PreviewedEvent
+    notes: list[str]
+    profile_reason: str | None = None
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -127,20 +193,6 @@ class Published(msgspec.Struct, frozen=True):
 
     id: UUID
     duplicate: bool
-
-
-class Figures(msgspec.Struct, frozen=True):
-    """What attempts come to. Without any, rate and percentiles are None. `starts_at`: of a step."""
-
-    succeeded: int
-    retried: int
-    failed: int
-    per_second: float
-    success_rate: float | None = None
-    p50_ms: float | None = None
-    p95_ms: float | None = None
-    p99_ms: float | None = None
-    starts_at: datetime | None = None
 
 
 class Statistics(msgspec.Struct, frozen=True):

@@ -70,7 +70,7 @@ def explain(event: Event, webhook: Subscription) -> Explanation:
     """Return why an event goes to a webhook, or does not."""
     notes = () if webhook.fault is None else (f"What is sent to it waits: {webhook.fault}",)
     target = event.webhook_id
-    if target is not None and event.source != "cron":
+    if target is not None and (event.source != "cron" or event.is_test):
         address = _address(event, webhook)
         return Explanation(webhook.id, address.holds, _of_address(address), (address,), notes=notes)
     enabled = _enabled(webhook)

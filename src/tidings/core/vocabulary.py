@@ -10,6 +10,7 @@ import msgspec
 
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import TEST_TYPE, Event
+from tidings.core.near import did_you_mean
 
 _ROW_ACTIONS = {"INSERT": "content.created", "UPDATE": "content.updated", "DELETE": "content.deleted"}
 
@@ -67,8 +68,23 @@ class Vocabulary(msgspec.Struct, frozen=True):
         if not types and any(name.startswith(family) for family in self.free):
             types = (name,)
         if not types:
-            raise InvalidInputError(field, f"{field} is {name!r}, which this profile does not know. {self.hint}")
+            raise InvalidInputError(
+                field, f"{field} is {name!r}, which this profile does not know.{self._meant(name)} {self.hint}"
+            )
         return types
+
+    def _meant(self, name: str) -> str:
+        """Return what a name of ours is called here, or which names are near."""
+        if self.sent is None:
+            return ""
+        if (called := self.sent.get(name)) is not None:
+            return f' It is called "{called}" here.'
+        return did_you_mean(name, self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that events are sent under, each once; empty when every type is sent as it is."""
+        return tuple(dict.fromkeys(self.sent.values())) if self.sent is not None else ()
 
     def operations_named(self, name: str) -> tuple[str, ...]:
         """Return the operations on captured tables that a name in a subscription stands for."""

@@ -11,6 +11,7 @@ import msgspec
 
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import OPERATIONAL, Event
+from tidings.core.near import did_you_mean
 from tidings.core.retry import STANDARD, Policy
 from tidings.core.vocabulary import CONTENT_ACTIONS, OPEN, Vocabulary
 
@@ -139,7 +140,6 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         ordered: One at a time, in the order of events; a failing delivery holds back those behind it.
         managed_by: `collection:<id>` or `cron:<id>`, where it is changed; None: by its owner.
         disabled_reason: Why Tidings disabled it; None when its owner did, or it is enabled.
-        version: Rises with every change.
         fault: Why it is set aside, when something of it cannot be read as it is stored; a sentence with the remedy.
         problems: Of each field that cannot be read, why. The field itself says nothing then.
     """
@@ -271,7 +271,7 @@ def _parse_table_type(item: str, field: str) -> TableFilter:
         raise InvalidInputError(
             field,
             f"{field} is {item!r}; write table.<name>.inserted, .updated, .deleted or .*, with the schema before the "
-            'name outside public; for a name with dots write {"schema": …, "table": …}.',
+            f'name outside public; for a name with dots write {{"schema": …, "table": …}}.{did_you_mean(action, actions)}',
         )
     schema = names[0] if len(names) == 2 else "public"
     return TableFilter(table=names[-1], schema=schema, operations=actions[action])
@@ -295,7 +295,8 @@ def _parse_table_filter(item: dict[str, Any], field: str) -> TableFilter:
         if name not in {*OPERATIONS, "*"}:
             raise InvalidInputError(
                 f"{field}.operations",
-                f"{field}.operations has {operation!r}; write INSERT, UPDATE, DELETE or *. TRUNCATE is not captured.",
+                f"{field}.operations has {operation!r}; write INSERT, UPDATE, DELETE or *."
+                f"{did_you_mean(name, OPERATIONS) or ' TRUNCATE is not captured.'}",
             )
         wanted |= set(OPERATIONS) if name == "*" else {name}
     return TableFilter(table=table, schema=schema, operations=tuple(o for o in OPERATIONS if o in wanted))
@@ -312,9 +313,9 @@ def _parse_collection_filter(item: dict[str, Any], field: str, vocabulary: Vocab
         raise InvalidInputError(f"{field}.actions", f"{field}.actions must be a list with at least one entry.")
     for action in actions:
         if action not in {*CONTENT_ACTIONS, "*"}:
-            raise InvalidInputError(
-                f"{field}.actions", f"{field}.actions has {action!r}; write {', '.join(CONTENT_ACTIONS)} or *."
-            )
+            near = did_you_mean(str(action), CONTENT_ACTIONS)
+            known = ", ".join(CONTENT_ACTIONS)
+            raise InvalidInputError(f"{field}.actions", f"{field}.actions has {action!r}; write {known} or *.{near}")
     return collection_filter(collection, actions, vocabulary)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tidings.operations.services import Services
-from tidings.store import flights, outbox, queue, statistics, webhooks
+from tidings.store import flights, health, outbox, queue, statistics, webhooks
 from tidings.store.statistics import Counted
 
 _NONE = Counted(0)
@@ -21,6 +21,8 @@ class Readings(msgspec.Struct, frozen=True):
         sending: Deliveries a worker holds, those of the last second that are done included.
         queue_lag_seconds: How long the lane that is due longest has waited.
         counted: By name; attempts by their outcome.
+        failing: Webhooks that have been failing long enough to be warned of, and `resting`: those of them that rest. Of both
+            10,000 are counted at most.
     """
 
     outbox_rows: int
@@ -29,6 +31,8 @@ class Readings(msgspec.Struct, frozen=True):
     sending: int
     queue_lag_seconds: float
     counted: Mapping[str, Counted]
+    failing: int
+    resting: int
 
 
 async def check_ready(services: Services) -> None:
@@ -43,6 +47,7 @@ async def read(services: Services) -> Readings:
         counted = await statistics.counters(connection)
         backlog, sending = await outbox.backlog(connection), await flights.under_way(connection)
         lag = await queue.lag_seconds(connection)
+        unwell = await health.count(connection, services.clock.now())
     taken_out = counted.get("claimed", _NONE).count
     waiting = sum(counted.get(name, _NONE).count for name in ("queued", "requeued")) - taken_out
-    return Readings(backlog.waiting, backlog.lag_seconds, waiting, sending, lag, counted)
+    return Readings(backlog.waiting, backlog.lag_seconds, waiting, sending, lag, counted, unwell.failing, unwell.resting)

@@ -14,6 +14,7 @@ import msgspec
 from tidings.core.capture import TableName, TableSettings, Trigger, check_settings, triggers_for
 from tidings.core.errors import BusyError, InvalidInputError
 from tidings.core.event import DEFAULT_GROUP
+from tidings.core.near import MAX_KNOWN, did_you_mean, nearest
 from tidings.core.webhook import OPERATIONS, CollectionFilter, Filter, Subscription, TableFilter
 from tidings.store import backfills, capture, collections
 from tidings.store.capture import FoundTable, Installed
@@ -55,10 +56,8 @@ async def resolve_filters(
     resolved: list[Filter] = []
     for position, wanted in enumerate(filters):
         if isinstance(wanted, CollectionFilter) and await collections.get(connection, group_id, wanted.collection) is None:
-            raise InvalidInputError(
-                f"events[{position}].collection",
-                f"There is no collection {wanted.collection!r}. Create it first: POST /api/collections.",
-            )
+            field = f"events[{position}].collection"
+            raise InvalidInputError(field, await _no_collection(connection, group_id, wanted.collection))
         if not isinstance(wanted, TableFilter) or wanted.table == "*":
             resolved.append(wanted)
             continue
@@ -66,14 +65,32 @@ async def resolve_filters(
         table = next((found[name] for name in _candidates(wanted) if name in found), None)
         field = f"events[{position}].table"
         if table is None:
-            raise InvalidInputError(
-                field, f"There is no table {'.'.join(_candidates(wanted)[0])}. Create it first, or correct the name."
-            )
+            raise InvalidInputError(field, await _no_table(connection, group_id, wanted))
         if table.refusal is not None:
             raise InvalidInputError(field, table.refusal)
         schema, name = table.name
         resolved.append(msgspec.structs.replace(wanted, schema=schema, table=name))
     return tuple(resolved)
+
+
+async def _no_table(connection: Connection, group_id: str, wanted: TableFilter) -> str:
+    """Return the sentence that tells that there is no such table, and what may have been meant."""
+    told = f"There is no table {'.'.join(_candidates(wanted)[0])}."
+    if await collections.get(connection, group_id, wanted.table) is not None:
+        return f'{told} {wanted.table!r} is a collection: write {{"collection": {msgspec.json.encode(wanted.table).decode()}}}.'
+    known = [".".join(name).removeprefix("public.") for name in await capture.known_tables(connection, MAX_KNOWN)]
+    near = did_you_mean(".".join(_candidates(wanted)[-1]).removeprefix("public."), known)
+    if similar := nearest(wanted.table, await collections.names(connection, group_id, MAX_KNOWN)):
+        near += f' There is a collection of a like name: {{"collection": {msgspec.json.encode(similar[0]).decode()}}}.'
+    return f"{told}{near} Create it first, or correct the name."
+
+
+async def _no_collection(connection: Connection, group_id: str, name: str) -> str:
+    told = f"There is no collection {name!r}."
+    if await capture.find_tables(connection, [("public", name)]):
+        return f'{told} {name!r} is a table: write {{"table": {msgspec.json.encode(name).decode()}}}.'
+    near = did_you_mean(name, await collections.names(connection, group_id, MAX_KNOWN))
+    return f"{told}{near} Create it first: POST /api/collections."
 
 
 def _candidates(wanted: TableFilter) -> list[TableName]:
@@ -204,7 +221,8 @@ async def change_settings(connection: Connection, settings: TableSettings) -> No
     """
     table = (await capture.find_tables(connection, [settings.name])).get(settings.name)
     if table is None:
-        raise InvalidInputError("table", f"There is no table {'.'.join(settings.name)}. Create it first, or correct the name.")
+        schema, name = settings.name
+        raise InvalidInputError("table", await _no_table(connection, DEFAULT_GROUP, TableFilter(name, schema)))
     if table.refusal is not None:
         raise InvalidInputError("table", table.refusal)
     check_settings(settings, tuple(column.name for column in await capture.columns(connection, settings.name)))

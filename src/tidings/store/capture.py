@@ -117,6 +117,11 @@ def _found(row: Any) -> FoundTable:
     return FoundTable(name, row["kind"] == "p", refusal)
 
 
+async def known_tables(connection: Connection, limit: int) -> list[TableName]:
+    """Return tables that can be captured, those in `public` first, so many at most."""
+    return [(row["schema_name"], row["table_name"]) for row in await connection.fetch(_SQL["known_tables"], limit)]
+
+
 async def columns(connection: Connection, table: TableName) -> list[Column]:
     """Return the columns of a table that exists, in their order."""
     return [Column(row["name"], row["is_key"]) for row in await connection.fetch(_SQL["columns"], *table)]

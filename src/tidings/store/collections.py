@@ -76,6 +76,11 @@ async def list_collections(connection: Connection, group_id: str, *, limit: int,
     return [_from_row(row) for row in await connection.fetch(_SQL["list"], group_id, limit, offset)]
 
 
+async def names(connection: Connection, group_id: str, limit: int) -> list[str]:
+    """Return the names of the group's collections in their order, so many at most."""
+    return [row["name"] for row in await connection.fetch(_SQL["names"], group_id, limit)]
+
+
 async def insert(connection: Connection, made: Collection) -> None:
     """Write a new collection and make its table.
 

@@ -51,7 +51,7 @@ def filter_to_json(wanted: Filter) -> Any:
         case CollectionFilter():
             return {"collection": wanted.collection, "actions": list(wanted.actions)}
         case _:
-            return msgspec.to_builtins(wanted)
+            return {"table": wanted.table, "schema": wanted.schema, "operations": list(wanted.operations)}
 
 
 def filters_of(profile: str, events: str) -> tuple[Filter, ...]:

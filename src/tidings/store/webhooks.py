@@ -141,7 +141,7 @@ async def update_webhook(connection: Connection, box: SecretBox, webhook: W, *, 
     )
     webhook = msgspec.structs.replace(webhook, version=was.version + is_new)
     secrets = _sealed(webhook, box) if isinstance(webhook, Webhook) and _secrets(webhook) != _secrets(was) else (None,) * 3
-    head = (webhook.disabled_reason, webhook.updated_at, webhook.version, webhook.fault)
+    head = (webhook.disabled_reason, webhook.updated_at, webhook.version, webhook.fault, webhook.profile)
     await connection.execute(_SQL["update_webhook"], *head, *_values(webhook), *secrets)
     if webhook.tables != was.tables or was.problems:  # what named its tables could not be read
         await _put_tables(connection, webhook)

@@ -8,6 +8,8 @@ from tidings.store.statements import load
 
 _SQL = load("workers")
 
+SILENCE = timedelta(seconds=10)  # without a heartbeat, after which a worker counts as dead
+
 
 async def register(connection: Connection, worker_id: UUID, host: str, pid: int) -> int:
     """Enter a worker that begins, and return which rows of statistics and counters are its own."""
@@ -29,6 +31,12 @@ async def beat(connection: Connection, worker_id: UUID) -> bool:
 async def leave(connection: Connection, worker_id: UUID) -> None:
     """Strike a worker that has given back all it held."""
     await connection.execute(_SQL["leave"], worker_id)
+
+
+async def are_any(connection: Connection) -> bool:
+    """Tell whether a worker runs: one whose heart beat a moment ago."""
+    alive: bool = await connection.fetchval(_SQL["are_any"], SILENCE)
+    return alive
 
 
 async def bury(connection: Connection, silence: timedelta) -> list[UUID]:

@@ -17,7 +17,7 @@ import msgspec
 from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import InvalidInputError
-from tidings.core.event import DEFAULT_GROUP, TEST_TYPE, Event, delivery_id
+from tidings.core.event import DEFAULT_GROUP, Event, delivery_id
 from tidings.core.lanes import share_out
 from tidings.core.pace import Pace
 from tidings.core.routing import Routes
@@ -189,7 +189,7 @@ class Dispatcher:
         for event in events:
             matched = routes.match(event)
             counted.append((event, len(matched)))
-            is_test, due_at = event.type == TEST_TYPE, min(event.occurred_at, now)
+            is_test, due_at = event.is_test, min(event.occurred_at, now)
             fresh += [
                 Queued(delivery_id(event.id, webhook_id), webhook_id, event.id, event.group_id, is_test, due_at)
                 for webhook_id in matched

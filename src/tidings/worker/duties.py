@@ -35,7 +35,7 @@ logger = logging.getLogger("tidings.worker")
 BEAT_INTERVAL = 3.0  # seconds
 # A worker silent for this long is dead: with the beat and the rescuer's own interval, its deliveries are due again
 # within 15 s of its last heartbeat.
-SILENCE = timedelta(seconds=10)
+SILENCE = workers.SILENCE
 RESCUE_INTERVAL = 2.0  # seconds
 HOUSEKEEPING_INTERVAL = 60.0  # seconds
 BACKFILL_INTERVAL = 0.2  # seconds until a backfill that paused is looked at again

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from tidings.clock import Clock
-from tidings.core.event import TEST_TYPE, Event, delivery_id
+from tidings.core.event import Event, delivery_id
 from tidings.core.missing import EVENTS_AT_ONCE, drive_of_heard, where_delivered
 from tidings.core.question import Question
 from tidings.core.recovery import (
@@ -41,7 +41,7 @@ from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.recoverer")
 
-RECOVER_INTERVAL = 0.2  # seconds until recoveries are looked at again
+RECOVER_INTERVAL = 0.5  # seconds until recoveries are looked at again
 MAX_OUTBOX = 10_000  # rows that wait to be routed, beyond which recoveries wait
 
 
@@ -167,4 +167,4 @@ async def _walk(connection: Connection, recovery: Recovery, drive: Drive, wanted
 
 
 def _fresh(event: Event, webhook_id: UUID, now: datetime) -> Queued:
-    return Queued(delivery_id(event.id, webhook_id), webhook_id, event.id, event.group_id, event.type == TEST_TYPE, now)
+    return Queued(delivery_id(event.id, webhook_id), webhook_id, event.id, event.group_id, event.is_test, now)

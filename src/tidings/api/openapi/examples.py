@@ -13,6 +13,8 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("patch", "/api/v1/webhooks/{webhook_id}"): {"enabled": False},
     ("put", "/api/v1/webhooks/{webhook_id}"): {"retry": {"delays": [5, 300, 1800]}},
     ("post", "/api/v1/webhooks/{webhook_id}/test"): {"event": "INSERT", "table": "orders", "record": {"id": 1}},
+    ("post", "/api/v1/webhooks/preview"): {"url": _HOOK, "profile": "vivreal", "event": "collection.object.created"},
+    ("post", "/api/v1/webhooks/{webhook_id}/preview"): {"profile": "cloudevents"},
     ("post", "/api/v1/webhooks/{webhook_id}/secret/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/events"): {"type": "order.paid", "data": {"total": 12.5}, "id": "order-17-paid"},
     ("post", "/api/v1/events/batch"): (

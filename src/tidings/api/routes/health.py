@@ -55,6 +55,8 @@ def _gauges(found: Readings) -> list[Metric]:
             ),
             ("tidings_queue_unfinished", "Deliveries that are neither acknowledged nor given up.", unfinished),
             ("tidings_queue_lag_seconds", "How long the lane that is due longest has waited.", found.queue_lag_seconds),
+            ("tidings_webhooks_failing", "Webhooks that were warned of and fail; 10,000 are counted at most.", found.failing),
+            ("tidings_webhooks_resting", "Webhooks that were warned of and rest.", found.resting),
         )
     ]
 

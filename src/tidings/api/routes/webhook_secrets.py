@@ -10,7 +10,8 @@ from litestar.params import FromPath, JSONBody
 
 from tidings.operations.services import Services
 from tidings.operations.webhooks import secrets
-from tidings.operations.webhooks.secrets import DEFAULT_OVERLAP_SECONDS, Secrets
+from tidings.operations.webhooks.changes import DEFAULT_OVERLAP_SECONDS
+from tidings.operations.webhooks.secrets import Secrets
 
 
 class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,15 +7,41 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tidings.core.retry import retry_count
+from tidings.core.statistics import Figures
 from tidings.core.webhook import Signature, Subscription
-from tidings.operations.webhooks.changes import SCOPES
+from tidings.operations.webhooks.health import WebhookHealth
+from tidings.operations.webhooks.shown import shown
 from tidings.sources.tables import TableState
-from tidings.store.webhook_rows import filter_to_json
+
+
+class HealthView(msgspec.Struct, frozen=True, kw_only=True):
+    """How a webhook fares: `healthy`, `failing`, `resting`, `paused`, `disabled` or `idle`, since when, and why in a sentence.
+
+    `hour`, `day` and `month` are in the answer for one webhook only; a list has the last hour's `success_rate`.
+    """
+
+    state: str
+    since: datetime | None
+    until: datetime | None
+    sentence: str
+    waiting: int
+    sending: int
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+    last_failure: str | None
+    success_rate: float | None
+    hour: Figures | UnsetType = UNSET
+    day: Figures | UnsetType = UNSET
+    month: Figures | UnsetType = UNSET
+
+
+def _health_view(found: WebhookHealth | None) -> HealthView | UnsetType:
+    return UNSET if found is None else HealthView(**msgspec.structs.asdict(found))
 
 
 class WebhookView(msgspec.Struct, frozen=True):
-    """A webhook as read. `secret` is in the answer to its creation only; `GET …/secret` shows it again.
+    """A webhook as read. `secret` is in the answer to its creation only; `GET …/secret` shows it again; so is
+    `profile_reason`, which says why it has its profile.
 
     `version` counts its changes. `fault`: why it is set aside, because something of it cannot be read as it is stored; what is
     for it waits until that is changed.
@@ -51,6 +77,8 @@ class WebhookView(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     tables: list[TableState] | UnsetType = UNSET
+    health: HealthView | UnsetType = UNSET
+    profile_reason: str | UnsetType = UNSET
     secret: str | UnsetType = UNSET
     message: str | UnsetType = UNSET
 
@@ -59,40 +87,13 @@ def view(
     webhook: Subscription,
     states: list[TableState] | UnsetType = UNSET,
     *,
+    health: WebhookHealth | None = None,
+    reason: str | UnsetType = UNSET,
     secret: str | UnsetType = UNSET,
     message: str | UnsetType = UNSET,
 ) -> WebhookView:
     """Return a webhook as the API shows it."""
+    fields = shown(webhook) | {"signature": webhook.signature}
     return WebhookView(
-        id=webhook.id,
-        name=webhook.name,
-        description=webhook.description,
-        url=webhook.url,
-        enabled=webhook.enabled,
-        is_active=webhook.enabled,
-        disabled_reason=webhook.disabled_reason,
-        profile=webhook.profile,
-        events=[filter_to_json(wanted) for wanted in webhook.events],
-        asymmetric=webhook.asymmetric,
-        signature=webhook.signature,
-        body_template=webhook.body_template,
-        jwt_enabled=webhook.jwt_enabled,
-        method=webhook.method,
-        headers=webhook.headers,
-        timeout_seconds=webhook.timeout_seconds,
-        retry=msgspec.to_builtins(webhook.retry),
-        max_retries=retry_count(webhook.retry),
-        retry_backoff_seconds=webhook.retry.delay_after(1) or 0,
-        concurrency=webhook.concurrency,
-        rate_per_second=webhook.rate_per_second,
-        ordered=webhook.ordered,
-        scope=SCOPES[0],
-        managed_by=webhook.managed_by,
-        version=webhook.version,
-        fault=webhook.fault,
-        created_at=webhook.created_at,
-        updated_at=webhook.updated_at,
-        tables=states,
-        secret=secret,
-        message=message,
+        **fields, tables=states, health=_health_view(health), profile_reason=reason, secret=secret, message=message
     )

@@ -9,13 +9,13 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from tidings.api.http.paging import Limit, Offset, paging
 from tidings.api.http.questions import asked_of_deliveries
-from tidings.api.routes import statistics, webhook_secrets, webhook_tests, webhook_versions
+from tidings.api.routes import statistics, webhook_previews, webhook_secrets, webhook_tests, webhook_versions
 from tidings.api.routes.deliveries import DeliveryView, page_view
 from tidings.api.routes.webhook_view import WebhookView, view
 from tidings.operations.history import deliveries
 from tidings.operations.history.search import Asked, Paging
 from tidings.operations.services import Services
-from tidings.operations.webhooks import subscriptions
+from tidings.operations.webhooks import health, subscriptions
 from tidings.operations.webhooks.changes import WebhookChange
 
 WebhookBody = JSONBody[WebhookChange]
@@ -28,23 +28,24 @@ _UPDATED = "Webhook updated successfully"
 async def create_webhook(services: NamedDependency[Services], data: WebhookBody) -> WebhookView:
     """Create a webhook, and put triggers on the tables it names, in one transaction."""
     made = await subscriptions.create(services, data)
-    return view(made.webhook, made.tables, secret=made.webhook.secret)
+    return view(made.webhook, made.tables, reason=made.reason, secret=made.webhook.secret)
 
 
 @get("/")
 async def list_webhooks(
     services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0, cursor: After = None
 ) -> list[WebhookView]:
-    """List webhooks, newest first."""
+    """List webhooks, newest first, each with its health."""
     page = await subscriptions.list_webhooks(services, limit=limit, offset=offset, after=cursor)
-    return [view(webhook) for webhook in page]
+    found = await health.of_webhooks(services, [webhook.id for webhook in page])
+    return [view(webhook, health=found.get(webhook.id)) for webhook in page]
 
 
 @get("/{webhook_id:str}")
 async def get_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> WebhookView:
-    """Read a webhook, with the state of each table it names."""
+    """Read a webhook, with its health and the state of each table it names."""
     found = await subscriptions.read(services, webhook_id)
-    return view(found.webhook, found.tables)
+    return view(found.webhook, found.tables, health=await health.of_webhook(services, webhook_id))
 
 
 @patch("/{webhook_id:str}")
@@ -98,6 +99,8 @@ router = Router(
         list_webhook_deliveries,
         statistics.get_webhook_statistics,
         webhook_tests.send_test,
+        webhook_previews.preview_draft,
+        webhook_previews.preview_webhook,
         webhook_secrets.read_secret,
         webhook_secrets.rotate_secret,
         webhook_versions.list_versions,

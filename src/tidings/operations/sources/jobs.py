@@ -120,7 +120,8 @@ async def change(services: Services, job_id: UUID, asked: JobChange) -> Schedule
             was = found(
                 await webhooks.lock_webhook(connection, services.box, before.group_id, before.webhook_id), before.webhook_id
             )
-            wanted = changed(repaired(was), webhook_change(job, asked, own_headers(was.headers, before)))
+            asked_of_it = webhook_change(job, asked, own_headers(was.headers, before))
+            wanted = changed(repaired(was), asked_of_it, now=job.updated_at)
             wanted = msgspec.structs.replace(wanted, events=(), updated_at=job.updated_at)
             webhook = await webhooks.update_webhook(connection, services.box, wanted, was=was)
             await queue.announce(connection)

@@ -82,7 +82,8 @@ async def keep_triggers(services: Services, connection: Connection, collection: 
         asked = _as_webhook(collection, trigger)
         if trigger.identity in there:
             was = there.pop(trigger.identity)
-            webhook = msgspec.structs.replace(changed(repaired(was), asked), updated_at=services.clock.now())
+            now = services.clock.now()
+            webhook = msgspec.structs.replace(changed(repaired(was), asked, now=now), updated_at=now)
             await webhooks.update_webhook(connection, services.box, webhook, was=was)
             continue
         asked = msgspec.structs.replace(asked, url=trigger.url, profile="vski")

@@ -1,17 +1,15 @@
 """A webhook as somebody asks for it, and what it becomes: drafts and changes, checked. Nothing is read or written here."""
 
-import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.retry import Policy, limited, parse_policy
-from tidings.core.signature import check_text_secret, new_secret, new_text_secret, secret_key
 from tidings.core.webhook import (
     MAX_FILTERS,
     MAX_NAME_LENGTH,
@@ -27,22 +25,32 @@ from tidings.core.webhook import (
     with_problems,
     with_secret,
 )
+from tidings.operations.webhooks.moving import moved
+from tidings.operations.webhooks.secret_forms import check_secret, fits, made_secret
+from tidings.operations.webhooks.shapes import check_profile, entries_of
+from tidings.operations.webhooks.shown import OBSERVED, READ_ONLY, SCOPES, shown
 from tidings.profiles import PROFILES, Profile, SecretForm
 from tidings.profiles.template import check_template, is_plain_text
 
 W = TypeVar("W", bound=Subscription)
 
-SCOPES = ("global", "user")  # seed 004's system; here a webhook hears its whole group, whichever is said
+DEFAULT_OVERLAP_SECONDS = 86_400
+MAX_OVERLAP_SECONDS = 30 * 86_400
 
 
 class WebhookChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a caller says of a webhook. To create: `url` and `events` at least. To change: only what changes."""
+    """What a caller says of a webhook. To create: `url` and `events` at least. To change: only what changes.
+
+    What is read of a webhook may be sent back: what says what it says already is no change. The fields below `scope` are
+    shown and never set (`shown.READ_ONLY`, `shown.OBSERVED`).
+    """
 
     name: str | UnsetType = UNSET
     description: str | None | UnsetType = UNSET
     url: str | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     is_active: bool | UnsetType = UNSET
+    active: bool | UnsetType = UNSET
     profile: str | UnsetType = UNSET
     events: list[Any] | str | UnsetType = UNSET
     secret: str | None | UnsetType = UNSET
@@ -60,6 +68,17 @@ class WebhookChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_per_second: float | None | UnsetType = UNSET
     ordered: bool | UnsetType = UNSET
     scope: str | UnsetType = UNSET
+    id: UUID | UnsetType = UNSET
+    created_at: datetime | UnsetType = UNSET
+    updated_at: datetime | UnsetType = UNSET
+    version: int | UnsetType = UNSET
+    disabled_reason: str | None | UnsetType = UNSET
+    managed_by: str | None | UnsetType = UNSET
+    fault: str | None | UnsetType = UNSET
+    tables: Any | UnsetType = UNSET
+    health: Any | UnsetType = UNSET
+    message: Any | UnsetType = UNSET
+    profile_reason: Any | UnsetType = UNSET
 
 
 def drafted(change: WebhookChange, *, group_id: str, default_profile: str, now: datetime) -> Webhook:
@@ -67,6 +86,7 @@ def drafted(change: WebhookChange, *, group_id: str, default_profile: str, now: 
 
     Args:
         change: Its URL was checked by `core.webhook.check_url`.
+        default_profile: The profile when the caller names none (`shapes.chosen_profile`).
 
     Raises:
         InvalidInputError: With the field and the reason.
@@ -75,29 +95,34 @@ def drafted(change: WebhookChange, *, group_id: str, default_profile: str, now: 
         raise InvalidInputError("url", "url is required.")
     if change.events is UNSET:
         raise InvalidInputError("events", 'events is required; "*" stands for all.')
-    name = default_profile if change.profile is UNSET else change.profile
-    profile = PROFILES.get(name)
-    if profile is None:
-        raise InvalidInputError("profile", f"profile is {name!r}; write one of {', '.join(PROFILES)}.")
+    given = _said(change)
+    if field := next((name for name in given if name in READ_ONLY), None):
+        raise InvalidInputError(field, f"{field} is given by Tidings when a webhook is made; leave it out.")
+    name = given.pop("profile", default_profile)
+    check_profile(name)
+    profile = PROFILES[name]
+    if (secret := given.pop("secret", None)) is not None:
+        check_secret(secret, profile)
     draft = Webhook(
         id=uuid4(),
         group_id=group_id,
         name=(urlsplit(change.url).hostname or change.url)[:MAX_NAME_LENGTH],
         url=change.url,
         profile=name,
-        secret=made_secret(profile),
+        secret=made_secret(profile) if secret is None else secret,
         retry=profile.retry,
         timeout_seconds=profile.timeout_seconds,
         created_at=now,
         updated_at=now,
     )
-    return changed(draft, change)
+    return _with(draft, given)
 
 
-def changed(webhook: W, change: WebhookChange) -> W | Webhook:
-    """Return the webhook with a change applied and checked.
+def changed(webhook: W, change: WebhookChange, *, now: datetime) -> W | Webhook:
+    """Return the webhook with a change applied and checked; the same one when the change says what it says already.
 
-    What of it could not be read must be in the change, except a secret: without one, it remains set aside.
+    What of it could not be read must be in the change, except a secret: without one, it remains set aside. A new secret is
+    rotated in: the present one verifies beside it for a day.
 
     Raises:
         ConflictError: Its profile is not known here.
@@ -105,17 +130,85 @@ def changed(webhook: W, change: WebhookChange) -> W | Webhook:
     """
     if webhook.profile not in PROFILES:
         raise ConflictError(fault_of(webhook.id, webhook.problems))
+    given = _news(webhook, change)
+    if not given and not webhook.problems:
+        return webhook
+    secret = given.pop("secret", None)  # null: keep the secret there is
+    if (name := given.pop("profile", None)) is not None:
+        result = _with(moved(webhook, name, given, has_secret=secret is not None), given)
+    else:
+        result = _with(webhook, given)
+    if secret is None:
+        return result
+    if isinstance(result, Webhook):
+        return rotated(result, secret, now=now)
+    check_secret(secret, PROFILES[result.profile])
+    return with_secret(with_problems(result, {}), secret)  # there is none that could verify beside it
+
+
+def rotated(webhook: Webhook, secret: str, *, now: datetime, overlap_seconds: float = DEFAULT_OVERLAP_SECONDS) -> Webhook:
+    """Return the webhook with another secret. The present one verifies beside it until the overlap ends.
+
+    One that the webhook's profile cannot sign with, because the profile was changed too, ends at once.
+
+    Raises:
+        InvalidInputError: It cannot be a secret of the profile, or is the present one.
+    """
     profile = PROFILES[webhook.profile]
-    given = {name: value for name in change.__struct_fields__ if (value := getattr(change, name)) is not UNSET}
-    if given.pop("profile", webhook.profile) != webhook.profile:
-        raise InvalidInputError("profile", "profile cannot be changed; create another webhook with that profile.")
+    check_secret(secret, profile)
+    if secret == webhook.secret:
+        raise InvalidInputError("secret", "secret is the one in use; leave it out and Tidings makes another.")
+    goes_on = fits(webhook.secret, profile)
+    return msgspec.structs.replace(
+        webhook,
+        secret=secret,
+        previous_secret=webhook.secret if goes_on else None,
+        previous_secret_until=now + timedelta(seconds=overlap_seconds) if goes_on else None,
+    )
+
+
+def _said(change: WebhookChange) -> dict[str, Any]:
+    """Return the fields that a change names, without those that mean nothing in one."""
+    return {
+        name: value
+        for name in change.__struct_fields__
+        if (value := getattr(change, name)) is not UNSET and name not in OBSERVED
+    }
+
+
+def _news(webhook: Subscription, change: WebhookChange) -> dict[str, Any]:
+    """Return what a change says that the webhook does not say already.
+
+    Raises:
+        InvalidInputError: It would change what nobody sets.
+    """
+    told = shown(webhook) | {"active": webhook.enabled}
+    if isinstance(webhook, Webhook):
+        told["secret"] = webhook.secret
+    given = {
+        name: value
+        for name, value in _said(change).items()
+        if name in webhook.problems or name not in told or told[name] != value
+    }
+    if field := next((name for name in given if name in READ_ONLY), None):
+        raise InvalidInputError(field, f"{field} is {_plain(told[field])} and cannot be set. {READ_ONLY[field]}")
+    return given
+
+
+def _plain(value: Any) -> Any:
+    return "null" if value is None else msgspec.to_builtins(value)
+
+
+def _with(webhook: W, given: dict[str, Any]) -> W:
+    """Return the webhook with other fields, checked. Its profile is the one they are read by."""
+    given, profile = dict(given), PROFILES[webhook.profile]
     if given.pop("scope", SCOPES[0]) not in SCOPES:
-        raise InvalidInputError("scope", f"scope is {change.scope!r}; write {' or '.join(SCOPES)}.")
-    if (is_active := given.pop("is_active", None)) is not None:
-        given.setdefault("enabled", is_active)
+        raise InvalidInputError("scope", f"scope must be {' or '.join(SCOPES)}.")
+    for alias in ("is_active", "active"):
+        if (is_active := given.pop(alias, None)) is not None:
+            given.setdefault("enabled", is_active)
     if "events" in given:
         given["events"] = _filters(given["events"], profile)
-    secret = given.pop("secret", None)  # null: keep the secret there is, or the one just made
     if given.get("signature") is not None:
         given["signature"] = _signature(given["signature"])
     if "method" in given:
@@ -124,14 +217,11 @@ def changed(webhook: W, change: WebhookChange) -> W | Webhook:
     left = {field: reason for field, reason in webhook.problems.items() if field not in given}
     if field := next((field for field in left if field != "secret"), None):
         raise InvalidInputError(field, f"{left[field]} Write {field} anew in the same change.")
-    result: W | Webhook = with_problems(msgspec.structs.replace(webhook, **given), left)
+    result = with_problems(msgspec.structs.replace(webhook, **given), left)
     if result.enabled:
         result = msgspec.structs.replace(result, disabled_reason=None)
     check_settings(result)
     _check_wire(result, profile)
-    if secret is not None:
-        check_secret(secret, profile)
-        return with_secret(with_problems(result, {}), secret)  # to change it at once is what was asked
     return result
 
 
@@ -159,26 +249,8 @@ def repaired(webhook: Subscription) -> Subscription:
     return with_secret(with_problems(webhook, left), made_secret(PROFILES[webhook.profile]))
 
 
-def made_secret(profile: Profile) -> str:
-    """Return a new secret, as the profile writes it."""
-    random = secrets.token_bytes(32)
-    return new_secret(random) if profile.secret_form is SecretForm.WHSEC else new_text_secret(random)
-
-
-def check_secret(secret: str, profile: Profile) -> None:
-    """Refuse what cannot be a secret of the profile.
-
-    Raises:
-        InvalidInputError: With what to write.
-    """
-    if profile.secret_form is SecretForm.WHSEC:
-        secret_key(secret)
-    else:
-        check_text_secret(secret)
-
-
 def _filters(events: list[Any] | str, profile: Profile) -> tuple[Filter, ...]:
-    items = [name.strip() for name in events.split(",")] if isinstance(events, str) else events
+    items = entries_of(events)
     if not items:
         raise InvalidInputError("events", 'events is empty; name at least one event, or "*" for all.')
     if len(items) > MAX_FILTERS:

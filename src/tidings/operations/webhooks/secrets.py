@@ -1,7 +1,7 @@
 """A webhook's secret: read it again, and rotate it so that both verify for a while."""
 
 from base64 import b64encode
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -10,12 +10,10 @@ from tidings.core.errors import InvalidInputError
 from tidings.core.webhook import Webhook
 from tidings.operations.lookups import found
 from tidings.operations.services import Services
-from tidings.operations.webhooks.changes import check_secret, made_secret
+from tidings.operations.webhooks.changes import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, rotated
+from tidings.operations.webhooks.secret_forms import made_secret
 from tidings.profiles import PROFILES
 from tidings.store import webhooks
-
-DEFAULT_OVERLAP_SECONDS = 86_400
-MAX_OVERLAP_SECONDS = 30 * 86_400
 
 
 class Secrets(msgspec.Struct, frozen=True):
@@ -66,18 +64,8 @@ async def rotate(
     async with services.database.transaction() as connection:
         locked = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
         before = webhooks.readable(locked)
-        profile = PROFILES[before.profile]
-        new = secret or made_secret(profile)
-        check_secret(new, profile)
-        if new == before.secret:
-            raise InvalidInputError("secret", "secret is the one in use; leave it out and Tidings makes another.")
-        webhook = msgspec.structs.replace(
-            before,
-            secret=new,
-            previous_secret=before.secret,
-            previous_secret_until=now + timedelta(seconds=overlap_seconds),
-            updated_at=now,
-        )
+        new = secret or made_secret(PROFILES[before.profile])
+        webhook = msgspec.structs.replace(rotated(before, new, now=now, overlap_seconds=overlap_seconds), updated_at=now)
         await webhooks.update_webhook(connection, services.box, webhook, was=before)
     return _secrets_of(services, webhook)
 

@@ -11,6 +11,7 @@ from tidings.core.webhook import Subscription, Webhook, check_url
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
+from tidings.operations.webhooks.shapes import chosen_profile, shape_of
 from tidings.sources import tables
 from tidings.sources.tables import TableState
 from tidings.store import queue, webhook_versions, webhooks
@@ -28,7 +29,19 @@ class Standing(msgspec.Struct, Generic[W_co], frozen=True):
     tables: list[TableState]
 
 
-async def create(services: Services, asked: WebhookChange) -> Standing[Webhook]:
+class Made(msgspec.Struct, frozen=True):
+    """A webhook that was created.
+
+    Attributes:
+        reason: Why it has its profile, in a sentence.
+    """
+
+    webhook: Webhook
+    tables: list[TableState]
+    reason: str
+
+
+async def create(services: Services, asked: WebhookChange) -> Made:
     """Create a webhook, and put triggers on the tables it names, in one transaction.
 
     Raises:
@@ -36,14 +49,33 @@ async def create(services: Services, asked: WebhookChange) -> Standing[Webhook]:
     """
     if asked.url is not UNSET:
         await check_webhook_url(services, asked.url)
-    profile, now = services.config.default_profile, services.clock.now()
-    webhook = drafted(asked, group_id=services.group_id, default_profile=profile, now=now)
+    webhook, reason = draft(services, asked)
     async with services.database.transaction() as connection:
         webhook = await _with_tables(connection, webhook)
         await tables.keep_in_step(connection, needed_by=webhook)
         states = await tables.table_states(connection, webhook)
         await webhooks.insert_webhook(connection, services.box, webhook)
-    return Standing(webhook, states)
+    return Made(webhook, states, reason)
+
+
+def draft(services: Services, asked: WebhookChange) -> tuple[Webhook, str]:
+    """Return the webhook that would be created, and why it has its profile.
+
+    Raises:
+        InvalidInputError: With the field and the reason.
+    """
+    fields = (name for name in asked.__struct_fields__ if getattr(asked, name) is not UNSET)
+    shape = shape_of(fields, asked.events or (), asked.secret or None)
+    choice = chosen_profile(asked.profile or None, services.config.default_profile, shape)
+    try:
+        now = services.clock.now()
+        return drafted(asked, group_id=services.group_id, default_profile=choice.profile, now=now), choice.reason
+    except InvalidInputError as error:
+        if asked.profile is UNSET and error.field.startswith(("events", "secret")):
+            raise InvalidInputError(
+                error.field, f"{error.message} It is read as profile {choice.profile}: {choice.reason}"
+            ) from error
+        raise
 
 
 async def list_webhooks(services: Services, *, limit: int, offset: int = 0, after: UUID | None = None) -> list[Subscription]:
@@ -85,13 +117,17 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         NotFoundError: There is none.
     """
     if asked.url is not UNSET:
-        await check_webhook_url(services, asked.url)  # asks DNS, so not while a row is locked
+        await _check_other_url(services, webhook_id, asked.url)  # asks DNS, so not while a row is locked
+    now = services.clock.now()
     async with services.database.transaction() as connection:
-        before = _own(found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id))
-        webhook = changed(before, asked)
-        if asked.events is not UNSET:
+        before = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+        webhook = changed(before, asked, now=now)
+        if webhook is before:
+            return Standing(before, await tables.table_states(connection, before))
+        _own(before)
+        if webhook.events != before.events:
             webhook = await _with_tables(connection, webhook)
-        webhook = msgspec.structs.replace(webhook, updated_at=services.clock.now())
+        webhook = msgspec.structs.replace(webhook, updated_at=now)
         await tables.keep_in_step(connection, needed_by=webhook, was=before)
         states = await tables.table_states(connection, webhook)
         await queue.announce(connection)
@@ -139,6 +175,14 @@ async def check_webhook_url(services: Services, url: str) -> None:
     check_url(url, allow_http=services.config.accepts_http)
     if (refusal := await services.sender.refusal(url)) is not None:
         raise InvalidInputError("url", refusal)
+
+
+async def _check_other_url(services: Services, webhook_id: UUID, url: str) -> None:
+    """Refuse a URL that may not be called, unless the webhook has it: a name that is gone refuses no other change."""
+    async with services.database.connection() as connection:
+        webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
+    if webhook.url != url or "url" in webhook.problems:
+        await check_webhook_url(services, url)
 
 
 def _own(webhook: W) -> W:

@@ -1,124 +1,105 @@
-"""Tests of a webhook: a test event goes the way every event goes, and what came of it is told."""
+"""Tests of a webhook: an event of any type, to it alone, past breaker, order, rate and pause; and what came of it."""
 
 import asyncio
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
-from tidings.core.errors import ConflictError, InvalidInputError, RenderError
+from tidings.core.errors import ConflictError
 from tidings.core.event import TEST_TYPE, delivery_id
-from tidings.core.jsontext import stable
-from tidings.core.webhook import OPERATIONS, Subscription
+from tidings.core.webhook import Subscription
 from tidings.operations.lookups import found
 from tidings.operations.services import Services
-from tidings.sources.publish import new_event
-from tidings.store import outbox, search, webhooks
+from tidings.operations.webhooks.previews import sample_of
+from tidings.operations.webhooks.samples import Sample
+from tidings.store import outbox, search, webhooks, workers
 
-TEST_POLL_INTERVAL = 0.05  # seconds between looks at a test's delivery
-TEST_MARGIN_SECONDS = 5.0  # beyond the webhook's own timeout, for a worker to take it up
-
-SAMPLE = '{"test":true}'
+POLL_INTERVAL = 0.05  # seconds between looks at a test's delivery
+MARGIN_SECONDS = 1.0  # beyond the webhook's own timeout, for a worker to take it up and write down what came of it
 
 
-class Sample(msgspec.Struct, frozen=True):
-    """What a test event says: `data`, or with `table` the change of a row. Documents are JSON as it came, with all digits.
+class Ending(StrEnum):
+    """What came of a test."""
 
-    Attributes:
-        event: With `table`, which operation; an insertion when None.
-        data: A sample of ours when it is unset.
-    """
-
-    event: str | None = None
-    table: str | None = None
-    schema: str = "public"
-    record: bytes | UnsetType = UNSET
-    old_record: bytes | UnsetType = UNSET
-    data: bytes | UnsetType = UNSET
+    ANSWERED = "answered"  # the receiver answered, whatever it said
+    REFUSED = "refused"  # no answer came: no such host, no connection, no TLS, an address that may not be called, no HTTP
+    TIMED_OUT = "timed_out"  # the receiver did not answer within the webhook's timeout
+    NO_WORKER = "no_worker"  # no worker runs; the test goes out when one does
+    WAITING = "waiting"  # a worker runs and has not written down an attempt yet
 
 
 class Tested(msgspec.Struct, frozen=True):
     """What came of a test delivery.
 
     Attributes:
-        success: Whether the receiver acknowledged it; None while no worker has made the attempt.
+        success: Whether the receiver acknowledged it; None while there is no attempt on record.
+        total_ms: How long the exchange took.
     """
 
+    outcome: Ending
     success: bool | None
     event_id: UUID
     delivery_id: UUID
     status_code: int | None = None
     response_body: str | None = None
     error: str | None = None
+    total_ms: float | None = None
 
 
 async def send(services: Services, webhook_id: UUID, sample: Sample) -> Tested:
-    """Send a test event the way every event goes, and wait for what comes of it. It is tried once.
+    """Send a test event to a webhook, paused or not, and wait for what comes of it. It is tried once.
+
+    It waits no longer than the webhook's timeout and a second, and not at all while no worker runs.
 
     Raises:
-        ConflictError: The webhook is disabled, or set aside.
+        ConflictError: The webhook is set aside.
         InvalidInputError: With the field of the sample and the reason.
         NotFoundError: There is no such webhook.
     """
     now = services.clock.now()
-    content = _content(sample)
-    event = new_event(services.group_id, "publish", TEST_TYPE, content.pop("record"), now, webhook_id=webhook_id, **content)
     async with services.database.transaction() as connection:
         webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
-        if not webhook.enabled:
-            raise ConflictError("The webhook is disabled, and so sends nothing. Enable it, then test it.")
         if webhook.fault is not None:
             raise ConflictError(webhook.fault)
+        event = await sample_of(services, connection, webhook, sample, now, webhook_id=webhook_id, external_id=TEST_TYPE)
         await outbox.publish(connection, [event])
+    async with services.database.connection() as connection:
+        if not await workers.are_any(connection):
+            return Tested(Ending.NO_WORKER, None, event.id, delivery_id(event.id, webhook_id))
     return await _result(services, webhook, event.id)
-
-
-def _content(sample: Sample) -> dict[str, Any]:
-    """Return the fields of the test event that its sample decides.
-
-    Raises:
-        InvalidInputError: `event` is no operation, or a document cannot be sent.
-    """
-    if sample.table is None:
-        data = SAMPLE if sample.data is UNSET else _text("data", sample.data)
-        return {"operation": None, "table_schema": None, "table_name": None, "record": data, "old_record": None}
-    operation = (sample.event or "INSERT").upper()
-    if operation not in OPERATIONS:
-        raise InvalidInputError("event", f"event is {sample.event!r}; with a table write INSERT, UPDATE or DELETE.")
-    record, old_record = _text("record", sample.record), _text("old_record", sample.old_record)
-    if operation == "DELETE":
-        record, old_record = None, old_record or record
-    return {
-        "operation": operation,
-        "table_schema": sample.schema,
-        "table_name": sample.table,
-        "record": record,
-        "old_record": old_record,
-    }
-
-
-def _text(field: str, document: bytes | UnsetType) -> str | None:
-    """Return a document as text. What cannot be sent is refused now, not at delivery."""
-    if document is UNSET or document == b"null":
-        return None
-    try:
-        stable(document)
-    except RenderError as error:
-        raise InvalidInputError(field, error.message) from error
-    return document.decode()
 
 
 async def _result(services: Services, webhook: Subscription, event_id: UUID) -> Tested:
     delivery = delivery_id(event_id, webhook.id)
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + webhook.timeout_seconds + TEST_MARGIN_SECONDS
+    deadline = loop.time() + webhook.timeout_seconds + MARGIN_SECONDS
     while loop.time() < deadline:
         async with services.database.connection() as connection:
             attempts = await search.attempts(connection, delivery)
         if attempts:
-            made = attempts[0]
-            success = made["failure"] is None and 200 <= (made["response_status"] or 0) < 300
-            return Tested(success, event_id, delivery, made["response_status"], made["response_body"], made["error"])
-        await asyncio.sleep(TEST_POLL_INTERVAL)
-    return Tested(None, event_id, delivery)
+            return _tested(attempts[0], event_id, delivery)
+        await asyncio.sleep(POLL_INTERVAL)
+    async with services.database.connection() as connection:
+        is_worker = await workers.are_any(connection)
+    return Tested(Ending.WAITING if is_worker else Ending.NO_WORKER, None, event_id, delivery)
+
+
+def _tested(made: Any, event_id: UUID, delivery: UUID) -> Tested:
+    status, failure = made["response_status"], made["failure"]
+    success = failure is None and 200 <= (status or 0) < 300
+    body, total_ms = made["response_body"], made["total_ms"]
+    return Tested(ending_of(status, failure), success, event_id, delivery, status, body, made["error"], total_ms)
+
+
+def ending_of(status: int | None, failure: str | None) -> Ending:
+    """Return what an attempt came to.
+
+    Args:
+        status: The HTTP status of the answer.
+        failure: Why there was none, or none that could be read.
+    """
+    if failure == "timeout":
+        return Ending.TIMED_OUT
+    return Ending.ANSWERED if status is not None else Ending.REFUSED

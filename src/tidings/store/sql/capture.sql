@@ -7,6 +7,14 @@ join pg_namespace n on n.nspname = wanted.schema_name
 join pg_class c on c.relnamespace = n.oid and c.relname = wanted.table_name
 where c.relkind in ('r', 'p', 'v', 'm', 'f');
 
+-- name: known_tables
+-- To tell somebody who misspelt one. $1 how many
+select n.nspname as schema_name, c.relname as table_name
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p') and not c.relispartition and n.nspname !~ '^pg_' and n.nspname not in ('tidings', 'information_schema')
+  and not exists (select from tidings.collections k where k.table_schema = n.nspname and k.name = c.relname)
+order by n.nspname <> 'public', n.nspname, c.relname limit $1;
+
 -- name: captured_tables
 -- Every table that carries a trigger of ours. Partitions carry copies of their root's: they are not listed.
 select distinct n.nspname as schema_name, c.relname as table_name

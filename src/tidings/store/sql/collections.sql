@@ -27,6 +27,10 @@ set local lock_timeout = '2s';
 -- In order of their names. $1 group, $2 limit, $3 offset
 select * from tidings.collections where group_id = $1 order by name limit $2 offset $3;
 
+-- name: names
+-- $1 group, $2 how many
+select name from tidings.collections where group_id = $1 order by name limit $2;
+
 -- name: create_schema
 -- $1 schema
 select format('create schema if not exists %I', $1::text) as statement;

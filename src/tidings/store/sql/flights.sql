@@ -54,7 +54,8 @@ with grounded as (
   where u.flight_id in (select id from grounded) and not exists (select from tidings.attempts a where a.delivery_id = u.id and a.number = u.number)
     and not exists (select from tidings.deliveries d where d.id = u.id and d.attempt_count = u.number)
 ), known as materialized (
-  select o.*, l.ordered, l.webhook_id is not null as has_lane, e.group_id, e.type = 'webhook.test' as is_test,
+  select o.*, l.ordered, l.webhook_id is not null as has_lane, e.group_id,
+    e.type = 'webhook.test' or e.external_id is not distinct from 'webhook.test' and e.webhook_id is not null as is_test,
     least(e.occurred_at, now()) as place_at,
     case when $2 then 'The worker died before it could record the attempt.' end as error
   from open o left join tidings.events e on e.id = o.event_id left join tidings.lanes l on l.webhook_id = o.webhook_id

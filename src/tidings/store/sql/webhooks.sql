@@ -76,21 +76,21 @@ insert into tidings.lanes (webhook_id, open, closed_at, concurrency, allowance, 
 select id, $8, case when not $8 then $3::timestamptz end, $18, least($18, 10), $19, $20, coalesce(greatest($19::float8, 1), 0) from made;
 
 -- name: update_webhook
--- $1 disabled reason, $2 updated at, $3 version, $4 fault; then $5 id, $6 name, $7 description, $8 url, $9 enabled, $10 events,
--- $11 asymmetric, $12 signature, $13 body template, $14 jwt, $15 method, $16 headers, $17 timeout, $18 retry, $19 concurrency, $20 rate,
--- $21 ordered, $22 secret, $23 previous secret, $24 until. Where $22 is null the secrets stay as they are, to the byte.
+-- $1 disabled reason, $2 updated at, $3 version, $4 fault, $5 profile; then $6 id, $7 name, $8 description, $9 url, $10 enabled, $11 events,
+-- $12 asymmetric, $13 signature, $14 body template, $15 jwt, $16 method, $17 headers, $18 timeout, $19 retry, $20 concurrency, $21 rate,
+-- $22 ordered, $23 secret, $24 previous secret, $25 until. Where $23 is null the secrets stay as they are, to the byte.
 with changed as (
-  update tidings.webhooks set disabled_reason = $1, updated_at = $2, version = $3, fault = $4, name = $6, description = $7, url = $8,
-    enabled = $9, events = $10::jsonb, is_asymmetric = $11, signature = $12::jsonb, body_template = $13, jwt_enabled = $14, method = $15,
-    headers = $16::jsonb, timeout_seconds = $17, retry = $18::jsonb, secret = coalesce($22::bytea, secret),
-    previous_secret = case when $22::bytea is null then previous_secret else $23 end,
-    previous_secret_until = case when $22::bytea is null then previous_secret_until else $24 end
-  where id = $5
+  update tidings.webhooks set disabled_reason = $1, updated_at = $2, version = $3, fault = $4, profile = $5, name = $7, description = $8, url = $9,
+    enabled = $10, events = $11::jsonb, is_asymmetric = $12, signature = $13::jsonb, body_template = $14, jwt_enabled = $15, method = $16,
+    headers = $17::jsonb, timeout_seconds = $18, retry = $19::jsonb, secret = coalesce($23::bytea, secret),
+    previous_secret = case when $23::bytea is null then previous_secret else $24 end,
+    previous_secret_until = case when $23::bytea is null then previous_secret_until else $25 end
+  where id = $6
 )
-update tidings.lanes set open = $9 and $4::text is null, closed_at = case when not $9 or $4::text is not null then coalesce(closed_at, $2) end,
-  concurrency = $19, allowance = least($19, 10), rate_per_second = $20, ordered = $21,
+update tidings.lanes set open = $10 and $4::text is null, closed_at = case when not $10 or $4::text is not null then coalesce(closed_at, $2) end,
+  concurrency = $20, allowance = least($20, 10), rate_per_second = $21, ordered = $22,
   rest_count = 0, resting_until = null, held_until = null, saturated = false, due_at = now()
-where webhook_id = $5;
+where webhook_id = $6;
 
 -- name: put_tables
 -- $1 webhook; the tables it names: $2 schemas, $3 names, $4 operations

@@ -14,6 +14,10 @@ update tidings.workers set heartbeat_at = now() where id = $1 returning id;
 -- $1 id
 delete from tidings.workers where id = $1;
 
+-- name: are_any
+-- $1 how long without a heartbeat
+select exists (select from tidings.workers where heartbeat_at >= now() - $1::interval);
+
 -- name: bury
 -- Strikes workers that stopped beating from the list; their flights are nobody's then. $1 how long without a heartbeat
 delete from tidings.workers where heartbeat_at < now() - $1::interval returning id;

@@ -57,6 +57,9 @@ class VskiChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jwtEnabled: bool | UnsetType = UNSET  # noqa: N815
     active: bool | UnsetType = UNSET
     events: list[Any] | str | UnsetType = UNSET
+    id: UUID | UnsetType = UNSET  # these three may be sent back as they were read
+    created: datetime | UnsetType = UNSET
+    updated: datetime | UnsetType = UNSET
 
 
 class VskiWebhook(msgspec.Struct, frozen=True):
@@ -134,6 +137,9 @@ def _change(data: VskiChange, **more: Any) -> WebhookChange:
         jwt_enabled=data.jwtEnabled,
         enabled=data.active,
         events=data.events,
+        id=data.id,
+        created_at=data.created,
+        updated_at=data.updated,
         **more,
     )
 
