@@ -44,9 +44,9 @@ async def bury(connection: Connection, silence: timedelta) -> list[UUID]:
     return [row[0] for row in await connection.fetch(_SQL["bury"], silence)]
 
 
-async def alive(connection: Connection, silence: timedelta) -> int:
-    """Return how many workers have not been silent this long."""
-    number: int = await connection.fetchval(_SQL["alive"], silence)
+async def alive(connection: Connection) -> int:
+    """Return how many workers run: those whose heart beat a moment ago."""
+    number: int = await connection.fetchval(_SQL["alive"], SILENCE)
     return number
 
 
