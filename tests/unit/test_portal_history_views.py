@@ -271,5 +271,17 @@ def test_what_a_stream_keeps_is_bounded_and_the_latest_stands_for_all() -> None:
     assert list(stream._messages) == ["new"]
 
 
+def test_changes_are_told_at_a_pace_and_none_is_forgotten() -> None:
+    stream = stream_of(Wants(pace=3))
+    told = []
+    for is_news in (True, True, False, False, False, False):
+        stream.pass_look(is_news=is_news)
+        told.append(stream._messages.pop("changed", None) is not None)
+    assert told == [True, False, False, True, False, False]
+    behind = stream_of(Wants(pace=1, is_behind=True))
+    behind.pass_look(is_news=False)
+    assert list(behind._messages) == ["changed"]
+
+
 def test_a_message_keeps_to_its_lines() -> None:
     assert message("new", "a\r\nevent: over\n") == b"event: new\ndata: a\ndata: \ndata: event: over\ndata: \n\n"

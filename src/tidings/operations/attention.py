@@ -1,6 +1,6 @@
 """What somebody should see to: webhooks that fail, rows that were set aside, tables that are not captured, no worker."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,6 @@ from tidings.operations.services import Services
 from tidings.store import capture, health, queue, webhooks, workers
 
 MAX_LISTED = 10  # of each kind
-WORKER_SILENCE = timedelta(seconds=30)  # a worker beats every few seconds
 
 
 class Failing(msgspec.Struct, frozen=True):
@@ -62,7 +61,7 @@ async def read(services: Services) -> Attention:
         stopped = await webhooks.troubled(connection, services.group_id, MAX_LISTED)
         wanted, captured = await capture.subscribed_tables(connection), await capture.captured_tables(connection)
         lag = await queue.lag_seconds(connection)
-        alive = await workers.alive(connection, WORKER_SILENCE)
+        alive = await workers.alive(connection)
         some = await webhooks.named(connection, services.group_id, "", 1)
     missing = sorted(set(wanted) - set(captured))
     return Attention(

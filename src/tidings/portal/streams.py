@@ -43,11 +43,15 @@ class Wants(msgspec.Struct, frozen=True):
     Attributes:
         after: Newer than this one; None: it is not told of any.
         states, webhook_id: Only these; any, when empty or None.
+        pace: Looks between one `changed` and the next; what changes meanwhile is told then.
+        is_behind: The page shows something unfinished, which may have changed before its stream began.
     """
 
     after: UUID | None = None
     states: frozenset[str] = frozenset()
     webhook_id: UUID | None = None
+    pace: int = 4
+    is_behind: bool = False
 
     def has(self, row: NewDelivery) -> bool:
         """Whether it is told of this one."""
@@ -76,6 +80,16 @@ class Stream:
         self._messages: dict[str, str] = {}
         self._news = asyncio.Event()
         self._is_over = False
+        self._owes = wants.is_behind
+        self._looks = wants.pace
+
+    def pass_look(self, *, is_news: bool) -> None:
+        """Take note of a look, and tell that something changed when it is time to."""
+        self._owes |= is_news
+        self._looks += 1
+        if self._owes and self._looks >= self.wants.pace:
+            self._owes, self._looks = False, 0
+            self.put("changed")
 
     def put(self, event: str, data: str = "") -> None:
         """Leave a message, in place of one of its kind that was not taken yet."""
@@ -200,7 +214,7 @@ class Watch:
             if stream.session_id not in found.sessions:
                 stream.put("over")
                 stream.end()
-            elif is_news:
-                stream.put("changed")
+            else:
+                stream.pass_look(is_news=is_news)
         self._has_news |= is_news  # and stays, when nothing was counted before: that is the number to begin with
         return found.counted

@@ -51,9 +51,9 @@ async def list_workers(connection: Connection, *, limit: int) -> list[Any]:
     return rows
 
 
-async def alive(connection: Connection, silence: timedelta) -> int:
-    """Return how many workers have not been silent this long."""
-    number: int = await connection.fetchval(_SQL["alive"], silence)
+async def alive(connection: Connection) -> int:
+    """Return how many workers run: those whose heart beat a moment ago."""
+    number: int = await connection.fetchval(_SQL["alive"], SILENCE)
     return number
 
 

@@ -166,6 +166,14 @@
     action();
   });
 
+  // Filters --------------------------------------------------------------------------------------------------------------------
+  // The address is the question: what was left empty is no part of it, as without script after a chip is taken away.
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (!(event.target instanceof Element && event.target.matches("form.filters"))) return;
+    const data = event.detail.formData;
+    for (const name of new Set(data.keys())) if (data.getAll(name).every((value) => value === "")) data.delete(name);
+  });
+
   // What the server could not do ------------------------------------------------------------------------------------------------
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;

@@ -46,6 +46,8 @@ def wants(asked: dict[str, str]) -> Wants:
     Raises:
         InvalidInputError: A parameter means nothing.
     """
+    if asked.get("of") == "delivery":
+        return Wants(pace=1, is_behind=True)
     if asked.get("of") != "deliveries":
         return Wants()
     status = asked.get("status", "")

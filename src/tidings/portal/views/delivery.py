@@ -128,7 +128,7 @@ def delivery_view(one: Delivery, attempts: Sequence[Attempt], now: datetime, *, 
         record=record_view(event.record, event.old_record, f"/events/{event.id}"),
         can_retry=one.webhook is not None and one.state is not Stage.SENDING,
         is_test=one.is_test,
-        live=link("/live", {"of": "changes"}) if is_open else "",
+        live=link("/live", {"of": "delivery"}) if is_open else "",
         same_record=link(PATH, of_record) if all(of_record.values()) else "",
     )
 
