@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tidings.core.errors import InvalidInputError
@@ -223,6 +223,7 @@ def minute_by_minute(expression: str, zone: ZoneInfo, start: datetime, minutes: 
 
 
 @given(expressions, st.sampled_from(CHANGES), st.integers(0, 4000), st.integers(0, 4000))
+@example("* * * * *", ("Pacific/Apia", date(2011, 12, 30)), 0, 2760)
 @settings(max_examples=50)
 def test_clocks_that_change_are_gone_by_as_if_looked_at_each_minute(
     expression: str, change: tuple[str, date], first: int, second: int

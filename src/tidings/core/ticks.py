@@ -70,7 +70,9 @@ class Ticks:
     def count(self, after: datetime, until: datetime) -> int:
         """Return how many ticks are after a time, up to and including another. It takes as long as there are days between."""
         count = 0
-        for day in self._days(after, 1, (until - after).days + 2):
+        # By the calendar, which can leave a day out (Apia, 2011).
+        first_day, last_day = (at.astimezone(self._zone).date() for at in (after, until))
+        for day in self._days(after, 1, (last_day - first_day).days + 2):
             start, minutes = self._on(day)
             first, end = (bisect_right(minutes, (at - start) // MINUTE) for at in (after, until))
             if first < end:
