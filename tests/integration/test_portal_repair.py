@@ -154,3 +154,9 @@ async def test_an_event_is_explained_webhook_by_webhook(visitor: Visitor, receiv
     assert "Invoices" not in alone.text
     await visitor.get(f"{path}?webhook_id=x", 422)
     await visitor.get(f"/events/{uuid4()}/explain", 404)
+    await engine.user.execute("create table orders (id int)")
+    await engine.add_webhook(receiver.url(), {"table": "orders"})
+    await engine.user.execute("insert into orders values (17)")
+    await routed(engine)
+    row = await engine.value("select id from tidings.events where table_name = 'orders'")
+    assert "about orders 17" in text_of(await visitor.get(f"/events/{row}/explain"))
