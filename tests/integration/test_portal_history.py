@@ -258,7 +258,9 @@ async def test_the_overview_teaches_then_counts_and_tells_what_needs_somebody(vi
     await visitor.get("/?span=1y", 422)
     await engine.user.execute("update tidings.lanes set warned_at = null")
     await engine.user.execute("update tidings.webhooks set fault = null")
-    assert "Nothing needs you" in (await visitor.get("/")).text
+    calm = (await visitor.get("/")).text
+    assert "every webhook is healthy" not in calm
+    assert "No webhook has failed ten times in a row or for an hour; 1 of 1 attempt failed in the last hour" in calm
     await engine.user.execute("delete from tidings.workers")
     assert "No worker is running" in (await visitor.get("/")).text
 

@@ -173,7 +173,9 @@ async def test_every_page_that_is_open_to_a_customer_acts_for_their_group_alone(
         assert "theirs" not in page, path
         assert str(theirs.id) not in page, path
         assert "of other" not in page, path
-    assert "of acme" in (await customer.get(f"/deliveries/{found[ours.id]}")).text
+    delivery = (await customer.get(f"/deliveries/{found[ours.id]}")).text
+    assert "of acme" in delivery
+    assert 'href="/events/' not in delivery
     for path in (f"/deliveries?webhook={theirs.id}", f"/deliveries?webhook_id={theirs.id}"):
         answer = await customer.client.get(path)
         assert str(found[theirs.id]) not in answer.text
@@ -185,6 +187,7 @@ async def test_a_customer_is_offered_nothing_that_they_may_not_do(customer: Visi
         assert "/webhooks/new" not in page, path
         assert "curl" not in page, path
         assert 'href="/settings' not in page, path
+        assert "/recover" not in page, path
 
 
 async def test_a_customer_is_told_no_address_of_the_operators_network(operator: Visitor, customer: Visitor) -> None:

@@ -154,3 +154,29 @@ async def test_an_event_is_explained_webhook_by_webhook(visitor: Visitor, receiv
     assert "Invoices" not in alone.text
     await visitor.get(f"{path}?webhook_id=x", 422)
     await visitor.get(f"/events/{uuid4()}/explain", 404)
+    await engine.user.execute("create table orders (id int)")
+    await engine.add_webhook(receiver.url(), {"table": "orders"})
+    await engine.user.execute("insert into orders values (17)")
+    await routed(engine)
+    row = await engine.value("select id from tidings.events where table_name = 'orders'")
+    assert "about orders 17" in text_of(await visitor.get(f"/events/{row}/explain"))
+
+
+async def test_rows_that_changed_while_the_only_webhook_of_their_table_was_paused_can_be_recovered(
+    visitor: Visitor,  # noqa: F811
+    receiver: Receiver,
+) -> None:
+    engine = visitor.engine
+    await visitor.sign_in()
+    await engine.user.execute("create table orders (id int primary key)")
+    webhook = await engine.add_webhook(receiver.url(), {"table": "orders"}, retry=ONCE)
+    path = f"/webhooks/{webhook.id}"
+    csrf = {"csrf": await visitor.csrf(path)}
+    await visitor.post(f"{path}/pause", csrf, 303)
+    await engine.user.execute("insert into orders values (1), (2)")
+    await routed(engine)
+    await visitor.post(f"{path}/resume", csrf, 303)
+    since = (engine.clock.now() - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
+    form = csrf | {"since": since, "until": "", "missing": "true", "rate_per_second": ""}
+    counted = await visitor.post(f"{path}/recover/count", form, 200)
+    assert "2 deliveries will be sent: 0 again, and 2 that never were." in text_of(counted)

@@ -140,7 +140,9 @@ async def test_a_webhook_is_paused_resumed_and_deleted_by_its_name(visitor: Visi
     path = await made(visitor, receiver.url())
     csrf = {"csrf": await visitor.csrf(path)}
     await visitor.post(f"{path}/pause", csrf, 303)
-    assert "paused" in (await visitor.get(path)).text
+    paused = (await visitor.get(path)).text
+    assert "paused" in paused
+    assert f'href="{path}/recover"' in paused
     assert "no worker runs" in (await visitor.post(f"{path}/test", csrf, 200)).text
     await visitor.post(f"{path}/resume", csrf, 303)
     assert (await stored(visitor.engine))["enabled"]

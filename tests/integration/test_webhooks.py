@@ -251,7 +251,7 @@ async def subscriptions(engine: Engine) -> list[tuple[str, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def test_what_webhooks_name_is_kept_as_rows_while_they_are_enabled(config: Config, receiver: Receiver) -> None:
+async def test_what_webhooks_name_is_kept_as_rows_until_tidings_disables_them(config: Config, receiver: Receiver) -> None:
     receiver.otherwise = says(answer(410))
     async with engine_of(config) as engine:
         await engine.user.execute("create schema sales; create table sales.orders (id int); create table t (id int)")
@@ -264,12 +264,12 @@ async def test_what_webhooks_name_is_kept_as_rows_while_they_are_enabled(config:
         named = [("public", "t", "UPDATE"), ("sales", "orders", "DELETE"), ("sales", "orders", "INSERT")]
         assert await subscriptions(engine) == named
         async with engine.services.database.transaction() as connection:
-            disabled = msgspec.structs.replace(hook, enabled=False)
-            disabled = await webhooks.update_webhook(connection, engine.services.box, disabled, was=hook)
-        assert await subscriptions(engine) == []
+            paused = msgspec.structs.replace(hook, enabled=False)
+            paused = await webhooks.update_webhook(connection, engine.services.box, paused, was=hook)
+        assert await subscriptions(engine) == named
         async with engine.services.database.transaction() as connection:
-            fewer = msgspec.structs.replace(disabled, enabled=True, events=hook.events[1:])
-            await webhooks.update_webhook(connection, engine.services.box, fewer, was=disabled)
+            fewer = msgspec.structs.replace(paused, enabled=True, events=hook.events[1:])
+            await webhooks.update_webhook(connection, engine.services.box, fewer, was=paused)
         assert await subscriptions(engine) == named[:1]
         await tables.keep_all_in_step(engine.services.database)
         assert await engine.value("select count(*) from pg_trigger where tgname = 'tidings_capture'") == 1
@@ -320,7 +320,11 @@ async def test_migrating_gives_every_webhook_a_version_and_its_tables(empty_data
     database = await open_database(empty_database_url, max_connections=1)
     assert "0005_webhook_versions" in await migrate(database)
     rows = await connection.fetch("select * from tidings.table_subscriptions order by operation")
-    assert [tuple(row) for row in rows] == [(ids[0], "public", "t", "INSERT"), (ids[0], "public", "t", "UPDATE")]
+    assert [tuple(row) for row in rows] == [
+        (ids[2], "s", "u", "DELETE"),
+        (ids[0], "public", "t", "INSERT"),
+        (ids[0], "public", "t", "UPDATE"),
+    ]
     versions = await connection.fetch("select webhook_id, version, concurrency, superseded_at from tidings.webhook_versions")
     assert {tuple(row) for row in versions} == {(webhook_id, 1, 7, None) for webhook_id in ids}
     await database.close()

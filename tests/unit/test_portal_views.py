@@ -145,6 +145,11 @@ def test_the_phases_of_an_attempt_fill_the_bar(dns: float, connect: float, tls: 
     assert all(phase.width >= 4 for phase in phases)
 
 
+def test_the_phases_of_an_attempt_come_to_its_total() -> None:
+    shown = timing(dns_ms=1.0, connect_ms=7.0, tls_ms=None, first_byte_ms=10.0, total_ms=11.0)
+    assert shown.said == "DNS 1 ms, connect 7 ms, first byte 2 ms, rest 1 ms; total 11 ms".replace(" ms", "\N{THIN SPACE}ms")
+
+
 def test_a_sparkline_has_gaps_where_nothing_is_known() -> None:
     shown = sparkline("rate", [1.0, None, 2.0])
     assert shown.line.count("M") == 2

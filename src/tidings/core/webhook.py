@@ -177,9 +177,12 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tables(self) -> dict[tuple[str, str], frozenset[str]]:
-        """The tables it names, by schema and name, with the operations it wants of each; none while it is disabled."""
+        """The tables it names, by schema and name, with the operations it wants of each; none while Tidings has disabled it.
+
+        While its owner has paused it they are captured all the same: what comes then can be recovered.
+        """
         named: dict[tuple[str, str], frozenset[str]] = {}
-        for item in self.events if self.enabled else ():
+        for item in self.events if self.enabled or self.disabled_reason is None else ():
             if isinstance(item, TableFilter) and item.table != "*":
                 table = (item.schema or "public", item.table)
                 named[table] = named.get(table, frozenset()) | set(item.operations)

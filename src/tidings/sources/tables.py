@@ -274,7 +274,7 @@ async def states(connection: Connection, names: Collection[TableName]) -> dict[T
 def _unwanted(name: TableName, found: FoundTable | None) -> TableState:
     if found is None:
         return TableState(*name, "missing", _GONE)
-    return TableState(*name, "unwanted", found.refusal or "No enabled webhook names it.")
+    return TableState(*name, "unwanted", found.refusal or "No webhook names it, but such as were disabled.")
 
 
 def _state(name: TableName, operations: frozenset[str], found: FoundTable | None, there: list[Installed]) -> TableState:

@@ -27,7 +27,7 @@ async def show_delivery(
     made = await attempts.list_attempts(visit.services, delivery_id)
     asked = request.query_params.get("attempt", "")
     number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else None
-    view = delivery_view(one, made, visit.services.clock.now(), number=number)
+    view = delivery_view(one, made, visit.services.clock.now(), number=number, is_customer=visit.is_customer)
     return show(request, "delivery/page.html", view, title=f"Delivery {view.id.short}", crumbs=CRUMBS)
 
 

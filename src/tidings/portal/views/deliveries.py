@@ -258,7 +258,7 @@ def _empty(filters: Mapping[str, str], pages: Pager) -> Empty:
         "Each event that a webhook wants becomes a delivery, and is kept here with every attempt. Nothing was sent so far.",
         "New webhook",
         "/webhooks/new",
-        'curl -X POST localhost:8080/api/v1/events -H \'Authorization: Bearer …\' -d \'{"type": "order.paid", "data": {}}\'',
+        'curl -X POST $URL/api/v1/events -H "Authorization: Bearer $KEY" -d \'{"type": "order.paid", "data": {}}\'',
         "send",
     )
 

@@ -96,11 +96,14 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     same_record: str
 
 
-def delivery_view(one: Delivery, attempts: Sequence[Attempt], now: datetime, *, number: int | None = None) -> DeliveryView:
+def delivery_view(
+    one: Delivery, attempts: Sequence[Attempt], now: datetime, *, number: int | None = None, is_customer: bool = False
+) -> DeliveryView:
     """Return the page of a delivery.
 
     Args:
         number: The attempt that is shown in full; None: the last.
+        is_customer: The pages of events are shut to the one who looks.
     """
     chosen = next((made for made in attempts if made.number == number), attempts[-1] if attempts else None)
     is_open = one.state in {Stage.PENDING, Stage.RETRYING, Stage.SENDING}
@@ -115,7 +118,7 @@ def delivery_view(one: Delivery, attempts: Sequence[Attempt], now: datetime, *, 
         webhook=webhook_name(one),
         webhook_href="" if one.webhook is None else f"/webhooks/{one.webhook_id}",
         url=None if one.webhook is None else url(one.webhook.url),
-        event=ident(event.id, f"/events/{event.id}"),
+        event=ident(event.id, None if is_customer else f"/events/{event.id}"),
         explain=f"/events/{event.id}/explain",
         record_name=visible(record_of(one), limit=80),
         happened=when(event.occurred_at, now),
@@ -125,7 +128,7 @@ def delivery_view(one: Delivery, attempts: Sequence[Attempt], now: datetime, *, 
         tries=_tries(one, attempts[-MAX_TRIES:], chosen, now),
         more_tries=max(0, len(attempts) - MAX_TRIES),
         attempt=None if chosen is None else _attempt(one, chosen, now),
-        record=record_view(event.record, event.old_record, f"/events/{event.id}"),
+        record=record_view(event.record, event.old_record, "" if is_customer else f"/events/{event.id}"),
         can_retry=one.webhook is not None and one.state is not Stage.SENDING,
         is_test=one.is_test,
         live=link("/live", {"of": "delivery"}) if is_open else "",
@@ -264,13 +267,13 @@ def record_view(record: str | None, old_record: str | None, path: str) -> Record
     """Return what an event is about.
 
     Args:
-        path: Of its event, below which both can be downloaded.
+        path: Of its event, below which both can be downloaded; empty: neither can.
     """
     new, old = _members(record), _members(old_record)
-    whole = None if record is None else document(record, download=f"{path}/record")
+    whole = None if record is None else document(record, download=path and f"{path}/record")
     if new is not None and old is not None:
         return RecordView(comparison(old, new), whole, None)
-    before = None if old_record is None else document(old_record, download=f"{path}/old-record")
+    before = None if old_record is None else document(old_record, download=path and f"{path}/old-record")
     return RecordView(None, whole, before, "" if whole or before else "The event has no payload.")
 
 

@@ -162,7 +162,7 @@ def _empty(filters: Mapping[str, str], pages: Pager) -> Empty:
         "that ran, or a notice of an integration.",
         "Sources",
         "/sources",
-        'curl -X POST localhost:8080/api/v1/events -H \'Authorization: Bearer …\' -d \'{"type": "order.paid", "data": {}}\'',
+        'curl -X POST $URL/api/v1/events -H "Authorization: Bearer $KEY" -d \'{"type": "order.paid", "data": {}}\'',
         "zap",
     )
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.event import Event, row_id
 from tidings.core.explain import Condition, FilterExplained
 from tidings.operations.history.attempts import SentRequest
 from tidings.operations.history.explaining import Explained, ExplainedWebhook
@@ -18,6 +19,14 @@ from tidings.portal.views.text import Shown, count, visible
 
 SENT = State("good", "check", "sent")
 NOT_SENT = State("quiet", "x", "not sent")
+
+
+def _about(event: Event) -> str:
+    """Return what the pages of events say it is about: `orders 17`, or what its publisher said."""
+    if event.table_name is None:
+        return event.subject or ""
+    row = row_id(event.record if event.record is not None else event.old_record)
+    return f"{event.table_name} {row}" if row is not None else event.table_name
 
 
 class ConditionView(msgspec.Struct, frozen=True):
@@ -104,7 +113,7 @@ def explain_view(found: Explained, now: datetime, *, webhook_id: UUID | None = N
         event=ident(event.id, path),
         type=visible(event.type, limit=120),
         happened=when(event.occurred_at, now),
-        subject=visible(event.subject or "", limit=160),
+        subject=visible(_about(event), limit=160),
         said=said if found.webhooks else "",
         webhooks=tuple(_webhook(one, event.occurred_at) for one in found.webhooks),
         pager=Pager(older=onward),

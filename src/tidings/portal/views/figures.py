@@ -40,10 +40,12 @@ def timing(
     """Return the phases of an attempt in their order. Phases that did not happen are left out.
 
     Args:
-        first_byte_ms: From when the request was sent; None: none came.
+        first_byte_ms: From the beginning of the attempt, as the others end before it; None: none came.
         total_ms: All of it; what the phases do not explain is the rest.
     """
-    known = [dns_ms, connect_ms, tls_ms, first_byte_ms]
+    opened = sum(value or 0.0 for value in (dns_ms, connect_ms, tls_ms))
+    wait_ms = None if first_byte_ms is None else max(0.0, first_byte_ms - opened)
+    known = [dns_ms, connect_ms, tls_ms, wait_ms]
     rest = max(0.0, total_ms - sum(value or 0.0 for value in known))
     spans = [
         (name, label, value)

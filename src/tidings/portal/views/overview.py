@@ -170,8 +170,13 @@ def _name(name: str, address: str) -> Shown:
 
 def _calm(hour: Statistics, attention: Attention) -> str:
     at_work = f"{count(attention.workers, 'worker')} at work"
-    if not hour.total.succeeded:
+    troubled = hour.total.retried + hour.total.failed
+    attempts = hour.total.succeeded + troubled
+    if not attempts:
         return f"Nothing needs you. Nothing was sent in the last hour; {at_work}."
+    if troubled:
+        said = f"{troubled:,} of {count(attempts, 'attempt')} failed in the last hour"
+        return f"No webhook has failed ten times in a row or for an hour; {said}, {at_work}."
     return f"Nothing needs you: every webhook is healthy, {at_work}."
 
 

@@ -95,8 +95,7 @@ def _nothing(words: str, after: str) -> Empty:
         "events that your applications send. Nothing is sent before there is one.",
         "New webhook",
         f"{PATH}/new",
-        'curl localhost:8080/api/v1/webhooks -H "Authorization: Bearer $KEY" '
-        '-d \'{"url": "https://example.com/hook", "events": ["*"]}\'',
+        'curl $URL/api/v1/webhooks -H "Authorization: Bearer $KEY" -d \'{"url": "https://example.com/hook", "events": ["*"]}\'',
         "webhook",
     )
 

@@ -34,7 +34,7 @@ join pg_proc p on p.oid = t.tgfoid
 where t.tgname like 'tidings\_capture%' and not t.tgisinternal and t.tgparentid = 0;
 
 -- name: subscribed_tables
--- Every table that an enabled webhook names, each found from the one before by index: as many steps as there are tables, however
+-- Every table that a webhook names, each found from the one before by index: as many steps as there are tables, however
 -- many webhooks name them.
 with recursive named as (
   (select table_schema, table_name from tidings.table_subscriptions order by table_schema, table_name limit 1)
