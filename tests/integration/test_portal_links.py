@@ -1,8 +1,10 @@
 """Portal links: a customer sees one group, its webhooks, deliveries and tests, and nothing else."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +16,9 @@ from tests.support.portal import Visitor, visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.errors import BusyError
 from tidings.portal.attempts import Attempts
+from tidings.portal.streams import MAX_OF_CUSTOMER, Stream, Wants, Watch
 from tidings.store import sessions
 
 KEY = {"Authorization": "Bearer test"}
@@ -375,3 +379,61 @@ async def test_a_customers_forms_need_their_token(customer: Visitor) -> None:
     await customer.get("/home")
     assert "You have left" in (await customer.send("/sign-out", {}, 200)).text
     await customer.get("/home", 303)
+
+
+async def test_an_operator_whose_customers_link_has_ended_is_let_in_again(operator: Visitor) -> None:
+    await operator.sign_in()
+    await enter(operator, await link(operator))
+    await operator.engine.sql("delete from tidings.portal_links")
+    assert "This link has ended." in (await operator.get("/sign-in", 401)).text
+    await operator.get("/settings")
+
+
+async def test_a_form_does_in_no_group_what_was_meant_for_another(operator: Visitor) -> None:
+    await operator.sign_in()
+    await operator.get("/settings/links?group=acme")
+    csrf = await operator.csrf("/settings/links")
+    await operator.get("/webhooks?group=other")  # another tab, or a link on somebody's page
+    answer = await operator.send("/settings/links", {"csrf": csrf, "expires_in": "3600"}, 403)
+    assert "another group" in answer.text
+    assert await operator.engine.sql("select from tidings.portal_links") == []
+    await operator.get("/settings/links?group=acme")
+    await operator.send("/settings/links", {"csrf": csrf, "expires_in": "3600"}, 200)
+
+
+@pytest.mark.parametrize("path", ["/webhooks?q=%00", "/deliveries?webhook=%00", "/deliveries/counts?webhook=%00"])
+async def test_what_no_database_can_hold_is_refused(customer: Visitor, path: str) -> None:
+    await customer.get(path, 422)
+
+
+async def test_a_test_names_a_table_as_long_as_there_are(operator: Visitor, customer: Visitor, receiver: Receiver) -> None:
+    webhook = await operator.engine.add_webhook(receiver.url(), "*", group_id="acme")
+    sent = {"event": '["INSERT","public","' + 64 * "x" + '"]', "data": "{}"}
+    await customer.send(f"/webhooks/{webhook.id}/test", sent, 422)
+
+
+async def test_the_calls_of_the_repair_take_no_number_and_no_time_that_cannot_be_kept(operator: Visitor) -> None:
+    for path in ("set-aside/9223372036854775808", "set-aside?before=9223372036854775808"):
+        answer = await operator.client.get(f"/api/v1/{path}", headers=KEY)
+        assert answer.status_code == (200 if "?" in path else 404), answer.text
+    for field in ("since", "until"):
+        body = {"status": "failed", field: "0001-01-01T00:00:00Z"}
+        answer = await operator.client.post("/api/v1/deliveries/retry", json=body, headers=KEY)
+        assert answer.status_code == 422
+        assert answer.json()["field"] == field
+
+
+async def test_customers_leave_room_for_the_streams_of_others() -> None:
+    watch = Watch()
+    watch._task = asyncio.get_running_loop().create_future()  # type: ignore[assignment]  # it does not look
+
+    def stream(group_id: str, *, is_customer: bool) -> Stream:
+        services: Any = SimpleNamespace(group_id=group_id)
+        return Stream(services, uuid4(), Wants(), lambda _, __: "", is_customer=is_customer)
+
+    for _ in range(MAX_OF_CUSTOMER):
+        watch.add(stream("acme", is_customer=True))
+    with pytest.raises(BusyError):
+        watch.add(stream("acme", is_customer=True))
+    watch.add(stream("other", is_customer=True))
+    watch.add(stream("acme", is_customer=False))

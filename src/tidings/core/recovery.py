@@ -22,7 +22,7 @@ A recovery stands in line like everybody: what it sends again waits behind what 
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -41,6 +41,7 @@ MAX_OPEN: Final = 10  # recoveries of one group that are not over
 MAX_RATE: Final = 100_000.0  # a second
 MIN_RATE: Final = 0.01
 MAX_FAULTS: Final = 10  # refusals of PostgreSQL in a row after which a recovery fails: some four minutes
+BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of the times that are kept
 HOLD: Final = timedelta(seconds=1)  # until what is in a recovery's way is looked at again
 _BURST: Final = timedelta(seconds=1)  # of a rate: what may be caught up with
 _LONGEST_PAUSE = 60.0  # seconds
@@ -194,6 +195,9 @@ def _made(
 ) -> Recovery:
     checked(question)
     until = now if question.until is None else min(question.until, now)
+    for field, at in (("since", question.since), ("until", until)):
+        if at is not None and at < BEGINNING:
+            raise InvalidInputError(field, f"{field} is before 1970, and nothing that is kept is; write a later time.")
     if question.since is not None and question.since >= until:
         raise InvalidInputError("since", "since is in the future; a recovery is of what has happened.")
     if rate_per_second is not None and not MIN_RATE <= rate_per_second <= MAX_RATE:

@@ -11,6 +11,8 @@ from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.store import outbox, set_aside
 
+MAX_NUMBER = 2**63 - 1
+
 
 class SetAside(msgspec.Struct, frozen=True):
     """A row that was set aside.
@@ -39,8 +41,9 @@ async def list_rows(services: Services, *, limit: int, before: int | None = None
     Args:
         before: Only what has a smaller number.
     """
+    last = None if before is None else max(min(before, MAX_NUMBER), 0)
     async with services.database.connection() as connection:
-        return [_row(found) for found in await set_aside.list_rows(connection, limit=limit, before=before)]
+        return [_row(found) for found in await set_aside.list_rows(connection, limit=limit, before=last)]
 
 
 async def read(services: Services, number: int) -> SetAside:
@@ -50,7 +53,7 @@ async def read(services: Services, number: int) -> SetAside:
         NotFoundError: There is nothing.
     """
     async with services.database.connection() as connection:
-        found = there(await set_aside.get(connection, number), _nothing(number))
+        found = there(await set_aside.get(connection, min(number, MAX_NUMBER)), _nothing(number))
     return _row(found, found["row_as_json"])
 
 
@@ -62,7 +65,7 @@ async def route_again(services: Services, number: int) -> None:
         NotFoundError: There is nothing under that number.
     """
     async with services.database.transaction() as connection:
-        there(await set_aside.route_again(connection, number) or None, _nothing(number))
+        there(await set_aside.route_again(connection, min(number, MAX_NUMBER)) or None, _nothing(number))
         await outbox.ring(connection)
 
 
@@ -73,7 +76,7 @@ async def discard(services: Services, number: int) -> None:
         NotFoundError: There is nothing under that number.
     """
     async with services.database.transaction() as connection:
-        there(await set_aside.discard(connection, number) or None, _nothing(number))
+        there(await set_aside.discard(connection, min(number, MAX_NUMBER)) or None, _nothing(number))
 
 
 def _nothing(number: int) -> str:

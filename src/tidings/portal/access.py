@@ -25,7 +25,9 @@ MAX_TOKEN = 200  # characters of a cookie that is looked up
 GROUP_PARAMETER = "group"  # every page takes it
 FOR_CUSTOMERS = "customer"  # of a handler's opt: customers may ask it; all others are shut to them
 CUSTOMER_COOKIE = "tidings-customer"
+LINK_ENDED = "This link has ended. Open it again where you found it."
 NOT_FOR_CUSTOMERS = "This page is not a part of what your link shows."
+_HALF = 32  # digits of a token: 128 bits for the cookie, 128 for the group
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -184,6 +186,7 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
     A customer passes to the handlers alone that say so (`opt={"customer": True}`), and the services act for the link's group.
 
     Raises:
+        ForeignFormError: A form was shown for another group than the session shows by now.
         LinkEndedError: The link of a customer has ended.
         NotForCustomersError: A customer asks for what is not theirs.
         NotSignedInError: The browser is not signed in, or no longer.
@@ -193,7 +196,7 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
     is_customer = bool(customer_token(request))
     session = await sessions.find(services, token, request.query_params.get(GROUP_PARAMETER)) if token else None
     if session is None and is_customer:
-        raise LinkEndedError("This link has ended. Open it again where you found it.")
+        raise LinkEndedError(LINK_ENDED)
     if session is not None and session.is_customer:
         request.scope["state"]["portal_session"] = session
         if not is_customer or not request.route_handler.opt.get(FOR_CUSTOMERS) or GROUP_PARAMETER in request.query_params:
@@ -203,6 +206,8 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
     if session is None:
         raise NotSignedInError("Your session has ended. Sign in again." if token else "Sign in first.")
     request.scope["state"]["portal_session"] = session
+    if request.method not in _SAFE and not _is_alike(await _sent_token(request), form_token(request)):
+        raise ForeignFormError("This page showed another group than this browser shows now. Load it again and repeat it.")
     return Visit(msgspec.structs.replace(services, group_id=session.group_id), session)
 
 
@@ -212,6 +217,17 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
 def csrf_of(token: str) -> str:
     """Return the token of forms that follows from a cookie's."""
     return hmac.digest(token.encode("utf-8", "surrogateescape"), b"tidings portal forms", "sha256").hex()
+
+
+def form_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the token of a page's forms: after the cookie's own, what follows from the group that the page shows.
+
+    Any page may lead a browser to `?group=`, as may another tab: no form does in one group what was meant for another.
+    """
+    source, session = csrf_source(connection), session_of(connection)
+    if not source:
+        return ""
+    return csrf_of(source)[:_HALF] + csrf_of(f"{source} {session.group_id}" if session else source)[_HALF:]
 
 
 def csrf_source(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
@@ -229,12 +245,20 @@ async def require_own_form(connection: ASGIConnection[Any, Any, Any, Any], _: Ba
         return
     if not _is_own_origin(connection):
         raise ForeignFormError("This form was sent by a page of another site. Open the portal itself and try again.")
-    source = csrf_source(connection)
+    source, sent = csrf_source(connection), await _sent_token(connection)
+    if not source or not _is_alike(sent[:_HALF], csrf_of(source)[:_HALF]):
+        raise ForeignFormError("This page was open for too long, or cookies are off. Go back, load it again and repeat it.")
+
+
+async def _sent_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     sent = connection.headers.get("x-csrf-token", "")
     if not sent and isinstance(connection, Request):
         sent = str((await connection.form()).get("csrf", ""))
-    if not source or not hmac.compare_digest(sent.encode("utf-8", "replace"), csrf_of(source).encode()):
-        raise ForeignFormError("This page was open for too long, or cookies are off. Go back, load it again and repeat it.")
+    return sent
+
+
+def _is_alike(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode())
 
 
 def _is_own_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
@@ -249,12 +273,15 @@ async def refuse_customers(connection: ASGIConnection[Any, Any, Any, Any], handl
     """Let a customer's request pass to the handlers alone that say so. `visit_of` asks the same of whoever has a session.
 
     Raises:
+        LinkEndedError: Their link has ended.
         NotForCustomersError: The handler does not.
     """
     token = customer_token(connection)
     if token and not handler.opt.get(FOR_CUSTOMERS) and not handler.opt.get("is_public"):
         session = await sessions.find(services_of(connection), token)
-        if session is not None and session.is_customer:
+        if session is None:
+            raise LinkEndedError(LINK_ENDED)  # which takes the cookie away: an operator's own session goes on
+        if session.is_customer:
             connection.scope["state"]["portal_session"] = session  # the page that says so looks as all of theirs
         raise NotForCustomersError(NOT_FOR_CUSTOMERS)
 

@@ -21,10 +21,9 @@ from tidings.portal.access import (
     NotSignedInError,
     cookie,
     cookie_of,
-    csrf_of,
-    csrf_source,
     customer_cookie,
     customer_token,
+    form_token,
     theme_of,
     with_cookies,
 )
@@ -32,7 +31,7 @@ from tidings.portal.views.customers import discreet
 from tidings.portal.views.errors import ErrorView, error_view
 from tidings.portal.views.frame import MAX_BACK, Frame, brand_view, entries
 from tidings.portal.views.small import Notice
-from tidings.store.database import COLLISIONS, UNAVAILABLE
+from tidings.store.database import COLLISIONS, UNAVAILABLE, UNSTORABLE
 from tidings.store.sessions import Session
 
 logger = logging.getLogger("tidings.portal")
@@ -90,7 +89,7 @@ def show(
         group_id=session.group_id if session else "",
         who=_who(session),
         theme=theme_of(request),
-        csrf=csrf_of(csrf_source(request)) if csrf_source(request) else "",
+        csrf=form_token(request),
         entries=entries(path, is_customer=session.is_customer) if session else (),
         search=search,
         notice=left or notice,
@@ -112,7 +111,7 @@ def _who(session: Session | None) -> str:
 
 def show_part(request: Request[Any, Any, Any], template: str, view: object, *, status: int = 200) -> Response[str]:
     """Return a part of a page, for htmx to put in its place. Its template finds `view` and `csrf`."""
-    text = environment.get_template(template).render(view=view, csrf=csrf_of(csrf_source(request)))
+    text = environment.get_template(template).render(view=view, csrf=form_token(request))
     return _rendered(request, text, status)
 
 
@@ -218,6 +217,8 @@ def show_http_fault(request: Request[Any, Any, Any], error: HTTPException) -> Re
 
 def show_broken(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer for a fault of ours, which is logged here and nowhere else."""
+    if isinstance(error, UNSTORABLE):
+        return _show_error(request, error_view(422, "What was asked for contains U+0000, which nothing here does."))
     if isinstance(error, UNAVAILABLE):
         logger.warning("%s %s: database unavailable: %s", request.method, request.url.path, error)
         return _show_error(request, error_view(503, "The database cannot be reached."))

@@ -32,6 +32,8 @@ INTERVAL: Final = 1.0  # seconds between looks
 BREATH: Final = 15.0  # seconds after which a silent stream says that it is there
 MAX_STREAMS: Final = 100  # of a process
 MAX_OF_SESSION: Final = 10
+MAX_OF_CUSTOMERS: Final = 75  # of all customers together: operators keep the rest
+MAX_OF_CUSTOMER: Final = 20  # of the customers of one group, however many links and browsers they have
 MAX_ROWS: Final = 200  # of one look
 MAX_COUNTED: Final = 1_000  # new rows of one stream
 LOOK_BACK: Final = timedelta(minutes=5)  # a delivery is listed once it waits or is done, which can be later than its event
@@ -66,14 +68,24 @@ class Wants(msgspec.Struct, frozen=True):
 class Stream:
     """The stream of one page. The watch puts messages in, the page's response takes them out."""
 
-    def __init__(self, services: Services, session_id: UUID, wants: Wants, tell: Callable[[int, bool], str]) -> None:
+    def __init__(
+        self,
+        services: Services,
+        session_id: UUID,
+        wants: Wants,
+        tell: Callable[[int, bool], str],
+        *,
+        is_customer: bool = False,
+    ) -> None:
         """Make one.
 
         Args:
+            is_customer: A customer's page asks.
             tell: Makes the message of so many new rows; or of more, when that is True.
         """
         self.services = services
         self.session_id = session_id
+        self.is_customer = is_customer
         self.wants = wants
         self._tell = tell
         self._seen: set[UUID] = set()
@@ -158,7 +170,12 @@ class Watch:
             BusyError: There are too many, or the server stops.
         """
         own = sum(one.session_id == stream.session_id for one in self._streams)
-        if self._is_closed or len(self._streams) >= MAX_STREAMS or own >= MAX_OF_SESSION:
+        is_full = len(self._streams) >= MAX_STREAMS or own >= MAX_OF_SESSION
+        if stream.is_customer:
+            theirs = [one.services.group_id for one in self._streams if one.is_customer]
+            group = theirs.count(stream.services.group_id)
+            is_full = is_full or len(theirs) >= MAX_OF_CUSTOMERS or group >= MAX_OF_CUSTOMER
+        if self._is_closed or is_full:
             raise BusyError("Too many pages are live. This one tries again; load it anew to see what has come.")
         self._streams.add(stream)
         self._has_news = True  # what came since its page was made

@@ -18,6 +18,7 @@ from tidings.core.webhook import OPERATIONS, CollectionFilter, Subscription, Tab
 from tidings.profiles import PROFILES
 from tidings.sources.publish import new_event
 
+MAX_NAME_BYTES = 63  # of a table or its schema
 NAMES_TRIED = 200  # until one is found that a webhook wants
 
 SAMPLE = '{"test":true}'
@@ -71,6 +72,9 @@ def sampled(webhook: Subscription, sample: Sample, known: Mapping[str, str | Non
     said["record"] = said["data"] if sample.record is UNSET else said["record"]
     vocabulary = PROFILES[webhook.profile].vocabulary
     if sample.table is not None:
+        for field, name in (("table", sample.table), ("schema", sample.schema)):
+            if not 1 <= len(name.encode()) <= MAX_NAME_BYTES or "\0" in name:
+                raise InvalidInputError(field, f"{field} must have 1 to {MAX_NAME_BYTES} bytes, as PostgreSQL's names do.")
         operation = _operation(sample.event or "INSERT", vocabulary)
         return _row(webhook, (sample.schema, sample.table), operation, said, now, **more)
     if sample.event in {None, TEST_TYPE, vocabulary.test}:

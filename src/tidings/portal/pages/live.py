@@ -34,7 +34,7 @@ async def live(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -
         return environment.get_template("live/new.html").render(said=said, href=back).strip()
 
     watch: Watch = request.app.state.watch
-    stream = Stream(visit.services, visit.session.id, wants(dict(asked.items())), tell)
+    stream = Stream(visit.services, visit.session.id, wants(dict(asked.items())), tell, is_customer=visit.is_customer)
     watch.add(stream)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Streaming(watch.follow(stream), media_type="text/event-stream", headers=headers)

@@ -15,7 +15,6 @@ from tidings.portal.views.small import Notice
 
 PATH = "/settings/set-aside"
 PAGE_SIZE = 50
-MAX_NUMBER = 2**63 - 1
 CRUMBS = [("Settings", "/settings"), ("Set aside", PATH)]
 
 
@@ -24,7 +23,6 @@ async def list_rows(request: Request[Any, Any, Any], visit: NamedDependency[Visi
     """Show what was set aside, newest first."""
     cursor = request.query_params.get("cursor", "")
     before = int(cursor) if cursor.isdecimal() and cursor.isascii() and len(cursor) < 20 else None
-    before = None if before is None else min(before, MAX_NUMBER)
     found = await set_aside.list_rows(visit.services, limit=PAGE_SIZE + 1, before=before)
     shown = found[:PAGE_SIZE]
     older = link(PATH, {"cursor": str(shown[-1].number)}) if len(found) > PAGE_SIZE else ""
@@ -35,7 +33,7 @@ async def list_rows(request: Request[Any, Any, Any], visit: NamedDependency[Visi
 @get(f"{PATH}/{{number:int}}", opt={"query": ()})
 async def row(request: Request[Any, Any, Any], visit: NamedDependency[Visit], number: FromPath[int]) -> Response[Any]:
     """Show what was set aside under a number."""
-    found = await set_aside.read(visit.services, min(number, MAX_NUMBER))
+    found = await set_aside.read(visit.services, number)
     view = set_aside_detail(found, visit.services.clock.now())
     return show(request, "settings/set_aside_row.html", view, title=f"Set aside, {number}", crumbs=CRUMBS)
 
@@ -43,7 +41,7 @@ async def row(request: Request[Any, Any, Any], visit: NamedDependency[Visit], nu
 @post(f"{PATH}/{{number:int}}/route")
 async def route_again(request: Request[Any, Any, Any], visit: NamedDependency[Visit], number: FromPath[int]) -> Response[Any]:
     """Route it again."""
-    await set_aside.route_again(visit.services, min(number, MAX_NUMBER))
+    await set_aside.route_again(visit.services, number)
     said = "It is routed again. If its reason still holds, it comes back here under another number."
     return go(request, PATH, said=Notice("good", said))
 
@@ -51,7 +49,7 @@ async def route_again(request: Request[Any, Any, Any], visit: NamedDependency[Vi
 @post(f"{PATH}/{{number:int}}/discard")
 async def discard(request: Request[Any, Any, Any], visit: NamedDependency[Visit], number: FromPath[int]) -> Response[Any]:
     """Discard it for good."""
-    await set_aside.discard(visit.services, min(number, MAX_NUMBER))
+    await set_aside.discard(visit.services, number)
     return go(request, PATH, said=Notice("info", "It is discarded. Nobody is told of it."))
 
 
