@@ -14,7 +14,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidings.core.errors import TidingsError
+from tidings.core.errors import BusyError, TidingsError
 from tidings.portal import assets
 from tidings.portal.access import (
     LinkEndedError,
@@ -196,7 +196,7 @@ def show_refusal(request: Request[Any, Any, Any], error: TidingsError) -> Respon
         return go(request, f"/sign-in{back}")
     if isinstance(error, LinkEndedError):
         return with_cookies(_show_error(request, error_view(401, error.message)), customer_cookie(request, ""))
-    if error.status >= 500:
+    if error.status >= 500 and not isinstance(error, BusyError):  # to be busy is no fault of ours
         logger.error("%s %s failed: %s", request.method, request.url.path, error.message)
     return _show_error(request, error_view(error.status, error.message))
 

@@ -126,7 +126,7 @@ async def webhooks_called(
         words: The text; empty: any.
         after: Where the page before ended.
     """
-    pattern = "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%" if words else None
+    pattern = f"%{re.sub(_WILD, _ESCAPED, words)}%" if words else None
     rows = await connection.fetch(_SQL["webhooks_called"], group_id, pattern, after, limit + 1, LOOKED_THROUGH)
     found = [row for row in rows if row["matches"]]
     if len(found) > limit:

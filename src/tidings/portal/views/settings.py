@@ -16,9 +16,9 @@ from tidings.portal.views.sections import SETTINGS, Section, sections
 from tidings.portal.views.small import Empty, Id, State, When, ident, when
 from tidings.portal.views.text import Shown, count, duration, number, visible
 from tidings.store.sessions import Session
+from tidings.store.workers import SILENCE
 
 PATH = "/settings"
-SILENCE_SECONDS = 10  # after which a worker that says nothing counts as dead
 
 
 class SessionRow(msgspec.Struct, frozen=True):
@@ -294,9 +294,7 @@ def about_view(found: Installation, version: str) -> AboutView:
             "",
             f"worker {one.pid}",
             WorkerRow(
-                State("good", "check", "alive")
-                if (found.at - one.seen_at).total_seconds() < SILENCE_SECONDS
-                else State("bad", "circle-alert", "silent"),
+                State("good", "check", "alive") if found.at - one.seen_at < SILENCE else State("bad", "circle-alert", "silent"),
                 visible(one.host, limit=80),
                 str(one.pid),
                 when(one.started_at, found.at),
