@@ -15,9 +15,11 @@ import uvicorn
 from tidings import __version__
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
+from tidings.api.serving.server import limits_of, serving
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
+from tidings.core.shares import share_out
 from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
@@ -28,6 +30,7 @@ from tidings.store.migrations import migrate
 from tidings.store.secrets import SecretBox, load_or_make_key
 from tidings.store.settings import load_installation
 from tidings.store.signing_keys import load_key_ring
+from tidings.transport.descriptors import descriptor_limit
 from tidings.transport.sender import Sender
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
@@ -154,18 +157,12 @@ class _Server(uvicorn.Server):
 async def _serving(services: Services) -> AsyncIterator[str]:
     """Serve the API while the block runs; lends its URL."""
     config = services.config
-    listener = _bind(config)
+    shares = share_out(descriptor_limit())
+    logger.info("%s", shares.sentence)
+    listener = _bind(config, shares.backlog)
     portal = Portal()
-    server = _Server(
-        uvicorn.Config(
-            PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services),
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=5,
-            server_header=False,
-        )
-    )
+    application = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
+    server = _Server(serving(application, limits_of(config, shares.incoming)))
     task = asyncio.create_task(server.serve(sockets=[listener]), name="api")
     host = f"[{config.host}]" if ":" in config.host else config.host
     try:
@@ -176,10 +173,10 @@ async def _serving(services: Services) -> AsyncIterator[str]:
         await task
 
 
-def _bind(config: Config) -> socket.socket:
+def _bind(config: Config, backlog: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        return socket.create_server((config.host, config.port), family=family, backlog=2048)
+        return socket.create_server((config.host, config.port), family=family, backlog=backlog)
     except OSError as error:
         raise StartupError(
             f"The API cannot listen on {config.host} port {config.port} ({error.strerror}). Set TIDINGS_PORT to another."

@@ -13,7 +13,18 @@ from tidings.core.errors import StartupError
 
 Network = IPv4Network | IPv6Network
 
-_BOUNDS = {"workers": (1, 64), "retention_days": (1, 3650), "port": (0, 65535), "max_in_flight": (1, 100_000)}
+_BOUNDS = {
+    "workers": (1, 64),
+    "retention_days": (1, 3650),
+    "port": (0, 65535),
+    "max_in_flight": (1, 100_000),
+    "max_connections": (0, 1_000_000),
+    "max_connections_per_address": (0, 1_000_000),
+    "max_header_bytes": (1024, 1_048_576),
+    "header_seconds": (0.1, 3600),
+    "body_seconds": (0.1, 3600),
+    "idle_seconds": (0.1, 3600),
+}
 _EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
 
@@ -42,6 +53,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         max_body_bytes: Largest body the API accepts.
         stop_grace_seconds: How long a stop waits for requests that are under way.
         max_in_flight: Attempts one worker process has under way at once; those slower than a second count apart.
+        max_connections: Connections that clients may have at once. 0: as many as there are descriptors for, at most 4096.
+        max_connections_per_address: Of those, how many one address may have. 0: half of them. Behind a proxy all are its.
+        max_header_bytes: Largest head of a request.
+        header_seconds: How long a request's head may take to come.
+        body_seconds: How long a request's body may take to come.
+        idle_seconds: How long a connection is kept between two requests.
     """
 
     database_url: str | None = None
@@ -63,6 +80,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 1_048_576
     stop_grace_seconds: float = 35.0
     max_in_flight: int = 2048
+    max_connections: int = 0
+    max_connections_per_address: int = 0
+    max_header_bytes: int = 32_768
+    header_seconds: float = 10.0
+    body_seconds: float = 60.0
+    idle_seconds: float = 75.0
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""

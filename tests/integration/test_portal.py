@@ -11,7 +11,7 @@ from tests.support.engine import Engine, engine_of
 from tests.support.limits import PATIENCE
 from tests.support.serving import ApiServer
 from tidings.config import Config
-from tidings.portal.attempts import MAX_ATTEMPTS, Attempts
+from tidings.core.attempts import MAX_ATTEMPTS, Attempts
 from tidings.store import sessions
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

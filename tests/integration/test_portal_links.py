@@ -16,8 +16,8 @@ from tests.support.portal import Visitor, visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.attempts import Attempts
 from tidings.core.errors import BusyError
-from tidings.portal.attempts import Attempts
 from tidings.portal.streams import MAX_OF_CUSTOMER, Stream, Wants, Watch
 from tidings.store import sessions
 

@@ -9,7 +9,7 @@ from tests.support.engine import engine_of, routed
 from tests.support.portal import Visitor, visiting
 from tests.support.serving import ApiServer
 from tidings.config import Config
-from tidings.portal.attempts import Attempts
+from tidings.core.attempts import Attempts
 
 HOSTILE = "<script>alert(1)</script>\u202e"
 KEY = {"Authorization": "Bearer test"}

@@ -3,15 +3,16 @@
 from collections import OrderedDict
 from ipaddress import IPv6Address, ip_address
 
-MAX_ATTEMPTS = 10  # from one address in a window
+MAX_ATTEMPTS = 10  # by one name in a window
 WINDOW_SECONDS = 300.0
 MAX_ADDRESSES = 10_000  # remembered; the one not seen for longest is forgotten first
 
 
 class Attempts:
-    """Counts attempts to sign in, by address. One event loop reads and writes it."""
+    """Counts attempts to sign in, by address or by whatever else is tried. One event loop reads and writes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_ATTEMPTS) -> None:
+        self._most = most
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def admit(self, address: str, now: float) -> float:
@@ -20,11 +21,11 @@ class Attempts:
         Args:
             now: Monotonic seconds.
         """
-        name = _network(address)
+        name = network_of(address)
         began, made = self._seen.pop(name, (now, 0))
         if now - began >= WINDOW_SECONDS:
             began, made = now, 0
-        is_admitted = made < MAX_ATTEMPTS
+        is_admitted = made < self._most
         self._seen[name] = (began, made + is_admitted)
         while len(self._seen) > MAX_ADDRESSES:
             self._seen.popitem(last=False)
@@ -32,15 +33,15 @@ class Attempts:
 
     def forgive(self, address: str) -> None:
         """Forget an address: it knew the key."""
-        self._seen.pop(_network(address), None)
+        self._seen.pop(network_of(address), None)
 
 
-def _network(address: str) -> str:
-    """Return what counts as one: an IPv6 customer has a /64 to choose addresses from."""
+def network_of(address: str) -> str:
+    """Return what counts as one: an IPv6 customer has a /64 to choose addresses from. What is no address stands for itself."""
     try:
         parsed = ip_address(address)
     except ValueError:
-        return address[:100]
+        return address[:200]
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
         return str(IPv6Address(int(parsed) >> 64 << 64))
     return str(parsed)

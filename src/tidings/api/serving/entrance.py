@@ -1,0 +1,146 @@
+"""Who is let in: how many connections there are, of whom, and who makes way when there are too many.
+
+All connections of one server share an entrance. It holds no descriptors and no timers but one: a look at all connections each
+half second, whose number is bounded, costs less than a timer for each request would.
+"""
+
+import asyncio
+import logging
+from collections import Counter, deque
+from typing import Protocol
+
+import msgspec
+
+from tidings.core.attempts import network_of
+
+logger = logging.getLogger("tidings.api")
+
+LOOK_INTERVAL = 0.5  # seconds; a deadline is outlived by this at most
+REFILL_INTERVAL = 0.1  # seconds between searches for connections that can make way
+PATIENCE = 1.0  # seconds within which a new connection need not make way for a newer one
+TOLD_INTERVAL = 60.0  # seconds between lines of the log about what was refused
+MAX_HELD_BYTES = 134_217_728  # of bodies, of all requests under way
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What clients may take.
+
+    Attributes:
+        connections: At once, of all clients.
+        per_address: At once, of one address.
+        header_bytes: Of a request's head, and of its trailers.
+        header_seconds: From the first byte of a head to its last; of a new connection from its beginning.
+        body_bytes: Of the largest body that any call takes.
+        body_seconds: From the end of the head to the end of the body.
+        idle_seconds: Between two requests.
+    """
+
+    connections: int
+    per_address: int
+    header_bytes: int
+    header_seconds: float
+    body_bytes: int
+    body_seconds: float
+    idle_seconds: float
+
+
+class Visitor(Protocol):
+    """A connection, as the entrance knows it."""
+
+    address: str
+
+    def idle_since(self) -> tuple[int, float] | None:
+        """Return how easily it can make way (0 before 1), and since when; None: not at all."""
+
+    def make_way(self) -> None:
+        """End for the sake of another."""
+
+    def look(self, now: float) -> None:
+        """End if some deadline is over."""
+
+
+class Entrance:
+    """Counts connections. One event loop reads and writes it.
+
+    Attributes:
+        refused: How many requests and connections were refused since it was made, by reason.
+        held_bytes: Of bodies that wait for their end or for their answer.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.refused: Counter[str] = Counter()
+        self.held_bytes = 0
+        self._open: dict[Visitor, None] = {}  # in the order they came
+        self._by_address: Counter[str] = Counter()
+        self._victims: dict[str, deque[Visitor]] = {}
+        self._refilled_at = self._told_at = float("-inf")
+        self._told: Counter[str] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def enter(self, visitor: Visitor, now: float) -> str | None:
+        """Let a connection in, or return why not. Where there is no room, one that does nothing makes way."""
+        address = visitor.address = network_of(visitor.address)
+        if self._by_address[address] >= self.limits.per_address and not self._clear_one(address, now):
+            return self.refuse("address", now)
+        if len(self._open) >= self.limits.connections and not self._clear_one(None, now):
+            return self.refuse("connections", now)
+        self._open[visitor] = None
+        self._by_address[address] += 1
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LOOK_INTERVAL, self._look)
+        return None
+
+    def leave(self, visitor: Visitor) -> None:
+        """Take note that a connection is over."""
+        if visitor in self._open:
+            del self._open[visitor]
+            self._by_address[visitor.address] -= 1
+            if not self._by_address[visitor.address]:
+                del self._by_address[visitor.address]
+
+    def refuse(self, reason: str, now: float) -> str:
+        """Count something that is refused, and say so in the log once a minute at most."""
+        self.refused[reason] += 1
+        if now - self._told_at >= TOLD_INTERVAL:
+            said = ", ".join(f"{reason} {count}" for reason, count in sorted((self.refused - self._told).items()))
+            logger.warning("clients are refused (%s); %d connections are open", said, len(self._open))
+            self._told, self._told_at = self.refused.copy(), now
+        return reason
+
+    def _clear_one(self, address: str | None, now: float) -> bool:
+        """Have one connection make way: of those whose request never comes the oldest, else the one idle for longest."""
+        if now - self._refilled_at >= REFILL_INTERVAL:
+            self._refilled_at = now
+            self._victims = self._found_victims(now)
+        names = [address] if address is not None else list(self._victims)
+        for name in names:
+            waiting = self._victims.get(name)
+            while waiting:
+                victim = waiting.popleft()
+                if victim in self._open and victim.idle_since() is not None:
+                    victim.make_way()
+                    self.leave(victim)  # its descriptor is free at the end of this turn
+                    return True
+            self._victims.pop(name, None)
+        return False
+
+    def _found_victims(self, now: float) -> dict[str, deque[Visitor]]:
+        """Return who can make way, by address; the addresses with most connections first."""
+        idle = [(since, visitor) for visitor in self._open if (since := visitor.idle_since()) is not None]
+        idle = [(since, visitor) for since, visitor in idle if now - since[1] >= PATIENCE]
+        idle.sort(key=lambda item: (item[0][0], -self._by_address[item[1].address], item[0][1]))
+        found: dict[str, deque[Visitor]] = {}
+        for _, visitor in idle:
+            found.setdefault(visitor.address, deque()).append(visitor)
+        return found
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for visitor in list(self._open):
+            visitor.look(now)
+        self._timer = loop.call_later(LOOK_INTERVAL, self._look) if self._open else None
