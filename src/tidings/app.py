@@ -31,13 +31,15 @@ from tidings.store.secrets import SecretBox, load_or_make_key
 from tidings.store.settings import load_installation
 from tidings.store.signing_keys import load_key_ring
 from tidings.transport.descriptors import descriptor_limit
-from tidings.transport.sender import Sender
+from tidings.transport.sender import MAX_IDLE_CONNECTIONS, Sender
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings")
 
-MAX_CONNECTIONS = 10  # to PostgreSQL, of one process; its two listeners and two that commit what is published come on top
+# Connections to PostgreSQL of one process: shares, so that neither calls nor notices take what deliveries need. Two listeners
+# and two that commit what is published come on top.
+FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES = 10, 6, 2
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
 
@@ -70,14 +72,15 @@ async def opened(config: Config) -> AsyncIterator[Services]:
             server = await asyncio.to_thread(start_embedded, config.data_dir)
             stack.callback(server.cleanup)
             url = server.get_uri()
-        database = await open_database(url, max_connections=MAX_CONNECTIONS)
+        database = await open_database(url, max_connections=FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES)
         stack.push_async_callback(database.close)
         for name in await migrate(database):
             logger.info("migration %s applied", name)
         box = SecretBox(config.secret_key or load_or_make_key(config.data_dir))
         installation = await load_installation(database, box, config.admin_key)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
-        sender = Sender(allowed=config.allowed_networks)
+        idle = min(MAX_IDLE_CONNECTIONS, share_out(descriptor_limit()).idle)
+        sender = Sender(allowed=config.allowed_networks, max_idle=idle)
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
@@ -98,6 +101,7 @@ def make_worker(services: Services) -> Worker:
         max_in_flight=config.max_in_flight,
         stop_grace_seconds=config.stop_grace_seconds,
         sql_jobs=config.sql_jobs,
+        max_connections=share_out(descriptor_limit()).sending,
     )
 
 
@@ -158,9 +162,12 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     """Serve the API while the block runs; lends its URL."""
     config = services.config
     shares = share_out(descriptor_limit())
-    logger.info("%s", shares.sentence)
     listener = _bind(config, shares.backlog)
+    logger.log(logging.INFO if shares.is_enough else logging.WARNING, "%s", shares.sentence)
     portal = Portal()
+    services = msgspec.structs.replace(
+        services, database=services.database.share(FOR_CALLS), for_notices=services.database.share(FOR_NOTICES)
+    )
     application = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
     server = _Server(serving(application, limits_of(config, shares.incoming)))
     task = asyncio.create_task(server.serve(sockets=[listener]), name="api")

@@ -26,10 +26,25 @@ class Shares(msgspec.Struct, frozen=True):
     backlog: int
 
     @property
+    def is_enough(self) -> bool:
+        """Whether the process may have as many as it needs."""
+        return self.descriptors >= LEAST
+
+    @property
+    def idle(self) -> int:
+        """Of `outgoing`, how many connections are kept between two exchanges at most."""
+        return self.outgoing // 4
+
+    @property
+    def sending(self) -> int:
+        """Of `outgoing`, how many may have an exchange under way."""
+        return self.outgoing - self.idle
+
+    @property
     def sentence(self) -> str:
         """How they are shared, for the log."""
         said = f"{self.descriptors} descriptors: {self.outgoing} connections to receivers, {self.incoming} of clients"
-        return said if self.descriptors >= LEAST else f"{said}; allow at least {LEAST} (ulimit -n)"
+        return said if self.is_enough else f"{said}; allow at least {LEAST} (ulimit -n)"
 
 
 def share_out(descriptors: int) -> Shares:

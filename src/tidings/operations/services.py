@@ -21,6 +21,7 @@ class Services(msgspec.Struct, frozen=True):
         group_id: The group it is about.
         known_groups: Groups that were looked up and were there.
         refusals: Notices that were refused and are not counted yet.
+        for_notices: The database, as those may use it who send notices; None: as everybody.
     """
 
     config: Config
@@ -34,3 +35,4 @@ class Services(msgspec.Struct, frozen=True):
     group_id: str = DEFAULT_GROUP
     known_groups: set[str] = msgspec.field(default_factory=set)
     refusals: Tally = msgspec.field(default_factory=Tally)
+    for_notices: Database | None = None

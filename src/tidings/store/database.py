@@ -7,9 +7,11 @@ from typing import Any
 
 import asyncpg
 
-from tidings.core.errors import StartupError
+from tidings.core.errors import BusyError, StartupError
 
 MIN_SERVER_VERSION = 14  # CREATE OR REPLACE TRIGGER
+
+SHARE_PATIENCE = 10.0  # seconds that a request waits for a connection
 
 Connection = Any  # asyncpg has no types of its own; this name says what is meant
 
@@ -47,22 +49,45 @@ _SETTINGS = {
 
 
 class Database:
-    """A pool of connections to one PostgreSQL."""
+    """A pool of connections to one PostgreSQL, or a share of one."""
 
-    def __init__(self, url: str, pool: Any) -> None:
+    def __init__(self, url: str, pool: Any, *, places: asyncio.Semaphore | None = None) -> None:
         self.url = url
         self._pool = pool
+        self._places = places
+
+    def share(self, connections: int) -> "Database":
+        """Return the same pool for somebody who may use so many of its connections at once, and waits for them for a while."""
+        return Database(self.url, self._pool, places=asyncio.Semaphore(connections))
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection from the pool."""
-        async with self._pool.acquire() as connection:
-            yield connection
+        """Lend a connection from the pool.
+
+        Raises:
+            BusyError: All of this share are in use, and none came free in time.
+        """
+        if self._places is None:
+            async with self._pool.acquire() as connection:
+                yield connection
+            return
+        try:
+            if self._places.locked():
+                await asyncio.wait_for(self._places.acquire(), SHARE_PATIENCE)
+            else:  # without the task that waiting for a time costs
+                await self._places.acquire()
+        except TimeoutError:
+            raise BusyError("All connections to the database are in use; nothing was done. Try again.") from None
+        try:
+            async with self._pool.acquire() as connection:
+                yield connection
+        finally:
+            self._places.release()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Lend a connection inside a transaction."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self.connection() as connection, connection.transaction():
             yield connection
 
     @asynccontextmanager
@@ -72,7 +97,7 @@ class Database:
         Its plans are made once, whatever is asked: planning for each question over every day's partition takes longer than the
         answer, and the statements that are for this leave the planner no choice.
         """
-        async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        async with self.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
             await connection.execute("set local plan_cache_mode = force_generic_plan")
             yield connection
 

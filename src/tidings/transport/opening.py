@@ -5,13 +5,15 @@ limit, and all share what the exchange has left.
 """
 
 import asyncio
+import errno
+import os
 import socket
 import ssl
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from time import perf_counter
 
 from tidings.config import Network
-from tidings.core.outcome import Exchange, Timings
+from tidings.core.outcome import EXHAUSTED, Exchange, Timings
 from tidings.core.target import Target
 from tidings.transport.address import refusal_of_address, refusal_of_name
 from tidings.transport.connection import HttpConnection, OnEnd
@@ -22,6 +24,10 @@ TLS_TIMEOUT = 10.0  # seconds
 MAX_ADDRESSES = 4  # of one name, tried one after the other
 
 _NONE = Timings()
+
+# What this machine lacks, and not the receiver. EADDRNOTAVAIL (no port is left) is judged apart: for an IPv6 address it can
+# mean that this machine has no IPv6, which no waiting mends.
+_LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 class OpeningError(Exception):
@@ -115,6 +121,8 @@ async def _look_up(target: Target, limit: float) -> list[str]:
     except TimeoutError:
         raise OpeningError("timeout", f"No answer from DNS for {target.host} within {limit:.3g} s.") from None
     except OSError as error:
+        if _has_no_descriptor():  # the resolver says only that it found nothing
+            raise OpeningError(EXHAUSTED, "There was no descriptor left to look it up.") from error
         raise OpeningError("dns", f"The host {target.host} was not found ({error.strerror}).") from error
     except UnicodeError as error:
         raise OpeningError("dns", f"The host {target.host} cannot be looked up ({error}).") from error
@@ -135,6 +143,23 @@ async def _connect(target: Target, addresses: list[str], limit: float, on_end: O
             problem = f"No connection to {address} port {target.port} within {share:.3g} s."
             failure = "timeout"
         except OSError as error:
+            if _is_ours(error, address):
+                raise OpeningError(EXHAUSTED, f"No connection could be opened here ({error.strerror or error}).") from error
             problem = f"The connection to {address} port {target.port} failed ({error.strerror or error})."
             failure = "connect"
     raise OpeningError(failure, problem, timings)
+
+
+def _is_ours(error: OSError, address: str) -> bool:
+    """Whether a connection failed for want of something on this machine."""
+    if error.errno == errno.EADDRNOTAVAIL:
+        return isinstance(ip_address(address.split("%", 1)[0]), IPv4Address)
+    return error.errno in _LACKS
+
+
+def _has_no_descriptor() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in _LACKS
+    return False

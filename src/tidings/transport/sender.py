@@ -17,7 +17,7 @@ from time import perf_counter
 import msgspec
 
 from tidings.config import Network
-from tidings.core.outcome import Exchange
+from tidings.core.outcome import EXHAUSTED, Exchange
 from tidings.core.target import Target, parse_target
 from tidings.transport.connection import Call, Done, HttpConnection
 from tidings.transport.deadlines import Deadlines
@@ -51,13 +51,21 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 class Sender:
     """Sends requests over kept-alive connections. One per process; it belongs to one event loop."""
 
-    def __init__(self, *, allowed: tuple[Network, ...] = (), tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        allowed: tuple[Network, ...] = (),
+        tls: ssl.SSLContext | None = None,
+        max_idle: int = MAX_IDLE_CONNECTIONS,
+    ) -> None:
         """Make a sender.
 
         Args:
             allowed: Networks that may be called although they are not public.
             tls: How certificates are checked; by the system's authorities when None.
+            max_idle: Connections that are kept between two exchanges.
         """
+        self._max_idle = max_idle
         self._opener = Opener(allowed, tls or ssl.create_default_context())
         self._deadlines = Deadlines()
         self._idle: dict[Target, deque[HttpConnection]] = {}
@@ -149,6 +157,8 @@ class Sender:
             connection, call.opened = await self._opener.open(target, call.started + call.timeout_seconds, self._ended)
         except OpeningError as error:
             call.tell(error.exchange((perf_counter() - call.started) * 1e3))
+        except MemoryError:
+            call.tell(Exchange(failure=EXHAUSTED, error="There was no memory left to open a connection."))
         except Exception as error:  # ours, not the receiver's: told here once
             logger.exception("no connection could be opened to %s port %d", target.host, target.port)
             call.tell(Exchange(failure="internal", error=f"Tidings failed to make the attempt ({error!r})."))
@@ -180,7 +190,7 @@ class Sender:
         return None
 
     def _keep(self, connection: HttpConnection) -> None:
-        if self._is_closed or self._idle_count >= MAX_IDLE_CONNECTIONS:
+        if self._is_closed or self._idle_count >= self._max_idle:
             connection.close()
             return
         idle = self._idle.get(connection.target)

@@ -13,7 +13,7 @@ from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import RenderError
 from tidings.core.event import Event
-from tidings.core.outcome import SUCCEEDED, Exchange, Outcome, Released, Result, RetryAt, decide
+from tidings.core.outcome import EXHAUSTED, SUCCEEDED, Exchange, Outcome, Released, Result, RetryAt, decide
 from tidings.core.retry import ONCE
 from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
@@ -28,6 +28,7 @@ from tidings.worker.places import Places
 from tidings.worker.prepared_cache import PreparedCache
 from tidings.worker.recorder import Recorder
 from tidings.worker.routes import CurrentRoutes
+from tidings.worker.shortage import Shortage
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.deliverer")
@@ -72,6 +73,7 @@ class Deliverer:
         self._calls: dict[Delivery, Call] = {}
         self._prepared = PreparedCache(keys)
         self._settled = Signal()
+        self._shortage = Shortage()
         self.stopping = False
 
     async def run(self) -> None:
@@ -93,6 +95,7 @@ class Deliverer:
 
     async def run_once(self) -> int:
         """Claim what there is room for, begin the attempts, and return how many began."""
+        self._shortage.look()
         free = self._places.claim()
         if not free:
             return 0
@@ -151,6 +154,8 @@ class Deliverer:
             data = prepared.write(event, delivery.id, int(started_at.timestamp()))
         except RenderError as error:
             done(Exchange(failure="render", error=error.message))
+        except MemoryError:
+            done(Exchange(failure=EXHAUSTED, error="There was no memory left to write the request."))
         except Exception as error:
             logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
             done(_broken(error))
@@ -196,6 +201,10 @@ class Deliverer:
     def _judge(self, exchange: Exchange, delivery: Delivery, webhook: Webhook) -> Outcome:
         if exchange.is_success:
             return SUCCEEDED
+        if exchange.failure == EXHAUSTED:  # not the receiver's fault, and not to be felt by its webhook
+            self._shortage.meet(exchange.error or "")
+            self._places.ease()
+            return Released(self._clock.now() + RELEASE_DELAY)
         if exchange.failure == "stopped":
             return RetryAt(self._clock.now(), exchange.error or "")
         policy = ONCE if delivery.is_test else webhook.retry

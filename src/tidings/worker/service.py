@@ -59,13 +59,14 @@ class Worker:
         max_in_flight: int,
         stop_grace_seconds: float,
         sql_jobs: Mapping[str, str],
+        max_connections: int | None = None,
     ) -> None:
         routes, cache = CurrentRoutes(box), EventCache()
         self._database = database
         self._routes = routes
         self._sender = sender
         self._grace = stop_grace_seconds
-        self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight)
+        self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight, connections=max_connections)
         self.heart = Heart(database, clock, self.me)
         self.recorder = Recorder(
             database, clock, self.me, self.airborne, self.places, on_recorded=log_attempts,

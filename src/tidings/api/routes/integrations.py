@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, Router, delete, get, patch, post
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
@@ -140,7 +140,13 @@ async def sync_integration(
     return await integrations.sync(services, name, given.objects, is_complete=given.complete)
 
 
-@post("/in/{name:str}", status_code=200, tags=["Notices"])
+async def _services_for_notices(request: Request[Any, Any, Any]) -> Services:
+    """Return the parts for who sends notices: they share nothing that calls and deliveries need."""
+    services: Services = request.app.state.services
+    return msgspec.structs.replace(services, database=services.for_notices or services.database)
+
+
+@post("/in/{name:str}", status_code=200, tags=["Notices"], dependencies={"services": Provide(_services_for_notices)})
 async def receive(
     services: NamedDependency[Services], name: FromPath[str], request: Request[Any, Any, Any]
 ) -> Response[NoticeResult]:
