@@ -31,6 +31,13 @@ class Attempts:
             self._seen.popitem(last=False)
         return 0.0 if is_admitted else began + WINDOW_SECONDS - now
 
+    def take_back(self, address: str) -> None:
+        """Count one attempt less: it was right."""
+        name = network_of(address)
+        if name in self._seen:
+            began, made = self._seen[name]
+            self._seen[name] = (began, max(0, made - 1))
+
     def forgive(self, address: str) -> None:
         """Forget an address: it knew the key."""
         self._seen.pop(network_of(address), None)

@@ -7,6 +7,7 @@ from tidings.config import Config
 from tidings.core.event import DEFAULT_GROUP
 from tidings.operations.sources.refusals import Tally
 from tidings.sources.group_commit import Publisher
+from tidings.sources.passwords import Passwords
 from tidings.store.database import Database
 from tidings.store.secrets import SecretBox
 from tidings.store.settings import Installation
@@ -36,3 +37,4 @@ class Services(msgspec.Struct, frozen=True):
     known_groups: set[str] = msgspec.field(default_factory=set)
     refusals: Tally = msgspec.field(default_factory=Tally)
     for_notices: Database | None = None
+    passwords: Passwords = msgspec.field(default_factory=Passwords)

@@ -45,6 +45,8 @@ def refusal(error: TidingsError) -> Refusal:
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
     if error.status == 503:
         headers["Retry-After"] = "2"
+    if error.status == 429:
+        headers["Retry-After"] = str(error.details["retry_after_seconds"])
     return Refusal(error.status, {"error": error.message, "code": error.code, **error.details}, headers)
 
 

@@ -22,8 +22,8 @@ from tidings.api.serving.entrance import MAX_HELD_BYTES, Entrance
 MAX_HEADERS = 100  # of a request; each costs far more than its bytes
 MAX_PIPELINED = 16  # requests that are read before the first of them is answered
 MAX_SILENT_BYTES = 65_536  # of a body's framing without a byte of it: chunk extensions, trailers
-LINGER_SECONDS = 2.0  # that a client is given to read why it was refused, or to end a body that nobody reads
-LINGER_BYTES = 1_048_576  # read and dropped meanwhile: closing a socket with unread bytes takes the answer back
+LINGER_SECONDS = 5.0  # that a client is given to read why it was refused, or to end a body that nobody reads
+LINGER_BYTES = 67_108_864  # read and dropped meanwhile: closing a socket with unread bytes takes the answer back
 STALL_SECONDS = 30.0  # that a client may leave its answer unread
 CLOSING_SECONDS = 5.0  # that a connection has to be over after it was closed
 MAX_LENGTH_DIGITS = 20  # of Content-Length: as many as llhttp reads
@@ -36,8 +36,12 @@ _SENTENCES = {
     "bodies": (503, "TOO_BUSY", "Too much is being sent at once. Try again."),
     "slow_head": (408, "TOO_SLOW", "The request's headers did not come in time."),
     "slow_body": (408, "TOO_SLOW", "The request's body did not come in time."),
-    "large_head": (431, "HEADERS_TOO_LARGE", "The request's headers are too large."),
-    "large_body": (413, "BODY_TOO_LARGE", "The body is larger than any call takes."),
+    "large_head": (
+        431,
+        "HEADERS_TOO_LARGE",
+        "The request's headers are larger than %(header_bytes)d bytes, or more than %(headers)d.",
+    ),
+    "large_body": (413, "BODY_TOO_LARGE", "The body is larger than the %(body_bytes)d bytes that any call takes."),
     "malformed": (400, "MALFORMED_REQUEST", "This is not an HTTP/1.1 request."),
     "pipelined": (400, "MALFORMED_REQUEST", "Too many requests were sent before the first was answered."),
 }
@@ -297,7 +301,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _say(self, reason: str) -> None:
         status, code, sentence = _SENTENCES[reason]
-        body = msgspec.json.encode({"error": sentence, "code": code})
+        limits = self._limits
+        said = sentence % {"body_bytes": limits.body_bytes, "header_bytes": limits.header_bytes, "headers": MAX_HEADERS}
+        body = msgspec.json.encode({"error": said, "code": code})
         again = b"retry-after: 2\r\n" if status == 503 else b""
         self.transport.write(
             b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n%b"
