@@ -16,8 +16,9 @@ from tidings import __version__
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.api.serving.server import limits_of, serving
+from tidings.api.serving.watching import Watching
 from tidings.clock import Clock
-from tidings.config import Config
+from tidings.config import Config, parse_address
 from tidings.core.errors import StartupError
 from tidings.core.shares import share_out
 from tidings.operations.services import Services
@@ -40,6 +41,7 @@ logger = logging.getLogger("tidings")
 # Connections to PostgreSQL of one process: shares, so that neither calls nor notices take what deliveries need. Two listeners
 # and two that commit what is published come on top.
 FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES = 10, 6, 2
+WATCHERS = 16  # connections at the address that metrics have for themselves
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
 
@@ -162,31 +164,36 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     """Serve the API while the block runs; lends its URL."""
     config = services.config
     shares = share_out(descriptor_limit())
-    listener = _bind(config, shares.backlog)
+    listener = _bind(config.host, config.port, shares.backlog, "TIDINGS_PORT")
     logger.log(logging.INFO if shares.is_enough else logging.WARNING, "%s", shares.sentence)
     portal = Portal()
+    watcher = None if config.metrics_address is None else _bind(*parse_address(config.metrics_address), WATCHERS)
     services = msgspec.structs.replace(
         services, database=services.database.share(FOR_CALLS), for_notices=services.database.share(FOR_NOTICES)
     )
     application = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
-    server = _Server(serving(application, limits_of(config, shares.incoming)))
-    task = asyncio.create_task(server.serve(sockets=[listener]), name="api")
+    servers = {"api": (_Server(serving(application, limits_of(config, shares.incoming))), listener)}
+    if watcher is not None:
+        limits = limits_of(config, WATCHERS)
+        servers["metrics"] = _Server(serving(Watching(application), limits, is_first=False)), watcher
+    tasks = [asyncio.create_task(server.serve(sockets=[listening]), name=name) for name, (server, listening) in servers.items()]
     host = f"[{config.host}]" if ":" in config.host else config.host
     try:
         yield config.public_url or f"http://{host}:{listener.getsockname()[1]}"
     finally:
         portal.close()
-        server.should_exit = True
-        await task
+        for server, _ in servers.values():
+            server.should_exit = True
+        await asyncio.gather(*tasks)
 
 
-def _bind(config: Config, backlog: int) -> socket.socket:
+def _bind(host: str, port: int, backlog: int, setting: str = "TIDINGS_METRICS_ADDRESS") -> socket.socket:
     try:
-        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        return socket.create_server((config.host, config.port), family=family, backlog=backlog)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=backlog)
     except OSError as error:
         raise StartupError(
-            f"The API cannot listen on {config.host} port {config.port} ({error.strerror}). Set TIDINGS_PORT to another."
+            f"The API cannot listen on {host} port {port} ({error.strerror}). Set {setting} to another."
         ) from error
 
 

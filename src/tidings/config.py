@@ -53,6 +53,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         max_body_bytes: Largest body the API accepts.
         stop_grace_seconds: How long a stop waits for requests that are under way.
         max_in_flight: Attempts one worker process has under way at once; those slower than a second count apart.
+        metrics_key: Opens `/metrics` and `/openapi.json` and nothing else. None: the admin key alone opens them.
+        metrics_address: Where `/metrics` is answered without a key, such as `127.0.0.1:9464`; beside `/healthz` and `/readyz`.
+        open_documents: Answer `/metrics` and `/openapi.json` without a key, to everybody.
         max_connections: Connections that clients may have at once. 0: as many as there are descriptors for, at most 4096.
         max_connections_per_address: Of those, how many one address may have. 0: half of them. Behind a proxy all are its.
         max_header_bytes: Largest head of a request.
@@ -80,6 +83,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 1_048_576
     stop_grace_seconds: float = 35.0
     max_in_flight: int = 2048
+    metrics_key: str | None = None
+    metrics_address: str | None = None
+    open_documents: bool = False
     max_connections: int = 0
     max_connections_per_address: int = 0
     max_header_bytes: int = 32_768
@@ -89,7 +95,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""
-        hidden = {"admin_key", "secret_key", "new_secret_key", "database_url", "sql_jobs"}
+        hidden = {"admin_key", "metrics_key", "secret_key", "new_secret_key", "database_url", "sql_jobs"}
         shown = (
             f"{name}={'***' if name in hidden and getattr(self, name) else getattr(self, name)!r}"
             for name in self.__struct_fields__
@@ -160,6 +166,8 @@ def _build(values: dict[str, Any]) -> Config:
         if not low <= getattr(config, name) <= high:
             raise StartupError(f"{name} is {getattr(config, name)}; write {low} to {high}.")
     parse_networks(config.allow_private_networks)
+    if config.metrics_address is not None:
+        parse_address(config.metrics_address)
     if config.log_format not in {"text", "json"}:
         raise StartupError(f"log_format is {config.log_format!r}; write text or json.")
     if config.log_level not in {"debug", "info", "warning", "error"}:
@@ -181,3 +189,15 @@ def parse_networks(text: str) -> tuple[Network, ...]:
         raise StartupError(
             f"allow_private_networks cannot be read: {error}. Write networks such as 10.0.0.0/8,192.168.1.0/24, or all."
         ) from error
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read an address to listen on, `127.0.0.1:9464` or `[::1]:9464`.
+
+    Raises:
+        StartupError: It is none.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535:
+        raise StartupError(f"metrics_address is {text!r}; write an address and a port, such as 127.0.0.1:9464.")
+    return host.strip("[]"), int(port)

@@ -5,15 +5,21 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
+import msgspec
 import pytest
 import uvicorn
 
 from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
+from tidings import __version__
 from tidings.api.serving.budgets import AT_ONCE
 from tidings.api.serving.entrance import Entrance, Limits
 from tidings.api.serving.protocol import LINGER_BYTES, MAX_HEADERS, MAX_PIPELINED
 from tidings.api.serving.server import serving
+from tidings.app import _serving, opened
+from tidings.config import Config, load_config
+from tidings.core.errors import StartupError
 
 LIMITS = Limits(
     connections=8, per_address=6, header_bytes=4096, header_seconds=1.0, body_bytes=100_000, body_seconds=1.0, idle_seconds=1.0
@@ -264,3 +270,46 @@ async def _true(value: bool) -> bool:
 
 async def _them(door: Door) -> list[Any]:
     return list(door.entrance._open)
+
+
+# What tells how an installation does, and how it is made ---------------------------------------------------------------------
+
+
+async def test_metrics_have_a_key_and_an_address_of_their_own(config: Config) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = msgspec.structs.replace(config, metrics_key="watch", metrics_address=f"127.0.0.1:{port}")
+    async with opened(config) as services, _serving(services) as url, httpx.AsyncClient(timeout=PATIENCE) as client:
+
+        async def status(address: str, **headers: str) -> int:
+            return (await client.get(address, headers=headers)).status_code
+
+        own = f"http://127.0.0.1:{port}"
+        assert [await status(own + path) for path in ("/metrics", "/healthz", "/readyz")] == [200] * 3
+        assert [await status(own + path) for path in ("/", "/openapi.json", "/api/v1/webhooks", "/sign-in")] == [404] * 4
+        for path in ("/metrics", "/openapi.json"):
+            assert await status(url + path) == 401
+            assert [await status(url + path, apikey=key) for key in ("watch", "test")] == [200, 200]
+        assert await status(f"{url}/api/v1/webhooks", apikey="watch") == 401
+        strangers = [
+            await client.get(url + path, headers={"accept": kind})
+            for path in ("/", "/sign-in")
+            for kind in ("*/*", "text/html")
+        ]
+        assert not [one for one in strangers if __version__ in one.text + str(one.headers)]
+
+
+async def test_documents_are_open_where_that_is_configured(config: Config) -> None:
+    async with (
+        opened(msgspec.structs.replace(config, open_documents=True)) as services,
+        _serving(services) as url,
+        httpx.AsyncClient(timeout=PATIENCE) as client,
+    ):
+        for path in ("/metrics", "/openapi.json"):
+            assert (await client.get(url + path)).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["9464", ":9464", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:x"])
+def test_an_address_for_metrics_is_an_address(address: str) -> None:
+    with pytest.raises(StartupError, match="metrics_address"):
+        load_config({"metrics_address": address}, environ={})

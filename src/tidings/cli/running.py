@@ -65,7 +65,7 @@ def _greeting(ready: Ready) -> str:
     lines = []
     if ready.new_admin_key is not None:
         lines.append(f"Admin key (shown this once): {ready.new_admin_key}")
-    lines.append(f"Tidings is ready: {ready.url}/openapi.json" if ready.url else "Tidings worker is ready.")
+    lines.append(f"Tidings is ready: {ready.url}" if ready.url else "Tidings worker is ready.")
     if ready.url:
         lines.append(f"The portal, for browsers: {ready.url}/")
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from tidings.operations.services import Services
 from tidings.store.settings import hash_key
 
 GROUP_HEADER = "x-tidings-group"
+OWN_ADDRESS = "tidings.metrics_address"  # in the scope of what comes to the address that metrics have for themselves
 
 _KEY_HEADERS = ("x-api-key", "apikey", "x-client-key", "x-service-key")
 _SCHEMES = ("bearer ", "servicekey ")
@@ -27,6 +28,21 @@ async def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
     """
     if not has_key(connection.app.state.services, connection.headers):
         raise UnauthorizedError("A valid key is required: Authorization: Bearer <key>, or X-API-Key: <key>.")
+
+
+async def require_watcher(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Let a request pass that may know how this installation is doing and made: by a key, by its address, or as configured.
+
+    Raises:
+        UnauthorizedError: It may not.
+    """
+    services: Services = connection.app.state.services
+    config = services.config
+    if config.open_documents or connection.scope.get(OWN_ADDRESS) or has_key(services, connection.headers):
+        return
+    known = hash_key(config.metrics_key) if config.metrics_key else None
+    if known is None or not hmac.compare_digest(hash_key(_key_of(connection.headers)), known):
+        raise UnauthorizedError("A valid key is required, the admin key or TIDINGS_METRICS_KEY: Authorization: Bearer <key>.")
 
 
 def has_key(services: Services, headers: Mapping[str, str]) -> bool:

@@ -9,6 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import REGISTRY, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tidings.api.http.access import require_watcher
+from tidings.api.http.parameters import refuse_unknown
 from tidings.core.statistics import BOUNDS_MS, OUTCOMES
 from tidings.operations import readings
 from tidings.operations.readings import Readings
@@ -31,7 +33,7 @@ async def readyz(services: NamedDependency[Services]) -> str:
     return "ready"
 
 
-@get("/metrics", media_type=MediaType.TEXT)
+@get("/metrics", media_type=MediaType.TEXT, guards=[require_watcher])
 async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Answer in Prometheus's text format: what all processes have counted, and the memory and time of this one."""
     found = await readings.read(services)
@@ -84,4 +86,4 @@ class _Read(Collector):
         yield from self._found
 
 
-router = Router("/", route_handlers=[healthz, readyz, metrics], include_in_schema=False)
+router = Router("/", route_handlers=[healthz, readyz, metrics], guards=[refuse_unknown], include_in_schema=False)

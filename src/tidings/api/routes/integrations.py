@@ -13,6 +13,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from tidings.api.http.paging import Limit, Offset
+from tidings.api.http.parameters import refuse_unknown
 from tidings.core.errors import InvalidInputError
 from tidings.operations.services import Services
 from tidings.operations.sources import integrations
@@ -146,7 +147,13 @@ async def _services_for_notices(request: Request[Any, Any, Any]) -> Services:
     return msgspec.structs.replace(services, database=services.for_notices or services.database)
 
 
-@post("/in/{name:str}", status_code=200, tags=["Notices"], dependencies={"services": Provide(_services_for_notices)})
+@post(
+    "/in/{name:str}",
+    status_code=200,
+    tags=["Notices"],
+    guards=[refuse_unknown],
+    dependencies={"services": Provide(_services_for_notices)},
+)
 async def receive(
     services: NamedDependency[Services], name: FromPath[str], request: Request[Any, Any, Any]
 ) -> Response[NoticeResult]:

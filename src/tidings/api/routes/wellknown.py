@@ -5,6 +5,7 @@ from typing import Any
 from litestar import Router, get
 from litestar.di import NamedDependency
 
+from tidings.api.http.parameters import refuse_unknown
 from tidings.core.jwt import jwk
 from tidings.operations.services import Services
 
@@ -15,4 +16,4 @@ async def jwks(services: NamedDependency[Services]) -> dict[str, Any]:
     return {"keys": [jwk(key) for key in services.keys.published]}
 
 
-router = Router("/.well-known", route_handlers=[jwks], tags=["Keys"])
+router = Router("/.well-known", route_handlers=[jwks], guards=[refuse_unknown], tags=["Keys"])

@@ -31,8 +31,12 @@ def limits_of(config: Config, connections: int) -> Limits:
     )
 
 
-def serving(app: Any, limits: Limits) -> uvicorn.Config:
-    """Return how uvicorn is to serve an application, within limits of its own."""
+def serving(app: Any, limits: Limits, *, is_first: bool = True) -> uvicorn.Config:
+    """Return how uvicorn is to serve an application, within limits of its own.
+
+    Args:
+        is_first: Whether this server begins and ends the application.
+    """
     protocol: Any = partial(GuardedProtocol, entrance=Entrance(limits))
     return uvicorn.Config(
         Budgets(app),
@@ -41,7 +45,7 @@ def serving(app: Any, limits: Limits) -> uvicorn.Config:
         timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # it is handed to the event loop, which takes any number
         log_config=None,
         access_log=False,
-        lifespan="on",
+        lifespan="on" if is_first else "off",
         timeout_graceful_shutdown=5,
         server_header=False,
     )
