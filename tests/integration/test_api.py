@@ -425,3 +425,9 @@ async def test_webhooks_are_walked_by_cursor_from_the_newest_to_the_oldest(api: 
     assert walked == all_of_them
     await api("GET", f"/api/v1/webhooks?cursor={UUID(int=1)}", 404)
     await api("GET", f"/api/v1/webhooks?cursor={made[0]}&offset=1", 422)
+
+
+async def test_no_group_is_named_as_another_place_in_a_path(api: Api) -> None:
+    for name in (".", "..", "...", "a/b", ""):
+        assert (await api("POST", "/api/v1/groups", 422, {"id": name}))["field"] == "id"
+    await api("POST", "/api/v1/groups", 201, {"id": "..a"})

@@ -199,7 +199,7 @@ async def test_a_customer_is_told_no_address_of_the_operators_network(operator: 
     )
     await engine.cycle()
     (attempt,) = await engine.attempts()
-    assert re.search(r"(127\.0\.0\.1|::1) port 9", attempt["error"])
+    assert "localhost port 9" in attempt["error"]  # nor is anybody else: where a name leads inside is for the log
     for path in (f"/webhooks/{ours.id}", f"/deliveries/{attempt['delivery_id']}"):
         page = (await customer.get(path)).text
         assert "127.0.0.1" not in page

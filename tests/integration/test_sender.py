@@ -234,6 +234,14 @@ async def test_addresses_that_are_not_public_are_not_connected_to(host: str, rec
     exchange = await post(sender, f"http://{host}:{receiver.port}/")
     assert exchange.failure == "address_refused"
     assert receiver.connections == 0
+    if host in {"2130706433", "0x7f.1"}:  # names, to us
+        assert (exchange.error or "").startswith(f"The host {host} has no public address and is not called (TIDINGS_ALLOW")
+
+
+async def test_sentences_name_no_address_that_is_not_public_for_a_name(sender: Sender, unused_tcp_port: int) -> None:
+    for host, shown in (("localhost", "localhost"), ("127.0.0.1", "127.0.0.1"), ("2130706433", "2130706433")):
+        exchange = await post(sender, f"http://{host}:{unused_tcp_port}/")
+        assert (exchange.error or "").startswith(f"The connection to {shown} port {unused_tcp_port} failed (Connection refused")
 
 
 async def test_a_refusal_is_known_when_a_webhook_is_made(sender: Sender) -> None:

@@ -32,5 +32,7 @@ async def add(connection: Connection, group_ids: Iterable[str]) -> list[str]:
     try:
         rows = await connection.fetch(_SQL["add"], sorted(group_ids))  # in one order, so that two cannot wait for each other
     except asyncpg.CheckViolationError as error:
-        raise InvalidInputError("id", "A group's id has 1 to 100 letters, digits, dots, dashes and underscores.") from error
+        raise InvalidInputError(
+            "id", "A group's id has 1 to 100 letters, digits, dots, dashes and underscores, and not dots alone."
+        ) from error
     return [row["id"] for row in rows]

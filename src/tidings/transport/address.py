@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from tidings.config import Network
 
+ALLOWING = "TIDINGS_ALLOW_PRIVATE_NETWORKS names networks that may be"
+
 Address = IPv4Address | IPv6Address
 
 # IANA IPv4 Special-Purpose Address Registry, and multicast.
@@ -53,7 +55,7 @@ def refusal_of_address(text: str, allowed: tuple[Network, ...]) -> str | None:
     address = _unwrap(ip_address(text.split("%", 1)[0]))
     if _is_public(address) or any(address in network for network in allowed):
         return None
-    return f"The address {text} is not public and is not called (TIDINGS_ALLOW_PRIVATE_NETWORKS names networks that may be)."
+    return f"The address {text} is not public and is not called ({ALLOWING})."
 
 
 def _unwrap(address: Address) -> Address:

@@ -6,6 +6,7 @@ limit, and all share what the exchange has left.
 
 import asyncio
 import errno
+import logging
 import os
 import socket
 import ssl
@@ -15,8 +16,10 @@ from time import perf_counter
 from tidings.config import Network
 from tidings.core.outcome import EXHAUSTED, Exchange, Timings
 from tidings.core.target import Target
-from tidings.transport.address import refusal_of_address, refusal_of_name
+from tidings.transport.address import ALLOWING, refusal_of_address, refusal_of_name
 from tidings.transport.connection import HttpConnection, OnEnd
+
+logger = logging.getLogger("tidings.sender")
 
 DNS_TIMEOUT = 5.0  # seconds
 CONNECT_TIMEOUT = 10.0  # seconds, over all addresses of a name
@@ -87,7 +90,7 @@ class Opener:
         refusals = [refusal_of_address(address, self._allowed) for address in found]
         callable_ones = [address for address, refusal in zip(found, refusals, strict=True) if refusal is None]
         if not callable_ones:
-            raise OpeningError("address_refused", refusals[0] or "The address is refused.")
+            raise OpeningError("address_refused", _refusal_of(target, found[0], refusals[0]))
         return callable_ones[:MAX_ADDRESSES]
 
     async def _shake_hands(self, connection: HttpConnection, target: Target, limit: float, timings: Timings) -> None:
@@ -132,7 +135,7 @@ async def _look_up(target: Target, limit: float) -> list[str]:
 async def _connect(target: Target, addresses: list[str], limit: float, on_end: OnEnd, timings: Timings) -> HttpConnection:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + limit
-    problem = ""
+    problem, failure = "", "connect"
     for position, address in enumerate(addresses):
         share = (deadline - loop.time()) / (len(addresses) - position)
         try:
@@ -140,14 +143,30 @@ async def _connect(target: Target, addresses: list[str], limit: float, on_end: O
                 _, connection = await loop.create_connection(lambda: HttpConnection(target, on_end), address, target.port)
                 return connection
         except TimeoutError:
-            problem = f"No connection to {address} port {target.port} within {share:.3g} s."
+            problem = f"No connection to {shown_address(address, target)} port {target.port} within {share:.3g} s."
             failure = "timeout"
         except OSError as error:
             if _is_ours(error, address):
                 raise OpeningError(EXHAUSTED, f"No connection could be opened here ({error.strerror or error}).") from error
-            problem = f"The connection to {address} port {target.port} failed ({error.strerror or error})."
+            reason = error.strerror if error.errno is not None else None
+            problem = (
+                f"The connection to {shown_address(address, target)} port {target.port} failed ({reason or 'no route to it'})."
+            )
             failure = "connect"
     raise OpeningError(failure, problem, timings)
+
+
+def _refusal_of(target: Target, address: str, refusal: str | None) -> str:
+    """Return why a target is not called. Which address a name has inside is for the log alone: customers read the sentence."""
+    if refusal is None or address == target.host or "%" in address:
+        return refusal or "The address is refused."
+    logger.info("%s is not called: %s", target.host, refusal)
+    return f"The host {target.host} has no public address and is not called ({ALLOWING})."
+
+
+def shown_address(address: str, target: Target) -> str:
+    """Return an address as sentences show it that customers read: one that is not public by the name that was given."""
+    return address if refusal_of_address(address, ()) is None else target.host
 
 
 def _is_ours(error: OSError, address: str) -> bool:

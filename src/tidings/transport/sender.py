@@ -21,7 +21,7 @@ from tidings.core.outcome import EXHAUSTED, Exchange
 from tidings.core.target import Target, parse_target
 from tidings.transport.connection import Call, Done, HttpConnection
 from tidings.transport.deadlines import Deadlines
-from tidings.transport.opening import Opener, OpeningError
+from tidings.transport.opening import Opener, OpeningError, shown_address
 
 logger = logging.getLogger("tidings.sender")
 
@@ -126,7 +126,7 @@ class Sender:
             peer, secured = connection.transport.get_extra_info("peername"), connection.transport.get_extra_info("ssl_object")
             certificate = secured.getpeercert() if secured is not None else {}
             return Reached(
-                address=f"{peer[0]} port {peer[1]}" if peer else target.host,
+                address=f"{shown_address(peer[0], target)} port {peer[1]}" if peer else target.host,
                 connect_ms=(timings.connect_ms or 0.0) + (timings.tls_ms or 0.0),
                 tls=secured.version() if secured is not None else None,
                 certificate_until=str((certificate or {}).get("notAfter", "")),
