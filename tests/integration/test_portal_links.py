@@ -204,7 +204,7 @@ async def test_a_customer_is_told_no_address_of_the_operators_network(operator: 
         page = (await customer.get(path)).text
         assert "127.0.0.1" not in page
         assert "::1" not in page
-        assert "the receiver, port 9" in page, path
+        assert "localhost port 9" in page, path
 
 
 async def test_a_customer_cannot_ask_for_another_group(operator: Visitor, customer: Visitor) -> None:
