@@ -64,6 +64,11 @@ class Process:
             return None
         return cls(process, ready)
 
+    def memory_bytes(self) -> int:
+        """Return what it has in memory."""
+        with open(f"/proc/{self._process.pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
     async def kill(self) -> None:
         """End it as a crash would."""
         if self._process.returncode is None:
