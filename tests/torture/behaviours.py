@@ -145,7 +145,12 @@ says("two lengths", OK + b"content-length: 2\r\ncontent-length: 3\r\n\r\nabc", "
 says("a negative length", OK + b"content-length: -1\r\n\r\n", "protocol")
 says("a length past 64 bits", OK + b"content-length: 99999999999999999999999\r\n\r\n", "protocol")
 says("a length in words", OK + b"content-length: ten\r\n\r\n", "protocol")
-says("a length and chunks", OK + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "protocol", "200")
+says(
+    "a length and chunks",
+    OK + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    "protocol",
+    "200",
+)
 says("less than promised, then gone", OK + b"content-length: 100\r\n\r\nabc", "reset")
 says("less than promised, then silence", OK + b"content-length: 100\r\n\r\nabc", "timeout", closes=False)
 says("a terabyte promised", OK + b"content-length: 1099511627776\r\n\r\n" + b"x" * 1000, "timeout", "reset", closes=False)
@@ -171,15 +176,27 @@ says("markup in the body", OK + b"content-length: 25\r\n\r\n<script>alert(1)</sc
 
 # What is asked of the sender ------------------------------------------------------------------------------------------------
 
-says("a redirect to the metadata service", b"HTTP/1.1 302 X\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n", "302")
+says(
+    "a redirect to the metadata service",
+    b"HTTP/1.1 302 X\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n",
+    "302",
+)
 says("a redirect to a file", b"HTTP/1.1 301 X\r\nlocation: file:///etc/passwd\r\ncontent-length: 0\r\n\r\n", "301")
 says("a redirect to itself", b"HTTP/1.1 307 X\r\nlocation: /\r\ncontent-length: 0\r\n\r\n", "307")
 says("asks for a password", b"HTTP/1.1 401 X\r\nwww-authenticate: Basic\r\ncontent-length: 0\r\n\r\n", "401")
 says("asks for a proxy's password", b"HTTP/1.1 407 X\r\nproxy-authenticate: Negotiate\r\ncontent-length: 0\r\n\r\n", "407")
 says("switches protocols", b"HTTP/1.1 101 X\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", "protocol")
 says("a retry after 300,000 years", b"HTTP/1.1 503 X\r\nretry-after: 9999999999999\r\ncontent-length: 0\r\n\r\n", "503")
-says("a retry before time began", b"HTTP/1.1 429 X\r\nretry-after: Thu, 01 Jan 0001 00:00:00 GMT\r\ncontent-length: 0\r\n\r\n", "429")
-says("a retry after the year 9999", b"HTTP/1.1 429 X\r\nretry-after: Fri, 31 Dec 9999 23:59:59 -1200\r\ncontent-length: 0\r\n\r\n", "429")
+says(
+    "a retry before time began",
+    b"HTTP/1.1 429 X\r\nretry-after: Thu, 01 Jan 0001 00:00:00 GMT\r\ncontent-length: 0\r\n\r\n",
+    "429",
+)
+says(
+    "a retry after the year 9999",
+    b"HTTP/1.1 429 X\r\nretry-after: Fri, 31 Dec 9999 23:59:59 -1200\r\ncontent-length: 0\r\n\r\n",
+    "429",
+)
 says("keep alive for ever", OK + b"keep-alive: timeout=99999999999999999999\r\ncontent-length: 0\r\n\r\n", "200", closes=False)
 says("keep alive for no time", OK + b"keep-alive: timeout=0\r\ncontent-length: 0\r\n\r\n", "200", closes=False)
 

@@ -36,7 +36,9 @@ _BODY = b"x" * 4_000_000
 
 def is_understood(reason: str) -> bool:
     """Whether this is a sentence of ours, and none of Python's."""
-    return bool(re.fullmatch(r"[A-Z].{10,280}\.", reason)) and not re.search(r"Error\(|0x[0-9a-f]{6}|b'|Traceback|<[a-z]+ ", reason)
+    return bool(re.fullmatch(r"[A-Z].{10,280}\.", reason)) and not re.search(
+        r"Error\(|0x[0-9a-f]{6}|b'|Traceback|<[a-z]+ ", reason
+    )
 
 
 def ended_as(status: int | None, failure: str | None) -> str:
@@ -108,7 +110,8 @@ class Neighbours:
         begun, number = loop.time(), first
         while loop.time() < begun + SECONDS:
             await user.execute(
-                "insert into tidings.outbox (source, type, record) values ('publish', 'order.paid', $1)", json.dumps({"n": number})
+                "insert into tidings.outbox (source, type, record) values ('publish', 'order.paid', $1)",
+                json.dumps({"n": number}),
             )
             self.committed[number] = time.perf_counter()
             if not number % 50:
@@ -140,7 +143,7 @@ async def hostile_receivers(authority: Path) -> AsyncIterator[dict[str, str]]:
 
 
 async def test_healthy_receivers_get_everything_in_time_beside_all_of_them(
-    config: Config, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None]
+    config: Config, receiver: Receiver, tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     neighbours = Neighbours()
     receiver.otherwise = neighbours.receive
@@ -149,9 +152,12 @@ async def test_healthy_receivers_get_everything_in_time_beside_all_of_them(
         for position in range(HEALTHY):
             await engine.add_webhook(receiver.url(f"/{position}"), "order.*")
         await engine.worker.heart.end()
-        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
         worker = await Process.start(
-            "worker", database_url=config.database_url, secret_key="test", allow_private_networks="127.0.0.0/8"
+            "worker",
+            environ={"SSL_CERT_FILE": str(authority)},
+            database_url=config.database_url,
+            secret_key="test",
+            allow_private_networks="127.0.0.0/8",
         )
         try:
             calm_until = await neighbours.publish(engine.user, 0)
@@ -166,7 +172,9 @@ async def test_healthy_receivers_get_everything_in_time_beside_all_of_them(
             beside, grown = neighbours.taken(), (worker.memory_bytes() - calm_bytes) / 2**20
 
             async def all_have_ended_once() -> bool:
-                ended = await engine.value("select count(distinct webhook_id) from tidings.deliveries where webhook_id = any($1)", list(webhooks))
+                ended = await engine.value(
+                    "select count(distinct webhook_id) from tidings.deliveries where webhook_id = any($1)", list(webhooks)
+                )
                 return bool(ended == len(webhooks))
 
             await eventually(all_have_ended_once)

@@ -228,7 +228,7 @@ class HttpConnection(asyncio.Protocol):
             self._status = self._parser.get_status_code()
             if self._status < 100:  # nor would it be an interim response, which another follows
                 self._status = None
-                self.end("protocol", "The response is not HTTP/1.1 (its status is below 100).")
+                raise ValueError("a status below 100")
 
     def on_body(self, data: bytes) -> None:
         self._body_bytes += len(data)

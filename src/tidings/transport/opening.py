@@ -16,6 +16,7 @@ from tidings.core.outcome import Exchange, Timings
 from tidings.core.target import Target
 from tidings.transport.address import refusal_of_address, refusal_of_name
 from tidings.transport.connection import HttpConnection, OnEnd
+from tidings.transport.names import LookUpError, Names
 
 DNS_TIMEOUT = 5.0  # seconds
 CONNECT_TIMEOUT = 10.0  # seconds, over all addresses of a name
@@ -42,9 +43,11 @@ class OpeningError(Exception):
 class Opener:
     """Opens connections to where they may be opened."""
 
-    def __init__(self, allowed: tuple[Network, ...], tls: ssl.SSLContext) -> None:
+    def __init__(self, allowed: tuple[Network, ...], tls: ssl.SSLContext, names: Names, *, allow_http: bool) -> None:
         self._allowed = allowed
         self._tls = tls
+        self._allow_http = allow_http
+        self._names = names
 
     async def open(self, target: Target, deadline: float, on_end: OnEnd) -> tuple[HttpConnection, Timings]:
         """Return a connection and how long its phases took (`deadline` by `time.perf_counter`).
@@ -83,12 +86,23 @@ class Opener:
         """
         if (refusal := refusal_of_name(target.host, self._allowed)) is not None:
             raise OpeningError("address_refused", refusal)
-        found = await _look_up(target, limit)
-        refusals = [refusal_of_address(address, self._allowed) for address in found]
+        found = await self._look_up(target.host, limit)
+        is_plain = not (target.is_tls or self._allow_http)
+        refusals = [refusal_of_address(address, self._allowed, is_plain=is_plain) for address in found]
         callable_ones = [address for address, refusal in zip(found, refusals, strict=True) if refusal is None]
         if not callable_ones:
             raise OpeningError("address_refused", refusals[0] or "The address is refused.")
         return callable_ones[:MAX_ADDRESSES]
+
+    async def _look_up(self, host: str, limit: float) -> list[str]:
+        try:
+            return [str(ip_address(host))]
+        except ValueError:
+            pass  # a name
+        try:
+            return await self._names.look_up(host, limit)
+        except LookUpError as error:
+            raise OpeningError(error.failure, error.sentence) from error
 
     async def _shake_hands(
         self, connected_socket: socket.socket, target: Target, limit: float, on_end: OnEnd, timings: Timings
@@ -102,24 +116,6 @@ class Opener:
             reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or str(error)
             reason = reason or "the connection was closed"
             raise OpeningError("tls", f"The TLS handshake with {target.host} failed ({reason}).", timings) from error
-
-
-async def _look_up(target: Target, limit: float) -> list[str]:
-    try:
-        return [str(ip_address(target.host))]
-    except ValueError:
-        pass  # a name
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(limit):
-            answers = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except TimeoutError:
-        raise OpeningError("timeout", f"No answer from DNS for {target.host} within {limit:.3g} s.") from None
-    except OSError as error:
-        raise OpeningError("dns", f"The host {target.host} was not found ({error.strerror}).") from error
-    except UnicodeError as error:
-        raise OpeningError("dns", f"The host {target.host} cannot be looked up ({error}).") from error
-    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
 
 async def _connect(target: Target, addresses: list[str], limit: float, timings: Timings) -> socket.socket:
@@ -152,8 +148,8 @@ async def _connect(target: Target, addresses: list[str], limit: float, timings: 
 async def _connection(connected: socket.socket, target: Target, on_end: OnEnd, **tls: Any) -> HttpConnection:
     """Return the protocol over a connected socket, after the TLS handshake if there is one.
 
-    Its transport begins with the handshake. If it began plain, what the receiver says at once would be read before the handshake
-    could begin, and a receiver that closes at once would leave the loop with a handshake over nothing: a trace in the log, and no end.
+    Its transport begins with the handshake. If it began plain, what the receiver says at once would be read before the
+    handshake could begin, and one that closes at once would leave the loop with a handshake over nothing: a trace in the log.
     """
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     loop = asyncio.get_running_loop()
