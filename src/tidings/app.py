@@ -82,7 +82,7 @@ async def opened(config: Config) -> AsyncIterator[Services]:
         installation = await load_installation(database, box, config.admin_key)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
         idle = min(MAX_IDLE_CONNECTIONS, share_out(descriptor_limit()).idle)
-        sender = Sender(allowed=config.allowed_networks, max_idle=idle)
+        sender = Sender(allowed=config.allowed_networks, allow_http=config.allow_http, max_idle=idle)
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)

@@ -21,6 +21,7 @@ from tidings.core.outcome import EXHAUSTED, Exchange
 from tidings.core.target import Target, parse_target
 from tidings.transport.connection import Call, Done, HttpConnection
 from tidings.transport.deadlines import Deadlines
+from tidings.transport.names import Names
 from tidings.transport.opening import Opener, OpeningError, shown_address
 
 logger = logging.getLogger("tidings.sender")
@@ -55,18 +56,23 @@ class Sender:
         self,
         *,
         allowed: tuple[Network, ...] = (),
+        allow_http: bool = False,
         tls: ssl.SSLContext | None = None,
+        names: Names | None = None,
         max_idle: int = MAX_IDLE_CONNECTIONS,
     ) -> None:
         """Make a sender.
 
         Args:
-            allowed: Networks that may be called although they are not public.
+            allowed: Networks that may be called although they are not public, over http:// too.
+            allow_http: Every address that may be called may be called over http://.
             tls: How certificates are checked; by the system's authorities when None.
+            names: What looks names up; by the system's settings when None.
             max_idle: Connections that are kept between two exchanges.
         """
         self._max_idle = max_idle
-        self._opener = Opener(allowed, tls or ssl.create_default_context())
+        self._names = names or Names()
+        self._opener = Opener(allowed, tls or ssl.create_default_context(), self._names, allow_http=allow_http)
         self._deadlines = Deadlines()
         self._idle: dict[Target, deque[HttpConnection]] = {}
         self._idle_count = 0
@@ -137,7 +143,7 @@ class Sender:
     async def close(self) -> None:
         """Close idle connections and keep none from now on.
 
-        Exchanges under way are not touched; one that is started later ends as `stopped`.
+        Exchanges on a connection are not touched; one that waits for DNS, or is started later, ends as `stopped`.
         """
         self._is_closed = True
         if self._sweeper is not None:
@@ -145,6 +151,7 @@ class Sender:
             self._sweeper = None
         for target in list(self._idle):
             self._drop(target)
+        await self._names.close()
 
     # Exchanges -----------------------------------------------------------------------------------------------------
 
