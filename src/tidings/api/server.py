@@ -104,7 +104,7 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
             title="Tidings",
             version=version,
             # Not the root, where the framework would take every path of one segment.
-            openapi_router=Router("/openapi.json", route_handlers=[], guards=[require_watcher]),
+            openapi_router=Router("/openapi.json", route_handlers=[], guards=[require_watcher], include_in_schema=False),
             use_handler_docstrings=True,
             render_plugins=[_Described(path="/")],
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),

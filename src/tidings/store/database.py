@@ -32,6 +32,9 @@ COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg
 # A text with U+0000, which no column and no parameter can hold.
 UNSTORABLE = asyncpg.CharacterNotInRepertoireError
 
+# A number beyond a column's or a parameter's type; its message tells it from other values that do not fit.
+UNSTORABLE_NUMBER = asyncpg.DataError
+
 # jit: compiling costs more than any of our queries. Sequential and bitmap scans: our tables turn over faster than their
 # statistics, and these scans read the rows of the last minute's deliveries again each time; a plain index scan marks them.
 # A process that freezes, or whose host is gone, must not keep its turn of the outbox, nor its locks on lanes.

@@ -6,7 +6,9 @@ half second, whose number is bounded, costs less than a timer for each request w
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter
+from heapq import nlargest, nsmallest
+from operator import itemgetter
 from typing import Protocol
 
 import msgspec
@@ -16,8 +18,11 @@ from tidings.core.attempts import network_of
 logger = logging.getLogger("tidings.api")
 
 LOOK_INTERVAL = 0.5  # seconds; a deadline is outlived by this at most
-REFILL_INTERVAL = 0.1  # seconds between searches for connections that can make way
-PATIENCE = 1.0  # seconds within which a new connection need not make way for a newer one
+REFILL_SECONDS_EACH = 5e-6  # for each connection, between searches for such as can make way: a tenth of the time at most
+MAX_CANDIDATES = 64  # that are looked at for one newcomer, and addresses
+# Seconds within which a connection need not make way for one of an address that has as many: when nothing is expected of it any
+# more or its head is not there yet, which comes in one piece from whoever means well; and else.
+PATIENCE = (0.2, 1.0, 1.0)
 TOLD_INTERVAL = 60.0  # seconds between lines of the log about what was refused
 MAX_HELD_BYTES = 134_217_728  # of bodies, of all requests under way
 
@@ -50,7 +55,7 @@ class Visitor(Protocol):
     address: str
 
     def idle_since(self) -> tuple[int, float] | None:
-        """Return how easily it can make way (0 before 1), and since when; None: not at all."""
+        """Return how easily it can make way (0 before 1 before 2), and since when; None: not at all."""
 
     def make_way(self) -> None:
         """End for the sake of another."""
@@ -73,7 +78,7 @@ class Entrance:
         self.held_bytes = 0
         self._open: dict[Visitor, None] = {}  # in the order they came
         self._by_address: Counter[str] = Counter()
-        self._victims: dict[str, deque[Visitor]] = {}
+        self._candidates: dict[str, list[Visitor]] = {}
         self._refilled_at = self._told_at = float("-inf")
         self._told: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
@@ -84,9 +89,9 @@ class Entrance:
     def enter(self, visitor: Visitor, now: float) -> str | None:
         """Let a connection in, or return why not. Where there is no room, one that does nothing makes way."""
         address = visitor.address = network_of(visitor.address)
-        if self._by_address[address] >= self.limits.per_address and not self._clear_one(address, now):
+        if self._by_address[address] >= self.limits.per_address and not self._clear_one(address, address, now):
             return self.refuse("address", now)
-        if len(self._open) >= self.limits.connections and not self._clear_one(None, now):
+        if len(self._open) >= self.limits.connections and not self._clear_one(None, address, now):
             return self.refuse("connections", now)
         self._open[visitor] = None
         self._by_address[address] += 1
@@ -111,32 +116,31 @@ class Entrance:
             self._told, self._told_at = self.refused.copy(), now
         return reason
 
-    def _clear_one(self, address: str | None, now: float) -> bool:
-        """Have one connection make way: of those whose request never comes the oldest, else the one idle for longest."""
-        if now - self._refilled_at >= REFILL_INTERVAL:
+    def _clear_one(self, address: str | None, newcomer: str, now: float) -> bool:
+        """Have one connection make way, of one address or of those that have most."""
+        if now - self._refilled_at >= len(self._open) * REFILL_SECONDS_EACH:
             self._refilled_at = now
-            self._victims = self._found_victims(now)
-        names = [address] if address is not None else list(self._victims)
+            self._candidates = self._found_candidates()
+        names = [address] if address is not None else list(self._candidates)
         for name in names:
-            waiting = self._victims.get(name)
-            while waiting:
-                victim = waiting.popleft()
-                if victim in self._open and victim.idle_since() is not None:
-                    victim.make_way()
-                    self.leave(victim)  # its descriptor is free at the end of this turn
+            # Who has more than the newcomer makes way at once; who has not is given time to say what they came for.
+            is_heavier = self._by_address[name] > self._by_address[newcomer] + 1
+            for visitor in self._candidates.get(name, ()):
+                idle = visitor.idle_since() if visitor in self._open else None
+                if idle is not None and (is_heavier or now - idle[1] >= PATIENCE[idle[0]]):
+                    visitor.make_way()
+                    self.leave(visitor)  # its descriptor is free at the end of this turn
                     return True
-            self._victims.pop(name, None)
         return False
 
-    def _found_victims(self, now: float) -> dict[str, deque[Visitor]]:
-        """Return who can make way, by address; the addresses with most connections first."""
-        idle = [(since, visitor) for visitor in self._open if (since := visitor.idle_since()) is not None]
-        idle = [(since, visitor) for since, visitor in idle if now - since[1] >= PATIENCE]
-        idle.sort(key=lambda item: (item[0][0], -self._by_address[item[1].address], item[0][1]))
-        found: dict[str, deque[Visitor]] = {}
-        for _, visitor in idle:
-            found.setdefault(visitor.address, deque()).append(visitor)
-        return found
+    def _found_candidates(self) -> dict[str, list[Visitor]]:
+        """Return who can make way: by address, those with most connections first, and of each the most useless first."""
+        found: dict[str, list[tuple[tuple[int, float], Visitor]]] = {}
+        for visitor in self._open:
+            if (idle := visitor.idle_since()) is not None:
+                found.setdefault(visitor.address, []).append((idle, visitor))
+        names = nlargest(MAX_CANDIDATES, found, key=lambda name: self._by_address[name])
+        return {name: [one for _, one in nsmallest(MAX_CANDIDATES, found[name], key=itemgetter(0))] for name in names}
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()

@@ -87,19 +87,27 @@ class GuardedProtocol(HttpToolsProtocol):
     # What the entrance asks ------------------------------------------------------------------------------------------
 
     def idle_since(self) -> tuple[int, float] | None:
-        """Return how easily it can make way: one whose head does not come before one that is at rest."""
-        if self._phase is Phase.HEAD:
-            return 0, self._since
-        return (1, self._since) if self._phase is Phase.REST else None
+        """Return how easily it can make way: one that waits for bytes, or for its answer to be read, before one that rests."""
+        match self._phase:
+            case Phase.OVER | Phase.HEAD:
+                return 0, self._since
+            case Phase.BODY if not self.flow.read_paused:
+                return 1, self._since
+            case Phase.REST:
+                return 2, self._since
+        return None if self._stalled_at == NEVER else (1, self._stalled_at)
 
     def make_way(self) -> None:
         """End for the sake of another connection."""
+        if self._phase in {Phase.HEAD, Phase.BODY}:
+            self._refuse("way", linger=False)
+            return
+        self._entrance.refuse("way", self.loop.time())
+        self._unset_keepalive_if_required()
         if self._phase is Phase.REST:  # without a word, which would be taken for the answer to what is sent at this moment
-            self._entrance.refuse("way", self.loop.time())
-            self._unset_keepalive_if_required()
             self.transport.close()
         else:
-            self._refuse("way", linger=False)
+            self.transport.abort()
 
     def look(self, now: float) -> None:
         """End when a deadline is over."""
