@@ -17,6 +17,11 @@ from tidings.store import sessions
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PAGES = (
     "/sources",
+    "/sources/new/collection",
+    "/sources/new/job",
+    "/sources/new/integration",
+    "/sources/new/table",
+    "/sources/new/type",
     "/sources/tables",
     "/sources/collections",
     "/sources/jobs",

@@ -10,7 +10,8 @@ from litestar.params import FromPath
 from msgspec import UNSET
 
 from tidings.core.errors import ConflictError, InvalidInputError
-from tidings.core.webhook import Subscription
+from tidings.core.webhook import OPERATIONS, Subscription
+from tidings.operations.sources.tables import name_of
 from tidings.operations.webhooks import choices, previews, reach, subscriptions
 from tidings.operations.webhooks.changes import changed
 from tidings.operations.webhooks.previews import Wish
@@ -19,7 +20,7 @@ from tidings.portal.answers import go, show, show_part
 from tidings.portal.views.documents import Diff
 from tidings.portal.views.small import Notice
 from tidings.portal.views.text import visible
-from tidings.portal.views.webhook_form import Entered, change_of, entered, entered_of, field_of
+from tidings.portal.views.webhook_form import Entered, change_of, entered, entered_of, field_of, table_value
 from tidings.portal.views.webhook_pages import FormView, RequestView, form_view, reach_view, request_view
 from tidings.portal.views.webhook_settings import change_diff
 from tidings.portal.views.webhooks import PATH
@@ -45,10 +46,12 @@ class _Looked(msgspec.Struct, frozen=True):
 # A new one ---------------------------------------------------------------------------------------------------------------
 
 
-@get("/webhooks/new", opt={"query": ("profile", "url", "name")})
+@get("/webhooks/new", opt={"query": ("profile", "url", "name", "table")})
 async def new_webhook(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show an empty form, or one that the address has begun to fill."""
     asked = {name: [request.query_params[name]] for name in ("profile", "url", "name") if name in request.query_params}
+    if table := request.query_params.get("table"):
+        asked["tables"] = [table_value(operation, *name_of(table)) for operation in OPERATIONS]
     form = entered({"profile": [visit.services.config.default_profile or "standard"]} | asked)
     looked = await _look_at_new(visit, form)
     return await _show_new(request, visit, form, looked.request, {})

@@ -12,7 +12,7 @@ from tidings.operations.history.events import RecordedEvent
 from tidings.portal.views.documents import Document, document
 from tidings.portal.views.lists import Column, Filter, FilterBar, Pager, Row, Table, column, filter_bar, link
 from tidings.portal.views.record_forms import RecordForm, members_of
-from tidings.portal.views.sections import SOURCES, Section, sections
+from tidings.portal.views.sections import NEW, SOURCES, Section, sections
 from tidings.portal.views.small import Empty, Id, When, ident, when
 from tidings.portal.views.text import Shown, count, number, visible
 from tidings.store.collections import Collection
@@ -130,8 +130,10 @@ def collections_view(found: Sequence[Collection], pager: Pager, now: datetime) -
         "No collections",
         "A collection is a table that Tidings makes from fields: content items that are written here or by the API, each "
         "change an event.",
-        command=_MAKE,
-        icon="layers",
+        "New collection",
+        f"{NEW}/collection",
+        _MAKE,
+        "layers",
     )  # fmt: skip
     return CollectionsView(sections(SOURCES, PATH), Table("collections", "Collections", columns, rows), pager, empty)
 
@@ -167,11 +169,8 @@ def collection_view(
     columns = (
         Column("Record"),
         *(
-            column(
-                visible(name, limit=30).plain, name=name, path=path, asked=asked,
-                kind="text" if place else "wide", is_minor=place > 1,
-            )
-            for place, name in enumerate(shown)
+            _column(field, path, asked, kind="text" if place else "wide", is_minor=place > 1)
+            for place, field in enumerate(found.fields[:SHOWN_FIELDS])
         ),
         column("Changed", name=UPDATED, path=path, asked=asked, is_minor=True),
     )  # fmt: skip
@@ -195,6 +194,14 @@ def collection_view(
         msgspec.structs.replace(pager, said=count(total, "record")),
         empty,
     )  # fmt: skip
+
+
+def _column(field: Field, path: str, asked: Mapping[str, str], *, kind: str, is_minor: bool) -> Column:
+    """Return the column of a field. Documents have no order, so none is offered."""
+    label = visible(field.name, limit=30).plain
+    if field.type == "json":
+        return Column(label, kind, is_minor=is_minor)
+    return column(label, name=field.name, path=path, asked=asked, kind=kind, is_minor=is_minor)
 
 
 def _field(field: Field) -> FieldView:

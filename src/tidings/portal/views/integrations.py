@@ -7,8 +7,9 @@ from urllib.parse import quote
 import msgspec
 
 from tidings.operations.sources.integrations import Traffic
+from tidings.portal.views.integration_form import Step, address_of, guide
 from tidings.portal.views.lists import Column, Pager, Row, Table
-from tidings.portal.views.sections import SOURCES, Section, sections
+from tidings.portal.views.sections import NEW, SOURCES, Section, sections
 from tidings.portal.views.small import Empty, Secret, State, When, when
 from tidings.portal.views.text import Shown, number, visible
 from tidings.store.integrations import Integration
@@ -78,6 +79,7 @@ class IntegrationView(msgspec.Struct, frozen=True):
     notices: Table
     refusals: Table
     made: When
+    steps: tuple[Step, ...]
 
 
 def integrations_view(found: Sequence[Integration], pager: Pager, now: datetime) -> IntegrationsView:
@@ -96,8 +98,10 @@ def integrations_view(found: Sequence[Integration], pager: Pager, now: datetime)
         "No integrations",
         "An integration is a system that sends its own webhooks here: Stripe, GitHub, or any that signs with HMAC. Each notice "
         "is verified, then an event.",
-        command=_MAKE,
-        icon="link",
+        "New integration",
+        f"{NEW}/integration",
+        _MAKE,
+        "link",
     )  # fmt: skip
     return IntegrationsView(sections(SOURCES, PATH), Table("integrations", "Integrations", columns, rows), pager, empty)
 
@@ -125,12 +129,13 @@ def integration_view(traffic: Traffic, base_url: str, now: datetime) -> Integrat
         one.platform,
         _state(one),
         one.enabled,
-        f"{base_url.rstrip('/')}/in/{quote(one.name, safe='')}",
+        address_of(one.name, base_url),
         Secret("shared secret"),
         _signed(one),
         _notices(traffic, now),
         _refusals(traffic, now),
         when(one.created_at, now),
+        guide(one, base_url),
     )  # fmt: skip
 
 

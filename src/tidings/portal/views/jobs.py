@@ -9,7 +9,7 @@ import msgspec
 from tidings.core.errors import InvalidInputError
 from tidings.operations.sources.jobs import PastRun, Scheduled
 from tidings.portal.views.lists import Column, Pager, Row, Table
-from tidings.portal.views.sections import SOURCES, Section, sections
+from tidings.portal.views.sections import NEW, SOURCES, Section, sections
 from tidings.portal.views.small import Empty, Id, State, Url, When, ident, state, url, when
 from tidings.portal.views.text import Shown, count, duration, visible, visible_block
 
@@ -98,8 +98,10 @@ def jobs_view(found: Sequence[Scheduled], pager: Pager, now: datetime) -> JobsVi
         "No jobs",
         "A job sends a request, or runs SQL, at the times of five cron fields in a time zone. Each tick happens once, whatever "
         "restarts.",
-        command=_MAKE,
-        icon="clock",
+        "New job",
+        f"{NEW}/job",
+        _MAKE,
+        "clock",
     )  # fmt: skip
     return JobsView(
         sections(SOURCES, PATH), Table("jobs", "Jobs", columns, tuple(_row(one, now) for one in found)), pager, empty

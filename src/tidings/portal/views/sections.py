@@ -13,6 +13,8 @@ class Section(msgspec.Struct, frozen=True):
     is_here: bool = False
 
 
+NEW = "/sources/new"  # below it: forms of what is made. Things have names, and could be named "new".
+
 SOURCES = (
     Section("/sources/tables", "Tables", "database", "Which tables are captured, for whom, and backfills of them."),
     Section("/sources/collections", "Collections", "layers", "Content items: look at records, write them, take them away."),
