@@ -90,7 +90,7 @@ async def test_a_collection_is_made_changed_and_deleted_by_its_form(visitor: Vis
 
 async def test_a_collections_triggers_are_kept_and_changed_by_its_form(visitor: Visitor, receiver: Receiver) -> None:
     services = visitor.engine.services
-    options = '{"triggers": [{"action": "create", "url": "%s"}]}' % receiver.url()
+    options = msgspec.json.encode({"triggers": [{"action": "create", "url": receiver.url()}]}).decode()
     row = {"field": "title", "type": "text"}
     page = (await visitor.send("/sources/new/collection", {"name": "posts", "options": "{"} | fields(row), 422)).text
     assert "options is no JSON object" in at_field(page, "options")

@@ -31,6 +31,18 @@ PAGES = {
     "integrations": "/sources/integrations",
     "integration": "/sources/integrations/shop",
     "catalogue": "/sources/catalogue",
+    "collection-new": "/sources/new/collection",
+    "collection-edit": "/sources/collections/posts/edit",
+    "collection-delete": "/sources/collections/posts/delete",
+    "job-new": "/sources/new/job",
+    "job-edit": "/sources/jobs/{job}/edit",
+    "integration-new": "/sources/new/integration",
+    "integration-edit": "/sources/integrations/shop/edit",
+    "table-new": "/sources/new/table",
+    "table-edit": "/sources/tables/table/edit?name=orders",
+    "type-new": "/sources/new/type",
+    "type-edit": "/sources/catalogue/type?name=order.paid",
+    "dry-run": "/webhooks/{webhook}/dry-run",
     "settings": "/settings",
     "groups": "/settings/groups",
     "links": "/settings/links",
@@ -95,7 +107,7 @@ async def furnish(engine: Engine, receiver: Receiver) -> dict[str, str]:
     aside = await eventually(lambda: engine.value("select max(id) from tidings.outbox_rejected"))
     await engine.sql("insert into tidings.groups (id) values ('acme'), ('globex')")
     await portal_links.create(services, "sample", brand=Brand("Acme"), origins=["https://app.example.com"])
-    return {"job": str(nightly.job.id), "aside": str(aside)}
+    return {"job": str(nightly.job.id), "aside": str(aside), "webhook": str(erp.id)}
 
 
 async def look_at(page: Page, path: str, picture: Path) -> list[str]:

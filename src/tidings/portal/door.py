@@ -20,6 +20,7 @@ from tidings.portal.pages import (
     collections,
     deliveries,
     delivery,
+    dry_run,
     event_type_edit,
     events,
     explain,
@@ -80,6 +81,7 @@ PAGES = (
     webhook_edit.router,
     webhook.router,
     webhook_testing.router,
+    dry_run.router,
 )
 
 Answer = Callable[[Request[Any, Any, Any], Any], Any]

@@ -37,7 +37,7 @@ from tidings.portal.views.webhook import (
     versions_view,
     webhook_view,
 )
-from tidings.portal.views.webhooks import PATH
+from tidings.portal.views.webhooks import PATH, manager_of
 
 logger = logging.getLogger("tidings.portal")
 
@@ -184,7 +184,7 @@ async def _require_own(visit: Visit, webhook_id: UUID) -> Subscription:
     """
     webhook = (await subscriptions.read(visit.services, webhook_id)).webhook
     if webhook.managed_by is not None:
-        raise ConflictError(f"This webhook belongs to a {webhook.managed_by.partition(':')[0]}, and is changed there.")
+        raise ConflictError(f"This webhook belongs to a {manager_of(webhook)}, and is changed there.")
     return webhook
 
 

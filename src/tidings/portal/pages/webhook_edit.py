@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.webhook import OPERATIONS, Subscription
+from tidings.operations.history import explaining
 from tidings.operations.sources.tables import name_of
 from tidings.operations.webhooks import choices, previews, reach, subscriptions
 from tidings.operations.webhooks.changes import changed
@@ -18,12 +19,13 @@ from tidings.operations.webhooks.previews import Wish
 from tidings.portal.access import Visit, cookie, fields_of, form_of
 from tidings.portal.answers import go, show, show_part
 from tidings.portal.views.documents import Diff
+from tidings.portal.views.dry_run import PAGE_SIZE, DryRunView, days_of, dry_run_view, refused_view
 from tidings.portal.views.small import Notice
 from tidings.portal.views.text import visible
 from tidings.portal.views.webhook_form import Entered, change_of, entered, entered_of, field_of, table_value
 from tidings.portal.views.webhook_pages import FormView, RequestView, form_view, reach_view, request_view
 from tidings.portal.views.webhook_settings import change_diff
-from tidings.portal.views.webhooks import PATH
+from tidings.portal.views.webhooks import PATH, manager_of
 from tidings.profiles import PROFILES, SecretForm
 
 EXAMPLE_URL = "https://example.com/webhooks"  # until one is typed
@@ -62,9 +64,11 @@ async def create_webhook(request: Request[Any, Any, Any], visit: NamedDependency
     """Create what the form says; show it again with what is wrong, or when it is only looked at."""
     fields = await fields_of(request)
     form = entered(fields)
-    if fields.get("do", ["save"])[0] != "save":
+    what = fields.get("do", ["save"])[0]
+    if what != "save":
         looked = await _look_at_new(visit, form)
-        return await _show_new(request, visit, form, looked.request, {})
+        dry = await _dry_run(visit, form, fields, None) if what == "dry-run" else None
+        return await _show_new(request, visit, form, looked.request, {}, dry=dry)
     change, errors = change_of(form)
     if not errors:
         try:
@@ -103,9 +107,10 @@ async def _show_new(
     shown: RequestView,
     errors: dict[str, str],
     *,
+    dry: DryRunView | None = None,
     status: int = 200,
 ) -> Response[Any]:
-    view = form_view(form, await choices.read(visit.services), shown, errors, webhook_path=None)
+    view = form_view(form, await choices.read(visit.services), shown, errors, webhook_path=None, dry=dry)
     return show(request, "webhook/form.html", view, title="New webhook", crumbs=[("Webhooks", PATH)], status=status)
 
 
@@ -162,6 +167,9 @@ async def change_webhook(
         else:
             return go(request, f"{PATH}/{webhook_id}", said=Notice("good", "The webhook is changed."))
     status = 422 if looked.errors else 200
+    if what == "dry-run":
+        dry = await _dry_run(visit, form, fields, webhook_id)
+        return await _show_edit(request, visit, webhook, form, looked, dry=dry)
     return await _show_edit(request, visit, webhook, form, looked, is_reviewed=what != "preview", status=status)
 
 
@@ -184,8 +192,7 @@ async def _changeable(visit: Visit, webhook_id: UUID) -> Subscription:
     """
     webhook = (await subscriptions.read(visit.services, webhook_id)).webhook
     if webhook.managed_by is not None:
-        kind = webhook.managed_by.partition(":")[0]
-        raise ConflictError(f"This webhook belongs to a {kind}, and is changed there.")
+        raise ConflictError(f"This webhook belongs to a {manager_of(webhook)}, and is changed there.")
     return webhook
 
 
@@ -212,6 +219,7 @@ async def _show_edit(
     *,
     is_reviewed: bool = False,
     notice: Notice | None = None,
+    dry: DryRunView | None = None,
     status: int = 200,
 ) -> Response[Any]:
     path = f"{PATH}/{webhook.id}"
@@ -223,10 +231,29 @@ async def _show_edit(
         webhook_path=path,
         diff=looked.diff,
         is_reviewed=is_reviewed,
+        dry=dry,
     )
     view = view if notice is None else msgspec.structs.replace(view, notice=notice)
     crumbs = [("Webhooks", PATH), (visible(webhook.name, limit=60).plain, path)]
     return show(request, "webhook/form.html", view, title="Edit webhook", crumbs=crumbs, status=status)
+
+
+async def _dry_run(visit: Visit, form: Entered, fields: dict[str, list[str]], webhook_id: UUID | None) -> DryRunView:
+    """Return what the form's webhook would have been sent of the last days; nothing is saved."""
+    days = days_of(fields.get("days", [""])[0])
+    change, errors = change_of(form)
+    if errors:
+        return refused_view(days, next(iter(errors.values())))
+    if not change.url:
+        change = msgspec.structs.replace(change, url=UNSET)
+    try:
+        if webhook_id is None:
+            run = await explaining.dry_run(visit.services, change, days=days, limit=PAGE_SIZE)
+        else:
+            run = await explaining.dry_run_webhook(visit.services, webhook_id, change, days=days, limit=PAGE_SIZE)
+    except InvalidInputError as error:
+        return refused_view(days, error.message)
+    return dry_run_view(run, days, visit.services.clock.now())
 
 
 async def _show_typed(

@@ -122,7 +122,9 @@ def change_of(form: Entered, before: Entered | None = None) -> JobChange:
     if before is None:
         asked["type"] = form.kind
     if form.kind == "sql":
-        return JobChange(**asked, **({"sql": form.sql} if "sql" in touched else {}))
+        if "sql" in touched:
+            asked["sql"] = form.sql
+        return JobChange(**asked)
     for name, of in (("url", "url"), ("method", "method"), ("contentType", "content")):
         if of in touched:
             asked[name] = getattr(form, of).strip()

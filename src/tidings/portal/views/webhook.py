@@ -28,6 +28,7 @@ class Tab(msgspec.Struct, frozen=True):
     label: str
     href: str
     is_here: bool
+    is_for_operators: bool = False
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +54,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     tabs: tuple[Tab, ...]
 
 
-_TABS = (("Overview", ""), ("Test", "/test"), ("Secrets", "/secrets"), ("Versions", "/versions"))
-_MANAGERS = {"job": ("a job", "/jobs"), "collection": ("the triggers of a collection", "/collections")}
+_TABS = (("Overview", ""), ("Test", "/test"), ("Dry run", "/dry-run"), ("Secrets", "/secrets"), ("Versions", "/versions"))
+_FOR_OPERATORS = {"/dry-run"}
+_MANAGERS = {"job": ("a job", "/sources/jobs"), "collection": ("the triggers of a collection", "/sources/collections")}
 
 
 def head(webhook: Subscription, health: Health, now: datetime, here: str) -> Head:
@@ -75,10 +77,15 @@ def head(webhook: Subscription, health: Health, now: datetime, here: str) -> Hea
         sentence=visible(health.sentence, limit=500),
         enabled=webhook.enabled,
         managed=f"It belongs to {by}, and is changed, paused and deleted there." if by else "",
-        managed_href=href,
+        managed_href=_manager_path(webhook, href),
         fault=None if webhook.fault is None else visible(webhook.fault, limit=1000),
-        tabs=tuple(Tab(label, f"{path}{end}", label == here) for label, end in _TABS),
+        tabs=tuple(Tab(label, f"{path}{end}", label == here, end in _FOR_OPERATORS) for label, end in _TABS),
     )
+
+
+def _manager_path(webhook: Subscription, href: str) -> str:
+    """Return the page of what a webhook belongs to; a collection is known by its name, which the webhook does not tell."""
+    return f"{href}/{(webhook.managed_by or '').partition(':')[2]}" if manager_of(webhook) == "job" else href
 
 
 # Overview ----------------------------------------------------------------------------------------------------------------

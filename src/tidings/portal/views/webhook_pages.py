@@ -9,6 +9,7 @@ from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.previews import Preview
 from tidings.operations.webhooks.reach import Reach
 from tidings.portal.views.documents import Diff, Document, Headers, document, headers
+from tidings.portal.views.dry_run import DryRunView
 from tidings.portal.views.lists import Field, Option
 from tidings.portal.views.small import Notice, Url, url
 from tidings.portal.views.text import Shown, count, visible
@@ -41,6 +42,7 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
         is_reviewed: The change was looked at, and can be saved.
         notice: What is wrong and belongs to no field.
         cancel: Where one gets to without saving.
+        dry: What it would have been sent of the last days, where that was asked.
     """
 
     path: str
@@ -57,6 +59,7 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
     diff: Diff | None = None
     is_reviewed: bool = False
     notice: Notice | None = None
+    dry: DryRunView | None = None
 
 
 def form_view(
@@ -68,6 +71,7 @@ def form_view(
     webhook_path: str | None,
     diff: Diff | None = None,
     is_reviewed: bool = False,
+    dry: DryRunView | None = None,
 ) -> FormView:
     """Return the form of a webhook.
 
@@ -92,6 +96,7 @@ def form_view(
         diff=diff,
         is_reviewed=is_reviewed and not errors,
         notice=Notice("bad", errors[""]) if errors.get("") else None,
+        dry=dry,
     )
 
 

@@ -145,4 +145,5 @@ def _joined(names: Sequence[str]) -> str:
 
 def manager_of(webhook: Subscription) -> str:
     """Return what a webhook belongs to, in a word: a job or a collection; empty: to nothing."""
-    return "" if webhook.managed_by is None else webhook.managed_by.partition(":")[0]
+    kind = "" if webhook.managed_by is None else webhook.managed_by.partition(":")[0]
+    return "job" if kind == "cron" else kind
