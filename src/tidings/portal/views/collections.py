@@ -1,7 +1,7 @@
 """Collections and their records as pages show them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +23,7 @@ _MAKE = (
     """-d '{"name": "posts", "schema": [{"name": "title", "type": "text"}]}'"""
 )
 _EACH = "Each record that is added, changed or deleted is an event."
+FRESH = timedelta(seconds=15)  # for so long the page of a record that was changed looks for its event
 SHOWN_FIELDS = 4  # of a record in a list
 
 
@@ -91,6 +92,7 @@ class RecordView(msgspec.Struct, frozen=True):
         revision: When it was changed last: what somebody else changes meanwhile is not undone unknowingly.
         error: What is wrong that no field is to blame for.
         events: Its last ones; `more`: the page of all.
+        is_fresh: It was changed just now: its event may still be on its way, so the page looks again.
     """
 
     sections: tuple[Section, ...]
@@ -103,6 +105,7 @@ class RecordView(msgspec.Struct, frozen=True):
     document: Document | None = None
     events: Table | None = None
     more: str = ""
+    is_fresh: bool = False
 
 
 def collections_view(found: Sequence[Collection], pager: Pager, now: datetime) -> CollectionsView:
@@ -229,6 +232,11 @@ def _value(value: Any) -> Shown:
     return visible(str(value), limit=80)
 
 
+def _is_fresh(updated: Any, now: datetime) -> bool:
+    at = datetime.fromisoformat(updated) if isinstance(updated, str) and _time(updated, now) else None
+    return at is not None and now - at < FRESH
+
+
 def _time(value: Any, now: datetime) -> When | None:
     try:
         return when(datetime.fromisoformat(value), now) if isinstance(value, str) else None
@@ -264,6 +272,7 @@ def record_view(
         document(record),
         _events(events, now),
         link("/events", asked),
+        _is_fresh(members.get(UPDATED), now),
     )
 
 
