@@ -89,7 +89,7 @@ def make_worker(services: Services) -> Worker:
         services.box,
         services.sender,
         services.clock,
-        keys=services.keys.current,
+        keys=services.keys,
         salt=services.installation.salt,
         retention_days=config.retention_days,
         max_in_flight=config.max_in_flight,

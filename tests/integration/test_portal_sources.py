@@ -242,7 +242,7 @@ async def test_the_catalogue_holds_what_can_be_heard_and_what_was_seen(visitor: 
     page = (await visitor.get("/sources/catalogue")).text
     assert "<script>alert" not in page
     assert "order.odd" in page
-    assert "not described" in page
+    assert "/sources/new/type?name=order.odd" in page
     assert "content.created" in page
     assert 'href="/events?type=order.paid"' in page
 

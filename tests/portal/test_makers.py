@@ -59,7 +59,11 @@ async def test_a_job_is_made_and_run_now(signed_in: Page, engine: Engine, receiv
     await expect(page.get_by_text("The job is made")).to_be_visible()
     await page.get_by_role("button", name="Run now").click()
     await expect(page.get_by_text("It has fired.")).to_be_visible()
-    await eventually(lambda: any(request.path == "/rebuild" for request in receiver.received))
+
+    async def has_come() -> bool:
+        return any(request.path == "/rebuild" for request in receiver.received)
+
+    await eventually(has_come)
 
 
 async def test_an_integration_is_made_and_a_signed_notice_arrives(signed_in: Page, engine: Engine, portal: str) -> None:
@@ -86,7 +90,9 @@ async def test_an_integration_is_made_and_a_signed_notice_arrives(signed_in: Pag
         assert answer.status_code == 401
     await page.get_by_role("link", name="Go to code").click()
     await expect(page.get_by_role("table", name="Last notices").get_by_text("issues")).to_be_visible()
-    await expect(page.get_by_role("table", name="Refused notices").get_by_text("Not verified")).to_be_visible()
+    await expect(
+        page.get_by_role("table", name="Refused notices").get_by_text("Not verified", exact=False).first
+    ).to_be_visible()
     assert secret not in await page.content()
 
 
@@ -102,7 +108,7 @@ async def test_a_table_is_captured_and_a_row_arrives(signed_in: Page, engine: En
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_text("as soon as a webhook names it")).to_be_visible()
     await page.get_by_role("link", name="New webhook for it").click()
-    await page.get_by_label("Name").fill("User Events")
+    await page.get_by_role("textbox", name="Name optional", exact=True).fill("User Events")
     await page.get_by_label("URL").fill(receiver.url("/users"))
     await page.get_by_role("button", name="Save").last.click()
     await page.wait_for_url("**/ready")

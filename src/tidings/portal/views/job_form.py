@@ -1,6 +1,6 @@
 """The form of a job: what was typed, what it asks for, and when it would fire."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -158,6 +158,15 @@ def field_of(error: InvalidInputError) -> str:
 # When it fires -------------------------------------------------------------------------------------------------------------
 
 
+def ticks_of(schedule: Schedule, times: Sequence[datetime], now: datetime) -> tuple[Tick, ...]:
+    """Return times as the clock of a schedule shows them; UTC, where its zone is not known any more."""
+    try:
+        zone = ZoneInfo(schedule.timezone)
+    except (KeyError, ValueError, OSError):
+        zone = ZoneInfo("UTC")
+    return tuple(Tick(f"{at.astimezone(zone):%a %Y-%m-%d %H:%M %Z}", when(at, now)) for at in times)
+
+
 def ticks_view(form: Entered, now: datetime) -> TicksView:
     """Return when what was typed fires next."""
     if not form.schedule.strip():
@@ -167,9 +176,7 @@ def ticks_view(form: Entered, now: datetime) -> TicksView:
         times = _next(schedule, now)
     except InvalidInputError as error:
         return TicksView(error=error.message)
-    zone = ZoneInfo(schedule.timezone)
-    ticks = tuple(Tick(f"{at.astimezone(zone):%a %Y-%m-%d %H:%M %Z}", when(at, now)) for at in times)
-    return TicksView(visible(schedule.words, limit=200).plain, ticks)
+    return TicksView(visible(schedule.words, limit=200).plain, ticks_of(schedule, times, now))
 
 
 def _next(schedule: Schedule, now: datetime) -> list[datetime]:
