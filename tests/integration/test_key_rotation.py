@@ -14,7 +14,7 @@ from tidings.portal.attempts import Attempts
 from tidings.store.signing_keys import load_key_ring, load_signer
 
 KEY = {"Authorization": "Bearer test"}
-BEGIN = "update tidings.signing_keys set signs_from = now() - interval '1 s' where signs_from > now()"
+BEGIN = "update tidings.signing_keys set signs_from = now() where signs_from > now()"
 
 
 async def published(client: httpx.AsyncClient) -> set[str]:
@@ -26,8 +26,8 @@ async def signed_by(engine: Engine, receiver: Receiver, count: int) -> str:
     """Have an event delivered, and return the ids of what signed it according to history."""
     await engine.publish("order.paid")
     await routed(engine)
-    await eventually(lambda: engine.value("select count(*) = $1 from tidings.attempts where signer_id is not null", count))
-    signer = await engine.value("select signer_id from tidings.attempts order by started_at desc limit 1")
+    await eventually(lambda: engine.value("select count(*) = $1 from tidings.deliveries where signer_id is not null", count))
+    signer = await engine.value("select signer_id from tidings.deliveries order by started_at desc limit 1")
     async with engine.services.database.connection() as connection:
         return (await load_signer(connection, engine.services.box, signer)).webhooks.id
 
