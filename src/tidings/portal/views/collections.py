@@ -183,7 +183,7 @@ def collection_view(
         empty = (
             Empty("No record fits", "Take the filter away, or write another one.", "All records", path, icon="search")
             if asked.get("where")
-            else Empty("No records yet", _EACH, "Add a record", f"{path}/add", icon="layers")
+            else Empty("No records yet", _EACH, "Add a record", f"{path}/add", _add_command(found), "layers")
         )  # fmt: skip
     rows = tuple(_record_row(found, text, shown, now) for text in records)
     return CollectionView(
@@ -197,6 +197,34 @@ def collection_view(
         msgspec.structs.replace(pager, said=count(total, "record")),
         empty,
     )  # fmt: skip
+
+
+_EXAMPLES = {
+    "number": "1",
+    "bool": "true",
+    "json": "{}",
+    "date": '"2026-03-15"',
+    "datetime": '"2026-03-15T12:00:00Z"',
+    "email": '"ada@example.com"',
+    "url": '"https://example.com"',
+}
+
+
+def _example(field: Field) -> str:
+    """Return a value as JSON text; of a list the first that a shell takes as it is."""
+    value = next((one for one in field.values if one.isascii() and one.isalnum()), "…")
+    return _EXAMPLES.get(field.type, f'"{value}"')
+
+
+def _add_command(found: Collection) -> str:
+    """Return the command that adds a record with what is required."""
+    wanted = [one for one in found.fields if one.required] or list(found.fields[:1])
+    values = {one.name: _example(one) for one in wanted}
+    if found.type == "auth":
+        values["password"] = '"…"'
+    data = ", ".join(f'"{name}": {value}' for name, value in values.items())
+    path = f"/api/v1/collections/{quote(found.name, safe='')}/records"
+    return f"""curl -X POST $URL{path} -H "Authorization: Bearer $KEY" -d '{{{data}}}'"""
 
 
 def _column(field: Field, path: str, asked: Mapping[str, str], *, kind: str, is_minor: bool) -> Column:
@@ -276,6 +304,10 @@ def record_view(
     )
 
 
+def _sent_to(number: int) -> str:
+    return count(number, "webhook") if number else "nobody"
+
+
 def _events(found: Sequence[RecordedEvent], now: datetime) -> Table:
     columns = (Column("Event", "wide"), Column("When"), Column("Sent to", is_minor=True))
     rows = tuple(
@@ -283,7 +315,7 @@ def _events(found: Sequence[RecordedEvent], now: datetime) -> Table:
             str(one.id),
             f"/events/{one.id}",
             one.type,
-            EventRow(visible(one.type, limit=100), when(one.occurred_at, now), count(one.delivery_count, "webhook")),
+            EventRow(visible(one.type, limit=100), when(one.occurred_at, now), _sent_to(one.delivery_count)),
         )
         for one in found
     )

@@ -67,8 +67,7 @@ def dry_run_view(run: DryRun, days: int, now: datetime, *, path: str = "") -> Dr
     if not rows and not more:
         empty = Empty(
             f"Nothing in the last {span}",
-            f"{count(run.seen, 'event')} came that might concern it, and it would have been sent none of them. Look further "
-            "back, choose other events, or see on the page of an event why it did not match.",
+            f"{_looked(run.seen)} Look further back, choose other events, or see on the page of an event why it did not match.",
             "All events", "/events", icon="zap",
         )  # fmt: skip
     columns = (Column("Event", "wide"), Column("About"), Column("Happened"), *((Column("Why", "action"),) if path else ()))
@@ -79,6 +78,12 @@ def dry_run_view(run: DryRun, days: int, now: datetime, *, path: str = "") -> Dr
 def refused_view(days: int, error: str) -> DryRunView:
     """Return why nobody can tell what would have been sent."""
     return DryRunView(_options(days), "", Table("would-send", "", (), ()), Pager(), None, error)
+
+
+def _looked(seen: int) -> str:
+    if not seen:
+        return "No event came that it might hear of."
+    return f"Of {count(seen, 'event')} that it might hear of, it would have been sent none."
 
 
 def _options(days: int) -> tuple[Option, ...]:

@@ -43,7 +43,25 @@ PLACES = (
         True,
     ),
     Place("/events", "Events", "zap", ("explain", "history of events")),
-    Place("/sources", "Sources", "database", ("tables", "collections", "content items", "jobs", "integrations", "catalogue")),
+    Place(
+        "/sources",
+        "Sources",
+        "database",
+        (
+            "tables",
+            "capture a table",
+            "backfill",
+            "collections",
+            "collection management",
+            "content items",
+            "jobs",
+            "cron",
+            "integrations",
+            "integration objects",
+            "catalogue",
+            "event types",
+        ),
+    ),
     Place("/settings", "Settings", "settings", ("group settings", "signing keys", "sessions", "retention", "about")),
 )
 

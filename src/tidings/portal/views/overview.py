@@ -189,5 +189,6 @@ def _first_step() -> Empty:
         "watch it arrive.",
         "New webhook",
         "/webhooks/new",
-        icon="webhook",
+        'curl -X POST $URL/api/v1/webhooks -H "Authorization: Bearer $KEY" -d \'{"url": "https://…", "events": ["*"]}\'',
+        "webhook",
     )
