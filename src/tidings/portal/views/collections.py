@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tidings.core.collection import ID, UPDATED, Field, all_fields
+from tidings.core.collection import ID, PASSWORD, UPDATED, Field, all_fields
 from tidings.operations.history.events import RecordedEvent
 from tidings.portal.views.documents import Document, document
 from tidings.portal.views.lists import Column, Filter, FilterBar, Pager, Row, Table, column, filter_bar, link
@@ -221,7 +221,7 @@ def _add_command(found: Collection) -> str:
     wanted = [one for one in found.fields if one.required] or list(found.fields[:1])
     values = {one.name: _example(one) for one in wanted}
     if found.type == "auth":
-        values["password"] = '"…"'
+        values[PASSWORD] = '"…"'
     data = ", ".join(f'"{name}": {value}' for name, value in values.items())
     path = f"/api/v1/collections/{quote(found.name, safe='')}/records"
     return f"""curl -X POST $URL{path} -H "Authorization: Bearer $KEY" -d '{{{data}}}'"""
