@@ -113,7 +113,7 @@ async def test_what_it_would_have_been_sent_is_shown_before_and_after_it_is_save
     form = FORM | {"csrf": await visitor.csrf("/webhooks/new"), "url": "", "names": "order.paid", "do": "dry-run"}
     page = (await visitor.post("/webhooks/new", form, 200)).text
     assert page.count('id="row-') == 3
-    assert "3 events of" in page
+    assert "3 events of the last 7 days" in page
     assert await engine.value("select count(*) from tidings.webhooks") == 0, "looking saves nothing"
     page = (await visitor.post("/webhooks/new", form | {"names": "order.lost", "days": "30"}, 200)).text
     assert "Nothing in the last 30 days" in page

@@ -10,7 +10,7 @@ from tidings.operations.history.explaining import DryRun, Heard
 from tidings.portal.views.explain import about
 from tidings.portal.views.lists import Column, Option, Pager, Row, Table, link
 from tidings.portal.views.small import Empty, When, when
-from tidings.portal.views.text import Shown, count, visible
+from tidings.portal.views.text import Shown, count, number, visible
 
 DAYS = (1, 7, 30)  # that are offered
 DEFAULT_DAYS = 7
@@ -57,8 +57,7 @@ def dry_run_view(run: DryRun, days: int, now: datetime, *, path: str = "") -> Dr
     rows = tuple(_row(one, now, run.webhook.id if path else None) for one in run.events)
     span = _span(days)
     more = run.cursor is not None
-    of = f"of {count(run.seen, 'event')} that {'was' if run.seen == 1 else 'were'} looked at"
-    said = f"{count(len(rows), 'event')} {of} in the last {span}"
+    said = f"{count(len(rows), 'event')} of the last {span}, of {number(run.seen)} looked at"
     if more:
         reached = f", back to {when(run.searched_to, now).exact}" if run.searched_to else ""
         said = f"The newest {count(len(rows), 'event')}{reached}; there may be more before"

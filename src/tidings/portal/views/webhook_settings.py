@@ -12,7 +12,7 @@ from tidings.operations.webhooks.changes import WebhookChange
 from tidings.portal.views.documents import Diff, diff
 from tidings.portal.views.text import Shown, duration, number, visible
 from tidings.portal.views.webhook_form import PROFILE_LABELS, policy_words
-from tidings.portal.views.webhooks import filter_words
+from tidings.portal.views.webhooks import filter_words, manager_of
 from tidings.store.webhook_rows import filter_to_json
 
 MAX_EVENTS_SHOWN = 50
@@ -26,7 +26,7 @@ def settings_lines(webhook: Subscription) -> tuple[tuple[str, tuple[Shown, ...]]
     said: list[tuple[str, list[str]]] = [
         ("Description", [webhook.description or ""]),
         ("Profile", [PROFILE_LABELS.get(webhook.profile, webhook.profile)]),
-        ("Events", events or ["nothing"]),
+        ("Events", events or ["the ticks of its job" if manager_of(webhook) == "job" else "nothing"]),
         ("Headers", [f"{name}: {value}" for name, value in webhook.headers.items()]),
         ("Method", [webhook.method] if webhook.method != "POST" else []),
         ("Body", [webhook.body_template or ""]),
