@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from litestar import Litestar
 
@@ -17,7 +18,7 @@ from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
 from tidings.core.errors import BusyError
-from tidings.portal.attempts import Attempts
+from tidings.portal.attempts import MAX_LINKS, Attempts
 from tidings.portal.streams import MAX_OF_CUSTOMER, Stream, Wants, Watch
 from tidings.store import sessions
 
@@ -64,9 +65,11 @@ PUBLIC = {
 
 @pytest.fixture
 async def operator(config: Config, api_server: ApiServer) -> AsyncIterator[Visitor]:
+    config = msgspec.structs.replace(config, trusted_proxies="127.0.0.1/32")
     async with engine_of(config) as engine, api_server.serving(engine.services) as url, visiting(engine, url) as visitor:
         assert api_server._framework
         api_server._framework.state["sign_in_attempts"] = Attempts()
+        api_server._framework.state["link_guesses"] = Attempts(MAX_LINKS)
         await engine.sql("insert into tidings.groups (id) values ('acme'), ('other')")
         yield visitor
 
@@ -261,6 +264,32 @@ async def test_a_link_ends_by_time_by_hand_and_with_the_key(operator: Visitor, c
     await customer.get(path, 401)
     await customer.get("/p/nothing", 401)
     await customer.get("/p/" + "x" * 300, 401)
+
+
+async def test_a_link_that_is_none_ends_no_session(operator: Visitor, customer: Visitor) -> None:
+    await operator.sign_in()
+    path = await link(operator, expires_in=60)
+    operator.engine.clock.ahead += timedelta(seconds=61)
+    for visitor in (operator, customer):
+        for none in ("/p/nothing", "/p/" + "x" * 300, path):
+            answer = await visitor.get(none, 401)
+            assert "This link has ended" in answer.text
+            assert answer.headers.get_list("set-cookie") == []
+    await operator.get("/settings")
+    await customer.get("/home")
+
+
+async def test_so_many_links_that_are_none_are_looked_at_from_one_address(operator: Visitor) -> None:
+    path = await link(operator)
+    for _ in range(MAX_LINKS - 1):
+        await operator.get("/p/nothing", 401)
+    for _ in range(3):
+        await operator.get(path, 303)  # a right one takes nothing away, and gives nothing back
+    await operator.get("/p/nothing", 401)
+    refused = await operator.get(path, 429)
+    assert 0 < int(refused.headers["retry-after"]) <= 300
+    assert "Too many links that are none came from your address. Try again in 5 min." in refused.text
+    await operator.get(path, 303, **{"X-Forwarded-For": "192.0.2.1"})
 
 
 async def test_customers_keep_no_operator_out_and_a_link_opens_so_many_browsers(operator: Visitor, customer: Visitor) -> None:

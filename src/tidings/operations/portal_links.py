@@ -8,6 +8,7 @@ import msgspec
 
 from tidings.core.brand import Brand, check_brand, check_origins
 from tidings.core.errors import InvalidInputError, NotFoundError
+from tidings.core.reached import known_url
 from tidings.operations.services import Services
 from tidings.store import groups, portal_links
 from tidings.store.portal_links import PortalLink
@@ -17,16 +18,18 @@ DEFAULT_SECONDS = 3600
 
 
 class NewLink(msgspec.Struct, frozen=True):
-    """A link that was made just now. `path` holds its token, which is kept nowhere: it is shown this once."""
+    """A link that was made just now. `url` holds its token, which is kept nowhere: it is shown this once."""
 
     link: PortalLink
-    path: str
+    url: str
 
 
 async def create(
     services: Services,
     token: str,
     *,
+    scheme: str,
+    host: str,
     seconds: int = DEFAULT_SECONDS,
     brand: Brand | None = None,
     origins: Sequence[str] = (),
@@ -35,13 +38,16 @@ async def create(
 
     Args:
         token: 256 random bits as text.
+        scheme, host: As the request for it was addressed: believed when nothing is configured and it means this very machine.
         seconds: How long it opens the portal, and how long the sessions last that it begins.
         origins: The origins whose pages may frame it.
 
     Raises:
+        ConflictError: Where this installation is reached is not configured.
         InvalidInputError: With the field and the reason.
         NotFoundError: There is no such group.
     """
+    base = known_url(services.config.public_url, scheme, host)
     if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
         raise InvalidInputError(
             "expires_in",
@@ -60,7 +66,7 @@ async def create(
         if await groups.get(connection, services.group_id) is None:
             raise NotFoundError(f"There is no group {services.group_id!r}. Make it first: POST /api/v1/groups.")
         await portal_links.add(connection, token, link)
-    return NewLink(link, f"/p/{token}")
+    return NewLink(link, f"{base}/p/{token}")
 
 
 async def list_links(services: Services, *, limit: int, offset: int = 0) -> Sequence[PortalLink]:

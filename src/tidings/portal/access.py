@@ -5,9 +5,9 @@ none can make a browser that is signed in send something. The token is an HMAC o
 """
 
 import hmac
+import math
 import secrets
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request, Response
@@ -15,6 +15,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 
+from tidings.core import reached
 from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.operations import sessions
 from tidings.operations.services import Services
@@ -59,6 +60,25 @@ class LinkEndedError(TidingsError):
     status = 401
 
 
+class NoSuchLinkError(TidingsError):
+    """A link that is none, or whose time is over, was opened: whatever session the browser has is another matter."""
+
+    code = "UNAUTHORIZED"
+    status = 401
+
+
+class TooManyError(TidingsError):
+    """Somebody asks for something too often. `wait`: seconds until it is looked at again."""
+
+    code = "TOO_MANY_REQUESTS"
+    status = 429
+
+    def __init__(self, message: str, wait: float) -> None:
+        self.wait = max(1, math.ceil(wait))
+        said = f"{math.ceil(wait / 60)} min" if wait > 90 else f"{self.wait} s"
+        super().__init__(f"{message} Try again in {said}.")
+
+
 class Visit(msgspec.Struct, frozen=True):
     """A request by somebody who is signed in. Every page that shows data takes one, as `visit`."""
 
@@ -89,14 +109,29 @@ def is_secure(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
     """Whether the browser speaks HTTPS, to us or to a proxy in front of us."""
     if connection.url.scheme == "https":
         return True
-    public = urlsplit(services_of(connection).config.public_url or "")
-    return public.scheme == "https" and public.netloc.lower() == connection.headers.get("host", "").lower()
+    public = services_of(connection).config.public_url or ""
+    return public.lower().startswith("https:") and reached.is_public_host(public, host_of(connection))
+
+
+def host_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the name that the browser asked for, whatever it is worth."""
+    return connection.headers.get("host", "")
+
+
+def scheme_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the scheme that the browser speaks."""
+    return "https" if is_secure(connection) else "http"
+
+
+def address_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the address that the browser comes from, as far as those whom we believe say; empty when nobody does."""
+    return connection.client.host if connection.client else ""
 
 
 def base_url(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return where this installation is reached: as it is configured, else as the browser reached it."""
-    scheme = "https" if is_secure(connection) else "http"
-    return services_of(connection).config.public_url or f"{scheme}://{connection.headers.get('host', '')}"
+    """Return where this installation is reached; empty when nobody who is believed has said (`core.reached`)."""
+    public = services_of(connection).config.public_url
+    return reached.base_url(public, scheme_of(connection), host_of(connection)) or ""
 
 
 class FramedCookie(Cookie):
@@ -243,8 +278,10 @@ async def require_own_form(connection: ASGIConnection[Any, Any, Any, Any], _: Ba
     """
     if connection.scope.get("method", "GET") in _SAFE:
         return
-    if not _is_own_origin(connection):
-        raise ForeignFormError("This form was sent by a page of another site. Open the portal itself and try again.")
+    if not _is_own_page(connection):
+        public = services_of(connection).config.public_url
+        where = f"the portal itself, at {public}," if public else "the portal itself"
+        raise ForeignFormError(f"This form was sent by a page of another site. Open {where} and try again.")
     source, sent = csrf_source(connection), await _sent_token(connection)
     if not source or not _is_alike(sent[:_HALF], csrf_of(source)[:_HALF]):
         raise ForeignFormError("This page was open for too long, or cookies are off. Go back, load it again and repeat it.")
@@ -261,12 +298,14 @@ def _is_alike(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode())
 
 
-def _is_own_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
-    origin = connection.headers.get("origin")
-    if origin is None:
-        return connection.headers.get("sec-fetch-site") == "same-origin"
-    scheme = "https" if is_secure(connection) else "http"
-    return origin.lower() == f"{scheme}://{connection.headers.get('host', '')}".lower()
+def _is_own_page(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    return reached.is_own_page(
+        services_of(connection).config.public_url,
+        scheme_of(connection),
+        host_of(connection),
+        connection.headers.get("origin"),
+        connection.headers.get("sec-fetch-site"),
+    )
 
 
 async def refuse_customers(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

@@ -19,6 +19,7 @@ from tidings.portal import assets
 from tidings.portal.access import (
     LinkEndedError,
     NotSignedInError,
+    TooManyError,
     cookie,
     cookie_of,
     customer_cookie,
@@ -196,6 +197,10 @@ def show_refusal(request: Request[Any, Any, Any], error: TidingsError) -> Respon
         return go(request, f"/sign-in{back}")
     if isinstance(error, LinkEndedError):
         return with_cookies(_show_error(request, error_view(401, error.message)), customer_cookie(request, ""))
+    if isinstance(error, TooManyError):
+        response = _show_error(request, error_view(429, error.message))
+        response.headers["Retry-After"] = str(error.wait)
+        return response
     if error.status >= 500 and not isinstance(error, BusyError):  # to be busy is no fault of ours
         logger.error("%s %s failed: %s", request.method, request.url.path, error.message)
     return _show_error(request, error_view(error.status, error.message))

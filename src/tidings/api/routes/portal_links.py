@@ -55,10 +55,15 @@ async def create_portal_link(
     """Make a link that shows a customer this group's webhooks, deliveries and tests in the portal, and nothing else."""
     acting = await groups.acting_for(services, group_id)
     made = await portal_links.create(
-        acting, secrets.token_urlsafe(32), seconds=data.expires_in, brand=data.brand, origins=data.origins
+        acting,
+        secrets.token_urlsafe(32),
+        scheme=request.url.scheme,
+        host=request.headers.get("host", ""),
+        seconds=data.expires_in,
+        brand=data.brand,
+        origins=data.origins,
     )
-    base = (services.config.public_url or str(request.base_url)).rstrip("/")
-    return MadePortalLink(made.link.id, made.link.group_id, f"{base}{made.path}", made.link.ends_at)
+    return MadePortalLink(made.link.id, made.link.group_id, made.url, made.link.ends_at)
 
 
 @get("/")

@@ -1,5 +1,6 @@
 """Portal links: operators make and end them, customers come by them to the first of their own pages."""
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -10,18 +11,24 @@ from litestar.params import FromPath
 from tidings.core.brand import Brand, stylesheet
 from tidings.core.errors import InvalidInputError
 from tidings.core.question import Question
+from tidings.core.reached import UNKNOWN_ADDRESS
 from tidings.operations import portal_links, sessions
 from tidings.operations.history import deliveries
 from tidings.operations.history.search import Asked, Paging
 from tidings.operations.webhooks import subscriptions
 from tidings.portal.access import (
-    LinkEndedError,
+    LINK_ENDED,
+    NoSuchLinkError,
+    TooManyError,
     Visit,
+    address_of,
     base_url,
     customer_cookie,
     customer_token,
     form_of,
+    host_of,
     new_token,
+    scheme_of,
     services_of,
 )
 from tidings.portal.answers import go, show
@@ -52,13 +59,15 @@ async def make_link(request: Request[Any, Any, Any], visit: NamedDependency[Visi
         made = await portal_links.create(
             visit.services,
             new_token(),
+            scheme=scheme_of(request),
+            host=host_of(request),
             seconds=int(seconds) if seconds.isdecimal() and len(seconds) < 7 else 0,
             brand=brand,
             origins=form.get("origins", "")[:2000].split(),
         )
     except InvalidInputError as error:
         return await _links(request, visit, written=form, errors={error.field: error.message})
-    return await _links(request, visit, made=f"{base_url(request).rstrip('/')}{made.path}")
+    return await _links(request, visit, made=made.url)
 
 
 @post(f"{PATH}/end")
@@ -80,7 +89,8 @@ async def _links(request: Request[Any, Any, Any], visit: Visit, **more: Any) -> 
     number = page_number(request)
     found = await portal_links.list_links(visit.services, limit=PAGE_SIZE + 1, offset=(number - 1) * PAGE_SIZE)
     shown, pager = cut(found, PATH, number, PAGE_SIZE)
-    view = links_view(shown, pager, visit.group_id, visit.services.clock.now(), **more)
+    unknown = "" if base_url(request) else UNKNOWN_ADDRESS
+    view = links_view(shown, pager, visit.group_id, visit.services.clock.now(), unknown=unknown, **more)
     status = 422 if more.get("errors") else 200
     return show(request, "settings/links.html", view, title="Portal links", crumbs=CRUMBS, status=status)
 
@@ -90,13 +100,16 @@ async def _links(request: Request[Any, Any, Any], visit: Visit, **more: Any) -> 
 
 @get("/p/{token:str}", opt={"query": (), "customer": True})
 async def enter(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
-    """Begin a customer's session, and lead to their first page.
+    """Begin a customer's session, and lead to their first page. What is no link ends no session that stands.
 
     Raises:
-        LinkEndedError: The link's time is over, or it is none.
+        NoSuchLinkError: The link's time is over, or it is none.
+        TooManyError: Too many that were none came from this address.
     """
     fresh, services = new_token(), services_of(request)
-    session = None
+    guesses, address, session = request.app.state.link_guesses, address_of(request), None
+    if wait := guesses.admit(address, time.monotonic()):
+        raise TooManyError("Too many links that are none came from your address.", wait)
     if len(token) <= MAX_TOKEN:
         session = await sessions.begin_with_link(
             services,
@@ -104,10 +117,11 @@ async def enter(request: Request[Any, Any, Any], token: FromPath[str]) -> Respon
             fresh,
             before=customer_token(request),
             browser=request.headers.get("user-agent", ""),
-            address=request.client.host if request.client else "",
+            address=address,
         )
     if session is None:
-        raise LinkEndedError("This link has ended. Open it again where you found it.")
+        raise NoSuchLinkError(LINK_ENDED)
+    guesses.give_back(address)
     request.scope["state"]["portal_session"] = session
     seconds = max(1, int((session.ends_at - services.clock.now()).total_seconds()))
     return go(request, CUSTOMER_HOME, customer_cookie(request, fresh, seconds))

@@ -9,14 +9,17 @@ import msgspec
 from litestar import Request, Response, Router, get, post
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.reached import is_loopback
 from tidings.operations import sessions
 from tidings.portal.access import (
     NotSignedInError,
+    address_of,
     cookie,
     csrf_source,
     customer_cookie,
     customer_token,
     form_of,
+    host_of,
     is_secure,
     new_token,
     services_of,
@@ -34,7 +37,6 @@ from tidings.store.settings import hash_key
 MAX_KEY = 1000  # characters that are looked at
 THEME_SECONDS = 365 * 86_400
 VISIT_SECONDS = 86_400
-_LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
 
 class SignInView(msgspec.Struct, frozen=True):
@@ -66,7 +68,7 @@ def _form(request: Request[Any, Any, Any], to: str, *, error: str = "", status: 
         # The form is bound to a cookie; the first page of a visit brings it along.
         fresh = cookie(request, "tidings-visit", new_token(), max_age=VISIT_SECONDS)
         request.cookies[fresh.key] = str(fresh.value)
-    is_open = not is_secure(request) and request.url.hostname not in _LOCAL
+    is_open = not is_secure(request) and not is_loopback(host_of(request))
     response = show(request, "sign_in/page.html", SignInView(key_field(error), to, is_open), title="Sign in", status=status)
     if fresh:
         response.set_cookie(fresh)
@@ -92,7 +94,7 @@ async def sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
     form = await form_of(request)
     to = local_path(form.get("to", "/"))
     services = services_of(request)
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     attempts = request.app.state.sign_in_attempts
     if wait := attempts.admit(address, time.monotonic()):
         minutes = math.ceil(wait / 60)

@@ -10,7 +10,7 @@ from tidings.operations.history.deliveries import Delivery
 from tidings.operations.portal_links import DEFAULT_SECONDS
 from tidings.portal.views.lists import Column, Field, Option, Pager, Row, Table
 from tidings.portal.views.sections import SETTINGS, Section, sections
-from tidings.portal.views.small import Empty, State, Url, When, state, url, when
+from tidings.portal.views.small import Empty, Notice, State, Url, When, state, url, when
 from tidings.portal.views.text import Shown, number, visible
 from tidings.store.portal_links import PortalLink
 
@@ -29,7 +29,12 @@ class LinkRow(msgspec.Struct, frozen=True):
 
 
 class LinksView(msgspec.Struct, frozen=True):
-    """A group's links, and a form to make one. `made`: the URL of the one that was made just now."""
+    """A group's links, and a form to make one.
+
+    Attributes:
+        made: The URL of the one that was made just now.
+        unknown: Why none can be made; empty: one can.
+    """
 
     sections: tuple[Section, ...]
     group: Shown
@@ -37,6 +42,7 @@ class LinksView(msgspec.Struct, frozen=True):
     pager: Pager
     fields: tuple[Field, ...]
     made: str
+    unknown: Notice | None
 
 
 def links_view(
@@ -46,12 +52,14 @@ def links_view(
     now: datetime,
     *,
     made: str = "",
+    unknown: str = "",
     written: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
 ) -> LinksView:
     """Return a group's links.
 
     Args:
+        unknown: Why none can be made; empty: one can.
         written: What somebody wrote into the form, to be shown again.
         errors: Field to what is wrong with it.
     """
@@ -82,6 +90,7 @@ def links_view(
         pager,
         _fields(written or {}, errors or {}),
         made,
+        Notice("warn", unknown) if unknown else None,
     )
 
 

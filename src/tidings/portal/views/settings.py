@@ -47,7 +47,7 @@ def general_view(found: Sequence[Session], this: UUID, config: Config, now: date
     return GeneralView(
         sections(SETTINGS, PATH),
         count(config.retention_days, "day"),
-        visible(config.public_url or "not set: addresses are those that each browser uses"),
+        visible(config.public_url or "not set: links are made for browsers on this machine alone (TIDINGS_PUBLIC_URL)"),
         config.default_profile or "that of the system whose shape it has",
         sessions_table(found, this, now),
     )
@@ -167,7 +167,7 @@ def keys_view(found: Sequence[PublishedKey], base_url: str) -> KeysView:
         for one in found
     )
     table = Table("signing-keys", "Signing keys", columns, rows)
-    return KeysView(sections(SETTINGS, f"{PATH}/keys"), table, f"{base_url.rstrip('/')}/.well-known/jwks.json")
+    return KeysView(sections(SETTINGS, f"{PATH}/keys"), table, f"{base_url}/.well-known/jwks.json")
 
 
 # Set aside -----------------------------------------------------------------------------------------------------------------
