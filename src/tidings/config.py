@@ -14,7 +14,14 @@ from tidings.core.errors import StartupError
 
 Network = IPv4Network | IPv6Network
 
-_BOUNDS = {"workers": (1, 64), "retention_days": (1, 3650), "port": (0, 65535), "max_in_flight": (1, 100_000)}
+_BOUNDS = {
+    "workers": (1, 64),
+    "retention_days": (1, 3650),
+    "port": (0, 65535),
+    "max_in_flight": (1, 100_000),
+    "customer_webhooks": (0, 10_000),
+    "customer_calls_per_minute": (1, 10_000),
+}
 _EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
 
@@ -45,6 +52,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         log_level: `debug` also logs every delivered attempt.
         max_body_bytes: Largest body the API accepts.
         stop_grace_seconds: How long a stop waits for requests that are under way.
+        customer_webhooks: How many webhooks the customers of a group may make by portal links.
+        customer_calls_per_minute: How many tests, retries, recoveries and checks of a URL the customers of a group may ask
+            for in a minute.
         max_in_flight: Attempts one worker process has under way at once; those slower than a second count apart.
     """
 
@@ -68,6 +78,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 1_048_576
     stop_grace_seconds: float = 35.0
     max_in_flight: int = 2048
+    customer_webhooks: int = 50
+    customer_calls_per_minute: int = 30
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""

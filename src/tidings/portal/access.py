@@ -7,6 +7,7 @@ none can make a browser that is signed in send something. The token is an HMAC o
 import hmac
 import math
 import secrets
+import time
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 
 from tidings.core import reached
+from tidings.core.audit import Actor, Who
 from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.operations import sessions
 from tidings.operations.services import Services
@@ -25,8 +27,10 @@ from tidings.store.sessions import LONGEST, Session
 MAX_TOKEN = 200  # characters of a cookie that is looked up
 GROUP_PARAMETER = "group"  # every page takes it
 FOR_CUSTOMERS = "customer"  # of a handler's opt: customers may ask it; all others are shut to them
+LOOK, MANAGE = "look", "manage"  # what it says: any link opens it, or those that let their holder change something
 CUSTOMER_COOKIE = "tidings-customer"
 LINK_ENDED = "This link has ended. Open it again where you found it."
+ONLY_LOOKS = "Your link lets you look, and change nothing."
 NOT_FOR_CUSTOMERS = "This page is not a part of what your link shows."
 _HALF = 32  # digits of a token: 128 bits for the cookie, 128 for the group
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -94,6 +98,11 @@ class Visit(msgspec.Struct, frozen=True):
     def is_customer(self) -> bool:
         """Whether a customer asks, by a portal link: pages show them nothing of how this installation is made."""
         return self.session.is_customer
+
+    @property
+    def may_manage(self) -> bool:
+        """Whether whoever asks may change webhooks, test them and send again."""
+        return self.session.access.may_manage
 
 
 def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:
@@ -218,7 +227,8 @@ def new_token() -> str:
 async def visit_of(request: Request[Any, Any, Any]) -> Visit:
     """Return who asks. `?group=` has an operator's session show another group from now on.
 
-    A customer passes to the handlers alone that say so (`opt={"customer": True}`), and the services act for the link's group.
+    A customer passes to the handlers alone that say so (`opt={"customer": LOOK}`, or `MANAGE`); the services act for the group
+    of the link.
 
     Raises:
         ForeignFormError: A form was shown for another group than the session shows by now.
@@ -236,6 +246,8 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
         request.scope["state"]["portal_session"] = session
         if not is_customer or not request.route_handler.opt.get(FOR_CUSTOMERS) or GROUP_PARAMETER in request.query_params:
             raise NotForCustomersError(NOT_FOR_CUSTOMERS)
+        if request.route_handler.opt[FOR_CUSTOMERS] == MANAGE and not session.access.may_manage:
+            raise NotForCustomersError(ONLY_LOOKS)
     if session is not None and session.is_customer != is_customer:
         session = None  # a token under the name of the other kind
     if session is None:
@@ -243,7 +255,24 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
     request.scope["state"]["portal_session"] = session
     if request.method not in _SAFE and not _is_alike(await _sent_token(request), form_token(request)):
         raise ForeignFormError("This page showed another group than this browser shows now. Load it again and repeat it.")
-    return Visit(msgspec.structs.replace(services, group_id=session.group_id), session)
+    return Visit(msgspec.structs.replace(services, group_id=session.group_id, actor=_actor(request, session)), session)
+
+
+def _actor(request: Request[Any, Any, Any], session: Session) -> Actor:
+    who, id_ = (Who.LINK, session.link_id) if session.is_customer else (Who.SESSION, session.id)
+    return Actor(who, id_, address_of(request))
+
+
+def count_call(request: Request[Any, Any, Any], visit: Visit) -> None:
+    """Count what a customer has Tidings send: so much of a group in a minute, however many links and browsers it has.
+
+    Raises:
+        TooManyError: It is more.
+    """
+    if visit.is_customer:
+        most = visit.services.config.customer_calls_per_minute
+        if wait := request.app.state.customer_calls.admit(f"group {visit.group_id}", time.monotonic(), most):
+            raise TooManyError(f"That is more than {most} tests, retries and checks in a minute.", wait)
 
 
 # Forms -------------------------------------------------------------------------------------------------------------------

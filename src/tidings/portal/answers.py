@@ -96,6 +96,7 @@ def show(
         notice=left or notice,
         crumbs=tuple(crumbs),
         is_customer=bool(customer_token(request)) if session is None else session.is_customer,
+        may_manage=session is None or session.access.may_manage,
         brand=brand_view(session.brand) if session else None,
     )
     response = _rendered(request, environment.get_template(template).render(frame=frame, view=view), status)

@@ -11,6 +11,9 @@ MAX_ADDRESSES = 10_000  # remembered; the one not seen for longest is forgotten 
 MAX_LINKS = 20  # that are none, from one address in the same window
 
 
+CALLS_SECONDS = 60.0  # in which customers' calls are counted
+
+
 class Attempts:
     """Counts attempts, by address or by whatever else they are made as. One event loop reads and writes it."""
 
@@ -24,17 +27,18 @@ class Attempts:
         self._most, self._seconds = most, seconds
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def admit(self, address: str, now: float) -> float:
+    def admit(self, address: str, now: float, most: int | None = None) -> float:
         """Count an attempt, and return 0 or the seconds until the next one is looked at.
 
         Args:
             now: Monotonic seconds.
+            most: In a window, where that is not always the same.
         """
         name = _network(address)
         began, made = self._seen.pop(name, (now, 0))
         if now - began >= self._seconds:
             began, made = now, 0
-        is_admitted = made < self._most
+        is_admitted = made < (self._most if most is None else most)
         self._seen[name] = (began, made + is_admitted)
         while len(self._seen) > MAX_ADDRESSES:
             self._seen.popitem(last=False)

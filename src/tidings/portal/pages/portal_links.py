@@ -18,6 +18,7 @@ from tidings.operations.history.search import Asked, Paging
 from tidings.operations.webhooks import subscriptions
 from tidings.portal.access import (
     LINK_ENDED,
+    LOOK,
     NoSuchLinkError,
     TooManyError,
     Visit,
@@ -61,6 +62,7 @@ async def make_link(request: Request[Any, Any, Any], visit: NamedDependency[Visi
             new_token(),
             scheme=scheme_of(request),
             host=host_of(request),
+            access=form.get("access", portal_links.DEFAULT_ACCESS),
             seconds=int(seconds) if seconds.isdecimal() and len(seconds) < 7 else 0,
             brand=brand,
             origins=form.get("origins", "")[:2000].split(),
@@ -98,7 +100,7 @@ async def _links(request: Request[Any, Any, Any], visit: Visit, **more: Any) -> 
 # Customers -----------------------------------------------------------------------------------------------------------------
 
 
-@get("/p/{token:str}", opt={"query": (), "customer": True})
+@get("/p/{token:str}", opt={"query": (), "customer": LOOK})
 async def enter(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
     """Begin a customer's session, and lead to their first page. What is no link ends no session that stands.
 
@@ -127,7 +129,7 @@ async def enter(request: Request[Any, Any, Any], token: FromPath[str]) -> Respon
     return go(request, CUSTOMER_HOME, customer_cookie(request, fresh, seconds))
 
 
-@get("/brand.css", opt={"query": (), "customer": True})
+@get("/brand.css", opt={"query": (), "customer": LOOK})
 async def brand(visit: NamedDependency[Visit]) -> Response[str]:
     """Answer with the colours of a customer's brand."""
     text = stylesheet(visit.session.brand or Brand())
@@ -136,13 +138,13 @@ async def brand(visit: NamedDependency[Visit]) -> Response[str]:
     )
 
 
-@get(CUSTOMER_HOME, opt={"query": (), "customer": True})
+@get(CUSTOMER_HOME, opt={"query": (), "customer": LOOK})
 async def home(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show a customer their webhooks, and the last deliveries to them."""
     own = await subscriptions.list_webhooks(visit.services, limit=OWN_WEBHOOKS + 1)
     asked = Asked(Question(group_id=visit.group_id))
     last = await deliveries.find(visit.services, asked, Paging(LAST_DELIVERIES, 0, None, count=False))
-    view = home_view(own, last.items, visit.services.clock.now(), limit=OWN_WEBHOOKS)
+    view = home_view(own, last.items, visit.services.clock.now(), limit=OWN_WEBHOOKS, may_manage=visit.may_manage)
     return show(request, "customers/home.html", view, title="Overview")
 
 

@@ -12,6 +12,7 @@ from tidings.core.errors import InvalidInputError
 from tidings.core.reached import is_loopback
 from tidings.operations import sessions
 from tidings.portal.access import (
+    LOOK,
     NotSignedInError,
     address_of,
     cookie,
@@ -113,27 +114,27 @@ async def sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
     return go(request, to, session_cookie(request, token), cookie(request, "tidings-visit", "", max_age=0))
 
 
-@get("/sign-out", opt={"query": (), "customer": True})
+@get("/sign-out", opt={"query": (), "customer": LOOK})
 async def sign_out_form(request: Request[Any, Any, Any]) -> Response[Any]:
     """Ask whether to sign out: a link alone must not do it."""
     visit = await visit_of(request)
     return show(request, "sign_in/out.html", None, title="Leave" if visit.is_customer else "Sign out")
 
 
-@post("/sign-out", opt={"customer": True})
+@post("/sign-out", opt={"customer": LOOK})
 async def sign_out(request: Request[Any, Any, Any]) -> Response[Any]:
     """End the session. A customer has nowhere to sign in, and is told so."""
     if customer_token(request):
         await visit_of(request)
-        await sessions.end_token(services_of(request), session_token(request))
+        await sessions.end_token(services_of(request), session_token(request), address=address_of(request))
         gone = customer_cookie(request, "")
         del request.scope["state"]["portal_session"]
         return with_cookies(show(request, "sign_in/left.html", None, title="You have left"), gone)
-    await sessions.end_token(services_of(request), session_token(request))
+    await sessions.end_token(services_of(request), session_token(request), address=address_of(request))
     return go(request, "/sign-in", session_cookie(request, ""), said=Notice("good", "You are signed out."))
 
 
-@post("/theme", opt={"customer": True})
+@post("/theme", opt={"customer": LOOK})
 async def theme(request: Request[Any, Any, Any]) -> Response[Any]:
     """Keep how pages look, for this browser.
 
