@@ -13,6 +13,7 @@ import msgspec
 import uvicorn
 
 from tidings import __version__
+from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.clock import Clock
@@ -156,9 +157,11 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     config = services.config
     listener = _bind(config)
     portal = Portal()
+    application = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
     server = _Server(
         uvicorn.Config(
-            PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services),
+            BehindProxies(application, config.trusted_networks),
+            proxy_headers=False,  # uvicorn's own would believe whoever is on this machine
             log_config=None,
             access_log=False,
             lifespan="on",

@@ -19,6 +19,7 @@ from tidings.api.http.access import require_key, services_of
 from tidings.api.http.parameters import refuse_unknown
 from tidings.api.openapi import reference
 from tidings.api.routes import (
+    audit,
     deliveries,
     event_types,
     events,
@@ -76,6 +77,7 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
             portal_links.router,
             signing_keys.router,
             set_aside.router,
+            audit.router,
             tables.router,
             tables.backfill_router,
             collections.router,

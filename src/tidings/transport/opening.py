@@ -159,5 +159,5 @@ async def _connection(connected: socket.socket, target: Target, on_end: OnEnd, *
 
 
 def _reason(error: OSError) -> str:
-    """Return what the system calls it; an event loop may put the address into a sentence of its own."""
-    return os.strerror(error.errno) if error.errno else str(error)
+    """Return why, in the system's words: those of the event loop name the address a second time."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

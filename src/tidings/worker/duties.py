@@ -13,6 +13,7 @@ from tidings.core.capture import TableName
 from tidings.core.errors import BusyError
 from tidings.sources import backfill, tables
 from tidings.store import (
+    audit,
     backfills,
     cron,
     flights,
@@ -224,6 +225,7 @@ class Janitor:
             await webhook_versions.forget_versions(connection, FORGOTTEN_AT_ONCE)
             await portal_links.forget(connection, self._clock.now())
             await sessions.forget(connection, self._clock.now())
+            await audit.forget(connection, self._clock.now())
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()

@@ -107,6 +107,18 @@ FIELDS: Final[dict[str, str]] = {
     "first_byte_ms": "Milliseconds to the response's first byte.",
     "format": "`hex`, `sha256=hex` or `base64` of HMAC-SHA256 over the body; `t=,v1=` over the time, a dot and the body.",
     "group_by": "The column that names the group a row's event belongs to.",
+    "access": "What its holder may do: `read` (look), `manage` (also make and change webhooks for published events) or "
+    "`full` (also choose tables and collections).",
+    "AuditEntry.address": "Where they came from, as far as those whom the installation believes say.",
+    "AuditEntry.at": "When.",
+    "AuditEntry.group": "The group that it is about; null: the installation.",
+    "AuditEntry.number": "Its place: a later one has a greater number.",
+    "AuditEntry.action": "What was done: `session.began`, `session.ended`, `link.made`, `link.ended`, `secret.shown`, "
+    "`secret.rotated`, `webhook.created`, `webhook.changed` or `webhook.deleted`.",
+    "AuditEntry.subject": "What it was called then: a webhook's name, a browser.",
+    "AuditEntry.subject_id": "The id of the webhook, the portal link or the session.",
+    "AuditEntry.who": "By what they acted: `key` (the API), `session`, `link` (a customer) or `system`.",
+    "AuditEntry.who_id": "The id of the session or the portal link.",
     "SetAsideView.group": "The group it says it belongs to, which need not exist.",
     "group": "The group that it shows.",
     "hasMore": "There is another page after this one.",

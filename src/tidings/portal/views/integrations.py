@@ -74,6 +74,7 @@ class IntegrationView(msgspec.Struct, frozen=True):
     state: State
     is_connected: bool
     url: str
+    url_note: str
     secret: Secret
     signature: str
     notices: Table
@@ -119,7 +120,7 @@ def integration_view(traffic: Traffic, base_url: str, now: datetime) -> Integrat
     """Return an integration with what came of late.
 
     Args:
-        base_url: Where this installation is reached.
+        base_url: Where this installation is reached; empty: that is not known.
     """
     one = traffic.integration
     return IntegrationView(
@@ -130,6 +131,7 @@ def integration_view(traffic: Traffic, base_url: str, now: datetime) -> Integrat
         _state(one),
         one.enabled,
         address_of(one.name, base_url),
+        "" if base_url else "Behind the address of this installation, which TIDINGS_PUBLIC_URL does not name yet.",
         Secret("shared secret"),
         _signed(one),
         _notices(traffic, now),

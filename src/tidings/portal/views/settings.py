@@ -48,7 +48,7 @@ def general_view(found: Sequence[Session], this: UUID, config: Config, now: date
     return GeneralView(
         sections(SETTINGS, PATH),
         count(config.retention_days, "day"),
-        visible(config.public_url or "not set: addresses are those that each browser uses"),
+        visible(config.public_url or "not set: links are made for browsers on this machine alone (TIDINGS_PUBLIC_URL)"),
         config.default_profile or "that of the system whose shape it has",
         sessions_table(found, this, now),
     )

@@ -184,7 +184,7 @@ def _events(form: Entered) -> list[Any]:
             )
             events.append(place | {action: wanted})
     if not events:
-        raise InvalidInputError("events", "Nothing is chosen. Tick what it shall hear of, or Everything.")
+        raise InvalidInputError("events", "Nothing is chosen. Tick what it shall hear of.")
     return events
 
 
