@@ -13,6 +13,7 @@ import msgspec
 import uvicorn
 
 from tidings import __version__
+from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.api.serving.server import limits_of, serving
@@ -97,7 +98,7 @@ def make_worker(services: Services) -> Worker:
         services.box,
         services.sender,
         services.clock,
-        keys=services.keys.current,
+        keys=services.keys,
         salt=services.installation.salt,
         retention_days=config.retention_days,
         max_in_flight=config.max_in_flight,
@@ -171,7 +172,8 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     services = msgspec.structs.replace(
         services, database=services.database.share(FOR_CALLS), for_notices=services.database.share(FOR_NOTICES)
     )
-    application = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
+    application: Any = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
+    application = BehindProxies(application, config.trusted_networks)
     servers = {"api": (_Server(serving(application, limits_of(config, shares.incoming))), listener)}
     if watcher is not None:
         limits = limits_of(config, WATCHERS)

@@ -13,6 +13,7 @@ import uvicorn
 from litestar import Litestar
 
 from tidings import __version__
+from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.api.serving.server import limits_of, serving
@@ -46,7 +47,8 @@ class ApiServer:
         assert self._application is None, "one test at a time"
         self._framework = self._framework or create_app(services, version=__version__, plugins=[Portal()])
         self._framework.state["services"] = services
-        self._application = PublishingFirst(self._framework, services)
+        first = PublishingFirst(self._framework, services)
+        self._application = BehindProxies(first, services.config.trusted_networks)
         try:
             yield self.url
         finally:

@@ -66,12 +66,12 @@ class Passwords:
         try:
             is_right = await self._run(lambda: self._compare(known, password))
         except BusyError:  # it was not looked at
-            self._by_account.take_back(account)
-            self._by_address.take_back(address)
+            self._by_account.give_back(account)
+            self._by_address.give_back(address)
             raise
         if is_right:
             self._by_account.forgive(account)
-            self._by_address.take_back(address)  # not all: who has one account of their own would guess at others' for ever
+            self._by_address.give_back(address)  # not all: who has one account of their own would guess at others' for ever
         return is_right
 
     def _compare(self, known: str | None, password: str) -> bool:

@@ -150,8 +150,7 @@ async def _connect(target: Target, addresses: list[str], limit: float, timings: 
             if _is_ours(error, address):
                 raise OpeningError(EXHAUSTED, f"No connection could be opened here ({error.strerror or error}).") from error
             shown = shown_address(address, target)
-            reason = os.strerror(error.errno) if error.errno else error  # the loop's own sentence names the address
-            problem = f"The connection to {shown} port {target.port} failed ({reason})."
+            problem = f"The connection to {shown} port {target.port} failed ({_reason(error)})."
             failure = "connect"
         except BaseException:  # cancelled
             _close(connecting)
@@ -204,3 +203,8 @@ def _has_no_descriptor() -> bool:
     except OSError as error:
         return error.errno in _LACKS
     return False
+
+
+def _reason(error: OSError) -> str:
+    """Return why, in the system's words: those of the event loop name the address a second time."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

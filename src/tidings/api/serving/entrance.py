@@ -8,11 +8,13 @@ import asyncio
 import logging
 from collections import Counter
 from heapq import nlargest, nsmallest
+from ipaddress import ip_address
 from operator import itemgetter
 from typing import Protocol
 
 import msgspec
 
+from tidings.config import Network
 from tidings.core.attempts import network_of
 
 logger = logging.getLogger("tidings.api")
@@ -32,12 +34,13 @@ class Limits(msgspec.Struct, frozen=True):
 
     Attributes:
         connections: At once, of all clients.
-        per_address: At once, of one address.
+        per_address: At once, of one address that is no proxy's.
         header_bytes: Of a request's head, and of its trailers.
         header_seconds: From the first byte of a head to its last; of a new connection from its beginning.
         body_bytes: Of the largest body that any call takes.
         body_seconds: From the end of the head to the end of the body.
         idle_seconds: Between two requests.
+        proxies: Whose connections are many clients'.
     """
 
     connections: int
@@ -47,6 +50,7 @@ class Limits(msgspec.Struct, frozen=True):
     body_bytes: int
     body_seconds: float
     idle_seconds: float
+    proxies: tuple[Network, ...] = ()
 
 
 class Visitor(Protocol):
@@ -89,7 +93,8 @@ class Entrance:
     def enter(self, visitor: Visitor, now: float) -> str | None:
         """Let a connection in, or return why not. Where there is no room, one that does nothing makes way."""
         address = visitor.address = network_of(visitor.address)
-        if self._by_address[address] >= self.limits.per_address and not self._clear_one(address, address, now):
+        is_full = self._by_address[address] >= self.limits.per_address and not self._is_proxy(address)
+        if is_full and not self._clear_one(address, address, now):
             return self.refuse("address", now)
         if len(self._open) >= self.limits.connections and not self._clear_one(None, address, now):
             return self.refuse("connections", now)
@@ -115,6 +120,9 @@ class Entrance:
             logger.warning("clients are refused (%s); %d connections are open", said, len(self._open))
             self._told, self._told_at = self.refused.copy(), now
         return reason
+
+    def _is_proxy(self, address: str) -> bool:
+        return bool(address) and any(ip_address(address) in network for network in self.limits.proxies)
 
     def _clear_one(self, address: str | None, newcomer: str, now: float) -> bool:
         """Have one connection make way, of one address or of those that have most."""

@@ -28,6 +28,7 @@ def limits_of(config: Config, connections: int) -> Limits:
         body_bytes=max(config.max_body_bytes, MAX_BODY_BYTES),
         body_seconds=config.body_seconds,
         idle_seconds=config.idle_seconds,
+        proxies=config.trusted_networks,
     )
 
 
@@ -42,6 +43,7 @@ def serving(app: Any, limits: Limits, *, is_first: bool = True) -> uvicorn.Confi
         Budgets(app),
         http=protocol,
         ws="none",
+        proxy_headers=False,  # uvicorn's own would believe whoever is on this machine
         timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # it is handed to the event loop, which takes any number
         log_config=None,
         access_log=False,
