@@ -32,7 +32,7 @@ from tests.support.torture import LONG, told
 
 KEY = {"Authorization": "Bearer fuzzing"}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES = 150 if LONG else 2  # of each operation, fit and unfit each
+EXAMPLES = 150 if LONG else 3  # of each operation, fit and unfit each
 WALKS, STEPS = (200, 30) if LONG else (3, 8)
 MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
 

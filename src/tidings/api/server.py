@@ -1,4 +1,7 @@
-"""The API as one ASGI application."""
+"""The API as one ASGI application.
+
+Its document is not at the root, where the framework would take every path of one segment.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -107,7 +110,6 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
         openapi_config=OpenAPIConfig(
             title="Tidings",
             version=version,
-            # Not the root, where the framework would take every path of one segment.
             openapi_router=Router("/openapi.json", route_handlers=[], guards=[require_watcher], include_in_schema=False),
             use_handler_docstrings=True,
             render_plugins=[_Described(path="/")],

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from tidings.api.serving.entrance import REFUSED
+
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -21,16 +23,11 @@ _BODY = msgspec.json.encode(
 
 
 class Budgets:
-    """The application, with bounds on how much of it is asked for at once.
-
-    Attributes:
-        refused: How many requests were refused since it was made, by door.
-    """
+    """The application, with bounds on how much of it is asked for at once."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self._under_way = dict.fromkeys(AT_ONCE, 0)
-        self.refused = dict.fromkeys(AT_ONCE, 0)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request, or say that there is too much to do."""
@@ -40,7 +37,7 @@ class Budgets:
         door = "notices" if scope["path"].startswith("/in/") else "api"
         under_way = self._under_way
         if under_way[door] >= AT_ONCE[door]:
-            self.refused[door] += 1
+            REFUSED.labels(f"busy_{door}").inc()
             await _refuse(send)
             return
 

@@ -13,11 +13,14 @@ from operator import itemgetter
 from typing import Protocol
 
 import msgspec
+from prometheus_client import Counter as Metered
 
 from tidings.config import Network
 from tidings.core.attempts import network_of
 
 logger = logging.getLogger("tidings.api")
+
+REFUSED = Metered("tidings_clients_refused_total", "Connections and requests that were refused unread.", ["reason"])
 
 LOOK_INTERVAL = 0.5  # seconds; a deadline is outlived by this at most
 REFILL_SECONDS_EACH = 5e-6  # for each connection, between searches for such as can make way: a tenth of the time at most
@@ -115,6 +118,7 @@ class Entrance:
     def refuse(self, reason: str, now: float) -> str:
         """Count something that is refused, and say so in the log once a minute at most."""
         self.refused[reason] += 1
+        REFUSED.labels(reason).inc()
         if now - self._told_at >= TOLD_INTERVAL:
             said = ", ".join(f"{reason} {count}" for reason, count in sorted((self.refused - self._told).items()))
             logger.warning("clients are refused (%s); %d connections are open", said, len(self._open))
