@@ -431,3 +431,14 @@ async def test_no_group_is_named_as_another_place_in_a_path(api: Api) -> None:
     for name in (".", "..", "...", "a/b", ""):
         assert (await api("POST", "/api/v1/groups", 422, {"id": name}))["field"] == "id"
     await api("POST", "/api/v1/groups", 201, {"id": "..a"})
+
+
+async def test_groups_are_listed_page_by_page_without_an_offset(api: Api) -> None:
+    for name in ("a", "b", "c"):
+        await api("POST", "/api/v1/groups", 201, {"id": name})
+    seen: list[str] = []
+    while page := await api("GET", f"/api/v1/groups?limit=2{f'&cursor={seen[-1]}' if seen else ''}", 200):
+        seen += [group["id"] for group in page]
+    assert seen == ["a", "b", "c", "default"]
+    for query in ("cursor=", "cursor=a&offset=1"):
+        assert (await api("GET", f"/api/v1/groups?{query}", 422))["field"] == "cursor"

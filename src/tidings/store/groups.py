@@ -17,9 +17,13 @@ async def get(connection: Connection, group_id: str) -> Any | None:
     return await connection.fetchrow(_SQL["get"], group_id)
 
 
-async def list_groups(connection: Connection, *, limit: int, offset: int) -> list[Any]:
-    """Return a page of groups as rows, in order of their ids."""
-    rows: list[Any] = await connection.fetch(_SQL["list"], limit, offset)
+async def list_groups(connection: Connection, *, limit: int, offset: int, after: str = "") -> list[Any]:
+    """Return a page of groups as rows, in order of their ids.
+
+    Args:
+        after: Only those behind this id.
+    """
+    rows: list[Any] = await connection.fetch(_SQL["list"], limit, offset, after)
     return rows
 
 
