@@ -41,7 +41,7 @@ pictures: install node browser
 # What Lighthouse says of each page of the portal: minutes, on a machine that does nothing else.
 lighthouse: install browser
 	cd tools/lighthouse && npm ci --silent
-	$(BIN)/python -m pytest -q -s tests/portal/lighthouse.py
+	PAGES=$(PAGES) $(BIN)/python -m pytest -q -s tests/portal/lighthouse.py
 
 demo: install
 	$(BIN)/tidings demo
