@@ -19,7 +19,8 @@ from tests.support.receiver import Receiver, answer, says
 from tests.unit.test_signature_and_profile import event
 from tidings.config import Config
 from tidings.core.errors import BusyError, ConflictError, InvalidInputError
-from tidings.core.webhook import MAX_FAULT_LENGTH, MAX_FILTERS, Webhook
+from tidings.core.filters import MAX_FILTERS
+from tidings.core.webhook import MAX_FAULT_LENGTH, Webhook
 from tidings.sources import backfill, tables
 from tidings.store import backfills, capture, webhook_versions, webhooks
 from tidings.store.database import open_database

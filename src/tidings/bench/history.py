@@ -13,7 +13,7 @@ import msgspec
 from tidings.bench.stage import KEY, Stage
 from tidings.bench.statements import GROWTH, HISTORY
 from tidings.core.event import about_hash
-from tidings.core.webhook import type_filter
+from tidings.core.filters import type_filter
 
 DAYS = 30  # that history is spread over, today included
 TYPES = 40

@@ -16,9 +16,10 @@ from tidings.bench.portal import browsing
 from tidings.bench.stage import KEY, Stage
 from tidings.bench.statements import SQL
 from tidings.core.event import Event
+from tidings.core.filters import TableFilter, type_filter
 from tidings.core.outcome import Exchange
 from tidings.core.signature import new_secret
-from tidings.core.webhook import TableFilter, Webhook, type_filter
+from tidings.core.webhook import Webhook
 from tidings.profiles import prepare
 
 WEBHOOKS = 64

@@ -21,8 +21,9 @@ from tidings.bench.receiver import Receiver
 from tidings.bench.statements import SQL
 from tidings.config import Config
 from tidings.core.capture import TableName
+from tidings.core.filters import Filter
 from tidings.core.signature import new_secret
-from tidings.core.webhook import Filter, Webhook
+from tidings.core.webhook import Webhook
 from tidings.operations.services import Services
 from tidings.sources import backfill, tables
 from tidings.store import webhooks

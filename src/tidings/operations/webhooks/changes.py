@@ -9,11 +9,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.core.filters import MAX_FILTERS, Filter, parse_filter
 from tidings.core.retry import Policy, limited, parse_policy
 from tidings.core.webhook import (
-    MAX_FILTERS,
     MAX_NAME_LENGTH,
-    Filter,
     Signature,
     Subscription,
     Webhook,
@@ -21,7 +20,6 @@ from tidings.core.webhook import (
     check_settings,
     check_signature,
     fault_of,
-    parse_filter,
     with_problems,
     with_secret,
 )
