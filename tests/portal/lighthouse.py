@@ -84,4 +84,4 @@ def _judge(found: list[dict[str, Any]]) -> None:
         if min(one["scores"]) <= GOAL
     }
     assert low == {}
-    assert [one for one in found if one.get("error") or one["shown"] != one["meant"]] == []
+    assert [(one["shown"], one["meant"]) for one in found if one["shown"] != one["meant"]] == []
