@@ -41,9 +41,10 @@ async def test_pages_about_sources_and_settings_and_a_customers(engine: Engine, 
     needs = await furnish(engine, receiver)
     pages = {**SOURCES_AND_SETTINGS, "gallery": "/gallery"}
     found = await _look(portal, {name: path.format_map(needs) for name, path in pages.items()}, await _operator(engine, portal))
-    made = await portal_links.create(engine.services, "customer", brand=Brand("Acme", None, "#1f5f43"))
+    host, brand = portal.removeprefix("http://"), Brand("Acme", None, "#1f5f43")
+    made = await portal_links.create(engine.services, "customer", scheme="http", host=host, brand=brand)
     async with visiting(engine, portal) as customer:
-        await customer.client.get(made.path)
+        await customer.client.get(made.url)
         found += await _look(portal, {"customer": "/home"}, _cookie(customer.client))
     _judge(found)
 
