@@ -63,7 +63,7 @@ class Worker:
         sql_jobs: Mapping[str, str],
         max_connections: int | None = None,
     ) -> None:
-        routes, cache = CurrentRoutes(box), EventCache()
+        routes, cache = CurrentRoutes(box, clock), EventCache()
         self._database = database
         self._routes = routes
         self._sender = sender

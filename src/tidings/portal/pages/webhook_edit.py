@@ -11,7 +11,8 @@ from msgspec import UNSET
 
 from tidings.core.customers import Access
 from tidings.core.errors import ConflictError, InvalidInputError
-from tidings.core.webhook import OPERATIONS, Subscription
+from tidings.core.filters import OPERATIONS
+from tidings.core.webhook import Subscription
 from tidings.operations.history import explaining
 from tidings.operations.sources.tables import name_of
 from tidings.operations.webhooks import customers, previews, reach, subscriptions

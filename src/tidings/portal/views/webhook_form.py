@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.filters import CollectionFilter, TableFilter
 from tidings.core.retry import Delays, Policy
-from tidings.core.webhook import CollectionFilter, Subscription, TableFilter
+from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.changes import WebhookChange
 from tidings.portal.views.text import duration
 from tidings.profiles import PROFILES

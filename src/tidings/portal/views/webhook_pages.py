@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tidings.core.customers import Access
+from tidings.core.filters import Filter
 from tidings.core.retry import retry_count
-from tidings.core.webhook import Filter
 from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.previews import Preview
 from tidings.operations.webhooks.reach import Reach
