@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from typing import Any
 
 import httpx
@@ -196,6 +197,16 @@ async def test_connections_are_bounded_by_address_and_in_all(door: Door) -> None
     assert dict(door.entrance.refused) == {"address": 1, "connections": 1}
     door.hold.set()
     for reader, writer in holding + others:
+        await reader.readuntil(b"\r\n\r\nok")
+        writer.close()
+
+
+async def test_a_trusted_proxy_may_have_all_connections(door: Door) -> None:
+    door.entrance.limits = msgspec.structs.replace(LIMITS, proxies=(ip_network("127.0.0.1/32"),))
+    holding = [await door.open(GET % b"hold") for _ in range(LIMITS.connections)]
+    await eventually(lambda: _true(door.held == LIMITS.connections))
+    door.hold.set()
+    for reader, writer in holding:
         await reader.readuntil(b"\r\n\r\nok")
         writer.close()
 

@@ -95,8 +95,9 @@ class Entrance:
 
     def enter(self, visitor: Visitor, now: float) -> str | None:
         """Let a connection in, or return why not. Where there is no room, one that does nothing makes way."""
+        is_proxy = self._is_proxy(visitor.address)
         address = visitor.address = network_of(visitor.address)
-        is_full = self._by_address[address] >= self.limits.per_address and not self._is_proxy(address)
+        is_full = self._by_address[address] >= self.limits.per_address and not is_proxy
         if is_full and not self._clear_one(address, address, now):
             return self.refuse("address", now)
         if len(self._open) >= self.limits.connections and not self._clear_one(None, address, now):
