@@ -110,7 +110,7 @@ export class Http {
   private once(method: string, url: string, body: unknown, options: RequestOptions): Promise<Response> {
     const headers: Record<string, string> = { accept: "application/json" };
     if (this.options.apiKey) headers["authorization"] = `Bearer ${this.options.apiKey}`;
-    if (this.options.group) headers["x-tidings-group"] = this.options.group;
+    if (this.options.group) headers["x-tidings-group"] = encodeURIComponent(this.options.group);
     if (body !== undefined) headers["content-type"] = "application/json";
     const limit = AbortSignal.timeout(options.timeoutMs ?? this.options.timeoutMs);
     const signal = options.signal ? either(options.signal, limit) : limit;

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, Unpack
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
@@ -79,7 +80,7 @@ class AsyncClient:
         """
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         if group is not None:
-            headers["X-Tidings-Group"] = group
+            headers["X-Tidings-Group"] = quote(group)
         self._url = url.rstrip("/")
         self._retries = retries
         self._http = httpx.AsyncClient(base_url=self._url, headers=headers, timeout=timeout, transport=transport)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, Unpack
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
@@ -79,7 +80,7 @@ class Client:
         """
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         if group is not None:
-            headers["X-Tidings-Group"] = group
+            headers["X-Tidings-Group"] = quote(group)
         self._url = url.rstrip("/")
         self._retries = retries
         self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout, transport=transport)

@@ -7,8 +7,9 @@ import msgspec
 
 from tidings.core.health import Health
 from tidings.operations.services import Services
-from tidings.store import capture, health, queue, webhooks, workers
+from tidings.store import capture, faults, health, queue, webhooks, workers
 
+MANY = 1000  # set-aside things of a kind are counted up to so many
 MAX_LISTED = 10  # of each kind
 
 
@@ -36,6 +37,7 @@ class Attention(msgspec.Struct, frozen=True):
     """What somebody should see to.
 
     Attributes:
+        set_aside: How many events, deliveries and settings of all groups are set aside, by kind; `MANY` of each at most.
         uncaptured: Tables that webhooks name and that carry no trigger of ours.
         workers: How many are alive.
         lag_seconds: For how long the lane of any group that has been due longest has waited.
@@ -43,6 +45,7 @@ class Attention(msgspec.Struct, frozen=True):
     """
 
     failing: list[Failing]
+    set_aside: dict[str, int]
     stopped: list[Stopped]
     uncaptured: list[str]
     uncaptured_count: int
@@ -60,12 +63,14 @@ async def read(services: Services) -> Attention:
         names = await health.described(connection, ids)
         stopped = await webhooks.troubled(connection, services.group_id, MAX_LISTED)
         wanted, captured = await capture.subscribed_tables(connection), await capture.captured_tables(connection)
+        aside = await faults.counts(connection, services.box, limit=MANY)
         lag = await queue.lag_seconds(connection)
         alive = await workers.alive(connection)
         some = await webhooks.named(connection, services.group_id, "", 1)
     missing = sorted(set(wanted) - set(captured))
     return Attention(
         [Failing(id_, names[id_][1], names[id_][2], states[id_].health) for id_ in ids if id_ in names and id_ in states],
+        {kind: number for kind, number in aside.items() if number},
         [
             Stopped(row["id"], row["name"], row["url"], row["updated_at"], row["reason"], is_set_aside=row["enabled"])
             for row in stopped

@@ -1,16 +1,19 @@
 """The ed25519 keys this installation signs with: made once, kept encrypted, published by their public halves."""
 
+import logging
 import secrets
 from uuid import UUID, uuid4
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tidings.core.errors import NotFoundError
+from tidings.core.errors import NotFoundError, StartupError
 from tidings.core.signature import InstanceKeys, SigningKey
 from tidings.store.database import Connection, Database
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
+
+logger = logging.getLogger("tidings.signing_keys")
 
 _SQL = load("signing_keys")
 _PURPOSES = ("webhooks", "tokens")
@@ -46,7 +49,14 @@ async def load_key_ring(database: Database, box: SecretBox, *, issuer: str) -> K
         rows = await connection.fetch(_SQL["all"])
         newest = {row["purpose"]: row["id"] for row in reversed(rows)}
         signer_id = await connection.fetchval(_SQL["number_signer"], newest["webhooks"], newest["tokens"], issuer)
-    keys = {row["id"]: _opened(box, row["id"], row["private_key"]) for row in rows}
+    keys: dict[UUID, SigningKey] = {}
+    for row in rows:
+        try:
+            keys[row["id"]] = _opened(box, row["id"], row["private_key"])
+        except StartupError as error:
+            if row["id"] in newest.values():
+                raise
+            logger.error("the signing key %s, which is not in use any more, is not published: %s", row["id"], error.message)  # noqa: TRY400 - told whole
     current = InstanceKeys(keys[newest["webhooks"]], keys[newest["tokens"]], issuer, signer_id)
     return KeyRing(current, tuple(keys.values()))
 
@@ -67,5 +77,11 @@ async def load_signer(connection: Connection, box: SecretBox, signer_id: int) ->
 
 
 def _opened(box: SecretBox, key_id: UUID, sealed: bytes) -> SigningKey:
-    private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(box.open(sealed, key_id)))
+    text = box.open(sealed, key_id)
+    try:
+        private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text))
+    except ValueError as error:
+        raise StartupError(
+            f"The signing key {key_id} cannot be read: {error}. Restore its row in tidings.signing_keys."
+        ) from error
     return SigningKey(str(key_id), private)

@@ -48,6 +48,14 @@ MAX_KNOWN = 50_000  # days, groups and kinds that are known to be in the databas
 _FAULTS = (asyncpg.PostgresError, InvalidInputError, ValueError, ArithmeticError, LookupError, TypeError)
 
 
+class _BadRowsError(Exception):
+    """Rows of a batch cannot become events; `faults`: the number of each, and why."""
+
+    def __init__(self, faults: dict[int, str]) -> None:
+        super().__init__(f"{len(faults)} rows")
+        self.faults = faults
+
+
 class Taker(Protocol):
     """Who takes deliveries over as they are routed: the deliverer of this process."""
 
@@ -95,6 +103,7 @@ class Dispatcher:
         self._places = places
         self._taker = taker
         self._limit = BATCH
+        self._suspect: int | None = None  # the row that failed alone
         self._known_days: set[date] = set()
         self._known_groups = {DEFAULT_GROUP}
         self._known_kinds: set[tuple[str, str, date]] = set()
@@ -113,37 +122,40 @@ class Dispatcher:
         """
         limit = self._limit
         promised = await self._places.promise(limit, can_wait=can_wait)
+        at_hand: list[int] = []
         try:
-            routed = await self._route_batch(limit, [], promised)
+            routed = await self._route_batch(limit, at_hand, promised)
         except UNAVAILABLE:
             raise
         except COLLISIONS:
             return BATCH  # nothing is wrong with the rows; go again
+        except _BadRowsError as error:
+            await self._reject(error.faults)
+            return BATCH
         except _FAULTS as error:
-            logger.warning("a batch cannot be routed, so its rows are tried one by one: %s", error)
-            return await self._route_singly()
+            if not at_hand:
+                raise  # not a row's fault
+            await self._narrow_down(at_hand, error)
+            return BATCH
         finally:
             self._places.keep_promise(promised)
         return BATCH if routed == limit else routed
 
-    async def _route_singly(self) -> int:
-        """Route up to a batch of rows one by one, setting aside those that fail."""
-        self.forget_days()  # another process's janitor may have dropped one: that is not the rows' fault
-        for count in range(BATCH):
-            at_hand: list[int] = []
-            try:
-                if await self._route_batch(1, at_hand) == 0:
-                    return count
-            except UNAVAILABLE:
-                raise
-            except COLLISIONS:
-                continue
-            except _FAULTS as error:
-                if at_hand:
-                    await self._reject(at_hand[0], error)
-                elif not await self._reject_unreadable():
-                    raise  # not a row's fault
-        return BATCH
+    async def _narrow_down(self, at_hand: list[int], error: Exception) -> None:
+        """Take half as many rows next time, until one that fails is alone: others wait for some ten batches, not for 512 of one
+        row each. It is tried twice: another process's janitor may have dropped its day, and that is not the row's fault.
+        """
+        self.forget_days()
+        if len(at_hand) > 1 or self._suspect != at_hand[0]:
+            logger.warning("a batch cannot be routed, so fewer rows are tried: %s", error)
+            self._limit = max(1, len(at_hand) // 2)
+            self._suspect = at_hand[0] if len(at_hand) == 1 else None
+            return
+        self._suspect = None
+        reason = (
+            f"PostgreSQL refuses it: {error}." if isinstance(error, asyncpg.PostgresError) else f"It cannot be read: {error!r}."
+        )
+        await self._reject({at_hand[0]: reason})
 
     async def _route_batch(self, limit: int, at_hand: list[int], promised: int = 0) -> int:
         """Route up to `limit` rows in one transaction and return how many; `at_hand` learns their numbers once read."""
@@ -153,7 +165,9 @@ class Dispatcher:
             if not taken.rows:
                 return 0
             at_hand += taken.numbers
-            events = outbox.read_events(taken, self._salt)
+            events, faults = outbox.read_events(taken, self._salt, self._clock.now())
+            if faults:
+                raise _BadRowsError(faults)
             routes = await self._routes.at_least(connection, taken.routes_version)
             known = await self._prepare(connection, events)
             worker_id = self._me.worker_id
@@ -240,18 +254,11 @@ class Dispatcher:
         self._known_days.clear()
         self._known_kinds.clear()
 
-    async def _reject(self, number: int, error: Exception) -> None:
+    async def _reject(self, faults: dict[int, str]) -> None:
         async with self._database.transaction() as connection:
-            await outbox.reject(connection, number, f"{type(error).__name__}: {error}")
-        logger.error("outbox row %d cannot be routed and was set aside: %s", number, error)
-
-    async def _reject_unreadable(self) -> bool:
-        """Set aside rows that could not even be read; tell whether there were any."""
-        async with self._database.transaction() as connection:
-            numbers = await outbox.reject_unreadable(connection, BATCH)
-        if numbers:
-            logger.error("%d outbox rows cannot be read and were set aside, the first is %d", len(numbers), numbers[0])
-        return bool(numbers)
+            await outbox.reject(connection, faults)
+        number, reason = next(iter(faults.items()))
+        logger.error("%d outbox rows cannot be routed and were set aside, the first is %d: %s", len(faults), number, reason)
 
     # The loop ------------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from tidings.worker.duties import (
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
+from tidings.worker.mender import MEND_INTERVAL, Mender
 from tidings.worker.places import Places
 from tidings.worker.recorder import Recorder
 from tidings.worker.recoverer import RECOVER_INTERVAL, Recoverer
@@ -82,6 +83,7 @@ class Worker:
         self._stopping = Signal()
         self.backfiller = Backfiller(database, self._stopping)
         self.recoverer = Recoverer(database, clock, self.me, self._stopping)
+        self.mender = Mender(database, box, clock)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
         self._tasks: list[asyncio.Task[None]] = []
@@ -105,6 +107,7 @@ class Worker:
             "bookkeeper": every(BOOKKEEPING_INTERVAL, self._bookkeeper, self._stopping),
             "backfiller": every(BACKFILL_INTERVAL, self.backfiller, self._stopping),
             "recoverer": every(RECOVER_INTERVAL, self.recoverer, self._stopping),
+            "mender": every(MEND_INTERVAL, self.mender, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "queue listener": self._listen(),
         }.items():

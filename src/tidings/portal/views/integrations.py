@@ -9,7 +9,7 @@ import msgspec
 from tidings.operations.sources.integrations import Traffic
 from tidings.portal.views.lists import Column, Pager, Row, Table
 from tidings.portal.views.sections import SOURCES, Section, sections
-from tidings.portal.views.small import Empty, Secret, State, When, when
+from tidings.portal.views.small import Empty, Secret, State, When, state, when
 from tidings.portal.views.text import Shown, number, visible
 from tidings.store.integrations import Integration
 
@@ -22,6 +22,7 @@ _REASONS = {
     "signature": ("Not verified", "Compare the secret on both sides, and the clock of the sender."),
     "body": ("Not readable", "Have the sender write a JSON object."),
     "replayed": ("Sent again under another id", "Somebody repeats what was overheard, or the sender changes its ids."),
+    "fault": ("Set aside", "Something of the integration cannot be read: write it anew, as its fault says."),
     "disconnected": ("Disconnected", "Connect it again, or stop the sender."),
 }
 
@@ -78,6 +79,7 @@ class IntegrationView(msgspec.Struct, frozen=True):
     notices: Table
     refusals: Table
     made: When
+    fault: Shown | None
 
 
 def integrations_view(found: Sequence[Integration], pager: Pager, now: datetime) -> IntegrationsView:
@@ -108,6 +110,8 @@ def path_of(name: str) -> str:
 
 
 def _state(one: Integration) -> State:
+    if one.fault is not None:
+        return state("set_aside")
     return State("good", "check", "connected") if one.enabled else State("quiet", "ban", "disconnected")
 
 
@@ -131,6 +135,7 @@ def integration_view(traffic: Traffic, base_url: str, now: datetime) -> Integrat
         _notices(traffic, now),
         _refusals(traffic, now),
         when(one.created_at, now),
+        None if one.fault is None else visible(one.fault, limit=1000),
     )  # fmt: skip
 
 

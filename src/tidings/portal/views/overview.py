@@ -138,6 +138,9 @@ def _chart(long: Statistics, span: str) -> Chart:
     return chart("outcomes", title, unit="attempts", times=times, series=series, is_stacked=True)
 
 
+_KINDS = {"delivery": ("delivery", "deliveries")}
+
+
 def _troubles(attention: Attention, now: datetime) -> list[Trouble]:
     found = []
     if not attention.workers:
@@ -151,6 +154,10 @@ def _troubles(attention: Attention, now: datetime) -> list[Trouble]:
         condition = state("set_aside" if other.is_set_aside else "disabled")
         href = f"/webhooks/{other.id}"
         found.append(Trouble(condition, _name(other.name, other.url), href, visible(other.reason), when(other.since, now)))
+    if attention.set_aside:
+        kinds = ", ".join(count(number, *_KINDS.get(kind, (kind,))) for kind, number in sorted(attention.set_aside.items()))
+        said = f"Of all groups: {kinds}. What waits for them goes on once they are mended; nobody else waits."
+        found.append(Trouble(state("set_aside"), visible("Something is set aside"), "/settings/set-aside", visible(said)))
     if attention.uncaptured:
         names = ", ".join(attention.uncaptured)
         more = (

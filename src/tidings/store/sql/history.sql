@@ -24,9 +24,10 @@ select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::boolean
   $18::real[], $19::real[], $20::real[], $21::integer[], $22::integer[]);
 
 -- name: note_kinds
--- $1 groups, $2 types, $3 days
+-- A kind may be given on several days, as around midnight: each once. $1 groups, $2 types, $3 days
 insert into tidings.event_kinds as k (group_id, type, last_day)
-select * from unnest($1::text[], $2::text[], $3::date[])
+select n.group_id, n.type, max(n.day) from unnest($1::text[], $2::text[], $3::date[]) as n (group_id, type, day)
+group by n.group_id, n.type order by n.group_id, n.type
 on conflict (group_id, type) do update set last_day = excluded.last_day where k.last_day < excluded.last_day;
 
 -- name: forget_kinds
