@@ -39,11 +39,14 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
         keys = await connection.fetch(_SQL["signing_keys"])
         integrations = await connection.fetch(_SQL["integrations"])
         count = 0
-        for statement, column, rows in (("signing_key", "private_key", keys), ("integration", "secret", integrations)):
-            for row in rows:
-                with suppress(StartupError):
-                    await connection.execute(_SQL[f"reseal_{statement}"], row["id"], reseal(row[column], row["id"]))
-                    count += 1
+        for row in keys:
+            with suppress(StartupError):
+                await connection.execute(_SQL["reseal_signing_key"], row["id"], reseal(row["private_key"], row["id"]))
+                count += 1
+        for row in integrations:
+            with suppress(StartupError):
+                await connection.execute(_SQL["reseal_integration"], row["id"], reseal(row["secret"], row["id"]))
+                count += 1
         if unread := len(keys) + len(integrations) - count:
             logger.warning("%d keys or secrets of integrations cannot be read and stay as they are", unread)
         webhooks = await _reseal_webhooks(connection, reseal)

@@ -41,6 +41,7 @@ BATCHES_BETWEEN_LOOKS = 8  # of each pipeline, before a look whether others need
 BUSY_BATCH = 50  # events in one batch that make such a look worth while
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
 MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
+MAX_TRIES = 50  # of one batch; a row that PostgreSQL refuses is found in some twenty
 MAX_KNOWN = 50_000  # days, groups and kinds that are known to be in the database
 
 
@@ -115,11 +116,20 @@ class Dispatcher:
     async def run_once(self, *, can_wait: bool = False) -> int:
         """Route one batch and return how many events that were; `BATCH` or more when there may be others.
 
-        A batch that cannot be routed is tried again row by row; a row that fails alone is set aside with its reason.
+        Rows that cannot become events are set aside with their reasons. A batch that PostgreSQL refuses is tried again with
+        fewer rows, until the one that is at fault is alone, and is set aside as well.
 
         Args:
             can_wait: The batch waits for places, so that its deliveries need not wait in the queue.
         """
+        for _ in range(MAX_TRIES):
+            routed = await self._try_once(can_wait=can_wait)
+            if routed is not None:
+                return routed
+        return BATCH
+
+    async def _try_once(self, *, can_wait: bool) -> int | None:
+        """Route a batch, and return how many events that were; None when rows were in the way, and are no longer."""
         limit = self._limit
         promised = await self._places.promise(limit, can_wait=can_wait)
         at_hand: list[int] = []
@@ -131,12 +141,12 @@ class Dispatcher:
             return BATCH  # nothing is wrong with the rows; go again
         except _BadRowsError as error:
             await self._reject(error.faults)
-            return BATCH
+            return None
         except _FAULTS as error:
             if not at_hand:
                 raise  # not a row's fault
             await self._narrow_down(at_hand, error)
-            return BATCH
+            return None
         finally:
             self._places.keep_promise(promised)
         return BATCH if routed == limit else routed
