@@ -10,10 +10,17 @@ from typing import Any
 import msgspec
 
 from tidings.core.errors import StartupError
+from tidings.core.hops import DEFAULT_DEPTH
 
 Network = IPv4Network | IPv6Network
 
-_BOUNDS = {"workers": (1, 64), "retention_days": (1, 3650), "port": (0, 65535), "max_in_flight": (1, 100_000)}
+_BOUNDS = {
+    "workers": (1, 64),
+    "retention_days": (1, 3650),
+    "port": (0, 65535),
+    "max_in_flight": (1, 100_000),
+    "loop_depth": (1, 1000),
+}
 _EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
 
@@ -42,6 +49,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         max_body_bytes: Largest body the API accepts.
         stop_grace_seconds: How long a stop waits for requests that are under way.
         max_in_flight: Attempts one worker process has under way at once; those slower than a second count apart.
+        loop_depth: How many deliveries may lead to an event, one from the other, before it is delivered no more.
     """
 
     database_url: str | None = None
@@ -63,6 +71,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 1_048_576
     stop_grace_seconds: float = 35.0
     max_in_flight: int = 2048
+    loop_depth: int = DEFAULT_DEPTH
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""

@@ -21,6 +21,7 @@ from tidings.client.exchange import (
     is_worth_retrying,
     page_of,
     pause_before,
+    trace_of,
     unreachable,
 )
 from tidings.client.models import (
@@ -109,17 +110,19 @@ class Client:
         query: dict[str, Any] | None = None,
         repeatable: bool | None = None,
         timeout: float | None = None,
+        caused_by: Mapping[str, str] | None = None,
     ) -> T:
         """Make a request and return its answer as a type.
 
         Args:
             body: What is sent as JSON; bytes are sent as they are.
             repeatable: Doing it twice is the same as once; by its method when None.
+            caused_by: The headers of the delivery that led to it, so that a loop is found.
 
         Raises:
             ApiError: The server refused, or none answered.
         """
-        response = self._send(method, path, body=body, query=query, repeatable=repeatable, timeout=timeout)
+        response = self._send(method, path, body=body, query=query, repeatable=repeatable, timeout=timeout, caused_by=caused_by)
         return answer_of(response, kind)
 
     def page(self, path: str, kind: type[list[T]], filters: Mapping[str, Any]) -> Page[T]:
@@ -169,10 +172,11 @@ class Client:
         query: dict[str, Any] | None = None,
         repeatable: bool | None = None,
         timeout: float | None = None,
+        caused_by: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         may_repeat = method != "POST" if repeatable is None else repeatable
         content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        headers = trace_of(caused_by) | ({} if body is None else {"Content-Type": "application/json"})
         options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
         for retry in range(self._retries + 1):
             is_last = retry == self._retries or not may_repeat
@@ -365,23 +369,35 @@ class Events:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def publish(self, type: str, data: Any = None, *, subject: str | None = None, id: str | None = None) -> Published:
+    def publish(
+        self,
+        type: str,
+        data: Any = None,
+        *,
+        subject: str | None = None,
+        id: str | None = None,
+        caused_by: Mapping[str, str] | None = None,
+    ) -> Published:
         """Publish an event.
 
         Args:
             id: Your own id: publishing it again sends nothing again. Made when absent, so that a retry cannot publish twice.
+            caused_by: The headers of the delivery that it answers, so that a loop is found.
         """
         body = {"type": type, "data": data, "id": id or str(uuid4())} | given(subject=subject)
-        return self._client.request("POST", "/api/v1/events", Published, body=body, repeatable=True)
+        return self._client.request("POST", "/api/v1/events", Published, body=body, repeatable=True, caused_by=caused_by)
 
-    def publish_batch(self, events: Iterable[Mapping[str, Any]]) -> BatchResult:
+    def publish_batch(self, events: Iterable[Mapping[str, Any]], *, caused_by: Mapping[str, str] | None = None) -> BatchResult:
         """Publish up to 10,000 events in one call; what cannot be accepted keeps none of the others.
 
         Args:
             events: Each with `type` and `data`, and perhaps `subject` and `id`; an id is made when absent.
+            caused_by: As of `publish`.
         """
         body = b"\n".join(msgspec.json.encode({"id": str(uuid4()), **event}) for event in events)
-        return self._client.request("POST", "/api/v1/events/batch", BatchResult, body=body, repeatable=True)
+        return self._client.request(
+            "POST", "/api/v1/events/batch", BatchResult, body=body, repeatable=True, caused_by=caused_by
+        )
 
     def list(self, **filters: Unpack[EventFilters]) -> EventList:
         """List events, newest first."""

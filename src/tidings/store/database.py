@@ -53,9 +53,14 @@ _SETTINGS = {
 class Database:
     """A pool of connections to one PostgreSQL."""
 
-    def __init__(self, url: str, pool: Any) -> None:
+    def __init__(self, url: str, pool: Any, *, hops: int = 0) -> None:
         self.url = url
         self._pool = pool
+        self._hops = hops
+
+    def after(self, hops: int) -> "Database":
+        """Return the same, for what so many deliveries led to: events that its transactions write say so (`core.hops`)."""
+        return Database(self.url, self._pool, hops=hops)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -67,6 +72,8 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """Lend a connection inside a transaction."""
         async with self._pool.acquire() as connection, connection.transaction():
+            if self._hops:
+                await connection.execute("select set_config('tidings.hops', $1, true)", str(self._hops))
             yield connection
 
     @asynccontextmanager

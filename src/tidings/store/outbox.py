@@ -101,14 +101,14 @@ def _event_from_row(row: Any, salt: int) -> Event:
     """Read a row by position: this runs for every event."""
     (
         number, group, source, type_, operation, subject, schema, table, record, old, at, known_id, external, webhook,
-        problem, _, _,
+        problem, hops, _, _,
     ) = row  # fmt: skip
     if source == "tables":
         type_ = table_event_type(schema, table, operation)
         subject = f"{schema}.{table}"
     return Event(
         known_id or event_id(at, number, salt),
-        group, source, type_, operation, subject, schema, table, record, old, at, external, webhook, problem,
+        group, source, type_, operation, subject, schema, table, record, old, at, external, webhook, problem, hops or 0,
     )  # fmt: skip
 
 

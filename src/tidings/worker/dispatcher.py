@@ -17,7 +17,8 @@ import msgspec
 from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import InvalidInputError
-from tidings.core.event import DEFAULT_GROUP, Event, delivery_id
+from tidings.core.event import DEFAULT_GROUP, Event, about, delivery_id
+from tidings.core.hops import DEFAULT_DEPTH
 from tidings.core.lanes import share_out
 from tidings.core.pace import Pace
 from tidings.core.routing import Routes
@@ -28,6 +29,7 @@ from tidings.store.queue import Queued
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
+from tidings.worker.loops import LoopGuard, Matched, Sorted
 from tidings.worker.places import Places
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.signals import Signal
@@ -74,6 +76,14 @@ class _Routed(msgspec.Struct, frozen=True):
     webhooks: dict[UUID, Webhook] = {}
 
 
+def _without(fresh: list[Queued], looped: Sorted) -> tuple[list[Queued], list[Queued]]:
+    """Return the deliveries that are made as usual, and those that are held back."""
+    if not (looped.stopped or looped.held):
+        return fresh, []
+    held = [msgspec.structs.replace(q, due_at=looped.held[q.id]) for q in fresh if q.id in looped.held]
+    return [q for q in fresh if q.id not in looped.held and q.id not in looped.stopped], held
+
+
 def _lane_of(queued: Queued) -> UUID:
     return queued.webhook_id
 
@@ -93,6 +103,7 @@ class Dispatcher:
         *,
         salt: int,
         taker: Taker,
+        loop_depth: int = DEFAULT_DEPTH,
     ) -> None:
         self._database = database
         self._routes = routes
@@ -108,6 +119,7 @@ class Dispatcher:
         self._known_days: set[date] = set()
         self._known_groups = {DEFAULT_GROUP}
         self._known_kinds: set[tuple[str, str, date]] = set()
+        self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
         self._stopped = Signal()
         self.rung = Signal()
@@ -208,26 +220,29 @@ class Dispatcher:
     ) -> _Routed:
         """Write events and their deliveries: a flight leases those that can be sent at once, the others wait in the queue."""
         now = self._clock.now()
-        counted: list[tuple[Event, int]] = []
+        matched: list[Matched] = []
         fresh: list[Queued] = []
         for event in events:
-            matched = routes.match(event)
-            counted.append((event, len(matched)))
             is_test, due_at = event.is_test, min(event.occurred_at, now)
-            fresh += [
+            deliveries = [
                 Queued(delivery_id(event.id, webhook_id), webhook_id, event.id, event.group_id, is_test, due_at)
-                for webhook_id in matched
+                for webhook_id in routes.match(event)
             ]
-        await history.add_events(connection, counted)
+            matched.append(Matched(event, about(event), deliveries))
+            fresh += deliveries
+        await history.add_events(connection, [(one.event, len(one.deliveries), one.about) for one in matched])
         self._limit = max(1, self._limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, self._limit * 2)
         if not fresh:
             return _Routed(events)
         lanes = list({q.webhook_id for q in fresh})
         rooms = await queue.lock_lanes(connection, lanes, now)
+        looped = await self._loops.sort(connection, matched, now)
+        await self._loops.stop(connection, looped, now)
+        fresh, held = _without(fresh, looped)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
         leased, waiting = share_out(fresh, _lane_of, readable, min(self._places.free(promised), flights.MAX_DELIVERIES))
-        waiting = [q for q in waiting if q.webhook_id in rooms]  # the others' webhooks were deleted just now
+        waiting = [q for q in waiting + held if q.webhook_id in rooms]  # the others' webhooks were deleted just now
         if waiting:
             await queue.put(connection, waiting, now, self._me.part)
         flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0

@@ -58,6 +58,7 @@ class Worker:
         salt: int,
         retention_days: int,
         max_in_flight: int,
+        loop_depth: int,
         stop_grace_seconds: float,
         sql_jobs: Mapping[str, str],
     ) -> None:
@@ -76,6 +77,7 @@ class Worker:
         )  # fmt: skip
         self.dispatcher = Dispatcher(
             database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.deliverer,
+            loop_depth=loop_depth,
         )  # fmt: skip
         self._rescuer = Rescuer(database, self.heart, clock, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)

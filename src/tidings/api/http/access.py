@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from tidings.core.errors import NotFoundError, UnauthorizedError
+from tidings.core.hops import HEADER, hops_of
 from tidings.operations import groups
 from tidings.operations.services import Services
 from tidings.store.settings import hash_key
@@ -67,11 +69,13 @@ async def services_of(request: Request[Any, Any, Any]) -> Services:
 
 
 async def services_for(services: Services, headers: Mapping[str, str]) -> Services:
-    """Return the parts for the group that headers name.
+    """Return the parts for the group that headers name. What a delivery led to is told by them as well (`core.hops`).
 
     Raises:
         NotFoundError: There is no such group.
     """
+    if hops := hops_of(headers.get(HEADER)):
+        services = msgspec.structs.replace(services, database=services.database.after(hops), hops=hops)
     group_id = _group_named(headers[GROUP_HEADER]) if GROUP_HEADER in headers else services.group_id
     if group_id == services.group_id:
         return services

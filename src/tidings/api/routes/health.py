@@ -58,6 +58,11 @@ def _gauges(found: Readings) -> list[Metric]:
             ("tidings_queue_unfinished", "Deliveries that are neither acknowledged nor given up.", unfinished),
             ("tidings_queue_lag_seconds", "How long the lane that is due longest has waited.", found.queue_lag_seconds),
             ("tidings_webhooks_failing", "Webhooks that were warned of and fail; 10,000 are counted at most.", found.failing),
+            (
+                "tidings_deliveries_looped",
+                "Deliveries stopped since the beginning because they led to themselves.",
+                found.counted.get("looped", Counted(0)).count,
+            ),
             ("tidings_webhooks_resting", "Webhooks that were warned of and rest.", found.resting),
         )
     ]

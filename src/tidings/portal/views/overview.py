@@ -150,6 +150,9 @@ def _troubles(attention: Attention, now: datetime) -> list[Trouble]:
         since = None if one.health.since is None else when(one.health.since, now)
         name = "resting" if one.health.state is Standing.RESTING else one.health.state.value
         found.append(Trouble(state(name), _name(one.name, one.url), f"/webhooks/{one.id}", visible(one.health.sentence), since))
+    for each in attention.looping:
+        why = visible(f"It leads to itself. {each.reason}")
+        found.append(Trouble(state("failing"), _name(each.name, each.url), f"/webhooks/{each.id}", why, when(each.since, now)))
     for other in attention.stopped:
         condition = state("set_aside" if other.is_set_aside else "disabled")
         href = f"/webhooks/{other.id}"

@@ -53,3 +53,12 @@ end $$;
 create index webhooks_set_aside on tidings.webhooks (id) where fault is not null;
 create index cron_jobs_set_aside on tidings.cron_jobs (id) where fault is not null;
 create index outbox_rejected_deliveries on tidings.outbox_rejected (id) where kind = 'delivery';
+
+-- How many deliveries led to an event (theory: core/hops.py). A default, so that every way into the outbox has it: triggers, functions, COPY.
+alter table tidings.outbox add column hops smallint;
+alter table tidings.outbox alter column hops set default case when current_setting('tidings.hops', true) ~ '^[0-9]{1,4}$' then current_setting('tidings.hops', true)::smallint end;
+alter table tidings.events add column hops smallint;
+comment on column tidings.events.hops is 'How many deliveries led to it; null: it is of a version that did not count.';
+
+alter table tidings.lanes add column looped_at timestamptz, add column loop_count bigint not null default 0, add column loop_reason text;
+comment on column tidings.lanes.looped_at is 'When a delivery was not made last because it led to itself; null: never since the webhook was changed.';

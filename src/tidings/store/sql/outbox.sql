@@ -17,7 +17,7 @@ with turn as materialized (
     then coalesce(octet_length(o.record::text), 0) + coalesce(octet_length(o.old_record::text), 0) end as size
 )
 select id, group_id, source, type, operation, subject, table_schema, table_name, case when size > $3 then null else record end as record,
-  case when size > $3 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error,
+  case when size > $3 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error, hops,
   (select version from tidings.routes_version) as routes_version, size
 from taken;
 
@@ -26,7 +26,7 @@ from taken;
 with taken as (
   delete from tidings.outbox o where o.id = any ($1::bigint[])
   returning o.id, o.group_id, o.source, o.type, o.operation, o.subject, o.table_schema, o.table_name, case when $3 then o.record end as record,
-    case when $3 then o.old_record end as old_record, o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error
+    case when $3 then o.old_record end as old_record, o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error, o.hops
 )
 insert into tidings.outbox_rejected (id, row_as_json, error)
 select taken.id, to_json(taken), reason.text || case when $3 then '' else ' They could not be kept.' end

@@ -22,9 +22,9 @@ with taken as (
   delete from tidings.outbox_rejected where id = $1 returning row_as_json
 )
 insert into tidings.outbox (group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at,
-  event_id, external_id, webhook_id, capture_error)
+  event_id, external_id, webhook_id, capture_error, hops)
 select r.group_id, r.source, r.type, r.operation, r.subject, r.table_schema, r.table_name, r.record, r.old_record, r.occurred_at,
-  r.event_id, r.external_id, r.webhook_id, r.capture_error
+  r.event_id, r.external_id, r.webhook_id, r.capture_error, r.hops
 from taken cross join lateral json_populate_record(null::tidings.outbox, taken.row_as_json) r
 returning id;
 
