@@ -35,10 +35,18 @@ async def api(config: Config, api_server: ApiServer) -> AsyncIterator[Api]:
         yield Api(client, engine)
 
 
+@pytest.fixture
+async def observer() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    await receiver.start()
+    yield receiver
+    await receiver.stop()
+
+
 async def is_stopped(api: Api, webhook: Any) -> Any:
     """Wait until a delivery was stopped, and return what is shown of it everywhere."""
     (stopped,) = await eventually(lambda: api("GET", "/api/v1/deliveries?status=failed", 200))
-    assert (stopped["webhook_id"], stopped["attempt_count"]) == (webhook["id"], 0)
+    assert (stopped["webhook_id"], stopped["attempts"]) == (webhook["id"], 0)
     read = await api("GET", f"/api/v1/webhooks/{webhook['id']}", 200)
     assert "1 delivery was stopped because they led to themselves" in read["health"]["sentence"]
     metrics = (await api.client.get("/metrics")).text
@@ -62,13 +70,13 @@ def publishes_again(api: Api, how: str) -> Any:
             await api.client.post("/api/collections/posts/records", json={"title": "again"}, headers=carried)
         else:
             user = await asyncpg.connect(api.engine.services.config.database_url)
-            async with user.transaction():
-                await within_async(user, received.headers)
-                if how == "function":
-                    await user.execute("select tidings.publish('order.paid', '{}')")
-                else:
-                    await user.execute("insert into orders default values")
-            await user.close()
+            try:
+                async with user.transaction():
+                    await within_async(user, received.headers)
+                    call = "select tidings.publish('order.paid', '{}')"
+                    await user.execute(call if how == "function" else "insert into orders default values")
+            finally:
+                user.terminate()
         writer.write(answer())
 
     return script
@@ -76,24 +84,21 @@ def publishes_again(api: Api, how: str) -> Any:
 
 @pytest.mark.parametrize("how", ["sdk", "batch", "record", "function", "table"])
 async def test_a_receiver_that_publishes_what_it_is_told_is_stopped_by_the_header_that_comes_back(
-    api: Api, receiver: Receiver, how: str
+    api: Api, receiver: Receiver, observer: Receiver, how: str
 ) -> None:
     await api.engine.user.execute("create table orders (id int generated always as identity)")
     await api("POST", "/api/collections", 201, {"name": "posts", "schema": [{"name": "title", "type": "text"}]})
-    observer = Receiver()
-    await observer.start()
     await api.create(observer.url(), "webhook.loop")
     receiver.otherwise = publishes_again(api, how)
     webhook = await api.create(receiver.url(), "order.paid", "content.*", {"table": "orders"})
     begin = {"record": "/api/collections/posts/records"}.get(how, "/api/v1/events")
     await api.client.post(begin, json={"title": "first"} if how == "record" else {"type": "order.paid", "data": {}})
     stopped = await is_stopped(api, webhook)
-    assert stopped["last_error"].startswith(f"Stopped: {DEPTH} deliveries led to this event")
+    assert stopped["error"].startswith(f"Stopped: {DEPTH} deliveries led to this event")
     assert [hops_of(one.headers["baggage"]) for one in receiver.received] == list(range(1, DEPTH + 1))
     (told_of,) = await observer.wait_for(1)
     said = json.loads(told_of.body)
     assert (said["type"], said["data"]["webhook_id"]) == ("webhook.loop", webhook["id"])
-    await observer.stop()
     # Sent again by hand it goes out, once: somebody decided so.
     await api("POST", f"/api/v1/deliveries/{stopped['id']}/retry", 202)
     await receiver.wait_for(DEPTH + 1)
@@ -171,7 +176,7 @@ async def test_a_receiver_that_writes_back_to_the_row_it_is_told_of_is_held_back
     await api.engine.user.execute("insert into orders values (1), (2)")
     await api.engine.user.execute("update orders set touched = 1 where id = 1")
     stopped = await is_stopped(api, webhook)
-    assert "each followed the delivery of the one before" in stopped["last_error"]
+    assert "each followed the delivery of the one before" in stopped["error"]
     made = await api.engine.value("select touched from orders where id = 1")
     assert DEPTH + HOLDS <= made <= DEPTH + HOLDS + 12  # some pass before history is asked
     await api.engine.user.execute("update orders set touched = 1 where id = 2")  # another row is told of as before

@@ -64,7 +64,7 @@ def decide_flip(changes: Sequence[Change], now: datetime, depth: int) -> Hold | 
         return Hold(length)
     return Loop(
         f"Stopped: the last {len(chain)} changes of this record each followed the delivery of the one before, and waited "
-        "for it when it was held back. Its receiver changes the record that it is told of; have it leave out what it did itself."
+        "for it when it was held back. Its receiver changes the record that it is told of; have it leave out its own changes."
     )
 
 

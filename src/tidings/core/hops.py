@@ -2,7 +2,7 @@
 
 A receiver that answers a delivery by publishing, or by sending a notice, can make events for ever. So each delivery tells in a
 header how many deliveries led to it, itself included; and what is published with that header is an event of that many hops.
-The header is W3C Baggage, because tracing libraries (OpenTelemetry among them) hand it on by themselves to all that is called within
+The header is W3C Baggage: tracing libraries (OpenTelemetry among them) hand it on by themselves to all that is called within
 a request; a header of our own would not be. Inside PostgreSQL the setting `tidings.hops` says the same of a transaction.
 """
 
