@@ -31,11 +31,24 @@ PAGES = {
     "integrations": "/sources/integrations",
     "integration": "/sources/integrations/shop",
     "catalogue": "/sources/catalogue",
+    "collection-new": "/sources/new/collection",
+    "collection-edit": "/sources/collections/posts/edit",
+    "collection-delete": "/sources/collections/posts/delete",
+    "job-new": "/sources/new/job",
+    "job-edit": "/sources/jobs/{job}/edit",
+    "integration-new": "/sources/new/integration",
+    "integration-edit": "/sources/integrations/shop/edit",
+    "table-new": "/sources/new/table",
+    "table-edit": "/sources/tables/table/edit?name=orders",
+    "type-new": "/sources/new/type",
+    "type-edit": "/sources/catalogue/type?name=order.paid",
+    "dry-run": "/webhooks/{webhook}/dry-run",
     "settings": "/settings",
     "groups": "/settings/groups",
     "links": "/settings/links",
     "keys": "/settings/keys",
     "set-aside": "/settings/set-aside",
+    "audit": "/settings/audit",
     "set-aside-row": "/settings/set-aside/{aside}",
     "about": "/settings/about",
 }
@@ -94,8 +107,10 @@ async def furnish(engine: Engine, receiver: Receiver) -> dict[str, str]:
     await engine.sql("insert into tidings.outbox (group_id, source, record) values ('nobody', 'publish', '{\"total\": 7}')")
     aside = await eventually(lambda: engine.value("select max(id) from tidings.outbox_rejected"))
     await engine.sql("insert into tidings.groups (id) values ('acme'), ('globex')")
-    await portal_links.create(services, "sample", brand=Brand("Acme"), origins=["https://app.example.com"])
-    return {"job": str(nightly.job.id), "aside": str(aside)}
+    await portal_links.create(
+        services, "sample", scheme="http", host="localhost", brand=Brand("Acme"), origins=["https://app.example.com"]
+    )
+    return {"job": str(nightly.job.id), "aside": str(aside), "webhook": str(erp.id)}
 
 
 async def look_at(page: Page, path: str, picture: Path) -> list[str]:
@@ -122,12 +137,13 @@ async def test_sources_settings_and_a_customers_page_can_be_used_by_everybody(
         await sign_in(page)
         for name, path in PAGES.items():
             faults[name] = await look_at(page, path.format_map(needs), folder / f"{name}-{look}.png")
-        made = await portal_links.create(
-            engine.services, "customer", brand=Brand("Acme", MARK, "#1f5f43"), origins=["https://app.example.com"]
-        )
-        await page.goto(made.path)
+        brand, origins = Brand("Acme", MARK, "#1f5f43"), ["https://app.example.com"]
+        host = portal.removeprefix("http://")
+        made = await portal_links.create(engine.services, "customer", scheme="http", host=host, brand=brand, origins=origins)
+        await page.goto(made.url)
         await page.wait_for_url("**/home")
         faults["customer"] = await look_at(page, "/home", folder / f"customer-{look}.png")
+        faults["customer-new"] = await look_at(page, "/webhooks/new", folder / f"customer-new-{look}.png")
     assert {name: found for name, found in faults.items() if found} == {}
 
 

@@ -31,13 +31,12 @@ def find_chromium() -> str:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Run a Chromium while the block runs."""
+async def chromium(*flags: str) -> AsyncIterator[Browser]:
+    """Run a Chromium while the block runs, with further flags."""
     async with async_playwright() as playwright:
         # As root, and in containers, there is no sandbox to be had; the pages are ours.
-        browser = await playwright.chromium.launch(
-            executable_path=find_chromium(), args=["--no-sandbox", "--disable-dev-shm-usage", "--force-prefers-reduced-motion"]
-        )
+        usual = ["--no-sandbox", "--disable-dev-shm-usage", "--force-prefers-reduced-motion"]
+        browser = await playwright.chromium.launch(executable_path=find_chromium(), args=[*usual, *flags])
         yield browser
         await browser.close()
 

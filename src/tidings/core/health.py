@@ -72,7 +72,7 @@ def decide_health(*, enabled: bool, disabled_reason: str | None, fault: str | No
         fault: Why it is set aside.
     """
     if not enabled or fault is not None:
-        return _closed(disabled_reason if not enabled else fault, lane)
+        return _closed(disabled_reason, lane, "it is enabled") if not enabled else _closed(fault, lane, "it is put right")
     health = _open(lane, now)
     if lane.looped_at is None or lane.looped_at <= now - LOOP_TOLD:
         return health
@@ -106,8 +106,8 @@ def _open(lane: Lane, now: datetime) -> Health:
     )
 
 
-def _closed(reason: str | None, lane: Lane) -> Health:
-    waits = f" {_many(lane.waiting)} until it is enabled." if lane.waiting else ""
+def _closed(reason: str | None, lane: Lane, end: str) -> Health:
+    waits = f" {_many(lane.waiting)} until {end}." if lane.waiting else ""
     if reason is None:
         said = f"Its owner paused it. Events that come now are not sent to it.{waits}"
         return Health(Standing.PAUSED, lane.closed_at, None, said)
@@ -125,7 +125,9 @@ def _next(lane: Lane, now: datetime) -> str:
     if lane.waiting and lane.due_at is not None and lane.due_at > now:
         order = ", and those behind wait for the first" if lane.ordered and lane.waiting > 1 else ""
         return f"{_many(lane.waiting)}{order}; the next is tried at {_time(lane.due_at)}."
-    return f"{_many(lane.waiting)} and go out now." if lane.waiting else "What comes next is tried at once."
+    if not lane.waiting:
+        return "What comes next is tried at once."
+    return f"{_many(lane.waiting)} and {'goes' if lane.waiting == 1 else 'go'} out now."
 
 
 def _waits(lane: Lane) -> str:

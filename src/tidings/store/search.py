@@ -193,6 +193,11 @@ async def kinds(connection: Connection, group_id: str, limit: int, *, family: st
     return [row["type"] for row in await connection.fetch(_SQL["kinds"], group_id, pattern, limit)]
 
 
+async def known_types(connection: Connection, group_id: str, types: Sequence[str]) -> list[str]:
+    """Return those of some types that the group has events of, or has in its catalogue."""
+    return [row["type"] for row in await connection.fetch(_SQL["known_types"], group_id, list(types))]
+
+
 async def is_kind(connection: Connection, group_id: str, type_: str) -> bool:
     """Tell whether the group has events of a type, or has it in its catalogue."""
     answer: bool = await connection.fetchval(_SQL["is_kind"], group_id, type_)

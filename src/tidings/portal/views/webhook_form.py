@@ -133,7 +133,7 @@ def change_of(form: Entered) -> tuple[WebhookChange, dict[str, str]]:
         given["name"] = form.name.strip()
     given["description"] = form.description.strip() or None
     given["events"] = _read(errors, "events", _events, form) or ["*"]
-    given["headers"] = _read(errors, "headers", _headers, form.headers) or {}
+    given["headers"] = _read(errors, "headers", headers_of_lines, form.headers) or {}
     if form.retry == "custom":
         given["retry"] = {"delays": _read(errors, "delays", _delays, form.delays) or []}
     elif form.retry == "profile" and form.profile in PROFILES:
@@ -184,7 +184,7 @@ def _events(form: Entered) -> list[Any]:
             )
             events.append(place | {action: wanted})
     if not events:
-        raise InvalidInputError("events", "Nothing is chosen. Tick what it shall hear of, or Everything.")
+        raise InvalidInputError("events", "Nothing is chosen. Tick what it shall hear of.")
     return events
 
 
@@ -198,7 +198,12 @@ def _box(value: str, length: int) -> list[str]:
     return parts
 
 
-def _headers(text: str) -> dict[str, str]:
+def headers_of_lines(text: str) -> dict[str, str]:
+    """Return headers from lines of `Name: value`.
+
+    Raises:
+        InvalidInputError: A line has no colon.
+    """
     found: dict[str, str] = {}
     for line in text.split("\n"):
         if not line.strip():

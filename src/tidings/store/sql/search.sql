@@ -264,6 +264,11 @@ order by number;
 select type from (select type from tidings.event_kinds where group_id = $1 order by type limit 10000) known
 where $2::text is null or type like $2 limit $3;
 
+-- name: known_types
+-- Those of some types that a group has events of, or has in its catalogue. $1 group, $2 types
+select type from tidings.event_kinds where group_id = $1 and type = any ($2::text[])
+union select name from tidings.event_types where group_id = $1 and name = any ($2::text[]);
+
 -- name: is_kind
 -- Whether a group has events of a type, or has it in its catalogue. $1 group, $2 type
 select exists (select from tidings.event_kinds where group_id = $1 and type = $2) or exists (select from tidings.event_types where group_id = $1 and name = $2);
