@@ -1,6 +1,10 @@
 """One bad row stops nobody: it is set aside with its reason, counted, listed, and comes back once it is mended."""
 
+import asyncio
 import json
+import os
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -427,3 +431,30 @@ async def test_rows_that_no_program_should_meet_stop_nobody(api: Api, receiver: 
         for path in (f"/api/v1/webhooks/{bad}", f"/api/v1/webhooks/{good}", f"/api/v1/webhooks/{good}/versions"):
             await api("GET", path, 200)
     await others_are_served(api, receiver, before=1)
+
+
+async def test_the_command_line_lists_tries_again_and_discards(api: Api, config: Config) -> None:
+    gone, again = await put(api.engine, type="''"), await put(api.engine, source="'elsewhere'")
+    await api("POST", "/api/v1/integrations", 201, {"name": "shop", "platform": "github"})
+    await api.engine.user.execute("update tidings.integrations set secret = 'x'")
+    await eventually(lambda: api.engine.value("select count(*) = 2 from tidings.outbox_rejected"))
+
+    async def run(*words: str, code: int = 0) -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tidings", "--database-url", config.database_url or "", "set-aside", *words,
+            env=os.environ | {"TIDINGS_SECRET_KEY": "test"}, stdout=PIPE, stderr=PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate()
+        assert process.returncode == code, err
+        return out.decode() + err.decode()
+
+    shown = await run("list")
+    assert f"{gone}  event" in shown
+    assert "integration:shop" in shown
+    assert "Its source is 'elsewhere'" in shown
+    assert "cannot be decrypted" in await run("retry", "integration:shop", code=1)
+    assert await run("discard", str(gone)) == "1 discarded.\n"
+    assert await run("discard", "integration:shop") == "1 discarded.\n"
+    assert await run("retry", "all") == "1 retried.\n"
+    assert "neither a number" in await run("retry", "nonsense", code=1)
+    await eventually(lambda: api.engine.value("select count(*) from tidings.outbox_rejected where id > $1", again))
