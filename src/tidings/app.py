@@ -94,6 +94,7 @@ def make_worker(services: Services) -> Worker:
         salt=services.installation.salt,
         retention_days=config.retention_days,
         max_in_flight=config.max_in_flight,
+        loop_depth=config.loop_depth,
         stop_grace_seconds=config.stop_grace_seconds,
         sql_jobs=config.sql_jobs,
     )
@@ -233,6 +234,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "LOG_FORMAT": config.log_format,
         "LOG_LEVEL": config.log_level,
         "MAX_IN_FLIGHT": str(config.max_in_flight),
+        "LOOP_DEPTH": str(config.loop_depth),
         "STOP_GRACE_SECONDS": str(config.stop_grace_seconds),
         "PUBLIC_URL": config.public_url or "",
         "SQL_JOBS": msgspec.json.encode(config.sql_jobs).decode(),

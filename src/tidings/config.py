@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tidings.core.errors import StartupError
+from tidings.core.hops import DEFAULT_DEPTH
 
 Network = IPv4Network | IPv6Network
 
@@ -19,6 +20,7 @@ _BOUNDS = {
     "retention_days": (1, 3650),
     "port": (0, 65535),
     "max_in_flight": (1, 100_000),
+    "loop_depth": (1, 1000),
     "customer_webhooks": (0, 10_000),
     "customer_calls_per_minute": (1, 10_000),
 }
@@ -56,6 +58,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         customer_calls_per_minute: How many tests, retries, recoveries and checks of a URL the customers of a group may ask
             for in a minute.
         max_in_flight: Attempts one worker process has under way at once; those slower than a second count apart.
+        loop_depth: How many deliveries may lead to an event, one from the other, before it is delivered no more.
     """
 
     database_url: str | None = None
@@ -78,6 +81,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 1_048_576
     stop_grace_seconds: float = 35.0
     max_in_flight: int = 2048
+    loop_depth: int = DEFAULT_DEPTH
     customer_webhooks: int = 50
     customer_calls_per_minute: int = 30
 

@@ -51,14 +51,21 @@ async def found(connection: Connection, group_id: str, name: str) -> Collection:
     """Return a collection.
 
     Raises:
+        ConflictError: It is set aside, since it cannot be read.
         NotFoundError: There is none of that name.
     """
-    return _there(await collections.get(connection, group_id, name), name)
+    return _readable(_there(await collections.get(connection, group_id, name), name))
 
 
 def _there(collection: Collection | None, name: str) -> Collection:
     if collection is None:
         raise NotFoundError(f"There is no collection {name!r}. Create it first: POST /api/collections.")
+    return collection
+
+
+def _readable(collection: Collection) -> Collection:
+    if collection.fault is not None:
+        raise ConflictError(collection.fault)
     return collection
 
 
@@ -121,7 +128,7 @@ async def change(
         InvalidInputError: With the field at fault; values would be lost.
         NotFoundError: There is none of that name.
     """
-    old = _there(await collections.lock(connection, group_id, name), name)
+    old = _readable(_there(await collections.lock(connection, group_id, name), name))
     new = msgspec.structs.replace(old, updated_at=clock.now(), options=old.options if options is None else options)
     if fields is not None:
         new = msgspec.structs.replace(new, fields=parse_fields(fields, old.type))
@@ -344,6 +351,6 @@ async def authenticate(connection: Connection, collection: Collection, email: st
     try:
         known = row["password_hash"] if row else await asyncio.to_thread(_nobody)
         await asyncio.to_thread(_hasher.verify, known, password)
-    except argon2.exceptions.VerifyMismatchError:
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):  # or what is stored is no hash
         return None
     return row["id"] if row else None
