@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tidings.core.errors import StartupError
+from tidings.core.hops import DEFAULT_DEPTH
 
 Network = IPv4Network | IPv6Network
 
@@ -25,6 +26,7 @@ _BOUNDS = {
     "header_seconds": (0.1, 3600),
     "body_seconds": (0.1, 3600),
     "idle_seconds": (0.1, 3600),
+    "loop_depth": (1, 1000),
     "customer_webhooks": (0, 10_000),
     "customer_calls_per_minute": (1, 10_000),
 }
@@ -71,6 +73,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         header_seconds: How long a request's head may take to come.
         body_seconds: How long a request's body may take to come.
         idle_seconds: How long a connection is kept between two requests.
+        loop_depth: How many deliveries may lead to an event, one from the other, before it is delivered no more.
     """
 
     database_url: str | None = None
@@ -102,6 +105,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     header_seconds: float = 10.0
     body_seconds: float = 60.0
     idle_seconds: float = 75.0
+    loop_depth: int = DEFAULT_DEPTH
     customer_webhooks: int = 50
     customer_calls_per_minute: int = 30
 

@@ -428,7 +428,7 @@ async def test_webhooks_are_walked_by_cursor_from_the_newest_to_the_oldest(api: 
 
 
 async def test_no_group_is_named_as_another_place_in_a_path(api: Api) -> None:
-    for name in (".", "..", "...", "a/b", ""):
+    for name in (".", "..", "", " a"):
         assert (await api("POST", "/api/v1/groups", 422, {"id": name}))["field"] == "id"
     await api("POST", "/api/v1/groups", 201, {"id": "..a"})
 

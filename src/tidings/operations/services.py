@@ -21,6 +21,7 @@ class Services(msgspec.Struct, frozen=True):
 
     Attributes:
         group_id: The group it is about.
+        hops: How many deliveries led to this request.
         actor: Who asks, for the record of what people do.
         known_groups: Groups that were looked up and were there.
         refusals: Notices that were refused and are not counted yet.
@@ -36,6 +37,7 @@ class Services(msgspec.Struct, frozen=True):
     keys: KeyRing
     publisher: Publisher
     group_id: str = DEFAULT_GROUP
+    hops: int = 0
     actor: Actor = Actor()
     known_groups: set[str] = msgspec.field(default_factory=set)
     refusals: Tally = msgspec.field(default_factory=Tally)

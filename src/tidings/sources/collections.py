@@ -24,7 +24,7 @@ from tidings.core.collection import (
     parse_fields,
     schema_of,
 )
-from tidings.core.errors import InvalidInputError, InvalidRecordError, NotFoundError, ValuesLostError
+from tidings.core.errors import ConflictError, InvalidInputError, InvalidRecordError, NotFoundError, ValuesLostError
 from tidings.sources.publish import new_event, new_id
 from tidings.store import collections, outbox, records
 from tidings.store.collections import Collection
@@ -43,14 +43,21 @@ async def found(connection: Connection, group_id: str, name: str) -> Collection:
     """Return a collection.
 
     Raises:
+        ConflictError: It is set aside, since it cannot be read.
         NotFoundError: There is none of that name.
     """
-    return _there(await collections.get(connection, group_id, name), name)
+    return _readable(_there(await collections.get(connection, group_id, name), name))
 
 
 def _there(collection: Collection | None, name: str) -> Collection:
     if collection is None:
         raise NotFoundError(f"There is no collection {name!r}. Create it first: POST /api/collections.")
+    return collection
+
+
+def _readable(collection: Collection) -> Collection:
+    if collection.fault is not None:
+        raise ConflictError(collection.fault)
     return collection
 
 
@@ -113,7 +120,7 @@ async def change(
         InvalidInputError: With the field at fault; values would be lost.
         NotFoundError: There is none of that name.
     """
-    old = _there(await collections.lock(connection, group_id, name), name)
+    old = _readable(_there(await collections.lock(connection, group_id, name), name))
     new = msgspec.structs.replace(old, updated_at=clock.now(), options=old.options if options is None else options)
     if fields is not None:
         new = msgspec.structs.replace(new, fields=parse_fields(fields, old.type))

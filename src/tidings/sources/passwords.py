@@ -79,7 +79,7 @@ class Passwords:
             self._nobody = self._hasher.hash("nobody's password")
         try:
             return self._hasher.verify(known or self._nobody or "", password) and known is not None
-        except argon2.exceptions.VerifyMismatchError:
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):  # or what is stored is no hash
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:

@@ -36,3 +36,8 @@ def _known(handler: BaseRouteHandler, path_parameters: frozenset[str]) -> dict[s
     model = handler.create_kwargs_model(dict.fromkeys(path_parameters))  # type: ignore[arg-type]  # it takes their names only
     ordered = sorted(model.expected_query_params, key=lambda parameter: parameter.field_alias)
     return {parameter.field_alias: parameter.is_sequence for parameter in ordered}
+
+
+def group_in_path(group_id: str) -> str:
+    """Return the group that a path names. A slash in an id is written `%252F` there: `%2F` would part the path."""
+    return group_id.replace("%2F", "/").replace("%2f", "/")

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from tidings.api.http.paging import Limit, Offset
+from tidings.api.http.parameters import group_in_path
 from tidings.core.errors import InvalidInputError
 from tidings.operations import groups
 from tidings.operations.groups import Group
@@ -53,7 +54,7 @@ async def list_groups(
 @get("/{group_id:str}")
 async def get_group(services: NamedDependency[Services], group_id: FromPath[str]) -> GroupView:
     """Read a group."""
-    return _view(await groups.read(services, group_id))
+    return _view(await groups.read(services, group_in_path(group_id)))
 
 
 def _view(group: Group) -> GroupView:
