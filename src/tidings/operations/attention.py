@@ -36,7 +36,7 @@ class Attention(msgspec.Struct, frozen=True):
     """What somebody should see to.
 
     Attributes:
-        uncaptured: Tables that webhooks name and that carry no trigger of ours.
+        uncaptured: Tables that webhooks name and that carry no trigger of ours, or whose settings do not fit them any more.
         workers: How many are alive.
         lag_seconds: For how long the lane of any group that has been due longest has waited.
         has_webhooks: The group has any.
@@ -63,7 +63,9 @@ async def read(services: Services) -> Attention:
         lag = await queue.lag_seconds(connection)
         alive = await workers.alive(connection)
         some = await webhooks.named(connection, services.group_id, "", 1)
-    missing = sorted(set(wanted) - set(captured))
+        settings = await capture.settings_of(connection, await capture.tables_with_settings(connection))
+    stopped_tables = {name for name, own in settings.items() if own.stop is not None}
+    missing = sorted((set(wanted) - set(captured)) | (set(wanted) & stopped_tables))
     return Attention(
         [Failing(id_, names[id_][1], names[id_][2], states[id_].health) for id_ in ids if id_ in names and id_ in states],
         [
