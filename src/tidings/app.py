@@ -13,6 +13,7 @@ import msgspec
 import uvicorn
 
 from tidings import __version__
+from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.clock import Clock
@@ -89,10 +90,11 @@ def make_worker(services: Services) -> Worker:
         services.box,
         services.sender,
         services.clock,
-        keys=services.keys.current,
+        keys=services.keys,
         salt=services.installation.salt,
         retention_days=config.retention_days,
         max_in_flight=config.max_in_flight,
+        loop_depth=config.loop_depth,
         stop_grace_seconds=config.stop_grace_seconds,
         sql_jobs=config.sql_jobs,
     )
@@ -156,9 +158,11 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     config = services.config
     listener = _bind(config)
     portal = Portal()
+    application = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
     server = _Server(
         uvicorn.Config(
-            PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services),
+            BehindProxies(application, config.trusted_networks),
+            proxy_headers=False,  # uvicorn's own would believe whoever is on this machine
             log_config=None,
             access_log=False,
             lifespan="on",
@@ -230,6 +234,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "LOG_FORMAT": config.log_format,
         "LOG_LEVEL": config.log_level,
         "MAX_IN_FLIGHT": str(config.max_in_flight),
+        "LOOP_DEPTH": str(config.loop_depth),
         "STOP_GRACE_SECONDS": str(config.stop_grace_seconds),
         "PUBLIC_URL": config.public_url or "",
         "SQL_JOBS": msgspec.json.encode(config.sql_jobs).decode(),

@@ -86,10 +86,10 @@ async def test_a_group_that_cannot_be_one_is_set_aside_with_the_reason(config: C
         await engine.user.execute("create table orders (id int primary key, account_id text)")
         await engine.add_webhook(NOWHERE, {"table": "orders"})
         await configure(engine, "orders", group_column="account_id")
-        await engine.user.execute("insert into orders values (1, 'no spaces please'), (2, 'acme')")
+        await engine.user.execute("insert into orders values (1, E'no\\ttabs please'), (2, 'acme')")
         await engine.worker.dispatcher.run_once()
         (rejected,) = await engine.sql("select error from tidings.outbox_rejected")
-        assert "A group's id has 1 to 100 letters" in rejected["error"]
+        assert "A group's id has 1 to 100 characters" in rejected["error"]
         assert await engine.value("select group_id from tidings.events") == "acme"
 
 

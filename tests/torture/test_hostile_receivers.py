@@ -114,11 +114,9 @@ class Neighbours:
                 json.dumps({"n": number}),
             )
             self.committed[number] = time.perf_counter()
-            if not number % 50:
-                await user.execute("notify tidings_outbox")
+            await user.execute("notify tidings_outbox")
             number += 1
             await asyncio.sleep(max(0.0, begun + (number - first) / PER_SECOND - loop.time()))
-        await user.execute("notify tidings_outbox")
         return number
 
     def taken(self) -> float:

@@ -15,7 +15,7 @@ import msgspec
 
 from tidings.core.condition import Guard, guard_of, read_condition
 from tidings.core.errors import InvalidInputError
-from tidings.core.webhook import OPERATIONS
+from tidings.core.filters import OPERATIONS
 
 TRIGGER_NAME = "tidings_capture"
 

@@ -1,9 +1,11 @@
 """How a webhook fares, as one decision: its state, since when, and a sentence that says why and what happens next."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import msgspec
+
+LOOP_TOLD = timedelta(days=1)  # that a lane is said to loop, after a delivery was stopped
 
 
 class Standing(StrEnum):
@@ -25,6 +27,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
         due_at: When something goes out next; None when nothing will, as far as is known.
         turned_at: Since when its attempts fail (`failure_count` > 0) or succeed.
         closed_at: Since when nothing is taken from it.
+        looped_at: When a delivery was stopped last because it led to itself; how many were, and why, in the other two.
     """
 
     ordered: bool = False
@@ -41,6 +44,9 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     last_success_at: datetime | None = None
     last_failure_at: datetime | None = None
     last_failure: str | None = None
+    looped_at: datetime | None = None
+    loop_count: int = 0
+    loop_reason: str | None = None
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -66,7 +72,18 @@ def decide_health(*, enabled: bool, disabled_reason: str | None, fault: str | No
         fault: Why it is set aside.
     """
     if not enabled or fault is not None:
-        return _closed(disabled_reason if not enabled else fault, lane)
+        return _closed(disabled_reason, lane, "it is enabled") if not enabled else _closed(fault, lane, "it is put right")
+    health = _open(lane, now)
+    if lane.looped_at is None or lane.looped_at <= now - LOOP_TOLD:
+        return health
+    many = "1 delivery was" if lane.loop_count == 1 else f"{lane.loop_count:,} deliveries were"
+    said = (
+        f"{many} stopped because they led to themselves, the last at {_time(lane.looped_at)}. {lane.loop_reason or ''}".rstrip()
+    )
+    return msgspec.structs.replace(health, sentence=f"{health.sentence} {said}")
+
+
+def _open(lane: Lane, now: datetime) -> Health:
     failed = _failed(lane)
     # An ordered lane is held for its head as well: that is how its retries are kept in order, and no rest.
     if not lane.ordered and lane.held_until is not None and lane.held_until > now:
@@ -89,8 +106,8 @@ def decide_health(*, enabled: bool, disabled_reason: str | None, fault: str | No
     )
 
 
-def _closed(reason: str | None, lane: Lane) -> Health:
-    waits = f" {_many(lane.waiting)} until it is enabled." if lane.waiting else ""
+def _closed(reason: str | None, lane: Lane, end: str) -> Health:
+    waits = f" {_many(lane.waiting)} until {end}." if lane.waiting else ""
     if reason is None:
         said = f"Its owner paused it. Events that come now are not sent to it.{waits}"
         return Health(Standing.PAUSED, lane.closed_at, None, said)
@@ -108,7 +125,9 @@ def _next(lane: Lane, now: datetime) -> str:
     if lane.waiting and lane.due_at is not None and lane.due_at > now:
         order = ", and those behind wait for the first" if lane.ordered and lane.waiting > 1 else ""
         return f"{_many(lane.waiting)}{order}; the next is tried at {_time(lane.due_at)}."
-    return f"{_many(lane.waiting)} and go out now." if lane.waiting else "What comes next is tried at once."
+    if not lane.waiting:
+        return "What comes next is tried at once."
+    return f"{_many(lane.waiting)} and {'goes' if lane.waiting == 1 else 'go'} out now."
 
 
 def _waits(lane: Lane) -> str:

@@ -63,7 +63,7 @@ def summed(histograms: Iterable[Sequence[int]]) -> list[int]:
     total = [0] * (len(BOUNDS_MS) + 1)
     for counts in histograms:
         for position, count in enumerate(counts):
-            total[position] += count
+            total[position] += count or 0  # null: nobody but a hand has written it
     return total
 
 

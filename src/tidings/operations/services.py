@@ -4,6 +4,7 @@ import msgspec
 
 from tidings.clock import Clock
 from tidings.config import Config
+from tidings.core.audit import Actor
 from tidings.core.event import DEFAULT_GROUP
 from tidings.operations.sources.refusals import Tally
 from tidings.sources.group_commit import Publisher
@@ -19,6 +20,8 @@ class Services(msgspec.Struct, frozen=True):
 
     Attributes:
         group_id: The group it is about.
+        hops: How many deliveries led to this request.
+        actor: Who asks, for the record of what people do.
         known_groups: Groups that were looked up and were there.
         refusals: Notices that were refused and are not counted yet.
     """
@@ -32,5 +35,7 @@ class Services(msgspec.Struct, frozen=True):
     keys: KeyRing
     publisher: Publisher
     group_id: str = DEFAULT_GROUP
+    hops: int = 0
+    actor: Actor = Actor()
     known_groups: set[str] = msgspec.field(default_factory=set)
     refusals: Tally = msgspec.field(default_factory=Tally)

@@ -27,7 +27,7 @@ from tidings.core.collection import (
     parse_fields,
     schema_of,
 )
-from tidings.core.errors import ConflictError, InvalidInputError, InvalidRecordError, NotFoundError
+from tidings.core.errors import ConflictError, InvalidInputError, InvalidRecordError, NotFoundError, ValuesLostError
 from tidings.sources.publish import new_event, new_id
 from tidings.store import collections, outbox, records
 from tidings.store.collections import Collection
@@ -51,14 +51,21 @@ async def found(connection: Connection, group_id: str, name: str) -> Collection:
     """Return a collection.
 
     Raises:
+        ConflictError: It is set aside, since it cannot be read.
         NotFoundError: There is none of that name.
     """
-    return _there(await collections.get(connection, group_id, name), name)
+    return _readable(_there(await collections.get(connection, group_id, name), name))
 
 
 def _there(collection: Collection | None, name: str) -> Collection:
     if collection is None:
         raise NotFoundError(f"There is no collection {name!r}. Create it first: POST /api/collections.")
+    return collection
+
+
+def _readable(collection: Collection) -> Collection:
+    if collection.fault is not None:
+        raise ConflictError(collection.fault)
     return collection
 
 
@@ -121,7 +128,7 @@ async def change(
         InvalidInputError: With the field at fault; values would be lost.
         NotFoundError: There is none of that name.
     """
-    old = _there(await collections.lock(connection, group_id, name), name)
+    old = _readable(_there(await collections.lock(connection, group_id, name), name))
     new = msgspec.structs.replace(old, updated_at=clock.now(), options=old.options if options is None else options)
     if fields is not None:
         new = msgspec.structs.replace(new, fields=parse_fields(fields, old.type))
@@ -166,7 +173,7 @@ async def _alter(
         if name not in after:
             if name not in may_go:
                 remedy = f'To let them go say "drop": ["{name}"]; if it has another name now, say {{"was": "{name}"}} in it.'
-                await _refuse_loss(connection, old, name, "go with it", remedy)
+                await _refuse_loss(connection, old, name, "go with it", remedy, is_allowed=True)
             await collections.drop_column(connection, old, name)
     for name, field in after.items():
         if name not in before:
@@ -188,11 +195,14 @@ async def _unbind(connection: Connection, collection: Collection, field: Field) 
     await collections.constrain_column(connection, collection, field, bare)
 
 
-async def _refuse_loss(connection: Connection, collection: Collection, name: str, what: str, remedy: str) -> None:
+async def _refuse_loss(
+    connection: Connection, collection: Collection, name: str, what: str, remedy: str, *, is_allowed: bool = False
+) -> None:
     """Refuse a change when records have values that would be lost by it."""
     count = await collections.count_values(connection, collection, name)
     if count:
-        raise InvalidInputError(f"schema.{name}", f"{count} records have a value in {name!r}, which would {what}. {remedy}")
+        held = "1 record has a value" if count == 1 else f"{count} records have a value"
+        raise ValuesLostError(name, f"{held} in {name!r}, which would {what}.", remedy, is_allowed=is_allowed)
 
 
 async def remove(connection: Connection, clock: Clock, group_id: str, name: str) -> Collection:
@@ -341,6 +351,6 @@ async def authenticate(connection: Connection, collection: Collection, email: st
     try:
         known = row["password_hash"] if row else await asyncio.to_thread(_nobody)
         await asyncio.to_thread(_hasher.verify, known, password)
-    except argon2.exceptions.VerifyMismatchError:
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):  # or what is stored is no hash
         return None
     return row["id"] if row else None

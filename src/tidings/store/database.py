@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from tidings.core.errors import StartupError
+from tidings.store.instants import read_any_time
 
 MIN_SERVER_VERSION = 14  # CREATE OR REPLACE TRIGGER
 
@@ -26,6 +27,9 @@ UNAVAILABLE = (
 
 # Two transactions were in each other's way: the same again can succeed at once.
 COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+
+# What is in some row does not allow what was to be done with it. Nothing is wrong with us or with PostgreSQL.
+ROW_FAULTS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 # A text with U+0000, which no column and no parameter can hold.
 UNSTORABLE = asyncpg.CharacterNotInRepertoireError
@@ -49,9 +53,14 @@ _SETTINGS = {
 class Database:
     """A pool of connections to one PostgreSQL."""
 
-    def __init__(self, url: str, pool: Any) -> None:
+    def __init__(self, url: str, pool: Any, *, hops: int = 0) -> None:
         self.url = url
         self._pool = pool
+        self._hops = hops
+
+    def after(self, hops: int) -> "Database":
+        """Return the same, for what so many deliveries led to: events that its transactions write say so (`core.hops`)."""
+        return Database(self.url, self._pool, hops=hops)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -63,6 +72,8 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """Lend a connection inside a transaction."""
         async with self._pool.acquire() as connection, connection.transaction():
+            if self._hops:
+                await connection.execute("select set_config('tidings.hops', $1, true)", str(self._hops))
             yield connection
 
     @asynccontextmanager
@@ -83,9 +94,11 @@ class Database:
             command_timeout: Seconds that a statement may take; None: any.
             settings: Of PostgreSQL, for this connection.
         """
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             self.url, server_settings=_SETTINGS | settings, timeout=10, command_timeout=command_timeout
         )
+        await read_any_time(connection)
+        return connection
 
     async def close(self) -> None:
         """Close the pool; at most five seconds are given to connections that are busy."""
@@ -120,6 +133,7 @@ async def open_database(url: str, *, max_connections: int = 10) -> Database:
         url,
         min_size=0,
         max_size=max_connections,
+        init=read_any_time,
         server_settings=_SETTINGS,
         max_inactive_connection_lifetime=300,
         command_timeout=60,

@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-import asyncpg
-
-from tidings.core.errors import InvalidInputError
+from tidings.core.group import check_group_id
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -29,8 +27,8 @@ async def add(connection: Connection, group_ids: Iterable[str]) -> list[str]:
     Raises:
         InvalidInputError: An id cannot be a group's.
     """
-    try:
-        rows = await connection.fetch(_SQL["add"], sorted(group_ids))  # in one order, so that two cannot wait for each other
-    except asyncpg.CheckViolationError as error:
-        raise InvalidInputError("id", "A group's id has 1 to 100 letters, digits, dots, dashes and underscores.") from error
+    wanted = sorted(group_ids)  # in one order, so that two cannot wait for each other
+    for group_id in wanted:
+        check_group_id(group_id)
+    rows = await connection.fetch(_SQL["add"], wanted)
     return [row["id"] for row in rows]

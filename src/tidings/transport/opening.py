@@ -5,6 +5,7 @@ limit, and all share what the exchange has left.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from ipaddress import ip_address
@@ -135,7 +136,7 @@ async def _connect(target: Target, addresses: list[str], limit: float, timings: 
             failure = "timeout"
         except OSError as error:
             connecting.close()
-            problem = f"The connection to {address} port {target.port} failed ({error.strerror or error})."
+            problem = f"The connection to {address} port {target.port} failed ({_reason(error)})."
             failure = "connect"
         except BaseException:  # cancelled
             connecting.close()
@@ -155,3 +156,8 @@ async def _connection(connected: socket.socket, target: Target, on_end: OnEnd, *
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(lambda: HttpConnection(target, on_end), sock=connected, **tls)
     return connection
+
+
+def _reason(error: OSError) -> str:
+    """Return why, in the system's words: those of the event loop name the address a second time."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

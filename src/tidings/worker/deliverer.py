@@ -13,12 +13,12 @@ from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import RenderError
 from tidings.core.event import Event
-from tidings.core.outcome import SUCCEEDED, Exchange, Outcome, Released, Result, RetryAt, decide
+from tidings.core.outcome import SUCCEEDED, Exchange, GiveUp, Outcome, Released, Result, RetryAt, decide
 from tidings.core.retry import ONCE
-from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
 from tidings.store import history, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
+from tidings.store.signing_keys import KeyRing
 from tidings.transport.connection import Call
 from tidings.transport.sender import Sender
 from tidings.worker.event_cache import EventCache
@@ -35,6 +35,7 @@ logger = logging.getLogger("tidings.deliverer")
 IDLE_INTERVAL = 1.0  # seconds between looks at the queue when nobody calls
 RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was held by another claim
 BURST = 32  # attempts begun in one turn of the event loop, some 1 ms
+NO_EVENT = Exchange(failure="internal", error="Its event is not in history, so there is nothing to send.")
 RELEASE_DELAY = timedelta(seconds=1)  # before what could not be sent for want of its webhook is claimed again
 
 
@@ -53,7 +54,7 @@ class Deliverer:
         airborne: Flights,
         places: Places,
         *,
-        keys: InstanceKeys,
+        keys: KeyRing,
         rng: Random | None = None,
     ) -> None:
         self._database = database
@@ -124,8 +125,10 @@ class Deliverer:
         now = self._clock.now()
         for delivery in claimed:
             event, webhook = events.get(delivery.event_id), webhooks.get(delivery.webhook_id)
-            if event is None or webhook is None:  # its webhook was deleted, or cannot be read: it waits, or ends, unsent
+            if webhook is None:  # it was deleted, or cannot be read: the delivery waits, or ends, unsent
                 self._recorder.add(Result(delivery, now, Exchange(), Released(now + RELEASE_DELAY)))
+            elif event is None:  # read in the transaction that claimed it, so it will not come
+                self._recorder.add(Result(delivery, now, NO_EVENT, GiveUp(NO_EVENT.error or "")))
             else:
                 self.begin(delivery, event, webhook)
 
@@ -145,7 +148,9 @@ class Deliverer:
             self._loop.call_soon(self._begin_some)
 
     def _start(self, started_at: datetime, delivery: Delivery, event: Event, webhook: Webhook) -> None:
-        done = partial(self._done, delivery, webhook, started_at)
+        # Keys may be rotated before the answer comes: history says what signed the request.
+        signer_id = self._keys.current.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
+        done = partial(self._done, delivery, webhook, started_at, signer_id)
         try:
             prepared = self._prepared.get(webhook)
             data = prepared.write(event, delivery.id, int(started_at.timestamp()))
@@ -178,7 +183,9 @@ class Deliverer:
                 events[event.id] = event
         return events
 
-    def _done(self, delivery: Delivery, webhook: Webhook, started_at: datetime, exchange: Exchange) -> None:
+    def _done(
+        self, delivery: Delivery, webhook: Webhook, started_at: datetime, signer_id: int | None, exchange: Exchange
+    ) -> None:
         """Hand over what came of an attempt."""
         self._calls.pop(delivery, None)
         self._places.leave(delivery)
@@ -188,7 +195,6 @@ class Deliverer:
             logger.exception("the outcome of attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
             exchange = _broken(error)
             outcome = self._judge(exchange, delivery, webhook)
-        signer_id = self._keys.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
         self._recorder.add(Result(delivery, started_at, exchange, outcome, webhook.version, signer_id))
         if not (self._calls or self._ready):
             self._settled.set()

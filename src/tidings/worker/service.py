@@ -6,10 +6,10 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from tidings.clock import Clock
-from tidings.core.signature import InstanceKeys
 from tidings.store import queue, webhooks
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
+from tidings.store.signing_keys import KeyRing
 from tidings.transport.sender import Sender
 from tidings.worker.attempt_log import log_attempts
 from tidings.worker.bookkeeping import BOOKKEEPING_INTERVAL, Bookkeeper
@@ -19,16 +19,19 @@ from tidings.worker.duties import (
     BACKFILL_INTERVAL,
     BEAT_INTERVAL,
     HOUSEKEEPING_INTERVAL,
+    KEYS_INTERVAL,
     RESCUE_INTERVAL,
     Backfiller,
     Heart,
     Janitor,
+    KeyKeeper,
     Rescuer,
     every,
 )
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
+from tidings.worker.mender import MEND_INTERVAL, Mender
 from tidings.worker.places import Places
 from tidings.worker.recorder import Recorder
 from tidings.worker.recoverer import RECOVER_INTERVAL, Recoverer
@@ -53,14 +56,15 @@ class Worker:
         sender: Sender,
         clock: Clock,
         *,
-        keys: InstanceKeys,
+        keys: KeyRing,
         salt: int,
         retention_days: int,
         max_in_flight: int,
+        loop_depth: int,
         stop_grace_seconds: float,
         sql_jobs: Mapping[str, str],
     ) -> None:
-        routes, cache = CurrentRoutes(box), EventCache()
+        routes, cache = CurrentRoutes(box, clock), EventCache()
         self._database = database
         self._routes = routes
         self._sender = sender
@@ -75,13 +79,16 @@ class Worker:
         )  # fmt: skip
         self.dispatcher = Dispatcher(
             database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.deliverer,
+            loop_depth=loop_depth,
         )  # fmt: skip
         self._rescuer = Rescuer(database, self.heart, clock, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._bookkeeper = Bookkeeper(database, clock, retention_days=retention_days)
+        self.key_keeper = KeyKeeper(database, box, keys)
         self._stopping = Signal()
         self.backfiller = Backfiller(database, self._stopping)
         self.recoverer = Recoverer(database, clock, self.me, self._stopping)
+        self.mender = Mender(database, box, clock)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
         self._tasks: list[asyncio.Task[None]] = []
@@ -105,6 +112,8 @@ class Worker:
             "bookkeeper": every(BOOKKEEPING_INTERVAL, self._bookkeeper, self._stopping),
             "backfiller": every(BACKFILL_INTERVAL, self.backfiller, self._stopping),
             "recoverer": every(RECOVER_INTERVAL, self.recoverer, self._stopping),
+            "mender": every(MEND_INTERVAL, self.mender, self._stopping),
+            "signing keys": every(KEYS_INTERVAL, self.key_keeper, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "queue listener": self._listen(),
         }.items():

@@ -33,3 +33,8 @@ def _known(handler: BaseRouteHandler, path_parameters: frozenset[str]) -> tuple[
     """Return the query parameters that a route reads, those of its dependencies included."""
     model = handler.create_kwargs_model(dict.fromkeys(path_parameters))  # type: ignore[arg-type]  # it takes their names only
     return tuple(sorted(parameter.field_alias for parameter in model.expected_query_params))
+
+
+def group_in_path(group_id: str) -> str:
+    """Return the group that a path names. A slash in an id is written `%252F` there: `%2F` would part the path."""
+    return group_id.replace("%2F", "/").replace("%2f", "/")

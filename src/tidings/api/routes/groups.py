@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from tidings.api.http.paging import Limit, Offset
+from tidings.api.http.parameters import group_in_path
 from tidings.operations import groups
 from tidings.operations.groups import Group
 from tidings.operations.services import Services
@@ -41,7 +42,7 @@ async def list_groups(services: NamedDependency[Services], limit: Limit = 50, of
 @get("/{group_id:str}")
 async def get_group(services: NamedDependency[Services], group_id: FromPath[str]) -> GroupView:
     """Read a group."""
-    return _view(await groups.read(services, group_id))
+    return _view(await groups.read(services, group_in_path(group_id)))
 
 
 def _view(group: Group) -> GroupView:

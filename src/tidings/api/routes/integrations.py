@@ -23,13 +23,18 @@ MAX_SYNC_BYTES = 33_554_432
 
 
 class IntegrationView(msgspec.Struct, frozen=True):
-    """An integration as read. `secret` is in the answer to its creation only, when it was made here."""
+    """An integration as read. `secret` is in the answer to its creation only, when it was made here.
+
+    `fault`: why it is set aside, because something of it cannot be read as it is stored. Its notices are
+    answered with 503 while that is so.
+    """
 
     name: str
     platform: str
     url: str
     settings: Settings
     enabled: bool
+    fault: str | None
     created_at: datetime
     updated_at: datetime
     secret: str | UnsetType = UNSET
@@ -73,6 +78,7 @@ def _view(services: Services, integration: Integration, *, with_secret: bool = F
         url=f"{services.config.public_url or ''}/in/{integration.name}",
         settings=integration.settings,
         enabled=integration.enabled,
+        fault=integration.fault,
         created_at=integration.created_at,
         updated_at=integration.updated_at,
         secret=integration.secret if with_secret else UNSET,

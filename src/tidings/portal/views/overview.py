@@ -107,21 +107,23 @@ def _tiles(hour: Statistics, attention: Attention) -> tuple[Tile, ...]:
             "Success rate",
             share(total.succeeded, made),
             "good" if rate is None or rate >= 99 else "warn" if rate >= 90 else "bad",
-            f"of {count(made, 'attempt')}",
+            f"of {count(made, 'attempt')} in the last hour",
             sparkline("Success rate", rates, floor=min((one for one in rates if one is not None), default=0.0) - 5),
         ),
         Tile(
             "95th percentile",
             duration(total.p95_ms),
             "accent",
-            f"half within {duration(total.p50_ms)}" if total.p50_ms is not None else "of the time an answer takes",
+            f"half within {duration(total.p50_ms)}, in the last hour"
+            if total.p50_ms is not None
+            else "of answers in the last hour",
             sparkline("95th percentile in milliseconds", [one.p95_ms for one in points]),
         ),
         Tile(
             "Oldest waiting",
             duration(lag * 1000) if lag >= 1 else "–",
             "warn" if lag > LATE_SECONDS else "quiet",
-            "nothing is overdue" if lag < 1 else "overdue, of all groups",
+            "nothing is overdue now" if lag < 1 else "overdue now, of all groups",
             None,
         ),
     )
@@ -138,6 +140,9 @@ def _chart(long: Statistics, span: str) -> Chart:
     return chart("outcomes", title, unit="attempts", times=times, series=series, is_stacked=True)
 
 
+_KINDS = {"delivery": ("delivery", "deliveries")}
+
+
 def _troubles(attention: Attention, now: datetime) -> list[Trouble]:
     found = []
     if not attention.workers:
@@ -147,10 +152,17 @@ def _troubles(attention: Attention, now: datetime) -> list[Trouble]:
         since = None if one.health.since is None else when(one.health.since, now)
         name = "resting" if one.health.state is Standing.RESTING else one.health.state.value
         found.append(Trouble(state(name), _name(one.name, one.url), f"/webhooks/{one.id}", visible(one.health.sentence), since))
+    for each in attention.looping:
+        why = visible(f"It leads to itself. {each.reason}")
+        found.append(Trouble(state("failing"), _name(each.name, each.url), f"/webhooks/{each.id}", why, when(each.since, now)))
     for other in attention.stopped:
         condition = state("set_aside" if other.is_set_aside else "disabled")
         href = f"/webhooks/{other.id}"
         found.append(Trouble(condition, _name(other.name, other.url), href, visible(other.reason), when(other.since, now)))
+    if attention.set_aside:
+        kinds = ", ".join(count(number, *_KINDS.get(kind, (kind,))) for kind, number in sorted(attention.set_aside.items()))
+        said = f"Of all groups: {kinds}. What waits for them goes on once they are mended; nobody else waits."
+        found.append(Trouble(state("set_aside"), visible("Something is set aside"), "/settings/set-aside", visible(said)))
     if attention.uncaptured:
         names = ", ".join(attention.uncaptured)
         more = (
@@ -187,5 +199,6 @@ def _first_step() -> Empty:
         "watch it arrive.",
         "New webhook",
         "/webhooks/new",
-        icon="webhook",
+        'curl -X POST $URL/api/v1/webhooks -H "Authorization: Bearer $KEY" -d \'{"url": "https://…", "events": ["*"]}\'',
+        "webhook",
     )

@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
 
 from tidings.config import Config
 from tidings.operations.groups import Group
-from tidings.operations.installation import MANY, Installation, PublishedKey
+from tidings.operations.installation import MANY, Installation
 from tidings.operations.set_aside import SetAside
+from tidings.operations.signing_keys import PublishedKey
 from tidings.portal.views.documents import Document, document
-from tidings.portal.views.lists import Column, Field, Pager, Row, Table, link
+from tidings.portal.views.lists import Column, Field, Option, Pager, Row, Table, link
 from tidings.portal.views.sections import SETTINGS, Section, sections
 from tidings.portal.views.small import Empty, Id, State, When, ident, when
 from tidings.portal.views.text import Shown, count, duration, number, visible
+from tidings.store.faults import Fault
 from tidings.store.sessions import Session
 from tidings.store.workers import SILENCE
 
@@ -47,7 +50,7 @@ def general_view(found: Sequence[Session], this: UUID, config: Config, now: date
     return GeneralView(
         sections(SETTINGS, PATH),
         count(config.retention_days, "day"),
-        visible(config.public_url or "not set: addresses are those that each browser uses"),
+        visible(config.public_url or "not set: links are made for browsers on this machine alone (TIDINGS_PUBLIC_URL)"),
         config.default_profile or "that of the system whose shape it has",
         sessions_table(found, this, now),
     )
@@ -121,7 +124,7 @@ def groups_view(
         )
         for place, one in enumerate(found)
     )
-    hint = "Letters, digits, dots, dashes and underscores: your own id of a tenant, say."
+    hint = "Your own id or name of a tenant: up to 100 characters."
     field = Field("id", "Id", value=written, hint=hint, error=error, is_required=True, is_code=True, max_length=100)
     return GroupsView(sections(SETTINGS, f"{PATH}/groups"), Table("groups", "Groups", columns, rows), pager, field)
 
@@ -133,33 +136,50 @@ class KeyRow(msgspec.Struct, frozen=True):
     """A key that receivers verify with."""
 
     state: State
+    said: str
     purpose: str
     public: str
     id: Id
 
 
 class KeysView(msgspec.Struct, frozen=True):
-    """The keys. `jwks`: where programs read them."""
+    """The keys. `jwks`: where programs read them; `why_not`: why they cannot be rotated now."""
 
     sections: tuple[Section, ...]
     table: Table
     jwks: str
+    overlap: Field
+    why_not: str
+    error: str
 
 
-_PURPOSES = {"webhooks": "signs deliveries (v1a)", "tokens": "signs tokens (JWT)"}
+_PURPOSES = {"webhooks": "deliveries (v1a)", "tokens": "tokens (JWT)"}
 
 
-def keys_view(found: Sequence[PublishedKey], base_url: str) -> KeysView:
+OVERLAPS = ((86_400, "a day"), (3600, "an hour"), (7 * 86_400, "7 days"), (0, "no time: they sign at once"))
+
+
+def _key_state(one: PublishedKey, now: datetime) -> tuple[State, str]:
+    """Return a key's state, and until or from when it holds."""
+    if one.state == "next":
+        return State("busy", "clock", "next"), f"signs {when(one.signs_from, now).relative}"
+    until = f"published until {when(one.until, now).exact}" if one.until else ""
+    if one.state == "before":
+        return State("quiet", "clock", "before"), until
+    return State("good", "check", "in use"), until
+
+
+def keys_view(found: Sequence[PublishedKey], base_url: str, now: datetime, *, error: str = "") -> KeysView:
     """Return the public keys."""
-    columns = (Column("State"), Column("Purpose"), Column("Public key", "wide"), Column("Id", is_minor=True))
+    columns = (Column("State"), Column("Signs"), Column("Public key", "wide"), Column("Id", is_minor=True))
     rows = tuple(
         Row(
             one.id,
             "",
             f"key {one.id}",
             KeyRow(
-                State("good", "check", "in use") if one.purpose else State("quiet", "clock", "before"),
-                _PURPOSES.get(one.purpose or "", "verifies what it signed before"),
+                *_key_state(one, now),
+                _PURPOSES.get(one.purpose, one.purpose),
                 one.public_key,
                 ident(one.id),
             ),
@@ -167,7 +187,15 @@ def keys_view(found: Sequence[PublishedKey], base_url: str) -> KeysView:
         for one in found
     )
     table = Table("signing-keys", "Signing keys", columns, rows)
-    return KeysView(sections(SETTINGS, f"{PATH}/keys"), table, f"{base_url.rstrip('/')}/.well-known/jwks.json")
+    overlap = Field(
+        "overlap", "The new keys are published, and sign after", "choice",
+        options=tuple(Option(str(seconds), label) for seconds, label in OVERLAPS),
+        hint="Time for receivers that keep a public key, or a copy of the list, to fetch the new ones.",
+    )  # fmt: skip
+    waits = any(one.state == "next" for one in found)
+    why_not = "New keys are published, and wait for their time to sign." if waits else ""
+    jwks = f"{base_url.rstrip('/')}/.well-known/jwks.json"
+    return KeysView(sections(SETTINGS, f"{PATH}/keys"), table, jwks, overlap, why_not, error)
 
 
 # Set aside -----------------------------------------------------------------------------------------------------------------
@@ -183,11 +211,22 @@ class SetAsideRow(msgspec.Struct, frozen=True):
     at: When
 
 
+class FaultRow(msgspec.Struct, frozen=True):
+    """A setting that cannot be read. `retry`: where a form has it read again."""
+
+    kind: str
+    name: Shown
+    group: Shown
+    reason: Shown
+    retry: str
+
+
 class SetAsideView(msgspec.Struct, frozen=True):
-    """Events that could not be routed."""
+    """What could be neither routed nor delivered, and settings that cannot be read."""
 
     sections: tuple[Section, ...]
     table: Table
+    faults: Table
     pager: Pager
     empty: Empty | None
 
@@ -201,31 +240,63 @@ class SetAsideDetail(msgspec.Struct, frozen=True):
     document: Document
 
 
-def set_aside_view(found: Sequence[SetAside], pager: Pager, now: datetime) -> SetAsideView:
-    """Return events that could not be routed."""
+def set_aside_view(found: Sequence[SetAside], settings: Sequence[Fault], pager: Pager, now: datetime) -> SetAsideView:
+    """Return what could be neither routed nor delivered, and settings that cannot be read."""
     columns = (Column("Event", "wide"), Column("Why", "wide"), Column("Group", is_minor=True), Column("When"))
     rows = tuple(
         Row(str(one.number), f"{PATH}/set-aside/{one.number}", f"number {one.number}", _set_aside(one, now)) for one in found
     )
-    empty = None if rows else Empty(
+    empty = None if rows or settings else Empty(
         "Nothing is set aside",
         "An event that cannot be routed does not hold up the others: it is set aside here, with the reason, until somebody "
         "decides.",
         icon="check",
     )  # fmt: skip
     path = f"{PATH}/set-aside"
-    return SetAsideView(sections(SETTINGS, path), Table("set-aside", "Events that were set aside", columns, rows), pager, empty)
+    table = Table("set-aside", "Events that were set aside", columns, rows)
+    return SetAsideView(sections(SETTINGS, path), table, _faults(settings), pager, empty)
+
+
+def _faults(settings: Sequence[Fault]) -> Table:
+    columns = (Column("Setting", "wide"), Column("Why", "wide"), Column("Group", is_minor=True), Column("Read again", "action"))
+    rows = tuple(
+        Row(
+            f"fault-{place}",
+            "",
+            f"{one.kind} {visible(one.name, limit=60).plain}",
+            FaultRow(
+                one.kind,
+                visible(one.name, limit=120),
+                visible(one.group_id or "–", limit=60),
+                visible(one.reason, limit=1000),
+                f"{PATH}/set-aside/settings/{one.kind}/{quote(one.id, safe='')}/retry"
+                if one.kind in {"webhook", "job"}
+                else "",
+            ),
+        )
+        for place, one in enumerate(settings)
+    )
+    return Table("faults", "Settings that cannot be read", columns, rows)
 
 
 def set_aside_detail(found: SetAside, now: datetime) -> SetAsideDetail:
     """Return an event that could not be routed, with its row."""
     path = f"{PATH}/set-aside"
-    return SetAsideDetail(sections(SETTINGS, path), _set_aside(found, now), str(found.number), document(found.row or "{}"))
+    return SetAsideDetail(
+        sections(SETTINGS, path),
+        _set_aside(found, now),
+        str(found.number),
+        document(found.row or '"It is too large to be shown."'),
+    )
 
 
 def _set_aside(one: SetAside, now: datetime) -> SetAsideRow:
     what = (
-        one.type or " ".join(part for part in (one.operation, one.schema, one.table) if part) or one.source or "nothing known"
+        ("delivery" if one.kind == "delivery" else "")
+        or one.type
+        or " ".join(part for part in (one.operation, one.schema, one.table) if part)
+        or one.source
+        or "nothing known"
     )
     return SetAsideRow(
         number(one.number),
