@@ -39,7 +39,7 @@ class Attention(msgspec.Struct, frozen=True):
     Attributes:
         looping: Webhooks that had deliveries stopped within a day, because they led to themselves.
         set_aside: How many events, deliveries and settings of all groups are set aside, by kind; `MANY` of each at most.
-        uncaptured: Tables that webhooks name and that carry no trigger of ours.
+        uncaptured: Tables that webhooks name and that carry no trigger of ours, or whose settings do not fit them any more.
         workers: How many are alive.
         lag_seconds: For how long the lane of any group that has been due longest has waited.
         has_webhooks: The group has any.
@@ -70,7 +70,9 @@ async def read(services: Services) -> Attention:
         lag = await queue.lag_seconds(connection)
         alive = await workers.alive(connection)
         some = await webhooks.list_webhooks(connection, services.group_id, limit=1)
-    missing = sorted(set(wanted) - set(captured))
+        settings = await capture.settings_of(connection, await capture.tables_with_settings(connection))
+    stopped_tables = {name for name, own in settings.items() if own.stop is not None}
+    missing = sorted((set(wanted) - set(captured)) | (set(wanted) & stopped_tables))
     return Attention(
         [Failing(id_, names[id_][1], names[id_][2], states[id_].health) for id_ in ids if id_ in names and id_ in states],
         [

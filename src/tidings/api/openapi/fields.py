@@ -48,7 +48,7 @@ FIELDS: Final[dict[str, str]] = {
     "body_template": "JSON with placeholders such as `{{record.title}}` in its strings, instead of the profile's body.",
     "brand": "How the pages look.",
     "built_in": "Tidings makes it itself.",
-    "capture_error": "Why the row is missing, when PostgreSQL could not write it as JSON.",
+    "capture_error": "What failed when the row was captured: writing it as JSON (it is missing then), or its condition.",
     "changed": "An UPDATE counts only when one of these columns changed; empty: any UPDATE.",
     "changes": "Field to what it was in the version before and what it is in this one. Secrets are not shown.",
     "code": "A stable name for programs.",
