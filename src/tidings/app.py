@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
 from tidings.store.database import open_database
-from tidings.store.embedded import start_embedded
+from tidings.store.embedded import Embedded
 from tidings.store.migrations import migrate
 from tidings.store.secrets import SecretBox, load_or_make_key
 from tidings.store.settings import load_installation
@@ -64,9 +65,7 @@ async def opened(config: Config) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         url = config.database_url
         if url is None:
-            server = await asyncio.to_thread(start_embedded, config.data_dir)
-            stack.callback(server.cleanup)
-            url = server.get_uri()
+            url = await stack.enter_async_context(_embedded(config.data_dir))
         database = await open_database(url, max_connections=MAX_CONNECTIONS)
         stack.push_async_callback(database.close)
         for name in await migrate(database):
@@ -79,6 +78,22 @@ async def opened(config: Config) -> AsyncIterator[Services]:
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
         yield Services(config, database, box, sender, Clock(), installation, keys, publisher)
+
+
+@asynccontextmanager
+async def _embedded(data_dir: Path) -> AsyncIterator[str]:
+    """Keep the embedded PostgreSQL running while the block runs; lends its URL."""
+    server = Embedded(data_dir)
+    try:
+        await asyncio.to_thread(server.start)
+        keeping = asyncio.create_task(server.keep(), name="embedded PostgreSQL")
+        try:
+            yield server.get_uri()
+        finally:
+            server.release()
+            await keeping
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 def make_worker(services: Services) -> Worker:
@@ -204,7 +219,13 @@ async def _more_workers(services: Services) -> AsyncIterator[None]:
 async def _keep_worker(services: Services, stopping: Signal) -> None:
     while not stopping.is_set:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tidings", "worker", env=os.environ | _settings_for_child(services)
+            sys.executable,
+            "-m",
+            "tidings",
+            "worker",
+            "--parent",
+            str(os.getpid()),
+            env=os.environ | _settings_for_child(services),
         )
         ended = asyncio.create_task(process.wait())
         stopped = asyncio.create_task(stopping.wait())

@@ -1,19 +1,23 @@
 """The connection to PostgreSQL, and what is asked of it before anything else."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
 from tidings.core.errors import StartupError
+from tidings.store.outages import Outages
 
 MIN_SERVER_VERSION = 14  # CREATE OR REPLACE TRIGGER
 
 Connection = Any  # asyncpg has no types of its own; this name says what is meant
 
-# The connection is gone, or PostgreSQL is going down or out of room: nothing was wrong with what was asked.
+# The connection is gone, or PostgreSQL is going down, out of room or read-only: nothing was wrong with what was asked.
 UNAVAILABLE = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -22,6 +26,9 @@ UNAVAILABLE = (
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.InsufficientResourcesError,
     asyncpg.exceptions.CannotConnectNowError,
+    asyncpg.exceptions.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, before it is promoted or after it was demoted
+    asyncpg.exceptions.IdleInTransactionSessionTimeoutError,  # this process stood still with a transaction open
 )
 
 # Two transactions were in each other's way: the same again can succeed at once.
@@ -45,25 +52,40 @@ _SETTINGS = {
     "enable_bitmapscan": "off",
 }
 
+CONNECT_SECONDS = 10.0
+LEND_SECONDS = 30.0  # until a connection of the pool is free, and then until it is clean again
+# A network that is gone says nothing: without these the system keeps trying for a quarter of an hour.
+UNACKNOWLEDGED_SECONDS = 20
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
+
 
 class Database:
-    """A pool of connections to one PostgreSQL."""
+    """A pool of connections to one PostgreSQL.
 
-    def __init__(self, url: str, pool: Any) -> None:
+    Attributes:
+        outages: What is known of its health, by all who ask it anything.
+    """
+
+    def __init__(self, url: str, pool: Any, outages: Outages | None = None) -> None:
         self.url = url
+        self.outages = outages or Outages()
         self._pool = pool
+        self._expiring: asyncio.Future[None] | None = None
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection from the pool."""
-        async with self._pool.acquire() as connection:
-            yield connection
+        with self._noting():
+            async with self._pool.acquire(timeout=LEND_SECONDS) as connection:
+                yield connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Lend a connection inside a transaction."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            yield connection
+        with self._noting():
+            async with self._pool.acquire(timeout=LEND_SECONDS) as connection, connection.transaction():
+                yield connection
+        self.outages.worked()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Connection]:
@@ -72,9 +94,13 @@ class Database:
         Its plans are made once, whatever is asked: planning for each question over every day's partition takes longer than the
         answer, and the statements that are for this leave the planner no choice.
         """
-        async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-            await connection.execute("set local plan_cache_mode = force_generic_plan")
-            yield connection
+        with self._noting():
+            async with (
+                self._pool.acquire(timeout=LEND_SECONDS) as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                await connection.execute("set local plan_cache_mode = force_generic_plan")
+                yield connection
 
     async def dedicated(self, *, command_timeout: float | None = None, **settings: str) -> Connection:
         """Open a connection outside the pool. The caller closes it.
@@ -83,9 +109,24 @@ class Database:
             command_timeout: Seconds that a statement may take; None: any.
             settings: Of PostgreSQL, for this connection.
         """
-        return await asyncpg.connect(
-            self.url, server_settings=_SETTINGS | settings, timeout=10, command_timeout=command_timeout
-        )
+        with self._noting():
+            return await _connect(self.url, server_settings=_SETTINGS | settings, command_timeout=command_timeout)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Take note of outages that what is done here meets."""
+        try:
+            yield
+        except UNAVAILABLE as error:
+            self.outages.failed(error)
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                self._expire()
+            raise
+
+    def _expire(self) -> None:
+        """Open new connections from now on: another server may be the primary by now."""
+        task = asyncio.ensure_future(self._pool.expire_connections())
+        self._expiring = task  # tasks that nobody refers to can vanish
 
     async def close(self) -> None:
         """Close the pool; at most five seconds are given to connections that are busy."""
@@ -102,7 +143,7 @@ async def open_database(url: str, *, max_connections: int = 10) -> Database:
         StartupError: Unreachable, refused, too old, or read-only; one sentence with the remedy.
     """
     try:
-        connection = await asyncpg.connect(url, server_settings=_SETTINGS, timeout=10)
+        connection = await _connect(url, server_settings=_SETTINGS, command_timeout=CONNECT_SECONDS)
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         raise StartupError(f"PostgreSQL at {where(url)} refused the connection: {error}.") from error
     except (*UNAVAILABLE, TimeoutError, asyncpg.PostgresError) as error:
@@ -123,8 +164,31 @@ async def open_database(url: str, *, max_connections: int = 10) -> Database:
         server_settings=_SETTINGS,
         max_inactive_connection_lifetime=300,
         command_timeout=60,
+        connect=_connect,
     )
     return Database(url, pool)
+
+
+async def _connect(url: str, **options: Any) -> Connection:
+    """Open a connection that notices when the network is gone.
+
+    Of several hosts in the URL the one that may be written to is taken, unless the URL says otherwise.
+    """
+    if "," in urlsplit(url).netloc and "target_session_attrs" not in parse_qs(urlsplit(url).query):
+        options["target_session_attrs"] = "read-write"
+    connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, **options)
+    found = connection._transport.get_extra_info("socket")  # noqa: SLF001 - there is no other way to it
+    if found is not None and found.family in {socket.AF_INET, socket.AF_INET6}:
+        with socket.socket(
+            found.family, found.type, found.proto, fileno=os.dup(found.fileno())
+        ) as raw:  # the loop's has no setsockopt
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEPALIVE.items():
+                if hasattr(socket, name):
+                    raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_SECONDS * 1000)
+    return connection
 
 
 async def _check(connection: Connection, url: str) -> None:

@@ -20,6 +20,7 @@ from tidings.core.errors import InvalidInputError
 from tidings.core.event import DEFAULT_GROUP, Event, delivery_id
 from tidings.core.lanes import share_out
 from tidings.core.pace import Pace
+from tidings.core.pauses import Pauses
 from tidings.core.routing import Routes
 from tidings.core.webhook import Webhook
 from tidings.store import flights, groups, history, outbox, queue
@@ -38,6 +39,7 @@ BATCH = 512  # two turns of the outbox
 FALLBACK_INTERVAL = 1.0  # seconds; for poolers that break session locks, and when the sleeping dispatcher died
 PIPELINES = 2  # batches routed at a time while there is a backlog
 BATCHES_BETWEEN_LOOKS = 8  # of each pipeline, before a look whether others need the machine
+BELL_SECONDS = 30.0  # for an answer to a question that takes no time
 BUSY_BATCH = 50  # events in one batch that make such a look worth while
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
 MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
@@ -100,6 +102,7 @@ class Dispatcher:
         self._known_kinds: set[tuple[str, str, date]] = set()
         self._pace = Pace()
         self._stopped = Signal()
+        self._pauses = Pauses()
         self.rung = Signal()
         self.fallback_interval = FALLBACK_INTERVAL
 
@@ -257,19 +260,16 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Route until told to stop, through outages of the database."""
-        pause = 0.1
         while not self._stopped.is_set:
             try:
                 await self._run_connected()
-                pause = 0.1
             except UNAVAILABLE as error:
-                logger.warning("database unavailable, dispatching waits: %s", error or type(error).__name__)
+                self._database.outages.failed(error)  # the bell is no connection of the pool
                 self.forget_days()
-                await self.rung.wait(pause)
-                pause = min(2.0, pause * 2)
+                await self._stopped.wait(self._pauses.next())  # not for the bell: whose connection is gone has rung it
 
     async def _run_connected(self) -> None:
-        bell = await self._database.dedicated()
+        bell = await self._database.dedicated(command_timeout=BELL_SECONDS)
         waking: asyncio.Task[None] | None = None
         try:
             await bell.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: self.rung.set())
@@ -278,6 +278,7 @@ class Dispatcher:
                 self.rung.clear()
                 begun = time.monotonic()
                 routed = await self.run_once()
+                self._pauses.reset()
                 if waking is not None:
                     await waking
                     waking = None

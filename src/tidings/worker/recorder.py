@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -11,6 +12,7 @@ import msgspec
 from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.outcome import Exchange, Gone, Released, Result, RetryAt, final_state
+from tidings.core.pauses import Pauses
 from tidings.store import flights, history, queue, statistics, webhooks, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.queue import Retry
@@ -80,7 +82,7 @@ class Recorder:
 
     async def run(self) -> None:
         """Write results until told to stop and nothing is left, through outages of the database."""
-        pause = 0.1
+        pauses = Pauses()
         while not (self.stopping and not self._results):
             # While something is under way there is a look once a second, for flights that have become long.
             await self._arrived.wait(TRIM_AFTER if self._airborne else None)
@@ -91,15 +93,13 @@ class Recorder:
                 await self._keep_flights_small()
                 if self._minute.is_full:
                     await self._begin_new_rows()
-                pause = 0.1
+                pauses.reset()
             except COLLISIONS as error:
                 logger.info("results were in another transaction's way and go again: %s", error)
                 await Signal().wait(COLLISION_PAUSE)
-            except UNAVAILABLE as error:
+            except UNAVAILABLE:
                 self._is_unsure = True
-                logger.warning("database unavailable, results wait: %s", error or type(error).__name__)
-                await Signal().wait(pause)
-                pause = min(2.0, pause * 2)
+                await Signal().wait(pauses.next())
 
     async def run_once(self) -> int:
         """Write what there is, up to a batch, and return how many results that were."""
@@ -177,13 +177,13 @@ class Recorder:
             held = await flights.land(connection, worker_id, ended)
             held |= await flights.hold(connection, worker_id, flown.keys() - ended)
             batch = _sort(results if len(held) == len(flown) else [r for r in results if r.delivery.flight_id in held])
-            are_lanes_due = await self._settle(connection, batch)
-            left = await self._take_out_released(connection, batch, held - ended)
+            are_lanes_due = await self._settle(connection, batch, min(held.values(), default=self._clock.now()))
+            left = await self._take_out_released(connection, batch, held.keys() - ended)
         self._minute.commit()
         self._airborne.recorded(result.delivery for result in batch.results)
         self._airborne.trimmed(left)
         if len(batch.results) < len(results):
-            self._airborne.forget(flown.keys() - held)
+            self._airborne.forget(flown.keys() - held.keys())
             logger.warning(REFUSED, len(results) - len(batch.results))
         if are_lanes_due:
             self._places.called.set()
@@ -200,17 +200,21 @@ class Recorder:
         await flights.trim(connection, left)
         return left
 
-    async def _settle(self, connection: Connection, batch: _Batch) -> bool:
-        """Move deliveries whose lease still holds to their next state; return whether a lane is due because of it."""
+    async def _settle(self, connection: Connection, batch: _Batch, database_time: datetime) -> bool:
+        """Move deliveries whose lease still holds to their next state; return whether a lane is due because of it.
+
+        Nothing is recorded to have been in PostgreSQL's future, even when its clock was put back since our last heartbeat.
+        """
         if not batch.results:
             return False
         now = self._clock.now()
+        ended_at = min(now, database_time)
         if batch.gone:
             await webhooks.lock_rows(connection, batch.gone)  # before lanes, as those who change a webhook do
         if batch.ended:
-            await history.add_deliveries(connection, batch.ended, now)
+            await history.add_deliveries(connection, batch.ended, ended_at)
         if batch.retried:
-            await history.add_attempts(connection, batch.retried)
+            await history.add_attempts(connection, batch.retried, ended_at)
         sums = add_up(batch.results, now)
         if sums.counters:
             part, minute = self._me.part, now.replace(second=0, microsecond=0)

@@ -57,7 +57,7 @@ def refusal_of_fault(method: str, path: str, error: Exception) -> Refusal:
     if isinstance(error, UNSTORABLE):
         return refusal(InvalidInputError("body", "A text contains U+0000, which PostgreSQL cannot store."))
     if isinstance(error, UNAVAILABLE):
-        logger.warning("%s %s: database unavailable: %s", method, path, error)
+        logger.debug("%s %s: database unavailable: %s", method, path, error)
         return refusal(UnavailableError("The database is unavailable. Try again."))
     if isinstance(error, COLLISIONS):
         logger.info("%s %s was in another transaction's way: %s", method, path, error)
