@@ -25,10 +25,11 @@ from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
 from tidings.store.database import open_database
 from tidings.store.embedded import Embedded
-from tidings.store.migrations import migrate
-from tidings.store.secrets import SecretBox, load_or_make_key
+from tidings.store.migrations import expect_schema, migrate
+from tidings.store.secrets import SecretBox, expect_key, load_or_make_key
 from tidings.store.settings import load_installation
 from tidings.store.signing_keys import load_key_ring
+from tidings.store.workers import database_time
 from tidings.transport.sender import Sender
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
@@ -54,8 +55,11 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def opened(config: Config) -> AsyncIterator[Services]:
+async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[Services]:
     """Open the database, bring its schema up to date, and lend the parts that everything else is made of.
+
+    Args:
+        is_to_change: False: leave everything as it is, and refuse what would have to be changed.
 
     Raises:
         StartupError: The database or the configuration does not allow it.
@@ -68,16 +72,23 @@ async def opened(config: Config) -> AsyncIterator[Services]:
             url = await stack.enter_async_context(_embedded(config.data_dir))
         database = await open_database(url, max_connections=MAX_CONNECTIONS)
         stack.push_async_callback(database.close)
-        for name in await migrate(database):
-            logger.info("migration %s applied", name)
+        if is_to_change:
+            for name in await migrate(database):
+                logger.info("migration %s applied", name)
+        else:
+            await expect_schema(database)
+            expect_key(config.secret_key, config.data_dir)
         box = SecretBox(config.secret_key or load_or_make_key(config.data_dir))
-        installation = await load_installation(database, box, config.admin_key)
+        installation = await load_installation(database, box, config.admin_key if is_to_change else None)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
         sender = Sender(allowed=config.allowed_networks)
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
-        yield Services(config, database, box, sender, Clock(), installation, keys, publisher)
+        clock = Clock()
+        async with database.connection() as connection:
+            clock.adjust(await database_time(connection))
+        yield Services(config, database, box, sender, clock, installation, keys, publisher)
 
 
 @asynccontextmanager

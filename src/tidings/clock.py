@@ -22,3 +22,8 @@ class Clock:
     def adjust(self, database_time: datetime) -> None:
         """Take over PostgreSQL's time, as it was a moment ago."""
         self._set = (database_time, time.monotonic())
+
+
+def machine_time() -> datetime:
+    """Return what this machine's own clock says. It decides nothing, and is compared with PostgreSQL's."""
+    return datetime.now(UTC)

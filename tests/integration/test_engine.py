@@ -229,7 +229,8 @@ async def test_nobody_is_judged_by_a_worker_that_could_not_look(config: Config) 
         )
         seconds = 0.0
         rescuer = Rescuer(engine.services.database, engine.worker.me, engine.worker.airborne, monotonic=lambda: seconds)
-        for seconds in (0, 2, 4, 60, 62, 64, 66, 68):  # it stood still, or the database was away
+        for at in (0, 2, 4, 60, 62, 64, 66, 68):  # it stood still, or the database was away
+            seconds = at
             await rescuer.run_once()
             assert await engine.value("select count(*) from tidings.workers") == 2
         seconds = 70

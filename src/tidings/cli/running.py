@@ -17,7 +17,6 @@ from tidings.store.embedded import start_embedded
 from tidings.store.migrations import migrate
 from tidings.worker.signals import Signal
 
-
 ORPHAN_INTERVAL = 1.0  # seconds between looks whether the parent lives
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -61,8 +60,8 @@ async def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bo
 
 async def _stop_when_orphaned(stop: Signal, parent: int) -> None:
     """Set the signal once the parent is gone: nobody would stop this process, nor know of it."""
-    while os.getppid() == parent:
-        await asyncio.sleep(ORPHAN_INTERVAL)
+    while os.getppid() == parent and not await stop.wait(ORPHAN_INTERVAL):
+        pass
     stop.set()
 
 

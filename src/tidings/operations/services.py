@@ -5,6 +5,7 @@ import msgspec
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.event import DEFAULT_GROUP
+from tidings.operations.readiness import Readiness
 from tidings.operations.sources.refusals import Tally
 from tidings.sources.group_commit import Publisher
 from tidings.store.database import Database
@@ -21,6 +22,7 @@ class Services(msgspec.Struct, frozen=True):
         group_id: The group it is about.
         known_groups: Groups that were looked up and were there.
         refusals: Notices that were refused and are not counted yet.
+        readiness: What the last look found (`operations.condition`).
     """
 
     config: Config
@@ -34,3 +36,4 @@ class Services(msgspec.Struct, frozen=True):
     group_id: str = DEFAULT_GROUP
     known_groups: set[str] = msgspec.field(default_factory=set)
     refusals: Tally = msgspec.field(default_factory=Tally)
+    readiness: Readiness = msgspec.field(default_factory=Readiness)

@@ -17,6 +17,7 @@ import subprocess
 import threading
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,19 +92,9 @@ class Embedded:
         until = time.monotonic() + START_LIMIT
         try:
             self.pgdata.parent.mkdir(parents=True, exist_ok=True)
-            while not self._own():
-                running = _Running.read(self.pgdata)
-                if running.is_ready:
-                    self._socket_dir = running.socket_dir or self.pgdata
-                    return
-                if time.monotonic() > until:
-                    raise StartupError(
-                        f"Another process holds the embedded PostgreSQL in {self.pgdata}, which does not get ready. "
-                        "Stop that process, or wait until it is done."
-                    )
-                self._rest()
-            self._end(_Running.read(self.pgdata).pid)
-            self._begin(until)
+            if not self._join(until):
+                self._end(_Running.read(self.pgdata).pid)
+                self._begin(until)
         except StartupError:
             self._let_go()
             raise
@@ -120,10 +111,8 @@ class Embedded:
             self._end(self._server.pid)
         self._let_go()
         if self._socket_dir != self.pgdata:
-            try:
+            with suppress(OSError):  # somebody else uses it already
                 self._socket_dir.rmdir()
-            except OSError:
-                pass  # somebody else uses it already
 
     cleanup = stop
 
@@ -162,6 +151,21 @@ class Embedded:
         except TimeoutError:
             pass
 
+    def _join(self, until: float) -> bool:
+        """Wait until the one that somebody owns is ready; False: it is this process that owns it now, and has to start it."""
+        while not self._own():
+            running = _Running.read(self.pgdata)
+            if running.is_ready:
+                self._socket_dir = running.socket_dir or self.pgdata
+                return True
+            if time.monotonic() > until:
+                raise StartupError(
+                    f"Another process holds the embedded PostgreSQL in {self.pgdata}, which does not get ready. "
+                    "Stop that process, or wait until it is done."
+                )
+            self._rest()
+        return False
+
     def _own(self) -> bool:
         """Become the owner, unless somebody is."""
         if self._lock is None:
@@ -199,11 +203,11 @@ class Embedded:
         as_user = binaries.as_user()
         with self._log.open("ab") as log:
             # A session of its own: Ctrl-C and a closed terminal are for us, and it ends after us.
-            self._server = subprocess.Popen(
+            self._server = subprocess.Popen(  # noqa: S603 - our own programs
                 [binaries.path("postgres"), "-D", self.pgdata, "-h", "", "-k", self._socket_dir],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **as_user,
             )  # fmt: skip
-        self._guard = subprocess.Popen(
+        self._guard = subprocess.Popen(  # noqa: S603 - our own programs
             ["/bin/sh", "-c", _GUARD, "tidings-guard", self.pgdata, str(self._server.pid)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **as_user,
         )  # fmt: skip
@@ -226,7 +230,7 @@ class Embedded:
         draft.mkdir(mode=0o700)
         try:
             binaries.give(draft)
-            done = subprocess.run(
+            done = subprocess.run(  # noqa: S603 - our own programs
                 [binaries.path("initdb"), "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", draft],
                 capture_output=True, text=True, check=False, timeout=START_LIMIT, **binaries.as_user(),
             )  # fmt: skip

@@ -82,8 +82,8 @@ async def add_deliveries(connection: Connection, results: Sequence[Result], now:
     """Write deliveries that these results end, each with its last attempt. None began after now, which is when they end."""
     records = [
         (
-            d.id, d.webhook_id, d.event_id, d.group_id, d.is_test, final_state(r.outcome), d.attempt_number, now, min(r.started_at, now),
-            r.exchange.status, r.reason, *_response(r),
+            d.id, d.webhook_id, d.event_id, d.group_id, d.is_test, final_state(r.outcome), d.attempt_number, now,
+            min(r.started_at, now), r.exchange.status, r.reason, *_response(r),
         )
         for r in results
         for d in (r.delivery,)

@@ -13,7 +13,7 @@ from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import RenderError
 from tidings.core.event import Event
-from tidings.core.outcome import SUCCEEDED, Exchange, Outcome, Released, Result, RetryAt, decide
+from tidings.core.outcome import SUCCEEDED, Exchange, GiveUp, Outcome, Released, Result, RetryAt, decide
 from tidings.core.pauses import Pauses
 from tidings.core.retry import ONCE
 from tidings.core.signature import InstanceKeys
@@ -36,6 +36,7 @@ logger = logging.getLogger("tidings.deliverer")
 IDLE_INTERVAL = 1.0  # seconds between looks at the queue when nobody calls
 RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was held by another claim
 BURST = 32  # attempts begun in one turn of the event loop, some 1 ms
+_NO_EVENT = "History has the event of this delivery no more, so there is nothing to send."
 RELEASE_DELAY = timedelta(seconds=1)  # before what could not be sent for want of its webhook is claimed again
 
 
@@ -124,8 +125,10 @@ class Deliverer:
         now = self._clock.now()
         for delivery in claimed:
             event, webhook = events.get(delivery.event_id), webhooks.get(delivery.webhook_id)
-            if event is None or webhook is None:  # its webhook was deleted, or cannot be read: it waits, or ends, unsent
+            if webhook is None:  # it was deleted, or cannot be read: the delivery waits, or ends, unsent
                 self._recorder.add(Result(delivery, now, Exchange(), Released(now + RELEASE_DELAY)))
+            elif event is None:  # and never will be there again
+                self._recorder.add(Result(delivery, now, Exchange(failure="render", error=_NO_EVENT), GiveUp(_NO_EVENT)))
             else:
                 self.begin(delivery, event, webhook)
 

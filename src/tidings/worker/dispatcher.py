@@ -7,6 +7,7 @@ the queue. The doorbell (theory in `store/migrations/0001_engine.sql`, `tidings.
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from datetime import UTC, date
 from typing import Protocol
 from uuid import UUID
@@ -17,7 +18,7 @@ import msgspec
 from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import InvalidInputError
-from tidings.core.event import DEFAULT_GROUP, Event, delivery_id
+from tidings.core.event import DEFAULT_GROUP, OPERATIONAL, Event, delivery_id
 from tidings.core.lanes import share_out
 from tidings.core.pace import Pace
 from tidings.core.pauses import Pauses
@@ -65,6 +66,10 @@ class _Routed(msgspec.Struct, frozen=True):
     leased: list[Queued] = []
     waiting: list[Queued] = []
     webhooks: dict[UUID, Webhook] = {}
+
+
+def _is_told_to_all(event: Event) -> bool:
+    return event.source == OPERATIONAL and event.webhook_id is None
 
 
 def _lane_of(queued: Queued) -> UUID:
@@ -189,8 +194,7 @@ class Dispatcher:
         now = self._clock.now()
         counted: list[tuple[Event, int]] = []
         fresh: list[Queued] = []
-        for event in events:
-            matched = routes.match(event)
+        for event, matched in await self._match(connection, events, routes):
             counted.append((event, len(matched)))
             is_test, due_at = event.is_test, min(event.occurred_at, now)
             fresh += [
@@ -211,6 +215,21 @@ class Dispatcher:
             await queue.put(connection, waiting, now, self._me.part)
         flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0
         return _Routed(events, flight_id, leased, waiting, webhooks)
+
+    async def _match(self, connection: Connection, events: list[Event], routes: Routes) -> list[tuple[Event, Sequence[UUID]]]:
+        """Return which webhooks events go to. What Tidings tells of webhooks does not go to those that could not hear it.
+
+        Where many that name such events share a receiver that is down, each would be told of all the others, for nothing.
+        """
+        found: list[tuple[Event, Sequence[UUID]]] = [(event, routes.match(event)) for event in events]
+        told = {each for event, matched in found if _is_told_to_all(event) for each in matched}
+        if not told:
+            return found
+        deaf = await queue.deaf(connection, told)
+        return [
+            (event, [each for each in matched if each not in deaf] if _is_told_to_all(event) else matched)
+            for event, matched in found
+        ]
 
     async def _prepare(
         self, connection: Connection, events: list[Event]

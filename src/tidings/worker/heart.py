@@ -1,8 +1,8 @@
 """The heart: keeps this worker's leases alive, whatever else its process is doing.
 
 It beats in a thread of its own, over a connection of its own. So neither a loop that is held by one long computation nor a pool
-whose connections are all lent makes a worker look dead that is not, and has others send again what it is sending. A loop that does
-not turn at all for half a minute will not send either: then the process ends, and others, or its supervisor, take over.
+whose connections are all lent makes a worker look dead that is not, and has others send again what it is sending. A loop that
+does not turn at all for half a minute will not send either: then the process ends, and others, or its supervisor, take over.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import uuid4
 
 from tidings.clock import Clock
@@ -111,10 +112,8 @@ class Pulse:
         if self._thread is None:
             return
         if self._own_loop is not None and self._wake is not None:
-            try:
+            with suppress(RuntimeError):  # it has ended already
                 self._own_loop.call_soon_threadsafe(self._wake.set)
-            except RuntimeError:
-                pass  # it has ended already
         await asyncio.to_thread(self._thread.join, BEAT_SECONDS * 3)
         self._thread = None
 
@@ -149,9 +148,9 @@ class Pulse:
             await self._rest(wait)
 
     async def _watch(self) -> None:
-        """End the process once its loop has stood still for long, while this one turned: a process that is stopped is not stuck."""
+        """End the process once its loop has stood still for long while this one turned: who is stopped is not stuck."""
         stuck, turns, looked_at = 0.0, self._turns, time.monotonic()
-        while True:
+        while not self._stopping.is_set():
             await self._rest(TURN_INTERVAL)
             now = time.monotonic()
             stuck = 0.0 if self._turns != turns else stuck + min(now - looked_at, 2 * TURN_INTERVAL)

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -11,6 +11,7 @@ import msgspec
 
 from tidings.clock import Clock
 from tidings.core.delivery import Delivery
+from tidings.core.event import day_of
 from tidings.core.outcome import Exchange, Gone, Released, Result, RetryAt, final_state
 from tidings.core.pauses import Pauses
 from tidings.store import flights, history, queue, statistics, webhooks, workers
@@ -29,6 +30,7 @@ FLUSH_INTERVAL = 0.02  # seconds a result waits for company
 FULL = 500  # results that do not wait any longer
 MAX_BATCH = 1000
 COLLISION_PAUSE = 0.01  # seconds
+REFUSED_DELAY = timedelta(minutes=5)  # until a delivery is tried again whose result cannot be recorded in any form
 REFUSED = "%d late results refused: their deliveries had been given to another worker"
 
 
@@ -164,9 +166,26 @@ class Recorder:
                 for result in results:
                     await self._write(worker_id, [result])
                 return
-            logger.warning("the response of delivery %s cannot be stored: %s", results[0].delivery.id, error)
-            bare = Exchange(results[0].exchange.status, failure=results[0].exchange.failure)
-            await self._write_together(worker_id, [msgspec.structs.replace(results[0], exchange=bare)])
+            await self._write_refused(worker_id, results[0], error)
+
+    async def _write_refused(self, worker_id: UUID, result: Result, error: asyncpg.PostgresError) -> None:
+        """Write a result that the database objects to: without its response; else put its delivery back, to be tried again.
+
+        Nobody else's results wait for it, and a delivery that cannot be recorded is repeated rather than lost.
+        """
+        delivery = result.delivery
+        logger.warning("the response of delivery %s cannot be stored: %s", delivery.id, error)
+        bare = Exchange(result.exchange.status, failure=result.exchange.failure)
+        try:
+            async with self._database.connection() as connection:  # somebody may have dropped the partition it belongs to
+                await history.ensure_day(connection, day_of(delivery.event_id))
+            await self._write_together(worker_id, [msgspec.structs.replace(result, exchange=bare)])
+        except (*UNAVAILABLE, *COLLISIONS):
+            raise
+        except asyncpg.PostgresError as again:
+            logger.error("delivery %s is tried again later, since its result cannot be recorded: %s", delivery.id, again)  # noqa: TRY400
+            released = Released(self._clock.now() + REFUSED_DELAY)
+            await self._write_together(worker_id, [Result(delivery, result.started_at, Exchange(), released)])
 
     async def _write_together(self, worker_id: UUID, results: list[Result]) -> None:
         self._minute.discard()
