@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
-from tidings.store.database import open_database
+from tidings.store.database import UNAVAILABLE, open_database
 from tidings.store.embedded import Embedded
 from tidings.store.migrations import expect_schema, migrate
+from tidings.store.outages import sentence
 from tidings.store.secrets import SecretBox, expect_key, load_or_make_key
 from tidings.store.settings import load_installation
 from tidings.store.signing_keys import load_key_ring
@@ -139,14 +140,15 @@ async def run(
         WorkerFailedError: A duty of the worker died.
     """
     async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(opened(config))
         url = None
-        if with_worker:
-            worker = make_worker(services)
-            stack.push_async_callback(worker.stop)
-            await worker.start()
-            if config.workers > 1:
-                await stack.enter_async_context(_more_workers(services))
+        with _starting():
+            services = await stack.enter_async_context(opened(config))
+            if with_worker:
+                worker = make_worker(services)
+                stack.push_async_callback(worker.stop)
+                await worker.start()
+        if with_worker and config.workers > 1:
+            await stack.enter_async_context(_more_workers(services))
         if with_api:
             url = await stack.enter_async_context(_serving(services))
         on_ready(Ready(url, services.database.url, services.installation.new_admin_key))
@@ -159,6 +161,15 @@ async def run(
             wait.cancel()
     if worker.failed.is_set:
         raise WorkerFailedError
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Have an outage that comes while this process starts be told as one: there is nothing yet that could wait."""
+    try:
+        yield
+    except UNAVAILABLE as error:
+        raise StartupError(f"PostgreSQL went away while Tidings was starting. {sentence(error)}") from error
 
 
 class WorkerFailedError(Exception):

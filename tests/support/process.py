@@ -64,6 +64,10 @@ class Process:
             return None
         return cls(process, ready)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     async def kill(self) -> None:
         """End it as a crash would."""
         if self._process.returncode is None:

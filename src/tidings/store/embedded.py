@@ -105,11 +105,10 @@ class Embedded:
     def stop(self) -> None:
         """Stop it, if this process owns it; whoever else uses it takes over and starts it again."""
         self._is_stopping.set()
-        if self._lock is None:
-            return
         if self.is_owner and self._server is not None:
             self._end(self._server.pid)
         self._let_go()
+        self._is_stopping.clear()
         if self._socket_dir != self.pgdata:
             with suppress(OSError):  # somebody else uses it already
                 self._socket_dir.rmdir()
@@ -178,15 +177,20 @@ class Embedded:
         return True
 
     def _let_go(self) -> None:
-        if self._guard is not None:
-            self._guard.kill()  # before its pipe closes: there is nothing left to stop
-            self._guard.wait()
-            if self._guard.stdin is not None:
-                self._guard.stdin.close()
+        self._dismiss_guard()
         if self._lock is not None:
             self._lock.close()
-        self._guard = self._lock = self._server = None
+        self._lock = self._server = None
         self.is_owner = False
+
+    def _dismiss_guard(self) -> None:
+        if self._guard is None:
+            return
+        self._guard.kill()  # before its pipe closes: there is nothing left to stop
+        self._guard.wait()
+        if self._guard.stdin is not None:
+            self._guard.stdin.close()
+        self._guard = None
 
     def _rest(self) -> None:
         if self._is_stopping.wait(0.05):
@@ -194,6 +198,7 @@ class Embedded:
 
     def _begin(self, until: float) -> None:
         """Launch it in a folder that is ours and wait until it takes connections."""
+        self._dismiss_guard()
         binaries = _Binaries(self.pgdata)
         if not (self.pgdata / "PG_VERSION").exists():
             self._make(binaries)
@@ -295,7 +300,7 @@ class _Running:
         if not _is_postmaster(pid, folder):
             return cls()
         socket_dir = Path(lines[4]) if len(lines) > 4 and lines[4] else None
-        return cls(pid, socket_dir, is_ready=len(lines) > 7 and lines[7].strip() == "ready")
+        return cls(pid, socket_dir, is_ready=len(lines) > 7 and lines[7].strip() in {"ready", "standby"})
 
     def is_ready_as(self, pid: int) -> bool:
         """Tell whether this process is ready."""

@@ -45,7 +45,11 @@ def sentence(error: BaseException) -> str:
 
 
 class Outages:
-    """What a process knows of the database's health. Told by any thread."""
+    """What a process knows of the database's health. Told by any thread.
+
+    Attributes:
+        failures: How often the database could not do what it was asked.
+    """
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -54,6 +58,7 @@ class Outages:
         self._failed_at = 0.0
         self._worked_at: float | None = None  # since the last failure, first
         self._reason = ""
+        self.failures = 0
 
     @property
     def current(self) -> tuple[str, float] | None:
@@ -66,6 +71,7 @@ class Outages:
         if isinstance(error, asyncpg.QueryCanceledError):  # somebody's limit, or somebody's wish
             return
         with self._lock:
+            self.failures += 1
             self._failed_at = self._monotonic()
             self._worked_at = None
             self._reason = sentence(error)

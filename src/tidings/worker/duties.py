@@ -112,7 +112,7 @@ class Rescuer:
             silent = self._workers.look(beats, self._monotonic())
             dead = [worker_id for worker_id in silent if worker_id != self._me.worker_id]
             if dead and (buried := await workers.bury(connection, {worker_id: beats[worker_id] for worker_id in dead})):
-                logger.warning("%d workers have been silent for %.0f s and count as dead", len(buried), SILENCE.total_seconds())
+                logger.warning("workers that were silent for %.0f s count as dead: %d", SILENCE.total_seconds(), len(buried))
             return await flights.ground_orphans(connection)
 
     async def _free_forgotten(self) -> int:
