@@ -78,7 +78,7 @@ class Switch:
                 await self._flowing.wait()
                 sink.write(data)
                 await sink.drain()
-        except (OSError, asyncio.CancelledError):
+        except (OSError, RuntimeError, asyncio.CancelledError):  # RuntimeError: uvloop's, of a transport that was aborted
             pass
         finally:
             sink.transport.abort() if self._is_cut else sink.close()

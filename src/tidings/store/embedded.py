@@ -199,6 +199,8 @@ class Embedded:
     def _begin(self, until: float) -> None:
         """Launch it in a folder that is ours and wait until it takes connections."""
         self._dismiss_guard()
+        if self._server is not None:
+            self._server.wait(STOP_SECONDS)  # it has ended, and is not remembered by the system any longer
         binaries = _Binaries(self.pgdata)
         if not (self.pgdata / "PG_VERSION").exists():
             self._make(binaries)
