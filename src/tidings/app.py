@@ -23,7 +23,7 @@ from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
-from tidings.store.database import UNAVAILABLE, open_database
+from tidings.store.database import COLLISIONS, UNAVAILABLE, open_database
 from tidings.store.embedded import Embedded
 from tidings.store.migrations import expect_schema, migrate
 from tidings.store.outages import sentence
@@ -170,6 +170,10 @@ def _starting() -> Iterator[None]:
         yield
     except UNAVAILABLE as error:
         raise StartupError(f"PostgreSQL went away while Tidings was starting. {sentence(error)}") from error
+    except COLLISIONS as error:
+        raise StartupError(
+            f"Somebody holds a lock that Tidings needs to start ({error}). See pg_locks, or start it again in a moment."
+        ) from error
 
 
 class WorkerFailedError(Exception):

@@ -96,8 +96,10 @@ async def test_what_was_left_by_an_owner_that_died_with_its_guard_is_stopped_by_
     left = first.get_pid()
     assert first._guard is not None
     assert first._lock is not None
+    assert first._guard.stdin is not None
     first._guard.kill()
     first._guard.wait()
+    first._guard.stdin.close()
     first._lock.close()  # as the system does when a process ends
     first._lock = None
     second = await asyncio.to_thread(start_embedded, tmp_path)

@@ -127,15 +127,23 @@ async def test_a_loop_that_is_held_goes_on_beating_and_one_that_stands_still_is_
     async with engine_of(config) as engine:
         heart = Heart(engine.services.database, engine.clock, engine.worker.me)
         ended: list[float] = []
+        too_long: list[float] = []
         pulse = Pulse(heart, on_failed=lambda error: None, on_stuck=lambda: ended.append(time.monotonic()))
+        strict = Pulse(
+            Heart(engine.services.database, engine.clock, engine.worker.me),
+            on_failed=lambda error: None, on_stuck=lambda: too_long.append(time.monotonic()), stuck_seconds=2,
+        )  # fmt: skip
         before = await engine.value("select heartbeat_at from tidings.workers")
         pulse.start()
+        strict.start()
         held_until = time.monotonic() + 5
         while time.monotonic() < held_until:  # as a computation would
             pass
         assert await engine.value("select heartbeat_at > $1::timestamptz + interval '2 seconds' from tidings.workers", before)
         assert ended == []
+        assert too_long, "the other allows two seconds only"
         await pulse.stop()
+        await strict.stop()
 
 
 async def test_a_worker_that_stood_still_for_five_seconds_books_nothing_twice(config: Config, receiver: Receiver) -> None:

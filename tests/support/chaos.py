@@ -180,7 +180,8 @@ class LongTransaction(_Session):
 
     async def end(self) -> None:
         with contextlib.suppress(*FAULTS):
-            await self._connection.execute("commit" if self.world.rng.random() < 0.5 else "rollback")
+            if self._connection is not None:
+                await self._connection.execute("commit" if self.world.rng.random() < 0.5 else "rollback")
         await super().end()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from tests.support.engine import eventually
+from tests.support.limits import PATIENCE
 from tests.support.switch import Switch
 from tidings.store.embedded import Embedded, _Binaries
 
@@ -88,8 +89,14 @@ class Pair:
             disk.remove()
 
     async def ask(self, sql: str) -> Any:
-        """Ask the primary, past the switch."""
-        connection = await asyncpg.connect(self.primary.get_uri(), timeout=10)
+        """Ask the primary, past the switch, as soon as it has a connection left."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    connection = await asyncpg.connect(self.primary.get_uri(), timeout=10)
+                    break
+                except (asyncpg.TooManyConnectionsError, asyncpg.CannotConnectNowError):
+                    await asyncio.sleep(0.1)
         try:
             return await connection.fetchval(sql)
         finally:

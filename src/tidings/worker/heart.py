@@ -86,11 +86,17 @@ class Pulse:
     """Has a heart beat in a thread of its own, and ends a process whose event loop stands still."""
 
     def __init__(
-        self, heart: Heart, *, on_failed: Callable[[BaseException], None], on_stuck: Callable[[], None] | None = None
+        self,
+        heart: Heart,
+        *,
+        on_failed: Callable[[BaseException], None],
+        on_stuck: Callable[[], None] | None = None,
+        stuck_seconds: float = STUCK_SECONDS,
     ) -> None:
         self._heart = heart
         self._on_failed = on_failed
         self._on_stuck = on_stuck or end_stuck_process
+        self._stuck_seconds = stuck_seconds
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._own_loop: asyncio.AbstractEventLoop | None = None
@@ -155,7 +161,7 @@ class Pulse:
             now = time.monotonic()
             stuck = 0.0 if self._turns != turns else stuck + min(now - looked_at, 2 * TURN_INTERVAL)
             turns, looked_at = self._turns, now
-            if stuck >= STUCK_SECONDS:
+            if stuck >= self._stuck_seconds:
                 self._on_stuck()
 
     async def _rest(self, seconds: float) -> None:
