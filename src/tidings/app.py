@@ -14,6 +14,7 @@ import msgspec
 import uvicorn
 
 from tidings import __version__
+from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.clock import Clock
@@ -82,7 +83,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         box = SecretBox(config.secret_key or load_or_make_key(config.data_dir))
         installation = await load_installation(database, box, config.admin_key if is_to_change else None)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
-        sender = Sender(allowed=config.allowed_networks)
+        sender = Sender(allowed=config.allowed_networks, allow_http=config.allow_http)
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
@@ -116,7 +117,7 @@ def make_worker(services: Services) -> Worker:
         services.box,
         services.sender,
         services.clock,
-        keys=services.keys.current,
+        keys=services.keys,
         salt=services.installation.salt,
         retention_days=config.retention_days,
         max_in_flight=config.max_in_flight,
@@ -197,9 +198,11 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     config = services.config
     listener = _bind(config)
     portal = Portal()
+    application = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
     server = _Server(
         uvicorn.Config(
-            PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services),
+            BehindProxies(application, config.trusted_networks),
+            proxy_headers=False,  # uvicorn's own would believe whoever is on this machine
             log_config=None,
             access_log=False,
             lifespan="on",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -13,7 +14,14 @@ from tidings.core.errors import StartupError
 
 Network = IPv4Network | IPv6Network
 
-_BOUNDS = {"workers": (1, 64), "retention_days": (1, 3650), "port": (0, 65535), "max_in_flight": (1, 100_000)}
+_BOUNDS = {
+    "workers": (1, 64),
+    "retention_days": (1, 3650),
+    "port": (0, 65535),
+    "max_in_flight": (1, 100_000),
+    "customer_webhooks": (0, 10_000),
+    "customer_calls_per_minute": (1, 10_000),
+}
 _EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
 
@@ -28,12 +36,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         new_secret_key: What `tidings rekey` changes `secret_key` to.
         allow_private_networks: Networks that webhooks may reach although they are not public, as CIDRs with commas;
             `all` allows every one.
-        allow_http: Accept http:// URLs. Allowed too when private networks are.
+        allow_http: Call http:// URLs everywhere. Without it they reach the networks of `allow_private_networks` alone.
         host: Address the API listens on.
         port: Port the API listens on; 0 lets the system choose.
         workers: Processes that dispatch and deliver, beside the API.
         retention_days: How long events, deliveries and attempts are kept.
-        public_url: Where the API is reached from outside, for links; also who its tokens say has signed them.
+        public_url: Where the API is reached from outside, for links; also who its tokens say has signed them. None: links are
+            made for browsers on this machine alone.
+        trusted_proxies: Networks of the proxies in front that are believed whom they ask for (`X-Forwarded-For`) and by which
+            scheme (`X-Forwarded-Proto`), as CIDRs with commas.
         default_profile: The profile of webhooks that are created without one. None: what their shape shows.
         sql_jobs: Group to the PostgreSQL URL that its scheduled SQL runs with, as that URL's role: a TOML table, or JSON. A
             group that is not named has no SQL jobs.
@@ -41,6 +52,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         log_level: `debug` also logs every delivered attempt.
         max_body_bytes: Largest body the API accepts.
         stop_grace_seconds: How long a stop waits for requests that are under way.
+        customer_webhooks: How many webhooks the customers of a group may make by portal links.
+        customer_calls_per_minute: How many tests, retries, recoveries and checks of a URL the customers of a group may ask
+            for in a minute.
         max_in_flight: Attempts one worker process has under way at once; those slower than a second count apart.
     """
 
@@ -56,6 +70,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     retention_days: int = 30
     public_url: str | None = None
+    trusted_proxies: str = ""
     default_profile: str | None = None
     sql_jobs: dict[str, str] = {}
     log_format: str = "text"
@@ -63,6 +78,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 1_048_576
     stop_grace_seconds: float = 35.0
     max_in_flight: int = 2048
+    customer_webhooks: int = 50
+    customer_calls_per_minute: int = 30
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""
@@ -79,8 +96,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return parse_networks(self.allow_private_networks)
 
     @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        """The networks of `trusted_proxies`."""
+        return parse_networks(self.trusted_proxies, "trusted_proxies")
+
+    @property
     def accepts_http(self) -> bool:
-        """Whether http:// URLs are accepted."""
+        """Whether http:// URLs are accepted; where they may lead is decided when they are resolved."""
         return self.allow_http or bool(self.allow_private_networks)
 
 
@@ -123,8 +145,9 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _build(values: dict[str, Any]) -> Config:
-    if isinstance(values.get("allow_private_networks"), list):
-        values["allow_private_networks"] = ",".join(map(str, values["allow_private_networks"]))
+    for name in ("allow_private_networks", "trusted_proxies"):
+        if isinstance(values.get(name), list):
+            values[name] = ",".join(map(str, values[name]))
     if "data_dir" in values:
         values["data_dir"] = Path(values["data_dir"])
     try:
@@ -137,6 +160,10 @@ def _build(values: dict[str, Any]) -> Config:
         if not low <= getattr(config, name) <= high:
             raise StartupError(f"{name} is {getattr(config, name)}; write {low} to {high}.")
     parse_networks(config.allow_private_networks)
+    if config.trusted_networks == _EVERYTHING:
+        raise StartupError("trusted_proxies cannot be all: then anybody could say who they are. Name the proxy's own address.")
+    if config.public_url is not None:
+        _check_public_url(config.public_url)
     if config.log_format not in {"text", "json"}:
         raise StartupError(f"log_format is {config.log_format!r}; write text or json.")
     if config.log_level not in {"debug", "info", "warning", "error"}:
@@ -144,7 +171,17 @@ def _build(values: dict[str, Any]) -> Config:
     return config
 
 
-def parse_networks(text: str) -> tuple[Network, ...]:
+def _check_public_url(text: str) -> None:
+    try:
+        parts = urlsplit(text)
+        is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or "@" in text or "?" in text or "#" in text or not (text.isascii() and text.isprintable()) or " " in text:
+        raise StartupError(f"public_url is {text!r}; write a scheme and a host, such as https://webhooks.example.com.")
+
+
+def parse_networks(text: str, name: str = "allow_private_networks") -> tuple[Network, ...]:
     """Read networks in CIDR form with commas, or `all`.
 
     Raises:
@@ -156,5 +193,5 @@ def parse_networks(text: str) -> tuple[Network, ...]:
         return tuple(ip_network(item.strip()) for item in text.split(",") if item.strip())
     except ValueError as error:
         raise StartupError(
-            f"allow_private_networks cannot be read: {error}. Write networks such as 10.0.0.0/8,192.168.1.0/24, or all."
+            f"{name} cannot be read: {error}. Write networks such as 10.0.0.0/8,192.168.1.0/24, or all."
         ) from error

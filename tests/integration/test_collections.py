@@ -212,7 +212,7 @@ async def test_a_schema_change_that_would_lose_data_is_refused_with_what_to_do(a
         return (await api("PATCH", "/api/collections/posts", 422, body))["error"]
 
     assert await refused(without("views")) == (
-        "1 records have a value in 'views', which would go with it. "
+        "1 record has a value in 'views', which would go with it. "
         'To let them go say "drop": ["views"]; if it has another name now, say {"was": "views"} in it.'
     )
     assert "not survive as bool" in await refused(without("views", views={"type": "bool"}))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
+import msgspec
 import pytest
 
 from tests.support.engine import Engine, engine_of
@@ -17,6 +18,11 @@ from tidings.store import sessions
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PAGES = (
     "/sources",
+    "/sources/new/collection",
+    "/sources/new/job",
+    "/sources/new/integration",
+    "/sources/new/table",
+    "/sources/new/type",
     "/sources/tables",
     "/sources/collections",
     "/sources/jobs",
@@ -26,6 +32,7 @@ PAGES = (
     "/settings/links",
     "/settings/keys",
     "/settings/set-aside",
+    "/settings/audit",
     "/settings/about",
     "/",
     "/deliveries",
@@ -72,6 +79,7 @@ class Visitor:
 
 @pytest.fixture
 async def visitor(config: Config, api_server: ApiServer) -> AsyncIterator[Visitor]:
+    config = msgspec.structs.replace(config, trusted_proxies="127.0.0.1")
     async with (
         engine_of(config) as engine,
         api_server.serving(engine.services) as url,

@@ -8,11 +8,13 @@ import httpx
 import pytest
 
 from tests.integration.test_portal import HTML, Visitor
-from tests.support.engine import Engine, engine_of
+from tests.support.engine import Engine, engine_of, routed
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.operations.sources import jobs
+from tidings.operations.sources.job_changes import JobChange
 from tidings.portal.attempts import Attempts
 
 HOSTILE = '</td><script>alert(1)</script>"\u202e\u200b'
@@ -100,6 +102,30 @@ async def test_the_request_is_shown_as_it_will_be_sent(visitor: Visitor, receive
     text = (await visitor.post("/webhooks/new/preview", sent | {"shown_profile": "vivreal", "names": "bogus"}, 200)).text
     assert "does not know" in text
     assert await visitor.engine.value("select count(*) from tidings.webhooks") == 0
+
+
+async def test_what_it_would_have_been_sent_is_shown_before_and_after_it_is_saved(visitor: Visitor, receiver: Receiver) -> None:
+    engine = visitor.engine
+    for number in range(3):
+        await engine.publish("order.paid", f'{{"id": {number}}}')
+    await engine.publish("order.sent")
+    await routed(engine)
+    form = FORM | {"csrf": await visitor.csrf("/webhooks/new"), "url": "", "names": "order.paid", "do": "dry-run"}
+    page = (await visitor.post("/webhooks/new", form, 200)).text
+    assert page.count('id="row-') == 3
+    assert "3 events of the last 7 days" in page
+    assert await engine.value("select count(*) from tidings.webhooks") == 0, "looking saves nothing"
+    page = (await visitor.post("/webhooks/new", form | {"names": "order.lost", "days": "30"}, 200)).text
+    assert "Nothing in the last 30 days" in page
+    page = (await visitor.post("/webhooks/new", form | {"delays": "soon", "retry": "custom"}, 200)).text
+    assert "is no delay" in page
+    path = await made(visitor, receiver.url(), names="order.*")
+    page = (await visitor.get(f"{path}/dry-run")).text
+    assert page.count('id="row-') == 4
+    assert f"/explain?webhook_id={path.rpartition('/')[2]}" in page
+    page = (await visitor.post(f"{path}/edit", form | {"url": receiver.url(), "names": "order.sent"}, 200)).text
+    assert page.count('id="row-') == 1
+    await visitor.get(f"{path}/dry-run?days=7&cursor=x", 422)
 
 
 async def test_a_url_is_checked_before_anything_is_sent(visitor: Visitor, receiver: Receiver) -> None:
@@ -208,14 +234,18 @@ async def test_webhooks_of_another_group_are_not_shown(visitor: Visitor, receive
     await visitor.engine.sql("insert into tidings.groups (id) values ('acme')")
     other = await visitor.engine.add_webhook(receiver.url(), "order.*", group_id="acme", name="theirs")
     assert "theirs" not in (await visitor.get("/webhooks")).text
-    for end in ("", "/edit", "/test", "/secrets", "/versions", "/delete", "/ready", "/first"):
+    for end in ("", "/edit", "/test", "/dry-run", "/secrets", "/versions", "/delete", "/ready", "/first"):
         await visitor.get(f"/webhooks/{other.id}{end}", 404)
 
 
 async def test_a_managed_webhook_says_where_it_is_changed_and_one_set_aside_why(visitor: Visitor, receiver: Receiver) -> None:
-    managed = await visitor.engine.add_webhook(receiver.url(), "cron.fired", managed_by="job:1")
+    asked = JobChange(name="nightly", schedule="0 3 * * *", url=receiver.url())
+    job = await jobs.create(visitor.engine.services, asked)
+    managed = job.webhook
+    assert managed
     page = (await visitor.get(f"/webhooks/{managed.id}")).text
     assert "It belongs to a job" in page
+    assert f"/sources/jobs/{job.job.id}" in page, "where it is changed"
     assert f"{managed.id}/edit" not in page
     await visitor.get(f"/webhooks/{managed.id}/edit", 409)
     csrf = {"csrf": await visitor.csrf(f"/webhooks/{managed.id}/secrets")}

@@ -152,14 +152,26 @@ async def test_one_endless_header_line_fails_too(sender: Sender, receiver: Recei
     assert (await post(sender, receiver.url(), timeout=PATIENCE)).failure == "too_large"
 
 
-async def test_an_endless_body_fails_and_memory_stays_flat(sender: Sender, receiver: Receiver) -> None:
+async def test_an_endless_body_is_read_to_its_limit_and_memory_stays_flat(sender: Sender, receiver: Receiver) -> None:
     receiver.otherwise = lambda _, writer: _flood(
         writer, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1000\r\n" + b"z" * 4096 + b"\r\n"
     )
     before = _rss_mb()
     exchange = await post(sender, receiver.url(), timeout=PATIENCE)
-    assert (exchange.failure, exchange.status, len(exchange.body)) == ("too_large", 200, MAX_KEPT_BODY_BYTES)
+    assert (exchange.failure, exchange.status, len(exchange.body)) == (None, 200, MAX_KEPT_BODY_BYTES)
+    assert exchange.is_truncated
     assert _rss_mb() - before < 30
+    receiver.otherwise = says(answer())
+    assert (await post(sender, receiver.url())).status == 200
+    assert receiver.connections == 2, "what was not read to its end is not used again"
+
+
+async def test_chunks_of_a_byte_fail_before_they_cost(sender: Sender, receiver: Receiver) -> None:
+    receiver.otherwise = lambda _, writer: _flood(
+        writer, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\na\r\n" * 500
+    )
+    exchange = await post(sender, receiver.url(), timeout=PATIENCE)
+    assert (exchange.failure, exchange.status) == ("too_large", 200)
 
 
 async def test_endless_interim_responses_fail(sender: Sender, receiver: Receiver) -> None:

@@ -66,6 +66,15 @@ def health(*, enabled: bool = True, reason: str | None = None, fault: str | None
             ),
         ),
         (
+            health(**FAILS, waiting=1, due_at=BEFORE),
+            Health(
+                Standing.FAILING,
+                BEFORE,
+                None,
+                "Its last 7 attempts failed: The receiver answered HTTP 500. 1 delivery waits and goes out now.",
+            ),
+        ),
+        (
             health(**FAILS, waiting=200, is_long=True, resting_until=LATER),
             Health(
                 Standing.RESTING,
@@ -100,6 +109,15 @@ def health(*, enabled: bool = True, reason: str | None = None, fault: str | None
         (
             health(fault="Set aside, since retry cannot be read.", closed_at=BEFORE),
             Health(Standing.DISABLED, BEFORE, None, "Set aside, since retry cannot be read."),
+        ),
+        (
+            health(fault="Set aside, since retry cannot be read.", closed_at=BEFORE, waiting=1),
+            Health(
+                Standing.DISABLED,
+                BEFORE,
+                None,
+                "Set aside, since retry cannot be read. 1 delivery waits until it is put right.",
+            ),
         ),
     ],
 )

@@ -19,6 +19,7 @@ from tidings.api.http.access import require_key, services_of
 from tidings.api.http.parameters import refuse_unknown
 from tidings.api.openapi import reference
 from tidings.api.routes import (
+    audit,
     deliveries,
     event_types,
     events,
@@ -28,6 +29,7 @@ from tidings.api.routes import (
     portal_links,
     recoveries,
     set_aside,
+    signing_keys,
     statistics,
     tables,
     webhooks,
@@ -73,7 +75,9 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
             groups.router,
             portal_links.group_router,
             portal_links.router,
+            signing_keys.router,
             set_aside.router,
+            audit.router,
             tables.router,
             tables.backfill_router,
             collections.router,

@@ -33,6 +33,22 @@ class InvalidInputError(TidingsError):
         self.field = field
 
 
+class ValuesLostError(InvalidInputError):
+    """A change of a collection would lose values that records have.
+
+    Attributes:
+        name: Of the field that has them.
+        loss: What would be lost, as a sentence; the message adds what a program can do about it.
+        is_allowed: Whether whoever asks may say that they may go.
+    """
+
+    def __init__(self, name: str, loss: str, remedy: str, *, is_allowed: bool) -> None:
+        super().__init__(f"schema.{name}", f"{loss} {remedy}")
+        self.name = name
+        self.loss = loss
+        self.is_allowed = is_allowed
+
+
 class InvalidRecordError(TidingsError):
     """A record does not fit its collection. `fields` says of each field what is wrong."""
 

@@ -66,7 +66,7 @@ def decide_health(*, enabled: bool, disabled_reason: str | None, fault: str | No
         fault: Why it is set aside.
     """
     if not enabled or fault is not None:
-        return _closed(disabled_reason if not enabled else fault, lane)
+        return _closed(disabled_reason, lane, "it is enabled") if not enabled else _closed(fault, lane, "it is put right")
     failed = _failed(lane)
     # An ordered lane is held for its head as well: that is how its retries are kept in order, and no rest.
     if not lane.ordered and lane.held_until is not None and lane.held_until > now:
@@ -89,8 +89,8 @@ def decide_health(*, enabled: bool, disabled_reason: str | None, fault: str | No
     )
 
 
-def _closed(reason: str | None, lane: Lane) -> Health:
-    waits = f" {_many(lane.waiting)} until it is enabled." if lane.waiting else ""
+def _closed(reason: str | None, lane: Lane, end: str) -> Health:
+    waits = f" {_many(lane.waiting)} until {end}." if lane.waiting else ""
     if reason is None:
         said = f"Its owner paused it. Events that come now are not sent to it.{waits}"
         return Health(Standing.PAUSED, lane.closed_at, None, said)
@@ -108,7 +108,9 @@ def _next(lane: Lane, now: datetime) -> str:
     if lane.waiting and lane.due_at is not None and lane.due_at > now:
         order = ", and those behind wait for the first" if lane.ordered and lane.waiting > 1 else ""
         return f"{_many(lane.waiting)}{order}; the next is tried at {_time(lane.due_at)}."
-    return f"{_many(lane.waiting)} and go out now." if lane.waiting else "What comes next is tried at once."
+    if not lane.waiting:
+        return "What comes next is tried at once."
+    return f"{_many(lane.waiting)} and {'goes' if lane.waiting == 1 else 'go'} out now."
 
 
 def _waits(lane: Lane) -> str:

@@ -1,6 +1,5 @@
-"""What this installation is made of: its database and its workers, what waits, and the keys that it signs with."""
+"""What this installation is made of: its database and its workers, and what waits."""
 
-from base64 import b64encode
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -46,19 +45,6 @@ class Installation(msgspec.Struct, frozen=True):
     set_aside: int
 
 
-class PublishedKey(msgspec.Struct, frozen=True):
-    """A key whose signatures verify.
-
-    Attributes:
-        purpose: `webhooks` or `tokens`, for what signs now; else None.
-        public_key: As receivers' libraries take it.
-    """
-
-    id: str
-    purpose: str | None
-    public_key: str
-
-
 async def read(services: Services) -> Installation:
     """Return what this installation is made of, and how it is doing."""
     async with services.database.connection() as connection:
@@ -69,15 +55,6 @@ async def read(services: Services) -> Installation:
     return Installation(
         server["name"], server["version"], server["schema_number"], server["at"], list(map(_worker, alive)), found, aside
     )
-
-
-def signing_keys(services: Services) -> list[PublishedKey]:
-    """Return the public halves of the keys that this installation has signed with, the newest first."""
-    keys = services.keys
-    purposes = {keys.current.webhooks.id: "webhooks", keys.current.tokens.id: "tokens"}
-    return [
-        PublishedKey(key.id, purposes.get(key.id), f"whpk_{b64encode(key.public_bytes).decode()}") for key in keys.published
-    ]
 
 
 def _worker(row: Any) -> WorkerState:

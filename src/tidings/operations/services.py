@@ -4,6 +4,7 @@ import msgspec
 
 from tidings.clock import Clock
 from tidings.config import Config
+from tidings.core.audit import Actor
 from tidings.core.event import DEFAULT_GROUP
 from tidings.operations.readiness import Readiness
 from tidings.operations.sources.refusals import Tally
@@ -20,6 +21,7 @@ class Services(msgspec.Struct, frozen=True):
 
     Attributes:
         group_id: The group it is about.
+        actor: Who asks, for the record of what people do.
         known_groups: Groups that were looked up and were there.
         refusals: Notices that were refused and are not counted yet.
         readiness: What the last look found (`operations.condition`).
@@ -34,6 +36,7 @@ class Services(msgspec.Struct, frozen=True):
     keys: KeyRing
     publisher: Publisher
     group_id: str = DEFAULT_GROUP
+    actor: Actor = Actor()
     known_groups: set[str] = msgspec.field(default_factory=set)
     refusals: Tally = msgspec.field(default_factory=Tally)
     readiness: Readiness = msgspec.field(default_factory=Readiness)

@@ -1,4 +1,4 @@
-"""How often one may be wrong. Kept in memory: a restart forgives, and each process counts for itself."""
+"""How often one may be wrong, or may ask. Kept in memory: a restart forgives, and each process counts for itself."""
 
 from collections import OrderedDict
 from ipaddress import IPv6Address, ip_address
@@ -8,27 +8,48 @@ WINDOW_SECONDS = 300.0
 MAX_ADDRESSES = 10_000  # remembered; the one not seen for longest is forgotten first
 
 
-class Attempts:
-    """Counts attempts to sign in, by address. One event loop reads and writes it."""
+MAX_LINKS = 20  # that are none, from one address in the same window
 
-    def __init__(self) -> None:
+
+CALLS_SECONDS = 60.0  # in which customers' calls are counted
+
+
+class Attempts:
+    """Counts attempts, by address or by whatever else they are made as. One event loop reads and writes it."""
+
+    def __init__(self, most: int = MAX_ATTEMPTS, seconds: float = WINDOW_SECONDS) -> None:
+        """Make one.
+
+        Args:
+            most: From one address in a window.
+            seconds: How long a window is.
+        """
+        self._most, self._seconds = most, seconds
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def admit(self, address: str, now: float) -> float:
+    def admit(self, address: str, now: float, most: int | None = None) -> float:
         """Count an attempt, and return 0 or the seconds until the next one is looked at.
 
         Args:
             now: Monotonic seconds.
+            most: In a window, where that is not always the same.
         """
         name = _network(address)
         began, made = self._seen.pop(name, (now, 0))
-        if now - began >= WINDOW_SECONDS:
+        if now - began >= self._seconds:
             began, made = now, 0
-        is_admitted = made < MAX_ATTEMPTS
+        is_admitted = made < (self._most if most is None else most)
         self._seen[name] = (began, made + is_admitted)
         while len(self._seen) > MAX_ADDRESSES:
             self._seen.popitem(last=False)
-        return 0.0 if is_admitted else began + WINDOW_SECONDS - now
+        return 0.0 if is_admitted else began + self._seconds - now
+
+    def give_back(self, address: str) -> None:
+        """Take back the last attempt of an address: it was a right one, and says nothing of those before."""
+        name = _network(address)
+        if name in self._seen:
+            began, made = self._seen[name]
+            self._seen[name] = (began, max(0, made - 1))
 
     def forgive(self, address: str) -> None:
         """Forget an address: it knew the key."""

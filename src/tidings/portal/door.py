@@ -13,17 +13,23 @@ from tidings.core.errors import TidingsError
 from tidings.portal import assets
 from tidings.portal.access import refuse_customers, refuse_unknown, require_own_form, visit_of
 from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_http_fault, show_refusal
-from tidings.portal.attempts import Attempts
+from tidings.portal.attempts import CALLS_SECONDS, MAX_LINKS, Attempts
 from tidings.portal.pages import (
+    audit,
     catalogue,
+    collection_edit,
     collections,
     deliveries,
     delivery,
+    dry_run,
+    event_type_edit,
     events,
     explain,
     gallery,
     groups,
+    integration_edit,
     integrations,
+    job_edit,
     jobs,
     live,
     overview,
@@ -34,6 +40,7 @@ from tidings.portal.pages import (
     set_aside,
     settings,
     sign_in,
+    table_edit,
     tables,
     webhook,
     webhook_edit,
@@ -60,16 +67,23 @@ PAGES = (
     groups.router,
     settings.router,
     tables.router,
+    table_edit.router,
     collections.router,
+    collection_edit.router,
     jobs.router,
+    job_edit.router,
     integrations.router,
+    integration_edit.router,
     catalogue.router,
+    event_type_edit.router,
     set_aside.router,
+    audit.router,
     gallery.router,
     webhooks.router,
     webhook_edit.router,
     webhook.router,
     webhook_testing.router,
+    dry_run.router,
 )
 
 Answer = Callable[[Request[Any, Any, Any], Any], Any]
@@ -91,6 +105,8 @@ class Portal(InitPlugin):
         app_config.route_handlers = [*app_config.route_handlers, _router(before[HTTPException])]
         app_config.exception_handlers = {**before, NotFoundException: _for_browsers(before[HTTPException])}
         app_config.state["sign_in_attempts"] = Attempts()
+        app_config.state["link_guesses"] = Attempts(MAX_LINKS)
+        app_config.state["customer_calls"] = Attempts(seconds=CALLS_SECONDS)
         app_config.state["watch"] = self._watch
         return app_config
 

@@ -27,7 +27,7 @@ from tidings.core.collection import (
     parse_fields,
     schema_of,
 )
-from tidings.core.errors import ConflictError, InvalidInputError, InvalidRecordError, NotFoundError
+from tidings.core.errors import ConflictError, InvalidInputError, InvalidRecordError, NotFoundError, ValuesLostError
 from tidings.sources.publish import new_event, new_id
 from tidings.store import collections, outbox, records
 from tidings.store.collections import Collection
@@ -166,7 +166,7 @@ async def _alter(
         if name not in after:
             if name not in may_go:
                 remedy = f'To let them go say "drop": ["{name}"]; if it has another name now, say {{"was": "{name}"}} in it.'
-                await _refuse_loss(connection, old, name, "go with it", remedy)
+                await _refuse_loss(connection, old, name, "go with it", remedy, is_allowed=True)
             await collections.drop_column(connection, old, name)
     for name, field in after.items():
         if name not in before:
@@ -188,11 +188,14 @@ async def _unbind(connection: Connection, collection: Collection, field: Field) 
     await collections.constrain_column(connection, collection, field, bare)
 
 
-async def _refuse_loss(connection: Connection, collection: Collection, name: str, what: str, remedy: str) -> None:
+async def _refuse_loss(
+    connection: Connection, collection: Collection, name: str, what: str, remedy: str, *, is_allowed: bool = False
+) -> None:
     """Refuse a change when records have values that would be lost by it."""
     count = await collections.count_values(connection, collection, name)
     if count:
-        raise InvalidInputError(f"schema.{name}", f"{count} records have a value in {name!r}, which would {what}. {remedy}")
+        held = "1 record has a value" if count == 1 else f"{count} records have a value"
+        raise ValuesLostError(name, f"{held} in {name!r}, which would {what}.", remedy, is_allowed=is_allowed)
 
 
 async def remove(connection: Connection, clock: Clock, group_id: str, name: str) -> Collection:

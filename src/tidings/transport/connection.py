@@ -14,8 +14,10 @@ from tidings.core.target import Target
 logger = logging.getLogger("tidings.sender")
 
 MAX_KEPT_BODY_BYTES = 65_536  # of the response, for people to read
-MAX_HEADER_BYTES = 65_536  # of all headers of an exchange: of interim responses, of the response, of its trailers
-MAX_RESPONSE_BYTES = 8_388_608  # a receiver that sends more is not answering a webhook
+# Of all that is not body: interim responses, headers, sizes of chunks, trailers. A million chunks of a byte are as many calls.
+MAX_HEADER_BYTES = 65_536
+# What is read of a response. Its status has come by then and counts; the rest is not waited for.
+MAX_RESPONSE_BYTES = 1_048_576
 # A kept-alive connection is not used again after this long. Node closes idle connections after 5 s (http.Server,
 # keepAliveTimeout); a request written at that moment would be lost.
 IDLE_SECONDS = 4.0
@@ -98,7 +100,6 @@ class HttpConnection(asyncio.Protocol):
         "_on_end",
         "_parser",
         "_received_bytes",
-        "_silent_bytes",
         "_status",
         "can_be_reused",
         "fresh_until",
@@ -108,7 +109,7 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self, target: Target, on_end: OnEnd) -> None:
         self.target = target
-        self.transport: Any = None  # replaced by the TLS transport after the handshake
+        self.transport: Any = None
         self.can_be_reused = False
         self._on_end = on_end
         self._call: Call | None = None
@@ -122,7 +123,7 @@ class HttpConnection(asyncio.Protocol):
         """Write a request. It ends at once when the connection was lost since it was opened."""
         self._call = call
         call.connection = self
-        self._body_bytes = self._received_bytes = self._header_bytes = self._silent_bytes = 0
+        self._body_bytes = self._received_bytes = self._header_bytes = 0
         self._status: int | None = None  # until its headers are complete
         self._is_complete = self._has_length = self.can_be_reused = False
         self._keep_alive_seconds = IDLE_SECONDS
@@ -176,7 +177,6 @@ class HttpConnection(asyncio.Protocol):
         if not self._received_bytes:
             self._first_byte_at = perf_counter()
         self._received_bytes += len(data)
-        body_bytes = self._body_bytes
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -185,13 +185,11 @@ class HttpConnection(asyncio.Protocol):
             if not self._is_complete:
                 self.end("protocol", f"The response is not HTTP/1.1 ({error}).")
             self.can_be_reused = False  # trouble after the response: what follows it cannot be understood
-        if self._body_bytes == body_bytes:
-            self._silent_bytes += len(data)  # of a header line that never ends too, which llhttp does not show
-        if self._header_bytes > MAX_HEADER_BYTES or self._silent_bytes > MAX_HEADER_BYTES:
-            self.end("too_large", f"The response's headers are longer than {MAX_HEADER_BYTES} bytes.")
-        elif self._received_bytes > MAX_RESPONSE_BYTES:
-            self.end("too_large", f"The response is longer than {MAX_RESPONSE_BYTES} bytes.")
-        elif self._is_complete:
+        if self._received_bytes - self._body_bytes > MAX_HEADER_BYTES:
+            self.end(
+                "too_large", f"The response's headers, or the sizes of its chunks, are longer than {MAX_HEADER_BYTES} bytes."
+            )
+        elif self._is_complete or self._received_bytes > MAX_RESPONSE_BYTES:
             self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -226,6 +224,9 @@ class HttpConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._header_bytes <= MAX_HEADER_BYTES:
             self._status = self._parser.get_status_code()
+            if self._status < 100:  # nor would it be an interim response, which another follows
+                self._status = None
+                raise ValueError("a status below 100")
 
     def on_body(self, data: bytes) -> None:
         self._body_bytes += len(data)

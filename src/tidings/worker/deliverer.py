@@ -16,10 +16,10 @@ from tidings.core.event import Event
 from tidings.core.outcome import SUCCEEDED, Exchange, GiveUp, Outcome, Released, Result, RetryAt, decide
 from tidings.core.pauses import Pauses
 from tidings.core.retry import ONCE
-from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
 from tidings.store import history, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
+from tidings.store.signing_keys import KeyRing
 from tidings.transport.connection import Call
 from tidings.transport.sender import Sender
 from tidings.worker.event_cache import EventCache
@@ -55,7 +55,7 @@ class Deliverer:
         airborne: Flights,
         places: Places,
         *,
-        keys: InstanceKeys,
+        keys: KeyRing,
         rng: Random | None = None,
     ) -> None:
         self._database = database
@@ -148,7 +148,9 @@ class Deliverer:
             self._loop.call_soon(self._begin_some)
 
     def _start(self, started_at: datetime, delivery: Delivery, event: Event, webhook: Webhook) -> None:
-        done = partial(self._done, delivery, webhook, started_at)
+        # Keys may be rotated before the answer comes: history says what signed the request.
+        signer_id = self._keys.current.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
+        done = partial(self._done, delivery, webhook, started_at, signer_id)
         try:
             prepared = self._prepared.get(webhook)
             data = prepared.write(event, delivery.id, int(started_at.timestamp()))
@@ -181,7 +183,9 @@ class Deliverer:
                 events[event.id] = event
         return events
 
-    def _done(self, delivery: Delivery, webhook: Webhook, started_at: datetime, exchange: Exchange) -> None:
+    def _done(
+        self, delivery: Delivery, webhook: Webhook, started_at: datetime, signer_id: int | None, exchange: Exchange
+    ) -> None:
         """Hand over what came of an attempt."""
         self._calls.pop(delivery, None)
         self._places.leave(delivery)
@@ -191,7 +195,6 @@ class Deliverer:
             logger.exception("the outcome of attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
             exchange = _broken(error)
             outcome = self._judge(exchange, delivery, webhook)
-        signer_id = self._keys.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
         self._recorder.add(Result(delivery, started_at, exchange, outcome, webhook.version, signer_id))
         if not (self._calls or self._ready):
             self._settled.set()

@@ -14,6 +14,7 @@ from tidings.core.pauses import Pauses
 from tidings.core.standstill import Standstill
 from tidings.sources import backfill, tables
 from tidings.store import (
+    audit,
     backfills,
     cron,
     flights,
@@ -23,11 +24,14 @@ from tidings.store import (
     portal_links,
     recoveries,
     sessions,
+    signing_keys,
     webhook_versions,
     webhooks,
     workers,
 )
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Database
+from tidings.store.secrets import SecretBox
+from tidings.store.signing_keys import KeyRing
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
 from tidings.worker.signals import Signal
@@ -39,6 +43,7 @@ logger = logging.getLogger("tidings.worker")
 SILENCE = workers.SILENCE
 RESCUE_INTERVAL = 2.0  # seconds
 HOUSEKEEPING_INTERVAL = 60.0  # seconds
+KEYS_INTERVAL = 10.0  # seconds
 BACKFILL_INTERVAL = 0.2  # seconds until a backfill that paused is looked at again
 CHANGES_KEPT = timedelta(days=1)  # a worker that was away for longer reads all webhooks anew
 FORGOTTEN_AT_ONCE = 10_000  # rows of each kind; more than are made in an interval
@@ -67,6 +72,19 @@ async def every(interval: float, duty: Duty, stopping: Signal) -> None:
         except COLLISIONS as error:
             logger.info("%s was in another transaction's way and goes again later: %s", name, error)
         await stopping.wait(wait)
+
+
+class KeyKeeper:
+    """Notices keys that were rotated, and those whose time to sign has come."""
+
+    def __init__(self, database: Database, box: SecretBox, ring: KeyRing) -> None:
+        self._database = database
+        self._box = box
+        self._ring = ring
+
+    async def run_once(self) -> None:
+        """Bring the keys that this process signs with up to date."""
+        await signing_keys.refresh(self._database, self._box, self._ring)
 
 
 class Rescuer:
@@ -188,6 +206,7 @@ class Janitor:
             await webhook_versions.forget_versions(connection, FORGOTTEN_AT_ONCE)
             await portal_links.forget(connection, self._clock.now())
             await sessions.forget(connection, self._clock.now())
+            await audit.forget(connection, self._clock.now())
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()

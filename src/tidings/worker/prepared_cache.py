@@ -3,9 +3,9 @@
 from collections import OrderedDict
 from uuid import UUID
 
-from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
 from tidings.profiles import Prepared, prepare
+from tidings.store.signing_keys import KeyRing
 
 MAX_PREPARED = 10_000  # a kilobyte each
 
@@ -13,12 +13,16 @@ MAX_PREPARED = 10_000  # a kilobyte each
 class PreparedCache:
     """The webhooks used last, up to a bound in number."""
 
-    def __init__(self, keys: InstanceKeys) -> None:
-        self._keys = keys
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+        self._keys = ring.current
         self._prepared: OrderedDict[UUID, Prepared] = OrderedDict()  # the one used last at the end
 
     def get(self, webhook: Webhook) -> Prepared:
         """Return what makes the webhook's requests; anew when it was made for an earlier version, or was forgotten."""
+        if self._keys is not self._ring.current:  # they were rotated
+            self._keys = self._ring.current
+            self._prepared.clear()
         prepared = self._prepared.get(webhook.id)
         if prepared is None or prepared.webhook is not webhook:
             prepared = self._prepared[webhook.id] = prepare(webhook, self._keys)

@@ -7,10 +7,10 @@ from typing import Any
 
 from tidings.clock import Clock
 from tidings.core.pauses import Pauses
-from tidings.core.signature import InstanceKeys
 from tidings.store import queue, webhooks
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
+from tidings.store.signing_keys import KeyRing
 from tidings.transport.sender import Sender
 from tidings.worker.attempt_log import log_attempts
 from tidings.worker.bookkeeping import BOOKKEEPING_INTERVAL, Bookkeeper
@@ -19,9 +19,11 @@ from tidings.worker.dispatcher import Dispatcher
 from tidings.worker.duties import (
     BACKFILL_INTERVAL,
     HOUSEKEEPING_INTERVAL,
+    KEYS_INTERVAL,
     RESCUE_INTERVAL,
     Backfiller,
     Janitor,
+    KeyKeeper,
     Rescuer,
     every,
 )
@@ -55,14 +57,14 @@ class Worker:
         sender: Sender,
         clock: Clock,
         *,
-        keys: InstanceKeys,
+        keys: KeyRing,
         salt: int,
         retention_days: int,
         max_in_flight: int,
         stop_grace_seconds: float,
         sql_jobs: Mapping[str, str],
     ) -> None:
-        routes, cache = CurrentRoutes(box), EventCache()
+        routes, cache = CurrentRoutes(box, clock), EventCache()
         self._database = database
         self._routes = routes
         self._sender = sender
@@ -81,6 +83,7 @@ class Worker:
         self._rescuer = Rescuer(database, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._bookkeeper = Bookkeeper(database, clock, retention_days=retention_days)
+        self.key_keeper = KeyKeeper(database, box, keys)
         self._stopping = Signal()
         self.backfiller = Backfiller(database, self._stopping)
         self.recoverer = Recoverer(database, clock, self.me, self._stopping)
@@ -108,6 +111,7 @@ class Worker:
             "bookkeeper": every(BOOKKEEPING_INTERVAL, self._bookkeeper, self._stopping),
             "backfiller": every(BACKFILL_INTERVAL, self.backfiller, self._stopping),
             "recoverer": every(RECOVER_INTERVAL, self.recoverer, self._stopping),
+            "signing keys": every(KEYS_INTERVAL, self.key_keeper, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "queue listener": self._listen(),
         }.items():

@@ -4,10 +4,12 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from tidings.core.audit import Actor, Who
 from tidings.core.errors import UnauthorizedError
 from tidings.operations import groups
 from tidings.operations.services import Services
@@ -48,7 +50,8 @@ async def services_of(request: Request[Any, Any, Any]) -> Services:
     Raises:
         NotFoundError: There is no such group.
     """
-    return await services_for(request.app.state.services, request.headers)
+    services = await services_for(request.app.state.services, request.headers)
+    return msgspec.structs.replace(services, actor=Actor(Who.KEY, address=request.client.host if request.client else ""))
 
 
 async def services_for(services: Services, headers: Mapping[str, str]) -> Services:

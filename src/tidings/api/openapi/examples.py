@@ -26,6 +26,7 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ),
     ("post", "/api/webhooks"): {"name": "Orders", "url": _HOOK, "method": "POST", "retryLimit": 5, "jwtEnabled": True},
     ("patch", "/api/webhooks/{webhook_id}"): {"active": False},
+    ("post", "/api/v1/signing-keys/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/groups"): {"id": "acme"},
     ("post", "/api/v1/groups/{group_id}/portal-link"): {
         "expires_in": 3600, "origins": ["https://app.example.com"], "brand": {"name": "Acme", "accent": "#1f5f43"},

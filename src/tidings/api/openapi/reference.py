@@ -47,6 +47,7 @@ _MAY_CONFLICT = (
     "/cancel",
     "/run",
     "/groups",
+    "/portal-link",
     "/collections",
     "/records",
     "/cron",

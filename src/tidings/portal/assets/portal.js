@@ -5,6 +5,12 @@
   root.classList.add("has-script");
   const closest = (event, selector) => (event.target instanceof Element ? event.target.closest(selector) : null);
 
+  // Rows of links that are wider than a phone begin where one is ----------------------------------------------------------
+  for (const row of document.querySelectorAll(".side, .sections, .pages")) {
+    const here = row.querySelector("[aria-current]");
+    if (here) row.scrollLeft = here.offsetLeft - row.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+  }
+
   // Toasts -----------------------------------------------------------------------------------------------------------------
   const MAX_TOASTS = 4;
   const icons = () => document.querySelector(".icon use").getAttribute("href").split("#")[0];

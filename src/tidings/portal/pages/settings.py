@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 
 from tidings import __version__
 from tidings.core.errors import ConflictError, InvalidInputError
-from tidings.operations import condition, groups, installation, sessions
+from tidings.operations import condition, groups, installation, sessions, signing_keys
 from tidings.portal.access import Visit, base_url, form_of
 from tidings.portal.answers import go, show
 from tidings.portal.numbering import cut, page_number
@@ -77,8 +77,27 @@ async def _groups(request: Request[Any, Any, Any], visit: Visit, *, written: str
 @get(f"{PATH}/keys", opt={"query": ()})
 async def keys(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show the key of the API, and the public keys that receivers verify with."""
-    view = keys_view(installation.signing_keys(visit.services), base_url(request))
-    return show(request, "settings/keys.html", view, title="Keys", crumbs=CRUMBS)
+    return await _keys(request, visit)
+
+
+@post(f"{PATH}/keys/rotate")
+async def rotate_keys(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Make new signing keys, published at once beside the old."""
+    form = await form_of(request)
+    seconds = form.get("overlap", "")
+    overlap = int(seconds) if seconds.isdecimal() and len(seconds) < 8 else -1
+    try:
+        await signing_keys.rotate(visit.services, overlap_seconds=overlap, is_leaked=bool(form.get("leaked")))
+    except (ConflictError, InvalidInputError) as error:
+        return await _keys(request, visit, error=error.message, status=error.status)
+    said = "The new keys are published, and sign when the overlap is over." if overlap else "The new keys sign now."
+    return go(request, f"{PATH}/keys", said=Notice("good", said))
+
+
+async def _keys(request: Request[Any, Any, Any], visit: Visit, *, error: str = "", status: int = 200) -> Response[Any]:
+    found, now = await signing_keys.list_keys(visit.services), visit.services.clock.now()
+    view = keys_view(found, base_url(request), now, error=error)
+    return show(request, "settings/keys.html", view, title="Keys", crumbs=CRUMBS, status=status)
 
 
 @get(f"{PATH}/about", opt={"query": ()})
@@ -88,4 +107,4 @@ async def about(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) 
     return show(request, "settings/about.html", view, title="About", crumbs=CRUMBS)
 
 
-router = Router("/", route_handlers=[settings, end_session, list_groups, make_group, keys, about])
+router = Router("/", route_handlers=[settings, end_session, list_groups, make_group, keys, rotate_keys, about])

@@ -7,20 +7,27 @@ import msgspec
 from tidings.operations.sources.event_types import EventType, SeenType
 from tidings.portal.views.documents import Document, document
 from tidings.portal.views.lists import Column, Pager, Row, Table, link
-from tidings.portal.views.sections import SOURCES, Section, sections
+from tidings.portal.views.sections import NEW, SOURCES, Section, sections
 from tidings.portal.views.text import Shown, visible
 
 PATH = "/sources/catalogue"
+TYPE_PATH = f"{PATH}/type"
 MAX_OWN = 200  # types that the page shows whole
 
 
+def type_path(name: str) -> str:
+    """Return the form of a type."""
+    return link(TYPE_PATH, {"name": name})
+
+
 class TypeView(msgspec.Struct, frozen=True):
-    """A type. `schema` and `example`: unfolded when somebody asks."""
+    """A type. `schema` and `example`: unfolded when somebody asks; `edit`: its form, empty for those that Tidings makes."""
 
     name: Shown
     description: Shown
     schema: Document | None
     example: Document | None
+    edit: str
 
 
 class SeenRow(msgspec.Struct, frozen=True):
@@ -29,6 +36,7 @@ class SeenRow(msgspec.Struct, frozen=True):
     name: Shown
     day: str
     note: str
+    describe: str
 
 
 class CatalogueView(msgspec.Struct, frozen=True):
@@ -57,7 +65,7 @@ def catalogue_view(types: Sequence[EventType], seen: Sequence[SeenType], pager: 
             f"seen-{place}",
             link("/events", {"type": one.name}),
             one.name,
-            SeenRow(visible(one.name, limit=120), one.last_day.isoformat(), "yes" if one.name in known else _maker(one.name)),
+            _seen(one, is_known=one.name in known),
         )
         for place, one in enumerate(seen)
     )
@@ -75,8 +83,13 @@ def catalogue_view(types: Sequence[EventType], seen: Sequence[SeenType], pager: 
 _FAMILIES = ("table.", "collection.", "content.", "cron.", "integration.", "webhook.", "site.")
 
 
-def _maker(name: str) -> str:
-    return "made by Tidings" if name.startswith(_FAMILIES) else "not described"
+def _seen(one: SeenType, *, is_known: bool) -> SeenRow:
+    name, day = visible(one.name, limit=120), one.last_day.isoformat()
+    if is_known:
+        return SeenRow(name, day, "described", "")
+    if one.name.startswith(_FAMILIES):
+        return SeenRow(name, day, "made by Tidings", "")
+    return SeenRow(name, day, "not described", link(f"{NEW}/type", {"name": one.name}))
 
 
 def _type(one: EventType) -> TypeView:
@@ -85,4 +98,5 @@ def _type(one: EventType) -> TypeView:
         visible(one.description or "No words yet."),
         document(one.schema) if one.schema else None,
         document(one.example) if one.example else None,
+        "" if one.is_built_in else type_path(one.name),
     )

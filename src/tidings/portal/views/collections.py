@@ -1,18 +1,18 @@
 """Collections and their records as pages show them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from tidings.core.collection import ID, UPDATED, Field, all_fields
+from tidings.core.collection import ID, PASSWORD, UPDATED, Field, all_fields
 from tidings.operations.history.events import RecordedEvent
 from tidings.portal.views.documents import Document, document
 from tidings.portal.views.lists import Column, Filter, FilterBar, Pager, Row, Table, column, filter_bar, link
 from tidings.portal.views.record_forms import RecordForm, members_of
-from tidings.portal.views.sections import SOURCES, Section, sections
+from tidings.portal.views.sections import NEW, SOURCES, Section, sections
 from tidings.portal.views.small import Empty, Id, When, ident, when
 from tidings.portal.views.text import Shown, count, number, visible
 from tidings.store.collections import Collection
@@ -23,6 +23,7 @@ _MAKE = (
     """-d '{"name": "posts", "schema": [{"name": "title", "type": "text"}]}'"""
 )
 _EACH = "Each record that is added, changed or deleted is an event."
+FRESH = timedelta(seconds=15)  # for so long the page of a record that was changed looks for its event
 SHOWN_FIELDS = 4  # of a record in a list
 
 
@@ -91,6 +92,7 @@ class RecordView(msgspec.Struct, frozen=True):
         revision: When it was changed last: what somebody else changes meanwhile is not undone unknowingly.
         error: What is wrong that no field is to blame for.
         events: Its last ones; `more`: the page of all.
+        is_fresh: It was changed just now: its event may still be on its way, so the page looks again.
     """
 
     sections: tuple[Section, ...]
@@ -103,6 +105,7 @@ class RecordView(msgspec.Struct, frozen=True):
     document: Document | None = None
     events: Table | None = None
     more: str = ""
+    is_fresh: bool = False
 
 
 def collections_view(found: Sequence[Collection], pager: Pager, now: datetime) -> CollectionsView:
@@ -130,8 +133,10 @@ def collections_view(found: Sequence[Collection], pager: Pager, now: datetime) -
         "No collections",
         "A collection is a table that Tidings makes from fields: content items that are written here or by the API, each "
         "change an event.",
-        command=_MAKE,
-        icon="layers",
+        "New collection",
+        f"{NEW}/collection",
+        _MAKE,
+        "layers",
     )  # fmt: skip
     return CollectionsView(sections(SOURCES, PATH), Table("collections", "Collections", columns, rows), pager, empty)
 
@@ -167,11 +172,8 @@ def collection_view(
     columns = (
         Column("Record"),
         *(
-            column(
-                visible(name, limit=30).plain, name=name, path=path, asked=asked,
-                kind="text" if place else "wide", is_minor=place > 1,
-            )
-            for place, name in enumerate(shown)
+            _column(field, path, asked, kind="text" if place else "wide", is_minor=place > 1)
+            for place, field in enumerate(found.fields[:SHOWN_FIELDS])
         ),
         column("Changed", name=UPDATED, path=path, asked=asked, is_minor=True),
     )  # fmt: skip
@@ -181,7 +183,7 @@ def collection_view(
         empty = (
             Empty("No record fits", "Take the filter away, or write another one.", "All records", path, icon="search")
             if asked.get("where")
-            else Empty("No records yet", _EACH, "Add a record", f"{path}/add", icon="layers")
+            else Empty("No records yet", _EACH, "Add a record", f"{path}/add", _add_command(found), "layers")
         )  # fmt: skip
     rows = tuple(_record_row(found, text, shown, now) for text in records)
     return CollectionView(
@@ -195,6 +197,42 @@ def collection_view(
         msgspec.structs.replace(pager, said=count(total, "record")),
         empty,
     )  # fmt: skip
+
+
+_EXAMPLES = {
+    "number": "1",
+    "bool": "true",
+    "json": "{}",
+    "date": '"2026-03-15"',
+    "datetime": '"2026-03-15T12:00:00Z"',
+    "email": '"ada@example.com"',
+    "url": '"https://example.com"',
+}
+
+
+def _example(field: Field) -> str:
+    """Return a value as JSON text; of a list the first that a shell takes as it is."""
+    value = next((one for one in field.values if one.isascii() and one.isalnum()), "…")
+    return _EXAMPLES.get(field.type, f'"{value}"')
+
+
+def _add_command(found: Collection) -> str:
+    """Return the command that adds a record with what is required."""
+    wanted = [one for one in found.fields if one.required] or list(found.fields[:1])
+    values = {one.name: _example(one) for one in wanted}
+    if found.type == "auth":
+        values[PASSWORD] = '"…"'
+    data = ", ".join(f'"{name}": {value}' for name, value in values.items())
+    path = f"/api/v1/collections/{quote(found.name, safe='')}/records"
+    return f"""curl -X POST $URL{path} -H "Authorization: Bearer $KEY" -d '{{{data}}}'"""
+
+
+def _column(field: Field, path: str, asked: Mapping[str, str], *, kind: str, is_minor: bool) -> Column:
+    """Return the column of a field. Documents have no order, so none is offered."""
+    label = visible(field.name, limit=30).plain
+    if field.type == "json":
+        return Column(label, kind, is_minor=is_minor)
+    return column(label, name=field.name, path=path, asked=asked, kind=kind, is_minor=is_minor)
 
 
 def _field(field: Field) -> FieldView:
@@ -220,6 +258,11 @@ def _value(value: Any) -> Shown:
     if isinstance(value, bool):
         return visible("yes" if value else "no")
     return visible(str(value), limit=80)
+
+
+def _is_fresh(updated: Any, now: datetime) -> bool:
+    at = datetime.fromisoformat(updated) if isinstance(updated, str) and _time(updated, now) else None
+    return at is not None and now - at < FRESH
 
 
 def _time(value: Any, now: datetime) -> When | None:
@@ -257,7 +300,12 @@ def record_view(
         document(record),
         _events(events, now),
         link("/events", asked),
+        _is_fresh(members.get(UPDATED), now),
     )
+
+
+def _sent_to(number: int) -> str:
+    return count(number, "webhook") if number else "nobody"
 
 
 def _events(found: Sequence[RecordedEvent], now: datetime) -> Table:
@@ -267,7 +315,7 @@ def _events(found: Sequence[RecordedEvent], now: datetime) -> Table:
             str(one.id),
             f"/events/{one.id}",
             one.type,
-            EventRow(visible(one.type, limit=100), when(one.occurred_at, now), count(one.delivery_count, "webhook")),
+            EventRow(visible(one.type, limit=100), when(one.occurred_at, now), _sent_to(one.delivery_count)),
         )
         for one in found
     )

@@ -21,7 +21,7 @@ SENT = State("good", "check", "sent")
 NOT_SENT = State("quiet", "x", "not sent")
 
 
-def _about(event: Event) -> str:
+def about(event: Event) -> str:
     """Return what the pages of events say it is about: `orders 17`, or what its publisher said."""
     if event.table_name is None:
         return event.subject or ""
@@ -113,7 +113,7 @@ def explain_view(found: Explained, now: datetime, *, webhook_id: UUID | None = N
         event=ident(event.id, path),
         type=visible(event.type, limit=120),
         happened=when(event.occurred_at, now),
-        subject=visible(_about(event), limit=160),
+        subject=visible(about(event), limit=160),
         said=said if found.webhooks else "",
         webhooks=tuple(_webhook(one, event.occurred_at) for one in found.webhooks),
         pager=Pager(older=onward),

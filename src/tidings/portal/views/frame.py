@@ -43,7 +43,25 @@ PLACES = (
         True,
     ),
     Place("/events", "Events", "zap", ("explain", "history of events")),
-    Place("/sources", "Sources", "database", ("tables", "collections", "content items", "jobs", "integrations", "catalogue")),
+    Place(
+        "/sources",
+        "Sources",
+        "database",
+        (
+            "tables",
+            "capture a table",
+            "backfill",
+            "collections",
+            "collection management",
+            "content items",
+            "jobs",
+            "cron",
+            "integrations",
+            "integration objects",
+            "catalogue",
+            "event types",
+        ),
+    ),
     Place("/settings", "Settings", "settings", ("group settings", "signing keys", "sessions", "retention", "about")),
 )
 
@@ -88,6 +106,7 @@ class Frame(msgspec.Struct, frozen=True):
         notice: What has just happened.
         crumbs: (label, path) of the pages above this one.
         is_customer: Whoever looks came by a portal link.
+        may_manage: They may change webhooks.
         brand: How their pages look.
     """
 
@@ -102,6 +121,7 @@ class Frame(msgspec.Struct, frozen=True):
     notice: Notice | None = None
     crumbs: tuple[tuple[str, str], ...] = ()
     is_customer: bool = False
+    may_manage: bool = True
     brand: BrandView | None = None
 
     @property

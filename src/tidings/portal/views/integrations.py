@@ -7,8 +7,9 @@ from urllib.parse import quote
 import msgspec
 
 from tidings.operations.sources.integrations import Traffic
+from tidings.portal.views.integration_form import Step, address_of, guide
 from tidings.portal.views.lists import Column, Pager, Row, Table
-from tidings.portal.views.sections import SOURCES, Section, sections
+from tidings.portal.views.sections import NEW, SOURCES, Section, sections
 from tidings.portal.views.small import Empty, Secret, State, When, when
 from tidings.portal.views.text import Shown, number, visible
 from tidings.store.integrations import Integration
@@ -73,11 +74,13 @@ class IntegrationView(msgspec.Struct, frozen=True):
     state: State
     is_connected: bool
     url: str
+    url_note: str
     secret: Secret
     signature: str
     notices: Table
     refusals: Table
     made: When
+    steps: tuple[Step, ...]
 
 
 def integrations_view(found: Sequence[Integration], pager: Pager, now: datetime) -> IntegrationsView:
@@ -96,8 +99,10 @@ def integrations_view(found: Sequence[Integration], pager: Pager, now: datetime)
         "No integrations",
         "An integration is a system that sends its own webhooks here: Stripe, GitHub, or any that signs with HMAC. Each notice "
         "is verified, then an event.",
-        command=_MAKE,
-        icon="link",
+        "New integration",
+        f"{NEW}/integration",
+        _MAKE,
+        "link",
     )  # fmt: skip
     return IntegrationsView(sections(SOURCES, PATH), Table("integrations", "Integrations", columns, rows), pager, empty)
 
@@ -115,7 +120,7 @@ def integration_view(traffic: Traffic, base_url: str, now: datetime) -> Integrat
     """Return an integration with what came of late.
 
     Args:
-        base_url: Where this installation is reached.
+        base_url: Where this installation is reached; empty: that is not known.
     """
     one = traffic.integration
     return IntegrationView(
@@ -125,12 +130,14 @@ def integration_view(traffic: Traffic, base_url: str, now: datetime) -> Integrat
         one.platform,
         _state(one),
         one.enabled,
-        f"{base_url.rstrip('/')}/in/{quote(one.name, safe='')}",
+        address_of(one.name, base_url),
+        "" if base_url else "Behind the address of this installation, which TIDINGS_PUBLIC_URL does not name yet.",
         Secret("shared secret"),
         _signed(one),
         _notices(traffic, now),
         _refusals(traffic, now),
         when(one.created_at, now),
+        guide(one, base_url),
     )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ import msgspec
 
 from tidings.core.errors import InvalidInputError
 from tidings.operations.sources.jobs import PastRun, Scheduled
+from tidings.portal.views.job_form import Tick, ticks_of
 from tidings.portal.views.lists import Column, Pager, Row, Table
-from tidings.portal.views.sections import SOURCES, Section, sections
+from tidings.portal.views.sections import NEW, SOURCES, Section, sections
 from tidings.portal.views.small import Empty, Id, State, Url, When, ident, state, url, when
 from tidings.portal.views.text import Shown, count, duration, visible, visible_block
 
@@ -79,7 +80,7 @@ class JobView(msgspec.Struct, frozen=True):
     words: str
     expression: Shown
     timezone: Shown
-    next: tuple[When, ...]
+    next: tuple[Tick, ...]
     missed: str
     kind: str
     url: Url | None
@@ -98,8 +99,10 @@ def jobs_view(found: Sequence[Scheduled], pager: Pager, now: datetime) -> JobsVi
         "No jobs",
         "A job sends a request, or runs SQL, at the times of five cron fields in a time zone. Each tick happens once, whatever "
         "restarts.",
-        command=_MAKE,
-        icon="clock",
+        "New job",
+        f"{NEW}/job",
+        _MAKE,
+        "clock",
     )  # fmt: skip
     return JobsView(
         sections(SOURCES, PATH), Table("jobs", "Jobs", columns, tuple(_row(one, now) for one in found)), pager, empty
@@ -182,16 +185,16 @@ def _disabled(one: Scheduled) -> Shown | None:
     return None
 
 
-def _next(one: Scheduled, now: datetime) -> tuple[When, ...]:
-    ticks: list[When] = []
+def _next(one: Scheduled, now: datetime) -> tuple[Tick, ...]:
+    ticks: list[datetime] = []
     at = one.next_at
     while at is not None and len(ticks) < NEXT_TICKS:
-        ticks.append(when(at, now))
+        ticks.append(at)
         try:
             at = one.job.times.after(at)
         except InvalidInputError:
             break
-    return tuple(ticks)
+    return ticks_of(one.job.times, ticks, now)
 
 
 def _runs(found: Sequence[PastRun], now: datetime) -> Table:
@@ -211,7 +214,7 @@ def _run(one: PastRun, now: datetime) -> Row:
     row = RunRow(
         _RUN_STATES.get(one.status) or state(one.status),
         when(one.scheduled_at, now),
-        duration(late.total_seconds() * 1000),
+        duration(late.total_seconds() * 1000) if late >= timedelta(seconds=1) else "on time",
         f"{count(one.missed_count, 'tick')} before it did not happen" if one.missed_count else "",
         ident(one.event_id, f"/events/{one.event_id}") if one.event_id else None,
         visible(said) if said else None,

@@ -107,21 +107,23 @@ def _tiles(hour: Statistics, attention: Attention) -> tuple[Tile, ...]:
             "Success rate",
             share(total.succeeded, made),
             "good" if rate is None or rate >= 99 else "warn" if rate >= 90 else "bad",
-            f"of {count(made, 'attempt')}",
+            f"of {count(made, 'attempt')} in the last hour",
             sparkline("Success rate", rates, floor=min((one for one in rates if one is not None), default=0.0) - 5),
         ),
         Tile(
             "95th percentile",
             duration(total.p95_ms),
             "accent",
-            f"half within {duration(total.p50_ms)}" if total.p50_ms is not None else "of the time an answer takes",
+            f"half within {duration(total.p50_ms)}, in the last hour"
+            if total.p50_ms is not None
+            else "of answers in the last hour",
             sparkline("95th percentile in milliseconds", [one.p95_ms for one in points]),
         ),
         Tile(
             "Oldest waiting",
             duration(lag * 1000) if lag >= 1 else "–",
             "warn" if lag > LATE_SECONDS else "quiet",
-            "nothing is overdue" if lag < 1 else "overdue, of all groups",
+            "nothing is overdue now" if lag < 1 else "overdue now, of all groups",
             None,
         ),
     )
@@ -187,5 +189,6 @@ def _first_step() -> Empty:
         "watch it arrive.",
         "New webhook",
         "/webhooks/new",
-        icon="webhook",
+        'curl -X POST $URL/api/v1/webhooks -H "Authorization: Bearer $KEY" -d \'{"url": "https://…", "events": ["*"]}\'',
+        "webhook",
     )

@@ -13,6 +13,8 @@ class Section(msgspec.Struct, frozen=True):
     is_here: bool = False
 
 
+NEW = "/sources/new"  # below it: forms of what is made. Things have names, and could be named "new".
+
 SOURCES = (
     Section("/sources/tables", "Tables", "database", "Which tables are captured, for whom, and backfills of them."),
     Section("/sources/collections", "Collections", "layers", "Content items: look at records, write them, take them away."),
@@ -27,6 +29,7 @@ SETTINGS = (
     Section("/settings/links", "Portal links", "external-link", "Links that show a customer their own webhooks."),
     Section("/settings/keys", "Keys", "key-round", "The key of the API, and the public keys that receivers verify with."),
     Section("/settings/set-aside", "Set aside", "triangle-alert", "Events that could not be routed, with the reason."),
+    Section("/settings/audit", "Audit", "clock", "Who did what: sign-ins, portal links, secrets, webhooks."),
     Section("/settings/about", "About", "info", "Version, database, workers, and what waits."),
 )
 

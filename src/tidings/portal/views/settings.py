@@ -9,10 +9,11 @@ import msgspec
 from tidings.config import Config
 from tidings.core.condition import Problem
 from tidings.operations.groups import Group
-from tidings.operations.installation import MANY, Installation, PublishedKey
+from tidings.operations.installation import MANY, Installation
 from tidings.operations.set_aside import SetAside
+from tidings.operations.signing_keys import PublishedKey
 from tidings.portal.views.documents import Document, document
-from tidings.portal.views.lists import Column, Field, Pager, Row, Table, link
+from tidings.portal.views.lists import Column, Field, Option, Pager, Row, Table, link
 from tidings.portal.views.sections import SETTINGS, Section, sections
 from tidings.portal.views.small import Empty, Id, State, When, ident, when
 from tidings.portal.views.text import Shown, count, duration, number, visible
@@ -52,7 +53,7 @@ def general_view(
         sections(SETTINGS, PATH),
         tuple(visible(problem.sentence, limit=600) for problem in problems),
         count(config.retention_days, "day"),
-        visible(config.public_url or "not set: addresses are those that each browser uses"),
+        visible(config.public_url or "not set: links are made for browsers on this machine alone (TIDINGS_PUBLIC_URL)"),
         config.default_profile or "that of the system whose shape it has",
         sessions_table(found, this, now),
     )
@@ -138,33 +139,50 @@ class KeyRow(msgspec.Struct, frozen=True):
     """A key that receivers verify with."""
 
     state: State
+    said: str
     purpose: str
     public: str
     id: Id
 
 
 class KeysView(msgspec.Struct, frozen=True):
-    """The keys. `jwks`: where programs read them."""
+    """The keys. `jwks`: where programs read them; `why_not`: why they cannot be rotated now."""
 
     sections: tuple[Section, ...]
     table: Table
     jwks: str
+    overlap: Field
+    why_not: str
+    error: str
 
 
-_PURPOSES = {"webhooks": "signs deliveries (v1a)", "tokens": "signs tokens (JWT)"}
+_PURPOSES = {"webhooks": "deliveries (v1a)", "tokens": "tokens (JWT)"}
 
 
-def keys_view(found: Sequence[PublishedKey], base_url: str) -> KeysView:
+OVERLAPS = ((86_400, "a day"), (3600, "an hour"), (7 * 86_400, "7 days"), (0, "no time: they sign at once"))
+
+
+def _key_state(one: PublishedKey, now: datetime) -> tuple[State, str]:
+    """Return a key's state, and until or from when it holds."""
+    if one.state == "next":
+        return State("busy", "clock", "next"), f"signs {when(one.signs_from, now).relative}"
+    until = f"published until {when(one.until, now).exact}" if one.until else ""
+    if one.state == "before":
+        return State("quiet", "clock", "before"), until
+    return State("good", "check", "in use"), until
+
+
+def keys_view(found: Sequence[PublishedKey], base_url: str, now: datetime, *, error: str = "") -> KeysView:
     """Return the public keys."""
-    columns = (Column("State"), Column("Purpose"), Column("Public key", "wide"), Column("Id", is_minor=True))
+    columns = (Column("State"), Column("Signs"), Column("Public key", "wide"), Column("Id", is_minor=True))
     rows = tuple(
         Row(
             one.id,
             "",
             f"key {one.id}",
             KeyRow(
-                State("good", "check", "in use") if one.purpose else State("quiet", "clock", "before"),
-                _PURPOSES.get(one.purpose or "", "verifies what it signed before"),
+                *_key_state(one, now),
+                _PURPOSES.get(one.purpose, one.purpose),
                 one.public_key,
                 ident(one.id),
             ),
@@ -172,7 +190,15 @@ def keys_view(found: Sequence[PublishedKey], base_url: str) -> KeysView:
         for one in found
     )
     table = Table("signing-keys", "Signing keys", columns, rows)
-    return KeysView(sections(SETTINGS, f"{PATH}/keys"), table, f"{base_url.rstrip('/')}/.well-known/jwks.json")
+    overlap = Field(
+        "overlap", "The new keys are published, and sign after", "choice",
+        options=tuple(Option(str(seconds), label) for seconds, label in OVERLAPS),
+        hint="Time for receivers that keep a public key, or a copy of the list, to fetch the new ones.",
+    )  # fmt: skip
+    waits = any(one.state == "next" for one in found)
+    why_not = "New keys are published, and wait for their time to sign." if waits else ""
+    jwks = f"{base_url.rstrip('/')}/.well-known/jwks.json"
+    return KeysView(sections(SETTINGS, f"{PATH}/keys"), table, jwks, overlap, why_not, error)
 
 
 # Set aside -----------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from tidings.core.capture import TableSettings
 from tidings.operations.sources.backfills import Backfill
 from tidings.operations.sources.captures import Capture, CaptureDetail
 from tidings.portal.views.lists import Column, Field, Option, Pager, Row, Table, link
-from tidings.portal.views.sections import SOURCES, Section, sections
+from tidings.portal.views.sections import NEW, SOURCES, Section, sections
 from tidings.portal.views.small import Empty, Id, Progress, State, When, ident, progress, state, when
 from tidings.portal.views.text import Shown, count, sendable, visible
 
@@ -73,6 +73,9 @@ class TableView(msgspec.Struct, frozen=True):
         raw: The name as forms send it.
         why_not: Why no backfill can be begun.
         error: Why the one that was asked for cannot, where no field says it.
+        edit: The form of how it is captured; empty: the table is not there.
+        hear: The form of a webhook that hears of it.
+        is_shaped: It has settings of its own.
     """
 
     sections: tuple[Section, ...]
@@ -89,6 +92,9 @@ class TableView(msgspec.Struct, frozen=True):
     why_not: str
     error: str
     backfills: Table
+    edit: str
+    hear: str
+    is_shaped: bool
 
 
 def tables_view(found: Sequence[Capture], pager: Pager, now: datetime) -> TablesView:
@@ -105,8 +111,9 @@ def tables_view(found: Sequence[Capture], pager: Pager, now: datetime) -> Tables
         "No table is captured",
         "A table is captured as soon as a webhook names it, and no longer than that. Nothing is changed in a table that nobody "
         "asks for.",
-        "New webhook", "/webhooks/new",
-        '{"events": [{"table": "orders", "operations": ["INSERT", "UPDATE"]}]}', icon="database",
+        "Capture a table", f"{NEW}/table",
+        'curl -X POST $URL/api/v1/webhooks -H "Authorization: Bearer $KEY" '
+        """-d '{"url": "https://…", "events": [{"table": "orders", "operations": ["INSERT", "UPDATE"]}]}'""", icon="database",
     )  # fmt: skip
     return TablesView(sections(SOURCES, PATH), Table("tables", "Tables", columns, rows), pager, empty)
 
@@ -166,6 +173,9 @@ def table_view(found: CaptureDetail, now: datetime, *, error: str = "", chosen: 
         why_not,
         error if why_not else "",
         backfills_table(found.backfills, now),
+        edit_path(name) if found.columns else "",
+        link("/webhooks/new", {"table": name}),
+        one.is_shaped,
     )
 
 
@@ -241,6 +251,11 @@ def shown_name(settings: TableSettings) -> str:
 def path_of(name: str) -> str:
     """Return the page of a table."""
     return link(f"{PATH}/table", {"name": name})
+
+
+def edit_path(name: str) -> str:
+    """Return the form of how a table is captured."""
+    return link(f"{PATH}/table/edit", {"name": name})
 
 
 def _state(one: Capture) -> State:

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.filters import CollectionFilter, TableFilter
 from tidings.core.retry import Delays, Policy
-from tidings.core.webhook import CollectionFilter, Subscription, TableFilter
+from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.changes import WebhookChange
 from tidings.portal.views.text import duration
 from tidings.profiles import PROFILES
@@ -133,7 +134,7 @@ def change_of(form: Entered) -> tuple[WebhookChange, dict[str, str]]:
         given["name"] = form.name.strip()
     given["description"] = form.description.strip() or None
     given["events"] = _read(errors, "events", _events, form) or ["*"]
-    given["headers"] = _read(errors, "headers", _headers, form.headers) or {}
+    given["headers"] = _read(errors, "headers", headers_of_lines, form.headers) or {}
     if form.retry == "custom":
         given["retry"] = {"delays": _read(errors, "delays", _delays, form.delays) or []}
     elif form.retry == "profile" and form.profile in PROFILES:
@@ -184,7 +185,7 @@ def _events(form: Entered) -> list[Any]:
             )
             events.append(place | {action: wanted})
     if not events:
-        raise InvalidInputError("events", "Nothing is chosen. Tick what it shall hear of, or Everything.")
+        raise InvalidInputError("events", "Nothing is chosen. Tick what it shall hear of.")
     return events
 
 
@@ -198,7 +199,12 @@ def _box(value: str, length: int) -> list[str]:
     return parts
 
 
-def _headers(text: str) -> dict[str, str]:
+def headers_of_lines(text: str) -> dict[str, str]:
+    """Return headers from lines of `Name: value`.
+
+    Raises:
+        InvalidInputError: A line has no colon.
+    """
     found: dict[str, str] = {}
     for line in text.split("\n"):
         if not line.strip():

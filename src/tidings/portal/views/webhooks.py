@@ -5,8 +5,9 @@ from datetime import datetime
 
 import msgspec
 
+from tidings.core.filters import CollectionFilter, Filter, TableFilter
 from tidings.core.health import Health
-from tidings.core.webhook import CollectionFilter, Filter, Subscription, TableFilter
+from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.listing import Listed, Listing
 from tidings.portal.views.lists import Column, Pager, Row, Table, link
 from tidings.portal.views.small import Empty, State, Url, When, state, url, when
@@ -74,7 +75,7 @@ def _row(item: Listed, now: datetime) -> Row:
         url=url(webhook.url),
         state=state(called),
         since=None if health.since is None else when(health.since, now),
-        events=visible(events_in_short(webhook.events), limit=80),
+        events=visible("its job fires" if manager_of(webhook) == "job" else events_in_short(webhook.events), limit=80),
         rate=rate,
         rate_tone=tone,
         waiting=number(item.state.lane.waiting),
@@ -145,4 +146,5 @@ def _joined(names: Sequence[str]) -> str:
 
 def manager_of(webhook: Subscription) -> str:
     """Return what a webhook belongs to, in a word: a job or a collection; empty: to nothing."""
-    return "" if webhook.managed_by is None else webhook.managed_by.partition(":")[0]
+    kind = "" if webhook.managed_by is None else webhook.managed_by.partition(":")[0]
+    return "job" if kind == "cron" else kind

@@ -8,8 +8,19 @@ insert into tidings.signing_keys (id, purpose, private_key)
 select $1, $2, $3 where not exists (select from tidings.signing_keys where purpose = $2);
 
 -- name: all
--- Newest first.
-select id, purpose, private_key from tidings.signing_keys order by created_at desc, id;
+-- All keys, by when they sign, the last first. What is to be published and what signs is PostgreSQL's clock to say: processes agree.
+select id, purpose, private_key, signs_from, published_until, signs_from <= clock_timestamp() as has_begun,
+  coalesce(published_until > clock_timestamp(), true) as is_published
+from tidings.signing_keys order by signs_from desc, created_at desc, id;
+
+-- name: add
+-- A key that follows the others of its purpose. $1 id, $2 purpose, $3 private key, $4 seconds until it signs
+insert into tidings.signing_keys (id, purpose, private_key, signs_from) values ($1, $2, $3, now() + $4::int * interval '1 second');
+
+-- name: retire
+-- The keys that others follow: published for so long after these sign. $1 the new keys, $2 seconds until they sign, $3 seconds after that
+update tidings.signing_keys set published_until = now() + ($2::int + $3::int) * interval '1 second'
+where id <> all($1::uuid[]) and (published_until is null or published_until > now() + ($2::int + $3::int) * interval '1 second');
 
 -- name: number_signer
 -- The number of these keys and this issuer, given at first use. $1 key for webhooks, $2 key for tokens, $3 issuer
