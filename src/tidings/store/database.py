@@ -12,6 +12,9 @@ import asyncpg
 
 from tidings.core.errors import StartupError
 from tidings.store.outages import Outages
+from tidings.store.statements import load
+
+_SQL = load("vitals")
 
 MIN_SERVER_VERSION = 14  # CREATE OR REPLACE TRIGGER
 
@@ -64,11 +67,14 @@ class Database:
 
     Attributes:
         outages: What is known of its health, by all who ask it anything.
+        failovers: How often another server was found to have taken over: what was committed a moment before may be gone.
     """
 
     def __init__(self, url: str, pool: Any, outages: Outages | None = None) -> None:
         self.url = url
         self.outages = outages or Outages()
+        self.failovers = 0
+        self._timeline: str | None = None
         self._pool = pool
         self._expiring: asyncio.Future[None] | None = None
 
@@ -128,6 +134,17 @@ class Database:
         task = asyncio.ensure_future(self._pool.expire_connections())
         self._expiring = task  # tasks that nobody refers to can vanish
 
+    def serve_by(self, pool: Any) -> None:
+        """Take connections from this pool, each of which `note_server` has seen."""
+        self._pool = pool
+
+    async def note_server(self, connection: Connection) -> None:
+        """Take note which server a new connection leads to."""
+        timeline = await connection.fetchval(_SQL["timeline"])
+        if timeline is not None:
+            self.failovers += self._timeline not in {None, timeline}
+            self._timeline = timeline
+
     async def close(self) -> None:
         """Close the pool; at most five seconds are given to connections that are busy."""
         try:
@@ -157,6 +174,7 @@ async def open_database(url: str, *, max_connections: int = 10) -> Database:
         await _check(connection, url)
     finally:
         await connection.close()
+    database = Database(url, None)
     pool = await asyncpg.create_pool(
         url,
         min_size=0,
@@ -165,8 +183,10 @@ async def open_database(url: str, *, max_connections: int = 10) -> Database:
         max_inactive_connection_lifetime=300,
         command_timeout=60,
         connect=_connect,
+        init=database.note_server,
     )
-    return Database(url, pool)
+    database.serve_by(pool)
+    return database
 
 
 async def _connect(url: str, **options: Any) -> Connection:

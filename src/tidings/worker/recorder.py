@@ -1,10 +1,12 @@
 """Results of attempts, written together: at most 20 ms after they came, in one transaction."""
 
 import logging
+import os
+import socket
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
@@ -44,6 +46,10 @@ class _Batch(msgspec.Struct, frozen=True):
     gone: list[UUID]
 
 
+class _FailedOverError(Exception):
+    """Another server has taken over, and results that were written may be gone."""
+
+
 class Recorder:
     """Collects results and writes them. One per process."""
 
@@ -65,6 +71,7 @@ class Recorder:
         self._places = places
         self._results: list[Result] = []
         self._minute = Minute()
+        self._failovers = database.failovers
         self._is_unsure = False  # whether the last transaction was committed
         self._arrived = Signal()
         self._full = Signal()
@@ -96,6 +103,8 @@ class Recorder:
                 if self._minute.is_full:
                     await self._begin_new_rows()
                 pauses.reset()
+            except _FailedOverError:
+                await self._begin_anew()
             except COLLISIONS as error:
                 logger.info("results were in another transaction's way and go again: %s", error)
                 await Signal().wait(COLLISION_PAUSE)
@@ -145,6 +154,27 @@ class Recorder:
         self._results[: len(batch)] = [result for result in batch if result.delivery.id not in settled]
         self._is_unsure = False
 
+    def _expect_same_server(self) -> None:
+        """Refuse to end or trim flights over a connection to a server that may not know what was recorded (`_begin_anew`)."""
+        if self._failovers != self._database.failovers:
+            raise _FailedOverError
+
+    async def _begin_anew(self) -> None:
+        """Go on under another name after a failover, which may have lost results that were acknowledged.
+
+        To end or trim a flight by what is remembered here would lose what the new server does not know of. So all flights
+        are left to the rescuer, who looks at what is on record.
+        """
+        self._failovers = self._database.failovers
+        async with self._database.transaction() as connection:
+            fresh = uuid4()
+            part = await workers.register(connection, fresh, socket.gethostname(), os.getpid())
+            await workers.leave(connection, self._me.worker_id)
+        logger.warning("PostgreSQL failed over; what worker %s held is due again", self._me.worker_id)
+        self._me.worker_id, self._me.part = fresh, part
+        self._minute = Minute()
+        self._airborne.forget(self._airborne.known)
+
     async def drain(self) -> None:
         """Wait until everything handed over so far is written."""
         await self._idle.wait()
@@ -192,6 +222,7 @@ class Recorder:
         flown = Counter(result.delivery.flight_id for result in results)
         ended = self._airborne.ended_by(flown)
         async with self._database.transaction() as connection:
+            self._expect_same_server()
             # In one order: the rescuer skips what is locked, so nobody waits for us here.
             held = await flights.land(connection, worker_id, ended)
             held |= await flights.hold(connection, worker_id, flown.keys() - ended)
@@ -252,6 +283,7 @@ class Recorder:
         """Leave in long flights what is under way, since whoever asks what that is looks through them."""
         if left := self._airborne.to_trim():
             async with self._database.transaction() as connection:
+                self._expect_same_server()
                 await flights.trim(connection, left)
             self._airborne.trimmed(left)
 
