@@ -5,8 +5,9 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,12 +27,14 @@ from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
-from tidings.store.database import open_database
-from tidings.store.embedded import start_embedded
-from tidings.store.migrations import migrate
-from tidings.store.secrets import SecretBox, load_or_make_key
+from tidings.store.database import COLLISIONS, UNAVAILABLE, open_database
+from tidings.store.embedded import Embedded
+from tidings.store.migrations import expect_schema, migrate
+from tidings.store.outages import sentence
+from tidings.store.secrets import SecretBox, expect_key, load_or_make_key
 from tidings.store.settings import load_installation
 from tidings.store.signing_keys import load_key_ring
+from tidings.store.workers import database_time
 from tidings.transport.descriptors import descriptor_limit
 from tidings.transport.sender import MAX_IDLE_CONNECTIONS, Sender
 from tidings.worker.service import Worker
@@ -61,8 +64,11 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def opened(config: Config) -> AsyncIterator[Services]:
+async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[Services]:
     """Open the database, bring its schema up to date, and lend the parts that everything else is made of.
+
+    Args:
+        is_to_change: False: leave everything as it is, and refuse what would have to be changed.
 
     Raises:
         StartupError: The database or the configuration does not allow it.
@@ -72,22 +78,43 @@ async def opened(config: Config) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         url = config.database_url
         if url is None:
-            server = await asyncio.to_thread(start_embedded, config.data_dir)
-            stack.callback(server.cleanup)
-            url = server.get_uri()
+            url = await stack.enter_async_context(_embedded(config.data_dir))
         database = await open_database(url, max_connections=FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES)
         stack.push_async_callback(database.close)
-        for name in await migrate(database):
-            logger.info("migration %s applied", name)
+        if is_to_change:
+            for name in await migrate(database):
+                logger.info("migration %s applied", name)
+        else:
+            await expect_schema(database)
+            expect_key(config.secret_key, config.data_dir)
         box = SecretBox(config.secret_key or load_or_make_key(config.data_dir))
-        installation = await load_installation(database, box, config.admin_key)
+        installation = await load_installation(database, box, config.admin_key if is_to_change else None)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
         idle = min(MAX_IDLE_CONNECTIONS, share_out(descriptor_limit()).idle)
         sender = Sender(allowed=config.allowed_networks, allow_http=config.allow_http, max_idle=idle)
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
-        yield Services(config, database, box, sender, Clock(), installation, keys, publisher)
+        clock = Clock()
+        async with database.connection() as connection:
+            clock.adjust(await database_time(connection))
+        yield Services(config, database, box, sender, clock, installation, keys, publisher)
+
+
+@asynccontextmanager
+async def _embedded(data_dir: Path) -> AsyncIterator[str]:
+    """Keep the embedded PostgreSQL running while the block runs; lends its URL."""
+    server = Embedded(data_dir)
+    try:
+        await asyncio.to_thread(server.start)
+        keeping = asyncio.create_task(server.keep(), name="embedded PostgreSQL")
+        try:
+            yield server.get_uri()
+        finally:
+            server.release()
+            await keeping
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 def make_worker(services: Services) -> Worker:
@@ -124,14 +151,15 @@ async def run(
         WorkerFailedError: A duty of the worker died.
     """
     async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(opened(config))
         url = None
-        if with_worker:
-            worker = make_worker(services)
-            stack.push_async_callback(worker.stop)
-            await worker.start()
-            if config.workers > 1:
-                await stack.enter_async_context(_more_workers(services))
+        with _starting():
+            services = await stack.enter_async_context(opened(config))
+            if with_worker:
+                worker = make_worker(services)
+                stack.push_async_callback(worker.stop)
+                await worker.start()
+        if with_worker and config.workers > 1:
+            await stack.enter_async_context(_more_workers(services))
         if with_api:
             url = await stack.enter_async_context(_serving(services))
         on_ready(Ready(url, services.database.url, services.installation.new_admin_key))
@@ -144,6 +172,19 @@ async def run(
             wait.cancel()
     if worker.failed.is_set:
         raise WorkerFailedError
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Have an outage that comes while this process starts be told as one: there is nothing yet that could wait."""
+    try:
+        yield
+    except UNAVAILABLE as error:
+        raise StartupError(f"PostgreSQL went away while Tidings was starting. {sentence(error)}") from error
+    except COLLISIONS as error:
+        raise StartupError(
+            f"Somebody holds a lock that Tidings needs to start ({error}). See pg_locks, or start it again in a moment."
+        ) from error
 
 
 class WorkerFailedError(Exception):
@@ -218,7 +259,13 @@ async def _more_workers(services: Services) -> AsyncIterator[None]:
 async def _keep_worker(services: Services, stopping: Signal) -> None:
     while not stopping.is_set:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tidings", "worker", env=os.environ | _settings_for_child(services)
+            sys.executable,
+            "-m",
+            "tidings",
+            "worker",
+            "--parent",
+            str(os.getpid()),
+            env=os.environ | _settings_for_child(services),
         )
         ended = asyncio.create_task(process.wait())
         stopped = asyncio.create_task(stopping.wait())

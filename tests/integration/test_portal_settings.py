@@ -119,3 +119,12 @@ async def test_a_worker_that_is_silent_and_none_at_all_are_told(visitor: Visitor
     assert "silent" in (await visitor.get("/settings/about")).text
     await visitor.engine.sql("delete from tidings.workers")
     assert "No worker is alive" in (await visitor.get("/settings/about")).text
+
+
+async def test_settings_tell_what_is_wrong_with_the_remedy(visitor: Visitor) -> None:
+    assert "What is wrong" not in (await visitor.get("/settings")).text
+    await set_aside(visitor)
+    await visitor.engine.sql("delete from tidings.workers")
+    page = (await visitor.get("/settings")).text
+    assert "No worker is alive, so nothing is delivered." in page
+    assert "1 event could not be routed" in page

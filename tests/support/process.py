@@ -70,6 +70,10 @@ class Process:
             return None
         return cls(process, ready)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def memory_bytes(self) -> int:
         """Return what it has in memory."""
         with open(f"/proc/{self._process.pid}/statm") as file:

@@ -115,6 +115,13 @@ class UnavailableError(TidingsError):
     status = 503
 
 
+class NotReadyError(TidingsError):
+    """Nothing can be delivered now. `problems` says why, by name and in a sentence each."""
+
+    code = "NOT_READY"
+    status = 503
+
+
 class StartupError(TidingsError):
     """The process cannot start: configuration or database. The command line exits with 2."""
 

@@ -6,7 +6,7 @@ Both are UUIDv7 with the event's own time, which puts event, deliveries and atte
 partition and lets an id alone find its row.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from uuid import UUID, SafeUUID
 
@@ -164,6 +164,11 @@ def about(event: Event) -> int | None:
         return None if event.subject is None else about_hash(event.group_id, event.subject)
     identity = row_id(event.record if event.record is not None else event.old_record)
     return None if identity is None else about_hash(event.group_id, event.table_name or "", identity)
+
+
+def day_of(event: UUID) -> date:
+    """Return the day (UTC) of an event, which its id begins with: of its partition, and of those of its deliveries."""
+    return datetime.fromtimestamp((event.int >> 80) / 1000, UTC).date()
 
 
 def day_bounds(day_start: datetime) -> tuple[UUID, UUID]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tidings.operations.services import Services
-from tidings.store import faults, flights, health, outbox, queue, statistics, webhooks
+from tidings.store import faults, flights, health, outbox, queue, statistics
 from tidings.store.statistics import Counted
 
 _NONE = Counted(0)
@@ -36,12 +36,6 @@ class Readings(msgspec.Struct, frozen=True):
     failing: int
     resting: int
     set_aside: Mapping[str, int]
-
-
-async def check_ready(services: Services) -> None:
-    """Return when the database answers and holds our schema; else it raises what the database says."""
-    async with services.database.connection() as connection:
-        await webhooks.routes_version(connection)
 
 
 async def read(services: Services) -> Readings:

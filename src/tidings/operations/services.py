@@ -6,6 +6,7 @@ from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.audit import Actor
 from tidings.core.event import DEFAULT_GROUP
+from tidings.operations.readiness import Readiness
 from tidings.operations.sources.refusals import Tally
 from tidings.sources.group_commit import Publisher
 from tidings.sources.passwords import Passwords
@@ -26,6 +27,7 @@ class Services(msgspec.Struct, frozen=True):
         known_groups: Groups that were looked up and were there.
         refusals: Notices that were refused and are not counted yet.
         for_notices: The database, as those may use it who send notices; None: as everybody.
+        readiness: What the last look found (`operations.diagnosis`).
     """
 
     config: Config
@@ -43,3 +45,4 @@ class Services(msgspec.Struct, frozen=True):
     refusals: Tally = msgspec.field(default_factory=Tally)
     for_notices: Database | None = None
     passwords: Passwords = msgspec.field(default_factory=Passwords)
+    readiness: Readiness = msgspec.field(default_factory=Readiness)

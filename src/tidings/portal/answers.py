@@ -226,7 +226,7 @@ def show_broken(request: Request[Any, Any, Any], error: Exception) -> Response[A
     if isinstance(error, UNSTORABLE):
         return _show_error(request, error_view(422, "What was asked for contains U+0000, which nothing here does."))
     if isinstance(error, UNAVAILABLE):
-        logger.warning("%s %s: database unavailable: %s", request.method, request.url.path, error)
+        logger.debug("%s %s: database unavailable: %s", request.method, request.url.path, error)
         return _show_error(request, error_view(503, "The database cannot be reached."))
     if isinstance(error, COLLISIONS):
         return _show_error(request, error_view(503, "Another change was under way at the same moment; nothing was done."))

@@ -19,6 +19,7 @@ logger = logging.getLogger("tidings.flights")
 _SQL = load("flights")
 
 ORPHANS_AT_ONCE = 100  # flights of dead workers that are grounded in one transaction
+UNKNOWN_AT_ONCE = 1000  # flights that a worker does not know of and looks at together
 MAX_DELIVERIES = 10_000  # of one flight
 
 
@@ -43,14 +44,16 @@ async def begin(connection: Connection, worker_id: UUID, fresh: Sequence[Queued]
     return flight_id
 
 
-async def hold(connection: Connection, worker_id: UUID, flight_ids: Collection[int]) -> set[int]:
-    """Lock flights to the end of the transaction, and return those that are still this worker's."""
-    return {row[0] for row in await connection.fetch(_SQL["hold"], worker_id, flight_ids)} if flight_ids else set()
+async def hold(connection: Connection, worker_id: UUID, flight_ids: Collection[int]) -> dict[int, datetime]:
+    """Lock flights to the end of the transaction; return those that are still this worker's, with PostgreSQL's clock."""
+    return dict(await connection.fetch(_SQL["hold"], worker_id, flight_ids)) if flight_ids else {}
 
 
-async def land(connection: Connection, worker_id: UUID, flight_ids: Collection[int]) -> set[int]:
-    """End flights whose last results are written in this transaction; return those that were still this worker's."""
-    return {row[0] for row in await connection.fetch(_SQL["land"], worker_id, flight_ids)} if flight_ids else set()
+async def land(connection: Connection, worker_id: UUID, flight_ids: Collection[int]) -> dict[int, datetime]:
+    """End flights whose last results are written in this transaction; return those that were still this worker's, with
+    PostgreSQL's clock.
+    """
+    return dict(await connection.fetch(_SQL["land"], worker_id, flight_ids)) if flight_ids else {}
 
 
 async def settled(connection: Connection, deliveries: Sequence[Delivery]) -> set[UUID]:
@@ -89,9 +92,14 @@ async def ground_orphans(connection: Connection) -> int:
     return await _ground(connection, await connection.fetch(_SQL["orphans"], ORPHANS_AT_ONCE), were_sent=True)
 
 
-async def ground_forgotten(connection: Connection, worker_id: UUID, before: datetime, known: Collection[int]) -> int:
-    """Put back what is leased to this worker since before then in flights it does not know of; return how many deliveries."""
-    return await _ground(connection, await connection.fetch(_SQL["forgotten"], worker_id, before, known), were_sent=False)
+async def unknown(connection: Connection, worker_id: UUID, known: Collection[int]) -> list[int]:
+    """Return flights that are leased to this worker, and that it does not know of."""
+    return [row[0] for row in await connection.fetch(_SQL["unknown"], worker_id, known, UNKNOWN_AT_ONCE)]
+
+
+async def ground_forgotten(connection: Connection, worker_id: UUID, forgotten: Collection[int]) -> int:
+    """Put back what this worker holds in flights that it has forgotten; return how many deliveries that were."""
+    return await _ground(connection, await connection.fetch(_SQL["forgotten"], worker_id, forgotten), were_sent=False)
 
 
 async def _ground(connection: Connection, rows: Sequence[Sequence[int]], *, were_sent: bool) -> int:

@@ -69,20 +69,21 @@ async def add_events(connection: Connection, events: Sequence[tuple[Event, int, 
     await connection.copy_records_to_table("events", schema_name="tidings", columns=_EVENT_COLUMNS, records=records)
 
 
-async def add_attempts(connection: Connection, results: Sequence[Result]) -> None:
-    """Write attempts that did not end their delivery."""
+async def add_attempts(connection: Connection, results: Sequence[Result], now: datetime) -> None:
+    """Write attempts that did not end their delivery. None began after now."""
     records = [
-        (r.delivery.id, r.delivery.attempt_number, r.started_at, r.exchange.status, r.reason, *_response(r)) for r in results
+        (r.delivery.id, r.delivery.attempt_number, min(r.started_at, now), r.exchange.status, r.reason, *_response(r))
+        for r in results
     ]
     await connection.copy_records_to_table("attempts", schema_name="tidings", columns=_ATTEMPT_COLUMNS, records=records)
 
 
 async def add_deliveries(connection: Connection, results: Sequence[Result], now: datetime) -> None:
-    """Write deliveries that these results end, each with its last attempt."""
+    """Write deliveries that these results end, each with its last attempt. None began after now, which is when they end."""
     records = [
         (
-            d.id, d.webhook_id, d.event_id, d.group_id, d.is_test, final_state(r.outcome), d.attempt_number, now, r.started_at,
-            r.exchange.status, r.reason, *_response(r),
+            d.id, d.webhook_id, d.event_id, d.group_id, d.is_test, final_state(r.outcome), d.attempt_number, now,
+            min(r.started_at, now), r.exchange.status, r.reason, *_response(r),
         )
         for r in results
         for d in (r.delivery,)

@@ -14,6 +14,7 @@ from tidings.core.delivery import Delivery
 from tidings.core.errors import RenderError
 from tidings.core.event import Event
 from tidings.core.outcome import EXHAUSTED, SUCCEEDED, Exchange, GiveUp, Outcome, Released, Result, RetryAt, decide
+from tidings.core.pauses import Pauses
 from tidings.core.retry import ONCE
 from tidings.core.webhook import Webhook
 from tidings.store import history, queue
@@ -75,24 +76,23 @@ class Deliverer:
         self._prepared = PreparedCache(keys)
         self._settled = Signal()
         self._shortage = Shortage()
+        self._stopped = Signal()
         self.stopping = False
 
     async def run(self) -> None:
         """Deliver until told to stop, through outages of the database."""
-        pause = 0.1
+        pauses = Pauses()
         while not self.stopping:
             self._places.called.clear()
             try:
                 claimed = await self.run_once()
-                pause = 0.1
+                pauses.reset()
                 if claimed == 0 and not self.stopping:
                     await self._rest()
             except COLLISIONS:
-                continue
-            except UNAVAILABLE as error:
-                logger.warning("database unavailable, delivering waits: %s", error or type(error).__name__)
-                await self._places.called.wait(pause)
-                pause = min(2.0, pause * 2)
+                await self._stopped.wait(RETRY_INTERVAL)
+            except UNAVAILABLE:
+                await self._stopped.wait(pauses.next())
 
     async def run_once(self) -> int:
         """Claim what there is room for, begin the attempts, and return how many began."""
@@ -221,6 +221,7 @@ class Deliverer:
     def stop(self) -> None:
         """Claim nothing more. What is under way goes on."""
         self.stopping = True
+        self._stopped.set()
         self._places.close()
 
     async def drain(self, grace_seconds: float) -> None:

@@ -7,6 +7,7 @@ the queue. The doorbell (theory in `store/migrations/0001_engine.sql`, `tidings.
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from datetime import UTC, date
 from typing import Protocol
 from uuid import UUID
@@ -17,10 +18,11 @@ import msgspec
 from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import InvalidInputError
-from tidings.core.event import DEFAULT_GROUP, Event, about, delivery_id
+from tidings.core.event import DEFAULT_GROUP, OPERATIONAL, Event, about, delivery_id
 from tidings.core.hops import DEFAULT_DEPTH
 from tidings.core.lanes import share_out
 from tidings.core.pace import Pace
+from tidings.core.pauses import Pauses
 from tidings.core.routing import Routes
 from tidings.core.webhook import Webhook
 from tidings.store import flights, groups, history, outbox, queue
@@ -40,6 +42,7 @@ BATCH = 512  # two turns of the outbox
 FALLBACK_INTERVAL = 1.0  # seconds; for poolers that break session locks, and when the sleeping dispatcher died
 PIPELINES = 2  # batches routed at a time while there is a backlog
 BATCHES_BETWEEN_LOOKS = 8  # of each pipeline, before a look whether others need the machine
+BELL_SECONDS = 30.0  # for an answer to a question that takes no time
 BUSY_BATCH = 50  # events in one batch that make such a look worth while
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
 MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
@@ -74,6 +77,10 @@ class _Routed(msgspec.Struct, frozen=True):
     leased: list[Queued] = []
     waiting: list[Queued] = []
     webhooks: dict[UUID, Webhook] = {}
+
+
+def _is_told_to_all(event: Event) -> bool:
+    return event.source == OPERATIONAL and event.webhook_id is None
 
 
 def _without(fresh: list[Queued], looped: Sorted) -> tuple[list[Queued], list[Queued]]:
@@ -122,6 +129,7 @@ class Dispatcher:
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
         self._stopped = Signal()
+        self._pauses = Pauses()
         self.rung = Signal()
         self.fallback_interval = FALLBACK_INTERVAL
 
@@ -222,11 +230,11 @@ class Dispatcher:
         now = self._clock.now()
         matched: list[Matched] = []
         fresh: list[Queued] = []
-        for event in events:
+        for event, webhook_ids in await self._match(connection, events, routes):
             is_test, due_at = event.is_test, min(event.occurred_at, now)
             deliveries = [
                 Queued(delivery_id(event.id, webhook_id), webhook_id, event.id, event.group_id, is_test, due_at)
-                for webhook_id in routes.match(event)
+                for webhook_id in webhook_ids
             ]
             matched.append(Matched(event, about(event), deliveries))
             fresh += deliveries
@@ -247,6 +255,21 @@ class Dispatcher:
             await queue.put(connection, waiting, now, self._me.part)
         flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0
         return _Routed(events, flight_id, leased, waiting, webhooks)
+
+    async def _match(self, connection: Connection, events: list[Event], routes: Routes) -> list[tuple[Event, Sequence[UUID]]]:
+        """Return which webhooks events go to. What Tidings tells of webhooks does not go to those that could not hear it.
+
+        Where many that name such events share a receiver that is down, each would be told of all the others, for nothing.
+        """
+        found: list[tuple[Event, Sequence[UUID]]] = [(event, routes.match(event)) for event in events]
+        told = {each for event, matched in found if _is_told_to_all(event) for each in matched}
+        if not told:
+            return found
+        deaf = await queue.deaf(connection, told)
+        return [
+            (event, [each for each in matched if each not in deaf] if _is_told_to_all(event) else matched)
+            for event, matched in found
+        ]
 
     async def _prepare(
         self, connection: Connection, events: list[Event]
@@ -289,19 +312,16 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Route until told to stop, through outages of the database."""
-        pause = 0.1
         while not self._stopped.is_set:
             try:
                 await self._run_connected()
-                pause = 0.1
             except UNAVAILABLE as error:
-                logger.warning("database unavailable, dispatching waits: %s", error or type(error).__name__)
+                self._database.outages.failed(error)  # the bell is no connection of the pool
                 self.forget_days()
-                await self.rung.wait(pause)
-                pause = min(2.0, pause * 2)
+                await self._stopped.wait(self._pauses.next())  # not for the bell: whose connection is gone has rung it
 
     async def _run_connected(self) -> None:
-        bell = await self._database.dedicated()
+        bell = await self._database.dedicated(command_timeout=BELL_SECONDS)
         waking: asyncio.Task[None] | None = None
         try:
             await bell.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: self.rung.set())
@@ -310,6 +330,7 @@ class Dispatcher:
                 self.rung.clear()
                 begun = time.monotonic()
                 routed = await self.run_once()
+                self._pauses.reset()
                 if waking is not None:
                     await waking
                     waking = None

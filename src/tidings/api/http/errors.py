@@ -57,7 +57,7 @@ def refusal_of_fault(method: str, path: str, error: Exception) -> Refusal:
     if (unfit := _unfit(error)) is not None:
         return refusal(unfit)
     if isinstance(error, UNAVAILABLE):
-        logger.warning("%s %s: database unavailable: %s", method, path, error)
+        logger.debug("%s %s: database unavailable: %s", method, path, error)
         return refusal(UnavailableError("The database is unavailable. Try again."))
     if isinstance(error, COLLISIONS):
         logger.info("%s %s was in another transaction's way: %s", method, path, error)

@@ -11,8 +11,9 @@ from prometheus_client.registry import Collector
 
 from tidings.api.http.access import require_watcher
 from tidings.api.http.parameters import refuse_unknown
+from tidings.core.errors import NotReadyError
 from tidings.core.statistics import BOUNDS_MS, OUTCOMES
-from tidings.operations import readings
+from tidings.operations import diagnosis, readings
 from tidings.operations.readings import Readings
 from tidings.operations.services import Services
 from tidings.store.faults import KINDS
@@ -24,14 +25,22 @@ _BOUNDS = (*(f"{bound / 1e3:g}" for bound in BOUNDS_MS), "+Inf")  # seconds
 
 @get("/healthz", media_type=MediaType.TEXT)
 async def healthz() -> str:
-    """Answer while the process lives."""
+    """Answer while the process lives and its event loop turns. It does not ask the database: a restart would not mend that."""
     return "ok"
 
 
 @get("/readyz", media_type=MediaType.TEXT)
 async def readyz(services: NamedDependency[Services]) -> str:
-    """Answer 200 while the database answers and holds our schema, 503 otherwise."""
-    await readings.check_ready(services)
+    """Answer 200 while the database can be written and holds our schema, a worker is alive and events are routed; else 503 with
+    the reasons.
+
+    Raises:
+        NotReadyError: Something is wrong.
+    """
+    problems = await diagnosis.why_not_ready(services)
+    if problems:
+        told = [{"name": problem.name, "sentence": problem.sentence} for problem in problems]
+        raise NotReadyError(" ".join(problem.sentence for problem in problems), problems=told)
     return "ready"
 
 

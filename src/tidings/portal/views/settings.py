@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.config import Config
+from tidings.core.diagnosis import Problem
 from tidings.operations.groups import Group
 from tidings.operations.installation import MANY, Installation
 from tidings.operations.set_aside import SetAside
@@ -39,16 +40,20 @@ class GeneralView(msgspec.Struct, frozen=True):
     """What holds for this installation, and who is signed in."""
 
     sections: tuple[Section, ...]
+    problems: tuple[Shown, ...]
     retention: str
     public_url: Shown
     profile: str
     sessions: Table
 
 
-def general_view(found: Sequence[Session], this: UUID, config: Config, now: datetime) -> GeneralView:
-    """Return the settings that hold for all groups."""
+def general_view(
+    found: Sequence[Session], this: UUID, config: Config, now: datetime, problems: Sequence[Problem] = ()
+) -> GeneralView:
+    """Return the settings that hold for all groups, and what is wrong with the installation."""
     return GeneralView(
         sections(SETTINGS, PATH),
+        tuple(visible(problem.sentence, limit=600) for problem in problems),
         count(config.retention_days, "day"),
         visible(config.public_url or "not set: links are made for browsers on this machine alone (TIDINGS_PUBLIC_URL)"),
         config.default_profile or "that of the system whose shape it has",
