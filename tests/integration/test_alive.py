@@ -192,14 +192,14 @@ async def test_a_result_that_is_refused_even_bare_does_not_end_the_recorder(conf
         await engine.user.execute(f"drop table {partition['name']}")
         await engine.worker.recorder.run_once()
         assert [row["status"] for row in await engine.deliveries()] == ["succeeded"]
-        # And when nothing helps, it is put back: repeated rather than lost, and in nobody's way.
+        # And when nothing helps, it is set aside, where people see it, and in nobody's way.
         await engine.user.execute("alter table tidings.deliveries add constraint never check (false) not valid")
         await engine.publish()
         await engine.worker.dispatcher.run_once()
         await engine.worker.deliverer.drain(PATIENCE)
         await engine.worker.recorder.run_once()
-        assert await engine.value("select count(*) from tidings.queue where due_at > now() + interval '1 minute'") == 1
-        assert await engine.value("select count(*) from tidings.flights") == 0
+        assert "never" in await engine.value("select error from tidings.outbox_rejected")
+        assert await engine.unfinished() == 0
 
 
 async def test_a_delivery_whose_event_is_gone_ends_and_says_why(config: Config, receiver: Receiver) -> None:
@@ -213,7 +213,7 @@ async def test_a_delivery_whose_event_is_gone_ends_and_says_why(config: Config, 
         await engine.worker.recorder.run_once()
         (delivery,) = await engine.deliveries()
         assert delivery["status"] == "failed"
-        assert "History has the event of this delivery no more" in delivery["last_error"]
+        assert "Its event is not in history" in delivery["last_error"]
         assert await engine.unfinished() == 0
         assert receiver.received == []
 

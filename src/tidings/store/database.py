@@ -271,6 +271,11 @@ async def _check(connection: Connection, url: str) -> None:
         )
 
 
+def said(error: BaseException) -> str:
+    """Return what an error says in one line. PostgreSQL's details are left out: they quote the values of the row."""
+    return str(getattr(error, "message", None) or error or type(error).__name__).split("\n", 1)[0]
+
+
 def where(url: str) -> str:
     """Return a connection URL without user and password, for messages."""
     tail = url.rsplit("@", 1)[-1]

@@ -10,7 +10,7 @@ import asyncpg
 
 from tidings.core.delivery import Delivery
 from tidings.store import set_aside
-from tidings.store.database import Connection
+from tidings.store.database import Connection, said
 from tidings.store.queue import Queued
 from tidings.store.statements import load
 
@@ -121,7 +121,7 @@ async def _ground_alone(connection: Connection, flight_id: int, *, were_sent: bo
         async with connection.transaction():
             return await _put_back(connection, [flight_id], were_sent=were_sent)
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-        reason = f"Its worker died, and it cannot be put back, since PostgreSQL refuses it: {error}."
+        reason = f"Its worker died, and it cannot be put back, since PostgreSQL refuses it: {said(error)}."
         count = await set_aside.put_flight(connection, flight_id, reason)
         logger.error("%d deliveries of flight %d were set aside: %s", count, flight_id, reason)  # noqa: TRY400 - told whole
         return count

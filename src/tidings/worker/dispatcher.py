@@ -26,7 +26,7 @@ from tidings.core.pauses import Pauses
 from tidings.core.routing import Routes
 from tidings.core.webhook import Webhook
 from tidings.store import flights, groups, history, outbox, queue
-from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import Queued
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
@@ -177,13 +177,15 @@ class Dispatcher:
         """
         self.forget_days()
         if len(at_hand) > 1 or self._suspect != at_hand[0]:
-            logger.warning("a batch cannot be routed, so fewer rows are tried: %s", error)
+            logger.warning("a batch cannot be routed, so fewer rows are tried: %s", said(error))
             self._limit = max(1, len(at_hand) // 2)
             self._suspect = at_hand[0] if len(at_hand) == 1 else None
             return
         self._suspect = None
         reason = (
-            f"PostgreSQL refuses it: {error}." if isinstance(error, asyncpg.PostgresError) else f"It cannot be read: {error!r}."
+            f"PostgreSQL refuses it: {said(error)}."
+            if isinstance(error, asyncpg.PostgresError)
+            else f"It cannot be read: {error!r}."
         )
         await self._reject({at_hand[0]: reason})
 

@@ -5,7 +5,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -17,7 +17,7 @@ from tidings.core.event import day_of
 from tidings.core.outcome import Exchange, Gone, Released, Result, RetryAt, final_state
 from tidings.core.pauses import Pauses
 from tidings.store import flights, history, queue, set_aside, statistics, webhooks, workers
-from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import LaneTally, Retry
 from tidings.worker import warnings
 from tidings.worker.flights import TRIM_AFTER, Flights
@@ -32,7 +32,6 @@ FLUSH_INTERVAL = 0.02  # seconds a result waits for company
 FULL = 500  # results that do not wait any longer
 MAX_BATCH = 1000
 COLLISION_PAUSE = 0.01  # seconds
-REFUSED_DELAY = timedelta(minutes=5)  # until a delivery is tried again whose result cannot be recorded in any form
 REFUSED = "%d late results refused: their deliveries had been given to another worker"
 
 
@@ -106,7 +105,7 @@ class Recorder:
             except _FailedOverError:
                 await self._begin_anew()
             except COLLISIONS as error:
-                logger.info("results were in another transaction's way and go again: %s", error)
+                logger.info("results were in another transaction's way and go again: %s", said(error))
                 await Signal().wait(COLLISION_PAUSE)
             except UNAVAILABLE:
                 self._is_unsure = True
@@ -203,7 +202,7 @@ class Recorder:
 
         Nobody else's results wait for it.
         """
-        logger.warning("the response of delivery %s cannot be stored: %s", result.delivery.id, error)
+        logger.warning("the response of delivery %s cannot be stored: %s", result.delivery.id, said(error))
         bare = Exchange(result.exchange.status, failure=result.exchange.failure)
         try:
             async with self._database.connection() as connection:  # somebody may have dropped the partition it belongs to
@@ -217,7 +216,7 @@ class Recorder:
     async def _set_aside(self, worker_id: UUID, result: Result, refused: Exception) -> None:
         """Take a delivery out of the way that history cannot hold: one whose row was written by hand, say."""
         delivery = result.delivery
-        reason = f"What came of it cannot be recorded, since PostgreSQL refuses it: {refused}."
+        reason = f"What came of it cannot be recorded, since PostgreSQL refuses it: {said(refused)}."
         async with self._database.transaction() as connection:
             if delivery.flight_id in await flights.hold(connection, worker_id, [delivery.flight_id]):
                 left = self._airborne.without([delivery.flight_id], {delivery})

@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from tidings.api.http.paging import Limit, Offset
 from tidings.api.http.parameters import refuse_unknown
 from tidings.core.errors import InvalidInputError
+from tidings.core.hops import HEADER, hops_of
 from tidings.operations.services import Services
 from tidings.operations.sources import integrations
 from tidings.operations.sources.integrations import IntegrationChange, SyncedObject, SyncResult
@@ -150,7 +151,9 @@ async def sync_integration(
 async def _services_for_notices(request: Request[Any, Any, Any]) -> Services:
     """Return the parts for who sends notices: they share nothing that calls and deliveries need."""
     services: Services = request.app.state.services
-    return msgspec.structs.replace(services, database=services.for_notices or services.database)
+    hops = hops_of(request.headers.get(HEADER))
+    database = (services.for_notices or services.database).after(hops)
+    return msgspec.structs.replace(services, database=database, hops=hops)
 
 
 @post(
