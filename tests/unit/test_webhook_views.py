@@ -24,7 +24,8 @@ from tidings.operations.webhooks.samples import Sample
 from tidings.portal.views.receivers import receiver_code, scheme_of
 from tidings.portal.views.webhook import name_to_type
 from tidings.portal.views.webhook_choices import offer
-from tidings.portal.views.webhook_form import Entered, change_of, entered, entered_of, field_of, policy_words
+from tidings.portal.views.webhook_entries import policy_words
+from tidings.portal.views.webhook_form import Entered, change_of, entered, entered_of, field_of
 from tidings.portal.views.webhook_settings import change_diff, settings_lines
 from tidings.portal.views.webhook_testing import example_of, kinds_of, result_view, sample_of
 from tidings.portal.views.webhooks import events_in_short, rate_of, webhooks_view
@@ -58,7 +59,7 @@ def test_a_form_says_what_a_webhook_is_and_asks_for_no_change() -> None:
         {"schema": "public", "table": "orders", "operations": ["INSERT", "UPDATE", "DELETE"]},
     ]
     assert change.headers == {"X-Source": "shop"}
-    assert change.retry == {"delays": [5.0, 300.0, 7200.0]}
+    assert change.retry == {"delays": [5.0, 300.0, 7200.0], "jitter": 0.1}
     assert (change.timeout_seconds, change.concurrency, change.rate_per_second) == (30.0, 100, 2.5)
 
 
@@ -80,15 +81,43 @@ def test_names_are_read_from_boxes_and_from_text() -> None:
     assert change_of(form)[0].events == ["*", "order.paid", "order.sent", "user.*"]
 
 
+def test_json_is_read_as_the_api_reads_it_and_not_cut_at_commas() -> None:
+    entries = [{"table": "orders", "operations": ["INSERT", "UPDATE"]}, {"collection": "posts", "actions": ["create"]}]
+    lines = "\n".join(json.dumps(one) for one in entries)
+    for text in (json.dumps(entries), json.dumps(entries, indent=2), lines):
+        assert change_of(Entered(url="https://a.example", more=text))[0].events == entries
+    mixed = 'order.paid, order.sent\n"with,comma"\n{"table": "orders"}'
+    assert change_of(Entered(more=mixed))[0].events == ["order.paid", "order.sent", "with,comma", {"table": "orders"}]
+    _, errors = change_of(Entered(more='order.paid\n{"table": "orders", '))
+    assert "is no JSON" in errors["more"]
+    as_json = Entered(names=("*",), headers='{"X-Accept": "a, b", "X-Time": "10:30"}')
+    assert change_of(as_json)[0].headers == {"X-Accept": "a, b", "X-Time": "10:30"}
+    assert "no JSON object" in change_of(Entered(names=("*",), headers='{"X": 1}'))[1]["headers"]
+
+
+def test_what_overrides_a_profile_is_written_and_read() -> None:
+    was = webhook(
+        profile="vski", secret="any text", method="PUT", signature=Signature("X-Own", "base64"), jwt_enabled=True,
+        body_template='{"id": "{{record.id}}"}', retry=PROFILES["vski"].retry,
+    )  # fmt: skip
+    change, errors = change_of(entered_of(was))
+    assert errors == {}
+    assert (change.method, change.jwt_enabled, change.asymmetric) == ("PUT", True, False)
+    assert change.signature == {"header": "X-Own", "format": "base64"}
+    assert change.body_template == '{"id": "{{record.id}}"}'
+    assert "Name the header" in change_of(Entered(names=("*",), signature_format="hex"))[1]["signature_header"]
+    assert set(change_of(Entered(names=("*",), signature_header="X"))[1]) == {"signature_format"}
+
+
 def test_a_field_that_goes_on_for_ever_is_cut() -> None:
     form = entered({"name": ["x" * 1_000_000], "names": ["order.paid"] * 100_000})
-    assert (len(form.name), len(form.names)) == (20_000, 1_000)
+    assert (len(form.name), len(form.names)) == (20_000, 5_000)
 
 
-def test_a_policy_that_the_form_cannot_say_is_kept() -> None:
-    form = entered_of(webhook(retry=Exponential(base=5, tries=4)))
-    assert form.retry == "kept"
-    assert isinstance(change_of(form)[0].retry, type(change_of(form)[0].secret))  # unset
+def test_a_policy_whose_delays_grow_is_written_and_read() -> None:
+    form = entered_of(webhook(retry=Exponential(base=5, tries=4, jitter=0.5)))
+    assert (form.retry, form.base, form.factor, form.longest, form.tries) == ("growing", "5 s", "2", "1 d", "4")
+    assert change_of(form)[0].retry == {"base": 5.0, "factor": 2.0, "tries": 4, "max": 86_400.0, "jitter": 0.5}
     assert policy_words(Exponential(base=5, tries=4)) == "3 times: 5 s, each time 2 times as long, at most 1\u2009d"
 
 
@@ -106,14 +135,15 @@ def test_names_are_those_of_the_profile() -> None:
     choices = Choices(
         {"order.paid": "Somebody paid."}, seen=frozenset({"order.sent", "site.deployed", "table.orders.inserted"})
     )
-    ours = offer(choices, Entered(names=("order.paid", "made.up")))
+    ours = offer(choices, Entered(names=("order.paid", "made.up")), "standard")
     assert [family.label.plain for family in ours.families] == ["order", "site"]
     assert [(box.value, box.is_ticked, box.is_seen) for box in ours.families[0].boxes] == [
         ("order.paid", True, False),
         ("order.sent", False, True),
     ]
-    assert ours.more == "made.up"
-    theirs = offer(choices, Entered(profile="vivreal"))
+    assert ours.others
+    assert [(box.value, box.is_ticked) for box in ours.others.boxes] == [("made.up", True)]
+    theirs = offer(choices, Entered(), "vivreal")
     values = {box.value for family in theirs.families for box in family.boxes}
     assert {"collection.object.created", "site.deployed"} <= values
     assert "order.paid" not in values
@@ -121,7 +151,7 @@ def test_names_are_those_of_the_profile() -> None:
 
 def test_a_table_that_is_gone_can_still_be_unticked() -> None:
     choices = Choices(tables=((("public", "orders"), ("id", "total")),))
-    shown = offer(choices, entered_of(webhook(events=(parse_filter({"table": "old", "schema": "public"}, 0),))))
+    shown = offer(choices, entered_of(webhook(events=(parse_filter({"table": "old", "schema": "public"}, 0),))), "standard")
     assert [(family.label.plain, family.said) for family in shown.tables] == [("orders", "3 events"), ("old", "3 of 3")]
 
 

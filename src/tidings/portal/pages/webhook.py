@@ -15,7 +15,7 @@ from tidings.core.webhook import Subscription
 from tidings.operations.history import deliveries
 from tidings.operations.history.deliveries import Delivery
 from tidings.operations.history.search import Asked, Paging
-from tidings.operations.webhooks import secrets, standing, subscriptions
+from tidings.operations.webhooks import choices, secrets, standing, subscriptions, unheard
 from tidings.operations.webhooks.changes import DEFAULT_OVERLAP_SECONDS, WebhookChange
 from tidings.operations.webhooks.secrets import Secrets
 from tidings.portal.access import Visit, cookie, cookie_of, form_of, with_cookies
@@ -24,6 +24,7 @@ from tidings.portal.pages.webhook_edit import MADE
 from tidings.portal.views.documents import CodeSample
 from tidings.portal.views.receivers import receiver_code, scheme_of
 from tidings.portal.views.small import Notice, Secret
+from tidings.portal.views.text import Shown
 from tidings.portal.views.webhook import (
     SHOWN_ON_RECORD,
     First,
@@ -37,6 +38,8 @@ from tidings.portal.views.webhook import (
     versions_view,
     webhook_view,
 )
+from tidings.portal.views.webhook_form import PROFILE_LABELS
+from tidings.portal.views.webhook_pages import told_view
 from tidings.portal.views.webhooks import PATH
 
 logger = logging.getLogger("tidings.portal")
@@ -85,13 +88,19 @@ async def pause_or_resume(
 
 
 class ReadyView(msgspec.Struct, frozen=True):
-    """The page after a webhook was made: its secret once, code that verifies it, and its first delivery."""
+    """The page after a webhook was made: its secret once, code that verifies it, and its first delivery.
+
+    Attributes:
+        told: Names of events that nothing is known by.
+    """
 
     head: Head
     secret: Secret
     code: CodeSample | None
     first: First
     is_signed: bool
+    profile: str
+    told: tuple[Shown, ...]
 
 
 @get("/webhooks/{webhook_id:str}/ready", opt={"query": ()})
@@ -104,7 +113,9 @@ async def ready(request: Request[Any, Any, Any], visit: NamedDependency[Visit], 
     shown = Secret("signing secret", value, f"{top.path}/secrets/reveal", warning)
     first = first_view(webhook, await _latest(visit, webhook_id, 1), 0)
     code = receiver_code(webhook)
-    view = ReadyView(top, shown, code, first, code is not None)
+    told = unheard.told(webhook.profile, unheard.types_named(webhook), await choices.read(visit.services))
+    profile = PROFILE_LABELS.get(webhook.profile, webhook.profile)
+    view = ReadyView(top, shown, code, first, code is not None, profile, told_view(told).told)
     response = show(request, "webhook/ready.html", view, title="Webhook saved", crumbs=_CRUMBS)
     return with_cookies(response, cookie(request, MADE, "", max_age=0)) if is_new else response
 

@@ -7,37 +7,51 @@ import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from msgspec import UNSET
 
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.webhook import Subscription
-from tidings.operations.webhooks import choices, previews, reach, subscriptions
-from tidings.operations.webhooks.changes import changed
+from tidings.operations.webhooks import choices, previews, reach, subscriptions, unheard
+from tidings.operations.webhooks.changes import WebhookChange, changed
+from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.previews import Wish
+from tidings.operations.webhooks.shapes import STANDARD
+from tidings.operations.webhooks.unheard import named_in, types_named
 from tidings.portal.access import Visit, cookie, fields_of, form_of
 from tidings.portal.answers import go, show, show_part
 from tidings.portal.views.documents import Diff
 from tidings.portal.views.small import Notice
 from tidings.portal.views.text import visible
 from tidings.portal.views.webhook_form import Entered, change_of, entered, entered_of, field_of
-from tidings.portal.views.webhook_pages import FormView, RequestView, form_view, reach_view, request_view
+from tidings.portal.views.webhook_pages import (
+    FormView,
+    RequestView,
+    form_view,
+    profile_words,
+    reach_view,
+    request_view,
+    told_view,
+)
 from tidings.portal.views.webhook_settings import change_diff
 from tidings.portal.views.webhooks import PATH
-from tidings.profiles import PROFILES, SecretForm
 
 EXAMPLE_URL = "https://example.com/webhooks"  # until one is typed
-# Previews of a webhook that has no secret yet are signed with this, so that a signature changes only with what is signed.
-EXAMPLE_SECRETS = {SecretForm.WHSEC: f"whsec_{'A' * 43}=", SecretForm.TEXT: "a" * 64}
 MADE_SECONDS = 600  # after which a new webhook's secret is hidden on the page that shows it once
 MADE = "tidings-made"
-
-_SIGNED_BY_EXAMPLE = "Signed with an example; the secret is made when you save."
+MAX_WHY = 110  # characters of why a profile was chosen, on the page after Save: a cookie takes it there
 
 
 class _Looked(msgspec.Struct, frozen=True):
-    """What a form comes to: the request, the errors by field, and what it changes."""
+    """What a form comes to.
+
+    Attributes:
+        profile: That the webhook would have.
+        errors: By field.
+        diff: What it changes.
+    """
 
     request: RequestView
+    profile: str
+    choices: Choices
     errors: dict[str, str]
     diff: Diff | None = None
 
@@ -49,9 +63,8 @@ class _Looked(msgspec.Struct, frozen=True):
 async def new_webhook(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show an empty form, or one that the address has begun to fill."""
     asked = {name: [request.query_params[name]] for name in ("profile", "url", "name") if name in request.query_params}
-    form = entered({"profile": [visit.services.config.default_profile or "standard"]} | asked)
-    looked = await _look_at_new(visit, form)
-    return await _show_new(request, visit, form, looked.request, {})
+    form = entered(asked)
+    return await _show_new(request, visit, form, await _look_at_new(visit, form), {})
 
 
 @post("/webhooks/new")
@@ -60,8 +73,7 @@ async def create_webhook(request: Request[Any, Any, Any], visit: NamedDependency
     fields = await fields_of(request)
     form = entered(fields)
     if fields.get("do", ["save"])[0] != "save":
-        looked = await _look_at_new(visit, form)
-        return await _show_new(request, visit, form, looked.request, {})
+        return await _show_new(request, visit, form, await _look_at_new(visit, form), {})
     change, errors = change_of(form)
     if not errors:
         try:
@@ -70,9 +82,10 @@ async def create_webhook(request: Request[Any, Any, Any], visit: NamedDependency
             errors = {field_of(error): error.message}
         else:
             kept = cookie(request, MADE, str(made.webhook.id), max_age=MADE_SECONDS)
-            return go(request, f"{PATH}/{made.webhook.id}/ready", kept)
-    looked = await _look_at_new(visit, form)
-    return await _show_new(request, visit, form, looked.request, errors, status=422)
+            choice, _ = subscriptions.choice_of(visit.services, change)
+            said = None if form.profile else Notice("info", profile_words(choice)[:MAX_WHY])
+            return go(request, f"{PATH}/{made.webhook.id}/ready", kept, said=said)
+    return await _show_new(request, visit, form, await _look_at_new(visit, form), errors, status=422)
 
 
 @post("/webhooks/new/preview")
@@ -80,8 +93,7 @@ async def preview_new(request: Request[Any, Any, Any], visit: NamedDependency[Vi
     """Show the request that the form makes, as one types."""
     fields = await fields_of(request)
     form = entered(fields)
-    looked = await _look_at_new(visit, form)
-    return await _show_typed(request, visit, form, looked, fields, None)
+    return await _show_typed(request, form, await _look_at_new(visit, form), fields, None)
 
 
 @post("/webhooks/check")
@@ -97,29 +109,32 @@ async def _show_new(
     request: Request[Any, Any, Any],
     visit: Visit,
     form: Entered,
-    shown: RequestView,
+    looked: _Looked,
     errors: dict[str, str],
     *,
     status: int = 200,
 ) -> Response[Any]:
-    view = form_view(form, await choices.read(visit.services), shown, errors, webhook_path=None)
+    view = form_view(form, looked.choices, looked.request, errors, profile=looked.profile, webhook_path=None)
     return show(request, "webhook/form.html", view, title="New webhook", crumbs=[("Webhooks", PATH)], status=status)
 
 
 async def _look_at_new(visit: Visit, form: Entered) -> _Looked:
     change, errors = change_of(form)
     change = msgspec.structs.replace(change, url=change.url or EXAMPLE_URL)
-    is_example = change.secret is UNSET and form.profile in PROFILES
-    if is_example:
-        change = msgspec.structs.replace(change, secret=EXAMPLE_SECRETS[PROFILES[form.profile].secret_form])
-    if errors:
-        return _Looked(RequestView(error=next(iter(errors.values()))), errors)
+    there_is = await choices.read(visit.services)
+    profile, view = STANDARD, RequestView()
     try:
-        view = request_view(await previews.of_draft(visit.services, change, Wish()))
+        choice, shape = subscriptions.choice_of(visit.services, change)
+        profile = choice.profile
+        view = told_view(unheard.told(profile, named_in(shape.events), there_is), None if form.profile else choice)
+        if not errors:
+            preview = await previews.of_draft(visit.services, change, Wish(), is_repeated=True)
+            view = request_view(preview, view)
     except InvalidInputError as error:
-        return _Looked(RequestView(error=error.message), {field_of(error): error.message})
-    notes = (*view.notes, _SIGNED_BY_EXAMPLE) if is_example else view.notes
-    return _Looked(msgspec.structs.replace(view, notes=notes), {})
+        errors = {field_of(error): error.message}
+    if errors:
+        view = msgspec.structs.replace(view, error=next(iter(errors.values())))
+    return _Looked(view, profile, there_is, errors)
 
 
 # One that is there ---------------------------------------------------------------------------------------------------------
@@ -133,7 +148,7 @@ async def edit_webhook(
     webhook = await _changeable(visit, webhook_id)
     form = entered_of(webhook)
     looked = await _look_at_change(visit, webhook, form)
-    return await _show_edit(request, visit, webhook, form, _Looked(looked.request, {}))
+    return await _show_edit(request, webhook, form, msgspec.structs.replace(looked, errors={}, diff=None))
 
 
 @post("/webhooks/{webhook_id:str}/edit")
@@ -148,18 +163,18 @@ async def change_webhook(
         said = "Somebody has changed this webhook since you began. Below is what your form changes of it as it is now."
         form = msgspec.structs.replace(form, version=str(webhook.version))
         looked = await _look_at_change(visit, webhook, form)
-        return await _show_edit(request, visit, webhook, form, looked, notice=Notice("warn", said), status=409)
+        return await _show_edit(request, webhook, form, looked, notice=Notice("warn", said), status=409)
     looked = await _look_at_change(visit, webhook, form)
     if what == "save" and not looked.errors:
-        change = msgspec.structs.replace(change_of(form)[0], version=webhook.version)  # of two at once, one is told
+        change = msgspec.structs.replace(_asked_of(webhook, form)[0], version=webhook.version)  # of two at once, one is told
         try:
             await subscriptions.change(visit.services, webhook_id, change)
         except InvalidInputError as error:
-            looked = _Looked(looked.request, {field_of(error): error.message}, looked.diff)
+            looked = msgspec.structs.replace(looked, errors={field_of(error): error.message})
         else:
             return go(request, f"{PATH}/{webhook_id}", said=Notice("good", "The webhook is changed."))
     status = 422 if looked.errors else 200
-    return await _show_edit(request, visit, webhook, form, looked, is_reviewed=what != "preview", status=status)
+    return await _show_edit(request, webhook, form, looked, is_reviewed=what != "preview", status=status)
 
 
 @post("/webhooks/{webhook_id:str}/edit/preview")
@@ -170,7 +185,7 @@ async def preview_change(
     fields = await fields_of(request)
     form = entered(fields)
     looked = await _look_at_change(visit, await _changeable(visit, webhook_id), form)
-    return await _show_typed(request, visit, form, looked, fields, webhook_id)
+    return await _show_typed(request, form, looked, fields, webhook_id)
 
 
 async def _changeable(visit: Visit, webhook_id: UUID) -> Subscription:
@@ -186,23 +201,31 @@ async def _changeable(visit: Visit, webhook_id: UUID) -> Subscription:
     return webhook
 
 
+def _asked_of(webhook: Subscription, form: Entered) -> tuple[WebhookChange, dict[str, str]]:
+    return change_of(form, entered_of(webhook), webhook.problems)
+
+
 async def _look_at_change(visit: Visit, webhook: Subscription, form: Entered) -> _Looked:
-    change, errors = change_of(form)
+    change, errors = _asked_of(webhook, form)
+    there_is = await choices.read(visit.services)
+    looked = _Looked(RequestView(), form.profile, there_is, errors)
     if errors:
-        return _Looked(RequestView(error=next(iter(errors.values()))), errors)
+        return msgspec.structs.replace(looked, request=RequestView(error=next(iter(errors.values()))))
     try:
-        compared = change_diff(webhook, changed(webhook, change, now=visit.services.clock.now()), change)
-        view = request_view(await previews.of_webhook(visit.services, webhook.id, change, Wish()))
+        result = changed(webhook, change, now=visit.services.clock.now())
+        told = told_view(unheard.told(result.profile, types_named(result), there_is))
+        compared = change_diff(webhook, result, change)
+        view = request_view(await previews.of_webhook(visit.services, webhook.id, change, Wish()), told)
     except InvalidInputError as error:
-        return _Looked(RequestView(error=error.message), {field_of(error): error.message})
+        errors = {field_of(error): error.message}
+        return msgspec.structs.replace(looked, request=RequestView(error=error.message), errors=errors)
     except ConflictError as error:  # its secret cannot be read: it can be changed, not shown
-        return _Looked(RequestView(error=error.message), {})
-    return _Looked(view, {}, compared)
+        return msgspec.structs.replace(looked, request=RequestView(error=error.message))
+    return msgspec.structs.replace(looked, request=view, diff=compared)
 
 
 async def _show_edit(
     request: Request[Any, Any, Any],
-    visit: Visit,
     webhook: Subscription,
     form: Entered,
     looked: _Looked,
@@ -214,9 +237,10 @@ async def _show_edit(
     path = f"{PATH}/{webhook.id}"
     view = form_view(
         form,
-        await choices.read(visit.services),
+        looked.choices,
         looked.request,
         looked.errors,
+        profile=looked.profile,
         webhook_path=path,
         diff=looked.diff,
         is_reviewed=is_reviewed,
@@ -228,16 +252,16 @@ async def _show_edit(
 
 async def _show_typed(
     request: Request[Any, Any, Any],
-    visit: Visit,
     form: Entered,
     looked: _Looked,
     fields: dict[str, list[str]],
     webhook_id: UUID | None,
 ) -> Response[Any]:
-    is_other = fields.get("shown_profile", [form.profile])[0] != form.profile
-    offered = await choices.read(visit.services) if is_other else choices.Choices()
+    is_other = fields.get("shown_profile", [looked.profile])[0] != looked.profile
     path = None if webhook_id is None else f"{PATH}/{webhook_id}"
-    view: FormView = form_view(form, offered, looked.request, {}, webhook_path=path, diff=looked.diff)
+    view: FormView = form_view(
+        form, looked.choices, looked.request, {}, profile=looked.profile, webhook_path=path, diff=looked.diff
+    )
     return show_part(request, "webhook/typed.html", msgspec.structs.replace(view, is_other_profile=is_other))
 
 
