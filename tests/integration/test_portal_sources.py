@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,37 @@ async def test_empty_pages_teach(visitor: Visitor) -> None:
         ("/sources/catalogue", "history of this group holds no event"),
     ):
         assert said in (await visitor.get(path)).text
+
+
+async def test_how_a_table_is_captured_is_said_in_a_form(visitor: Visitor, receiver: Receiver) -> None:
+    """Columns and conditions, as `PUT /api/v1/tables` takes them; the form of a webhook tells which changes count."""
+    engine, path = visitor.engine, "/sources/tables/capture"
+    await engine.sql("create table orders (id int primary key, status text, total numeric, card text)")
+    await engine.add_webhook(receiver.url(), {"table": "orders"})
+    assert f'href="{path}?name=orders"' in (await visitor.get("/sources/tables/table?name=orders")).text
+    assert "Leave out card" in (await visitor.get(f"{path}?name=orders")).text
+    columns = {"column": ["id", "status", "total", "card"], "renamed": ["", "", "amount", ""]}
+    typed: dict[str, Any] = columns | {
+        "name": "orders",
+        "exclude": "card",
+        "changed": ["status", "total"],
+        "unknown_groups": "make",
+    }
+    refused = await visitor.send(path, typed | {"INSERT": "new.stats = 1"}, 422)
+    assert "stats" in refused.text
+    assert 'value="amount"' in refused.text  # what was typed stays
+    await visitor.send(path, typed | {"INSERT": "new.status <> 'draft'"})
+    shown = (await visitor.client.get("/api/v1/tables/orders", headers={"Authorization": "Bearer test"})).json()
+    assert (shown["exclude"], shown["rename"], shown["changed"]) == (["card"], {"total": "amount"}, ["status", "total"])
+    assert shown["when"] == {"INSERT": "new.status <> 'draft'"}
+    form = (await visitor.get("/webhooks/new")).text
+    assert "inserted only when new.status &lt;&gt; &#39;draft&#39;" in form
+    assert "updated only when status or total changed" in form
+    await visitor.send(path, columns | {"name": "orders", "renamed": ["", "", "", ""]})
+    assert "settings of its own" not in (await visitor.get("/sources/tables")).text
+    await visitor.send(path, {"name": "orders", "column": ["id"]}, 422)
+    await visitor.send(path, {"name": "nothing"}, 404)
+    await visitor.get(path, 422)
 
 
 async def test_a_table_says_how_it_is_captured_for_whom_and_takes_a_backfill(visitor: Visitor, receiver: Receiver) -> None:

@@ -22,6 +22,7 @@ PAGES = {
     "sources": "/sources",
     "tables": "/sources/tables",
     "table": "/sources/tables/table?name=orders",
+    "table-capture": "/sources/tables/capture?name=orders",
     "collections": "/sources/collections",
     "collection": "/sources/collections/posts",
     "record": "/sources/collections/posts/records/hello",

@@ -2,7 +2,6 @@
 
 import string
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.forms import fields_of_page
 from tidings.core.errors import InvalidInputError
 from tidings.core.retry import Delays, Exponential, Policy, parse_policy
 from tidings.core.webhook import METHODS, OPERATIONS, SIGNATURE_FORMATS, Signature, Webhook, parse_filter
@@ -78,50 +78,10 @@ def webhooks(draw: st.DrawFn) -> Webhook:
     )  # fmt: skip
 
 
-class Browser(HTMLParser):
-    """Reads the fields of a form as a browser has them when nobody touches anything."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fields: dict[str, list[str]] = {}
-        self._select = self._area = ""
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        said = {name: value or "" for name, value in attributes}
-        name, kind = said.get("name", ""), said.get("type", "text")
-        if tag == "select":
-            self._select = name
-        elif tag == "option" and "selected" in said:
-            self.fields[self._select] = [said["value"]]
-        elif tag == "textarea":
-            self._area, self.fields[name] = name, [""]
-        elif tag == "input" and name and (kind != "checkbox" or "checked" in said):
-            value = said.get("value", "")
-            is_line = kind in {"text", "url"}  # line breaks are taken out of these, and out of no other
-            self.fields.setdefault(name, []).append(_line(value) if is_line else value)
-
-    def handle_data(self, data: str) -> None:
-        if self._area:
-            self.fields[self._area][0] += data
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "textarea":
-            text = self.fields[self._area][0].replace("\r\n", "\n").replace("\r", "\n")
-            self.fields[self._area] = [text.removeprefix("\n").replace("\n", "\r\n")]  # as it is sent
-            self._area = ""
-
-
-def _line(value: str) -> str:
-    return value.replace("\r", "").replace("\n", "")
-
-
 def sent_by_a_browser(form: Entered, profile: str) -> dict[str, list[str]]:
     """Return what a browser sends of the page that shows a form."""
     view = form_view(form, CHOICES, RequestView(error="-"), {}, profile=profile, webhook_path=f"/webhooks/{ID}")
-    browser = Browser()
-    browser.feed(environment.get_template("webhook/form.html").render(view=view, frame=FRAME))
-    browser.close()
-    return browser.fields
+    return fields_of_page(environment.get_template("webhook/form.html").render(view=view, frame=FRAME), "webhook")
 
 
 @settings(max_examples=60, deadline=None)
@@ -178,6 +138,6 @@ def test_what_cannot_be_read_of_a_webhook_is_asked_for_anew() -> None:
 
 
 def test_every_field_of_the_form_is_on_the_page() -> None:
-    fields = sent_by_a_browser(Entered(ordered=True, asymmetric=True, jwt=True, names=("made.up",), profile="vski"), "vski")
+    fields = sent_by_a_browser(Entered(ordered=True, asymmetric=True, jwt=True, names=("made.up",)), "standard")
     missing = {*Entered.__struct_fields__} - {*fields}
     assert missing == MANY - {"names"}

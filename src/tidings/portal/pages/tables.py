@@ -6,11 +6,14 @@ from uuid import UUID
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 
+from tidings.core.capture import TableSettings
 from tidings.core.errors import ConflictError, InvalidInputError
-from tidings.operations.sources import backfills, captures
-from tidings.portal.access import Visit, form_of
+from tidings.operations.sources import backfills, captures, tables
+from tidings.operations.sources.captures import CaptureDetail
+from tidings.portal.access import Visit, fields_of, form_of
 from tidings.portal.answers import go, show
 from tidings.portal.numbering import cut, page_number
+from tidings.portal.views.captures import capture_form, settings_typed
 from tidings.portal.views.sections import SOURCES, sections
 from tidings.portal.views.small import Notice
 from tidings.portal.views.tables import PATH, path_of, table_view, tables_view
@@ -62,14 +65,52 @@ async def cancel_backfill(request: Request[Any, Any, Any], visit: NamedDependenc
     return go(request, path_of(form.get("name", "")), said=said)
 
 
+@get(f"{PATH}/capture", opt={"query": ("name",)})
+async def capture(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Show the form that says how a table is captured."""
+    found = await captures.read(visit.services, _named(request.query_params.get("name", "")))
+    return _capture(request, found, found.capture.settings)
+
+
+@post(f"{PATH}/capture")
+async def change_capture(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Capture a table as the form says."""
+    fields = await fields_of(request)
+    name = _named(next(iter(fields.get("name", ())), ""))
+    found = await captures.read(visit.services, name)
+    own = found.capture.settings
+    try:
+        own = settings_typed(name, fields)
+        if own != TableSettings(*own.name):
+            await tables.change(visit.services, own)
+        elif found.capture.is_shaped:
+            await tables.reset(visit.services, name)
+    except InvalidInputError as error:
+        return _capture(request, found, own, error)
+    return go(request, path_of(name), said=Notice("good", "Changes from now on are captured so."))
+
+
+def _capture(
+    request: Request[Any, Any, Any], found: CaptureDetail, own: TableSettings, error: InvalidInputError | None = None
+) -> Response[Any]:
+    view = capture_form(found, own, error)
+    crumbs = [*CRUMBS, (view.name.plain, view.path)]
+    status = 200 if error is None else 422
+    return show(request, "sources/capture.html", view, title="How it is captured", crumbs=crumbs, status=status)
+
+
 async def _table(
     request: Request[Any, Any, Any], visit: Visit, name: str, *, error: str = "", chosen: str = ""
 ) -> Response[Any]:
-    if not name or len(name) > 200 or "\0" in name:
-        raise InvalidInputError("name", "name must be a table's: orders, or sales.orders outside public.")
-    found = await captures.read(visit.services, name)
+    found = await captures.read(visit.services, _named(name))
     view = table_view(found, visit.services.clock.now(), error=error, chosen=chosen)
     return show(request, "sources/table.html", view, title=view.name.plain, crumbs=CRUMBS, status=422 if error else 200)
+
+
+def _named(name: str) -> str:
+    if not name or len(name) > 200 or "\0" in name:
+        raise InvalidInputError("name", "name must be a table's: orders, or sales.orders outside public.")
+    return name
 
 
 def _uuid(text: str, field: str) -> UUID:
@@ -79,4 +120,4 @@ def _uuid(text: str, field: str) -> UUID:
         raise InvalidInputError(field, f"{field} is none that we gave. Choose one of the list.") from error
 
 
-router = Router("/", route_handlers=[sources, list_tables, table, start_backfill, cancel_backfill])
+router = Router("/", route_handlers=[sources, list_tables, table, start_backfill, cancel_backfill, capture, change_capture])

@@ -71,6 +71,7 @@ class TableView(msgspec.Struct, frozen=True):
         columns: (name, is left out, name in events, is part of the key).
         field: Which webhook a backfill is for; None: there is none that could take it.
         raw: The name as forms send it.
+        change: Where one says how it is captured; empty: it is not there.
         why_not: Why no backfill can be begun.
         error: Why the one that was asked for cannot, where no field says it.
     """
@@ -78,6 +79,7 @@ class TableView(msgspec.Struct, frozen=True):
     sections: tuple[Section, ...]
     name: Shown
     raw: str
+    change: str
     state: State
     reason: Shown | None
     operations: str
@@ -155,6 +157,7 @@ def table_view(found: CaptureDetail, now: datetime, *, error: str = "", chosen: 
         sections(SOURCES, PATH),
         visible(name, limit=130),
         sendable(name),
+        link(f"{PATH}/capture", {"name": sendable(name)}) if found.columns else "",
         _state(one),
         visible(one.reason) if one.reason else None,
         _told(one.operations),
