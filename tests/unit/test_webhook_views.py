@@ -1,14 +1,7 @@
 """What the pages of webhooks show, decided without a browser or a database."""
 
-import base64
-import hashlib
-import hmac
 import json
-import subprocess
-import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -253,76 +246,12 @@ def test_what_came_of_a_test_is_told_apart(ending: str, word: str) -> None:
 
 # Code for receivers --------------------------------------------------------------------------------------------------------
 
-BODY = b'{"type":"order.paid","data":{"name":"Gr\xc3\xbc\xc3\x9fe"}}'
-PROFILES_SIGNED = ("standard", "cloudevents", "vivreal", "vivreal-content", "fluxbase", "fluxbase-t")
-
-
-def signed(profile: str, secret: str, **fields: object) -> tuple[Webhook, dict[str, str], bytes]:
-    """Return a webhook, and headers and body of a request that it sends."""
-    from tidings.core.signature import InstanceKeys
-    from tidings.profiles import describe, prepare
-    from tidings.sources.publish import new_event
-
-    made = webhook(profile=profile, secret=secret, **fields)
-    keys: InstanceKeys = SimpleNamespace()  # type: ignore[assignment]
-    event = new_event("default", "publish", "order.paid", '{"name": "Grüße"}', datetime.now(UTC))
-    request = describe(prepare(made, keys).write(event, ID, int(time.time())))
-    return made, {name.lower(): value for name, value in request.headers}, request.body
-
-
 CASES = [
-    *((profile, {}) for profile in PROFILES_SIGNED),
+    *((profile, {}) for profile in PROFILES if profile != "vski"),
     ("vski", {"signature": Signature("X-Own", "base64")}),
     ("vski", {"signature": Signature("X-Own", "sha256=hex")}),
     ("vski", {"signature": Signature("X-Own", "t=,v1=")}),
 ]
-
-
-def secret_for(profile: str) -> str:
-    return "whsec_" + base64.b64encode(b"k" * 32).decode() if PROFILES[profile].secret_form == "whsec" else "any text"
-
-
-def code_of(made: Webhook, label: str) -> str:
-    code = receiver_code(made)
-    assert code is not None
-    return next(tab.text for tab in code.tabs if tab.label == label)
-
-
-@pytest.mark.parametrize(("profile", "fields"), CASES)
-def test_the_code_in_python_verifies_what_is_sent_and_nothing_else(profile: str, fields: dict[str, object]) -> None:
-    made, headers, body = signed(profile, secret_for(profile), **fields)
-    text = (
-        code_of(made, "Python").partition("from flask")[0]
-        + code_of(made, "Python").partition("\n\ndef is_genuine")[2].join(("\n\ndef is_genuine", "")).partition("\n\n@app")[0]
-    )
-    names: dict[str, object] = {"SECRET": made.secret}
-    exec(text, names)
-    is_genuine = names["is_genuine"]
-    assert is_genuine(body, headers)  # type: ignore[operator]
-    assert not is_genuine(body + b" ", headers)  # type: ignore[operator]
-    names["SECRET"] = secret_for("standard").replace("a2tr", "bGxs") if made.secret.startswith("whsec_") else "other"
-    assert not is_genuine(body, headers)  # type: ignore[operator]
-
-
-@pytest.mark.parametrize(("profile", "fields"), CASES)
-def test_the_code_for_node_verifies_what_is_sent_and_nothing_else(
-    profile: str, fields: dict[str, object], tmp_path: Path
-) -> None:
-    made, headers, body = signed(profile, secret_for(profile), **fields)
-    text = code_of(made, "Node").replace('import express from "express";\n', "").partition("\nexpress()")[0]
-    ask = f"const body = Buffer.from({json.dumps(base64.b64encode(body).decode())}, 'base64');"
-    ask += f"const headers = {json.dumps(headers)};"
-    ask += "console.log(JSON.stringify([isGenuine(body, headers), isGenuine(Buffer.concat([body, body]), headers)]));"
-    file = tmp_path / "receiver.mjs"
-    file.write_text(text + ask)
-    ran = subprocess.run(
-        ["node", file],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"WEBHOOK_SECRET": made.secret, "PATH": "/usr/bin:/usr/local/bin"},
-    )
-    assert json.loads(ran.stdout) == [True, False]
 
 
 def test_nothing_is_shown_to_verify_where_nothing_is_signed() -> None:
@@ -337,10 +266,6 @@ def test_no_placeholder_is_left_in_any_language() -> None:
         assert len(code.tabs) <= 8
         for tab in code.tabs:
             assert not any(
-                f"@{name}" in tab.text for name in ("header", "prefix", "server", "node", "python", "go", "php", "java")
+                f"@{name}" in tab.text
+                for name in ("header", "prefix", "server", "encoding", "node", "python", "go", "php", "java")
             )
-
-
-def test_hmacs_here_are_those_of_the_standard_library() -> None:
-    made, headers, body = signed("vivreal", "any text")
-    assert headers["x-vivreal-signature"] == hmac.new(made.secret.encode(), body, hashlib.sha256).hexdigest()
