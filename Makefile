@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install node browser assets pictures demo test check checks sdk-tests bench clean
+.PHONY: install node browser assets pictures demo test torture check checks sdk-tests bench clean
 
 install: .venv/.installed
 
@@ -58,6 +58,11 @@ sdk-tests:
 test:
 	@$(MAKE) --no-print-directory -j 3 install node browser
 	$(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxschedchunk=1
+
+# The long form of the suites that try to break it, one after the other; run nothing beside it. docs/reliability.md gets the figures.
+torture: install node
+	TIDINGS_TORTURE=long $(BIN)/python -m pytest -q tests/torture
+	$(BIN)/python tools/make_reliability.py
 
 bench: install
 	$(BIN)/tidings bench

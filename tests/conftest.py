@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long; then processes before databases before pure functions."""
-    tiers = ("acceptance", "portal", "integration", "unit")
+    tiers = ("acceptance", "portal", "torture", "integration", "unit")
 
     def rank(item: pytest.Item) -> tuple[int, int]:
         is_long = item.path.name in _LONG

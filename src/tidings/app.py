@@ -74,7 +74,7 @@ async def opened(config: Config) -> AsyncIterator[Services]:
         box = SecretBox(config.secret_key or load_or_make_key(config.data_dir))
         installation = await load_installation(database, box, config.admin_key)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
-        sender = Sender(allowed=config.allowed_networks)
+        sender = Sender(allowed=config.allowed_networks, allow_http=config.allow_http)
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)

@@ -28,7 +28,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         new_secret_key: What `tidings rekey` changes `secret_key` to.
         allow_private_networks: Networks that webhooks may reach although they are not public, as CIDRs with commas;
             `all` allows every one.
-        allow_http: Accept http:// URLs. Allowed too when private networks are.
+        allow_http: Call http:// URLs everywhere. Without it they reach the networks of `allow_private_networks` alone.
         host: Address the API listens on.
         port: Port the API listens on; 0 lets the system choose.
         workers: Processes that dispatch and deliver, beside the API.
@@ -80,7 +80,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accepts_http(self) -> bool:
-        """Whether http:// URLs are accepted."""
+        """Whether http:// URLs are accepted; where they may lead is decided when they are resolved."""
         return self.allow_http or bool(self.allow_private_networks)
 
 

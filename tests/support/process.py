@@ -37,14 +37,14 @@ class Process:
         self.ready = ready
 
     @classmethod
-    async def start(cls, *args: str, **values: Any) -> "Process":
-        """Start it and wait until it says that it is ready."""
-        process = await cls.maybe_start(*args, **values)
+    async def start(cls, *args: str, environ: dict[str, str] | None = None, **values: Any) -> "Process":
+        """Start it with these settings, and perhaps more of an environment, and wait until it says that it is ready."""
+        process = await cls.maybe_start(*args, environ=environ, **values)
         assert process is not None, "it did not start"
         return process
 
     @classmethod
-    async def maybe_start(cls, *args: str, **values: Any) -> "Process | None":
+    async def maybe_start(cls, *args: str, environ: dict[str, str] | None = None, **values: Any) -> "Process | None":
         """Start it and wait until it says that it is ready; None when it refuses to start."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -52,7 +52,7 @@ class Process:
             "tidings",
             *args,
             "--json",
-            env=settings(log_level="error", **values),
+            env=settings(log_level="error", **values) | (environ or {}),
             stdout=subprocess.PIPE,
         )
         assert process.stdout is not None
@@ -63,6 +63,11 @@ class Process:
             await process.wait()
             return None
         return cls(process, ready)
+
+    def memory_bytes(self) -> int:
+        """Return what it has in memory."""
+        with open(f"/proc/{self._process.pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     async def kill(self) -> None:
         """End it as a crash would."""

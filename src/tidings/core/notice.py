@@ -89,7 +89,7 @@ def meaning_of(
         case "stripe":
             return _of_stripe(body, now)
         case "github":
-            return _of_github(body, headers.get("x-github-event", ""), now)
+            return _of_github(body, _text(headers.get("x-github-event", "")), now)
         case _:
             return _of_any(body, now, deployed_types)
 

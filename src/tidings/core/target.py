@@ -1,5 +1,7 @@
 """Where a request goes: a URL taken apart."""
 
+import re
+from ipaddress import IPv6Address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -10,6 +12,23 @@ class Target(NamedTuple):
     is_tls: bool
     host: str
     port: int
+
+
+# A name's labels (RFC 1123, section 2.1, and the underscore that people use), or an IPv6 address.
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
+MAX_NAME_LENGTH = 253
+
+
+def is_host(text: str) -> bool:
+    """Whether this, a URL's host in lower case without brackets, can be a name or an address."""
+    if ":" not in text:
+        name = text.removesuffix(".")
+        return len(name) <= MAX_NAME_LENGTH and all(map(_LABEL.fullmatch, name.split(".")))
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # the zone of an address means something on one machine only
 
 
 def parse_target(url: str) -> Target:

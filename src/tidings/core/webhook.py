@@ -13,6 +13,7 @@ from tidings.core.errors import InvalidInputError
 from tidings.core.event import OPERATIONAL, Event
 from tidings.core.near import did_you_mean
 from tidings.core.retry import STANDARD, Policy
+from tidings.core.target import is_host
 from tidings.core.vocabulary import CONTENT_ACTIONS, OPEN, Vocabulary
 
 OPERATIONS = ("INSERT", "UPDATE", "DELETE")
@@ -350,6 +351,8 @@ def check_url(url: str, *, allow_http: bool) -> None:
         raise InvalidInputError("url", "url must begin with https:// (TIDINGS_ALLOW_HTTP=true allows http).")
     if not host:
         raise InvalidInputError("url", "url names no host.")
+    if not is_host(host):
+        raise InvalidInputError("url", f"url names a host, {host!r}, that is neither a name nor an address.")
     if parts.username is not None or parts.password is not None:
         raise InvalidInputError("url", "url must not carry a user name or password; set an Authorization header.")
 

@@ -108,7 +108,7 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self, target: Target, on_end: OnEnd) -> None:
         self.target = target
-        self.transport: Any = None  # replaced by the TLS transport after the handshake
+        self.transport: Any = None
         self.can_be_reused = False
         self._on_end = on_end
         self._call: Call | None = None
@@ -226,6 +226,9 @@ class HttpConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._header_bytes <= MAX_HEADER_BYTES:
             self._status = self._parser.get_status_code()
+            if self._status < 100:  # nor would it be an interim response, which another follows
+                self._status = None
+                raise ValueError("a status below 100")
 
     def on_body(self, data: bytes) -> None:
         self._body_bytes += len(data)

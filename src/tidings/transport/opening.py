@@ -9,12 +9,14 @@ import socket
 import ssl
 from ipaddress import ip_address
 from time import perf_counter
+from typing import Any
 
 from tidings.config import Network
 from tidings.core.outcome import Exchange, Timings
 from tidings.core.target import Target
 from tidings.transport.address import refusal_of_address, refusal_of_name
 from tidings.transport.connection import HttpConnection, OnEnd
+from tidings.transport.names import LookUpError, Names
 
 DNS_TIMEOUT = 5.0  # seconds
 CONNECT_TIMEOUT = 10.0  # seconds, over all addresses of a name
@@ -41,9 +43,11 @@ class OpeningError(Exception):
 class Opener:
     """Opens connections to where they may be opened."""
 
-    def __init__(self, allowed: tuple[Network, ...], tls: ssl.SSLContext) -> None:
+    def __init__(self, allowed: tuple[Network, ...], tls: ssl.SSLContext, names: Names, *, allow_http: bool) -> None:
         self._allowed = allowed
         self._tls = tls
+        self._allow_http = allow_http
+        self._names = names
 
     async def open(self, target: Target, deadline: float, on_end: OnEnd) -> tuple[HttpConnection, Timings]:
         """Return a connection and how long its phases took (`deadline` by `time.perf_counter`).
@@ -58,13 +62,18 @@ class Opener:
         resolved = perf_counter()
         dns_ms = (resolved - begun) * 1e3
         limit = min(CONNECT_TIMEOUT, deadline - resolved)
-        connection = await _connect(target, addresses, limit, on_end, Timings(dns_ms))
+        connected_socket = await _connect(target, addresses, limit, Timings(dns_ms))
         connected = perf_counter()
         timings = Timings(dns_ms, (connected - resolved) * 1e3)
-        if target.is_tls:
-            await self._shake_hands(connection, target, min(TLS_TIMEOUT, deadline - connected), timings)
-            timings = Timings(dns_ms, timings.connect_ms, (perf_counter() - connected) * 1e3)
-        return connection, timings
+        try:
+            if not target.is_tls:
+                return await _connection(connected_socket, target, on_end), timings
+            limit = min(TLS_TIMEOUT, deadline - connected)
+            connection = await self._shake_hands(connected_socket, target, limit, on_end, timings)
+        except BaseException:  # cancelled too
+            connected_socket.close()
+            raise
+        return connection, Timings(dns_ms, timings.connect_ms, (perf_counter() - connected) * 1e3)
 
     async def resolve(self, target: Target, limit: float = DNS_TIMEOUT) -> list[str]:
         """Return the addresses of the target that may be called.
@@ -77,64 +86,72 @@ class Opener:
         """
         if (refusal := refusal_of_name(target.host, self._allowed)) is not None:
             raise OpeningError("address_refused", refusal)
-        found = await _look_up(target, limit)
-        refusals = [refusal_of_address(address, self._allowed) for address in found]
+        found = await self._look_up(target.host, limit)
+        is_plain = not (target.is_tls or self._allow_http)
+        refusals = [refusal_of_address(address, self._allowed, is_plain=is_plain) for address in found]
         callable_ones = [address for address, refusal in zip(found, refusals, strict=True) if refusal is None]
         if not callable_ones:
             raise OpeningError("address_refused", refusals[0] or "The address is refused.")
         return callable_ones[:MAX_ADDRESSES]
 
-    async def _shake_hands(self, connection: HttpConnection, target: Target, limit: float, timings: Timings) -> None:
-        loop = asyncio.get_running_loop()
+    async def _look_up(self, host: str, limit: float) -> list[str]:
+        try:
+            return [str(ip_address(host))]
+        except ValueError:
+            pass  # a name
+        try:
+            return await self._names.look_up(host, limit)
+        except LookUpError as error:
+            raise OpeningError(error.failure, error.sentence) from error
+
+    async def _shake_hands(
+        self, connected_socket: socket.socket, target: Target, limit: float, on_end: OnEnd, timings: Timings
+    ) -> HttpConnection:
         try:
             async with asyncio.timeout(limit):
-                connection.transport = await loop.start_tls(
-                    connection.transport, connection, self._tls, server_hostname=target.host
-                )
+                return await _connection(connected_socket, target, on_end, ssl=self._tls, server_hostname=target.host)
         except TimeoutError:
-            connection.close()
             raise OpeningError("timeout", f"No TLS handshake with {target.host} within {limit:.3g} s.", timings) from None
         except (OSError, ssl.SSLError, ssl.CertificateError) as error:
-            connection.close()
-            reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or error
+            reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or str(error)
+            reason = reason or "the connection was closed"
             raise OpeningError("tls", f"The TLS handshake with {target.host} failed ({reason}).", timings) from error
-        except BaseException:  # cancelled, above all
-            connection.close()
-            raise
 
 
-async def _look_up(target: Target, limit: float) -> list[str]:
-    try:
-        return [str(ip_address(target.host))]
-    except ValueError:
-        pass  # a name
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(limit):
-            answers = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except TimeoutError:
-        raise OpeningError("timeout", f"No answer from DNS for {target.host} within {limit:.3g} s.") from None
-    except OSError as error:
-        raise OpeningError("dns", f"The host {target.host} was not found ({error.strerror}).") from error
-    except UnicodeError as error:
-        raise OpeningError("dns", f"The host {target.host} cannot be looked up ({error}).") from error
-    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
-
-
-async def _connect(target: Target, addresses: list[str], limit: float, on_end: OnEnd, timings: Timings) -> HttpConnection:
+async def _connect(target: Target, addresses: list[str], limit: float, timings: Timings) -> socket.socket:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + limit
     problem = ""
     for position, address in enumerate(addresses):
         share = (deadline - loop.time()) / (len(addresses) - position)
+        connecting = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        connecting.setblocking(False)
         try:
             async with asyncio.timeout(share):
-                _, connection = await loop.create_connection(lambda: HttpConnection(target, on_end), address, target.port)
-                return connection
+                await loop.sock_connect(connecting, (address, target.port))
         except TimeoutError:
+            connecting.close()
             problem = f"No connection to {address} port {target.port} within {share:.3g} s."
             failure = "timeout"
         except OSError as error:
+            connecting.close()
             problem = f"The connection to {address} port {target.port} failed ({error.strerror or error})."
             failure = "connect"
+        except BaseException:  # cancelled
+            connecting.close()
+            raise
+        else:
+            return connecting
     raise OpeningError(failure, problem, timings)
+
+
+async def _connection(connected: socket.socket, target: Target, on_end: OnEnd, **tls: Any) -> HttpConnection:
+    """Return the protocol over a connected socket, after the TLS handshake if there is one.
+
+    Its transport begins with the handshake. If it began plain, what the receiver says at once would be read before the
+    handshake could begin, and one that closes at once would leave the loop with a handshake over nothing: a trace in the log.
+    """
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: HttpConnection(target, on_end), sock=connected, **tls)
+    return connection

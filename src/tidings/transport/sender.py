@@ -21,6 +21,7 @@ from tidings.core.outcome import Exchange
 from tidings.core.target import Target, parse_target
 from tidings.transport.connection import Call, Done, HttpConnection
 from tidings.transport.deadlines import Deadlines
+from tidings.transport.names import Names
 from tidings.transport.opening import Opener, OpeningError
 
 logger = logging.getLogger("tidings.sender")
@@ -51,14 +52,24 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 class Sender:
     """Sends requests over kept-alive connections. One per process; it belongs to one event loop."""
 
-    def __init__(self, *, allowed: tuple[Network, ...] = (), tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        allowed: tuple[Network, ...] = (),
+        allow_http: bool = False,
+        tls: ssl.SSLContext | None = None,
+        names: Names | None = None,
+    ) -> None:
         """Make a sender.
 
         Args:
-            allowed: Networks that may be called although they are not public.
+            allowed: Networks that may be called although they are not public, over http:// too.
+            allow_http: Every address that may be called may be called over http://.
             tls: How certificates are checked; by the system's authorities when None.
+            names: What looks names up; by the system's settings when None.
         """
-        self._opener = Opener(allowed, tls or ssl.create_default_context())
+        self._names = names or Names()
+        self._opener = Opener(allowed, tls or ssl.create_default_context(), self._names, allow_http=allow_http)
         self._deadlines = Deadlines()
         self._idle: dict[Target, deque[HttpConnection]] = {}
         self._idle_count = 0
@@ -129,7 +140,7 @@ class Sender:
     async def close(self) -> None:
         """Close idle connections and keep none from now on.
 
-        Exchanges under way are not touched; one that is started later ends as `stopped`.
+        Exchanges on a connection are not touched; one that waits for DNS, or is started later, ends as `stopped`.
         """
         self._is_closed = True
         if self._sweeper is not None:
@@ -137,6 +148,7 @@ class Sender:
             self._sweeper = None
         for target in list(self._idle):
             self._drop(target)
+        await self._names.close()
 
     # Exchanges -----------------------------------------------------------------------------------------------------
 
