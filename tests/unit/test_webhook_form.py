@@ -11,14 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.forms import fields_of_page
+from tidings.core.customers import Access
 from tidings.core.errors import InvalidInputError
 from tidings.core.retry import Delays, Exponential, Policy, parse_policy
 from tidings.core.webhook import METHODS, OPERATIONS, SIGNATURE_FORMATS, Signature, Webhook, parse_filter
 from tidings.operations.webhooks.changes import WebhookChange, changed
 from tidings.operations.webhooks.choices import Choices
+from tidings.operations.webhooks.customers import keeps
 from tidings.portal.answers import environment
 from tidings.portal.views.frame import Frame
-from tidings.portal.views.webhook_form import MANY, Entered, change_of, entered, entered_of
+from tidings.portal.views.webhook_form import (
+    MANY,
+    OF_CUSTOMERS,
+    Entered,
+    change_of,
+    entered,
+    entered_of,
+    of_customer,
+    shown_to_customer,
+)
 from tidings.portal.views.webhook_pages import RequestView, form_view
 from tidings.profiles import PROFILES, SecretForm
 
@@ -78,9 +89,9 @@ def webhooks(draw: st.DrawFn) -> Webhook:
     )  # fmt: skip
 
 
-def sent_by_a_browser(form: Entered, profile: str) -> dict[str, list[str]]:
+def sent_by_a_browser(form: Entered, profile: str, access: Access | None = None) -> dict[str, list[str]]:
     """Return what a browser sends of the page that shows a form."""
-    view = form_view(form, CHOICES, RequestView(error="-"), {}, profile=profile, webhook_path=f"/webhooks/{ID}")
+    view = form_view(form, CHOICES, RequestView(error="-"), {}, profile=profile, webhook_path=f"/webhooks/{ID}", access=access)
     return fields_of_page(environment.get_template("webhook/form.html").render(view=view, frame=FRAME), "webhook")
 
 
@@ -92,6 +103,18 @@ def test_a_form_that_nobody_touches_changes_nothing(webhook: Webhook) -> None:
     change, errors = change_of(entered(fields), was)
     assert (errors, change) == ({}, WebhookChange())
     assert changed(webhook, change, now=NOW) is webhook
+
+
+@settings(max_examples=60, deadline=None)
+@given(webhooks(), st.sampled_from([Access.MANAGE, Access.FULL]))
+def test_a_customers_form_that_nobody_touches_changes_nothing(webhook: Webhook, access: Access) -> None:
+    """Of events that they have no say in too: these are not on their page."""
+    was = shown_to_customer(webhook, keeps(access, webhook))
+    fields = sent_by_a_browser(was, webhook.profile, access)
+    assert set(fields) <= {*OF_CUSTOMERS, "csrf", "shown_profile", "do"}
+    forged = fields | {"headers": ["X-A: b"], "secret": ["x" * 40], "timeout": ["soon"], "profile": ["vski"], "jwt": ["true"]}
+    change, errors = change_of(of_customer(entered(forged), webhook.profile), was)
+    assert (errors, change) == ({}, WebhookChange())
 
 
 @settings(max_examples=40, deadline=None)

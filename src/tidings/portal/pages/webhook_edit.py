@@ -20,7 +20,7 @@ from tidings.portal.pages.webhook_forms import Looked, dry_run, limits_of, offer
 from tidings.portal.views.dry_run import DryRunView
 from tidings.portal.views.small import Notice
 from tidings.portal.views.text import visible
-from tidings.portal.views.webhook_form import Entered, change_of, entered_of, field_of, names_nothing, of_customer
+from tidings.portal.views.webhook_form import Entered, change_of, entered_of, field_of, names_nothing, shown_to_customer
 from tidings.portal.views.webhook_pages import RequestView, form_view
 from tidings.portal.views.webhook_settings import change_diff
 from tidings.portal.views.webhooks import PATH, manager_of
@@ -91,12 +91,9 @@ async def _changeable(visit: Visit, webhook_id: UUID) -> Subscription:
 
 
 def _form_of(visit: Visit, webhook: Subscription) -> Entered:
-    """Return the form that says what a webhook is; a customer's without what they have no say in."""
-    if not visit.is_customer:
-        return entered_of(webhook)
-    kept = customers.keeps(visit.session.access, webhook)
-    theirs = tuple(one for one in webhook.events if one not in kept)
-    return of_customer(entered_of(msgspec.structs.replace(webhook, events=theirs)), webhook.profile)
+    if visit.is_customer:
+        return shown_to_customer(webhook, customers.keeps(visit.session.access, webhook))
+    return entered_of(webhook)
 
 
 def _asked(visit: Visit, webhook: Subscription, form: Entered) -> tuple[WebhookChange, dict[str, str]]:

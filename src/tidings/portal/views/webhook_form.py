@@ -12,7 +12,7 @@ import msgspec
 
 from tidings.core.errors import InvalidInputError
 from tidings.core.retry import Delays
-from tidings.core.webhook import CollectionFilter, Subscription, TableFilter
+from tidings.core.webhook import CollectionFilter, Filter, Subscription, TableFilter
 from tidings.operations.webhooks.changes import WebhookChange
 from tidings.portal.views.webhook_entries import (
     boxes_read,
@@ -113,6 +113,16 @@ def entered(fields: Fields) -> Entered:
 def of_customer(form: Entered, profile: str) -> Entered:
     """Return a form without what customers have no say in, as if nobody had touched it. Their profile is chosen for them."""
     return Entered(profile=profile, **{name: getattr(form, name) for name in OF_CUSTOMERS})
+
+
+def shown_to_customer(webhook: Subscription, kept: Collection[Filter]) -> Entered:
+    """Return the form that says what a webhook is, as far as a customer has a say in it.
+
+    Args:
+        kept: Entries of its events that they have none in.
+    """
+    theirs = tuple(one for one in webhook.events if one not in kept)
+    return of_customer(entered_of(msgspec.structs.replace(webhook, events=theirs)), webhook.profile)
 
 
 def names_nothing(form: Entered) -> bool:
