@@ -14,8 +14,9 @@ from tests.support.limits import PATIENCE
 from tidings.app import make_worker, opened
 from tidings.clock import Clock
 from tidings.config import Config
+from tidings.core.filters import parse_filter
 from tidings.core.signature import new_secret
-from tidings.core.webhook import Webhook, parse_filter
+from tidings.core.webhook import Webhook
 from tidings.operations.services import Services
 from tidings.sources import tables
 from tidings.store import webhooks

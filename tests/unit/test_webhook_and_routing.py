@@ -14,19 +14,11 @@ from hypothesis import strategies as st
 from tests.unit.test_signature_and_profile import event, webhook
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import Event
+from tidings.core.filters import Kind, TableFilter, parse_filter, type_filter
 from tidings.core.lanes import share_out
 from tidings.core.pace import MAX_REST_SECONDS, Pace
 from tidings.core.routing import Route, Routes, kinds_of
-from tidings.core.webhook import (
-    Kind,
-    TableFilter,
-    Webhook,
-    check_headers,
-    check_settings,
-    check_url,
-    parse_filter,
-    type_filter,
-)
+from tidings.core.webhook import Webhook, check_headers, check_settings, check_url
 from tidings.profiles import PROFILES
 
 

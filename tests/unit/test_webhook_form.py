@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.support.forms import fields_of_page
 from tidings.core.customers import Access
 from tidings.core.errors import InvalidInputError
+from tidings.core.filters import OPERATIONS, parse_filter
 from tidings.core.retry import Delays, Exponential, Policy, parse_policy
-from tidings.core.webhook import METHODS, OPERATIONS, SIGNATURE_FORMATS, Signature, Webhook, parse_filter
+from tidings.core.webhook import METHODS, SIGNATURE_FORMATS, Signature, Webhook
 from tidings.operations.webhooks.changes import WebhookChange, changed
 from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.customers import keeps

@@ -8,7 +8,7 @@ condition has a trigger of its own.
 import msgspec
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.webhook import OPERATIONS
+from tidings.core.filters import OPERATIONS
 
 TRIGGER_NAME = "tidings_capture"
 

@@ -62,7 +62,7 @@ async def read(services: Services) -> Attention:
         wanted, captured = await capture.subscribed_tables(connection), await capture.captured_tables(connection)
         lag = await queue.lag_seconds(connection)
         alive = await workers.alive(connection)
-        some = await webhooks.named(connection, services.group_id, "", 1)
+        some = await webhooks.list_webhooks(connection, services.group_id, limit=1)
     missing = sorted(set(wanted) - set(captured))
     return Attention(
         [Failing(id_, names[id_][1], names[id_][2], states[id_].health) for id_ in ids if id_ in names and id_ in states],

@@ -20,7 +20,8 @@ import asyncpg
 from tidings.core.capture import TableName, TableSettings
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.event import DEFAULT_GROUP, Event, table_event_type
-from tidings.core.webhook import OPERATIONS, Subscription
+from tidings.core.filters import OPERATIONS
+from tidings.core.webhook import Subscription
 from tidings.store import backfills, capture
 from tidings.store.database import Connection
 

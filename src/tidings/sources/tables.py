@@ -14,8 +14,9 @@ import msgspec
 from tidings.core.capture import TableName, TableSettings, Trigger, check_settings, triggers_for
 from tidings.core.errors import BusyError, InvalidInputError
 from tidings.core.event import DEFAULT_GROUP
+from tidings.core.filters import OPERATIONS, CollectionFilter, Filter, TableFilter
 from tidings.core.near import MAX_KNOWN, did_you_mean, nearest
-from tidings.core.webhook import OPERATIONS, CollectionFilter, Filter, Subscription, TableFilter
+from tidings.core.webhook import Subscription
 from tidings.store import backfills, capture, collections
 from tidings.store.capture import FoundTable, Installed
 from tidings.store.database import Connection, Database

@@ -102,13 +102,6 @@ async def list_webhooks(
     return [read(row) for row in await connection.fetch(_SQL["list_webhooks"], group_id, limit, offset, after)]
 
 
-async def named(connection: Connection, group_id: str, text: str, limit: int) -> list[Any]:
-    """Return the group's webhooks that have a text in their name or URL, as rows of `id`, `name`, `url`, newest first."""
-    pattern = f"%{re.sub(_WILD, _ESCAPED, text)}%"
-    rows: list[Any] = await connection.fetch(_SQL["named"], group_id, pattern, limit, LOOKED_THROUGH)
-    return rows
-
-
 async def troubled(connection: Connection, group_id: str, limit: int) -> list[Any]:
     """Return the group's webhooks that were set aside or disabled, and not by their owner, as rows."""
     rows: list[Any] = await connection.fetch(_SQL["troubled"], group_id, limit, LOOKED_THROUGH)
@@ -116,10 +109,11 @@ async def troubled(connection: Connection, group_id: str, limit: int) -> list[An
 
 
 async def webhooks_called(
-    connection: Connection, group_id: str, words: str, *, after: UUID | None, limit: int
+    connection: Connection, group_id: str, words: str, *, after: UUID | None = None, limit: int
 ) -> tuple[list[Subscription], UUID | None]:
-    """Return webhooks whose name, URL or id holds a text, newest first, without their secrets, and where to go on from.
+    """Return webhooks whose name or URL holds a text, newest first, without their secrets, and where to go on from.
 
+    So does their id, for a text of eight letters and more: fewer would stand in many by chance.
     At most `LOOKED_THROUGH` are looked at; a page can be empty and there be more behind it.
 
     Args:

@@ -244,8 +244,7 @@ class Recorder:
         for webhook_id in webhook_ids:
             reason = "Its receiver answered 410 Gone. Enable the webhook again when the receiver is back."
             disabled = await webhooks.disable_webhooks(connection, [webhook_id], reason)
-            now = self._clock.now()
-            await warnings.tell(connection, await warnings.of_disabled(connection, disabled, reason, now), now)
+            await warnings.tell_of_disabled(connection, dict.fromkeys(disabled, reason), self._clock.now())
             logger.warning("webhook %s disabled: its receiver answered 410 Gone", webhook_id)
 
 

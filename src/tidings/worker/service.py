@@ -62,7 +62,7 @@ class Worker:
         stop_grace_seconds: float,
         sql_jobs: Mapping[str, str],
     ) -> None:
-        routes, cache = CurrentRoutes(box), EventCache()
+        routes, cache = CurrentRoutes(box, clock), EventCache()
         self._database = database
         self._routes = routes
         self._sender = sender

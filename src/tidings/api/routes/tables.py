@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from tidings.api.http.paging import Limit, Offset
 from tidings.core.capture import TableSettings
-from tidings.core.webhook import OPERATIONS
+from tidings.core.filters import OPERATIONS
 from tidings.operations.services import Services
 from tidings.operations.sources import backfills, tables
 from tidings.operations.sources.backfills import Backfill

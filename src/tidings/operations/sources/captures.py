@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tidings.core.capture import TableName, TableSettings
-from tidings.core.webhook import OPERATIONS
+from tidings.core.filters import OPERATIONS
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.operations.sources.backfills import Backfill, backfill_of

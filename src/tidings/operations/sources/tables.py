@@ -6,7 +6,7 @@ import msgspec
 
 from tidings.core.capture import TableName, TableSettings
 from tidings.core.errors import NotFoundError
-from tidings.core.webhook import OPERATIONS
+from tidings.core.filters import OPERATIONS
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.sources import tables

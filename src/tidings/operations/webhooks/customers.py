@@ -10,8 +10,9 @@ from msgspec import UNSET, UnsetType
 
 from tidings.core.customers import Access, check_chosen, check_moved, is_choosable, is_published
 from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.core.filters import Filter, TypeFilter
 from tidings.core.vocabulary import OPEN, Vocabulary
-from tidings.core.webhook import Filter, Subscription, TypeFilter
+from tidings.core.webhook import Subscription
 from tidings.operations.services import Services
 from tidings.operations.webhooks import choices, previews, subscriptions
 from tidings.operations.webhooks.changes import WebhookChange

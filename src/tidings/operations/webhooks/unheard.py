@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.filters import MAX_FILTERS, TypeFilter
 from tidings.core.near import MAX_LENGTH, did_you_mean
-from tidings.core.webhook import MAX_FILTERS, Subscription, TypeFilter
+from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.shapes import OURS, STANDARD, SYSTEMS, Choice, Shape, System, covers, is_foreign, knows
 from tidings.profiles import PROFILES

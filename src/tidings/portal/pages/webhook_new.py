@@ -7,7 +7,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.webhook import OPERATIONS
+from tidings.core.filters import OPERATIONS
 from tidings.operations.sources.tables import name_of
 from tidings.operations.webhooks import customers, previews, reach, subscriptions
 from tidings.operations.webhooks.changes import WebhookChange

@@ -7,8 +7,8 @@ import msgspec
 from tidings.core.capture import TableName, TableSettings
 from tidings.core.customers import is_choosable
 from tidings.core.event import TEST_TYPE
+from tidings.core.filters import OPERATIONS, TypeFilter
 from tidings.core.vocabulary import CONTENT_ACTIONS
-from tidings.core.webhook import OPERATIONS, TypeFilter
 from tidings.operations.webhooks.choices import Choices
 from tidings.portal.views.tables import edit_path, shown_name
 from tidings.portal.views.text import Shown, count, visible

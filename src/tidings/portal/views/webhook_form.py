@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.filters import CollectionFilter, Filter, TableFilter
 from tidings.core.retry import Delays
-from tidings.core.webhook import CollectionFilter, Filter, Subscription, TableFilter
+from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.changes import WebhookChange
 from tidings.portal.views.webhook_entries import (
     boxes_read,

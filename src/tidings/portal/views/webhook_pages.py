@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tidings.core.customers import Access
+from tidings.core.filters import Filter
 from tidings.core.retry import retry_count
-from tidings.core.webhook import METHODS, Filter
+from tidings.core.webhook import METHODS
 from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.previews import Preview
 from tidings.operations.webhooks.reach import Reach

@@ -29,5 +29,5 @@ where group_id = $1 and webhook_id = any ($2::uuid[]) and span = 'minute' and st
 select id, group_id, name, url from tidings.webhooks where id = any ($1::uuid[]);
 
 -- name: waiting
--- $1 webhook
-select waiting from tidings.lanes where webhook_id = $1;
+-- $1 webhooks
+select webhook_id, waiting from tidings.lanes where webhook_id = any ($1::uuid[]);
