@@ -115,7 +115,7 @@ KINDS: list[dict[str, Any]] = [
     {"events": ["order,paid", "order.*", "table.*"], "headers": {"X-List": "a, b", "X-Blank": " a "}, "rate_per_second": 0.125},
     {"events": [{"table": "orders", "operations": ["DELETE", "INSERT"]}, {"table": "*"}], "ordered": True, "asymmetric": True},
     {"events": [{"schema": "sales", "table": "a, \"b\""}], "retry": {"delays": [1.5, 100_000.25], "jitter": 0.3}},
-    {"events": [{"collection": "posts", "actions": ["publish"]}], "description": "one\ntwo\r\nthree ", "name": " \n</td>\u202e "},
+    {"events": [{"collection": "posts", "actions": ["publish"]}], "description": "one\ntwo\r\nthree ", "name": " </td>\u202e "},
     {"events": ["site.preview", "collection.object.*"], "profile": "vivreal", "secret": "any text", "timeout_seconds": 12.345678},
     {"events": ["content.*"], "profile": "vivreal-content", "retry": {"base": 7.25, "tries": 3}},
     {"events": ["INSERT"], "profile": "fluxbase-t", "max_retries": 4, "retry_backoff_seconds": 9},
