@@ -16,9 +16,12 @@ from tidings import __version__
 from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
+from tidings.api.serving.server import limits_of, serving
+from tidings.api.serving.watching import Watching
 from tidings.clock import Clock
-from tidings.config import Config
+from tidings.config import Config, parse_address
 from tidings.core.errors import StartupError
+from tidings.core.shares import share_out
 from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
@@ -29,13 +32,17 @@ from tidings.store.migrations import migrate
 from tidings.store.secrets import SecretBox, load_or_make_key
 from tidings.store.settings import load_installation
 from tidings.store.signing_keys import load_key_ring
-from tidings.transport.sender import Sender
+from tidings.transport.descriptors import descriptor_limit
+from tidings.transport.sender import MAX_IDLE_CONNECTIONS, Sender
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings")
 
-MAX_CONNECTIONS = 10  # to PostgreSQL, of one process; its two listeners and two that commit what is published come on top
+# Connections to PostgreSQL of one process: shares, so that neither calls nor notices take what deliveries need. Two listeners
+# and two that commit what is published come on top.
+FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES = 10, 6, 2
+WATCHERS = 16  # connections at the address that metrics have for themselves
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
 
@@ -68,14 +75,15 @@ async def opened(config: Config) -> AsyncIterator[Services]:
             server = await asyncio.to_thread(start_embedded, config.data_dir)
             stack.callback(server.cleanup)
             url = server.get_uri()
-        database = await open_database(url, max_connections=MAX_CONNECTIONS)
+        database = await open_database(url, max_connections=FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES)
         stack.push_async_callback(database.close)
         for name in await migrate(database):
             logger.info("migration %s applied", name)
         box = SecretBox(config.secret_key or load_or_make_key(config.data_dir))
         installation = await load_installation(database, box, config.admin_key)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
-        sender = Sender(allowed=config.allowed_networks, allow_http=config.allow_http)
+        idle = min(MAX_IDLE_CONNECTIONS, share_out(descriptor_limit()).idle)
+        sender = Sender(allowed=config.allowed_networks, allow_http=config.allow_http, max_idle=idle)
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
@@ -94,8 +102,10 @@ def make_worker(services: Services) -> Worker:
         salt=services.installation.salt,
         retention_days=config.retention_days,
         max_in_flight=config.max_in_flight,
+        loop_depth=config.loop_depth,
         stop_grace_seconds=config.stop_grace_seconds,
         sql_jobs=config.sql_jobs,
+        max_connections=share_out(descriptor_limit()).sending,
     )
 
 
@@ -155,37 +165,38 @@ class _Server(uvicorn.Server):
 async def _serving(services: Services) -> AsyncIterator[str]:
     """Serve the API while the block runs; lends its URL."""
     config = services.config
-    listener = _bind(config)
+    shares = share_out(descriptor_limit())
+    listener = _bind(config.host, config.port, shares.backlog, "TIDINGS_PORT")
+    logger.log(logging.INFO if shares.is_enough else logging.WARNING, "%s", shares.sentence)
     portal = Portal()
-    application = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
-    server = _Server(
-        uvicorn.Config(
-            BehindProxies(application, config.trusted_networks),
-            proxy_headers=False,  # uvicorn's own would believe whoever is on this machine
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=5,
-            server_header=False,
-        )
+    watcher = None if config.metrics_address is None else _bind(*parse_address(config.metrics_address), WATCHERS)
+    services = msgspec.structs.replace(
+        services, database=services.database.share(FOR_CALLS), for_notices=services.database.share(FOR_NOTICES)
     )
-    task = asyncio.create_task(server.serve(sockets=[listener]), name="api")
+    application: Any = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
+    application = BehindProxies(application, config.trusted_networks)
+    servers = {"api": (_Server(serving(application, limits_of(config, shares.incoming))), listener)}
+    if watcher is not None:
+        limits = limits_of(config, WATCHERS)
+        servers["metrics"] = _Server(serving(Watching(application), limits, is_first=False)), watcher
+    tasks = [asyncio.create_task(server.serve(sockets=[listening]), name=name) for name, (server, listening) in servers.items()]
     host = f"[{config.host}]" if ":" in config.host else config.host
     try:
         yield config.public_url or f"http://{host}:{listener.getsockname()[1]}"
     finally:
         portal.close()
-        server.should_exit = True
-        await task
+        for server, _ in servers.values():
+            server.should_exit = True
+        await asyncio.gather(*tasks)
 
 
-def _bind(config: Config) -> socket.socket:
+def _bind(host: str, port: int, backlog: int, setting: str = "TIDINGS_METRICS_ADDRESS") -> socket.socket:
     try:
-        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        return socket.create_server((config.host, config.port), family=family, backlog=2048)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=backlog)
     except OSError as error:
         raise StartupError(
-            f"The API cannot listen on {config.host} port {config.port} ({error.strerror}). Set TIDINGS_PORT to another."
+            f"The API cannot listen on {host} port {port} ({error.strerror}). Set {setting} to another."
         ) from error
 
 
@@ -233,6 +244,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "LOG_FORMAT": config.log_format,
         "LOG_LEVEL": config.log_level,
         "MAX_IN_FLIGHT": str(config.max_in_flight),
+        "LOOP_DEPTH": str(config.loop_depth),
         "STOP_GRACE_SECONDS": str(config.stop_grace_seconds),
         "PUBLIC_URL": config.public_url or "",
         "SQL_JOBS": msgspec.json.encode(config.sql_jobs).decode(),

@@ -13,7 +13,7 @@ from tests.support.portal import Visitor, visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
-from tidings.portal.attempts import CALLS_SECONDS, MAX_LINKS, Attempts
+from tidings.core.attempts import CALLS_SECONDS, MAX_LINKS, Attempts
 
 KEY = {"Authorization": "Bearer test"}
 ACME = KEY | {"X-Tidings-Group": "acme"}

@@ -11,10 +11,10 @@ from tests.support.portal import Visitor, visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.attempts import Attempts
 from tidings.operations.sources import collections, event_types, integrations, jobs, records
 from tidings.operations.sources.integrations import IntegrationChange
 from tidings.operations.sources.job_changes import JobChange
-from tidings.portal.attempts import Attempts
 from tidings.sources.tables import keep_all_in_step
 
 HOSTILE = "<script>alert(1)</script>\u202e"

@@ -12,8 +12,8 @@ from tests.support.portal import Visitor, visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.attempts import Attempts
 from tidings.operations.sources import collections
-from tidings.portal.attempts import Attempts
 
 NEW = "/webhooks/new"
 KEY = {"Authorization": "Bearer test"}

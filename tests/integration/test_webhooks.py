@@ -604,7 +604,9 @@ async def test_settings_of_a_table_that_cannot_be_read_leave_it_as_it_is_and_the
                 group_id="default",
                 webhook_id=hook.id,
                 table=("public", "a"),
+                relation=await engine.value("select 'a'::regclass::oid"),
                 key_columns=("id",),
+                key_numbers=(1,),
                 heard=("INSERT",),
             )
         assert await engine.worker.backfiller.run_once() == 0

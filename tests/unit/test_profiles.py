@@ -136,7 +136,7 @@ def test_vski_sends_what_was_done_to_which_record_unsigned() -> None:
     }  # fmt: skip
     assert dict(request.headers) == {
         "host": "example.com", "X-Own": "1", "content-type": "application/json", "user-agent": "Tidings/1 (+webhooks)",
-        "content-length": str(len(request.body)),
+        "baggage": "tidings.hops=1", "content-length": str(len(request.body)),
     }  # fmt: skip
 
 

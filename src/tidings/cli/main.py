@@ -164,6 +164,46 @@ def bench(*, quick: bool, only: tuple[str, ...], growth: bool, pictures: Path | 
         run_bench(quick=quick, only=only, as_json=as_json)
 
 
+@cli.group("set-aside")
+def set_aside() -> None:
+    """What could be neither routed nor delivered, and settings that cannot be read."""
+
+
+@set_aside.command("list")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def set_aside_list(setup: _Setup, *, as_json: bool) -> None:
+    """List what is set aside, with the reasons."""
+    from tidings.cli.set_aside import run_list
+
+    run_list(setup.config(), as_json=as_json)
+
+
+@set_aside.command("retry")
+@click.argument("what")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def set_aside_retry(setup: _Setup, *, what: str, as_json: bool) -> None:
+    """Try again: a number of the list, a setting as kind:id, or "all" events and deliveries."""
+    from tidings.cli.set_aside import run_retry
+
+    run_retry(setup.config(), what, as_json=as_json)
+
+
+@set_aside.command("discard")
+@click.argument("what")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def set_aside_discard(setup: _Setup, *, what: str, as_json: bool) -> None:
+    """Discard for good: a number of the list, or a setting as kind:id, with what waits for it."""
+    from tidings.cli.set_aside import run_discard
+
+    run_discard(setup.config(), what, as_json=as_json)
+
+
 def main() -> None:
     """Entry point."""
     cli(prog_name="tidings")

@@ -14,6 +14,7 @@ from tidings.config import Config
 from tidings.store.database import open_database
 from tidings.store.embedded import start_embedded
 from tidings.store.migrations import migrate
+from tidings.transport.descriptors import raise_descriptors
 from tidings.worker.signals import Signal
 
 
@@ -21,6 +22,7 @@ def run_until_signal(config: Config, *, as_json: bool, with_api: bool, with_work
     """Run until SIGTERM or Ctrl-C, and return the exit code. A second signal ends at once."""
     set_up_logs(config.log_format, config.log_level)
     tune_gc()
+    raise_descriptors()
     try:
         uvloop.run(_run(config, as_json=as_json, with_api=with_api, with_worker=with_worker))
     except WorkerFailedError:
@@ -63,7 +65,7 @@ def _greeting(ready: Ready) -> str:
     lines = []
     if ready.new_admin_key is not None:
         lines.append(f"Admin key (shown this once): {ready.new_admin_key}")
-    lines.append(f"Tidings is ready: {ready.url}/openapi.json" if ready.url else "Tidings worker is ready.")
+    lines.append(f"Tidings is ready: {ready.url}" if ready.url else "Tidings worker is ready.")
     if ready.url:
         lines.append(f"The portal, for browsers: {ready.url}/")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -16,6 +17,7 @@ from tidings.client.exchange import (
     is_worth_retrying,
     page_of,
     pause_before,
+    trace_of,
     unreachable,
 )
 from tidings.client.models import Page
@@ -50,7 +52,7 @@ class AsyncRequests:
         """
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         if group is not None:
-            headers["X-Tidings-Group"] = group
+            headers["X-Tidings-Group"] = quote(group)
         self._url = url.rstrip("/")
         self._retries = retries
         self._http = httpx.AsyncClient(base_url=self._url, headers=headers, timeout=timeout, transport=transport)
@@ -75,17 +77,21 @@ class AsyncRequests:
         query: dict[str, Any] | None = None,
         repeatable: bool | None = None,
         timeout: float | None = None,
+        caused_by: Mapping[str, str] | None = None,
     ) -> T:
         """Make a request and return its answer as a type.
 
         Args:
             body: What is sent as JSON; bytes are sent as they are.
             repeatable: Doing it twice is the same as once; by its method when None.
+            caused_by: The headers of the delivery that led to it, so that a loop is found.
 
         Raises:
             ApiError: The server refused, or none answered.
         """
-        response = await self._send(method, path, body=body, query=query, repeatable=repeatable, timeout=timeout)
+        response = await self._send(
+            method, path, body=body, query=query, repeatable=repeatable, timeout=timeout, caused_by=caused_by
+        )
         return answer_of(response, kind)
 
     async def page(self, path: str, kind: type[list[T]], filters: Mapping[str, Any]) -> Page[T]:
@@ -120,10 +126,11 @@ class AsyncRequests:
         query: dict[str, Any] | None = None,
         repeatable: bool | None = None,
         timeout: float | None = None,
+        caused_by: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         may_repeat = method != "POST" if repeatable is None else repeatable
         content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        headers = trace_of(caused_by) | ({} if body is None else {"Content-Type": "application/json"})
         options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
         for retry in range(self._retries + 1):
             is_last = retry == self._retries or not may_repeat

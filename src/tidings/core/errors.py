@@ -80,6 +80,13 @@ class UnauthorizedError(TidingsError):
     status = 401
 
 
+class TooManyAttemptsError(TidingsError):
+    """Somebody was wrong too often. `retry_after_seconds` says when they are listened to again."""
+
+    code = "TOO_MANY_ATTEMPTS"
+    status = 429
+
+
 class NotFoundError(TidingsError):
     """There is nothing with that id."""
 

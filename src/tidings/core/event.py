@@ -40,6 +40,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         external_id: The publisher's own id, by which publishing is idempotent.
         webhook_id: The webhook the event is meant for: the only one, except for a job's, which others may hear too.
         capture_error: Why `record` is missing, when PostgreSQL could not write the row as JSON.
+        hops: How many deliveries led to it (`core.hops`); None: it is of a version that did not count.
     """
 
     id: UUID
@@ -56,6 +57,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     external_id: str | None = None
     webhook_id: UUID | None = None
     capture_error: str | None = None
+    hops: int | None = 0
 
     @property
     def is_test(self) -> bool:

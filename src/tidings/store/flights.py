@@ -6,7 +6,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from tidings.core.delivery import Delivery
+from tidings.store import set_aside
 from tidings.store.database import Connection
 from tidings.store.queue import Queued
 from tidings.store.statements import load
@@ -96,6 +99,27 @@ async def _ground(connection: Connection, rows: Sequence[Sequence[int]], *, were
         return 0
     flight_ids = [row[0] for row in rows]
     await connection.execute(_SQL["lock_lanes_of"], flight_ids)  # a statement of its own: `ground` sees what they waited for
+    try:
+        async with connection.transaction():
+            return await _put_back(connection, flight_ids, were_sent=were_sent)
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        logger.warning("flights cannot be grounded together, so they are grounded one by one: %s", error)
+    return sum([await _ground_alone(connection, flight_id, were_sent=were_sent) for flight_id in flight_ids])
+
+
+async def _ground_alone(connection: Connection, flight_id: int, *, were_sent: bool) -> int:
+    """Ground a flight; when PostgreSQL refuses what is in it, as of one that was changed by hand, set that aside."""
+    try:
+        async with connection.transaction():
+            return await _put_back(connection, [flight_id], were_sent=were_sent)
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        reason = f"Its worker died, and it cannot be put back, since PostgreSQL refuses it: {error}."
+        count = await set_aside.put_flight(connection, flight_id, reason)
+        logger.error("%d deliveries of flight %d were set aside: %s", count, flight_id, reason)  # noqa: TRY400 - told whole
+        return count
+
+
+async def _put_back(connection: Connection, flight_ids: list[int], *, were_sent: bool) -> int:
     row = await connection.fetchrow(_SQL["ground"], flight_ids, were_sent)
     if row["gone"]:
         logger.error("%d deliveries cannot be put back: history has their events no more", row["gone"])

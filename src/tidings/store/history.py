@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.event import Event, about
+from tidings.core.event import Event
 from tidings.core.outcome import Result, final_state
 from tidings.store.database import Connection
 from tidings.store.statements import load
@@ -17,7 +17,7 @@ _encode = msgspec.json.Encoder().encode
 
 _EVENT_COLUMNS = (
     "id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
-    "occurred_at", "external_id", "webhook_id", "capture_error", "delivery_count", "about",
+    "occurred_at", "external_id", "webhook_id", "capture_error", "delivery_count", "about", "hops",
 )  # fmt: skip
 _RESPONSE_COLUMNS = (
     "response_headers", "response_body", "is_truncated", "failure", "dns_ms", "connect_ms", "tls_ms", "first_byte_ms",
@@ -54,14 +54,14 @@ async def forget_kinds(connection: Connection, day: date) -> None:
     await connection.execute(_SQL["forget_kinds"], day)
 
 
-async def add_events(connection: Connection, events: Sequence[tuple[Event, int]]) -> None:
-    """Write events, each with the number of deliveries it was routed to."""
+async def add_events(connection: Connection, events: Sequence[tuple[Event, int, int | None]]) -> None:
+    """Write events, each with the number of deliveries it was routed to, and the hash of what it is about."""
     records = [
         (
             e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record,
-            e.old_record, e.occurred_at, e.external_id, e.webhook_id, e.capture_error, count, about(e),
+            e.old_record, e.occurred_at, e.external_id, e.webhook_id, e.capture_error, count, about, e.hops,
         )
-        for e, count in events
+        for e, count, about in events
     ]  # fmt: skip
     if len(records) <= FEW:
         await connection.execute(_SQL["add_events"], *zip(*records, strict=True))

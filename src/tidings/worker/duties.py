@@ -28,7 +28,7 @@ from tidings.store import (
     webhooks,
     workers,
 )
-from tidings.store.database import COLLISIONS, UNAVAILABLE, Database
+from tidings.store.database import COLLISIONS, ROW_FAULTS, UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.store.signing_keys import KeyRing
 from tidings.worker.flights import Flights
@@ -67,6 +67,8 @@ async def every(interval: float, duty: Duty, stopping: Signal) -> None:
             logger.warning("database unavailable, %s waits: %s", name, error or type(error).__name__)
         except COLLISIONS as error:
             logger.info("%s was in another transaction's way and goes again later: %s", name, error)
+        except ROW_FAULTS as error:
+            logger.error("%s goes again later: a row it met cannot be as it is: %s", name, error)  # noqa: TRY400 - told whole
         await stopping.wait(interval)
 
 

@@ -11,9 +11,9 @@ import msgspec
 from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.outcome import Exchange, Gone, Released, Result, RetryAt, final_state
-from tidings.store import flights, history, queue, statistics, webhooks, workers
+from tidings.store import flights, history, queue, set_aside, statistics, webhooks, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
-from tidings.store.queue import Retry
+from tidings.store.queue import LaneTally, Retry
 from tidings.worker import warnings
 from tidings.worker.flights import TRIM_AFTER, Flights
 from tidings.worker.identity import Identity
@@ -166,7 +166,25 @@ class Recorder:
                 return
             logger.warning("the response of delivery %s cannot be stored: %s", results[0].delivery.id, error)
             bare = Exchange(results[0].exchange.status, failure=results[0].exchange.failure)
-            await self._write_together(worker_id, [msgspec.structs.replace(results[0], exchange=bare)])
+            try:
+                await self._write_together(worker_id, [msgspec.structs.replace(results[0], exchange=bare)])
+            except (*UNAVAILABLE, *COLLISIONS):
+                raise
+            except asyncpg.PostgresError as refused:
+                await self._set_aside(worker_id, results[0], refused)
+
+    async def _set_aside(self, worker_id: UUID, result: Result, refused: Exception) -> None:
+        """Take a delivery out of the way that history cannot hold: one whose row was written by hand, say."""
+        delivery = result.delivery
+        reason = f"What came of it cannot be recorded, since PostgreSQL refuses it: {refused}."
+        async with self._database.transaction() as connection:
+            if delivery.flight_id in await flights.hold(connection, worker_id, [delivery.flight_id]):
+                left = self._airborne.without([delivery.flight_id], {delivery})
+                await flights.trim(connection, left)
+                await queue.settle_lanes(connection, {delivery.webhook_id: LaneTally(ended=1, tests=1)}, self._clock.now())
+                await set_aside.put_deliveries(connection, {delivery: reason})
+        self._airborne.recorded([delivery])
+        logger.error("delivery %s was set aside: %s", delivery.id, reason)
 
     async def _write_together(self, worker_id: UUID, results: list[Result]) -> None:
         self._minute.discard()

@@ -31,6 +31,7 @@ from tidings.worker.duties import (
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
+from tidings.worker.mender import MEND_INTERVAL, Mender
 from tidings.worker.places import Places
 from tidings.worker.recorder import Recorder
 from tidings.worker.recoverer import RECOVER_INTERVAL, Recoverer
@@ -59,15 +60,17 @@ class Worker:
         salt: int,
         retention_days: int,
         max_in_flight: int,
+        loop_depth: int,
         stop_grace_seconds: float,
         sql_jobs: Mapping[str, str],
+        max_connections: int | None = None,
     ) -> None:
         routes, cache = CurrentRoutes(box, clock), EventCache()
         self._database = database
         self._routes = routes
         self._sender = sender
         self._grace = stop_grace_seconds
-        self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight)
+        self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight, connections=max_connections)
         self.heart = Heart(database, clock, self.me)
         self.recorder = Recorder(
             database, clock, self.me, self.airborne, self.places, on_recorded=log_attempts,
@@ -77,6 +80,7 @@ class Worker:
         )  # fmt: skip
         self.dispatcher = Dispatcher(
             database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.deliverer,
+            loop_depth=loop_depth,
         )  # fmt: skip
         self._rescuer = Rescuer(database, self.heart, clock, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
@@ -85,6 +89,7 @@ class Worker:
         self._stopping = Signal()
         self.backfiller = Backfiller(database, self._stopping)
         self.recoverer = Recoverer(database, clock, self.me, self._stopping)
+        self.mender = Mender(database, box, clock)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
         self._tasks: list[asyncio.Task[None]] = []
@@ -108,6 +113,7 @@ class Worker:
             "bookkeeper": every(BOOKKEEPING_INTERVAL, self._bookkeeper, self._stopping),
             "backfiller": every(BACKFILL_INTERVAL, self.backfiller, self._stopping),
             "recoverer": every(RECOVER_INTERVAL, self.recoverer, self._stopping),
+            "mender": every(MEND_INTERVAL, self.mender, self._stopping),
             "signing keys": every(KEYS_INTERVAL, self.key_keeper, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "queue listener": self._listen(),

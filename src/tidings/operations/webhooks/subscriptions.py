@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from tidings.core.audit import Action
 from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tidings.core.target import check_port
 from tidings.core.webhook import Subscription, Webhook, check_url
 from tidings.operations import audit
 from tidings.operations.lookups import found, there
@@ -201,6 +202,7 @@ async def check_webhook_url(services: Services, url: str) -> None:
         InvalidInputError: With what is wrong with it.
     """
     check_url(url, allow_http=services.config.accepts_http)
+    check_port(url)
     if (refusal := await services.sender.refusal(url)) is not None:
         raise InvalidInputError("url", refusal)
 

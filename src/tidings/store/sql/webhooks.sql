@@ -82,7 +82,7 @@ with changed as (
 )
 update tidings.lanes set open = $10 and $4::text is null, closed_at = case when not $10 or $4::text is not null then coalesce(closed_at, $2) end,
   concurrency = $20, allowance = least($20, 10), rate_per_second = $21, ordered = $22,
-  rest_count = 0, resting_until = null, held_until = null, saturated = false, due_at = now()
+  rest_count = 0, resting_until = null, held_until = null, saturated = false, due_at = now(), looped_at = null, loop_count = 0, loop_reason = null
 where webhook_id = $6;
 
 -- name: put_tables

@@ -3,14 +3,10 @@
 from collections import OrderedDict
 from ipaddress import IPv6Address, ip_address
 
-MAX_ATTEMPTS = 10  # from one address in a window
+MAX_ATTEMPTS = 10  # by one name in a window
 WINDOW_SECONDS = 300.0
 MAX_ADDRESSES = 10_000  # remembered; the one not seen for longest is forgotten first
-
-
 MAX_LINKS = 20  # that are none, from one address in the same window
-
-
 CALLS_SECONDS = 60.0  # in which customers' calls are counted
 
 
@@ -34,7 +30,7 @@ class Attempts:
             now: Monotonic seconds.
             most: In a window, where that is not always the same.
         """
-        name = _network(address)
+        name = network_of(address)
         began, made = self._seen.pop(name, (now, 0))
         if now - began >= self._seconds:
             began, made = now, 0
@@ -46,22 +42,22 @@ class Attempts:
 
     def give_back(self, address: str) -> None:
         """Take back the last attempt of an address: it was a right one, and says nothing of those before."""
-        name = _network(address)
+        name = network_of(address)
         if name in self._seen:
             began, made = self._seen[name]
             self._seen[name] = (began, max(0, made - 1))
 
     def forgive(self, address: str) -> None:
         """Forget an address: it knew the key."""
-        self._seen.pop(_network(address), None)
+        self._seen.pop(network_of(address), None)
 
 
-def _network(address: str) -> str:
-    """Return what counts as one: an IPv6 customer has a /64 to choose addresses from."""
+def network_of(address: str) -> str:
+    """Return what counts as one: an IPv6 customer has a /64 to choose addresses from. What is no address stands for itself."""
     try:
         parsed = ip_address(address)
     except ValueError:
-        return address[:100]
+        return address[:200]
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
         return str(IPv6Address(int(parsed) >> 64 << 64))
     return str(parsed)
