@@ -19,6 +19,10 @@ class Clock:
         at, since = self._set
         return at + timedelta(seconds=time.monotonic() - since)
 
+    def not_after(self, database_time: datetime) -> datetime:
+        """Return the time, or PostgreSQL's as it was read just now, where that was put back since the last heartbeat."""
+        return min(self.now(), database_time)
+
     def adjust(self, database_time: datetime) -> None:
         """Take over PostgreSQL's time, as it was a moment ago."""
         self._set = (database_time, time.monotonic())
