@@ -9,37 +9,44 @@ CLIENT = Path(__file__).parents[1] / "src" / "tidings" / "client"
 WORDS = [
     (r"httpx\.AsyncBaseTransport", "httpx.BaseTransport"),
     (r"httpx\.AsyncClient", "httpx.Client"),
-    (r"\bAsync(Client|Webhooks|Deliveries|Recoveries|Events)\b", r"\1"),
-    (r"\bAsyncIterator\b", "Iterator"),
+    (r"\bAsync(?=[A-Z])", ""),
+    (r"\basync_(?=[a-z*])", "sync_"),
     (r"\basync def\b", "def"),
     (r"\bawait ", ""),
-    (r"for item in page\.items:\n +yield item", "yield from page.items"),
+    (r"for item in items:\n +yield item", "yield from items"),
     (r"\basyncio\.sleep\b", "time.sleep"),
     (r"^import asyncio$", "import time"),
     (r"\b__aenter__\b", "__enter__"),
     (r"\b__aexit__\b", "__exit__"),
     (r"\baclose\b", "close"),
+    (r"(?<=for )the asynchronous (?=client)", "the synchronous "),
     (
-        r'^"""The asynchronous client.*"""$',
-        '"""The synchronous client, made of `async_client.py` by `python tools/make_sync_client.py`."""',
+        r'^"""The asynchronous client\..*"""$',
+        '"""The synchronous client."""',
     ),
 ]
+NOTE = "# Made of `{}` by `python tools/make_sync_client.py`.\n"
 
 
-def made() -> str:
-    """Return the synchronous client's text."""
-    text = (CLIENT / "async_client.py").read_text()
+def made() -> dict[Path, str]:
+    """Return the modules of the synchronous client, each with its text."""
+    return {source.with_name(source.name[1:]): _made_of(source) for source in sorted(CLIENT.glob("async_*.py"))}
+
+
+def _made_of(source: Path) -> str:
+    text = source.read_text()
     for pattern, word in WORDS:
         text = re.sub(pattern, word, text, flags=re.MULTILINE)
     ruff = [sys.executable, "-m", "ruff"]
-    name = ["--stdin-filename", str(CLIENT / "sync_client.py")]
+    name = ["--stdin-filename", str(source.with_name(source.name[1:]))]
     for command in (
         [*ruff, "check", "--fix", "--quiet", "--select", "I", *name, "-"],
         [*ruff, "format", "--quiet", *name, "-"],
     ):
         text = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
-    return text
+    return NOTE.format(source.name) + text
 
 
 if __name__ == "__main__":
-    (CLIENT / "sync_client.py").write_text(made())
+    for path, text in made().items():
+        path.write_text(text)
