@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-CLIENT = Path(__file__).parents[1] / "src" / "tidings" / "client"
+SOURCE = Path(__file__).parents[1] / "src" / "tidings"
+ROOMS = (SOURCE / "client", SOURCE / "receiving")
 WORDS = [
     (r"httpx\.AsyncBaseTransport", "httpx.BaseTransport"),
     (r"httpx\.AsyncClient", "httpx.Client"),
@@ -19,7 +20,9 @@ WORDS = [
     (r"\b__aenter__\b", "__enter__"),
     (r"\b__aexit__\b", "__exit__"),
     (r"\baclose\b", "close"),
-    (r"(?<=for )the asynchronous (?=client)", "the synchronous "),
+    (r"\basynchronous (?=client|receivers|stores)", "synchronous "),
+    (r"Callable\[\[Received\], Awaitable\[object\]\]", "Callable[[Received], object]"),
+    (r"import Awaitable, Callable", "import Callable"),
     (
         r'^"""The asynchronous client\..*"""$',
         '"""The synchronous client."""',
@@ -30,7 +33,11 @@ NOTE = "# Made of `{}` by `python tools/make_sync_client.py`.\n"
 
 def made() -> dict[Path, str]:
     """Return the modules of the synchronous client, each with its text."""
-    return {source.with_name(source.name[1:]): _made_of(source) for source in sorted(CLIENT.glob("async_*.py"))}
+    return {source.with_name(source.name[1:]): _made_of(source) for source in sorted(_sources())}
+
+
+def _sources() -> list[Path]:
+    return [path for room in ROOMS for path in room.glob("async_*.py")]
 
 
 def _made_of(source: Path) -> str:

@@ -1,5 +1,8 @@
 import { createHmac, createPublicKey, timingSafeEqual, verify as verifyAsymmetric } from "node:crypto";
+import type { Jwks } from "./source-types.js";
+import { faultOf } from "./token.js";
 
+/** How a sender writes and signs. */
 export type Profile =
   | "standard"
   | "cloudevents"
@@ -10,23 +13,45 @@ export type Profile =
   | "fluxbase-t"
   | "vski";
 
+/** A body as it came. */
 export type Body = string | Uint8Array;
 
+/** A webhook's secret, or several while it is being rotated; public keys (`whpk_…`); for profile `vski` a JSON Web Key Set. */
+export type Secrets = string | readonly string[] | Jwks;
+
+/** How a delivery is checked. */
 export interface VerifyOptions {
-  /** How the sender signs; `standard` when absent. */
-  profile?: Exclude<Profile, "vski">;
+  /** How the sender signs: the webhook's profile; `standard` when absent. */
+  profile?: Profile;
   /** How old, or how far ahead, a signed time may be; 300 when absent. */
   toleranceSeconds?: number;
+  /** For `vski`: who must have made the token. */
+  issuer?: string | undefined;
+  /** For `vski`: of which webhook the token must be. Say it: the token of another one is as genuine. */
+  webhookId?: string | undefined;
   /** Seconds since 1970; now when absent. */
   now?: number;
 }
 
-type Headers = Record<string, string | string[] | undefined> | { get(name: string): string | null };
+/** A request's headers: an object with names in lower case, or something with `get`. */
+export type Headers = Record<string, string | string[] | undefined> | { get(name: string): string | null };
 
 /** What arrived is not what the sender signed, or too old. */
-export class WebhookVerificationError extends Error {
-  override readonly name = "WebhookVerificationError";
+export class VerificationError extends Error {
+  override readonly name = "VerificationError";
 }
+
+/** Every profile. */
+export const PROFILES: readonly Profile[] = [
+  "standard",
+  "cloudevents",
+  "cloudevents-structured",
+  "vivreal",
+  "vivreal-content",
+  "fluxbase",
+  "fluxbase-t",
+  "vski",
+];
 
 const HEX_64 = /^[0-9a-f]{64}$/;
 const ED25519_SPKI = Buffer.from("302a300506032b6570032100", "hex");
@@ -35,22 +60,39 @@ const ED25519_SPKI = Buffer.from("302a300506032b6570032100", "hex");
  * Check a delivery and return its parsed body.
  *
  * @param body The body's bytes as they came: a parsed and re-serialised one need not be the same.
- * @param secrets The webhook's secret, or several while it is being rotated; a public key (`whpk_…`) for `v1a` signatures.
- * @throws WebhookVerificationError It was not signed by one of the secrets, or its time is out of bounds.
+ * @param secrets The webhook's secret, or several while it is being rotated; a public key (`whpk_…`) for `v1a` signatures. For
+ * profile `vski`, which signs no body, the keys of its token: `client.signingKeys.getJwks()`, or public keys of purpose `tokens`.
+ * @throws VerificationError It was not signed by one of the secrets, or its time is out of bounds.
  */
-export function verify<T = unknown>(body: Body, headers: Headers, secrets: string | readonly string[], options: VerifyOptions = {}): T {
+export function verify<T = unknown>(body: Body, headers: Headers, secrets: Secrets, options: VerifyOptions = {}): T {
   const { profile = "standard", toleranceSeconds = 300, now = Date.now() / 1000 } = options;
-  const keys = typeof secrets === "string" ? [secrets] : secrets;
+  if (!PROFILES.includes(profile)) throw new TypeError(`profile is ${String(profile)}; write one of ${PROFILES.join(", ")}.`);
+  if (profile === "vski") {
+    const { issuer, webhookId } = options;
+    const fault = faultOf(header(headers, "authorization"), secrets, { issuer, webhookId, toleranceSeconds, now });
+    if (fault !== undefined) throw new VerificationError(fault);
+    return parsed(body) as T;
+  }
+  const keys = typeof secrets === "string" ? [secrets] : (secrets as readonly string[]);
   if (profile.startsWith("standard") || profile.startsWith("cloudevents")) {
     verifyStandard(body, headers, keys, toleranceSeconds, now);
   } else {
     const name = profile.startsWith("vivreal") ? "x-vivreal-signature" : "x-fluxbase-signature";
     const signature = header(headers, name);
     if (!keys.some((key) => isSigned(body, signature, key, toleranceSeconds, now, profile === "fluxbase-t"))) {
-      throw new WebhookVerificationError(`${name} is not a signature of this body by this secret.`);
+      throw new VerificationError(`${name} is not a signature of this body by this secret.`);
     }
   }
-  return JSON.parse(text(body)) as T;
+  return parsed(body) as T;
+}
+
+function parsed(body: Body): unknown {
+  const said = text(body);
+  try {
+    return said === "" ? null : JSON.parse(said);
+  } catch (error) {
+    throw new VerificationError(`The body is not JSON: ${(error as Error).message}.`);
+  }
 }
 
 /**
@@ -80,7 +122,7 @@ function verifyStandard(body: Body, headers: Headers, keys: readonly string[], t
   const id = header(headers, "webhook-id");
   const time = header(headers, "webhook-timestamp");
   if (!/^\d+$/.test(time) || Math.abs(now - Number(time)) > tolerance) {
-    throw new WebhookVerificationError("webhook-timestamp is missing, or too far from now.");
+    throw new VerificationError("webhook-timestamp is missing, or too far from now.");
   }
   const signatures = header(headers, "webhook-signature").split(" ");
   const prefix = `${id}.${time}.`;
@@ -95,7 +137,7 @@ function verifyStandard(body: Body, headers: Headers, keys: readonly string[], t
       if (signatures.some((one) => equal(one, expected))) return;
     }
   }
-  throw new WebhookVerificationError("webhook-signature has no signature of this body by this secret.");
+  throw new VerificationError("webhook-signature has no signature of this body by this secret.");
 }
 
 function hmac(key: string | Uint8Array, parts: Body[]): Buffer {
@@ -116,7 +158,7 @@ function fromBase64(key: string, prefix: string): Buffer {
 
 function header(headers: Headers, name: string): string {
   const value = typeof headers.get === "function" ? headers.get(name) : (headers as Record<string, string | string[] | undefined>)[name];
-  if (typeof value !== "string" || value === "") throw new WebhookVerificationError(`The header ${name} is missing.`);
+  if (typeof value !== "string" || value === "") throw new VerificationError(`The header ${name} is missing.`);
   return value;
 }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { test } from "node:test";
-import { FluxbaseClient, TidingsClient, TidingsError, VskiClient } from "../dist/esm/index.js";
+import { ApiError, Client, FluxbaseClient, VskiClient } from "../dist/esm/index.js";
 
 function answering(...answers) {
   const calls = [];
@@ -15,7 +15,7 @@ function answering(...answers) {
   return { calls, fetch };
 }
 
-const client = (net, options = {}) => new TidingsClient({ url: "http://t/", apiKey: "k", fetch: net.fetch, ...options });
+const client = (net, options = {}) => new Client({ url: "http://t/", apiKey: "k", fetch: net.fetch, ...options });
 
 test("a request carries the key and the body", async () => {
   const net = answering({ body: '{"id":"1"}', status: 201 });
@@ -27,9 +27,9 @@ test("a request carries the key and the body", async () => {
 });
 
 test("the seed systems' clients create webhooks of their profile, unless told otherwise", async () => {
-  for (const [Client, profile] of [[FluxbaseClient, "fluxbase"], [VskiClient, "vski"]]) {
+  for (const [Dialect, profile] of [[FluxbaseClient, "fluxbase"], [VskiClient, "vski"]]) {
     const net = answering({ body: "{}" }, { body: "{}" });
-    const made = new Client({ url: "http://t", fetch: net.fetch });
+    const made = new Dialect({ url: "http://t", fetch: net.fetch });
     await made.webhooks.create({ url: "https://x.example", events: ["*"] });
     await made.webhooks.create({ url: "https://x.example", events: ["*"], profile: "standard" });
     assert.deepEqual(net.calls.map((call) => JSON.parse(call.body).profile), [profile, "standard"]);
@@ -68,7 +68,7 @@ test("a deletion whose first answer was lost succeeds", async () => {
 test("a refusal is thrown with its sentence, code and field", async () => {
   const net = answering({ status: 422, body: '{"error":"url is required.","code":"INVALID_INPUT","field":"url"}' }, { status: 500, body: "<html>" });
   await assert.rejects(client(net).webhooks.get("a/b"), (error) => {
-    assert.ok(error instanceof TidingsError);
+    assert.ok(error instanceof ApiError);
     assert.deepEqual([error.message, error.status, error.code, error.field], ["url is required.", 422, "INVALID_INPUT", "url"]);
     return true;
   });
@@ -78,7 +78,7 @@ test("a refusal is thrown with its sentence, code and field", async () => {
 
 test("a server that never answers is given up in time", async () => {
   const fetch = (_, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-  const slow = new TidingsClient({ url: "http://t", fetch, timeoutMs: 20, retries: 0 });
+  const slow = new Client({ url: "http://t", fetch, timeoutMs: 20, retries: 0 });
   const awake = setTimeout(() => {}, 10_000); // a timeout's own timer does not keep Node running, as a socket does
   await assert.rejects(slow.webhooks.list(), { code: "TIMEOUT" });
   clearTimeout(awake);
@@ -137,7 +137,7 @@ test("a page tells what is around it", async () => {
   const page = await client(net).events.page({ type: "order.*", count: true });
   assert.deepEqual(page, { items: [], next: "n", prev: "p", searchedTo: "2026-11-21T03:42:37.002Z", count: ">=7" });
   assert.deepEqual(await client(net).deliveries.page(), { items: [], next: undefined, prev: undefined, searchedTo: undefined, count: undefined });
-  assert.equal((await client(net).statistics({ webhook_id: "w" })).step, "hour");
+  assert.equal((await client(net).statistics.get({ webhook_id: "w" })).step, "hour");
 });
 
 test("deliveries are sent again by ids, by a search, and for a time of a webhook", async () => {
@@ -160,8 +160,8 @@ test("deliveries are sent again by ids, by a search, and for a time of a webhook
 test("a dry run and an explanation are questions, which may be asked again", async () => {
   const net = answering({ status: 503 }, { body: '{"events":[]}' }, { body: '{"events":[]}' }, { body: '{"webhooks":[]}' });
   const tidings = client(net);
-  assert.deepEqual((await tidings.webhooks.dryRun({ events: ["order.*"] }, { days: 3 })).events, []);
-  await tidings.webhooks.dryRunOf("w", { limit: 2 });
+  assert.deepEqual((await tidings.webhooks.dryRunDraft({ events: ["order.*"], days: 3 })).events, []);
+  await tidings.webhooks.dryRun("w", { limit: 2 });
   await tidings.events.explain("e", { webhook_id: "w" });
   assert.deepEqual(net.calls.map((call) => call.url), [
     "http://t/api/v1/webhooks/dry-run?days=3",

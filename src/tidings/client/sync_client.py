@@ -1,5 +1,5 @@
 # Made of `async_client.py` by `python tools/make_sync_client.py`.
-"""The synchronous client."""
+"""The synchronous client. `python tools/make_sync_client.py` makes the `sync_*.py` of the `sync_*.py`."""
 
 from dataclasses import replace
 from typing import Any

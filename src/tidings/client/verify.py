@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from tidings.client.token import PUBLIC_KEY_PREFIX, fault_of, public_key_of
 from tidings.core.errors import InvalidInputError
 from tidings.core.signature import HmacKey, sign_hex, sign_v1
 
@@ -22,9 +22,10 @@ _HEADERS = {
     "fluxbase": "x-fluxbase-signature",
     "fluxbase-t": "x-fluxbase-signature",
 }
-_STANDARD = frozenset({"standard", "cloudevents", "cloudevents-structured"})
+_STANDARD = ("standard", "cloudevents", "cloudevents-structured")
+PROFILES = (*_STANDARD, *_HEADERS, "vski")
+Secrets = str | Iterable[str] | Mapping[str, Any]
 _HEX = re.compile(r"[0-9a-f]{64}")
-_PUBLIC_KEY_PREFIX = "whpk_"
 _MAX_STAMP_LENGTH = 15  # digits
 
 
@@ -35,10 +36,12 @@ class VerificationError(Exception):
 def verify(
     body: bytes | str,
     headers: Mapping[str, str],
-    secret: str | Iterable[str],
+    secret: Secrets,
     *,
     profile: str = "standard",
     tolerance_seconds: float = DEFAULT_TOLERANCE_SECONDS,
+    issuer: str | None = None,
+    webhook_id: str | None = None,
     now: float | None = None,
 ) -> Any:
     """Check a delivery and return its parsed body.
@@ -46,9 +49,13 @@ def verify(
     Args:
         body: The body as it came: a parsed and re-serialised one need not be the same.
         headers: The request's headers, in any case.
-        secret: The webhook's secret, or several while it is being rotated; a public key (`whpk_…`) for `v1a` signatures.
-        profile: How the sender signs: the webhook's profile. Profile `vski` signs nothing; verify its token instead.
+        secret: The webhook's secret, or several while it is being rotated; a public key (`whpk_…`) for `v1a` signatures. For
+            profile `vski`, which signs no body, the keys of its token: a JSON Web Key Set (`client.signing_keys.get_jwks()`)
+            or public keys of purpose `tokens`.
+        profile: How the sender signs: the webhook's profile.
         tolerance_seconds: How old, or how far ahead, a signed time may be.
+        issuer: For `vski`: who must have made the token.
+        webhook_id: For `vski`: of which webhook the token must be. Say it: the token of another one is as genuine.
         now: Seconds since 1970; the clock's time when None.
 
     Raises:
@@ -57,9 +64,17 @@ def verify(
     """
     content = body.encode() if isinstance(body, str) else bytes(body)
     found = {name.lower(): value for name, value in headers.items()}
-    secrets = [secret] if isinstance(secret, str) else list(secret)
     clock = time.time() if now is None else now
-    if profile in _STANDARD:
+    secrets = [secret] if isinstance(secret, str) else list(secret)
+    if profile == "vski":
+        keys = secret if isinstance(secret, Mapping) else secrets
+        authorization = _header(found, "authorization")
+        fault = fault_of(
+            authorization, keys, issuer=issuer, webhook_id=webhook_id, tolerance_seconds=tolerance_seconds, now=clock
+        )
+        if fault is not None:
+            raise VerificationError(fault)
+    elif profile in _STANDARD:
         _verify_standard(content, found, secrets, tolerance_seconds, clock)
     elif profile in _HEADERS:
         signature = _header(found, _HEADERS[profile])
@@ -67,8 +82,20 @@ def verify(
         if not any(_is_signed(content, signature, key, tolerance_seconds, clock, needs_time=needs_time) for key in secrets):
             raise VerificationError(f"{_HEADERS[profile]} is not a signature of this body by this secret.")
     else:
-        raise ValueError(f"profile is {profile!r}; write one of {', '.join([*_STANDARD, *_HEADERS])}.")
-    return msgspec.json.decode(content)
+        raise ValueError(f"profile is {profile!r}; write one of {', '.join(PROFILES)}.")
+    return parsed(content)
+
+
+def parsed(content: bytes) -> Any:
+    """Return what a verified body says; None where it is empty, as a GET's is.
+
+    Raises:
+        VerificationError: It is not JSON.
+    """
+    try:
+        return msgspec.json.decode(content) if content else None
+    except msgspec.DecodeError as error:
+        raise VerificationError(f"The body is not JSON: {error}.") from error
 
 
 def verify_signature(body: bytes, signature: str | None, secret: str, *, now: float | None = None) -> bool:
@@ -97,7 +124,7 @@ def _verify_standard(body: bytes, headers: Mapping[str, str], secrets: list[str]
     if not _is_near(stamp, now, tolerance):
         raise VerificationError("webhook-timestamp is not a time, or too far from now.")
     for secret in secrets:
-        if secret.startswith(_PUBLIC_KEY_PREFIX):
+        if secret.startswith(PUBLIC_KEY_PREFIX):
             signed = f"{message_id}.{stamp}.".encode() + body
             if any(_is_by(secret, one[4:], signed) for one in signatures if one.startswith("v1a,")):
                 return
@@ -119,7 +146,7 @@ def _is_near(stamp: str, now: float, tolerance: float) -> bool:
 
 
 def _is_by(public_key: str, signature: str, signed: bytes) -> bool:
-    key = Ed25519PublicKey.from_public_bytes(b64decode(public_key.removeprefix(_PUBLIC_KEY_PREFIX)))
+    key = public_key_of(public_key)
     try:
         key.verify(b64decode(signature), signed)
     except (InvalidSignature, ValueError):  # no signature by this key, or no Base64
