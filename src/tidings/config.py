@@ -6,14 +6,30 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from tidings.core.errors import StartupError
+from tidings.core.hops import DEFAULT_DEPTH
 
 Network = IPv4Network | IPv6Network
 
-_BOUNDS = {"workers": (1, 64), "retention_days": (1, 3650), "port": (0, 65535), "max_in_flight": (1, 100_000)}
+_BOUNDS = {
+    "workers": (1, 64),
+    "retention_days": (1, 3650),
+    "port": (0, 65535),
+    "max_in_flight": (1, 100_000),
+    "max_connections": (0, 1_000_000),
+    "max_connections_per_address": (0, 1_000_000),
+    "max_header_bytes": (1024, 1_048_576),
+    "header_seconds": (0.1, 3600),
+    "body_seconds": (0.1, 3600),
+    "idle_seconds": (0.1, 3600),
+    "loop_depth": (1, 1000),
+    "customer_webhooks": (0, 10_000),
+    "customer_calls_per_minute": (1, 10_000),
+}
 _EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
 
@@ -33,7 +49,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         port: Port the API listens on; 0 lets the system choose.
         workers: Processes that dispatch and deliver, beside the API.
         retention_days: How long events, deliveries and attempts are kept.
-        public_url: Where the API is reached from outside, for links; also who its tokens say has signed them.
+        public_url: Where the API is reached from outside, for links; also who its tokens say has signed them. None: links are
+            made for browsers on this machine alone.
+        trusted_proxies: Networks of the proxies in front that are believed whom they ask for (`X-Forwarded-For`) and by which
+            scheme (`X-Forwarded-Proto`), as CIDRs with commas.
         default_profile: The profile of webhooks that are created without one. None: what their shape shows.
         sql_jobs: Group to the PostgreSQL URL that its scheduled SQL runs with, as that URL's role: a TOML table, or JSON. A
             group that is not named has no SQL jobs.
@@ -41,7 +60,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         log_level: `debug` also logs every delivered attempt.
         max_body_bytes: Largest body the API accepts.
         stop_grace_seconds: How long a stop waits for requests that are under way.
+        customer_webhooks: How many webhooks the customers of a group may make by portal links.
+        customer_calls_per_minute: How many tests, retries, recoveries and checks of a URL the customers of a group may ask
+            for in a minute.
         max_in_flight: Attempts one worker process has under way at once; those slower than a second count apart.
+        metrics_key: Opens `/metrics` and `/openapi.json` and nothing else. None: the admin key alone opens them.
+        metrics_address: Where `/metrics` is answered without a key, such as `127.0.0.1:9464`; beside `/healthz` and `/readyz`.
+        open_documents: Answer `/metrics` and `/openapi.json` without a key, to everybody.
+        max_connections: Connections that clients may have at once. 0: as many as there are descriptors for, at most 4096.
+        max_connections_per_address: Of those, how many one address may have. 0: half of them. A trusted proxy may have all.
+        max_header_bytes: Largest head of a request.
+        header_seconds: How long a request's head may take to come.
+        body_seconds: How long a request's body may take to come.
+        idle_seconds: How long a connection is kept between two requests.
+        loop_depth: How many deliveries may lead to an event, one from the other, before it is delivered no more.
     """
 
     database_url: str | None = None
@@ -56,6 +88,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     retention_days: int = 30
     public_url: str | None = None
+    trusted_proxies: str = ""
     default_profile: str | None = None
     sql_jobs: dict[str, str] = {}
     log_format: str = "text"
@@ -63,10 +96,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 1_048_576
     stop_grace_seconds: float = 35.0
     max_in_flight: int = 2048
+    metrics_key: str | None = None
+    metrics_address: str | None = None
+    open_documents: bool = False
+    max_connections: int = 0
+    max_connections_per_address: int = 0
+    max_header_bytes: int = 32_768
+    header_seconds: float = 10.0
+    body_seconds: float = 60.0
+    idle_seconds: float = 75.0
+    loop_depth: int = DEFAULT_DEPTH
+    customer_webhooks: int = 50
+    customer_calls_per_minute: int = 30
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""
-        hidden = {"admin_key", "secret_key", "new_secret_key", "database_url", "sql_jobs"}
+        hidden = {"admin_key", "metrics_key", "secret_key", "new_secret_key", "database_url", "sql_jobs"}
         shown = (
             f"{name}={'***' if name in hidden and getattr(self, name) else getattr(self, name)!r}"
             for name in self.__struct_fields__
@@ -77,6 +122,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def allowed_networks(self) -> tuple[Network, ...]:
         """The networks of `allow_private_networks`."""
         return parse_networks(self.allow_private_networks)
+
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        """The networks of `trusted_proxies`."""
+        return parse_networks(self.trusted_proxies, "trusted_proxies")
 
     @property
     def accepts_http(self) -> bool:
@@ -123,8 +173,9 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _build(values: dict[str, Any]) -> Config:
-    if isinstance(values.get("allow_private_networks"), list):
-        values["allow_private_networks"] = ",".join(map(str, values["allow_private_networks"]))
+    for name in ("allow_private_networks", "trusted_proxies"):
+        if isinstance(values.get(name), list):
+            values[name] = ",".join(map(str, values[name]))
     if "data_dir" in values:
         values["data_dir"] = Path(values["data_dir"])
     try:
@@ -137,6 +188,12 @@ def _build(values: dict[str, Any]) -> Config:
         if not low <= getattr(config, name) <= high:
             raise StartupError(f"{name} is {getattr(config, name)}; write {low} to {high}.")
     parse_networks(config.allow_private_networks)
+    if config.metrics_address is not None:
+        parse_address(config.metrics_address)
+    if config.trusted_networks == _EVERYTHING:
+        raise StartupError("trusted_proxies cannot be all: then anybody could say who they are. Name the proxy's own address.")
+    if config.public_url is not None:
+        _check_public_url(config.public_url)
     if config.log_format not in {"text", "json"}:
         raise StartupError(f"log_format is {config.log_format!r}; write text or json.")
     if config.log_level not in {"debug", "info", "warning", "error"}:
@@ -144,7 +201,17 @@ def _build(values: dict[str, Any]) -> Config:
     return config
 
 
-def parse_networks(text: str) -> tuple[Network, ...]:
+def _check_public_url(text: str) -> None:
+    try:
+        parts = urlsplit(text)
+        is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or "@" in text or "?" in text or "#" in text or not (text.isascii() and text.isprintable()) or " " in text:
+        raise StartupError(f"public_url is {text!r}; write a scheme and a host, such as https://webhooks.example.com.")
+
+
+def parse_networks(text: str, name: str = "allow_private_networks") -> tuple[Network, ...]:
     """Read networks in CIDR form with commas, or `all`.
 
     Raises:
@@ -156,5 +223,17 @@ def parse_networks(text: str) -> tuple[Network, ...]:
         return tuple(ip_network(item.strip()) for item in text.split(",") if item.strip())
     except ValueError as error:
         raise StartupError(
-            f"allow_private_networks cannot be read: {error}. Write networks such as 10.0.0.0/8,192.168.1.0/24, or all."
+            f"{name} cannot be read: {error}. Write networks such as 10.0.0.0/8,192.168.1.0/24, or all."
         ) from error
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read an address to listen on, `127.0.0.1:9464` or `[::1]:9464`.
+
+    Raises:
+        StartupError: It is none.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535:
+        raise StartupError(f"metrics_address is {text!r}; write an address and a port, such as 127.0.0.1:9464.")
+    return host.strip("[]"), int(port)

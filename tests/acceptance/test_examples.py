@@ -20,6 +20,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "receivers"
 COMMANDS = {
     "express": ["node", str(NODE / "copied/express.mjs")],
     "express 4": ["node", str(NODE / "copied/express4.mjs")],
+    "express behind express.json": ["node", str(NODE / "copied/express-json.mjs")],
     "hono": ["node", str(NODE / "copied/hono.mjs")],
     "next": ["node", str(NODE / "next-server.mjs")],
     "fastapi": [sys.executable, str(EXAMPLES / "fastapi_app.py")],

@@ -11,8 +11,8 @@ from tests.support.portal import Visitor, visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.attempts import Attempts
 from tidings.operations.sources import collections, event_types, integrations, jobs, records, tables
-from tidings.portal.attempts import Attempts
 
 
 @pytest.fixture

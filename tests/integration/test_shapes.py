@@ -59,7 +59,7 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
         "events": draw(st.lists(st.sampled_from(events), min_size=1, max_size=3)),
     }
     more = {
-        "name": st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=20),
+        "name": st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=20),
         "description": st.one_of(st.none(), st.just("for people")),
         "enabled": st.booleans(),
         "headers": st.dictionaries(st.sampled_from(["X-A", "X-B"]), st.sampled_from(["1", "two"])),

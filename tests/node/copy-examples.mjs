@@ -6,6 +6,10 @@ const copied = new URL("copied/", import.meta.url);
 mkdirSync(copied, { recursive: true });
 writeFileSync(new URL("express.mjs", copied), readFileSync(new URL("express.mjs", examples), "utf8").replace('from "express"', 'from "express5"'));
 writeFileSync(new URL("express4.mjs", copied), readFileSync(new URL("express.mjs", examples), "utf8").replace('from "express"', 'from "express4"'));
+writeFileSync(
+  new URL("express-json.mjs", copied), // behind a parser that has read the body before
+  readFileSync(new URL("express.mjs", copied), "utf8").replace("const app = express();", "const app = express();\napp.use(express.json());"),
+);
 writeFileSync(new URL("hono.mjs", copied), readFileSync(new URL("hono.mjs", examples)));
 writeFileSync(new URL("next-route.mts", copied), readFileSync(new URL("next-route.ts", examples)));
 

@@ -74,8 +74,8 @@ async def test_000_configure_the_webhook_in_the_portal(signed_in: Page, engine: 
     await expect(page.locator("#deliveries")).to_contain_text("collection.object.created")
 
 
-async def test_001_setting_up_a_webhook_and_repairing_it(signed_in: Page, engine: Engine, receiver: Receiver) -> None:
-    """Group Settings → Webhooks → Add Endpoint; event types; signing secret. Then the endpoint breaks and is mended."""
+async def test_001_setting_up_a_webhook(signed_in: Page, engine: Engine, receiver: Receiver) -> None:
+    """Group Settings → Webhooks → Add Endpoint; event types; signing secret. Its panel shows what failed."""
     page = signed_in
     await engine.sql("create table orders (id bigint primary key, status text)")
     await page.get_by_label("Search", exact=True).fill("group settings")
@@ -104,27 +104,6 @@ async def test_001_setting_up_a_webhook_and_repairing_it(signed_in: Page, engine
     await expect(page.locator(".webhook-health").first).to_contain_text(re.compile("tried at|goe?s? out now|tried at once"))
     await expect(page.get_by_role("link", name="Failed deliveries")).to_be_visible()
     assert await serious_faults(page) == []
-
-    # A test goes through while the others rest.
-    receiver.otherwise = says(answer(200, b"mended"))
-    await page.get_by_role("link", name="Test", exact=True).first.click()
-    await page.get_by_role("button", name="Send test").click()
-    await expect(page.locator("#tested")).to_contain_text("The receiver answered 200")
-    await expect(page.locator("#tested")).to_contain_text("mended")
-
-    # The secret is rotated, and what is delivered verifies with either.
-    await page.get_by_role("link", name="Secrets").click()
-    await page.get_by_role("button", name="Rotate").click()
-    await expect(page.get_by_text("There is another secret.")).to_be_visible()
-    other = await page.locator("#secret-signing-secret .secret-value").inner_text()
-    assert other != secret
-    seen = len(receiver.received)
-    await engine.sql("update orders set status = 'paid' where id = 1")
-    await eventually(lambda: _has(receiver, seen, b'"paid"'))
-    late = [one for one in receiver.received[seen:] if b'"paid"' in one.body]
-    assert all(is_verified(one, secret, "standard") and is_verified(one, other, "standard") for one in late)
-    await page.goto(f"{webhook}/versions")
-    await expect(page.get_by_text("Version 2", exact=True)).to_be_visible()
 
 
 async def test_004_testing_webhooks_from_the_dashboard(signed_in: Page, engine: Engine, receiver: Receiver) -> None:
@@ -178,7 +157,3 @@ async def test_a_webhook_is_changed_and_deleted(
 
 async def _is(engine: Engine, sql: str) -> bool:
     return bool(await engine.value(sql))
-
-
-async def _has(receiver: Receiver, since: int, text: bytes) -> bool:
-    return any(text in one.body for one in receiver.received[since:])

@@ -50,8 +50,9 @@ def sample(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     """Return something that a schema describes: with all its fields, the first of several kinds."""
     if "$ref" in schema:
         return sample(schemas[schema["$ref"].rpartition("/")[2]], schemas)
-    if "oneOf" in schema:
-        return sample(schema["oneOf"][0], schemas)
+    for several in ("oneOf", "anyOf"):
+        if several in schema:
+            return sample(schema[several][0], schemas)
     if "enum" in schema:
         return schema["enum"][0]
     match schema.get("type"):

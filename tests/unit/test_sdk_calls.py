@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.sdk import CALL, CALLS, TABLE, document, path_of, query_of, sample, walk_of
 from tidings import client as sdk
+from tidings import receiving
 from tidings.client import ApiError, AsyncClient, Client, inputs, models, source_models
 
 DOCUMENT = document()
@@ -50,6 +51,19 @@ def test_every_model_has_its_shape_in_the_table() -> None:
         name for name in sdk.__all__ if isinstance(getattr(sdk, name), type) and issubclass(getattr(sdk, name), msgspec.Struct)
     }
     assert known - {"Page"} == {name for name in TABLE["shapes"] if not hasattr(inputs, name)}
+
+
+def test_everything_public_is_described() -> None:
+    public = [getattr(module, name) for module in (sdk, receiving) for name in module.__all__]
+    assert [one.__name__ for one in public if not (getattr(one, "__doc__", None) or "").strip()] == []
+    classes = [one for one in public if isinstance(one, type)]
+    made = [
+        f"{one.__name__}.{name}"
+        for one in classes
+        for name, member in vars(one).items()
+        if inspect.isfunction(member) and not name.startswith("_") and not member.__doc__
+    ]
+    assert made == []
 
 
 def groups(client: Any) -> dict[str, Any]:

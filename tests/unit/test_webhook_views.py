@@ -14,9 +14,10 @@ from uuid import UUID
 import pytest
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.filters import parse_filter
 from tidings.core.health import Health, Lane, Standing
 from tidings.core.retry import Delays, Exponential
-from tidings.core.webhook import Signature, Webhook, parse_filter
+from tidings.core.webhook import Signature, Webhook
 from tidings.operations.webhooks import testing
 from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.listing import Listed, Listing

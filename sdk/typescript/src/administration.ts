@@ -1,6 +1,9 @@
 import { byLast, byOffset, type Http, part, WALKED } from "./http.js";
-import type { Paged } from "./history-types.js";
+import type { AfterPaged, Paged } from "./history-types.js";
 import type {
+  AuditEntry,
+  AuditFilters,
+  Fault,
   Group,
   Jwks,
   KeyRotation,
@@ -21,14 +24,14 @@ export class Groups {
     return this.http.request("POST", "/api/v1/groups", { body: { id } });
   }
 
-  /** List groups. */
-  list(page: Paged = {}): Promise<Group[]> {
+  /** List groups, in order of their ids. */
+  list(page: AfterPaged = {}): Promise<Group[]> {
     return this.http.request("GET", "/api/v1/groups", { query: { ...page } });
   }
 
-  /** Read every group. */
-  walk(page: Paged = {}): AsyncGenerator<Group, void, undefined> {
-    return this.http.walk("/api/v1/groups", { limit: WALKED, ...page }, byOffset);
+  /** Read every group, in order of their ids. */
+  walk(page: AfterPaged = {}): AsyncGenerator<Group, void, undefined> {
+    return this.http.walk("/api/v1/groups", { limit: WALKED, ...page }, byLast("id"));
   }
 
   /** Read a group. */
@@ -82,7 +85,7 @@ export class SigningKeys {
   }
 }
 
-/** `client.setAside`: events that could not be routed, of all groups. */
+/** `client.setAside`: what could be neither routed nor delivered, and settings that cannot be read; of all groups. */
 export class SetAside {
   constructor(private readonly http: Http) {}
 
@@ -101,13 +104,43 @@ export class SetAside {
     return this.http.request("GET", `/api/v1/set-aside/${part(number)}`);
   }
 
-  /** Route it again. When its reason still holds, it is set aside again, under another number. */
+  /** Put it back where it was taken from. When its reason still holds, it is set aside again, under another number. */
   async route(number: number): Promise<void> {
     await this.http.request("POST", `/api/v1/set-aside/${part(number)}/route`);
   }
 
-  /** Discard it for good: its event is told to nobody. */
+  /** Discard it for good: it is told to nobody. */
   async delete(number: number): Promise<void> {
     await this.http.request("DELETE", `/api/v1/set-aside/${part(number)}`);
+  }
+
+  /** List settings that cannot be read, a hundred of each kind at most. They come back by themselves once they can. */
+  listSettings(): Promise<Fault[]> {
+    return this.http.request("GET", "/api/v1/set-aside/settings");
+  }
+
+  /** Read a setting again. What waited for it goes on; a refusal says why it still cannot be read. */
+  async retrySetting(kind: string, id: string): Promise<void> {
+    await this.http.request("POST", `/api/v1/set-aside/settings/${part(kind)}/${part(id)}/retry`);
+  }
+
+  /** Remove a webhook with what waits for it, a job, an integration, or the settings of a table. */
+  async deleteSetting(kind: string, id: string): Promise<void> {
+    await this.http.request("DELETE", `/api/v1/set-aside/settings/${part(kind)}/${part(id)}`);
+  }
+}
+
+/** `client.audit`: who did what. */
+export class Audit {
+  constructor(private readonly http: Http) {}
+
+  /** List who did what, newest first, of all groups or of one. */
+  list(filters: AuditFilters = {}): Promise<AuditEntry[]> {
+    return this.http.request("GET", "/api/v1/audit", { query: { ...filters } });
+  }
+
+  /** Read all that was done, newest first. */
+  walk(filters: AuditFilters = {}): AsyncGenerator<AuditEntry, void, undefined> {
+    return this.http.walk("/api/v1/audit", { limit: WALKED, ...filters }, byLast("number", "before"));
   }
 }

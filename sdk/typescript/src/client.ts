@@ -1,4 +1,4 @@
-import { Groups, PortalLinks, SetAside, SigningKeys } from "./administration.js";
+import { Audit, Groups, PortalLinks, SetAside, SigningKeys } from "./administration.js";
 import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
 import { Http } from "./http.js";
@@ -60,8 +60,10 @@ export class Client {
   readonly portalLinks: PortalLinks;
   /** What signs `v1a` signatures and tokens. */
   readonly signingKeys: SigningKeys;
-  /** Events that could not be routed. */
+  /** What could be neither routed nor delivered, and settings that cannot be read. */
   readonly setAside: SetAside;
+  /** Who did what. */
+  readonly audit: Audit;
 
   /** @throws TypeError `url` is missing, or `timeoutMs` or `retries` is none. */
   constructor(options: ClientOptions) {
@@ -94,6 +96,7 @@ export class Client {
     this.portalLinks = new PortalLinks(this.http);
     this.signingKeys = new SigningKeys(this.http);
     this.setAside = new SetAside(this.http);
+    this.audit = new Audit(this.http);
   }
 
   /** A client with other options; what is not named stays. */

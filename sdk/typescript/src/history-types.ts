@@ -76,8 +76,8 @@ export interface Walked {
   cursor?: string | number;
 }
 
-/** Which webhooks: `cursor` is the last id of the page before. */
-export interface WebhookPaged extends Paged {
+/** Which part of a list: `cursor` is the last id of the page before. */
+export interface AfterPaged extends Paged {
   cursor?: string;
 }
 

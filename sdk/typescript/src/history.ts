@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { byLast, byMember, type Http, part, WALKED } from "./http.js";
+import { byLast, byMember, type CausedBy, type Http, part, WALKED } from "./http.js";
 import type {
   AllStatisticsFilters,
   BatchResult,
@@ -24,14 +24,18 @@ export class Events {
   constructor(private readonly http: Http) {}
 
   /** Publish an event. It gets an id when it has none, so that trying again cannot publish it twice. */
-  publish(event: EventInput): Promise<Published> {
-    return this.http.request("POST", "/api/v1/events", { body: identified(event), repeatable: true });
+  publish(event: EventInput, { causedBy }: CausedBy = {}): Promise<Published> {
+    return this.http.request("POST", "/api/v1/events", { body: identified(event), repeatable: true, causedBy });
   }
 
   /** Publish up to 10,000 events in one call; what cannot be accepted keeps none of the others. */
-  publishBatch(events: Iterable<EventInput>): Promise<BatchResult> {
+  publishBatch(events: Iterable<EventInput>, { causedBy }: CausedBy = {}): Promise<BatchResult> {
     const lines = Array.from(events, (event) => JSON.stringify(identified(event)));
-    return this.http.request("POST", "/api/v1/events/batch", { body: new TextEncoder().encode(lines.join("\n")), repeatable: true });
+    return this.http.request("POST", "/api/v1/events/batch", {
+      body: new TextEncoder().encode(lines.join("\n")),
+      repeatable: true,
+      causedBy,
+    });
   }
 
   /** List events, newest first. */

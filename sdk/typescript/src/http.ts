@@ -26,6 +26,13 @@ export interface Asked {
   repeatable?: boolean;
   /** Milliseconds it takes at least by its nature; the client's own timeout where that is longer. */
   timeoutMs?: number;
+  /** The headers of the delivery that led to it. */
+  causedBy?: CausedBy["causedBy"];
+}
+
+/** What led to a call: the headers of the delivery that it answers, so that a loop is found. Their `baggage` is handed on. */
+export interface CausedBy {
+  causedBy?: { get(name: string): string | null } | Record<string, string | string[] | undefined> | undefined;
 }
 
 /** How many entries a walk asks for at once, unless told. */
@@ -120,17 +127,25 @@ export class Http {
     }
   }
 
-  private once(method: string, url: string, { body, timeoutMs = 0 }: Asked): Promise<Response> {
+  private once(method: string, url: string, { body, timeoutMs = 0, causedBy }: Asked): Promise<Response> {
     const headers: Record<string, string> = { accept: "application/json" };
     if (this.options.apiKey) headers["authorization"] = `Bearer ${this.options.apiKey}`;
-    if (this.options.group) headers["x-tidings-group"] = this.options.group;
+    if (this.options.group) headers["x-tidings-group"] = encodeURIComponent(this.options.group);
     if (body !== undefined) headers["content-type"] = "application/json";
+    const baggage = baggageOf(causedBy);
+    if (baggage) headers["baggage"] = baggage;
     const limit = AbortSignal.timeout(Math.max(this.options.timeoutMs, timeoutMs));
     const signal = this.options.signal ? either(this.options.signal, limit) : limit;
     const init: RequestInit = { method, headers, signal };
     if (body !== undefined) init.body = body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body);
     return this.options.fetch(url, init);
   }
+}
+
+function baggageOf(headers: CausedBy["causedBy"]): string {
+  if (!headers) return "";
+  const value = typeof headers.get === "function" ? headers.get("baggage") : (headers as Record<string, string | string[] | undefined>)["baggage"];
+  return Array.isArray(value) ? value.join(",") : (value ?? "");
 }
 
 function asSearch(query: Query): string {

@@ -9,6 +9,7 @@ export { Client, type ClientOptions } from "./client.js";
 export { FluxbaseClient, VskiClient, type DialectDelivery, type Listed, type LogEntry, type Logs } from "./dialects.js";
 export { ApiError, type ErrorBody } from "./errors.js";
 export type * from "./history-types.js";
+export type { CausedBy } from "./http.js";
 export { Receiver, type Answer, type Handler, type Received, type ReceiverOptions } from "./receiving/receiver.js";
 export {
   MemoryStore,

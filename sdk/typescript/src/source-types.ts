@@ -34,6 +34,9 @@ export interface Table {
   /** Operation to the condition under which it is told. */
   when: Record<string, string>;
   fault: string | null;
+  state: "captured" | "missing" | "disabled" | "waiting";
+  /** Why it is in that state. */
+  reason: string | null;
 }
 
 /** How a table is to be captured; what is left out is as for any table. */
@@ -85,6 +88,8 @@ export interface Collection {
   schema: Field[];
   options: Record<string, unknown>;
   author: string | null;
+  /** Why it cannot be read as it is stored. */
+  fault?: string;
   created: string;
   updated: string;
 }
@@ -227,6 +232,8 @@ export interface Integration {
   enabled: boolean;
   created_at: string;
   updated_at: string;
+  /** Why it is set aside. Its notices get 503. */
+  fault: string | null;
   secret?: string;
 }
 
@@ -285,6 +292,8 @@ export interface Brand {
 /** How long a link holds (seconds), how the portal looks, and which pages may frame it. */
 export interface PortalLinkInput {
   expires_in?: number;
+  /** Look; also make and change webhooks (when absent); also choose tables and collections. */
+  access?: "read" | "manage" | "full";
   brand?: Brand | null;
   origins?: string[];
 }
@@ -296,6 +305,7 @@ export interface PortalLink {
   name: string | null;
   origins: string[];
   sessions: number;
+  access: "read" | "manage" | "full";
   created_at: string;
   expires_at: string;
 }
@@ -305,6 +315,7 @@ export interface MadePortalLink {
   id: string;
   group: string;
   url: string;
+  access: "read" | "manage" | "full";
   expires_at: string;
 }
 
@@ -329,9 +340,10 @@ export interface Jwks {
   keys: { kid: string; kty: string; crv?: string; x?: string; [more: string]: unknown }[];
 }
 
-/** An event that could not be routed, and why. `row` is there when one is read by its number. */
+/** An event that could not be routed, or a delivery that history cannot hold, and why. `row`: when one is read by its number. */
 export interface SetAsideEvent {
   number: number;
+  kind: "event" | "delivery";
   group: string | null;
   source: string | null;
   type: string | null;
@@ -347,4 +359,36 @@ export interface SetAsideEvent {
 export interface SetAsidePaged {
   limit?: number;
   before?: number;
+}
+
+/** A setting that cannot be read as it is stored. `kind` and `id` name it; `reason` is with the remedy. */
+export interface Fault {
+  kind: "webhook" | "job" | "integration" | "collection" | "table" | "backfill";
+  id: string;
+  name: string;
+  group: string | null;
+  reason: string;
+  since: string | null;
+}
+
+/** What somebody did. */
+export interface AuditEntry {
+  number: number;
+  at: string;
+  /** What it is about; null: the installation. */
+  group: string | null;
+  /** Such as `webhook.created`, `secret.shown` or `link.made`. */
+  action: string;
+  who: "key" | "session" | "link" | "system";
+  /** The id of the session or the portal link. */
+  who_id: string | null;
+  address: string;
+  subject_id: string | null;
+  /** What it was called then. */
+  subject: string;
+}
+
+/** What somebody did to one group, or to any. */
+export interface AuditFilters extends SetAsidePaged {
+  group?: string;
 }

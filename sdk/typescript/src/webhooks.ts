@@ -10,7 +10,7 @@ import type {
   Version,
   Walked,
   WebhookDeliveryFilters,
-  WebhookPaged,
+  AfterPaged,
 } from "./history-types.js";
 import type {
   Delivery,
@@ -41,12 +41,12 @@ export class Webhooks {
   }
 
   /** List webhooks, newest first, each with its health. */
-  list(page: WebhookPaged = {}): Promise<Webhook[]> {
+  list(page: AfterPaged = {}): Promise<Webhook[]> {
     return this.http.request("GET", ROOT, { query: { ...page } });
   }
 
   /** Read every webhook, newest first. */
-  walk(page: WebhookPaged = {}): AsyncGenerator<Webhook, void, undefined> {
+  walk(page: AfterPaged = {}): AsyncGenerator<Webhook, void, undefined> {
     return this.http.walk(ROOT, { limit: WALKED, ...page }, byLast("id"));
   }
 

@@ -30,9 +30,11 @@ from tidings.client.models import (
     WebhookExplained,
 )
 from tidings.client.source_models import (
+    AuditEntry,
     Backfill,
     Collection,
     EventType,
+    Fault,
     Field,
     Group,
     Integration,
@@ -51,13 +53,14 @@ from tidings.client.source_models import (
     Table,
 )
 from tidings.client.sync_client import Client
-from tidings.client.transaction import publish, publish_async
+from tidings.client.transaction import publish, publish_async, within, within_async
 from tidings.client.verify import VerificationError, verify
 
 __all__ = [
     "ApiError",
     "AsyncClient",
     "Attempt",
+    "AuditEntry",
     "Backfill",
     "BatchResult",
     "Client",
@@ -68,6 +71,7 @@ __all__ = [
     "Event",
     "EventType",
     "Explained",
+    "Fault",
     "Field",
     "Figures",
     "FilterExplained",
@@ -106,4 +110,6 @@ __all__ = [
     "publish",
     "publish_async",
     "verify",
+    "within",
+    "within_async",
 ]

@@ -1,18 +1,20 @@
-"""`client.groups`, `portal_links`, `signing_keys` and `set_aside`, for the asynchronous client."""
+"""`client.groups`, `portal_links`, `signing_keys`, `set_aside` and `audit`, for the asynchronous client."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Unpack
 
 from tidings.client.async_http import AsyncHttp
 from tidings.client.exchange import WALKED, by_last, by_offset, part
-from tidings.client.inputs import Id, KeyRotation, Paged, PortalLinkInput, SetAsidePaged
-from tidings.client.source_models import Group, MadePortalLink, PortalLink, SetAsideEvent, SigningKey
+from tidings.client.inputs import AfterPaged, AuditFilters, Id, KeyRotation, Paged, PortalLinkInput, SetAsidePaged
+from tidings.client.source_models import AuditEntry, Fault, Group, MadePortalLink, PortalLink, SetAsideEvent, SigningKey
 
 # The classes below have a method called `list`, which hides the type of that name.
 _Groups = list[Group]
 _PortalLinks = list[PortalLink]
 _SigningKeys = list[SigningKey]
 _SetAside = list[SetAsideEvent]
+_Faults = list[Fault]
+_Entries = list[AuditEntry]
 
 
 class AsyncGroups:
@@ -25,13 +27,13 @@ class AsyncGroups:
         """Create a group."""
         return await self._http.request("POST", "/api/v1/groups", Group, body={"id": id})
 
-    async def list(self, **page: Unpack[Paged]) -> _Groups:
-        """List groups."""
+    async def list(self, **page: Unpack[AfterPaged]) -> _Groups:
+        """List groups, in order of their ids."""
         return await self._http.request("GET", "/api/v1/groups", _Groups, query=page)
 
-    def walk(self, **page: Unpack[Paged]) -> AsyncIterator[Group]:
-        """Read every group."""
-        return self._http.walk("/api/v1/groups", _Groups, {"limit": WALKED, **page}, by_offset)
+    def walk(self, **page: Unpack[AfterPaged]) -> AsyncIterator[Group]:
+        """Read every group, in order of their ids."""
+        return self._http.walk("/api/v1/groups", _Groups, {"limit": WALKED, **page}, by_last("id"))
 
     async def get(self, group_id: str) -> Group:
         """Read a group."""
@@ -81,7 +83,7 @@ class AsyncSigningKeys:
 
 
 class AsyncSetAside:
-    """`client.set_aside`: events that could not be routed, of all groups."""
+    """`client.set_aside`: what could be neither routed nor delivered, and settings that cannot be read; of all groups."""
 
     def __init__(self, http: AsyncHttp) -> None:
         self._http = http
@@ -99,9 +101,36 @@ class AsyncSetAside:
         return await self._http.request("GET", f"/api/v1/set-aside/{part(number)}", SetAsideEvent)
 
     async def route(self, number: int) -> None:
-        """Route it again. When its reason still holds, it is set aside again, under another number."""
+        """Put it back where it was taken from. When its reason still holds, it is set aside again, under another number."""
         await self._http.request("POST", f"/api/v1/set-aside/{part(number)}/route", object)
 
     async def delete(self, number: int) -> None:
-        """Discard it for good: its event is told to nobody."""
+        """Discard it for good: it is told to nobody."""
         await self._http.request("DELETE", f"/api/v1/set-aside/{part(number)}", object)
+
+    async def list_settings(self) -> _Faults:
+        """List settings that cannot be read, a hundred of each kind at most. They come back by themselves once they can."""
+        return await self._http.request("GET", "/api/v1/set-aside/settings", _Faults)
+
+    async def retry_setting(self, kind: str, setting_id: str) -> None:
+        """Read a setting again. What waited for it goes on; a refusal says why it still cannot be read."""
+        await self._http.request("POST", f"/api/v1/set-aside/settings/{part(kind)}/{part(setting_id)}/retry", object)
+
+    async def delete_setting(self, kind: str, setting_id: str) -> None:
+        """Remove a webhook with what waits for it, a job, an integration, or the settings of a table."""
+        await self._http.request("DELETE", f"/api/v1/set-aside/settings/{part(kind)}/{part(setting_id)}", object)
+
+
+class AsyncAudit:
+    """`client.audit`: who did what."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def list(self, **filters: Unpack[AuditFilters]) -> _Entries:
+        """List who did what, newest first, of all groups or of one."""
+        return await self._http.request("GET", "/api/v1/audit", _Entries, query=filters)
+
+    def walk(self, **filters: Unpack[AuditFilters]) -> AsyncIterator[AuditEntry]:
+        """Read all that was done, newest first."""
+        return self._http.walk("/api/v1/audit", _Entries, {"limit": WALKED, **filters}, by_last("number", "before"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tidings.client.async_administration import AsyncGroups, AsyncPortalLinks, AsyncSetAside, AsyncSigningKeys
+from tidings.client.async_administration import AsyncAudit, AsyncGroups, AsyncPortalLinks, AsyncSetAside, AsyncSigningKeys
 from tidings.client.async_content import AsyncCollections, AsyncRecords
 from tidings.client.async_history import AsyncAttemptStatistics, AsyncDeliveries, AsyncEvents, AsyncRecoveries
 from tidings.client.async_http import AsyncHttp
@@ -35,7 +35,8 @@ class AsyncClient:
         groups: Customers or tenants.
         portal_links: What shows customers their own webhooks.
         signing_keys: What signs `v1a` signatures and tokens.
-        set_aside: Events that could not be routed.
+        set_aside: What could be neither routed nor delivered, and settings that cannot be read.
+        audit: Who did what.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class AsyncClient:
         self.portal_links = AsyncPortalLinks(http)
         self.signing_keys = AsyncSigningKeys(http)
         self.set_aside = AsyncSetAside(http)
+        self.audit = AsyncAudit(http)
 
     def with_options(self, **options: Any) -> "AsyncClient":
         """Return a client with other options, on the connections of this one: closing either closes both.

@@ -1,6 +1,6 @@
 """`client.events`, `deliveries`, `recoveries` and `statistics`, for the asynchronous client."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Unpack
 from uuid import uuid4
 
@@ -45,25 +45,37 @@ class AsyncEvents:
     def __init__(self, http: AsyncHttp) -> None:
         self._http = http
 
-    async def publish(self, type: str, data: Any = None, *, subject: str | None = None, id: str | None = None) -> Published:
+    async def publish(
+        self,
+        type: str,
+        data: Any = None,
+        *,
+        subject: str | None = None,
+        id: str | None = None,
+        caused_by: Mapping[str, str] | None = None,
+    ) -> Published:
         """Publish an event.
 
         Args:
             type: A dotted name, such as `order.paid`.
             subject: What it is about, for people and searches.
             id: Your own id: publishing it again sends nothing again. Made when absent, so that a retry cannot publish twice.
+            caused_by: The headers of the delivery that it answers, so that a loop is found.
         """
         body = {"type": type, "data": data, "id": id or str(uuid4())} | given(subject=subject)
-        return await self._http.request("POST", "/api/v1/events", Published, body=body, repeatable=True)
+        return await self._http.request("POST", "/api/v1/events", Published, body=body, repeatable=True, caused_by=caused_by)
 
-    async def publish_batch(self, events: Iterable[EventInput]) -> BatchResult:
+    async def publish_batch(self, events: Iterable[EventInput], *, caused_by: Mapping[str, str] | None = None) -> BatchResult:
         """Publish up to 10,000 events in one call; what cannot be accepted keeps none of the others.
 
         Args:
             events: Each with `type` and `data`, and perhaps `subject` and `id`; an id is made when absent.
+            caused_by: As of `publish`.
         """
         body = b"\n".join(msgspec.json.encode({"id": str(uuid4()), **event}) for event in events)
-        return await self._http.request("POST", "/api/v1/events/batch", BatchResult, body=body, repeatable=True)
+        return await self._http.request(
+            "POST", "/api/v1/events/batch", BatchResult, body=body, repeatable=True, caused_by=caused_by
+        )
 
     async def list(self, **filters: Unpack[EventFilters]) -> _Events:
         """List events, newest first."""

@@ -23,8 +23,8 @@ class Walked(TypedDict, total=False):
     cursor: Id | int
 
 
-class WebhookPaged(Paged, total=False):
-    """Which webhooks: `cursor` is the last id of the page before."""
+class AfterPaged(Paged, total=False):
+    """Which part of a list: `cursor` is the last id of the page before."""
 
     cursor: Id
 
@@ -34,6 +34,12 @@ class SetAsidePaged(TypedDict, total=False):
 
     limit: int
     before: int
+
+
+class AuditFilters(SetAsidePaged, total=False):
+    """What somebody did to one group, or to any."""
+
+    group: str
 
 
 class Numbered(TypedDict, total=False):
@@ -304,9 +310,10 @@ class Brand(TypedDict, total=False):
 
 
 class PortalLinkInput(TypedDict, total=False):
-    """How long a link holds (seconds), how the portal looks, and which pages may frame it."""
+    """How long a link holds (seconds), what it allows, how the portal looks, and which pages may frame it."""
 
     expires_in: int
+    access: Literal["read", "manage", "full"]
     brand: Brand | None
     origins: Sequence[str]
 

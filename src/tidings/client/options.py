@@ -1,6 +1,7 @@
 """How a client asks: where, as whom, how long and how often."""
 
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 DEFAULT_TIMEOUT = 30.0  # seconds
 RETRIES = 2
@@ -37,5 +38,5 @@ class Options:
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
         if self.group is not None:
-            headers["X-Tidings-Group"] = self.group
+            headers["X-Tidings-Group"] = quote(self.group)
         return headers

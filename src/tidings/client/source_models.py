@@ -30,6 +30,7 @@ class Table(msgspec.Struct, frozen=True):
         changed: An update is told where one of these columns changed; any, when empty.
         when: Operation to the condition under which it is told.
         fault: Why it cannot be captured so.
+        state: `captured`, `missing`, `disabled` or `waiting`; `reason`: why.
     """
 
     schema: str
@@ -42,6 +43,8 @@ class Table(msgspec.Struct, frozen=True):
     when: dict[str, str]
     group_by: str | None = None
     fault: str | None = None
+    state: str | None = None
+    reason: str | None = None
 
 
 class Backfill(msgspec.Struct, frozen=True):
@@ -87,6 +90,7 @@ class Collection(msgspec.Struct, frozen=True):
     created: datetime
     updated: datetime
     author: str | None = None
+    fault: str | None = None
 
 
 class RecordPage(msgspec.Struct, frozen=True):
@@ -173,6 +177,7 @@ class Integration(msgspec.Struct, frozen=True):
     enabled: bool
     created_at: datetime
     updated_at: datetime
+    fault: str | None = None
     secret: str | None = None
 
 
@@ -203,7 +208,7 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class PortalLink(msgspec.Struct, frozen=True):
-    """A link that shows a customer the portal. `sessions`: how many browsers it let in."""
+    """A link that shows a customer the portal. `sessions`: how many browsers it let in; `access`: `read`, `manage`, `full`."""
 
     id: UUID
     group: str
@@ -212,6 +217,7 @@ class PortalLink(msgspec.Struct, frozen=True):
     created_at: datetime
     expires_at: datetime
     name: str | None = None
+    access: str | None = None
 
 
 class MadePortalLink(msgspec.Struct, frozen=True):
@@ -221,6 +227,7 @@ class MadePortalLink(msgspec.Struct, frozen=True):
     group: str
     url: str
     expires_at: datetime
+    access: str | None = None
 
 
 class SigningKey(msgspec.Struct, frozen=True):
@@ -235,11 +242,12 @@ class SigningKey(msgspec.Struct, frozen=True):
 
 
 class SetAsideEvent(msgspec.Struct, frozen=True):
-    """An event that could not be routed, and why. `row` is there when one is read by its number."""
+    """An event that could not be routed, or (`kind`) a delivery that history cannot hold, and why. `row`: when one is read."""
 
     number: int
     reason: str
     created_at: datetime
+    kind: str = "event"
     group: str | None = None
     source: str | None = None
     type: str | None = None
@@ -247,3 +255,35 @@ class SetAsideEvent(msgspec.Struct, frozen=True):
     table: str | None = None
     operation: str | None = None
     row: dict[str, Any] | None = None
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """A setting that cannot be read as it is stored. `kind` and `id` name it; `reason` is with the remedy."""
+
+    kind: str
+    id: str
+    name: str
+    reason: str
+    group: str | None = None
+    since: datetime | None = None
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """What somebody did.
+
+    Attributes:
+        group: What it is about; None: the installation.
+        action: Such as `webhook.created`, `secret.shown` or `link.made`.
+        who: By what they acted: `key`, `session`, `link` or `system`; `who_id`: the session's or link's.
+        subject: What it was called then.
+    """
+
+    number: int
+    at: datetime
+    action: str
+    who: str
+    address: str
+    subject: str
+    group: str | None = None
+    who_id: UUID | None = None
+    subject_id: UUID | None = None

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
-from tidings.client.sync_administration import Groups, PortalLinks, SetAside, SigningKeys
+from tidings.client.sync_administration import Audit, Groups, PortalLinks, SetAside, SigningKeys
 from tidings.client.sync_content import Collections, Records
 from tidings.client.sync_history import AttemptStatistics, Deliveries, Events, Recoveries
 from tidings.client.sync_http import Http
@@ -36,7 +36,8 @@ class Client:
         groups: Customers or tenants.
         portal_links: What shows customers their own webhooks.
         signing_keys: What signs `v1a` signatures and tokens.
-        set_aside: Events that could not be routed.
+        set_aside: What could be neither routed nor delivered, and settings that cannot be read.
+        audit: Who did what.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Client:
         self.portal_links = PortalLinks(http)
         self.signing_keys = SigningKeys(http)
         self.set_aside = SetAside(http)
+        self.audit = Audit(http)
 
     def with_options(self, **options: Any) -> "Client":
         """Return a client with other options, on the connections of this one: closing either closes both.

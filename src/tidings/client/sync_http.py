@@ -18,6 +18,7 @@ from tidings.client.exchange import (
     is_worth_retrying,
     page_of,
     pause_before,
+    trace_of,
     unreachable,
 )
 from tidings.client.models import Page
@@ -43,6 +44,7 @@ class Http:
         query: Mapping[str, Any] | None = None,
         repeatable: bool | None = None,
         timeout: float | None = None,
+        caused_by: Mapping[str, str] | None = None,
     ) -> T:
         """Make a request and return its answer as a type.
 
@@ -50,11 +52,12 @@ class Http:
             body: What is sent as JSON; bytes are sent as they are.
             repeatable: Doing it twice is the same as once; by its method when None.
             timeout: Seconds it takes at least by its nature; the client's own timeout where that is longer.
+            caused_by: The headers of the delivery that led to it, so that a loop is found.
 
         Raises:
             ApiError: The server refused, or none answered.
         """
-        response = self.send(method, path, body=body, query=query, repeatable=repeatable, timeout=timeout)
+        response = self.send(method, path, body=body, query=query, repeatable=repeatable, timeout=timeout, caused_by=caused_by)
         return answer_of(response, kind)
 
     def page(self, path: str, kind: type[list[T]], query: Mapping[str, Any]) -> Page[T]:
@@ -98,6 +101,7 @@ class Http:
         query: Mapping[str, Any] | None = None,
         repeatable: bool | None = None,
         timeout: float | None = None,
+        caused_by: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """Make a request, again while that is allowed and may help; return the answer, whatever it says.
 
@@ -107,7 +111,7 @@ class Http:
         options = self.options
         tries = options.retries + 1 if (method != "POST" if repeatable is None else repeatable) else 1
         content = content_of(body)
-        headers = options.headers | ({} if body is None else {"Content-Type": "application/json"})
+        headers = options.headers | trace_of(caused_by) | ({} if body is None else {"Content-Type": "application/json"})
         limit = max(options.timeout, timeout or 0.0)
         for left in reversed(range(tries)):
             response = None

@@ -6,6 +6,7 @@ from typing import Any, Unpack
 
 from tidings.client.exchange import TEST_TIMEOUT, WALKED, by_last, by_member, part
 from tidings.client.inputs import (
+    AfterPaged,
     DryRunAsked,
     DryRunInput,
     Id,
@@ -17,7 +18,6 @@ from tidings.client.inputs import (
     Walked,
     WebhookChange,
     WebhookDeliveryFilters,
-    WebhookPaged,
     WebhookSettings,
 )
 from tidings.client.models import (
@@ -59,11 +59,11 @@ class Webhooks:
         """
         return self._http.request("POST", _ROOT, Webhook, body={"url": url, "events": events, **settings})
 
-    def list(self, **page: Unpack[WebhookPaged]) -> _Webhooks:
+    def list(self, **page: Unpack[AfterPaged]) -> _Webhooks:
         """List webhooks, newest first, each with its health."""
         return self._http.request("GET", _ROOT, _Webhooks, query=page)
 
-    def walk(self, **page: Unpack[WebhookPaged]) -> Iterator[Webhook]:
+    def walk(self, **page: Unpack[AfterPaged]) -> Iterator[Webhook]:
         """Read every webhook, newest first."""
         return self._http.walk(_ROOT, _Webhooks, {"limit": WALKED, **page}, by_last("id"))
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.text import check_text
 
 MAX_NAME_LENGTH = 60
 MAX_LOGO_LENGTH = 48_000  # characters of the data: URL, which stands in every page
@@ -95,6 +96,7 @@ def check_origins(origins: Sequence[str]) -> tuple[str, ...]:
 
 
 def _origin(text: str, field: str) -> str:
+    check_text(text, field)  # which the reader of URLs passes over in silence
     try:
         parts = urlsplit(text.strip().lower())
         host, port = parts.hostname or "", parts.port

@@ -6,28 +6,36 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from tidings.core.audit import Action
 from tidings.core.brand import Brand, check_brand, check_origins
+from tidings.core.customers import Access, parse_access
 from tidings.core.errors import InvalidInputError, NotFoundError
+from tidings.core.reached import known_url
+from tidings.operations import audit
 from tidings.operations.services import Services
 from tidings.store import groups, portal_links
 from tidings.store.portal_links import PortalLink
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 60, 86_400
 DEFAULT_SECONDS = 3600
+DEFAULT_ACCESS = Access.MANAGE.value
 
 
 class NewLink(msgspec.Struct, frozen=True):
-    """A link that was made just now. `path` holds its token, which is kept nowhere: it is shown this once."""
+    """A link that was made just now. `url` holds its token, which is kept nowhere: it is shown this once."""
 
     link: PortalLink
-    path: str
+    url: str
 
 
 async def create(
     services: Services,
     token: str,
     *,
+    scheme: str,
+    host: str,
     seconds: int = DEFAULT_SECONDS,
+    access: str = DEFAULT_ACCESS,
     brand: Brand | None = None,
     origins: Sequence[str] = (),
 ) -> NewLink:
@@ -35,13 +43,17 @@ async def create(
 
     Args:
         token: 256 random bits as text.
+        scheme, host: As the request for it was addressed: believed when nothing is configured and it means this very machine.
         seconds: How long it opens the portal, and how long the sessions last that it begins.
+        access: What its holder may do: `read`, `manage` or `full` (`core.customers.Access`).
         origins: The origins whose pages may frame it.
 
     Raises:
+        ConflictError: Where this installation is reached is not configured.
         InvalidInputError: With the field and the reason.
         NotFoundError: There is no such group.
     """
+    base = known_url(services.config.public_url, scheme, host)
     if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
         raise InvalidInputError(
             "expires_in",
@@ -55,12 +67,14 @@ async def create(
         check_origins(origins),
         now,
         now + timedelta(seconds=seconds),
+        parse_access(access),
     )
     async with services.database.transaction() as connection:
         if await groups.get(connection, services.group_id) is None:
             raise NotFoundError(f"There is no group {services.group_id!r}. Make it first: POST /api/v1/groups.")
         await portal_links.add(connection, token, link)
-    return NewLink(link, f"/p/{token}")
+        await audit.note(services, connection, Action.LINK_MADE, link.id, link.brand.name or "")
+    return NewLink(link, f"{base}/p/{token}")
 
 
 async def list_links(services: Services, *, limit: int, offset: int = 0) -> Sequence[PortalLink]:
@@ -80,3 +94,4 @@ async def end(services: Services, link_id: UUID) -> None:
     async with services.database.transaction() as connection:
         if not await portal_links.end(connection, services.group_id, link_id):
             raise NotFoundError(f"There is no portal link {link_id}; its time may be over.")
+        await audit.note(services, connection, Action.LINK_ENDED, link_id)

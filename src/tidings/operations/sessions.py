@@ -4,10 +4,13 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.audit import Action, Actor, Who
 from tidings.core.errors import NotFoundError
+from tidings.operations import audit
 from tidings.operations.services import Services
 from tidings.store import groups, portal_links, sessions
-from tidings.store.sessions import Session
+from tidings.store.database import Connection
+from tidings.store.sessions import Ended, Session
 
 
 async def begin(services: Services, token: str, *, before: str, browser: str, address: str) -> None:
@@ -19,8 +22,8 @@ async def begin(services: Services, token: str, *, before: str, browser: str, ad
     """
     async with services.database.transaction() as connection:
         if before:
-            await sessions.end_token(connection, before)
-        await sessions.begin(
+            await _ended(services, connection, await sessions.end_token(connection, before), address)
+        session_id = await sessions.begin(
             connection,
             token,
             key_hash=services.installation.admin_key_hash,
@@ -29,6 +32,8 @@ async def begin(services: Services, token: str, *, before: str, browser: str, ad
             address=address,
             now=services.clock.now(),
         )
+        by = Actor(Who.SESSION, session_id, address)
+        await audit.note(services, connection, Action.SESSION_BEGAN, session_id, browser, by=by, is_of_group=False)
 
 
 async def begin_with_link(
@@ -44,9 +49,10 @@ async def begin_with_link(
         link = await portal_links.find(connection, link_token, now)
         if link is None:
             return None
+        acting = msgspec.structs.replace(services, group_id=link.group_id)
         if before:
-            await sessions.end_token(connection, before)
-        await sessions.begin(
+            await _ended(services, connection, await sessions.end_token(connection, before), address)
+        session_id = await sessions.begin(
             connection,
             token,
             key_hash=key_hash,
@@ -57,6 +63,8 @@ async def begin_with_link(
             link_id=link.id,
             ends_at=link.ends_at,
         )
+        by = Actor(Who.LINK, link.id, address)
+        await audit.note(acting, connection, Action.SESSION_BEGAN, session_id, browser, by=by)
         return await sessions.find(connection, token, key_hash=key_hash, now=now)
 
 
@@ -88,17 +96,40 @@ async def list_sessions(services: Services) -> list[Session]:
 
 async def end(services: Services, session_id: UUID) -> bool:
     """End a session, and return whether there was one."""
-    async with services.database.connection() as connection:
-        return await sessions.end(connection, session_id)
+    async with services.database.transaction() as connection:
+        ended = await sessions.end(connection, session_id)
+        await _ended(services, connection, ended)
+        return ended is not None
 
 
 async def end_others(services: Services, session_id: UUID) -> None:
     """End all sessions but one."""
-    async with services.database.connection() as connection:
-        await sessions.end_others(connection, session_id)
+    async with services.database.transaction() as connection:
+        for one in await sessions.end_others(connection, session_id):
+            await _ended(services, connection, one)
 
 
-async def end_token(services: Services, token: str) -> None:
-    """End the session of a token, if there is one."""
-    async with services.database.connection() as connection:
-        await sessions.end_token(connection, token)
+async def end_token(services: Services, token: str, *, address: str) -> None:
+    """End the session of a token, if there is one: its own browser asks."""
+    async with services.database.transaction() as connection:
+        await _ended(services, connection, await sessions.end_token(connection, token), address)
+
+
+async def _ended(services: Services, connection: Connection, ended: Ended | None, own: str | None = None) -> None:
+    """Put on record that a session was ended.
+
+    Args:
+        own: The address of its own browser, which ended it; None: whoever the services act for did.
+    """
+    if ended is None:
+        return
+    who, id_ = (Who.SESSION, ended.id) if ended.link_id is None else (Who.LINK, ended.link_id)
+    await audit.note(
+        msgspec.structs.replace(services, group_id=ended.group_id),
+        connection,
+        Action.SESSION_ENDED,
+        ended.id,
+        ended.browser,
+        by=None if own is None else Actor(who, id_, own),
+        is_of_group=ended.link_id is not None,
+    )

@@ -5,9 +5,10 @@ none can make a browser that is signed in send something. The token is an HMAC o
 """
 
 import hmac
+import math
 import secrets
+import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request, Response
@@ -15,6 +16,8 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 
+from tidings.core import reached
+from tidings.core.audit import Actor, Who
 from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.operations import sessions
 from tidings.operations.services import Services
@@ -24,8 +27,10 @@ from tidings.store.sessions import LONGEST, Session
 MAX_TOKEN = 200  # characters of a cookie that is looked up
 GROUP_PARAMETER = "group"  # every page takes it
 FOR_CUSTOMERS = "customer"  # of a handler's opt: customers may ask it; all others are shut to them
+LOOK, MANAGE = "look", "manage"  # what it says: any link opens it, or those that let their holder change something
 CUSTOMER_COOKIE = "tidings-customer"
 LINK_ENDED = "This link has ended. Open it again where you found it."
+ONLY_LOOKS = "Your link lets you look, and change nothing."
 NOT_FOR_CUSTOMERS = "This page is not a part of what your link shows."
 _HALF = 32  # digits of a token: 128 bits for the cookie, 128 for the group
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -59,6 +64,25 @@ class LinkEndedError(TidingsError):
     status = 401
 
 
+class NoSuchLinkError(TidingsError):
+    """A link that is none, or whose time is over, was opened: whatever session the browser has is another matter."""
+
+    code = "UNAUTHORIZED"
+    status = 401
+
+
+class TooManyError(TidingsError):
+    """Somebody asks for something too often. `wait`: seconds until it is looked at again."""
+
+    code = "TOO_MANY_REQUESTS"
+    status = 429
+
+    def __init__(self, message: str, wait: float) -> None:
+        self.wait = max(1, math.ceil(wait))
+        said = f"{math.ceil(wait / 60)} min" if wait > 90 else f"{self.wait} s"
+        super().__init__(f"{message} Try again in {said}.")
+
+
 class Visit(msgspec.Struct, frozen=True):
     """A request by somebody who is signed in. Every page that shows data takes one, as `visit`."""
 
@@ -75,6 +99,11 @@ class Visit(msgspec.Struct, frozen=True):
         """Whether a customer asks, by a portal link: pages show them nothing of how this installation is made."""
         return self.session.is_customer
 
+    @property
+    def may_manage(self) -> bool:
+        """Whether whoever asks may change webhooks, test them and send again."""
+        return self.session.access.may_manage
+
 
 def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:
     """Return the parts that requests are answered with, acting for the first group."""
@@ -89,14 +118,29 @@ def is_secure(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
     """Whether the browser speaks HTTPS, to us or to a proxy in front of us."""
     if connection.url.scheme == "https":
         return True
-    public = urlsplit(services_of(connection).config.public_url or "")
-    return public.scheme == "https" and public.netloc.lower() == connection.headers.get("host", "").lower()
+    public = services_of(connection).config.public_url or ""
+    return public.lower().startswith("https:") and reached.is_public_host(public, host_of(connection))
+
+
+def host_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the name that the browser asked for, whatever it is worth."""
+    return connection.headers.get("host", "")
+
+
+def scheme_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the scheme that the browser speaks."""
+    return "https" if is_secure(connection) else "http"
+
+
+def address_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the address that the browser comes from, as far as those whom we believe say; empty when nobody does."""
+    return connection.client.host if connection.client else ""
 
 
 def base_url(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return where this installation is reached: as it is configured, else as the browser reached it."""
-    scheme = "https" if is_secure(connection) else "http"
-    return services_of(connection).config.public_url or f"{scheme}://{connection.headers.get('host', '')}"
+    """Return where this installation is reached; empty when nobody who is believed has said (`core.reached`)."""
+    public = services_of(connection).config.public_url
+    return reached.base_url(public, scheme_of(connection), host_of(connection)) or ""
 
 
 class FramedCookie(Cookie):
@@ -183,7 +227,8 @@ def new_token() -> str:
 async def visit_of(request: Request[Any, Any, Any]) -> Visit:
     """Return who asks. `?group=` has an operator's session show another group from now on.
 
-    A customer passes to the handlers alone that say so (`opt={"customer": True}`), and the services act for the link's group.
+    A customer passes to the handlers alone that say so (`opt={"customer": LOOK}`, or `MANAGE`); the services act for the group
+    of the link.
 
     Raises:
         ForeignFormError: A form was shown for another group than the session shows by now.
@@ -201,6 +246,8 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
         request.scope["state"]["portal_session"] = session
         if not is_customer or not request.route_handler.opt.get(FOR_CUSTOMERS) or GROUP_PARAMETER in request.query_params:
             raise NotForCustomersError(NOT_FOR_CUSTOMERS)
+        if request.route_handler.opt[FOR_CUSTOMERS] == MANAGE and not session.access.may_manage:
+            raise NotForCustomersError(ONLY_LOOKS)
     if session is not None and session.is_customer != is_customer:
         session = None  # a token under the name of the other kind
     if session is None:
@@ -208,7 +255,24 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
     request.scope["state"]["portal_session"] = session
     if request.method not in _SAFE and not _is_alike(await _sent_token(request), form_token(request)):
         raise ForeignFormError("This page showed another group than this browser shows now. Load it again and repeat it.")
-    return Visit(msgspec.structs.replace(services, group_id=session.group_id), session)
+    return Visit(msgspec.structs.replace(services, group_id=session.group_id, actor=_actor(request, session)), session)
+
+
+def _actor(request: Request[Any, Any, Any], session: Session) -> Actor:
+    who, id_ = (Who.LINK, session.link_id) if session.is_customer else (Who.SESSION, session.id)
+    return Actor(who, id_, address_of(request))
+
+
+def count_call(request: Request[Any, Any, Any], visit: Visit) -> None:
+    """Count what a customer has Tidings send: so much of a group in a minute, however many links and browsers it has.
+
+    Raises:
+        TooManyError: It is more.
+    """
+    if visit.is_customer:
+        most = visit.services.config.customer_calls_per_minute
+        if wait := request.app.state.customer_calls.admit(f"group {visit.group_id}", time.monotonic(), most):
+            raise TooManyError(f"That is more than {most} tests, retries and checks in a minute.", wait)
 
 
 # Forms -------------------------------------------------------------------------------------------------------------------
@@ -243,8 +307,10 @@ async def require_own_form(connection: ASGIConnection[Any, Any, Any, Any], _: Ba
     """
     if connection.scope.get("method", "GET") in _SAFE:
         return
-    if not _is_own_origin(connection):
-        raise ForeignFormError("This form was sent by a page of another site. Open the portal itself and try again.")
+    if not _is_own_page(connection):
+        public = services_of(connection).config.public_url
+        where = f"the portal itself, at {public}," if public else "the portal itself"
+        raise ForeignFormError(f"This form was sent by a page of another site. Open {where} and try again.")
     source, sent = csrf_source(connection), await _sent_token(connection)
     if not source or not _is_alike(sent[:_HALF], csrf_of(source)[:_HALF]):
         raise ForeignFormError("This page was open for too long, or cookies are off. Go back, load it again and repeat it.")
@@ -261,12 +327,14 @@ def _is_alike(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode())
 
 
-def _is_own_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
-    origin = connection.headers.get("origin")
-    if origin is None:
-        return connection.headers.get("sec-fetch-site") == "same-origin"
-    scheme = "https" if is_secure(connection) else "http"
-    return origin.lower() == f"{scheme}://{connection.headers.get('host', '')}".lower()
+def _is_own_page(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    return reached.is_own_page(
+        services_of(connection).config.public_url,
+        scheme_of(connection),
+        host_of(connection),
+        connection.headers.get("origin"),
+        connection.headers.get("sec-fetch-site"),
+    )
 
 
 async def refuse_customers(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

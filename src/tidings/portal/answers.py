@@ -19,6 +19,7 @@ from tidings.portal import assets
 from tidings.portal.access import (
     LinkEndedError,
     NotSignedInError,
+    TooManyError,
     cookie,
     cookie_of,
     customer_cookie,
@@ -95,6 +96,7 @@ def show(
         notice=left or notice,
         crumbs=tuple(crumbs),
         is_customer=bool(customer_token(request)) if session is None else session.is_customer,
+        may_manage=session is None or session.access.may_manage,
         brand=brand_view(session.brand) if session else None,
     )
     response = _rendered(request, environment.get_template(template).render(frame=frame, view=view), status)
@@ -196,6 +198,10 @@ def show_refusal(request: Request[Any, Any, Any], error: TidingsError) -> Respon
         return go(request, f"/sign-in{back}")
     if isinstance(error, LinkEndedError):
         return with_cookies(_show_error(request, error_view(401, error.message)), customer_cookie(request, ""))
+    if isinstance(error, TooManyError):
+        response = _show_error(request, error_view(429, error.message))
+        response.headers["Retry-After"] = str(error.wait)
+        return response
     if error.status >= 500 and not isinstance(error, BusyError):  # to be busy is no fault of ours
         logger.error("%s %s failed: %s", request.method, request.url.path, error.message)
     return _show_error(request, error_view(error.status, error.message))
@@ -220,7 +226,7 @@ def show_broken(request: Request[Any, Any, Any], error: Exception) -> Response[A
     if isinstance(error, UNSTORABLE):
         return _show_error(request, error_view(422, "What was asked for contains U+0000, which nothing here does."))
     if isinstance(error, UNAVAILABLE):
-        logger.warning("%s %s: database unavailable: %s", request.method, request.url.path, error)
+        logger.debug("%s %s: database unavailable: %s", request.method, request.url.path, error)
         return _show_error(request, error_view(503, "The database cannot be reached."))
     if isinstance(error, COLLISIONS):
         return _show_error(request, error_view(503, "Another change was under way at the same moment; nothing was done."))

@@ -9,12 +9,13 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.plugins import InitPlugin
 
+from tidings.core.attempts import CALLS_SECONDS, MAX_LINKS, Attempts
 from tidings.core.errors import TidingsError
 from tidings.portal import assets
 from tidings.portal.access import refuse_customers, refuse_unknown, require_own_form, visit_of
 from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_http_fault, show_refusal
-from tidings.portal.attempts import Attempts
 from tidings.portal.pages import (
+    audit,
     catalogue,
     collection_edit,
     collections,
@@ -76,6 +77,7 @@ PAGES = (
     catalogue.router,
     event_type_edit.router,
     set_aside.router,
+    audit.router,
     gallery.router,
     webhooks.router,
     webhook_edit.router,
@@ -103,6 +105,8 @@ class Portal(InitPlugin):
         app_config.route_handlers = [*app_config.route_handlers, _router(before[HTTPException])]
         app_config.exception_handlers = {**before, NotFoundException: _for_browsers(before[HTTPException])}
         app_config.state["sign_in_attempts"] = Attempts()
+        app_config.state["link_guesses"] = Attempts(MAX_LINKS)
+        app_config.state["customer_calls"] = Attempts(seconds=CALLS_SECONDS)
         app_config.state["watch"] = self._watch
         return app_config
 

@@ -13,8 +13,9 @@ import msgspec
 from tidings.core.errors import ConflictError, InvalidInputError, RenderError, TidingsError
 from tidings.core.event import Event, milliseconds, uuid7
 from tidings.core.event_type import check_data
+from tidings.core.filters import TypeFilter, parse_filter
 from tidings.core.jsontext import stable
-from tidings.core.webhook import TypeFilter, parse_filter
+from tidings.core.text import check_text
 from tidings.store import event_types, outbox
 from tidings.store.database import Connection
 
@@ -173,6 +174,7 @@ def check_type(type_: str) -> None:
     Raises:
         InvalidInputError: With what to write.
     """
+    check_text(type_, "type")
     if type_.startswith(RESERVED_FAMILIES):
         raise InvalidInputError("type", f"type is {type_!r}; the families table. and webhook. are made by Tidings.")
     try:

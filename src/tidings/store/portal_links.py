@@ -8,8 +8,9 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.brand import Brand
+from tidings.core.customers import Access
 from tidings.store.database import Connection
-from tidings.store.sessions import hash_token
+from tidings.store.sessions import hash_token, read_brand, read_origins
 from tidings.store.statements import load
 
 MAX_LINKS = 10_000  # of an installation; another one ends the oldest
@@ -23,6 +24,7 @@ class PortalLink(msgspec.Struct, frozen=True):
     Attributes:
         id: What it is called in lists; it opens nothing.
         origins: The origins whose pages may frame it.
+        access: What its holder may do.
         session_count: In how many browsers it is open.
     """
 
@@ -32,6 +34,7 @@ class PortalLink(msgspec.Struct, frozen=True):
     origins: tuple[str, ...]
     created_at: datetime
     ends_at: datetime
+    access: Access
     session_count: int = 0
 
 
@@ -40,7 +43,15 @@ async def add(connection: Connection, token: str, link: PortalLink) -> None:
     await connection.execute(_SQL["keep_newest"], MAX_LINKS - 1)
     brand = msgspec.json.encode(link.brand).decode()
     await connection.execute(
-        _SQL["add"], link.id, hash_token(token), link.group_id, brand, list(link.origins), link.created_at, link.ends_at
+        _SQL["add"],
+        link.id,
+        hash_token(token),
+        link.group_id,
+        brand,
+        list(link.origins),
+        link.created_at,
+        link.ends_at,
+        link.access.value,
     )
 
 
@@ -66,5 +77,6 @@ async def forget(connection: Connection, now: datetime) -> None:
 
 
 def _link(row: Any) -> PortalLink:
-    values = dict(row) | {"brand": msgspec.json.decode(row["brand"], type=Brand), "origins": tuple(row["origins"])}
+    values = dict(row) | {"brand": read_brand(row["brand"]), "origins": read_origins(row["origins"])}
+    values["access"] = Access(row["access"])
     return PortalLink(**values)

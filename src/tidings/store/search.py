@@ -193,6 +193,11 @@ async def kinds(connection: Connection, group_id: str, limit: int, *, family: st
     return [row["type"] for row in await connection.fetch(_SQL["kinds"], group_id, pattern, limit)]
 
 
+async def known_types(connection: Connection, group_id: str, types: Sequence[str]) -> list[str]:
+    """Return those of some types that the group has events of, or has in its catalogue."""
+    return [row["type"] for row in await connection.fetch(_SQL["known_types"], group_id, list(types))]
+
+
 async def is_kind(connection: Connection, group_id: str, type_: str) -> bool:
     """Tell whether the group has events of a type, or has it in its catalogue."""
     answer: bool = await connection.fetchval(_SQL["is_kind"], group_id, type_)
@@ -215,6 +220,12 @@ async def count_of_webhook(connection: Connection, webhook_id: UUID, span: Span,
     """Return how many deliveries a webhook has that are finished or wait, of each place at most `bound`."""
     count: int = await connection.fetchval(_SQL["count_of_webhook"], webhook_id, span.low, span.high, bound)
     return count
+
+
+async def count_finished_of_webhook(connection: Connection, webhook_id: UUID, span: Span, bound: int) -> tuple[int, int]:
+    """Return how many deliveries of a webhook are finished, up to `2 * bound`, and how many failed, up to `bound`."""
+    row = await connection.fetchrow(_SQL["count_finished_of_webhook"], webhook_id, span.low, span.high, bound)
+    return row["finished"], row["unsuccessful"]
 
 
 async def event_of_external_id(connection: Connection, group_id: str, external_id: str) -> UUID | None:

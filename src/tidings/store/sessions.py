@@ -1,12 +1,15 @@
 """Browsers that are signed in to the portal, or came by a portal link, as rows. Of a token only its hash is kept."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import msgspec
 
-from tidings.core.brand import Brand
+from tidings.core.brand import Brand, check_brand, check_origins
+from tidings.core.customers import Access
+from tidings.core.errors import InvalidInputError
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -32,6 +35,7 @@ class Session(msgspec.Struct, frozen=True):
         link_id: The portal link that it was begun with; None: somebody signed in who knows the key.
         brand: How that link's pages look.
         origins: The origins whose pages may frame them.
+        access: What it may do; an operator's everything.
     """
 
     id: UUID
@@ -44,6 +48,7 @@ class Session(msgspec.Struct, frozen=True):
     link_id: UUID | None = None
     brand: Brand | None = None
     origins: tuple[str, ...] = ()
+    access: Access = Access.FULL
 
     @property
     def is_customer(self) -> bool:
@@ -101,8 +106,9 @@ async def find(connection: Connection, token: str, *, key_hash: str, now: dateti
         return None
     if now - row["seen_at"] >= SEEN_INTERVAL:
         await connection.execute(_SQL["see"], row["id"], now)
-    brand = None if row["brand"] is None else msgspec.json.decode(row["brand"], type=Brand)
-    return Session(**{**row, "brand": brand, "origins": tuple(row["origins"] or ())})
+    brand = None if row["brand"] is None else read_brand(row["brand"])
+    access = Access.FULL if row["access"] is None else Access(row["access"])
+    return Session(**{**row, "brand": brand, "origins": read_origins(row["origins"] or ()), "access": access})
 
 
 async def show_group(connection: Connection, session_id: UUID, group_id: str) -> None:
@@ -116,24 +122,53 @@ async def list_sessions(connection: Connection, *, key_hash: str, now: datetime)
     return [Session(**row) for row in rows]
 
 
-async def end(connection: Connection, session_id: UUID) -> bool:
-    """End a session, and return whether there was one."""
-    return await connection.fetchval(_SQL["end"], session_id) is not None
+class Ended(msgspec.Struct, frozen=True):
+    """A session that was ended."""
+
+    id: UUID
+    browser: str
+    group_id: str
+    link_id: UUID | None
 
 
-async def end_token(connection: Connection, token: str) -> None:
-    """End the session of a token, if there is one."""
-    await connection.execute(_SQL["end_token"], hash_token(token))
+async def end(connection: Connection, session_id: UUID) -> Ended | None:
+    """End a session, and return what it was; None when there was none."""
+    row = await connection.fetchrow(_SQL["end"], session_id)
+    return None if row is None else Ended(**row)
 
 
-async def end_others(connection: Connection, session_id: UUID) -> None:
-    """End all sessions but one. Customers' go on: they end with their links."""
-    await connection.execute(_SQL["end_others"], session_id)
+async def end_token(connection: Connection, token: str) -> Ended | None:
+    """End the session of a token, and return what it was; None when there was none."""
+    row = await connection.fetchrow(_SQL["end_token"], hash_token(token))
+    return None if row is None else Ended(**row)
+
+
+async def end_others(connection: Connection, session_id: UUID) -> list[Ended]:
+    """End all sessions but one, and return them: at most `MAX_SESSIONS`. Customers' go on: they end with their links."""
+    return [Ended(**row) for row in await connection.fetch(_SQL["end_others"], session_id)]
 
 
 async def forget(connection: Connection, now: datetime) -> None:
     """Take away what is over."""
     await connection.execute(_SQL["forget"], now, now - IDLE)
+
+
+def read_brand(text: str) -> Brand:
+    """Return how the pages of a link look; as ours do, where that cannot be read."""
+    try:
+        brand = msgspec.json.decode(text, type=Brand)
+        check_brand(brand)
+    except (msgspec.MsgspecError, InvalidInputError, ValueError, RecursionError):
+        return Brand()
+    return brand
+
+
+def read_origins(origins: Sequence[str]) -> tuple[str, ...]:
+    """Return the origins that may frame the pages of a link; none, where one of them is no origin: they stand in a header."""
+    try:
+        return check_origins(origins)
+    except InvalidInputError:
+        return ()
 
 
 def _storable(text: str, limit: int) -> str:

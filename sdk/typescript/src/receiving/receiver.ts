@@ -14,6 +14,8 @@ export interface Received<T = unknown> {
   data: T;
   /** The whole body, parsed. */
   body: unknown;
+  /** The request's headers: what `causedBy` takes, where an event is published in answer. */
+  headers: Headers;
   /** The framework's request, in a route. */
   request: unknown;
 }
@@ -139,6 +141,7 @@ function received<T>(profile: Profile, content: Body, body: unknown, headers: He
     timestamp: said(places.time),
     data: (isEnveloped ? members[places.data as string] : body) as T,
     body,
+    headers,
     request,
   };
 }

@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from tidings.api.http.paging import Limit, Offset
+from tidings.api.http.parameters import group_in_path
 from tidings.core.brand import Brand
 from tidings.operations import groups, portal_links
 from tidings.operations.services import Services
@@ -20,6 +21,7 @@ class NewPortalLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a link is to be."""
 
     expires_in: int = portal_links.DEFAULT_SECONDS
+    access: str = portal_links.DEFAULT_ACCESS
     brand: Brand | None = None
     origins: list[str] = []
 
@@ -31,6 +33,7 @@ class PortalLinkView(msgspec.Struct, frozen=True):
     group: str
     name: str | None
     origins: tuple[str, ...]
+    access: str
     sessions: int
     created_at: datetime
     expires_at: datetime
@@ -41,6 +44,7 @@ class MadePortalLink(msgspec.Struct, frozen=True):
 
     id: UUID
     group: str
+    access: str
     url: str
     expires_at: datetime
 
@@ -53,12 +57,18 @@ async def create_portal_link(
     data: JSONBody[NewPortalLink],
 ) -> MadePortalLink:
     """Make a link that shows a customer this group's webhooks, deliveries and tests in the portal, and nothing else."""
-    acting = await groups.acting_for(services, group_id)
+    acting = await groups.acting_for(services, group_in_path(group_id))
     made = await portal_links.create(
-        acting, secrets.token_urlsafe(32), seconds=data.expires_in, brand=data.brand, origins=data.origins
+        acting,
+        secrets.token_urlsafe(32),
+        scheme=request.url.scheme,
+        host=request.headers.get("host", ""),
+        seconds=data.expires_in,
+        access=data.access,
+        brand=data.brand,
+        origins=data.origins,
     )
-    base = (services.config.public_url or str(request.base_url)).rstrip("/")
-    return MadePortalLink(made.link.id, made.link.group_id, f"{base}{made.path}", made.link.ends_at)
+    return MadePortalLink(made.link.id, made.link.group_id, made.link.access.value, made.url, made.link.ends_at)
 
 
 @get("/")
@@ -75,7 +85,14 @@ async def end_portal_link(services: NamedDependency[Services], link_id: FromPath
 
 def _view(link: PortalLink) -> PortalLinkView:
     return PortalLinkView(
-        link.id, link.group_id, link.brand.name, link.origins, link.session_count, link.created_at, link.ends_at
+        link.id,
+        link.group_id,
+        link.brand.name,
+        link.origins,
+        link.access.value,
+        link.session_count,
+        link.created_at,
+        link.ends_at,
     )
 
 

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from tidings.core.errors import InvalidInputError
 from tidings.core.schedule import MISSED, parse_schedule
+from tidings.core.text import check_text
 from tidings.core.webhook import MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS
 from tidings.operations.webhooks.changes import WebhookChange, headers_of
 from tidings.profiles import template
@@ -117,6 +118,8 @@ def changed_job(job: Job, asked: JobChange, *, now: datetime, sql_groups: Collec
 def _check(job: Job, asked: JobChange, sql_groups: Collection[str]) -> None:
     if not 1 <= len(job.name) <= MAX_NAME_LENGTH:
         raise InvalidInputError("name", f"name must have 1 to {MAX_NAME_LENGTH} characters.")
+    if asked.name is not UNSET:
+        check_text(asked.name, "name")
     if not 0.1 <= job.timeout_seconds <= MAX_TIMEOUT_SECONDS:
         raise InvalidInputError("timeout", f"timeout must be 0.1 to {MAX_TIMEOUT_SECONDS} seconds.")
     if job.missed not in MISSED:

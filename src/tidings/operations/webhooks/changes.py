@@ -9,11 +9,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.core.filters import MAX_FILTERS, Filter, parse_filter
 from tidings.core.retry import Policy, limited, parse_policy
+from tidings.core.text import check_text
 from tidings.core.webhook import (
-    MAX_FILTERS,
     MAX_NAME_LENGTH,
-    Filter,
     Signature,
     Subscription,
     Webhook,
@@ -21,7 +21,6 @@ from tidings.core.webhook import (
     check_settings,
     check_signature,
     fault_of,
-    parse_filter,
     with_problems,
     with_secret,
 )
@@ -34,6 +33,7 @@ from tidings.profiles.template import check_template, is_plain_text
 
 W = TypeVar("W", bound=Subscription)
 
+_NAMED = frozenset({"table", "schema", "collection"})
 DEFAULT_OVERLAP_SECONDS = 86_400
 MAX_OVERLAP_SECONDS = 30 * 86_400
 
@@ -207,6 +207,11 @@ def _with(webhook: W, given: dict[str, Any]) -> W:
     for alias in ("is_active", "active"):
         if (is_active := given.pop(alias, None)) is not None:
             given.setdefault("enabled", is_active)
+    # Refused here and not where rows are read: a webhook that was made before goes on.
+    if "name" in given:
+        check_text(given["name"], "name")
+    if given.get("description") is not None:
+        check_text(given["description"], "description", may_have_lines=True)
     if "events" in given:
         given["events"] = _filters(given["events"], profile)
     if given.get("signature") is not None:
@@ -255,7 +260,18 @@ def _filters(events: list[Any] | str, profile: Profile) -> tuple[Filter, ...]:
         raise InvalidInputError("events", 'events is empty; name at least one event, or "*" for all.')
     if len(items) > MAX_FILTERS:
         raise InvalidInputError("events", f"events has {len(items)} entries; write at most {MAX_FILTERS}.")
+    for position, item in enumerate(items):
+        _check_texts(item, f"events[{position}]")
     return tuple(parse_filter(item, position, profile.vocabulary) for position, item in enumerate(items))
+
+
+def _check_texts(item: Any, field: str) -> None:
+    if isinstance(item, str):
+        check_text(item, field)
+    elif isinstance(item, dict):
+        for name, value in item.items():
+            if isinstance(value, str):
+                check_text(value, f"{field}.{name}" if name in _NAMED else field)
 
 
 def _signature(value: dict[str, Any]) -> Signature:

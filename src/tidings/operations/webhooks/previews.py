@@ -10,6 +10,7 @@ from msgspec import UNSET
 from tidings.core.errors import InvalidInputError, NotFoundError, RenderError
 from tidings.core.event import Event, delivery_id
 from tidings.core.question import Question
+from tidings.core.target import check_port
 from tidings.core.webhook import Subscription, Webhook, check_url
 from tidings.operations.history.search import Asked, Paging, find_events
 from tidings.operations.lookups import found
@@ -82,6 +83,7 @@ async def of_webhook(services: Services, webhook_id: UUID, asked: WebhookChange,
         webhook = changed(before, asked, now=now)
         if webhook.url != before.url:
             check_url(webhook.url, allow_http=services.config.accepts_http)
+            check_port(webhook.url)
         notes = [_IN_OVERLAP] if webhook.secret != before.secret and webhook.previous_secret is not None else []
         return await _preview(services, connection, webhook, wish, now, notes)
 
@@ -97,6 +99,7 @@ async def of_draft(services: Services, asked: WebhookChange, wish: Wish) -> Prev
         asked = msgspec.structs.replace(asked, events=["*"])
     if asked.url is not UNSET:
         check_url(asked.url, allow_http=services.config.accepts_http)
+        check_port(asked.url)
     webhook, reason = draft(services, asked)
     async with services.database.snapshot() as connection:
         notes = [] if asked.secret else [_MADE_LATER]

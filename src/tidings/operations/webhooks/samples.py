@@ -11,10 +11,11 @@ from msgspec import UNSET, UnsetType
 from tidings.core.errors import InvalidInputError, RenderError
 from tidings.core.event import OPERATIONAL, TEST_TYPE, Event, table_event_type
 from tidings.core.event_type import BUILT_IN
+from tidings.core.filters import OPERATIONS, CollectionFilter, TableFilter, TypeFilter, parse_filter
 from tidings.core.jsontext import stable
 from tidings.core.near import did_you_mean
 from tidings.core.vocabulary import Vocabulary
-from tidings.core.webhook import OPERATIONS, CollectionFilter, Subscription, TableFilter, TypeFilter, parse_filter
+from tidings.core.webhook import Subscription
 from tidings.profiles import PROFILES
 from tidings.sources.publish import new_event
 

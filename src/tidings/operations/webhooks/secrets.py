@@ -6,8 +6,10 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.audit import Action
 from tidings.core.errors import InvalidInputError
 from tidings.core.webhook import Webhook
+from tidings.operations import audit
 from tidings.operations.lookups import found
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, rotated
@@ -30,14 +32,15 @@ class Secrets(msgspec.Struct, frozen=True):
 
 
 async def read(services: Services, webhook_id: UUID) -> Secrets:
-    """Return the secret that verifies a webhook's deliveries.
+    """Return the secret that verifies a webhook's deliveries, and put on record that it was shown.
 
     Raises:
         ConflictError: It cannot be read as it is stored.
         NotFoundError: There is no such webhook.
     """
-    async with services.database.connection() as connection:
+    async with services.database.transaction() as connection:
         webhook = found(await webhooks.open_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+        await audit.note(services, connection, Action.SECRET_SHOWN, webhook.id, webhook.name)
     return _secrets_of(services, webhook)
 
 
@@ -67,6 +70,7 @@ async def rotate(
         new = secret or made_secret(PROFILES[before.profile])
         webhook = msgspec.structs.replace(rotated(before, new, now=now, overlap_seconds=overlap_seconds), updated_at=now)
         await webhooks.update_webhook(connection, services.box, webhook, was=before)
+        await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name)
     return _secrets_of(services, webhook)
 
 

@@ -6,8 +6,11 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
+from tidings.core.audit import Action
 from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tidings.core.target import check_port
 from tidings.core.webhook import Subscription, Webhook, check_url
+from tidings.operations import audit
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
@@ -51,11 +54,22 @@ async def create(services: Services, asked: WebhookChange) -> Made:
         await check_webhook_url(services, asked.url)
     webhook, reason = draft(services, asked)
     async with services.database.transaction() as connection:
-        webhook = await _with_tables(connection, webhook)
-        await tables.keep_in_step(connection, needed_by=webhook)
-        states = await tables.table_states(connection, webhook)
-        await webhooks.insert_webhook(connection, services.box, webhook)
+        webhook, states = await add(services, connection, webhook)
     return Made(webhook, states, reason)
+
+
+async def add(services: Services, connection: Connection, webhook: Webhook) -> tuple[Webhook, list[TableState]]:
+    """Write a new webhook in a transaction, with the triggers on the tables that it names, and return it with their states.
+
+    Raises:
+        InvalidInputError: A table is not there.
+    """
+    webhook = await _with_tables(connection, webhook)
+    await tables.keep_in_step(connection, needed_by=webhook)
+    states = await tables.table_states(connection, webhook)
+    await webhooks.insert_webhook(connection, services.box, webhook)
+    await audit.note(services, connection, Action.WEBHOOK_CREATED, webhook.id, webhook.name)
+    return webhook, states
 
 
 def draft(services: Services, asked: WebhookChange) -> tuple[Webhook, str]:
@@ -131,6 +145,9 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         await tables.keep_in_step(connection, needed_by=webhook, was=before)
         states = await tables.table_states(connection, webhook)
         await queue.announce(connection)
+        await audit.note(services, connection, Action.WEBHOOK_CHANGED, webhook.id, webhook.name)
+        if asked.secret not in {UNSET, None}:
+            await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name)
         return Standing(await webhooks.update_webhook(connection, services.box, webhook, was=before), states)
 
 
@@ -146,6 +163,7 @@ async def remove(services: Services, webhook_id: UUID) -> None:
         await tables.keep_in_step(connection, was=webhook)
         await queue.cancel_of_webhook(connection, webhook_id)
         await webhooks.delete_webhook(connection, webhook_id)
+        await audit.note(services, connection, Action.WEBHOOK_DELETED, webhook.id, webhook.name)
 
 
 async def list_versions(services: Services, webhook_id: UUID, *, limit: int, before: int | None = None) -> list[Version]:
@@ -173,6 +191,7 @@ async def check_webhook_url(services: Services, url: str) -> None:
         InvalidInputError: With what is wrong with it.
     """
     check_url(url, allow_http=services.config.accepts_http)
+    check_port(url)
     if (refusal := await services.sender.refusal(url)) is not None:
         raise InvalidInputError("url", refusal)
 

@@ -11,7 +11,7 @@ from tidings.core.errors import InvalidInputError
 from tidings.operations.history import deliveries
 from tidings.operations.history.search import Paging
 from tidings.operations.webhooks import naming
-from tidings.portal.access import Visit
+from tidings.portal.access import LOOK, MANAGE, Visit, count_call
 from tidings.portal.answers import go, show, show_part
 from tidings.portal.views.deliveries import COUNTED, PAGE, PATH, history, retried_said, state_choices
 from tidings.portal.views.frame import local_path
@@ -26,7 +26,7 @@ def asked_of(request: Request[Any, Any, Any], names: Sequence[str]) -> dict[str,
     return {name: value for name, value in found.items() if value}
 
 
-@get(PATH, opt={"query": (*OF_DELIVERIES, "cursor"), "customer": True})
+@get(PATH, opt={"query": (*OF_DELIVERIES, "cursor"), "customer": LOOK})
 async def show_history(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show a page of the history. What cannot be asked for is said in the page: one types it letter by letter."""
     asked = asked_of(request, (*OF_DELIVERIES, "cursor"))
@@ -38,14 +38,14 @@ async def show_history(request: Request[Any, Any, Any], visit: NamedDependency[V
         webhook_id = await naming.meant(services, asked["webhook"]) if "webhook" in asked else None
         page = Paging(limit=PAGE, offset=0, cursor=asked.get("cursor"), count=False)
         found = await deliveries.find(services, question.of_webhook(webhook_id), page)
-        view = history(found, question, asked, now, webhooks=names, webhook_id=webhook_id)
+        view = history(found, question, asked, now, webhooks=names, webhook_id=webhook_id, may_manage=visit.may_manage)
     except InvalidInputError as error:
-        view = history(None, None, asked, now, webhooks=names, error=error.message)
+        view = history(None, None, asked, now, webhooks=names, error=error.message, may_manage=visit.may_manage)
         status = 200 if request.headers.get("hx-request") else error.status
     return show(request, "deliveries/page.html", view, title="Webhook Delivery", status=status)
 
 
-@get(f"{PATH}/counts", opt={"query": OF_DELIVERIES, "customer": True})
+@get(f"{PATH}/counts", opt={"query": OF_DELIVERIES, "customer": LOOK})
 async def show_counts(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show how many there are of each state, for the page to put in its place once it stands."""
     asked = asked_of(request, OF_DELIVERIES)
@@ -59,13 +59,14 @@ async def show_counts(request: Request[Any, Any, Any], visit: NamedDependency[Vi
     return show_part(request, "deliveries/counts.html", state_choices(asked, counts))
 
 
-@post(f"{PATH}/retry", opt={"customer": True})
+@post(f"{PATH}/retry", opt={"customer": MANAGE})
 async def retry(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Send the deliveries with the ids of the form again.
 
     Raises:
         InvalidInputError: An id is none, or they are too many.
     """
+    count_call(request, visit)
     form = await request.form()
     try:
         ids = [UUID(str(value)) for value in form.getall("id", [])[: deliveries.MAX_RETRIED + 1]]

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 
 from tidings.core.errors import ConflictError, NotFoundError
 from tidings.operations.history import attempts, deliveries
-from tidings.portal.access import Visit
+from tidings.portal.access import LOOK, MANAGE, Visit, count_call
 from tidings.portal.answers import go, show
 from tidings.portal.views.deliveries import PATH
 from tidings.portal.views.delivery import delivery_view
@@ -18,7 +18,7 @@ from tidings.portal.views.small import Notice
 CRUMBS = [("Webhook Delivery", PATH)]
 
 
-@get(f"{PATH}/{{delivery_id:uuid}}", opt={"query": ("attempt",), "customer": True})
+@get(f"{PATH}/{{delivery_id:uuid}}", opt={"query": ("attempt",), "customer": LOOK})
 async def show_delivery(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], delivery_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -27,13 +27,15 @@ async def show_delivery(
     made = await attempts.list_attempts(visit.services, delivery_id)
     asked = request.query_params.get("attempt", "")
     number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else None
-    view = delivery_view(one, made, visit.services.clock.now(), number=number, is_customer=visit.is_customer)
+    access = visit.session.access if visit.is_customer else None
+    view = delivery_view(one, made, visit.services.clock.now(), number=number, access=access)
     return show(request, "delivery/page.html", view, title=f"Delivery {view.id.short}", crumbs=CRUMBS)
 
 
-@post(f"{PATH}/{{delivery_id:uuid}}/retry", opt={"customer": True})
+@post(f"{PATH}/{{delivery_id:uuid}}/retry", opt={"customer": MANAGE})
 async def retry(request: Request[Any, Any, Any], visit: NamedDependency[Visit], delivery_id: FromPath[UUID]) -> Response[Any]:
     """Send it again."""
+    count_call(request, visit)
     try:
         await deliveries.retry(visit.services, delivery_id)
         said = Notice("good", "It goes out again, with the same id.")
@@ -42,7 +44,7 @@ async def retry(request: Request[Any, Any, Any], visit: NamedDependency[Visit], 
     return go(request, f"{PATH}/{delivery_id}", said=said)
 
 
-@get(f"{PATH}/{{delivery_id:uuid}}/attempts/{{number:int}}/{{part:str}}", opt={"query": (), "customer": True})
+@get(f"{PATH}/{{delivery_id:uuid}}/attempts/{{number:int}}/{{part:str}}", opt={"query": (), "customer": LOOK})
 async def download(
     visit: NamedDependency[Visit], delivery_id: FromPath[UUID], number: FromPath[int], part: FromPath[str]
 ) -> Response[bytes]:

@@ -9,7 +9,7 @@ from litestar.response import Stream as Streaming
 
 from tidings.core.errors import InvalidInputError
 from tidings.core.question import states_named, words_of
-from tidings.portal.access import Visit
+from tidings.portal.access import LOOK, Visit
 from tidings.portal.answers import environment
 from tidings.portal.streams import Stream, Wants, Watch
 from tidings.portal.views.frame import local_path
@@ -17,7 +17,7 @@ from tidings.portal.views.frame import local_path
 _KNOWN = ("of", "after", "status", "webhook_id", "loosely", "back")
 
 
-@get("/live", opt={"query": _KNOWN, "customer": True}, media_type="text/event-stream")
+@get("/live", opt={"query": _KNOWN, "customer": LOOK}, media_type="text/event-stream")
 async def live(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Streaming:
     """Tell what happens: `changed` when anything did, and `new` with how many rows a list has not shown yet.
 

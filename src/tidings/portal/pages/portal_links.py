@@ -1,5 +1,6 @@
 """Portal links: operators make and end them, customers come by them to the first of their own pages."""
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -10,18 +11,25 @@ from litestar.params import FromPath
 from tidings.core.brand import Brand, stylesheet
 from tidings.core.errors import InvalidInputError
 from tidings.core.question import Question
+from tidings.core.reached import UNKNOWN_ADDRESS
 from tidings.operations import portal_links, sessions
 from tidings.operations.history import deliveries
 from tidings.operations.history.search import Asked, Paging
 from tidings.operations.webhooks import subscriptions
 from tidings.portal.access import (
-    LinkEndedError,
+    LINK_ENDED,
+    LOOK,
+    NoSuchLinkError,
+    TooManyError,
     Visit,
+    address_of,
     base_url,
     customer_cookie,
     customer_token,
     form_of,
+    host_of,
     new_token,
+    scheme_of,
     services_of,
 )
 from tidings.portal.answers import go, show
@@ -52,13 +60,16 @@ async def make_link(request: Request[Any, Any, Any], visit: NamedDependency[Visi
         made = await portal_links.create(
             visit.services,
             new_token(),
+            scheme=scheme_of(request),
+            host=host_of(request),
+            access=form.get("access", portal_links.DEFAULT_ACCESS),
             seconds=int(seconds) if seconds.isdecimal() and len(seconds) < 7 else 0,
             brand=brand,
             origins=form.get("origins", "")[:2000].split(),
         )
     except InvalidInputError as error:
         return await _links(request, visit, written=form, errors={error.field: error.message})
-    return await _links(request, visit, made=f"{base_url(request).rstrip('/')}{made.path}")
+    return await _links(request, visit, made=made.url)
 
 
 @post(f"{PATH}/end")
@@ -80,7 +91,8 @@ async def _links(request: Request[Any, Any, Any], visit: Visit, **more: Any) -> 
     number = page_number(request)
     found = await portal_links.list_links(visit.services, limit=PAGE_SIZE + 1, offset=(number - 1) * PAGE_SIZE)
     shown, pager = cut(found, PATH, number, PAGE_SIZE)
-    view = links_view(shown, pager, visit.group_id, visit.services.clock.now(), **more)
+    unknown = "" if base_url(request) else UNKNOWN_ADDRESS
+    view = links_view(shown, pager, visit.group_id, visit.services.clock.now(), unknown=unknown, **more)
     status = 422 if more.get("errors") else 200
     return show(request, "settings/links.html", view, title="Portal links", crumbs=CRUMBS, status=status)
 
@@ -88,15 +100,18 @@ async def _links(request: Request[Any, Any, Any], visit: Visit, **more: Any) -> 
 # Customers -----------------------------------------------------------------------------------------------------------------
 
 
-@get("/p/{token:str}", opt={"query": (), "customer": True})
+@get("/p/{token:str}", opt={"query": (), "customer": LOOK})
 async def enter(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
-    """Begin a customer's session, and lead to their first page.
+    """Begin a customer's session, and lead to their first page. What is no link ends no session that stands.
 
     Raises:
-        LinkEndedError: The link's time is over, or it is none.
+        NoSuchLinkError: The link's time is over, or it is none.
+        TooManyError: Too many that were none came from this address.
     """
     fresh, services = new_token(), services_of(request)
-    session = None
+    guesses, address, session = request.app.state.link_guesses, address_of(request), None
+    if wait := guesses.admit(address, time.monotonic()):
+        raise TooManyError("Too many links that are none came from your address.", wait)
     if len(token) <= MAX_TOKEN:
         session = await sessions.begin_with_link(
             services,
@@ -104,16 +119,17 @@ async def enter(request: Request[Any, Any, Any], token: FromPath[str]) -> Respon
             fresh,
             before=customer_token(request),
             browser=request.headers.get("user-agent", ""),
-            address=request.client.host if request.client else "",
+            address=address,
         )
     if session is None:
-        raise LinkEndedError("This link has ended. Open it again where you found it.")
+        raise NoSuchLinkError(LINK_ENDED)
+    guesses.give_back(address)
     request.scope["state"]["portal_session"] = session
     seconds = max(1, int((session.ends_at - services.clock.now()).total_seconds()))
     return go(request, CUSTOMER_HOME, customer_cookie(request, fresh, seconds))
 
 
-@get("/brand.css", opt={"query": (), "customer": True})
+@get("/brand.css", opt={"query": (), "customer": LOOK})
 async def brand(visit: NamedDependency[Visit]) -> Response[str]:
     """Answer with the colours of a customer's brand."""
     text = stylesheet(visit.session.brand or Brand())
@@ -122,13 +138,13 @@ async def brand(visit: NamedDependency[Visit]) -> Response[str]:
     )
 
 
-@get(CUSTOMER_HOME, opt={"query": (), "customer": True})
+@get(CUSTOMER_HOME, opt={"query": (), "customer": LOOK})
 async def home(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show a customer their webhooks, and the last deliveries to them."""
     own = await subscriptions.list_webhooks(visit.services, limit=OWN_WEBHOOKS + 1)
     asked = Asked(Question(group_id=visit.group_id))
     last = await deliveries.find(visit.services, asked, Paging(LAST_DELIVERIES, 0, None, count=False))
-    view = home_view(own, last.items, visit.services.clock.now(), limit=OWN_WEBHOOKS)
+    view = home_view(own, last.items, visit.services.clock.now(), limit=OWN_WEBHOOKS, may_manage=visit.may_manage)
     return show(request, "customers/home.html", view, title="Overview")
 
 

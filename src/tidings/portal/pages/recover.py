@@ -16,7 +16,7 @@ from tidings.operations.history import recoveries
 from tidings.operations.history.recoveries import Forecast
 from tidings.operations.history.search import Asked
 from tidings.operations.webhooks import naming, subscriptions
-from tidings.portal.access import Visit, form_of
+from tidings.portal.access import MANAGE, Visit, count_call, form_of
 from tidings.portal.answers import go, show, show_part
 from tidings.portal.pages.deliveries import asked_of
 from tidings.portal.views.frame import local_path
@@ -87,7 +87,7 @@ def _words(asked: Asked) -> dict[str, str]:
 # What a webhook missed ------------------------------------------------------------------------------------------------------
 
 
-@get("/webhooks/{webhook_id:str}/recover", opt={"query": WEBHOOK_FIELDS})
+@get("/webhooks/{webhook_id:str}/recover", opt={"query": WEBHOOK_FIELDS, "customer": MANAGE})
 async def ask_webhook(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -97,7 +97,7 @@ async def ask_webhook(
     return await _ask_webhook(request, visit, webhook_id, {"since": as_field(hour_ago), **asked})
 
 
-@post("/webhooks/{webhook_id:str}/recover/count")
+@post("/webhooks/{webhook_id:str}/recover/count", opt={"customer": MANAGE})
 async def count_webhook(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -115,11 +115,12 @@ async def count_webhook(
     return show_part(request, "recover/forecast.html", forecast_view(forecast))
 
 
-@post("/webhooks/{webhook_id:str}/recover")
+@post("/webhooks/{webhook_id:str}/recover", opt={"customer": MANAGE})
 async def begin_webhook(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
     """Begin to send a webhook again what it did not acknowledge."""
+    count_call(request, visit)
     form = await form_of(request)
     try:
         since, until = _times(visit, form)
@@ -170,7 +171,7 @@ def _times(visit: Visit, form: Mapping[str, str]) -> tuple[datetime, datetime | 
 # Both ------------------------------------------------------------------------------------------------------------------------
 
 
-@post("/recoveries/{recovery_id:uuid}/cancel")
+@post("/recoveries/{recovery_id:uuid}/cancel", opt={"customer": MANAGE})
 async def cancel(request: Request[Any, Any, Any], visit: NamedDependency[Visit], recovery_id: FromPath[UUID]) -> Response[Any]:
     """End a recovery early."""
     try:

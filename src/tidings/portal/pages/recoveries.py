@@ -9,14 +9,14 @@ from litestar.params import FromPath
 
 from tidings.core.errors import InvalidInputError
 from tidings.operations.history import recoveries
-from tidings.portal.access import Visit
+from tidings.portal.access import MANAGE, Visit
 from tidings.portal.answers import show, show_part
 from tidings.portal.views.recoveries import PAGE, PATH, recoveries_view, recovery_view
 
 _CRUMBS = [("Webhook Delivery", "/deliveries")]
 
 
-@get(PATH, opt={"query": ("cursor",)})
+@get(PATH, opt={"query": ("cursor",), "customer": MANAGE})
 async def show_list(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show the recoveries of the group, newest first.
 
@@ -33,7 +33,7 @@ async def show_list(request: Request[Any, Any, Any], visit: NamedDependency[Visi
     return show(request, "recoveries/page.html", view, title="Recoveries", crumbs=_CRUMBS)
 
 
-@get(f"{PATH}/{{recovery_id:uuid}}", opt={"query": ()})
+@get(f"{PATH}/{{recovery_id:uuid}}", opt={"query": (), "customer": MANAGE})
 async def show_one(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], recovery_id: FromPath[UUID]
 ) -> Response[Any]:

@@ -9,14 +9,18 @@ import msgspec
 from litestar import Request, Response, Router, get, post
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.reached import is_loopback
 from tidings.operations import sessions
 from tidings.portal.access import (
+    LOOK,
     NotSignedInError,
+    address_of,
     cookie,
     csrf_source,
     customer_cookie,
     customer_token,
     form_of,
+    host_of,
     is_secure,
     new_token,
     services_of,
@@ -34,7 +38,6 @@ from tidings.store.settings import hash_key
 MAX_KEY = 1000  # characters that are looked at
 THEME_SECONDS = 365 * 86_400
 VISIT_SECONDS = 86_400
-_LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
 
 class SignInView(msgspec.Struct, frozen=True):
@@ -66,7 +69,7 @@ def _form(request: Request[Any, Any, Any], to: str, *, error: str = "", status: 
         # The form is bound to a cookie; the first page of a visit brings it along.
         fresh = cookie(request, "tidings-visit", new_token(), max_age=VISIT_SECONDS)
         request.cookies[fresh.key] = str(fresh.value)
-    is_open = not is_secure(request) and request.url.hostname not in _LOCAL
+    is_open = not is_secure(request) and not is_loopback(host_of(request))
     response = show(request, "sign_in/page.html", SignInView(key_field(error), to, is_open), title="Sign in", status=status)
     if fresh:
         response.set_cookie(fresh)
@@ -92,7 +95,7 @@ async def sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
     form = await form_of(request)
     to = local_path(form.get("to", "/"))
     services = services_of(request)
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     attempts = request.app.state.sign_in_attempts
     if wait := attempts.admit(address, time.monotonic()):
         minutes = math.ceil(wait / 60)
@@ -111,27 +114,27 @@ async def sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
     return go(request, to, session_cookie(request, token), cookie(request, "tidings-visit", "", max_age=0))
 
 
-@get("/sign-out", opt={"query": (), "customer": True})
+@get("/sign-out", opt={"query": (), "customer": LOOK})
 async def sign_out_form(request: Request[Any, Any, Any]) -> Response[Any]:
     """Ask whether to sign out: a link alone must not do it."""
     visit = await visit_of(request)
     return show(request, "sign_in/out.html", None, title="Leave" if visit.is_customer else "Sign out")
 
 
-@post("/sign-out", opt={"customer": True})
+@post("/sign-out", opt={"customer": LOOK})
 async def sign_out(request: Request[Any, Any, Any]) -> Response[Any]:
     """End the session. A customer has nowhere to sign in, and is told so."""
     if customer_token(request):
         await visit_of(request)
-        await sessions.end_token(services_of(request), session_token(request))
+        await sessions.end_token(services_of(request), session_token(request), address=address_of(request))
         gone = customer_cookie(request, "")
         del request.scope["state"]["portal_session"]
         return with_cookies(show(request, "sign_in/left.html", None, title="You have left"), gone)
-    await sessions.end_token(services_of(request), session_token(request))
+    await sessions.end_token(services_of(request), session_token(request), address=address_of(request))
     return go(request, "/sign-in", session_cookie(request, ""), said=Notice("good", "You are signed out."))
 
 
-@post("/theme", opt={"customer": True})
+@post("/theme", opt={"customer": LOOK})
 async def theme(request: Request[Any, Any, Any]) -> Response[Any]:
     """Keep how pages look, for this browser.
 

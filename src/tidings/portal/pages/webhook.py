@@ -1,6 +1,5 @@
 """One webhook: how it fares, pause and resume, secrets, versions, deletion, and the page after it was made."""
 
-import logging
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +8,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from tidings.core.customers import Access
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.question import Question
 from tidings.core.webhook import Subscription
@@ -18,7 +18,7 @@ from tidings.operations.history.search import Asked, Paging
 from tidings.operations.webhooks import secrets, standing, subscriptions
 from tidings.operations.webhooks.changes import DEFAULT_OVERLAP_SECONDS, WebhookChange
 from tidings.operations.webhooks.secrets import Secrets
-from tidings.portal.access import Visit, cookie, cookie_of, form_of, with_cookies
+from tidings.portal.access import LOOK, MANAGE, Visit, cookie, cookie_of, form_of, with_cookies
 from tidings.portal.answers import go, show, show_part
 from tidings.portal.pages.webhook_edit import MADE
 from tidings.portal.views.documents import CodeSample
@@ -39,8 +39,6 @@ from tidings.portal.views.webhook import (
 )
 from tidings.portal.views.webhooks import PATH, manager_of
 
-logger = logging.getLogger("tidings.portal")
-
 LATEST = 10  # deliveries on a webhook's first page
 VERSIONS = 20  # on a page
 _CRUMBS = (("Webhooks", PATH),)
@@ -49,14 +47,18 @@ _CRUMBS = (("Webhooks", PATH),)
 # How it fares ------------------------------------------------------------------------------------------------------------
 
 
-@get("/webhooks/{webhook_id:str}", opt={"query": (), "customer": True})
+@get("/webhooks/{webhook_id:str}", opt={"query": (), "customer": LOOK})
 async def show_webhook(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
     """Show a webhook: how it fares, what it was sent lately, what it is."""
     found = await standing.read(visit.services, webhook_id)
-    view = webhook_view(found, await _latest(visit, webhook_id), visit.services.clock.now())
+    view = webhook_view(found, await _latest(visit, webhook_id), visit.services.clock.now(), access=_limits(visit))
     return show(request, "webhook/page.html", view, title=view.head.name.plain, crumbs=_CRUMBS)
+
+
+def _limits(visit: Visit) -> Access | None:
+    return visit.session.access if visit.is_customer else None
 
 
 async def _latest(visit: Visit, webhook_id: UUID, limit: int = LATEST) -> list[Delivery]:
@@ -68,10 +70,10 @@ async def _latest(visit: Visit, webhook_id: UUID, limit: int = LATEST) -> list[D
 async def _head(visit: Visit, webhook_id: UUID, here: str) -> tuple[Subscription, Head]:
     webhook = (await subscriptions.read(visit.services, webhook_id)).webhook
     state = await standing.read_state(visit.services, webhook_id)
-    return webhook, head(webhook, state.health, visit.services.clock.now(), here)
+    return webhook, head(webhook, state.health, visit.services.clock.now(), here, may_manage=visit.may_manage)
 
 
-@post(["/webhooks/{webhook_id:str}/pause", "/webhooks/{webhook_id:str}/resume"], opt={"customer": True})
+@post(["/webhooks/{webhook_id:str}/pause", "/webhooks/{webhook_id:str}/resume"], opt={"customer": MANAGE})
 async def pause_or_resume(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -94,7 +96,7 @@ class ReadyView(msgspec.Struct, frozen=True):
     is_signed: bool
 
 
-@get("/webhooks/{webhook_id:str}/ready", opt={"query": ()})
+@get("/webhooks/{webhook_id:str}/ready", opt={"query": (), "customer": MANAGE})
 async def ready(request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]) -> Response[Any]:
     """Show what is left to do for a new webhook. Its secret is shown the first time, and hidden from then on."""
     webhook, top = await _head(visit, webhook_id, "")
@@ -109,7 +111,7 @@ async def ready(request: Request[Any, Any, Any], visit: NamedDependency[Visit], 
     return with_cookies(response, cookie(request, MADE, "", max_age=0)) if is_new else response
 
 
-@get("/webhooks/{webhook_id:str}/first", opt={"query": ("looks",)})
+@get("/webhooks/{webhook_id:str}/first", opt={"query": ("looks",), "customer": MANAGE})
 async def first_delivery(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -123,7 +125,7 @@ async def first_delivery(
 # Secrets -------------------------------------------------------------------------------------------------------------------
 
 
-@get("/webhooks/{webhook_id:str}/secrets", opt={"query": (), "customer": True})
+@get("/webhooks/{webhook_id:str}/secrets", opt={"query": (), "customer": MANAGE})
 async def show_secrets(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -131,17 +133,16 @@ async def show_secrets(
     return await _show_secrets(request, visit, webhook_id)
 
 
-@post("/webhooks/{webhook_id:str}/secrets/reveal", opt={"customer": True})
+@post("/webhooks/{webhook_id:str}/secrets/reveal", opt={"customer": MANAGE})
 async def reveal(request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]) -> Response[Any]:
     """Show the secret, and put on record that it was shown."""
     found = await secrets.read(visit.services, webhook_id)
-    logger.info("the secret of webhook %s was shown to session %s", webhook_id, visit.session.id)
     if request.headers.get("hx-request"):
         return show_part(request, "gallery/secret.html", Secret("signing secret", found.secret, warning=SHOWN_ON_RECORD))
     return await _show_secrets(request, visit, webhook_id, found)
 
 
-@post("/webhooks/{webhook_id:str}/secrets/rotate", opt={"customer": True})
+@post("/webhooks/{webhook_id:str}/secrets/rotate", opt={"customer": MANAGE})
 async def rotate(request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]) -> Response[Any]:
     """Give the webhook another secret, made or its owner's own, and show it once."""
     form = await form_of(request)
@@ -154,7 +155,6 @@ async def rotate(request: Request[Any, Any, Any], visit: NamedDependency[Visit],
     except InvalidInputError as error:
         field = "overlap" if error.field == "overlap_seconds" else "secret"
         return await _show_secrets(request, visit, webhook_id, errors={field: error.message}, typed=own or "", status=422)
-    logger.info("the secret of webhook %s was rotated by session %s", webhook_id, visit.session.id)
     said = Notice("good", "There is another secret. Copy it into the receiver now.")
     return await _show_secrets(request, visit, webhook_id, made, notice=said)
 
@@ -191,21 +191,23 @@ async def _require_own(visit: Visit, webhook_id: UUID) -> Subscription:
 # Versions ------------------------------------------------------------------------------------------------------------------
 
 
-@get("/webhooks/{webhook_id:str}/versions", opt={"query": ("before",), "customer": True})
+@get("/webhooks/{webhook_id:str}/versions", opt={"query": ("before",), "customer": LOOK})
 async def versions(request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]) -> Response[Any]:
     """Show what the webhook was, and what changed when."""
     asked = request.query_params.get("before", "")
     before = int(asked) if asked.isdecimal() and len(asked) < 10 else None
     found = await subscriptions.list_versions(visit.services, webhook_id, limit=VERSIONS + 1, before=before)
     _, top = await _head(visit, webhook_id, "Versions")
-    view = versions_view(top, found[:VERSIONS], len(found) > VERSIONS, asked, visit.services.clock.now())
+    view = versions_view(
+        top, found[:VERSIONS], len(found) > VERSIONS, asked, visit.services.clock.now(), is_customer=visit.is_customer
+    )
     return show(request, "webhook/versions.html", view, title="Versions", crumbs=_CRUMBS)
 
 
 # Going ---------------------------------------------------------------------------------------------------------------------
 
 
-@get("/webhooks/{webhook_id:str}/delete", opt={"query": ()})
+@get("/webhooks/{webhook_id:str}/delete", opt={"query": (), "customer": MANAGE})
 async def ask_to_delete(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -214,7 +216,7 @@ async def ask_to_delete(
     return show(request, "webhook/delete.html", GoneView(top, name_to_type(webhook), "", ""), title="Delete", crumbs=_CRUMBS)
 
 
-@post("/webhooks/{webhook_id:str}/delete")
+@post("/webhooks/{webhook_id:str}/delete", opt={"customer": MANAGE})
 async def delete(request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]) -> Response[Any]:
     """Delete the webhook, when its name was typed."""
     typed = (await form_of(request)).get("name", "").strip()

@@ -9,20 +9,25 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import UNSET
 
+from tidings.core.customers import Access
 from tidings.core.errors import ConflictError, InvalidInputError
-from tidings.core.webhook import OPERATIONS, Subscription
+from tidings.core.filters import OPERATIONS
+from tidings.core.webhook import Subscription
 from tidings.operations.history import explaining
 from tidings.operations.sources.tables import name_of
-from tidings.operations.webhooks import choices, previews, reach, subscriptions
-from tidings.operations.webhooks.changes import changed
-from tidings.operations.webhooks.previews import Wish
-from tidings.portal.access import Visit, cookie, fields_of, form_of
+from tidings.operations.webhooks import customers, previews, reach, subscriptions
+from tidings.operations.webhooks.changes import WebhookChange, changed
+from tidings.operations.webhooks.choices import Choices
+from tidings.operations.webhooks.previews import Preview, Wish
+from tidings.operations.webhooks.subscriptions import Made
+from tidings.portal.access import MANAGE, Visit, cookie, count_call, fields_of, form_of
 from tidings.portal.answers import go, show, show_part
+from tidings.portal.views.customers import veiled
 from tidings.portal.views.documents import Diff
 from tidings.portal.views.dry_run import PAGE_SIZE, DryRunView, days_of, dry_run_view, refused_view
 from tidings.portal.views.small import Notice
 from tidings.portal.views.text import visible
-from tidings.portal.views.webhook_form import Entered, change_of, entered, entered_of, field_of, table_value
+from tidings.portal.views.webhook_form import Entered, Fields, change_of, entered, entered_of, field_of, table_value
 from tidings.portal.views.webhook_pages import FormView, RequestView, form_view, reach_view, request_view
 from tidings.portal.views.webhook_settings import change_diff
 from tidings.portal.views.webhooks import PATH, manager_of
@@ -48,31 +53,31 @@ class _Looked(msgspec.Struct, frozen=True):
 # A new one ---------------------------------------------------------------------------------------------------------------
 
 
-@get("/webhooks/new", opt={"query": ("profile", "url", "name", "table")})
+@get("/webhooks/new", opt={"query": ("profile", "url", "name", "table"), "customer": MANAGE})
 async def new_webhook(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show an empty form, or one that the address has begun to fill."""
     asked = {name: [request.query_params[name]] for name in ("profile", "url", "name") if name in request.query_params}
     if table := request.query_params.get("table"):
         asked["tables"] = [table_value(operation, *name_of(table)) for operation in OPERATIONS]
-    form = entered({"profile": [visit.services.config.default_profile or "standard"]} | asked)
+    form = _entered(visit, {"profile": [_profile(visit)]} | asked)
     looked = await _look_at_new(visit, form)
     return await _show_new(request, visit, form, looked.request, {})
 
 
-@post("/webhooks/new")
+@post("/webhooks/new", opt={"customer": MANAGE})
 async def create_webhook(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Create what the form says; show it again with what is wrong, or when it is only looked at."""
     fields = await fields_of(request)
-    form = entered(fields)
+    form = _entered(visit, fields)
     what = fields.get("do", ["save"])[0]
     if what != "save":
         looked = await _look_at_new(visit, form)
-        dry = await _dry_run(visit, form, fields, None) if what == "dry-run" else None
+        dry = await _dry_run(visit, form, fields, None) if what == "dry-run" and not visit.is_customer else None
         return await _show_new(request, visit, form, looked.request, {}, dry=dry)
     change, errors = change_of(form)
     if not errors:
         try:
-            made = await subscriptions.create(visit.services, change)
+            made = await _create(visit, change)
         except InvalidInputError as error:
             errors = {field_of(error): error.message}
         else:
@@ -82,18 +87,19 @@ async def create_webhook(request: Request[Any, Any, Any], visit: NamedDependency
     return await _show_new(request, visit, form, looked.request, errors, status=422)
 
 
-@post("/webhooks/new/preview")
+@post("/webhooks/new/preview", opt={"customer": MANAGE})
 async def preview_new(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show the request that the form makes, as one types."""
     fields = await fields_of(request)
-    form = entered(fields)
+    form = _entered(visit, fields)
     looked = await _look_at_new(visit, form)
     return await _show_typed(request, visit, form, looked, fields, None)
 
 
-@post("/webhooks/check")
+@post("/webhooks/check", opt={"customer": MANAGE})
 async def check_url(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show whether the URL of the form can be reached."""
+    count_call(request, visit)
     url = (await form_of(request)).get("url", "").strip()
     if not url:
         return show_part(request, "webhook/reach.html", None)
@@ -110,7 +116,15 @@ async def _show_new(
     dry: DryRunView | None = None,
     status: int = 200,
 ) -> Response[Any]:
-    view = form_view(form, await choices.read(visit.services), shown, errors, webhook_path=None, dry=dry)
+    view = form_view(
+        form,
+        await customers.offered(visit.services, visit.session.access),
+        shown,
+        errors,
+        webhook_path=None,
+        dry=dry,
+        access=_limits(visit),
+    )
     return show(request, "webhook/form.html", view, title="New webhook", crumbs=[("Webhooks", PATH)], status=status)
 
 
@@ -123,7 +137,7 @@ async def _look_at_new(visit: Visit, form: Entered) -> _Looked:
     if errors:
         return _Looked(RequestView(error=next(iter(errors.values()))), errors)
     try:
-        view = request_view(await previews.of_draft(visit.services, change, Wish()))
+        view = _request_view(visit, await _preview_draft(visit, change))
     except InvalidInputError as error:
         return _Looked(RequestView(error=error.message), {field_of(error): error.message})
     notes = (*view.notes, _SIGNED_BY_EXAMPLE) if is_example else view.notes
@@ -133,7 +147,7 @@ async def _look_at_new(visit: Visit, form: Entered) -> _Looked:
 # One that is there ---------------------------------------------------------------------------------------------------------
 
 
-@get("/webhooks/{webhook_id:str}/edit", opt={"query": ()})
+@get("/webhooks/{webhook_id:str}/edit", opt={"query": (), "customer": MANAGE})
 async def edit_webhook(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -144,14 +158,14 @@ async def edit_webhook(
     return await _show_edit(request, visit, webhook, form, _Looked(looked.request, {}))
 
 
-@post("/webhooks/{webhook_id:str}/edit")
+@post("/webhooks/{webhook_id:str}/edit", opt={"customer": MANAGE})
 async def change_webhook(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
     """Show what the form changes, or change it."""
     fields = await fields_of(request)
-    form, what = entered(fields), fields.get("do", ["review"])[0]
     webhook = await _changeable(visit, webhook_id)
+    form, what = _entered(visit, fields, webhook), fields.get("do", ["review"])[0]
     if what == "save" and form.version != str(webhook.version):
         said = "Somebody has changed this webhook since you began. Below is what your form changes of it as it is now."
         form = msgspec.structs.replace(form, version=str(webhook.version))
@@ -159,28 +173,33 @@ async def change_webhook(
         return await _show_edit(request, visit, webhook, form, looked, notice=Notice("warn", said), status=409)
     looked = await _look_at_change(visit, webhook, form)
     if what == "save" and not looked.errors:
-        change = msgspec.structs.replace(change_of(form)[0], version=webhook.version)  # of two at once, one is told
+        change = msgspec.structs.replace(
+            _asked(visit, webhook, form)[0], version=webhook.version
+        )  # of two at once, one is told
         try:
-            await subscriptions.change(visit.services, webhook_id, change)
+            await _change(visit, webhook_id, change)
         except InvalidInputError as error:
             looked = _Looked(looked.request, {field_of(error): error.message}, looked.diff)
+        except ConflictError as error:
+            looked = _Looked(looked.request, {"": error.message}, looked.diff)
         else:
             return go(request, f"{PATH}/{webhook_id}", said=Notice("good", "The webhook is changed."))
     status = 422 if looked.errors else 200
-    if what == "dry-run":
+    if what == "dry-run" and not visit.is_customer:
         dry = await _dry_run(visit, form, fields, webhook_id)
         return await _show_edit(request, visit, webhook, form, looked, dry=dry)
     return await _show_edit(request, visit, webhook, form, looked, is_reviewed=what != "preview", status=status)
 
 
-@post("/webhooks/{webhook_id:str}/edit/preview")
+@post("/webhooks/{webhook_id:str}/edit/preview", opt={"customer": MANAGE})
 async def preview_change(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
     """Show what the form changes and the request it makes, as one types."""
     fields = await fields_of(request)
-    form = entered(fields)
-    looked = await _look_at_change(visit, await _changeable(visit, webhook_id), form)
+    webhook = await _changeable(visit, webhook_id)
+    form = _entered(visit, fields, webhook)
+    looked = await _look_at_change(visit, webhook, form)
     return await _show_typed(request, visit, form, looked, fields, webhook_id)
 
 
@@ -197,12 +216,19 @@ async def _changeable(visit: Visit, webhook_id: UUID) -> Subscription:
 
 
 async def _look_at_change(visit: Visit, webhook: Subscription, form: Entered) -> _Looked:
-    change, errors = change_of(form)
+    change, errors = _asked(visit, webhook, form)
     if errors:
         return _Looked(RequestView(error=next(iter(errors.values()))), errors)
     try:
-        compared = change_diff(webhook, changed(webhook, change, now=visit.services.clock.now()), change)
-        view = request_view(await previews.of_webhook(visit.services, webhook.id, change, Wish()))
+        if visit.is_customer:
+            change = await customers.checked_change(visit.services, visit.session.access, webhook, change)
+    except (ConflictError, InvalidInputError) as error:
+        field = field_of(error) if isinstance(error, InvalidInputError) else "url"
+        return _Looked(RequestView(error=error.message), {field: error.message})
+    try:
+        after = changed(webhook, change, now=visit.services.clock.now())
+        compared = change_diff(webhook, after, change, is_customer=visit.is_customer)
+        view = _request_view(visit, await previews.of_webhook(visit.services, webhook.id, change, Wish()))
     except InvalidInputError as error:
         return _Looked(RequestView(error=error.message), {field_of(error): error.message})
     except ConflictError as error:  # its secret cannot be read: it can be changed, not shown
@@ -225,13 +251,15 @@ async def _show_edit(
     path = f"{PATH}/{webhook.id}"
     view = form_view(
         form,
-        await choices.read(visit.services),
+        await customers.offered(visit.services, visit.session.access),
         looked.request,
         looked.errors,
         webhook_path=path,
         diff=looked.diff,
         is_reviewed=is_reviewed,
         dry=dry,
+        access=_limits(visit),
+        kept=customers.keeps(visit.session.access, webhook),
     )
     view = view if notice is None else msgspec.structs.replace(view, notice=notice)
     crumbs = [("Webhooks", PATH), (visible(webhook.name, limit=60).plain, path)]
@@ -265,10 +293,64 @@ async def _show_typed(
     webhook_id: UUID | None,
 ) -> Response[Any]:
     is_other = fields.get("shown_profile", [form.profile])[0] != form.profile
-    offered = await choices.read(visit.services) if is_other else choices.Choices()
+    offered = await customers.offered(visit.services, visit.session.access) if is_other else Choices()
     path = None if webhook_id is None else f"{PATH}/{webhook_id}"
-    view: FormView = form_view(form, offered, looked.request, {}, webhook_path=path, diff=looked.diff)
+    view: FormView = form_view(form, offered, looked.request, {}, webhook_path=path, diff=looked.diff, access=_limits(visit))
     return show_part(request, "webhook/typed.html", msgspec.structs.replace(view, is_other_profile=is_other))
+
+
+# By whom it is asked --------------------------------------------------------------------------------------------------------
+
+
+def _limits(visit: Visit) -> Access | None:
+    """Return what a customer may do; None: an operator asks."""
+    return visit.session.access if visit.is_customer else None
+
+
+def _profile(visit: Visit) -> str:
+    return visit.services.config.default_profile or customers.DEFAULT_PROFILE
+
+
+def _entered(visit: Visit, fields: Fields, webhook: Subscription | None = None) -> Entered:
+    """Return what was typed. The profile is none of a customer's choices."""
+    form = entered(fields)
+    if not visit.is_customer:
+        return form
+    return msgspec.structs.replace(form, profile=_profile(visit) if webhook is None else webhook.profile)
+
+
+def _asked(visit: Visit, webhook: Subscription, form: Entered) -> tuple[WebhookChange, dict[str, str]]:
+    """Return what a form asks to change. Of events that a customer has no say in none need be chosen beside."""
+    change, errors = change_of(form)
+    is_empty = not (form.names or form.more.strip() or form.tables or form.collections)
+    if is_empty and visit.is_customer and customers.keeps(visit.session.access, webhook):
+        errors.pop("events", None)
+        change = msgspec.structs.replace(change, events=[])
+    return change, errors
+
+
+async def _create(visit: Visit, change: WebhookChange) -> Made:
+    if visit.is_customer:
+        return await customers.create(visit.services, visit.session.access, change)
+    return await subscriptions.create(visit.services, change)
+
+
+async def _change(visit: Visit, webhook_id: UUID, change: WebhookChange) -> None:
+    if visit.is_customer:
+        await customers.change(visit.services, visit.session.access, webhook_id, change)
+    else:
+        await subscriptions.change(visit.services, webhook_id, change)
+
+
+async def _preview_draft(visit: Visit, change: WebhookChange) -> Preview:
+    if visit.is_customer:
+        return await customers.preview_draft(visit.services, visit.session.access, change)
+    return await previews.of_draft(visit.services, change, Wish())
+
+
+def _request_view(visit: Visit, preview: Preview) -> RequestView:
+    shown = msgspec.structs.replace(preview, headers=veiled(preview.headers, preview.profile)) if visit.is_customer else preview
+    return request_view(shown)
 
 
 router = Router(

@@ -8,9 +8,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from tidings.core.errors import ConflictError, InvalidInputError
-from tidings.operations.webhooks import choices, standing, subscriptions, testing
+from tidings.operations.webhooks import customers, standing, subscriptions, testing
 from tidings.operations.webhooks.testing import Tested
-from tidings.portal.access import Visit, form_of
+from tidings.portal.access import MANAGE, Visit, count_call, form_of
 from tidings.portal.answers import show, show_part
 from tidings.portal.views.webhook import head
 from tidings.portal.views.webhook_testing import first_error, sample_of, testing_view
@@ -19,7 +19,7 @@ from tidings.portal.views.webhooks import PATH
 MAX_NAME = 500  # characters of an event's name in the address
 
 
-@get("/webhooks/{webhook_id:str}/test", opt={"query": ("event",), "customer": True})
+@get("/webhooks/{webhook_id:str}/test", opt={"query": ("event",), "customer": MANAGE})
 async def ask_for_test(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
@@ -27,11 +27,12 @@ async def ask_for_test(
     return await _show(request, visit, webhook_id, {"event": request.query_params.get("event", "")[:MAX_NAME]}, {})
 
 
-@post("/webhooks/{webhook_id:str}/test", opt={"customer": True})
+@post("/webhooks/{webhook_id:str}/test", opt={"customer": MANAGE})
 async def send_test(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
     """Send a sample, wait for what comes of it, and show that. It waits no longer than the webhook's timeout and a second."""
+    count_call(request, visit)
     typed = await form_of(request)
     try:
         tested = await testing.send(visit.services, webhook_id, sample_of(typed))
@@ -54,7 +55,7 @@ async def _show(
 ) -> Response[Any]:
     webhook = (await subscriptions.read(visit.services, webhook_id)).webhook
     state = await standing.read_state(visit.services, webhook_id)
-    offered, now = await choices.read(visit.services), visit.services.clock.now()
+    offered, now = await customers.offered(visit.services, visit.session.access), visit.services.clock.now()
     view = testing_view(head(webhook, state.health, now, "Test"), webhook, offered, typed, now, result=result, errors=errors)
     if request.headers.get("hx-request") and request.method == "POST":
         return show_part(request, "webhook/tested.html", view)  # whatever the status: htmx shows only what is 200

@@ -8,12 +8,12 @@ from litestar.di import NamedDependency
 
 from tidings.core.errors import InvalidInputError
 from tidings.operations.webhooks import listing
-from tidings.portal.access import Visit
+from tidings.portal.access import LOOK, Visit
 from tidings.portal.answers import show
 from tidings.portal.views.webhooks import webhooks_view
 
 
-@get("/webhooks", opt={"query": ("q", "cursor"), "customer": True})
+@get("/webhooks", opt={"query": ("q", "cursor"), "customer": LOOK})
 async def show_webhooks(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show the group's webhooks, each with how it fares."""
     words = request.query_params.get("q", "")[: listing.MAX_WORDS].strip()

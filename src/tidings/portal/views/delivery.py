@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
+from tidings.core.customers import Access
 from tidings.core.delivery import State as Stage
 from tidings.core.retry import Delays, Policy
 from tidings.operations.history.attempts import Attempt
 from tidings.operations.history.deliveries import Delivery
 from tidings.portal.views.curl import curl
+from tidings.portal.views.customers import veiled
 from tidings.portal.views.deliveries import PATH, record_of, webhook_name
 from tidings.portal.views.documents import MAX_DOCUMENT, Comparison, Document, Headers, comparison, document, headers
 from tidings.portal.views.figures import Timing, timing
@@ -97,17 +99,17 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def delivery_view(
-    one: Delivery, attempts: Sequence[Attempt], now: datetime, *, number: int | None = None, is_customer: bool = False
+    one: Delivery, attempts: Sequence[Attempt], now: datetime, *, number: int | None = None, access: Access | None = None
 ) -> DeliveryView:
     """Return the page of a delivery.
 
     Args:
         number: The attempt that is shown in full; None: the last.
-        is_customer: The pages of events are shut to the one who looks.
+        access: What the customer may do who looks, to whom the pages of events are shut; None: an operator looks.
     """
     chosen = next((made for made in attempts if made.number == number), attempts[-1] if attempts else None)
     is_open = one.state in {Stage.PENDING, Stage.RETRYING, Stage.SENDING}
-    event = one.event
+    event, is_customer = one.event, access is not None
     of_record = {"table": event.table_name or "", "record_id": record_of(one).partition(" ")[2]}
     return DeliveryView(
         id=ident(one.id),
@@ -127,9 +129,9 @@ def delivery_view(
         next=when(one.next_retry_at, now) if is_open and one.next_retry_at is not None else None,
         tries=_tries(one, attempts[-MAX_TRIES:], chosen, now),
         more_tries=max(0, len(attempts) - MAX_TRIES),
-        attempt=None if chosen is None else _attempt(one, chosen, now),
+        attempt=None if chosen is None else _attempt(one, chosen, now, is_customer=is_customer),
         record=record_view(event.record, event.old_record, "" if is_customer else f"/events/{event.id}"),
-        can_retry=one.webhook is not None and one.state is not Stage.SENDING,
+        can_retry=(access is None or access.may_manage) and one.webhook is not None and one.state is not Stage.SENDING,
         is_test=one.is_test,
         live=link("/live", {"of": "delivery"}) if is_open else "",
         same_record=link(PATH, of_record) if all(of_record.values()) else "",
@@ -214,7 +216,7 @@ def _tries(one: Delivery, attempts: Sequence[Attempt], chosen: Attempt | None, n
     return tuple(found)
 
 
-def _attempt(one: Delivery, made: Attempt, now: datetime) -> AttemptView:
+def _attempt(one: Delivery, made: Attempt, now: datetime, *, is_customer: bool) -> AttemptView:
     answer, tone, _ = _answer(made)
     files = f"{PATH}/{one.id}/attempts/{made.number}"
     view = AttemptView(
@@ -228,6 +230,9 @@ def _attempt(one: Delivery, made: Attempt, now: datetime) -> AttemptView:
     )
     if made.request is not None:
         sent = made.request
+        if is_customer:
+            profile = one.webhook.profile if one.webhook is not None else None
+            sent = msgspec.structs.replace(sent, headers=veiled(sent.headers, profile))
         view = msgspec.structs.replace(
             view,
             method=visible(sent.method, limit=20).plain,

@@ -106,6 +106,7 @@ class Frame(msgspec.Struct, frozen=True):
         notice: What has just happened.
         crumbs: (label, path) of the pages above this one.
         is_customer: Whoever looks came by a portal link.
+        may_manage: They may change webhooks.
         brand: How their pages look.
     """
 
@@ -120,6 +121,7 @@ class Frame(msgspec.Struct, frozen=True):
     notice: Notice | None = None
     crumbs: tuple[tuple[str, str], ...] = ()
     is_customer: bool = False
+    may_manage: bool = True
     brand: BrandView | None = None
 
     @property

@@ -10,7 +10,7 @@ from tidings.operations.sources.integrations import Traffic
 from tidings.portal.views.integration_form import Step, address_of, guide
 from tidings.portal.views.lists import Column, Pager, Row, Table
 from tidings.portal.views.sections import NEW, SOURCES, Section, sections
-from tidings.portal.views.small import Empty, Secret, State, When, when
+from tidings.portal.views.small import Empty, Secret, State, When, state, when
 from tidings.portal.views.text import Shown, number, visible
 from tidings.store.integrations import Integration
 
@@ -23,6 +23,7 @@ _REASONS = {
     "signature": ("Not verified", "Compare the secret on both sides, and the clock of the sender."),
     "body": ("Not readable", "Have the sender write a JSON object."),
     "replayed": ("Sent again under another id", "Somebody repeats what was overheard, or the sender changes its ids."),
+    "fault": ("Set aside", "Something of the integration cannot be read: write it anew, as its fault says."),
     "disconnected": ("Disconnected", "Connect it again, or stop the sender."),
 }
 
@@ -74,11 +75,13 @@ class IntegrationView(msgspec.Struct, frozen=True):
     state: State
     is_connected: bool
     url: str
+    url_note: str
     secret: Secret
     signature: str
     notices: Table
     refusals: Table
     made: When
+    fault: Shown | None
     steps: tuple[Step, ...]
 
 
@@ -112,6 +115,8 @@ def path_of(name: str) -> str:
 
 
 def _state(one: Integration) -> State:
+    if one.fault is not None:
+        return state("set_aside")
     return State("good", "check", "connected") if one.enabled else State("quiet", "ban", "disconnected")
 
 
@@ -119,7 +124,7 @@ def integration_view(traffic: Traffic, base_url: str, now: datetime) -> Integrat
     """Return an integration with what came of late.
 
     Args:
-        base_url: Where this installation is reached.
+        base_url: Where this installation is reached; empty: that is not known.
     """
     one = traffic.integration
     return IntegrationView(
@@ -130,11 +135,13 @@ def integration_view(traffic: Traffic, base_url: str, now: datetime) -> Integrat
         _state(one),
         one.enabled,
         address_of(one.name, base_url),
+        "" if base_url else "Behind the address of this installation, which TIDINGS_PUBLIC_URL does not name yet.",
         Secret("shared secret"),
         _signed(one),
         _notices(traffic, now),
         _refusals(traffic, now),
         when(one.created_at, now),
+        None if one.fault is None else visible(one.fault, limit=1000),
         guide(one, base_url),
     )  # fmt: skip
 

@@ -7,14 +7,19 @@ import msgspec
 
 from tidings.core.webhook import Subscription
 from tidings.operations.history.deliveries import Delivery
-from tidings.operations.portal_links import DEFAULT_SECONDS
+from tidings.operations.portal_links import DEFAULT_ACCESS, DEFAULT_SECONDS
 from tidings.portal.views.lists import Column, Field, Option, Pager, Row, Table
 from tidings.portal.views.sections import SETTINGS, Section, sections
-from tidings.portal.views.small import Empty, State, Url, When, state, url, when
+from tidings.portal.views.small import Empty, Notice, State, Url, When, state, url, when
 from tidings.portal.views.text import Shown, number, visible
 from tidings.store.portal_links import PortalLink
 
 PATH = "/settings/links"
+ACCESSES = (
+    ("read", "to look"),
+    ("manage", "to look and to manage webhooks"),
+    ("full", "the same, with tables and collections to choose from"),
+)
 LIFETIMES = ((900, "15 minutes"), (DEFAULT_SECONDS, "an hour"), (4 * 3600, "4 hours"), (86_400, "a day"))
 
 
@@ -22,6 +27,7 @@ class LinkRow(msgspec.Struct, frozen=True):
     """A link."""
 
     name: Shown
+    access: str
     origins: tuple[Shown, ...]
     made: When
     ends: When
@@ -29,7 +35,12 @@ class LinkRow(msgspec.Struct, frozen=True):
 
 
 class LinksView(msgspec.Struct, frozen=True):
-    """A group's links, and a form to make one. `made`: the URL of the one that was made just now."""
+    """A group's links, and a form to make one.
+
+    Attributes:
+        made: The URL of the one that was made just now.
+        unknown: Why none can be made; empty: one can.
+    """
 
     sections: tuple[Section, ...]
     group: Shown
@@ -37,6 +48,7 @@ class LinksView(msgspec.Struct, frozen=True):
     pager: Pager
     fields: tuple[Field, ...]
     made: str
+    unknown: Notice | None
 
 
 def links_view(
@@ -46,17 +58,20 @@ def links_view(
     now: datetime,
     *,
     made: str = "",
+    unknown: str = "",
     written: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
 ) -> LinksView:
     """Return a group's links.
 
     Args:
+        unknown: Why none can be made; empty: one can.
         written: What somebody wrote into the form, to be shown again.
         errors: Field to what is wrong with it.
     """
     columns = (
         Column("Name", "wide"),
+        Column("Allows"),
         Column("Framed by", is_minor=True),
         Column("Open in", "number"),
         Column("Made", is_minor=True),
@@ -69,7 +84,7 @@ def links_view(
             "",
             f"the link of {one.created_at:%H:%M}",
             LinkRow(
-                visible(one.brand.name or "no name of its own", limit=80), tuple(map(visible, one.origins)),
+                visible(one.brand.name or "no name of its own", limit=80), one.access.value, tuple(map(visible, one.origins)),
                 when(one.created_at, now), when(one.ends_at, now), number(one.session_count),
             ),
         )
@@ -82,17 +97,23 @@ def links_view(
         pager,
         _fields(written or {}, errors or {}),
         made,
+        Notice("warn", unknown) if unknown else None,
     )
 
 
 def _fields(written: Mapping[str, str], errors: Mapping[str, str]) -> tuple[Field, ...]:
     seconds = written.get("expires_in", str(DEFAULT_SECONDS))
     options = tuple(Option(str(value), label, str(value) == seconds) for value, label in LIFETIMES)
+    allowed = written.get("access", DEFAULT_ACCESS)
     origins = " ".join(said for field, said in errors.items() if field.startswith("origins"))
     return (
         Field(
             "expires_in", "Good for", "choice", value=seconds, options=options, error=errors.get("expires_in", ""),
             is_required=True,
+        ),
+        Field(
+            "access", "Allows", "choice", value=allowed, error=errors.get("access", ""), is_required=True,
+            options=tuple(Option(value, label, value == allowed) for value, label in ACCESSES),
         ),
         Field(
             "name", "Name", value=written.get("name", ""), error=errors.get("brand.name", ""),
@@ -139,16 +160,20 @@ class HomeView(msgspec.Struct, frozen=True):
     empty: Empty | None
 
 
-def home_view(webhooks: Sequence[Subscription], deliveries: Sequence[Delivery], now: datetime, *, limit: int) -> HomeView:
+def home_view(
+    webhooks: Sequence[Subscription], deliveries: Sequence[Delivery], now: datetime, *, limit: int, may_manage: bool
+) -> HomeView:
     """Return a customer's first page.
 
     Args:
         limit: How many webhooks it shows.
+        may_manage: They may make one.
     """
     own = tuple(Row(str(one.id), f"/webhooks/{one.id}", one.name, _webhook(one)) for one in webhooks[:limit])
     last = tuple(Row(str(one.id), f"/deliveries/{one.id}", f"delivery {one.id}", _delivery(one, now)) for one in deliveries)
     empty = None if own else Empty(
-        "No webhooks yet", "A webhook is an address of yours that hears of what happens here. Ask for one.",
+        "No webhooks yet",
+        f"A webhook is an address of yours that hears of what happens here. {'Make one.' if may_manage else 'Ask for one.'}",
         icon="webhook",
     )  # fmt: skip
     return HomeView(

@@ -6,7 +6,7 @@ import msgspec
 
 from tidings.core.capture import TableName, TableSettings
 from tidings.core.errors import InvalidInputError, TidingsError
-from tidings.core.webhook import OPERATIONS
+from tidings.core.filters import OPERATIONS
 from tidings.operations.sources.captures import CaptureDetail
 from tidings.portal.views.lists import Field, Option
 from tidings.portal.views.tables import shown_name

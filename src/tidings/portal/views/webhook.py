@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from tidings.core.customers import Access
 from tidings.core.event import TEST_TYPE
 from tidings.core.health import Health
 from tidings.core.statistics import Figures
@@ -48,6 +49,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     since: When | None
     sentence: Shown
     enabled: bool
+    may_manage: bool
     managed: str
     managed_href: str
     fault: Shown | None
@@ -55,15 +57,17 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TABS = (("Overview", ""), ("Test", "/test"), ("Dry run", "/dry-run"), ("Secrets", "/secrets"), ("Versions", "/versions"))
+_OPEN = frozenset({"Overview", "Versions"})
 _FOR_OPERATORS = {"/dry-run"}
 _MANAGERS = {"job": ("a job", "/sources/jobs"), "collection": ("the triggers of a collection", "/sources/collections")}
 
 
-def head(webhook: Subscription, health: Health, now: datetime, here: str) -> Head:
+def head(webhook: Subscription, health: Health, now: datetime, here: str, *, may_manage: bool = True) -> Head:
     """Return what stands above the pages of a webhook.
 
     Args:
         here: The label of the page that is shown; empty: another.
+        may_manage: Who looks may change it, and see its secrets.
     """
     path = f"{PATH}/{webhook.id}"
     by, href = _MANAGERS.get(manager_of(webhook), ("", ""))
@@ -76,10 +80,15 @@ def head(webhook: Subscription, health: Health, now: datetime, here: str) -> Hea
         since=None if health.since is None else when(health.since, now),
         sentence=visible(health.sentence, limit=500),
         enabled=webhook.enabled,
+        may_manage=may_manage,
         managed=f"It belongs to {by}, and is changed, paused and deleted there." if by else "",
         managed_href=_manager_path(webhook, href),
         fault=None if webhook.fault is None else visible(webhook.fault, limit=1000),
-        tabs=tuple(Tab(label, f"{path}{end}", label == here, end in _FOR_OPERATORS) for label, end in _TABS),
+        tabs=tuple(
+            Tab(label, f"{path}{end}", label == here, end in _FOR_OPERATORS)
+            for label, end in _TABS
+            if may_manage or label in _OPEN
+        ),
     )
 
 
@@ -143,10 +152,14 @@ _COLUMNS = (
 )
 
 
-def webhook_view(standing: Standing, latest: Sequence[Delivery], now: datetime) -> WebhookView:
-    """Return the first page of a webhook."""
+def webhook_view(standing: Standing, latest: Sequence[Delivery], now: datetime, *, access: Access | None = None) -> WebhookView:
+    """Return the first page of a webhook.
+
+    Args:
+        access: What the customer may do who looks; None: an operator looks.
+    """
     webhook, lane = standing.webhook, standing.state.lane
-    top = head(webhook, standing.state.health, now, "Overview")
+    top = head(webhook, standing.state.health, now, "Overview", may_manage=access is None or access.may_manage)
     tiles = [_tile(label, standing.figures[name]) for name, label in _PERIODS]
     oldest = f", next {when(lane.due_at, now).relative}" if lane.waiting and lane.due_at and lane.due_at > now else ""
     tiles.append(Tile("Waiting", number(lane.waiting), "quiet", f"{number(lane.in_flight)} under way{oldest}"))
@@ -156,7 +169,7 @@ def webhook_view(standing: Standing, latest: Sequence[Delivery], now: datetime) 
         tiles=tuple(tiles),
         deliveries=deliveries_table(webhook, latest, now),
         empty=None if latest else _nothing(top),
-        settings=settings_lines(webhook),
+        settings=settings_lines(webhook, is_customer=access is not None),
         tables=tuple(
             (visible(f"{one.schema}.{one.table}"), state(one.state), visible(one.reason or ""))
             for one in standing.tables
@@ -262,7 +275,7 @@ _OVERLAPS = {
     "with -Next behind its name carries the new one's. Change the receiver before the overlap ends.",
     "none": "Nothing is signed with it.",
 }
-SHOWN_ON_RECORD = "That it was shown is in the log."
+SHOWN_ON_RECORD = "That it was shown is on record."
 
 
 def secrets_view(
@@ -316,12 +329,15 @@ class VersionsView(msgspec.Struct, frozen=True):
     pager: Pager
 
 
-def versions_view(top: Head, found: Sequence[Version], more: bool, before: str, now: datetime) -> VersionsView:
+def versions_view(
+    top: Head, found: Sequence[Version], more: bool, before: str, now: datetime, *, is_customer: bool = False
+) -> VersionsView:
     """Return the versions of a webhook.
 
     Args:
         more: There are older ones.
         before: The last number of the page before; empty: this is the first page.
+        is_customer: Who looks is told no values of headers.
     """
     views = tuple(
         VersionView(
@@ -329,7 +345,7 @@ def versions_view(top: Head, found: Sequence[Version], more: bool, before: str, 
             when(one.created_at, now),
             one.superseded_at is None,
             ", ".join(one.changes) or "set up",
-            version_diff(one.changes) if one.changes else None,
+            version_diff(one.changes, is_customer=is_customer) if one.changes else None,
         )
         for one in found
     )

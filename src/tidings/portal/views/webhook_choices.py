@@ -5,15 +5,17 @@ from collections.abc import Iterable
 import msgspec
 
 from tidings.core.capture import TableName
+from tidings.core.customers import is_choosable
 from tidings.core.event import TEST_TYPE
+from tidings.core.filters import OPERATIONS, TypeFilter
 from tidings.core.vocabulary import CONTENT_ACTIONS
-from tidings.core.webhook import OPERATIONS
 from tidings.operations.webhooks.choices import Choices
 from tidings.portal.views.text import Shown, count, visible
 from tidings.portal.views.webhook_form import Entered, collection_value, table_value
 from tidings.profiles import PROFILES
 
 EVERY_ROW = "Rows of every table"
+ALONE = "Others"
 
 
 class Box(msgspec.Struct, frozen=True):
@@ -44,9 +46,14 @@ class Family(msgspec.Struct, frozen=True):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """All there is to choose from. `more`: names that are wanted and no box has."""
+    """All there is to choose from.
 
-    everything: Box
+    Attributes:
+        everything: None where that is not offered.
+        more: Names that are wanted and no box has.
+    """
+
+    everything: Box | None
     families: tuple[Family, ...]
     tables: tuple[Family, ...]
     collections: tuple[Family, ...]
@@ -69,6 +76,24 @@ def offer(choices: Choices, form: Entered) -> Offer:
         collections=tuple(_collection(name, collections) for name in _with_named_collections(choices, form)),
         more=typed,
     )
+
+
+def offer_published(choices: Choices, form: Entered) -> Offer:
+    """Return what a customer can choose from who may not choose tables and collections: types, and their families."""
+    vocabulary = PROFILES.get(form.profile, PROFILES["standard"]).vocabulary
+    ticked = {name for name in form.names if is_choosable(TypeFilter(name, ()), vocabulary)}
+    every = {*choices.types, *choices.seen} - {TEST_TYPE}
+    names = {name for name in every if is_choosable(TypeFilter(name, ()), vocabulary)}
+    names |= {name for name in ticked if not name.endswith(".*")}
+    groups = dict(_grouped(sorted(names)))
+    for name in ticked:
+        if name.endswith(".*"):
+            groups.setdefault(name.removesuffix(".*"), [])
+    families = tuple(_family(label, group, choices, ticked) for label, group in sorted(groups.items()))
+    families = tuple(
+        msgspec.structs.replace(one, label=visible(ALONE)) if one.whole is None else one for one in families
+    )  # fmt: skip
+    return Offer(None, families, (), (), "")
 
 
 def _names(profile_name: str, choices: Choices) -> list[str]:

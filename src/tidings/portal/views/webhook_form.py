@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.filters import CollectionFilter, TableFilter
 from tidings.core.retry import Delays, Policy
-from tidings.core.webhook import CollectionFilter, Subscription, TableFilter
+from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.changes import WebhookChange
 from tidings.portal.views.text import duration
 from tidings.profiles import PROFILES
@@ -184,7 +185,7 @@ def _events(form: Entered) -> list[Any]:
             )
             events.append(place | {action: wanted})
     if not events:
-        raise InvalidInputError("events", "Nothing is chosen. Tick what it shall hear of, or Everything.")
+        raise InvalidInputError("events", "Nothing is chosen. Tick what it shall hear of.")
     return events
 
 

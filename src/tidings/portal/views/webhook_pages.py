@@ -1,9 +1,11 @@
 """The page on which a webhook is set up or changed: the form on the left, the request it makes on the right."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from tidings.core.customers import Access
+from tidings.core.filters import Filter
 from tidings.core.retry import retry_count
 from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.previews import Preview
@@ -13,8 +15,9 @@ from tidings.portal.views.dry_run import DryRunView
 from tidings.portal.views.lists import Field, Option
 from tidings.portal.views.small import Notice, Url, url
 from tidings.portal.views.text import Shown, count, visible
-from tidings.portal.views.webhook_choices import Offer, offer
+from tidings.portal.views.webhook_choices import Offer, offer, offer_published
 from tidings.portal.views.webhook_form import PROFILE_LABELS, Entered, policy_words
+from tidings.portal.views.webhooks import filter_words
 from tidings.profiles import PROFILES
 
 
@@ -40,6 +43,9 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
         diff: What a change changes; None: there is nothing to compare with.
         is_other_profile: Another profile was chosen than the one whose boxes are shown.
         is_reviewed: The change was looked at, and can be saved.
+        is_customer: It asks for less: where requests go, what the webhook is called, and what it hears.
+        takes_names: Events can be written that no box has.
+        kept: What the webhook hears that a customer has no say in.
         notice: What is wrong and belongs to no field.
         cancel: Where one gets to without saving.
         dry: What it would have been sent of the last days, where that was asked.
@@ -58,6 +64,9 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
     is_other_profile: bool = False
     diff: Diff | None = None
     is_reviewed: bool = False
+    is_customer: bool = False
+    takes_names: bool = True
+    kept: tuple[Shown, ...] = ()
     notice: Notice | None = None
     dry: DryRunView | None = None
 
@@ -72,15 +81,20 @@ def form_view(
     diff: Diff | None = None,
     is_reviewed: bool = False,
     dry: DryRunView | None = None,
+    access: Access | None = None,
+    kept: Sequence[Filter] = (),
 ) -> FormView:
     """Return the form of a webhook.
 
     Args:
         errors: Of each field of the form, what is wrong; under the empty name what belongs to none.
         webhook_path: Of the webhook that is changed; None: it is a new one.
+        access: What the customer may do whose form it is; None: it is an operator's.
+        kept: Events that they have no say in.
     """
     path = f"{webhook_path}/edit" if webhook_path else "/webhooks/new"
-    offered = offer(choices, form)
+    is_narrow = access is not None and access is not Access.FULL
+    offered = offer_published(choices, form) if is_narrow else offer(choices, form)
     form = msgspec.structs.replace(form, more=offered.more)  # names that no box has can be seen and taken away there
     return FormView(
         path=path,
@@ -95,6 +109,9 @@ def form_view(
         cancel=webhook_path or "/webhooks",
         diff=diff,
         is_reviewed=is_reviewed and not errors,
+        is_customer=access is not None,
+        takes_names=not is_narrow,
+        kept=tuple(visible(filter_words(one), limit=200) for one in kept),
         notice=Notice("bad", errors[""]) if errors.get("") else None,
         dry=dry,
     )

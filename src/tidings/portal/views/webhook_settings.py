@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.changes import WebhookChange
+from tidings.portal.views.customers import HIDDEN
 from tidings.portal.views.documents import Diff, diff
 from tidings.portal.views.text import Shown, duration, number, visible
 from tidings.portal.views.webhook_form import PROFILE_LABELS, policy_words
@@ -18,8 +19,12 @@ from tidings.store.webhook_rows import filter_to_json
 MAX_EVENTS_SHOWN = 50
 
 
-def settings_lines(webhook: Subscription) -> tuple[tuple[str, tuple[Shown, ...]], ...]:
-    """Return what a webhook is, each with its lines; what is as always is left out."""
+def settings_lines(webhook: Subscription, *, is_customer: bool = False) -> tuple[tuple[str, tuple[Shown, ...]], ...]:
+    """Return what a webhook is, each with its lines; what is as always is left out.
+
+    Args:
+        is_customer: Who looks is told no values of headers.
+    """
     events = [filter_words(wanted) for wanted in webhook.events[:MAX_EVENTS_SHOWN]]
     if len(webhook.events) > MAX_EVENTS_SHOWN:
         events.append(f"and {number(len(webhook.events) - MAX_EVENTS_SHOWN)} more")
@@ -27,7 +32,7 @@ def settings_lines(webhook: Subscription) -> tuple[tuple[str, tuple[Shown, ...]]
         ("Description", [webhook.description or ""]),
         ("Profile", [PROFILE_LABELS.get(webhook.profile, webhook.profile)]),
         ("Events", events or ["the ticks of its job" if manager_of(webhook) == "job" else "nothing"]),
-        ("Headers", [f"{name}: {value}" for name, value in webhook.headers.items()]),
+        ("Headers", [f"{name}: {HIDDEN if is_customer else value}" for name, value in webhook.headers.items()]),
         ("Method", [webhook.method] if webhook.method != "POST" else []),
         ("Body", [webhook.body_template or ""]),
         ("Signature", [f"{webhook.signature.header}, {webhook.signature.format}"] if webhook.signature else []),
@@ -44,9 +49,11 @@ def settings_lines(webhook: Subscription) -> tuple[tuple[str, tuple[Shown, ...]]
     )
 
 
-def change_diff(before: Subscription, after: Subscription, change: WebhookChange) -> Diff:
+def change_diff(before: Subscription, after: Subscription, change: WebhookChange, *, is_customer: bool = False) -> Diff:
     """Return what a change changes of a webhook, before it is saved."""
     news = {"secret": "(another; the present one verifies for a day)"} if change.secret not in {UNSET, None} else {}
+    if is_customer:
+        before, after = (msgspec.structs.replace(one, headers=dict.fromkeys(one.headers, HIDDEN)) for one in (before, after))
     return diff(_text(before), _text(after, news))
 
 
@@ -68,7 +75,10 @@ def _text(webhook: Subscription, more: Mapping[str, Any] | None = None) -> str:
     return json.dumps(said, indent=2, ensure_ascii=False)
 
 
-def version_diff(changes: Mapping[str, tuple[Any, Any]]) -> Diff:
-    """Return what changed between two versions."""
+def version_diff(changes: Mapping[str, tuple[Any, Any]], *, is_customer: bool = False) -> Diff:
+    """Return what changed between two versions; to a customer without the values of headers."""
+    if is_customer and "headers" in changes:
+        names = tuple(dict.fromkeys(headers or {}, HIDDEN) for headers in changes["headers"])
+        changes = {**changes, "headers": (names[0], names[1])}
     before, after = ({name: pair[at] for name, pair in changes.items()} for at in (0, 1))
     return diff(*(json.dumps(said, indent=2, ensure_ascii=False, default=str) for said in (before, after)))

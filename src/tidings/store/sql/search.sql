@@ -264,6 +264,11 @@ order by number;
 select type from (select type from tidings.event_kinds where group_id = $1 order by type limit 10000) known
 where $2::text is null or type like $2 limit $3;
 
+-- name: known_types
+-- Those of some types that a group has events of, or has in its catalogue. $1 group, $2 types
+select type from tidings.event_kinds where group_id = $1 and type = any ($2::text[])
+union select name from tidings.event_types where group_id = $1 and name = any ($2::text[]);
+
 -- name: is_kind
 -- Whether a group has events of a type, or has it in its catalogue. $1 group, $2 type
 select exists (select from tidings.event_kinds where group_id = $1 and type = $2) or exists (select from tidings.event_types where group_id = $1 and name = $2);
@@ -281,6 +286,13 @@ select group_id from tidings.webhooks where id = $1;
 -- from, $3 ids before, $4 bound
 select (select count(*) from (select from tidings.deliveries where webhook_id = $1 and id >= $2 and id < $3 limit $4) finished)
   + (select count(*) from (select from tidings.queue where webhook_id = $1 and id >= $2 and id < $3 limit $4) waiting);
+
+-- name: count_finished_of_webhook
+-- How many finished deliveries a webhook has, and how many of them did not succeed, by index alone. $1 webhook, $2 ids from, $3 ids before,
+-- $4 bound of those that did not; twice that of all, so that the difference is right up to the bound
+select (select count(*) from (select from tidings.deliveries where webhook_id = $1 and id >= $2 and id < $3 limit 2 * $4::bigint) f) as finished,
+  (select count(*) from (select from tidings.deliveries where webhook_id = $1 and id >= $2 and id < $3 and status <> 'succeeded' limit $4::bigint) u)
+    as unsuccessful;
 
 -- name: event_of_external_id
 -- $1 group, $2 external id

@@ -17,7 +17,7 @@ delete from tidings.sessions where id in (
 
 -- name: find
 -- One whose time is not over, with the link it was begun with. $1 token_hash, $2 key_hash, $3 now, $4 seen after
-select s.id, s.group_id, s.browser, s.address, s.created_at, s.seen_at, s.ends_at, s.link_id, l.brand, l.origins
+select s.id, s.group_id, s.browser, s.address, s.created_at, s.seen_at, s.ends_at, s.link_id, l.brand, l.origins, l.access
 from tidings.sessions s left join tidings.portal_links l on l.id = s.link_id
 where s.token_hash = $1 and s.key_hash = $2 and s.ends_at > $3 and s.seen_at > $4;
 
@@ -36,15 +36,15 @@ where link_id is null and key_hash = $1 and ends_at > $2 and seen_at > $3 order 
 
 -- name: end
 -- $1 id
-delete from tidings.sessions where id = $1 returning id;
+delete from tidings.sessions where id = $1 returning id, browser, group_id, link_id;
 
 -- name: end_token
 -- $1 token_hash
-delete from tidings.sessions where token_hash = $1;
+delete from tidings.sessions where token_hash = $1 returning id, browser, group_id, link_id;
 
 -- name: end_others
 -- The operators' alone. $1 id of the one that stays
-delete from tidings.sessions where id <> $1 and link_id is null;
+delete from tidings.sessions where id <> $1 and link_id is null returning id, browser, group_id, link_id;
 
 -- name: forget
 -- Those that ended or were not seen for long. $1 now, $2 seen before

@@ -1,0 +1,46 @@
+"""What is put on record of what people do: who, what, on what."""
+
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+MAX_ADDRESS: Final = 100  # characters
+MAX_SUBJECT: Final = 200
+
+
+class Who(StrEnum):
+    """By what somebody acts."""
+
+    KEY = "key"  # the admin key, in a call of the API
+    SESSION = "session"  # a browser that is signed in
+    LINK = "link"  # a customer's browser, by a portal link
+    SYSTEM = "system"  # the command line, or something that follows from something else
+
+
+class Action(StrEnum):
+    """What is put on record."""
+
+    SESSION_BEGAN = "session.began"
+    SESSION_ENDED = "session.ended"
+    LINK_MADE = "link.made"
+    LINK_ENDED = "link.ended"
+    SECRET_SHOWN = "secret.shown"  # noqa: S105 - a name, no secret
+    SECRET_ROTATED = "secret.rotated"  # noqa: S105
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_CHANGED = "webhook.changed"
+    WEBHOOK_DELETED = "webhook.deleted"
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who does something.
+
+    Attributes:
+        id: Of the session or the portal link.
+        address: Where they come from, as far as those whom we believe say.
+    """
+
+    who: Who = Who.SYSTEM
+    id: UUID | None = None
+    address: str = ""

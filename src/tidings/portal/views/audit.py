@@ -1,0 +1,85 @@
+"""Who did what, as a page shows it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from tidings.core.audit import Action, Who
+from tidings.portal.views.lists import Column, Pager, Row, Table
+from tidings.portal.views.sections import SETTINGS, Section, sections
+from tidings.portal.views.small import Empty, Id, When, ident, when
+from tidings.portal.views.text import Shown, visible
+from tidings.store.audit import Entry
+
+PATH = "/settings/audit"
+_SAID = {
+    Action.SESSION_BEGAN: "A session began",
+    Action.SESSION_ENDED: "A session ended",
+    Action.LINK_MADE: "A portal link was made",
+    Action.LINK_ENDED: "A portal link was ended",
+    Action.SECRET_SHOWN: "A secret was shown",
+    Action.SECRET_ROTATED: "A secret was rotated",
+    Action.WEBHOOK_CREATED: "A webhook was created",
+    Action.WEBHOOK_CHANGED: "A webhook was changed",
+    Action.WEBHOOK_DELETED: "A webhook was deleted",
+}
+_WHO = {
+    Who.KEY: "the API, by the admin key",
+    Who.SESSION: "a session",
+    Who.LINK: "a customer, by a portal link",
+    Who.SYSTEM: "Tidings",
+}
+
+
+class AuditRow(msgspec.Struct, frozen=True):
+    """What somebody did."""
+
+    at: When
+    what: str
+    subject: Shown
+    subject_id: Id | None
+    who: str
+    who_id: Id | None
+    address: Shown
+    group: Shown
+
+
+class AuditView(msgspec.Struct, frozen=True):
+    """Who did what, newest first."""
+
+    sections: tuple[Section, ...]
+    table: Table
+    pager: Pager
+    empty: Empty | None
+
+
+def audit_view(found: Sequence[Entry], pager: Pager, now: datetime) -> AuditView:
+    """Return who did what."""
+    columns = (
+        Column("When"),
+        Column("What", "wide"),
+        Column("Who", "wide"),
+        Column("From", is_minor=True),
+        Column("Group", is_minor=True),
+    )
+    rows = tuple(Row(str(one.number), "", f"number {one.number}", _row(one, now)) for one in found)
+    empty = None if rows else Empty(
+        "Nothing is on record yet",
+        "Signing in and out, portal links, secrets that are shown or rotated, and changes of webhooks are put on record here.",
+        icon="clock",
+    )  # fmt: skip
+    return AuditView(sections(SETTINGS, PATH), Table("audit", "Who did what", columns, rows), pager, empty)
+
+
+def _row(one: Entry, now: datetime) -> AuditRow:
+    return AuditRow(
+        when(one.at, now),
+        next((said for action, said in _SAID.items() if action.value == one.action), one.action),
+        visible(one.subject, limit=80),
+        None if one.subject_id is None else ident(one.subject_id),
+        _WHO[one.who],
+        None if one.who_id is None else ident(one.who_id),
+        visible(one.address or "–", limit=60),
+        visible(one.group_id or "–", limit=60),
+    )
