@@ -22,7 +22,7 @@ MAX_FAULT_LENGTH = 1000
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2, token
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
+METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET")
 
 # Hop-by-hop fields (RFC 9110, section 7.6.1) and those that the sender itself must get right.
 _RESERVED_HEADERS = frozenset({
@@ -217,8 +217,8 @@ def check_settings(webhook: Subscription) -> None:
     """
     if not 1 <= len(webhook.name) <= MAX_NAME_LENGTH:
         raise InvalidInputError("name", f"name must have 1 to {MAX_NAME_LENGTH} characters.")
-    if webhook.method not in _METHODS:
-        raise InvalidInputError("method", f"method is {webhook.method!r}; write one of {', '.join(_METHODS)}.")
+    if webhook.method not in METHODS:
+        raise InvalidInputError("method", f"method is {webhook.method!r}; write one of {', '.join(METHODS)}.")
     if not 0.1 <= webhook.timeout_seconds <= MAX_TIMEOUT_SECONDS:
         raise InvalidInputError("timeout_seconds", f"timeout_seconds must be 0.1 to {MAX_TIMEOUT_SECONDS}.")
     if not 1 <= webhook.concurrency <= 1000:

@@ -44,6 +44,7 @@ from tidings.portal.pages import (
     tables,
     webhook,
     webhook_edit,
+    webhook_new,
     webhook_testing,
     webhooks,
 )
@@ -80,6 +81,7 @@ PAGES = (
     audit.router,
     gallery.router,
     webhooks.router,
+    webhook_new.router,
     webhook_edit.router,
     webhook.router,
     webhook_testing.router,

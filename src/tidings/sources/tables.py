@@ -88,7 +88,7 @@ async def _no_table(connection: Connection, group_id: str, wanted: TableFilter) 
     near = did_you_mean(".".join(_candidates(wanted)[-1]).removeprefix("public."), known)
     if similar := nearest(wanted.table, await collections.names(connection, group_id, MAX_KNOWN)):
         near += f' There is a collection of a like name: {{"collection": {msgspec.json.encode(similar[0]).decode()}}}.'
-    return f"{told}{near} Create it first, or correct the name."
+    return f"{told}{near} Create it first (create table …), or correct the name; it is captured once a webhook names it."
 
 
 async def _no_collection(connection: Connection, group_id: str, name: str) -> str:
