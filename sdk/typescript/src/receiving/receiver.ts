@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Signature } from "../types.js";
 import { type Body, type Headers, PROFILES, type Profile, type Secrets, VerificationError, verify } from "../verify.js";
 import { MemoryStore, type SeenStore } from "./stores.js";
 
@@ -34,6 +35,8 @@ export interface Answer {
 export interface ReceiverOptions {
   /** The webhook's profile; `standard` when absent. */
   profile?: Profile;
+  /** The webhook's own `signature`, where it has one instead of the profile's. */
+  signature?: Signature;
   /** Where it is remembered what was seen: in this process's memory when absent, which a second process or a restart knows nothing of. */
   store?: SeenStore;
   /** How old, or how far ahead, a signed time may be; 300 when absent. */
@@ -57,10 +60,11 @@ export const TOO_LARGE = answer(413, `The body is larger than ${MAX_BODY_BYTES} 
 const TAKEN = answer(204);
 const BUSY = answer(503, "This delivery is being worked on by another process.", { "retry-after": "5" });
 
-// Where profiles say what: the id, the type, the time, the data. `ce-…` and `webhook-id` are headers.
+// Where profiles say what: the id, the type, the time, the data. `ce-…` and `webhook-id` are headers. The id is one that the signature
+// covers, which `ce-id` is not: else whoever repeats a delivery could make it look new.
 const PLACES: Record<Profile, { id: string; type: string; time: string; data?: string }> = {
   standard: { id: "webhook-id", type: "type", time: "timestamp", data: "data" },
-  cloudevents: { id: "ce-id", type: "ce-type", time: "ce-time" },
+  cloudevents: { id: "webhook-id", type: "ce-type", time: "ce-time" },
   "cloudevents-structured": { id: "webhook-id", type: "type", time: "time", data: "data" },
   vivreal: { id: "id", type: "event", time: "timestamp", data: "data" },
   "vivreal-content": { id: "id", type: "event", time: "timestamp", data: "data" },
@@ -96,9 +100,9 @@ export class Receiver {
    * @throws VerificationError It is not genuine, or too old.
    */
   verified<T = unknown>(body: Body, headers: Headers, request?: unknown): Received<T> {
-    const { profile = "standard", toleranceSeconds = 300, issuer, webhookId } = this.options;
-    const said = verify(body, headers, this.secret(), { profile, toleranceSeconds, issuer, webhookId });
-    return received<T>(profile, body, said, headers, request);
+    const { profile = "standard", signature, toleranceSeconds = 300, issuer, webhookId } = this.options;
+    const said = verify(body, headers, this.secret(), { profile, signature, toleranceSeconds, issuer, webhookId });
+    return received<T>(profile, body, said, headers, request, signature === undefined);
   }
 
   /**
@@ -126,17 +130,17 @@ export class Receiver {
   }
 }
 
-function received<T>(profile: Profile, content: Body, body: unknown, headers: Headers, request: unknown): Received<T> {
+function received<T>(profile: Profile, content: Body, body: unknown, headers: Headers, request: unknown, signsHeaders: boolean): Received<T> {
   const members = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
   const said = (place: string): string => {
     const inHeader = /^(webhook|ce)-/.test(place) ? headerOf(headers, place) : undefined;
-    const value = inHeader === undefined ? members[place] : decodeURIComponent(inHeader);
+    const value = inHeader === undefined ? members[place] : decoded(inHeader);
     return typeof value === "string" ? value : "";
   };
   const places = PLACES[profile];
   const isEnveloped = places.data !== undefined && places.data in members;
   return {
-    id: said(places.id) || createHash("sha256").update(content).digest("hex"),
+    id: (signsHeaders || !places.id.startsWith("webhook-") ? said(places.id) : "") || createHash("sha256").update(content).digest("hex"),
     type: said(places.type),
     timestamp: said(places.time),
     data: (isEnveloped ? members[places.data as string] : body) as T,
@@ -144,6 +148,14 @@ function received<T>(profile: Profile, content: Body, body: unknown, headers: He
     headers,
     request,
   };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // not what we wrote
+  }
 }
 
 function headerOf(headers: Headers, name: string): string | undefined {
