@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import click
 
-from tidings.cli.remote.doing import do
+from tidings.cli.remote.doing import argument, do
 from tidings.cli.remote.failures import ends_well
 from tidings.cli.remote.grammar import Thing, Verb, fields
 from tidings.cli.remote.options import complete, output_options, server_options
@@ -45,7 +45,7 @@ def _argument(thing: Thing, verb: Verb, name: str) -> click.Argument:
     is_new = owner is thing and verb.name == "create"
     completes = complete(owner.name) if owner is not None and not is_new else None
     return click.Argument(
-        [name],
+        [argument(name)],
         metavar=name.removesuffix("_id").upper(),
         type=click.IntRange(1) if name == "number" else None,
         shell_complete=completes,

@@ -27,7 +27,7 @@ def do(thing: Thing, verb: Verb, given: dict[str, Any]) -> None:
     """
     paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
     query: dict[str, Any] = asked(given.get("where", ()), verb.query.split(), paper.now())
-    named = {name: str(given[name]) for name in verb.arguments}
+    named = {name: str(given[argument(name)]) for name in verb.arguments}
     body = body_of(verb, given, paper)
     server = chosen(given["server"], given["key"], given["group"])
     _check_names(thing, named)
@@ -49,6 +49,11 @@ def do(thing: Thing, verb: Verb, given: dict[str, Any]) -> None:
         raise ApiError(
             error.message + near, status=error.status, code=error.code, field=error.field, details=details
         ) from error
+
+
+def argument(name: str) -> str:
+    """Return what an argument is called inside: a field of the body may have the same name."""
+    return f"{name}_"
 
 
 def _request(
@@ -150,7 +155,10 @@ def _edited(server: Server, thing: Thing, verb: Verb, path: str, body: Any, give
     if given["editor"] is None and not sys.stdin.isatty():
         raise CommandError(f"Say what to change, such as --set {next(iter(before), 'name')}=…, or set EDITOR.", USAGE)
     text = json.dumps(before, ensure_ascii=False, indent=2) + "\n"
-    written = click.edit(text, editor=given["editor"], extension=".json")
+    try:
+        written = click.edit(text, editor=given["editor"], extension=".json")
+    except ValueError as error:  # its quotes are open
+        raise CommandError(f"EDITOR is {given['editor']!r}, which is no command: {error}.", USAGE) from error
     if written is None or written == text:
         return None
     try:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -93,7 +94,8 @@ def complete(thing_name: str) -> Callable[[click.Context, click.Parameter, str],
         try:
             given = context.params
             server = chosen(given.get("server"), given.get("key"), given.get("group"), timeout=_PATIENCE)
-            items = server.list_of(thing, _OFFERED)
+            with closing(server):
+                items = server.list_of(thing, _OFFERED)
         except (CommandError, ApiError):
             return []
         offers = []

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+import click
 import httpx
 import msgspec
 
@@ -36,9 +37,17 @@ class Server:
         self.key = key
         self.group = group
         try:
-            self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+            # Without TLS there is nothing to verify, and to read the authorities takes longer than most calls.
+            self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, verify=url.startswith("https:"))
         except (httpx.InvalidURL, UnicodeError, ValueError) as error:
             raise CommandError(f"{url!r} cannot be called: {error}.", USAGE) from error
+        command = click.get_current_context(silent=True)
+        if command is not None:
+            command.call_on_close(self.close)
+
+    def close(self) -> None:
+        """Close its connections; at the end of the command it is done by itself."""
+        self._http.close()
 
     def send(
         self, method: str, path: str, *, query: Any = None, body: Any = None, timeout: float | None = None
@@ -223,8 +232,8 @@ def _next(
             name, value = "before", items[-1][field]
         case "offset" if is_full:
             name, value = "offset", query.get("offset", 0) + len(items)
-        case "numbers" if said["page"] < said["totalPages"]:
-            name, value = "page", said["page"] + 1
+        case "numbers" if len(items) == query["perPage"]:
+            name, value = "page", query["page"] + 1
         case _:
             pass
     return {} if value is None else query | {name: value}

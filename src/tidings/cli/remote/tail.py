@@ -37,8 +37,6 @@ def command() -> click.Command:
         if (named := webhook or query.get("webhook_id")) is not None:
             query["webhook_id"] = server.id_of(WEBHOOKS, named)
         tail = Tail(server, paper, query, is_verbose=verbose)
-        if paper.is_screen:
-            paper.say("Waiting for attempts. Ctrl-C ends it.", style="dim")
         for shown, _ in enumerate(tail.lines(), 1):
             if shown == count:
                 return
@@ -78,6 +76,7 @@ class Tail:
         self._query["since"] = since
         self._following.begin(self._newest())
         self._following.begin(self._retrying())
+        click.echo("Waiting for attempts; Ctrl-C ends it.", err=True)
         failures = 0
         while True:
             try:

@@ -168,7 +168,7 @@ JOBS: Final = Thing(
         Verb("pause", "PATCH", "/api/v1/cron/{job_id}", "Leave out its times until it is resumed.", sends={"active": False}),
         Verb("resume", "PATCH", "/api/v1/cron/{job_id}", "Do it again at its times.", sends={"active": True}),
         Verb("run", "POST", "/api/v1/cron/{job_id}/run", "Do it now."),
-        Verb("runs", "GET", "/api/v1/cron/{job_id}/runs", "List when it was done.", shows="many", pages="numbers", inside="items",
+        Verb("runs", "GET", "/api/v1/cron/{job_id}/runs", "List when it was done.", shows="many", pages="numbers",
              columns="Scheduled=scheduled:time Status=status:state Fired=fired:time Finished=finished:time Event=event Error=error"),
     ),
     label="name",
