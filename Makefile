@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install node browser assets pictures demo test torture check checks sdk-tests bench clean
+.PHONY: install node browser assets pictures lighthouse demo test torture check checks sdk-tests bench clean
 
 install: .venv/.installed
 
@@ -38,6 +38,11 @@ assets: install
 pictures: install node browser
 	TIDINGS_PICTURES=1 $(BIN)/python -m pytest -q tests/portal
 
+# What Lighthouse says of each page of the portal: minutes, on a machine that does nothing else.
+lighthouse: install browser
+	cd tools/lighthouse && npm ci --silent
+	PAGES=$(PAGES) $(BIN)/python -m pytest -q -s tests/portal/lighthouse.py
+
 demo: install
 	$(BIN)/tidings demo
 
@@ -68,4 +73,4 @@ bench: install
 	$(BIN)/tidings bench
 
 clean:
-	rm -rf .venv .tidings build dist sdk/typescript/dist sdk/typescript/node_modules tests/node/node_modules tools/assets/node_modules tests/node/built tests/node/copied tests/node/.installed
+	rm -rf .venv .tidings build dist sdk/typescript/dist sdk/typescript/node_modules tests/node/node_modules tools/assets/node_modules tools/lighthouse/node_modules tests/node/built tests/node/copied tests/node/.installed

@@ -25,7 +25,15 @@ _PREFIX = f"tidings_test_{os.getpid()}"
 _numbers = itertools.count(1)
 
 # Begun first, so that the others run beside them: what takes long mostly waits. (Files that take ten seconds or more.)
-_LONG = ("test_ledger.py", "test_checks.py", "test_cron_processes.py", "test_backfill.py", "test_cli.py")
+_LONG = (
+    "test_ledger.py",
+    "test_alive.py",
+    "test_embedded.py",
+    "test_checks.py",
+    "test_cron_processes.py",
+    "test_backfill.py",
+    "test_cli.py",
+)
 
 hypothesis.settings.register_profile("tidings", deadline=None)  # how fast a machine is decides no test
 hypothesis.settings.load_profile("tidings")

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 CLIENT = Path(__file__).parents[1] / "src" / "tidings" / "client"
+MODULES = ("requests", "client")
 WORDS = [
     (r"httpx\.AsyncBaseTransport", "httpx.BaseTransport"),
     (r"httpx\.AsyncClient", "httpx.Client"),
-    (r"\bAsync(Client|Webhooks|Deliveries|Recoveries|Events)\b", r"\1"),
+    (r"\bAsync(Client|Requests|Webhooks|Deliveries|Recoveries|Events)\b", r"\1"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\basync def\b", "def"),
     (r"\bawait ", ""),
@@ -19,20 +20,22 @@ WORDS = [
     (r"\b__aenter__\b", "__enter__"),
     (r"\b__aexit__\b", "__exit__"),
     (r"\baclose\b", "close"),
+    (r"\basync_requests\b", "sync_requests"),
     (
-        r'^"""The asynchronous client.*"""$',
-        '"""The synchronous client, made of `async_client.py` by `python tools/make_sync_client.py`."""',
+        r'^"""Requests to one server, asynchronously: (.*)"""$',
+        r'"""Made of `async_requests.py` by `python tools/make_sync_client.py`."""',
     ),
+    (r'^"""The asynchronous client.*"""$', '"""Made of `async_client.py` by `python tools/make_sync_client.py`."""'),
 ]
 
 
-def made() -> str:
-    """Return the synchronous client's text."""
-    text = (CLIENT / "async_client.py").read_text()
+def made(module: str) -> str:
+    """Return the text of a module of the synchronous client."""
+    text = (CLIENT / f"async_{module}.py").read_text()
     for pattern, word in WORDS:
         text = re.sub(pattern, word, text, flags=re.MULTILINE)
     ruff = [sys.executable, "-m", "ruff"]
-    name = ["--stdin-filename", str(CLIENT / "sync_client.py")]
+    name = ["--stdin-filename", str(CLIENT / f"sync_{module}.py")]
     for command in (
         [*ruff, "check", "--fix", "--quiet", "--select", "I", *name, "-"],
         [*ruff, "format", "--quiet", *name, "-"],
@@ -42,4 +45,5 @@ def made() -> str:
 
 
 if __name__ == "__main__":
-    (CLIENT / "sync_client.py").write_text(made())
+    for module in MODULES:
+        (CLIENT / f"sync_{module}.py").write_text(made(module))

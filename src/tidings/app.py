@@ -5,8 +5,9 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,26 +17,35 @@ from tidings import __version__
 from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
+from tidings.api.serving.server import limits_of, serving
+from tidings.api.serving.watching import Watching
 from tidings.clock import Clock
-from tidings.config import Config
+from tidings.config import Config, parse_address
 from tidings.core.errors import StartupError
+from tidings.core.shares import share_out
 from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
-from tidings.store.database import open_database
-from tidings.store.embedded import start_embedded
-from tidings.store.migrations import migrate
-from tidings.store.secrets import SecretBox, load_or_make_key
+from tidings.store.database import COLLISIONS, UNAVAILABLE, open_database
+from tidings.store.embedded import Embedded
+from tidings.store.migrations import expect_schema, migrate
+from tidings.store.outages import sentence
+from tidings.store.secrets import SecretBox, expect_key, load_or_make_key
 from tidings.store.settings import load_installation
 from tidings.store.signing_keys import load_key_ring
-from tidings.transport.sender import Sender
+from tidings.store.workers import database_time
+from tidings.transport.descriptors import descriptor_limit
+from tidings.transport.sender import MAX_IDLE_CONNECTIONS, Sender
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings")
 
-MAX_CONNECTIONS = 10  # to PostgreSQL, of one process; its two listeners and two that commit what is published come on top
+# Connections to PostgreSQL of one process: shares, so that neither calls nor notices take what deliveries need. Two listeners
+# and two that commit what is published come on top.
+FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES = 10, 6, 2
+WATCHERS = 16  # connections at the address that metrics have for themselves
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
 
@@ -54,8 +64,11 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def opened(config: Config) -> AsyncIterator[Services]:
+async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[Services]:
     """Open the database, bring its schema up to date, and lend the parts that everything else is made of.
+
+    Args:
+        is_to_change: False: leave everything as it is, and refuse what would have to be changed.
 
     Raises:
         StartupError: The database or the configuration does not allow it.
@@ -65,21 +78,43 @@ async def opened(config: Config) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         url = config.database_url
         if url is None:
-            server = await asyncio.to_thread(start_embedded, config.data_dir)
-            stack.callback(server.cleanup)
-            url = server.get_uri()
-        database = await open_database(url, max_connections=MAX_CONNECTIONS)
+            url = await stack.enter_async_context(_embedded(config.data_dir))
+        database = await open_database(url, max_connections=FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES)
         stack.push_async_callback(database.close)
-        for name in await migrate(database):
-            logger.info("migration %s applied", name)
+        if is_to_change:
+            for name in await migrate(database):
+                logger.info("migration %s applied", name)
+        else:
+            await expect_schema(database)
+            expect_key(config.secret_key, config.data_dir)
         box = SecretBox(config.secret_key or load_or_make_key(config.data_dir))
-        installation = await load_installation(database, box, config.admin_key)
+        installation = await load_installation(database, box, config.admin_key if is_to_change else None)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
-        sender = Sender(allowed=config.allowed_networks, allow_http=config.allow_http)
+        idle = min(MAX_IDLE_CONNECTIONS, share_out(descriptor_limit()).idle)
+        sender = Sender(allowed=config.allowed_networks, allow_http=config.allow_http, max_idle=idle)
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
-        yield Services(config, database, box, sender, Clock(), installation, keys, publisher)
+        clock = Clock()
+        async with database.connection() as connection:
+            clock.adjust(await database_time(connection))
+        yield Services(config, database, box, sender, clock, installation, keys, publisher)
+
+
+@asynccontextmanager
+async def _embedded(data_dir: Path) -> AsyncIterator[str]:
+    """Keep the embedded PostgreSQL running while the block runs; lends its URL."""
+    server = Embedded(data_dir)
+    try:
+        await asyncio.to_thread(server.start)
+        keeping = asyncio.create_task(server.keep(), name="embedded PostgreSQL")
+        try:
+            yield server.get_uri()
+        finally:
+            server.release()
+            await keeping
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 def make_worker(services: Services) -> Worker:
@@ -94,8 +129,10 @@ def make_worker(services: Services) -> Worker:
         salt=services.installation.salt,
         retention_days=config.retention_days,
         max_in_flight=config.max_in_flight,
+        loop_depth=config.loop_depth,
         stop_grace_seconds=config.stop_grace_seconds,
         sql_jobs=config.sql_jobs,
+        max_connections=share_out(descriptor_limit()).sending,
     )
 
 
@@ -114,14 +151,15 @@ async def run(
         WorkerFailedError: A duty of the worker died.
     """
     async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(opened(config))
         url = None
-        if with_worker:
-            worker = make_worker(services)
-            stack.push_async_callback(worker.stop)
-            await worker.start()
-            if config.workers > 1:
-                await stack.enter_async_context(_more_workers(services))
+        with _starting():
+            services = await stack.enter_async_context(opened(config))
+            if with_worker:
+                worker = make_worker(services)
+                stack.push_async_callback(worker.stop)
+                await worker.start()
+        if with_worker and config.workers > 1:
+            await stack.enter_async_context(_more_workers(services))
         if with_api:
             url = await stack.enter_async_context(_serving(services))
         on_ready(Ready(url, services.database.url, services.installation.new_admin_key))
@@ -134,6 +172,19 @@ async def run(
             wait.cancel()
     if worker.failed.is_set:
         raise WorkerFailedError
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Have an outage that comes while this process starts be told as one: there is nothing yet that could wait."""
+    try:
+        yield
+    except UNAVAILABLE as error:
+        raise StartupError(f"PostgreSQL went away while Tidings was starting. {sentence(error)}") from error
+    except COLLISIONS as error:
+        raise StartupError(
+            f"Somebody holds a lock that Tidings needs to start ({error}). See pg_locks, or start it again in a moment."
+        ) from error
 
 
 class WorkerFailedError(Exception):
@@ -155,37 +206,38 @@ class _Server(uvicorn.Server):
 async def _serving(services: Services) -> AsyncIterator[str]:
     """Serve the API while the block runs; lends its URL."""
     config = services.config
-    listener = _bind(config)
+    shares = share_out(descriptor_limit())
+    listener = _bind(config.host, config.port, shares.backlog, "TIDINGS_PORT")
+    logger.log(logging.INFO if shares.is_enough else logging.WARNING, "%s", shares.sentence)
     portal = Portal()
-    application = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
-    server = _Server(
-        uvicorn.Config(
-            BehindProxies(application, config.trusted_networks),
-            proxy_headers=False,  # uvicorn's own would believe whoever is on this machine
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=5,
-            server_header=False,
-        )
+    watcher = None if config.metrics_address is None else _bind(*parse_address(config.metrics_address), WATCHERS)
+    services = msgspec.structs.replace(
+        services, database=services.database.share(FOR_CALLS), for_notices=services.database.share(FOR_NOTICES)
     )
-    task = asyncio.create_task(server.serve(sockets=[listener]), name="api")
+    application: Any = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
+    application = BehindProxies(application, config.trusted_networks)
+    servers = {"api": (_Server(serving(application, limits_of(config, shares.incoming))), listener)}
+    if watcher is not None:
+        limits = limits_of(config, WATCHERS)
+        servers["metrics"] = _Server(serving(Watching(application), limits, is_first=False)), watcher
+    tasks = [asyncio.create_task(server.serve(sockets=[listening]), name=name) for name, (server, listening) in servers.items()]
     host = f"[{config.host}]" if ":" in config.host else config.host
     try:
         yield config.public_url or f"http://{host}:{listener.getsockname()[1]}"
     finally:
         portal.close()
-        server.should_exit = True
-        await task
+        for server, _ in servers.values():
+            server.should_exit = True
+        await asyncio.gather(*tasks)
 
 
-def _bind(config: Config) -> socket.socket:
+def _bind(host: str, port: int, backlog: int, setting: str = "TIDINGS_METRICS_ADDRESS") -> socket.socket:
     try:
-        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        return socket.create_server((config.host, config.port), family=family, backlog=2048)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=backlog)
     except OSError as error:
         raise StartupError(
-            f"The API cannot listen on {config.host} port {config.port} ({error.strerror}). Set TIDINGS_PORT to another."
+            f"The API cannot listen on {host} port {port} ({error.strerror}). Set {setting} to another."
         ) from error
 
 
@@ -207,7 +259,13 @@ async def _more_workers(services: Services) -> AsyncIterator[None]:
 async def _keep_worker(services: Services, stopping: Signal) -> None:
     while not stopping.is_set:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tidings", "worker", env=os.environ | _settings_for_child(services)
+            sys.executable,
+            "-m",
+            "tidings",
+            "worker",
+            "--parent",
+            str(os.getpid()),
+            env=os.environ | _settings_for_child(services),
         )
         ended = asyncio.create_task(process.wait())
         stopped = asyncio.create_task(stopping.wait())
@@ -233,6 +291,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "LOG_FORMAT": config.log_format,
         "LOG_LEVEL": config.log_level,
         "MAX_IN_FLIGHT": str(config.max_in_flight),
+        "LOOP_DEPTH": str(config.loop_depth),
         "STOP_GRACE_SECONDS": str(config.stop_grace_seconds),
         "PUBLIC_URL": config.public_url or "",
         "SQL_JOBS": msgspec.json.encode(config.sql_jobs).decode(),

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tidings.core.errors import StartupError
+from tidings.core.hops import DEFAULT_DEPTH
 
 Network = IPv4Network | IPv6Network
 
@@ -19,6 +20,13 @@ _BOUNDS = {
     "retention_days": (1, 3650),
     "port": (0, 65535),
     "max_in_flight": (1, 100_000),
+    "max_connections": (0, 1_000_000),
+    "max_connections_per_address": (0, 1_000_000),
+    "max_header_bytes": (1024, 1_048_576),
+    "header_seconds": (0.1, 3600),
+    "body_seconds": (0.1, 3600),
+    "idle_seconds": (0.1, 3600),
+    "loop_depth": (1, 1000),
     "customer_webhooks": (0, 10_000),
     "customer_calls_per_minute": (1, 10_000),
 }
@@ -56,6 +64,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         customer_calls_per_minute: How many tests, retries, recoveries and checks of a URL the customers of a group may ask
             for in a minute.
         max_in_flight: Attempts one worker process has under way at once; those slower than a second count apart.
+        metrics_key: Opens `/metrics` and `/openapi.json` and nothing else. None: the admin key alone opens them.
+        metrics_address: Where `/metrics` is answered without a key, such as `127.0.0.1:9464`; beside `/healthz` and `/readyz`.
+        open_documents: Answer `/metrics` and `/openapi.json` without a key, to everybody.
+        max_connections: Connections that clients may have at once. 0: as many as there are descriptors for, at most 4096.
+        max_connections_per_address: Of those, how many one address may have. 0: half of them. A trusted proxy may have all.
+        max_header_bytes: Largest head of a request.
+        header_seconds: How long a request's head may take to come.
+        body_seconds: How long a request's body may take to come.
+        idle_seconds: How long a connection is kept between two requests.
+        loop_depth: How many deliveries may lead to an event, one from the other, before it is delivered no more.
     """
 
     database_url: str | None = None
@@ -78,12 +96,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 1_048_576
     stop_grace_seconds: float = 35.0
     max_in_flight: int = 2048
+    metrics_key: str | None = None
+    metrics_address: str | None = None
+    open_documents: bool = False
+    max_connections: int = 0
+    max_connections_per_address: int = 0
+    max_header_bytes: int = 32_768
+    header_seconds: float = 10.0
+    body_seconds: float = 60.0
+    idle_seconds: float = 75.0
+    loop_depth: int = DEFAULT_DEPTH
     customer_webhooks: int = 50
     customer_calls_per_minute: int = 30
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""
-        hidden = {"admin_key", "secret_key", "new_secret_key", "database_url", "sql_jobs"}
+        hidden = {"admin_key", "metrics_key", "secret_key", "new_secret_key", "database_url", "sql_jobs"}
         shown = (
             f"{name}={'***' if name in hidden and getattr(self, name) else getattr(self, name)!r}"
             for name in self.__struct_fields__
@@ -160,6 +188,8 @@ def _build(values: dict[str, Any]) -> Config:
         if not low <= getattr(config, name) <= high:
             raise StartupError(f"{name} is {getattr(config, name)}; write {low} to {high}.")
     parse_networks(config.allow_private_networks)
+    if config.metrics_address is not None:
+        parse_address(config.metrics_address)
     if config.trusted_networks == _EVERYTHING:
         raise StartupError("trusted_proxies cannot be all: then anybody could say who they are. Name the proxy's own address.")
     if config.public_url is not None:
@@ -195,3 +225,15 @@ def parse_networks(text: str, name: str = "allow_private_networks") -> tuple[Net
         raise StartupError(
             f"{name} cannot be read: {error}. Write networks such as 10.0.0.0/8,192.168.1.0/24, or all."
         ) from error
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read an address to listen on, `127.0.0.1:9464` or `[::1]:9464`.
+
+    Raises:
+        StartupError: It is none.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port[:6]) > 65535:
+        raise StartupError(f"metrics_address is {text!r}; write an address and a port, such as 127.0.0.1:9464.")
+    return host.strip("[]"), int(port)

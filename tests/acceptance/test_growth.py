@@ -1,4 +1,4 @@
-"""The measurements of growth, in small: they run, and what they fill in by SQL is what the engine works with."""
+"""The measurements that fill in by SQL, in small: they run, and what they fill in is what the engine works with."""
 
 import math
 from collections.abc import AsyncIterator
@@ -10,6 +10,8 @@ from click.testing import CliRunner
 
 from tidings.bench.curves import FILE
 from tidings.bench.growth import GROWTH_MEASURES, GrowthPlan
+from tidings.bench.history import past_of
+from tidings.bench.portal import browsing
 from tidings.bench.stage import Stage, staged
 from tidings.cli.main import cli
 
@@ -61,3 +63,13 @@ def test_what_cannot_be_measured_or_drawn_is_told_in_a_sentence(tmp_path: Path) 
     assert (unknown.exit_code, unknown.output.split(";")[0]) == (1, "tidings: There is no measurement 'rss'")
     missing = CliRunner().invoke(cli, ["bench", "--pictures", str(tmp_path)])
     assert (missing.exit_code, "Measure first" in missing.output) == (1, True)
+
+
+async def test_every_page_of_the_portal_is_measured_beside_a_history(stage: Stage) -> None:
+    """The last one: what it fills in stays for whoever asks next."""
+    past = await past_of(stage, deliveries=3000, waiting=200)
+    assert await past_of(stage, deliveries=1, waiting=1) is past
+    figures = await browsing(past, 1)
+    assert 10_000 < figures["portal_first_page_bytes"] < 120_000
+    assert {"portal_overview_p50_ms", "portal_list_failed_p95_ms", "portal_look_record_p95_ms"} <= set(figures)
+    assert max(figures[name] for name in figures if name.endswith("_ms")) == figures["portal_worst_p95_ms"]

@@ -382,20 +382,26 @@ async def test_what_is_not_there_is_404_and_an_id_that_is_none_too(api: Api, pat
     await api("PUT", f"/api/v1/{path}", 405)
 
 
-async def test_health_readiness_metrics_and_openapi_answer_without_a_key(api: Api, receiver: Receiver) -> None:
+async def test_health_and_readiness_answer_without_a_key_and_what_tells_more_does_not(api: Api, receiver: Receiver) -> None:
     await api.create(receiver.url(), "*")
     await api("POST", "/api/v1/events", 202, {"type": "a.b", "data": 1})
     await receiver.wait_for(1)
     async with httpx.AsyncClient(base_url=api.client.base_url, timeout=PATIENCE) as client:
         assert (await client.get("/healthz")).text == "ok"
         assert (await client.get("/readyz")).text == "ready"
-        document = (await client.get("/openapi.json")).json()
+        for path in ("/metrics", "/openapi.json"):
+            refused = await client.get(path)
+            assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+            assert (await client.get(path, headers={"X-API-Key": "wrong"})).status_code == 401
+        for path in ("/healthz", "/readyz", "/.well-known/jwks.json", "/in/nobody"):
+            assert (await client.request("POST" if "/in" in path else "GET", path, params={"a": 1})).status_code == 422
+    document = await api("GET", "/openapi.json", 200)
 
-        async def counted() -> Any:
-            text = (await client.get("/metrics")).text
-            return text if 'tidings_attempt_seconds_count{outcome="succeeded"}' in text else None
+    async def counted() -> Any:
+        text = (await api.client.get("/metrics")).text
+        return text if 'tidings_attempt_seconds_count{outcome="succeeded"}' in text else None
 
-        metrics = await eventually(counted)
+    metrics = await eventually(counted)
     assert set(document["paths"]) >= {"/api/v1/webhooks", "/api/v1/events", "/api/v1/deliveries/{delivery_id}/retry"}
     for name in ("tidings_queue_waiting 0.0", "tidings_outbox_lag_seconds", "tidings_attempt_seconds_bucket"):
         assert name in metrics
@@ -419,3 +425,20 @@ async def test_webhooks_are_walked_by_cursor_from_the_newest_to_the_oldest(api: 
     assert walked == all_of_them
     await api("GET", f"/api/v1/webhooks?cursor={UUID(int=1)}", 404)
     await api("GET", f"/api/v1/webhooks?cursor={made[0]}&offset=1", 422)
+
+
+async def test_no_group_is_named_as_another_place_in_a_path(api: Api) -> None:
+    for name in (".", "..", "", " a"):
+        assert (await api("POST", "/api/v1/groups", 422, {"id": name}))["field"] == "id"
+    await api("POST", "/api/v1/groups", 201, {"id": "..a"})
+
+
+async def test_groups_are_listed_page_by_page_without_an_offset(api: Api) -> None:
+    for name in ("a", "b", "c"):
+        await api("POST", "/api/v1/groups", 201, {"id": name})
+    seen: list[str] = []
+    while page := await api("GET", f"/api/v1/groups?limit=2{f'&cursor={seen[-1]}' if seen else ''}", 200):
+        seen += [group["id"] for group in page]
+    assert seen == ["a", "b", "c", "default"]
+    for query in ("cursor=", "cursor=a&offset=1"):
+        assert (await api("GET", f"/api/v1/groups?{query}", 422))["field"] == "cursor"

@@ -11,8 +11,8 @@ from tests.support.portal import Visitor, visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.attempts import Attempts
 from tidings.core.audit import Action, Actor
-from tidings.portal.attempts import Attempts
 from tidings.store import audit
 
 KEY = {"Authorization": "Bearer test"}

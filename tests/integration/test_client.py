@@ -98,7 +98,8 @@ def test_there_is_one_source_of_both_clients() -> None:
     assert spec.loader is not None
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    assert (ROOT / "src/tidings/client/sync_client.py").read_text() == tool.made()
+    for module in tool.MODULES:
+        assert (ROOT / f"src/tidings/client/sync_{module}.py").read_text() == tool.made(module)
 
 
 def test_the_package_offers_the_sdk() -> None:

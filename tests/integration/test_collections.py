@@ -1,5 +1,6 @@
 """Collections over HTTP: tables that Tidings makes, whose records' changes are content events."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
 from tests.support.engine import eventually, routed
 from tests.support.receiver import Receiver, answer, says
+from tidings.sources.passwords import AT_ONCE, MAX_WAITING, WRONG_BY_ACCOUNT
 
 POSTS = {
     "name": "posts",
@@ -305,6 +307,33 @@ async def test_relations_and_unique_fields_hold(api: Api) -> None:  # noqa: F811
     await api("POST", "/api/collections/docs/records", 422, {"writer": "nobody"})
     await api("PATCH", "/api/collections/people", 200, {"schema": [{"name": "nick", "type": "text"}]})
     await api("POST", "/api/collections/people/records", 201, {"nick": "a"})
+
+
+async def test_guesses_at_a_password_are_few_and_hold_no_connection(api: Api) -> None:  # noqa: F811
+    await api("POST", "/api/collections", 201, {"name": "users", "type": "auth", "schema": []})
+    for name in ("a", "b"):
+        await api("POST", "/api/collections/users/records", 201, {"email": f"{name}@b.cd", "password": "correct horse"})
+    auth = "/api/collections/users/auth"
+    wrong = {"email": "a@b.cd", "password": "wrong horse"}
+
+    async def guess() -> int:
+        answer = await api.client.post(auth, json=wrong)
+        if answer.status_code == 429:
+            assert int(answer.headers["retry-after"]) == answer.json()["retry_after_seconds"] > 0
+        return answer.status_code
+
+    async def is_ready() -> None:  # while more are hashed than there are connections
+        assert (await api.client.get("/readyz")).status_code == 200
+
+    said, _ = await asyncio.gather(asyncio.gather(*(guess() for _ in range(WRONG_BY_ACCOUNT + 20))), is_ready())
+    assert sorted(said) == [401] * WRONG_BY_ACCOUNT + [429] * 20
+    await api("POST", auth, 429, {"email": "a@b.cd", "password": "correct horse"})
+    await api("POST", auth, 200, {"email": "b@b.cd", "password": "correct horse"})
+    passwords = api.engine.services.passwords
+    assert passwords._threads._max_workers == AT_ONCE
+    passwords._waiting = MAX_WAITING
+    busy = await api.client.post(auth, json={"email": "b@b.cd", "password": "correct horse"})
+    assert (busy.status_code, busy.headers["retry-after"]) == (503, "2")
 
 
 async def test_passwords_are_hashed_and_never_shown(api: Api) -> None:  # noqa: F811

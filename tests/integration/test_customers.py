@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from tests.support.engine import engine_of
+from tests.support.forms import fields_of_page
 from tests.support.portal import Visitor, visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
-from tidings.portal.attempts import CALLS_SECONDS, MAX_LINKS, Attempts
+from tidings.core.attempts import CALLS_SECONDS, MAX_LINKS, Attempts
 
 KEY = {"Authorization": "Bearer test"}
 ACME = KEY | {"X-Tidings-Group": "acme"}
@@ -73,7 +74,8 @@ async def test_a_customer_makes_a_webhook_of_what_applications_publish(
     for offered in ("order.*", "order.paid", "order.sent", "parcel.left", "ping"):
         assert f'value="{offered}"' in page, offered
     for hidden in ("ledger", "secret_margin", "content.", "webhook.failing", "theirs.alone", 'value="*"', 'name="headers"',
-                   'name="profile"', 'name="more"', 'name="secret"', 'name="retry"'):  # fmt: skip
+                   'name="profile"', 'name="more"', 'name="secret"', 'name="retry"', 'name="template"', 'name="jwt"',
+                   "dry-run", "profile-said"):  # fmt: skip
         assert hidden not in page, hidden
     form = {"url": receiver.url(), "name": "Mine", "description": "Ours", "names": ["order.paid", "parcel.*"], "do": "save"}
     made = await send(customer, "/webhooks/new", **form)
@@ -150,6 +152,9 @@ async def test_the_operators_headers_stay_the_operators(operator: Visitor, custo
         assert "X-Shop" in page
         assert "(hidden)" in page
     assert "It also hears" in pages[2]
+    untouched: dict[str, Any] = fields_of_page(pages[2], "webhook")
+    await send(customer, f"{path}/edit", **untouched | {"do": "save", "timeout": "3", "headers": ""})
+    assert str((await webhooks(operator))[0]["version"]) == version, "what nobody touched is no change"
     elsewhere = (
         await send(customer, f"{path}/edit", 422, **form | {"url": "http://localhost:9/x"}, version=version, do="save")
     ).text
@@ -167,10 +172,14 @@ async def test_the_operators_headers_stay_the_operators(operator: Visitor, custo
 
 
 async def test_a_link_may_let_its_holder_choose_tables(operator: Visitor, receiver: Receiver) -> None:
+    settings = {"when": {"INSERT": "new.secret_margin > 0"}}
+    assert (await operator.client.put("/api/v1/tables/ledger", json=settings, headers=KEY)).is_success
     async with visiting(operator.engine, str(operator.client.base_url)) as customer:
         await enter(operator, customer, "full")
         page = (await customer.get("/webhooks/new")).text
         assert "ledger" in page
+        assert "secret_margin &gt; 0" not in page, "how tables are captured is the operator's"
+        assert "/sources/tables" not in page
         assert 'name="headers"' not in page
         form = {"url": receiver.url(), "tables": '["INSERT", "public", "ledger"]', "headers": "X-A: b", "secret": "x" * 40}
         await send(customer, "/webhooks/new", **form, do="save")

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from tests.support.engine import engine_of
+from tests.support.engine import engine_of, rescue_after_silence
+from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, hangs, resets, says
 from tidings.config import Config
 from tidings.core.retry import Delays
 from tidings.store import flights, queue, workers
-from tidings.worker.duties import SILENCE, Janitor, Rescuer
+from tidings.worker.duties import Janitor, Rescuer
 
 FAST = Delays(delays=(10, 100), jitter=0)
 
@@ -208,14 +209,7 @@ async def test_what_a_dead_worker_held_is_due_again_and_its_attempt_is_on_record
         await dead.publish()
         await dead.worker.dispatcher.run_once()
         await receiver.wait_for(1)
-        await alive.user.execute(
-            "update tidings.workers set heartbeat_at = now() - $1::interval * 2 where id = $2",
-            SILENCE,
-            dead.worker.me.worker_id,
-        )
-        alive.worker.heart.beats_in_a_row = 99
-        rescuer = Rescuer(alive.services.database, alive.worker.heart, alive.clock, alive.worker.me, alive.worker.airborne)
-        assert await rescuer.run_once() == 1
+        assert await rescue_after_silence(alive, alive) == 1
         receiver.otherwise = says(answer(200))
         await alive.cycle()
         (delivery,) = await alive.deliveries()
@@ -228,19 +222,40 @@ async def test_what_a_dead_worker_held_is_due_again_and_its_attempt_is_on_record
         assert len(await alive.deliveries()) == 1
 
 
-async def test_nobody_is_judged_by_a_worker_that_was_silent_itself(config: Config) -> None:
+async def test_nobody_is_judged_by_a_worker_that_could_not_look(config: Config) -> None:
     async with engine_of(config) as engine:
-        engine.worker.heart.beats_in_a_row = 1
         await engine.user.execute(
             "insert into tidings.workers values (gen_random_uuid(), 'h', 1, now(), now() - interval '1 hour')"
         )
-        assert (
-            await Rescuer(
-                engine.services.database, engine.worker.heart, engine.clock, engine.worker.me, engine.worker.airborne
-            ).run_once()
-            == 0
-        )
-        assert await engine.value("select count(*) from tidings.workers") == 2
+        seconds = 0.0
+        rescuer = Rescuer(engine.services.database, engine.worker.me, engine.worker.airborne, monotonic=lambda: seconds)
+        for at in (0, 2, 4, 60, 62, 64, 66, 68):  # it stood still, or the database was away
+            seconds = at
+            await rescuer.run_once()
+            assert await engine.value("select count(*) from tidings.workers") == 2
+        seconds = 70
+        await rescuer.run_once()
+        assert await engine.value("select count(*) from tidings.workers") == 1
+
+
+async def test_a_clock_that_is_put_forward_or_back_makes_nobody_dead_and_nothing_end_in_the_future(
+    config: Config, receiver: Receiver
+) -> None:
+    async with engine_of(config) as one, engine_of(config) as two:
+        await one.add_webhook(receiver.url(), "*")
+        for step in ("3 hours", "-3 hours"):
+            # As it is when PostgreSQL's clock was stepped a moment ago: what was written before is in its past, or its future.
+            await one.user.execute("update tidings.workers set heartbeat_at = heartbeat_at - $1::text::interval", step)
+            await one.user.execute("update tidings.flights set leased_at = leased_at - $1::text::interval", step)
+            await one.publish()
+            await one.worker.dispatcher.run_once()
+            assert await rescue_after_silence(two, one, two) == 0
+            one.clock.adjust(await one.value("select now() - $1::text::interval", step))
+            await one.worker.deliverer.drain(PATIENCE)
+            assert await one.worker.recorder.run_once() == 1
+        assert await one.value("select count(*) from tidings.workers") == 2
+        assert await one.value("select count(*) from tidings.deliveries where status = 'succeeded' and attempt_count = 1") == 2
+        assert await one.value("select count(*) from tidings.deliveries where greatest(started_at, finished_at) > now()") == 0
 
 
 async def test_a_worker_declared_dead_goes_on_as_a_new_one(config: Config) -> None:
@@ -261,14 +276,7 @@ async def test_leases_whose_answer_was_lost_are_given_back(config: Config, recei
             await queue.claim(
                 connection, engine.worker.me.worker_id, engine.clock.now(), capacity=10, part=engine.worker.me.part
             )
-        engine.clock.ahead += SILENCE * 2
-        engine.worker.heart.beats_in_a_row = 99
-        assert (
-            await Rescuer(
-                engine.services.database, engine.worker.heart, engine.clock, engine.worker.me, engine.worker.airborne
-            ).run_once()
-            == 1
-        )
+        assert await rescue_after_silence(engine, engine) == 1
         await engine.cycle()
         assert [row["attempt_count"] for row in await engine.deliveries()] == [1]
 

@@ -23,7 +23,7 @@ from tidings.sources.group_commit import (
     Schemas,
 )
 from tidings.sources.publish import Draft, Published
-from tidings.store.database import Database
+from tidings.store.database import Database, Server
 from tidings.store.event_types import Schema
 
 MIB = 1_048_576
@@ -298,7 +298,7 @@ async def test_connections_are_kept_and_as_many_as_commits_at_once(desk: Desk) -
 
 async def test_without_a_database_every_caller_is_told_and_the_next_after_it_came_back_is_served(desk: Desk) -> None:
     url = desk.engine.services.database.url
-    database = Database("postgresql://postgres:@127.0.0.1:1/postgres", None)
+    database = Database("postgresql://postgres:@127.0.0.1:1/postgres", Server())
     publisher = Publisher(database)
 
     async def publish(count: int) -> list[Any]:

@@ -12,7 +12,7 @@ from tests.support.engine import engine_of
 from tests.support.portal import Visitor, visiting
 from tests.support.serving import ApiServer
 from tidings.config import Config
-from tidings.portal.attempts import MAX_ATTEMPTS, Attempts
+from tidings.core.attempts import MAX_ATTEMPTS, Attempts
 
 KEY = {"Authorization": "Bearer test"}
 PUBLIC = "https://hooks.example.com"

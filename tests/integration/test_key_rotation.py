@@ -8,9 +8,9 @@ from tests.support.portal import visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.attempts import Attempts
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.operations import signing_keys
-from tidings.portal.attempts import Attempts
 from tidings.store.signing_keys import load_key_ring, load_signer
 
 KEY = {"Authorization": "Bearer test"}

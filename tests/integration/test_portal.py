@@ -3,16 +3,23 @@
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from litestar import Litestar, Request, Response, get
+from litestar.datastructures import State
+from litestar.testing import AsyncTestClient
 
 from tests.support.engine import Engine, engine_of
 from tests.support.limits import PATIENCE
 from tests.support.serving import ApiServer
 from tidings.config import Config
-from tidings.portal.attempts import MAX_ATTEMPTS, Attempts
+from tidings.core.attempts import MAX_ATTEMPTS, Attempts
+from tidings.portal.answers import MAX_SAID, go, show
+from tidings.portal.views.errors import error_view
+from tidings.portal.views.small import Notice
 from tidings.store import sessions
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -96,7 +103,7 @@ async def test_a_browser_is_led_to_sign_in_and_back_and_a_program_is_answered_in
     answer = await visitor.get("/", 404, Accept="application/json")
     assert answer.json() == {"error": "There is no /.", "code": "NOT_FOUND"}
     assert (await visitor.get("/api/v1/nowhere", 404)).headers["content-type"] == "application/json"
-    assert (await visitor.get("/openapi.json")).json()["info"]["title"] == "Tidings"
+    assert "version" not in (await visitor.get("/openapi.json", 401)).text
     assert (await visitor.sign_in(to="/settings")).headers["location"] == "/settings"
     assert "this one" in (await visitor.get("/settings")).text
     assert (await visitor.get("/sign-in", 303)).headers["location"] == "/"
@@ -259,3 +266,22 @@ async def test_a_fault_of_ours_is_a_page_and_is_logged_once(visitor: Visitor, ca
     assert "Our fault" in page.text
     assert "was_browser" not in page.text
     assert [record.name for record in caplog.records if record.levelname == "ERROR"] == ["tidings.portal"]
+
+
+@pytest.mark.parametrize("letter", ["a", "\u00e4", "\U0001f4e8", "\x1f"])
+async def test_a_notice_is_told_on_the_next_page_however_long_it_may_be(config: Config, letter: str) -> None:
+    @get("/leave")
+    async def leave(request: Request[Any, Any, Any]) -> Response[Any]:
+        return go(request, "/next", said=Notice("warn", letter * (MAX_SAID + 1)))
+
+    @get("/next")
+    async def next_page(request: Request[Any, Any, Any]) -> Response[Any]:
+        return show(request, "errors/page.html", error_view(404, "-"), title="-")
+
+    async with engine_of(config) as engine:
+        app = Litestar([leave, next_page], state=State({"services": engine.services}), openapi_config=None)
+        async with AsyncTestClient(app, base_url="http://testserver.local") as client:
+            told = (await client.get("/leave", follow_redirects=True)).text
+            assert letter * MAX_SAID in told
+            assert letter * (MAX_SAID + 1) not in told
+            assert letter * MAX_SAID not in (await client.get("/next")).text

@@ -16,10 +16,10 @@ from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, says
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.attempts import Attempts
 from tidings.core.retry import ONCE, Delays
 from tidings.operations import live
 from tidings.operations.history import events
-from tidings.portal.attempts import Attempts
 from tidings.sources.publish import Draft
 
 HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)> \x07\x1b[31mred \u202efdp.exe\u202c \u200bzero"

@@ -11,8 +11,8 @@ from tests.support.portal import Visitor, visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.attempts import Attempts
 from tidings.operations.sources import collections, event_types, integrations, jobs, records, tables
-from tidings.portal.attempts import Attempts
 
 
 @pytest.fixture
@@ -205,6 +205,7 @@ async def test_how_a_table_is_captured_is_set_by_its_form(visitor: Visitor, rece
     await visitor.get(answer.headers["location"])
     form = {"name": "orders", "group_by": "account_id", "unknown_groups": "ignore", "out-4": "true", "rename-3": "amount"}
     form |= {"changed-2": "true", "when-INSERT": "new.status <> 'draft'"}
+    form |= {f"column-{at}": name for at, name in enumerate(("id", "account_id", "status", "total", "card"))}
     path = "/sources/tables/table/edit"
     page = (await visitor.send(path, form | {"when-INSERT": "new.nothing"}, 422)).text
     assert "nothing" in at_field(page, "when-INSERT")

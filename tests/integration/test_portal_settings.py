@@ -9,7 +9,7 @@ from tests.support.engine import engine_of, routed
 from tests.support.portal import Visitor, visiting
 from tests.support.serving import ApiServer
 from tidings.config import Config
-from tidings.portal.attempts import Attempts
+from tidings.core.attempts import Attempts
 
 HOSTILE = "<script>alert(1)</script>\u202e"
 KEY = {"Authorization": "Bearer test"}
@@ -54,7 +54,7 @@ async def test_a_group_is_made_and_what_it_cannot_be_is_said_at_its_field(visito
     again = await visitor.send("/settings/groups", {"id": "acme"}, 422)
     assert "There is a group &#39;acme&#39; already" in again.text
     bad = await visitor.send("/settings/groups", {"id": HOSTILE}, 422)
-    assert "letters, digits, dots" in bad.text
+    assert "1 to 100 characters" in bad.text
     assert "<script>alert" not in bad.text
 
 
@@ -119,3 +119,12 @@ async def test_a_worker_that_is_silent_and_none_at_all_are_told(visitor: Visitor
     assert "silent" in (await visitor.get("/settings/about")).text
     await visitor.engine.sql("delete from tidings.workers")
     assert "No worker is alive" in (await visitor.get("/settings/about")).text
+
+
+async def test_settings_tell_what_is_wrong_with_the_remedy(visitor: Visitor) -> None:
+    assert "What is wrong" not in (await visitor.get("/settings")).text
+    await set_aside(visitor)
+    await visitor.engine.sql("delete from tidings.workers")
+    page = (await visitor.get("/settings")).text
+    assert "No worker is alive, so nothing is delivered." in page
+    assert "1 event could not be routed" in page

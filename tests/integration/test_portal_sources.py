@@ -11,10 +11,10 @@ from tests.support.portal import Visitor, visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.attempts import Attempts
 from tidings.operations.sources import collections, event_types, integrations, jobs, records
 from tidings.operations.sources.integrations import IntegrationChange
 from tidings.operations.sources.job_changes import JobChange
-from tidings.portal.attempts import Attempts
 from tidings.sources.tables import keep_all_in_step
 
 HOSTILE = "<script>alert(1)</script>\u202e"
@@ -53,6 +53,45 @@ async def test_empty_pages_teach(visitor: Visitor) -> None:
         ("/sources/catalogue", "history of this group holds no event"),
     ):
         assert said in (await visitor.get(path)).text
+
+
+async def test_how_a_table_is_captured_is_said_in_a_form(visitor: Visitor, receiver: Receiver) -> None:
+    """Columns and conditions, as `PUT /api/v1/tables` takes them; the form of a webhook tells which changes count."""
+    engine, path = visitor.engine, "/sources/tables/table/edit"
+    await engine.sql("create table orders (id int primary key, status text, total numeric, card text)")
+    await engine.add_webhook(receiver.url(), {"table": "orders"})
+    assert f'href="{path}?name=orders"' in (await visitor.get("/sources/tables/table?name=orders")).text
+    assert "It holds for every webhook" in (await visitor.get(f"{path}?name=orders")).text
+    columns = {"name": "orders"} | {f"column-{at}": name for at, name in enumerate(("id", "status", "total", "card"))}
+    typed = columns | {
+        "out-3": "true",
+        "changed-1": "true",
+        "changed-2": "true",
+        "rename-2": "amount",
+        "unknown_groups": "make",
+    }
+    refused = await visitor.send(path, typed | {"when-INSERT": "new.stats = 1"}, 422)
+    assert "stats" in refused.text
+    assert 'value="amount"' in refused.text  # what was typed stays
+    await visitor.send(path, typed | {"when-INSERT": "new.status <> 'draft'"})
+    shown = (await visitor.client.get("/api/v1/tables/orders", headers={"Authorization": "Bearer test"})).json()
+    assert (shown["exclude"], shown["rename"], shown["changed"]) == (["card"], {"total": "amount"}, ["status", "total"])
+    assert shown["when"] == {"INSERT": "new.status <> 'draft'"}
+    form = (await visitor.get("/webhooks/new")).text
+    assert "inserted only when new.status &lt;&gt; &#39;draft&#39;" in form
+    assert "updated only when status or total changed" in form
+    assert f'href="{path}?name=orders"' in form
+    await engine.sql("alter table orders drop column status cascade")  # while the form is open: its rows keep their columns
+    gone = await visitor.send(path, typed, 422)
+    assert "changed names the column &#39;status&#39;" in gone.text
+    await visitor.send(path, {name: value for name, value in typed.items() if not name.endswith("-1")})
+    shown = (await visitor.client.get("/api/v1/tables/orders", headers={"Authorization": "Bearer test"})).json()
+    assert (shown["exclude"], shown["rename"], shown["changed"]) == (["card"], {"total": "amount"}, ["total"])
+    await visitor.send(path, columns)
+    assert "settings of its own" not in (await visitor.get("/sources/tables")).text
+    await visitor.send(path, {"name": "orders"}, 422)
+    await visitor.send(path, {"name": "nothing"}, 404)
+    await visitor.get(path, 422)
 
 
 async def test_a_table_says_how_it_is_captured_for_whom_and_takes_a_backfill(visitor: Visitor, receiver: Receiver) -> None:

@@ -13,9 +13,9 @@ from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.attempts import Attempts
 from tidings.operations.sources import jobs
 from tidings.operations.sources.job_changes import JobChange
-from tidings.portal.attempts import Attempts
 
 HOSTILE = '</td><script>alert(1)</script>"\u202e\u200b'
 FORM = {"name": "ERP", "names": "order.*", "do": "save", "profile": "standard"}

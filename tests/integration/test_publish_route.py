@@ -16,7 +16,7 @@ from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.config import Config
 from tidings.operations.groups import MAX_KNOWN_GROUPS
-from tidings.store.database import Database
+from tidings.store.database import Database, Server
 
 KEY = {"X-API-Key": "test"}
 PATH = "/api/v1/events"
@@ -206,7 +206,7 @@ async def test_a_caller_that_goes_away_before_the_end_of_its_body_publishes_noth
 
 
 async def test_without_a_database_both_say_so_and_when_to_come_again(routes: Routes) -> None:
-    routes.engine.services.publisher._database = Database("postgresql://postgres:@127.0.0.1:1/postgres", None)
+    routes.engine.services.publisher._database = Database("postgresql://postgres:@127.0.0.1:1/postgres", Server())
     answer, passed = await routes.ask()
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"], passed) == (
         503,

@@ -19,7 +19,7 @@ from tidings.core.search import COUNT_BOUND, Drive, Span, Window, span_of
 from tidings.operations.history.search import Asked, Paging, find_deliveries, find_events
 from tidings.operations.services import Services
 from tidings.profiles import PROFILES
-from tidings.store import search
+from tidings.store import search, webhooks
 
 
 @pytest.fixture(scope="module")
@@ -210,12 +210,18 @@ async def test_an_offset_leaves_out_the_newest_however_far_they_are_apart(stage:
     assert found == expected[120:150]
 
 
+_SOME_WEBHOOK = next(iter(History().webhooks))  # the same in each history
 COUNTED = {
     "all": Asked(Question(group_id="default")),
     "of a small group": Asked(Question(group_id="acme")),
     "of another": Asked(Question(group_id="zeta")),
     "failed": Asked(Question(group_id="default", states=(State.FAILED,))),
     "of a type": Asked(Question(group_id="default"), ("order.refunded",)),
+    "succeeded, of a webhook": Asked(Question(group_id="default", states=(State.SUCCEEDED,), webhook_id=_SOME_WEBHOOK)),
+    "of a webhook, a day long": Asked(
+        Question(group_id="default", states=(State.SUCCEEDED,), webhook_id=_SOME_WEBHOOK, since=DAY + timedelta(days=1))
+    ),
+    "of another group's webhook": Asked(Question(group_id="acme", states=(State.SUCCEEDED,), webhook_id=_SOME_WEBHOOK)),
     "nothing": Asked(Question(group_id="default", statuses=(418,))),
 }
 
@@ -263,13 +269,30 @@ class Explaining:
         self._connection = connection
         self.plan: Any = None
 
+    async def fetch(self, sql: str, *args: Any) -> Any:
+        await self._explain(sql, *args)
+        return await self._connection.fetch(sql, *args)
+
     async def fetchrow(self, sql: str, *args: Any) -> Any:
+        await self._explain(sql, *args)
+        return await self._connection.fetchrow(sql, *args)
+
+    async def _explain(self, sql: str, *args: Any) -> None:
         await self._connection.execute("set local plan_cache_mode = force_generic_plan")
         await self._connection.execute(f"prepare looked as {sql}")
         text = f"explain (analyze, format json) execute looked ({', '.join(map(literal, args))})"
         self.plan = json.loads(await self._connection.fetchval(text))[0]["Plan"]
         await self._connection.execute("deallocate looked")
-        return await self._connection.fetchrow(sql, *args)
+
+
+def scanned_whole(plan: Any) -> set[str]:
+    """The tables that are read from end to end."""
+    return {node["Relation Name"] for node in nodes(plan) if node["Node Type"] == "Seq Scan" and node["Actual Loops"]}
+
+
+def most_rows(plan: Any) -> int:
+    """How many rows any one step of a plan handles, those it throws away included."""
+    return max((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in nodes(plan))
 
 
 def literal(value: Any) -> str:
@@ -317,10 +340,7 @@ async def test_every_drive_walks_its_index_and_a_bounded_number_of_rows(
     scans = [node for node in nodes(explaining.plan) if node.get("Index Name")]
     used = {parents.get(node["Index Name"], node["Index Name"]) for node in scans if node["Actual Loops"]}
     assert indexes <= used
-    scanned = {
-        node["Relation Name"] for node in nodes(explaining.plan) if node["Node Type"] == "Seq Scan" and node["Actual Loops"]
-    }
-    assert scanned <= {"flights"}  # which has a row for each batch, and is wanted whole
+    assert scanned_whole(explaining.plan) <= {"flights"}  # which has a row for each batch, and is wanted whole
     assert not any(node["Node Type"] in {"Bitmap Heap Scan", "Hash Join", "Merge Join"} for node in nodes(explaining.plan))
     read = sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
     assert 0 < looked.seen <= 5 * ROWS
@@ -337,3 +357,38 @@ async def test_days_outside_the_bounds_of_time_are_not_opened(stage: Stage) -> N
         await search.deliveries_by_id(explaining, Window(drive, drive.span, True, ROWS, ROWS, ROWS))
     opened = {node.get("Relation Name", "") for node in nodes(explaining.plan) if node["Actual Loops"]}
     assert {name for name in opened if name.startswith("deliveries_")} == {"deliveries_20261119"}
+
+
+async def test_the_newest_events_about_any_of_some_things_are_read_and_no_more(stage: Stage) -> None:
+    several = [about_hash("default", "orders", str(number)) for number in range(20)]
+    async with stage.services.database.transaction() as connection:
+        explaining = Explaining(connection)
+        found = await search.events_about_any(explaining, "default", several, 3)
+    assert len(found) == 3
+    assert scanned_whole(explaining.plan) == set()
+    assert most_rows(explaining.plan) <= 3 * len(several)  # as many of each as of all
+
+
+@pytest.mark.parametrize("look", ["called", "troubled"])
+async def test_webhooks_are_looked_for_among_a_bounded_number_of_a_group(stage: Stage, look: str) -> None:
+    """By name, where no index helps, and those that something stopped: the newest of the group are looked at, in order."""
+    trying = stage.user.transaction()
+    await trying.start()
+    await stage.user.execute(
+        """with made as (
+             insert into tidings.webhooks select r.* from generate_series(1, $1::integer) n, tidings.webhooks w,
+               jsonb_populate_record(w, jsonb_build_object('id', gen_random_uuid(), 'created_at', w.created_at - n * interval '1 s')) r
+             where w.id = (select id from tidings.webhooks where group_id = 'default' limit 1) returning id)
+           insert into tidings.lanes (webhook_id, concurrency, allowance) select id, 10, 10 from made""",
+        2 * webhooks.LOOKED_THROUGH,
+    )
+    await stage.user.execute("analyze tidings.webhooks; analyze tidings.lanes")
+    explaining = Explaining(stage.user)
+    if look == "called":
+        assert (await webhooks.webhooks_called(explaining, "default", "nobody is called so", limit=8))[0] == []
+    else:
+        assert await webhooks.troubled(explaining, "default", 8) == []
+    await trying.rollback()
+    await stage.user.execute("analyze tidings.webhooks; analyze tidings.lanes")  # whose figures outlive what is rolled back
+    assert scanned_whole(explaining.plan) == set()
+    assert most_rows(explaining.plan) <= webhooks.LOOKED_THROUGH

@@ -15,12 +15,14 @@ import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.dns import dns
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, hangs, resets, says
 from tidings.core.outcome import Exchange
 from tidings.core.target import Target, parse_target, request_head
 from tidings.transport.connection import MAX_HEADER_BYTES, MAX_KEPT_BODY_BYTES, Call, HttpConnection
 from tidings.transport.deadlines import SWEEPS_PER_SECOND, Deadlines
+from tidings.transport.names import Names
 from tidings.transport.sender import Sender
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -246,6 +248,17 @@ async def test_addresses_that_are_not_public_are_not_connected_to(host: str, rec
     exchange = await post(sender, f"http://{host}:{receiver.port}/")
     assert exchange.failure == "address_refused"
     assert receiver.connections == 0
+
+
+async def test_sentences_name_no_address_that_is_not_public_for_a_name(sender: Sender, unused_tcp_port: int) -> None:
+    for host, shown in (("localhost", "localhost"), ("127.0.0.1", "127.0.0.1")):
+        exchange = await post(sender, f"http://{host}:{unused_tcp_port}/")
+        assert (exchange.error or "").startswith(f"The connection to {shown} port {unused_tcp_port} failed (Connection refused")
+    async with dns({"inside.test": [["10.1.2.3"]]}) as server:
+        other = Sender(names=Names(("127.0.0.1",), server.port))
+        said = (await post(other, "https://inside.test/")).error or ""
+        await other.close()
+    assert said.startswith("The host inside.test has no public address and is not called (TIDINGS_ALLOW_PRIVATE_NETWORKS")
 
 
 async def test_a_refusal_is_known_when_a_webhook_is_made(sender: Sender) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tidings.core.errors import StartupError
 from tidings.core.event import Event, day_bounds
+from tidings.sources.publish import new_id
 from tidings.store import outbox
 from tidings.store.database import open_database
 from tidings.store.migrations import available, migrate
@@ -135,12 +136,13 @@ async def test_few_events_and_many_are_written_alike_in_their_order_and_the_bell
     heard = asyncio.Event()
     await sleeper.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: heard.set())
     assert await outbox.try_sleep(sleeper)
-    blank = (None, "public", "t", '{"a": 1.50}', '"old"', datetime.now(UTC), "mine", uuid4())
-    events = [Event(uuid4(), "acme", "publish", f"a.t{n}", None, *blank) for n in range(count)]
+    now = datetime.now(UTC)
+    blank = (None, "public", "t", '{"a": 1.50}', '"old"', now, "mine", uuid4())
+    events = [Event(new_id(now), "acme", "publish", f"a.t{n}", None, *blank) for n in range(count)]
     async with writer.transaction():
         await outbox.publish(writer, events)
     await asyncio.wait_for(heard.wait(), 20)
-    assert outbox.read_events(await outbox.take(writer, count + 1), salt=0) == events
+    assert outbox.read_events(await outbox.take(writer, count + 1), 0, now) == (events, {})
     await writer.close()
     await sleeper.close()
 

@@ -37,10 +37,6 @@ ELSEWHERE = {
     ("GET", "/api/v1/events/{event_id}/explain"): "tidings explain",
     ("PUT", "/api/v1/webhooks/{webhook_id}"): "the same as PATCH",
     ("POST", "/api/v1/collections/{collection}/auth"): "users of an application sign in by it, not operators",
-    ("GET", "/api/v1/set-aside"): "tidings set-aside, which works when the API does not",
-    ("GET", "/api/v1/set-aside/{number}"): "tidings set-aside",
-    ("DELETE", "/api/v1/set-aside/{number}"): "tidings set-aside",
-    ("POST", "/api/v1/set-aside/{number}/route"): "tidings set-aside",
 }
 # Fields of bodies without an option: other systems' names for the same, and what only the server says.
 UNSAID = {  # by a field that tells which body it is
@@ -97,7 +93,9 @@ async def document(terminal: Terminal) -> Any:
     import httpx
 
     async with httpx.AsyncClient() as client:
-        return (await client.get(f"{terminal.url}/openapi.json")).json()
+        response = await client.get(f"{terminal.url}/openapi.json", headers={"Authorization": "Bearer test"})
+        assert response.status_code == 200, response.text[:300]
+        return response.json()
 
 
 def body_of(document: Any, said: Any) -> dict[str, Any]:
@@ -117,6 +115,7 @@ async def test_the_table_has_every_route_parameter_and_field_of_the_api(terminal
         for path, item in api["paths"].items()
         for method, said in item.items()
         if path.startswith("/api/v1/")
+        and not path.startswith("/api/v1/set-aside")  # by `tidings set-aside`, beside the database
     }
     table = {(verb.method, verb.path) for _, verb in verbs()}
     assert table - set(routes) == set(), "the table has routes that the API has not"

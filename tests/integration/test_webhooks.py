@@ -19,7 +19,8 @@ from tests.support.receiver import Receiver, answer, says
 from tests.unit.test_signature_and_profile import event
 from tidings.config import Config
 from tidings.core.errors import BusyError, ConflictError, InvalidInputError
-from tidings.core.webhook import MAX_FAULT_LENGTH, MAX_FILTERS, Webhook
+from tidings.core.filters import MAX_FILTERS
+from tidings.core.webhook import MAX_FAULT_LENGTH, Webhook
 from tidings.sources import backfill, tables
 from tidings.store import backfills, capture, webhook_versions, webhooks
 from tidings.store.database import open_database
@@ -104,7 +105,7 @@ async def test_a_webhook_that_names_no_table_needs_no_lock_and_no_look_at_the_ca
 async def test_applying_a_change_reads_one_webhook_however_many_there_are(config: Config) -> None:
     async with engine_of(config) as engine:
         await add_others(engine, 5000)
-        routes = CurrentRoutes(engine.services.box)
+        routes = CurrentRoutes(engine.services.box, engine.clock)
         async with engine.services.database.connection() as connection:
             before = await routes.at_least(connection, await webhooks.routes_version(connection))
         assert len(before) == 5000
@@ -124,7 +125,7 @@ async def test_applying_a_change_reads_one_webhook_however_many_there_are(config
 
 async def test_what_is_known_follows_every_kind_of_change(config: Config) -> None:
     async with engine_of(config) as engine:
-        routes, box = CurrentRoutes(engine.services.box), engine.services.box
+        routes, box = CurrentRoutes(engine.services.box, engine.clock), engine.services.box
         first, second = await engine.add_webhook(NOWHERE, "*"), await engine.add_webhook(NOWHERE, "*")
 
         async def heard() -> dict[UUID, Webhook]:
@@ -147,7 +148,7 @@ async def test_what_is_known_follows_every_kind_of_change(config: Config) -> Non
 @pytest.mark.parametrize("how", ["forgotten", "told without a name"])
 async def test_where_the_log_of_changes_has_a_gap_everything_is_read_anew(config: Config, how: str) -> None:
     async with engine_of(config) as engine:
-        routes = CurrentRoutes(engine.services.box)
+        routes = CurrentRoutes(engine.services.box, engine.clock)
         async with engine.services.database.connection() as connection:
             before = await routes.at_least(connection, await webhooks.routes_version(connection))
             webhook = await engine.add_webhook(NOWHERE, "order.paid")
@@ -166,7 +167,7 @@ async def test_where_the_log_of_changes_has_a_gap_everything_is_read_anew(config
 
 async def test_more_changes_than_a_page_are_applied_in_order(config: Config) -> None:
     async with engine_of(config) as engine:
-        routes = CurrentRoutes(engine.services.box)
+        routes = CurrentRoutes(engine.services.box, engine.clock)
         webhook = await engine.add_webhook(NOWHERE, "order.paid")
         async with engine.services.database.transaction() as connection:
             before = await routes.at_least(connection, await webhooks.routes_version(connection))
@@ -201,7 +202,7 @@ async def test_versions_are_committed_in_their_order(config: Config) -> None:
 async def test_webhooks_kept_ready_are_bounded_and_the_least_used_goes_first(config: Config) -> None:
     async with engine_of(config) as engine:
         ids = [(await engine.add_webhook(NOWHERE, "x")).id for _ in range(4)]
-        routes = CurrentRoutes(engine.services.box, max_webhooks=3)
+        routes = CurrentRoutes(engine.services.box, engine.clock, max_webhooks=3)
         async with engine.services.database.transaction() as connection:
             for used in (0, 1, 2, 0):
                 await routes.webhooks(connection, [ids[used]])
@@ -215,7 +216,7 @@ async def test_a_webhook_read_before_a_change_is_not_kept_beyond_it(config: Conf
     """Its row is read, then another task applies a change of it, then the row arrives."""
     async with engine_of(config) as engine:
         webhook = await engine.add_webhook(NOWHERE, "x")
-        routes, database = CurrentRoutes(engine.services.box), engine.services.database
+        routes, database = CurrentRoutes(engine.services.box, engine.clock), engine.services.database
         async with database.transaction() as reading, database.transaction() as connection:
             await routes.at_least(connection, await webhooks.routes_version(connection))
             blocker = await asyncpg.connect(config.database_url)
@@ -467,13 +468,17 @@ async def test_a_webhook_that_cannot_be_read_is_set_aside_and_stops_nobody(
     async with engine_of(config) as engine:
         broken = await engine.add_webhook(receiver.url("/broken"), "*")
         await engine.add_webhook(receiver.url("/healthy"), "*")
+        await engine.add_webhook(receiver.url("/watch"), "webhook.disabled")
         await engine.user.execute(f"update tidings.webhooks set {damage} where id = $1", broken.id)
         with caplog.at_level(logging.ERROR):
             for count in range(1, 4):
                 await engine.publish()
-                assert await engine.cycle() == 1
-                assert len(receiver.received) == count
-        assert {request.path for request in receiver.received} == {"/healthy"}
+                await engine.cycle()
+                assert [request.path for request in receiver.received].count("/healthy") == count
+        assert {request.path for request in receiver.received} == {"/healthy", "/watch"}
+        (said,) = [msgspec.json.decode(request.body)["data"] for request in receiver.received if request.path == "/watch"]
+        assert said["webhook_id"] == str(broken.id)
+        assert said["reason"].startswith(f"Set aside, since {field} cannot be read.")
         row = (await engine.sql("select w.fault, l.open from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.id = $1", broken.id))[0]  # fmt: skip
         assert not row["open"]
         assert row["fault"].startswith(f"Set aside, since {field} cannot be read.")
@@ -599,7 +604,9 @@ async def test_settings_of_a_table_that_cannot_be_read_leave_it_as_it_is_and_the
                 group_id="default",
                 webhook_id=hook.id,
                 table=("public", "a"),
+                relation=await engine.value("select 'a'::regclass::oid"),
                 key_columns=("id",),
+                key_numbers=(1,),
                 heard=("INSERT",),
             )
         assert await engine.worker.backfiller.run_once() == 0

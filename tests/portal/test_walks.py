@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-import msgspec
 import pytest
 from playwright.async_api import Page, expect
 
@@ -11,8 +10,9 @@ from tests.support.browser import serious_faults
 from tests.support.engine import Engine, eventually
 from tests.support.receiver import Received, Receiver, answer, says
 from tidings.client import verify
-from tidings.operations.sources import collections, records
+from tidings.operations.sources import collections
 
+FOREIGN = '"collection.object.created" is an event of it'
 PAST_REST = 20  # deliveries of one webhook from which on its breaker spreads them
 
 
@@ -41,7 +41,10 @@ def is_verified(received: Received, secret: str, profile: str) -> bool:
 
 
 async def test_000_configure_the_webhook_in_the_portal(signed_in: Page, engine: Engine, receiver: Receiver) -> None:
-    """Integrations → Webhooks → + New Webhook. URL, Events, Secret; Save. Create an object; look at the Webhook Delivery section."""
+    """Integrations → Webhooks → + New Webhook. URL, Events, Secret; Save. Create an object; look at the Webhook Delivery section.
+
+    Nobody says which profile: the names of the events do.
+    """
     page = signed_in
     await collections.create(engine.services, "blog_posts", fields=[{"name": "title", "type": "text"}])
     await page.get_by_label("Search", exact=True).fill("integrations")
@@ -49,20 +52,24 @@ async def test_000_configure_the_webhook_in_the_portal(signed_in: Page, engine: 
     await page.locator("main").get_by_role("link", name="Webhooks").first.click()
     await page.get_by_role("link", name="New webhook").first.click()
     await set_up(page, "Site", receiver.url("/webhooks/vivreal"))
-    await page.get_by_label("Profile").select_option("vivreal")
-    family = page.locator("details.family", has=page.get_by_text("collection.object", exact=True))
-    await family.locator("summary").click()
-    for action in ("created", "updated", "deleted"):
-        await family.get_by_label(action, exact=True).check()
+    events = page.get_by_label("Further events by name")
+    await events.fill("collection.object.creatd")
+    await expect(page.locator("#request")).to_contain_text('Did you mean "collection.object.created"?')
+    await events.fill("collection.object.created, collection.object.updated, collection.object.deleted")
     await expect(page.locator("#request")).to_contain_text("X-Vivreal-Signature")
+    await expect(page.locator("#request")).to_contain_text(f"Profile Vivreal was chosen: {FOREIGN}")
+    await expect(page.locator("#events")).to_contain_text("collection.object")  # the boxes are the profile's by now
     assert await serious_faults(page) == []
     secret = await save(page)
+    await expect(page.locator("main")).to_contain_text("Its profile is Vivreal.")
+    await expect(page.get_by_text(f"Profile Vivreal was chosen: {FOREIGN}")).to_be_visible()
     await expect(page.locator("#first")).to_contain_text("Waiting for the first delivery")
     assert "x-vivreal-signature" in await page.locator(".code").inner_text()
 
-    await records.create(
-        engine.services, "blog_posts", [{"title": msgspec.Raw(b'"New Post"')}]
-    )  # Create an object in any collection
+    other = await page.context.new_page()  # Create an object in any collection
+    await other.goto("/sources/collections/blog_posts/add")
+    await other.get_by_label("title").fill("New Post")
+    await other.get_by_role("button", name="Add").click()
     await receiver.wait_for(1)
     await expect(page.locator("#first")).to_contain_text("was delivered")
     (came,) = receiver.received
@@ -74,8 +81,8 @@ async def test_000_configure_the_webhook_in_the_portal(signed_in: Page, engine: 
     await expect(page.locator("#deliveries")).to_contain_text("collection.object.created")
 
 
-async def test_001_setting_up_a_webhook_and_repairing_it(signed_in: Page, engine: Engine, receiver: Receiver) -> None:
-    """Group Settings → Webhooks → Add Endpoint; event types; signing secret. Then the endpoint breaks and is mended."""
+async def test_001_setting_up_a_webhook(signed_in: Page, engine: Engine, receiver: Receiver) -> None:
+    """Group Settings → Webhooks → Add Endpoint; event types; signing secret. Its panel shows what failed."""
     page = signed_in
     await engine.sql("create table orders (id bigint primary key, status text)")
     await page.get_by_label("Search", exact=True).fill("group settings")
@@ -104,27 +111,6 @@ async def test_001_setting_up_a_webhook_and_repairing_it(signed_in: Page, engine
     await expect(page.locator(".webhook-health").first).to_contain_text(re.compile("tried at|goe?s? out now|tried at once"))
     await expect(page.get_by_role("link", name="Failed deliveries")).to_be_visible()
     assert await serious_faults(page) == []
-
-    # A test goes through while the others rest.
-    receiver.otherwise = says(answer(200, b"mended"))
-    await page.get_by_role("link", name="Test", exact=True).first.click()
-    await page.get_by_role("button", name="Send test").click()
-    await expect(page.locator("#tested")).to_contain_text("The receiver answered 200")
-    await expect(page.locator("#tested")).to_contain_text("mended")
-
-    # The secret is rotated, and what is delivered verifies with either.
-    await page.get_by_role("link", name="Secrets").click()
-    await page.get_by_role("button", name="Rotate").click()
-    await expect(page.get_by_text("There is another secret.")).to_be_visible()
-    other = await page.locator("#secret-signing-secret .secret-value").inner_text()
-    assert other != secret
-    seen = len(receiver.received)
-    await engine.sql("update orders set status = 'paid' where id = 1")
-    await eventually(lambda: _has(receiver, seen, b'"paid"'))
-    late = [one for one in receiver.received[seen:] if b'"paid"' in one.body]
-    assert all(is_verified(one, secret, "standard") and is_verified(one, other, "standard") for one in late)
-    await page.goto(f"{webhook}/versions")
-    await expect(page.get_by_text("Version 2", exact=True)).to_be_visible()
 
 
 async def test_004_testing_webhooks_from_the_dashboard(signed_in: Page, engine: Engine, receiver: Receiver) -> None:
@@ -178,7 +164,3 @@ async def test_a_webhook_is_changed_and_deleted(
 
 async def _is(engine: Engine, sql: str) -> bool:
     return bool(await engine.value(sql))
-
-
-async def _has(receiver: Receiver, since: int, text: bytes) -> bool:
-    return any(text in one.body for one in receiver.received[since:])

@@ -1,5 +1,6 @@
 """A real browser for tests: Debian's Chromium, or the one that CHROMIUM names, driven by Playwright."""
 
+import io
 import json
 import os
 import shutil
@@ -7,14 +8,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import Browser, Page, async_playwright
+from PIL import Image
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support.limits import PATIENCE
 
 ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs" / "images" / "portal"
+COLOURS = 128  # of a picture
 AXE = ROOT / "tests" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 WIDE = {"width": 1360, "height": 900}
 PHONE = {"width": 390, "height": 844}
+LOOKS = {
+    "light": {"color_scheme": "light", "viewport": WIDE},
+    "dark": {"color_scheme": "dark", "viewport": WIDE},
+    "phone": {"color_scheme": "light", "viewport": PHONE, "device_scale_factor": 2, "has_touch": True},
+}
+_TOO_WIDE = """() => [...document.querySelectorAll("main *")].filter(one => one.getBoundingClientRect().right > innerWidth
+  && !one.closest(".table-scroll, .scroll, pre, .json, .diff-lines")).slice(0, 5).map(one => one.outerHTML.slice(0, 100)).join(" | ")"""
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -84,8 +95,29 @@ async def serious_faults(page: Page) -> list[str]:
     ]
 
 
-def pictures_folder(fallback: Path) -> Path:
-    """Return where pictures go: into the tree when TIDINGS_PICTURES says so (`make pictures`), else to where nobody looks."""
-    folder = ROOT / "docs" / "images" / "portal" if os.environ.get("TIDINGS_PICTURES") else fallback
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+async def look_at(page: Page, path: str, name: str, *, whole: bool = False) -> list[str]:
+    """Go to a page, take its picture, and return what keeps people out of it or does not fit its window."""
+    await page.goto(path)
+    if await page.locator("nav#states").count():
+        await expect(page.locator("nav#states b").first).to_be_visible()
+    if await page.locator("[data-live-said]").count():
+        await expect(page.locator("[data-live-said]")).to_have_text("live")
+    faults = await serious_faults(page)
+    overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    if overflow > 0:
+        faults.append(f"wider than the window by {overflow} px: {await page.evaluate(_TOO_WIDE)}")
+    await picture(page, name, whole=whole)
+    return faults
+
+
+async def picture(page: Page, name: str, *, whole: bool = False) -> None:
+    """Put a picture of a page into the docs, when `make pictures` asks for pictures.
+
+    Flat colours are nearly all there is on a page: with few of them a picture takes a quarter, and looks the same. They are chosen to
+    cover what there is, and not by how often they stand there: a state is told by a few pixels.
+    """
+    if not os.environ.get("TIDINGS_PICTURES"):
+        return
+    taken = Image.open(io.BytesIO(await page.screenshot(animations="disabled", full_page=whole))).convert("RGB")
+    few = taken.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).convert("RGB")
+    few.save(PICTURES / f"{name}.webp", lossless=True, quality=60, method=4)

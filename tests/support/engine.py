@@ -14,11 +14,13 @@ from tests.support.limits import PATIENCE
 from tidings.app import make_worker, opened
 from tidings.clock import Clock
 from tidings.config import Config
+from tidings.core.filters import parse_filter
 from tidings.core.signature import new_secret
-from tidings.core.webhook import Webhook, parse_filter
+from tidings.core.webhook import Webhook
 from tidings.operations.services import Services
 from tidings.sources import tables
 from tidings.store import webhooks
+from tidings.worker.duties import SILENCE, Rescuer
 from tidings.worker.service import Worker
 
 
@@ -135,6 +137,19 @@ async def eventually(check: Any, limit: float = PATIENCE) -> Any:
         return answer
 
 
+async def rescue_after_silence(engine: Engine, *alive: Engine) -> int:
+    """Have this engine's rescuer look for longer than anybody may be silent, while the hearts of those who are alive beat."""
+    seconds = 0.0
+    rescuer = Rescuer(engine.services.database, engine.worker.me, engine.worker.airborne, monotonic=lambda: seconds)
+    freed = 0
+    while seconds <= SILENCE.total_seconds():
+        for each in alive:
+            await each.worker.heart.run_once()
+        freed += await rescuer.run_once()
+        seconds += 2
+    return freed
+
+
 async def routed(engine: Engine) -> None:
     """Wait until what is in the outbox is routed, by this engine or by whoever runs beside it."""
 
@@ -145,4 +160,4 @@ async def routed(engine: Engine) -> None:
     await eventually(is_empty)
 
 
-__all__ = ["Engine", "VirtualClock", "Worker", "engine_of", "eventually", "routed"]
+__all__ = ["Engine", "VirtualClock", "Worker", "engine_of", "eventually", "rescue_after_silence", "routed"]

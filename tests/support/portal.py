@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 
@@ -31,12 +32,12 @@ class Visitor:
         assert found
         return found[1]
 
-    async def send(self, path: str, fields: dict[str, str], expect: int = 303, *, of: str = "/sign-out") -> httpx.Response:
+    async def send(self, path: str, fields: dict[str, Any], expect: int = 303, *, of: str = "/sign-out") -> httpx.Response:
         """Send a form with the token that a page holds."""
         sent = {"csrf": await self.csrf(of)} | fields
         origin = str(self.client.base_url).rstrip("/")
         response = await self.client.post(path, data=sent, headers={"Origin": origin})
-        assert response.status_code == expect, response.text[:2000]
+        assert response.status_code == expect, response.text.partition("<main")[2][:2500] or response.text[:2000]
         return response
 
     async def sign_in(self) -> None:

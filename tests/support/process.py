@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -37,14 +38,18 @@ class Process:
         self.ready = ready
 
     @classmethod
-    async def start(cls, *args: str, environ: dict[str, str] | None = None, **values: Any) -> "Process":
+    async def start(
+        cls, *args: str, environ: dict[str, str] | None = None, descriptors: int | None = None, **values: Any
+    ) -> "Process":
         """Start it with these settings, and perhaps more of an environment, and wait until it says that it is ready."""
-        process = await cls.maybe_start(*args, environ=environ, **values)
+        process = await cls.maybe_start(*args, environ=environ, descriptors=descriptors, **values)
         assert process is not None, "it did not start"
         return process
 
     @classmethod
-    async def maybe_start(cls, *args: str, environ: dict[str, str] | None = None, **values: Any) -> "Process | None":
+    async def maybe_start(
+        cls, *args: str, environ: dict[str, str] | None = None, descriptors: int | None = None, **values: Any
+    ) -> "Process | None":
         """Start it and wait until it says that it is ready; None when it refuses to start."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -54,6 +59,7 @@ class Process:
             "--json",
             env=settings(log_level="error", **values) | (environ or {}),
             stdout=subprocess.PIPE,
+            preexec_fn=descriptors and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))),
         )
         assert process.stdout is not None
         async with asyncio.timeout(PATIENCE):
@@ -63,6 +69,10 @@ class Process:
             await process.wait()
             return None
         return cls(process, ready)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def memory_bytes(self) -> int:
         """Return what it has in memory."""

@@ -16,6 +16,8 @@ from tidings import __version__
 from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
+from tidings.api.serving.server import limits_of, serving
+from tidings.config import Config
 from tidings.operations.services import Services
 from tidings.portal.door import Portal
 
@@ -26,9 +28,9 @@ class ApiServer:
     def __init__(self) -> None:
         self._framework: Litestar | None = None
         self._application: Any = None
-        self._server = uvicorn.Server(
-            uvicorn.Config(self, log_config=None, access_log=False, lifespan="off", proxy_headers=False)
-        )
+        config = serving(self, limits_of(Config(), 512))
+        config.lifespan = "off"
+        self._server = uvicorn.Server(config)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 

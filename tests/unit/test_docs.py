@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tidings.portal.door import PAGES
+
 ROOT = Path(__file__).parents[2]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
 
@@ -21,3 +23,11 @@ def test_every_test_a_page_names_exists(page: Path) -> None:
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_every_screen_that_is_promised_has_its_page() -> None:
+    promised = (ROOT / "docs" / "compatibility.md").read_text().partition("## The screens")[2].partition("\n## ")[0]
+    addresses = {re.sub(r"\{.*?\}", "{}", one.partition("?")[0]) for one in re.findall(r"`(/[^`]*)`", promised)}
+    pages = {re.sub(r"\{.*?\}", "{}", route.path) for router in PAGES for route in router.routes if "GET" in route.methods}
+    assert len(addresses) > 10
+    assert addresses - pages == set()

@@ -10,9 +10,10 @@ from tests.unit.test_signature_and_profile import event, webhook
 from tests.unit.test_webhook_and_routing import _EVENTS, _hooks, change
 from tidings.core.event import OPERATIONAL, Event, table_event_type
 from tidings.core.explain import MAX_FILTERS_SHOWN, explain, heard
+from tidings.core.filters import TableFilter, parse_filter, type_filter
 from tidings.core.missing import types_named
 from tidings.core.routing import routes_to
-from tidings.core.webhook import TableFilter, Webhook, parse_filter, type_filter
+from tidings.core.webhook import Webhook
 
 _TARGETS = st.none() | st.integers(1, 6).map(lambda number: UUID(int=number))
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidings.core.attempts import MAX_ADDRESSES, MAX_ATTEMPTS, WINDOW_SECONDS, Attempts
 from tidings.core.delivery import State as DeliveryState
-from tidings.portal.attempts import MAX_ADDRESSES, MAX_ATTEMPTS, WINDOW_SECONDS, Attempts
 from tidings.portal.views.documents import MAX_DOCUMENT, comparison, diff, document, headers
 from tidings.portal.views.figures import WIDTH, sparkline, timing
 from tidings.portal.views.frame import asks_for_html, local_path, places_for

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from tests.unit.test_signature_and_profile import KEYS, event, webhook
 from tidings.core.errors import InvalidInputError, RenderError
 from tidings.core.event import Event
+from tidings.core.filters import parse_filter, type_filter
 from tidings.core.retry import limited, next_try
 from tidings.core.signature import HmacKey, sign_hex, sign_timestamped
-from tidings.core.webhook import Signature, Webhook, parse_filter, type_filter
+from tidings.core.webhook import Signature, Webhook
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
 from tidings.profiles import PROFILES, Request, describe, prepare
 from tidings.profiles.parts import document, event_time, instant
@@ -135,7 +136,7 @@ def test_vski_sends_what_was_done_to_which_record_unsigned() -> None:
     }  # fmt: skip
     assert dict(request.headers) == {
         "host": "example.com", "X-Own": "1", "content-type": "application/json", "user-agent": "Tidings/1 (+webhooks)",
-        "content-length": str(len(request.body)),
+        "baggage": "tidings.hops=1", "content-length": str(len(request.body)),
     }  # fmt: skip
 
 

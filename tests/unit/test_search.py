@@ -269,7 +269,7 @@ def test_names_are_read_and_unknown_ones_are_told_their_nearest() -> None:
     for read, word, near in ((states_named, "succeded", "succeeded"), (failures_named, "time_out", "timeout")):
         with pytest.raises(InvalidInputError, match=near):
             read([word])
-    for word in ("99", "4x4", "600", "xxx", "4xx "):
+    for word in ("99", "4x4", "099", "1000", "xxx", "4xx "):
         with pytest.raises(InvalidInputError):
             statuses_named([word])
 

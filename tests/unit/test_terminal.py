@@ -1,16 +1,21 @@
 """What the terminal shows, decided without one."""
 
+import importlib.util
 import json
 import subprocess
 import sys
 import unicodedata
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidings.cli.lazy import PLACES
+from tidings.cli.main import cli
 from tidings.cli.psql import without_password
 from tidings.cli.remote.cells import GAP, NARROWEST, ago, cell, fit, took
 from tidings.cli.remote.curl import line_of, quoted
@@ -20,7 +25,9 @@ from tidings.cli.remote.grammar import Field, fields, read_setting, read_value
 from tidings.cli.remote.inert import inert, inert_block, json_text
 from tidings.cli.remote.options import asked, instant
 from tidings.cli.remote.recover import stopped
+from tidings.cli.remote.things import THINGS
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 HOSTILE = "\x1b]0;title\x07\x1b[2J\u202egpj.exe\u2066\u200b\ufeff\x9b31m\r\nend\x00\u2028\U000e0041"
 
@@ -202,3 +209,23 @@ def test_exit_codes_follow_from_answers(status: int, code: int) -> None:
 def test_a_password_is_no_argument_that_others_can_read() -> None:
     assert without_password("postgresql://app:s%40cret@db/x?a=1") == ("postgresql://app@db/x?a=1", "s@cret")
     assert without_password("postgresql://postgres@/postgres?host=/a") == ("postgresql://postgres@/postgres?host=/a", None)
+
+
+def test_the_reference_of_commands_is_of_the_commands_that_there_are() -> None:
+    spec = importlib.util.spec_from_file_location("make_cli_reference", ROOT / "tools" / "make_cli_reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    page = (ROOT / "docs" / "cli.md").read_text()
+    assert page == maker.placed(page), "run: python tools/make_cli_reference.py"
+
+
+def test_every_command_of_the_first_page_has_help() -> None:
+    for name in PLACES:
+        done = CliRunner().invoke(cli, [name, "--help"], prog_name="tidings")
+        assert done.exit_code == 0, name
+        assert done.output.startswith(f"Usage: tidings {name}")
+    for thing in THINGS.values():
+        for verb in thing.verbs:
+            assert CliRunner().invoke(cli, [thing.name, verb.name, "--help"]).exit_code == 0, (thing.name, verb.name)

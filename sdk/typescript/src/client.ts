@@ -181,14 +181,14 @@ class Events {
   constructor(private readonly http: Http) {}
 
   /** Publish an event. It gets an id when it has none, so that trying again cannot publish it twice. */
-  publish(event: EventInput): Promise<{ id: string; duplicate: boolean }> {
-    return this.http.post("/api/v1/events", { id: randomUUID(), ...event }, true);
+  publish(event: EventInput, options?: RequestOptions): Promise<{ id: string; duplicate: boolean }> {
+    return this.http.post("/api/v1/events", { id: randomUUID(), ...event }, true, options);
   }
 
   /** Publish up to 10,000 events in one call; what cannot be accepted keeps none of the others. */
-  publishBatch(events: Iterable<EventInput>): Promise<BatchResult> {
+  publishBatch(events: Iterable<EventInput>, options?: RequestOptions): Promise<BatchResult> {
     const lines = Array.from(events, (event) => JSON.stringify({ id: randomUUID(), ...event }));
-    return this.http.post("/api/v1/events/batch", new TextEncoder().encode(lines.join("\n")), true);
+    return this.http.post("/api/v1/events/batch", new TextEncoder().encode(lines.join("\n")), true, options);
   }
 
   list(filter: EventFilter = {}): Promise<unknown[]> {

@@ -5,6 +5,8 @@ export interface RequestOptions {
   /** Milliseconds one try may take. */
   timeoutMs?: number;
   signal?: AbortSignal;
+  /** The headers of the delivery that led to this call, so that a loop is found: its `baggage` is handed on. */
+  causedBy?: Headers | Record<string, string | string[] | undefined>;
 }
 
 export interface HttpOptions {
@@ -110,14 +112,22 @@ export class Http {
   private once(method: string, url: string, body: unknown, options: RequestOptions): Promise<Response> {
     const headers: Record<string, string> = { accept: "application/json" };
     if (this.options.apiKey) headers["authorization"] = `Bearer ${this.options.apiKey}`;
-    if (this.options.group) headers["x-tidings-group"] = this.options.group;
+    if (this.options.group) headers["x-tidings-group"] = encodeURIComponent(this.options.group);
     if (body !== undefined) headers["content-type"] = "application/json";
+    const baggage = baggageOf(options.causedBy);
+    if (baggage) headers["baggage"] = baggage;
     const limit = AbortSignal.timeout(options.timeoutMs ?? this.options.timeoutMs);
     const signal = options.signal ? either(options.signal, limit) : limit;
     const init: RequestInit = { method, headers, signal };
     if (body !== undefined) init.body = body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body);
     return this.options.fetch(url, init);
   }
+}
+
+function baggageOf(headers: RequestOptions["causedBy"]): string {
+  if (!headers) return "";
+  const value = headers instanceof Headers ? headers.get("baggage") : headers["baggage"];
+  return Array.isArray(value) ? value.join(",") : (value ?? "");
 }
 
 function asSearch(query: Query): string {

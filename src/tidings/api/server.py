@@ -1,4 +1,7 @@
-"""The API as one ASGI application."""
+"""The API as one ASGI application.
+
+Its document is not at the root, where the framework would take every path of one segment.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +18,7 @@ from litestar.plugins import InitPlugin
 from tidings.api.dialects.vski import collections, cron, records
 from tidings.api.dialects.vski import webhooks as vski_webhooks
 from tidings.api.http import errors
-from tidings.api.http.access import require_key, services_of
+from tidings.api.http.access import require_key, require_watcher, services_of
 from tidings.api.http.parameters import refuse_unknown
 from tidings.api.openapi import reference
 from tidings.api.routes import (
@@ -107,7 +110,7 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
         openapi_config=OpenAPIConfig(
             title="Tidings",
             version=version,
-            path="/openapi.json",  # not the root, where the framework would take every path of one segment
+            openapi_router=Router("/openapi.json", route_handlers=[], guards=[require_watcher], include_in_schema=False),
             use_handler_docstrings=True,
             render_plugins=[_Described(path="/")],
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),

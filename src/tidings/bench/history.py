@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import msgspec
 from tidings.bench.stage import KEY, Stage
 from tidings.bench.statements import GROWTH, HISTORY
 from tidings.core.event import about_hash
-from tidings.core.webhook import type_filter
+from tidings.core.filters import type_filter
 
 DAYS = 30  # that history is spread over, today included
 TYPES = 40
@@ -24,36 +25,42 @@ Figures = dict[str, float]
 Query = Callable[[int], tuple[str, Mapping[str, Any]]]  # from the number of the run: path and parameters
 
 
-class Probe(msgspec.Struct, frozen=True):
-    """Things of the history that are asked for."""
+class Past(msgspec.Struct, frozen=True):
+    """A month of history on a database of its own, and things of it that are asked for."""
 
+    stage: Stage
     webhooks: list[UUID]
     small_webhook: UUID
     event: UUID
+    deliveries: list[UUID]
     external_id: str
     since: str
     until: str
+    fill_seconds: float
 
     def webhook(self, number: int) -> UUID:
         """Return one of the webhooks, another each time."""
         return self.webhooks[number % len(self.webhooks)]
 
 
-async def answering(stage: Stage, deliveries: int, waiting: int, runs: int) -> Figures:
-    """Fill a database of its own, ask it everything so often, and return the 95th percentile of each question."""
-    async with stage.apart() as own:
-        started = time.perf_counter()
-        probe = await _filled(own, deliveries, waiting)
-        filled = time.perf_counter() - started
-        stored: float = await own.value(HISTORY["bytes_per_delivery"])
-        async with own.running("api") as url:
-            times = await _asked(url, probe, runs)
+async def answering(past: Past, runs: int) -> Figures:
+    """Ask the API everything so often, and return the 95th percentile of each question."""
+    stored: float = await past.stage.value(HISTORY["bytes_per_delivery"])
+    async with past.stage.running("api") as url:
+        times = await _asked(url, past, runs)
     figures = {f"history_{name}_p95_ms": value for name, value in times.items()}
     worst = max(value for name, value in times.items() if name != "metrics")
-    return figures | {"history_worst_p95_ms": worst, "delivery_bytes": stored, "history_fill_s": filled}
+    return figures | {"history_worst_p95_ms": worst, "delivery_bytes": stored, "history_fill_s": past.fill_seconds}
 
 
-async def _filled(stage: Stage, deliveries: int, waiting: int) -> Probe:
+async def past_of(stage: Stage, deliveries: int, waiting: int) -> Past:
+    """Return a month of history with so many deliveries: filled for whoever asks first, and shared with the next."""
+    past: Past = await stage.kept("past", partial(_filled, deliveries=deliveries, waiting=waiting))
+    return past
+
+
+async def _filled(stage: Stage, deliveries: int, waiting: int) -> Past:
+    started = time.perf_counter()
     hooks = [await stage.add_webhook(type_filter("*"), f"/w{number}") for number in range(WEBHOOKS)]
     await stage.execute(HISTORY["fill_groups"], SMALL_GROUPS, WEBHOOKS_OF_SMALL)
     await stage.execute(HISTORY["fill_kinds"], TYPES)
@@ -67,21 +74,24 @@ async def _filled(stage: Stage, deliveries: int, waiting: int) -> Probe:
     for what in ("fill_flights", "fill_statistics", "tidy"):
         await stage.execute(HISTORY[what])
     now = stage.services.clock.now()
-    return Probe(
-        hooks,
-        await stage.value(HISTORY["small_webhook"]),
-        await stage.value(HISTORY["some_event"], DAYS // 2),
-        await stage.value(HISTORY["some_external_id"]),
-        (now - timedelta(days=8)).isoformat(),
-        (now - timedelta(days=7)).isoformat(),
+    return Past(
+        stage=stage,
+        webhooks=hooks,
+        small_webhook=await stage.value(HISTORY["small_webhook"]),
+        event=await stage.value(HISTORY["some_event"], DAYS // 2),
+        deliveries=await stage.value(HISTORY["some_deliveries"]),
+        external_id=await stage.value(HISTORY["some_external_id"]),
+        since=(now - timedelta(days=8)).isoformat(),
+        until=(now - timedelta(days=7)).isoformat(),
+        fill_seconds=time.perf_counter() - started,
     )
 
 
-async def _asked(url: str, probe: Probe, runs: int) -> Figures:
+async def _asked(url: str, past: Past, runs: int) -> Figures:
     """Ask every question so often, and return the 95th percentile of each in milliseconds."""
     figures: Figures = {}
     async with httpx.AsyncClient(base_url=url, headers={"X-API-Key": KEY}, timeout=60) as client:
-        for name, query in _questions(probe).items():
+        for name, query in _questions(past).items():
             times = []
             for number in range(runs + 2):  # the first two open connections and prepare statements
                 path, parameters = query(number)
@@ -110,13 +120,13 @@ def _kind(number: int) -> str:
     return f"bench.t{number % TYPES}"
 
 
-def _questions(probe: Probe) -> dict[str, Query]:
+def _questions(past: Past) -> dict[str, Query]:
     """Return every kind of question by its name; what they are about changes from run to run where it can."""
-    return _about_deliveries(probe) | _counts(probe) | _about_events(probe)
+    return _about_deliveries(past) | _counts(past) | _about_events(past)
 
 
-def _about_deliveries(probe: Probe) -> dict[str, Query]:
-    webhook, day = probe.webhook, {"since": probe.since, "until": probe.until}
+def _about_deliveries(past: Past) -> dict[str, Query]:
+    webhook, day = past.webhook, {"since": past.since, "until": past.until}
     return {
         "all": _deliveries(),
         "page_of_1000": _deliveries(limit=1000),
@@ -133,7 +143,7 @@ def _about_deliveries(probe: Probe) -> dict[str, Query]:
         "sending": _deliveries(status="sending"),
         "retrying": _deliveries(status="retrying"),
         "cancelled": _deliveries(status="cancelled"),
-        "event": _deliveries(event_id=probe.event),
+        "event": _deliveries(event_id=past.event),
         "type": _deliveries(type=_kind),
         "type_failed": _deliveries(type=_kind, status="failed"),
         "family": _deliveries(type="bench.*"),
@@ -147,14 +157,14 @@ def _about_deliveries(probe: Probe) -> dict[str, Query]:
         "text": _deliveries(text="note"),
         "text_nowhere": _deliveries(text="nowhere at all"),
         "small_all": _deliveries(),
-        "small_webhook": _deliveries(webhook_id=probe.small_webhook),
+        "small_webhook": _deliveries(webhook_id=past.small_webhook),
         "small_failed": _deliveries(status="failed"),
         "small_type": _deliveries(type="bench.t1"),
     }
 
 
-def _counts(probe: Probe) -> dict[str, Query]:
-    webhook = probe.webhook
+def _counts(past: Past) -> dict[str, Query]:
+    webhook = past.webhook
     return {
         "count_all": _deliveries(count="true"),
         "count_webhook": _deliveries(count="true", webhook_id=webhook),
@@ -165,23 +175,23 @@ def _counts(probe: Probe) -> dict[str, Query]:
     }
 
 
-def _about_events(probe: Probe) -> dict[str, Query]:
-    webhook, day = probe.webhook, {"since": probe.since, "until": probe.until}
+def _about_events(past: Past) -> dict[str, Query]:
+    webhook, day = past.webhook, {"since": past.since, "until": past.until}
     return {
         "events": _events(),
         "events_type": _events(type=_kind),
         "events_subject": _events(subject=lambda number: f"order-{number * 4}"),
         "events_record": _events(table="orders", record_id="7"),
         "events_table_day": _events(table="orders", **day),
-        "events_external_id": _events(external_id=probe.external_id),
+        "events_external_id": _events(external_id=past.external_id),
         "events_text_nowhere": _events(text="nowhere at all"),
         "small_events": _events(),
         "count_events_type": _events(count="true", type=_kind),
         "log": lambda number: ("/api/webhooks/logs", {"collection": "orders", "status": "failed", "page": 1 + number % 5}),
-        "statistics_month": lambda _: ("/api/v1/statistics", {"since": probe.since, "step": "day"}),
+        "statistics_month": lambda _: ("/api/v1/statistics", {"since": past.since, "step": "day"}),
         "statistics_hours": lambda number: (
             f"/api/v1/webhooks/{webhook(number)}/statistics",
-            {"since": probe.since, "step": "hour"},
+            {"since": past.since, "step": "hour"},
         ),
         "metrics": lambda _: ("/metrics", {}),
     }

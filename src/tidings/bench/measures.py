@@ -10,14 +10,16 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from tidings.bench.history import answering
+from tidings.bench.history import answering, past_of
 from tidings.bench.load import publish_steadily, publish_together, run_load
+from tidings.bench.portal import browsing
 from tidings.bench.stage import KEY, Stage
 from tidings.bench.statements import SQL
 from tidings.core.event import Event
+from tidings.core.filters import TableFilter, type_filter
 from tidings.core.outcome import Exchange
 from tidings.core.signature import new_secret
-from tidings.core.webhook import TableFilter, Webhook, type_filter
+from tidings.core.webhook import Webhook
 from tidings.profiles import prepare
 
 WEBHOOKS = 64
@@ -330,7 +332,12 @@ async def _fire_late_jobs(stage: Stage, plan: Plan) -> None:
 
 async def history(stage: Stage, plan: Plan) -> Figures:
     """Every list, search and count, beside a month's history and a long queue: the 95th percentile of each."""
-    return await answering(stage, plan.stored, plan.waiting, plan.asked)
+    return await answering(await past_of(stage, plan.stored, plan.waiting), plan.asked)
+
+
+async def portal(stage: Stage, plan: Plan) -> Figures:
+    """Every page of the portal beside the same history: median and 95th percentile of each, and the bytes of the first."""
+    return await browsing(await past_of(stage, plan.stored, plan.waiting), plan.asked)
 
 
 async def memory(stage: Stage, _: Plan) -> Figures:
@@ -355,5 +362,6 @@ MEASURES: dict[str, Measure] = {
     "backfilling": backfilling,
     "ticks": ticks,
     "history": history,
+    "portal": portal,
     "memory": memory,
 }

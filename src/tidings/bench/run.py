@@ -40,6 +40,8 @@ GOALS: dict[str, tuple[float, bool]] = {
     "backfill_rows_per_s": (20_000, True),
     "cron_fired_s": (5, False),
     "late_jobs_p99_ratio": (2, False),
+    "portal_first_page_bytes": (120_000, False),
+    "portal_worst_p95_ms": (100, False),
     "rss_mb": (200, False),
 }
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -21,8 +21,9 @@ from tidings.bench.receiver import Receiver
 from tidings.bench.statements import SQL
 from tidings.config import Config
 from tidings.core.capture import TableName
+from tidings.core.filters import Filter
 from tidings.core.signature import new_secret
-from tidings.core.webhook import Filter, Webhook
+from tidings.core.webhook import Webhook
 from tidings.operations.services import Services
 from tidings.sources import backfill, tables
 from tidings.store import webhooks
@@ -58,6 +59,21 @@ class Stage:
         self.receiver = receiver
         self._server = server
         self._engines: list[asyncio.subprocess.Process] = []
+        self._kept: dict[str, Any] = {}
+        self._ending = AsyncExitStack()
+
+    async def close(self) -> None:
+        """Let go of what was kept."""
+        await self._ending.aclose()
+
+    async def kept(self, name: str, make: Callable[["Stage"], Awaitable[Any]]) -> Any:
+        """Return what is made once, on a database of its own, for all measurements that ask for it.
+
+        That database is the one that `apart` lends: nothing is set apart any more once something is kept.
+        """
+        if name not in self._kept:
+            self._kept[name] = await make(await self._ending.enter_async_context(self.apart()))
+        return self._kept[name]
 
     async def execute(self, sql: str, *args: Any) -> None:
         """Run a statement."""
@@ -260,6 +276,7 @@ async def staged() -> AsyncIterator[Stage]:
         )
         services = await stack.enter_async_context(opened(config))
         stage = Stage(services, server, receiver)
+        stack.push_async_callback(stage.close)
         await stage.execute(SQL["prepare"])
         yield stage
 

@@ -182,8 +182,8 @@ class _Demo:
         key = self._config.admin_key
         self.say("\nWhere to look next:")
         self.say(f"  curl -H 'Authorization: Bearer {key}' {ready.url}/api/v1/deliveries")
-        self.say(f"  curl {ready.url}/metrics")
-        self.say(f"  {ready.url}/openapi.json   the API        docs/design.md   how it works")
+        self.say(f"  curl {ready.url}/metrics -H 'Authorization: Bearer {key}'")
+        self.say(f"  {ready.url}/   the portal        docs/reference.md   the API        docs/design.md   how it works")
 
 
 def run_demo(config: Config, *, events: int | None, as_json: bool) -> None:

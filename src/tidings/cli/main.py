@@ -97,18 +97,19 @@ def api(setup: _Setup, /, *, as_json: bool, **flags: Any) -> None:
 
 
 @cli.command()
+@click.option("--parent", type=int, hidden=True, help="Stop when this process is no longer the parent.")
 @_json_option
 @_reports_errors
 @click.pass_obj
-def worker(setup: _Setup, *, as_json: bool) -> None:
+def worker(setup: _Setup, *, as_json: bool, parent: int | None) -> None:
     """Run a worker alone: dispatcher, deliverer and their housekeeping."""
-    _run(setup.config(), as_json=as_json, with_api=False, with_worker=True)
+    _run(setup.config(), as_json=as_json, with_api=False, with_worker=True, parent=parent)
 
 
-def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bool) -> None:
+def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bool, parent: int | None = None) -> None:
     from tidings.cli.running import run_until_signal
 
-    sys.exit(run_until_signal(config, as_json=as_json, with_api=with_api, with_worker=with_worker))
+    sys.exit(run_until_signal(config, as_json=as_json, with_api=with_api, with_worker=with_worker, parent=parent))
 
 
 @cli.command()
@@ -133,6 +134,17 @@ def psql(setup: _Setup, *, arguments: tuple[str, ...], is_printed: bool, as_json
     from tidings.cli.psql import run_psql
 
     run_psql(setup.config(), arguments, as_json=as_json, is_printed=is_printed)
+
+
+@cli.command()
+@_json_option
+@_reports_errors
+@click.pass_obj
+def check(setup: _Setup, *, as_json: bool) -> None:
+    """Tell what is wrong, each with its remedy; exit code 1 when anything is."""
+    from tidings.cli.checking import run_check
+
+    sys.exit(run_check(setup.config(), as_json=as_json))
 
 
 @cli.command()
@@ -183,6 +195,46 @@ def bench(*, quick: bool, only: tuple[str, ...], growth: bool, pictures: Path | 
         draw_again(pictures)
     else:
         run_bench(quick=quick, only=only, as_json=as_json)
+
+
+@cli.group("set-aside")
+def set_aside() -> None:
+    """What could be neither routed nor delivered, and settings that cannot be read."""
+
+
+@set_aside.command("list")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def set_aside_list(setup: _Setup, *, as_json: bool) -> None:
+    """List what is set aside, with the reasons."""
+    from tidings.cli.set_aside import run_list
+
+    run_list(setup.config(), as_json=as_json)
+
+
+@set_aside.command("retry")
+@click.argument("what")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def set_aside_retry(setup: _Setup, *, what: str, as_json: bool) -> None:
+    """Try again: a number of the list, a setting as kind:id, or "all" events and deliveries."""
+    from tidings.cli.set_aside import run_retry
+
+    run_retry(setup.config(), what, as_json=as_json)
+
+
+@set_aside.command("discard")
+@click.argument("what")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def set_aside_discard(setup: _Setup, *, what: str, as_json: bool) -> None:
+    """Discard for good: a number of the list, or a setting as kind:id, with what waits for it."""
+    from tidings.cli.set_aside import run_discard
+
+    run_discard(setup.config(), what, as_json=as_json)
 
 
 def main() -> None:

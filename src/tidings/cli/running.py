@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 
 import click
@@ -14,15 +15,24 @@ from tidings.config import Config
 from tidings.store.database import open_database
 from tidings.store.embedded import start_embedded
 from tidings.store.migrations import migrate
+from tidings.transport.descriptors import raise_descriptors
 from tidings.worker.signals import Signal
 
+ORPHAN_INTERVAL = 1.0  # seconds between looks whether the parent lives
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-def run_until_signal(config: Config, *, as_json: bool, with_api: bool, with_worker: bool) -> int:
-    """Run until SIGTERM or Ctrl-C, and return the exit code. A second signal ends at once."""
+
+def run_until_signal(config: Config, *, as_json: bool, with_api: bool, with_worker: bool, parent: int | None = None) -> int:
+    """Run until SIGTERM, SIGHUP or Ctrl-C, and return the exit code. A second signal ends at once.
+
+    Args:
+        parent: The process that started this one; without it this one stops too.
+    """
     set_up_logs(config.log_format, config.log_level)
     tune_gc()
+    raise_descriptors()
     try:
-        uvloop.run(_run(config, as_json=as_json, with_api=with_api, with_worker=with_worker))
+        uvloop.run(_run(config, as_json=as_json, with_api=with_api, with_worker=with_worker, parent=parent))
     except WorkerFailedError:
         return 1
     return 0
@@ -37,24 +47,37 @@ def tune_gc() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bool) -> None:
+async def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bool, parent: int | None) -> None:
     def show(ready: Ready) -> None:
         click.echo(msgspec.json.encode(ready) if as_json else _greeting(ready))
 
-    await run(config, stop_on_signals(), with_api=with_api, with_worker=with_worker, on_ready=show)
+    stop = stop_on_signals()
+    watching = None if parent is None else asyncio.create_task(_stop_when_orphaned(stop, parent))
+    try:
+        await run(config, stop, with_api=with_api, with_worker=with_worker, on_ready=show)
+    finally:
+        if watching is not None:
+            watching.cancel()
+
+
+async def _stop_when_orphaned(stop: Signal, parent: int) -> None:
+    """Set the signal once the parent is gone: nobody would stop this process, nor know of it."""
+    while os.getppid() == parent and not await stop.wait(ORPHAN_INTERVAL):
+        pass
+    stop.set()
 
 
 def stop_on_signals() -> Signal:
-    """Return a signal that SIGTERM and SIGINT set. The second of them has its usual effect."""
+    """Return a signal that SIGTERM, SIGINT and SIGHUP (a closed terminal) set. The second of them has its usual effect."""
     loop = asyncio.get_running_loop()
     stop = Signal()
 
     def on_signal() -> None:
         stop.set()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPPING:
             loop.remove_signal_handler(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPPING:
         loop.add_signal_handler(number, on_signal)
     return stop
 
@@ -63,7 +86,7 @@ def _greeting(ready: Ready) -> str:
     lines = []
     if ready.new_admin_key is not None:
         lines.append(f"Admin key (shown this once): {ready.new_admin_key}")
-    lines.append(f"Tidings is ready: {ready.url}/openapi.json" if ready.url else "Tidings worker is ready.")
+    lines.append(f"Tidings is ready: {ready.url}" if ready.url else "Tidings worker is ready.")
     if ready.url:
         lines.append(f"The portal, for browsers: {ready.url}/")
     return "\n".join(lines)

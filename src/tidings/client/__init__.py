@@ -25,7 +25,7 @@ from tidings.client.models import (
     WebhookExplained,
 )
 from tidings.client.sync_client import Client
-from tidings.client.transaction import publish, publish_async
+from tidings.client.transaction import publish, publish_async, within, within_async
 from tidings.client.verify import VerificationError, verify
 
 __all__ = [
@@ -56,4 +56,6 @@ __all__ = [
     "publish",
     "publish_async",
     "verify",
+    "within",
+    "within_async",
 ]

@@ -98,3 +98,9 @@ def unreachable(url: str, error: httpx.TransportError) -> ApiError:
     is_timeout = isinstance(error, httpx.TimeoutException)
     what = "did not answer in time" if is_timeout else "cannot be reached"
     return ApiError(f"{url} {what} ({error}).", status=0, code="TIMEOUT" if is_timeout else "UNREACHABLE")
+
+
+def trace_of(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return what of a delivery's headers is handed on, by which Tidings finds loops."""
+    baggage = next((value for name, value in (headers or {}).items() if name.lower() == "baggage"), None)
+    return {} if baggage is None else {"baggage": baggage}

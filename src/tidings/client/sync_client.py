@@ -1,27 +1,14 @@
-"""The synchronous client, made of `async_client.py` by `python tools/make_sync_client.py`."""
+"""Made of `async_client.py` by `python tools/make_sync_client.py`."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, TypeVar, Unpack
+from functools import cached_property
+from typing import Any, Unpack
 from uuid import UUID, uuid4
 
-import httpx
 import msgspec
 
-from tidings.client.errors import ApiError
-from tidings.client.exchange import (
-    DEFAULT_TIMEOUT,
-    RETRIES,
-    TEST_TIMEOUT,
-    answer_of,
-    asked,
-    given,
-    is_worth_retrying,
-    page_of,
-    pause_before,
-    unreachable,
-)
+from tidings.client.exchange import TEST_TIMEOUT, asked, given
 from tidings.client.models import (
     Attempt,
     BatchResult,
@@ -41,8 +28,7 @@ from tidings.client.models import (
     Webhook,
     WebhookDeliveryFilters,
 )
-
-T = TypeVar("T")
+from tidings.client.sync_requests import Requests
 
 # The resources below have a method called `list`, which hides the type of that name.
 WebhookList = list[Webhook]
@@ -52,96 +38,31 @@ EventList = list[dict[str, Any]]
 RecoveryList = list[Recovery]
 
 
-class Client:
+class Client(Requests):
     """A client of one server. Making it sends nothing.
 
     What can be done twice is tried again when the network or the server is unwell; the rest is tried once.
     """
 
-    def __init__(
-        self,
-        url: str,
-        api_key: str | None = None,
-        *,
-        timeout: float = DEFAULT_TIMEOUT,
-        retries: int = RETRIES,
-        group: str | None = None,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """Make a client.
+    @cached_property
+    def webhooks(self) -> "Webhooks":
+        """Webhooks: make, change, test, recover, rotate."""
+        return Webhooks(self)
 
-        Args:
-            url: Where the server is, such as `https://tidings.example.com`.
-            timeout: Seconds one try may take.
-            retries: How often to try again.
-            group: Whose webhooks and events it is about; `default` when None.
-            transport: Instead of the network, for tests.
-        """
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        if group is not None:
-            headers["X-Tidings-Group"] = group
-        self._url = url.rstrip("/")
-        self._retries = retries
-        self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout, transport=transport)
-        self.webhooks = Webhooks(self)
-        self.deliveries = Deliveries(self)
-        self.events = Events(self)
-        self.recoveries = Recoveries(self)
+    @cached_property
+    def deliveries(self) -> "Deliveries":
+        """Deliveries: what was sent, and sending it again."""
+        return Deliveries(self)
 
-    def __enter__(self) -> "Client":
-        return self
+    @cached_property
+    def events(self) -> "Events":
+        """Events: publish, look through, explain."""
+        return Events(self)
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close its connections."""
-        self._http.close()
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        kind: type[T],
-        *,
-        body: Any = None,
-        query: dict[str, Any] | None = None,
-        repeatable: bool | None = None,
-        timeout: float | None = None,
-    ) -> T:
-        """Make a request and return its answer as a type.
-
-        Args:
-            body: What is sent as JSON; bytes are sent as they are.
-            repeatable: Doing it twice is the same as once; by its method when None.
-
-        Raises:
-            ApiError: The server refused, or none answered.
-        """
-        response = self._send(method, path, body=body, query=query, repeatable=repeatable, timeout=timeout)
-        return answer_of(response, kind)
-
-    def page(self, path: str, kind: type[list[T]], filters: Mapping[str, Any]) -> Page[T]:
-        """Read a page of a list, with where to go on.
-
-        Raises:
-            ApiError: The server refused, or none answered.
-        """
-        return page_of(self._send("GET", path, query=asked(filters)), kind)
-
-    def walk(self, path: str, kind: type[list[T]], filters: Mapping[str, Any]) -> Iterator[T]:
-        """Read a list to its end, page by page.
-
-        Raises:
-            ApiError: The server refused, or none answered.
-        """
-        query = dict(filters)
-        while True:
-            page = self.page(path, kind, query)
-            yield from page.items
-            if page.next is None:
-                return
-            query = {name: value for name, value in query.items() if name != "offset"} | {"cursor": page.next}
+    @cached_property
+    def recoveries(self) -> "Recoveries":
+        """Jobs that send many deliveries again."""
+        return Recoveries(self)
 
     def statistics(
         self,
@@ -159,40 +80,11 @@ class Client:
         query = asked({"webhook_id": webhook_id, "since": since, "until": until, "step": step})
         return self.request("GET", "/api/v1/statistics", Statistics, query=query)
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Any = None,
-        query: dict[str, Any] | None = None,
-        repeatable: bool | None = None,
-        timeout: float | None = None,
-    ) -> httpx.Response:
-        may_repeat = method != "POST" if repeatable is None else repeatable
-        content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        options: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
-        for retry in range(self._retries + 1):
-            is_last = retry == self._retries or not may_repeat
-            response = None
-            try:
-                response = self._http.request(method, path, content=content, headers=headers, params=query or {}, **options)
-                if is_last or not is_worth_retrying(response):
-                    break
-            except httpx.TransportError as error:
-                if is_last:
-                    raise unreachable(self._url, error) from error
-            time.sleep(pause_before(retry, response))
-        if response is None:
-            raise ApiError("retries must not be negative.", status=0, code="INVALID_INPUT")
-        return response
-
 
 class Webhooks:
     """`client.webhooks`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Requests) -> None:
         self._client = client
 
     def create(self, url: str, events: list[Any], **settings: Any) -> Webhook:
@@ -299,7 +191,7 @@ class Webhooks:
 class Deliveries:
     """`client.deliveries`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Requests) -> None:
         self._client = client
 
     def list(self, **filters: Unpack[DeliveryFilters]) -> DeliveryList:
@@ -341,7 +233,7 @@ class Deliveries:
 class Recoveries:
     """`client.recoveries`: jobs that send many deliveries again."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Requests) -> None:
         self._client = client
 
     def list(self, *, limit: int = 50, cursor: UUID | str | None = None) -> RecoveryList:
@@ -361,26 +253,38 @@ class Recoveries:
 class Events:
     """`client.events`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Requests) -> None:
         self._client = client
 
-    def publish(self, type: str, data: Any = None, *, subject: str | None = None, id: str | None = None) -> Published:
+    def publish(
+        self,
+        type: str,
+        data: Any = None,
+        *,
+        subject: str | None = None,
+        id: str | None = None,
+        caused_by: Mapping[str, str] | None = None,
+    ) -> Published:
         """Publish an event.
 
         Args:
             id: Your own id: publishing it again sends nothing again. Made when absent, so that a retry cannot publish twice.
+            caused_by: The headers of the delivery that it answers, so that a loop is found.
         """
         body = {"type": type, "data": data, "id": id or str(uuid4())} | given(subject=subject)
-        return self._client.request("POST", "/api/v1/events", Published, body=body, repeatable=True)
+        return self._client.request("POST", "/api/v1/events", Published, body=body, repeatable=True, caused_by=caused_by)
 
-    def publish_batch(self, events: Iterable[Mapping[str, Any]]) -> BatchResult:
+    def publish_batch(self, events: Iterable[Mapping[str, Any]], *, caused_by: Mapping[str, str] | None = None) -> BatchResult:
         """Publish up to 10,000 events in one call; what cannot be accepted keeps none of the others.
 
         Args:
             events: Each with `type` and `data`, and perhaps `subject` and `id`; an id is made when absent.
+            caused_by: As of `publish`.
         """
         body = b"\n".join(msgspec.json.encode({"id": str(uuid4()), **event}) for event in events)
-        return self._client.request("POST", "/api/v1/events/batch", BatchResult, body=body, repeatable=True)
+        return self._client.request(
+            "POST", "/api/v1/events/batch", BatchResult, body=body, repeatable=True, caused_by=caused_by
+        )
 
     def list(self, **filters: Unpack[EventFilters]) -> EventList:
         """List events, newest first."""

@@ -7,10 +7,14 @@ after. The function is granted to nobody but its owner:
     grant usage on schema tidings to app; grant execute on function tidings.publish to app;
 """
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 import msgspec
+
+from tidings.client.exchange import trace_of
+from tidings.core.hops import hops_of
 
 # One call of one function, in the placeholders of each driver. Data goes as text: an application may have a codec of its own
 # for json, which would encode it once more.
@@ -22,6 +26,8 @@ _SQLALCHEMY = (
     "select tidings.publish(cast(:type as text), cast(cast(:data as text) as json), cast(:subject as text), cast(:id as text), "
     "cast(:group as text))"
 )
+
+_HOPS = "select set_config('tidings.hops', {0}, true)"
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -80,6 +86,37 @@ async def publish_async(
             raise _stranger(connection)
 
 
+def within(connection: Any, headers: Mapping[str, str]) -> None:
+    """Say that a delivery led to what this transaction does: rows that it changes, and events. So a loop is found.
+
+    Args:
+        connection: As of `publish`, inside a transaction.
+        headers: Of the delivery, as the receiver got them.
+    """
+    hops = str(hops_of(trace_of(headers).get("baggage")))
+    match _kind_of(connection):
+        case "psycopg":
+            connection.execute(_HOPS.format("%s"), (hops,))
+        case "sqlalchemy":
+            connection.execute(_text(_HOPS.format(":hops")), {"hops": hops})
+        case _:
+            raise _stranger(connection)
+
+
+async def within_async(connection: Any, headers: Mapping[str, str]) -> None:
+    """Say that a delivery led to what this transaction does, as `within` does, on a connection that `publish_async` takes."""
+    hops = str(hops_of(trace_of(headers).get("baggage")))
+    match _kind_of(connection):
+        case "asyncpg":
+            await connection.execute(_HOPS.format("$1"), hops)
+        case "psycopg async":
+            await connection.execute(_HOPS.format("%s"), (hops,))
+        case "sqlalchemy async":
+            await connection.execute(_text(_HOPS.format(":hops")), {"hops": hops})
+        case _:
+            raise _stranger(connection)
+
+
 def _kind_of(connection: Any) -> str | None:
     """Tell a connection by the class it is of: importing the drivers would make all of them needed."""
     for base in type(connection).__mro__:
@@ -98,10 +135,10 @@ def _tuples() -> Any:
     return tuple_row
 
 
-def _text() -> Any:
+def _text(statement: str = _SQLALCHEMY) -> Any:
     from sqlalchemy import text
 
-    return text(_SQLALCHEMY)
+    return text(statement)
 
 
 def _as_uuid(value: Any) -> UUID:

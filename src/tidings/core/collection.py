@@ -70,9 +70,9 @@ _AUTH: Final = (Field("email", "email", required=True, unique=True),)
 def schema_of(group_id: str) -> str:
     """Return the schema that a group's collections are in."""
     name = f"collections_{group_id}"
-    if len(name) > MAX_NAME_BYTES:  # a group's id is ASCII
+    if len(name.encode()) > MAX_NAME_BYTES:
         raise InvalidInputError(
-            "group", f"The group's id is too long for a schema's name: at most {MAX_NAME_BYTES - 12} characters."
+            "group", f"The group's id is too long for a schema's name: at most {MAX_NAME_BYTES - 12} bytes of UTF-8."
         )
     return name
 

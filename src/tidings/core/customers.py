@@ -8,9 +8,10 @@ from typing import Final
 
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.event_type import BUILT_IN
+from tidings.core.filters import Filter, TypeFilter
 from tidings.core.reached import origin_of
 from tidings.core.vocabulary import Vocabulary
-from tidings.core.webhook import Filter, Subscription, TypeFilter
+from tidings.core.webhook import Subscription
 
 MAX_NAMES: Final = 300  # events that a customer chooses for one webhook
 

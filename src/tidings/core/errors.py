@@ -80,6 +80,13 @@ class UnauthorizedError(TidingsError):
     status = 401
 
 
+class TooManyAttemptsError(TidingsError):
+    """Somebody was wrong too often. `retry_after_seconds` says when they are listened to again."""
+
+    code = "TOO_MANY_ATTEMPTS"
+    status = 429
+
+
 class NotFoundError(TidingsError):
     """There is nothing with that id."""
 
@@ -105,6 +112,13 @@ class UnavailableError(TidingsError):
     """The database went away; what was asked for may or may not have been done."""
 
     code = "UNAVAILABLE"
+    status = 503
+
+
+class NotReadyError(TidingsError):
+    """Nothing can be delivered now. `problems` says why, by name and in a sentence each."""
+
+    code = "NOT_READY"
     status = 503
 
 

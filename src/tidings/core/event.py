@@ -6,7 +6,7 @@ Both are UUIDv7 with the event's own time, which puts event, deliveries and atte
 partition and lets an id alone find its row.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from uuid import UUID, SafeUUID
 
@@ -40,6 +40,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         external_id: The publisher's own id, by which publishing is idempotent.
         webhook_id: The webhook the event is meant for: the only one, except for a job's, which others may hear too.
         capture_error: Why `record` is missing, when PostgreSQL could not write the row as JSON.
+        hops: How many deliveries led to it (`core.hops`); None: it is of a version that did not count.
     """
 
     id: UUID
@@ -56,6 +57,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     external_id: str | None = None
     webhook_id: UUID | None = None
     capture_error: str | None = None
+    hops: int | None = 0
 
     @property
     def is_test(self) -> bool:
@@ -162,6 +164,11 @@ def about(event: Event) -> int | None:
         return None if event.subject is None else about_hash(event.group_id, event.subject)
     identity = row_id(event.record if event.record is not None else event.old_record)
     return None if identity is None else about_hash(event.group_id, event.table_name or "", identity)
+
+
+def day_of(event: UUID) -> date:
+    """Return the day (UTC) of an event, which its id begins with: of its partition, and of those of its deliveries."""
+    return datetime.fromtimestamp((event.int >> 80) / 1000, UTC).date()
 
 
 def day_bounds(day_start: datetime) -> tuple[UUID, UUID]:

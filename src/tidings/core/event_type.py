@@ -84,7 +84,9 @@ BUILT_IN: Final = (
     BuiltIn(FAILING, "Another webhook has failed ten times in a row, or for an hour.", _WEBHOOK),
     BuiltIn(RECOVERED, "Another webhook that was failing succeeded.", _WEBHOOK | {"reason": "An attempt succeeded."}),
     BuiltIn(
-        DISABLED, "Another webhook was disabled by its receiver.", _WEBHOOK | {"reason": "Its receiver answered 410 Gone."}
+        DISABLED,
+        "Another webhook was disabled by its receiver, or set aside since it cannot be read.",
+        _WEBHOOK | {"reason": "Its receiver answered 410 Gone."},
     ),
 )
 

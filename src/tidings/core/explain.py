@@ -14,8 +14,9 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.event import OPERATIONAL, Event
+from tidings.core.filters import CollectionFilter, Filter, TableFilter, TypeFilter
 from tidings.core.routing import routes_to
-from tidings.core.webhook import CollectionFilter, Filter, Subscription, TableFilter, TypeFilter
+from tidings.core.webhook import Subscription
 
 MAX_FILTERS_SHOWN: Final = 20  # of one webhook, the nearest first
 _MAX_SHOWN = 200  # characters of a name

@@ -1,9 +1,11 @@
 """How a webhook fares, as one decision: its state, since when, and a sentence that says why and what happens next."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import msgspec
+
+LOOP_TOLD = timedelta(days=1)  # that a lane is said to loop, after a delivery was stopped
 
 
 class Standing(StrEnum):
@@ -25,6 +27,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
         due_at: When something goes out next; None when nothing will, as far as is known.
         turned_at: Since when its attempts fail (`failure_count` > 0) or succeed.
         closed_at: Since when nothing is taken from it.
+        looped_at: When a delivery was stopped last because it led to itself; how many were, and why, in the other two.
     """
 
     ordered: bool = False
@@ -41,6 +44,9 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     last_success_at: datetime | None = None
     last_failure_at: datetime | None = None
     last_failure: str | None = None
+    looped_at: datetime | None = None
+    loop_count: int = 0
+    loop_reason: str | None = None
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -67,6 +73,17 @@ def decide_health(*, enabled: bool, disabled_reason: str | None, fault: str | No
     """
     if not enabled or fault is not None:
         return _closed(disabled_reason, lane, "it is enabled") if not enabled else _closed(fault, lane, "it is put right")
+    health = _open(lane, now)
+    if lane.looped_at is None or lane.looped_at <= now - LOOP_TOLD:
+        return health
+    many = "1 delivery was" if lane.loop_count == 1 else f"{lane.loop_count:,} deliveries were"
+    said = (
+        f"{many} stopped because they led to themselves, the last at {_time(lane.looped_at)}. {lane.loop_reason or ''}".rstrip()
+    )
+    return msgspec.structs.replace(health, sentence=f"{health.sentence} {said}")
+
+
+def _open(lane: Lane, now: datetime) -> Health:
     failed = _failed(lane)
     # An ordered lane is held for its head as well: that is how its retries are kept in order, and no rest.
     if not lane.ordered and lane.held_until is not None and lane.held_until > now:

@@ -9,9 +9,10 @@ from typing import Final
 from uuid import UUID
 
 from tidings.core.event import Event, delivery_id, table_event_type
+from tidings.core.filters import CollectionFilter, TableFilter
 from tidings.core.question import Question
 from tidings.core.search import MAX_KINDS, Drive, Span, first_id, span_of
-from tidings.core.webhook import CollectionFilter, Subscription, TableFilter
+from tidings.core.webhook import Subscription
 
 EVENTS_AT_ONCE: Final = 1000  # events that one transaction asks whether the webhook has them
 

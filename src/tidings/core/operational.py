@@ -15,8 +15,9 @@ from tidings.core.jsontext import written
 FAILING = "webhook.failing"
 RECOVERED = "webhook.recovered"
 DISABLED = "webhook.disabled"
+LOOP = "webhook.loop"
 
-TYPES = (FAILING, RECOVERED, DISABLED)
+TYPES = (FAILING, RECOVERED, DISABLED, LOOP)
 
 
 class Told(msgspec.Struct, frozen=True):

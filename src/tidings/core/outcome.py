@@ -19,6 +19,10 @@ FAILURES = (
 )  # fmt: skip
 
 
+# This machine had no descriptor, memory or port left: no attempt was made, and none is put on record.
+EXHAUSTED = "exhausted"
+
+
 class Timings(msgspec.Struct, frozen=True, gc=False):
     """How long each phase of an exchange took, in milliseconds. None: the phase was not reached or not needed."""
 
@@ -37,7 +41,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
         headers: The response's headers as they came, names in lower case.
         body: The response's body, at most the first 64 KiB.
         is_truncated: The body was longer than what was kept.
-        failure: What went wrong, for programs: one of `FAILURES`. None when a response came.
+        failure: What went wrong, for programs: one of `FAILURES`, or `EXHAUSTED`. None when a response came.
         error: The same as a sentence for people.
         is_stale_connection: The receiver had closed a kept-alive connection before it read the request.
     """

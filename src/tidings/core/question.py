@@ -23,7 +23,7 @@ MAX_TEXT_LENGTH = 200
 _SYSTEMS = (vocabulary.VIVREAL, vocabulary.VIVREAL_CONTENT, vocabulary.FLUXBASE, vocabulary.VSKI)
 _OURS = frozenset({TEST_TYPE, *(type_ for system in _SYSTEMS for type_ in system.sent or ())})
 _THEIRS = frozenset(name for system in _SYSTEMS for name in (*(system.sent or {}).values(), system.test))
-_STATUS = re.compile(r"[1-5]([0-9]{2}|xx)")
+_STATUS = re.compile(r"[1-9]([0-9]{2}|xx)")  # what receivers answer has three digits, and is kept as it is
 
 
 class Kinds(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ What comes out is SQL made of quoted columns, known operators and numbered param
 
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ from tidings.core.errors import InvalidInputError
 
 MAX_LENGTH = 4000
 MAX_DEPTH = 50
+MAX_DIGITS_BEFORE, MAX_DIGITS_AFTER = 131_072, 16_383  # the point: PostgreSQL's numeric
+MAX_ZONE = timedelta(hours=16)  # PostgreSQL's zones are less far from Greenwich
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<number>-?\d+(?:\.\d+)?)"""
@@ -182,15 +184,31 @@ def _converted(name: str, type_: str, value: Any) -> str:
     try:
         match type_:
             case "numeric":
-                return str(Decimal(value) if not isinstance(value, bool) else None)
+                return _numeric(Decimal(value) if not isinstance(value, bool) else None)
             case "boolean" if isinstance(value, bool):
                 return str(value).lower()
             case "date":
                 return date.fromisoformat(value).isoformat()
             case "timestamptz":
-                return datetime.fromisoformat(value).isoformat()
+                return _timestamp(datetime.fromisoformat(value))
             case "text" if isinstance(value, str) and "\x00" not in value:
                 return value
     except (ValueError, TypeError, InvalidOperation):
         pass
     raise InvalidInputError("filter", f"filter compares {name} with {value!r}, which is no {type_}.")
+
+
+def _numeric(value: Decimal | None) -> str:
+    """Return a number as text, as long as PostgreSQL's numeric holds it."""
+    if value is None or value.is_snan():
+        raise ValueError
+    if value.is_finite() and not -MAX_DIGITS_AFTER <= value.adjusted() < MAX_DIGITS_BEFORE:
+        raise ValueError
+    return str(value)
+
+
+def _timestamp(value: datetime) -> str:
+    """Return a time as text."""
+    if abs(value.utcoffset() or timedelta()) >= MAX_ZONE:
+        raise ValueError
+    return value.isoformat()

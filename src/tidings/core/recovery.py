@@ -168,7 +168,7 @@ def of_webhook(
     id_: UUID,
     webhook: Subscription,
     since: datetime,
-    until: datetime,
+    until: datetime | None,
     now: datetime,
     *,
     missing: bool = False,
@@ -195,11 +195,11 @@ def _made(
 ) -> Recovery:
     checked(question)
     until = now if question.until is None else min(question.until, now)
+    if question.since is not None and question.since >= now:
+        raise InvalidInputError("since", "since is in the future; a recovery is of what has happened.")
     for field, at in (("since", question.since), ("until", until)):
         if at is not None and at < BEGINNING:
             raise InvalidInputError(field, f"{field} is before 1970, and nothing that is kept is; write a later time.")
-    if question.since is not None and question.since >= until:
-        raise InvalidInputError("since", "since is in the future; a recovery is of what has happened.")
     if rate_per_second is not None and not MIN_RATE <= rate_per_second <= MAX_RATE:
         raise InvalidInputError(
             "rate_per_second",

@@ -17,7 +17,8 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.event import OPERATIONAL, Event
-from tidings.core.webhook import MAX_NAME_LENGTH, Kind, Subscription
+from tidings.core.filters import Kind
+from tidings.core.webhook import MAX_NAME_LENGTH, Subscription
 
 # Published types are free text; past this many answers and ids in them, the memory of past answers starts anew.
 _REMEMBERED = 100_000

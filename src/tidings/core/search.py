@@ -177,6 +177,11 @@ def _is_loose(left: Question) -> bool:
     return partial or asks_of_event(left) or bool(left.text or left.unwanted or left.statuses or left.classes or left.failures)
 
 
+def is_of_successes_alone(left: Question) -> bool:
+    """Tell whether deliveries that succeeded are asked for, and nothing else but whose and when."""
+    return left.states == (State.SUCCEEDED,) and not _is_loose(msgspec.structs.replace(left, states=()))
+
+
 def drive_of_deliveries(question: Question, known: Known) -> Drive:
     """Decide how deliveries are found."""
     if question.event_id is not None:

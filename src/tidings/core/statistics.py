@@ -63,7 +63,7 @@ def summed(histograms: Iterable[Sequence[int]]) -> list[int]:
     total = [0] * (len(BOUNDS_MS) + 1)
     for counts in histograms:
         for position, count in enumerate(counts):
-            total[position] += count
+            total[position] += count or 0  # null: nobody but a hand has written it
     return total
 
 
@@ -147,7 +147,8 @@ def period_of(since: datetime | None, until: datetime | None, step: str | None, 
     if until <= now - KEPT["day"]:
         raise InvalidInputError("until", f"until is before what is kept, {KEPT['day'].days} days; ask for a later time.")
     since = until - DEFAULT_PERIOD if since is None else since
-    check_times(since, until)
+    if since >= until:
+        raise InvalidInputError("since", "since is in the future; nothing has happened there yet.")
     fitting = [
         name for name, length in STEPS.items() if until - since <= length * (MAX_POINTS - 2) and since >= now - KEPT[name]
     ]

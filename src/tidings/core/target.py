@@ -5,6 +5,17 @@ from ipaddress import IPv6Address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from tidings.core.errors import InvalidInputError
+
+# Ports of other protocols, whose servers might act on what a request says (Fetch Standard, "port blocking"); 0 is none at all.
+# 1 and 9 are not here: nobody acts on what comes there, and they stand for "nowhere".
+BAD_PORTS = frozenset({
+    0, 7, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110, 111,
+    113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548,
+    554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665,
+    6666, 6667, 6668, 6669, 6679, 6697, 10080,
+})  # fmt: skip
+
 
 class Target(NamedTuple):
     """What a connection is opened to, and a kept-alive one is used again for."""
@@ -35,7 +46,17 @@ def parse_target(url: str) -> Target:
     """Return where a URL points. It was checked by `core.webhook.check_url`."""
     parts = urlsplit(url)
     is_tls = parts.scheme == "https"
-    return Target(is_tls, parts.hostname or "", parts.port or (443 if is_tls else 80))
+    return Target(is_tls, parts.hostname or "", (443 if is_tls else 80) if parts.port is None else parts.port)
+
+
+def check_port(url: str) -> None:
+    """Refuse a URL whose port is of another protocol. What was saved before this was asked stays as it is.
+
+    Raises:
+        InvalidInputError: It is.
+    """
+    if (port := parse_target(url).port) in BAD_PORTS:
+        raise InvalidInputError("url", f"url names port {port}, where no HTTP is spoken; use 80, 443 or one from 1024 on.")
 
 
 def request_head(method: str, url: str) -> str:

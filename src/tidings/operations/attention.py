@@ -5,10 +5,11 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.health import Health
+from tidings.core.health import LOOP_TOLD, Health
 from tidings.operations.services import Services
-from tidings.store import capture, health, queue, webhooks, workers
+from tidings.store import capture, faults, health, loops, queue, webhooks, workers
 
+MANY = 1000  # set-aside things of a kind are counted up to so many
 MAX_LISTED = 10  # of each kind
 
 
@@ -22,7 +23,7 @@ class Failing(msgspec.Struct, frozen=True):
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """A webhook that was set aside or disabled, and not by its owner."""
+    """A webhook that was set aside or disabled, and not by its owner; or whose deliveries were stopped."""
 
     id: UUID
     name: str
@@ -36,13 +37,17 @@ class Attention(msgspec.Struct, frozen=True):
     """What somebody should see to.
 
     Attributes:
-        uncaptured: Tables that webhooks name and that carry no trigger of ours.
+        looping: Webhooks that had deliveries stopped within a day, because they led to themselves.
+        set_aside: How many events, deliveries and settings of all groups are set aside, by kind; `MANY` of each at most.
+        uncaptured: Tables that webhooks name and that carry no trigger of ours, or whose settings do not fit them any more.
         workers: How many are alive.
         lag_seconds: For how long the lane of any group that has been due longest has waited.
         has_webhooks: The group has any.
     """
 
     failing: list[Failing]
+    looping: list[Stopped]
+    set_aside: dict[str, int]
     stopped: list[Stopped]
     uncaptured: list[str]
     uncaptured_count: int
@@ -58,14 +63,23 @@ async def read(services: Services) -> Attention:
         ids = await health.warned(connection, services.group_id, MAX_LISTED)
         states = await health.read(connection, services.group_id, ids, now)
         names = await health.described(connection, ids)
+        looping = await loops.looping(connection, services.group_id, now - LOOP_TOLD, MAX_LISTED)
         stopped = await webhooks.troubled(connection, services.group_id, MAX_LISTED)
         wanted, captured = await capture.subscribed_tables(connection), await capture.captured_tables(connection)
+        aside = await faults.counts(connection, services.box, limit=MANY)
         lag = await queue.lag_seconds(connection)
         alive = await workers.alive(connection)
-        some = await webhooks.named(connection, services.group_id, "", 1)
-    missing = sorted(set(wanted) - set(captured))
+        some = await webhooks.list_webhooks(connection, services.group_id, limit=1)
+        settings = await capture.settings_of(connection, await capture.tables_with_settings(connection))
+    stopped_tables = {name for name, own in settings.items() if own.stop is not None}
+    missing = sorted((set(wanted) - set(captured)) | (set(wanted) & stopped_tables))
     return Attention(
         [Failing(id_, names[id_][1], names[id_][2], states[id_].health) for id_ in ids if id_ in names and id_ in states],
+        [
+            Stopped(row["id"], row["name"], row["url"], row["looped_at"], row["loop_reason"], is_set_aside=False)
+            for row in looping
+        ],
+        {kind: number for kind, number in aside.items() if number},
         [
             Stopped(row["id"], row["name"], row["url"], row["updated_at"], row["reason"], is_set_aside=row["enabled"])
             for row in stopped

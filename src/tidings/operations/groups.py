@@ -33,10 +33,14 @@ async def create(services: Services, group_id: str) -> Group:
         return _group(await groups.get(connection, group_id))
 
 
-async def list_groups(services: Services, *, limit: int, offset: int = 0) -> list[Group]:
-    """Return a page of groups, in order of their ids."""
+async def list_groups(services: Services, *, limit: int, offset: int = 0, after: str = "") -> list[Group]:
+    """Return a page of groups, in order of their ids.
+
+    Args:
+        after: Only those behind this id: the last of the page before.
+    """
     async with services.database.connection() as connection:
-        return [_group(row) for row in await groups.list_groups(connection, limit=limit, offset=offset)]
+        return [_group(row) for row in await groups.list_groups(connection, limit=limit, offset=offset, after=after)]
 
 
 async def read(services: Services, group_id: str) -> Group:

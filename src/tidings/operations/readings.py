@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import msgspec
 
 from tidings.operations.services import Services
-from tidings.store import flights, health, outbox, queue, statistics, webhooks
+from tidings.store import faults, flights, health, outbox, queue, statistics
 from tidings.store.statistics import Counted
 
 _NONE = Counted(0)
+MAX_SET_ASIDE = 10_000  # of each kind, that are counted
 
 
 class Readings(msgspec.Struct, frozen=True):
@@ -23,6 +24,7 @@ class Readings(msgspec.Struct, frozen=True):
         counted: By name; attempts by their outcome.
         failing: Webhooks that have been failing long enough to be warned of, and `resting`: those of them that rest. Of both
             10,000 are counted at most.
+        set_aside: How many things of each kind are set aside, `MAX_SET_ASIDE` of each at most.
     """
 
     outbox_rows: int
@@ -33,12 +35,7 @@ class Readings(msgspec.Struct, frozen=True):
     counted: Mapping[str, Counted]
     failing: int
     resting: int
-
-
-async def check_ready(services: Services) -> None:
-    """Return when the database answers and holds our schema; else it raises what the database says."""
-    async with services.database.connection() as connection:
-        await webhooks.routes_version(connection)
+    set_aside: Mapping[str, int]
 
 
 async def read(services: Services) -> Readings:
@@ -48,6 +45,7 @@ async def read(services: Services) -> Readings:
         backlog, sending = await outbox.backlog(connection), await flights.under_way(connection)
         lag = await queue.lag_seconds(connection)
         unwell = await health.count(connection, services.clock.now())
+        aside = await faults.counts(connection, services.box, limit=MAX_SET_ASIDE)
     taken_out = counted.get("claimed", _NONE).count
     waiting = sum(counted.get(name, _NONE).count for name in ("queued", "requeued")) - taken_out
-    return Readings(backlog.waiting, backlog.lag_seconds, waiting, sending, lag, counted, unwell.failing, unwell.resting)
+    return Readings(backlog.waiting, backlog.lag_seconds, waiting, sending, lag, counted, unwell.failing, unwell.resting, aside)

@@ -6,8 +6,10 @@ from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.audit import Actor
 from tidings.core.event import DEFAULT_GROUP
+from tidings.operations.readiness import Readiness
 from tidings.operations.sources.refusals import Tally
 from tidings.sources.group_commit import Publisher
+from tidings.sources.passwords import Passwords
 from tidings.store.database import Database
 from tidings.store.secrets import SecretBox
 from tidings.store.settings import Installation
@@ -20,9 +22,12 @@ class Services(msgspec.Struct, frozen=True):
 
     Attributes:
         group_id: The group it is about.
+        hops: How many deliveries led to this request.
         actor: Who asks, for the record of what people do.
         known_groups: Groups that were looked up and were there.
         refusals: Notices that were refused and are not counted yet.
+        for_notices: The database, as those may use it who send notices; None: as everybody.
+        readiness: What the last look found (`operations.diagnosis`).
     """
 
     config: Config
@@ -34,6 +39,10 @@ class Services(msgspec.Struct, frozen=True):
     keys: KeyRing
     publisher: Publisher
     group_id: str = DEFAULT_GROUP
+    hops: int = 0
     actor: Actor = Actor()
     known_groups: set[str] = msgspec.field(default_factory=set)
     refusals: Tally = msgspec.field(default_factory=Tally)
+    for_notices: Database | None = None
+    passwords: Passwords = msgspec.field(default_factory=Passwords)
+    readiness: Readiness = msgspec.field(default_factory=Readiness)

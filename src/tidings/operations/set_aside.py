@@ -1,17 +1,25 @@
-"""Events that could not be routed: rows of the outbox, set aside with the reason, until somebody routes them again or discards
-them. They are the installation's: what cannot be read may belong to no group at all.
+"""What was set aside, of all groups: what cannot be read may belong to none.
+
+Rows of the outbox that could not be routed, and of the queue that history cannot hold, wait here until somebody puts them back
+or discards them. Settings that cannot be read stay where they are; they are listed here, tried again, or removed.
 """
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
+from tidings.core.errors import ConflictError, NotFoundError
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
-from tidings.store import outbox, set_aside
+from tidings.operations.sources import integrations, jobs, tables
+from tidings.operations.webhooks import subscriptions
+from tidings.store import faults, outbox, queue, set_aside
+from tidings.store.faults import Fault
 
 MAX_NUMBER = 2**63 - 1
+MAX_SETTINGS = 100  # of each kind, that are listed
 
 
 class SetAside(msgspec.Struct, frozen=True):
@@ -19,11 +27,13 @@ class SetAside(msgspec.Struct, frozen=True):
 
     Attributes:
         number: By which it is asked for.
-        reason: Why it could not be routed.
-        row: The row as JSON text; None in lists.
+        kind: `event`, of the outbox; or `delivery`, of the queue.
+        reason: Why it could not be routed, or delivered.
+        row: The row as JSON text; None in lists, and where it is too large to be shown.
     """
 
     number: int
+    kind: str
     group_id: str | None
     source: str | None
     type: str | None
@@ -58,15 +68,15 @@ async def read(services: Services, number: int) -> SetAside:
 
 
 async def route_again(services: Services, number: int) -> None:
-    """Put a row back among those that are routed. When its reason still holds, it is set aside again, under another number.
+    """Put a row back where it was taken from. When its reason still holds, it is set aside again, under another number.
 
     Raises:
-        ConflictError: It cannot be read as a row of the outbox.
+        ConflictError: It cannot be read as a row of the outbox or the queue, or its webhook was deleted.
         NotFoundError: There is nothing under that number.
     """
     async with services.database.transaction() as connection:
-        there(await set_aside.route_again(connection, min(number, MAX_NUMBER)) or None, _nothing(number))
-        await outbox.ring(connection)
+        kind = there(await set_aside.try_again(connection, min(number, MAX_NUMBER)), _nothing(number))
+        await (outbox.ring(connection) if kind == "event" else queue.announce(connection))
 
 
 async def discard(services: Services, number: int) -> None:
@@ -86,6 +96,7 @@ def _nothing(number: int) -> str:
 def _row(found: Any, text: str | None = None) -> SetAside:
     return SetAside(
         found["id"],
+        found["kind"],
         found["group_id"],
         found["source"],
         found["type"],
@@ -95,4 +106,64 @@ def _row(found: Any, text: str | None = None) -> SetAside:
         found["error"],
         found["rejected_at"],
         text,
+    )
+
+
+# Settings ------------------------------------------------------------------------------------------------------------------
+
+
+async def list_settings(services: Services) -> list[Fault]:
+    """Return what of all groups' settings cannot be read, `MAX_SETTINGS` of each kind at most."""
+    async with services.database.snapshot() as connection:
+        return await faults.list_faults(connection, services.box, limit=MAX_SETTINGS)
+
+
+async def retry_setting(services: Services, kind: str, id_: str) -> None:
+    """Read a setting again. What can be read by now is in force again; the same happens by itself within a minute.
+
+    Raises:
+        ConflictError: It still cannot be read; with the reason.
+        NotFoundError: Nothing of that kind and id is set aside.
+    """
+    fault = await _fault(services, kind, id_)
+    async with services.database.transaction() as connection:
+        if kind == "webhook":
+            done = await faults.mend_webhook(connection, services.box, str(fault.group_id), UUID(fault.id))
+        elif kind == "job":
+            mended, _ = await faults.mend_jobs(connection, UUID(int=UUID(fault.id).int - 1), services.clock.now())
+            done = UUID(fault.id) in mended
+        else:
+            done = False  # it was read just now
+    if not done:
+        raise ConflictError(fault.reason)
+
+
+async def discard_setting(services: Services, kind: str, id_: str) -> None:
+    """Remove a setting that cannot be read: a webhook with what waits for it, a job, an integration, or a table's settings.
+
+    Raises:
+        ConflictError: It is of a kind that is removed in its own place.
+        NotFoundError: Nothing of that kind and id is set aside.
+    """
+    fault = await _fault(services, kind, id_)
+    acting = services if fault.group_id is None else msgspec.structs.replace(services, group_id=fault.group_id)
+    match kind:
+        case "webhook":
+            await subscriptions.remove(acting, UUID(fault.id))
+        case "job":
+            await jobs.remove(acting, UUID(fault.id))
+        case "integration":
+            await integrations.remove(acting, fault.id)
+        case "table":
+            await tables.reset(acting, fault.id)
+        case _:
+            raise ConflictError(f"A {kind} is not removed from here. {fault.reason}")
+
+
+async def _fault(services: Services, kind: str, id_: str) -> Fault:
+    for fault in await list_settings(services):
+        if (fault.kind, fault.id) == (kind, id_):
+            return fault
+    raise NotFoundError(
+        f"No {kind} {id_!r} is set aside." if kind in faults.KINDS else f"There is no kind {kind!r} of settings."
     )

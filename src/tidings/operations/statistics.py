@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.errors import NotFoundError
 from tidings.core.statistics import Figures, Point, period_of, series_of
 from tidings.operations.lookups import found
 from tidings.operations.services import Services
@@ -39,7 +40,10 @@ async def read(
 
     Raises:
         InvalidInputError: With the field and the reason.
+        NotFoundError: There is no such webhook, nor was there.
     """
+    if webhook_id == WHOLE_GROUP:  # under which the sum of all is kept
+        raise NotFoundError(f"There is no webhook {webhook_id}.")
     now = services.clock.now()
     period = period_of(since, until, step, now)
     async with services.database.snapshot() as connection:

@@ -175,10 +175,14 @@ def cookie(connection: ASGIConnection[Any, Any, Any, Any], name: str, value: str
     )
 
 
-def cookie_of(connection: ASGIConnection[Any, Any, Any, Any], name: str) -> str:
-    """Return a cookie of ours, or an empty text."""
+def cookie_of(connection: ASGIConnection[Any, Any, Any, Any], name: str, *, most: int = MAX_TOKEN) -> str:
+    """Return a cookie of ours, or an empty text.
+
+    Args:
+        most: Characters that it has at most; a longer one is none that we gave.
+    """
     value = connection.cookies.get(_named(connection, name), "")
-    return value if len(value) <= MAX_TOKEN else ""
+    return value if len(value) <= most else ""
 
 
 def session_cookie(connection: ASGIConnection[Any, Any, Any, Any], token: str) -> Cookie:

@@ -51,7 +51,9 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _LINES = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
-MAX_SAID = 150  # characters of a notice that is told on the next page; a cookie holds it
+MAX_SAID = 300  # characters of a notice that is told on the next page; a cookie holds it
+# As JSON a character takes up to six bytes, in base64 four for each three, and browsers keep cookies of 4,096.
+MAX_SAID_COOKIE = (6 * MAX_SAID + 30) * 4 // 3 + 4
 
 environment = jinja2.Environment(
     loader=jinja2.PackageLoader("tidings.portal"),
@@ -146,7 +148,7 @@ def go(request: Request[Any, Any, Any], path: str, *cookies: Cookie, said: Notic
 
 
 def _said_before(request: Request[Any, Any, Any]) -> Notice | None:
-    text = cookie_of(request, "tidings-said")
+    text = cookie_of(request, "tidings-said", most=MAX_SAID_COOKIE)
     if not text:
         return None
     try:
@@ -226,7 +228,7 @@ def show_broken(request: Request[Any, Any, Any], error: Exception) -> Response[A
     if isinstance(error, UNSTORABLE):
         return _show_error(request, error_view(422, "What was asked for contains U+0000, which nothing here does."))
     if isinstance(error, UNAVAILABLE):
-        logger.warning("%s %s: database unavailable: %s", request.method, request.url.path, error)
+        logger.debug("%s %s: database unavailable: %s", request.method, request.url.path, error)
         return _show_error(request, error_view(503, "The database cannot be reached."))
     if isinstance(error, COLLISIONS):
         return _show_error(request, error_view(503, "Another change was under way at the same moment; nothing was done."))

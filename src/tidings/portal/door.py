@@ -9,11 +9,11 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.plugins import InitPlugin
 
+from tidings.core.attempts import CALLS_SECONDS, MAX_LINKS, Attempts
 from tidings.core.errors import TidingsError
 from tidings.portal import assets
 from tidings.portal.access import refuse_customers, refuse_unknown, require_own_form, visit_of
 from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_http_fault, show_refusal
-from tidings.portal.attempts import CALLS_SECONDS, MAX_LINKS, Attempts
 from tidings.portal.pages import (
     audit,
     catalogue,
@@ -44,6 +44,7 @@ from tidings.portal.pages import (
     tables,
     webhook,
     webhook_edit,
+    webhook_new,
     webhook_testing,
     webhooks,
 )
@@ -80,6 +81,7 @@ PAGES = (
     audit.router,
     gallery.router,
     webhooks.router,
+    webhook_new.router,
     webhook_edit.router,
     webhook.router,
     webhook_testing.router,

@@ -20,6 +20,7 @@ import msgspec
 
 from tidings.core.errors import BusyError
 from tidings.core.event import milliseconds
+from tidings.core.pauses import Pauses
 from tidings.core.search import first_id
 from tidings.operations import live
 from tidings.operations.services import Services
@@ -191,15 +192,19 @@ class Watch:
             stream.end()
 
     async def _run(self) -> None:
+        pauses = Pauses(INTERVAL)
         try:
             counted: int | None = None
             while self._streams and not self._is_closed:
+                wait = INTERVAL
                 try:
                     counted = await self.look(counted)
+                    pauses.reset()
                 except UNAVAILABLE as error:
-                    logger.warning("live pages wait for the database: %s", error)
+                    logger.debug("live pages wait for the database: %s", error)
+                    wait = pauses.next()
                 try:
-                    async with asyncio.timeout(INTERVAL):
+                    async with asyncio.timeout(wait):
                         await self._stopping.wait()
                 except TimeoutError:
                     pass

@@ -9,6 +9,7 @@ from functools import partial
 from uuid import UUID
 
 from tidings.core.event import Event
+from tidings.core.hops import HEADER, told
 from tidings.core.jwt import sign_jwt, webhook_claims
 from tidings.core.signature import HmacKey, InstanceKeys
 from tidings.core.target import parse_target, request_head
@@ -74,13 +75,22 @@ class Prepared:
         keys = self._keys_in_overlap if timestamp < self._overlap_until else self._keys
         signature = self._sign(Attempt(event, delivery_id, timestamp, keys, self._private), body)
         token = "" if self._tokens is None else self._authorization(self._tokens, timestamp)
-        return f"{self._head}{signature}{token}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+        hops = _FIRST_HOP if event.hops == 0 else _hops(event.hops)
+        return f"{self._head}{signature}{token}{hops}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
 
     def _authorization(self, keys: InstanceKeys, timestamp: int) -> str:
         if self._token[0] != timestamp:
             claims = webhook_claims(self.webhook.id, self.webhook.group_id, keys.issuer, timestamp)
             self._token = (timestamp, f"Authorization: Bearer {sign_jwt(keys.tokens, claims)}\r\n")
         return self._token[1]
+
+
+def _hops(hops: int | None) -> str:
+    """Return the header by which a loop is found; none for an event of a version that sent none."""
+    return "" if hops is None else f"{HEADER}: {told(hops)}\r\n"
+
+
+_FIRST_HOP = _hops(0)
 
 
 def _standing_headers(profile: Profile, webhook: Webhook) -> str:

@@ -20,7 +20,8 @@ import asyncpg
 from tidings.core.capture import TableName, TableSettings
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.event import DEFAULT_GROUP, Event, table_event_type
-from tidings.core.webhook import OPERATIONS, Subscription
+from tidings.core.filters import OPERATIONS
+from tidings.core.webhook import Subscription
 from tidings.store import backfills, capture
 from tidings.store.database import Connection
 
@@ -52,14 +53,15 @@ async def begin(connection: Connection, webhook: Subscription, table: TableName,
     if not webhook.enabled:
         raise InvalidInputError("webhook_id", f"The webhook {webhook.name!r} is disabled. Enable it first.")
     settings = (await capture.settings_of(connection, [table])).get(table, TableSettings(*table))
-    if settings.fault is not None:
-        raise ConflictError(settings.fault)
+    if (why := settings.fault or settings.stop) is not None:
+        raise ConflictError(why)
     if settings.group_column is None and webhook.group_id != DEFAULT_GROUP:
         raise InvalidInputError(
             "webhook_id",
             f"All rows of {shown} belong to group {DEFAULT_GROUP!r}. Set group_by for it, so that some are others'.",
         )
-    key_columns = tuple(column.name for column in await capture.columns(connection, table) if column.is_key)
+    keys = [column for column in await capture.columns(connection, table) if column.is_key]
+    key_columns = tuple(column.name for column in keys)
     if not key_columns:
         raise InvalidInputError("table", f"{shown} has no primary key, by which a backfill finds its way. Add one.")
     if hidden := set(key_columns) & set(settings.excluded_columns):
@@ -67,7 +69,15 @@ async def begin(connection: Connection, webhook: Subscription, table: TableName,
             "table", f"A backfill remembers how far it is by the primary key of {shown}, but {min(hidden)} is excluded."
         )
     return await backfills.insert(
-        connection, uuid4(), group_id=webhook.group_id, webhook_id=webhook.id, table=table, key_columns=key_columns, heard=heard
+        connection,
+        uuid4(),
+        group_id=webhook.group_id,
+        webhook_id=webhook.id,
+        table=table,
+        relation=found.relation,
+        key_columns=key_columns,
+        key_numbers=tuple(column.number for column in keys),
+        heard=heard,
     )
 
 
@@ -94,15 +104,22 @@ async def work_on_next(connection: Connection) -> TableName | None:
     except (asyncpg.PostgresConnectionError, asyncpg.exceptions.OperatorInterventionError):
         raise
     except asyncpg.PostgresError as error:  # the table was dropped, altered, or is forbidden to us: told, and tried again
-        await backfills.fail(connection, row["id"], f"{type(error).__name__}: {error}")
+        await backfills.fail(connection, row["id"], _shown(error, table))
         return None
 
 
 async def _chunk(connection: Connection, row: Any, table: TableName) -> bool:
-    settings = (await capture.settings_of(connection, [table])).get(table)
-    if settings is not None and settings.fault is not None:
-        await backfills.fail(connection, row["id"], settings.fault)
+    if not await backfills.hold_settings(connection):
         return False
+    await backfills.hold_table(connection, table)
+    settings = (await capture.settings_of(connection, [table])).get(table)
+    if settings is not None and (why := settings.fault or settings.stop) is not None:
+        await backfills.fail(connection, row["id"], why)
+        return False
+    if not await _has_its_key(connection, row, table):
+        why = f"{'.'.join(table)} is another table now, or its primary key was renamed or changed. Begin the backfill anew."
+        await backfills.stop(connection, row["id"], why)
+        return True
     keys = await backfills.next_keys(connection, row, CHUNK)
     again = [] if keys else await backfills.busy_keys(connection, row, CHUNK)
     if not keys and not again:
@@ -115,3 +132,21 @@ async def _chunk(connection: Connection, row: Any, table: TableName) -> bool:
         await backfills.remove_busy(connection, row, sorted(set(again) - set(busy)))
     await backfills.advance(connection, row, position=keys[-1] if keys else row["position"], told=told, skipped=skipped)
     return bool(keys) or len(busy) < len(again)
+
+
+async def _has_its_key(connection: Connection, row: Any, table: TableName) -> bool:
+    """Tell whether a backfill's position still means what it did."""
+    found = (await capture.find_tables(connection, [table])).get(table)
+    if found is None or found.relation != row["relation"]:
+        return False
+    now = [(column.name, column.number) for column in await capture.columns(connection, table) if column.is_key]
+    return now == list(zip(row["key_columns"], row["key_numbers"] or (), strict=False))
+
+
+def _shown(error: asyncpg.PostgresError, table: TableName) -> str:
+    """Return an error without values: a type's own function may have put the row into its sentence."""
+    if isinstance(
+        error, asyncpg.SyntaxOrAccessError | asyncpg.ObjectNotInPrerequisiteStateError | asyncpg.LockNotAvailableError
+    ):
+        return f"{type(error).__name__}: {error}"  # of names and rights
+    return f"PostgreSQL could not read rows of {'.'.join(table)}: {type(error).__name__} ({error.sqlstate})."

@@ -1,12 +1,9 @@
 """Collections and their records: tables that Tidings makes, so that content events are captured rows like any others."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-import argon2
 import msgspec
 
 from tidings.clock import Clock
@@ -38,27 +35,29 @@ MAX_BULK = 1000
 # What a column's values survive: by way of text, everything that text can say.
 _LOSSLESS = {("date", "timestamptz"), *(("text", other) for other in ("numeric", "boolean", "json", "timestamptz"))}
 
-_hasher = argon2.PasswordHasher()  # argon2id by RFC 9106, second recommended option
-
-
-@cache  # when it is first needed: it takes 50 ms by intent
-def _nobody() -> str:
-    """Return the hash that an unknown address is checked against, so that the answer takes as long."""
-    return _hasher.hash("nobody's password")
+Hashes = Mapping[int, str]  # of passwords, by the position of their records
+NO_HASHES: Hashes = {}
 
 
 async def found(connection: Connection, group_id: str, name: str) -> Collection:
     """Return a collection.
 
     Raises:
+        ConflictError: It is set aside, since it cannot be read.
         NotFoundError: There is none of that name.
     """
-    return _there(await collections.get(connection, group_id, name), name)
+    return _readable(_there(await collections.get(connection, group_id, name), name))
 
 
 def _there(collection: Collection | None, name: str) -> Collection:
     if collection is None:
         raise NotFoundError(f"There is no collection {name!r}. Create it first: POST /api/collections.")
+    return collection
+
+
+def _readable(collection: Collection) -> Collection:
+    if collection.fault is not None:
+        raise ConflictError(collection.fault)
     return collection
 
 
@@ -121,7 +120,7 @@ async def change(
         InvalidInputError: With the field at fault; values would be lost.
         NotFoundError: There is none of that name.
     """
-    old = _there(await collections.lock(connection, group_id, name), name)
+    old = _readable(_there(await collections.lock(connection, group_id, name), name))
     new = msgspec.structs.replace(old, updated_at=clock.now(), options=old.options if options is None else options)
     if fields is not None:
         new = msgspec.structs.replace(new, fields=parse_fields(fields, old.type))
@@ -241,17 +240,21 @@ async def _tell(connection: Connection, collection: Collection, action: str, now
 # Records ---------------------------------------------------------------------------------------------------------------
 
 
-async def create_records(connection: Connection, clock: Clock, collection: Collection, items: Sequence[Record]) -> list[str]:
+async def create_records(
+    connection: Connection, clock: Clock, collection: Collection, items: Sequence[Record], hashes: Hashes = NO_HASHES
+) -> list[str]:
     """Write records, in the caller's transaction, and return them as JSON text.
+
+    Args:
+        hashes: Of the passwords among the items, by position.
 
     Raises:
         ConflictError: One with that id, or that value of a unique field, is there already.
         InvalidRecordError: Of each field that does not fit, why.
     """
-    _check_count(items)
     now = msgspec.json.encode(clock.now())
     drafts = []
-    for values in await _checked(collection, items, is_new=True):
+    for values in _with_hashes(checked(collection, items, is_new=True), hashes):
         standing = {ID: msgspec.json.encode(str(new_id(clock.now()))), ARCHIVED: b"false"}
         drafts.append(standing | values | {CREATED: now, UPDATED: now})
     ids = [msgspec.json.decode(draft[ID]) for draft in drafts]
@@ -259,17 +262,21 @@ async def create_records(connection: Connection, clock: Clock, collection: Colle
     return [made[record_id] for record_id in ids]
 
 
-async def change_records(connection: Connection, clock: Clock, collection: Collection, items: Sequence[Record]) -> list[str]:
+async def change_records(
+    connection: Connection, clock: Clock, collection: Collection, items: Sequence[Record], hashes: Hashes = NO_HASHES
+) -> list[str]:
     """Change records, each by its id, in the caller's transaction, and return them as JSON text.
+
+    Args:
+        hashes: Of the passwords among the items, by position.
 
     Raises:
         ConflictError: A record with that value of a unique field is there already.
         InvalidRecordError: Of each field that does not fit, why.
         NotFoundError: One is not there; then none is changed.
     """
-    _check_count(items)
     now = msgspec.json.encode(clock.now())
-    drafts = [values | {UPDATED: now} for values in await _checked(collection, items, is_new=False)]
+    drafts = [values | {UPDATED: now} for values in _with_hashes(checked(collection, items, is_new=False), hashes)]
     if (lacking := next((position for position, draft in enumerate(drafts) if ID not in draft), None)) is not None:
         raise InvalidRecordError({f"[{lacking}].id": f"[{lacking}].id is required: which record to change."})
     ids = [msgspec.json.decode(draft[ID]) for draft in drafts]
@@ -301,9 +308,15 @@ def _check_there(ids: Sequence[str], there: set[str], collection: Collection) ->
         raise NotFoundError(f"There is no record {missing!r} in {collection.name}.")
 
 
-async def _checked(collection: Collection, items: Sequence[Record], *, is_new: bool) -> list[dict[str, bytes]]:
-    """Return every record as it is to be stored; when several are given, a problem names which."""
-    checked: list[dict[str, bytes]] = []
+def checked(collection: Collection, items: Sequence[Record], *, is_new: bool) -> list[dict[str, bytes]]:
+    """Return every record as it is to be stored, but for its password, which is to be hashed; writes nothing.
+
+    Raises:
+        InvalidInputError: They are too many.
+        InvalidRecordError: Of each field that does not fit, why; when several are given, it names which.
+    """
+    _check_count(items)
+    fit: list[dict[str, bytes]] = []
     problems: dict[str, str] = {}
     for position, item in enumerate(items):
         try:
@@ -312,14 +325,17 @@ async def _checked(collection: Collection, items: Sequence[Record], *, is_new: b
             place = f"[{position}]." if len(items) > 1 else ""
             problems |= {f"{place}{name}": f"{place}{said}" for name, said in error.details["fields"].items()}
             continue
-        checked.append(values)
+        fit.append(values)
     if problems:
         raise InvalidRecordError(problems)
-    for values in checked if collection.type == "auth" else ():
-        if PASSWORD in values:
-            hashed = await asyncio.to_thread(_hasher.hash, msgspec.json.decode(values.pop(PASSWORD)))  # takes 50 ms by intent
-            values[PASSWORD_HASH] = msgspec.json.encode(hashed)
-    return checked
+    return fit
+
+
+def _with_hashes(records_: list[dict[str, bytes]], hashes: Hashes) -> list[dict[str, bytes]]:
+    for position, values in enumerate(records_):
+        if values.pop(PASSWORD, None) is not None:
+            values[PASSWORD_HASH] = msgspec.json.encode(hashes[position])
+    return records_
 
 
 def _columns(drafts: Sequence[Mapping[str, bytes]]) -> list[str]:
@@ -328,22 +344,3 @@ def _columns(drafts: Sequence[Mapping[str, bytes]]) -> list[str]:
 
 def _as_array(drafts: Sequence[Mapping[str, bytes]]) -> bytes:
     return msgspec.json.encode([{name: msgspec.Raw(value) for name, value in draft.items()} for draft in drafts])
-
-
-async def authenticate(connection: Connection, collection: Collection, email: str, password: str) -> str | None:
-    """Return the id of the record that has this e-mail address and password, or None.
-
-    The answer takes the same time whether there is such an address or not.
-
-    Raises:
-        ConflictError: The collection has no passwords.
-    """
-    if collection.type != "auth":
-        raise ConflictError(f"{collection.name} is a base collection, whose records have no passwords.")
-    row = await records.password(connection, collection, email)
-    try:
-        known = row["password_hash"] if row else await asyncio.to_thread(_nobody)
-        await asyncio.to_thread(_hasher.verify, known, password)
-    except argon2.exceptions.VerifyMismatchError:
-        return None
-    return row["id"] if row else None

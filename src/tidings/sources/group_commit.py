@@ -138,7 +138,8 @@ class Publisher:
             try:
                 await self._commit(calls)
             except UNAVAILABLE as error:
-                logger.warning("database unavailable, %d calls fail: %s", len(calls), error or type(error).__name__)
+                self._database.outages.failed(error)
+                logger.debug("database unavailable, %d calls fail: %s", len(calls), error or type(error).__name__)
             except Exception:
                 logger.exception("%d calls fail", len(calls))
             finally:
@@ -167,6 +168,7 @@ class Publisher:
             except asyncpg.PostgresError as error:
                 logger.info("a commit of %d events is refused, so they are tried one by one: %s", len(calls), error)
                 known = await self._write_one_by_one(connection, calls)
+            self._database.outages.worked()
             await _answer_known(connection, known)
 
     async def _write_one_by_one(self, connection: Connection, calls: Sequence[_Call]) -> list[_Call]:

@@ -13,9 +13,9 @@ import msgspec
 from tidings.core.errors import ConflictError, InvalidInputError, RenderError, TidingsError
 from tidings.core.event import Event, milliseconds, uuid7
 from tidings.core.event_type import check_data
+from tidings.core.filters import TypeFilter, parse_filter
 from tidings.core.jsontext import stable
 from tidings.core.text import check_text
-from tidings.core.webhook import TypeFilter, parse_filter
 from tidings.store import event_types, outbox
 from tidings.store.database import Connection
 

@@ -11,12 +11,13 @@ from itertools import islice
 
 import msgspec
 
-from tidings.core.capture import TableName, TableSettings, Trigger, check_settings, triggers_for
+from tidings.core.capture import Binding, TableName, TableSettings, Trigger, check_settings, named_columns, triggers_for
 from tidings.core.errors import BusyError, InvalidInputError
 from tidings.core.event import DEFAULT_GROUP
+from tidings.core.filters import OPERATIONS, CollectionFilter, Filter, TableFilter
 from tidings.core.near import MAX_KNOWN, did_you_mean, nearest
-from tidings.core.webhook import OPERATIONS, CollectionFilter, Filter, Subscription, TableFilter
-from tidings.store import backfills, capture, collections
+from tidings.core.webhook import Subscription
+from tidings.store import backfills, capture, collections, conditions
 from tidings.store.capture import FoundTable, Installed
 from tidings.store.database import Connection, Database
 
@@ -27,7 +28,11 @@ TABLES_AT_ONCE = 500  # whose triggers the janitor compares in one transaction
 
 
 class TableState(msgspec.Struct, frozen=True):
-    """How a table that a webhook names is doing: `captured`, `missing`, `disabled` or `waiting`."""
+    """How a table that a webhook names is doing: `captured`, `missing`, `disabled`, `waiting` or `stopped`.
+
+    `stopped`: its settings do not fit it as it is now, or it has come to its name by being renamed. `reason` says why it is not
+    captured; of one that is, that some row of today or yesterday could not be captured as it should.
+    """
 
     schema: str
     table: str
@@ -83,7 +88,7 @@ async def _no_table(connection: Connection, group_id: str, wanted: TableFilter) 
     near = did_you_mean(".".join(_candidates(wanted)[-1]).removeprefix("public."), known)
     if similar := nearest(wanted.table, await collections.names(connection, group_id, MAX_KNOWN)):
         near += f' There is a collection of a like name: {{"collection": {msgspec.json.encode(similar[0]).decode()}}}.'
-    return f"{told}{near} Create it first, or correct the name."
+    return f"{told}{near} Create it first (create table …), or correct the name; it is captured once a webhook names it."
 
 
 async def _no_collection(connection: Connection, group_id: str, name: str) -> str:
@@ -158,10 +163,16 @@ async def keep_in_step(
             raise InvalidInputError("events", fault)
     if unreadable:
         logger.warning("the triggers stay as they are on %d tables: %s", len(unreadable), next(iter(unreadable.values())))
+    for own in settings.values():
+        if own.binding is not None and own.binding.is_new and own.stop is None:
+            await capture.bind(connection, own)
+        if own.stop is not None:
+            logger.warning("%s is not captured: %s", ".".join(own.name), own.stop)
     readable = {name: wanted for name, wanted in operations.items() if name not in unreadable}
     plans = plan_triggers(await _triggers(connection, readable, settings), installed)
     for plan in plans:
-        await _carry_out(connection, plan, is_needed=plan.table in present or plan.table == needed)
+        is_needed = plan.table in present or plan.table == needed
+        await _carry_out(connection, plan, settings.get(plan.table), is_needed=is_needed)
     return plans
 
 
@@ -171,7 +182,14 @@ async def _triggers(
     """Return the triggers that make tables captured, for those that can be."""
     found, watches = await capture.find_tables(connection, operations), await backfills.watches(connection)
     return {
-        name: triggers_for(name, operations[name], settings.get(name), watches.get(name), is_partitioned=table.is_partitioned)
+        name: triggers_for(
+            name,
+            operations[name],
+            settings.get(name),
+            watches.get(name),
+            relation=table.relation,
+            is_partitioned=table.is_partitioned,
+        )
         for name, table in found.items()
         if table.refusal is None
     }
@@ -193,10 +211,18 @@ async def keep_all_in_step(database: Database) -> None:
     while some := list(islice(ordered, TABLES_AT_ONCE)):
         async with database.transaction() as connection:
             await keep_in_step(connection, named=some)
+    async with database.transaction() as connection:
+        await capture.lock(connection)
+        await conditions.drop_unused_guards(connection)
 
 
-async def _carry_out(connection: Connection, plan: Plan, *, is_needed: bool) -> None:
-    """Change the triggers of a table, all or none: between two states a change would be told twice, or not."""
+async def _carry_out(connection: Connection, plan: Plan, settings: TableSettings | None, *, is_needed: bool) -> None:
+    """Change the triggers of a table, all or none: between two states a change would be told twice, or not.
+
+    Args:
+        settings: Those that the triggers were made from. Their names are looked at again once the triggers hold their lock on
+            the table: until then columns could be renamed.
+    """
     shown = ".".join(plan.table)
     try:
         async with connection.transaction():
@@ -204,6 +230,8 @@ async def _carry_out(connection: Connection, plan: Plan, *, is_needed: bool) -> 
                 await capture.remove(connection, plan.table, name)
             for trigger in plan.install:
                 await capture.install(connection, plan.table, trigger)
+            if plan.install:
+                await _check_names(connection, plan.table, settings)
     except (BusyError, InvalidInputError) as error:
         if is_needed:
             raise
@@ -226,11 +254,27 @@ async def change_settings(connection: Connection, settings: TableSettings) -> No
         raise InvalidInputError("table", await _no_table(connection, DEFAULT_GROUP, TableFilter(name, schema)))
     if table.refusal is not None:
         raise InvalidInputError("table", table.refusal)
-    check_settings(settings, tuple(column.name for column in await capture.columns(connection, settings.name)))
+    numbers = {column.name: column.number for column in await capture.columns(connection, settings.name)}
+    check_settings(settings, tuple(numbers))
+    named = {name: numbers[name] for names in named_columns(settings).values() for name in names}
+    bound = msgspec.structs.replace(settings, binding=Binding(table.relation, named))
     await capture.lock(connection)
-    await _try_out(connection, settings, is_partitioned=table.is_partitioned)
-    await capture.put_settings(connection, settings)
+    await _try_out(connection, bound, is_partitioned=table.is_partitioned)
+    await capture.put_settings(connection, settings, table.relation, named)
     await keep_in_step(connection, needed=settings.name)
+
+
+async def _check_names(connection: Connection, table: TableName, settings: TableSettings | None) -> None:
+    now = (await capture.settings_of(connection, [table])).get(table)
+    if _meaning(now) != _meaning(settings):
+        raise BusyError(f"Columns of {'.'.join(table)} are being renamed. Try again.")
+
+
+def _meaning(settings: TableSettings | None) -> TableSettings | None:
+    """Return settings without what writing them down changes."""
+    if settings is None or settings.binding is None:
+        return settings
+    return msgspec.structs.replace(settings, binding=msgspec.structs.replace(settings.binding, is_new=False))
 
 
 async def _try_out(connection: Connection, settings: TableSettings, *, is_partitioned: bool) -> None:
@@ -247,22 +291,25 @@ async def _try_out(connection: Connection, settings: TableSettings, *, is_partit
 
 async def table_states(connection: Connection, webhook: Subscription) -> list[TableState]:
     """Return how each table that a webhook names is doing."""
-    wanted = webhook.tables
-    if not wanted:
-        return []
-    found = await capture.find_tables(connection, wanted)
-    installed = await capture.installed(connection, wanted)
-    return [_state(name, operations, found.get(name), installed.get(name, [])) for name, operations in wanted.items()]
+    return [state for state, _ in (await _states(connection, webhook.tables)).values()] if webhook.tables else []
 
 
 async def states(connection: Connection, names: Collection[TableName]) -> dict[TableName, tuple[TableState, frozenset[str]]]:
     """Return how tables are doing, and what webhooks want of each: of a table that none wants, `unwanted` and nothing."""
+    return await _states(connection, await capture.subscribed_operations(connection, names), names)
+
+
+async def _states(
+    connection: Connection, wanted: Mapping[TableName, frozenset[str]], names: Collection[TableName] | None = None
+) -> dict[TableName, tuple[TableState, frozenset[str]]]:
+    names = wanted if names is None else names
     found = await capture.find_tables(connection, names)
     installed = await capture.installed(connection, names)
-    wanted = await capture.subscribed_operations(connection, names)
+    settings = await capture.settings_of(connection, names)
+    errors = await capture.capture_errors(connection, names)
     return {
         name: (
-            _state(name, wanted.get(name, frozenset()), found.get(name), installed.get(name, []))
+            _state(name, wanted[name], found.get(name), installed.get(name, []), settings.get(name), errors.get(name))
             if name in wanted
             else _unwanted(name, found.get(name)),
             wanted.get(name, frozenset()),
@@ -277,12 +324,22 @@ def _unwanted(name: TableName, found: FoundTable | None) -> TableState:
     return TableState(*name, "unwanted", found.refusal or "No webhook names it, but such as were disabled.")
 
 
-def _state(name: TableName, operations: frozenset[str], found: FoundTable | None, there: list[Installed]) -> TableState:
+def _state(
+    name: TableName,
+    operations: frozenset[str],
+    found: FoundTable | None,
+    there: list[Installed],
+    settings: TableSettings | None,
+    error: str | None,
+) -> TableState:
     schema, table = name
     if found is None:
         return TableState(schema, table, "missing", _GONE)
-    if not operations <= _told(there):
+    if settings is not None and settings.stop is not None:
+        return TableState(schema, table, "stopped", settings.stop)
+    of_another = settings is not None and settings.binding is not None and settings.binding.is_new
+    if not operations <= _told(there) or of_another:
         return TableState(schema, table, "waiting", found.refusal or "The trigger is put there within a minute.")
     if disabled := next((trigger.trigger for trigger in there if not trigger.is_enabled), None):
         return TableState(schema, table, "disabled", f"The trigger {disabled} is disabled; ENABLE TRIGGER it.")
-    return TableState(schema, table, "captured")
+    return TableState(schema, table, "captured", f"Of a row of today or yesterday: {error}" if error is not None else None)

@@ -7,7 +7,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from tidings.core.capture import TableName, TableSettings, Watch
+from tidings.core.capture import TableName, TableSettings, Watch, left_out
+from tidings.core.condition import guard_of, read_condition
 from tidings.core.errors import ConflictError
 from tidings.store.database import Connection
 from tidings.store.statements import load
@@ -22,7 +23,9 @@ async def insert(
     group_id: str,
     webhook_id: UUID,
     table: TableName,
+    relation: int,
     key_columns: tuple[str, ...],
+    key_numbers: tuple[int, ...],
     heard: tuple[str, ...],
 ) -> Any:
     """Begin a backfill, and return its row.
@@ -32,7 +35,9 @@ async def insert(
     """
     try:
         async with connection.transaction():
-            return await connection.fetchrow(_SQL["insert"], backfill_id, group_id, webhook_id, *table, key_columns, heard)
+            return await connection.fetchrow(
+                _SQL["insert"], backfill_id, group_id, webhook_id, *table, key_columns, heard, relation, key_numbers
+            )
     except asyncpg.UniqueViolationError as error:
         raise ConflictError(f"A backfill of {'.'.join(table)} is under way. Wait for it, or cancel it.") from error
 
@@ -60,7 +65,7 @@ async def last_of_tables(connection: Connection, names: Collection[TableName], g
 async def watches(connection: Connection) -> dict[TableName, Watch]:
     """Return the tables that are being backfilled, with what their triggers must note."""
     return {
-        (row["table_schema"], row["table_name"]): Watch(str(row["id"]), tuple(row["key_columns"]))
+        (row["table_schema"], row["table_name"]): Watch(str(row["id"]), tuple(row["key_numbers"]))
         for row in await connection.fetch(_SQL["watches"])
     }
 
@@ -78,6 +83,23 @@ async def end(connection: Connection, backfill_id: UUID, state: str) -> Any | No
 async def fail(connection: Connection, backfill_id: UUID, error: str) -> None:
     """Note why a backfill cannot go on for now."""
     await connection.execute(_SQL["fail"], backfill_id, error)
+
+
+async def stop(connection: Connection, backfill_id: UUID, error: str) -> None:
+    """End a backfill that can never go on."""
+    await connection.execute(_SQL["stop"], backfill_id, error)
+
+
+async def hold_settings(connection: Connection) -> bool:
+    """Keep how tables are captured from being changed until the transaction ends; False: somebody is changing it."""
+    held: bool = await connection.fetchval(_SQL["try_shared_lock"])
+    return held
+
+
+async def hold_table(connection: Connection, table: TableName) -> None:
+    """Keep a table's columns from being renamed until the transaction ends: what is left out goes by their names."""
+    await connection.execute(_SQL["set_lock_timeout"])
+    await connection.execute(await connection.fetchval(_SQL["hold_table"], *table))
 
 
 async def forget_changes(connection: Connection) -> None:
@@ -114,13 +136,14 @@ async def tell(connection: Connection, row: Any, settings: TableSettings | None,
     """
     table, key_columns = (row["table_schema"], row["table_name"]), row["key_columns"]
     locked = await _find_rows(connection, row, keys, with_lock=True)
+    condition = settings.conditions.get("INSERT") if settings else None
     statement = await connection.fetchval(
         _SQL["tell_rows"],
         *table,
         key_columns,
         settings is not None,
         settings.group_column if settings else None,
-        settings.conditions.get("INSERT") if settings else None,
+        guard_of(read_condition(condition, "INSERT")).call if condition is not None else None,
     )
     told = await connection.fetchval(
         statement,
@@ -129,7 +152,7 @@ async def tell(connection: Connection, row: Any, settings: TableSettings | None,
         row["heard"],
         row["webhook_id"],
         row["group_id"],
-        settings.excluded_columns if settings else (),
+        left_out(settings) if settings else (),
         msgspec.json.encode(settings.renamed_columns if settings else {}).decode(),
         key_columns,
     )

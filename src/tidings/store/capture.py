@@ -7,9 +7,11 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from tidings.core.capture import TableName, TableSettings, Trigger
-from tidings.core.errors import BusyError, InvalidInputError
-from tidings.store.database import UNAVAILABLE, Connection
+from tidings.core.capture import TableName, TableSettings, Trigger, at_present
+from tidings.core.errors import BusyError
+from tidings.store import conditions
+from tidings.store.altering import run_on
+from tidings.store.database import Connection
 from tidings.store.statements import load
 
 _SQL = load("capture")
@@ -23,6 +25,7 @@ class FoundTable(msgspec.Struct, frozen=True):
     """What a name stands for. `refusal` tells why it cannot be captured, or is None."""
 
     name: TableName
+    relation: int
     is_partitioned: bool
     refusal: str | None
 
@@ -51,10 +54,11 @@ class Hearer(msgspec.Struct, frozen=True):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of a table."""
+    """A column of a table. `number`: which it stays, whatever it is called."""
 
     name: str
     is_key: bool
+    number: int
 
 
 async def lock(connection: Connection) -> None:
@@ -133,7 +137,7 @@ def _found(row: Any) -> FoundTable:
         refusal = f'{shown} is a collection; write {{"collection": "{name[1]}"}}.'
     elif name[0] in _OWN_SCHEMAS:
         refusal = f"{shown} belongs to {_OWN_SCHEMAS[name[0]]}."
-    return FoundTable(name, row["kind"] == "p", refusal)
+    return FoundTable(name, row["relation"], row["kind"] == "p", refusal)
 
 
 async def known_tables(connection: Connection, limit: int) -> list[TableName]:
@@ -143,7 +147,7 @@ async def known_tables(connection: Connection, limit: int) -> list[TableName]:
 
 async def columns(connection: Connection, table: TableName) -> list[Column]:
     """Return the columns of a table that exists, in their order."""
-    return [Column(row["name"], row["is_key"]) for row in await connection.fetch(_SQL["columns"], *table)]
+    return [Column(row["name"], row["is_key"], row["number"]) for row in await connection.fetch(_SQL["columns"], *table)]
 
 
 async def offered_tables(connection: Connection, limit: int, columns: int) -> list[tuple[TableName, tuple[str, ...]]]:
@@ -168,16 +172,17 @@ async def install(connection: Connection, table: TableName, trigger: Trigger) ->
 
     Raises:
         BusyError: The table is locked by someone else's long transaction.
-        InvalidInputError: Our role may not make triggers on it, or the condition is not one.
+        InvalidInputError: Our role may not make triggers on it, or its condition is not one, or may do more than look.
     """
-    if trigger.condition is not None:
-        check = await connection.fetchval(_SQL["check_condition"], *table, trigger.condition)
-        await _alter(connection, check, table, only_prepare=True)
     operations = " OR ".join(trigger.operations)
+    if trigger.bare is not None:
+        await conditions.judge_condition(connection, table, operations, trigger.bare)
+    if trigger.guard is not None:
+        await conditions.make_guard(connection, trigger.guard)
     statement = await connection.fetchval(
         _SQL["install"], *table, trigger.name, operations, trigger.condition, trigger.function, trigger.arguments
     )
-    await _alter(connection, statement, table)
+    await run_on(connection, statement, table)
 
 
 async def remove(connection: Connection, table: TableName, trigger: str) -> None:
@@ -186,44 +191,31 @@ async def remove(connection: Connection, table: TableName, trigger: str) -> None
     Raises:
         BusyError: The table is locked by someone else's long transaction.
     """
-    await _alter(connection, await connection.fetchval(_SQL["remove"], *table, trigger), table)
-
-
-async def _alter(connection: Connection, statement: str, table: TableName, *, only_prepare: bool = False) -> None:
-    """Run one statement that PostgreSQL has formatted; prepared, so that it can be no more than one."""
-    shown = ".".join(table)
-    try:
-        prepared = await connection.prepare(statement)
-        if not only_prepare:
-            await prepared.fetch()
-    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-        raise BusyError(
-            f"Table {shown} is locked by another transaction, and waiting for it would hold up its writers. Try again."
-        ) from error
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
-        raise InvalidInputError("events", f"Table {shown} has just been dropped.") from error
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise InvalidInputError(
-            "events", f"The database role may not put a trigger on {shown}. Run GRANT TRIGGER ON {shown} for it."
-        ) from error
-    except (asyncpg.SyntaxOrAccessError, asyncpg.InvalidTextRepresentationError, asyncpg.FeatureNotSupportedError) as error:
-        raise InvalidInputError("when", f"A condition on {shown} cannot be used: {error}.") from error
-    except UNAVAILABLE:
-        raise
-    except asyncpg.PostgresError as error:  # of this table's own; the others go on
-        raise InvalidInputError("events", f"PostgreSQL refuses a trigger on {shown}: {error}.") from error
+    await run_on(connection, await connection.fetchval(_SQL["remove"], *table, trigger), table)
 
 
 async def settings_of(connection: Connection, names: Collection[TableName]) -> dict[TableName, TableSettings]:
-    """Return the settings of those of the tables that have some. Where they cannot be read, `fault` says why."""
+    """Return the settings of those of the tables that have some, in the names that their columns have now.
+
+    Where they cannot be read, `fault` says why; where nothing may be captured by them as the table is now, `stop`. A table that
+    settings were made for when it was called otherwise has nothing but that.
+    """
     found = [_settings(row) for row in await connection.fetch(_SQL["settings"], *_split(names))]
     return {settings.name: settings for settings in found}
 
 
 def _settings(row: Any) -> TableSettings:
     name = (row["table_schema"], row["table_name"])
+    shown = ".".join(name)
+    is_new = row["bound_to"] != row["relation"]
+    if row["claimed_by"] is not None and is_new:
+        was = row["claimed_by"]
+        stop = (
+            f"The table was {was} when settings were made for that. Say what is left out of it now: PUT /api/v1/tables/{shown}."
+        )
+        return TableSettings(*name, stop=stop)
     try:
-        return TableSettings(
+        written = TableSettings(
             *name,
             group_column=row["group_column"],
             unknown_groups=row["unknown_groups"],
@@ -232,14 +224,22 @@ def _settings(row: Any) -> TableSettings:
             changed_columns=msgspec.convert(row["changed_columns"], tuple[str, ...]),
             conditions=msgspec.json.decode(row["conditions"], type=dict[Operation, str]),
         )
+        numbers = msgspec.json.decode(row["column_numbers"] or "{}", type=dict[str, int])
     except (msgspec.MsgspecError, RecursionError) as error:
-        shown = ".".join(name)
         fault = f"The settings of {shown} cannot be read ({error}). Write them anew: PUT /api/v1/tables/{shown}."
         return TableSettings(*name, fault=fault)
+    if row["relation"] is None:  # there is no such table now
+        return written
+    columns = msgspec.json.decode(row["columns"] or "{}", type=dict[str, int])
+    return at_present(written, row["relation"], columns, row["bound_to"], numbers)
 
 
-async def put_settings(connection: Connection, settings: TableSettings) -> None:
-    """Write the settings of a table."""
+async def put_settings(connection: Connection, settings: TableSettings, relation: int, numbers: dict[str, int]) -> None:
+    """Write the settings of a table.
+
+    Args:
+        numbers: Each name in them, to the number of its column.
+    """
     await connection.execute(
         _SQL["put_settings"],
         *settings.name,
@@ -249,7 +249,22 @@ async def put_settings(connection: Connection, settings: TableSettings) -> None:
         msgspec.json.encode(settings.renamed_columns).decode(),
         settings.changed_columns,
         msgspec.json.encode(settings.conditions).decode(),
+        relation,
+        msgspec.json.encode(numbers).decode(),
     )
+
+
+async def bind(connection: Connection, settings: TableSettings) -> None:
+    """Write down which columns settings mean, when they were looked up by their names."""
+    if settings.binding is not None:
+        numbers = msgspec.json.encode(settings.binding.numbers).decode()
+        await connection.execute(_SQL["bind_settings"], *settings.name, settings.binding.relation, numbers)
+
+
+async def capture_errors(connection: Connection, names: Collection[TableName]) -> dict[TableName, str]:
+    """Return what went wrong last, yesterday or today, with a row of those of the tables that it did with."""
+    rows = await connection.fetch(_SQL["capture_errors"], *_split(names))
+    return {(row["table_schema"], row["table_name"]): row["capture_error"] for row in rows}
 
 
 async def remove_settings(connection: Connection, table: TableName) -> bool:

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from tidings.core.collection import PASSWORD_COLUMN, Field, all_fields
+from tidings.core.collection import COLUMN_TYPES, PASSWORD_COLUMN, Field, all_fields
 from tidings.core.errors import BusyError, ConflictError, InvalidInputError
 from tidings.store.database import Connection
 from tidings.store.statements import load
@@ -21,6 +21,7 @@ class Collection(msgspec.Struct, frozen=True):
     Attributes:
         fields: Its own, without those that every collection has.
         options: As its owner wrote them, `triggers` among them.
+        fault: Why it is set aside: what cannot be read of it says nothing, and its records are left alone.
     """
 
     id: UUID
@@ -33,6 +34,7 @@ class Collection(msgspec.Struct, frozen=True):
     table_schema: str
     created_at: datetime
     updated_at: datetime
+    fault: str | None = None
 
     @property
     def table(self) -> tuple[str, str]:
@@ -40,11 +42,23 @@ class Collection(msgspec.Struct, frozen=True):
         return (self.table_schema, self.name)
 
 
-def _from_row(row: Any) -> Collection:
+def from_row(row: Any) -> Collection:
+    """Read a row as far as it can be: one that was changed by hand stops nobody."""
     values = dict(row)
-    values["fields"] = msgspec.json.decode(values["fields"], type=tuple[Field, ...])
-    values["options"] = msgspec.json.decode(values["options"])
-    return Collection(**values)
+    fields: tuple[Field, ...] = ()
+    options: dict[str, Any] = {}
+    fault = None
+    try:
+        fields = msgspec.json.decode(row["fields"], type=tuple[Field, ...])
+        options = msgspec.json.decode(row["options"], type=dict[str, Any])
+        for field in fields:
+            COLUMN_TYPES[field.type]
+    except (msgspec.MsgspecError, ValueError, LookupError, RecursionError) as error:
+        fault = (
+            f"Set aside, since its fields or options cannot be read as they are stored ({error}). Restore both columns of its "
+            "row in tidings.collections, or delete the collection."
+        )
+    return Collection(**values | {"fields": fields, "options": options}, fault=fault)
 
 
 def _json(value: Any) -> str:
@@ -54,7 +68,7 @@ def _json(value: Any) -> str:
 async def get(connection: Connection, group_id: str, name: str) -> Collection | None:
     """Return a collection of the group."""
     row = await connection.fetchrow(_SQL["get"], group_id, name)
-    return None if row is None else _from_row(row)
+    return None if row is None else from_row(row)
 
 
 async def lock(connection: Connection, group_id: str, name: str) -> Collection | None:
@@ -68,12 +82,12 @@ async def lock(connection: Connection, group_id: str, name: str) -> Collection |
         row = await connection.fetchrow(_SQL["lock"], group_id, name)
     except asyncpg.LockNotAvailableError as error:
         raise _busy() from error
-    return None if row is None else _from_row(row)
+    return None if row is None else from_row(row)
 
 
 async def list_collections(connection: Connection, group_id: str, *, limit: int, offset: int) -> list[Collection]:
     """Return a page of the group's collections, in order of their names."""
-    return [_from_row(row) for row in await connection.fetch(_SQL["list"], group_id, limit, offset)]
+    return [from_row(row) for row in await connection.fetch(_SQL["list"], group_id, limit, offset)]
 
 
 async def names(connection: Connection, group_id: str, limit: int) -> list[str]:

@@ -61,7 +61,8 @@ class Run(msgspec.Struct, frozen=True):
     status: str
 
 
-def _from_row(row: Any) -> Job:
+def from_row(row: Any) -> Job:
+    """Return what a row says."""
     return Job(**{name: row[name] for name in Job.__struct_fields__})
 
 
@@ -107,24 +108,24 @@ async def delete(connection: Connection, job_id: UUID) -> None:
 async def get(connection: Connection, group_id: str, job_id: UUID) -> Job | None:
     """Return a job of the group."""
     row = await connection.fetchrow(_SQL["get"], group_id, job_id)
-    return None if row is None else _from_row(row)
+    return None if row is None else from_row(row)
 
 
 async def lock(connection: Connection, group_id: str, job_id: UUID) -> Job | None:
     """Return a job of the group, locked to the end of the transaction."""
     row = await connection.fetchrow(_SQL["lock"], group_id, job_id)
-    return None if row is None else _from_row(row)
+    return None if row is None else from_row(row)
 
 
 async def list_jobs(connection: Connection, group_id: str, *, limit: int, offset: int) -> tuple[list[Job], int]:
     """Return a page of the group's jobs in order of their names, and how many there are in all."""
     rows = await connection.fetch(_SQL["list"], group_id, limit, offset)
-    return [_from_row(row) for row in rows], rows[0]["total"] if rows else 0
+    return [from_row(row) for row in rows], rows[0]["total"] if rows else 0
 
 
 async def claim_due(connection: Connection, now: datetime, limit: int) -> list[Job]:
     """Return jobs whose tick has come, locked to the end of the transaction."""
-    return [_from_row(row) for row in await connection.fetch(_SQL["claim_due"], now, limit)]
+    return [from_row(row) for row in await connection.fetch(_SQL["claim_due"], now, limit)]
 
 
 async def advance(connection: Connection, next_at: dict[UUID, datetime]) -> None:

@@ -1,19 +1,29 @@
 """The connection to PostgreSQL, and what is asked of it before anything else."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from tidings.core.errors import StartupError
+from tidings.core.errors import BusyError, StartupError
+from tidings.store.instants import read_any_time
+from tidings.store.outages import Outages
+from tidings.store.statements import load
+
+_SQL = load("vitals")
 
 MIN_SERVER_VERSION = 14  # CREATE OR REPLACE TRIGGER
 
+SHARE_PATIENCE = 10.0  # seconds that a request waits for a connection
+
 Connection = Any  # asyncpg has no types of its own; this name says what is meant
 
-# The connection is gone, or PostgreSQL is going down or out of room: nothing was wrong with what was asked.
+# The connection is gone, or PostgreSQL is going down, out of room or read-only: nothing was wrong with what was asked.
 UNAVAILABLE = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -22,13 +32,22 @@ UNAVAILABLE = (
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.InsufficientResourcesError,
     asyncpg.exceptions.CannotConnectNowError,
+    asyncpg.exceptions.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, before it is promoted or after it was demoted
+    asyncpg.exceptions.IdleInTransactionSessionTimeoutError,  # this process stood still with a transaction open
 )
 
 # Two transactions were in each other's way: the same again can succeed at once.
 COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
+# What is in some row does not allow what was to be done with it. Nothing is wrong with us or with PostgreSQL.
+ROW_FAULTS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+
 # A text with U+0000, which no column and no parameter can hold.
 UNSTORABLE = asyncpg.CharacterNotInRepertoireError
+
+# A number beyond a column's or a parameter's type; its message tells it from other values that do not fit.
+UNSTORABLE_NUMBER = asyncpg.DataError
 
 # jit: compiling costs more than any of our queries. Sequential and bitmap scans: our tables turn over faster than their
 # statistics, and these scans read the rows of the last minute's deliveries again each time; a plain index scan marks them.
@@ -45,25 +64,111 @@ _SETTINGS = {
     "enable_bitmapscan": "off",
 }
 
+CONNECT_SECONDS = 10.0
+LEND_SECONDS = 30.0  # until a connection of the pool is free, and then until it is clean again
+# A network that is gone says nothing: without these the system keeps trying for a quarter of an hour.
+UNACKNOWLEDGED_SECONDS = 20
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
+
+
+class Server:
+    """A pool of connections to one PostgreSQL, and what is known of it.
+
+    Attributes:
+        outages: What is known of its health, by all who ask it anything.
+        failovers: How often another server was found to have taken over: what was committed a moment before may be gone.
+    """
+
+    def __init__(self, outages: Outages | None = None) -> None:
+        self.outages = outages or Outages()
+        self.failovers = 0
+        self.pool: Any = None
+        self._timeline: str | None = None
+        self._expiring: asyncio.Future[None] | None = None
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Take note of outages that what is done here meets."""
+        try:
+            yield
+        except UNAVAILABLE as error:
+            self.outages.failed(error)
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                # Open new connections from now on: another server may be the primary. (Tasks that nobody refers to can vanish.)
+                self._expiring = asyncio.ensure_future(self.pool.expire_connections())
+            raise
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Connection]:
+        """Lend a connection of the pool."""
+        with self.noting():
+            async with self.pool.acquire(timeout=LEND_SECONDS) as connection:
+                yield connection
+
+    async def greet(self, connection: Connection) -> None:
+        """Prepare a new connection, and take note which server it leads to."""
+        await read_any_time(connection)
+        timeline = await connection.fetchval(_SQL["timeline"])
+        if timeline is not None:
+            self.failovers += self._timeline not in {None, timeline}
+            self._timeline = timeline
+
 
 class Database:
-    """A pool of connections to one PostgreSQL."""
+    """A PostgreSQL, or a share of its connections."""
 
-    def __init__(self, url: str, pool: Any) -> None:
+    def __init__(self, url: str, server: Server, *, places: asyncio.Semaphore | None = None, hops: int = 0) -> None:
         self.url = url
-        self._pool = pool
+        self.server = server
+        self._places = places
+        self._hops = hops
+
+    @property
+    def outages(self) -> Outages:
+        """What is known of its health."""
+        return self.server.outages
+
+    def share(self, connections: int) -> "Database":
+        """Return the same pool for somebody who may use so many of its connections at once, and waits for them for a while."""
+        return Database(self.url, self.server, places=asyncio.Semaphore(connections), hops=self._hops)
+
+    def after(self, hops: int) -> "Database":
+        """Return the same, for what so many deliveries led to: events that its transactions write say so (`core.hops`)."""
+        return Database(self.url, self.server, places=self._places, hops=hops)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection from the pool."""
-        async with self._pool.acquire() as connection:
-            yield connection
+        """Lend a connection from the pool.
+
+        Raises:
+            BusyError: All of this share are in use, and none came free in time.
+        """
+        if self._places is None:
+            async with self.server.lend() as connection:
+                yield connection
+            return
+        try:
+            if self._places.locked():
+                await asyncio.wait_for(self._places.acquire(), SHARE_PATIENCE)
+            else:  # without the task that waiting for a time costs
+                await self._places.acquire()
+        except TimeoutError:
+            raise BusyError("All connections to the database are in use; nothing was done. Try again.") from None
+        try:
+            async with self.server.lend() as connection:
+                yield connection
+        finally:
+            self._places.release()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Lend a connection inside a transaction."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            yield connection
+        with self.server.noting():  # a commit that fails too
+            async with self.connection() as connection, connection.transaction():
+                if self._hops:
+                    await connection.execute("select set_config('tidings.hops', $1, true)", str(self._hops))
+                yield connection
+        self.outages.worked()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Connection]:
@@ -72,7 +177,7 @@ class Database:
         Its plans are made once, whatever is asked: planning for each question over every day's partition takes longer than the
         answer, and the statements that are for this leave the planner no choice.
         """
-        async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        async with self.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
             await connection.execute("set local plan_cache_mode = force_generic_plan")
             yield connection
 
@@ -83,16 +188,17 @@ class Database:
             command_timeout: Seconds that a statement may take; None: any.
             settings: Of PostgreSQL, for this connection.
         """
-        return await asyncpg.connect(
-            self.url, server_settings=_SETTINGS | settings, timeout=10, command_timeout=command_timeout
-        )
+        with self.server.noting():
+            connection = await _connect(self.url, server_settings=_SETTINGS | settings, command_timeout=command_timeout)
+        await read_any_time(connection)
+        return connection
 
     async def close(self) -> None:
         """Close the pool; at most five seconds are given to connections that are busy."""
         try:
-            await asyncio.wait_for(self._pool.close(), 5)
+            await asyncio.wait_for(self.server.pool.close(), 5)
         except (TimeoutError, *UNAVAILABLE):
-            self._pool.terminate()
+            self.server.pool.terminate()
 
 
 async def open_database(url: str, *, max_connections: int = 10) -> Database:
@@ -102,7 +208,7 @@ async def open_database(url: str, *, max_connections: int = 10) -> Database:
         StartupError: Unreachable, refused, too old, or read-only; one sentence with the remedy.
     """
     try:
-        connection = await asyncpg.connect(url, server_settings=_SETTINGS, timeout=10)
+        connection = await _connect(url, server_settings=_SETTINGS, command_timeout=CONNECT_SECONDS)
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         raise StartupError(f"PostgreSQL at {where(url)} refused the connection: {error}.") from error
     except (*UNAVAILABLE, TimeoutError, asyncpg.PostgresError) as error:
@@ -116,15 +222,40 @@ async def open_database(url: str, *, max_connections: int = 10) -> Database:
         await _check(connection, url)
     finally:
         await connection.close()
-    pool = await asyncpg.create_pool(
+    server = Server()
+    server.pool = await asyncpg.create_pool(
         url,
         min_size=0,
         max_size=max_connections,
         server_settings=_SETTINGS,
         max_inactive_connection_lifetime=300,
         command_timeout=60,
+        connect=_connect,
+        init=server.greet,
     )
-    return Database(url, pool)
+    return Database(url, server)
+
+
+async def _connect(url: str, **options: Any) -> Connection:
+    """Open a connection that notices when the network is gone.
+
+    Of several hosts in the URL the one that may be written to is taken, unless the URL says otherwise.
+    """
+    if "," in urlsplit(url).netloc and "target_session_attrs" not in parse_qs(urlsplit(url).query):
+        options["target_session_attrs"] = "read-write"
+    connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, **options)
+    found = connection._transport.get_extra_info("socket")  # noqa: SLF001 - there is no other way to it
+    if found is not None and found.family in {socket.AF_INET, socket.AF_INET6}:
+        with socket.socket(
+            found.family, found.type, found.proto, fileno=os.dup(found.fileno())
+        ) as raw:  # the loop's has no setsockopt
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEPALIVE.items():
+                if hasattr(socket, name):
+                    raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_SECONDS * 1000)
+    return connection
 
 
 async def _check(connection: Connection, url: str) -> None:
@@ -138,6 +269,11 @@ async def _check(connection: Connection, url: str) -> None:
             f"PostgreSQL at {where(url)} is read-only (a replica, or default_transaction_read_only is on). "
             "Tidings needs the primary."
         )
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says in one line. PostgreSQL's details are left out: they quote the values of the row."""
+    return str(getattr(error, "message", None) or error or type(error).__name__).split("\n", 1)[0]
 
 
 def where(url: str) -> str:

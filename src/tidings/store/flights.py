@@ -6,8 +6,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from tidings.core.delivery import Delivery
-from tidings.store.database import Connection
+from tidings.store import set_aside
+from tidings.store.database import Connection, said
 from tidings.store.queue import Queued
 from tidings.store.statements import load
 
@@ -16,6 +19,7 @@ logger = logging.getLogger("tidings.flights")
 _SQL = load("flights")
 
 ORPHANS_AT_ONCE = 100  # flights of dead workers that are grounded in one transaction
+UNKNOWN_AT_ONCE = 1000  # flights that a worker does not know of and looks at together
 MAX_DELIVERIES = 10_000  # of one flight
 
 
@@ -40,14 +44,16 @@ async def begin(connection: Connection, worker_id: UUID, fresh: Sequence[Queued]
     return flight_id
 
 
-async def hold(connection: Connection, worker_id: UUID, flight_ids: Collection[int]) -> set[int]:
-    """Lock flights to the end of the transaction, and return those that are still this worker's."""
-    return {row[0] for row in await connection.fetch(_SQL["hold"], worker_id, flight_ids)} if flight_ids else set()
+async def hold(connection: Connection, worker_id: UUID, flight_ids: Collection[int]) -> dict[int, datetime]:
+    """Lock flights to the end of the transaction; return those that are still this worker's, with PostgreSQL's clock."""
+    return dict(await connection.fetch(_SQL["hold"], worker_id, flight_ids)) if flight_ids else {}
 
 
-async def land(connection: Connection, worker_id: UUID, flight_ids: Collection[int]) -> set[int]:
-    """End flights whose last results are written in this transaction; return those that were still this worker's."""
-    return {row[0] for row in await connection.fetch(_SQL["land"], worker_id, flight_ids)} if flight_ids else set()
+async def land(connection: Connection, worker_id: UUID, flight_ids: Collection[int]) -> dict[int, datetime]:
+    """End flights whose last results are written in this transaction; return those that were still this worker's, with
+    PostgreSQL's clock.
+    """
+    return dict(await connection.fetch(_SQL["land"], worker_id, flight_ids)) if flight_ids else {}
 
 
 async def settled(connection: Connection, deliveries: Sequence[Delivery]) -> set[UUID]:
@@ -86,9 +92,14 @@ async def ground_orphans(connection: Connection) -> int:
     return await _ground(connection, await connection.fetch(_SQL["orphans"], ORPHANS_AT_ONCE), were_sent=True)
 
 
-async def ground_forgotten(connection: Connection, worker_id: UUID, before: datetime, known: Collection[int]) -> int:
-    """Put back what is leased to this worker since before then in flights it does not know of; return how many deliveries."""
-    return await _ground(connection, await connection.fetch(_SQL["forgotten"], worker_id, before, known), were_sent=False)
+async def unknown(connection: Connection, worker_id: UUID, known: Collection[int]) -> list[int]:
+    """Return flights that are leased to this worker, and that it does not know of."""
+    return [row[0] for row in await connection.fetch(_SQL["unknown"], worker_id, known, UNKNOWN_AT_ONCE)]
+
+
+async def ground_forgotten(connection: Connection, worker_id: UUID, forgotten: Collection[int]) -> int:
+    """Put back what this worker holds in flights that it has forgotten; return how many deliveries that were."""
+    return await _ground(connection, await connection.fetch(_SQL["forgotten"], worker_id, forgotten), were_sent=False)
 
 
 async def _ground(connection: Connection, rows: Sequence[Sequence[int]], *, were_sent: bool) -> int:
@@ -96,6 +107,27 @@ async def _ground(connection: Connection, rows: Sequence[Sequence[int]], *, were
         return 0
     flight_ids = [row[0] for row in rows]
     await connection.execute(_SQL["lock_lanes_of"], flight_ids)  # a statement of its own: `ground` sees what they waited for
+    try:
+        async with connection.transaction():
+            return await _put_back(connection, flight_ids, were_sent=were_sent)
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        logger.warning("flights cannot be grounded together, so they are grounded one by one: %s", error)
+    return sum([await _ground_alone(connection, flight_id, were_sent=were_sent) for flight_id in flight_ids])
+
+
+async def _ground_alone(connection: Connection, flight_id: int, *, were_sent: bool) -> int:
+    """Ground a flight; when PostgreSQL refuses what is in it, as of one that was changed by hand, set that aside."""
+    try:
+        async with connection.transaction():
+            return await _put_back(connection, [flight_id], were_sent=were_sent)
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        reason = f"Its worker died, and it cannot be put back, since PostgreSQL refuses it: {said(error)}."
+        count = await set_aside.put_flight(connection, flight_id, reason)
+        logger.error("%d deliveries of flight %d were set aside: %s", count, flight_id, reason)  # noqa: TRY400 - told whole
+        return count
+
+
+async def _put_back(connection: Connection, flight_ids: list[int], *, were_sent: bool) -> int:
     row = await connection.fetchrow(_SQL["ground"], flight_ids, were_sent)
     if row["gone"]:
         logger.error("%d deliveries cannot be put back: history has their events no more", row["gone"])

@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-import asyncpg
-
-from tidings.core.errors import InvalidInputError
+from tidings.core.group import check_group_id
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -17,9 +15,13 @@ async def get(connection: Connection, group_id: str) -> Any | None:
     return await connection.fetchrow(_SQL["get"], group_id)
 
 
-async def list_groups(connection: Connection, *, limit: int, offset: int) -> list[Any]:
-    """Return a page of groups as rows, in order of their ids."""
-    rows: list[Any] = await connection.fetch(_SQL["list"], limit, offset)
+async def list_groups(connection: Connection, *, limit: int, offset: int, after: str = "") -> list[Any]:
+    """Return a page of groups as rows, in order of their ids.
+
+    Args:
+        after: Only those behind this id.
+    """
+    rows: list[Any] = await connection.fetch(_SQL["list"], limit, offset, after)
     return rows
 
 
@@ -29,8 +31,8 @@ async def add(connection: Connection, group_ids: Iterable[str]) -> list[str]:
     Raises:
         InvalidInputError: An id cannot be a group's.
     """
-    try:
-        rows = await connection.fetch(_SQL["add"], sorted(group_ids))  # in one order, so that two cannot wait for each other
-    except asyncpg.CheckViolationError as error:
-        raise InvalidInputError("id", "A group's id has 1 to 100 letters, digits, dots, dashes and underscores.") from error
+    wanted = sorted(group_ids)  # in one order, so that two cannot wait for each other
+    for group_id in wanted:
+        check_group_id(group_id)
+    rows = await connection.fetch(_SQL["add"], wanted)
     return [row["id"] for row in rows]

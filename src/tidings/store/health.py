@@ -90,7 +90,7 @@ async def described(connection: Connection, webhook_ids: Sequence[UUID]) -> dict
     return {row["id"]: (row["group_id"], row["name"], row["url"]) for row in rows}
 
 
-async def waiting(connection: Connection, webhook_id: UUID) -> int:
-    """Return how many deliveries of a webhook wait."""
-    number: int | None = await connection.fetchval(_SQL["waiting"], webhook_id)
-    return number or 0
+async def waiting(connection: Connection, webhook_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many deliveries of webhooks wait, without those that are deleted."""
+    rows = await connection.fetch(_SQL["waiting"], list(webhook_ids))
+    return {row["webhook_id"]: row["waiting"] for row in rows}

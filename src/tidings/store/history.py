@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.event import Event, about
+from tidings.core.event import Event
 from tidings.core.outcome import Result, final_state
 from tidings.store.database import Connection
 from tidings.store.statements import load
@@ -17,7 +17,7 @@ _encode = msgspec.json.Encoder().encode
 
 _EVENT_COLUMNS = (
     "id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
-    "occurred_at", "external_id", "webhook_id", "capture_error", "delivery_count", "about",
+    "occurred_at", "external_id", "webhook_id", "capture_error", "delivery_count", "about", "hops",
 )  # fmt: skip
 _RESPONSE_COLUMNS = (
     "response_headers", "response_body", "is_truncated", "failure", "dns_ms", "connect_ms", "tls_ms", "first_byte_ms",
@@ -54,14 +54,14 @@ async def forget_kinds(connection: Connection, day: date) -> None:
     await connection.execute(_SQL["forget_kinds"], day)
 
 
-async def add_events(connection: Connection, events: Sequence[tuple[Event, int]]) -> None:
-    """Write events, each with the number of deliveries it was routed to."""
+async def add_events(connection: Connection, events: Sequence[tuple[Event, int, int | None]]) -> None:
+    """Write events, each with the number of deliveries it was routed to, and the hash of what it is about."""
     records = [
         (
             e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record,
-            e.old_record, e.occurred_at, e.external_id, e.webhook_id, e.capture_error, count, about(e),
+            e.old_record, e.occurred_at, e.external_id, e.webhook_id, e.capture_error, count, about, e.hops,
         )
-        for e, count in events
+        for e, count, about in events
     ]  # fmt: skip
     if len(records) <= FEW:
         await connection.execute(_SQL["add_events"], *zip(*records, strict=True))
@@ -69,20 +69,21 @@ async def add_events(connection: Connection, events: Sequence[tuple[Event, int]]
     await connection.copy_records_to_table("events", schema_name="tidings", columns=_EVENT_COLUMNS, records=records)
 
 
-async def add_attempts(connection: Connection, results: Sequence[Result]) -> None:
-    """Write attempts that did not end their delivery."""
+async def add_attempts(connection: Connection, results: Sequence[Result], now: datetime) -> None:
+    """Write attempts that did not end their delivery. None began after now."""
     records = [
-        (r.delivery.id, r.delivery.attempt_number, r.started_at, r.exchange.status, r.reason, *_response(r)) for r in results
+        (r.delivery.id, r.delivery.attempt_number, min(r.started_at, now), r.exchange.status, r.reason, *_response(r))
+        for r in results
     ]
     await connection.copy_records_to_table("attempts", schema_name="tidings", columns=_ATTEMPT_COLUMNS, records=records)
 
 
 async def add_deliveries(connection: Connection, results: Sequence[Result], now: datetime) -> None:
-    """Write deliveries that these results end, each with its last attempt."""
+    """Write deliveries that these results end, each with its last attempt. None began after now, which is when they end."""
     records = [
         (
-            d.id, d.webhook_id, d.event_id, d.group_id, d.is_test, final_state(r.outcome), d.attempt_number, now, r.started_at,
-            r.exchange.status, r.reason, *_response(r),
+            d.id, d.webhook_id, d.event_id, d.group_id, d.is_test, final_state(r.outcome), d.attempt_number, now,
+            min(r.started_at, now), r.exchange.status, r.reason, *_response(r),
         )
         for r in results
         for d in (r.delivery,)

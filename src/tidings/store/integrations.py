@@ -8,8 +8,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from tidings.core.errors import ConflictError
-from tidings.core.notice import ObjectNews, Stored
+from tidings.core.errors import ConflictError, StartupError
+from tidings.core.notice import PLATFORMS, ObjectNews, Stored
+from tidings.core.webhook import SIGNATURE_FORMATS
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
@@ -46,13 +47,23 @@ class Integration(msgspec.Struct, frozen=True):
     enabled: bool
     created_at: datetime
     updated_at: datetime
+    problems: dict[str, str] = {}
+
+    @property
+    def fault(self) -> str | None:
+        """Why it is set aside, with the remedy; None: all of it can be read."""
+        if not self.problems:
+            return None
+        remedy = f"Write {'it' if len(self.problems) == 1 else 'them'} anew: PATCH /api/v1/integrations/{self.name}."
+        said = " ".join(self.problems.values())
+        return f"Set aside, since {' and '.join(self.problems)} cannot be read. {said} {remedy}"
 
 
 class Refusals(msgspec.Struct, frozen=True):
     """How many notices of an integration were refused for a reason.
 
     Attributes:
-        reason: `disconnected`, `signature`, `replayed` or `body`.
+        reason: `disconnected`, `signature`, `replayed`, `body` or `fault`.
         said: What the sender of the last one was told.
     """
 
@@ -64,11 +75,27 @@ class Refusals(msgspec.Struct, frozen=True):
     last_at: datetime
 
 
-def _from_row(row: Any, box: SecretBox) -> Integration:
-    values = dict(row)
-    values["secret"] = box.open(row["secret"], row["id"])
-    values["settings"] = msgspec.json.decode(row["settings"], type=Settings)
-    return Integration(**values)
+def from_row(row: Any, box: SecretBox) -> Integration:
+    """Read a row as far as it can be: one that was sealed under another key, or changed by hand, stops nobody."""
+    values, problems = dict(row), {}
+    try:
+        values["secret"] = box.open(row["secret"], row["id"])
+    except StartupError as error:
+        values["secret"], problems["secret"] = "", error.message
+    try:
+        values["settings"] = _read_settings(row["settings"])
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        values["settings"], problems["settings"] = Settings(), f"settings: {error}."
+    if row["platform"] not in PLATFORMS:
+        problems["platform"] = f"There is no platform {row['platform']!r}."
+    return Integration(**values, problems=problems)
+
+
+def _read_settings(text: str) -> Settings:
+    settings = msgspec.json.decode(text, type=Settings)
+    if settings.format not in SIGNATURE_FORMATS:
+        raise ValueError(f"There is no format {settings.format!r}")
+    return settings
 
 
 async def insert(connection: Connection, box: SecretBox, made: Integration) -> None:
@@ -100,14 +127,14 @@ async def delete(connection: Connection, integration_id: UUID) -> None:
 async def get(connection: Connection, box: SecretBox, name: str) -> Integration | None:
     """Return the integration of that name, of whichever group."""
     row = await connection.fetchrow(_SQL["get"], name)
-    return None if row is None else _from_row(row, box)
+    return None if row is None else from_row(row, box)
 
 
 async def list_integrations(
     connection: Connection, box: SecretBox, group_id: str, *, limit: int, offset: int
 ) -> list[Integration]:
     """Return a page of the group's integrations, in order of their names."""
-    return [_from_row(row, box) for row in await connection.fetch(_SQL["list"], group_id, limit, offset)]
+    return [from_row(row, box) for row in await connection.fetch(_SQL["list"], group_id, limit, offset)]
 
 
 async def remember_notice(

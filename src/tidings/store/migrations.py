@@ -5,7 +5,9 @@ from importlib.resources import files
 
 import asyncpg
 
+from tidings.core.diagnosis import unready
 from tidings.core.errors import StartupError
+from tidings.store import vitals
 from tidings.store.database import Connection, Database
 from tidings.store.statements import load
 
@@ -24,6 +26,9 @@ def available() -> list[tuple[int, str, str]]:
     )
 
 
+LAST = max(number for number, _, _ in available())  # that this program knows
+
+
 async def migrate(database: Database) -> list[str]:
     """Bring schema `tidings` up to date, all or nothing, and return the names of what was applied.
 
@@ -40,6 +45,19 @@ async def migrate(database: Database) -> list[str]:
                 f"The database role may not create schema tidings ({error}). "
                 "Grant it CREATE on the database, or run `tidings migrate` once as its owner."
             ) from error
+
+
+async def expect_schema(database: Database) -> None:
+    """Return when schema `tidings` is the one of this program.
+
+    Raises:
+        StartupError: It is missing, older or newer.
+    """
+    async with database.connection() as connection:
+        found = await vitals.read(connection, LAST, is_all=False)
+    for problem in unready(found, LAST):
+        if problem.name in {"schema", "read_only"}:
+            raise StartupError(problem.sentence)
 
 
 async def _apply(connection: Connection) -> list[str]:

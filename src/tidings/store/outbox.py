@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from tidings.core.event import Event, event_id, table_event_type
+from tidings.core.event_fault import MAX_EVENT_BYTES, event_fault, size_fault, table_fault
 from tidings.store.database import Connection
 from tidings.store.event_types import Schema, TypeKey
 from tidings.store.statements import load
@@ -15,6 +17,8 @@ from tidings.store.statements import load
 _SQL = load("outbox")
 
 OUTBOX_CHANNEL = "tidings_outbox"
+MAX_REASON_LENGTH = 1000  # characters
+MAX_STORED_BYTES = 16 * 2**20  # of records, as PostgreSQL has compressed them, that are taken at once
 FEW = 100  # events up to which one statement is cheaper than COPY and its two journeys more
 
 _PUBLISHED_COLUMNS = (
@@ -57,21 +61,35 @@ class Backlog(msgspec.Struct, frozen=True):
 
 async def take(connection: Connection, limit: int) -> Taken:
     """Take up to `limit` of the oldest committed rows out of the outbox, inside the caller's transaction."""
-    rows = await connection.fetch(_SQL["take"], limit)
+    rows = await connection.fetch(_SQL["take"], limit, MAX_STORED_BYTES, MAX_EVENT_BYTES)
     rows.sort(key=_outbox_id)  # DELETE … RETURNING promises no order
     return Taken(rows, [row[0] for row in rows], rows[0]["routes_version"] if rows else 0)
 
 
-def read_events(taken: Taken, salt: int) -> list[Event]:
-    """Return the events that rows of the outbox become.
+def read_events(taken: Taken, salt: int, now: datetime) -> tuple[list[Event], dict[int, str]]:
+    """Return the events that rows of the outbox become, and of each row that cannot become one its number and the reason.
 
     Args:
         salt: See `core.event.event_id`.
-
-    Raises:
-        LookupError, ValueError, TypeError: A row is not what the capture function or `publish` write.
     """
-    return [_event_from_row(row, salt) for row in taken.rows]
+    events: list[Event] = []
+    faults: dict[int, str] = {}
+    for row in taken.rows:
+        fault = _row_fault(row)
+        if fault is None:
+            event = _event_from_row(row, salt)
+            fault = event_fault(event, now)
+            events.append(event)
+        if fault is not None:
+            faults[row[0]] = fault
+    return events, faults
+
+
+def _row_fault(row: Any) -> str | None:
+    fault = size_fault(row["size"])
+    if fault is None and row["source"] == "tables":
+        fault = table_fault(row["table_schema"], row["table_name"], row["operation"])
+    return fault
 
 
 def _outbox_id(row: Any) -> int:
@@ -83,25 +101,25 @@ def _event_from_row(row: Any, salt: int) -> Event:
     """Read a row by position: this runs for every event."""
     (
         number, group, source, type_, operation, subject, schema, table, record, old, at, known_id, external, webhook,
-        problem, _,
+        problem, hops, _, _,
     ) = row  # fmt: skip
     if source == "tables":
         type_ = table_event_type(schema, table, operation)
         subject = f"{schema}.{table}"
     return Event(
         known_id or event_id(at, number, salt),
-        group, source, type_, operation, subject, schema, table, record, old, at, external, webhook, problem,
+        group, source, type_, operation, subject, schema, table, record, old, at, external, webhook, problem, hops or 0,
     )  # fmt: skip
 
 
-async def reject(connection: Connection, number: int, error: str) -> None:
-    """Set a row aside with the reason it cannot be routed."""
-    await connection.execute(_SQL["reject"], number, error)
-
-
-async def reject_unreadable(connection: Connection, limit: int) -> list[int]:
-    """Set aside rows whose time cannot be read, and return their numbers."""
-    return [row[0] for row in await connection.fetch(_SQL["reject_unreadable"], limit)]
+async def reject(connection: Connection, faults: Mapping[int, str]) -> None:
+    """Set rows aside, each with the reason it cannot be routed."""
+    numbers, reasons = list(faults), [reason[:MAX_REASON_LENGTH] for reason in faults.values()]
+    try:
+        async with connection.transaction():
+            await connection.execute(_SQL["reject"], numbers, reasons, True)
+    except asyncpg.exceptions.ProgramLimitExceededError:  # one is larger than a value can be
+        await connection.execute(_SQL["reject"], numbers, reasons, False)
 
 
 async def publish(connection: Connection, events: Sequence[Event]) -> None:

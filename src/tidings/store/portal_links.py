@@ -10,7 +10,7 @@ import msgspec
 from tidings.core.brand import Brand
 from tidings.core.customers import Access
 from tidings.store.database import Connection
-from tidings.store.sessions import hash_token
+from tidings.store.sessions import hash_token, read_brand, read_origins
 from tidings.store.statements import load
 
 MAX_LINKS = 10_000  # of an installation; another one ends the oldest
@@ -77,6 +77,6 @@ async def forget(connection: Connection, now: datetime) -> None:
 
 
 def _link(row: Any) -> PortalLink:
-    values = dict(row) | {"brand": msgspec.json.decode(row["brand"], type=Brand), "origins": tuple(row["origins"])}
+    values = dict(row) | {"brand": read_brand(row["brand"]), "origins": read_origins(row["origins"])}
     values["access"] = Access(row["access"])
     return PortalLink(**values)

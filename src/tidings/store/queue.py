@@ -1,7 +1,7 @@
 """The queue: deliveries that wait in their lanes (theory: `sql/queue.sql`). What is under way is in `store.flights`."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import MAXYEAR, datetime
 from typing import Any
 from uuid import UUID
@@ -92,6 +92,11 @@ async def lock_lanes(connection: Connection, webhook_ids: list[UUID], now: datet
         0 for lanes whose deliveries must wait to be claimed. A lane that is missing was deleted, with its webhook.
     """
     return {row["webhook_id"]: row["room"] for row in await connection.fetch(_SQL["lock_lanes"], webhook_ids, now)}
+
+
+async def deaf(connection: Connection, webhook_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of webhooks whose attempts have failed five times in a row or more."""
+    return {row[0] for row in await connection.fetch(_SQL["deaf"], list(webhook_ids))}
 
 
 async def put(connection: Connection, waiting: Sequence[Queued], now: datetime, part: int) -> None:

@@ -51,7 +51,7 @@ async def _write(
     except (asyncpg.DataError, asyncpg.NotNullViolationError) as error:
         name = getattr(error, "column_name", None) or "record"
         raise InvalidRecordError({name: f"{name} cannot be stored: {error}."}) from error
-    return {row["id"]: _compact(row["record"]) for row in rows}
+    return {row["id"]: _compact(row["(record)"]) for row in rows}
 
 
 def _compact(record: str) -> str:
@@ -89,7 +89,7 @@ async def page(
     statement = await connection.fetchval(_SQL["page"], *collection.table, where.sql, order)
     rows = await connection.fetch(statement, limit, offset, *where.values)
     statement = await connection.fetchval(_SQL["count"], *collection.table, where.sql)
-    return [_compact(row["record"]) for row in rows], await connection.fetchval(statement, limit, offset, *where.values)
+    return [_compact(row["(record)"]) for row in rows], await connection.fetchval(statement, limit, offset, *where.values)
 
 
 async def password(connection: Connection, collection: Collection, email: str) -> Any | None:

@@ -22,7 +22,8 @@ _Reseal = Callable[[bytes, UUID], bytes]
 async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
     """Encrypt every secret and key under the new box, all or nothing, and return how many rows that were.
 
-    A secret of a webhook that cannot be read is left as it is: the webhook stays set aside.
+    A secret of a webhook or an integration that cannot be read is left as it is: what it belongs to stays set aside. So is a
+    signing key that is not in use any more.
 
     Raises:
         ConflictError: A worker is running; it would no longer be able to read what it needs.
@@ -37,14 +38,21 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
             raise ConflictError(f"{workers} worker(s) are running with the present key. Stop them, then change it.")
         keys = await connection.fetch(_SQL["signing_keys"])
         integrations = await connection.fetch(_SQL["integrations"])
+        count = 0
         for row in keys:
-            await connection.execute(_SQL["reseal_signing_key"], row["id"], reseal(row["private_key"], row["id"]))
+            with suppress(StartupError):
+                await connection.execute(_SQL["reseal_signing_key"], row["id"], reseal(row["private_key"], row["id"]))
+                count += 1
         for row in integrations:
-            await connection.execute(_SQL["reseal_integration"], row["id"], reseal(row["secret"], row["id"]))
+            with suppress(StartupError):
+                await connection.execute(_SQL["reseal_integration"], row["id"], reseal(row["secret"], row["id"]))
+                count += 1
+        if unread := len(keys) + len(integrations) - count:
+            logger.warning("%d keys or secrets of integrations cannot be read and stay as they are", unread)
         webhooks = await _reseal_webhooks(connection, reseal)
         versions = await _reseal_versions(connection, reseal)
         await connection.execute(_SQL["set_fingerprint"], new.fingerprint)
-    return webhooks + versions + len(keys) + len(integrations)
+    return webhooks + versions + count
 
 
 async def _reseal_webhooks(connection: Connection, reseal: _Reseal) -> int:

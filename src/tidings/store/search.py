@@ -222,6 +222,12 @@ async def count_of_webhook(connection: Connection, webhook_id: UUID, span: Span,
     return count
 
 
+async def count_finished_of_webhook(connection: Connection, webhook_id: UUID, span: Span, bound: int) -> tuple[int, int]:
+    """Return how many deliveries of a webhook are finished, up to `2 * bound`, and how many failed, up to `bound`."""
+    row = await connection.fetchrow(_SQL["count_finished_of_webhook"], webhook_id, span.low, span.high, bound)
+    return row["finished"], row["unsuccessful"]
+
+
 async def event_of_external_id(connection: Connection, group_id: str, external_id: str) -> UUID | None:
     """Return the event that was published under a publisher's id."""
     found: UUID | None = await connection.fetchval(_SQL["event_of_external_id"], group_id, external_id)

@@ -66,6 +66,16 @@ def load_or_make_key(data_dir: Path) -> str:
         ) from error
 
 
+def expect_key(secret_key: str | None, data_dir: Path) -> None:
+    """Return when there is a key, in the settings or in `data_dir/secret_key`.
+
+    Raises:
+        StartupError: There is none.
+    """
+    if secret_key is None and not (data_dir / "secret_key").exists():
+        raise StartupError(f"There is no secret key: neither TIDINGS_SECRET_KEY is set nor is there {data_dir / 'secret_key'}.")
+
+
 def replace_key(data_dir: Path, secret_key: str) -> None:
     """Write another key into `data_dir/secret_key`, whole or not at all.
 

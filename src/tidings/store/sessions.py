@@ -1,13 +1,15 @@
 """Browsers that are signed in to the portal, or came by a portal link, as rows. Of a token only its hash is kept."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import msgspec
 
-from tidings.core.brand import Brand
+from tidings.core.brand import Brand, check_brand, check_origins
 from tidings.core.customers import Access
+from tidings.core.errors import InvalidInputError
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -104,9 +106,9 @@ async def find(connection: Connection, token: str, *, key_hash: str, now: dateti
         return None
     if now - row["seen_at"] >= SEEN_INTERVAL:
         await connection.execute(_SQL["see"], row["id"], now)
-    brand = None if row["brand"] is None else msgspec.json.decode(row["brand"], type=Brand)
+    brand = None if row["brand"] is None else read_brand(row["brand"])
     access = Access.FULL if row["access"] is None else Access(row["access"])
-    return Session(**{**row, "brand": brand, "origins": tuple(row["origins"] or ()), "access": access})
+    return Session(**{**row, "brand": brand, "origins": read_origins(row["origins"] or ()), "access": access})
 
 
 async def show_group(connection: Connection, session_id: UUID, group_id: str) -> None:
@@ -149,6 +151,24 @@ async def end_others(connection: Connection, session_id: UUID) -> list[Ended]:
 async def forget(connection: Connection, now: datetime) -> None:
     """Take away what is over."""
     await connection.execute(_SQL["forget"], now, now - IDLE)
+
+
+def read_brand(text: str) -> Brand:
+    """Return how the pages of a link look; as ours do, where that cannot be read."""
+    try:
+        brand = msgspec.json.decode(text, type=Brand)
+        check_brand(brand)
+    except (msgspec.MsgspecError, InvalidInputError, ValueError, RecursionError):
+        return Brand()
+    return brand
+
+
+def read_origins(origins: Sequence[str]) -> tuple[str, ...]:
+    """Return the origins that may frame the pages of a link; none, where one of them is no origin: they stand in a header."""
+    try:
+        return check_origins(origins)
+    except InvalidInputError:
+        return ()
 
 
 def _storable(text: str, limit: int) -> str:

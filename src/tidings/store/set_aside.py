@@ -1,14 +1,20 @@
-"""Rows of the outbox that could not be routed, set aside with the reason."""
+"""What could be neither routed nor delivered, set aside with the reason: rows of the outbox, and of the queue."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
+from tidings.core.delivery import Delivery
 from tidings.core.errors import ConflictError
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
 _SQL = load("set_aside")
+
+MAX_SHOWN_BYTES = 1_000_000  # of a row; a larger one is not shown
+MAX_REASON_LENGTH = 1000  # characters
 
 
 async def list_rows(connection: Connection, *, limit: int, before: int | None) -> list[Any]:
@@ -18,20 +24,51 @@ async def list_rows(connection: Connection, *, limit: int, before: int | None) -
 
 
 async def get(connection: Connection, number: int) -> Any | None:
-    """Return a row with all that is in it."""
-    return await connection.fetchrow(_SQL["get"], number)
+    """Return a row with all that is in it, unless that is too much to be shown."""
+    return await connection.fetchrow(_SQL["get"], number, MAX_SHOWN_BYTES)
 
 
-async def route_again(connection: Connection, number: int) -> bool:
-    """Put a row back into the outbox; whether there was one.
+async def try_again(connection: Connection, number: int) -> str | None:
+    """Put a row back into the outbox or the queue; return of which kind it is, or None when there is none.
 
     Raises:
-        ConflictError: It cannot be read as a row of the outbox.
+        ConflictError: It cannot be read as a row of either, or its webhook was deleted.
     """
+    row = await connection.fetchrow(_SQL["kind"], number)
+    if row is None:
+        return None
+    kind: str = row["kind"]
     try:
-        return await connection.fetchval(_SQL["route_again"], number) is not None
-    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        if kind == "event":
+            await connection.fetchval(_SQL["route_again"], number)
+            return kind
+        await connection.execute(_SQL["lock_lane"], UUID(row["webhook_id"] or ""))
+        back = await connection.fetchval(_SQL["deliver_again"], number)
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError) as error:
         raise ConflictError(f"The row cannot be put back: {error}. Publish what it says anew, and discard it.") from error
+    if back is None:
+        raise ConflictError("The row cannot be put back: its webhook was deleted. Discard it.")
+    return kind
+
+
+async def put_deliveries(connection: Connection, deliveries: Mapping[Delivery, str]) -> None:
+    """Set leased deliveries aside, each with the reason; the attempt under way counts as made."""
+    given = list(deliveries)
+    await connection.execute(
+        _SQL["put_deliveries"],
+        [each.id for each in given],
+        [each.webhook_id for each in given],
+        [each.event_id for each in given],
+        [each.group_id for each in given],
+        [each.is_test for each in given],
+        [each.attempt_number for each in given],
+        [deliveries[each][:MAX_REASON_LENGTH] for each in given],
+    )
+
+
+async def put_flight(connection: Connection, flight_id: int, reason: str) -> int:
+    """Set aside all that a flight holds, and end it; return how many deliveries that were."""
+    return len(await connection.fetch(_SQL["put_flight"], flight_id, reason[:MAX_REASON_LENGTH]))
 
 
 async def discard(connection: Connection, number: int) -> bool:
@@ -43,3 +80,9 @@ async def count(connection: Connection, *, limit: int) -> int:
     """Return how many rows there are, so many at most."""
     found: int = await connection.fetchval(_SQL["count"], limit)
     return found
+
+
+async def counts(connection: Connection, *, limit: int) -> dict[str, int]:
+    """Return how many things of each kind are set aside, so many of each at most."""
+    rows: Sequence[Any] = await connection.fetch(_SQL["counts"], limit)
+    return {row["kind"]: row["count"] for row in rows}

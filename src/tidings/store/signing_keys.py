@@ -1,5 +1,6 @@
 """The ed25519 keys this installation signs with: made once, kept encrypted, published by their public halves."""
 
+import logging
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,11 +9,13 @@ from uuid import UUID, uuid4
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tidings.core.errors import NotFoundError
+from tidings.core.errors import NotFoundError, StartupError
 from tidings.core.signature import InstanceKeys, SigningKey
 from tidings.store.database import Connection, Database
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
+
+logger = logging.getLogger("tidings.signing_keys")
 
 _SQL = load("signing_keys")
 PURPOSES = ("webhooks", "tokens")
@@ -113,15 +116,21 @@ async def _read(connection: Connection, box: SecretBox, issuer: str, known: Mapp
     for row in rows:
         if row["has_begun"]:
             signing.setdefault(row["purpose"], row["id"])
-    keys = {
-        row["id"]: known.get(str(row["id"])) or _opened(box, row["id"], row["private_key"])
-        for row in rows
-        if row["is_published"] or row["id"] in signing.values()
-    }
+    keys = {}
+    for row in rows:
+        signs = row["id"] in signing.values()
+        if not (signs or row["is_published"]):
+            continue
+        try:
+            keys[row["id"]] = known.get(str(row["id"])) or _opened(box, row["id"], row["private_key"])
+        except StartupError as error:
+            if signs:
+                raise
+            logger.error("the signing key %s is not published: %s", row["id"], error.message)  # noqa: TRY400 - told whole
     published = tuple(
         Published(keys[row["id"]], row["purpose"], row["signs_from"], row["has_begun"], row["published_until"])
         for row in rows
-        if row["is_published"]
+        if row["is_published"] and row["id"] in keys
     )
     webhooks, tokens = signing["webhooks"], signing["tokens"]
     signer_id = await connection.fetchval(_SQL["number_signer"], webhooks, tokens, issuer)
@@ -144,5 +153,11 @@ async def load_signer(connection: Connection, box: SecretBox, signer_id: int) ->
 
 
 def _opened(box: SecretBox, key_id: UUID, sealed: bytes) -> SigningKey:
-    private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(box.open(sealed, key_id)))
+    text = box.open(sealed, key_id)
+    try:
+        private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text))
+    except ValueError as error:
+        raise StartupError(
+            f"The signing key {key_id} cannot be read: {error}. Restore its row in tidings.signing_keys."
+        ) from error
     return SigningKey(str(key_id), private)

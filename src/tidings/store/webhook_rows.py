@@ -12,21 +12,17 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.errors import InvalidInputError, StartupError, TidingsError
+from tidings.core.filters import CollectionFilter, Filter, Kind, TypeFilter, parse_filter
 from tidings.core.retry import STANDARD, Policy, parse_policy
 from tidings.core.routing import Route
 from tidings.core.webhook import (
-    CollectionFilter,
-    Filter,
-    Kind,
     Signature,
     Subscription,
-    TypeFilter,
     check_headers,
     check_settings,
     check_signature,
     check_url,
     fault_of,
-    parse_filter,
     with_problems,
     with_secret,
 )

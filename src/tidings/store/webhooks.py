@@ -102,13 +102,6 @@ async def list_webhooks(
     return [read(row) for row in await connection.fetch(_SQL["list_webhooks"], group_id, limit, offset, after)]
 
 
-async def named(connection: Connection, group_id: str, text: str, limit: int) -> list[Any]:
-    """Return the group's webhooks that have a text in their name or URL, as rows of `id`, `name`, `url`, newest first."""
-    pattern = f"%{re.sub(_WILD, _ESCAPED, text)}%"
-    rows: list[Any] = await connection.fetch(_SQL["named"], group_id, pattern, limit, LOOKED_THROUGH)
-    return rows
-
-
 async def troubled(connection: Connection, group_id: str, limit: int) -> list[Any]:
     """Return the group's webhooks that were set aside or disabled, and not by their owner, as rows."""
     rows: list[Any] = await connection.fetch(_SQL["troubled"], group_id, limit, LOOKED_THROUGH)
@@ -116,10 +109,11 @@ async def troubled(connection: Connection, group_id: str, limit: int) -> list[An
 
 
 async def webhooks_called(
-    connection: Connection, group_id: str, words: str, *, after: UUID | None, limit: int
+    connection: Connection, group_id: str, words: str, *, after: UUID | None = None, limit: int
 ) -> tuple[list[Subscription], UUID | None]:
-    """Return webhooks whose name, URL or id holds a text, newest first, without their secrets, and where to go on from.
+    """Return webhooks whose name or URL holds a text, newest first, without their secrets, and where to go on from.
 
+    So does their id, for a text of eight letters and more: fewer would stand in many by chance.
     At most `LOOKED_THROUGH` are looked at; a page can be empty and there be more behind it.
 
     Args:
@@ -144,7 +138,7 @@ async def insert_webhook(connection: Connection, box: SecretBox, webhook: Webhoo
     """Write a new webhook with its lane, its first version and the tables it names, and tell workers."""
     head = (webhook.group_id, webhook.profile, webhook.created_at)
     await connection.execute(_SQL["insert_webhook"], *head, *_values(webhook), *_sealed(webhook, box), webhook.managed_by)
-    await _put_tables(connection, webhook)
+    await put_tables(connection, webhook)
     await connection.execute(_SQL["record_changes"], [webhook.id], webhook.updated_at)
 
 
@@ -164,7 +158,7 @@ async def update_webhook(connection: Connection, box: SecretBox, webhook: W, *, 
     head = (webhook.disabled_reason, webhook.updated_at, webhook.version, webhook.fault, webhook.profile)
     await connection.execute(_SQL["update_webhook"], *head, *_values(webhook), *secrets)
     if webhook.tables != was.tables or was.problems:  # what named its tables could not be read
-        await _put_tables(connection, webhook)
+        await put_tables(connection, webhook)
     if is_new:
         await connection.execute(_SQL["record_changes"], [webhook.id], webhook.updated_at)
     return webhook
@@ -205,11 +199,16 @@ def _values(webhook: Subscription) -> tuple[Any, ...]:
     )
 
 
-async def _put_tables(connection: Connection, webhook: Subscription) -> None:
+async def put_tables(connection: Connection, webhook: Subscription) -> None:
     """Write down which tables a webhook names."""
     named = [(schema, table, operation) for (schema, table), wanted in webhook.tables.items() for operation in sorted(wanted)]
     schemas, tables, operations = zip(*named, strict=True) if named else ((), (), ())
     await connection.execute(_SQL["put_tables"], webhook.id, schemas, tables, operations)
+
+
+async def tell_changed(connection: Connection, webhook_ids: list[UUID]) -> None:
+    """Keep the present state of webhooks as a version, and tell workers of it: the last statement of a transaction."""
+    await connection.execute(_SQL["record_changes"], webhook_ids, None)
 
 
 async def lock_rows(connection: Connection, webhook_ids: list[UUID]) -> None:

@@ -1,5 +1,6 @@
 """Workers and their heartbeats: a lease is as good as its worker's last heartbeat."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -24,9 +25,15 @@ async def new_part(connection: Connection, worker_id: UUID) -> int | None:
     return part
 
 
-async def beat(connection: Connection, worker_id: UUID) -> bool:
-    """Renew a worker's heartbeat; False when it was declared dead."""
-    return await connection.fetchval(_SQL["beat"], worker_id) is not None
+async def beat(connection: Connection, worker_id: UUID) -> datetime | None:
+    """Renew a worker's heartbeat, and return PostgreSQL's clock; None when the worker was declared dead."""
+    at: datetime | None = await connection.fetchval(_SQL["beat"], worker_id)
+    return at
+
+
+async def heartbeats(connection: Connection) -> dict[UUID, datetime]:
+    """Return when each worker's heart beat last."""
+    return {row["id"]: row["heartbeat_at"] for row in await connection.fetch(_SQL["heartbeats"])}
 
 
 async def leave(connection: Connection, worker_id: UUID) -> None:
@@ -40,9 +47,9 @@ async def are_any(connection: Connection) -> bool:
     return alive
 
 
-async def bury(connection: Connection, silence: timedelta) -> list[UUID]:
-    """Strike workers from the list that have been silent this long, and return them."""
-    return [row[0] for row in await connection.fetch(_SQL["bury"], silence)]
+async def bury(connection: Connection, dead: Mapping[UUID, datetime]) -> list[UUID]:
+    """Strike workers from the list whose hearts have not beaten since then, and return them."""
+    return [row[0] for row in await connection.fetch(_SQL["bury"], list(dead), list(dead.values()))]
 
 
 async def list_workers(connection: Connection, *, limit: int) -> list[Any]:

@@ -13,6 +13,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from tidings.config import Network
 
+ALLOWING = "TIDINGS_ALLOW_PRIVATE_NETWORKS names networks that may be"
+
 Address = IPv4Address | IPv6Address
 
 # IANA IPv4 Special-Purpose Address Registry, and multicast.
@@ -63,9 +65,7 @@ def refusal_of_address(text: str, allowed: tuple[Network, ...], *, is_plain: boo
     if any(address in network for network in allowed):
         return None
     if not _is_public(address):
-        return (
-            f"The address {text} is not public and is not called (TIDINGS_ALLOW_PRIVATE_NETWORKS names networks that may be)."
-        )
+        return f"The address {text} is not public and is not called ({ALLOWING})."
     if is_plain:
         return f"The address {text} is not called over http://. Use https:// (TIDINGS_ALLOW_HTTP=true allows http everywhere)."
     return None

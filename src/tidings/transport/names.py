@@ -11,7 +11,7 @@ from typing import Any
 
 import aiodns
 from aiodns.error import DNSError
-from pycares import errno
+from pycares import AresError, errno
 
 QUERY_SECONDS = 2.0  # until the next server is asked, or the same once more
 TRIES = 2  # of each server
@@ -51,7 +51,10 @@ class Names:
             LookUpError: There is none in time.
         """
         if self._resolver is None:
-            self._resolver = self._made()
+            try:
+                self._resolver = self._made()
+            except AresError as error:
+                raise LookUpError("dns", f"The host {host} was not looked up: nothing could be asked.") from error
         try:
             async with asyncio.timeout(limit):
                 found = await self._resolver.getaddrinfo(host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)

@@ -5,19 +5,23 @@ limit, and all share what the exchange has left.
 """
 
 import asyncio
+import errno
+import logging
 import os
 import socket
 import ssl
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from time import perf_counter
 from typing import Any
 
 from tidings.config import Network
-from tidings.core.outcome import Exchange, Timings
+from tidings.core.outcome import EXHAUSTED, Exchange, Timings
 from tidings.core.target import Target
-from tidings.transport.address import refusal_of_address, refusal_of_name
+from tidings.transport.address import ALLOWING, refusal_of_address, refusal_of_name
 from tidings.transport.connection import HttpConnection, OnEnd
 from tidings.transport.names import LookUpError, Names
+
+logger = logging.getLogger("tidings.sender")
 
 DNS_TIMEOUT = 5.0  # seconds
 CONNECT_TIMEOUT = 10.0  # seconds, over all addresses of a name
@@ -25,6 +29,10 @@ TLS_TIMEOUT = 10.0  # seconds
 MAX_ADDRESSES = 4  # of one name, tried one after the other
 
 _NONE = Timings()
+
+# What this machine lacks, and not the receiver. EADDRNOTAVAIL (no port is left) is judged apart: for an IPv6 address it can
+# mean that this machine has no IPv6, which no waiting mends.
+_LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 class OpeningError(Exception):
@@ -92,7 +100,7 @@ class Opener:
         refusals = [refusal_of_address(address, self._allowed, is_plain=is_plain) for address in found]
         callable_ones = [address for address, refusal in zip(found, refusals, strict=True) if refusal is None]
         if not callable_ones:
-            raise OpeningError("address_refused", refusals[0] or "The address is refused.")
+            raise OpeningError("address_refused", _refusal_of(target, found[0], refusals[0] or ""))
         return callable_ones[:MAX_ADDRESSES]
 
     async def _look_up(self, host: str, limit: float) -> list[str]:
@@ -103,6 +111,8 @@ class Opener:
         try:
             return await self._names.look_up(host, limit)
         except LookUpError as error:
+            if _has_no_descriptor():  # which is not what the resolver says
+                raise OpeningError(EXHAUSTED, "There was no descriptor left to look a name up.") from error
             raise OpeningError(error.failure, error.sentence) from error
 
     async def _shake_hands(
@@ -122,28 +132,37 @@ class Opener:
 async def _connect(target: Target, addresses: list[str], limit: float, timings: Timings) -> socket.socket:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + limit
-    problem = ""
+    problem, failure = "", "connect"
     for position, address in enumerate(addresses):
         share = (deadline - loop.time()) / (len(addresses) - position)
-        connecting = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-        connecting.setblocking(False)
+        connecting: socket.socket | None = None
         try:
+            connecting = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+            connecting.setblocking(False)
             async with asyncio.timeout(share):
                 await loop.sock_connect(connecting, (address, target.port))
         except TimeoutError:
-            connecting.close()
-            problem = f"No connection to {address} port {target.port} within {share:.3g} s."
+            _close(connecting)
+            problem = f"No connection to {shown_address(address, target)} port {target.port} within {share:.3g} s."
             failure = "timeout"
         except OSError as error:
-            connecting.close()
-            problem = f"The connection to {address} port {target.port} failed ({_reason(error)})."
+            _close(connecting)
+            if _is_ours(error, address):
+                raise OpeningError(EXHAUSTED, f"No connection could be opened here ({error.strerror or error}).") from error
+            shown = shown_address(address, target)
+            problem = f"The connection to {shown} port {target.port} failed ({_reason(error)})."
             failure = "connect"
         except BaseException:  # cancelled
-            connecting.close()
+            _close(connecting)
             raise
         else:
             return connecting
     raise OpeningError(failure, problem, timings)
+
+
+def _close(connecting: socket.socket | None) -> None:
+    if connecting is not None:
+        connecting.close()
 
 
 async def _connection(connected: socket.socket, target: Target, on_end: OnEnd, **tls: Any) -> HttpConnection:
@@ -156,6 +175,34 @@ async def _connection(connected: socket.socket, target: Target, on_end: OnEnd, *
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(lambda: HttpConnection(target, on_end), sock=connected, **tls)
     return connection
+
+
+def _refusal_of(target: Target, address: str, refusal: str) -> str:
+    """Return why a target is not called. Which address a name has inside is for the log alone: customers read the sentence."""
+    if shown_address(address, target) == address:
+        return refusal
+    logger.info("%s is not called: %s", target.host, refusal)
+    return f"The host {target.host} has no public address and is not called ({ALLOWING})."
+
+
+def shown_address(address: str, target: Target) -> str:
+    """Return an address as sentences show it that customers read: one that is not public by the name that was given."""
+    return address if refusal_of_address(address, ()) is None else target.host
+
+
+def _is_ours(error: OSError, address: str) -> bool:
+    """Whether a connection failed for want of something on this machine."""
+    if error.errno == errno.EADDRNOTAVAIL:
+        return isinstance(ip_address(address.split("%", 1)[0]), IPv4Address)
+    return error.errno in _LACKS
+
+
+def _has_no_descriptor() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in _LACKS
+    return False
 
 
 def _reason(error: OSError) -> str:

@@ -17,12 +17,12 @@ from time import perf_counter
 import msgspec
 
 from tidings.config import Network
-from tidings.core.outcome import Exchange
+from tidings.core.outcome import EXHAUSTED, Exchange
 from tidings.core.target import Target, parse_target
 from tidings.transport.connection import Call, Done, HttpConnection
 from tidings.transport.deadlines import Deadlines
 from tidings.transport.names import Names
-from tidings.transport.opening import Opener, OpeningError
+from tidings.transport.opening import Opener, OpeningError, shown_address
 
 logger = logging.getLogger("tidings.sender")
 
@@ -59,6 +59,7 @@ class Sender:
         allow_http: bool = False,
         tls: ssl.SSLContext | None = None,
         names: Names | None = None,
+        max_idle: int = MAX_IDLE_CONNECTIONS,
     ) -> None:
         """Make a sender.
 
@@ -67,7 +68,9 @@ class Sender:
             allow_http: Every address that may be called may be called over http://.
             tls: How certificates are checked; by the system's authorities when None.
             names: What looks names up; by the system's settings when None.
+            max_idle: Connections that are kept between two exchanges.
         """
+        self._max_idle = max_idle
         self._names = names or Names()
         self._opener = Opener(allowed, tls or ssl.create_default_context(), self._names, allow_http=allow_http)
         self._deadlines = Deadlines()
@@ -129,7 +132,7 @@ class Sender:
             peer, secured = connection.transport.get_extra_info("peername"), connection.transport.get_extra_info("ssl_object")
             certificate = secured.getpeercert() if secured is not None else {}
             return Reached(
-                address=f"{peer[0]} port {peer[1]}" if peer else target.host,
+                address=f"{shown_address(peer[0], target)} port {peer[1]}" if peer else target.host,
                 connect_ms=(timings.connect_ms or 0.0) + (timings.tls_ms or 0.0),
                 tls=secured.version() if secured is not None else None,
                 certificate_until=str((certificate or {}).get("notAfter", "")),
@@ -161,6 +164,8 @@ class Sender:
             connection, call.opened = await self._opener.open(target, call.started + call.timeout_seconds, self._ended)
         except OpeningError as error:
             call.tell(error.exchange((perf_counter() - call.started) * 1e3))
+        except MemoryError:
+            call.tell(Exchange(failure=EXHAUSTED, error="There was no memory left to open a connection."))
         except Exception as error:  # ours, not the receiver's: told here once
             logger.exception("no connection could be opened to %s port %d", target.host, target.port)
             call.tell(Exchange(failure="internal", error=f"Tidings failed to make the attempt ({error!r})."))
@@ -192,7 +197,7 @@ class Sender:
         return None
 
     def _keep(self, connection: HttpConnection) -> None:
-        if self._is_closed or self._idle_count >= MAX_IDLE_CONNECTIONS:
+        if self._is_closed or self._idle_count >= self._max_idle:
             connection.close()
             return
         idle = self._idle.get(connection.target)

@@ -13,7 +13,8 @@ from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import RenderError
 from tidings.core.event import Event
-from tidings.core.outcome import SUCCEEDED, Exchange, Outcome, Released, Result, RetryAt, decide
+from tidings.core.outcome import EXHAUSTED, SUCCEEDED, Exchange, GiveUp, Outcome, Released, Result, RetryAt, decide
+from tidings.core.pauses import Pauses
 from tidings.core.retry import ONCE
 from tidings.core.webhook import Webhook
 from tidings.store import history, queue
@@ -28,6 +29,7 @@ from tidings.worker.places import Places
 from tidings.worker.prepared_cache import PreparedCache
 from tidings.worker.recorder import Recorder
 from tidings.worker.routes import CurrentRoutes
+from tidings.worker.shortage import Shortage
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.deliverer")
@@ -35,6 +37,7 @@ logger = logging.getLogger("tidings.deliverer")
 IDLE_INTERVAL = 1.0  # seconds between looks at the queue when nobody calls
 RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was held by another claim
 BURST = 32  # attempts begun in one turn of the event loop, some 1 ms
+NO_EVENT = Exchange(failure="internal", error="Its event is not in history, so there is nothing to send.")
 RELEASE_DELAY = timedelta(seconds=1)  # before what could not be sent for want of its webhook is claimed again
 
 
@@ -72,27 +75,28 @@ class Deliverer:
         self._calls: dict[Delivery, Call] = {}
         self._prepared = PreparedCache(keys)
         self._settled = Signal()
+        self._shortage = Shortage()
+        self._stopped = Signal()
         self.stopping = False
 
     async def run(self) -> None:
         """Deliver until told to stop, through outages of the database."""
-        pause = 0.1
+        pauses = Pauses()
         while not self.stopping:
             self._places.called.clear()
             try:
                 claimed = await self.run_once()
-                pause = 0.1
+                pauses.reset()
                 if claimed == 0 and not self.stopping:
                     await self._rest()
             except COLLISIONS:
-                continue
-            except UNAVAILABLE as error:
-                logger.warning("database unavailable, delivering waits: %s", error or type(error).__name__)
-                await self._places.called.wait(pause)
-                pause = min(2.0, pause * 2)
+                await self._stopped.wait(RETRY_INTERVAL)
+            except UNAVAILABLE:
+                await self._stopped.wait(pauses.next())
 
     async def run_once(self) -> int:
         """Claim what there is room for, begin the attempts, and return how many began."""
+        self._shortage.look()
         free = self._places.claim()
         if not free:
             return 0
@@ -124,8 +128,10 @@ class Deliverer:
         now = self._clock.now()
         for delivery in claimed:
             event, webhook = events.get(delivery.event_id), webhooks.get(delivery.webhook_id)
-            if event is None or webhook is None:  # its webhook was deleted, or cannot be read: it waits, or ends, unsent
+            if webhook is None:  # it was deleted, or cannot be read: the delivery waits, or ends, unsent
                 self._recorder.add(Result(delivery, now, Exchange(), Released(now + RELEASE_DELAY)))
+            elif event is None:  # read in the transaction that claimed it, so it will not come
+                self._recorder.add(Result(delivery, now, NO_EVENT, GiveUp(NO_EVENT.error or "")))
             else:
                 self.begin(delivery, event, webhook)
 
@@ -153,6 +159,8 @@ class Deliverer:
             data = prepared.write(event, delivery.id, int(started_at.timestamp()))
         except RenderError as error:
             done(Exchange(failure="render", error=error.message))
+        except MemoryError:
+            done(Exchange(failure=EXHAUSTED, error="There was no memory left to write the request."))
         except Exception as error:
             logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
             done(_broken(error))
@@ -199,6 +207,10 @@ class Deliverer:
     def _judge(self, exchange: Exchange, delivery: Delivery, webhook: Webhook) -> Outcome:
         if exchange.is_success:
             return SUCCEEDED
+        if exchange.failure == EXHAUSTED:  # not the receiver's fault, and not to be felt by its webhook
+            self._shortage.meet(exchange.error or "")
+            self._places.ease()
+            return Released(self._clock.now() + RELEASE_DELAY)
         if exchange.failure == "stopped":
             return RetryAt(self._clock.now(), exchange.error or "")
         policy = ONCE if delivery.is_test else webhook.retry
@@ -209,6 +221,7 @@ class Deliverer:
     def stop(self) -> None:
         """Claim nothing more. What is under way goes on."""
         self.stopping = True
+        self._stopped.set()
         self._places.close()
 
     async def drain(self, grace_seconds: float) -> None:

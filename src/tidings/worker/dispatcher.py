@@ -7,6 +7,7 @@ the queue. The doorbell (theory in `store/migrations/0001_engine.sql`, `tidings.
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from datetime import UTC, date
 from typing import Protocol
 from uuid import UUID
@@ -17,17 +18,20 @@ import msgspec
 from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import InvalidInputError
-from tidings.core.event import DEFAULT_GROUP, Event, delivery_id
+from tidings.core.event import DEFAULT_GROUP, OPERATIONAL, Event, about, delivery_id
+from tidings.core.hops import DEFAULT_DEPTH
 from tidings.core.lanes import share_out
 from tidings.core.pace import Pace
+from tidings.core.pauses import Pauses
 from tidings.core.routing import Routes
 from tidings.core.webhook import Webhook
 from tidings.store import flights, groups, history, outbox, queue
-from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import Queued
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
+from tidings.worker.loops import LoopGuard, Matched, Sorted
 from tidings.worker.places import Places
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.signals import Signal
@@ -38,14 +42,24 @@ BATCH = 512  # two turns of the outbox
 FALLBACK_INTERVAL = 1.0  # seconds; for poolers that break session locks, and when the sleeping dispatcher died
 PIPELINES = 2  # batches routed at a time while there is a backlog
 BATCHES_BETWEEN_LOOKS = 8  # of each pipeline, before a look whether others need the machine
+BELL_SECONDS = 30.0  # for an answer to a question that takes no time
 BUSY_BATCH = 50  # events in one batch that make such a look worth while
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
 MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
+MAX_TRIES = 50  # of one batch; a row that PostgreSQL refuses is found in some twenty
 MAX_KNOWN = 50_000  # days, groups and kinds that are known to be in the database
 
 
 # What a row that cannot be routed raises: PostgreSQL refuses it, or it does not fit what we make of it.
 _FAULTS = (asyncpg.PostgresError, InvalidInputError, ValueError, ArithmeticError, LookupError, TypeError)
+
+
+class _BadRowsError(Exception):
+    """Rows of a batch cannot become events; `faults`: the number of each, and why."""
+
+    def __init__(self, faults: dict[int, str]) -> None:
+        super().__init__(f"{len(faults)} rows")
+        self.faults = faults
 
 
 class Taker(Protocol):
@@ -63,6 +77,18 @@ class _Routed(msgspec.Struct, frozen=True):
     leased: list[Queued] = []
     waiting: list[Queued] = []
     webhooks: dict[UUID, Webhook] = {}
+
+
+def _is_told_to_all(event: Event) -> bool:
+    return event.source == OPERATIONAL and event.webhook_id is None
+
+
+def _without(fresh: list[Queued], looped: Sorted) -> tuple[list[Queued], list[Queued]]:
+    """Return the deliveries that are made as usual, and those that are held back."""
+    if not (looped.stopped or looped.held):
+        return fresh, []
+    held = [msgspec.structs.replace(q, due_at=looped.held[q.id]) for q in fresh if q.id in looped.held]
+    return [q for q in fresh if q.id not in looped.held and q.id not in looped.stopped], held
 
 
 def _lane_of(queued: Queued) -> UUID:
@@ -84,6 +110,7 @@ class Dispatcher:
         *,
         salt: int,
         taker: Taker,
+        loop_depth: int = DEFAULT_DEPTH,
     ) -> None:
         self._database = database
         self._routes = routes
@@ -95,55 +122,72 @@ class Dispatcher:
         self._places = places
         self._taker = taker
         self._limit = BATCH
+        self._suspect: int | None = None  # the row that failed alone
         self._known_days: set[date] = set()
         self._known_groups = {DEFAULT_GROUP}
         self._known_kinds: set[tuple[str, str, date]] = set()
+        self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
         self._stopped = Signal()
+        self._pauses = Pauses()
         self.rung = Signal()
         self.fallback_interval = FALLBACK_INTERVAL
 
     async def run_once(self, *, can_wait: bool = False) -> int:
         """Route one batch and return how many events that were; `BATCH` or more when there may be others.
 
-        A batch that cannot be routed is tried again row by row; a row that fails alone is set aside with its reason.
+        Rows that cannot become events are set aside with their reasons. A batch that PostgreSQL refuses is tried again with
+        fewer rows, until the one that is at fault is alone, and is set aside as well.
 
         Args:
             can_wait: The batch waits for places, so that its deliveries need not wait in the queue.
         """
+        for _ in range(MAX_TRIES):
+            routed = await self._try_once(can_wait=can_wait)
+            if routed is not None:
+                return routed
+        return BATCH
+
+    async def _try_once(self, *, can_wait: bool) -> int | None:
+        """Route a batch, and return how many events that were; None when rows were in the way, and are no longer."""
         limit = self._limit
         promised = await self._places.promise(limit, can_wait=can_wait)
+        at_hand: list[int] = []
         try:
-            routed = await self._route_batch(limit, [], promised)
+            routed = await self._route_batch(limit, at_hand, promised)
         except UNAVAILABLE:
             raise
         except COLLISIONS:
             return BATCH  # nothing is wrong with the rows; go again
+        except _BadRowsError as error:
+            await self._reject(error.faults)
+            return None
         except _FAULTS as error:
-            logger.warning("a batch cannot be routed, so its rows are tried one by one: %s", error)
-            return await self._route_singly()
+            if not at_hand:
+                raise  # not a row's fault
+            await self._narrow_down(at_hand, error)
+            return None
         finally:
             self._places.keep_promise(promised)
         return BATCH if routed == limit else routed
 
-    async def _route_singly(self) -> int:
-        """Route up to a batch of rows one by one, setting aside those that fail."""
-        self.forget_days()  # another process's janitor may have dropped one: that is not the rows' fault
-        for count in range(BATCH):
-            at_hand: list[int] = []
-            try:
-                if await self._route_batch(1, at_hand) == 0:
-                    return count
-            except UNAVAILABLE:
-                raise
-            except COLLISIONS:
-                continue
-            except _FAULTS as error:
-                if at_hand:
-                    await self._reject(at_hand[0], error)
-                elif not await self._reject_unreadable():
-                    raise  # not a row's fault
-        return BATCH
+    async def _narrow_down(self, at_hand: list[int], error: Exception) -> None:
+        """Take half as many rows next time, until one that fails is alone: others wait for some ten batches, not for 512 of one
+        row each. It is tried twice: another process's janitor may have dropped its day, and that is not the row's fault.
+        """
+        self.forget_days()
+        if len(at_hand) > 1 or self._suspect != at_hand[0]:
+            logger.warning("a batch cannot be routed, so fewer rows are tried: %s", said(error))
+            self._limit = max(1, len(at_hand) // 2)
+            self._suspect = at_hand[0] if len(at_hand) == 1 else None
+            return
+        self._suspect = None
+        reason = (
+            f"PostgreSQL refuses it: {said(error)}."
+            if isinstance(error, asyncpg.PostgresError)
+            else f"It cannot be read: {error!r}."
+        )
+        await self._reject({at_hand[0]: reason})
 
     async def _route_batch(self, limit: int, at_hand: list[int], promised: int = 0) -> int:
         """Route up to `limit` rows in one transaction and return how many; `at_hand` learns their numbers once read."""
@@ -153,7 +197,9 @@ class Dispatcher:
             if not taken.rows:
                 return 0
             at_hand += taken.numbers
-            events = outbox.read_events(taken, self._salt)
+            events, faults = outbox.read_events(taken, self._salt, self._clock.now())
+            if faults:
+                raise _BadRowsError(faults)
             routes = await self._routes.at_least(connection, taken.routes_version)
             known = await self._prepare(connection, events)
             worker_id = self._me.worker_id
@@ -184,30 +230,48 @@ class Dispatcher:
     ) -> _Routed:
         """Write events and their deliveries: a flight leases those that can be sent at once, the others wait in the queue."""
         now = self._clock.now()
-        counted: list[tuple[Event, int]] = []
+        matched: list[Matched] = []
         fresh: list[Queued] = []
-        for event in events:
-            matched = routes.match(event)
-            counted.append((event, len(matched)))
+        for event, webhook_ids in await self._match(connection, events, routes):
             is_test, due_at = event.is_test, min(event.occurred_at, now)
-            fresh += [
+            deliveries = [
                 Queued(delivery_id(event.id, webhook_id), webhook_id, event.id, event.group_id, is_test, due_at)
-                for webhook_id in matched
+                for webhook_id in webhook_ids
             ]
-        await history.add_events(connection, counted)
+            matched.append(Matched(event, about(event), deliveries))
+            fresh += deliveries
+        await history.add_events(connection, [(one.event, len(one.deliveries), one.about) for one in matched])
         self._limit = max(1, self._limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, self._limit * 2)
         if not fresh:
             return _Routed(events)
         lanes = list({q.webhook_id for q in fresh})
         rooms = await queue.lock_lanes(connection, lanes, now)
+        looped = await self._loops.sort(connection, matched, now)
+        await self._loops.stop(connection, looped, now)
+        fresh, held = _without(fresh, looped)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
         leased, waiting = share_out(fresh, _lane_of, readable, min(self._places.free(promised), flights.MAX_DELIVERIES))
-        waiting = [q for q in waiting if q.webhook_id in rooms]  # the others' webhooks were deleted just now
+        waiting = [q for q in waiting + held if q.webhook_id in rooms]  # the others' webhooks were deleted just now
         if waiting:
             await queue.put(connection, waiting, now, self._me.part)
         flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0
         return _Routed(events, flight_id, leased, waiting, webhooks)
+
+    async def _match(self, connection: Connection, events: list[Event], routes: Routes) -> list[tuple[Event, Sequence[UUID]]]:
+        """Return which webhooks events go to. What Tidings tells of webhooks does not go to those that could not hear it.
+
+        Where many that name such events share a receiver that is down, each would be told of all the others, for nothing.
+        """
+        found: list[tuple[Event, Sequence[UUID]]] = [(event, routes.match(event)) for event in events]
+        told = {each for event, matched in found if _is_told_to_all(event) for each in matched}
+        if not told:
+            return found
+        deaf = await queue.deaf(connection, told)
+        return [
+            (event, [each for each in matched if each not in deaf] if _is_told_to_all(event) else matched)
+            for event, matched in found
+        ]
 
     async def _prepare(
         self, connection: Connection, events: list[Event]
@@ -240,36 +304,26 @@ class Dispatcher:
         self._known_days.clear()
         self._known_kinds.clear()
 
-    async def _reject(self, number: int, error: Exception) -> None:
+    async def _reject(self, faults: dict[int, str]) -> None:
         async with self._database.transaction() as connection:
-            await outbox.reject(connection, number, f"{type(error).__name__}: {error}")
-        logger.error("outbox row %d cannot be routed and was set aside: %s", number, error)
-
-    async def _reject_unreadable(self) -> bool:
-        """Set aside rows that could not even be read; tell whether there were any."""
-        async with self._database.transaction() as connection:
-            numbers = await outbox.reject_unreadable(connection, BATCH)
-        if numbers:
-            logger.error("%d outbox rows cannot be read and were set aside, the first is %d", len(numbers), numbers[0])
-        return bool(numbers)
+            await outbox.reject(connection, faults)
+        number, reason = next(iter(faults.items()))
+        logger.error("%d outbox rows cannot be routed and were set aside, the first is %d: %s", len(faults), number, reason)
 
     # The loop ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Route until told to stop, through outages of the database."""
-        pause = 0.1
         while not self._stopped.is_set:
             try:
                 await self._run_connected()
-                pause = 0.1
             except UNAVAILABLE as error:
-                logger.warning("database unavailable, dispatching waits: %s", error or type(error).__name__)
+                self._database.outages.failed(error)  # the bell is no connection of the pool
                 self.forget_days()
-                await self.rung.wait(pause)
-                pause = min(2.0, pause * 2)
+                await self._stopped.wait(self._pauses.next())  # not for the bell: whose connection is gone has rung it
 
     async def _run_connected(self) -> None:
-        bell = await self._database.dedicated()
+        bell = await self._database.dedicated(command_timeout=BELL_SECONDS)
         waking: asyncio.Task[None] | None = None
         try:
             await bell.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: self.rung.set())
@@ -278,6 +332,7 @@ class Dispatcher:
                 self.rung.clear()
                 begun = time.monotonic()
                 routed = await self.run_once()
+                self._pauses.reset()
                 if waking is not None:
                     await waking
                     waking = None

@@ -1,16 +1,17 @@
-"""The small periodic duties: heartbeat, rescue, housekeeping. Each is a `run_once`; `every` makes it a loop."""
+"""The small periodic duties: rescue, housekeeping. Each is a `run_once`; `every` makes it a loop."""
 
 import logging
-import os
-import socket
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol
-from uuid import uuid4
+from uuid import UUID
 
 from tidings.clock import Clock
 from tidings.core.capture import TableName
 from tidings.core.errors import BusyError
+from tidings.core.pauses import Pauses
+from tidings.core.standstill import Standstill
 from tidings.sources import backfill, tables
 from tidings.store import (
     audit,
@@ -28,7 +29,7 @@ from tidings.store import (
     webhooks,
     workers,
 )
-from tidings.store.database import COLLISIONS, UNAVAILABLE, Database
+from tidings.store.database import COLLISIONS, ROW_FAULTS, UNAVAILABLE, Database, said
 from tidings.store.secrets import SecretBox
 from tidings.store.signing_keys import KeyRing
 from tidings.worker.flights import Flights
@@ -37,7 +38,6 @@ from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.worker")
 
-BEAT_INTERVAL = 3.0  # seconds
 # A worker silent for this long is dead: with the beat and the rescuer's own interval, its deliveries are due again
 # within 15 s of its last heartbeat.
 SILENCE = workers.SILENCE
@@ -60,14 +60,20 @@ class Duty(Protocol):
 async def every(interval: float, duty: Duty, stopping: Signal) -> None:
     """Run a duty now and at every interval until told to stop, through outages of the database."""
     name = type(duty).__name__.lower()
+    pauses = Pauses()
     while not stopping.is_set:
+        wait = interval
         try:
             await duty.run_once()
+            pauses.reset()
         except UNAVAILABLE as error:
-            logger.warning("database unavailable, %s waits: %s", name, error or type(error).__name__)
+            logger.debug("%s waits for the database: %s", name, error or type(error).__name__)
+            wait = pauses.next()
         except COLLISIONS as error:
-            logger.info("%s was in another transaction's way and goes again later: %s", name, error)
-        await stopping.wait(interval)
+            logger.info("%s was in another transaction's way and goes again later: %s", name, said(error))
+        except ROW_FAULTS as error:
+            logger.error("%s goes again later: a row it met cannot be as it is: %s", name, said(error))  # noqa: TRY400 - told whole
+        await stopping.wait(wait)
 
 
 class KeyKeeper:
@@ -83,77 +89,35 @@ class KeyKeeper:
         await signing_keys.refresh(self._database, self._box, self._ring)
 
 
-class Heart:
-    """Keeps this worker's leases alive, and the clock right."""
-
-    def __init__(self, database: Database, clock: Clock, me: Identity) -> None:
-        self._database = database
-        self._clock = clock
-        self._me = me
-        self.beats_in_a_row = 0
-
-    async def begin(self) -> None:
-        """Register this worker."""
-        async with self._database.connection() as connection:
-            self._clock.adjust(await workers.database_time(connection))
-            self._me.part = await workers.register(connection, self._me.worker_id, socket.gethostname(), os.getpid())
-
-    async def run_once(self) -> None:
-        """Beat. When this worker was declared dead meanwhile, go on as a new one: its old leases are others' now."""
-        try:
-            async with self._database.connection() as connection:
-                self._clock.adjust(await workers.database_time(connection))
-                if await workers.beat(connection, self._me.worker_id):
-                    self.beats_in_a_row += 1
-                    return
-        except BaseException:
-            self.beats_in_a_row = 0
-            raise
-        logger.warning("worker %s was declared dead; going on as a new worker", self._me.worker_id)
-        self._me.worker_id = uuid4()
-        self.beats_in_a_row = 0
-        await self.begin()
-
-    async def end(self) -> None:
-        """Strike this worker from the list."""
-        async with self._database.connection() as connection:
-            await workers.leave(connection, self._me.worker_id)
-
-
 class Rescuer:
     """Frees what dead workers held."""
 
     def __init__(
         self,
         database: Database,
-        heart: Heart,
-        clock: Clock,
         me: Identity,
         airborne: Flights,
         *,
         on_rescued: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
-        self._heart = heart
-        self._clock = clock
         self._me = me
         self._airborne = airborne
         self._on_rescued = on_rescued
+        self._monotonic = monotonic
+        limit = SILENCE.total_seconds()
+        self._workers: Standstill[UUID] = Standstill(limit, longest_gap=limit / 2)
+        self._flights: Standstill[int] = Standstill(limit, longest_gap=limit / 2)
 
     async def run_once(self) -> int:
-        """Free what this worker holds unknowingly and what dead workers held; return how many deliveries that were.
+        """Free what dead workers held and what this worker holds unknowingly; return how many deliveries that were.
 
-        After an outage of the database every worker looks dead; so nobody is judged by a worker that has not itself
-        been heard for longer than the silence it judges by.
+        Dead is whose heartbeat has not changed while this one looked for ten seconds, whatever the clocks say. After an outage,
+        or when this process stood still, everybody looks dead, and looking begins anew.
         """
-        if self._heart.beats_in_a_row * BEAT_INTERVAL <= SILENCE.total_seconds():
-            return 0
-        async with self._database.transaction() as connection:
-            await workers.bury(connection, SILENCE)
-            freed = await flights.ground_orphans(connection)
-            forgotten = await flights.ground_forgotten(
-                connection, self._me.worker_id, self._clock.now() - SILENCE, self._airborne.known
-            )
+        freed = await self._free_dead()
+        forgotten = await self._free_forgotten()
         if freed:
             logger.warning("%d deliveries of dead workers are due again", freed)
         if forgotten:
@@ -161,6 +125,25 @@ class Rescuer:
         if freed or forgotten:
             self._on_rescued()
         return freed + forgotten
+
+    async def _free_dead(self) -> int:
+        async with self._database.transaction() as connection:
+            beats = await workers.heartbeats(connection)
+            silent = self._workers.look(beats, self._monotonic())
+            dead = [worker_id for worker_id in silent if worker_id != self._me.worker_id]
+            if dead and (buried := await workers.bury(connection, {worker_id: beats[worker_id] for worker_id in dead})):
+                logger.warning("workers that were silent for %.0f s count as dead: %d", SILENCE.total_seconds(), len(buried))
+            return await flights.ground_orphans(connection)
+
+    async def _free_forgotten(self) -> int:
+        """Free flights that this worker has not known of for ten seconds: the answer to their lease was lost.
+
+        In a transaction of its own: two rounds of locks on lanes in one could wait for somebody who waits for them.
+        """
+        async with self._database.transaction() as connection:
+            unknown = await flights.unknown(connection, self._me.worker_id, self._airborne.known)
+            forgotten = self._flights.look(dict.fromkeys(unknown), self._monotonic())
+            return await flights.ground_forgotten(connection, self._me.worker_id, forgotten) if forgotten else 0
 
 
 class Backfiller:

@@ -9,6 +9,8 @@ from tidings.worker.signals import Signal
 SLOW_SECONDS = 1.0  # an attempt older than this no longer takes a place from the quick ones
 SLOW_PLACES = 8  # how many slow attempts there may be for each quick one
 MAX_UNRECORDED = 2000  # results; with more of them nothing new begins, since then the database is what is slow
+EASE_SECONDS = 1.0  # between two steps down, when this machine lacks what attempts need
+RECOVER_SECONDS = 5.0  # between the steps up again
 PATIENCE = 0.1  # seconds that a batch waits for places, since slow receivers must not hold up routing
 OWN_PATIENCE = 1.0  # seconds that it waits while it is this process that is slow: with results, or with what is queued
 
@@ -24,12 +26,20 @@ class Places:
         unrecorded: Results that are not written yet.
     """
 
-    def __init__(self, limit: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit: int, *, connections: int | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Make places.
+
+        Args:
+            limit: For quick attempts.
+            connections: How many there are for all attempts together, by the process's descriptors; None: enough.
+        """
         self.called = Signal()
         self.unrecorded = 0
-        self._for_claims = max(1, limit // 4)  # claims of this size keep places filled while the next is on its way
-        self._for_routing = max(1, limit // 2)  # not all, since claims need places too
-        self._limit = limit
+        self._full = limit if connections is None else max(1, min(limit, connections // 4))
+        # A quick attempt may turn slow: so many count twice.
+        self._for_slow = limit * SLOW_PLACES if connections is None else min(limit * SLOW_PLACES, connections - 2 * self._full)
+        self._set_limit(self._full)
+        self._eased_at = float("-inf")
         self._monotonic = monotonic
         self._quick: dict[Delivery, float] = {}  # in the order they began
         self._slow: set[Delivery] = set()
@@ -54,13 +64,28 @@ class Places:
 
     def free(self, promised: int = 0) -> int:
         """Return how many more attempts may begin, in places that nobody was promised or in these that were."""
+        if self._limit < self._full and self._monotonic() - self._eased_at >= RECOVER_SECONDS:
+            self._eased_at = self._monotonic()
+            self._set_limit(min(self._full, self._limit * 2))
         if self._quick:
             latest = self._monotonic() - SLOW_SECONDS
             while self._quick and self._quick[oldest := next(iter(self._quick))] < latest:
                 del self._quick[oldest]
                 self._slow.add(oldest)
-        free = min(self._limit - len(self._quick), self._limit * SLOW_PLACES - len(self._slow))
+        free = min(self._limit - len(self._quick), self._for_slow - len(self._slow))
         return max(0, free - self._promised - self._claiming + promised)
+
+    def ease(self) -> None:
+        """Have fewer places for a while: this machine lacks what so many attempts need."""
+        now = self._monotonic()
+        if self._limit and now - self._eased_at >= EASE_SECONDS:
+            self._eased_at = now
+            self._set_limit(max(1, min(self._limit, len(self._quick) + len(self._slow)) // 2))
+
+    @property
+    def are_eased(self) -> bool:
+        """Whether there are fewer places than there should be."""
+        return self._limit < self._full
 
     async def promise(self, count: int, *, can_wait: bool) -> int:
         """Keep places for a batch that is about to be routed; wait until there are so many, but not for long.
@@ -101,7 +126,7 @@ class Places:
 
     def close(self) -> None:
         """Have no more places from now on."""
-        self._limit = 0
+        self._full = self._limit = 0
         self.called.set()
         self._roomy.set()
 
@@ -113,6 +138,11 @@ class Places:
             self.called.set()
         if not self._is_queue_long and self._may_promise() >= self._wanted:
             self._roomy.set()
+
+    def _set_limit(self, limit: int) -> None:
+        self._limit = limit
+        self._for_claims = max(1, limit // 4)  # claims of this size keep places filled while the next is on its way
+        self._for_routing = max(1, limit // 2)  # not all, since claims need places too
 
     async def _wait_for_room(self, count: int) -> None:
         count = min(count, self._for_routing)  # more is never promised

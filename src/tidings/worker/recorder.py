@@ -1,19 +1,24 @@
 """Results of attempts, written together: at most 20 ms after they came, in one transaction."""
 
 import logging
+import os
+import socket
 from collections import Counter
 from collections.abc import Callable
-from uuid import UUID
+from datetime import datetime
+from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
 
 from tidings.clock import Clock
 from tidings.core.delivery import Delivery
+from tidings.core.event import day_of
 from tidings.core.outcome import Exchange, Gone, Released, Result, RetryAt, final_state
-from tidings.store import flights, history, queue, statistics, webhooks, workers
-from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
-from tidings.store.queue import Retry
+from tidings.core.pauses import Pauses
+from tidings.store import flights, history, queue, set_aside, statistics, webhooks, workers
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
+from tidings.store.queue import LaneTally, Retry
 from tidings.worker import warnings
 from tidings.worker.flights import TRIM_AFTER, Flights
 from tidings.worker.identity import Identity
@@ -40,6 +45,10 @@ class _Batch(msgspec.Struct, frozen=True):
     gone: list[UUID]
 
 
+class _FailedOverError(Exception):
+    """Another server has taken over, and results that were written may be gone."""
+
+
 class Recorder:
     """Collects results and writes them. One per process."""
 
@@ -61,6 +70,7 @@ class Recorder:
         self._places = places
         self._results: list[Result] = []
         self._minute = Minute()
+        self._failovers = database.server.failovers
         self._is_unsure = False  # whether the last transaction was committed
         self._arrived = Signal()
         self._full = Signal()
@@ -80,7 +90,7 @@ class Recorder:
 
     async def run(self) -> None:
         """Write results until told to stop and nothing is left, through outages of the database."""
-        pause = 0.1
+        pauses = Pauses()
         while not (self.stopping and not self._results):
             # While something is under way there is a look once a second, for flights that have become long.
             await self._arrived.wait(TRIM_AFTER if self._airborne else None)
@@ -91,15 +101,15 @@ class Recorder:
                 await self._keep_flights_small()
                 if self._minute.is_full:
                     await self._begin_new_rows()
-                pause = 0.1
+                pauses.reset()
+            except _FailedOverError:
+                await self._begin_anew()
             except COLLISIONS as error:
-                logger.info("results were in another transaction's way and go again: %s", error)
+                logger.info("results were in another transaction's way and go again: %s", said(error))
                 await Signal().wait(COLLISION_PAUSE)
-            except UNAVAILABLE as error:
+            except UNAVAILABLE:
                 self._is_unsure = True
-                logger.warning("database unavailable, results wait: %s", error or type(error).__name__)
-                await Signal().wait(pause)
-                pause = min(2.0, pause * 2)
+                await Signal().wait(pauses.next())
 
     async def run_once(self) -> int:
         """Write what there is, up to a batch, and return how many results that were."""
@@ -143,6 +153,27 @@ class Recorder:
         self._results[: len(batch)] = [result for result in batch if result.delivery.id not in settled]
         self._is_unsure = False
 
+    def _expect_same_server(self) -> None:
+        """Refuse to end or trim flights over a connection to a server that may not know what was recorded (`_begin_anew`)."""
+        if self._failovers != self._database.server.failovers:
+            raise _FailedOverError
+
+    async def _begin_anew(self) -> None:
+        """Go on under another name after a failover, which may have lost results that were acknowledged.
+
+        To end or trim a flight by what is remembered here would lose what the new server does not know of. So all flights
+        are left to the rescuer, who looks at what is on record.
+        """
+        self._failovers = self._database.server.failovers
+        async with self._database.transaction() as connection:
+            fresh = uuid4()
+            part = await workers.register(connection, fresh, socket.gethostname(), os.getpid())
+            await workers.leave(connection, self._me.worker_id)
+        logger.warning("PostgreSQL failed over; what worker %s held is due again", self._me.worker_id)
+        self._me.worker_id, self._me.part = fresh, part
+        self._minute = Minute()
+        self._airborne.forget(self._airborne.known)
+
     async def drain(self) -> None:
         """Wait until everything handed over so far is written."""
         await self._idle.wait()
@@ -164,26 +195,54 @@ class Recorder:
                 for result in results:
                     await self._write(worker_id, [result])
                 return
-            logger.warning("the response of delivery %s cannot be stored: %s", results[0].delivery.id, error)
-            bare = Exchange(results[0].exchange.status, failure=results[0].exchange.failure)
-            await self._write_together(worker_id, [msgspec.structs.replace(results[0], exchange=bare)])
+            await self._write_refused(worker_id, results[0], error)
+
+    async def _write_refused(self, worker_id: UUID, result: Result, error: asyncpg.PostgresError) -> None:
+        """Write a result that the database objects to: without its response; else set its delivery aside.
+
+        Nobody else's results wait for it.
+        """
+        logger.warning("the response of delivery %s cannot be stored: %s", result.delivery.id, said(error))
+        bare = Exchange(result.exchange.status, failure=result.exchange.failure)
+        try:
+            async with self._database.connection() as connection:  # somebody may have dropped the partition it belongs to
+                await history.ensure_day(connection, day_of(result.delivery.event_id))
+            await self._write_together(worker_id, [msgspec.structs.replace(result, exchange=bare)])
+        except (*UNAVAILABLE, *COLLISIONS):
+            raise
+        except asyncpg.PostgresError as refused:
+            await self._set_aside(worker_id, result, refused)
+
+    async def _set_aside(self, worker_id: UUID, result: Result, refused: Exception) -> None:
+        """Take a delivery out of the way that history cannot hold: one whose row was written by hand, say."""
+        delivery = result.delivery
+        reason = f"What came of it cannot be recorded, since PostgreSQL refuses it: {said(refused)}."
+        async with self._database.transaction() as connection:
+            if delivery.flight_id in await flights.hold(connection, worker_id, [delivery.flight_id]):
+                left = self._airborne.without([delivery.flight_id], {delivery})
+                await flights.trim(connection, left)
+                await queue.settle_lanes(connection, {delivery.webhook_id: LaneTally(ended=1, tests=1)}, self._clock.now())
+                await set_aside.put_deliveries(connection, {delivery: reason})
+        self._airborne.recorded([delivery])
+        logger.error("delivery %s was set aside: %s", delivery.id, reason)
 
     async def _write_together(self, worker_id: UUID, results: list[Result]) -> None:
         self._minute.discard()
         flown = Counter(result.delivery.flight_id for result in results)
         ended = self._airborne.ended_by(flown)
         async with self._database.transaction() as connection:
+            self._expect_same_server()
             # In one order: the rescuer skips what is locked, so nobody waits for us here.
             held = await flights.land(connection, worker_id, ended)
             held |= await flights.hold(connection, worker_id, flown.keys() - ended)
             batch = _sort(results if len(held) == len(flown) else [r for r in results if r.delivery.flight_id in held])
-            are_lanes_due = await self._settle(connection, batch)
-            left = await self._take_out_released(connection, batch, held - ended)
+            are_lanes_due = await self._settle(connection, batch, min(held.values(), default=self._clock.now()))
+            left = await self._take_out_released(connection, batch, held.keys() - ended)
         self._minute.commit()
         self._airborne.recorded(result.delivery for result in batch.results)
         self._airborne.trimmed(left)
         if len(batch.results) < len(results):
-            self._airborne.forget(flown.keys() - held)
+            self._airborne.forget(flown.keys() - held.keys())
             logger.warning(REFUSED, len(results) - len(batch.results))
         if are_lanes_due:
             self._places.called.set()
@@ -200,17 +259,21 @@ class Recorder:
         await flights.trim(connection, left)
         return left
 
-    async def _settle(self, connection: Connection, batch: _Batch) -> bool:
-        """Move deliveries whose lease still holds to their next state; return whether a lane is due because of it."""
+    async def _settle(self, connection: Connection, batch: _Batch, database_time: datetime) -> bool:
+        """Move deliveries whose lease still holds to their next state; return whether a lane is due because of it.
+
+        Nothing is recorded to have been in PostgreSQL's future, even when its clock was put back since our last heartbeat.
+        """
         if not batch.results:
             return False
         now = self._clock.now()
+        ended_at = min(now, database_time)
         if batch.gone:
             await webhooks.lock_rows(connection, batch.gone)  # before lanes, as those who change a webhook do
         if batch.ended:
-            await history.add_deliveries(connection, batch.ended, now)
+            await history.add_deliveries(connection, batch.ended, ended_at)
         if batch.retried:
-            await history.add_attempts(connection, batch.retried)
+            await history.add_attempts(connection, batch.retried, ended_at)
         sums = add_up(batch.results, now)
         if sums.counters:
             part, minute = self._me.part, now.replace(second=0, microsecond=0)
@@ -229,6 +292,7 @@ class Recorder:
         """Leave in long flights what is under way, since whoever asks what that is looks through them."""
         if left := self._airborne.to_trim():
             async with self._database.transaction() as connection:
+                self._expect_same_server()
                 await flights.trim(connection, left)
             self._airborne.trimmed(left)
 
@@ -244,8 +308,7 @@ class Recorder:
         for webhook_id in webhook_ids:
             reason = "Its receiver answered 410 Gone. Enable the webhook again when the receiver is back."
             disabled = await webhooks.disable_webhooks(connection, [webhook_id], reason)
-            now = self._clock.now()
-            await warnings.tell(connection, await warnings.of_disabled(connection, disabled, reason, now), now)
+            await warnings.tell_of_disabled(connection, dict.fromkeys(disabled, reason), self._clock.now())
             logger.warning("webhook %s disabled: its receiver answered 410 Gone", webhook_id)
 
 

@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from tidings.clock import Clock
 from tidings.core.routing import Routes
 from tidings.core.webhook import Webhook
 from tidings.store import webhooks
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
 from tidings.store.webhook_rows import read_route
+from tidings.worker import warnings
 
 logger = logging.getLogger("tidings.routes")
 
@@ -31,8 +33,9 @@ _Fault = tuple[UUID, int, str]
 class CurrentRoutes:
     """Holds the subscriptions. Dispatcher and deliverer refresh it inside their own transactions."""
 
-    def __init__(self, box: SecretBox, *, max_webhooks: int = MAX_WEBHOOKS) -> None:
+    def __init__(self, box: SecretBox, clock: Clock, *, max_webhooks: int = MAX_WEBHOOKS) -> None:
         self._box = box
+        self._clock = clock
         self._max_webhooks = max_webhooks
         self._webhooks: dict[UUID, Webhook] = {}  # in the order of their last use
         self._refreshing = asyncio.Lock()
@@ -50,7 +53,7 @@ class CurrentRoutes:
                     await self._load(connection, faults)
             # Not while others wait for the refresh: it wants the locks of lanes, and they may hold them.
             for begin in range(0, len(faults), PAGE):
-                await _set_aside(connection, faults[begin : begin + PAGE])
+                await self._set_aside(connection, faults[begin : begin + PAGE])
         return self.current
 
     async def webhooks(self, connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Webhook]:
@@ -74,7 +77,7 @@ class CurrentRoutes:
                 self._webhooks |= loaded
                 while len(self._webhooks) > self._max_webhooks:
                     del self._webhooks[next(iter(self._webhooks))]
-            await _set_aside(connection, [(w.id, w.version, w.fault) for w in read if w.fault is not None])
+            await self._set_aside(connection, [(w.id, w.version, w.fault) for w in read if w.fault is not None])
             found |= loaded
         return found
 
@@ -101,6 +104,19 @@ class CurrentRoutes:
         self.current, self._webhooks = routes, {}
         logger.info("the subscriptions of %d webhooks are loaded", len(routes))
 
+    async def _set_aside(self, connection: Connection, faults: list[_Fault]) -> None:
+        """Set webhooks aside, and tell of those that were not before: in the log, and whoever wants to hear of it."""
+        if not faults:
+            return
+        told = {webhook_id: fault for webhook_id, _, fault in faults}
+        async with connection.transaction():  # at the start there is none around it
+            new = await webhooks.set_aside(connection, faults)
+            await warnings.tell_of_disabled(connection, {webhook_id: told[webhook_id] for webhook_id in new}, self._clock.now())
+        for webhook_id in new[:MAX_TOLD]:
+            logger.error("webhook %s: %s", webhook_id, told[webhook_id])
+        if len(new) > MAX_TOLD:
+            logger.error("%d more webhooks are set aside; `fault` says why", len(new) - MAX_TOLD)
+
 
 def _put(routes: Routes, rows: Iterable[Any]) -> list[_Fault]:
     """Bring routes up to date with rows, and return those that cannot be read."""
@@ -114,15 +130,3 @@ def _put(routes: Routes, rows: Iterable[Any]) -> list[_Fault]:
         if fault is not None:
             faults.append((row["id"], row["version"], fault))
     return faults
-
-
-async def _set_aside(connection: Connection, faults: list[_Fault]) -> None:
-    """Set webhooks aside, and tell of those that were not before."""
-    if not faults:
-        return
-    told = {webhook_id: fault for webhook_id, _, fault in faults}
-    new = await webhooks.set_aside(connection, faults)
-    for webhook_id in new[:MAX_TOLD]:
-        logger.error("webhook %s: %s", webhook_id, told[webhook_id])
-    if len(new) > MAX_TOLD:
-        logger.error("%d more webhooks are set aside; `fault` says why", len(new) - MAX_TOLD)

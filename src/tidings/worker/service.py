@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from tidings.clock import Clock
+from tidings.core.pauses import Pauses
 from tidings.store import queue, webhooks
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
@@ -17,12 +18,10 @@ from tidings.worker.deliverer import Deliverer
 from tidings.worker.dispatcher import Dispatcher
 from tidings.worker.duties import (
     BACKFILL_INTERVAL,
-    BEAT_INTERVAL,
     HOUSEKEEPING_INTERVAL,
     KEYS_INTERVAL,
     RESCUE_INTERVAL,
     Backfiller,
-    Heart,
     Janitor,
     KeyKeeper,
     Rescuer,
@@ -30,7 +29,9 @@ from tidings.worker.duties import (
 )
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
+from tidings.worker.heart import Heart, Pulse
 from tidings.worker.identity import Identity
+from tidings.worker.mender import MEND_INTERVAL, Mender
 from tidings.worker.places import Places
 from tidings.worker.recorder import Recorder
 from tidings.worker.recoverer import RECOVER_INTERVAL, Recoverer
@@ -39,6 +40,8 @@ from tidings.worker.scheduler import SCHEDULE_INTERVAL, Scheduler
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.worker")
+
+LISTEN_SECONDS = 30.0  # for an answer to `listen`
 
 
 class Worker:
@@ -59,15 +62,17 @@ class Worker:
         salt: int,
         retention_days: int,
         max_in_flight: int,
+        loop_depth: int,
         stop_grace_seconds: float,
         sql_jobs: Mapping[str, str],
+        max_connections: int | None = None,
     ) -> None:
-        routes, cache = CurrentRoutes(box), EventCache()
+        routes, cache = CurrentRoutes(box, clock), EventCache()
         self._database = database
         self._routes = routes
         self._sender = sender
         self._grace = stop_grace_seconds
-        self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight)
+        self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight, connections=max_connections)
         self.heart = Heart(database, clock, self.me)
         self.recorder = Recorder(
             database, clock, self.me, self.airborne, self.places, on_recorded=log_attempts,
@@ -77,16 +82,19 @@ class Worker:
         )  # fmt: skip
         self.dispatcher = Dispatcher(
             database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.deliverer,
+            loop_depth=loop_depth,
         )  # fmt: skip
-        self._rescuer = Rescuer(database, self.heart, clock, self.me, self.airborne, on_rescued=self.places.called.set)
+        self._rescuer = Rescuer(database, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._bookkeeper = Bookkeeper(database, clock, retention_days=retention_days)
         self.key_keeper = KeyKeeper(database, box, keys)
         self._stopping = Signal()
         self.backfiller = Backfiller(database, self._stopping)
         self.recoverer = Recoverer(database, clock, self.me, self._stopping)
+        self.mender = Mender(database, box, clock)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
+        self._pulse = Pulse(self.heart, on_failed=self._on_heart_failed)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
 
@@ -98,16 +106,17 @@ class Worker:
         async with self._database.connection() as connection:  # here, since it can take seconds, and not while work is held
             await self._routes.at_least(connection, await webhooks.routes_version(connection))
         await self.heart.begin()
+        self._pulse.start()
         for name, duty in {
             "dispatcher": self.dispatcher.run(),
             "deliverer": self.deliverer.run(),
             "recorder": self.recorder.run(),
-            "heart": every(BEAT_INTERVAL, self.heart, self._stopping),
             "rescuer": every(RESCUE_INTERVAL, self._rescuer, self._stopping),
             "janitor": every(HOUSEKEEPING_INTERVAL, self._janitor, self._stopping),
             "bookkeeper": every(BOOKKEEPING_INTERVAL, self._bookkeeper, self._stopping),
             "backfiller": every(BACKFILL_INTERVAL, self.backfiller, self._stopping),
             "recoverer": every(RECOVER_INTERVAL, self.recoverer, self._stopping),
+            "mender": every(MEND_INTERVAL, self.mender, self._stopping),
             "signing keys": every(KEYS_INTERVAL, self.key_keeper, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "queue listener": self._listen(),
@@ -137,6 +146,7 @@ class Worker:
                 task.cancel()
         await self.scheduler.settled()
         await self._sender.close()
+        await self._pulse.stop()
         try:
             await self.heart.end()
         except UNAVAILABLE:
@@ -152,17 +162,28 @@ class Worker:
             logger.critical("%s died; the worker stops", task.get_name(), exc_info=error)
             self.failed.set()
 
+    def _on_heart_failed(self, error: BaseException) -> None:
+        logger.critical("heart died; the worker stops", exc_info=error)
+        self.failed.set()
+
     async def _listen(self) -> None:
         """Wake the deliverer when another process puts something into the queue."""
-        lost = Signal()
+        pauses = Pauses()
         while not self._stopping.is_set:
-            lost.clear()
             try:
-                connection = await self._database.dedicated()
-                await connection.add_listener(queue.QUEUE_CHANNEL, lambda *_: self.places.called.set())
-                connection.add_termination_listener(lambda _: lost.set())
-                while not (self._stopping.is_set or lost.is_set):
-                    await self._stopping.wait(1.0)
-                connection.terminate()
-            except UNAVAILABLE:
+                await self._listen_connected(pauses)
+            except UNAVAILABLE as error:
+                self._database.outages.failed(error)
+                await self._stopping.wait(pauses.next())
+
+    async def _listen_connected(self, pauses: Pauses) -> None:
+        lost = Signal()
+        connection = await self._database.dedicated(command_timeout=LISTEN_SECONDS)
+        try:
+            connection.add_termination_listener(lambda _: lost.set())
+            await connection.add_listener(queue.QUEUE_CHANNEL, lambda *_: self.places.called.set())
+            pauses.reset()
+            while not (self._stopping.is_set or lost.is_set):
                 await self._stopping.wait(1.0)
+        finally:
+            connection.terminate()

@@ -1,6 +1,6 @@
 """Warnings: what became of webhooks is published in the transaction that makes it so, once for each change."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -22,9 +22,14 @@ def of_turns(turns: Sequence[Turn], tallies: dict[UUID, LaneTally]) -> list[Told
     ]
 
 
-async def of_disabled(connection: Connection, webhook_ids: Sequence[UUID], reason: str, now: datetime) -> list[Told]:
-    """Return what there is to tell of webhooks that were disabled in this transaction."""
-    return [Told(DISABLED, each, now, reason, await health.waiting(connection, each)) for each in webhook_ids]
+async def tell_of_disabled(connection: Connection, reasons: Mapping[UUID, str], now: datetime) -> None:
+    """Publish that webhooks were disabled, or set aside, in this transaction: by anything but their owner.
+
+    Args:
+        reasons: Of each webhook a sentence.
+    """
+    waiting = await health.waiting(connection, list(reasons)) if reasons else {}
+    await tell(connection, [Told(DISABLED, each, now, why, waiting.get(each, 0)) for each, why in reasons.items()], now)
 
 
 async def tell(connection: Connection, told: Sequence[Told], now: datetime) -> None:

@@ -33,11 +33,13 @@ def paging(limit: Limit = 50, offset: Offset = 0, cursor: CursorText = None, cou
     """Read the parameters that every search takes.
 
     Raises:
-        InvalidInputError: Both an offset and a cursor are given.
+        InvalidInputError: The cursor is empty, or both an offset and a cursor are given.
     """
+    if cursor == "":
+        raise InvalidInputError("cursor", "cursor is empty; leave it out to begin with the newest.")
     if cursor and offset:
         raise InvalidInputError("offset", "offset does not go with a cursor, which knows its place; leave one out.")
-    return Paging(limit, offset, cursor or None, count)
+    return Paging(limit, offset, cursor, count)
 
 
 def with_pages(request: Request[Any, Any, Any], result: Result, body: T) -> Response[T]:

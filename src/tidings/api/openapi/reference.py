@@ -6,7 +6,17 @@ field, and every example is what its type reads.
 
 from typing import Any, Final
 
-from litestar.openapi.spec import Example, OpenAPI, OpenAPIMediaType, OpenAPIResponse, Operation, Reference, RequestBody, Schema
+from litestar.openapi.spec import (
+    Example,
+    OpenAPI,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    Parameter,
+    Reference,
+    RequestBody,
+    Schema,
+)
 from litestar.openapi.spec.enums import OpenAPIType
 
 from tidings.api.openapi.examples import example_of
@@ -30,6 +40,14 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
     ),
     413: ("The body is too large.", {"error": "The body is larger than 1048576 bytes.", "code": "BODY_TOO_LARGE"}),
     422: ("A field cannot be accepted.", {"error": "url is required.", "code": "INVALID_INPUT", "field": "url"}),
+    429: (
+        "There were too many wrong passwords; Retry-After says when to try again.",
+        {
+            "error": "There were too many wrong passwords. Try again later.",
+            "code": "TOO_MANY_ATTEMPTS",
+            "retry_after_seconds": 297,
+        },
+    ),
     503: (
         "The database is unavailable, or too much waits for it; Retry-After says when to try again.",
         {"error": "The database is unavailable. Try again.", "code": "UNAVAILABLE"},
@@ -38,10 +56,12 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
 
 # Routes whose last part says that they may meet a state that does not allow them.
 _MAY_CONFLICT = (
+    "/auth",
     "/test",
     "/secret",
     "/rotate",
     "/retry",
+    "/route",
     "/recover",
     "/backfill",
     "/cancel",
@@ -62,11 +82,25 @@ def describe(document: OpenAPI) -> None:
             sentence = FIELDS.get(f"{key.rpartition('_')[2]}.{name}") or FIELDS.get(name)
             if sentence is not None:
                 _describe(member, sentence)
+    for schema in (document.components.schemas or {}).values() if document.components else ():
+        _widen(schema)
     for path, item in (document.paths or {}).items():
         for method in ("get", "post", "put", "patch", "delete"):
             operation: Operation | None = getattr(item, method)
             if operation is not None:
                 _document(operation, method, path)
+
+
+def _widen(schema: Any) -> None:
+    """Say `anyOf` where the framework says `oneOf`: what any JSON fits beside `null` would fit twice when it is null."""
+    if not isinstance(schema, Schema):
+        return
+    if schema.one_of:
+        can_be_anything = any(isinstance(one, Schema) and one.to_schema() == {} for one in schema.one_of)
+        schema.any_of, schema.one_of = None if can_be_anything else schema.one_of, None
+    within = [*(schema.any_of or ()), *(schema.properties or {}).values(), schema.items, schema.additional_properties]
+    for one in within:
+        _widen(one)
 
 
 def _describe(member: Any, sentence: str) -> None:
@@ -81,6 +115,8 @@ def _document(operation: Operation, method: str, path: str) -> None:
         operation.request_body = RequestBody(content={"application/x-ndjson": lines}, required=True)
     responses = operation.responses = dict(operation.responses or {})
     responses.pop("400", None)  # what the framework supposes
+    if "/collections/" in path and "/records" in path:
+        _document_records(operation)
     for status in _errors_of(operation, path):
         sentence, answer = ERRORS[status]
         media = OpenAPIMediaType(schema=_error_schema(), examples={"error": Example(value=answer)})
@@ -91,12 +127,22 @@ def _document(operation: Operation, method: str, path: str) -> None:
             media.examples = {"example": Example(value=example)}
 
 
+def _document_records(operation: Operation) -> None:
+    """Say what comes back as the text it was stored as, which the framework takes for text."""
+    record = Schema(type=OpenAPIType.OBJECT, description="The record, with all its fields.")
+    records = Schema(type=OpenAPIType.ARRAY, items=record, description="The records, in the order they were given.")
+    for response in (operation.responses or {}).values():
+        for media in (response.content or {}).values() if isinstance(response, OpenAPIResponse) else ():
+            if isinstance(media.schema, Schema) and media.schema.type is OpenAPIType.STRING:
+                media.schema = Schema(any_of=[record, records])
+
+
 def _errors_of(operation: Operation, path: str) -> list[int]:
     """Return the statuses a route may refuse with, which follow from what it takes."""
     statuses = {503}
     if path.startswith(("/api/", "/in/")):
         statuses |= {401, 422}
-    if "{" in path:
+    if "{" in path or path.endswith("/statistics"):
         statuses |= {404}
     if operation.request_body is not None:
         statuses |= {400, 413, 422}
@@ -104,6 +150,10 @@ def _errors_of(operation: Operation, path: str) -> list[int]:
         statuses |= {400}
     if path.endswith(_MAY_CONFLICT) or (path == "/api/v1/events" and operation.request_body is not None):
         statuses |= {409}
+    if any(isinstance(one, Parameter) and one.name == "cursor" for one in operation.parameters or ()):
+        statuses |= {404}  # what the cursor names is gone
+    if path.endswith("/auth"):
+        statuses |= {429}
     return sorted(statuses)
 
 
@@ -115,5 +165,6 @@ def _error_schema() -> Schema:
             "error": Schema(type=OpenAPIType.STRING, description="What is wrong and what to do, in a sentence."),
             "code": Schema(type=OpenAPIType.STRING, description="A stable name for programs."),
             "field": Schema(type=OpenAPIType.STRING, description="The field at fault."),
+            "retry_after_seconds": Schema(type=OpenAPIType.INTEGER, description="When to try again, as in Retry-After."),
         },
     )

@@ -1,16 +1,21 @@
 """`/api/v1/groups`: the tenants. Any other call is about group `default`, or the one its `X-Tidings-Group` header names."""
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 from litestar import Router, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from tidings.api.http.paging import Limit, Offset
+from tidings.api.http.parameters import group_in_path
+from tidings.core.errors import InvalidInputError
 from tidings.operations import groups
 from tidings.operations.groups import Group
 from tidings.operations.services import Services
+
+After = Annotated[str | None, QueryParameter(description="The last id of the page before.")]
 
 
 class NewGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,15 +38,23 @@ async def create_group(services: NamedDependency[Services], data: JSONBody[NewGr
 
 
 @get("/")
-async def list_groups(services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0) -> list[GroupView]:
-    """List groups, in order of their ids."""
-    return [_view(group) for group in await groups.list_groups(services, limit=limit, offset=offset)]
+async def list_groups(
+    services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0, cursor: After = None
+) -> list[GroupView]:
+    """List groups, in order of their ids.
+
+    Raises:
+        InvalidInputError: The cursor is empty, or there is an offset beside it.
+    """
+    if cursor == "" or (cursor and offset):
+        raise InvalidInputError("cursor", "cursor is the last id of the page before, without an offset; or leave it out.")
+    return [_view(group) for group in await groups.list_groups(services, limit=limit, offset=offset, after=cursor or "")]
 
 
 @get("/{group_id:str}")
 async def get_group(services: NamedDependency[Services], group_id: FromPath[str]) -> GroupView:
     """Read a group."""
-    return _view(await groups.read(services, group_id))
+    return _view(await groups.read(services, group_in_path(group_id)))
 
 
 def _view(group: Group) -> GroupView:

@@ -9,34 +9,47 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import REGISTRY, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tidings.api.http.access import require_watcher
+from tidings.api.http.parameters import refuse_unknown
+from tidings.core.errors import NotReadyError
 from tidings.core.statistics import BOUNDS_MS, OUTCOMES
-from tidings.operations import readings
+from tidings.operations import diagnosis, readings
 from tidings.operations.readings import Readings
 from tidings.operations.services import Services
+from tidings.store.faults import KINDS
 from tidings.store.statistics import Counted
 
+ROWS = ("event", "delivery")
 _BOUNDS = (*(f"{bound / 1e3:g}" for bound in BOUNDS_MS), "+Inf")  # seconds
 
 
 @get("/healthz", media_type=MediaType.TEXT)
 async def healthz() -> str:
-    """Answer while the process lives."""
+    """Answer while the process lives and its event loop turns. It does not ask the database: a restart would not mend that."""
     return "ok"
 
 
 @get("/readyz", media_type=MediaType.TEXT)
 async def readyz(services: NamedDependency[Services]) -> str:
-    """Answer 200 while the database answers and holds our schema, 503 otherwise."""
-    await readings.check_ready(services)
+    """Answer 200 while the database can be written and holds our schema, a worker is alive and events are routed; else 503 with
+    the reasons.
+
+    Raises:
+        NotReadyError: Something is wrong.
+    """
+    problems = await diagnosis.why_not_ready(services)
+    if problems:
+        told = [{"name": problem.name, "sentence": problem.sentence} for problem in problems]
+        raise NotReadyError(" ".join(problem.sentence for problem in problems), problems=told)
     return "ready"
 
 
-@get("/metrics", media_type=MediaType.TEXT)
+@get("/metrics", media_type=MediaType.TEXT, guards=[require_watcher])
 async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Answer in Prometheus's text format: what all processes have counted, and the memory and time of this one."""
     found = await readings.read(services)
     registry = CollectorRegistry()
-    registry.register(_Read([*_gauges(found), _attempts(found.counted)]))
+    registry.register(_Read([*_gauges(found), _set_aside(found.set_aside), _attempts(found.counted)]))
     return Response(generate_latest(registry) + generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -56,9 +69,22 @@ def _gauges(found: Readings) -> list[Metric]:
             ("tidings_queue_unfinished", "Deliveries that are neither acknowledged nor given up.", unfinished),
             ("tidings_queue_lag_seconds", "How long the lane that is due longest has waited.", found.queue_lag_seconds),
             ("tidings_webhooks_failing", "Webhooks that were warned of and fail; 10,000 are counted at most.", found.failing),
+            (
+                "tidings_deliveries_looped",
+                "Deliveries stopped since the beginning because they led to themselves.",
+                found.counted.get("looped", Counted(0)).count,
+            ),
             ("tidings_webhooks_resting", "Webhooks that were warned of and rest.", found.resting),
         )
     ]
+
+
+def _set_aside(counts: Mapping[str, int]) -> Metric:
+    text = "What is set aside with a reason: events, deliveries, and settings that cannot be read."
+    family = GaugeMetricFamily("tidings_set_aside", text, labels=["kind"])
+    for kind in (*ROWS, *KINDS):
+        family.add_metric([kind], counts.get(kind, 0))
+    return family
 
 
 def _attempts(counted: Mapping[str, Counted]) -> Metric:
@@ -69,7 +95,8 @@ def _attempts(counted: Mapping[str, Counted]) -> Metric:
     )
     for outcome in OUTCOMES:
         found = counted.get(outcome, Counted(0))
-        counts = found.latencies or (0,) * len(_BOUNDS)
+        counts = [count or 0 for count in found.latencies[: len(_BOUNDS)]]
+        counts += [0] * (len(_BOUNDS) - len(counts))
         family.add_metric([outcome], list(zip(_BOUNDS, accumulate(counts), strict=True)), found.seconds)
     return family
 
@@ -84,4 +111,4 @@ class _Read(Collector):
         yield from self._found
 
 
-router = Router("/", route_handlers=[healthz, readyz, metrics], include_in_schema=False)
+router = Router("/", route_handlers=[healthz, readyz, metrics], guards=[refuse_unknown], include_in_schema=False)

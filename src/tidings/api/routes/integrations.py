@@ -8,12 +8,14 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, Router, delete, get, patch, post
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from tidings.api.http.paging import Limit, Offset
+from tidings.api.http.parameters import refuse_unknown
 from tidings.core.errors import InvalidInputError
+from tidings.core.hops import HEADER, hops_of
 from tidings.operations.services import Services
 from tidings.operations.sources import integrations
 from tidings.operations.sources.integrations import IntegrationChange, SyncedObject, SyncResult
@@ -23,13 +25,18 @@ MAX_SYNC_BYTES = 33_554_432
 
 
 class IntegrationView(msgspec.Struct, frozen=True):
-    """An integration as read. `secret` is in the answer to its creation only, when it was made here."""
+    """An integration as read. `secret` is in the answer to its creation only, when it was made here.
+
+    `fault`: why it is set aside, because something of it cannot be read as it is stored. Its notices are
+    answered with 503 while that is so.
+    """
 
     name: str
     platform: str
     url: str
     settings: Settings
     enabled: bool
+    fault: str | None
     created_at: datetime
     updated_at: datetime
     secret: str | UnsetType = UNSET
@@ -73,6 +80,7 @@ def _view(services: Services, integration: Integration, *, with_secret: bool = F
         url=f"{services.config.public_url or ''}/in/{integration.name}",
         settings=integration.settings,
         enabled=integration.enabled,
+        fault=integration.fault,
         created_at=integration.created_at,
         updated_at=integration.updated_at,
         secret=integration.secret if with_secret else UNSET,
@@ -140,7 +148,21 @@ async def sync_integration(
     return await integrations.sync(services, name, given.objects, is_complete=given.complete)
 
 
-@post("/in/{name:str}", status_code=200, tags=["Notices"])
+async def _services_for_notices(request: Request[Any, Any, Any]) -> Services:
+    """Return the parts for who sends notices: they share nothing that calls and deliveries need."""
+    services: Services = request.app.state.services
+    hops = hops_of(request.headers.get(HEADER))
+    database = (services.for_notices or services.database).after(hops)
+    return msgspec.structs.replace(services, database=database, hops=hops)
+
+
+@post(
+    "/in/{name:str}",
+    status_code=200,
+    tags=["Notices"],
+    guards=[refuse_unknown],
+    dependencies={"services": Provide(_services_for_notices)},
+)
 async def receive(
     services: NamedDependency[Services], name: FromPath[str], request: Request[Any, Any, Any]
 ) -> Response[NoticeResult]:

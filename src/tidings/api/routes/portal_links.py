@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from tidings.api.http.paging import Limit, Offset
+from tidings.api.http.parameters import group_in_path
 from tidings.core.brand import Brand
 from tidings.operations import groups, portal_links
 from tidings.operations.services import Services
@@ -56,7 +57,7 @@ async def create_portal_link(
     data: JSONBody[NewPortalLink],
 ) -> MadePortalLink:
     """Make a link that shows a customer this group's webhooks, deliveries and tests in the portal, and nothing else."""
-    acting = await groups.acting_for(services, group_id)
+    acting = await groups.acting_for(services, group_in_path(group_id))
     made = await portal_links.create(
         acting,
         secrets.token_urlsafe(32),

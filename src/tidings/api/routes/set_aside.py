@@ -1,4 +1,4 @@
-"""`/api/v1/set-aside`: events that could not be routed, of all groups."""
+"""`/api/v1/set-aside`: what could be neither routed nor delivered, and settings that cannot be read; of all groups."""
 
 from datetime import datetime
 from typing import Annotated
@@ -16,10 +16,27 @@ from tidings.operations.set_aside import SetAside
 Before = Annotated[int | None, QueryParameter(description="Only what has a smaller number: the last one of the page before.")]
 
 
+class FaultView(msgspec.Struct, frozen=True):
+    """A setting that cannot be read as it is stored: a webhook, job, integration, collection, table or backfill.
+
+    `id`: of an integration, a collection or a table its name. `reason`: with the remedy.
+    """
+
+    kind: str
+    id: str
+    name: str
+    group: str | None
+    reason: str
+    since: datetime | None
+
+
 class SetAsideView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An event that could not be routed. `row` is there when one is read by its number."""
+    """An event that could not be routed, or a delivery that history cannot hold. `row` is there when one is read by its
+    number, up to a megabyte.
+    """
 
     number: int
+    kind: str
     group: str | None
     source: str | None
     type: str | None
@@ -37,6 +54,25 @@ async def list_set_aside(services: NamedDependency[Services], limit: Limit = 50,
     return [_view(found) for found in await set_aside.list_rows(services, limit=limit, before=before)]
 
 
+@get("/settings")
+async def list_settings(services: NamedDependency[Services]) -> list[FaultView]:
+    """List settings that cannot be read, a hundred of each kind at most. They come back by themselves once they can."""
+    found = await set_aside.list_settings(services)
+    return [FaultView(one.kind, one.id, one.name, one.group_id, one.reason, one.since) for one in found]
+
+
+@post("/settings/{kind:str}/{setting_id:str}/retry", status_code=204)
+async def retry_setting(services: NamedDependency[Services], kind: FromPath[str], setting_id: FromPath[str]) -> None:
+    """Read a setting again. What waited for it goes on; 409 says why it still cannot be read."""
+    await set_aside.retry_setting(services, kind, setting_id)
+
+
+@delete("/settings/{kind:str}/{setting_id:str}", status_code=204)
+async def discard_setting(services: NamedDependency[Services], kind: FromPath[str], setting_id: FromPath[str]) -> None:
+    """Remove a webhook with what waits for it, a job, an integration, or the settings of a table."""
+    await set_aside.discard_setting(services, kind, setting_id)
+
+
 @get("/{number:int}")
 async def get_set_aside(services: NamedDependency[Services], number: FromPath[int]) -> SetAsideView:
     """Read what was set aside under a number, with the row as it was."""
@@ -45,19 +81,20 @@ async def get_set_aside(services: NamedDependency[Services], number: FromPath[in
 
 @post("/{number:int}/route", status_code=202)
 async def route_again(services: NamedDependency[Services], number: FromPath[int]) -> None:
-    """Route it again. When its reason still holds, it is set aside again, under another number."""
+    """Put it back where it was taken from. When its reason still holds, it is set aside again, under another number."""
     await set_aside.route_again(services, number)
 
 
 @delete("/{number:int}", status_code=204)
 async def discard(services: NamedDependency[Services], number: FromPath[int]) -> None:
-    """Discard it for good: its event is told to nobody."""
+    """Discard it for good: it is told to nobody."""
     await set_aside.discard(services, number)
 
 
 def _view(found: SetAside) -> SetAsideView:
     return SetAsideView(
         found.number,
+        found.kind,
         found.group_id,
         found.source,
         found.type,
@@ -70,4 +107,8 @@ def _view(found: SetAside) -> SetAsideView:
     )
 
 
-router = Router("/api/v1/set-aside", route_handlers=[list_set_aside, get_set_aside, route_again, discard], tags=["Set aside"])
+router = Router(
+    "/api/v1/set-aside",
+    route_handlers=[list_set_aside, list_settings, retry_setting, discard_setting, get_set_aside, route_again, discard],
+    tags=["Set aside"],
+)

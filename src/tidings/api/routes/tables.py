@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from tidings.api.http.paging import Limit, Offset
 from tidings.core.capture import TableSettings
-from tidings.core.webhook import OPERATIONS
+from tidings.core.filters import OPERATIONS
 from tidings.operations.services import Services
 from tidings.operations.sources import backfills, tables
 from tidings.operations.sources.backfills import Backfill
@@ -35,6 +35,9 @@ class CaptureChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TableView(msgspec.Struct, frozen=True):
     """A table that is captured, or has settings. `operations`: those that some webhook wants now.
 
+    `state`: `captured`, `waiting`, `missing`, `disabled`, `unwanted`, or `stopped`: its settings do not fit it as it is now,
+    and nothing is captured until they are written anew. `reason`: why it is not captured; of one that is, what went wrong
+    with a row of today or yesterday. Columns are shown by the names that they have now.
     `fault`: why its settings cannot be read as they are stored; its triggers stay as they are until they are written anew.
     """
 
@@ -48,6 +51,8 @@ class TableView(msgspec.Struct, frozen=True):
     changed: list[str]
     when: dict[str, str]
     fault: str | None
+    state: str
+    reason: str | None
 
 
 class NewBackfill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,6 +158,8 @@ def _view(found: CapturedTable) -> TableView:
         changed=list(own.changed_columns),
         when=own.conditions,
         fault=own.fault,
+        state=found.state,
+        reason=found.reason,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from litestar import Router, get
 from litestar.di import NamedDependency
 
+from tidings.api.http.parameters import refuse_unknown
 from tidings.core.jwt import jwk
 from tidings.operations import signing_keys
 from tidings.operations.services import Services
@@ -16,4 +17,4 @@ async def jwks(services: NamedDependency[Services]) -> dict[str, Any]:
     return {"keys": [jwk(key) for key in await signing_keys.published(services)]}
 
 
-router = Router("/.well-known", route_handlers=[jwks], tags=["Keys"])
+router = Router("/.well-known", route_handlers=[jwks], guards=[refuse_unknown], tags=["Keys"])

@@ -44,7 +44,7 @@ insert into tidings.deliveries (id, webhook_id, event_id, group_id, is_test, sta
   webhook_version, response_headers, response_body, is_truncated, first_byte_ms, total_ms)
 select (head || '7' || left(one, 3) || '8' || right(other, 15))::uuid, webhook_id, (head || '7' || left(one, 3) || '8' || right(one, 15))::uuid,
   'default', false, case when i % 50 = 0 then 'failed' else 'succeeded' end, 1, case when i % 50 = 0 then 410 else 200 end, at, at,
-  1, '{"content-length":"2"}', 'ok', false, 1.5, 1.6
+  1, '[["content-length","2"]]', 'ok', false, 1.5, 1.6
 from made;
 
 -- name: ensure_day

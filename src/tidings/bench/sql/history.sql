@@ -59,7 +59,7 @@ select (left(digits, 12) || '7' || substr(digits, 27, 3) || to_hex(32768 | (('x'
     || substr(md5(digits || which), 1, 12))::uuid,
   ids[1 + (chance + which * 7) % cardinality(ids)], e.id, e.group_id, false, case when chance % 20 = 0 then 'failed' else 'succeeded' end, 1,
   case when chance % 20 > 0 then 200 when chance % 60 = 0 then 404 when chance % 60 = 20 then 503 end,
-  case when chance % 20 = 0 then 'The receiver did not answer as it should.' end, e.occurred_at, e.occurred_at, 1, '{"content-length":"2"}', 'ok',
+  case when chance % 20 = 0 then 'The receiver did not answer as it should.' end, e.occurred_at, e.occurred_at, 1, '[["content-length","2"]]', 'ok',
   case when chance % 60 = 40 then 'timeout' end, 1.5, 1.6
 from tidings.events e join receivers using (group_id), generate_series(0, 1) which, lateral (select replace(e.id::text, '-', '') as digits) d,
   lateral (select ('x' || substr(md5(digits || which), 13, 7))::bit(28)::integer as chance) c
@@ -117,6 +117,13 @@ select id from tidings.webhooks where group_id = 'small0' order by name limit 1;
 -- name: some_event
 -- One of a day in the middle. $1 how many days ago
 select id from tidings.events where group_id = 'default' and id >= tidings.first_id_of((now() at time zone 'UTC')::date - $1::integer) order by id limit 1;
+
+-- name: some_deliveries
+-- Ids of twenty that failed and twenty that came through, of the first group.
+select array_agg(id) from (
+  (select id from tidings.deliveries where group_id = 'default' and status = 'failed' order by id desc limit 20)
+  union all (select id from tidings.deliveries where group_id = 'default' and status = 'succeeded' order by id desc limit 20)
+) d;
 
 -- name: some_external_id
 select external_id from tidings.published where group_id = 'default' limit 1;

@@ -3,6 +3,7 @@
 import shlex
 import sys
 import time
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from tidings.cli.remote.options import complete, instant, output_options, server
 from tidings.cli.remote.paper import Paper
 from tidings.cli.remote.server import Server, chosen
 from tidings.cli.remote.things import WEBHOOKS
+from tidings.client.errors import ApiError
 
 INTERVAL: Final = 0.5  # seconds between looks at how far it is
 OPEN: Final = frozenset({"waiting", "running"})
@@ -78,23 +80,28 @@ def _begin(server: Server, webhook: str | None, since: str, until: str, *, missi
 def _follow(server: Server, paper: Paper, recovery: dict[str, Any]) -> dict[str, Any]:
     """Show how far a recovery is until it is over. Ctrl-C cancels it."""
     path = f"/api/v1/recoveries/{recovery['id']}"
-    bar = _Bar(recovery)
     try:
-        while recovery["state"] in OPEN:
-            time.sleep(INTERVAL)
-            recovery = server.ask("GET", path)
-            bar.show(recovery)
+        with closing(_Bar(recovery)) as bar:
+            while recovery["state"] in OPEN:
+                time.sleep(INTERVAL)
+                recovery = server.ask("GET", path)
+                bar.show(recovery)
     except KeyboardInterrupt:
-        bar.close()
-        recovery = server.ask("POST", f"{path}/cancel")
-        click.echo(stopped(recovery), err=True)
+        click.echo(stopped(_cancelled(server, path)), err=True)
         sys.exit(INTERRUPTED)
-    finally:
-        bar.close()
     if recovery["state"] == "failed":
         click.echo(f"tidings: {inert(recovery['error'] or 'It failed.')}", err=True)
     paper.say(f"{recovery['state']}: {counts(recovery)}.")
     return recovery
+
+
+def _cancelled(server: Server, path: str) -> Any:
+    try:
+        return server.ask("POST", f"{path}/cancel")
+    except ApiError as error:
+        if error.status != 409:
+            raise
+        return server.ask("GET", path)  # it was over already
 
 
 def counts(recovery: dict[str, Any]) -> str:

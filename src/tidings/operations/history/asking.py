@@ -64,6 +64,7 @@ def events_asked(
     subject: str | None = None,
     external_id: str | None = None,
     text: str | None = None,
+    unwanted: bool = False,
 ) -> Asked:
     """Return what events are asked for.
 
@@ -81,6 +82,7 @@ def events_asked(
         subject=subject,
         external_id=external_id,
         text=text,
+        unwanted=unwanted,
     )
     return Asked(checked(question), words_of("type", type))
 

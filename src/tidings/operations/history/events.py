@@ -46,7 +46,17 @@ def publish(services: Services, draft: Draft) -> Awaitable[Published]:
     Raises:
         TidingsError: As `Publisher.publish` does.
     """
+    if services.hops:
+        return _publish_alone(services, draft)
     return services.publisher.publish(services.group_id, draft, services.clock.now())
+
+
+async def _publish_alone(services: Services, draft: Draft) -> Published:
+    """Publish an event that deliveries led to: the transaction says so, and is its own."""
+    (published,) = await publish_all(services, [draft])
+    if isinstance(published, TidingsError):
+        raise published
+    return published
 
 
 async def publish_all(services: Services, drafts: Sequence[Draft | InvalidInputError]) -> list[Published | TidingsError]:

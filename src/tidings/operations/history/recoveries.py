@@ -189,9 +189,7 @@ async def _of_webhook(
 ) -> tuple[Subscription, Recovery]:
     webhook = lookups.found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
     now = services.clock.now()
-    recovery = deciding.of_webhook(
-        uuid4(), webhook, since, now if until is None else until, now, missing=missing, rate_per_second=rate_per_second
-    )
+    recovery = deciding.of_webhook(uuid4(), webhook, since, until, now, missing=missing, rate_per_second=rate_per_second)
     return webhook, recovery
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tidings.core.capture import TableName, TableSettings
-from tidings.core.webhook import OPERATIONS
+from tidings.core.filters import OPERATIONS
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.operations.sources.backfills import Backfill, backfill_of
@@ -23,8 +23,8 @@ class Capture(msgspec.Struct, frozen=True):
     """How a table is doing.
 
     Attributes:
-        state: `captured`, `waiting`, `missing`, `disabled`, or `unwanted`: no webhook names it.
-        reason: Why it is not captured.
+        state: `captured`, `waiting`, `missing`, `disabled`, `stopped`, or `unwanted`: no webhook names it.
+        reason: Why it is not captured; of one that is, what went wrong with a row lately.
         operations: Those that any webhook wants of it.
         is_shaped: It is captured otherwise than whole, by settings of its own.
         hearers: Webhooks of the group that name it.

@@ -10,7 +10,14 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tidings.core.errors import InvalidInputError, NotFoundError, TidingsError, UnauthorizedError
+from tidings.core.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    TidingsError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from tidings.core.notice import PLATFORMS, ObjectNews
 from tidings.core.signature import check_text_secret, new_secret, new_text_secret, secret_key
 from tidings.core.webhook import SIGNATURE_FORMATS
@@ -135,6 +142,7 @@ async def change(services: Services, name: str, asked: IntegrationChange) -> Int
     """Change the secret or the settings, connect or disconnect. While it is disconnected its notices are refused.
 
     Raises:
+        ConflictError: Something of it cannot be read, and is not written anew.
         InvalidInputError: With the field and the reason.
         NotFoundError: There is none.
     """
@@ -149,7 +157,11 @@ async def change(services: Services, name: str, asked: IntegrationChange) -> Int
             "settings": UNSET if asked.settings is UNSET else _settings(before.platform, asked.settings),
             "enabled": asked.enabled,
         }
-        after = msgspec.structs.replace(before, updated_at=now, **{n: v for n, v in given.items() if v is not UNSET})
+        known = {n: v for n, v in given.items() if v is not UNSET}
+        problems = {field: why for field, why in before.problems.items() if field not in known}
+        after = msgspec.structs.replace(before, updated_at=now, problems=problems, **known)
+        if after.fault is not None:  # what cannot be read is not written over by anything else
+            raise ConflictError(after.fault)
         await stored.update(connection, services.box, after)
         switched = "connected" if after.enabled else "disconnected"
         action = "updated" if before.enabled == after.enabled else switched
@@ -233,14 +245,21 @@ async def receive(services: Services, name: str, headers: Mapping[str, str], bod
     try:
         if not integration.enabled:
             raise not_here
+        _check_readable(integration)
         notice = integrations.verified(integration, headers, body, now)
         async with services.database.transaction() as connection:
             return await integrations.absorb(connection, integration, notice, now)
-    except (NotFoundError, UnauthorizedError, InvalidInputError) as error:
+    except (NotFoundError, UnauthorizedError, InvalidInputError, UnavailableError) as error:
         reason = _reason(error, is_verified=notice is not None)
         if services.refusals.note(integration.id, reason, error.message, now):
             await _write_refusals(services, now)
         raise
+
+
+def _check_readable(integration: Integration) -> None:
+    if integration.fault is not None:
+        said = f"The integration {integration.name!r} is set aside; its owner is told why. Send the notice again later."
+        raise UnavailableError(said)
 
 
 def _reason(error: TidingsError, *, is_verified: bool) -> str:
@@ -250,6 +269,8 @@ def _reason(error: TidingsError, *, is_verified: bool) -> str:
             return "disconnected"
         case InvalidInputError():
             return "body"
+        case UnavailableError():
+            return "fault"
         case _:
             return "replayed" if is_verified else "signature"
 

@@ -1,11 +1,12 @@
 """Records of a collection, one by one or up to a thousand in one transaction. Each change is an event of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import msgspec
 
-from tidings.core.collection import Record
-from tidings.core.errors import InvalidInputError, UnauthorizedError
+from tidings.core.collection import PASSWORD, Record
+from tidings.core.errors import ConflictError, InvalidInputError, UnauthorizedError
 from tidings.core.jwt import sign_jwt
 from tidings.core.record_filter import parse_filter, parse_sort
 from tidings.operations.lookups import there
@@ -38,9 +39,7 @@ async def create(services: Services, collection: str, items: Sequence[Record]) -
         InvalidRecordError: One does not fit the collection.
         NotFoundError: There is no such collection.
     """
-    async with services.database.transaction() as connection:
-        found = await collections.found(connection, services.group_id, collection)
-        return await collections.create_records(connection, services.clock, found, items)
+    return await _written(services, collection, items, collections.create_records, is_new=True)
 
 
 async def find(
@@ -98,9 +97,25 @@ async def change(services: Services, collection: str, items: Sequence[Record]) -
         InvalidRecordError: One would not fit the collection.
         NotFoundError: There is no such collection, or no such record in it.
     """
+    return await _written(services, collection, items, collections.change_records, is_new=False)
+
+
+async def _written(
+    services: Services, collection: str, items: Sequence[Record], write: Callable[..., Awaitable[list[str]]], *, is_new: bool
+) -> list[str]:
+    """Write records in one transaction. Passwords are hashed before it begins: nobody waits for that with a connection."""
+    hashes: dict[int, str] = {}
+    if any(PASSWORD in item for item in items):
+        async with services.database.connection() as connection:
+            found = await collections.found(connection, services.group_id, collection)
+        for position, values in enumerate(collections.checked(found, items, is_new=is_new)):
+            if found.type == "auth" and PASSWORD in values:
+                hashes[position] = await services.passwords.hash(msgspec.json.decode(values[PASSWORD]))
     async with services.database.transaction() as connection:
         found = await collections.found(connection, services.group_id, collection)
-        return await collections.change_records(connection, services.clock, found, items)
+        if hashes and found.type != "auth":
+            raise ConflictError(f"{collection} has just been changed. Try again.")
+        return await write(connection, services.clock, found, items, hashes)
 
 
 async def remove(services: Services, collection: str, record_ids: Sequence[str]) -> None:
@@ -114,18 +129,33 @@ async def remove(services: Services, collection: str, record_ids: Sequence[str])
         await collections.delete_records(connection, found, record_ids)
 
 
-async def authenticate(services: Services, collection: str, email: str, password: str) -> Identity:
+async def authenticate(services: Services, collection: str, email: str, password: str, *, address: str) -> Identity:
     """Tell who has an e-mail address and its password, in a collection of type `auth`.
 
+    The answer takes the same time whether there is such an address or not.
+
+    Args:
+        address: Who asks: from one address, and of one account, so many wrong guesses are heard.
+
     Raises:
+        BusyError: Too many ask at once.
+        ConflictError: The collection has no passwords.
         NotFoundError: There is no such collection.
+        TooManyAttemptsError: There were too many wrong guesses.
         UnauthorizedError: The address or the password is wrong.
     """
     now = int(services.clock.now().timestamp())
     async with services.database.connection() as connection:
         found = await collections.found(connection, services.group_id, collection)
-        record_id = await collections.authenticate(connection, found, email, password)
-        text = None if record_id is None else await records.get(connection, found, record_id)
+        if found.type != "auth":
+            raise ConflictError(f"{collection} is a base collection, whose records have no passwords.")
+        row: Any = await records.password(connection, found, email)
+    known, record_id = (row["password_hash"], row["id"]) if row else (None, "")
+    account = f"{found.id} {email.lower()}"
+    text = None
+    if await services.passwords.fits(known, password, account=account, address=address):
+        async with services.database.connection() as connection:
+            text = await records.get(connection, found, record_id)
     if text is None:
         raise UnauthorizedError("The e-mail address or the password is wrong.")
     keys = services.keys.current

@@ -6,7 +6,7 @@ import msgspec
 
 from tidings.core.capture import TableName, TableSettings
 from tidings.core.errors import NotFoundError
-from tidings.core.webhook import OPERATIONS
+from tidings.core.filters import OPERATIONS
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.sources import tables
@@ -19,10 +19,14 @@ class CapturedTable(msgspec.Struct, frozen=True):
 
     Attributes:
         operations: Those that some webhook wants now.
+        state: `captured`, `waiting`, `missing`, `disabled`, `stopped` or `unwanted`.
+        reason: Why it is not captured; of one that is, what went wrong with a row lately.
     """
 
     settings: TableSettings
     operations: list[str]
+    state: str
+    reason: str | None
 
 
 def name_of(text: str) -> TableName:
@@ -79,8 +83,11 @@ async def _captured(connection: Connection, names: Collection[TableName]) -> dic
     installed = await capture.installed(connection, names)
     settings = await capture.settings_of(connection, names)
     found = {}
-    for name in sorted({*installed, *settings}):
+    known = sorted({*installed, *settings})
+    states = await tables.states(connection, known)
+    for name in known:
         is_told = {operation for trigger in installed.get(name, ()) for operation in trigger.operations}
         operations = [operation for operation in OPERATIONS if operation in is_told]
-        found[name] = CapturedTable(settings.get(name, TableSettings(*name)), operations)
+        state, _ = states[name]
+        found[name] = CapturedTable(settings.get(name, TableSettings(*name)), operations, state.state, state.reason)
     return found

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.filters import CollectionFilter
 from tidings.core.vocabulary import CONTENT_ACTIONS
-from tidings.core.webhook import MAX_NAME_LENGTH, CollectionFilter, Subscription
+from tidings.core.webhook import MAX_NAME_LENGTH, Subscription
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted, headers_of, repaired
 from tidings.operations.webhooks.subscriptions import check_webhook_url

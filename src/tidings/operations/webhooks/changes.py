@@ -9,12 +9,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.core.filters import MAX_FILTERS, Filter, parse_filter
 from tidings.core.retry import Policy, limited, parse_policy
 from tidings.core.text import check_text
 from tidings.core.webhook import (
-    MAX_FILTERS,
     MAX_NAME_LENGTH,
-    Filter,
     Signature,
     Subscription,
     Webhook,
@@ -22,7 +21,6 @@ from tidings.core.webhook import (
     check_settings,
     check_signature,
     fault_of,
-    parse_filter,
     with_problems,
     with_secret,
 )

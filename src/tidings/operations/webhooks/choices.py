@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tidings.core.capture import TableName
+from tidings.core.capture import TableName, TableSettings
 from tidings.core.event_type import BUILT_IN
 from tidings.operations.services import Services
 from tidings.store import capture, collections, event_types, search
@@ -22,6 +22,7 @@ class Choices(msgspec.Struct, frozen=True):
         seen: Types that the group has events of, by our names.
         tables: With their first columns.
         collections: Their names.
+        settings: Of those of the tables that are captured otherwise than whole, how.
     """
 
     types: dict[str, str] = {}
@@ -29,6 +30,7 @@ class Choices(msgspec.Struct, frozen=True):
     seen: frozenset[str] = frozenset()
     tables: tuple[tuple[TableName, tuple[str, ...]], ...] = ()
     collections: tuple[str, ...] = ()
+    settings: dict[TableName, TableSettings] = {}
 
 
 # Types of which there is one for each table are chosen by table.
@@ -42,7 +44,8 @@ async def read(services: Services) -> Choices:
         seen = await search.kinds(connection, services.group_id, MAX_TYPES)
         tables = await capture.offered_tables(connection, MAX_TABLES, MAX_COLUMNS)
         names = await collections.names(connection, services.group_id, MAX_COLLECTIONS)
+        settings = await capture.settings_of(connection, [name for name, _ in tables])
     told = {row["name"]: row["description"] or "" for row in own[:MAX_TYPES]}
     examples: dict[str, str | None] = {name: None for name in seen if not name.startswith("table.")}
     examples |= {row["name"]: row["example"] for row in own[:MAX_TYPES]}
-    return Choices(told | _OURS, examples, frozenset(seen), tuple(tables), tuple(names))
+    return Choices(told | _OURS, examples, frozenset(seen), tuple(tables), tuple(names), settings)

@@ -10,8 +10,9 @@ from msgspec import UNSET, UnsetType
 
 from tidings.core.customers import Access, check_chosen, check_moved, is_choosable, is_published
 from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.core.filters import Filter, TypeFilter
 from tidings.core.vocabulary import OPEN, Vocabulary
-from tidings.core.webhook import Filter, Subscription, TypeFilter
+from tidings.core.webhook import Subscription
 from tidings.operations.services import Services
 from tidings.operations.webhooks import choices, previews, subscriptions
 from tidings.operations.webhooks.changes import WebhookChange
@@ -28,10 +29,10 @@ _THEIRS = ("name", "description", "url", "events", "version")  # fields that a c
 
 
 async def offered(services: Services, access: Access) -> Choices:
-    """Return what a customer can choose from."""
+    """Return what a customer can choose from. How tables are captured is the operator's."""
     every = await choices.read(services)
     if access is Access.FULL:
-        return every
+        return msgspec.structs.replace(every, settings={})
     return Choices(
         types={name: said for name, said in every.types.items() if is_published(name)},
         examples={name: text for name, text in every.examples.items() if is_published(name)},
@@ -97,14 +98,13 @@ async def checked_change(services: Services, access: Access, before: Subscriptio
 
 
 async def preview_draft(services: Services, access: Access, asked: WebhookChange) -> Preview:
-    """Return the request of a customer's webhook that is not saved yet.
+    """Return the request of a customer's webhook that is not saved yet, signed with an example.
 
     Raises:
         InvalidInputError: With the field and the reason, as its creation would be refused.
     """
-    secret = asked.secret  # an example, until there is one
     checked = _drafted(services, await _checked(services, access, asked))
-    return await previews.of_draft(services, msgspec.structs.replace(checked, secret=secret), Wish())
+    return await previews.of_draft(services, checked, Wish(), is_repeated=True)
 
 
 def _drafted(services: Services, asked: WebhookChange) -> WebhookChange:

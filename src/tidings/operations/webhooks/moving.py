@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.webhook import Filter, Subscription, TypeFilter, Webhook, parse_filter
+from tidings.core.filters import Filter, TypeFilter, parse_filter
+from tidings.core.webhook import Subscription, Webhook
 from tidings.operations.webhooks.secret_forms import fits
 from tidings.operations.webhooks.shapes import check_profile
 from tidings.profiles import PROFILES, Profile

@@ -22,7 +22,8 @@ class Named(msgspec.Struct, frozen=True):
 async def named(services: Services, text: str, *, limit: int) -> list[Named]:
     """Return the group's webhooks that have a text in their name or URL, newest first; with an empty text all of them."""
     async with services.database.connection() as connection:
-        return [Named(*row) for row in await webhooks.named(connection, services.group_id, text, limit)]
+        found, _ = await webhooks.webhooks_called(connection, services.group_id, text, limit=limit)
+    return [Named(one.id, one.name, one.url) for one in found]
 
 
 async def meant(services: Services, text: str) -> UUID:

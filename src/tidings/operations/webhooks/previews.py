@@ -10,6 +10,7 @@ from msgspec import UNSET
 from tidings.core.errors import InvalidInputError, NotFoundError, RenderError
 from tidings.core.event import Event, delivery_id
 from tidings.core.question import Question
+from tidings.core.target import check_port
 from tidings.core.webhook import Subscription, Webhook, check_url
 from tidings.operations.history.search import Asked, Paging, find_events
 from tidings.operations.lookups import found
@@ -17,7 +18,7 @@ from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed
 from tidings.operations.webhooks.samples import Sample, sampled, wanted_sample
 from tidings.operations.webhooks.subscriptions import draft
-from tidings.profiles import PROFILES, describe, prepare
+from tidings.profiles import PROFILES, SecretForm, describe, prepare
 from tidings.sources import tables
 from tidings.store import event_types, history, search, webhooks
 from tidings.store.database import Connection
@@ -26,6 +27,9 @@ RECENT_EVENTS = 50  # among which one is looked for that the webhook wants
 KNOWN_TYPES = 500  # types of the group that samples are made of and near names are found among
 
 _MADE_LATER = "The secret is made when the webhook is saved, so the signature will be another."
+_SIGNED_BY_EXAMPLE = "Signed with an example; the secret is made when you save."
+# A preview that is asked for at every key pressed is signed with this, so that a signature changes only with what is signed.
+_EXAMPLE_SECRETS = {SecretForm.WHSEC: f"whsec_{'A' * 43}=", SecretForm.TEXT: "a" * 64}
 _NONE_LATELY = f"None of the group's last {RECENT_EVENTS} events is one that the webhook wants, so this is a sample."
 _IN_OVERLAP = (
     "For a day deliveries verify with the secret before as well; what carries one signature carries that one's until then."
@@ -82,12 +86,16 @@ async def of_webhook(services: Services, webhook_id: UUID, asked: WebhookChange,
         webhook = changed(before, asked, now=now)
         if webhook.url != before.url:
             check_url(webhook.url, allow_http=services.config.accepts_http)
+            check_port(webhook.url)
         notes = [_IN_OVERLAP] if webhook.secret != before.secret and webhook.previous_secret is not None else []
         return await _preview(services, connection, webhook, wish, now, notes)
 
 
-async def of_draft(services: Services, asked: WebhookChange, wish: Wish) -> Preview:
+async def of_draft(services: Services, asked: WebhookChange, wish: Wish, *, is_repeated: bool = False) -> Preview:
     """Return the request of a webhook that is not saved yet; without `events` it hears everything.
+
+    Args:
+        is_repeated: It is asked again and again; without a secret in `asked`, the same example signs each time.
 
     Raises:
         InvalidInputError: With the field and the reason, as its creation would be refused.
@@ -97,9 +105,12 @@ async def of_draft(services: Services, asked: WebhookChange, wish: Wish) -> Prev
         asked = msgspec.structs.replace(asked, events=["*"])
     if asked.url is not UNSET:
         check_url(asked.url, allow_http=services.config.accepts_http)
+        check_port(asked.url)
     webhook, reason = draft(services, asked)
+    notes = [] if asked.secret else [_SIGNED_BY_EXAMPLE if is_repeated else _MADE_LATER]
+    if not asked.secret and is_repeated:
+        webhook = msgspec.structs.replace(webhook, secret=_EXAMPLE_SECRETS[PROFILES[webhook.profile].secret_form])
     async with services.database.snapshot() as connection:
-        notes = [] if asked.secret else [_MADE_LATER]
         preview = await _preview(services, connection, webhook, wish, services.clock.now(), notes)
     return msgspec.structs.replace(preview, profile_reason=reason)
 

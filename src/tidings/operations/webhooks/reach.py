@@ -3,6 +3,7 @@
 import msgspec
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.target import check_port
 from tidings.core.webhook import check_url
 from tidings.operations.services import Services
 from tidings.transport.sender import Reached
@@ -31,6 +32,7 @@ async def check(services: Services, url: str) -> Reach:
     """
     try:
         check_url(url, allow_http=services.config.accepts_http)
+        check_port(url)
     except InvalidInputError as error:
         return Reach(True, error.message)
     reached = await services.sender.reach(url, REACH_SECONDS)

@@ -11,10 +11,11 @@ from msgspec import UNSET, UnsetType
 from tidings.core.errors import InvalidInputError, RenderError
 from tidings.core.event import OPERATIONAL, TEST_TYPE, Event, table_event_type
 from tidings.core.event_type import BUILT_IN
+from tidings.core.filters import OPERATIONS, CollectionFilter, TableFilter, TypeFilter, parse_filter
 from tidings.core.jsontext import stable
 from tidings.core.near import did_you_mean
 from tidings.core.vocabulary import Vocabulary
-from tidings.core.webhook import OPERATIONS, CollectionFilter, Subscription, TableFilter, TypeFilter, parse_filter
+from tidings.core.webhook import Subscription
 from tidings.profiles import PROFILES
 from tidings.sources.publish import new_event
 
@@ -85,8 +86,10 @@ def sampled(webhook: Subscription, sample: Sample, known: Mapping[str, str | Non
 
 def wanted_sample(webhook: Subscription, known: Mapping[str, str | None], now: datetime) -> Event:
     """Return a sample of the first thing that a webhook wants, or a test event when it wants nothing that is known."""
-    for name in names_of(webhook, known)[:NAMES_TRIED]:
-        event = sampled(webhook, Sample(name), known, now)
+    rows = _row_samples(webhook)
+    named = [rows.get(name) or Sample(name) for name in names_of(webhook, known)]
+    for sample in [*named, *rows.values()][:NAMES_TRIED]:
+        event = sampled(webhook, sample, known, now)
         if webhook.wants(event):
             return event
     return sampled(webhook, Sample(), known, now)
@@ -102,13 +105,19 @@ def names_of(webhook: Subscription, known: Iterable[str]) -> list[str]:
     if vocabulary.sent is not None:
         return [*vocabulary.names, *(name for name in known if name.startswith(vocabulary.free or ("\0",)))]
     named = [wanted.name for wanted in webhook.events if isinstance(wanted, TypeFilter) and not wanted.name.endswith("*")]
-    rows = [
-        table_event_type(wanted.schema or "public", wanted.table, operation)
-        for wanted in webhook.events
-        if isinstance(wanted, TableFilter) and wanted.table != "*"
+    return list(dict.fromkeys([*named, *_row_samples(webhook), *known, *_EXAMPLES]))
+
+
+def _row_samples(webhook: Subscription) -> dict[str, Sample]:
+    """Return the changes of the tables that a webhook names, by their types: a type tells no name with dots."""
+    return {
+        table_event_type(wanted.schema or "public", wanted.table, operation): Sample(
+            operation, wanted.table, wanted.schema or "public"
+        )
+        for wanted in _tables(webhook)
+        if wanted.table != "*"
         for operation in wanted.operations
-    ]
-    return list(dict.fromkeys([*named, *rows, *known, *_EXAMPLES]))
+    }
 
 
 def _named(

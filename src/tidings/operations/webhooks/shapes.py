@@ -47,10 +47,25 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """A profile, and the sentence that says why it is this one."""
+    """A profile, and why it is this one.
+
+    Attributes:
+        why: In a sentence.
+        how: What to say to have another; empty where it was said.
+        signs: What showed whose it is, in parts of a sentence.
+        is_by_shape: The shape decided, not what was said or set.
+    """
 
     profile: str
-    reason: str
+    why: str
+    how: str = ""
+    signs: tuple[str, ...] = ()
+    is_by_shape: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why, and how to have another."""
+        return f"{self.why} {self.how}".strip()
 
 
 class System(msgspec.Struct, frozen=True):
@@ -79,7 +94,7 @@ SYSTEMS = (
     System("VSKI", "vski", VSKI),
 )
 
-_OURS = frozenset(one.name for one in BUILT_IN)
+OURS = frozenset(one.name for one in BUILT_IN)
 _HOW = f"Say profile to choose: one of {', '.join(PROFILES)}."
 
 
@@ -97,16 +112,17 @@ def chosen_profile(asked: str | None, default: str | None, shape: Shape) -> Choi
         check_profile(asked)
         return Choice(asked, "The request asks for it.")
     if default is not None:
-        return Choice(default, f"TIDINGS_DEFAULT_PROFILE is {default}. {_HOW}")
+        return Choice(default, f"TIDINGS_DEFAULT_PROFILE is {default}.", _HOW)
     signs = {system.profile: found for system in SYSTEMS if (found := _signs(system, shape))}
     if len(signs) == 1:
         (system,) = (system for system in SYSTEMS if system.profile in signs)
-        told = f"The request has the shape of {system.name}: {' and '.join(signs[system.profile])}."
+        shown = tuple(signs[system.profile])
+        told = f"The request has the shape of {system.name}: {' and '.join(shown)}."
         other = f" For receivers that verify t=…,v1= choose {system.beside}." if system.beside else ""
-        return Choice(system.profile, f"{told}{other} {_HOW}")
+        return Choice(system.profile, f"{told}{other}", _HOW, shown, is_by_shape=True)
     if signs:
-        return Choice(STANDARD, f"The request could be of {' or '.join(signs)}. {_HOW}")
-    return Choice(STANDARD, f"Nothing in the request is of another system's shape. {_HOW}")
+        return Choice(STANDARD, f"The request could be of {' or '.join(signs)}.", _HOW, is_by_shape=True)
+    return Choice(STANDARD, "Nothing in the request is of another system's shape.", _HOW, is_by_shape=True)
 
 
 def check_profile(name: str) -> None:
@@ -122,11 +138,13 @@ def check_profile(name: str) -> None:
 
 def _signs(system: System, shape: Shape) -> list[str]:
     """Return what shows that a request is of this system's; nothing when it could be our own, or not the system's."""
-    if not all(_is_spoken(system, entry) for entry in shape.events):
-        return []
     names = [entry for entry in shape.events if isinstance(entry, str) and entry != "*"]
     tables = [entry for entry in shape.events if isinstance(entry, dict)]
-    foreign = [name for name in names if _is_foreign(system.words, name)]
+    foreign = [name for name in names if is_foreign(system.words, name)]
+    # A name that only this system has says more than a table or collection beside it, which every profile can be told of.
+    asked = [entry for entry in shape.events if not (foreign and isinstance(entry, dict))]
+    if not all(_is_spoken(system, entry) for entry in asked):
+        return []
     is_text = shape.has_text_secret
     found = [f'"{name}" is an event of it' for name in foreign[:1]]
     if is_text or shape.secret is None:  # a secret of Standard Webhooks says more than a spelling
@@ -142,10 +160,11 @@ def _is_spoken(system: System, entry: Any) -> bool:
     """Tell whether an entry of `events` is one that the system's clients write."""
     if isinstance(entry, dict):
         return system.has_tables and "table" in entry
-    return isinstance(entry, str) and (entry == "*" or _knows(system.words, entry))
+    return isinstance(entry, str) and (entry == "*" or knows(system.words, entry))
 
 
-def _knows(words: Vocabulary, name: str) -> bool:
+def knows(words: Vocabulary, name: str) -> bool:
+    """Tell whether a system has events of that name."""
     try:
         words.types_named(name, "events")
     except InvalidInputError:
@@ -153,12 +172,13 @@ def _knows(words: Vocabulary, name: str) -> bool:
     return True
 
 
-def _is_foreign(words: Vocabulary, name: str) -> bool:
+def is_foreign(words: Vocabulary, name: str) -> bool:
     """Tell whether a name is one of the system's, and neither a type of ours nor a family of them."""
-    return any(_covers(name, theirs) for theirs in words.names) and not any(_covers(name, ours) for ours in _OURS)
+    return any(covers(name, theirs) for theirs in words.names) and not any(covers(name, ours) for ours in OURS)
 
 
-def _covers(name: str, type_: str) -> bool:
+def covers(name: str, type_: str) -> bool:
+    """Tell whether a type, or a family as it is written, covers a type."""
     return type_.startswith(name[:-1]) if name.endswith("*") else type_ == name
 
 

@@ -8,12 +8,14 @@ from msgspec import UNSET
 
 from tidings.core.audit import Action
 from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tidings.core.target import check_port
 from tidings.core.webhook import Subscription, Webhook, check_url
 from tidings.operations import audit
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
-from tidings.operations.webhooks.shapes import chosen_profile, shape_of
+from tidings.operations.webhooks.shapes import Choice, Shape, chosen_profile, shape_of
+from tidings.operations.webhooks.unheard import check_spoken
 from tidings.sources import tables
 from tidings.sources.tables import TableState
 from tidings.store import queue, webhook_versions, webhooks
@@ -77,10 +79,9 @@ def draft(services: Services, asked: WebhookChange) -> tuple[Webhook, str]:
     Raises:
         InvalidInputError: With the field and the reason.
     """
-    fields = (name for name in asked.__struct_fields__ if getattr(asked, name) is not UNSET)
-    shape = shape_of(fields, asked.events or (), asked.secret or None)
-    choice = chosen_profile(asked.profile or None, services.config.default_profile, shape)
+    choice, shape = choice_of(services, asked)
     try:
+        check_spoken(choice, shape)
         now = services.clock.now()
         return drafted(asked, group_id=services.group_id, default_profile=choice.profile, now=now), choice.reason
     except InvalidInputError as error:
@@ -89,6 +90,17 @@ def draft(services: Services, asked: WebhookChange) -> tuple[Webhook, str]:
                 error.field, f"{error.message} It is read as profile {choice.profile}: {choice.reason}"
             ) from error
         raise
+
+
+def choice_of(services: Services, asked: WebhookChange) -> tuple[Choice, Shape]:
+    """Return the profile of the webhook that would be created, and what of it that follows from.
+
+    Raises:
+        InvalidInputError: There is no profile of the name that is asked for.
+    """
+    fields = (name for name in asked.__struct_fields__ if getattr(asked, name) is not UNSET)
+    shape = shape_of(fields, asked.events or (), asked.secret or None)
+    return chosen_profile(asked.profile or None, services.config.default_profile, shape), shape
 
 
 async def list_webhooks(services: Services, *, limit: int, offset: int = 0, after: UUID | None = None) -> list[Subscription]:
@@ -190,6 +202,7 @@ async def check_webhook_url(services: Services, url: str) -> None:
         InvalidInputError: With what is wrong with it.
     """
     check_url(url, allow_http=services.config.accepts_http)
+    check_port(url)
     if (refusal := await services.sender.refusal(url)) is not None:
         raise InvalidInputError("url", refusal)
 

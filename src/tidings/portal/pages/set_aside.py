@@ -1,4 +1,4 @@
-"""Events that could not be routed: read them, route them again, discard them."""
+"""What could be neither routed nor delivered, and settings that cannot be read: read, try again, discard."""
 
 from typing import Any
 
@@ -26,7 +26,8 @@ async def list_rows(request: Request[Any, Any, Any], visit: NamedDependency[Visi
     found = await set_aside.list_rows(visit.services, limit=PAGE_SIZE + 1, before=before)
     shown = found[:PAGE_SIZE]
     older = link(PATH, {"cursor": str(shown[-1].number)}) if len(found) > PAGE_SIZE else ""
-    view = set_aside_view(shown, Pager("" if before is None else PATH, older), visit.services.clock.now())
+    settings = await set_aside.list_settings(visit.services) if before is None else []
+    view = set_aside_view(shown, settings, Pager("" if before is None else PATH, older), visit.services.clock.now())
     return show(request, "settings/set_aside.html", view, title="Set aside", crumbs=CRUMBS[:1])
 
 
@@ -53,4 +54,13 @@ async def discard(request: Request[Any, Any, Any], visit: NamedDependency[Visit]
     return go(request, PATH, said=Notice("info", "It is discarded. Nobody is told of it."))
 
 
-router = Router("/", route_handlers=[list_rows, row, route_again, discard])
+@post(f"{PATH}/settings/{{kind:str}}/{{setting_id:str}}/retry")
+async def retry_setting(
+    request: Request[Any, Any, Any], visit: NamedDependency[Visit], kind: FromPath[str], setting_id: FromPath[str]
+) -> Response[Any]:
+    """Read a setting again."""
+    await set_aside.retry_setting(visit.services, kind, setting_id)
+    return go(request, PATH, said=Notice("good", "It can be read again, and what waited for it goes on."))
+
+
+router = Router("/", route_handlers=[list_rows, row, route_again, discard, retry_setting])

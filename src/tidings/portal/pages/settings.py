@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 
 from tidings import __version__
 from tidings.core.errors import ConflictError, InvalidInputError
-from tidings.operations import groups, installation, sessions, signing_keys
+from tidings.operations import diagnosis, groups, installation, sessions, signing_keys
 from tidings.portal.access import Visit, base_url, form_of
 from tidings.portal.answers import go, show
 from tidings.portal.numbering import cut, page_number
@@ -24,7 +24,8 @@ async def settings(request: Request[Any, Any, Any], visit: NamedDependency[Visit
     """Show what holds for this installation, and who is signed in."""
     services = visit.services
     found = await sessions.list_sessions(services)
-    view = general_view(found, visit.session.id, services.config, services.clock.now())
+    problems = await diagnosis.examine(services)
+    view = general_view(found, visit.session.id, services.config, services.clock.now(), problems)
     return show(request, "settings/page.html", view, title="Settings")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 
+from tidings.core.capture import TableSettings
 from tidings.core.errors import BusyError, InvalidInputError, NotFoundError, TidingsError
 from tidings.operations.sources import captures, tables
 from tidings.operations.sources.captures import CaptureDetail
@@ -62,14 +63,18 @@ async def change_table(request: Request[Any, Any, Any], visit: NamedDependency[V
     written = await form_of(request)
     found = await _found(visit, written.get("name", ""))
     settings = found.capture.settings
-    form = entered(written, [one.name for one in found.columns])
+    form = entered(written)
     try:
-        await tables.change(visit.services, settings_of(form, settings.name))
+        own = settings_of(form, settings.name)
+        if own != TableSettings(*settings.name):
+            await tables.change(visit.services, own)
+        elif found.capture.is_shaped:  # nothing is left that differs from whole rows
+            await tables.reset(visit.services, ".".join(settings.name))
     except (BusyError, InvalidInputError) as error:
         return _show(request, found, form, error)
     path = path_of(".".join(settings.name))
     if found.capture.operations:
-        return go(request, path, said=Notice("good", "It is captured so from now on."))
+        return go(request, path, said=Notice("good", "Changes from now on are captured so."))
     return go(request, path, said=Notice("info", "It is set. The table is captured as soon as a webhook names it."))
 
 

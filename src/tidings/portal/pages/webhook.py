@@ -8,7 +8,6 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from tidings.core.customers import Access
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.question import Question
 from tidings.core.webhook import Subscription
@@ -18,12 +17,15 @@ from tidings.operations.history.search import Asked, Paging
 from tidings.operations.webhooks import secrets, standing, subscriptions
 from tidings.operations.webhooks.changes import DEFAULT_OVERLAP_SECONDS, WebhookChange
 from tidings.operations.webhooks.secrets import Secrets
+from tidings.operations.webhooks.unheard import types_named
 from tidings.portal.access import LOOK, MANAGE, Visit, cookie, cookie_of, form_of, with_cookies
 from tidings.portal.answers import go, show, show_part
-from tidings.portal.pages.webhook_edit import MADE
+from tidings.portal.pages.webhook_forms import limits_of, offered, said_of
+from tidings.portal.pages.webhook_new import MADE
 from tidings.portal.views.documents import CodeSample
 from tidings.portal.views.receivers import receiver_code, scheme_of
 from tidings.portal.views.small import Notice, Secret
+from tidings.portal.views.text import Shown
 from tidings.portal.views.webhook import (
     SHOWN_ON_RECORD,
     First,
@@ -37,6 +39,7 @@ from tidings.portal.views.webhook import (
     versions_view,
     webhook_view,
 )
+from tidings.portal.views.webhook_form import PROFILE_LABELS
 from tidings.portal.views.webhooks import PATH, manager_of
 
 LATEST = 10  # deliveries on a webhook's first page
@@ -53,12 +56,8 @@ async def show_webhook(
 ) -> Response[Any]:
     """Show a webhook: how it fares, what it was sent lately, what it is."""
     found = await standing.read(visit.services, webhook_id)
-    view = webhook_view(found, await _latest(visit, webhook_id), visit.services.clock.now(), access=_limits(visit))
+    view = webhook_view(found, await _latest(visit, webhook_id), visit.services.clock.now(), access=limits_of(visit))
     return show(request, "webhook/page.html", view, title=view.head.name.plain, crumbs=_CRUMBS)
-
-
-def _limits(visit: Visit) -> Access | None:
-    return visit.session.access if visit.is_customer else None
 
 
 async def _latest(visit: Visit, webhook_id: UUID, limit: int = LATEST) -> list[Delivery]:
@@ -87,13 +86,20 @@ async def pause_or_resume(
 
 
 class ReadyView(msgspec.Struct, frozen=True):
-    """The page after a webhook was made: its secret once, code that verifies it, and its first delivery."""
+    """The page after a webhook was made: its secret once, code that verifies it, and its first delivery.
+
+    Attributes:
+        profile: Empty where a customer looks, who has not chosen it.
+        told: Names of events that nothing is known by.
+    """
 
     head: Head
     secret: Secret
     code: CodeSample | None
     first: First
     is_signed: bool
+    profile: str
+    told: tuple[Shown, ...]
 
 
 @get("/webhooks/{webhook_id:str}/ready", opt={"query": (), "customer": MANAGE})
@@ -106,7 +112,9 @@ async def ready(request: Request[Any, Any, Any], visit: NamedDependency[Visit], 
     shown = Secret("signing secret", value, f"{top.path}/secrets/reveal", warning)
     first = first_view(webhook, await _latest(visit, webhook_id, 1), 0)
     code = receiver_code(webhook)
-    view = ReadyView(top, shown, code, first, code is not None)
+    told = said_of(visit, webhook.profile, types_named(webhook), await offered(visit)).told
+    profile = "" if visit.is_customer else PROFILE_LABELS.get(webhook.profile, webhook.profile)
+    view = ReadyView(top, shown, code, first, code is not None, profile, told)
     response = show(request, "webhook/ready.html", view, title="Webhook saved", crumbs=_CRUMBS)
     return with_cookies(response, cookie(request, MADE, "", max_age=0)) if is_new else response
 

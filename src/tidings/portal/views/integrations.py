@@ -10,7 +10,7 @@ from tidings.operations.sources.integrations import Traffic
 from tidings.portal.views.integration_form import Step, address_of, guide
 from tidings.portal.views.lists import Column, Pager, Row, Table
 from tidings.portal.views.sections import NEW, SOURCES, Section, sections
-from tidings.portal.views.small import Empty, Secret, State, When, when
+from tidings.portal.views.small import Empty, Secret, State, When, state, when
 from tidings.portal.views.text import Shown, number, visible
 from tidings.store.integrations import Integration
 
@@ -23,6 +23,7 @@ _REASONS = {
     "signature": ("Not verified", "Compare the secret on both sides, and the clock of the sender."),
     "body": ("Not readable", "Have the sender write a JSON object."),
     "replayed": ("Sent again under another id", "Somebody repeats what was overheard, or the sender changes its ids."),
+    "fault": ("Set aside", "Something of the integration cannot be read: write it anew, as its fault says."),
     "disconnected": ("Disconnected", "Connect it again, or stop the sender."),
 }
 
@@ -80,6 +81,7 @@ class IntegrationView(msgspec.Struct, frozen=True):
     notices: Table
     refusals: Table
     made: When
+    fault: Shown | None
     steps: tuple[Step, ...]
 
 
@@ -113,6 +115,8 @@ def path_of(name: str) -> str:
 
 
 def _state(one: Integration) -> State:
+    if one.fault is not None:
+        return state("set_aside")
     return State("good", "check", "connected") if one.enabled else State("quiet", "ban", "disconnected")
 
 
@@ -137,6 +141,7 @@ def integration_view(traffic: Traffic, base_url: str, now: datetime) -> Integrat
         _notices(traffic, now),
         _refusals(traffic, now),
         when(one.created_at, now),
+        None if one.fault is None else visible(one.fault, limit=1000),
         guide(one, base_url),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from tidings.operations.sources.jobs import Scheduled
 from tidings.portal.views.lists import Field, Option
 from tidings.portal.views.small import When, when
 from tidings.portal.views.text import visible
-from tidings.portal.views.webhook_form import headers_of_lines
+from tidings.portal.views.webhook_entries import headers_read
 
 TICKS = 5  # that are shown while one types
 MAX_TEXT = 100_000  # characters of a field that are read
@@ -129,7 +129,7 @@ def change_of(form: Entered, before: Entered | None = None) -> JobChange:
         if of in touched:
             asked[name] = getattr(form, of).strip()
     if "headers" in touched:
-        asked["headers"] = headers_of_lines(form.headers)
+        asked["headers"] = headers_read(form.headers)
     if "body" in touched:
         asked["body"] = form.body or None
     if "retries" in touched:
@@ -223,7 +223,7 @@ _LABELS: dict[str, tuple[str, str, str]] = {  # label, hint, placeholder
     "kind": ("What it does", "", ""),
     "url": ("URL", "Where the request goes. Each tick is also an event, cron.fired.", "https://example.com/rebuild"),
     "method": ("Method", "", ""),
-    "headers": ("Headers", "Name: value, one a line.", "Authorization: Bearer …"),
+    "headers": ("Headers", "Name: value, one a line; or a JSON object.", "Authorization: Bearer …"),
     "body": ("Body", "Text of strings is filled in: {{record.scheduled_at}}. Empty: the event as it is.", ""),
     "content": ("The body is", "", ""),
     "retries": ("Retries", "How often a request that fails is sent again: 1 to 100.", ""),

@@ -140,6 +140,9 @@ def _chart(long: Statistics, span: str) -> Chart:
     return chart("outcomes", title, unit="attempts", times=times, series=series, is_stacked=True)
 
 
+_KINDS = {"delivery": ("delivery", "deliveries")}
+
+
 def _troubles(attention: Attention, now: datetime) -> list[Trouble]:
     found = []
     if not attention.workers:
@@ -149,10 +152,17 @@ def _troubles(attention: Attention, now: datetime) -> list[Trouble]:
         since = None if one.health.since is None else when(one.health.since, now)
         name = "resting" if one.health.state is Standing.RESTING else one.health.state.value
         found.append(Trouble(state(name), _name(one.name, one.url), f"/webhooks/{one.id}", visible(one.health.sentence), since))
+    for each in attention.looping:
+        why = visible(f"It leads to itself. {each.reason}")
+        found.append(Trouble(state("failing"), _name(each.name, each.url), f"/webhooks/{each.id}", why, when(each.since, now)))
     for other in attention.stopped:
         condition = state("set_aside" if other.is_set_aside else "disabled")
         href = f"/webhooks/{other.id}"
         found.append(Trouble(condition, _name(other.name, other.url), href, visible(other.reason), when(other.since, now)))
+    if attention.set_aside:
+        kinds = ", ".join(count(number, *_KINDS.get(kind, (kind,))) for kind, number in sorted(attention.set_aside.items()))
+        said = f"Of all groups: {kinds}. What waits for them goes on once they are mended; nobody else waits."
+        found.append(Trouble(state("set_aside"), visible("Something is set aside"), "/settings/set-aside", visible(said)))
     if attention.uncaptured:
         names = ", ".join(attention.uncaptured)
         more = (

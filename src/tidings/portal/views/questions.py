@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.question import Question, checked, failures_named, states_named, statuses_named, table_named, words_of
+from tidings.operations.history.asking import deliveries_asked, events_asked
 from tidings.operations.history.search import Asked
 
 OF_DELIVERIES = (
@@ -47,23 +47,19 @@ def question_of_deliveries(group_id: str, asked: Mapping[str, str], now: datetim
     Raises:
         InvalidInputError: With the field and the remedy.
     """
-    statuses, classes = statuses_named(_words("response_status", asked))
-    schema, table = table_named(asked.get("table"))
-    question = Question(
-        group_id=group_id,
+    return deliveries_asked(
+        group_id,
         since=time_named("since", asked.get("since", ""), now),
         until=time_named("until", asked.get("until", ""), now),
-        schema=schema,
-        table=table or None,
+        type=_words("type", asked),
+        table=_table(asked),
         record_id=asked.get("record_id"),
         text=asked.get("text"),
-        states=states_named(_words("status", asked)),
+        status=_words("status", asked),
         event_id=_event_id(asked),
-        failures=failures_named(_words("failure", asked)),
-        statuses=statuses,
-        classes=classes,
+        failure=_words("failure", asked),
+        response_status=_words("response_status", asked),
     )
-    return Asked(checked(question), _words("type", asked))
 
 
 def question_of_events(group_id: str, asked: Mapping[str, str], now: datetime) -> Asked:
@@ -75,25 +71,29 @@ def question_of_events(group_id: str, asked: Mapping[str, str], now: datetime) -
     wanted = asked.get("wanted", "")
     if wanted not in ("", "no"):
         raise InvalidInputError("wanted", f"wanted is {wanted[:40]!r}; write no, or leave it out.")
-    schema, table = table_named(asked.get("table"))
-    question = Question(
-        group_id=group_id,
+    return events_asked(
+        group_id,
         since=time_named("since", asked.get("since", ""), now),
         until=time_named("until", asked.get("until", ""), now),
-        schema=schema,
-        table=table or None,
+        type=_words("type", asked),
+        table=_table(asked),
         record_id=asked.get("record_id"),
         subject=asked.get("subject"),
         external_id=asked.get("external_id"),
         text=asked.get("text"),
         unwanted=wanted == "no",
     )
-    return Asked(checked(question), _words("type", asked))
 
 
-def _words(field: str, asked: Mapping[str, str]) -> tuple[str, ...]:
+def _words(field: str, asked: Mapping[str, str]) -> list[str]:
+    """Return the words of a field as a list of history takes them; commas that somebody is about to go on from say nothing."""
     text = asked.get(field, "").strip(" ,")
-    return words_of(field, [text]) if text else ()
+    return [text] if text else []
+
+
+def _table(asked: Mapping[str, str]) -> str | None:
+    """Return the table that is named, as far as it is: after `sales.` a name is still to come."""
+    return asked.get("table", "").rstrip(".") or None
 
 
 def _event_id(asked: Mapping[str, str]) -> UUID | None:

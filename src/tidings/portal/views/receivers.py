@@ -68,7 +68,11 @@ def _text(language: str, kind: str) -> str:
 def _filled(text: str, scheme: Scheme) -> str:
     if not scheme.prefix:
         text = text.replace('"@prefix" + ', "").replace("'@prefix' . ", "")
-    filled = text.replace("@header", scheme.header).replace("@prefix", scheme.prefix)
+    filled = (
+        text.replace("@encoding", f"encoding/{scheme.encoding}")
+        .replace("@header", scheme.header)
+        .replace("@prefix", scheme.prefix)
+    )
     for name in LANGUAGES:
         filled = filled.replace(f"@{name}", _ENCODERS[name][scheme.encoding])
     server = scheme.header.upper().replace("-", "_")

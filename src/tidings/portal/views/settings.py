@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
 
 from tidings.config import Config
+from tidings.core.diagnosis import Problem
 from tidings.operations.groups import Group
 from tidings.operations.installation import MANY, Installation
 from tidings.operations.set_aside import SetAside
@@ -16,6 +18,7 @@ from tidings.portal.views.lists import Column, Field, Option, Pager, Row, Table,
 from tidings.portal.views.sections import SETTINGS, Section, sections
 from tidings.portal.views.small import Empty, Id, State, When, ident, when
 from tidings.portal.views.text import Shown, count, duration, number, visible
+from tidings.store.faults import Fault
 from tidings.store.sessions import Session
 from tidings.store.workers import SILENCE
 
@@ -37,16 +40,20 @@ class GeneralView(msgspec.Struct, frozen=True):
     """What holds for this installation, and who is signed in."""
 
     sections: tuple[Section, ...]
+    problems: tuple[Shown, ...]
     retention: str
     public_url: Shown
     profile: str
     sessions: Table
 
 
-def general_view(found: Sequence[Session], this: UUID, config: Config, now: datetime) -> GeneralView:
-    """Return the settings that hold for all groups."""
+def general_view(
+    found: Sequence[Session], this: UUID, config: Config, now: datetime, problems: Sequence[Problem] = ()
+) -> GeneralView:
+    """Return the settings that hold for all groups, and what is wrong with the installation."""
     return GeneralView(
         sections(SETTINGS, PATH),
+        tuple(visible(problem.sentence, limit=600) for problem in problems),
         count(config.retention_days, "day"),
         visible(config.public_url or "not set: links are made for browsers on this machine alone (TIDINGS_PUBLIC_URL)"),
         config.default_profile or "that of the system whose shape it has",
@@ -122,7 +129,7 @@ def groups_view(
         )
         for place, one in enumerate(found)
     )
-    hint = "Letters, digits, dots, dashes and underscores: your own id of a tenant, say."
+    hint = "Your own id or name of a tenant: up to 100 characters."
     field = Field("id", "Id", value=written, hint=hint, error=error, is_required=True, is_code=True, max_length=100)
     return GroupsView(sections(SETTINGS, f"{PATH}/groups"), Table("groups", "Groups", columns, rows), pager, field)
 
@@ -209,11 +216,22 @@ class SetAsideRow(msgspec.Struct, frozen=True):
     at: When
 
 
+class FaultRow(msgspec.Struct, frozen=True):
+    """A setting that cannot be read. `retry`: where a form has it read again."""
+
+    kind: str
+    name: Shown
+    group: Shown
+    reason: Shown
+    retry: str
+
+
 class SetAsideView(msgspec.Struct, frozen=True):
-    """Events that could not be routed."""
+    """What could be neither routed nor delivered, and settings that cannot be read."""
 
     sections: tuple[Section, ...]
     table: Table
+    faults: Table
     pager: Pager
     empty: Empty | None
 
@@ -227,31 +245,63 @@ class SetAsideDetail(msgspec.Struct, frozen=True):
     document: Document
 
 
-def set_aside_view(found: Sequence[SetAside], pager: Pager, now: datetime) -> SetAsideView:
-    """Return events that could not be routed."""
+def set_aside_view(found: Sequence[SetAside], settings: Sequence[Fault], pager: Pager, now: datetime) -> SetAsideView:
+    """Return what could be neither routed nor delivered, and settings that cannot be read."""
     columns = (Column("Event", "wide"), Column("Why", "wide"), Column("Group", is_minor=True), Column("When"))
     rows = tuple(
         Row(str(one.number), f"{PATH}/set-aside/{one.number}", f"number {one.number}", _set_aside(one, now)) for one in found
     )
-    empty = None if rows else Empty(
+    empty = None if rows or settings else Empty(
         "Nothing is set aside",
         "An event that cannot be routed does not hold up the others: it is set aside here, with the reason, until somebody "
         "decides.",
         icon="check",
     )  # fmt: skip
     path = f"{PATH}/set-aside"
-    return SetAsideView(sections(SETTINGS, path), Table("set-aside", "Events that were set aside", columns, rows), pager, empty)
+    table = Table("set-aside", "Events that were set aside", columns, rows)
+    return SetAsideView(sections(SETTINGS, path), table, _faults(settings), pager, empty)
+
+
+def _faults(settings: Sequence[Fault]) -> Table:
+    columns = (Column("Setting", "wide"), Column("Why", "wide"), Column("Group", is_minor=True), Column("Read again", "action"))
+    rows = tuple(
+        Row(
+            f"fault-{place}",
+            "",
+            f"{one.kind} {visible(one.name, limit=60).plain}",
+            FaultRow(
+                one.kind,
+                visible(one.name, limit=120),
+                visible(one.group_id or "–", limit=60),
+                visible(one.reason, limit=1000),
+                f"{PATH}/set-aside/settings/{one.kind}/{quote(one.id, safe='')}/retry"
+                if one.kind in {"webhook", "job"}
+                else "",
+            ),
+        )
+        for place, one in enumerate(settings)
+    )
+    return Table("faults", "Settings that cannot be read", columns, rows)
 
 
 def set_aside_detail(found: SetAside, now: datetime) -> SetAsideDetail:
     """Return an event that could not be routed, with its row."""
     path = f"{PATH}/set-aside"
-    return SetAsideDetail(sections(SETTINGS, path), _set_aside(found, now), str(found.number), document(found.row or "{}"))
+    return SetAsideDetail(
+        sections(SETTINGS, path),
+        _set_aside(found, now),
+        str(found.number),
+        document(found.row or '"It is too large to be shown."'),
+    )
 
 
 def _set_aside(one: SetAside, now: datetime) -> SetAsideRow:
     what = (
-        one.type or " ".join(part for part in (one.operation, one.schema, one.table) if part) or one.source or "nothing known"
+        ("delivery" if one.kind == "delivery" else "")
+        or one.type
+        or " ".join(part for part in (one.operation, one.schema, one.table) if part)
+        or one.source
+        or "nothing known"
     )
     return SetAsideRow(
         number(one.number),

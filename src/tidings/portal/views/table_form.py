@@ -6,14 +6,16 @@ import msgspec
 
 from tidings.core.capture import TableName, TableSettings
 from tidings.core.errors import InvalidInputError, TidingsError
-from tidings.core.webhook import OPERATIONS
+from tidings.core.filters import OPERATIONS
 from tidings.operations.sources.captures import CaptureDetail
 from tidings.portal.views.lists import Field, Option
 from tidings.portal.views.tables import shown_name
-from tidings.portal.views.text import Shown, visible
+from tidings.portal.views.text import Shown, sendable, visible
 
 MAX_TEXT = 10_000  # characters of a field that are read
 MAX_COLUMNS = 1600  # PostgreSQL has no more
+_EXAMPLES = {"INSERT": "new.status <> 'draft'", "UPDATE": "new.total > old.total", "DELETE": "old.total > 0"}
+_VERBS = {"INSERT": "Inserted", "UPDATE": "Updated", "DELETE": "Deleted"}
 _UNKNOWN = (("make", "make them on first sight"), ("ignore", "ignore their rows"))
 
 
@@ -36,9 +38,10 @@ class Entered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ColumnView(msgspec.Struct, frozen=True):
-    """A column's row. `place` is part of its fields' names."""
+    """A column's row. `place` is part of its fields' names; `raw`: the column's name as the form sends it back."""
 
     place: int
+    raw: str
     name: Shown
     is_key: bool
     entered: EnteredColumn
@@ -81,19 +84,24 @@ def choice_view(tables: Sequence[TableName], *, typed: str = "", error: str = ""
     )  # fmt: skip
 
 
-def entered(form: Mapping[str, str], columns: Sequence[str]) -> Entered:
+def entered(form: Mapping[str, str]) -> Entered:
     """Return what was typed.
 
-    Args:
-        columns: Those of the table, in the order in which the form shows them.
+    Each row says which column it is of: the table's may be others by now, and what is left out must be what was ticked.
     """
 
+    def raw(name: str) -> str:
+        return form.get(name, "")[:MAX_TEXT].replace("\r\n", "\n")
+
     def text(name: str) -> str:
-        return form.get(name, "")[:MAX_TEXT].replace("\r\n", "\n").strip()
+        return raw(name).strip()
 
     rows = tuple(
-        EnteredColumn(name, bool(text(f"out-{place}")), text(f"rename-{place}"), bool(text(f"changed-{place}")))
-        for place, name in enumerate(columns[:MAX_COLUMNS])
+        EnteredColumn(
+            raw(f"column-{place}"), bool(text(f"out-{place}")), text(f"rename-{place}"), bool(text(f"changed-{place}"))
+        )
+        for place in range(MAX_COLUMNS)
+        if f"column-{place}" in form
     )
     when = {operation: said for operation in OPERATIONS if (said := text(f"when-{operation}"))}
     return Entered(group_by=text("group_by"), unknown_groups=text("unknown_groups") or "make", columns=rows, when=when)
@@ -112,7 +120,13 @@ def entered_of(found: CaptureDetail) -> Entered:
 
 
 def settings_of(form: Entered, name: TableName) -> TableSettings:
-    """Return the settings that the form asks for."""
+    """Return the settings that the form asks for.
+
+    Raises:
+        InvalidInputError: No column came with it, as of a form that was cut short.
+    """
+    if not form.columns:
+        raise InvalidInputError("exclude", "The form did not come whole. Load the page again.")
     return TableSettings(
         *name,
         group_column=form.group_by or None,
@@ -125,7 +139,7 @@ def settings_of(form: Entered, name: TableName) -> TableSettings:
 
 
 _PLACES = {"exclude": "columns", "rename": "columns", "changed": "columns"}
-_WHEN_HINT = "SQL on new and old, such as new.status <> 'draft'. PostgreSQL decides on it before anything is captured."
+_WHEN_HINT = "SQL on new and old. PostgreSQL checks it before anything is captured."
 
 
 def form_view(found: CaptureDetail, form: Entered, cancel: str, *, error: TidingsError | None = None) -> TableFormView:
@@ -151,14 +165,17 @@ def form_view(found: CaptureDetail, form: Entered, cancel: str, *, error: Tiding
     at_when = where.split(".")[0] == "when"
     whens = tuple(
         Field(
-            f"when-{operation}", f"{operation} only when", "area", value=form.when.get(operation, ""), is_code=True,
-            hint=_WHEN_HINT if operation == OPERATIONS[0] else "", max_length=MAX_TEXT,
+            f"when-{operation}", f"{_VERBS[operation]} only when", "area", value=form.when.get(operation, ""), is_code=True,
+            hint=_WHEN_HINT if operation == OPERATIONS[0] else "", max_length=MAX_TEXT, placeholder=_EXAMPLES[operation],
             error=said if at_when and _is_at(where, said, form, operation) else "",
         )
         for operation in OPERATIONS
     )  # fmt: skip
     keys = {one.name for one in found.columns if one.is_key}
-    columns = tuple(ColumnView(place, visible(one.name), one.name in keys, one) for place, one in enumerate(form.columns))
+    columns = tuple(
+        ColumnView(place, sendable(one.name), visible(one.name), one.name in keys, one)
+        for place, one in enumerate(form.columns)
+    )
     name = shown_name(found.capture.settings)
     is_placed = where in {*fields, "columns"} or any(one.error for one in whens)
     return TableFormView(

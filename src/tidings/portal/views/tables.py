@@ -265,6 +265,7 @@ def _state(one: Capture) -> State:
         "waiting": State("warn", "clock", "not yet captured"),
         "disabled": State("bad", "circle-alert", "trigger disabled"),
         "missing": State("bad", "circle-alert", "no such table"),
+        "stopped": State("bad", "circle-alert", "capture stopped"),
         "unwanted": State("quiet", "circle-dashed", "not captured"),
     }.get(one.state) or state(one.state)
 

@@ -1,22 +1,37 @@
-"""The form of a webhook: what was typed, what it asks for, and what is shown of it. What was typed stays, right or wrong."""
+"""The form of a webhook: what was typed, and what it asks for. What was typed stays, right or wrong.
+
+A form that changes a webhook asks for what differs from the form that was shown, and for nothing else: what it cannot show, or
+shows otherwise than it is stored, is not touched (`change_of`).
+"""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.retry import Delays, Policy
-from tidings.core.webhook import CollectionFilter, Subscription, TableFilter
+from tidings.core.filters import CollectionFilter, Filter, TableFilter
+from tidings.core.retry import Delays
+from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.changes import WebhookChange
-from tidings.portal.views.text import duration
+from tidings.portal.views.webhook_entries import (
+    boxes_read,
+    collection_value,
+    delay,
+    delay_read,
+    delays_read,
+    figure,
+    headers_read,
+    names_read,
+    table_value,
+)
 from tidings.profiles import PROFILES
 
 Fields = Mapping[str, Sequence[str]]
 
 MAX_TEXT = 20_000  # characters of one field that are read
-MAX_CHOSEN = 1_000  # entries of a field of many
+MAX_CHOSEN = 5_000  # entries of a field of many: each of a webhook's filters has up to five boxes
 
 PROFILE_LABELS = {
     "standard": "Standard Webhooks",
@@ -34,17 +49,19 @@ class Entered(msgspec.Struct, frozen=True, kw_only=True):
     """A form as it was typed.
 
     Attributes:
+        profile: Empty: by what is entered.
         names: Types and families that are ticked; `*` stands for all.
-        more: Further names, one a line.
+        more: Further names, one a line, or entries of `events` as JSON.
         tables: `["INSERT", "public", "orders"]` as JSON, one for each box that is ticked.
         collections: `["create", "posts"]`, likewise.
-        retry: `profile`, `custom`, or `kept` for a policy that this form cannot say.
+        retry: `profile`, `custom` (by `delays`), or `growing` (by `base`, `factor`, `longest` and `tries`).
+        signature_format: Empty: as the profile signs.
     """
 
     name: str = ""
     description: str = ""
     url: str = ""
-    profile: str = "standard"
+    profile: str = ""
     names: tuple[str, ...] = ()
     more: str = ""
     tables: tuple[str, ...] = ()
@@ -52,15 +69,30 @@ class Entered(msgspec.Struct, frozen=True, kw_only=True):
     headers: str = ""
     retry: str = "profile"
     delays: str = ""
+    base: str = ""
+    factor: str = ""
+    longest: str = ""
+    tries: str = ""
+    jitter: str = ""
     timeout: str = ""
     concurrency: str = ""
     rate: str = ""
     ordered: bool = False
+    method: str = "POST"
+    template: str = ""
+    signature_format: str = ""
+    signature_header: str = ""
+    asymmetric: bool = False
+    jwt: bool = False
     secret: str = ""
     version: str = ""
 
 
-_MANY = frozenset({"names", "tables", "collections"})
+EVENTS = ("names", "more", "tables", "collections")
+OF_CUSTOMERS = ("name", "description", "url", *EVENTS, "version")  # what they have a say in
+MANY = frozenset({"names", "tables", "collections"})
+TICKS = frozenset({"ordered", "asymmetric", "jwt"})
+AREAS = frozenset({"more", "headers", "template"})  # whose lines are kept; browsers take line breaks out of the others
 
 
 def entered(fields: Fields) -> Entered:
@@ -68,15 +100,35 @@ def entered(fields: Fields) -> Entered:
     values: dict[str, Any] = {}
     for name in Entered.__struct_fields__:
         given = fields.get(name, ())
-        if name in _MANY:
+        if name in MANY:
             values[name] = tuple(value[:MAX_TEXT] for value in given[:MAX_CHOSEN])
-        elif name == "ordered":
+        elif name in TICKS:
             values[name] = bool(given)
         else:
             values[name] = (given[0] if given else "")[:MAX_TEXT].replace("\r\n", "\n")
-    values["profile"] = values["profile"] or "standard"
     values["retry"] = values["retry"] or "profile"
+    values["method"] = values["method"] or "POST"
     return Entered(**values)
+
+
+def of_customer(form: Entered, profile: str) -> Entered:
+    """Return a form without what customers have no say in, as if nobody had touched it. Their profile is chosen for them."""
+    return Entered(profile=profile, **{name: getattr(form, name) for name in OF_CUSTOMERS})
+
+
+def shown_to_customer(webhook: Subscription, kept: Collection[Filter]) -> Entered:
+    """Return the form that says what a webhook is, as far as a customer has a say in it.
+
+    Args:
+        kept: Entries of its events that they have none in.
+    """
+    theirs = tuple(one for one in webhook.events if one not in kept)
+    return of_customer(entered_of(msgspec.structs.replace(webhook, events=theirs)), webhook.profile)
+
+
+def names_nothing(form: Entered) -> bool:
+    """Whether a form asks for no event at all."""
+    return not (form.names or form.more.strip() or form.tables or form.collections)
 
 
 def entered_of(webhook: Subscription) -> Entered:
@@ -89,10 +141,7 @@ def entered_of(webhook: Subscription) -> Entered:
             collections += [collection_value(action, wanted.collection) for action in wanted.actions]
         else:
             names.append(wanted.name)
-    profile = PROFILES.get(webhook.profile)
-    retry = webhook.retry
-    is_profiles = profile is not None and retry == profile.retry
-    kind = "profile" if is_profiles else "custom" if isinstance(retry, Delays) else "kept"
+    signature = webhook.signature
     return Entered(
         name=webhook.name,
         description=webhook.description or "",
@@ -102,151 +151,134 @@ def entered_of(webhook: Subscription) -> Entered:
         tables=tuple(tables),
         collections=tuple(collections),
         headers="\n".join(f"{name}: {value}" for name, value in webhook.headers.items()),
-        retry=kind,
-        delays=", ".join(_delay(seconds) for seconds in retry.delays) if isinstance(retry, Delays) else "",
-        timeout=f"{webhook.timeout_seconds:g}",
+        timeout=figure(webhook.timeout_seconds),
         concurrency=str(webhook.concurrency),
-        rate="" if webhook.rate_per_second is None else f"{webhook.rate_per_second:g}",
+        rate="" if webhook.rate_per_second is None else figure(webhook.rate_per_second),
         ordered=webhook.ordered,
+        method=webhook.method,
+        template=webhook.body_template or "",
+        signature_format="" if signature is None else signature.format,
+        signature_header="" if signature is None else signature.header,
+        asymmetric=webhook.asymmetric,
+        jwt=webhook.jwt_enabled,
         version=str(webhook.version),
+        **_retry_fields(webhook),
     )
 
 
-def table_value(operation: str, schema: str, table: str) -> str:
-    """Return the value of the box of an operation on a table."""
-    return msgspec.json.encode((operation, schema, table)).decode()
-
-
-def collection_value(action: str, collection: str) -> str:
-    """Return the value of the box of an action on a collection's records."""
-    return msgspec.json.encode((action, collection)).decode()
+def _retry_fields(webhook: Subscription) -> dict[str, str]:
+    profile, retry = PROFILES.get(webhook.profile), webhook.retry
+    if profile is not None and retry == profile.retry:
+        return {"retry": "profile"}
+    said = {"jitter": figure(retry.jitter)}
+    if isinstance(retry, Delays):
+        return said | {"retry": "custom", "delays": ", ".join(delay(seconds) for seconds in retry.delays)}
+    figures = {
+        "base": delay(retry.base),
+        "factor": figure(retry.factor),
+        "longest": delay(retry.max),
+        "tries": str(retry.tries),
+    }
+    return said | figures | {"retry": "growing"}
 
 
 # What it asks for ----------------------------------------------------------------------------------------------------------
 
 
-def change_of(form: Entered) -> tuple[WebhookChange, dict[str, str]]:
-    """Return what a form asks for, and of each field that cannot be read, why."""
-    given: dict[str, Any] = {"url": form.url.strip(), "profile": form.profile, "ordered": form.ordered}
+def change_of(form: Entered, was: Entered | None = None, anew: Collection[str] = ()) -> tuple[WebhookChange, dict[str, str]]:
+    """Return what a form asks for, and of each field that cannot be read, why.
+
+    Args:
+        was: The form of the webhook as it is. What stands there alike is left out; None: nothing is there yet.
+        anew: Fields of the webhook that are asked for all the same, since nobody can read what is stored.
+    """
+    given: dict[str, Any] = {}
     errors: dict[str, str] = {}
-    if form.name.strip():
-        given["name"] = form.name.strip()
-    given["description"] = form.description.strip() or None
-    given["events"] = _read(errors, "events", _events, form) or ["*"]
-    given["headers"] = _read(errors, "headers", headers_of_lines, form.headers) or {}
-    if form.retry == "custom":
-        given["retry"] = {"delays": _read(errors, "delays", _delays, form.delays) or []}
-    elif form.retry == "profile" and form.profile in PROFILES:
-        given["retry"] = msgspec.to_builtins(PROFILES[form.profile].retry)
-    given |= _figures(errors, form)
-    if form.secret.strip():
-        given["secret"] = form.secret.strip()
+    for fields, asked, reader in _READERS:
+        if was is None or asked in anew or any(_differs(form, was, field) for field in fields):
+            try:
+                given |= reader(form)
+            except InvalidInputError as error:
+                errors[error.field] = error.message
     return WebhookChange(**given), errors
 
 
-def _read(errors: dict[str, str], field: str, reader: Any, value: Any) -> Any:
-    try:
-        return reader(value)
-    except InvalidInputError as error:
-        errors[field] = error.message
-        return None
+def _differs(form: Entered, was: Entered, field: str) -> bool:
+    one, other = getattr(form, field), getattr(was, field)
+    if field in MANY:
+        return set(one) != {value[:MAX_TEXT] for value in other[:MAX_CHOSEN]}  # boxes come in the order of the page
+    return bool(one != (other if field in TICKS else sent_back(field, other)))
 
 
-def _figures(errors: dict[str, str], form: Entered) -> dict[str, Any]:
-    said: dict[str, Any] = {}
-    for field, text, name, kind, example in (
-        ("timeout", form.timeout, "timeout_seconds", float, "30"),
-        ("concurrency", form.concurrency, "concurrency", int, "10"),
-        ("rate", form.rate, "rate_per_second", float, "5"),
-    ):
-        if not text.strip():
-            continue
-        try:
-            said[name] = kind(text.strip())
-        except ValueError:
-            errors[field] = f"{text.strip()[:40]!r} is no number; write one such as {example}."
-    if not form.rate.strip():
-        said["rate_per_second"] = None
-    return said
+def sent_back(field: str, text: str) -> str:
+    """Return the text of a field as a browser sends it back when nobody has touched it, and as it is read then."""
+    if field in AREAS:
+        return re.sub("\r\n|\r", "\n", text)[:MAX_TEXT]
+    return re.sub("[\r\n]", "", text)[:MAX_TEXT]
 
 
-def _events(form: Entered) -> list[Any]:
-    events: list[Any] = list(form.names)
-    events += [name for line in form.more.split("\n") for part in line.split(",") if (name := part.strip())]
-    for values, key, action in ((form.tables, "table", "operations"), (form.collections, "collection", "actions")):
-        grouped: dict[tuple[str, ...], list[str]] = {}
-        for value in values:
-            what, *named = _box(value, 3 if key == "table" else 2)
-            grouped.setdefault(tuple(named), []).append(what)
-        for place_of, wanted in grouped.items():
-            place = (
-                {key: place_of[-1]} if key != "table" or place_of[1] == "*" else {"schema": place_of[0], "table": place_of[1]}
-            )
-            events.append(place | {action: wanted})
+def _events(form: Entered) -> dict[str, Any]:
+    events: list[Any] = [*form.names, *names_read(form.more)]
+    events += [*boxes_read(form.tables, "table", "operations"), *boxes_read(form.collections, "collection", "actions")]
     if not events:
         raise InvalidInputError("events", "Nothing is chosen. Tick what it shall hear of.")
-    return events
+    return {"events": events}
 
 
-def _box(value: str, length: int) -> list[str]:
+def _retry(form: Entered) -> dict[str, Any]:
+    if form.retry == "custom":
+        return {"retry": {"delays": delays_read(form.delays)} | _number(form, "jitter", float, "0.1", "jitter")}
+    if form.retry == "growing":
+        said: dict[str, Any] = {"base": delay_read(form.base or "5 s", "base")}
+        said |= _number(form, "factor", float, "2", "factor") | _number(form, "tries", int, "10", "tries")
+        said |= {"max": delay_read(form.longest, "longest")} if form.longest.strip() else {}
+        return {"retry": said | _number(form, "jitter", float, "0.1", "jitter")}
+    profile = PROFILES.get(form.profile)
+    return {} if profile is None else {"retry": msgspec.to_builtins(profile.retry)}
+
+
+def _number(form: Entered, field: str, kind: Callable[[str], Any], example: str, name: str) -> dict[str, Any]:
+    text = getattr(form, field).strip()
+    if not text:
+        return {}
     try:
-        parts = msgspec.json.decode(value, type=list[str])
-    except (msgspec.MsgspecError, UnicodeError):
-        parts = []
-    if len(parts) != length:
-        raise InvalidInputError("events", f"{value[:60]!r} is none of the boxes. Load the page again.")
-    return parts
+        return {name: kind(text)}
+    except ValueError as error:
+        raise InvalidInputError(field, f"{text[:40]!r} is no number; write one such as {example}.") from error
 
 
-def headers_of_lines(text: str) -> dict[str, str]:
-    """Return headers from lines of `Name: value`.
-
-    Raises:
-        InvalidInputError: A line has no colon.
-    """
-    found: dict[str, str] = {}
-    for line in text.split("\n"):
-        if not line.strip():
-            continue
-        name, colon, value = line.partition(":")
-        if not colon:
-            raise InvalidInputError("headers", f"{line[:60]!r} has no colon; write Name: value, one in a line.")
-        found[name.strip()] = value.strip()
-    return found
+def _signature(form: Entered) -> dict[str, Any]:
+    header = form.signature_header.strip()
+    if not form.signature_format:
+        if header:
+            raise InvalidInputError("signature_format", "Choose how the signature is written, or leave its header empty.")
+        return {"signature": None}
+    if not header:
+        raise InvalidInputError("signature_header", "Name the header that carries it, such as X-Signature.")
+    return {"signature": {"header": header, "format": form.signature_format}}
 
 
-_UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
-_DELAY = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)")
-
-
-def _delays(text: str) -> list[float]:
-    found = []
-    for part in re.split(r"[,;\n]", text):
-        if not part.strip():
-            continue
-        matched = _DELAY.fullmatch(part.strip().lower())
-        if matched is None:
-            raise InvalidInputError("delays", f"{part.strip()[:40]!r} is no delay; write 5 s, 5 min, 2 h or 1 d, with commas.")
-        found.append(float(matched[1]) * _UNITS[matched[2]])
-    return found
-
-
-def _delay(seconds: float) -> str:
-    for unit in ("d", "h", "min"):
-        if seconds and seconds % _UNITS[unit] == 0:
-            return f"{seconds / _UNITS[unit]:g} {unit}"
-    return f"{seconds:g} s"
-
-
-def policy_words(policy: Policy) -> str:
-    """Return when a policy tries again, in words."""
-    if isinstance(policy, Delays):
-        if not policy.delays:
-            return "never again"
-        said = ", ".join(_delay(seconds) for seconds in policy.delays)
-        return f"{len(policy.delays)} times: {said}"
-    longest = duration(policy.max * 1000)
-    return f"{policy.tries - 1} times: {_delay(policy.base)}, each time {policy.factor:g} times as long, at most {longest}"
+# Fields of the form that are read together, the field of the webhook that they say, and how they are read.
+_READERS: tuple[tuple[tuple[str, ...], str, Callable[[Entered], dict[str, Any]]], ...] = (
+    (("name",), "name", lambda form: {"name": form.name.strip()} if form.name.strip() else {}),
+    (("description",), "description", lambda form: {"description": form.description.strip() or None}),
+    (("url",), "url", lambda form: {"url": form.url.strip()}),
+    (("profile",), "profile", lambda form: {"profile": form.profile} if form.profile else {}),
+    (EVENTS, "events", _events),
+    (("headers",), "headers", lambda form: {"headers": headers_read(form.headers)}),
+    (("retry", "delays", "base", "factor", "longest", "tries", "jitter"), "retry", _retry),
+    (("timeout",), "timeout_seconds", lambda form: _number(form, "timeout", float, "30", "timeout_seconds")),
+    (("concurrency",), "concurrency", lambda form: _number(form, "concurrency", int, "10", "concurrency")),
+    (("rate",), "rate_per_second",
+     lambda form: {"rate_per_second": None} | _number(form, "rate", float, "5", "rate_per_second")),
+    (("ordered",), "ordered", lambda form: {"ordered": form.ordered}),
+    (("method",), "method", lambda form: {"method": form.method}),
+    (("template",), "body_template", lambda form: {"body_template": form.template.strip() or None}),
+    (("signature_format", "signature_header"), "signature", _signature),
+    (("asymmetric",), "asymmetric", lambda form: {"asymmetric": form.asymmetric}),
+    (("jwt",), "jwt_enabled", lambda form: {"jwt_enabled": form.jwt}),
+    (("secret",), "secret", lambda form: {"secret": form.secret.strip()} if form.secret.strip() else {}),
+)  # fmt: skip
 
 
 # Whose field an error is ---------------------------------------------------------------------------------------------------
@@ -254,12 +286,22 @@ def policy_words(policy: Policy) -> str:
 _FIELDS = {
     "timeout_seconds": "timeout",
     "rate_per_second": "rate",
-    "retry": "delays",
+    "retry": "retry",
+    "retry.delays": "delays",
+    "retry.base": "base",
+    "retry.factor": "factor",
+    "retry.max": "longest",
+    "retry.tries": "tries",
+    "retry.jitter": "jitter",
+    "body_template": "template",
+    "jwt_enabled": "jwt",
+    "signature": "signature_header",
+    "signature.format": "signature_format",
 }
 
 
 def field_of(error: InvalidInputError) -> str:
     """Return the field of the form that an error of what it asks for belongs to; empty: to none."""
     root = re.split(r"[.\[]", error.field)[0]
-    field = _FIELDS.get(root, root)
+    field = _FIELDS.get(error.field) or _FIELDS.get(root, root)
     return field if field in {*Entered.__struct_fields__, "events"} else ""

@@ -12,7 +12,8 @@ from tidings.operations.webhooks.changes import WebhookChange
 from tidings.portal.views.customers import HIDDEN
 from tidings.portal.views.documents import Diff, diff
 from tidings.portal.views.text import Shown, duration, number, visible
-from tidings.portal.views.webhook_form import PROFILE_LABELS, policy_words
+from tidings.portal.views.webhook_entries import policy_words
+from tidings.portal.views.webhook_form import PROFILE_LABELS
 from tidings.portal.views.webhooks import filter_words, manager_of
 from tidings.store.webhook_rows import filter_to_json
 
@@ -70,6 +71,11 @@ def _text(webhook: Subscription, more: Mapping[str, Any] | None = None) -> str:
         "concurrency": webhook.concurrency,
         "rate_per_second": webhook.rate_per_second,
         "ordered": webhook.ordered,
+        "method": webhook.method,
+        "body_template": webhook.body_template,
+        "signature": None if webhook.signature is None else msgspec.to_builtins(webhook.signature),
+        "asymmetric": webhook.asymmetric,
+        "jwt_enabled": webhook.jwt_enabled,
     } | dict(more or {})
     # An entry in a line each: an event or a delay that changes is one line of the difference.
     return json.dumps(said, indent=2, ensure_ascii=False)

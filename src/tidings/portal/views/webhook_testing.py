@@ -8,7 +8,8 @@ import msgspec
 
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import TEST_TYPE
-from tidings.core.webhook import Subscription, TableFilter
+from tidings.core.filters import TableFilter
+from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.samples import Sample, names_of, sampled
 from tidings.operations.webhooks.testing import Ending, Tested

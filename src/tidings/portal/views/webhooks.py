@@ -5,8 +5,9 @@ from datetime import datetime
 
 import msgspec
 
+from tidings.core.filters import CollectionFilter, Filter, TableFilter
 from tidings.core.health import Health
-from tidings.core.webhook import CollectionFilter, Filter, Subscription, TableFilter
+from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.listing import Listed, Listing
 from tidings.portal.views.lists import Column, Pager, Row, Table, link
 from tidings.portal.views.small import Empty, State, Url, When, state, url, when

@@ -1,8 +1,8 @@
 -- name: insert
--- $1 id, $2 group, $3 webhook, $4 schema, $5 table, $6 key columns, $7 operations heard
-insert into tidings.backfills (id, group_id, webhook_id, table_schema, table_name, key_columns, heard, state, estimated_rows)
-values ($1, $2, $3, $4, $5, $6, $7, 'running', (
-  select greatest(c.reltuples, 0)::bigint from pg_class c where c.oid = format('%I.%I', $4::text, $5::text)::regclass))
+-- $1 id, $2 group, $3 webhook, $4 schema, $5 table, $6 key columns, $7 operations heard, $8 relation, $9 numbers of the key columns
+insert into tidings.backfills (id, group_id, webhook_id, table_schema, table_name, key_columns, heard, relation, key_numbers, state, estimated_rows)
+values ($1, $2, $3, $4, $5, $6, $7, $8::oid, $9, 'running', (
+  select greatest(c.reltuples, 0)::bigint from pg_class c where c.oid = $8::oid))
 returning *;
 
 -- name: get
@@ -24,7 +24,8 @@ cross join lateral (
 ) b;
 
 -- name: watches
-select id, table_schema, table_name, key_columns from tidings.backfills where state = 'running';
+-- One that began before keys had numbers notes nothing, and ends at its next chunk.
+select id, table_schema, table_name, key_numbers from tidings.backfills where state = 'running' and key_numbers is not null;
 
 -- name: claim
 -- The one least recently worked on, until the transaction ends; others take others.
@@ -64,6 +65,23 @@ delete from tidings.backfill_busy where backfill_id = $1 and key = any ($2::text
 -- Whether more than so many rows wait to be routed: a backfill does not queue in front of what happens now. $1 how many
 select count(*) > $1 from (select from tidings.outbox limit $1 + 1) waiting;
 
+-- name: try_shared_lock
+-- Nobody changes how tables are captured while a chunk is read by settings: it is told by those that hold when it commits.
+select pg_try_advisory_xact_lock_shared(7413201, 3);
+
+-- name: set_lock_timeout
+set local lock_timeout = '2s';
+
+-- name: hold_table
+-- Makes the statement that keeps a table's columns as they are until the transaction ends. $1 schema, $2 table
+select format('lock table only %I.%I in row share mode', $1::text, $2::text) as statement;
+
+-- name: stop
+-- $1 id, $2 why
+update tidings.backfills set state = 'cancelled', error = $2, updated_at = now(), finished_at = now() where id = $1 and state = 'running';
+
+-- Below, a table is called `new`, as conditions call it, and `new.*` is its row: `new` alone would be a column of that name.
+
 -- name: next_keys
 -- Makes a statement that returns the keys of the next rows, each as a JSON object. Its parameters: $1 position, $2 how many.
 -- $1 schema, $2 table, $3 key columns, $4 has a position
@@ -81,8 +99,8 @@ select format('select json_build_object(%s)::text as key from %I.%I as new %s or
 -- name: find_rows
 -- Makes a statement that locks rows against changes, except those somebody is changing, and returns the keys it got; its
 -- parameter: $1 keys. Without the lock it tells which of them there are. $1 schema, $2 table, $3 key columns, $4 with the lock
-select format('select json_build_object(%s)::text as key from %I.%I as new where (%s) in (select %s from unnest($1::text[]) given, '
-  || 'json_populate_record(null::%2$I.%3$I, given::json) p)' || case when $4::boolean then ' for share of new skip locked' else '' end,
+select format('select json_build_object(%s)::text as key from %I.%I as new where (%s) in (select %s from unnest($1::text[]) given (key), '
+  || 'json_populate_record(null::%2$I.%3$I, given.key::json) p)' || case when $4::boolean then ' for share of new skip locked' else '' end,
   (select string_agg(format('%L, new.%I', k.name, k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
   $1::text, $2::text,
   (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
@@ -92,18 +110,20 @@ select format('select json_build_object(%s)::text as key from %I.%I as new where
 -- name: tell_rows
 -- Makes a statement that writes locked rows to the outbox as live events write them, except those that an event has told since
 -- the backfill began, and returns how many. Its parameters: $1 keys, $2 backfill, $3 operations heard, $4 webhook, $5 group,
--- $6 columns left out, $7 renamed columns, $8 key columns.
--- $1 schema, $2 table, $3 key columns, $4 is shaped, $5 group's column or null, $6 condition of INSERT or null
-select format('with told as (insert into tidings.outbox (group_id, source, operation, table_schema, table_name, record, webhook_id) '
-  || 'select $5, ''tables'', ''INSERT'', %1$L, %2$L, %3$s, $4 from %1$I.%2$I as new cross join lateral (select row_to_json(new) as whole offset 0) w '
-  || 'where (%4$s) in (select %5$s from unnest($1::text[]) given, json_populate_record(null::%1$I.%2$I, given::json) p) and %6$s and %7$s '
+-- $6 columns left out, $7 renamed columns, $8 key columns. A row whose condition cannot be evaluated is told, with that.
+-- $1 schema, $2 table, $3 key columns, $4 is shaped, $5 group's column or null, $6 call of the condition of INSERT or null
+select format('with told as (insert into tidings.outbox (group_id, source, operation, table_schema, table_name, record, webhook_id, capture_error) '
+  || 'select $5, ''tables'', ''INSERT'', %1$L, %2$L, %3$s, $4, case when w.holds is null then %8$L end '
+  || 'from %1$I.%2$I as new cross join lateral (select row_to_json(new.*) as whole, %7$s as holds offset 0) w '
+  || 'where (%4$s) in (select %5$s from unnest($1::text[]) given (key), json_populate_record(null::%1$I.%2$I, given.key::json) p) '
+  || 'and %6$s and w.holds is not false '
   || 'and not exists (select from tidings.backfill_changes c where c.backfill_id = $2 and c.operation = any ($3) '
-  || 'and c.key = (select json_agg(w.whole ->> k)::text from unnest($8::text[]) k)) and ($6::text[], $7::json::text) is not null order by %4$s returning 1) '
+  || 'and c.key = (select json_agg(w.whole ->> k.name)::text from unnest($8::text[]) k (name))) and ($6::text[], $7::json::text) is not null order by %4$s returning 1) '
   || 'select count(*) from told',
   $1::text, $2::text,
   case when $4::boolean then 'tidings.shaped(w.whole, $6::text[], $7::json)' else 'w.whole' end,
   (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
   (select string_agg(format('p.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
   case when $5::text is null then 'true' else format('coalesce(w.whole ->> %L, ''default'') = $5', $5::text) end,
-  coalesce('(' || $6::text || E'\n)', 'true')
+  coalesce($6::text, 'true'), 'The condition of INSERT could not be evaluated for this row, so it is told.'
 ) as statement;

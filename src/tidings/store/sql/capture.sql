@@ -1,6 +1,6 @@
 -- name: find_tables
 -- What the names stand for. Views, foreign tables and the like have no row triggers. $1 schemas, $2 names
-select n.nspname as schema_name, c.relname as table_name, c.relkind::text as kind, c.relispartition as is_partition,
+select n.nspname as schema_name, c.relname as table_name, c.oid as relation, c.relkind::text as kind, c.relispartition as is_partition,
   exists (select from tidings.collections k where k.table_schema = n.nspname and k.name = c.relname) as is_collection
 from unnest($1::text[], $2::text[]) as wanted (schema_name, table_name)
 join pg_namespace n on n.nspname = wanted.schema_name
@@ -23,9 +23,19 @@ where t.tgname like 'tidings\_capture%' and not t.tgisinternal and t.tgparentid 
 
 -- name: installed
 -- The triggers of ours on tables. $1 schemas, $2 names
--- tgtype bits: 4 INSERT, 8 DELETE, 16 UPDATE (PostgreSQL, src/include/catalog/pg_trigger.h)
+-- tgtype bits: 4 INSERT, 8 DELETE, 16 UPDATE (PostgreSQL, src/include/catalog/pg_trigger.h). tgenabled: O and A fire in ordinary
+-- sessions. A partition's copy can be disabled by itself.
+with recursive ours as (
+  select t.oid as root, t.oid, t.tgenabled from pg_trigger t
+  where t.tgname like 'tidings\_capture%' and not t.tgisinternal and t.tgparentid = 0
+    and t.tgrelid in (select c.oid from unnest($1::text[], $2::text[]) as asked (schema_name, table_name)
+      join pg_namespace n on n.nspname = asked.schema_name join pg_class c on c.relnamespace = n.oid and c.relname = asked.table_name)
+  union all
+  select ours.root, t.oid, t.tgenabled from ours join pg_trigger t on t.tgparentid = ours.oid
+)
 select n.nspname as schema_name, c.relname as table_name, t.tgname as trigger_name, t.tgtype::integer & 28 as operation_bits,
-  p.proname as function_name, t.tgargs as arguments, t.tgenabled <> 'D' as is_enabled
+  p.proname as function_name, t.tgargs as arguments,
+  not exists (select from ours where ours.root = t.oid and ours.tgenabled not in ('O', 'A')) as is_enabled
 from unnest($1::text[], $2::text[]) as asked (schema_name, table_name)
 join pg_namespace n on n.nspname = asked.schema_name
 join pg_class c on c.relnamespace = n.oid and c.relname = asked.table_name
@@ -70,10 +80,6 @@ select format('create or replace trigger %I after %s on %I.%I for each row %s ex
   $1::text, $2::text, coalesce('when (' || $5::text || ')', ''), $6::text,
   (select string_agg(quote_literal(a.value), ', ' order by a.position) from unnest($7::text[]) with ordinality a (value, position))) as statement;
 
--- name: check_condition
--- What a condition must be as well, so that it cannot be more than one. $1 schema, $2 table, $3 condition
-select format(E'select from %I.%I as new, %1$I.%2$I as old where (%s\n)', $1::text, $2::text, $3::text) as statement;
-
 -- name: remove
 -- $1 schema, $2 table, $3 trigger
 select format('drop trigger if exists %I on %I.%I', $3::text, $1::text, $2::text) as statement;
@@ -84,7 +90,7 @@ select pg_advisory_xact_lock(7413201, 3);
 
 -- name: columns
 -- In their order. $1 schema, $2 table
-select a.attname as name, exists (
+select a.attname as name, a.attnum as number, exists (
     select from pg_index i where i.indrelid = a.attrelid and i.indisprimary and a.attnum = any (i.indkey)
   ) as is_key
 from pg_attribute a
@@ -104,12 +110,21 @@ where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence = 'p
 order by n.nspname <> 'public', n.nspname, c.relname limit $1;
 
 -- name: put_settings
--- $1 schema, $2 table, $3 group column, $4 unknown groups, $5 excluded, $6 renamed, $7 changed, $8 conditions
-insert into tidings.captured_tables (table_schema, table_name, group_column, unknown_groups, excluded_columns, renamed_columns,
-  changed_columns, conditions)
-values ($1, $2, $3, $4, $5, $6::jsonb, $7, $8::jsonb)
+-- What they were bound to before is remembered while it exists. $1 schema, $2 table, $3 group column, $4 unknown groups, $5 excluded,
+-- $6 renamed, $7 changed, $8 conditions, $9 relation, $10 numbers
+insert into tidings.captured_tables as c (table_schema, table_name, group_column, unknown_groups, excluded_columns, renamed_columns,
+  changed_columns, conditions, relation, column_numbers)
+values ($1, $2, $3, $4, $5, $6::jsonb, $7, $8::jsonb, $9::oid, $10::jsonb)
 on conflict (table_schema, table_name) do update set group_column = $3, unknown_groups = $4, excluded_columns = $5,
-  renamed_columns = $6::jsonb, changed_columns = $7, conditions = $8::jsonb, updated_at = now();
+  renamed_columns = $6::jsonb, changed_columns = $7, conditions = $8::jsonb, relation = $9, column_numbers = $10::jsonb,
+  former_relations = array(select f from unnest(c.former_relations || c.relation) f join pg_class on pg_class.oid = f where f <> $9),
+  updated_at = now();
+
+-- name: bind_settings
+-- $1 schema, $2 table, $3 relation, $4 numbers
+update tidings.captured_tables c set relation = $3::oid, column_numbers = $4::jsonb,
+  former_relations = array(select f from unnest(c.former_relations || c.relation) f join pg_class on pg_class.oid = f where f <> $3)
+where (table_schema, table_name) = ($1, $2);
 
 -- name: remove_settings
 -- $1 schema, $2 table
@@ -119,9 +134,29 @@ delete from tidings.captured_tables where table_schema = $1 and table_name = $2 
 select table_schema, table_name from tidings.captured_tables;
 
 -- name: settings
--- $1 schemas, $2 names
-select c.table_schema, c.table_name, c.group_column, c.unknown_groups, c.excluded_columns, c.renamed_columns, c.changed_columns, c.conditions
-from unnest($1::text[], $2::text[]) as asked (table_schema, table_name) join tidings.captured_tables c using (table_schema, table_name);
+-- With the table as it is now; also tables that settings were made for under another name, with that. $1 schemas, $2 names
+select asked.table_schema, asked.table_name, c.table_name is not null as has_some, c.group_column, c.unknown_groups, c.excluded_columns,
+  c.renamed_columns, c.changed_columns, c.conditions, c.relation as bound_to, c.column_numbers, t.oid as relation, (
+    select json_object_agg(a.attname, a.attnum) from pg_attribute a where a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+  ) as columns, claimed.shown as claimed_by
+from unnest($1::text[], $2::text[]) as asked (table_schema, table_name)
+left join tidings.captured_tables c using (table_schema, table_name)
+left join (pg_namespace n join pg_class t on t.relnamespace = n.oid and t.relkind in ('r', 'p'))
+  on n.nspname = asked.table_schema and t.relname = asked.table_name
+left join lateral (
+  select other.table_schema || '.' || other.table_name as shown from tidings.captured_tables other
+  where (other.relation = t.oid or t.oid = any (other.former_relations))
+    and (other.table_schema, other.table_name) <> (asked.table_schema, asked.table_name) limit 1
+) claimed on t.oid is distinct from c.relation
+where c.table_name is not null or claimed.shown is not null;
+
+-- name: capture_errors
+-- The latest of each table, of yesterday and today. $1 schemas, $2 names
+select asked.table_schema, asked.table_name, e.capture_error from unnest($1::text[], $2::text[]) as asked (table_schema, table_name)
+cross join lateral (
+  select capture_error from tidings.events where capture_error is not null and table_schema = asked.table_schema
+    and table_name = asked.table_name and id >= tidings.first_id_of((now() at time zone 'UTC')::date - 1) order by id desc limit 1
+) e;
 
 -- name: hearers
 -- The webhooks of a group that name the tables, so many of each, with the operations each wants. $1 schemas, $2 names, $3 group,

@@ -10,11 +10,11 @@ returning id;
 -- name: hold
 -- The flights that are still this worker's, locked until their results are written. What does not come back was grounded
 -- meanwhile, and its results are refused. $1 worker, $2 flights
-select id from tidings.flights where worker_id = $1 and id = any ($2::bigint[]) order by id for no key update;
+select id, clock_timestamp() from tidings.flights where worker_id = $1 and id = any ($2::bigint[]) order by id for no key update;
 
 -- name: land
 -- Ends flights whose last results are being written, where they are still this worker's. $1 worker, $2 flights
-delete from tidings.flights where worker_id = $1 and id = any ($2::bigint[]) returning id;
+delete from tidings.flights where worker_id = $1 and id = any ($2::bigint[]) returning id, clock_timestamp();
 
 -- name: trim
 -- Leaves in a flight what is still under way. $1 flight, $2 deliveries, $3 events, $4 numbers of their lanes, $5 the lanes, $6 attempt numbers
@@ -33,10 +33,14 @@ where exists (select from tidings.attempts a where a.delivery_id = r.id and a.nu
 select id from tidings.flights f where not exists (select from tidings.workers w where w.id = f.worker_id)
 order by id limit $1 for update skip locked;
 
+-- name: unknown
+-- Flights of this worker that it does not know of: either their lease is being committed, or the answer to that was lost with its
+-- connection, and nothing was sent. $1 worker, $2 what it knows of, $3 how many at most
+select id from tidings.flights where worker_id = $1 and id <> all ($2::bigint[]) order by id limit $3;
+
 -- name: forgotten
--- Flights of this worker that it does not know of: the answer to the lease was lost with its connection, and nothing was sent.
--- $1 worker, $2 leased before, $3 what it knows of
-select id from tidings.flights where worker_id = $1 and leased_at < $2 and id <> all ($3::bigint[]) for update skip locked;
+-- Those of these flights that are still this worker's, locked. $1 worker, $2 flights
+select id from tidings.flights where worker_id = $1 and id = any ($2::bigint[]) order by id for update skip locked;
 
 -- name: lock_lanes_of
 -- The lanes of what flights hold, in the order of everywhere: who deletes a webhook waits for us, or we for him. $1 flights

@@ -1,7 +1,8 @@
 -- name: read
 -- What the health of webhooks depends on, by their keys. $1 group, $2 webhooks
 select w.id, w.enabled, w.disabled_reason, w.fault, l.ordered, l.waiting, l.in_flight, tidings.is_long(l.waiting) as is_long, l.due_at,
-  l.failure_count, l.resting_until, l.held_until, l.turned_at, l.warned_at, l.closed_at, l.last_success_at, l.last_failure_at, l.last_failure
+  l.failure_count, l.resting_until, l.held_until, l.turned_at, l.warned_at, l.closed_at, l.last_success_at, l.last_failure_at, l.last_failure,
+  l.looped_at, l.loop_count, l.loop_reason
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.group_id = $1 and w.id = any ($2::uuid[]);
 
 -- name: warned
@@ -29,5 +30,5 @@ where group_id = $1 and webhook_id = any ($2::uuid[]) and span = 'minute' and st
 select id, group_id, name, url from tidings.webhooks where id = any ($1::uuid[]);
 
 -- name: waiting
--- $1 webhook
-select waiting from tidings.lanes where webhook_id = $1;
+-- $1 webhooks
+select webhook_id, waiting from tidings.lanes where webhook_id = any ($1::uuid[]);

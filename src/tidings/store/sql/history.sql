@@ -8,11 +8,11 @@ select tidings.drop_days_before($1);
 
 -- name: add_events
 -- In parallel: $1 ids, $2 groups, $3 sources, $4 types, $5 operations, $6 subjects, $7 schemas, $8 tables, $9 records, $10 old
--- records, $11 times, $12 external ids, $13 webhooks, $14 capture errors, $15 counts of deliveries, $16 hashes of what they are about
+-- records, $11 times, $12 external ids, $13 webhooks, $14 capture errors, $15 counts of deliveries, $16 hashes of what they are about, $17 hops
 insert into tidings.events (id, group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at,
-  external_id, webhook_id, capture_error, delivery_count, about)
+  external_id, webhook_id, capture_error, delivery_count, about, hops)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::json[], $10::json[],
-  $11::timestamptz[], $12::text[], $13::uuid[], $14::text[], $15::integer[], $16::bigint[]);
+  $11::timestamptz[], $12::text[], $13::uuid[], $14::text[], $15::integer[], $16::bigint[], $17::smallint[]);
 
 -- name: add_deliveries
 -- In parallel: $1 ids, $2 webhooks, $3 events, $4 groups, $5 tests, $6 statuses, $7 attempts, $8 finished at, $9 started at,
@@ -24,9 +24,10 @@ select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::boolean
   $18::real[], $19::real[], $20::real[], $21::integer[], $22::integer[]);
 
 -- name: note_kinds
--- $1 groups, $2 types, $3 days
+-- A kind may be given on several days, as around midnight: each once. $1 groups, $2 types, $3 days
 insert into tidings.event_kinds as k (group_id, type, last_day)
-select * from unnest($1::text[], $2::text[], $3::date[])
+select n.group_id, n.type, max(n.day) from unnest($1::text[], $2::text[], $3::date[]) as n (group_id, type, day)
+group by n.group_id, n.type order by n.group_id, n.type
 on conflict (group_id, type) do update set last_day = excluded.last_day where k.last_day < excluded.last_day;
 
 -- name: forget_kinds
@@ -35,5 +36,5 @@ delete from tidings.event_kinds where last_day < $1;
 
 -- name: events_by_id
 -- The bounds let PostgreSQL skip the partitions of other days. $1 ids, $2 smallest, $3 largest
-select id, group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at, external_id, webhook_id, capture_error
+select id, group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at, external_id, webhook_id, capture_error, hops
 from tidings.events where id = any ($1::uuid[]) and id >= $2 and id <= $3;

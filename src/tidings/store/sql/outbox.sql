@@ -1,35 +1,36 @@
 -- name: take
 -- The oldest committed rows, deleted as they are read: if routing fails the transaction takes that back. Ranges of numbers
--- that another dispatcher is routing are left out. $1 how many
+-- that another dispatcher is routing are left out. Of large records as many as have $2 bytes as they are stored, but one at least. What
+-- is larger than $3 bytes as text is told by its size alone, and not sent to us: it is set aside. $1 how many
 with turn as materialized (
   select first from tidings.outbox_turns($1) as first
 ), oldest as (
-  select row.id
-  from turn cross join lateral (select o.id from tidings.outbox o where o.id >= turn.first and o.id < turn.first + 256 order by o.id) row
+  select row.id, sum(row.stored) over (order by row.id) - row.stored as before
+  from turn cross join lateral (
+    select o.id, coalesce(pg_column_size(o.record), 0) + coalesce(pg_column_size(o.old_record), 0) as stored
+    from tidings.outbox o where o.id >= turn.first and o.id < turn.first + 256 order by o.id
+  ) row
   order by row.id limit $1
+), taken as (
+  delete from tidings.outbox o using oldest where o.id = oldest.id and oldest.before < $2
+  returning o.*, case when pg_column_size(o.record) > 100000 or pg_column_size(o.old_record) > 100000
+    then coalesce(octet_length(o.record::text), 0) + coalesce(octet_length(o.old_record::text), 0) end as size
 )
-delete from tidings.outbox o using oldest where o.id = oldest.id
-returning o.id, o.group_id, o.source, o.type, o.operation, o.subject, o.table_schema, o.table_name, o.record, o.old_record,
-  o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error,
-  (select version from tidings.routes_version) as routes_version;
+select id, group_id, source, type, operation, subject, table_schema, table_name, case when size > $3 then null else record end as record,
+  case when size > $3 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error, hops,
+  (select version from tidings.routes_version) as routes_version, size
+from taken;
 
 -- name: reject
--- Sets a row aside with the reason it cannot be routed. $1 number, $2 error
+-- Sets rows aside, each with the reason it cannot be routed; with or without its records. $1 numbers, $2 reasons, $3 with records
 with taken as (
-  delete from tidings.outbox o where o.id = $1 returning o.*
-)
-insert into tidings.outbox_rejected (id, row_as_json, error) select id, to_json(taken), $2 from taken;
-
--- name: reject_unreadable
--- Sets aside rows whose time no program of ours can read, where one of them kept a batch from being read at all. $1 how many
-with taken as (
-  delete from tidings.outbox o where o.id = any (array(
-    select id from tidings.outbox where occurred_at < '0002-01-01' or occurred_at > '9998-12-31' order by id limit $1 for update skip locked))
-  returning o.*
+  delete from tidings.outbox o where o.id = any ($1::bigint[])
+  returning o.id, o.group_id, o.source, o.type, o.operation, o.subject, o.table_schema, o.table_name, case when $3 then o.record end as record,
+    case when $3 then o.old_record end as old_record, o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error, o.hops
 )
 insert into tidings.outbox_rejected (id, row_as_json, error)
-select id, to_json(taken), 'occurred_at is not between the years 2 and 9998.' from taken
-returning id;
+select taken.id, to_json(taken), reason.text || case when $3 then '' else ' They could not be kept.' end
+from taken join unnest($1::bigint[], $2::text[]) as reason (id, text) using (id);
 
 -- name: ring
 -- The doorbell, as the capture trigger rings it.
@@ -120,7 +121,7 @@ delete from tidings.published where created_at < $1;
 -- How many rows wait: up to 10,000 counted, beyond that the numbers between the oldest and the newest, some of which can be
 -- missing. For how long the oldest has.
 select case when few.count > 10000 then (select max(id) from tidings.outbox) - (select min(id) from tidings.outbox) + 1 else few.count end as waiting,
-  coalesce(extract(epoch from greatest(interval '0', clock_timestamp() - (select occurred_at from tidings.outbox order by id limit 1))), 0)::float8 as lag_seconds
+  coalesce(extract(epoch from greatest(interval '0', clock_timestamp() - (select occurred_at from tidings.outbox where isfinite(occurred_at) order by id limit 1))), 0)::float8 as lag_seconds
 from (select count(*) as count from (select from tidings.outbox order by id limit 10001) first) few;
 
 -- name: writers

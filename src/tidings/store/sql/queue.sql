@@ -109,6 +109,10 @@ from taken, flight;
 -- $1 webhooks, $2 now
 select webhook_id, room from tidings.lock_lanes($1, $2);
 
+-- name: deaf
+-- Webhooks whose attempts have failed five times in a row or more, as when a lane begins to rest. $1 webhooks
+select webhook_id from tidings.lanes where webhook_id = any ($1::uuid[]) and failure_count >= 5;
+
 -- name: make_due
 -- New rows of the queue for locked lanes: due at once, unless they are held, or rest and are long. $1 webhooks, $2 how many of each, $3 now, $4 part
 with counted as (

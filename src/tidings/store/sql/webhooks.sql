@@ -42,13 +42,6 @@ where w.group_id = $1 and ($4::uuid is null
   or w.created_at <= (select created_at from last) and (w.created_at < (select created_at from last) or w.id > (select id from last)))
 order by w.created_at desc, w.id limit $2 offset $3;
 
--- name: named
--- Webhooks that have a text in their name or URL, whatever the case of its letters; newest first. Of a group's webhooks the newest
--- $4 are looked at. $1 group, $2 pattern, $3 how many
-select id, name, url from (
-  select id, name, url, created_at from tidings.webhooks where group_id = $1 order by created_at desc, id limit $4
-) w where name ilike $2 or url ilike $2 order by created_at desc, id limit $3;
-
 -- name: troubled
 -- Webhooks that something else than their owner stopped, newest first; of a group's webhooks the newest $3 are looked at. $1 group, $2 how many
 select id, name, url, updated_at, coalesce(disabled_reason, fault) as reason, enabled from (
@@ -89,7 +82,7 @@ with changed as (
 )
 update tidings.lanes set open = $10 and $4::text is null, closed_at = case when not $10 or $4::text is not null then coalesce(closed_at, $2) end,
   concurrency = $20, allowance = least($20, 10), rate_per_second = $21, ordered = $22,
-  rest_count = 0, resting_until = null, held_until = null, saturated = false, due_at = now()
+  rest_count = 0, resting_until = null, held_until = null, saturated = false, due_at = now(), looped_at = null, loop_count = 0, loop_reason = null
 where webhook_id = $6;
 
 -- name: put_tables
@@ -159,14 +152,14 @@ returning w.id;
 select from tidings.webhooks where id = any ($1::uuid[]) order by id for no key update;
 
 -- name: webhooks_called
--- Those whose name or URL holds a text, newest first, among the first $5 behind a place. $1 group, $2 the text as a pattern of ILIKE, or
--- null for any, $3 the last one of the page before, or null, $4 limit, $5 how many are looked at. The last row looked at is told as
+-- Those whose name or URL holds a text, or whose id does when the text is no shorter than an id's first part, newest first, among the
+-- first $5 behind a place. $1 group, $2 the text as a pattern of ILIKE, or null for any, $3 the last one of the page before, or null, $4 limit, $5 how many are looked at. The last row looked at is told as
 -- well (matches false), so that the next page goes on from there.
 with last as (
   select created_at, id from tidings.webhooks where group_id = $1 and id = $3
 ), looked as materialized (
   select id, created_at, row_number() over (order by created_at desc, id) as place,
-    $2::text is null or name ilike $2 or url ilike $2 or id::text ilike $2 as matches
+    $2::text is null or name ilike $2 or url ilike $2 or length($2) > 9 and id::text ilike $2 as matches
   from (
     select id, created_at, name, url from tidings.webhooks
     where group_id = $1 and ($3::uuid is null or created_at <= (select created_at from last)

@@ -8,7 +8,10 @@ update tidings.workers set part = nextval('tidings.statistics_part') where id = 
 
 -- name: beat
 -- No row: this worker was declared dead and its deliveries given to others. $1 id
-update tidings.workers set heartbeat_at = now() where id = $1 returning id;
+update tidings.workers set heartbeat_at = clock_timestamp() where id = $1 returning clock_timestamp();
+
+-- name: heartbeats
+select id, heartbeat_at from tidings.workers;
 
 -- name: leave
 -- $1 id
@@ -19,8 +22,9 @@ delete from tidings.workers where id = $1;
 select exists (select from tidings.workers where heartbeat_at >= now() - $1::interval);
 
 -- name: bury
--- Strikes workers that stopped beating from the list; their flights are nobody's then. $1 how long without a heartbeat
-delete from tidings.workers where heartbeat_at < now() - $1::interval returning id;
+-- Strikes workers from the list whose hearts have not beaten since they were looked at; their flights are nobody's then. $1 ids, $2 beats
+delete from tidings.workers w using unnest($1::uuid[], $2::timestamptz[]) as dead (id, heartbeat_at)
+where w.id = dead.id and w.heartbeat_at = dead.heartbeat_at returning w.id;
 
 -- name: alive
 -- $1 how long without a heartbeat

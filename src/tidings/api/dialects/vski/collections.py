@@ -36,7 +36,7 @@ class CollectionChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CollectionView(msgspec.Struct, frozen=True):
-    """A collection as read."""
+    """A collection as read. `fault`: why it is set aside, where its fields or options cannot be read as they are stored."""
 
     id: str
     name: str
@@ -46,6 +46,7 @@ class CollectionView(msgspec.Struct, frozen=True):
     author: str | None
     created: datetime
     updated: datetime
+    fault: str | UnsetType = UNSET
 
 
 def _view(collection: Collection) -> CollectionView:
@@ -58,6 +59,7 @@ def _view(collection: Collection) -> CollectionView:
         author=collection.author,
         created=collection.created_at,
         updated=collection.updated_at,
+        fault=UNSET if collection.fault is None else collection.fault,
     )
 
 

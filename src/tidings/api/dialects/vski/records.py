@@ -123,9 +123,16 @@ async def delete_records(services: NamedDependency[Services], collection: FromPa
 
 
 @post("/{collection:str}/auth", status_code=200)
-async def authenticate(services: NamedDependency[Services], collection: FromPath[str], data: JSONBody[Credentials]) -> Session:
-    """Tell whether somebody has an e-mail address and its password, in a collection of type `auth`."""
-    known = await records.authenticate(services, collection, data.email or data.identity or "", data.password)
+async def authenticate(
+    services: NamedDependency[Services],
+    collection: FromPath[str],
+    request: Request[Any, Any, Any],
+    data: JSONBody[Credentials],
+) -> Session:
+    """Tell whether somebody has an e-mail address and its password, in a collection of type `auth`. Guesses are few."""
+    address = request.client.host if request.client else ""
+    email = data.email or data.identity or ""
+    known = await records.authenticate(services, collection, email, data.password, address=address)
     return Session(known.token, msgspec.Raw(known.record.encode()))
 
 

@@ -202,7 +202,9 @@ async def list_logs(
         raise InvalidInputError("status", f"status is {unknown[0]!r}; write one of {', '.join(_STATES)}.")
     states = tuple(state for word in words for state in _STATES[word])
     asked = Asked(checked(Question(group_id=services.group_id, table=collection, states=states)))
-    asked_page = Paging(per_page, 0 if cursor else offset, cursor or None, count=False)
+    if cursor == "":
+        raise InvalidInputError("cursor", "cursor is empty; leave it out to begin with the newest.")
+    asked_page = Paging(per_page, 0 if cursor else offset, cursor, count=False)
     found = await deliveries.find(services, asked, asked_page)
     entries = [_entry(delivery) for delivery in found.items]
     return with_pages(request, found.result, Logs(page, per_page, found.result.page.older is not None, entries))

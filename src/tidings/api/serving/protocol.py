@@ -1,0 +1,325 @@
+"""uvicorn's HTTP protocol, with bounds: what a client may send before the application sees it, and for how long.
+
+The problem: a server of the web reads whatever comes, for as long as it comes. llhttp bounds neither a head nor its lines;
+uvicorn has a time limit between requests, but none within one; a client that stops reading holds its answer for ever. Our rule:
+each phase of a connection (head, body, answer, rest) has bounds of bytes and of time, and what is over them is answered plainly
+and closed. The bytes are counted here, beside the parser; the times are looked at by `Entrance`. What must stay in step: the
+callbacks of `HttpToolsProtocol`, which this class extends and whose state it reads.
+"""
+
+import asyncio
+from enum import IntEnum
+from typing import Any
+
+import httptools
+import msgspec
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from tidings.api.serving.entrance import MAX_HELD_BYTES, Entrance
+
+MAX_HEADERS = 100  # of a request; each costs far more than its bytes
+MAX_PIPELINED = 16  # requests that are read before the first of them is answered
+MAX_SILENT_BYTES = 65_536  # of a body's framing without a byte of it: chunk extensions, trailers
+LINGER_SECONDS = 5.0  # that a client is given to read why it was refused, or to end a body that nobody reads
+LINGER_BYTES = 67_108_864  # read and dropped meanwhile: closing a socket with unread bytes takes the answer back
+STALL_SECONDS = 30.0  # that a client may leave its answer unread
+CLOSING_SECONDS = 5.0  # that a connection has to be over after it was closed
+MAX_LENGTH_DIGITS = 20  # of Content-Length: as many as llhttp reads
+NEVER = float("inf")
+
+_SENTENCES = {
+    "connections": (503, "TOO_BUSY", "There are too many connections. Try again."),
+    "address": (503, "TOO_BUSY", "There are too many connections from your address. Close some, or try again."),
+    "way": (503, "TOO_BUSY", "There are too many connections; this one made way for another. Try again."),
+    "bodies": (503, "TOO_BUSY", "Too much is being sent at once. Try again."),
+    "slow_head": (408, "TOO_SLOW", "The request's headers did not come in time."),
+    "slow_body": (408, "TOO_SLOW", "The request's body did not come in time."),
+    "large_head": (
+        431,
+        "HEADERS_TOO_LARGE",
+        "The request's headers are larger than %(header_bytes)d bytes, or more than %(headers)d.",
+    ),
+    "large_body": (413, "BODY_TOO_LARGE", "The body is larger than the %(body_bytes)d bytes that any call takes."),
+    "malformed": (400, "MALFORMED_REQUEST", "This is not an HTTP/1.1 request."),
+    "pipelined": (400, "MALFORMED_REQUEST", "Too many requests were sent before the first was answered."),
+}
+
+
+class Phase(IntEnum):
+    """What a connection waits for."""
+
+    REST = 0  # for the next request to begin
+    HEAD = 1
+    BODY = 2
+    ANSWER = 3  # for us
+    OVER = 4  # for its end: what comes is dropped
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection of a client."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        entrance: Entrance,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.address = ""
+        self._entrance = entrance
+        self._limits = entrance.limits
+        self._phase = Phase.HEAD  # a new connection has no rest: what it is for should come
+        self._since = self.loop.time()
+        self._due = self._since + self._limits.header_seconds
+        self._has_begun = False  # this message, within the bytes that came last
+        self._head_bytes = 0  # of the message's head and trailers, those included that the parser has not shown
+        self._silent_bytes = 0
+        self._body_bytes = 0  # of the requests under way: what `Entrance.held_bytes` has of this connection
+        self._dropped_bytes = 0
+        self._stalled_at = self._closing_at = NEVER
+        self._fault: str | None = None  # found by a callback of the parser, told after it has returned
+
+    # What the entrance asks ------------------------------------------------------------------------------------------
+
+    def idle_since(self) -> tuple[int, float] | None:
+        """Return how easily it can make way: one that waits for bytes, or for its answer to be read, before one that rests."""
+        match self._phase:
+            case Phase.OVER | Phase.HEAD:
+                return 0, self._since
+            case Phase.BODY if not self.flow.read_paused:
+                return 1, self._since
+            case Phase.REST:
+                return 2, self._since
+        return None if self._stalled_at == NEVER else (1, self._stalled_at)
+
+    def make_way(self) -> None:
+        """End for the sake of another connection."""
+        if self._phase in {Phase.HEAD, Phase.BODY}:
+            self._refuse("way", linger=False)
+            return
+        self._entrance.refuse("way", self.loop.time())
+        self._unset_keepalive_if_required()
+        if self._phase is Phase.REST:  # without a word, which would be taken for the answer to what is sent at this moment
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+    def look(self, now: float) -> None:
+        """End when a deadline is over."""
+        if self.transport.is_closing():
+            self._closing_at = min(self._closing_at, now)
+            if now - self._closing_at >= CLOSING_SECONDS:
+                self.transport.abort()
+        elif now - self._stalled_at >= STALL_SECONDS:
+            self._entrance.refuse("unread", now)
+            self.transport.abort()
+        elif now >= self._due:
+            self._expire(now)
+
+    def _expire(self, now: float) -> None:
+        match self._phase:
+            case Phase.HEAD if self._head_bytes or self.cycle is not None:
+                self._refuse("slow_head")
+            case Phase.BODY if self.flow.read_paused:
+                self._due = now + self._limits.header_seconds  # it is we who do not read
+            case Phase.BODY if not self.cycle.response_complete:
+                self._refuse("slow_body")
+            case _:
+                self.transport.close()
+
+    # Called by the event loop ----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let the connection in, or send it away."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        if (reason := self._entrance.enter(self, self.loop.time())) is not None:
+            self._say(reason)
+            self._phase, self._due = Phase.OVER, NEVER
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give back what the connection held."""
+        self._entrance.leave(self)
+        self._let_go()
+        self._phase = Phase.OVER
+        super().connection_lost(exc)
+        self.pipeline.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came, up to the bounds of its phase."""
+        if self._phase is Phase.OVER:
+            self._drop(data)
+            return
+        self._unset_keepalive_if_required()
+        if self._phase is Phase.REST:
+            self._await_head()
+        body_bytes, self._has_begun = self._body_bytes, False
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # nothing here switches protocols: the request is answered as if it had not asked
+        except httptools.HttpParserError:
+            self._fault = self._fault or "malformed"
+        if self._fault is None:
+            self._count(data, has_body=self._body_bytes != body_bytes)
+        if self._fault is not None:
+            self._refuse(self._fault)
+
+    def _count(self, data: bytes, *, has_body: bool) -> None:
+        """Count what the parser has not shown: a line that never ends, framing without a body."""
+        if self._phase is Phase.HEAD:
+            if not self._has_begun:
+                self._head_bytes += len(data)
+            if self._head_bytes > self._limits.header_bytes:
+                self._fault = "large_head"
+        elif self._phase is Phase.BODY:
+            self._silent_bytes = 0 if has_body else self._silent_bytes + len(data)
+            if self._silent_bytes > MAX_SILENT_BYTES and not self.cycle.response_complete:
+                self._fault = "malformed"
+            elif self.cycle.response_complete:
+                self._drop(data)
+
+    def pause_writing(self) -> None:
+        """Take note that the client does not read as fast as it is answered."""
+        super().pause_writing()
+        self._stalled_at = self.loop.time()
+
+    def resume_writing(self) -> None:
+        """Take note that it has read."""
+        super().resume_writing()
+        self._stalled_at = NEVER
+
+    # Called by llhttp ------------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        super().on_message_begin()
+        self._has_begun, self._head_bytes, self._silent_bytes = True, 0, 0
+        if self._phase is not Phase.HEAD:
+            self._await_head()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the address."""
+        self._head_bytes += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or a trailer, which nobody reads."""
+        self._head_bytes += len(name) + len(value) + 4
+        if self._phase is Phase.HEAD and len(self.headers) < MAX_HEADERS:
+            super().on_header(name, value)
+        elif self._phase is Phase.HEAD or self._head_bytes > self._limits.header_bytes:
+            self._fault = "large_head"
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer, unless the head says already that it cannot be."""
+        if self._head_bytes > self._limits.header_bytes:
+            self._fault = "large_head"
+        elif _declared(self.headers) > self._limits.body_bytes:
+            self._fault = "large_body"
+        elif len(self.pipeline) >= MAX_PIPELINED:
+            self._fault = "pipelined"
+        if self._fault is not None:
+            raise ValueError(self._fault)  # llhttp stops; `data_received` knows what it means
+        self._phase, self._since = Phase.BODY, self.loop.time()
+        self._due = self._since + self._limits.body_seconds
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        super().on_body(body)
+        if self.cycle.response_complete:
+            return
+        self._body_bytes += len(body)
+        self._entrance.held_bytes += len(body)
+        if self._body_bytes > self._limits.body_bytes:
+            self._fault = "large_body"
+        elif self._entrance.held_bytes > MAX_HELD_BYTES:
+            self._fault = "bodies"
+
+    def on_message_complete(self) -> None:
+        """Wait for the answer, or rest after it."""
+        super().on_message_complete()
+        self._phase, self._due = Phase.ANSWER, NEVER
+        if self.cycle is not None and self.cycle.response_complete:
+            self._rest()
+
+    def on_response_complete(self) -> None:
+        """Go on to what was sent meanwhile, or rest."""
+        is_last = not self.pipeline
+        super().on_response_complete()
+        if is_last:
+            self._let_go()
+        if self._phase is Phase.ANSWER and is_last:
+            self._rest()
+        elif self._phase is Phase.BODY and is_last:  # nobody reads it: its end is waited for, but not for long
+            self._unset_keepalive_if_required()
+            self._due = self.loop.time() + LINGER_SECONDS
+
+    # Phases ----------------------------------------------------------------------------------------------------------
+
+    def _await_head(self) -> None:
+        self._phase, self._since = Phase.HEAD, self.loop.time()
+        self._due, self._head_bytes = self._since + self._limits.header_seconds, 0
+
+    def _rest(self) -> None:
+        # How long is uvicorn's to say: `timeout_keep_alive`.
+        self._phase, self._since, self._due, self._dropped_bytes = Phase.REST, self.loop.time(), NEVER, 0
+
+    def _let_go(self) -> None:
+        self._entrance.held_bytes -= self._body_bytes
+        self._body_bytes = 0
+
+    def _drop(self, data: bytes) -> None:
+        self._dropped_bytes += len(data)
+        if self._dropped_bytes > LINGER_BYTES:
+            self.transport.abort()
+
+    def _refuse(self, reason: str, *, linger: bool = True) -> None:
+        """Say why, unless another answer is on its way, and end."""
+        now = self.loop.time()
+        self._entrance.refuse(reason, now)
+        self._unset_keepalive_if_required()
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        can_say = not self.pipeline and (self._phase is Phase.BODY or not is_answering)  # else it would be another's answer
+        self._phase, self._since, self._due, self._dropped_bytes = Phase.OVER, now, now + LINGER_SECONDS, 0
+        self.pipeline.clear()
+        self._let_go()
+        if self.transport.is_closing():
+            return
+        if is_answering:
+            self.cycle.disconnected = True  # what the application still says goes nowhere
+            self.cycle.message_event.set()
+            can_say = can_say and not self.cycle.response_started
+        if not can_say:
+            self.transport.abort()
+            return
+        self.flow.resume_reading()
+        self._say(reason)
+        if linger and self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def _say(self, reason: str) -> None:
+        status, code, sentence = _SENTENCES[reason]
+        limits = self._limits
+        said = sentence % {"body_bytes": limits.body_bytes, "header_bytes": limits.header_bytes, "headers": MAX_HEADERS}
+        body = msgspec.json.encode({"error": said, "code": code})
+        again = b"retry-after: 2\r\n" if status == 503 else b""
+        self.transport.write(
+            b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n%b"
+            % (STATUS_LINE[status], len(body), again, body)
+        )
+
+
+def _declared(headers: list[tuple[bytes, bytes]]) -> int:
+    """Return the length of the body that a head declares; 0 when it does not, or not in digits, which llhttp refuses."""
+    length = next((value for name, value in headers if name == b"content-length"), b"")
+    return int(length[:MAX_LENGTH_DIGITS]) if length.isdigit() else 0

@@ -1,0 +1,113 @@
+"""`tidings set-aside`: what could not go on, on the command line."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import click
+import msgspec
+
+from tidings.app import opened
+from tidings.cli.logs import set_up_logs
+from tidings.config import Config
+from tidings.core.errors import InvalidInputError
+from tidings.operations import set_aside
+from tidings.operations.services import Services
+from tidings.store.faults import Fault
+
+T = TypeVar("T")
+
+PAGE = 500  # rows read at a time
+
+
+def run_list(config: Config, *, as_json: bool) -> None:
+    """Print what is set aside: each event and delivery by its number, each setting as kind:id."""
+    rows, settings = asyncio.run(_with(config, _read_all))
+    if as_json:
+        click.echo(msgspec.json.encode({"rows": rows, "settings": settings}))
+        return
+    for row in rows:
+        what = row.type or " ".join(part for part in (row.operation, row.schema, row.table) if part) or row.kind
+        click.echo(f"{row.number}  {row.kind}  {_plain(what)}  {_plain(row.group_id or '-')}  {_plain(row.reason)}")
+    for fault in settings:
+        click.echo(
+            f"{fault.kind}:{_plain(fault.id)}  {_plain(fault.name)}  {_plain(fault.group_id or '-')}  {_plain(fault.reason)}"
+        )
+    if not rows and not settings:
+        click.echo("Nothing is set aside.")
+
+
+def run_retry(config: Config, what: str, *, as_json: bool) -> None:
+    """Try one thing again, or all rows.
+
+    Raises:
+        InvalidInputError: It is neither a number, nor kind:id, nor `all`.
+    """
+    count = asyncio.run(_with(config, lambda services: _retry(services, what)))
+    _say("retried", count, as_json=as_json)
+
+
+def run_discard(config: Config, what: str, *, as_json: bool) -> None:
+    """Discard one thing for good.
+
+    Raises:
+        InvalidInputError: It is neither a number nor kind:id.
+    """
+    count = asyncio.run(_with(config, lambda services: _discard(services, what)))
+    _say("discarded", count, as_json=as_json)
+
+
+async def _with(config: Config, work: Callable[[Services], Awaitable[T]]) -> T:
+    set_up_logs(config.log_format, "error")
+    async with opened(config) as services:
+        return await work(services)
+
+
+async def _read_all(services: Services) -> tuple[list[set_aside.SetAside], list[Fault]]:
+    rows: list[set_aside.SetAside] = []
+    while page := await set_aside.list_rows(services, limit=PAGE, before=rows[-1].number if rows else None):
+        rows += page
+    return rows, await set_aside.list_settings(services)
+
+
+async def _retry(services: Services, what: str) -> int:
+    if what == "all":
+        rows, _ = await _read_all(services)
+        for row in rows:
+            await set_aside.route_again(services, row.number)
+        return len(rows)
+    kind, _, id_ = what.partition(":")
+    if id_:
+        await set_aside.retry_setting(services, kind, id_)
+    else:
+        await set_aside.route_again(services, _number(what))
+    return 1
+
+
+async def _discard(services: Services, what: str) -> int:
+    kind, _, id_ = what.partition(":")
+    if id_:
+        await set_aside.discard_setting(services, kind, id_)
+    else:
+        await set_aside.discard(services, _number(what))
+    return 1
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise InvalidInputError(
+            "what", f"{text!r} is neither a number of the list nor a setting as kind:id, such as webhook:6c1f…."
+        )
+    return int(text)
+
+
+def _say(done: str, count: int, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode({done: count}))
+    else:
+        click.echo(f"{count} {done}.")
+
+
+def _plain(text: str) -> str:
+    """Return a text that moves no cursor: others wrote it."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

@@ -1,0 +1,145 @@
+"""What is wrong with an installation, in sentences with their remedies."""
+
+from datetime import date, datetime
+
+import msgspec
+
+MAX_ROUTING_LAG = 300.0  # seconds that the oldest event may wait to be routed
+MAX_LANE_LAG = 300.0  # seconds that the lane that is due longest may wait
+MAX_CLOCK_GAP = 5.0  # seconds between this machine's clock and PostgreSQL's
+FEW_CONNECTIONS = 10  # left to anybody
+LITTLE_DISK = 2**30  # bytes, under the embedded PostgreSQL
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something that is wrong.
+
+    Attributes:
+        name: A stable word for programs.
+        sentence: What is wrong, and what to do about it.
+        is_fatal: Nothing is delivered because of it.
+    """
+
+    name: str
+    sentence: str
+    is_fatal: bool = False
+
+
+class Vitals(msgspec.Struct, frozen=True):
+    """What one look at the database finds.
+
+    Attributes:
+        schema_number: Of the last migration; None: the schema is not there.
+        routing_lag: For how many seconds the oldest event has waited to be routed.
+        connections_left: Of PostgreSQL, for anybody.
+        last_day: The last day that history has partitions for.
+        at: PostgreSQL's clock.
+    """
+
+    is_read_only: bool
+    schema_number: int | None
+    at: datetime
+    connections_left: int
+    workers: int = 0
+    routing_lag: float = 0.0
+    lane_lag: float = 0.0
+    last_day: date | None = None
+    set_aside: int = 0
+    failing: int = 0
+    stopped: int = 0
+
+
+def unready(vitals: Vitals, known_schema: int) -> list[Problem]:
+    """Return why nothing could be delivered now, though the database answers."""
+    found = []
+    if vitals.is_read_only:
+        found.append(
+            Problem(
+                "read_only",
+                "PostgreSQL is read-only: a standby, or default_transaction_read_only is on. Promote it, or use the primary; "
+                "work goes on by itself once it may write.",
+                is_fatal=True,
+            )
+        )
+    if vitals.schema_number is None or vitals.schema_number < known_schema:
+        state = "is missing" if vitals.schema_number is None else f"is at migration {vitals.schema_number} of {known_schema}"
+        found.append(Problem("schema", f"Schema tidings {state}. Run `tidings migrate`.", is_fatal=True))
+        return found
+    if vitals.schema_number > known_schema:
+        found.append(
+            Problem(
+                "schema",
+                f"Schema tidings was made by a newer Tidings (migration {vitals.schema_number}; this one knows "
+                f"{known_schema}). Run that version here too.",
+                is_fatal=True,
+            )
+        )
+    if not vitals.workers:
+        found.append(
+            Problem(
+                "workers",
+                "No worker is alive, so nothing is delivered. Start `tidings serve` or `tidings worker`.",
+                is_fatal=True,
+            )
+        )
+    elif vitals.routing_lag > MAX_ROUTING_LAG:
+        found.append(
+            Problem(
+                "routing",
+                f"The oldest event has waited {vitals.routing_lag:.0f} s to be routed. Workers do not keep up, or a long "
+                "transaction is in their way: start more workers, and see pg_stat_activity for what runs long.",
+                is_fatal=True,
+            )
+        )
+    return found
+
+
+def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, uncaptured: int) -> list[Problem]:
+    """Return what else somebody should see to.
+
+    Args:
+        machine_time: This machine's clock, as PostgreSQL's was read.
+        disk_left: Bytes left under the embedded PostgreSQL; None without one.
+        uncaptured: How many tables webhooks name that carry no trigger of ours.
+    """
+    found = []
+
+    def tell(name: str, sentence: str) -> None:
+        found.append(Problem(name, sentence))
+
+    gap = (machine_time - vitals.at).total_seconds()
+    if abs(gap) > MAX_CLOCK_GAP:
+        way = "ahead of" if gap > 0 else "behind"
+        tell("clock", f"This machine's clock is {abs(gap):.0f} s {way} PostgreSQL's, which decides. Set both by NTP.")
+    if vitals.connections_left < FEW_CONNECTIONS:
+        tell(
+            "connections",
+            f"PostgreSQL has {max(0, vitals.connections_left)} connections left. Close some of others, or raise its "
+            "max_connections; a worker uses up to 13.",
+        )
+    if disk_left is not None and disk_left < LITTLE_DISK:
+        tell(
+            "disk",
+            f"The disk under the embedded PostgreSQL has {disk_left // 2**20} MB left. Free some space, or set "
+            "TIDINGS_RETENTION_DAYS lower.",
+        )
+    if vitals.last_day is not None and vitals.last_day <= vitals.at.date():
+        tell(
+            "partitions",
+            "History has no partitions beyond today: no worker has kept house for days. Start one, and see its log.",
+        )
+    if vitals.lane_lag > MAX_LANE_LAG:
+        tell("queue", f"Deliveries that are due have waited {vitals.lane_lag:.0f} s. Start more workers.")
+    if vitals.set_aside:
+        tell("set_aside", f"{_many(vitals.set_aside, 'event')} could not be routed and were set aside. See /api/v1/set-aside.")
+    if vitals.stopped:
+        tell("stopped", f"{_many(vitals.stopped, 'webhook')} cannot be read and wait. See `fault` of GET /api/v1/webhooks.")
+    if vitals.failing:
+        tell("failing", f"{_many(vitals.failing, 'webhook')} have been failing for long. See `health` of GET /api/v1/webhooks.")
+    if uncaptured:
+        tell("uncaptured", f"{_many(uncaptured, 'table')} that webhooks name are not captured. See GET /api/v1/tables.")
+    return found
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,49 @@
+"""How the installation is: whether it is ready, and all that is wrong with it."""
+
+import asyncio
+import shutil
+from functools import partial
+
+from tidings.clock import machine_time
+from tidings.core.diagnosis import Problem, unready, unwell
+from tidings.operations.services import Services
+from tidings.store import capture, vitals
+from tidings.store.database import UNAVAILABLE
+from tidings.store.migrations import LAST
+from tidings.store.outages import sentence
+
+LOOK_SECONDS = 3.0  # for an answer of the database
+
+
+async def why_not_ready(services: Services) -> list[Problem]:
+    """Return why nothing can be delivered now; nothing: all is well. Many may ask at once."""
+    return await services.readiness.share(partial(look, services))
+
+
+async def look(services: Services) -> list[Problem]:
+    """Return why nothing can be delivered now, as one look at the database tells."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS), services.database.connection() as connection:
+            found = await vitals.read(connection, LAST, is_all=False)
+    except UNAVAILABLE as error:
+        return [Problem("database", sentence(error), is_fatal=True)]
+    problems = unready(found, LAST)
+    # It answers; but what was written just now may have been refused, because its disk is full for one.
+    if not problems and (outage := services.database.outages.current) is not None:
+        reason, seconds = outage
+        problems = [Problem("database", f"{reason} So it has been for {seconds:.0f} s.", is_fatal=True)]
+    return problems
+
+
+async def examine(services: Services) -> list[Problem]:
+    """Return all that is wrong, what stops deliveries first."""
+    problems = await look(services)
+    if any(problem.name in {"database", "schema"} for problem in problems):
+        return problems
+    async with services.database.snapshot() as connection:
+        found = await vitals.read(connection, LAST, is_all=True)
+        wanted, captured = await capture.subscribed_tables(connection), await capture.captured_tables(connection)
+    config = services.config
+    disk_left = None if config.database_url else (await asyncio.to_thread(shutil.disk_usage, config.data_dir)).free
+    uncaptured = len(set(wanted) - set(captured))
+    return problems + unwell(found, machine_time=machine_time(), disk_left=disk_left, uncaptured=uncaptured)

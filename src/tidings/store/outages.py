@@ -1,0 +1,94 @@
+"""Outages of the database: one line in the log when one begins and one, with its length, when it is over, whoever meets it.
+
+Everybody who talks to PostgreSQL tells what came of it. When connections are used up or a disk is full, some succeed while
+others fail, so an outage is over once nothing has failed for a while, and its length ends where the failures did.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import asyncpg
+
+logger = logging.getLogger("tidings.database")
+
+QUIET_SECONDS = 6.0  # without a failure; more than the longest pause between two tries
+
+_SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
+    (asyncpg.DiskFullError, "PostgreSQL cannot write: its disk is full. Free some space; it goes on by itself."),
+    (
+        asyncpg.exceptions.PostgresSystemError,
+        "PostgreSQL cannot read or write its files. See its log, and its disk.",
+    ),
+    (
+        asyncpg.TooManyConnectionsError,
+        "PostgreSQL has no connection left. Close some of others, or raise its max_connections.",
+    ),
+    (asyncpg.exceptions.OutOfMemoryError, "PostgreSQL is out of memory. See its log."),
+    (
+        asyncpg.ReadOnlySQLTransactionError,
+        "PostgreSQL is read-only: a standby, or default_transaction_read_only is on. It goes on by itself once it may write.",
+    ),
+    (asyncpg.exceptions.TargetServerAttributeNotMatched, "None of the PostgreSQL servers may be written to. Promote one."),
+    (asyncpg.CannotConnectNowError, "PostgreSQL is starting or shutting down."),
+    (asyncpg.AdminShutdownError, "PostgreSQL closed a connection: it shuts down, or somebody ended the session."),
+    (asyncpg.CrashShutdownError, "PostgreSQL crashed and recovers."),
+    (TimeoutError, "PostgreSQL does not answer."),
+)
+_UNREACHABLE = "PostgreSQL cannot be reached. Start it, or see the network between."
+
+
+def sentence(error: BaseException) -> str:
+    """Return what an error of the database means, for people, without names of files or hosts."""
+    return next((text for kind, text in _SENTENCES if isinstance(error, kind)), _UNREACHABLE)
+
+
+class Outages:
+    """What a process knows of the database's health. Told by any thread.
+
+    Attributes:
+        failures: How often the database could not do what it was asked.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._began: float | None = None
+        self._failed_at = 0.0
+        self._worked_at: float | None = None  # since the last failure, first
+        self._reason = ""
+        self.failures = 0
+
+    @property
+    def current(self) -> tuple[str, float] | None:
+        """The outage there is: why, and for how many seconds. None: there is none, or it has been over for a while."""
+        with self._lock:
+            return None if self._began is None else (self._reason, self._monotonic() - self._began)
+
+    def failed(self, error: BaseException) -> None:
+        """Take note that the database could not do what it was asked, through no fault of what was asked."""
+        if isinstance(error, asyncpg.QueryCanceledError):  # somebody's limit, or somebody's wish
+            return
+        with self._lock:
+            self.failures += 1
+            self._failed_at = self._monotonic()
+            self._worked_at = None
+            self._reason = sentence(error)
+            if self._began is not None:
+                return
+            self._began = self._failed_at
+        logger.warning("database unavailable, what needs it waits: %s", error or type(error).__name__)
+
+    def worked(self) -> None:
+        """Take note that the database did what it was asked, and may write."""
+        if self._began is None:  # almost always
+            return
+        with self._lock:
+            now = self._monotonic()
+            self._worked_at = self._worked_at or now
+            if self._began is None or now - self._failed_at < QUIET_SECONDS:
+                return
+            seconds = self._worked_at - self._began
+            self._began = None
+        logger.warning("database available again, after %.1f s", seconds)

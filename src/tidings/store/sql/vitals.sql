@@ -1,0 +1,27 @@
+-- name: there
+-- Whether it may be written to, and whether our schema is there.
+select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as is_read_only,
+  to_regclass('tidings.migrations') is not null as has_schema, clock_timestamp() as at,
+  current_setting('max_connections')::integer - (select count(*)::integer from pg_stat_activity where backend_type = 'client backend') as connections_left;
+
+-- name: timeline
+-- Which history of PostgreSQL this is: a standby that is promoted begins another. Null on a standby.
+select case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end;
+
+-- name: schema_number
+select max(number) from tidings.migrations;
+
+-- name: lags
+-- $1 how long a worker may be silent
+select (select count(*)::integer from tidings.workers where heartbeat_at >= now() - $1::interval) as workers,
+  coalesce(extract(epoch from greatest(interval '0', clock_timestamp() - (select occurred_at from tidings.outbox order by id limit 1))), 0)::float8 as routing_lag;
+
+-- name: rest
+-- What else somebody should see to; each is counted up to a thousand.
+select
+  (select coalesce(extract(epoch from greatest(interval '0', now() - min(due_at))), 0)::float8 from tidings.lanes where open) as lane_lag,
+  (select count(*)::integer from (select from tidings.outbox_rejected limit 1000) r) as set_aside,
+  (select count(*)::integer from (select from tidings.lanes where warned_at is not null and open limit 1000) f) as failing,
+  (select count(*)::integer from (select from tidings.webhooks where fault is not null limit 1000) s) as stopped,
+  (select max(to_date(right(c.relname, 8), 'YYYYMMDD')) from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'tidings.events'::regclass and c.relname ~ '\d{8}$') as last_day;

@@ -1,0 +1,30 @@
+"""One look at the database: whether it can be worked with, and what it says of the installation."""
+
+from typing import Any
+
+import msgspec
+
+from tidings.core.diagnosis import Vitals
+from tidings.store.database import Connection
+from tidings.store.statements import load
+from tidings.store.workers import SILENCE
+
+_SQL = load("vitals")
+
+
+async def read(connection: Connection, known_schema: int, *, is_all: bool) -> Vitals:
+    """Return what there is to know; of a schema that is not this program's only its number.
+
+    Args:
+        known_schema: The last migration that this program knows.
+        is_all: Also what somebody should see to at some time.
+    """
+    row = await connection.fetchrow(_SQL["there"])
+    number: int | None = await connection.fetchval(_SQL["schema_number"]) if row["has_schema"] else None
+    vitals = Vitals(row["is_read_only"], number, row["at"], row["connections_left"])
+    if number != known_schema:
+        return vitals
+    more: dict[str, Any] = dict(await connection.fetchrow(_SQL["lags"], SILENCE))
+    if is_all:
+        more |= dict(await connection.fetchrow(_SQL["rest"]))
+    return msgspec.structs.replace(vitals, **more)

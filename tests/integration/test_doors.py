@@ -1,0 +1,326 @@
+"""What stands before the application: bounds on heads, bodies, connections and times, each over a real socket."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import uvicorn
+
+from tests.support.engine import eventually
+from tests.support.limits import PATIENCE
+from tidings import __version__
+from tidings.api.serving.budgets import AT_ONCE
+from tidings.api.serving.entrance import Entrance, Limits
+from tidings.api.serving.protocol import LINGER_BYTES, MAX_HEADERS, MAX_PIPELINED
+from tidings.api.serving.server import serving
+from tidings.app import _serving, opened
+from tidings.config import Config, load_config
+from tidings.core.errors import StartupError
+
+LIMITS = Limits(
+    connections=8, per_address=6, header_bytes=4096, header_seconds=1.0, body_bytes=100_000, body_seconds=1.0, idle_seconds=1.0
+)
+GET = b"GET /%b HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+class Door:
+    """A server with narrow limits; its application does as its path says."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.hold = asyncio.Event()
+        self.held = 0
+        config = serving(self, LIMITS)
+        config.lifespan = "off"
+        self.entrance: Entrance = config.http.keywords["entrance"]  # type: ignore[union-attr]
+        self.server = uvicorn.Server(config)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/refuses":
+            await _answer(send, 401)
+            return
+        body = b""
+        while (message := await receive())["type"] == "http.request":
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        else:
+            return
+        self.bodies.append(body)
+        if scope["path"].endswith("/hold"):
+            self.held += 1
+            await self.hold.wait()
+        await _answer(send, 200, b"x" * 50_000_000 if scope["path"] == "/large" else b"ok")
+
+    async def open(self, first: bytes = b"", address: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(address, 0))
+        writer.write(first)
+        return reader, writer
+
+    async def ask(self, data: bytes, address: str = "127.0.0.1") -> bytes:
+        """Send all of it, and return what comes until the connection ends."""
+        reader, writer = await self.open(data, address)
+        try:
+            return await _rest(reader)
+        finally:
+            writer.close()
+
+
+async def _answer(send: Any, status: int, body: bytes = b"") -> None:
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _rest(reader: asyncio.StreamReader) -> bytes:
+    got = b""
+    async with asyncio.timeout(PATIENCE):
+        try:
+            while data := await reader.read(65_536):
+                got += data
+        except ConnectionError:
+            pass
+    return got
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    door = Door()
+    running = asyncio.create_task(door.server._serve(sockets=[door.listener]))
+    yield door
+    door.hold.set()
+    door.server.should_exit = True
+    await running
+    assert len(door.entrance) == 0
+    assert door.entrance.held_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nhost: x\r\nlong: " + b"a" * 1_000_000,
+        b"GET /" + b"a" * 1_000_000,
+        b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 100_000,
+        b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * (MAX_HEADERS + 1) + b"\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\nlong: " + b"a" * 5000 + b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n" + b"trailer: b\r\n" * 10_000,
+    ],
+    ids=["header without an end", "path without an end", "headers without an end", "many headers", "large head", "trailers"],
+)  # fmt: skip
+async def test_a_head_that_is_too_large_is_a_431(door: Door, sent: bytes) -> None:
+    assert (await door.ask(sent)).startswith(b"HTTP/1.1 431 ")
+    assert door.bodies == []
+
+
+async def test_what_is_not_http_is_a_400(door: Door) -> None:
+    for sent in (b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\nhost x\r\n\r\n", b"GET / HTTP/1.1\r\ncontent-length: -1\r\n\r\n"):
+        assert (await door.ask(sent)).startswith(b"HTTP/1.1 400 ")
+    framing = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"a" * 500_000
+    assert (await door.ask(framing)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_head_that_does_not_come_is_a_408_and_silence_is_closed(door: Door) -> None:
+    assert (await door.ask(b"GET / HTTP/1.1\r\nhost: x\r\n")).startswith(b"HTTP/1.1 408 ")
+    assert await door.ask(b"") == b""
+
+
+async def test_a_head_that_drips_has_no_longer(door: Door) -> None:
+    reader, writer = await door.open(b"GET / HTTP/1.1\r\nhost: x\r\nslow: ")
+    answer = asyncio.create_task(_rest(reader))
+    while not answer.done():
+        writer.write(b"a")
+        await asyncio.wait([answer], timeout=0.05)
+    assert (await answer).startswith(b"HTTP/1.1 408 ")
+    writer.close()
+
+
+async def test_a_body_that_does_not_come_is_a_408(door: Door) -> None:
+    assert (await door.ask(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nab")).startswith(b"HTTP/1.1 408 ")
+    assert door.bodies == []
+
+
+async def test_a_body_that_is_too_large_is_a_413_before_it_comes(door: Door) -> None:
+    assert (await door.ask(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100001\r\n\r\n")).startswith(b"HTTP/1.1 413 ")
+    chunk = b"ffff\r\n" + b"a" * 0xFFFF + b"\r\n"
+    answer = await door.ask(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + chunk * 3)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_body_that_nobody_reads_is_not_read_for_ever(door: Door) -> None:
+    reader, writer = await door.open(b"POST /refuses HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+    answer = asyncio.create_task(_rest(reader))
+    with pytest.raises(ConnectionError):  # after the answer, so much of it is dropped and no more
+        await _send_endlessly(writer)
+    assert (await answer).startswith(b"HTTP/1.1 401 ")
+    writer.close()
+
+
+async def _send_endlessly(writer: asyncio.StreamWriter) -> None:
+    for _ in range(2 * LINGER_BYTES // 0xFFFF):
+        writer.write(b"ffff\r\n" + b"a" * 0xFFFF + b"\r\n")
+        await writer.drain()
+
+
+async def test_a_connection_at_rest_ends(door: Door) -> None:
+    assert (await door.ask(GET % b"")).endswith(b"\r\n\r\nok")
+
+
+async def test_a_connection_is_kept_while_requests_come(door: Door) -> None:
+    reader, writer = await door.open()
+    for _ in range(3):
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi")
+        assert (await reader.readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    assert door.bodies == [b"hi"] * 3
+
+
+async def test_pipelined_requests_are_answered_in_order_up_to_a_bound(door: Door) -> None:
+    assert (await door.ask((GET % b"") * 10)).count(b"HTTP/1.1 200 ") == 10
+    assert (await door.ask((GET % b"") * (MAX_PIPELINED + 3))).count(b"HTTP/1.1 200 ") <= MAX_PIPELINED
+    assert door.entrance.refused["pipelined"] == 1
+
+
+async def test_connections_are_bounded_by_address_and_in_all(door: Door) -> None:
+    holding = [await door.open(GET % b"hold") for _ in range(LIMITS.per_address)]
+    await eventually(lambda: _true(door.held == LIMITS.per_address))
+    assert b"Retry-After" in (await door.ask(GET % b"")).title()
+    others = [await door.open(GET % b"hold", "127.0.0.2") for _ in range(LIMITS.connections - LIMITS.per_address)]
+    await eventually(lambda: _true(door.held == LIMITS.connections))
+    assert (await door.ask(GET % b"", "127.0.0.3")).startswith(b"HTTP/1.1 503 ")
+    assert dict(door.entrance.refused) == {"address": 1, "connections": 1}
+    door.hold.set()
+    for reader, writer in holding + others:
+        await reader.readuntil(b"\r\n\r\nok")
+        writer.close()
+
+
+async def test_a_trusted_proxy_may_have_all_connections(door: Door) -> None:
+    door.entrance.limits = msgspec.structs.replace(LIMITS, proxies=(ip_network("127.0.0.1/32"),))
+    holding = [await door.open(GET % b"hold") for _ in range(LIMITS.connections)]
+    await eventually(lambda: _true(door.held == LIMITS.connections))
+    door.hold.set()
+    for reader, writer in holding:
+        await reader.readuntil(b"\r\n\r\nok")
+        writer.close()
+
+
+async def test_who_says_nothing_makes_way_for_who_comes(door: Door) -> None:
+    silent = [await door.open(b"GET / HTTP/1.1\r\n") for _ in range(LIMITS.per_address)]
+
+    async def is_answered() -> bool:  # at once those that are young need not make way
+        return (await door.ask(GET % b"")).endswith(b"\r\n\r\nok")
+
+    await eventually(is_answered)
+    for _, writer in silent:
+        writer.close()
+
+
+async def test_an_answer_that_nobody_reads_is_given_up(door: Door, request: pytest.FixtureRequest) -> None:
+    _, writer = await door.open(GET % b"large")
+    writer.transport.pause_reading()
+    (visitor,) = await eventually(lambda: _them(door))
+    await eventually(lambda: _true(visitor._stalled_at != float("inf")))
+    visitor.look(visitor._stalled_at + 1_000_000)
+    await eventually(lambda: _true(len(door.entrance) == 0))
+    assert door.entrance.refused["unread"] == 1
+    writer.close()
+
+
+async def test_notices_and_calls_have_budgets_of_their_own(door: Door) -> None:
+    one, other = _Requests(door, b"in/hold", AT_ONCE["notices"]), _Requests(door, b"api/hold", 1)
+    await one.begin()
+    await eventually(lambda: _true(door.held == AT_ONCE["notices"]))
+    assert (await one.refused()).startswith(b"HTTP/1.1 503 ")
+    await other.begin()
+    await eventually(lambda: _true(door.held == AT_ONCE["notices"] + 1))
+    door.hold.set()
+    await one.end()
+    await other.end()
+
+
+class _Requests:
+    """Requests that go past the socket: there are fewer connections than a budget has places."""
+
+    def __init__(self, door: Door, path: bytes, count: int) -> None:
+        self._app = door.server.config.app
+        self._path, self._count = path.decode(), count
+        self._tasks: list[asyncio.Task[bytes]] = []
+
+    async def _one(self) -> bytes:
+        said: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        await self._app({"type": "http", "path": f"/{self._path}", "method": "GET"}, receive, send)
+        return b"HTTP/1.1 %d " % said[0]["status"]
+
+    async def begin(self) -> None:
+        self._tasks = [asyncio.create_task(self._one()) for _ in range(self._count)]
+
+    async def refused(self) -> bytes:
+        return await self._one()
+
+    async def end(self) -> None:
+        assert set(await asyncio.gather(*self._tasks)) == {b"HTTP/1.1 200 "}
+
+
+async def _true(value: bool) -> bool:
+    return value
+
+
+async def _them(door: Door) -> list[Any]:
+    return list(door.entrance._open)
+
+
+# What tells how an installation does, and how it is made ---------------------------------------------------------------------
+
+
+async def test_metrics_have_a_key_and_an_address_of_their_own(config: Config) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = msgspec.structs.replace(config, metrics_key="watch", metrics_address=f"127.0.0.1:{port}")
+    async with opened(config) as services, _serving(services) as url, httpx.AsyncClient(timeout=PATIENCE) as client:
+
+        async def status(address: str, **headers: str) -> int:
+            return (await client.get(address, headers=headers)).status_code
+
+        own = f"http://127.0.0.1:{port}"
+        assert [await status(own + path) for path in ("/metrics", "/healthz", "/readyz")] == [200, 200, 503]  # no worker runs
+        assert [await status(own + path) for path in ("/", "/openapi.json", "/api/v1/webhooks", "/sign-in")] == [404] * 4
+        for path in ("/metrics", "/openapi.json"):
+            assert await status(url + path) == 401
+            assert [await status(url + path, apikey=key) for key in ("watch", "test")] == [200, 200]
+        assert await status(f"{url}/api/v1/webhooks", apikey="watch") == 401
+        strangers = [
+            await client.get(url + path, headers={"accept": kind})
+            for path in ("/", "/sign-in")
+            for kind in ("*/*", "text/html")
+        ]
+        assert not [one for one in strangers if __version__ in one.text + str(one.headers)]
+
+
+async def test_documents_are_open_where_that_is_configured(config: Config) -> None:
+    async with (
+        opened(msgspec.structs.replace(config, open_documents=True)) as services,
+        _serving(services) as url,
+        httpx.AsyncClient(timeout=PATIENCE) as client,
+    ):
+        for path in ("/metrics", "/openapi.json"):
+            assert (await client.get(url + path)).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["9464", ":9464", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:x"])
+def test_an_address_for_metrics_is_an_address(address: str) -> None:
+    with pytest.raises(StartupError, match="metrics_address"):
+        load_config({"metrics_address": address}, environ={})
