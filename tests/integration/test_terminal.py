@@ -22,7 +22,7 @@ from tests.support.limits import PATIENCE
 from tests.support.process import settings
 from tests.support.receiver import Receiver, answer, says
 from tests.support.serving import ApiServer
-from tests.support.terminal import Terminal
+from tests.support.terminal import Relay, Terminal
 from tidings.api.openapi.examples import example_of
 from tidings.cli.remote.grammar import Thing, Verb, fields
 from tidings.cli.remote.things import THINGS
@@ -192,7 +192,8 @@ async def test_webhooks(terminal: Terminal, receiver: Receiver, tmp_path: Path) 
 
 
 async def _has(terminal: Terminal, *words: str) -> Any:
-    return (await terminal(*words, "-q")).split()
+    result = await terminal.run(*words, "-q")
+    return result.stdout.split() if result.exit_code == 0 else []  # a type that there is no event of yet is refused
 
 
 async def test_events_and_deliveries(terminal: Terminal, receiver: Receiver, tmp_path: Path) -> None:
@@ -462,6 +463,28 @@ async def test_tail_shows_requests_and_responses_and_ctrl_c_ends_it(terminal: Te
     await terminal("webhooks", "delete", webhook, "-y")
 
 
+async def test_tail_waits_for_a_server_that_is_away_and_shows_what_came_meanwhile(
+    terminal: Terminal, receiver: Receiver
+) -> None:
+    webhook = (
+        await terminal("webhooks", "create", "--url", receiver.url(), "--name", "Away", "--events", "away.*", "-q")
+    ).strip()
+    async with (
+        Relay(terminal.url) as relay,
+        tailing(terminal, "-s", relay.url, "--webhook", webhook, "--count", "1") as process,
+    ):
+        assert process.stderr is not None
+        relay.cut()
+        assert "Going on when it is back" in await asyncio.to_thread(process.stderr.readline)
+        await terminal("trigger", "away.one", "--data", "1")
+        await receiver.wait_for(1)
+        relay.mend()
+        out, _ = await asyncio.to_thread(process.communicate, None, PATIENCE)
+    assert "away.one" in out
+    assert process.returncode == 0
+    await terminal("webhooks", "delete", webhook, "-y")
+
+
 async def test_a_screen_is_fitted_and_coloured_and_a_pipe_is_not(terminal: Terminal, receiver: Receiver) -> None:
     webhook = (await terminal("webhooks", "create", "--url", receiver.url("/" + "x" * 90), "--name", "A name " * 9, "--events", "wide.*",
                               "-q")).strip()  # fmt: skip
@@ -513,6 +536,10 @@ async def test_servers_are_kept_with_their_keys(url: str, tmp_path: Path) -> Non
     assert "wrong" not in file.read_text()
     assert await terminal("logout", "there", **nothing) == "there is forgotten.\n"
     assert (await terminal.read("servers", **nothing))[0]["chosen"] is True
+    again = url.replace("127.0.0.1", "localhost")
+    await terminal("login", again, input="test\n", **nothing)
+    await terminal("login", f"{again}/", input="test\n", **nothing)
+    assert "localhost" in (await terminal("servers", "-q", **nothing)).split()
     file.chmod(0o644)
     assert "chmod 600" in await terminal.refused("groups", "list", code=1, **nothing)
     file.chmod(0o600)

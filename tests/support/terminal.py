@@ -97,3 +97,52 @@ class Terminal:
 
 
 _NO_RING = "keyring.backends.fail.Keyring"
+
+
+class Relay:
+    """A way to a server that can be cut and mended."""
+
+    def __init__(self, url: str) -> None:
+        self._host, _, port = url.rpartition("//")[2].partition(":")
+        self._port = int(port)
+        self._open: set[asyncio.StreamWriter] = set()
+        self._is_cut = False
+
+    async def __aenter__(self) -> "Relay":
+        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cut()
+        self._server.close()
+
+    def cut(self) -> None:
+        """Close every connection, and each that comes."""
+        self._is_cut = True
+        for writer in self._open:
+            writer.close()
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._is_cut = False
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_cut:
+            writer.close()
+            return
+        answers, behind = await asyncio.open_connection(self._host, self._port)
+        self._open |= {writer, behind}
+        await asyncio.gather(_pump(reader, behind), _pump(answers, writer))
+        self._open -= {writer, behind}
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass  # it was cut
+    finally:
+        writer.close()

@@ -24,6 +24,7 @@ from tidings.cli.remote.following import Following
 from tidings.cli.remote.grammar import Field, fields, read_setting, read_value
 from tidings.cli.remote.inert import inert, inert_block, json_text
 from tidings.cli.remote.options import asked, instant
+from tidings.cli.remote.profiles import Book, Kept, name_for
 from tidings.cli.remote.recover import stopped
 from tidings.cli.remote.things import THINGS
 
@@ -204,6 +205,13 @@ def test_a_recovery_that_was_stopped_says_how_to_go_on() -> None:
 @pytest.mark.parametrize(("status", "code"), [(0, 5), (401, 4), (404, 3), (409, 1), (422, 2), (500, 1), (503, 1), (504, 5)])
 def test_exit_codes_follow_from_answers(status: int, code: int) -> None:
     assert exit_code_of(status) == code
+
+
+def test_a_server_is_called_by_its_host_and_by_its_port_where_another_has_that_name() -> None:
+    book = Book(None, {"localhost": Kept("localhost", "http://localhost:1", None, None)})
+    assert name_for("http://localhost:1", book) == "localhost"
+    assert name_for("http://localhost:2", book) == "localhost:2"
+    assert name_for("https://a.example/x", book) == "a.example"
 
 
 def test_a_password_is_no_argument_that_others_can_read() -> None:

@@ -73,6 +73,13 @@ def ends_well(command: Callable[..., T]) -> Callable[..., T]:
             known = error.details if isinstance(error.details, dict) else {}
             _tell(error.message, {"code": error.code} | known, as_json=bool(kwargs.get("as_json")))
             sys.exit(exit_code_of(error.status))
+        except KeyError as error:
+            _tell(
+                f"The server's answer lacks {error.args[0]!r}: it may be older than this command.",
+                {"code": "OLDER_SERVER"},
+                as_json=bool(kwargs.get("as_json")),
+            )
+            sys.exit(FAILED)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             sys.exit(INTERRUPTED)

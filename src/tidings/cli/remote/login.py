@@ -23,7 +23,7 @@ def command() -> click.Command:
     def run(url: str, name: str | None, group: str | None, key: str | None, **given: Any) -> None:
         paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
         address = checked_url(_with_scheme(url))
-        name = name or profiles.name_for(address)
+        name = name or profiles.name_for(address, profiles.read())
         if not name.isprintable() or "://" in name or not name.strip():
             raise CommandError(f"{name!r} is no name; take a word such as production.", USAGE)
         key = (key or _ask_for_key(address)).strip()

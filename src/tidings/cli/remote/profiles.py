@@ -113,10 +113,14 @@ def unknown(name: str, book: Book) -> str:
     return f"No server is kept as {name!r}. {there_are} Keep one with: tidings login URL"
 
 
-def name_for(url: str) -> str:
-    """Return the name of a server when it is given none: its host."""
+def name_for(url: str, book: Book) -> str:
+    """Return the name of a server that is given none: what it has, else its host, with its port where that is another's."""
+    for kept in book.servers.values():
+        if kept.url == url:
+            return kept.name
     parts = urlsplit(url)
-    return parts.hostname or url
+    host = parts.hostname or url
+    return host if host not in book.servers else parts.netloc
 
 
 def _write(book: Book) -> None:

@@ -1,6 +1,7 @@
 """`tidings tail`: attempts as they happen, one line for each."""
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
@@ -68,6 +69,7 @@ class Tail:
         self._is_verbose = is_verbose
         self._following = Following()
         self._states = frozenset(query.get("status", "").split(",")) - {""}
+        self._found: deque[New] = deque()
         self._names: dict[str, str] = {}
 
     def lines(self) -> Iterator[None]:
@@ -80,7 +82,13 @@ class Tail:
         failures = 0
         while True:
             try:
-                found = self._look()
+                self._look()
+                while self._found:  # what was found stays until it is shown, though the server goes away in between
+                    attempts = self._attempts(self._found[0])
+                    delivery = self._found.popleft().delivery
+                    for attempt in attempts:
+                        self._show(delivery, attempt)
+                        yield
                 failures = 0
             except ApiError as error:
                 if error.status not in _LOST:
@@ -88,22 +96,16 @@ class Tail:
                 failures += 1
                 if failures == 1:
                     click.echo(f"{inert(error.message)} Going on when it is back.", err=True)
-                time.sleep(min(LONGEST_PAUSE, INTERVAL * 2**failures))
-                continue
-            for new in found:
-                for attempt in self._attempts(new):
-                    self._show(new.delivery, attempt)
-                    yield
-            time.sleep(INTERVAL)
+            time.sleep(min(LONGEST_PAUSE, INTERVAL * 2 ** min(failures, 9)))
 
-    def _look(self) -> list[New]:
+    def _look(self) -> None:
+        """Find what is new: among the newest, among those that wait for another attempt, and of those that were unfinished."""
         newest = list(self._newest(until_known=True))
-        found = self._following.see(newest)
-        others = self._retrying()
-        met = {delivery["id"] for delivery in newest} | {delivery["id"] for delivery in others}
-        found += self._following.see(
-            [one for one in others if one["id"] not in {new.delivery["id"] for new in found}], is_old=True
-        )
+        self._found += self._following.see(newest)
+        met = {delivery["id"] for delivery in newest}
+        others = [one for one in self._retrying() if one["id"] not in met]
+        self._found += self._following.see(others, is_old=True)
+        met |= {delivery["id"] for delivery in others}
         for id_ in self._following.waiting(met, MAX_REREAD):
             try:
                 again = self._server.ask("GET", f"/api/v1/deliveries/{id_}")
@@ -112,8 +114,8 @@ class Tail:
                     raise
                 self._following.forget(id_)
                 continue
-            found += [new for new in self._following.see([again]) if not self._states or again["status"] in self._states]
-        return found
+            new = self._following.see([again])
+            self._found += [one for one in new if not self._states or again["status"] in self._states]
 
     def _newest(self, *, until_known: bool = False) -> Iterator[dict[str, Any]]:
         """Yield the newest deliveries, as far back as there is something new."""
