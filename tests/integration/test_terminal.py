@@ -406,6 +406,21 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     assert len((await terminal("audit", "list", "--limit", "3", "-q")).split()) == 3
 
 
+async def test_every_list_is_written_in_each_form(terminal: Terminal, receiver: Receiver) -> None:
+    webhook = (
+        await terminal("webhooks", "create", "--url", receiver.url(), "--name", "Forms", "--events", "forms.*", "-q")
+    ).strip()
+    await terminal("trigger", "forms.one", "--data", "1")
+    await eventually(lambda: _has(terminal, "webhooks", "deliveries", webhook))
+    for thing, verb in verbs():
+        if verb.method == "GET" and verb.shows == "many" and not verb.arguments:
+            found = await terminal.read(thing.name, verb.name)
+            written = await terminal(thing.name, verb.name)
+            assert len(written.splitlines()) == (len(found) + 1 if found else 0), thing.name
+            assert (await terminal(thing.name, verb.name, "-q")).split() == [str(one[thing.key]) for one in found]
+    await terminal("webhooks", "delete", webhook, "-y")
+
+
 async def test_tail_shows_each_attempt_once(terminal: Terminal, receiver: Receiver) -> None:
     webhook = (await terminal("webhooks", "create", "--url", receiver.url("/tail"), "--name", "Tailed", "--events", "tail.*", "--retry",
                               '{"delays": [0.2]}', "-q")).strip()  # fmt: skip
@@ -501,6 +516,8 @@ async def test_a_screen_is_fitted_and_coloured_and_a_pipe_is_not(terminal: Termi
         assert lines[0].split()[:2] == ["ID", "STATE"]
         assert webhook in lines[1]
     assert len(_uncoloured(wide.splitlines()[0]).split()) > len(_uncoloured(narrow.splitlines()[0]).split())
+    assert only_shown(_uncoloured(narrow))
+    assert "done: 0 found" in await terminal.on_screen("recover", "--since", "1s", "--webhook", webhook, columns=80)
     piped = await terminal("webhooks", "list")
     assert "x" * 90 in piped
     assert "\x1b" not in piped

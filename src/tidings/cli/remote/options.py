@@ -4,14 +4,12 @@ import re
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import click
 from click.shell_completion import CompletionItem
 
 from tidings.cli.remote.failures import USAGE, CommandError
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _AGO: Final = re.compile(r"(\d{1,6})\s*(s|m|min|h|d|w)")
 _UNITS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -35,13 +33,6 @@ def output_options() -> list[click.Option]:
         click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
         click.Option(["-q", "--quiet"], is_flag=True, help="Print ids alone."),
     ]
-
-
-def speaks(command: F) -> F:
-    """Give a command the options of all that speak to a server."""
-    params: list[click.Parameter] = command.__dict__.setdefault("__click_params__", [])
-    params[:0] = reversed([*server_options(), *output_options()])
-    return command
 
 
 def asked(words: tuple[str, ...], known: list[str], now: datetime) -> dict[str, str]:
