@@ -462,8 +462,9 @@ async def test_a_record_looks_as_each_profile_shows_it(api: Api, receiver: Recei
     events_heard = ["INSERT"] if profile == "fluxbase" else ["*"]
     await api.create(receiver.url(), *events_heard, profile=profile)
     record = await api("POST", RECORDS, 201, {"id": "r", "title": "New", "tags": ["x"], "author": "user@example.com"})
-    (request,) = await receiver.wait_for(1)
-    body = json.loads(request.body)
+    received = await receiver.wait_for(1)
+    assert len(received) == 1, received
+    body = json.loads(received[0].body)
     collection = await api("GET", "/api/collections/posts", 200)
     fields = {field["name"]: record[field["name"]] for field in POSTS["schema"]}
     if profile in {"standard", "cloudevents"}:
