@@ -39,6 +39,9 @@ class VirtualClock(Clock):
         """Let time pass only when it is put forward, for tests of what is due to the second."""
         self._stood_still_at = super().now()
 
+    def before(self, database_time: datetime) -> datetime:
+        return min(self.now(), database_time + self.ahead)
+
     def put_to(self, at: datetime) -> None:
         self.ahead += at - self.now()
 

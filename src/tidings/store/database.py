@@ -15,7 +15,7 @@ from tidings.store.instants import read_any_time
 from tidings.store.outages import Outages
 from tidings.store.statements import load
 
-_SQL = load("vitals")
+_SQL = load("database")
 
 MIN_SERVER_VERSION = 14  # CREATE OR REPLACE TRIGGER
 

@@ -4,10 +4,6 @@ select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean 
   to_regclass('tidings.migrations') is not null as has_schema, clock_timestamp() as at,
   current_setting('max_connections')::integer - (select count(*)::integer from pg_stat_activity where backend_type = 'client backend') as connections_left;
 
--- name: timeline
--- Which history of PostgreSQL this is: a standby that is promoted begins another. Null on a standby.
-select case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end;
-
 -- name: schema_number
 select max(number) from tidings.migrations;
 
