@@ -25,10 +25,11 @@ from tests.support.torture import LONG, told
 from tidings.app import make_worker, opened
 from tidings.config import Config
 from tidings.core.errors import TidingsError
+from tidings.core.filters import parse_filter
 from tidings.core.outcome import Exchange, Timings
 from tidings.core.retry import parse_policy
 from tidings.core.signature import new_secret
-from tidings.core.webhook import Webhook, parse_filter
+from tidings.core.webhook import Webhook
 from tidings.operations.history import deliveries, recoveries
 from tidings.operations.services import Services
 from tidings.operations.webhooks import subscriptions
