@@ -5,45 +5,55 @@ import subprocess
 import sys
 from pathlib import Path
 
-CLIENT = Path(__file__).parents[1] / "src" / "tidings" / "client"
-MODULES = ("requests", "client")
+SOURCE = Path(__file__).parents[1] / "src" / "tidings"
+ROOMS = (SOURCE / "client", SOURCE / "receiving")
 WORDS = [
     (r"httpx\.AsyncBaseTransport", "httpx.BaseTransport"),
     (r"httpx\.AsyncClient", "httpx.Client"),
-    (r"\bAsync(Client|Requests|Webhooks|Deliveries|Recoveries|Events)\b", r"\1"),
-    (r"\bAsyncIterator\b", "Iterator"),
+    (r"\bAsync(?=[A-Z])", ""),
+    (r"\basync_(?=[a-z*])", "sync_"),
     (r"\basync def\b", "def"),
     (r"\bawait ", ""),
-    (r"for item in page\.items:\n +yield item", "yield from page.items"),
+    (r"for item in items:\n +yield item", "yield from items"),
     (r"\basyncio\.sleep\b", "time.sleep"),
     (r"^import asyncio$", "import time"),
     (r"\b__aenter__\b", "__enter__"),
     (r"\b__aexit__\b", "__exit__"),
     (r"\baclose\b", "close"),
-    (r"\basync_requests\b", "sync_requests"),
+    (r"\basynchronous (?=client|receivers|stores)", "synchronous "),
+    (r"Callable\[\[Received\], Awaitable\[object\]\]", "Callable[[Received], object]"),
+    (r"import Awaitable, Callable", "import Callable"),
     (
-        r'^"""Requests to one server, asynchronously: (.*)"""$',
-        r'"""Made of `async_requests.py` by `python tools/make_sync_client.py`."""',
+        r'^"""The asynchronous client\..*"""$',
+        '"""The synchronous client."""',
     ),
-    (r'^"""The asynchronous client.*"""$', '"""Made of `async_client.py` by `python tools/make_sync_client.py`."""'),
 ]
+NOTE = "# Made of `{}` by `python tools/make_sync_client.py`.\n"
 
 
-def made(module: str) -> str:
-    """Return the text of a module of the synchronous client."""
-    text = (CLIENT / f"async_{module}.py").read_text()
+def made() -> dict[Path, str]:
+    """Return the modules of the synchronous client, each with its text."""
+    return {source.with_name(source.name[1:]): _made_of(source) for source in sorted(_sources())}
+
+
+def _sources() -> list[Path]:
+    return [path for room in ROOMS for path in room.glob("async_*.py")]
+
+
+def _made_of(source: Path) -> str:
+    text = source.read_text()
     for pattern, word in WORDS:
         text = re.sub(pattern, word, text, flags=re.MULTILINE)
     ruff = [sys.executable, "-m", "ruff"]
-    name = ["--stdin-filename", str(CLIENT / f"sync_{module}.py")]
+    name = ["--stdin-filename", str(source.with_name(source.name[1:]))]
     for command in (
         [*ruff, "check", "--fix", "--quiet", "--select", "I", *name, "-"],
         [*ruff, "format", "--quiet", *name, "-"],
     ):
         text = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
-    return text
+    return NOTE.format(source.name) + text
 
 
 if __name__ == "__main__":
-    for module in MODULES:
-        (CLIENT / f"sync_{module}.py").write_text(made(module))
+    for path, text in made().items():
+        path.write_text(text)

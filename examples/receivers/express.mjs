@@ -1,24 +1,17 @@
-// Express. The body must stay as it came: express.raw, not express.json.
+// Express 4 or 5.
 //   npm install express @tidings/sdk && WEBHOOK_SECRET=whsec_… node express.mjs
-import { verify } from "@tidings/sdk";
+import { Receiver } from "@tidings/sdk";
+import { webhook } from "@tidings/sdk/express";
 import express from "express";
 
 const app = express();
-const seen = new Set(); // a database table in earnest: deliveries may be repeated, their id stays
+const receiver = new Receiver(process.env.WEBHOOK_SECRET); // { store: new PostgresStore(pool) } in earnest
 
-app.post("/webhooks", express.raw({ type: "*/*" }), (req, res) => {
-  let event;
-  try {
-    event = verify(req.body, req.headers, process.env.WEBHOOK_SECRET);
-  } catch (error) {
-    return res.status(401).json({ error: error.message });
-  }
-  const id = req.headers["webhook-id"];
-  if (!seen.has(id)) {
-    seen.add(id);
-    console.log(event.type, event.data);
-  }
-  res.status(204).end();
-});
+app.post(
+  "/webhooks",
+  webhook(receiver, async (event) => {
+    console.log(event.type, event.data); // once for each event; what is thrown here brings it back
+  }),
+);
 
-app.listen(process.env.PORT ?? 3000, () => console.log("listening"));
+app.listen(process.env.PORT ?? 3000);

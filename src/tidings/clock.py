@@ -19,6 +19,10 @@ class Clock:
         at, since = self._set
         return at + timedelta(seconds=time.monotonic() - since)
 
+    def not_after(self, database_time: datetime) -> datetime:
+        """Return the time, or PostgreSQL's as it was read just now, where that was put back since the last heartbeat."""
+        return min(self.now(), database_time)
+
     def adjust(self, database_time: datetime, *, age: timedelta = timedelta()) -> None:
         """Take over PostgreSQL's time.
 
@@ -29,10 +33,6 @@ class Clock:
         at, since = self._set
         now = time.monotonic()
         self._set = (min(max(at + timedelta(seconds=now - since), database_time), database_time + age), now)
-
-    def before(self, database_time: datetime) -> datetime:
-        """Return the time, or PostgreSQL's where that is earlier: what is recorded is never in its future."""
-        return min(self.now(), database_time)
 
 
 def machine_time() -> datetime:

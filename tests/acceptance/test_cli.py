@@ -143,7 +143,7 @@ async def test_the_secret_key_is_changed_and_nothing_is_lost(config: Config, rec
         webhook = msgspec.structs.replace(webhook, previous_secret="an-older-one", previous_secret_until=services.clock.now())
         async with services.database.transaction() as connection:
             await insert_webhook(connection, services.box, webhook)
-        keys = {key.id for key in services.keys.published}
+        keys = {one.key.id for one in services.keys.published}
     values = {"database_url": config.database_url, "secret_key": config.secret_key, "data_dir": config.data_dir}
     assert "TIDINGS_NEW_SECRET_KEY" in refused("rekey", **values)
     done = run_cli("rekey", "--json", **values, new_secret_key="a much newer key")
@@ -153,7 +153,7 @@ async def test_the_secret_key_is_changed_and_nothing_is_lost(config: Config, rec
         async with services.database.connection() as connection:
             (read,) = await webhooks_by_id(connection, services.box, [webhook.id])
         assert (read.secret, read.previous_secret) == (webhook.secret, "an-older-one")
-        assert {key.id for key in services.keys.published} == keys
+        assert {one.key.id for one in services.keys.published} == keys
 
 
 async def test_migrate_says_what_it_did(empty_database_url: str) -> None:

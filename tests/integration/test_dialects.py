@@ -210,7 +210,7 @@ async def test_the_public_keys_need_no_key_and_stay(api: Api, config: Config) ->
         keys = (await client.get("/.well-known/jwks.json")).json()["keys"]
     assert [(key["kty"], key["crv"], "d" in key) for key in keys] == [("OKP", "Ed25519", False)] * 2
     async with opened(config) as services:
-        assert {key.id for key in services.keys.published} == {key["kid"] for key in keys}
+        assert {one.key.id for one in services.keys.published} == {key["kid"] for key in keys}
 
 
 async def test_the_default_profile_is_what_the_configuration_says(config: Config, receiver: Receiver) -> None:

@@ -60,7 +60,7 @@ def test_a_period_is_the_last_day_by_minutes_or_what_is_said_in_whole_steps() ->
         (NOW - timedelta(days=101), NOW - timedelta(days=90), "hour", "since"),
         (NOW - timedelta(days=1102), None, "day", "since"),
         (None, datetime(1, 1, 1, tzinfo=UTC), None, "until"),
-        (NOW + timedelta(days=9), None, None, "until"),
+        (NOW + timedelta(days=9), None, None, "since"),
     ],
 )
 def test_a_period_that_cannot_be_told_is_refused_with_its_field(since: Any, until: Any, step: Any, field: str) -> None:

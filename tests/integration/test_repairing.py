@@ -297,4 +297,4 @@ async def test_the_clients_recover_explain_and_look_ahead(api: Api, receiver: Re
         explained = await client.events.explain(published.id)
         assert [(one.webhook_id, one.is_sent) for one in explained.webhooks] == [(hook.id, True)]
         assert len((await client.webhooks.dry_run(hook.id)).events) == 1
-        assert (await client.webhooks.dry_run(events=["invoice.*"], days=1)).events == []
+        assert (await client.webhooks.dry_run_draft(events=["invoice.*"], days=1)).events == []

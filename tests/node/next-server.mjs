@@ -8,4 +8,4 @@ createServer(async (req, res) => {
   const request = new Request(`http://localhost${req.url}`, { method: req.method, headers: req.headers, body: Buffer.concat(chunks) });
   const response = await POST(request);
   res.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text());
-}).listen(process.env.PORT, () => console.log("listening"));
+}).listen(process.env.PORT);

@@ -35,12 +35,12 @@ class VirtualClock(Clock):
     def now(self) -> Any:
         return (self._stood_still_at or super().now()) + self.ahead
 
+    def not_after(self, database_time: datetime) -> datetime:
+        return self.now() if self._stood_still_at else min(self.now(), database_time + self.ahead)
+
     def stand_still(self) -> None:
         """Let time pass only when it is put forward, for tests of what is due to the second."""
         self._stood_still_at = super().now()
-
-    def before(self, database_time: datetime) -> datetime:
-        return min(self.now(), database_time + self.ahead)
 
     def put_to(self, at: datetime) -> None:
         self.ahead += at - self.now()

@@ -144,6 +144,7 @@ class World:
     async def replace(self, number: int) -> None:
         """A process dies and another one begins in its place: what it knew is gone."""
         self.networks[number] = Held()
+        self.workers[number].heart.let_go()
         self.workers[number] = await self._worker(self.networks[number])
 
     async def turn(self) -> None:
@@ -197,6 +198,8 @@ class Deliveries(RuleBasedStateMachine):
     async def _close(self) -> None:
         for row in await self.user.fetch(ENDS):
             _ends[row["what"]] += row["count"]
+        for worker in self.world.workers:
+            worker.heart.let_go()
         await self.user.close()
         await self.stack.__aexit__(None, None, None)
         admin = await asyncpg.connect(self.postgres)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.test_profiles import hex_of, row, sent, stamped_by, to
 from tidings.client.verify import VerificationError, verify, verify_signature
+from tidings.core.webhook import Signature
 from tidings.profiles import PROFILES
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "signatures.json").read_text())
@@ -84,7 +85,70 @@ def test_a_timestamped_profile_does_not_take_a_signature_without_a_time() -> Non
 
 def test_what_is_no_profile_or_no_secret_is_said() -> None:
     with pytest.raises(ValueError, match="write one of"):
-        verify(b"{}", {}, "k", profile="vski")
+        verify(b"{}", {}, "k", profile="vsky")
     headers = {"webhook-id": "1", "webhook-timestamp": str(AT), "webhook-signature": "v1,x"}
     with pytest.raises(ValueError, match="whsec_"):
         verify(b"{}", headers, "k", now=AT)
+
+
+def test_a_vski_delivery_is_known_by_its_token() -> None:
+    from base64 import b64encode
+
+    from tests.unit.test_signature_and_profile import KEYS
+    from tidings.core.jwt import jwk, sign_jwt, webhook_claims
+
+    target = to("vski", jwt_enabled=True)
+    request = sent(row(), target, AT)
+    headers = dict(request.headers)
+    public = "whpk_" + b64encode(KEYS.tokens.public_bytes).decode()
+    options: dict[str, Any] = {"profile": "vski", "now": AT, "issuer": KEYS.issuer, "webhook_id": str(target.id)}
+    for keys in ({"keys": [jwk(KEYS.tokens)]}, public, [public]):
+        assert verify(request.body, headers, keys, **options) == json.loads(request.body)
+    assert verify(b"", headers, public, **options) is None
+
+    def signed(**claims: Any) -> dict[str, str]:
+        said = webhook_claims(target.id, "default", KEYS.issuer, AT) | claims
+        return {"authorization": f"Bearer {sign_jwt(KEYS.tokens, said)}"}
+
+    other = "whpk_" + b64encode(KEYS.webhooks.public_bytes).decode()
+    for sent_headers, keys, more, fault in (
+        ({}, public, {}, "authorization is missing"),
+        ({"Authorization": "Basic x"}, public, {}, "no bearer token"),
+        ({"Authorization": "Bearer a.b.c"}, public, {}, "no token that can be read"),
+        (headers, other, {}, "not signed"),
+        (headers, {"keys": []}, {}, "not signed"),
+        (headers, public, {"now": AT + 601}, "time is over"),
+        (headers, public, {"now": AT - 301}, "time is over"),
+        (signed(exp="late"), public, {}, "time is over"),
+        (signed(roles=["user"]), public, {}, "not one of a webhook"),
+        (headers, public, {"issuer": "https://other.example"}, "not of https://other.example"),
+        (headers, public, {"webhook_id": "another"}, "not of webhook another"),
+    ):
+        with pytest.raises(VerificationError, match=fault):
+            verify(request.body, sent_headers, keys, **(options | more))
+
+
+@pytest.mark.parametrize("form", ["hex", "sha256=hex", "base64", "t=,v1="])
+@pytest.mark.parametrize("profile", ["standard", "vski"])
+def test_a_signature_of_the_webhooks_own_verifies(profile: str, form: str) -> None:
+    target = to(profile, signature=Signature("X-Hub-Signature", form))
+    request = sent(row(), target, AT)
+    own = {"header": "X-Hub-Signature", "format": form}
+    options: dict[str, Any] = {"profile": profile, "signature": own, "now": AT}
+    headers = dict(request.headers)
+    assert verify(request.body, headers, ["another", target.secret], **options) == json.loads(request.body)
+    for body, secret in ((request.body + b" ", target.secret), (request.body, "another")):
+        with pytest.raises(VerificationError, match="x-hub-signature is not"):
+            verify(body, headers, secret, **options)
+    with pytest.raises(VerificationError, match="x-hub-signature is missing"):
+        verify(request.body, {}, target.secret, **options)
+
+
+def test_what_is_no_format_is_said() -> None:
+    with pytest.raises(ValueError, match="write one of hex"):
+        verify(b"{}", {}, "k", signature={"header": "X-Own", "format": "md5"})
+
+
+def test_what_is_no_json_is_said() -> None:
+    with pytest.raises(VerificationError, match="not JSON"):
+        verify(b"{", {"x-fluxbase-signature": hex_of("k", b"{")}, "k", profile="fluxbase", now=AT)

@@ -7,8 +7,8 @@ export interface ErrorBody {
 }
 
 /** A request failed: the server refused it (`status` 400 and more), or none answered (`status` 0). */
-export class TidingsError extends Error {
-  override readonly name = "TidingsError";
+export class ApiError extends Error {
+  override readonly name = "ApiError";
 
   constructor(
     message: string,

@@ -1,11 +1,25 @@
 /**
  * Client and receiver helpers for Tidings.
  *
- * `TidingsClient` manages webhooks; `FluxbaseClient` and `VskiClient` are the same client under the names, and with the defaults,
- * that code written for those systems expects. `verify` checks what a receiver got.
+ * `Client` does what the API does; `FluxbaseClient` and `VskiClient` are the same client under the names, and with the defaults,
+ * that code written for those systems expects. `verify` checks what a receiver got; `Receiver` also drops repeats, and
+ * `@tidings/sdk/express`, `/next` and `/hono` make a route of it.
  */
-export { FluxbaseClient, TidingsClient, VskiClient, type ClientOptions } from "./client.js";
-export { TidingsError, type ErrorBody } from "./errors.js";
-export type { RequestOptions } from "./http.js";
+export { Client, type ClientOptions } from "./client.js";
+export { FluxbaseClient, VskiClient, type DialectDelivery, type Listed, type LogEntry, type Logs } from "./dialects.js";
+export { ApiError, type ErrorBody } from "./errors.js";
+export type * from "./history-types.js";
+export type { CausedBy } from "./http.js";
+export { Receiver, type Answer, type Handler, type Received, type ReceiverOptions } from "./receiving/receiver.js";
+export {
+  MemoryStore,
+  PostgresStore,
+  RedisStore,
+  type PostgresClient,
+  type RedisClient,
+  type SeenState,
+  type SeenStore,
+} from "./receiving/stores.js";
+export type * from "./source-types.js";
 export type * from "./types.js";
-export { verify, verifyWebhookSignature, WebhookVerificationError, type Profile, type VerifyOptions } from "./verify.js";
+export { verify, verifyWebhookSignature, VerificationError, type Body, type Headers, type Profile, type Secrets, type VerifyOptions } from "./verify.js";

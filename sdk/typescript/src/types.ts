@@ -1,5 +1,7 @@
+import type { Figures } from "./history-types.js";
 import type { Profile } from "./verify.js";
 
+/** What was done to a row. */
 export type Operation = "INSERT" | "UPDATE" | "DELETE" | "*";
 
 /** Changes of one table. Without `schema`, the table in `public`. */
@@ -9,15 +11,18 @@ export interface TableFilter {
   operations?: Operation[];
 }
 
+/** When a delivery is tried again: after these seconds each, or after growing ones. */
 export type RetryPolicy =
   | { delays: number[]; jitter?: number }
   | { base: number; factor?: number; max?: number; tries?: number; jitter?: number };
 
+/** A signature beside the profile's own: its header, and how it is written. */
 export interface Signature {
   header: string;
   format?: "hex" | "sha256=hex" | "base64" | "t=,v1=";
 }
 
+/** A webhook as it is to be. */
 export interface WebhookInput {
   url: string;
   /** Event types, families such as `content.*`, `*`, or tables. */
@@ -44,13 +49,21 @@ export interface WebhookInput {
   ordered?: boolean;
 }
 
+/** Whether the changes of a table that a webhook names are captured; `reason`: why not. */
+export interface TableState {
+  schema: string;
+  table: string;
+  state: string;
+  reason: string | null;
+}
+
+/** A subscription. */
 export interface Webhook {
   id: string;
   name: string;
   description: string | null;
   url: string;
   enabled: boolean;
-  is_active: boolean;
   disabled_reason: string | null;
   profile: Profile;
   events: (string | TableFilter)[];
@@ -67,19 +80,20 @@ export interface Webhook {
   concurrency: number;
   rate_per_second: number | null;
   ordered: boolean;
+  /** `collection:<id>` or `cron:<id>`: what it belongs to and is changed with. */
+  managed_by: string | null;
+  /** Counts its changes, from 1. */
   version: number;
   fault: string | null;
-  scope: string;
   created_at: string;
   updated_at: string;
-  tables?: { schema: string; table: string; state: string; reason: string | null }[];
+  tables?: TableState[];
   /** In the answer to the creation only; `webhooks.getSecret` reads it again. */
   secret?: string;
   /** How it fares; where it is read. */
   health?: Health;
   /** Why it has its profile. In the answer to the creation only. */
   profile_reason?: string;
-  message?: string;
 }
 
 /** How a webhook fares. `hour`, `day` and `month` are told of one webhook, not in lists. */
@@ -99,11 +113,30 @@ export interface Health {
   month?: Figures;
 }
 
-/** A webhook as it may be sent back: what was read of it, changed or not. */
-export type WebhookChange = Partial<WebhookInput> & Partial<Omit<Webhook, "secret">>;
+/** What may be changed of a webhook. `version`: only if it is still at this one. */
+export type WebhookChange = Partial<WebhookInput> & { version?: number };
 
-/** Fields of a webhook as they would be, and which event to show. */
-export type PreviewInput = WebhookChange & TestInput & { secret?: string | null; event_id?: string };
+/** Fields of a webhook as they would be, and which event to show: one of history, or a sample. */
+export type PreviewInput = WebhookChange & TestInput & { event_id?: string };
+
+/** Of how many days a dry run is, and which page of it. */
+export interface DryRunAsked {
+  days?: number;
+  limit?: number;
+  cursor?: string;
+}
+
+/** A webhook as it would be, and of how many days. */
+export type DryRunInput = WebhookChange & DryRunAsked;
+
+/** The event of a preview. `name`: what the profile calls it; `is_sample`: it never happened. */
+export interface PreviewedEvent {
+  id: string;
+  type: string;
+  name: string;
+  is_sample: boolean;
+  occurred_at: string;
+}
 
 /** A request as it would be sent. */
 export interface Preview {
@@ -112,33 +145,30 @@ export interface Preview {
   headers: [string, string][];
   body: string;
   profile: Profile;
-  event: { id: string; type: string; name: string; is_sample: boolean; occurred_at: string };
+  event: PreviewedEvent;
   /** What will differ when it is sent. */
   notes: string[];
   profile_reason: string | null;
 }
 
+/** How far a delivery is. */
 export type DeliveryStatus = "pending" | "sending" | "retrying" | "succeeded" | "failed" | "cancelled";
 
+/** One event on its way to one webhook. */
 export interface Delivery {
   id: string;
   webhook_id: string;
   event_id: string;
   event: string;
-  event_type: string;
   table_name: string | null;
   record_id: string | null;
   status: DeliveryStatus;
   attempts: number;
-  attempt: number;
-  attempt_number: number;
   response_status: number | null;
-  status_code: number | null;
-  http_status_code: number | null;
-  response_code: number | null;
   response_body: string | null;
+  /** The kind of its last failure, such as `timeout`. */
+  failure: string | null;
   error: string | null;
-  error_message: string | null;
   payload: unknown;
   is_test: boolean;
   created_at: string;
@@ -147,6 +177,15 @@ export interface Delivery {
   next_retry_at: string | null;
 }
 
+/** A request. `body` is null where others take all the room of the answer. */
+export interface SentRequest {
+  method: string;
+  url: string;
+  headers: [string, string][];
+  body: string | null;
+}
+
+/** One HTTP request made for a delivery. Times in milliseconds. */
 export interface Attempt {
   number: number;
   started_at: string;
@@ -161,6 +200,10 @@ export interface Attempt {
   tls_ms: number | null;
   first_byte_ms: number | null;
   total_ms: number | null;
+  /** Which version of the webhook it was made by. */
+  webhook_version: number | null;
+  /** What was sent; when one attempt is read. */
+  request: SentRequest | null;
 }
 
 /**
@@ -168,14 +211,15 @@ export interface Attempt {
  * `table` the change of a row.
  */
 export interface TestInput {
-  event?: string;
-  table?: string;
+  event?: string | null;
+  table?: string | null;
   schema?: string;
   record?: unknown;
   old_record?: unknown;
   data?: unknown;
 }
 
+/** What came of a test delivery. `success` is null while no attempt is on record. */
 export interface TestResult {
   outcome: "answered" | "refused" | "timed_out" | "no_worker" | "waiting";
   success: boolean | null;
@@ -188,297 +232,16 @@ export interface TestResult {
   total_ms: number | null;
 }
 
+/** Which secret comes next (made when absent), and how long the present one verifies beside it (a day). */
+export interface Rotation {
+  secret?: string | null;
+  overlap_seconds?: number;
+}
+
+/** A webhook's secret; until `previous_secret_until` deliveries verify with either. */
 export interface Secret {
   secret: string;
   previous_secret: string | null;
   previous_secret_until: string | null;
   public_key: string;
-}
-
-export interface EventInput {
-  type: string;
-  data?: unknown;
-  subject?: string;
-  /** Your own id: publishing it again sends nothing again. */
-  id?: string;
-}
-
-export interface BatchResult {
-  accepted: number;
-  duplicates: number;
-  /** Of each event its id, null where it was not accepted. */
-  ids: (string | null)[];
-  errors: { line: number; error: string; code: string; field: string | null }[];
-}
-
-export interface Page {
-  limit?: number;
-  offset?: number;
-  /** Of another page of the same query. */
-  cursor?: string;
-  /** States, several or one. */
-  status?: DeliveryStatus | DeliveryStatus[];
-}
-
-/** What events and deliveries are asked for alike. Times as `Date` or ISO 8601. */
-export interface Filter {
-  limit?: number;
-  offset?: number;
-  cursor?: string;
-  /** Types or families such as `order.*`, or as receivers know them: `INSERT`. */
-  type?: string | string[];
-  table?: string;
-  /** The row's `id` or `_id`; with `table`. */
-  record_id?: string;
-  /** Stands in the record's JSON, whatever the case; 3 characters at least. */
-  text?: string;
-  since?: Date | string;
-  until?: Date | string;
-  /** Tell how many there are, in `count` of the page. */
-  count?: boolean;
-}
-
-export interface EventFilter extends Filter {
-  subject?: string;
-  external_id?: string;
-}
-
-export interface WebhookDeliveryFilter extends Filter, Page {
-  event_id?: string;
-  /** Kinds of failure of the last attempt, such as `timeout`. */
-  failure?: string | string[];
-  /** Statuses of the last response, or classes of them: `404`, `5xx`. */
-  response_status?: number | string | (number | string)[];
-}
-
-export interface DeliveryFilter extends WebhookDeliveryFilter {
-  webhook_id?: string;
-}
-
-/** What is sent again: deliveries by their ids (at most 1,000), or a search. */
-export interface RetryInput {
-  ids?: string[];
-  /** Without it, what was not acknowledged: failed and retrying. */
-  status?: DeliveryStatus | DeliveryStatus[];
-  webhook_id?: string;
-  event_id?: string;
-  type?: string | string[];
-  table?: string;
-  record_id?: string;
-  failure?: string | string[];
-  response_status?: number | string | (number | string)[];
-  text?: string;
-  since?: Date | string;
-  until?: Date | string;
-  /** How many go into the queue in a second; no limit when absent. */
-  rate_per_second?: number;
-}
-
-export interface RecoverInput {
-  since: Date | string;
-  /** Not included; now when absent. */
-  until?: Date | string;
-  /** Also what the webhook never had a delivery of: from while it was paused, disabled or not there. */
-  missing?: boolean;
-  rate_per_second?: number;
-}
-
-/** A job that sends many deliveries again. */
-export interface Recovery {
-  id: string;
-  state: "waiting" | "running" | "done" | "cancelled" | "failed";
-  webhook_id: string | null;
-  search: Record<string, string> | null;
-  ids: string[];
-  since: string | null;
-  until: string;
-  missing: boolean;
-  rate_per_second: number | null;
-  /** From 0 to 1; null when nobody knows. */
-  progress: number | null;
-  found_count: number;
-  queued_count: number;
-  skipped_count: number;
-  error: string | null;
-  created_at: string;
-  updated_at: string;
-  finished_at: string | null;
-}
-
-/** One thing that is asked of an event, and whether it is so. */
-export interface Condition {
-  name: string;
-  holds: boolean;
-  sentence: string;
-}
-
-/** Whether an event goes to a webhook as it is now, and why. */
-export interface WebhookExplained {
-  webhook_id: string;
-  name: string;
-  url: string;
-  profile: Profile;
-  is_sent: boolean;
-  sentence: string;
-  conditions: Condition[];
-  filters: { position: number; matches: boolean; conditions: Condition[] }[];
-  filter_count: number;
-  notes: string[];
-  /** What would be sent now. */
-  request: { method: string; url: string; headers: [string, string][]; body: string | null } | null;
-  delivery_id: string | null;
-  status: DeliveryStatus | null;
-}
-
-export interface Explained {
-  event_id: string;
-  type: string;
-  /** Those it goes to, then the nearest. */
-  webhooks: WebhookExplained[];
-  /** Of the next page; null: these were all. */
-  cursor: string | null;
-}
-
-/** What a webhook would have been sent, newest first. */
-export interface DryRun {
-  profile: Profile;
-  since: string;
-  events: {
-    id: string;
-    type: string;
-    /** What its receiver knows it as. */
-    name: string;
-    source: string;
-    operation: string | null;
-    schema: string | null;
-    table: string | null;
-    subject: string | null;
-    occurred_at: string;
-  }[];
-  seen: number;
-  searched_to: string | null;
-  /** Where to go on; null: all was looked at. */
-  cursor: string | null;
-}
-
-/** A page of a list, newest first. */
-export interface Found<T> {
-  items: T[];
-  /** The cursor of the page after it, of older entries. */
-  next: string | undefined;
-  /** The cursor of the page before it. */
-  prev: string | undefined;
-  /** How far was looked, when that was not far enough to fill the page; `next` goes on from there. */
-  searchedTo: string | undefined;
-  /** `213`, `>10000`, or `>=213` where not all was looked at. */
-  count: string | undefined;
-}
-
-/** What attempts come to; without any, rate and percentiles are null. */
-export interface Figures {
-  succeeded: number;
-  retried: number;
-  failed: number;
-  success_rate: number | null;
-  per_second: number;
-  p50_ms: number | null;
-  p95_ms: number | null;
-  p99_ms: number | null;
-}
-
-export interface Statistics {
-  since: string;
-  until: string;
-  step: "minute" | "hour" | "day";
-  total: Figures;
-  series: (Figures & { starts_at: string })[];
-}
-
-export interface StatisticsFilter {
-  webhook_id?: string;
-  since?: Date | string;
-  until?: Date | string;
-  step?: "minute" | "hour" | "day";
-}
-
-export interface CollectionField {
-  name: string;
-  type: string;
-  required?: boolean;
-  unique?: boolean;
-  /** What a `select` may be. */
-  values?: string[];
-  /** What a `relation` refers to. */
-  collection?: string;
-  /** In a change: the name it had before. */
-  was?: string;
-  [more: string]: unknown;
-}
-
-export interface CollectionInput {
-  name: string;
-  type?: "base" | "auth";
-  fields?: CollectionField[];
-  schema?: CollectionField[];
-  /** An object, or the same as a JSON string. */
-  options?: string | Record<string, unknown>;
-  /** In a change: fields whose values may be lost. */
-  drop?: string[];
-}
-
-export interface Listed<T> {
-  items: T[];
-  page: number;
-  perPage: number;
-  totalItems: number;
-  totalPages: number;
-}
-
-/** One delivery, as `webhookLogs.list` reads it. */
-export interface LogEntry {
-  id: string;
-  webhook: string;
-  collection: string | null;
-  action: string | null;
-  record: string | null;
-  url: string | null;
-  method: string | null;
-  status: "pending" | "processing" | "retrying" | "success" | "failed" | "cancelled";
-  attempts: number;
-  responseStatus: number | null;
-  responseBody: string | null;
-  error: string | null;
-  nextRetry: string | null;
-  created: string;
-  updated: string | null;
-}
-
-export interface Logs {
-  page: number;
-  perPage: number;
-  hasMore: boolean;
-  items: LogEntry[];
-}
-
-export type Stored = { id: string } & Record<string, unknown>;
-
-export interface CronInput {
-  name: string;
-  schedule: string;
-  type: "http" | "sql";
-  timezone?: string;
-  url?: string;
-  method?: string;
-  headers?: Record<string, string>;
-  body?: string;
-  contentType?: string;
-  retryLimit?: number;
-  jwtEnabled?: boolean;
-  sql?: string;
-  database?: string;
-  /** Ticks that passed while nothing ran: the last of them once on return (default), or none. */
-  missed?: "once" | "skip";
-  /** Seconds a request, or the SQL, may take. */
-  timeout?: number;
-  active?: boolean;
 }

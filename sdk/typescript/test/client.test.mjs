@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { test } from "node:test";
-import { FluxbaseClient, TidingsClient, TidingsError, VskiClient } from "../dist/esm/index.js";
+import { ApiError, Client, FluxbaseClient, VskiClient } from "../dist/esm/index.js";
 
 function answering(...answers) {
   const calls = [];
@@ -15,7 +15,7 @@ function answering(...answers) {
   return { calls, fetch };
 }
 
-const client = (net, options = {}) => new TidingsClient({ url: "http://t/", apiKey: "k", fetch: net.fetch, ...options });
+const client = (net, options = {}) => new Client({ url: "http://t/", apiKey: "k", fetch: net.fetch, ...options });
 
 test("a request carries the key and the body", async () => {
   const net = answering({ body: '{"id":"1"}', status: 201 });
@@ -27,9 +27,9 @@ test("a request carries the key and the body", async () => {
 });
 
 test("the seed systems' clients create webhooks of their profile, unless told otherwise", async () => {
-  for (const [Client, profile] of [[FluxbaseClient, "fluxbase"], [VskiClient, "vski"]]) {
+  for (const [Dialect, profile] of [[FluxbaseClient, "fluxbase"], [VskiClient, "vski"]]) {
     const net = answering({ body: "{}" }, { body: "{}" });
-    const made = new Client({ url: "http://t", fetch: net.fetch });
+    const made = new Dialect({ url: "http://t", fetch: net.fetch });
     await made.webhooks.create({ url: "https://x.example", events: ["*"] });
     await made.webhooks.create({ url: "https://x.example", events: ["*"], profile: "standard" });
     assert.deepEqual(net.calls.map((call) => JSON.parse(call.body).profile), [profile, "standard"]);
@@ -68,7 +68,7 @@ test("a deletion whose first answer was lost succeeds", async () => {
 test("a refusal is thrown with its sentence, code and field", async () => {
   const net = answering({ status: 422, body: '{"error":"url is required.","code":"INVALID_INPUT","field":"url"}' }, { status: 500, body: "<html>" });
   await assert.rejects(client(net).webhooks.get("a/b"), (error) => {
-    assert.ok(error instanceof TidingsError);
+    assert.ok(error instanceof ApiError);
     assert.deepEqual([error.message, error.status, error.code, error.field], ["url is required.", 422, "INVALID_INPUT", "url"]);
     return true;
   });
@@ -78,7 +78,7 @@ test("a refusal is thrown with its sentence, code and field", async () => {
 
 test("a server that never answers is given up in time", async () => {
   const fetch = (_, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-  const slow = new TidingsClient({ url: "http://t", fetch, timeoutMs: 20, retries: 0 });
+  const slow = new Client({ url: "http://t", fetch, timeoutMs: 20, retries: 0 });
   const awake = setTimeout(() => {}, 10_000); // a timeout's own timer does not keep Node running, as a socket does
   await assert.rejects(slow.webhooks.list(), { code: "TIMEOUT" });
   clearTimeout(awake);
@@ -117,6 +117,14 @@ test("the package can be required too", () => {
   assert.equal(typeof required.FluxbaseClient.verifyWebhookSignature, "function");
 });
 
+test("each framework has its entry, for import and require", async () => {
+  for (const framework of ["express", "next", "hono"]) {
+    const name = `@tidings/sdk/${framework}`;
+    assert.equal(typeof (await import(name)).webhook, "function");
+    assert.equal(typeof createRequire(import.meta.url)(name).webhook, "function");
+  }
+});
+
 test("a walk reads every page, and asks for the same each time", async () => {
   const net = answering(
     { body: '[{"id":"a"},{"id":"b"}]', headers: { "Tidings-Next": "one" } },
@@ -137,7 +145,7 @@ test("a page tells what is around it", async () => {
   const page = await client(net).events.page({ type: "order.*", count: true });
   assert.deepEqual(page, { items: [], next: "n", prev: "p", searchedTo: "2026-11-21T03:42:37.002Z", count: ">=7" });
   assert.deepEqual(await client(net).deliveries.page(), { items: [], next: undefined, prev: undefined, searchedTo: undefined, count: undefined });
-  assert.equal((await client(net).statistics({ webhook_id: "w" })).step, "hour");
+  assert.equal((await client(net).statistics.get({ webhook_id: "w" })).step, "hour");
 });
 
 test("deliveries are sent again by ids, by a search, and for a time of a webhook", async () => {
@@ -160,8 +168,8 @@ test("deliveries are sent again by ids, by a search, and for a time of a webhook
 test("a dry run and an explanation are questions, which may be asked again", async () => {
   const net = answering({ status: 503 }, { body: '{"events":[]}' }, { body: '{"events":[]}' }, { body: '{"webhooks":[]}' });
   const tidings = client(net);
-  assert.deepEqual((await tidings.webhooks.dryRun({ events: ["order.*"] }, { days: 3 })).events, []);
-  await tidings.webhooks.dryRunOf("w", { limit: 2 });
+  assert.deepEqual((await tidings.webhooks.dryRunDraft({ events: ["order.*"], days: 3 })).events, []);
+  await tidings.webhooks.dryRun("w", { limit: 2 });
   await tidings.events.explain("e", { webhook_id: "w" });
   assert.deepEqual(net.calls.map((call) => call.url), [
     "http://t/api/v1/webhooks/dry-run?days=3",
@@ -169,4 +177,15 @@ test("a dry run and an explanation are questions, which may be asked again", asy
     "http://t/api/v1/webhooks/w/dry-run?limit=2",
     "http://t/api/v1/events/e/explain?webhook_id=w",
   ]);
+});
+
+test("what led to an event is handed on", async () => {
+  const net = answering(...Array(4).fill({ status: 202, body: '{"id":"1"}' }));
+  const tidings = client(net, { group: "Zoë" });
+  await tidings.events.publish({ type: "a.b" }, { causedBy: new Headers({ Baggage: "tidings=1" }) });
+  await tidings.events.publish({ type: "a.b" }, { causedBy: { baggage: ["a=1", "tidings=2"] } });
+  await tidings.events.publishBatch([{ type: "a.b" }], { causedBy: { baggage: "tidings=3" } });
+  await tidings.events.publish({ type: "a.b" });
+  assert.deepEqual(net.calls.map(({ headers }) => headers.baggage), ["tidings=1", "a=1,tidings=2", "tidings=3", undefined]);
+  assert.equal(net.calls[0].headers["x-tidings-group"], "Zo%C3%AB");
 });

@@ -1,32 +1,38 @@
-"""`tidings`: the commands. Each imports its parts when it runs, so that `--version` answers at once."""
+"""`tidings`: the commands. Each imports its parts when it runs, so that the first page and `--version` answer at once."""
+
+from __future__ import annotations  # `Config` is a word of types here: its module is imported when a server runs
 
 import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-import msgspec
 
 from tidings import __version__
-from tidings.config import Config, load_config
+from tidings.cli.lazy import Root
 from tidings.core.errors import StartupError, TidingsError
+
+if TYPE_CHECKING:
+    from tidings.config import Config
 
 _EXIT_CANNOT_START = 2
 
 
-class _Setup(msgspec.Struct):
+class _Setup(NamedTuple):
     """What the options before the command say."""
 
     file: Path | None
     flags: dict[str, Any]
 
     def config(self, **flags: Any) -> Config:
+        from tidings.config import load_config
+
         return load_config(self.flags | {name: value for name, value in flags.items() if value is not None}, file=self.file)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tidings")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--database-url", help="PostgreSQL to use; an embedded one when unset.")
@@ -57,6 +63,8 @@ def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, as_json=as_json, **kwargs)
         except TidingsError as error:
             if as_json:
+                import msgspec
+
                 click.echo(msgspec.json.encode({"error": error.message, "code": error.code}))
             else:
                 click.echo(f"tidings: {error.message}", err=True)
@@ -113,6 +121,19 @@ def migrate(setup: _Setup, *, as_json: bool) -> None:
     from tidings.cli.running import run_migrate
 
     run_migrate(setup.config(), as_json=as_json)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.option("--print", "is_printed", is_flag=True, help="Print the database's URL instead.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@_json_option
+@_reports_errors
+@click.pass_obj
+def psql(setup: _Setup, *, arguments: tuple[str, ...], is_printed: bool, as_json: bool) -> None:
+    """Open psql on the database, the embedded one too. What follows -- goes to psql."""
+    from tidings.cli.psql import run_psql
+
+    run_psql(setup.config(), arguments, as_json=as_json, is_printed=is_printed)
 
 
 @cli.command()

@@ -1,7 +1,7 @@
-"""What the API answers, as types. Fields a newer server adds are ignored."""
+"""What the API answers of webhooks and history, as types. Fields a newer server adds are ignored."""
 
 from datetime import datetime
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -44,6 +44,15 @@ class Health(msgspec.Struct, frozen=True):
     month: Figures | None = None
 
 
+class TableState(msgspec.Struct, frozen=True):
+    """Whether the changes of a table that a webhook names are captured; `reason`: why not."""
+
+    schema: str
+    table: str
+    state: str
+    reason: str | None = None
+
+
 class Webhook(msgspec.Struct, frozen=True):
     """A subscription. `secret`, and `profile_reason`, are in the answer to its creation only; `health` where it is read."""
 
@@ -72,6 +81,8 @@ class Webhook(msgspec.Struct, frozen=True):
     rate_per_second: float | None = None
     version: int = 1
     fault: str | None = None
+    managed_by: str | None = None
+    tables: list[TableState] = []
     health: Health | None = None
     profile_reason: str | None = None
     secret: str | None = None
@@ -101,7 +112,12 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One HTTP request made for a delivery. Times in milliseconds."""
+    """One HTTP request made for a delivery. Times in milliseconds.
+
+    Attributes:
+        webhook_version: Which version of the webhook it was made by.
+        request: What was sent; when one attempt is read.
+    """
 
     number: int
     started_at: datetime
@@ -116,6 +132,8 @@ class Attempt(msgspec.Struct, frozen=True):
     tls_ms: float | None = None
     first_byte_ms: float | None = None
     total_ms: float | None = None
+    webhook_version: int | None = None
+    request: "SentRequest | None" = None
 
 
 class TestResult(msgspec.Struct, frozen=True):
@@ -193,6 +211,41 @@ class Published(msgspec.Struct, frozen=True):
 
     id: UUID
     duplicate: bool
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened.
+
+    Attributes:
+        record: What it says: the row as it is now, or what was published.
+        old_record: The row as it was.
+        external_id: The publisher's own id.
+        capture_error: Why the row could not be captured whole.
+        delivery_count: To how many webhooks it went.
+    """
+
+    id: UUID
+    source: str
+    type: str
+    occurred_at: datetime
+    operation: str | None = None
+    subject: str | None = None
+    schema: str | None = None
+    table: str | None = None
+    record: Any = None
+    old_record: Any = None
+    external_id: str | None = None
+    capture_error: str | None = None
+    delivery_count: int = 0
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A webhook as it was for a time. `changes`: of each changed field what it was before, and then."""
+
+    version: int
+    created_at: datetime
+    superseded_at: datetime | None = None
+    changes: dict[str, tuple[Any, Any]] = {}
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -324,61 +377,3 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     prev: str | None = None
     searched_to: datetime | None = None
     count: str | None = None
-
-
-class EventFilters(TypedDict, total=False):
-    """What events are asked for. Types may be several, families such as `order.*`, or in a receiver's words."""
-
-    type: str | list[str]
-    table: str
-    record_id: str
-    subject: str
-    external_id: str
-    text: str
-    since: datetime | str
-    until: datetime | str
-    limit: int
-    offset: int
-    cursor: UUID | str
-    count: bool
-
-
-class WebhookDeliveryFilters(TypedDict, total=False):
-    """What deliveries of one webhook are asked for. States, types, failures and statuses may be several."""
-
-    status: str | list[str]
-    event_id: UUID | str
-    type: str | list[str]
-    table: str
-    record_id: str
-    failure: str | list[str]
-    response_status: int | str | list[int | str]
-    text: str
-    since: datetime | str
-    until: datetime | str
-    limit: int
-    offset: int
-    cursor: UUID | str
-    count: bool
-
-
-class RetryFilters(TypedDict, total=False):
-    """What is sent again. Without `status`, what was not acknowledged: failed and retrying."""
-
-    status: str | list[str]
-    webhook_id: UUID | str
-    event_id: UUID | str
-    type: str | list[str]
-    table: str
-    record_id: str
-    failure: str | list[str]
-    response_status: int | str | list[int | str]
-    text: str
-    since: datetime | str
-    until: datetime | str
-
-
-class DeliveryFilters(WebhookDeliveryFilters, total=False):
-    """What deliveries are asked for."""
-
-    webhook_id: UUID | str

@@ -3,14 +3,14 @@
 import hmac
 import re
 import time
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from tidings.client.token import PUBLIC_KEY_PREFIX, fault_of, public_key_of
 from tidings.core.errors import InvalidInputError
 from tidings.core.signature import HmacKey, sign_hex, sign_v1
 
@@ -22,9 +22,11 @@ _HEADERS = {
     "fluxbase": "x-fluxbase-signature",
     "fluxbase-t": "x-fluxbase-signature",
 }
-_STANDARD = frozenset({"standard", "cloudevents", "cloudevents-structured"})
+_STANDARD = ("standard", "cloudevents", "cloudevents-structured")
+PROFILES = (*_STANDARD, *_HEADERS, "vski")
+Secrets = str | Iterable[str] | Mapping[str, Any]
+_FORMATS = ("hex", "sha256=hex", "base64", "t=,v1=")
 _HEX = re.compile(r"[0-9a-f]{64}")
-_PUBLIC_KEY_PREFIX = "whpk_"
 _MAX_STAMP_LENGTH = 15  # digits
 
 
@@ -35,10 +37,13 @@ class VerificationError(Exception):
 def verify(
     body: bytes | str,
     headers: Mapping[str, str],
-    secret: str | Iterable[str],
+    secret: Secrets,
     *,
     profile: str = "standard",
+    signature: Mapping[str, str] | None = None,
     tolerance_seconds: float = DEFAULT_TOLERANCE_SECONDS,
+    issuer: str | None = None,
+    webhook_id: str | None = None,
     now: float | None = None,
 ) -> Any:
     """Check a delivery and return its parsed body.
@@ -46,9 +51,14 @@ def verify(
     Args:
         body: The body as it came: a parsed and re-serialised one need not be the same.
         headers: The request's headers, in any case.
-        secret: The webhook's secret, or several while it is being rotated; a public key (`whpk_…`) for `v1a` signatures.
-        profile: How the sender signs: the webhook's profile. Profile `vski` signs nothing; verify its token instead.
+        secret: The webhook's secret, or several while it is being rotated; a public key (`whpk_…`) for `v1a` signatures. For
+            profile `vski`, which signs no body, the keys of its token: a JSON Web Key Set (`client.signing_keys.get_jwks()`)
+            or public keys of purpose `tokens`.
+        profile: How the sender signs: the webhook's profile.
+        signature: The webhook's own `signature`, where it has one instead of the profile's: `{"header": …, "format": …}`.
         tolerance_seconds: How old, or how far ahead, a signed time may be.
+        issuer: For `vski`: who must have made the token.
+        webhook_id: For `vski`: of which webhook the token must be. Say it: the token of another one is as genuine.
         now: Seconds since 1970; the clock's time when None.
 
     Raises:
@@ -57,18 +67,38 @@ def verify(
     """
     content = body.encode() if isinstance(body, str) else bytes(body)
     found = {name.lower(): value for name, value in headers.items()}
-    secrets = [secret] if isinstance(secret, str) else list(secret)
     clock = time.time() if now is None else now
-    if profile in _STANDARD:
+    secrets = [secret] if isinstance(secret, str) else list(secret)
+    if profile not in PROFILES:
+        raise ValueError(f"profile is {profile!r}; write one of {', '.join(PROFILES)}.")
+    if signature is not None:
+        _verify_own(content, found, secrets, signature, tolerance_seconds, clock)
+    elif profile == "vski":
+        keys = secret if isinstance(secret, Mapping) else secrets
+        authorization = _header(found, "authorization")
+        fault = fault_of(
+            authorization, keys, issuer=issuer, webhook_id=webhook_id, tolerance_seconds=tolerance_seconds, now=clock
+        )
+        if fault is not None:
+            raise VerificationError(fault)
+    elif profile in _STANDARD:
         _verify_standard(content, found, secrets, tolerance_seconds, clock)
-    elif profile in _HEADERS:
-        signature = _header(found, _HEADERS[profile])
-        needs_time = profile == "fluxbase-t"
-        if not any(_is_signed(content, signature, key, tolerance_seconds, clock, needs_time=needs_time) for key in secrets):
-            raise VerificationError(f"{_HEADERS[profile]} is not a signature of this body by this secret.")
     else:
-        raise ValueError(f"profile is {profile!r}; write one of {', '.join([*_STANDARD, *_HEADERS])}.")
-    return msgspec.json.decode(content)
+        own = {"header": _HEADERS[profile], "format": "t=,v1=" if profile == "fluxbase-t" else "hex"}
+        _verify_own(content, found, secrets, own, tolerance_seconds, clock)
+    return parsed(content)
+
+
+def parsed(content: bytes) -> Any:
+    """Return what a verified body says; None where it is empty, as a GET's is.
+
+    Raises:
+        VerificationError: It is not JSON.
+    """
+    try:
+        return msgspec.json.decode(content) if content else None
+    except msgspec.DecodeError as error:
+        raise VerificationError(f"The body is not JSON: {error}.") from error
 
 
 def verify_signature(body: bytes, signature: str | None, secret: str, *, now: float | None = None) -> bool:
@@ -91,13 +121,34 @@ def _is_signed(body: bytes, signature: str, secret: str, tolerance: float, now: 
     return not needs_time and _HEX.fullmatch(bare) is not None and _equal(bare, sign_hex(HmacKey.of_text(secret), body))
 
 
+def _verify_own(
+    body: bytes, headers: Mapping[str, str], secrets: list[str], signature: Mapping[str, str], tolerance: float, now: float
+) -> None:
+    """Verify a signature in one header, whose key is the secret's text."""
+    name, form = signature["header"].lower(), signature.get("format", "hex")
+    if form not in _FORMATS:
+        raise ValueError(f"signature.format is {form!r}; write one of {', '.join(_FORMATS)}.")
+    value = _header(headers, name)
+    if form == "base64":
+        is_signed = any(_equal(value, _base64_of(HmacKey.of_text(key), body)) for key in secrets)
+    else:
+        needs_time = form == "t=,v1="
+        is_signed = any(_is_signed(body, value, key, tolerance, now, needs_time=needs_time) for key in secrets)
+    if not is_signed:
+        raise VerificationError(f"{name} is not a signature of this body by this secret.")
+
+
+def _base64_of(key: HmacKey, body: bytes) -> str:
+    return b64encode(bytes.fromhex(sign_hex(key, body))).decode()
+
+
 def _verify_standard(body: bytes, headers: Mapping[str, str], secrets: list[str], tolerance: float, now: float) -> None:
     message_id, stamp = _header(headers, "webhook-id"), _header(headers, "webhook-timestamp")
     signatures = _header(headers, "webhook-signature").split(" ")
     if not _is_near(stamp, now, tolerance):
         raise VerificationError("webhook-timestamp is not a time, or too far from now.")
     for secret in secrets:
-        if secret.startswith(_PUBLIC_KEY_PREFIX):
+        if secret.startswith(PUBLIC_KEY_PREFIX):
             signed = f"{message_id}.{stamp}.".encode() + body
             if any(_is_by(secret, one[4:], signed) for one in signatures if one.startswith("v1a,")):
                 return
@@ -119,7 +170,7 @@ def _is_near(stamp: str, now: float, tolerance: float) -> bool:
 
 
 def _is_by(public_key: str, signature: str, signed: bytes) -> bool:
-    key = Ed25519PublicKey.from_public_bytes(b64decode(public_key.removeprefix(_PUBLIC_KEY_PREFIX)))
+    key = public_key_of(public_key)
     try:
         key.verify(b64decode(signature), signed)
     except (InvalidSignature, ValueError):  # no signature by this key, or no Base64

@@ -267,7 +267,7 @@ class Recorder:
         if not batch.results:
             return False
         now = self._clock.now()
-        ended_at = self._clock.before(database_time)
+        ended_at = self._clock.not_after(database_time)
         if batch.gone:
             await webhooks.lock_rows(connection, batch.gone)  # before lanes, as those who change a webhook do
         if batch.ended:

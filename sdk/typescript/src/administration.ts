@@ -1,0 +1,146 @@
+import { byLast, byOffset, type Http, part, WALKED } from "./http.js";
+import type { AfterPaged, Paged } from "./history-types.js";
+import type {
+  AuditEntry,
+  AuditFilters,
+  Fault,
+  Group,
+  Jwks,
+  KeyRotation,
+  MadePortalLink,
+  PortalLink,
+  PortalLinkInput,
+  SetAsideEvent,
+  SetAsidePaged,
+  SigningKey,
+} from "./source-types.js";
+
+/** `client.groups`: customers or tenants. */
+export class Groups {
+  constructor(private readonly http: Http) {}
+
+  /** Create a group. */
+  create(id: string): Promise<Group> {
+    return this.http.request("POST", "/api/v1/groups", { body: { id } });
+  }
+
+  /** List groups, in order of their ids. */
+  list(page: AfterPaged = {}): Promise<Group[]> {
+    return this.http.request("GET", "/api/v1/groups", { query: { ...page } });
+  }
+
+  /** Read every group, in order of their ids. */
+  walk(page: AfterPaged = {}): AsyncGenerator<Group, void, undefined> {
+    return this.http.walk("/api/v1/groups", { limit: WALKED, ...page }, byLast("id"));
+  }
+
+  /** Read a group. */
+  get(id: string): Promise<Group> {
+    return this.http.request("GET", `/api/v1/groups/${part(id)}`);
+  }
+}
+
+/** `client.portalLinks`: what shows customers their own webhooks in the portal. */
+export class PortalLinks {
+  constructor(private readonly http: Http) {}
+
+  /** Make a link that shows a customer this group's webhooks, deliveries and tests in the portal, and nothing else. */
+  create(group: string, input: PortalLinkInput = {}): Promise<MadePortalLink> {
+    return this.http.request("POST", `/api/v1/groups/${part(group)}/portal-link`, { body: input });
+  }
+
+  /** List the group's links whose time is not over, newest first. */
+  list(page: Paged = {}): Promise<PortalLink[]> {
+    return this.http.request("GET", "/api/v1/portal-links", { query: { ...page } });
+  }
+
+  /** Read every link of the group whose time is not over, newest first. */
+  walk(page: Paged = {}): AsyncGenerator<PortalLink, void, undefined> {
+    return this.http.walk("/api/v1/portal-links", { limit: WALKED, ...page }, byOffset);
+  }
+
+  /** End a link before its time, and what was opened with it. */
+  async delete(id: string): Promise<void> {
+    await this.http.request("DELETE", `/api/v1/portal-links/${part(id)}`);
+  }
+}
+
+/** `client.signingKeys`: what signs `v1a` signatures and tokens. */
+export class SigningKeys {
+  constructor(private readonly http: Http) {}
+
+  /** List the public keys, the last to sign first. */
+  list(): Promise<SigningKey[]> {
+    return this.http.request("GET", "/api/v1/signing-keys");
+  }
+
+  /** Make new keys, which sign when receivers have had time to read them. */
+  rotate(rotation: KeyRotation = {}): Promise<SigningKey[]> {
+    return this.http.request("POST", "/api/v1/signing-keys/rotate", { body: rotation });
+  }
+
+  /** Read the keys that tokens verify by, as a JSON Web Key Set: what `verify` takes for profile `vski`. */
+  getJwks(): Promise<Jwks> {
+    return this.http.request("GET", "/.well-known/jwks.json");
+  }
+}
+
+/** `client.setAside`: what could be neither routed nor delivered, and settings that cannot be read; of all groups. */
+export class SetAside {
+  constructor(private readonly http: Http) {}
+
+  /** List what was set aside, newest first. */
+  list(page: SetAsidePaged = {}): Promise<SetAsideEvent[]> {
+    return this.http.request("GET", "/api/v1/set-aside", { query: { ...page } });
+  }
+
+  /** Read everything that was set aside, newest first. */
+  walk(page: SetAsidePaged = {}): AsyncGenerator<SetAsideEvent, void, undefined> {
+    return this.http.walk("/api/v1/set-aside", { limit: WALKED, ...page }, byLast("number", "before"));
+  }
+
+  /** Read what was set aside under a number, with the row as it was. */
+  get(number: number): Promise<SetAsideEvent> {
+    return this.http.request("GET", `/api/v1/set-aside/${part(number)}`);
+  }
+
+  /** Put it back where it was taken from. When its reason still holds, it is set aside again, under another number. */
+  async route(number: number): Promise<void> {
+    await this.http.request("POST", `/api/v1/set-aside/${part(number)}/route`);
+  }
+
+  /** Discard it for good: it is told to nobody. */
+  async delete(number: number): Promise<void> {
+    await this.http.request("DELETE", `/api/v1/set-aside/${part(number)}`);
+  }
+
+  /** List settings that cannot be read, a hundred of each kind at most. They come back by themselves once they can. */
+  listSettings(): Promise<Fault[]> {
+    return this.http.request("GET", "/api/v1/set-aside/settings");
+  }
+
+  /** Read a setting again. What waited for it goes on; a refusal says why it still cannot be read. */
+  async retrySetting(kind: string, id: string): Promise<void> {
+    await this.http.request("POST", `/api/v1/set-aside/settings/${part(kind)}/${part(id)}/retry`);
+  }
+
+  /** Remove a webhook with what waits for it, a job, an integration, or the settings of a table. */
+  async deleteSetting(kind: string, id: string): Promise<void> {
+    await this.http.request("DELETE", `/api/v1/set-aside/settings/${part(kind)}/${part(id)}`);
+  }
+}
+
+/** `client.audit`: who did what. */
+export class Audit {
+  constructor(private readonly http: Http) {}
+
+  /** List who did what, newest first, of all groups or of one. */
+  list(filters: AuditFilters = {}): Promise<AuditEntry[]> {
+    return this.http.request("GET", "/api/v1/audit", { query: { ...filters } });
+  }
+
+  /** Read all that was done, newest first. */
+  walk(filters: AuditFilters = {}): AsyncGenerator<AuditEntry, void, undefined> {
+    return this.http.walk("/api/v1/audit", { limit: WALKED, ...filters }, byLast("number", "before"));
+  }
+}

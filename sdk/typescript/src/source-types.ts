@@ -1,0 +1,394 @@
+/** An event type that is described. `schema`: JSON Schema of its data; null: anything. */
+export interface EventType {
+  name: string;
+  description: string | null;
+  schema: unknown;
+  example: unknown;
+  built_in: boolean;
+  updated_at: string | null;
+}
+
+/** What is said of an event type. */
+export interface EventTypeInput {
+  description?: string | null;
+  schema?: Record<string, unknown> | boolean | null;
+  example?: unknown;
+}
+
+/** How a table is captured. */
+export interface Table {
+  schema: string;
+  table: string;
+  /** Which changes are captured, since some webhook wants them. */
+  operations: string[];
+  /** The column that says whose a row is. */
+  group_by: string | null;
+  /** What becomes of rows of groups that are not there. */
+  unknown_groups: string;
+  /** Columns that are told to nobody. */
+  exclude: string[];
+  /** Column to the name it is told by. */
+  rename: Record<string, string>;
+  /** An update is told where one of these columns changed; any, when empty. */
+  changed: string[];
+  /** Operation to the condition under which it is told. */
+  when: Record<string, string>;
+  fault: string | null;
+  state: "captured" | "missing" | "disabled" | "waiting";
+  /** Why it is in that state. */
+  reason: string | null;
+}
+
+/** How a table is to be captured; what is left out is as for any table. */
+export interface TableInput {
+  group_by?: string | null;
+  unknown_groups?: string;
+  exclude?: string[];
+  rename?: Record<string, string>;
+  changed?: string[];
+  when?: string | Record<string, string>;
+}
+
+/** A job that sends a table's present rows to a webhook. */
+export interface Backfill {
+  id: string;
+  webhook_id: string;
+  schema: string;
+  table: string;
+  state: string;
+  row_count: number;
+  /** Left to events of their own, or gone. */
+  skipped_count: number;
+  /** A guess at the whole table, when it began. */
+  estimated_rows: number;
+  /** Why it cannot go on for now. */
+  error: string | null;
+  created_at: string;
+  updated_at: string;
+  finished_at: string | null;
+}
+
+/** A field of a collection. */
+export interface Field {
+  name: string;
+  type: string;
+  required?: boolean;
+  unique?: boolean;
+  /** What a `select` may be. */
+  values?: string[];
+  /** What a `relation` refers to. */
+  collection?: string | null;
+}
+
+/** A collection of records, with its fields in `schema`. */
+export interface Collection {
+  id: string;
+  name: string;
+  type: string;
+  schema: Field[];
+  options: Record<string, unknown>;
+  author: string | null;
+  /** Why it cannot be read as it is stored. */
+  fault?: string;
+  created: string;
+  updated: string;
+}
+
+/** A field as it is to be. `was`: in a change, the name it had before. */
+export type FieldInput = Field & { was?: string; [more: string]: unknown };
+
+/** What a collection is to be. */
+export interface CollectionInput {
+  name?: string;
+  type?: "base" | "auth";
+  schema?: FieldInput[];
+  /** An object, or the same as a JSON string. */
+  options?: string | Record<string, unknown>;
+  author?: string | null;
+  /** In a change: fields whose values may be lost. */
+  drop?: string[];
+}
+
+/** A record: its fields, and `id`, `created` and `updated`. */
+export type CollectionRecord = { id: string } & Record<string, unknown>;
+
+/** A page of records. */
+export interface RecordPage {
+  page: number;
+  perPage: number;
+  totalItems: number;
+  totalPages: number;
+  items: CollectionRecord[];
+}
+
+/** Which page of a list, counted from 1, and how long pages are. */
+export interface Numbered {
+  page?: number;
+  perPage?: number;
+}
+
+/** Which records. `filter`: such as `status = "active" && total > 5`; `sort`: fields, with `-` for descending. */
+export interface RecordFilters extends Numbered {
+  filter?: string;
+  sort?: string;
+}
+
+/** Who somebody says to be; `identity` is the same as `email`. */
+export interface Credentials {
+  password: string;
+  email?: string | null;
+  identity?: string | null;
+}
+
+/** Who somebody is: the record, and a token of an hour that says so. */
+export interface Session {
+  token: string;
+  record: CollectionRecord;
+}
+
+/** A job of a schedule. Of an SQL job, what belongs to requests is null; of an http job, `sql`. */
+export interface Job {
+  id: string;
+  name: string;
+  schedule: string;
+  timezone: string;
+  type: "http" | "sql";
+  url: string | null;
+  method: string | null;
+  headers: Record<string, string> | null;
+  body: string | null;
+  contentType: string | null;
+  retryLimit: number | null;
+  jwtEnabled: boolean | null;
+  sql: string | null;
+  timeout: number;
+  missed: "once" | "skip";
+  active: boolean;
+  fault: string | null;
+  /** Its next tick. */
+  next: string | null;
+  created: string;
+  updated: string;
+}
+
+/** A page of jobs. */
+export interface JobPage {
+  page: number;
+  perPage: number;
+  totalItems: number;
+  totalPages: number;
+  items: Job[];
+}
+
+/** What a job does, and when. */
+export interface JobInput {
+  name?: string;
+  schedule?: string;
+  timezone?: string;
+  type?: "http" | "sql";
+  url?: string;
+  method?: string;
+  headers?: Record<string, string> | string;
+  body?: unknown;
+  contentType?: string | null;
+  retryLimit?: number;
+  jwtEnabled?: boolean;
+  sql?: string;
+  database?: string | null;
+  /** Seconds a request, or the SQL, may take. */
+  timeout?: number;
+  /** Ticks that passed while nothing ran: the last of them once on return (default), or none. */
+  missed?: "once" | "skip";
+  active?: boolean;
+}
+
+/** A tick that fired. */
+export interface Run {
+  scheduled: string;
+  fired: string;
+  event: string | null;
+  missed: number;
+  /** `fired`: its request is a delivery of `event`. */
+  status: "fired" | "running" | "succeeded" | "failed";
+  result: string | null;
+  error: string | null;
+  finished: string | null;
+}
+
+/** How an integration reads notices: its signature's `header` and `format`; `deployed_types` are of deployments. */
+export interface IntegrationSettings {
+  header?: string;
+  format?: string;
+  id_header?: string | null;
+  deployed_types?: string[];
+}
+
+/** Another system that sends notices to `url`. `secret`: in the answer to its creation, where it was made here. */
+export interface Integration {
+  name: string;
+  platform: string;
+  url: string;
+  settings: IntegrationSettings;
+  enabled: boolean;
+  created_at: string;
+  updated_at: string;
+  /** Why it is set aside. Its notices get 503. */
+  fault: string | null;
+  secret?: string;
+}
+
+/** What an integration is to be. `secret`: made when absent. */
+export interface IntegrationInput {
+  name?: string;
+  platform?: string;
+  secret?: string | null;
+  settings?: IntegrationSettings;
+  enabled?: boolean;
+}
+
+/** An object of another system, as it was told last. */
+export interface IntegrationObject {
+  type: string;
+  id: string;
+  version: number;
+  data: unknown;
+  updated_at: string;
+}
+
+/** Which objects of an integration. */
+export interface ObjectFilters {
+  limit?: number;
+  offset?: number;
+  type?: string;
+}
+
+/** Objects as they are in the other system, each with `type`, `id` and `data`; `complete`: these are all. */
+export interface SyncInput {
+  objects: ({ type: string; id: string; data: unknown } & Record<string, unknown>)[];
+  complete?: boolean;
+}
+
+/** What a synchronisation came to: of each kind how many. */
+export interface SyncResult {
+  created: number;
+  updated: number;
+  deleted: number;
+  unchanged: number;
+}
+
+/** A customer or tenant: webhooks and events of one are never seen by another. */
+export interface Group {
+  id: string;
+  created_at: string;
+}
+
+/** How a customer's portal looks: a name, a picture as a `data:` URL, a colour as `#rrggbb`. */
+export interface Brand {
+  name?: string | null;
+  logo?: string | null;
+  accent?: string | null;
+}
+
+/** How long a link holds (seconds), how the portal looks, and which pages may frame it. */
+export interface PortalLinkInput {
+  expires_in?: number;
+  /** Look; also make and change webhooks (when absent); also choose tables and collections. */
+  access?: "read" | "manage" | "full";
+  brand?: Brand | null;
+  origins?: string[];
+}
+
+/** A link that shows a customer the portal. `sessions`: how many browsers it let in. */
+export interface PortalLink {
+  id: string;
+  group: string;
+  name: string | null;
+  origins: string[];
+  sessions: number;
+  access: "read" | "manage" | "full";
+  created_at: string;
+  expires_at: string;
+}
+
+/** A link that was made just now. `url` is shown this once. */
+export interface MadePortalLink {
+  id: string;
+  group: string;
+  url: string;
+  access: "read" | "manage" | "full";
+  expires_at: string;
+}
+
+/** A key whose signatures verify, or will. `until`: it is published so long. */
+export interface SigningKey {
+  id: string;
+  purpose: string;
+  state: "signing" | "next" | "before";
+  signs_from: string;
+  until: string | null;
+  public_key: string;
+}
+
+/** How long new keys are published before they sign; `leaked`: the old ones are published no longer than they sign. */
+export interface KeyRotation {
+  overlap_seconds?: number;
+  leaked?: boolean;
+}
+
+/** A JSON Web Key Set. */
+export interface Jwks {
+  keys: { kid: string; kty: string; crv?: string; x?: string; [more: string]: unknown }[];
+}
+
+/** An event that could not be routed, or a delivery that history cannot hold, and why. `row`: when one is read by its number. */
+export interface SetAsideEvent {
+  number: number;
+  kind: "event" | "delivery";
+  group: string | null;
+  source: string | null;
+  type: string | null;
+  schema: string | null;
+  table: string | null;
+  operation: string | null;
+  reason: string;
+  created_at: string;
+  row?: Record<string, unknown> | null;
+}
+
+/** Which entries: only those with a smaller number than `before`. */
+export interface SetAsidePaged {
+  limit?: number;
+  before?: number;
+}
+
+/** A setting that cannot be read as it is stored. `kind` and `id` name it; `reason` is with the remedy. */
+export interface Fault {
+  kind: "webhook" | "job" | "integration" | "collection" | "table" | "backfill";
+  id: string;
+  name: string;
+  group: string | null;
+  reason: string;
+  since: string | null;
+}
+
+/** What somebody did. */
+export interface AuditEntry {
+  number: number;
+  at: string;
+  /** What it is about; null: the installation. */
+  group: string | null;
+  /** Such as `webhook.created`, `secret.shown` or `link.made`. */
+  action: string;
+  who: "key" | "session" | "link" | "system";
+  /** The id of the session or the portal link. */
+  who_id: string | null;
+  address: string;
+  subject_id: string | null;
+  /** What it was called then. */
+  subject: string;
+}
+
+/** What somebody did to one group, or to any. */
+export interface AuditFilters extends SetAsidePaged {
+  group?: string;
+}

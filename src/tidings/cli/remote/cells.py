@@ -1,0 +1,166 @@
+"""What a list and one thing look like as text: pure, so that each decision can be tested."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from tidings.cli.remote.grammar import Column, at
+from tidings.cli.remote.inert import inert, inert_block
+
+GAP: Final = 2  # columns between columns
+NARROWEST: Final = 8  # that a column which is cut keeps
+WIDEST: Final = 60  # that a column asks for on a screen
+DASH: Final = "–"
+
+_STYLES: Final = {
+    "green": "succeeded healthy done captured answered active current fired",
+    "red": "failed failing disabled refused timed_out broken set_aside",
+    "yellow": "retrying resting paused waiting running pending sending next missed no_worker",
+    "dim": "cancelled idle over previous",
+}
+_STYLE_OF: Final = {word: style for style, words in _STYLES.items() for word in words.split()}
+
+
+class Cell(NamedTuple):
+    """A text and how it is shown. The style never says what the text does not."""
+
+    text: str
+    style: str = ""
+
+
+def cell(value: Any, kind: str, now: datetime, *, is_exact: bool) -> Cell:  # noqa: PLR0911 - one for each kind
+    """Return a value as a list shows it.
+
+    Args:
+        kind: Of its column.
+        is_exact: It is read by a program: times in full.
+    """
+    if value is None:
+        return Cell(DASH if not is_exact else "", "dim")
+    match kind:
+        case "state":
+            return Cell(inert(str(value)), _STYLE_OF.get(str(value), ""))
+        case "code":
+            return Cell(str(value), "green" if 200 <= value < 300 else "red")
+        case "time":
+            return Cell(inert(str(value)) if is_exact else ago(str(value), now))
+        case "ms":
+            return Cell(took(value))
+        case "share":
+            return Cell(f"{value:.0%}")
+        case "flag":
+            return Cell("yes" if value else "no", "" if value else "dim")
+        case "names":
+            return Cell(inert(", ".join(str(one.get("name")) for one in value)))
+        case "list":
+            return Cell(inert(", ".join(one if isinstance(one, str) else _compact(one) for one in value)))
+        case _:
+            return Cell(inert(value if isinstance(value, str) else _compact(value)), "cyan" if kind == "id" else "")
+
+
+def ago(text: str, now: datetime) -> str:
+    """Return a time as people say it: 12 s ago, in 3 min, 2 d ago; a text that is no time as it is."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return inert(text)
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=UTC)
+    seconds = (now - instant) / timedelta(seconds=1)
+    size = abs(seconds)
+    if size < 1:
+        return "now"
+    if size >= 86_400 * 60:
+        return instant.astimezone(UTC).date().isoformat()
+    for limit, scale, unit in ((90, 1, "s"), (5_400, 60, "min"), (129_600, 3_600, "h")):
+        if size < limit:
+            said = f"{size / scale:.0f} {unit}"
+            break
+    else:
+        said = f"{size / 86_400:.0f} d"
+    return f"{said} ago" if seconds > 0 else f"in {said}"
+
+
+def took(ms: float) -> str:
+    """Return a duration: 0.4 ms, 812 ms, 30.0 s."""
+    if ms < 10:
+        return f"{ms:.1f} ms"
+    return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+
+
+def fit(widths: Sequence[int], available: int, *, keep: int = 2) -> list[int]:
+    """Return how wide each column may be: 0 where there is no room for it.
+
+    The first columns matter most. Widest columns give up space first, but never an id (the first); when that is not enough,
+    the last columns are left out.
+
+    Args:
+        widths: What each asks for.
+        available: Of the screen.
+        keep: So many stay, however narrow the screen.
+    """
+    shown = list(widths)
+    while True:
+        least = sum(min(width, NARROWEST) if number else width for number, width in enumerate(shown)) + GAP * (len(shown) - 1)
+        if least <= available or len(shown) <= keep:
+            break
+        shown.pop()
+    excess = sum(shown) + GAP * (len(shown) - 1) - available
+    while excess > 0:
+        number = max(range(1, len(shown)), key=lambda number: shown[number], default=0)
+        if number == 0 or shown[number] <= NARROWEST:
+            break
+        shown[number] -= 1
+        excess -= 1
+    return shown + [0] * (len(widths) - len(shown))
+
+
+def columns_of(items: Sequence[Any], given: Sequence[Column]) -> list[Column]:
+    """Return the columns of a list; where none are said, what the first entries have."""
+    if given:
+        return list(given)
+    names = dict.fromkeys(name for item in items[:50] if isinstance(item, dict) for name in item)
+    return [Column(name, (name,), "id" if name == "id" else "text") for name in names]
+
+
+def rows_of(items: Sequence[Any], columns: Sequence[Column], now: datetime, *, is_exact: bool) -> list[list[Cell]]:
+    """Return a list's entries as cells."""
+    return [[cell(at(item, column.path), column.kind, now, is_exact=is_exact) for column in columns] for item in items]
+
+
+def lines_of(value: Any, now: datetime, *, hides: frozenset[str] = frozenset(), depth: int = 0) -> list[tuple[int, str, Cell]]:
+    """Return one thing as lines: how deep, the field's name, and what it says."""
+    lines: list[tuple[int, str, Cell]] = []
+    for name, said in value.items():
+        if depth == 0 and name in hides:
+            continue
+        label = inert(str(name))
+        if isinstance(said, dict) and said and len(_compact(said)) > 60:
+            lines.append((depth, label, Cell("")))
+            lines += lines_of(said, now, depth=depth + 1)
+        elif isinstance(said, list) and any(isinstance(one, dict | list) for one in said):
+            lines.append((depth, label, Cell("")))
+            lines += [(depth + 1, "-", Cell(inert(_compact(one)))) for one in said]
+        else:
+            lines.append((depth, label, _said(name, said, now)))
+    return lines
+
+
+def _said(name: str, value: Any, now: datetime) -> Cell:
+    if isinstance(value, str):
+        if name in {"state", "status", "outcome"}:
+            return cell(value, "state", now, is_exact=False)
+        if name.endswith(("_at", "since", "until", "created", "updated", "_from", "_to", "fired", "scheduled", "next")):
+            said = ago(value, now)
+            return Cell(inert(value) if said in value else f"{inert(value)} ({said})")
+        return Cell(inert_block(value)) if value else Cell('""', "dim")
+    if isinstance(value, bool):
+        return Cell("yes" if value else "no")
+    if isinstance(value, list):
+        return Cell(inert(", ".join(map(str, value)))) if value else Cell(DASH, "dim")
+    return Cell(DASH, "dim") if value is None or value == {} else Cell(inert(_compact(value)))
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

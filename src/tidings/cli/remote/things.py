@@ -1,0 +1,264 @@
+"""The one table of what can be done with a server, from which the commands are made.
+
+A test holds it against the API's own document: every route, every parameter of a search and every field of a body is here, or
+named there with the reason why not.
+"""
+
+from typing import Final
+
+from tidings.cli.remote.grammar import Thing, Verb
+
+_DELIVERY_SEARCH: Final = "since until type table record_id text status event_id failure response_status"
+_EVENT_SEARCH: Final = "since until type table record_id subject external_id text"
+_WEBHOOK: Final = (
+    "name description url enabled:flag profile events:list secret asymmetric:flag signature:json body_template jwt_enabled:flag "
+    "method headers:map timeout_seconds:number retry:json concurrency:int rate_per_second:number ordered:flag scope"
+)
+_SAMPLE: Final = "event table schema record:json old_record:json data:json"
+_JOB: Final = (
+    "name schedule timezone type url method headers:map body contentType retryLimit:int jwtEnabled:flag sql database timeout:number "
+    "missed active:flag"
+)
+_COLLECTION: Final = "name type schema:list options:json author drop:list"
+_CAPTURE: Final = "group_by unknown_groups exclude:list rename:map changed:list when:json"
+_RECOVER: Final = "since until missing:flag rate_per_second:number"
+_DELIVERIES: Final = "Id=id:id Status=status:state Event=event Answer=response_status:code When=created_at:time Tries=attempts:count Webhook=webhook_id Error=error"
+_EVENTS: Final = (
+    "Id=id:id Type=type When=occurred_at:time Deliveries=delivery_count:count Source=source Table=table Subject=subject"
+)
+_SURE: Final = "Delete {}? Nothing brings it back."
+
+WEBHOOKS: Final = Thing(
+    "webhooks", "webhook", "Who is told, and of what.",
+    "Id=id:id State=health.state:state Name=name Events=events:list Waiting=health.waiting:count Url=url Profile=profile Changed=updated_at:time",
+    (
+        Verb("list", "GET", "/api/v1/webhooks", "List webhooks, newest first.", shows="many", pages="last:id"),
+        Verb("get", "GET", "/api/v1/webhooks/{webhook_id}", "Show a webhook, with its health."),
+        Verb("create", "POST", "/api/v1/webhooks", "Create a webhook. Its secret is in the answer.", body=_WEBHOOK),
+        Verb("edit", "PATCH", "/api/v1/webhooks/{webhook_id}", "Change a webhook.", body=_WEBHOOK, edits=True),
+        Verb("delete", "DELETE", "/api/v1/webhooks/{webhook_id}", "Delete a webhook; what waits for it is cancelled.",
+             shows="nothing", asks=_SURE, done="deleted"),
+        Verb("pause", "PATCH", "/api/v1/webhooks/{webhook_id}", "Send it nothing until it is resumed.", sends={"enabled": False}),
+        Verb("resume", "PATCH", "/api/v1/webhooks/{webhook_id}", "Send to it again.", sends={"enabled": True}),
+        Verb("test", "POST", "/api/v1/webhooks/{webhook_id}/test", "Send a sample and wait for what comes of it.", body=_SAMPLE, waits=True),
+        Verb("preview", "POST", "/api/v1/webhooks/{webhook_id}/preview", "Show the exact request it would send; nothing is sent.",
+             body=f"{_WEBHOOK} event_id {_SAMPLE}"),
+        Verb("preview-new", "POST", "/api/v1/webhooks/preview", "Show the request of a webhook that is not saved.",
+             body=f"{_WEBHOOK} event_id {_SAMPLE}"),
+        Verb("dry-run", "POST", "/api/v1/webhooks/{webhook_id}/dry-run", "List what of the last days it would have been sent.",
+             query="days", body=_WEBHOOK, shows="many", columns="Id=id:id Type=type When=occurred_at:time Told_as=name Table=table Subject=subject",
+             pages="member:cursor", inside="events"),
+        Verb("dry-run-new", "POST", "/api/v1/webhooks/dry-run", "List what a webhook that is not saved would have been sent.",
+             query="days", body=_WEBHOOK, shows="many", columns="Id=id:id Type=type When=occurred_at:time Told_as=name Table=table Subject=subject",
+             pages="member:cursor", inside="events"),
+        Verb("deliveries", "GET", "/api/v1/webhooks/{webhook_id}/deliveries", "List its deliveries, newest first.",
+             query=_DELIVERY_SEARCH, shows="many", columns=_DELIVERIES, pages="header"),
+        Verb("statistics", "GET", "/api/v1/webhooks/{webhook_id}/statistics", "Show how its attempts fared.", query="since until step"),
+        Verb("secret", "GET", "/api/v1/webhooks/{webhook_id}/secret", "Show the secret that verifies its deliveries."),
+        Verb("rotate", "POST", "/api/v1/webhooks/{webhook_id}/secret/rotate", "Give it another secret; both verify for a while.",
+             body="secret overlap_seconds:number"),
+        Verb("versions", "GET", "/api/v1/webhooks/{webhook_id}/versions", "List what was changed of it, and when.", shows="many",
+             columns="Version=version:id Since=created_at:time Until=superseded_at:time Changes=changes:json", pages="last:version"),
+        Verb("recover", "POST", "/api/v1/webhooks/{webhook_id}/recover", "Begin to send it again what it did not acknowledge.", body=_RECOVER),
+    ),
+    label="name",
+    hides="is_active max_retries retry_backoff_seconds",
+)  # fmt: skip
+
+EVENTS: Final = Thing(
+    "events", "event", "What happened.", _EVENTS,
+    (
+        Verb("list", "GET", "/api/v1/events", "List events, newest first.", query=_EVENT_SEARCH, shows="many", pages="header"),
+        Verb("get", "GET", "/api/v1/events/{event_id}", "Show an event."),
+        Verb("publish", "POST", "/api/v1/events", "Publish an event.", body="type data:json subject id"),
+        Verb("publish-batch", "POST", "/api/v1/events/batch", "Publish up to 10,000 events, one line of JSON for each.", body="*"),
+    ),
+)  # fmt: skip
+
+DELIVERIES: Final = Thing(
+    "deliveries", "delivery", "What became of each event for each webhook.", _DELIVERIES,
+    (
+        Verb("list", "GET", "/api/v1/deliveries", "List deliveries, newest first.", query=f"{_DELIVERY_SEARCH} webhook_id", shows="many", pages="header"),
+        Verb("get", "GET", "/api/v1/deliveries/{delivery_id}", "Show a delivery."),
+        Verb("attempts", "GET", "/api/v1/deliveries/{delivery_id}/attempts", "List its attempts, oldest first.", shows="many", pages="whole",
+             columns="No=number:id Answer=response_status:code Took=total_ms:ms When=started_at:time Failure=failure Error=error"),
+        Verb("attempt", "GET", "/api/v1/deliveries/{delivery_id}/attempts/{number}", "Show an attempt, its request and its response."),
+        Verb("retry", "POST", "/api/v1/deliveries/{delivery_id}/retry", "Send it again, with the same id."),
+        Verb("retry-all", "POST", "/api/v1/deliveries/retry", "Begin to send many again: by ids, or all that a search finds.",
+             body="ids:list since until type table record_id text status webhook_id event_id failure response_status rate_per_second:number"),
+    ),
+    hides="event_type attempt attempt_number status_code http_status_code response_code error_message",
+)  # fmt: skip
+
+RECOVERIES: Final = Thing(
+    "recoveries", "recovery", "Jobs that send many deliveries again.",
+    "Id=id:id State=state:state Done=progress:share Queued=queued_count:count Begun=created_at:time Webhook=webhook_id Error=error",
+    (
+        Verb("list", "GET", "/api/v1/recoveries", "List recoveries, newest first.", shows="many", pages="last:id"),
+        Verb("get", "GET", "/api/v1/recoveries/{recovery_id}", "Show how far a recovery has come."),
+        Verb("cancel", "POST", "/api/v1/recoveries/{recovery_id}/cancel", "End it early; what it has put into the queue is delivered."),
+    ),
+)  # fmt: skip
+
+TABLES: Final = Thing(
+    "tables", "table", "Tables of yours whose rows are captured.",
+    "Table=table:id Schema=schema Operations=operations:list Group_by=group_by Exclude=exclude:list Changed=changed:list Fault=fault",
+    (
+        Verb("list", "GET", "/api/v1/tables", "List the tables that are captured.", shows="many", pages="whole"),
+        Verb("get", "GET", "/api/v1/tables/{table}", "Show how a table is captured."),
+        Verb("create", "PUT", "/api/v1/tables/{table}", "Say how a table is captured.", body=_CAPTURE),
+        Verb("edit", "PUT", "/api/v1/tables/{table}", "Change how a table is captured.", body=_CAPTURE, edits=True, whole=True),
+        Verb("delete", "DELETE", "/api/v1/tables/{table}", "Forget how a table is captured; its rows stay.", shows="nothing",
+             asks="Forget what was said of table {}? It is captured as others are from then on.", done="forgotten"),
+        Verb("backfill", "POST", "/api/v1/tables/{table}/backfill", "Begin to send a webhook the rows that there are.", body="webhook_id"),
+    ),
+    key="table",
+)  # fmt: skip
+
+BACKFILLS: Final = Thing(
+    "backfills", "backfill", "Present rows of a table, sent as events.",
+    "Id=id:id State=state:state Table=table Rows=row_count:count Of=estimated_rows:count Begun=created_at:time Webhook=webhook_id Error=error",
+    (
+        Verb("list", "GET", "/api/v1/backfills", "List backfills, newest first.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/backfills/{backfill_id}", "Show how far a backfill has come."),
+        Verb("cancel", "POST", "/api/v1/backfills/{backfill_id}/cancel", "End a backfill early."),
+    ),
+)  # fmt: skip
+
+COLLECTIONS: Final = Thing(
+    "collections", "collection", "Tables that Tidings makes.",
+    "Name=name:id Type=type Fields=schema:names Changed=updated:time Id=id",
+    (
+        Verb("list", "GET", "/api/v1/collections", "List collections.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/collections/{collection}", "Show a collection."),
+        Verb("create", "POST", "/api/v1/collections", "Make a collection.", body=_COLLECTION),
+        Verb("edit", "PATCH", "/api/v1/collections/{collection}", "Change a collection.", body=_COLLECTION, edits=True),
+        Verb("delete", "DELETE", "/api/v1/collections/{collection}", "Delete a collection and its records.", query="confirm",
+             shows="nothing", asks="Delete {} and all its records? Nothing brings them back.", done="deleted"),
+    ),
+    key="name",
+)  # fmt: skip
+
+RECORDS: Final = Thing(
+    "records", "record", "Rows of collections.", "",
+    (
+        Verb("list", "GET", "/api/v1/collections/{collection}/records", "List records.", query="filter sort", shows="many",
+             pages="numbers", inside="items"),
+        Verb("get", "GET", "/api/v1/collections/{collection}/records/{record_id}", "Show a record."),
+        Verb("create", "POST", "/api/v1/collections/{collection}/records", "Make a record, or many from a list.", body="*"),
+        Verb("edit", "PATCH", "/api/v1/collections/{collection}/records/{record_id}", "Change a record.", body="*", edits=True),
+        Verb("edit-many", "PATCH", "/api/v1/collections/{collection}/records", "Change many records, from a list.", body="*",
+             shows="many", pages="whole"),
+        Verb("delete", "DELETE", "/api/v1/collections/{collection}/records/{record_id}", "Delete a record.", shows="nothing",
+             asks=_SURE, done="deleted"),
+        Verb("delete-many", "DELETE", "/api/v1/collections/{collection}/records", "Delete many records.", body="ids:list",
+             shows="nothing", asks="Delete these records of {}? Nothing brings them back.", done="without them"),
+    ),
+)  # fmt: skip
+
+JOBS: Final = Thing(
+    "jobs", "job", "What is done by the clock.",
+    "Id=id:id Name=name Schedule=schedule Next=next:time Active=active:flag Type=type Timezone=timezone Url=url Fault=fault",
+    (
+        Verb("list", "GET", "/api/v1/cron", "List jobs.", shows="many", pages="numbers", inside="items"),
+        Verb("get", "GET", "/api/v1/cron/{job_id}", "Show a job."),
+        Verb("create", "POST", "/api/v1/cron", "Make a job.", body=_JOB),
+        Verb("edit", "PATCH", "/api/v1/cron/{job_id}", "Change a job.", body=_JOB, edits=True),
+        Verb("delete", "DELETE", "/api/v1/cron/{job_id}", "Delete a job.", shows="nothing", asks=_SURE, done="deleted"),
+        Verb("pause", "PATCH", "/api/v1/cron/{job_id}", "Leave out its times until it is resumed.", sends={"active": False}),
+        Verb("resume", "PATCH", "/api/v1/cron/{job_id}", "Do it again at its times.", sends={"active": True}),
+        Verb("run", "POST", "/api/v1/cron/{job_id}/run", "Do it now."),
+        Verb("runs", "GET", "/api/v1/cron/{job_id}/runs", "List when it was done.", shows="many", pages="numbers",
+             columns="Scheduled=scheduled:time Status=status:state Fired=fired:time Finished=finished:time Event=event Error=error"),
+    ),
+    label="name",
+)  # fmt: skip
+
+INTEGRATIONS: Final = Thing(
+    "integrations", "integration", "Systems that send to Tidings.",
+    "Name=name:id Platform=platform Enabled=enabled:flag Url=url Changed=updated_at:time",
+    (
+        Verb("list", "GET", "/api/v1/integrations", "List integrations.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/integrations/{name}", "Show an integration, with the URL for its notices."),
+        Verb("create", "POST", "/api/v1/integrations", "Make an integration.", body="name platform secret settings:json enabled:flag"),
+        Verb("edit", "PATCH", "/api/v1/integrations/{name}", "Change an integration.", body="name platform secret settings:json enabled:flag", edits=True),
+        Verb("delete", "DELETE", "/api/v1/integrations/{name}", "Delete an integration.", shows="nothing", asks=_SURE, done="deleted"),
+        Verb("pause", "PATCH", "/api/v1/integrations/{name}", "Take in no notices until it is resumed.", sends={"enabled": False}),
+        Verb("resume", "PATCH", "/api/v1/integrations/{name}", "Take in its notices again.", sends={"enabled": True}),
+        Verb("sync", "POST", "/api/v1/integrations/{name}/sync", "Say what objects there are.", body="objects:list complete:flag"),
+        Verb("objects", "GET", "/api/v1/integrations/{name}/objects", "List the objects it knows.", query="type", shows="many",
+             pages="offset", columns="Id=id:id Type=type Version=version:count Changed=updated_at:time"),
+    ),
+    key="name",
+)  # fmt: skip
+
+EVENT_TYPES: Final = Thing(
+    "event-types", "event type", "What events are called, and how their data looks.",
+    "Name=name:id Description=description Built_in=built_in:flag Changed=updated_at:time",
+    (
+        Verb("list", "GET", "/api/v1/event-types", "List event types.", shows="many", pages="whole"),
+        Verb("get", "GET", "/api/v1/event-types/{name}", "Show an event type."),
+        Verb("create", "PUT", "/api/v1/event-types/{name}", "Describe an event type.", body="description schema:json example:json"),
+        Verb("edit", "PUT", "/api/v1/event-types/{name}", "Change an event type.", body="description schema:json example:json", edits=True, whole=True),
+        Verb("delete", "DELETE", "/api/v1/event-types/{name}", "Forget what was said of an event type.", shows="nothing", asks=_SURE, done="deleted"),
+    ),
+    key="name",
+)  # fmt: skip
+
+_LINK: Final = "expires_in:int access brand:json origins:list"
+GROUPS: Final = Thing(
+    "groups", "group", "Tenants.", "Id=id:id Created=created_at:time",
+    (
+        Verb("list", "GET", "/api/v1/groups", "List groups.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/groups/{group_id}", "Show a group."),
+        Verb("create", "POST", "/api/v1/groups", "Make a group.", body="id"),
+        Verb("portal-link", "POST", "/api/v1/groups/{group_id}/portal-link", "Make a link that shows a customer this group.", body=_LINK),
+    ),
+)  # fmt: skip
+
+PORTAL_LINKS: Final = Thing(
+    "portal-links", "portal link", "What shows customers their own webhooks.",
+    "Id=id:id Group=group Access=access Expires=expires_at:time Sessions=sessions:count Name=name",
+    (
+        Verb("list", "GET", "/api/v1/portal-links", "List portal links.", shows="many", pages="offset"),
+        Verb("create", "POST", "/api/v1/groups/{group_id}/portal-link", "Make a link that shows a customer a group.", body=_LINK),
+        Verb("delete", "DELETE", "/api/v1/portal-links/{link_id}", "End a portal link and the sessions that came by it.",
+             shows="nothing", asks="End portal link {} and its sessions?", done="over"),
+    ),
+)  # fmt: skip
+
+SIGNING_KEYS: Final = Thing(
+    "signing-keys", "signing key", "The keys that asymmetric signatures and tokens are made with.",
+    "Id=id:id Purpose=purpose State=state:state From=signs_from:time Until=until:time Public_key=public_key",
+    (
+        Verb("list", "GET", "/api/v1/signing-keys", "List signing keys.", shows="many", pages="whole"),
+        Verb("rotate", "POST", "/api/v1/signing-keys/rotate", "Make new keys; they sign when the overlap is over.",
+             body="overlap_seconds:int leaked:flag", shows="many", pages="whole", asks="Change the installation's signing keys?"),
+    ),
+)  # fmt: skip
+
+STATISTICS: Final = Thing(
+    "statistics", "statistics", "How attempts fared.", "",
+    (Verb("get", "GET", "/api/v1/statistics", "Show how attempts fared, of the last day unless told.", query="webhook_id since until step"),),
+)  # fmt: skip
+
+AUDIT: Final = Thing(
+    "audit", "entry", "Who did what.",
+    "No=number:id When=at:time Action=action Who=who Subject=subject Group=group Address=address",
+    (Verb("list", "GET", "/api/v1/audit", "List who did what, newest first.", query="group", shows="many", pages="before:number"),),
+    key="number",
+)  # fmt: skip
+
+THINGS: Final[dict[str, Thing]] = {
+    thing.name: thing
+    for thing in (
+        WEBHOOKS, EVENTS, DELIVERIES, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, GROUPS,
+        PORTAL_LINKS, SIGNING_KEYS, STATISTICS, AUDIT,
+    )
+}  # fmt: skip
+
+# Which thing an argument names, for completion and for saying which are near. `name` is of the thing itself.
+NAMED_BY: Final = {
+    "webhook_id": "webhooks", "event_id": "events", "delivery_id": "deliveries", "recovery_id": "recoveries", "backfill_id": "backfills",
+    "job_id": "jobs", "collection": "collections", "table": "tables", "group_id": "groups", "link_id": "portal-links",
+}  # fmt: skip

@@ -1,0 +1,136 @@
+"""`client.groups`, `portal_links`, `signing_keys`, `set_aside` and `audit`, for the asynchronous client."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Unpack
+
+from tidings.client.async_http import AsyncHttp
+from tidings.client.exchange import WALKED, by_last, by_offset, part
+from tidings.client.inputs import AfterPaged, AuditFilters, Id, KeyRotation, Paged, PortalLinkInput, SetAsidePaged
+from tidings.client.source_models import AuditEntry, Fault, Group, MadePortalLink, PortalLink, SetAsideEvent, SigningKey
+
+# The classes below have a method called `list`, which hides the type of that name.
+_Groups = list[Group]
+_PortalLinks = list[PortalLink]
+_SigningKeys = list[SigningKey]
+_SetAside = list[SetAsideEvent]
+_Faults = list[Fault]
+_Entries = list[AuditEntry]
+
+
+class AsyncGroups:
+    """`client.groups`: customers or tenants."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def create(self, id: str) -> Group:
+        """Create a group."""
+        return await self._http.request("POST", "/api/v1/groups", Group, body={"id": id})
+
+    async def list(self, **page: Unpack[AfterPaged]) -> _Groups:
+        """List groups, in order of their ids."""
+        return await self._http.request("GET", "/api/v1/groups", _Groups, query=page)
+
+    def walk(self, **page: Unpack[AfterPaged]) -> AsyncIterator[Group]:
+        """Read every group, in order of their ids."""
+        return self._http.walk("/api/v1/groups", _Groups, {"limit": WALKED, **page}, by_last("id"))
+
+    async def get(self, group_id: str) -> Group:
+        """Read a group."""
+        return await self._http.request("GET", f"/api/v1/groups/{part(group_id)}", Group)
+
+
+class AsyncPortalLinks:
+    """`client.portal_links`: what shows customers their own webhooks in the portal."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def create(self, group_id: str, **said: Unpack[PortalLinkInput]) -> MadePortalLink:
+        """Make a link that shows a customer this group's webhooks, deliveries and tests in the portal, and nothing else."""
+        return await self._http.request("POST", f"/api/v1/groups/{part(group_id)}/portal-link", MadePortalLink, body=said)
+
+    async def list(self, **page: Unpack[Paged]) -> _PortalLinks:
+        """List the group's links whose time is not over, newest first."""
+        return await self._http.request("GET", "/api/v1/portal-links", _PortalLinks, query=page)
+
+    def walk(self, **page: Unpack[Paged]) -> AsyncIterator[PortalLink]:
+        """Read every link of the group whose time is not over, newest first."""
+        return self._http.walk("/api/v1/portal-links", _PortalLinks, {"limit": WALKED, **page}, by_offset)
+
+    async def delete(self, link_id: Id) -> None:
+        """End a link before its time, and what was opened with it."""
+        await self._http.request("DELETE", f"/api/v1/portal-links/{part(link_id)}", object)
+
+
+class AsyncSigningKeys:
+    """`client.signing_keys`: what signs `v1a` signatures and tokens."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def list(self) -> _SigningKeys:
+        """List the public keys, the last to sign first."""
+        return await self._http.request("GET", "/api/v1/signing-keys", _SigningKeys)
+
+    async def rotate(self, **rotation: Unpack[KeyRotation]) -> _SigningKeys:
+        """Make new keys, which sign when receivers have had time to read them."""
+        return await self._http.request("POST", "/api/v1/signing-keys/rotate", _SigningKeys, body=rotation)
+
+    async def get_jwks(self) -> dict[str, Any]:
+        """Read the keys that tokens verify by, as a JSON Web Key Set: what `verify` takes for profile `vski`."""
+        return await self._http.request("GET", "/.well-known/jwks.json", dict[str, Any])
+
+
+class AsyncSetAside:
+    """`client.set_aside`: what could be neither routed nor delivered, and settings that cannot be read; of all groups."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def list(self, **page: Unpack[SetAsidePaged]) -> _SetAside:
+        """List what was set aside, newest first."""
+        return await self._http.request("GET", "/api/v1/set-aside", _SetAside, query=page)
+
+    def walk(self, **page: Unpack[SetAsidePaged]) -> AsyncIterator[SetAsideEvent]:
+        """Read everything that was set aside, newest first."""
+        return self._http.walk("/api/v1/set-aside", _SetAside, {"limit": WALKED, **page}, by_last("number", "before"))
+
+    async def get(self, number: int) -> SetAsideEvent:
+        """Read what was set aside under a number, with the row as it was."""
+        return await self._http.request("GET", f"/api/v1/set-aside/{part(number)}", SetAsideEvent)
+
+    async def route(self, number: int) -> None:
+        """Put it back where it was taken from. When its reason still holds, it is set aside again, under another number."""
+        await self._http.request("POST", f"/api/v1/set-aside/{part(number)}/route", object)
+
+    async def delete(self, number: int) -> None:
+        """Discard it for good: it is told to nobody."""
+        await self._http.request("DELETE", f"/api/v1/set-aside/{part(number)}", object)
+
+    async def list_settings(self) -> _Faults:
+        """List settings that cannot be read, a hundred of each kind at most. They come back by themselves once they can."""
+        return await self._http.request("GET", "/api/v1/set-aside/settings", _Faults)
+
+    async def retry_setting(self, kind: str, setting_id: str) -> None:
+        """Read a setting again. What waited for it goes on; a refusal says why it still cannot be read."""
+        await self._http.request("POST", f"/api/v1/set-aside/settings/{part(kind)}/{part(setting_id)}/retry", object)
+
+    async def delete_setting(self, kind: str, setting_id: str) -> None:
+        """Remove a webhook with what waits for it, a job, an integration, or the settings of a table."""
+        await self._http.request("DELETE", f"/api/v1/set-aside/settings/{part(kind)}/{part(setting_id)}", object)
+
+
+class AsyncAudit:
+    """`client.audit`: who did what."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def list(self, **filters: Unpack[AuditFilters]) -> _Entries:
+        """List who did what, newest first, of all groups or of one."""
+        return await self._http.request("GET", "/api/v1/audit", _Entries, query=filters)
+
+    def walk(self, **filters: Unpack[AuditFilters]) -> AsyncIterator[AuditEntry]:
+        """Read all that was done, newest first."""
+        return self._http.walk("/api/v1/audit", _Entries, {"limit": WALKED, **filters}, by_last("number", "before"))

@@ -1,0 +1,334 @@
+"""What may be said in calls, as types for keyword arguments. What is left out is left to the server; None is sent as null."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, Required, TypedDict
+from uuid import UUID
+
+Id = UUID | str
+When = datetime | str
+
+
+class Paged(TypedDict, total=False):
+    """Which part of a list: at most `limit` entries, without the `offset` first ones."""
+
+    limit: int
+    offset: int
+
+
+class Walked(TypedDict, total=False):
+    """Which part of a list: at most `limit` entries after the page that ended with `cursor`."""
+
+    limit: int
+    cursor: Id | int
+
+
+class AfterPaged(Paged, total=False):
+    """Which part of a list: `cursor` is the last id of the page before."""
+
+    cursor: Id
+
+
+class SetAsidePaged(TypedDict, total=False):
+    """Which entries: only those with a smaller number than `before`."""
+
+    limit: int
+    before: int
+
+
+class AuditFilters(SetAsidePaged, total=False):
+    """What somebody did to one group, or to any."""
+
+    group: str
+
+
+class Numbered(TypedDict, total=False):
+    """Which page of a list, counted from 1, and how long pages are."""
+
+    page: int
+    perPage: int
+
+
+class RecordFilters(Numbered, total=False):
+    """Which records. `filter`: such as `status = "active" && total > 5`; `sort`: fields, with `-` for descending."""
+
+    filter: str
+    sort: str
+
+
+class ObjectFilters(Paged, total=False):
+    """Which objects of an integration."""
+
+    type: str
+
+
+class DryRunAsked(TypedDict, total=False):
+    """Of how many days, and which page."""
+
+    days: int
+    limit: int
+    cursor: Id
+
+
+class ExplainAsked(TypedDict, total=False):
+    """For which webhooks an event is explained: all, page by page, or one."""
+
+    webhook_id: Id
+    limit: int
+    cursor: str
+
+
+class StatisticsFilters(TypedDict, total=False):
+    """Of which time, in steps of a `minute`, an `hour` or a `day`."""
+
+    since: When
+    until: When
+    step: Literal["minute", "hour", "day"]
+
+
+class AllStatisticsFilters(StatisticsFilters, total=False):
+    """Of which webhook, or of all."""
+
+    webhook_id: Id
+
+
+class EventFilters(TypedDict, total=False):
+    """What events are asked for. Types may be several, families such as `order.*`, or in a receiver's words."""
+
+    type: str | list[str]
+    table: str
+    record_id: str
+    subject: str
+    external_id: str
+    text: str
+    since: When
+    until: When
+    limit: int
+    offset: int
+    cursor: Id
+    count: bool
+
+
+class RetryFilters(TypedDict, total=False):
+    """What is sent again. Without `status`, what was not acknowledged: failed and retrying."""
+
+    status: str | list[str]
+    webhook_id: Id
+    event_id: Id
+    type: str | list[str]
+    table: str
+    record_id: str
+    failure: str | list[str]
+    response_status: int | str | list[int | str]
+    text: str
+    since: When
+    until: When
+
+
+class RetryInput(RetryFilters, total=False):
+    """Which deliveries are sent again: up to 1,000 by `ids`, or what a search finds; `rate_per_second` go into the queue."""
+
+    ids: Sequence[Id]
+    rate_per_second: float | None
+
+
+class WebhookDeliveryFilters(TypedDict, total=False):
+    """What deliveries of one webhook are asked for. States, types, failures and statuses may be several."""
+
+    status: str | list[str]
+    event_id: Id
+    type: str | list[str]
+    table: str
+    record_id: str
+    failure: str | list[str]
+    response_status: int | str | list[int | str]
+    text: str
+    since: When
+    until: When
+    limit: int
+    offset: int
+    cursor: Id
+    count: bool
+
+
+class DeliveryFilters(WebhookDeliveryFilters, total=False):
+    """What deliveries are asked for."""
+
+    webhook_id: Id
+
+
+class WebhookSettings(TypedDict, total=False):
+    """What may be said of a webhook beside its `url` and `events`.
+
+    `retry`: `{"delays": [5, 60]}` or `{"base": 5, "factor": 2, "tries": 4}`; it wins over `max_retries` and
+    `retry_backoff_seconds`. Without `profile` the server chooses by the shape of the request; `profile_reason` says why.
+    """
+
+    name: str
+    description: str | None
+    enabled: bool
+    profile: str
+    secret: str | None
+    asymmetric: bool
+    signature: dict[str, str] | None
+    body_template: str | None
+    jwt_enabled: bool
+    method: str
+    headers: dict[str, str]
+    timeout_seconds: float
+    retry: dict[str, Any]
+    max_retries: int
+    retry_backoff_seconds: float
+    concurrency: int
+    rate_per_second: float | None
+    ordered: bool
+
+
+class WebhookChange(WebhookSettings, total=False):
+    """What may be changed of a webhook. `version`: only if it is still at this one."""
+
+    url: str
+    events: Sequence[Any]
+    version: int
+
+
+class TestInput(TypedDict, total=False):
+    """What a test event is: `event`, a type by the names of the webhook's profile, with `data` instead of its example; or with
+    `table` the change of a row."""
+
+    __test__ = False  # type: ignore[misc]  # no test of ours, whatever pytest thinks of the name
+
+    event: str | None
+    table: str | None
+    schema: str
+    record: Any
+    old_record: Any
+    data: Any
+
+
+class PreviewInput(WebhookChange, total=False):
+    """Fields of a webhook as they would be; `event_id` for an event of history, or a sample as for `test`."""
+
+    event_id: Id
+    event: str
+    table: str
+    schema: str
+    record: Any
+    old_record: Any
+    data: Any
+
+
+class DryRunInput(DryRunAsked, WebhookChange, total=False):
+    """A webhook as it would be, and of how many days."""
+
+
+class RecoverInput(TypedDict, total=False):
+    """Of which time. `until` is not included; now when absent. `missing`: also what the webhook never had a delivery of: from
+    while it was paused, disabled or not there. `rate_per_second`: how many go into the queue."""
+
+    since: Required[When]
+    until: When | None
+    missing: bool
+    rate_per_second: float | None
+
+
+class Rotation(TypedDict, total=False):
+    """Which secret comes next (made when absent), and how long the present one verifies beside it (a day)."""
+
+    secret: str | None
+    overlap_seconds: float
+
+
+class EventTypeInput(TypedDict, total=False):
+    """What is said of an event type. `schema`: JSON Schema that its data must satisfy."""
+
+    description: str | None
+    schema: dict[str, Any] | bool | None
+    example: Any
+
+
+class TableInput(TypedDict, total=False):
+    """How a table is to be captured; what is left out is as for any table."""
+
+    group_by: str | None
+    unknown_groups: str
+    exclude: Sequence[str]
+    rename: dict[str, str]
+    changed: Sequence[str]
+    when: str | dict[str, str]
+
+
+class CollectionInput(TypedDict, total=False):
+    """What a collection is. `drop`: fields whose values may be lost by a change."""
+
+    name: str
+    type: str
+    schema: Sequence[Any]
+    options: dict[str, Any] | str
+    author: str | None
+    drop: Sequence[str]
+
+
+class JobInput(TypedDict, total=False):
+    """What a job does, and when. `missed`: ticks that passed while nothing ran happen `once` on return, or not (`skip`).
+    `timeout`: seconds that the request, or the SQL, may take."""
+
+    name: str
+    schedule: str
+    timezone: str
+    type: str
+    url: str
+    method: str
+    headers: dict[str, str] | str
+    body: Any
+    contentType: str | None
+    retryLimit: int
+    jwtEnabled: bool
+    sql: str
+    database: str | None
+    timeout: float
+    missed: str
+    active: bool
+
+
+class IntegrationInput(TypedDict, total=False):
+    """What an integration is. `secret`: made when absent."""
+
+    name: str
+    platform: str
+    secret: str | None
+    settings: dict[str, Any]
+    enabled: bool
+
+
+class Brand(TypedDict, total=False):
+    """How a customer's portal looks: a name, a picture as a `data:` URL, a colour as `#rrggbb`."""
+
+    name: str | None
+    logo: str | None
+    accent: str | None
+
+
+class PortalLinkInput(TypedDict, total=False):
+    """How long a link holds (seconds), what it allows, how the portal looks, and which pages may frame it."""
+
+    expires_in: int
+    access: Literal["read", "manage", "full"]
+    brand: Brand | None
+    origins: Sequence[str]
+
+
+class KeyRotation(TypedDict, total=False):
+    """How long new keys are published before they sign; `leaked`: the old ones are published no longer than they sign."""
+
+    overlap_seconds: int
+    leaked: bool
+
+
+class EventInput(TypedDict, total=False):
+    """An event to publish. `id`: your own; publishing it again sends nothing again."""
+
+    type: Required[str]
+    data: Any
+    subject: str | None
+    id: str | None
