@@ -23,9 +23,16 @@ class Clock:
         """Return the time, or PostgreSQL's as it was read just now, where that was put back since the last heartbeat."""
         return min(self.now(), database_time)
 
-    def adjust(self, database_time: datetime) -> None:
-        """Take over PostgreSQL's time, as it was a moment ago."""
-        self._set = (database_time, time.monotonic())
+    def adjust(self, database_time: datetime, *, age: timedelta = timedelta()) -> None:
+        """Take over PostgreSQL's time.
+
+        Args:
+            age: How old it is at most: an answer can wait for a standby, or for a process that was stopped. A time between
+                the two that this clock tells already may be the right one, and stays.
+        """
+        at, since = self._set
+        now = time.monotonic()
+        self._set = (min(max(at + timedelta(seconds=now - since), database_time), database_time + age), now)
 
 
 def machine_time() -> datetime:

@@ -458,3 +458,12 @@ async def test_the_command_line_lists_tries_again_and_discards(api: Api, config:
     assert await run("retry", "all") == "1 retried.\n"
     assert "neither a number" in await run("retry", "nonsense", code=1)
     await eventually(lambda: api.engine.value("select count(*) from tidings.outbox_rejected where id > $1", again))
+
+
+async def test_a_setting_is_discarded_however_many_newer_ones_cannot_be_read(api: Api) -> None:
+    first = await api.engine.add_webhook(NOBODY, "others.told")
+    for _ in range(100):
+        await api.engine.add_webhook(NOBODY, "others.told")
+    await api.engine.user.execute("update tidings.webhooks set fault = 'It cannot be read.', events = '[1]'")
+    assert str(first.id) not in {fault["id"] for fault in await listed(api)}  # a hundred are shown
+    await api("DELETE", f"/api/v1/set-aside/settings/webhook/{first.id}", 204)

@@ -17,6 +17,7 @@ from tests.support.receiver import Receiver
 from tidings.config import Config
 from tidings.core.capture import TableSettings
 from tidings.core.errors import BusyError, InvalidInputError
+from tidings.operations import diagnosis
 from tidings.sources import tables
 
 NOWHERE = "http://127.0.0.1:9/"
@@ -593,3 +594,13 @@ async def test_a_backfill_leaves_room_for_what_happens_now(config: Config) -> No
         await engine.user.execute("truncate tidings.outbox")
         await engine.worker.backfiller.run_once()
         assert await engine.value("select row_count from tidings.backfills") == 24_000
+
+
+async def test_a_check_tells_of_a_table_whose_settings_do_not_fit_it_any_more(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute("create table users (id int primary key, account text, pin text)")
+        await configure(engine, "users", group_column="account")
+        await engine.add_webhook(NOWHERE, {"table": "users"})
+        assert "uncaptured" not in {problem.name for problem in await diagnosis.examine(engine.services)}
+        await engine.user.execute("alter table users drop column account")
+        assert "uncaptured" in {problem.name for problem in await diagnosis.examine(engine.services)}

@@ -100,7 +100,7 @@ def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, unc
     Args:
         machine_time: This machine's clock, as PostgreSQL's was read.
         disk_left: Bytes left under the embedded PostgreSQL; None without one.
-        uncaptured: How many tables webhooks name that carry no trigger of ours.
+        uncaptured: How many tables webhooks name that carry no trigger of ours, or whose settings do not fit them.
     """
     found = []
 

@@ -6,10 +6,13 @@ resting or closed ones, and those whose rate or order only a claim can keep.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
 T = TypeVar("T")
+
+SKEW = timedelta(seconds=10)  # how far the clocks of two processes are apart at most: a heartbeat's answer can be late
 
 
 def share_out(
@@ -35,3 +38,13 @@ def share_out(
             left[lane] = 0
             waiting.append(delivery)
     return leased, waiting
+
+
+def place_after(last: datetime | None, occurred_at: datetime, now: datetime) -> datetime:
+    """Return the place of an event in ordered lanes: its time, and behind the one that was written to the outbox before it.
+
+    The clock of who routes must not decide, since somebody else routed what is waiting. It only keeps an event that is of the
+    future, because PostgreSQL's clock was put back, from holding up its lane until then.
+    """
+    place = occurred_at if occurred_at <= now + SKEW else now
+    return place if last is None else max(place, last + timedelta(microseconds=1))

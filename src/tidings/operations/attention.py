@@ -7,7 +7,8 @@ import msgspec
 
 from tidings.core.health import LOOP_TOLD, Health
 from tidings.operations.services import Services
-from tidings.store import capture, faults, health, loops, queue, webhooks, workers
+from tidings.operations.sources import captures
+from tidings.store import faults, health, loops, queue, webhooks, workers
 
 MANY = 1000  # set-aside things of a kind are counted up to so many
 MAX_LISTED = 10  # of each kind
@@ -65,14 +66,11 @@ async def read(services: Services) -> Attention:
         names = await health.described(connection, ids)
         looping = await loops.looping(connection, services.group_id, now - LOOP_TOLD, MAX_LISTED)
         stopped = await webhooks.troubled(connection, services.group_id, MAX_LISTED)
-        wanted, captured = await capture.subscribed_tables(connection), await capture.captured_tables(connection)
+        missing = await captures.uncaptured(connection)
         aside = await faults.counts(connection, services.box, limit=MANY)
         lag = await queue.lag_seconds(connection)
         alive = await workers.alive(connection)
         some = await webhooks.list_webhooks(connection, services.group_id, limit=1)
-        settings = await capture.settings_of(connection, await capture.tables_with_settings(connection))
-    stopped_tables = {name for name, own in settings.items() if own.stop is not None}
-    missing = sorted((set(wanted) - set(captured)) | (set(wanted) & stopped_tables))
     return Attention(
         [Failing(id_, names[id_][1], names[id_][2], states[id_].health) for id_ in ids if id_ in names and id_ in states],
         [

@@ -7,7 +7,8 @@ from functools import partial
 from tidings.clock import machine_time
 from tidings.core.diagnosis import Problem, unready, unwell
 from tidings.operations.services import Services
-from tidings.store import capture, vitals
+from tidings.operations.sources import captures
+from tidings.store import vitals
 from tidings.store.database import UNAVAILABLE
 from tidings.store.migrations import LAST
 from tidings.store.outages import sentence
@@ -42,8 +43,7 @@ async def examine(services: Services) -> list[Problem]:
         return problems
     async with services.database.snapshot() as connection:
         found = await vitals.read(connection, LAST, is_all=True)
-        wanted, captured = await capture.subscribed_tables(connection), await capture.captured_tables(connection)
+        uncaptured = len(await captures.uncaptured(connection))
     config = services.config
     disk_left = None if config.database_url else (await asyncio.to_thread(shutil.disk_usage, config.data_dir)).free
-    uncaptured = len(set(wanted) - set(captured))
     return problems + unwell(found, machine_time=machine_time(), disk_left=disk_left, uncaptured=uncaptured)

@@ -161,9 +161,7 @@ async def discard_setting(services: Services, kind: str, id_: str) -> None:
 
 
 async def _fault(services: Services, kind: str, id_: str) -> Fault:
-    for fault in await list_settings(services):
-        if (fault.kind, fault.id) == (kind, id_):
-            return fault
-    raise NotFoundError(
-        f"No {kind} {id_!r} is set aside." if kind in faults.KINDS else f"There is no kind {kind!r} of settings."
-    )
+    if kind not in faults.KINDS:
+        raise NotFoundError(f"There is no kind {kind!r} of settings.")
+    async with services.database.snapshot() as connection:
+        return there(await faults.find(connection, services.box, kind, id_), f"No {kind} {id_!r} is set aside.")

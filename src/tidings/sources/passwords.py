@@ -56,7 +56,10 @@ class Passwords:
             TooManyAttemptsError: There were too many wrong guesses.
         """
         now = self._monotonic()
-        wait = self._by_account.admit(account, now) or self._by_address.admit(address, now)
+        # The address first: guesses of one that is not heard any more must not shut accounts to their owners.
+        wait = self._by_address.admit(address, now)
+        if not wait and (wait := self._by_account.admit(account, now)):
+            self._by_address.give_back(address)
         if wait:
             raise TooManyAttemptsError(
                 "There were too many wrong passwords. Try again later.", retry_after_seconds=int(wait) + 1

@@ -22,6 +22,7 @@ from tidings.store.webhook_rows import read
 _SQL = load("faults")
 
 KINDS = ("webhook", "job", "integration", "collection", "table", "backfill")
+_WRITTEN_DOWN = frozenset({"webhook", "job", "backfill"})  # the others are found whenever they are read
 LOOKED_THROUGH = 1000  # integrations and collections, those that were changed last
 MENDED_AT_ONCE = 100
 
@@ -44,9 +45,17 @@ class Fault(msgspec.Struct, frozen=True):
     since: datetime | None
 
 
+async def find(connection: Connection, box: SecretBox, kind: str, id_: str) -> Fault | None:
+    """Return a setting that cannot be read, however many others there are."""
+    found = [Fault(**row) for row in await connection.fetch(_SQL["known"], len(KINDS), id_)]
+    if kind not in _WRITTEN_DOWN:
+        found = await list_faults(connection, box, limit=LOOKED_THROUGH)
+    return next((fault for fault in found if (fault.kind, fault.id) == (kind, id_)), None)
+
+
 async def list_faults(connection: Connection, box: SecretBox, *, limit: int) -> list[Fault]:
     """Return what cannot be read, of each kind so many at most."""
-    found = [Fault(**row) for row in await connection.fetch(_SQL["known"], limit)]
+    found = [Fault(**row) for row in await connection.fetch(_SQL["known"], limit, None)]
     rows = await connection.fetch(_SQL["integrations"], LOOKED_THROUGH)
     found += _some(limit, (_of_integration(integrations.from_row(row, box)) for row in rows))
     rows = await connection.fetch(_SQL["collections"], LOOKED_THROUGH)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from tidings.core.delivery import Delivery
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import DEFAULT_GROUP, OPERATIONAL, Event, about, delivery_id
 from tidings.core.hops import DEFAULT_DEPTH
-from tidings.core.lanes import share_out
+from tidings.core.lanes import place_after, share_out
 from tidings.core.pace import Pace
 from tidings.core.pauses import Pauses
 from tidings.core.routing import Routes
@@ -232,8 +232,11 @@ class Dispatcher:
         now = self._clock.now()
         matched: list[Matched] = []
         fresh: list[Queued] = []
+        places: dict[UUID, datetime] = {}  # of events, in ordered lanes
+        place: datetime | None = None
         for event, webhook_ids in await self._match(connection, events, routes):
             is_test, due_at = event.is_test, min(event.occurred_at, now)
+            place = places[event.id] = place_after(place, event.occurred_at, now)
             deliveries = [
                 Queued(delivery_id(event.id, webhook_id), webhook_id, event.id, event.group_id, is_test, due_at)
                 for webhook_id in webhook_ids
@@ -253,6 +256,12 @@ class Dispatcher:
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
         leased, waiting = share_out(fresh, _lane_of, readable, min(self._places.free(promised), flights.MAX_DELIVERIES))
         waiting = [q for q in waiting + held if q.webhook_id in rooms]  # the others' webhooks were deleted just now
+        ordered = {lane for lane, webhook in webhooks.items() if webhook.ordered}
+        if ordered:
+            waiting = [
+                msgspec.structs.replace(q, due_at=places[q.event_id]) if q.webhook_id in ordered and not q.is_test else q
+                for q in waiting
+            ]
         if waiting:
             await queue.put(connection, waiting, now, self._me.part)
         flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0

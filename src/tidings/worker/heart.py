@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from uuid import uuid4
 
 from tidings.clock import Clock
@@ -51,9 +52,10 @@ class Heart:
         try:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._database.dedicated(command_timeout=BEAT_SECONDS)
+            asked = time.monotonic()
             at = await workers.beat(self._connection, self._me.worker_id)
             if at is not None:
-                self._clock.adjust(at)
+                self._clock.adjust(at, age=timedelta(seconds=time.monotonic() - asked))
             else:
                 logger.warning("worker %s was declared dead; going on as a new worker", self._me.worker_id)
                 self._me.worker_id = uuid4()

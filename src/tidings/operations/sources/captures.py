@@ -78,6 +78,13 @@ async def read(services: Services, table: str, *, limit: int = 20) -> CaptureDet
     return CaptureDetail(found[0], columns, tuple(map(backfill_of, rows)))
 
 
+async def uncaptured(connection: Connection) -> list[TableName]:
+    """Return the tables that webhooks name and that carry no trigger of ours, or whose settings do not fit them any more."""
+    wanted, captured = await capture.subscribed_tables(connection), await capture.captured_tables(connection)
+    settings = await capture.settings_of(connection, wanted)
+    return sorted((set(wanted) - set(captured)) | {name for name, own in settings.items() if own.stop is not None})
+
+
 async def _read(services: Services, connection: Connection, names: Sequence[TableName], *, hearer_count: int) -> list[Capture]:
     if not names:
         return []

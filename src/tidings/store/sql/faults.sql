@@ -1,12 +1,15 @@
 -- name: known
--- Settings of all groups that were found unreadable, each kind's newest first. $1 how many of each
+-- Settings of all groups that were found unreadable, each kind's newest first. $1 how many of each, $2 the id of one, or null
 select * from (select 'webhook' as kind, id::text, name, group_id, fault as reason, updated_at as since
-  from tidings.webhooks where fault is not null order by updated_at desc limit $1) w
+  from tidings.webhooks
+  where fault is not null and ($2::text is null or id::text = $2) order by updated_at desc limit $1) w
 union all
-select * from (select 'job', id::text, name, group_id, fault, updated_at from tidings.cron_jobs where fault is not null order by updated_at desc limit $1) j
+select * from (select 'job', id::text, name, group_id, fault, updated_at from tidings.cron_jobs
+  where fault is not null and ($2::text is null or id::text = $2) order by updated_at desc limit $1) j
 union all
 select * from (select 'backfill', id::text, table_schema || '.' || table_name, group_id, error, updated_at
-  from tidings.backfills where state = 'running' and error is not null order by updated_at desc limit $1) b;
+  from tidings.backfills
+  where state = 'running' and error is not null and ($2::text is null or id::text = $2) order by updated_at desc limit $1) b;
 
 -- name: integrations
 -- $1 how many

@@ -35,7 +35,7 @@ delete from tidings.integration_notices where received_at < $1;
 -- name: lock_object
 -- Notices of one object are worked on one after the other, its first one too, when there is no row to lock yet.
 -- $1 integration, $2 type, $3 id
-select pg_advisory_xact_lock(7413202, hashtext(concat_ws(' ', $1::uuid::text, $2::text, $3::text)));
+select pg_advisory_xact_lock(7413203, hashtext(concat_ws(' ', $1::uuid::text, $2::text, $3::text)));
 
 -- name: get_object
 -- $1 integration, $2 type, $3 id

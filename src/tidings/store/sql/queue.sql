@@ -12,6 +12,8 @@ select null where exists (select from tidings.queue where is_test and due_at <= 
 -- Takes due deliveries of locked lanes out of the queue and leases them by one flight: filter, order, limit, lease and attempt
 -- count in one statement. It visits lanes, not deliveries: of each, the first few waiting rows by index, so a lane with a million
 -- rows costs no more than one with ten. Nobody else takes rows of a locked lane, so the queue rows need no lock of their own.
+-- In an ordered lane nothing goes out while the outbox has something as old: dispatchers route ranges of it side by side, and one
+-- that is slow, or stands still, has earlier changes under way than what is routed already. Both are read from one snapshot.
 -- $1 worker, $2 now, $3 how many of each lane at most, $4 the lanes, $5 part
 with due as materialized (
   select webhook_id, tidings.places(concurrency, allowance, waiting) as places, in_flight, ordered, rate_per_second,
@@ -25,18 +27,21 @@ with due as materialized (
   from due cross join lateral (
     select least(case when due.ordered then 1 else due.places end - due.in_flight, floor(due.tokens)::integer) as free
   ) places
+), unrouted as materialized (
+  select occurred_at from tidings.outbox where (select bool_or(ordered) from due) order by id limit 1
 ), seen as materialized (
   -- One row more than there is room for: it tells when the lane is due again.
-  select room.webhook_id, q.id, q.due_at,
-    q.due_at <= $2 and row_number() over (partition by room.webhook_id order by q.due_at, q.id) <= room.room as taken
+  select room.webhook_id, q.id, q.ready_at,
+    q.ready_at <= $2 and row_number() over (partition by room.webhook_id order by q.due_at, q.id) <= room.room
+      and (not room.ordered or not exists (select from unrouted where unrouted.occurred_at <= q.due_at)) as taken
   from room cross join lateral (
-    select id, due_at from tidings.queue
+    select id, due_at, due_at - case when room.ordered then interval '10 seconds' else interval '0' end as ready_at from tidings.queue
     where webhook_id = room.webhook_id
     order by due_at, id
     limit greatest(room.room, 0) + 1
   ) q
 ), rest as (
-  select webhook_id, count(*) filter (where taken)::integer as took, min(due_at) filter (where not taken) as next_due_at
+  select webhook_id, count(*) filter (where taken)::integer as took, min(ready_at) filter (where not taken) as next_due_at
   from seen group by webhook_id
 ), moved as (
   update tidings.lanes l set
@@ -51,6 +56,7 @@ with due as materialized (
       case
         when rest.next_due_at is null then 'infinity'
         when rest.next_due_at > $2 then rest.next_due_at
+        when rest.took < room.free and room.ordered then $2 + interval '0.05 seconds'  -- something before it is not routed yet
         when rest.took < room.free then $2  -- more is due than this claim's share: to the back of the line
         when room.tokens - rest.took < 1 then $2 + make_interval(secs => (1 - room.tokens + rest.took) / room.rate_per_second)
         else $2 + interval '1 second'  -- saturated: a result makes it due; this is the net under that

@@ -1,6 +1,6 @@
 -- name: lock
 -- Processes that start at once agree on one key: a statement of its own, so that the next one sees what was committed.
-select pg_advisory_xact_lock(7413201, 3);
+select pg_advisory_xact_lock(7413201, 4);
 
 -- name: make
 -- The first key of a purpose. $1 id, $2 purpose, $3 private key
