@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from tidings.core import operational
 from tidings.core.customers import Access
 from tidings.core.errors import InvalidInputError
 from tidings.core.filters import parse_filter
@@ -217,7 +218,7 @@ def test_what_is_typed_to_delete_can_be_typed() -> None:
 def test_samples_are_those_of_the_tables_it_names_and_of_every_name_of_its_profile() -> None:
     kinds = kinds_of(webhook(), Choices(examples={"order.paid": None}), Access.FULL)
     assert next(iter(kinds.values())) == "orders: INSERT"
-    assert {"webhook.test", "order.paid", "content.created"} <= set(kinds)
+    assert {"webhook.test", "order.paid", "content.created", *operational.TYPES} <= set(kinds)
     assert "collection.object.created" in kinds_of(webhook(profile="vivreal"), Choices(), Access.FULL)
     own = kinds_of(webhook(), Choices(examples={"order.paid": None}), Access.MANAGE)
     assert not {"content.created", "webhook.failing"} & set(own)
