@@ -91,6 +91,7 @@ async def test_keys_are_rotated_in_settings(config: Config, api_server: ApiServe
         assert "wait for their time to sign" in page
         assert "Rotate the keys" not in page
         assert page.count("published until") == 2
+        assert "The signing keys were rotated" in (await visitor.get("/settings/audit")).text
         await visitor.send("/settings/keys/rotate", {"overlap": "86400"}, 409)
         with pytest.raises(ConflictError):
             await signing_keys.rotate(engine.services)

@@ -261,6 +261,7 @@ async def test_a_customer_is_told_no_address_of_the_operators_network(operator: 
 async def test_a_customer_cannot_ask_for_another_group(operator: Visitor, customer: Visitor) -> None:
     await customer.get("/home?group=other", 403)
     await customer.get("/home?group=acme", 403)
+    assert "Whoever gave you the link" in (await customer.get("/settings", 403)).text
     await customer.get("/settings?group=other", 403)
     assert await operator.engine.value("select group_id from tidings.sessions") == "acme"
 

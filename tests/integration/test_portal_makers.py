@@ -64,6 +64,7 @@ async def test_a_collection_is_made_changed_and_deleted_by_its_form(visitor: Vis
         ("slug", "text", False, True),
     ]
     assert found.fields[1].values == ("news", "essay, long")
+    assert "one of “news”, “essay, long”" in (await visitor.get(f"/sources/collections/{found.name}")).text
     assert found.fields[2].collection == "people"
     await records.create(services, "posts", [{"title": msgspec.Raw(b'"One"'), "slug": msgspec.Raw(b'"one"')}])
 
@@ -219,6 +220,7 @@ async def test_how_a_table_is_captured_is_set_by_its_form(visitor: Visitor, rece
     assert own.conditions == {"INSERT": "new.status <> 'draft'"}
     page = (await visitor.get(answer.headers["location"])).text
     assert "as soon as a webhook names it" in page
+    assert "rows of their own group" in page
     assert "/webhooks/new?table=orders" in page
     page = (await visitor.get("/webhooks/new?table=orders")).text
     assert page.count('name="tables"') >= 3

@@ -120,3 +120,16 @@ async def test_a_table_is_captured_and_a_row_arrives(signed_in: Page, engine: En
     assert b"secret words" not in request.body
     await page.goto("/sources/tables/table?name=users")
     await expect(page.get_by_text("captured", exact=True)).to_be_visible()
+
+
+async def test_a_type_of_the_catalogue_opens_to_its_schema_and_edit(signed_in: Page, engine: Engine) -> None:
+    page = signed_in
+    await page.goto("/sources/new/type")
+    await page.get_by_label("Type").fill("order.paid")
+    await page.get_by_label("JSON Schema").fill('{"type": "object", "properties": {"total": {"type": "number"}}}')
+    await page.get_by_role("button", name="Describe it").click()
+    row = page.locator(".catalogue > li").filter(has_text="order.paid")
+    await row.locator("code").click()
+    await expect(row.get_by_role("link", name="Edit")).to_be_visible()
+    # The document's own nodes stand as everywhere else: the row's columns are not theirs.
+    assert await row.locator(".node > summary").first.evaluate("node => getComputedStyle(node).display") != "grid"

@@ -6,6 +6,8 @@ from uuid import UUID
 
 import pytest
 
+from tidings.core import operational
+from tidings.core.customers import Access
 from tidings.core.errors import InvalidInputError
 from tidings.core.filters import parse_filter
 from tidings.core.health import Health, Lane, Standing
@@ -214,10 +216,13 @@ def test_what_is_typed_to_delete_can_be_typed() -> None:
 
 
 def test_samples_are_those_of_the_tables_it_names_and_of_every_name_of_its_profile() -> None:
-    kinds = kinds_of(webhook(), Choices(examples={"order.paid": None}))
+    kinds = kinds_of(webhook(), Choices(examples={"order.paid": None}), Access.FULL)
     assert next(iter(kinds.values())) == "orders: INSERT"
-    assert {"webhook.test", "order.paid", "content.created"} <= set(kinds)
-    assert "collection.object.created" in kinds_of(webhook(profile="vivreal"), Choices())
+    assert {"webhook.test", "order.paid", "content.created", *operational.TYPES} <= set(kinds)
+    assert "collection.object.created" in kinds_of(webhook(profile="vivreal"), Choices(), Access.FULL)
+    own = kinds_of(webhook(), Choices(examples={"order.paid": None}), Access.MANAGE)
+    assert not {"content.created", "webhook.failing"} & set(own)
+    assert {"webhook.test", "order.paid"} <= set(own)
     value = next(iter(kinds))
     assert sample_of({"event": value, "data": '{"id": 7}'}) == Sample("INSERT", "orders", "public", record=b'{"id": 7}')
     assert sample_of({"event": "order.paid", "data": ""}) == Sample("order.paid")

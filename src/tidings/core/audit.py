@@ -28,6 +28,7 @@ class Action(StrEnum):
     LINK_ENDED = "link.ended"
     SECRET_SHOWN = "secret.shown"  # noqa: S105 - a name, no secret
     SECRET_ROTATED = "secret.rotated"  # noqa: S105
+    KEYS_ROTATED = "keys.rotated"
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_CHANGED = "webhook.changed"
     WEBHOOK_DELETED = "webhook.deleted"

@@ -85,7 +85,9 @@ def check_name(name: str, field: str) -> None:
     """
     if not _NAME.fullmatch(name) or len(name.encode()) > MAX_NAME_BYTES:
         raise InvalidInputError(
-            field, f"{field} is {name!r}; write 1 to {MAX_NAME_BYTES} bytes of letters, digits and _, beginning with a letter."
+            field,
+            f"{field} is {name!r}; write 1 to {MAX_NAME_BYTES} bytes of letters, digits and _, beginning with a letter, "
+            "with single spaces or hyphens between.",
         )
 
 

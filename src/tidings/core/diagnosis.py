@@ -131,7 +131,11 @@ def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, unc
     if vitals.lane_lag > MAX_LANE_LAG:
         tell("queue", f"Deliveries that are due have waited {vitals.lane_lag:.0f} s. Start more workers.")
     if vitals.set_aside:
-        tell("set_aside", f"{_many(vitals.set_aside, 'event')} could not be routed and were set aside. See /api/v1/set-aside.")
+        tell(
+            "set_aside",
+            f"{_many(vitals.set_aside, 'event')} could not be routed and were set aside. "
+            "See Settings → Set aside, or GET /api/v1/set-aside.",
+        )
     if vitals.stopped:
         tell("stopped", f"{_many(vitals.stopped, 'webhook')} cannot be read and wait. See `fault` of GET /api/v1/webhooks.")
     if vitals.failing:

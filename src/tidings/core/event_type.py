@@ -8,7 +8,7 @@ import jsonschema_rs
 import msgspec
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.operational import DISABLED, FAILING, RECOVERED
+from tidings.core.operational import DISABLED, FAILING, LOOP, RECOVERED
 
 MAX_SCHEMA_BYTES = 100_000
 
@@ -87,6 +87,11 @@ BUILT_IN: Final = (
         DISABLED,
         "Another webhook was disabled by its receiver, or set aside since it cannot be read.",
         _WEBHOOK | {"reason": "Its receiver answered 410 Gone."},
+    ),
+    BuiltIn(
+        LOOP,
+        "Deliveries of another webhook were stopped because they led to themselves.",
+        _WEBHOOK | {"reason": "Its deliveries led to themselves."},
     ),
 )
 

@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from tidings.core.audit import Action
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.signature import SigningKey
+from tidings.operations import audit
 from tidings.operations.services import Services
 from tidings.store import signing_keys
 
@@ -81,8 +83,12 @@ async def rotate(
         is_made = await signing_keys.add_following(
             connection, services.box, wait_seconds=overlap_seconds, keep_seconds=0 if is_leaked else KEPT_SECONDS
         )
-    if not is_made:
-        raise ConflictError("New keys are published already and wait for their time to sign. Rotate again when it has come.")
+        if not is_made:
+            raise ConflictError(
+                "New keys are published already and wait for their time to sign. Rotate again when it has come."
+            )
+        subject = "an old key has leaked" if is_leaked else ""
+        await audit.note(services, connection, Action.KEYS_ROTATED, subject=subject, is_of_group=False)
     await signing_keys.refresh(services.database, services.box, services.keys)
     return await list_keys(services)
 

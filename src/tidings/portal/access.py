@@ -21,6 +21,7 @@ from tidings.core.audit import Actor, Who
 from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.operations import sessions
 from tidings.operations.services import Services
+from tidings.portal.views.errors import NOT_FOR_CUSTOMERS
 from tidings.portal.views.frame import THEMES
 from tidings.store.sessions import LONGEST, Session
 
@@ -31,7 +32,6 @@ LOOK, MANAGE = "look", "manage"  # what it says: any link opens it, or those tha
 CUSTOMER_COOKIE = "tidings-customer"
 LINK_ENDED = "This link has ended. Open it again where you found it."
 ONLY_LOOKS = "Your link lets you look, and change nothing."
-NOT_FOR_CUSTOMERS = "This page is not a part of what your link shows."
 _HALF = 32  # digits of a token: 128 bits for the cookie, 128 for the group
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -55,8 +55,10 @@ async def _show(
 ) -> Response[Any]:
     webhook = (await subscriptions.read(visit.services, webhook_id)).webhook
     state = await standing.read_state(visit.services, webhook_id)
-    offered, now = await customers.offered(visit.services, visit.session.access), visit.services.clock.now()
-    view = testing_view(head(webhook, state.health, now, "Test"), webhook, offered, typed, now, result=result, errors=errors)
+    access, now = visit.session.access, visit.services.clock.now()
+    offered = await customers.offered(visit.services, access)
+    top = head(webhook, state.health, now, "Test")
+    view = testing_view(top, webhook, offered, typed, now, access=access, result=result, errors=errors)
     if request.headers.get("hx-request") and request.method == "POST":
         return show_part(request, "webhook/tested.html", view)  # whatever the status: htmx shows only what is 200
     return show(request, "webhook/test.html", view, title="Test", crumbs=[("Webhooks", PATH)], status=status)

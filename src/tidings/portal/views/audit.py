@@ -20,6 +20,7 @@ _SAID = {
     Action.LINK_ENDED: "A portal link was ended",
     Action.SECRET_SHOWN: "A secret was shown",
     Action.SECRET_ROTATED: "A secret was rotated",
+    Action.KEYS_ROTATED: "The signing keys were rotated",
     Action.WEBHOOK_CREATED: "A webhook was created",
     Action.WEBHOOK_CHANGED: "A webhook was changed",
     Action.WEBHOOK_DELETED: "A webhook was deleted",

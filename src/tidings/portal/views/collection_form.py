@@ -194,7 +194,7 @@ def form_view(form: Entered, path: str, cancel: str, *, is_new: bool, error: Tid
     at_name, at_kind, at_options = (said if place == one else "" for one in ("name", "type", "options"))
     name = FormField(
         "name", "Name", value=form.name, is_required=True, error=at_name, is_code=True, max_length=MAX_NAME_BYTES,
-        placeholder="posts", hint="Letters, digits and _, beginning with a letter. It is a table's name, too.",
+        placeholder="posts", hint="A letter, then letters, digits, _, single spaces or hyphens. A table has it, too.",
     )  # fmt: skip
     kinds = (("base", "base: records"), ("auth", "auth: people who sign in, with e-mail address and password"))
     kind = FormField(

@@ -238,7 +238,7 @@ def _column(field: Field, path: str, asked: Mapping[str, str], *, kind: str, is_
 def _field(field: Field) -> FieldView:
     notes = [word for word, holds in (("required", field.required), ("unique", field.unique)) if holds]
     if field.values:
-        notes.append(f"one of {', '.join(field.values)}")
+        notes.append(f"one of {', '.join(f'“{value}”' for value in field.values)}")
     if field.collection:
         notes.append(f"of {field.collection}")
     return FieldView(visible(field.name, limit=80), field.type, visible(", ".join(notes)))

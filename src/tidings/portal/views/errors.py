@@ -12,6 +12,8 @@ class ErrorView(msgspec.Struct, frozen=True):
     remedy: str
 
 
+NOT_FOR_CUSTOMERS = "This page is not a part of what your link shows."
+
 _KNOWN = {
     401: ("Not signed in", "Sign in, then try again."),
     403: ("Not allowed", "Go back, load the page again and repeat what you did."),
@@ -28,8 +30,13 @@ _OURS = (
 )
 
 
+_OF_LINKS = "Whoever gave you the link can give you one that shows more; what this one shows begins at the overview."
+
+
 def error_view(status: int, said: str) -> ErrorView:
     """Return what to say."""
+    if said == NOT_FOR_CUSTOMERS:
+        return ErrorView(status, _KNOWN[status][0], said, _OF_LINKS)
     if status in _KNOWN:
         return ErrorView(status, _KNOWN[status][0], said, _KNOWN[status][1])
     title, remedy = ("Not understood", "Go back and try again.") if status < 500 else _OURS

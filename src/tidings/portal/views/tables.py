@@ -76,6 +76,7 @@ class TableView(msgspec.Struct, frozen=True):
         edit: The form of how it is captured; empty: the table is not there.
         hear: The form of a webhook that hears of it.
         is_shaped: It has settings of its own.
+        is_grouped: Which group a row's event is of, a column says.
     """
 
     sections: tuple[Section, ...]
@@ -95,6 +96,7 @@ class TableView(msgspec.Struct, frozen=True):
     edit: str
     hear: str
     is_shaped: bool
+    is_grouped: bool
 
 
 def tables_view(found: Sequence[Capture], pager: Pager, now: datetime) -> TablesView:
@@ -176,6 +178,7 @@ def table_view(found: CaptureDetail, now: datetime, *, error: str = "", chosen: 
         edit_path(name) if found.columns else "",
         link("/webhooks/new", {"table": name}),
         one.is_shaped,
+        bool(one.settings.group_column),
     )
 
 

@@ -11,7 +11,7 @@ from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.changes import WebhookChange
 from tidings.portal.views.customers import HIDDEN
 from tidings.portal.views.documents import Diff, diff
-from tidings.portal.views.text import Shown, duration, number, visible
+from tidings.portal.views.text import Shown, number, visible
 from tidings.portal.views.webhook_entries import policy_words
 from tidings.portal.views.webhook_form import PROFILE_LABELS
 from tidings.portal.views.webhooks import filter_words, manager_of
@@ -40,7 +40,7 @@ def settings_lines(webhook: Subscription, *, is_customer: bool = False) -> tuple
         ("Signed as well", ["ed25519, for receivers without the secret"] if webhook.asymmetric else []),
         ("Token", ["Authorization: Bearer, signed by this installation"] if webhook.jwt_enabled else []),
         ("Tries again", [policy_words(webhook.retry)]),
-        ("Timeout", [duration(webhook.timeout_seconds * 1000)]),
+        ("Timeout", [f"{webhook.timeout_seconds:g} s"]),
         ("At once", [f"{number(webhook.concurrency)} requests"]),
         ("Per second", [f"at most {webhook.rate_per_second:g}"] if webhook.rate_per_second is not None else []),
         ("Order", ["one after the other"] if webhook.ordered else []),

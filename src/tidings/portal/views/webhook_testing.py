@@ -6,9 +6,10 @@ from datetime import datetime
 
 import msgspec
 
+from tidings.core.customers import Access, is_published
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import TEST_TYPE
-from tidings.core.filters import TableFilter
+from tidings.core.filters import TableFilter, TypeFilter
 from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.samples import Sample, names_of, sampled
@@ -43,8 +44,11 @@ class TestingView(msgspec.Struct, frozen=True):
     error: str
 
 
-def kinds_of(webhook: Subscription, choices: Choices) -> dict[str, str]:
-    """Return the samples that can be sent, value to label: changes of the tables it names, the test event, every other."""
+def kinds_of(webhook: Subscription, choices: Choices, access: Access) -> dict[str, str]:
+    """Return the samples that can be sent, value to label: changes of the tables it names, the test event, every other.
+
+    A customer who may not choose what Tidings makes itself is offered none of it, but for what the webhook names.
+    """
     kinds = {
         json.dumps((operation, wanted.schema or "public", wanted.table)): f"{wanted.table}: {operation}"
         for wanted in webhook.events
@@ -53,7 +57,12 @@ def kinds_of(webhook: Subscription, choices: Choices) -> dict[str, str]:
     }
     kinds[TEST_TYPE] = "A test event"
     if webhook.profile in PROFILES:
-        kinds |= {name: name for name in names_of(webhook, choices.examples) if not name.startswith("table.")} | kinds
+        named = {wanted.name for wanted in webhook.events if isinstance(wanted, TypeFilter)}
+        kinds |= {
+            name: name
+            for name in names_of(webhook, choices.examples)
+            if not name.startswith("table.") and (access is Access.FULL or name in named or is_published(name))
+        } | kinds
     return dict(list(kinds.items())[:MAX_KINDS])
 
 
@@ -89,11 +98,12 @@ def testing_view(
     typed: Mapping[str, str],
     now: datetime,
     *,
+    access: Access,
     result: Tested | None,
     errors: Mapping[str, str],
 ) -> TestingView:
     """Return the page on which a webhook is tested, with what was typed."""
-    kinds = kinds_of(webhook, choices)
+    kinds = kinds_of(webhook, choices, access)
     chosen = typed.get("event") or next(iter(kinds))
     is_known = webhook.profile in PROFILES
     data = typed.get("data") or (example_of(webhook, chosen, choices, now) if is_known else "")
