@@ -126,6 +126,36 @@ async def test_what_is_not_http_is_a_400(door: Door) -> None:
     assert (await door.ask(framing)).startswith(b"HTTP/1.1 400 ")
 
 
+_INNER = b"GET /inner HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("framing", "sent"),
+    [
+        (b"content-length: %d" % len(_INNER), _INNER),
+        (b"transfer-encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(_INNER), _INNER)),
+    ],
+    ids=["length", "chunks"],
+)
+@pytest.mark.parametrize("is_split", [False, True], ids=["at once", "head first"])
+async def test_a_request_to_switch_protocols_keeps_its_body(door: Door, framing: bytes, sent: bytes, is_split: bool) -> None:
+    head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n%b\r\n\r\n" % framing
+    after = GET % b"next"
+    reader, writer = await door.open(head if is_split else head + sent + after)
+    if is_split:
+        await asyncio.sleep(0.1)
+        writer.write(sent + after)
+    answer = await _rest(reader)
+    writer.close()
+    assert answer.count(b"200 OK") == 2  # the body is none of them
+    assert door.bodies == [_INNER, b""]
+
+
+async def test_what_follows_a_request_to_switch_protocols_is_answered(door: Door) -> None:
+    asks = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"
+    assert (await door.ask(asks + asks + GET % b"")).count(b"200 OK") == 3
+
+
 async def test_a_head_that_does_not_come_is_a_408_and_silence_is_closed(door: Door) -> None:
     assert (await door.ask(b"GET / HTTP/1.1\r\nhost: x\r\n")).startswith(b"HTTP/1.1 408 ")
     assert await door.ask(b"") == b""

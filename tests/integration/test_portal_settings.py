@@ -114,6 +114,21 @@ async def test_a_row_that_cannot_be_read_back_stays_with_its_reason(visitor: Vis
     assert await visitor.engine.value("select count(*) from tidings.outbox_rejected") == 1
 
 
+@pytest.mark.parametrize("said", [r"\u0000", r"\ud800"], ids=["nul", "half a surrogate"])
+async def test_a_row_that_postgresql_cannot_take_apart_is_listed_and_discarded(visitor: Visitor, said: str) -> None:
+    first, second = await set_aside(visitor), await set_aside(visitor)
+    strange = f'{{"group_id": "nobody", "type": "order.paid", "record": {{"said": "{said}"}}}}'
+    await visitor.engine.sql(f"update tidings.outbox_rejected set row_as_json = '{strange}' where id = {first}")
+    found = await call(visitor, "GET", "", 200)
+    assert [(one["number"], one["group"]) for one in found] == [(second, "nobody"), (first, "nobody")]
+    assert found[1]["type"] == "order.paid"
+    await visitor.get(f"/settings/set-aside/{first}")
+    await call(visitor, "GET", f"/{first}", 200)
+    await call(visitor, "POST", f"/{first}/route", 409)
+    await call(visitor, "DELETE", f"/{first}", 204)
+    await call(visitor, "GET", f"/{second}", 200)
+
+
 async def test_a_worker_that_is_silent_and_none_at_all_are_told(visitor: Visitor) -> None:
     await visitor.engine.sql("update tidings.workers set heartbeat_at = now() - interval '1 minute'")
     assert "silent" in (await visitor.get("/settings/about")).text

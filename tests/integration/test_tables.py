@@ -36,6 +36,19 @@ async def told(engine: Engine) -> list[tuple[Any, ...]]:
 # Groups ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("said", [r"\u0000", r"\ud800"], ids=["nul", "half a surrogate"])
+async def test_what_json_holds_does_not_fail_the_statement_of_a_row_with_a_group(
+    api: Api,  # noqa: F811
+    said: str,
+) -> None:
+    await api.engine.user.execute("create table orders (id int primary key, account_id text, note json)")
+    await api("PUT", "/api/v1/tables/orders", 200, {"group_by": "account_id"})
+    await api.create(NOWHERE, {"table": "orders"})
+    await api.engine.user.execute(f"insert into orders values (1, 'acme', '{{\"a\": \"{said}\"}}')")
+    await api.engine.user.execute("update orders set account_id = 'globex'")
+    await api.engine.user.execute("delete from orders")
+
+
 async def test_each_customer_hears_of_its_own_rows(api: Api, receiver: Receiver) -> None:  # noqa: F811
     await api.engine.user.execute("create table orders (id int primary key, account_id text, total int)")
     await api("POST", "/api/v1/groups", 201, {"id": "acme"})

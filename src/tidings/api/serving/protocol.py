@@ -28,6 +28,7 @@ STALL_SECONDS = 30.0  # that a client may leave its answer unread
 CLOSING_SECONDS = 5.0  # that a connection has to be over after it was closed
 MAX_LENGTH_DIGITS = 20  # of Content-Length: as many as llhttp reads
 NEVER = float("inf")
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 _SENTENCES = {
     "connections": (503, "TOO_BUSY", "There are too many connections. Try again."),
@@ -82,6 +83,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._body_bytes = 0  # of the requests under way: what `Entrance.held_bytes` has of this connection
         self._dropped_bytes = 0
         self._stalled_at = self._closing_at = NEVER
+        self._hidden_body: list[tuple[bytes, bytes]] = []  # the headers that frame a body which the parser would not see
+        self._is_replayed = False  # what the parser reads now is ours
         self._fault: str | None = None  # found by a callback of the parser, told after it has returned
 
     # What the entrance asks ------------------------------------------------------------------------------------------
@@ -161,15 +164,38 @@ class GuardedProtocol(HttpToolsProtocol):
             self._await_head()
         body_bytes, self._has_begun = self._body_bytes, False
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # nothing here switches protocols: the request is answered as if it had not asked
+            self._feed(data)
         except httptools.HttpParserError:
             self._fault = self._fault or "malformed"
         if self._fault is None:
             self._count(data, has_body=self._body_bytes != body_bytes)
         if self._fault is not None:
             self._refuse(self._fault)
+
+    def _feed(self, data: bytes) -> None:
+        """Have the parser read on where it stops for a request that asks to switch protocols, which nothing here does."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                data = data[stop.args[0] :]
+                if self._hidden_body:
+                    self._reveal_body()
+                if data:
+                    continue
+            return
+
+    def _reveal_body(self) -> None:
+        """Have a parser of its own read the body of a request that asks to switch protocols.
+
+        httptools takes such a request for one without a body, and its body for the next request: whoever may write a body
+        behind a proxy would write requests. Java's client asks for HTTP/2 with each request that it sends in the clear.
+        """
+        head = b"".join(b"%b: %b\r\n" % header for header in self._hidden_body)
+        self._hidden_body = []
+        self.parser = httptools.HttpRequestParser(self)
+        self._is_replayed = True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % head)
 
     def _count(self, data: bytes, *, has_body: bool) -> None:
         """Count what the parser has not shown: a line that never ends, framing without a body."""
@@ -199,6 +225,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a head."""
+        if self._is_replayed:
+            return
         super().on_message_begin()
         self._has_begun, self._head_bytes, self._silent_bytes = True, 0, 0
         if self._phase is not Phase.HEAD:
@@ -206,11 +234,15 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the address."""
+        if self._is_replayed:
+            return
         self._head_bytes += len(url)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or a trailer, which nobody reads."""
+        if self._is_replayed:
+            return
         self._head_bytes += len(name) + len(value) + 4
         if self._phase is Phase.HEAD and len(self.headers) < MAX_HEADERS:
             super().on_header(name, value)
@@ -219,6 +251,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin to answer, unless the head says already that it cannot be."""
+        if self._is_replayed:
+            self._is_replayed = False
+            return
         if self._head_bytes > self._limits.header_bytes:
             self._fault = "large_head"
         elif _declared(self.headers) > self._limits.body_bytes:
@@ -230,6 +265,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._phase, self._since = Phase.BODY, self.loop.time()
         self._due = self._since + self._limits.body_seconds
         super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self._hidden_body = [header for header in self.headers if header[0] in _FRAMING]
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -245,6 +282,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Wait for the answer, or rest after it."""
+        if self._hidden_body:
+            return
         super().on_message_complete()
         self._phase, self._due = Phase.ANSWER, NEVER
         if self.cycle is not None and self.cycle.response_complete:

@@ -1,20 +1,24 @@
 -- name: list
--- What could be neither routed nor delivered, newest first. $1 number that they are below, or null, $2 limit
+-- What could be neither routed nor delivered, newest first. A row may hold \u0000 or half a surrogate, by which ->> fails for all of
+-- its members: columns of type json may, so what is asked here is another row than that which is put back. $1 number that they are below, or null, $2 limit
 select id, kind, row_as_json ->> 'group_id' as group_id, row_as_json ->> 'source' as source, row_as_json ->> 'type' as type,
   row_as_json ->> 'table_schema' as table_schema, row_as_json ->> 'table_name' as table_name, row_as_json ->> 'operation' as operation,
   error, rejected_at
-from tidings.outbox_rejected where $1::bigint is null or id < $1 order by id desc limit $2;
+from (select id, kind, error, rejected_at, regexp_replace(row_as_json::text, '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\u0001', 'g')::json as row_as_json
+  from tidings.outbox_rejected where $1::bigint is null or id < $1 order by id desc limit $2) r
+order by id desc;
 
 -- name: get
 -- As above, with the row as it was, unless that is larger than $2 bytes. $1 number
 select id, kind, row_as_json ->> 'group_id' as group_id, row_as_json ->> 'source' as source, row_as_json ->> 'type' as type,
   row_as_json ->> 'table_schema' as table_schema, row_as_json ->> 'table_name' as table_name, row_as_json ->> 'operation' as operation,
-  error, rejected_at, case when octet_length(row_as_json::text) <= $2 then row_as_json::text end as row_as_json
-from tidings.outbox_rejected where id = $1;
+  error, rejected_at, case when octet_length(row_as_is) <= $2 then row_as_is end as row_as_json
+from (select id, kind, error, rejected_at, row_as_json::text as row_as_is, regexp_replace(row_as_json::text, '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\u0001', 'g')::json as row_as_json
+  from tidings.outbox_rejected where id = $1) r;
 
 -- name: kind
 -- Locked to the end of the transaction. $1 number
-select kind, row_as_json ->> 'webhook_id' as webhook_id from tidings.outbox_rejected where id = $1 for update;
+select kind, case when kind <> 'event' then row_as_json ->> 'webhook_id' end as webhook_id from tidings.outbox_rejected where id = $1 for update;
 
 -- name: route_again
 -- Puts a row back into the outbox, where it gets a new number, and with it a new event id unless it had one. $1 number
