@@ -61,9 +61,14 @@ _REMEDIES: Final = {
     "current_date": "a condition cannot depend on the time; compare columns with each other or with a fixed time.",
     "current_timestamp": "a condition cannot depend on the time; compare columns with each other or with a fixed time.",
     "current_user": "a condition cannot depend on who asks.",
+    **dict.fromkeys(("today", "tomorrow", "yesterday"), "a condition cannot depend on the time; write a fixed one."),
     "similar": "patterns are written with like.",
     "regexp_like": "patterns are written with like.",
 }
+_TIMES: Final = {"now", "today", "tomorrow", "yesterday"}  # PostgreSQL reads them as times
+_HUGE: Final = re.compile(r"[+-]?[0-9.]*e[+-]?[0-9]{3,}")
+_SIZED: Final = {"char", "character", "varchar", "varying", "bpchar"}
+MAX_CHARACTERS: Final = 10_000  # that a cast may fill up to
 _OTHERWISE: Final = (
     "a condition has columns as new.name and old.name, literals, operators, case, in, like, casts to PostgreSQL's own types "
     "and functions that only compute, such as lower, coalesce or abs."
@@ -131,6 +136,11 @@ def read_condition(text: str, operation: str) -> Condition:
         if not 0 <= depth <= MAX_DEPTH or len(pieces) > MAX_PIECES:
             why = "has a ) too many" if depth < 0 else "is nested too deeply or has too many parts"
             raise InvalidInputError("when", f"The condition of {operation} {why}.")
+    for sized, opened, size in zip(pieces, pieces[1:], pieces[2:], strict=False):
+        if sized in _SIZED and opened == "(" and str(size).isdigit() and int(str(size)) > MAX_CHARACTERS:
+            raise InvalidInputError(
+                "when", f"The condition of {operation} makes texts of more than {MAX_CHARACTERS} characters."
+            )
     if not pieces or depth:
         raise InvalidInputError("when", f"The condition of {operation} {'lacks a )' if depth else 'is empty; leave it out'}.")
     return Condition(tuple(pieces))
@@ -161,6 +171,8 @@ def _piece(kind: str, text: str, operation: str) -> str | Reference:
             if (row, operation) in {("old", "INSERT"), ("new", "DELETE")}:
                 raise InvalidInputError("when", f"The condition of {operation} names {row}, which {operation} does not have.")
             return Reference(row, None if column == "*" else _folded(column))
+        case "text" if (value := text[1:-1].strip().lower()) in _TIMES or _HUGE.fullmatch(value):
+            raise _refused(operation, value if value in _TIMES else "a number so large")
         case "text":
             # Written so that it means the same whatever standard_conforming_strings says.
             return "E" + text.replace("\\", "\\\\") if "\\" in text else text

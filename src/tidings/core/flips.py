@@ -3,7 +3,7 @@
 A receiver that writes back to the row it was told of makes a loop that no header shows. From outside it looks like a row that
 changes often: each change comes after the delivery of the one before. To tell one from the other, the delivery is held back.
 Where the changes come from elsewhere the next does not wait for it; where they come from the receiver nothing changes until the
-delivery has gone out. Held back twice, for longer than changes take otherwise, and waited for each time: it is a loop.
+delivery has gone out. Held back some times, for longer than changes take otherwise, and waited for each time: it is a loop.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ QUIET = timedelta(seconds=30)
 MAX_GAP = timedelta(seconds=10)  # what changes less often is no loop that would harm anybody
 MIN_HOLD, MAX_HOLD = timedelta(seconds=1), timedelta(seconds=30)
 TIMES = 3  # as long as changes take is a delivery held back
-HOLDS = 2  # deliveries that were held back and waited for, before it is called a loop
+HOLDS = 6  # deliveries held back and waited for, before it is called a loop; an honest row pauses now and then by chance
 MAX_RECORDS = 10_000  # remembered
 
 
@@ -40,6 +40,11 @@ class Loop(msgspec.Struct, frozen=True):
     reason: str
 
 
+def holds_of(depth: int) -> int:
+    """Return how many of the last `depth` deliveries must have been held back and waited for."""
+    return max(2, min(HOLDS, depth * 3 // 8))
+
+
 def decide_flip(changes: Sequence[Change], now: datetime, depth: int) -> Hold | Loop | None:
     """Return what is to be done about the delivery of a record's newest change; None: nothing.
 
@@ -60,7 +65,7 @@ def decide_flip(changes: Sequence[Change], now: datetime, depth: int) -> Hold | 
         return None
     length = min(max(MIN_HOLD, TIMES * usual), MAX_HOLD)
     held = sum(change.sent_at is not None and change.sent_at - change.at >= length * 0.9 for change in chain)
-    if held < HOLDS:
+    if held < holds_of(depth):
         return Hold(length)
     return Loop(
         f"Stopped: the last {len(chain)} changes of this record each followed the delivery of the one before, and waited "
