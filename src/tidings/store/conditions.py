@@ -43,7 +43,7 @@ async def judge_condition(connection: Connection, table: TableName, operations: 
         parsed = parse_tree(tree)
         asked = called(parsed)
     except RecursionError as error:
-        raise InvalidInputError("when", "The condition is nested too deeply; write it with fewer operators in a row.") from error
+        raise InvalidInputError("when", "The condition is nested too deeply; write fewer operators in a row.") from error
     types = {row["oid"]: Type(**dict(row)) for row in await connection.fetch(_SQL["types"], asked.types)}
     judge(parsed, await _functions(connection, asked, types), types)
 
