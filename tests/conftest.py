@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import os
 import shutil
 import tempfile
@@ -70,6 +71,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return _LONG.index(item.path.name) if is_long else len(_LONG), tiers.index(item.path.parent.name)
 
     items.sort(key=rank)
+
+
+@pytest.fixture(autouse=True)
+def _every_line_is_logged() -> None:
+    """Undo what a command that ran inside this process set, so that tests can read the log whichever ran before them."""
+    logging.getLogger("tidings").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

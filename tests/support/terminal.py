@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
@@ -17,6 +18,11 @@ from click.testing import CliRunner, Result
 from tests.support.limits import PATIENCE
 from tests.support.process import settings
 from tidings.cli.main import cli
+
+
+def hears_ctrl_c() -> None:
+    """Have a process hear SIGINT, which shells let those ignore that they start in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Terminal:
@@ -65,6 +71,7 @@ class Terminal:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=hears_ctrl_c,
             **options,
         )
 
@@ -79,7 +86,7 @@ class Terminal:
         process = subprocess.Popen(
             [sys.executable, "-m", "tidings", *words],
             env=clean | self.environ | {"TERM": "xterm-256color"} | environ,
-            stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
+            stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True, preexec_fn=hears_ctrl_c,
         )  # fmt: skip
         os.close(theirs)
         written = b""

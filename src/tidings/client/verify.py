@@ -185,4 +185,8 @@ def _equal(one: str, other: str) -> bool:
 def _header(headers: Mapping[str, str], name: str) -> str:
     if not (value := headers.get(name)):
         raise VerificationError(f"The header {name} is missing.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half a character, as some servers make of bytes that are none
+        raise VerificationError(f"The header {name} is no text.") from None
     return value
