@@ -156,7 +156,11 @@ async def test_a_condition_only_looks_and_never_fails_the_statement(table: Table
         counted("conditions that hold up")
         events = await table.change(operation)
         if operation != "DELETE":
-            assert [json.loads(event["record"])["id"] for event in events] == await table.by_itself(condition, operation)
+            noted = {json.loads(event["record"])["id"]: event["capture_error"] is not None for event in events}
+            asked = set(await table.by_itself(condition, operation))
+            # Which side of `or` is evaluated first is PostgreSQL's choice: what fails on one may not be reached on the other.
+            assert asked <= noted.keys()
+            assert all(noted[id_] for id_ in noted.keys() - asked)
         assert await table.user.fetchval("select current_setting('test.evil', true)") in {None, ""}
         for event in events:
             counted("changes told")
