@@ -137,7 +137,8 @@ def kinds_of(event: Event) -> Iterator[Kind]:
     type_ = event.type
     if event.source != OPERATIONAL:
         yield "*"
-    yield type_
+    if type_ != "*":  # no event is called so, and it would be taken for all
+        yield type_
     dot = type_.find(".")
     while 0 <= dot < MAX_NAME_LENGTH:  # no family has a longer name
         yield type_[: dot + 1] + "*"
