@@ -23,7 +23,7 @@ from tidings.core.event import DEFAULT_GROUP, Event, table_event_type
 from tidings.core.filters import OPERATIONS
 from tidings.core.webhook import Subscription
 from tidings.store import backfills, capture
-from tidings.store.database import Connection
+from tidings.store.database import UNAVAILABLE, Connection
 
 CHUNK = 2000  # rows; a change of one of them waits for at most one chunk, some 50 ms
 MAX_WAITING = 10_000  # rows in the outbox beyond which a backfill pauses, so that what happens now is told soon
@@ -101,7 +101,7 @@ async def work_on_next(connection: Connection) -> TableName | None:
     try:
         async with connection.transaction():
             return table if await _chunk(connection, row, table) else None
-    except (asyncpg.PostgresConnectionError, asyncpg.exceptions.OperatorInterventionError):
+    except UNAVAILABLE:  # a full disk or a standby is no fault of the table's
         raise
     except asyncpg.PostgresError as error:  # the table was dropped, altered, or is forbidden to us: told, and tried again
         await backfills.fail(connection, row["id"], _shown(error, table))
