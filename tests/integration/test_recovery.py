@@ -125,24 +125,6 @@ async def test_what_failed_comes_again_once_with_the_same_ids(config: Config, re
         assert await engine.unfinished() == 0
 
 
-async def test_a_failed_test_is_not_sent_again_with_what_failed(config: Config, receiver: Receiver) -> None:
-    async with engine_of(config) as engine:
-        receiver.otherwise = says(answer(500))
-        webhook = await engine.add_webhook(receiver.url(), "order.*", retry=ONCE)
-        await publish(engine, 3)
-        await engine.user.execute(
-            "update tidings.deliveries set is_test = true where id = (select id from tidings.deliveries order by id limit 1)"
-        )
-        receiver.otherwise = says(answer(200))
-        recovery_id = await recover(engine, webhook)
-        while (await state_of(engine, recovery_id)).state in {State.WAITING, State.RUNNING}:
-            await engine.worker.recoverer.run_once()
-            await settle(engine)
-        assert len(receiver.received) == 5
-        (test,) = await engine.sql("select status, attempt_count from tidings.deliveries where is_test")
-        assert tuple(test) == ("failed", 1)
-
-
 async def test_a_worker_that_runs_brings_it_on_by_itself(config: Config, receiver: Receiver) -> None:
     async with engine_of(config, running=True) as engine:
         webhook = await engine.add_webhook(receiver.url(), "*")
@@ -660,7 +642,7 @@ async def test_each_statement_of_a_chunk_reads_what_it_is_about_by_index(config:
         found = await engine.sql("select id, event_id from tidings.deliveries order by id limit $1 offset 4000", many)
         ids, events = [row["id"] for row in found], [row["event_id"] for row in found]
         given = {
-            "standing": (ids, min(ids), max(ids), False),
+            "standing": (ids, min(ids), max(ids)),
             "events": (events, min(events), max(events)),
             "delivered": (webhook.id, events, ids, ids),
             "count_deliveries": (events, min(events), max(events)),

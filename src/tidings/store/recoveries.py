@@ -134,9 +134,9 @@ async def advance(connection: Connection, recovery: Recovery) -> None:
     )
 
 
-async def standing(connection: Connection, ids: Sequence[UUID], *, with_tests: bool) -> dict[UUID, tuple[UUID, State]]:
+async def standing(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, State]]:
     """Return the webhooks and states of those of these deliveries that wait or are finished."""
-    rows = await connection.fetch(_SQL["standing"], ids, min(ids), max(ids), with_tests)
+    rows = await connection.fetch(_SQL["standing"], ids, min(ids), max(ids))
     return {row["id"]: (row["webhook_id"], State(row["state"])) for row in rows}
 
 

@@ -114,9 +114,8 @@ class Recoverer:
         """Find deliveries and send them again.
 
         They are found without locks. So their lanes are locked before it is decided what becomes of each: who changes a
-        delivery holds its lane. A test is tried once; it is sent again when it is named, not when a search finds it.
+        delivery holds its lane.
         """
-        with_tests = bool(question.ids)
         wanted = chunk_size(recovery.rate_per_second)
         if question.ids:
             named, position = named_next(recovery, wanted)
@@ -126,12 +125,9 @@ class Recoverer:
             walked = await _walk(connection, recovery, drive, wanted)
         if not walked.ids:
             return Done(walked.position, 0, 0)
-        lanes_of = {
-            webhook_id for webhook_id, _ in (await recoveries.standing(connection, walked.ids, with_tests=with_tests)).values()
-        }
+        lanes_of = {webhook_id for webhook_id, _ in (await recoveries.standing(connection, walked.ids)).values()}
         lanes = await recoveries.lock_lanes(connection, list(lanes_of))
-        there = await recoveries.standing(connection, walked.ids, with_tests=with_tests)
-        plan = planned(walked.ids, there, lanes, question.states)
+        plan = planned(walked.ids, await recoveries.standing(connection, walked.ids), lanes, question.states)
         again = await queue.send_again(connection, list(plan.again)) if plan.again else set()
         hurried = await recoveries.hurry(connection, plan.hurried, now) if plan.hurried else 0
         if hurried:

@@ -51,10 +51,10 @@ delete from tidings.recoveries r using (
   select id from tidings.recoveries where finished_at < $1 order by finished_at limit $2) old where r.id = old.id;
 
 -- name: standing
--- Where deliveries stand, those that wait and those that are finished. $1 ids, $2 smallest, $3 largest, $4 whether tests too
-select id, webhook_id, status as state from tidings.deliveries where id = any ($1::uuid[]) and id >= $2 and id <= $3 and ($4::boolean or not is_test)
+-- Where deliveries stand, those that wait and those that are finished. $1 ids, $2 smallest, $3 largest
+select id, webhook_id, status as state from tidings.deliveries where id = any ($1::uuid[]) and id >= $2 and id <= $3
 union all
-select id, webhook_id, case when attempt_count > 0 then 'retrying' else 'pending' end from tidings.queue where id = any ($1::uuid[]) and ($4::boolean or not is_test);
+select id, webhook_id, case when attempt_count > 0 then 'retrying' else 'pending' end from tidings.queue where id = any ($1::uuid[]);
 
 -- name: lock_lanes
 -- In the order of everywhere. A statement of its own: the next sees what it waited for. $1 webhooks
