@@ -16,7 +16,7 @@ class Phase(IntEnum):
 
 
 class Flow(FlowControl):
-    """Whether more is read. `is_held`: it is not, although the application waits for more: what would come is another request's."""
+    """Whether more is read. `is_held`: it is not, although the application waits: what would come is another request's."""
 
     is_held = False
 

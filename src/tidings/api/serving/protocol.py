@@ -2,8 +2,9 @@
 
 A server of the web reads whatever comes, for as long as it comes. llhttp bounds neither a head nor its lines; uvicorn has a time
 limit between requests, but none within one; a client that stops reading holds its answer for ever. Here each phase of a
-connection (head, body, answer, rest) has bounds of bytes and of time, and what is over them is answered plainly and closed. The bytes are counted here, beside the parser; the times are looked at by `Entrance`. What must stay in step: the
-callbacks of `HttpToolsProtocol`, which this class extends and whose state it reads.
+connection (head, body, answer, rest) has bounds of bytes and of time, and what is over them is answered plainly and closed. The
+bytes are counted here, beside the parser; the times are looked at by `Entrance`. What must stay in step: the callbacks of
+`HttpToolsProtocol`, which this class extends and whose state it reads.
 """
 
 import asyncio
@@ -147,7 +148,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._read(self._unread + data if self._unread else data)
 
     def _read(self, data: bytes) -> None:
-        """Have the parser read as many requests as may wait, and keep the rest. It gets one head at a time: it reads all of it."""
+        """Have the parser read as many requests as may wait, and keep the rest. It reads all that it gets: one head."""
         at = 0
         self._hold(b"")
         while at < len(data) and self._fault is None:
