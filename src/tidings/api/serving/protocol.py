@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol, with bounds: what a client may send before the application sees it, and for how long.
 
-A server of the web reads whatever comes, for as long as it comes. llhttp bounds neither a head nor its lines; uvicorn has a time
-limit between requests, but none within one; a client that stops reading holds its answer for ever. Here each phase of a
+A server of the web reads whatever comes, for as long as it comes. llhttp bounds neither a head nor its lines; uvicorn has a
+time limit between requests, but none within one; a client that stops reading holds its answer for ever. Here each phase of a
 connection (head, body, answer, rest) has bounds of bytes and of time, and what is over them is answered plainly and closed. The
 bytes are counted here, beside the parser; the times are looked at by `Entrance`. What must stay in step: the callbacks of
 `HttpToolsProtocol`, which this class extends and whose state it reads.
