@@ -36,17 +36,51 @@ async def told(engine: Engine) -> list[tuple[Any, ...]]:
 # Groups ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("said", [r"\u0000", r"\ud800"], ids=["nul", "half a surrogate"])
-async def test_what_json_holds_does_not_fail_the_statement_of_a_row_with_a_group(
-    api: Api,  # noqa: F811
-    said: str,
-) -> None:
-    await api.engine.user.execute("create table orders (id int primary key, account_id text, note json)")
-    await api("PUT", "/api/v1/tables/orders", 200, {"group_by": "account_id"})
-    await api.create(NOWHERE, {"table": "orders"})
-    await api.engine.user.execute(f"insert into orders values (1, 'acme', '{{\"a\": \"{said}\"}}')")
-    await api.engine.user.execute("update orders set account_id = 'globex'")
-    await api.engine.user.execute("delete from orders")
+STRANGE = r"""{"a": "\u0000", "b": ["\ud800", "\ude00\ud83d\ude00"], "c": "\\u0000 \\\u0000"}"""  # PostgreSQL keeps it and cannot read it
+
+
+async def test_a_row_whose_json_postgresql_cannot_read_is_told_as_it_is_to_its_group(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute("create table orders (id int primary key, account_id text, note json, secret json)")
+        await engine.add_webhook(NOWHERE, {"table": "orders"})
+        await configure(
+            engine, "orders", group_column="account_id", excluded_columns=("secret",), renamed_columns={"note": "text"}
+        )
+        await engine.user.execute("insert into orders values (1, 'acme', $1, $1)", STRANGE)
+        await engine.user.execute("update orders set id = 2")
+        await engine.user.execute("update orders set account_id = 'globex'")
+        await engine.user.execute("delete from orders")
+        first, acme, globex = (
+            f'{{ "id" : {number}, "account_id" : "{group}", "text" : {STRANGE} }}'
+            for number, group in ((1, "acme"), (2, "acme"), (2, "globex"))
+        )
+        rows = await engine.sql("select group_id, operation, record, old_record, capture_error from tidings.outbox order by id")
+        assert [tuple(row) for row in rows] == [
+            ("acme", "INSERT", first, None, None),
+            ("acme", "UPDATE", acme, first, None),
+            ("acme", "DELETE", None, acme, None),
+            ("globex", "INSERT", globex, None, None),
+            ("globex", "DELETE", None, globex, None),
+        ]
+
+
+async def test_a_row_that_cannot_be_written_as_json_is_told_to_its_group_with_the_reason(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute("""create type odd as enum ('a');
+          create function refuse(odd) returns json language plpgsql as $$ begin raise exception 'not this one'; end $$;
+          create cast (odd as json) with function refuse(odd);
+          create table orders (id int primary key, account_id text, odd odd)""")
+        await engine.add_webhook(NOWHERE, {"table": "orders"})
+        await configure(engine, "orders", group_column="account_id")
+        await engine.user.execute("insert into orders values (1, 'acme', 'a')")
+        await engine.user.execute("update orders set account_id = 'globex'")
+        rows = await engine.sql("select group_id, operation, record, old_record, capture_error from tidings.outbox order by id")
+        reason = "The row could not be written as JSON: not this one"
+        assert [tuple(row) for row in rows] == [
+            ("acme", "INSERT", None, None, reason),
+            ("acme", "DELETE", None, None, reason),
+            ("globex", "INSERT", None, None, reason),
+        ]
 
 
 async def test_each_customer_hears_of_its_own_rows(api: Api, receiver: Receiver) -> None:  # noqa: F811

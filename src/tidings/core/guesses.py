@@ -22,9 +22,7 @@ import msgspec
 
 from tidings.core.attempts import network_of
 
-WINDOW_SECONDS: Final = (
-    900.0  # after which who is quiet is forgotten, and in which accounts of an address are counted
-)
+WINDOW_SECONDS: Final = 900.0  # after which who is quiet is forgotten, and in which accounts of an address are counted
 FREE: Final = 5  # wrong ones from one address, before the next must wait
 LONGEST: Final = 300.0  # seconds
 LONGEST_KNOWN: Final = 60.0  # for who is known there: others at that address may be to blame
