@@ -22,3 +22,7 @@ select
   (select count(*)::integer from (select from tidings.webhooks where fault is not null limit 1000) s) as stopped,
   (select max(to_date(right(c.relname, 8), 'YYYYMMDD')) from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'tidings.events'::regclass and c.relname ~ '\d{8}$') as last_day;
+
+-- name: write_something
+-- Some hundred kilobytes, gone with the transaction: whether there is room for them, and for the log of it.
+create temporary table tidings_probe on commit drop as select n from generate_series(1, 10000) n;
