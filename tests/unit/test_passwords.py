@@ -26,19 +26,21 @@ async def test_guesses_of_strangers_shut_no_account_to_its_owner() -> None:
     assert await passwords.fits(known, "right", account="owner", address="192.0.2.3")
 
 
-class _NoMemory(argon2.PasswordHasher):
+class _Starved(argon2.PasswordHasher):
+    """One on a machine whose memory is used up."""
+
     def verify(self, *args: Any, **kwargs: Any) -> Any:
         raise argon2.exceptions.VerificationError("Memory allocation error")
 
 
-async def test_a_password_for_which_there_is_no_memory_is_no_wrong_one(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_password_for_which_there_is_no_memory_is_no_wrong_one() -> None:
     passwords = Passwords(monotonic=lambda: 0.0)
     known = await passwords.hash("right")
-    monkeypatch.setattr(passwords, "_hasher", _NoMemory())
+    hasher, passwords._hasher = passwords._hasher, _Starved()
     for _ in range(2 * FREE):
         with pytest.raises(BusyError):
             await passwords.fits(known, "right", account="owner", address="192.0.2.1")
-    monkeypatch.undo()
+    passwords._hasher = hasher
     assert await passwords.fits(known, "right", account="owner", address="192.0.2.1")
 
 
