@@ -369,6 +369,14 @@ export interface Fault {
   group: string | null;
   reason: string;
   since: string | null;
+  /** By which a list goes on behind it. */
+  cursor: string;
+}
+
+/** Which settings: only those behind the one with this cursor. */
+export interface FaultsPaged {
+  limit?: number;
+  cursor?: string;
 }
 
 /** What somebody did. */

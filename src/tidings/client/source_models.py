@@ -258,7 +258,10 @@ class SetAsideEvent(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """A setting that cannot be read as it is stored. `kind` and `id` name it; `reason` is with the remedy."""
+    """A setting that cannot be read as it is stored. `kind` and `id` name it; `reason` is with the remedy.
+
+    `cursor`: by which a list goes on behind it.
+    """
 
     kind: str
     id: str
@@ -266,6 +269,7 @@ class Fault(msgspec.Struct, frozen=True):
     reason: str
     group: str | None = None
     since: datetime | None = None
+    cursor: str = ""
 
 
 class AuditEntry(msgspec.Struct, frozen=True):

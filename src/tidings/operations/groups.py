@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 
+from tidings.core.audit import Action
 from tidings.core.errors import ConflictError, NotFoundError
+from tidings.operations import audit
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.store import groups
@@ -30,6 +32,8 @@ async def create(services: Services, group_id: str) -> Group:
     async with services.database.transaction() as connection:
         if not await groups.add(connection, [group_id]):
             raise ConflictError(f"There is a group {group_id!r} already.")
+        made = msgspec.structs.replace(services, group_id=group_id)
+        await audit.note(made, connection, Action.GROUP_CREATED, subject=group_id)
         return _group(await groups.get(connection, group_id))
 
 

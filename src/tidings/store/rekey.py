@@ -39,7 +39,9 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
             raise ConflictError(f"{workers} worker(s) are running with the present key. Stop them, then change it.")
         # Locked: of two that change it at once, the other finds this one's key, not rows that it cannot read.
         if await connection.fetchval(_SQL["lock_fingerprint"]) != old.fingerprint:
-            raise StartupError("SECRET_KEY is not the one in use: set TIDINGS_SECRET_KEY to the present key. Nothing was changed.")
+            raise StartupError(
+                "SECRET_KEY is not the one in use: set TIDINGS_SECRET_KEY to the present key. Nothing was changed."
+            )
         keys = await connection.fetch(_SQL["signing_keys"])
         integrations = await connection.fetch(_SQL["integrations"])
         count = 0

@@ -8,7 +8,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.core.errors import InvalidInputError
 from tidings.core.question import Question
 from tidings.core.webhook import Subscription
 from tidings.operations.history import deliveries
@@ -40,7 +40,7 @@ from tidings.portal.views.webhook import (
     webhook_view,
 )
 from tidings.portal.views.webhook_form import PROFILE_LABELS
-from tidings.portal.views.webhooks import PATH, manager_of
+from tidings.portal.views.webhooks import PATH
 
 LATEST = 10  # deliveries on a webhook's first page
 VERSIONS = 20  # on a page
@@ -157,7 +157,7 @@ async def rotate(request: Request[Any, Any, Any], visit: NamedDependency[Visit],
     overlap = form.get("overlap", "")
     seconds = int(overlap) if overlap.isdecimal() and len(overlap) < 9 else DEFAULT_OVERLAP_SECONDS
     own = form.get("secret", "").strip() or None
-    await _require_own(visit, webhook_id)
+    await subscriptions.changeable(visit.services, webhook_id)
     try:
         made = await secrets.rotate(visit.services, webhook_id, secret=own, overlap_seconds=seconds)
     except InvalidInputError as error:
@@ -182,18 +182,6 @@ async def _show_secrets(
     now = visit.services.clock.now()
     view = secrets_view(top, scheme_of(webhook).kind, found, now, errors=errors, typed=typed)
     return show(request, "webhook/secrets.html", view, title="Secrets", crumbs=_CRUMBS, notice=notice, status=status)
-
-
-async def _require_own(visit: Visit, webhook_id: UUID) -> Subscription:
-    """Return a webhook that is changed here.
-
-    Raises:
-        ConflictError: It belongs to something else.
-    """
-    webhook = (await subscriptions.read(visit.services, webhook_id)).webhook
-    if webhook.managed_by is not None:
-        raise ConflictError(f"This webhook belongs to a {manager_of(webhook)}, and is changed there.")
-    return webhook
 
 
 # Versions ------------------------------------------------------------------------------------------------------------------

@@ -226,12 +226,19 @@ class FaultRow(msgspec.Struct, frozen=True):
     retry: str
 
 
+class FaultsView(msgspec.Struct, frozen=True):
+    """Settings that cannot be read."""
+
+    table: Table
+    pager: Pager
+
+
 class SetAsideView(msgspec.Struct, frozen=True):
     """What could be neither routed nor delivered, and settings that cannot be read."""
 
     sections: tuple[Section, ...]
     table: Table
-    faults: Table
+    faults: FaultsView
     pager: Pager
     empty: Empty | None
 
@@ -245,24 +252,25 @@ class SetAsideDetail(msgspec.Struct, frozen=True):
     document: Document
 
 
-def set_aside_view(found: Sequence[SetAside], settings: Sequence[Fault], pager: Pager, now: datetime) -> SetAsideView:
+def set_aside_view(found: Sequence[SetAside], faults: FaultsView, pager: Pager, now: datetime) -> SetAsideView:
     """Return what could be neither routed nor delivered, and settings that cannot be read."""
     columns = (Column("Event", "wide"), Column("Why", "wide"), Column("Group", is_minor=True), Column("When"))
     rows = tuple(
         Row(str(one.number), f"{PATH}/set-aside/{one.number}", f"number {one.number}", _set_aside(one, now)) for one in found
     )
-    empty = None if rows or settings else Empty(
+    empty = None if rows or faults.table.rows else Empty(
         "Nothing is set aside",
-        "An event that cannot be routed does not hold up the others: it is set aside here, with the reason, until somebody "
-        "decides.",
+        "What cannot go on holds up nobody else: an event that cannot be routed, a delivery that cannot be recorded, a setting "
+        "that cannot be read. Each would be listed here with its reason. There is nothing to do.",
         icon="check",
     )  # fmt: skip
     path = f"{PATH}/set-aside"
     table = Table("set-aside", "Events that were set aside", columns, rows)
-    return SetAsideView(sections(SETTINGS, path), table, _faults(settings), pager, empty)
+    return SetAsideView(sections(SETTINGS, path), table, faults, pager, empty)
 
 
-def _faults(settings: Sequence[Fault]) -> Table:
+def set_aside_faults(settings: Sequence[Fault], pager: Pager) -> FaultsView:
+    """Return settings that cannot be read."""
     columns = (Column("Setting", "wide"), Column("Why", "wide"), Column("Group", is_minor=True), Column("Read again", "action"))
     rows = tuple(
         Row(
@@ -281,7 +289,7 @@ def _faults(settings: Sequence[Fault]) -> Table:
         )
         for place, one in enumerate(settings)
     )
-    return Table("faults", "Settings that cannot be read", columns, rows)
+    return FaultsView(Table("faults", "Settings that cannot be read", columns, rows), pager)
 
 
 def set_aside_detail(found: SetAside, now: datetime) -> SetAsideDetail:
