@@ -398,6 +398,9 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     assert link["id"] in await terminal("portal-links", "list", "--group", "acme")
     assert "is over" in await terminal("portal-links", "delete", link["id"], "--yes", "--group", "acme")
 
+    assert "still has 1 portal link" in await terminal.refused("groups", "delete", "acme", "--yes", code=1)
+    assert "in the background" in await terminal("groups", "delete", "acme", "--everything", "--yes")
+
     assert {"webhooks", "tokens"} == {one["purpose"] for one in await terminal.read("signing-keys", "list")}
     assert "next" in await terminal("signing-keys", "rotate", "--overlap-seconds", "60", "--yes")
     assert "total" in await terminal.read("statistics", "get", "--where", "since=1h")

@@ -39,6 +39,11 @@ export class Groups {
   get(id: string): Promise<Group> {
     return this.http.request("GET", `/api/v1/groups/${part(id)}`);
   }
+
+  /** Begin to delete a group. `confirm`: its id again, since nothing brings it back. `everything`: with all it has. */
+  async delete(id: string, input: { confirm: string; everything?: boolean }): Promise<void> {
+    await this.http.request("DELETE", `/api/v1/groups/${part(id)}`, { query: input });
+  }
 }
 
 /** `client.portalLinks`: what shows customers their own webhooks in the portal. */

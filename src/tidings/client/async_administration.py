@@ -39,6 +39,16 @@ class AsyncGroups:
         """Read a group."""
         return await self._http.request("GET", f"/api/v1/groups/{part(group_id)}", Group)
 
+    async def delete(self, group_id: str, *, confirm: str, everything: bool = False) -> None:
+        """Begin to delete a group, which goes in the background.
+
+        Args:
+            confirm: Its id again, since nothing brings it back.
+            everything: With all it has; otherwise it is refused while it has something.
+        """
+        query = {"confirm": confirm, "everything": everything}
+        await self._http.request("DELETE", f"/api/v1/groups/{part(group_id)}", object, query=query)
+
 
 class AsyncPortalLinks:
     """`client.portal_links`: what shows customers their own webhooks in the portal."""

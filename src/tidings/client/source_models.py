@@ -201,10 +201,17 @@ class SyncResult(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A customer or tenant: webhooks and events of one are never seen by another."""
+    """A customer or tenant: webhooks and events of one are never seen by another.
+
+    Attributes:
+        deleting_at: Since when it is being deleted.
+        fault: Why that cannot go on for now.
+    """
 
     id: str
     created_at: datetime
+    deleting_at: datetime | None = None
+    fault: str | None = None
 
 
 class PortalLink(msgspec.Struct, frozen=True):

@@ -40,6 +40,16 @@ class Groups:
         """Read a group."""
         return self._http.request("GET", f"/api/v1/groups/{part(group_id)}", Group)
 
+    def delete(self, group_id: str, *, confirm: str, everything: bool = False) -> None:
+        """Begin to delete a group, which goes in the background.
+
+        Args:
+            confirm: Its id again, since nothing brings it back.
+            everything: With all it has; otherwise it is refused while it has something.
+        """
+        query = {"confirm": confirm, "everything": everything}
+        self._http.request("DELETE", f"/api/v1/groups/{part(group_id)}", object, query=query)
+
 
 class PortalLinks:
     """`client.portal_links`: what shows customers their own webhooks in the portal."""

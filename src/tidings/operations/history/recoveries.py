@@ -179,7 +179,7 @@ async def cancel(services: Services, recovery_id: UUID) -> Recovery:
     """
     async with services.database.transaction() as connection:
         ended = await recoveries.cancel(connection, services.group_id, recovery_id, services.clock.now())
-        there(ended, _GONE.format(recovery_id))
+        ended = there(ended, _GONE.format(recovery_id))
         await audit.note(services, connection, Action.RECOVERY_CANCELLED, recovery_id)
         return ended
 

@@ -9,6 +9,7 @@ import msgspec
 
 from tidings.config import Config
 from tidings.core.diagnosis import Problem
+from tidings.core.event import DEFAULT_GROUP
 from tidings.operations.groups import Group
 from tidings.operations.installation import MANY, Installation
 from tidings.operations.set_aside import SetAside
@@ -99,6 +100,8 @@ class GroupRow(msgspec.Struct, frozen=True):
     id: Shown
     made: When
     is_here: bool
+    going: str
+    delete: str
 
 
 class GroupsView(msgspec.Struct, frozen=True):
@@ -119,19 +122,45 @@ def groups_view(
         here: The one that pages show.
         written: The id that somebody asked for, and why it cannot be.
     """
-    columns = (Column("Group", "wide"), Column("Made"), Column("Shown", is_minor=True))
+    columns = (Column("Group", "wide"), Column("Made"), Column("Shown", is_minor=True), Column("Delete", "action"))
     rows = tuple(
         Row(
             f"group-{place}",
             link("/webhooks", {"group": one.id}),
             one.id,
-            GroupRow(visible(one.id, limit=100), when(one.created_at, now), one.id == here),
+            GroupRow(
+                visible(one.id, limit=100),
+                when(one.created_at, now),
+                one.id == here,
+                "" if one.deleting_at is None else visible(one.fault or "is being deleted", limit=300).plain,
+                "" if one.id == DEFAULT_GROUP or one.deleting_at else link(f"{PATH}/groups/delete", {"id": one.id}),
+            ),
         )
         for place, one in enumerate(found)
     )
     hint = "Your own id or name of a tenant: up to 100 characters."
     field = Field("id", "Id", value=written, hint=hint, error=error, is_required=True, is_code=True, max_length=100)
     return GroupsView(sections(SETTINGS, f"{PATH}/groups"), Table("groups", "Groups", columns, rows), pager, field)
+
+
+class GroupDeletion(msgspec.Struct, frozen=True):
+    """A group that somebody wants to delete, and the form that asks for its id again. `raw`: its id as forms send it."""
+
+    sections: tuple[Section, ...]
+    id: Shown
+    raw: str
+    field: Field
+
+
+def group_view(one: Group, *, written: str = "", error: str = "") -> GroupDeletion:
+    """Return what is asked before a group is deleted.
+
+    Args:
+        written: What somebody wrote as its id, and why the group was not deleted.
+    """
+    hint = "Write the id of the group again. Nothing brings it back."
+    field = Field("confirm", "Id", value=written, hint=hint, error=error, is_required=True, is_code=True, max_length=100)
+    return GroupDeletion(sections(SETTINGS, f"{PATH}/groups"), visible(one.id, limit=100), one.id, field)
 
 
 # Keys ----------------------------------------------------------------------------------------------------------------------
