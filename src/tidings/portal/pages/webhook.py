@@ -23,7 +23,7 @@ from tidings.portal.answers import go, show, show_part
 from tidings.portal.pages.webhook_forms import limits_of, offered, said_of
 from tidings.portal.pages.webhook_new import MADE
 from tidings.portal.views.documents import CodeSample
-from tidings.portal.views.receivers import receiver_code, scheme_of
+from tidings.portal.views.receivers import begins_of, receiver_code, scheme_of
 from tidings.portal.views.small import Notice, Secret
 from tidings.portal.views.text import Shown
 from tidings.portal.views.webhook import (
@@ -90,6 +90,7 @@ class ReadyView(msgspec.Struct, frozen=True):
 
     Attributes:
         profile: Empty where a customer looks, who has not chosen it.
+        begins: How a request begins that is not signed, and what tells who sent it.
         told: Names of events that nothing is known by.
     """
 
@@ -98,6 +99,7 @@ class ReadyView(msgspec.Struct, frozen=True):
     code: CodeSample | None
     first: First
     is_signed: bool
+    begins: str
     profile: str
     told: tuple[Shown, ...]
 
@@ -114,7 +116,7 @@ async def ready(request: Request[Any, Any, Any], visit: NamedDependency[Visit], 
     code = receiver_code(webhook)
     told = said_of(visit, webhook.profile, types_named(webhook), await offered(visit)).told
     profile = "" if visit.is_customer else PROFILE_LABELS.get(webhook.profile, webhook.profile)
-    view = ReadyView(top, shown, code, first, code is not None, profile, told)
+    view = ReadyView(top, shown, code, first, code is not None, begins_of(webhook), profile, told)
     response = show(request, "webhook/ready.html", view, title="Webhook saved", crumbs=_CRUMBS)
     return with_cookies(response, cookie(request, MADE, "", max_age=0)) if is_new else response
 
