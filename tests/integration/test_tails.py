@@ -14,8 +14,8 @@ import pytest
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
 from tests.support.engine import eventually
 from tests.support.receiver import Receiver
-from tidings.api import tails
-from tidings.api.tails import Tail
+from tidings.api.tails import MAX_OF_GROUP, MAX_WAITING, Tail, Tails
+from tidings.core.errors import BusyError
 from tidings.operations.history.following import Wanted
 
 LISTENS = "select count(*) from pg_locks where locktype = 'advisory' and classid = 7413201 and objid = 5 and granted"
@@ -87,18 +87,24 @@ async def test_only_what_is_wanted_is_told_and_nothing_of_other_groups(api: Api,
 
 async def test_a_slow_reader_is_told_how_many_it_missed(api: Api, receiver: Receiver) -> None:  # noqa: F811
     tail = Tail(api.engine.services, Wanted())
-    tail.hear([(uuid4(), 1) for _ in range(tails.MAX_WAITING + 7)])
+    tail.hear([(uuid4(), 1) for _ in range(MAX_WAITING + 7)])
     messages = tail.messages()
     assert await anext(messages) == b'event: missed\ndata: {"count":7}\n\n'
     tail.end()
     assert [text async for text in messages] == [], "of what is no delivery nothing is told"
 
 
-async def test_streams_are_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr(tails, "MAX_OF_GROUP", 1)
-    async with following(api):
-        said = await api("GET", "/api/v1/attempts/stream", 503)
-        assert "Too many streams" in said["error"]
+async def test_streams_are_bounded(api: Api) -> None:  # noqa: F811
+    hub = Tails()
+    try:
+        for _ in range(MAX_OF_GROUP):
+            hub.add(Tail(api.engine.services, Wanted()))
+        with pytest.raises(BusyError, match="Too many streams"):
+            hub.add(Tail(api.engine.services, Wanted()))
+    finally:
+        hub.close()
+    with pytest.raises(BusyError):
+        hub.add(Tail(api.engine.services, Wanted()))
 
 
 async def test_a_stream_goes_on_and_says_so_when_its_listener_was_cut_off(api: Api, receiver: Receiver) -> None:  # noqa: F811

@@ -61,6 +61,14 @@ class _Described(JsonRenderPlugin):
         return self._text
 
 
+_HANDLERS: dict[type[Exception] | int, Any] = {
+    TidingsError: errors.answer,
+    ValidationException: errors.answer_invalid,
+    HTTPException: errors.answer_http,
+    Exception: errors.answer_broken,
+}
+
+
 def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin] = (), tails: Tails | None = None) -> Litestar:
     """Return the application. It opens and closes nothing: the parts it is given belong to the caller.
 
@@ -99,16 +107,10 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
         guards=[require_key, refuse_unknown],
         security=[{"key": []}],
     )
-    handlers: dict[type[Exception] | int, Any] = {
-        TidingsError: errors.answer,
-        ValidationException: errors.answer_invalid,
-        HTTPException: errors.answer_http,
-        Exception: errors.answer_broken,
-    }
     return Litestar(
         route_handlers=[guarded, integrations.receive, health.router, wellknown.router],
         dependencies={"services": Provide(services_of)},
-        exception_handlers=handlers,
+        exception_handlers=dict(_HANDLERS),
         state=State({"services": services, "tails": tails or Tails()}),
         request_max_body_size=services.config.max_body_bytes,
         openapi_config=OpenAPIConfig(
