@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -334,9 +334,9 @@ class Deliveries(RuleBasedStateMachine):
             case answer if calls:
                 call = calls.pop(place % len(calls))
                 if answer in FAILURES:
-                    (leased,) = [delivery for delivery, held in worker.deliverer._calls.items() if held is call] or [None]
-                    if leased:
-                        self.world.not_before[leased.id] = self.world.clock.now() + SHORTEST_DELAY
+                    for leased, held in worker.deliverer._calls.items():
+                        if held is cast("Any", call):
+                            self.world.not_before[leased.id] = self.world.clock.now() + SHORTEST_DELAY
                 call.done(ANSWERS[answer])
 
     async def _claim(self, worker: Worker) -> None:
