@@ -23,6 +23,7 @@ from tidings.api.http.parameters import refuse_unknown
 from tidings.api.openapi import reference
 from tidings.api.routes import (
     audit,
+    bins,
     deliveries,
     event_types,
     events,
@@ -76,11 +77,11 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
             statistics.router,
             event_types.router,
             groups.router,
-            portal_links.group_router,
-            portal_links.router,
+            *portal_links.routers,
             signing_keys.router,
             set_aside.router,
             audit.router,
+            bins.router,
             tables.router,
             tables.backfill_router,
             collections.router,

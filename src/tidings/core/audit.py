@@ -32,6 +32,8 @@ class Action(StrEnum):
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_CHANGED = "webhook.changed"
     WEBHOOK_DELETED = "webhook.deleted"
+    BIN_CREATED = "bin.created"
+    BIN_DELETED = "bin.deleted"
 
 
 class Actor(msgspec.Struct, frozen=True):

@@ -142,7 +142,7 @@ def _for_browsers(answer_program: Answer) -> Answer:
     return answer
 
 
-_PROGRAMS = ("/api", "/in", "/.well-known", "/openapi.json", "/metrics", "/healthz", "/readyz")
+_PROGRAMS = ("/api", "/in", "/bin", "/.well-known", "/openapi.json", "/metrics", "/healthz", "/readyz")
 
 
 def is_for_people(request: Request[Any, Any, Any]) -> bool:

@@ -22,8 +22,8 @@ _Reseal = Callable[[bytes, UUID], bytes]
 async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
     """Encrypt every secret and key under the new box, all or nothing, and return how many rows that were.
 
-    A secret of a webhook or an integration that cannot be read is left as it is: what it belongs to stays set aside. So is a
-    signing key that is not in use any more.
+    A secret of a webhook, an integration or a bin that cannot be read is left as it is: what it belongs to stays set aside. So
+    is a signing key that is not in use any more.
 
     Raises:
         ConflictError: A worker is running; it would no longer be able to read what it needs.
@@ -38,6 +38,7 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
             raise ConflictError(f"{workers} worker(s) are running with the present key. Stop them, then change it.")
         keys = await connection.fetch(_SQL["signing_keys"])
         integrations = await connection.fetch(_SQL["integrations"])
+        bins = await connection.fetch(_SQL["bins"])
         count = 0
         for row in keys:
             with suppress(StartupError):
@@ -47,8 +48,12 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
             with suppress(StartupError):
                 await connection.execute(_SQL["reseal_integration"], row["id"], reseal(row["secret"], row["id"]))
                 count += 1
-        if unread := len(keys) + len(integrations) - count:
-            logger.warning("%d keys or secrets of integrations cannot be read and stay as they are", unread)
+        for row in bins:
+            with suppress(StartupError):
+                await connection.execute(_SQL["reseal_bin"], row["id"], reseal(row["secret"], row["id"]))
+                count += 1
+        if unread := len(keys) + len(integrations) + len(bins) - count:
+            logger.warning("%d keys or secrets of integrations and bins cannot be read and stay as they are", unread)
         webhooks = await _reseal_webhooks(connection, reseal)
         versions = await _reseal_versions(connection, reseal)
         await connection.execute(_SQL["set_fingerprint"], new.fingerprint)

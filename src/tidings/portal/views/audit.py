@@ -24,6 +24,8 @@ _SAID = {
     Action.WEBHOOK_CREATED: "A webhook was created",
     Action.WEBHOOK_CHANGED: "A webhook was changed",
     Action.WEBHOOK_DELETED: "A webhook was deleted",
+    Action.BIN_CREATED: "A request bin was made",
+    Action.BIN_DELETED: "A request bin was deleted",
 }
 _WHO = {
     Who.KEY: "the API, by the admin key",

@@ -33,6 +33,13 @@ select id, secret from tidings.integrations for update;
 -- $1 id, $2 secret
 update tidings.integrations set secret = $2 where id = $1;
 
+-- name: bins
+select id, secret from tidings.bins where secret is not null for update;
+
+-- name: reseal_bin
+-- $1 id, $2 secret
+update tidings.bins set secret = $2 where id = $1;
+
 -- name: set_fingerprint
 -- $1 fingerprint
 update tidings.settings set value = $1 where name = 'secret_key_fingerprint';
