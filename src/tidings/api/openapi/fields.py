@@ -21,7 +21,7 @@ FIELDS: Final[dict[str, str]] = {
     "BinChange.status": "The status to answer with: 200 to 599.",
     "BinChange.body": "The body to answer with, of at most 65536 bytes.",
     "BinChange.profile": "By whose rules requests should be signed; `standard` when a secret is given without it.",
-    "BinChange.secret": "What requests should be signed with; `whpk_…`, a public key, for `v1a` and tokens; null takes it away.",
+    "BinChange.secret": "What requests should be signed with; a public key (`whpk_…`) for `v1a` and tokens; null: nothing.",
     "BinChange.signature": "The signature that requests should have, instead of the profile's: header and format.",
     "BinChange.webhook_id": "Verify with this webhook's secret, by its rules, instead.",
     "CaughtView.number": "How manieth of the bin it was.",
