@@ -38,6 +38,8 @@ PAGES = (
     "/settings/groups",
     "/settings/links",
     "/settings/keys",
+    "/settings/bins",
+    "/settings/bins/new",
     "/settings/set-aside",
     "/settings/audit",
     "/settings/about",

@@ -1,5 +1,6 @@
 """Request bins: make them, say what they answer and what they verify with, read what came."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -157,6 +158,12 @@ async def read_request(services: Services, bin_id: UUID, number: int) -> Kept:
         await _bin(services, connection, bin_id)
         kept = await bins.get_request(connection, bin_id, _within(number) or 0, since=_since(services))
     return there(kept, f"The bin has no request {number}: it keeps the last 500, for a day.")
+
+
+async def counts(services: Services, bin_ids: Sequence[UUID]) -> dict[tuple[str, UUID | None], int]:
+    """Return how many requests came to bins of any groups, by group and id; one that is gone is missing."""
+    async with services.database.connection() as connection:
+        return await bins.counts(connection, bin_ids)
 
 
 def _since(services: Services) -> datetime:

@@ -127,9 +127,9 @@ async def delete(connection: Connection, group_id: str, bin_id: UUID) -> str | N
     return name
 
 
-async def counts(connection: Connection, bin_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Return how many requests came to each; one that is gone is missing."""
-    return {row["id"]: row["request_count"] for row in await connection.fetch(_SQL["counts"], list(bin_ids))}
+async def counts(connection: Connection, bin_ids: Sequence[UUID]) -> dict[tuple[str, UUID | None], int]:
+    """Return how many requests came to each, by group and id; one that is gone is missing."""
+    return {(row["group_id"], row["id"]): row["request_count"] for row in await connection.fetch(_SQL["counts"], list(bin_ids))}
 
 
 def _answer(one: Bin) -> tuple[Any, ...]:

@@ -89,7 +89,7 @@ delete from tidings.bin_requests where bin_id = $1;
 
 -- name: counts
 -- How many came to each, for those who look. $1 ids
-select id, request_count from tidings.bins where id = any ($1::uuid[]);
+select id, group_id, request_count from tidings.bins where id = any ($1::uuid[]);
 
 -- name: forget_requests
 -- Those that are older than they are kept, some at a time. $1 older than, $2 how many
