@@ -17,6 +17,8 @@ from tidings.config import Config
 from tidings.core.bin import BURST, KEPT_BYTES, KEPT_BYTES_OF_BIN, KEPT_REQUESTS, MAX_BINS, READ_BYTES
 from tidings.core.signature import HmacKey, new_secret, sign_hex
 from tidings.profiles import PROFILES
+from tidings.store.rekey import rekey
+from tidings.store.secrets import SecretBox
 from tidings.worker.duties import Janitor
 
 KEY = {"Authorization": "Bearer test"}
@@ -279,6 +281,42 @@ async def test_what_is_old_goes_and_a_bin_that_nobody_uses_too(client: Client) -
     client.engine.clock.ahead = timedelta(days=60)
     await janitor(client).run_once()
     await client.read(f"/{made['id']}", 404)
+
+
+async def test_heads_are_kept_up_to_the_bound_of_heads(client: Client) -> None:
+    made = await client.make()
+    assert (await client.http.post(made["url"], headers={f"X-{n}": "y" * 300 for n in range(90)})).status_code == 200
+    assert len([name for name, _ in (await client.last(made))["headers"] if name.startswith("x-")]) == 90
+    for headers in ({"X-Big": "y" * 40_000}, {f"X-{n}": "y" for n in range(120)}):
+        assert (await client.http.post(made["url"], headers=headers)).status_code == 431
+    assert (await client.read(f"/{made['id']}"))["request_count"] == 1
+
+
+async def test_a_secret_is_sealed_anew_with_the_others(client: Client) -> None:
+    made = await client.make(profile="vivreal", secret="a text as a secret")
+    database, old, new = client.engine.services.database, client.engine.services.box, SecretBox("another")
+    await client.engine.sql("delete from tidings.workers")
+    assert await rekey(database, old, new) == 1 + 2  # the bin's, and two keys
+    signed = {"X-Vivreal-Signature": sign_hex(HmacKey.of_text("a text as a secret"), b"{}")}
+    await client.http.post(made["url"], content=b"{}", headers=signed)
+    assert (await client.last(made))["verdict"]["reason"] == "unreadable_secret"
+    refused = await client.http.request("PATCH", f"/api/v1/bins/{made['id']}", json={"profile": "fluxbase"}, headers=KEY)
+    assert (refused.status_code, "Write secret anew" in refused.text) == (409, True)
+    answer = {"status": 201}
+    assert (await client.http.request("PATCH", f"/api/v1/bins/{made['id']}", json=answer, headers=KEY)).status_code == 200
+    await rekey(database, new, old)
+    await client.http.post(made["url"], content=b"{}", headers=signed)
+    last = await client.last(made)
+    assert (last["verdict"]["reason"], last["status"]) == ("verified", 201)
+
+
+async def test_without_a_public_url_the_address_is_the_one_the_caller_reached(client: Client) -> None:
+    made = await client.make()
+    for host in ("tidings.internal:8080", "localhost"):
+        found = await client.http.get(f"/api/v1/bins/{made['id']}", headers=KEY | {"Host": host})
+        assert found.json()["url"] == f"http://{host}/bin/{made['id']}"
+    odd = await client.http.get(f"/api/v1/bins/{made['id']}", headers=KEY | {"Host": "a/b"})
+    assert odd.status_code >= 400 or odd.json()["url"] == f"/bin/{made['id']}"
 
 
 async def test_a_flood_is_refused_beyond_its_rate_and_counted(client: Client) -> None:
