@@ -1,9 +1,11 @@
 """Why a signature does not fit: each cause is told from the others, and the verdict is the SDK's."""
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +13,7 @@ from tests.unit.test_profiles import row, sent, to
 from tidings.client.verify import VerificationError, verify
 from tidings.core.claims import OWN, STANDARD, Reason
 from tidings.core.rewritten import MAX_BYTES, forms_of
-from tidings.core.signature import HmacKey, new_secret, secret_key, sign_base64, sign_hex, sign_timestamped, sign_v1
+from tidings.core.signature import HmacKey, new_secret, secret_key, sign_base64, sign_hex, sign_timestamped, sign_v1, sign_v1a
 from tidings.core.verification import Expected, Verdict, verdict_of
 from tidings.core.webhook import SIGNATURE_FORMATS, Signature
 
@@ -214,6 +216,22 @@ def test_while_a_secret_is_rotated_the_next_header_is_named() -> None:
     after = sign_hex(HmacKey.of_text(TEXT), b"{}")
     found = judged("vivreal", [("X-Vivreal-Signature", before), ("X-Vivreal-Signature-Next", after)], b"{}")
     assert (found.reason, "rotated" in found.sentence) == (Reason.SECRET, True)
+
+
+def test_where_there_is_no_time_to_look_the_sentence_says_so() -> None:
+    expected, headers = Expected("standard", (WHSEC,)), signed("standard", b'{"a":1}')
+    found = verdict_of(expected, headers, b'{"a": 1}', AT, is_searching=False)
+    assert (found.reason, "not looked for" in found.sentence) == (Reason.SECRET, True)
+    assert verdict_of(expected, headers, b'{"a":1}', AT, is_searching=False).is_verified
+
+
+def test_a_public_key_verifies_what_its_private_key_signed() -> None:
+    private = Ed25519PrivateKey.generate()
+    public = "whpk_" + b64encode(private.public_key().public_bytes_raw()).decode()
+    headers = [("webhook-id", ID), ("webhook-timestamp", str(AT)), ("webhook-signature", sign_v1a(private, ID, AT, b"{}"))]
+    assert verdict_of(Expected("standard", (public,)), headers, b"{}", AT).is_verified
+    found = verdict_of(Expected("standard", (public,)), headers, b"[]", AT)
+    assert (found.reason, "private key" in found.sentence) == (Reason.SECRET, True)
 
 
 def test_a_secret_that_is_none_is_told() -> None:
