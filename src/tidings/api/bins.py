@@ -63,6 +63,7 @@ class Bins(InitPlugin):
         intake = self._intake[1]
         try:
             bin_id = _id_of(scope)
+            intake.admit(bin_id)
             read = await _read(receive, min(READ_BYTES, services.config.max_body_bytes))
             if read is None:
                 return  # whoever sent it went away in the middle

@@ -80,16 +80,22 @@ class Intake:
         self._task: asyncio.Task[None] | None = None
         self._spare = (monotonic(), SEARCH_SECONDS)
 
-    async def take(self, bin_id: UUID, request: Caught) -> Given:
-        """Keep a request, and return what to answer. Whoever is held gives their place back with `release`.
+    def admit(self, bin_id: UUID) -> None:
+        """Count a request, before its body is read.
 
         Raises:
-            NotFoundError: There is no such bin.
-            TooManyAttemptsError: Too many came to it.
-            UnavailableError: It cannot be kept now.
+            TooManyAttemptsError: Too many came to this bin.
         """
         if not self._rates.admit(bin_id, self._monotonic()):
             raise TooManyAttemptsError(_BUSY, retry_after_seconds=1)
+
+    async def take(self, bin_id: UUID, request: Caught) -> Given:
+        """Keep a request that was admitted, and return what to answer. Whoever is held gives their place back with `release`.
+
+        Raises:
+            NotFoundError: There is no such bin.
+            UnavailableError: It cannot be kept now.
+        """
         call = _Call(bin_id, request, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         if self._task is None or self._task.done():

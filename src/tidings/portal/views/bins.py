@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -311,7 +312,7 @@ def change_of(form: Mapping[str, str], *, is_new: bool) -> BinChange:
     secret, webhook, profile = form.get("secret", "").strip(), form.get("webhook_id", ""), form.get("profile", "")
     header = form.get("header", "").strip()
     own = {"header": header, "format": form.get("format", "hex")} if header else None
-    answer = {
+    answer: dict[str, Any] = {
         "name": form.get("name", "").strip(), "status": int(_number(form, "status", "200")), "body": form.get("body", ""),
         "delay_seconds": _number(form, "delay_seconds", "0"),
         "content_type": form.get("content_type", "").strip() or "text/plain",
