@@ -220,6 +220,42 @@ async def test_a_body_is_read_and_kept_up_to_a_bound(client: Client) -> None:
     assert one["verdict"]["reason"] == "unknown"
 
 
+async def test_odd_targets_and_framings_break_nothing(client: Client) -> None:
+    made = await client.make()
+    path = f"/bin/{made['id']}"
+    cases = {
+        f"GET {path}/\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n": {200, 400},
+        f"GET {path}/%00%ff%0d%0a?a=%1b[2J HTTP/1.1\r\nHost: x\r\n\r\n": {200},
+        f"GET http://elsewhere{path} HTTP/1.1\r\nHost: x\r\n\r\n": {200, 400, 404},
+        f"GET {path}/\x00 HTTP/1.1\r\nHost: x\r\n\r\n": {400},
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nX-A: a\x00b\r\n\r\n": {400},
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nX-A: 2\r\n\r\n": {200},
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n": {400},
+        f"POST {path} HTTP/1.0\r\n\r\n": {200},
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi": {100, 200},
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\nhi": {
+            200,
+            400,
+        },
+    }
+    for text, expected in cases.items():
+        reader, writer = await asyncio.open_connection(client.http.base_url.host, client.http.base_url.port)
+        writer.write(text.encode("latin-1"))
+        status = int((await reader.readuntil(b"\r\n")).split()[1])
+        assert status in expected, (text, status)
+        writer.close()
+    for one in await client.came(made):
+        assert "\x00" not in one["path"]
+    # Whoever goes away in the middle of a body has sent nothing.
+    before = (await client.read(f"/{made['id']}"))["request_count"]
+    _, writer = await asyncio.open_connection(client.http.base_url.host, client.http.base_url.port)
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 300\r\n\r\nabc".encode())
+    await writer.drain()
+    writer.close()
+    await client.http.post(made["url"])
+    assert (await client.read(f"/{made['id']}"))["request_count"] == before + 1
+
+
 async def test_an_endless_body_ends(client: Client) -> None:
     made = await client.make()
     host, port = client.http.base_url.host, client.http.base_url.port

@@ -476,6 +476,26 @@ async def test_bin_makes_one_and_shows_what_comes(terminal: Terminal) -> None:
     assert "The header X-Fluxbase-Signature is missing" in out
 
 
+async def test_bin_watch_waits_for_a_server_that_is_away(terminal: Terminal) -> None:
+    made = await terminal.read("bins", "create", "--name", "Away")
+    async with (
+        Relay(terminal.url) as relay,
+        watching(terminal, "watch", made["id"], "-s", relay.url, "--count", "1") as (process, _),
+        httpx.AsyncClient() as client,
+    ):
+        assert process.stderr is not None
+        assert "Waiting" in await asyncio.to_thread(process.stderr.readline)
+        relay.cut()
+        assert "Going on when it is back" in await asyncio.to_thread(process.stderr.readline)
+        await client.post(made["url"])
+        relay.mend()
+        out, _ = await asyncio.to_thread(process.communicate, None, PATIENCE)
+    assert "POST /" in out
+    assert process.returncode == 0
+    await terminal("bins", "delete", "Away", "--yes")
+    assert "no bin" in await terminal.refused("bin", "watch", made["id"], code=3)
+
+
 async def test_bin_watch_shows_what_is_kept_and_what_comes_in_each_form(terminal: Terminal) -> None:
     made = await terminal.read("bins", "create", "--name", "Watched")
     async with httpx.AsyncClient() as client:

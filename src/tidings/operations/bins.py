@@ -148,6 +148,19 @@ async def list_requests(
         )
 
 
+async def page_of_requests(services: Services, bin_id: UUID, *, limit: int, before: int | None) -> list[Kept]:
+    """Return what came to a bin, newest first, without bodies: for a list of them.
+
+    Raises:
+        NotFoundError: There is no such bin.
+    """
+    async with services.database.connection() as connection:
+        await _bin(services, connection, bin_id)
+        return await bins.list_requests(
+            connection, bin_id, since=_since(services), limit=limit, before=_within(before), with_bodies=False
+        )
+
+
 async def read_request(services: Services, bin_id: UUID, number: int) -> Kept:
     """Return one request that came to a bin.
 

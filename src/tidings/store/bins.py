@@ -186,7 +186,14 @@ async def clear(connection: Connection, bin_id: UUID) -> None:
 
 
 async def list_requests(
-    connection: Connection, bin_id: UUID, *, since: datetime, limit: int, before: int | None = None, after: int | None = None
+    connection: Connection,
+    bin_id: UUID,
+    *,
+    since: datetime,
+    limit: int,
+    before: int | None = None,
+    after: int | None = None,
+    with_bodies: bool = True,
 ) -> list[Kept]:
     """Return what came to a bin: newest first, or with `after` oldest first.
 
@@ -194,11 +201,14 @@ async def list_requests(
         since: What came before it is not kept any more.
         before: Only with smaller numbers.
         after: Only with larger numbers.
+        with_bodies: Else each body is empty, whatever it was.
     """
     if after is not None:
-        return [_kept(row) for row in await connection.fetch(_SQL["list_after"], bin_id, after, since, limit)]
-    last = 2**63 - 1 if before is None else before
-    return [_kept(row) for row in await connection.fetch(_SQL["list_before"], bin_id, last, since, limit)]
+        rows = await connection.fetch(_SQL["list_after"], bin_id, after, since, limit, with_bodies)
+    else:
+        last = 2**63 - 1 if before is None else before
+        rows = await connection.fetch(_SQL["list_before"], bin_id, last, since, limit, with_bodies)
+    return [_kept(row) for row in rows]
 
 
 async def get_request(connection: Connection, bin_id: UUID, number: int, *, since: datetime) -> Kept | None:

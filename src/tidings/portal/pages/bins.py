@@ -1,5 +1,6 @@
 """Request bins: make them, see what comes as it comes, change what they answer, delete them."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -59,13 +60,15 @@ async def one_bin(request: Request[Any, Any, Any], visit: NamedDependency[Visit]
     services = visit.services
     found = await bins.read(services, bin_id)
     before = _number(request, "before")
-    rows = await bins.list_requests(services, bin_id, limit=ROWS + 1, before=before)
+    rows = await bins.page_of_requests(services, bin_id, limit=ROWS + 1, before=before)
     chosen = _number(request, "request")
-    one = next((row for row in rows if row.number == chosen), None)
-    if chosen is not None and one is None:
-        one = await bins.read_request(services, bin_id, chosen)
+    shown = None
+    if chosen is not None:
+        shown = await bins.read_request(services, bin_id, chosen)
+    elif rows:
+        with suppress(NotFoundError):  # newer ones have pushed it out this moment
+            shown = await bins.read_request(services, bin_id, rows[0].number)
     base = url_as_asked(services.config.public_url, scheme_of(request), host_of(request))
-    shown = one or (rows[0] if rows else None)
     page = Page(base, chosen, before, has_more=len(rows) > ROWS)
     view = bin_view(found, rows[:ROWS], shown, services.clock.now(), page)
     return show(request, "settings/bin.html", view, title=shown_name(found), crumbs=CRUMBS)

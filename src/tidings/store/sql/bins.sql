@@ -70,13 +70,13 @@ delete from tidings.bin_requests r using (
 r.number, r.received_at, r.method, r.path, r.body_bytes, r.is_whole, r.address, r.status, r.verdict
 
 -- name: list_before
--- Newest first, older than a number. $1 bin_id, $2 number, $3 not older than, $4 limit
-select {summary}, r.headers, r.body from tidings.bin_requests r where r.bin_id = $1 and r.number < $2 and r.received_at > $3
+-- Newest first, older than a number. $1 bin_id, $2 number, $3 not older than, $4 limit, $5 with bodies
+select {summary}, r.headers, case when $5::boolean then r.body else '' end as body from tidings.bin_requests r where r.bin_id = $1 and r.number < $2 and r.received_at > $3
 order by r.number desc limit $4;
 
 -- name: list_after
--- Oldest first, newer than a number: for those who follow. $1 bin_id, $2 number, $3 not older than, $4 limit
-select {summary}, r.headers, r.body from tidings.bin_requests r where r.bin_id = $1 and r.number > $2 and r.received_at > $3
+-- Oldest first, newer than a number: for those who follow. $1 bin_id, $2 number, $3 not older than, $4 limit, $5 with bodies
+select {summary}, r.headers, case when $5::boolean then r.body else '' end as body from tidings.bin_requests r where r.bin_id = $1 and r.number > $2 and r.received_at > $3
 order by r.number limit $4;
 
 -- name: get_request
