@@ -90,21 +90,21 @@ async def test_anything_is_taken_and_answered_as_told(client: Client) -> None:
     assert await client.came(made) == []
 
 
-@pytest.mark.parametrize(
-    ("said", "field"),
-    [
-        ({"status": 199}, "status"), ({"status": 700}, "status"), ({"delay_seconds": 31}, "delay_seconds"),
-        ({"delay_seconds": -1}, "delay_seconds"), ({"body": "x" * 65_537}, "body"), ({"body": "a\x00"}, "body"),
-        ({"content_type": "x\r\nSet-Cookie: a=b"}, "content_type"), ({"content_type": "text"}, "content_type"),
-        ({"name": "x" * 201}, "name"), ({"name": "a\x1b[31m"}, "name"), ({"profile": "nonsense", "secret": "x" * 20}, "profile"),
-        ({"profile": "standard"}, "secret"), ({"secret": "short"}, "secret"), ({"secret": "whpk_x"}, "secret"),
-        ({"profile": "vski", "secret": "text"}, "secret"), ({"secret": "x" * 20, "signature": {"header": "a b"}}, "signature.header"),
-        ({"secret": "x" * 20, "signature": {"header": "a", "format": "rot13"}}, "signature.format"), ({"nme": 1}, "nme"),
-        ({"webhook_id": str(uuid4()), "secret": SECRET}, "secret"), ({"status": "many"}, "status"),
-    ],
-)  # fmt: skip
-async def test_what_cannot_be_is_refused_with_its_field(client: Client, said: Any, field: str) -> None:
-    assert (await client.make(422, **said))["field"] == field
+UNFIT = [
+    ({"status": 199}, "status"), ({"status": 700}, "status"), ({"delay_seconds": 31}, "delay_seconds"),
+    ({"delay_seconds": -1}, "delay_seconds"), ({"body": "x" * 65_537}, "body"), ({"body": "a\x00"}, "body"),
+    ({"content_type": "x\r\nSet-Cookie: a=b"}, "content_type"), ({"content_type": "text"}, "content_type"),
+    ({"name": "x" * 201}, "name"), ({"name": "a\x1b[31m"}, "name"), ({"profile": "nonsense", "secret": "x" * 20}, "profile"),
+    ({"profile": "standard"}, "secret"), ({"secret": "short"}, "secret"), ({"secret": "whpk_x"}, "secret"),
+    ({"profile": "vski", "secret": "text"}, "secret"), ({"secret": "x" * 20, "signature": {"header": "a b"}}, "signature.header"),
+    ({"secret": "x" * 20, "signature": {"header": "a", "format": "rot13"}}, "signature.format"), ({"nme": 1}, "nme"),
+    ({"webhook_id": str(uuid4()), "secret": SECRET}, "secret"), ({"status": "many"}, "status"),
+]  # fmt: skip
+
+
+async def test_what_cannot_be_is_refused_with_its_field(client: Client) -> None:
+    for said, field in UNFIT:
+        assert (await client.make(422, **said))["field"] == field, said
 
 
 async def test_a_bin_is_its_groups_and_its_address_is_everybodys(client: Client) -> None:
@@ -357,7 +357,7 @@ async def test_without_a_public_url_the_address_is_the_one_the_caller_reached(cl
 
 async def test_a_flood_is_refused_beyond_its_rate_and_counted(client: Client) -> None:
     made = await client.make()
-    total = 2_000
+    total = 1_000
 
     async def send(count: int) -> list[int]:
         async with httpx.AsyncClient(base_url=client.http.base_url, timeout=60) as http:

@@ -23,8 +23,10 @@ TEXT = "aGVsbG8gd29ybGQ="  # base64 of something, too
 SIGNED = [*STANDARD, *OWN]
 ID = "msg_1"
 
+# Digits that every writer keeps: beyond 2**53, and behind a decimal point with nothing, JavaScript does not.
+numbers = st.integers(-(2**53), 2**53) | st.floats(0.001, 1e9).filter(lambda number: not number.is_integer())
 documents = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none() | st.booleans() | numbers | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
@@ -67,7 +69,7 @@ def test_what_tidings_sends_is_verified(profile: str) -> None:
     change=st.sampled_from(["none", "body", "secret", "time", "drop", "swap", "upper", "next"]),
     off=st.integers(-400, 400),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_verdict_is_that_of_the_sdk(profile: str, body: bytes, change: str, off: int) -> None:
     headers, given_body, secret, now = signed(profile, b"1" + body), b"1" + body, secret_of(profile), float(AT)
     match change:
@@ -109,22 +111,18 @@ def test_anything_at_all_has_a_verdict(body: bytes, headers: Pairs, names: list[
 
 @pytest.mark.parametrize("profile", SIGNED)
 @given(value=documents, first=st.integers(0, 40), second=st.integers(0, 40))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_body_that_was_written_again_is_known_for_one(profile: str, value: Any, first: int, second: int) -> None:
-    """Whichever of the usual ways it was signed in and came in."""
-    plain = json.dumps(value).encode("utf-8", "replace")
-    forms = [
-        plain,
-        *(form for words, form in forms_of(plain) if words.startswith(("without spaces", "with a space", "indented"))),
+    """Whichever of the usual ways it was signed in, and came in, unless that lost the order of its members."""
+    plain = json.dumps(value).encode()
+    ways = [
+        (words, form) for words, form in forms_of(plain) if words.startswith(("without spaces", "with a space", "indented"))
     ]
-    was, came = forms[first % len(forms)], forms[second % len(forms)]
+    forms = [plain, *(form for _, form in ways)]
+    in_order = [plain, *(form for words, form in ways if "sorted" not in words and "JavaScript" not in words)]
+    was, came = forms[first % len(forms)], in_order[second % len(in_order)]
     found = judged(profile, signed(profile, was), came)
-    if was == came:
-        assert found.is_verified
-    elif json.loads(was) == json.loads(came) and b"e" not in plain and b"\\u" not in plain:
-        assert found.reason == Reason.REWRITTEN, (was, came)
-    else:
-        assert not found.is_verified
+    assert found.reason == (Reason.VERIFIED if was == came else Reason.REWRITTEN), (was, came)
 
 
 @pytest.mark.parametrize(
