@@ -1,5 +1,7 @@
 """What every handler is given."""
 
+from uuid import UUID
+
 import msgspec
 
 from tidings.clock import Clock
@@ -28,6 +30,7 @@ class Services(msgspec.Struct, frozen=True):
         refusals: Notices that were refused and are not counted yet.
         for_notices: The database, as those may use it who send notices; None: as everybody.
         readiness: What the last look found (`operations.diagnosis`).
+        examined: Webhooks whose receivers are being examined.
     """
 
     config: Config
@@ -46,3 +49,4 @@ class Services(msgspec.Struct, frozen=True):
     for_notices: Database | None = None
     passwords: Passwords = msgspec.field(default_factory=Passwords)
     readiness: Readiness = msgspec.field(default_factory=Readiness)
+    examined: set[UUID] = msgspec.field(default_factory=set)
