@@ -24,6 +24,7 @@ from tidings.api.openapi import reference
 from tidings.api.routes import (
     audit,
     deliveries,
+    diagnosis,
     event_types,
     events,
     groups,
@@ -59,6 +60,33 @@ class _Described(JsonRenderPlugin):
         return self._text
 
 
+_GUARDED = [
+    webhooks.router,
+    deliveries.router,
+    events.router,
+    recoveries.router,
+    statistics.router,
+    event_types.router,
+    groups.router,
+    portal_links.group_router,
+    portal_links.router,
+    signing_keys.router,
+    set_aside.router,
+    audit.router,
+    diagnosis.router,
+    tables.router,
+    tables.backfill_router,
+    collections.router,
+    collections.v1_router,
+    records.router,
+    records.v1_router,
+    integrations.router,
+    cron.router,
+    cron.v1_router,
+    vski_webhooks.router,
+]  # want the key
+
+
 def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin] = ()) -> Litestar:
     """Return the application. It opens and closes nothing: the parts it is given belong to the caller.
 
@@ -66,35 +94,7 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
         plugins: What else is served beside the API.
     """
 
-    guarded = Router(
-        "/",
-        route_handlers=[
-            webhooks.router,
-            deliveries.router,
-            events.router,
-            recoveries.router,
-            statistics.router,
-            event_types.router,
-            groups.router,
-            portal_links.group_router,
-            portal_links.router,
-            signing_keys.router,
-            set_aside.router,
-            audit.router,
-            tables.router,
-            tables.backfill_router,
-            collections.router,
-            collections.v1_router,
-            records.router,
-            records.v1_router,
-            integrations.router,
-            cron.router,
-            cron.v1_router,
-            vski_webhooks.router,
-        ],
-        guards=[require_key, refuse_unknown],
-        security=[{"key": []}],
-    )
+    guarded = Router("/", route_handlers=_GUARDED, guards=[require_key, refuse_unknown], security=[{"key": []}])
     handlers: dict[type[Exception] | int, Any] = {
         TidingsError: errors.answer,
         ValidationException: errors.answer_invalid,

@@ -38,6 +38,7 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
             _own("explain", "Say why an event went to a webhook, or did not.", "explain"),
             _own("trigger", "Publish an event, or send a webhook a sample of one.", "trigger"),
             _own("recover", "Send all again that was not acknowledged in a time.", "recover"),
+            _own("doctor", "Say what is wrong with Tidings, or with a webhook's receiver.", "doctor"),
             _own("curl", "Print a delivery's request as a line of curl.", "curl"),
         )
     ),

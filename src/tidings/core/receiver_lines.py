@@ -41,9 +41,9 @@ _CSRF: Final = (
 )
 _VERIFY: Final = (
     Line("Express", 'const event = verify(req.body, req.headers, process.env.WEBHOOK_SECRET); // from "@tidings/sdk"'),
-    Line("FastAPI", 'event = verify(await request.body(), request.headers, os.environ["WEBHOOK_SECRET"])  # from tidings'),
-    Line("Flask", 'event = verify(request.get_data(), request.headers, os.environ["WEBHOOK_SECRET"])  # from tidings'),
-    Line("Django", 'event = verify(request.body, request.headers, os.environ["WEBHOOK_SECRET"])  # from tidings'),
+    Line("FastAPI", 'event = verify(await request.body(), request.headers, os.getenv("WEBHOOK_SECRET"))  # from tidings'),
+    Line("Flask", 'event = verify(request.get_data(), request.headers, os.getenv("WEBHOOK_SECRET"))  # from tidings'),
+    Line("Django", 'event = verify(request.body, request.headers, os.getenv("WEBHOOK_SECRET"))  # from tidings'),
 )
 _METHOD: Final = (
     Line("Express", 'app.post("/webhooks", handler) // not app.get'),
@@ -59,12 +59,12 @@ _KEY: Final = (
 )
 _SECONDS: Final = (
     Line("Express", "Math.abs(Date.now() / 1000 - timestamp) < 300 // Date.now() is in milliseconds"),
-    Line("FastAPI", "abs(time.time() - timestamp) < 300  # seconds"),
+    Line("FastAPI", "abs(time() - timestamp) < 300  # from time import time: seconds"),
     Line("Spring", "Math.abs(System.currentTimeMillis() / 1000 - timestamp) < 300"),
 )
 _TIME: Final = (
     Line("Express", 'if (!(Math.abs(Date.now() / 1000 - req.headers["webhook-timestamp"]) < 300)) return res.sendStatus(401);'),
-    Line("FastAPI", 'if abs(time.time() - int(request.headers["webhook-timestamp"])) > 300: raise HTTPException(401)'),
+    Line("FastAPI", 'if abs(time() - int(request.headers["webhook-timestamp"])) > 300: raise HTTPException(401)'),
 )
 _LATER: Final = (
     Line("Express", "res.sendStatus(204); // then do the work"),

@@ -28,3 +28,8 @@ async def read(connection: Connection, known_schema: int, *, is_all: bool) -> Vi
     if is_all:
         more |= dict(await connection.fetchrow(_SQL["rest"]))
     return msgspec.structs.replace(vitals, **more)
+
+
+async def urls(connection: Connection, limit: int) -> list[str]:
+    """Return where enabled webhooks send to, those made last."""
+    return [row["url"] for row in await connection.fetch(_SQL["urls"], limit)]
