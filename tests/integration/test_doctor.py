@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -30,10 +31,14 @@ from tests.support.limits import PATIENCE
 from tests.support.node import receiving
 from tests.support.receiver import Received, Receiver, answer, hangs, resets, says
 from tests.support.serving import ApiServer
+from tests.support.terminal import Terminal
 from tidings.client import VerificationError, verify
 from tidings.config import Config
+from tidings.core.diagnosis import unwell
 from tidings.core.probes import MAX_PROBES
 from tidings.operations.webhooks import diagnosing
+from tidings.store import vitals
+from tidings.store.migrations import LAST
 from tidings.transport.names import Names
 from tidings.transport.sender import Sender
 
@@ -370,3 +375,85 @@ async def test_a_receiver_is_examined_by_one_at_a_time(call: Call, receiver: Rec
     assert "being examined" in refused["error"]
     assert (await first)["verdict"] == "silent"
     assert (await call.diagnose("00000000-0000-4000-8000-000000000000", 404))["code"] == "NOT_FOUND"
+
+
+# At the prompt -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def terminal(call: Call, tmp_path: Path) -> Terminal:
+    return Terminal(call.url, tmp_path)
+
+
+async def test_the_command_says_what_is_wrong_and_which_line_to_change(call: Call, terminal: Terminal) -> None:
+    async with receiving("receivers/faulty.mjs", express="express5", secret=SECRET) as url:
+        broken, sound = [await call.create(f"{url}/{path}", name=path.title()) for path in ("indented", "sound")]
+        said = await terminal("doctor", "webhook", "Indented", code=1)
+        assert said.startswith("✗ reserialized  Its secret is right")
+        assert '    Express: app.post("/webhooks", express.raw({ type: "application/json" })' in said
+        assert "FastAPI" not in said
+        assert "signed by a stranger  401" in said
+        found = await terminal.read("doctor", "webhook", broken, code=1)
+        assert (found["verdict"], found["framework"]) == ("reserialized", "Express")
+        assert await terminal("doctor", "webhook", sound, "-q") == "healthy\n"
+        assert await terminal("doctor", "-q", "webhook", sound) == "healthy\n"  # written before the word as well
+        assert (await terminal("doctor", "webhook", sound)).startswith("✓ healthy")
+        assert "Did you mean" in await terminal.refused("doctor", "webhook", "Sounds", code=3)
+        for columns in (80, 160):
+            shown = await terminal.on_screen("doctor", "webhook", "Indented", columns=columns)
+            assert "\x1b[31m✗\x1b[0m" in shown
+            assert "express.raw" in shown
+
+
+async def test_what_a_receiver_answers_is_inert_in_a_terminal(call: Call, terminal: Terminal, receiver: Receiver) -> None:
+    hostile = "\x1b]0;t\x07\x1b[2J\u202eexe"
+    receiver.otherwise = says(answer(302, hostile.encode(), {"location": "https://shop.test/\x1b[31m", "server": "\x1b[2Jx"}))
+    webhook = await call.create(receiver.url())
+    for words in (("-v",), ("--json",), ()):
+        said = await terminal("doctor", "webhook", webhook, *words, code=1)
+        assert not {"\x1b", "\x07", "\u202e"} & set(said), said
+
+
+async def test_the_doctor_examines_a_server_over_http(call: Call, terminal: Terminal, tmp_path: Path) -> None:
+    await call.engine.worker.heart.run_once()
+    found = await terminal.read("doctor", code=1)
+    assert {"server", "time", "database", "rights", "egress"} <= set(found["looked_at"])
+    assert "unreached" in {problem["name"] for problem in found["problems"]} or "egress" in str(found["problems"])
+    said = await terminal("doctor", code=1)
+    assert said.startswith(call.url)
+    assert "✓" in said
+    for columns in (80, 160):
+        assert "database" in await terminal.on_screen("doctor", columns=columns)
+    assert "cannot be reached" in await terminal.refused("doctor", "--server", "http://127.0.0.1:9", code=5)
+    assert "key" in await terminal.refused("doctor", code=4, TIDINGS_KEY="wrong")
+    assert "holds no embedded PostgreSQL" in await terminal(
+        "--data-dir", str(tmp_path / "none"), "doctor", code=1, TIDINGS_SERVER=None, TIDINGS_DATABASE_URL=None
+    )
+    assert not (tmp_path / "none").exists()
+
+
+async def test_another_program_at_the_address_is_told(terminal: Terminal, receiver: Receiver) -> None:
+    receiver.otherwise = says(answer(200, b"hello"))
+    assert "is answered with HTTP 200 and not as Tidings does" in await terminal(
+        "doctor", "--server", receiver.url("").rstrip("/"), code=1
+    )
+
+
+async def test_a_role_that_owns_nothing_of_the_schema_is_told(call: Call) -> None:
+    user = call.engine.user
+    await user.execute("create role stranger; alter table tidings.settings owner to stranger")
+    try:
+        async with call.engine.services.database.transaction() as connection:
+            await connection.execute(
+                "create role app; grant all on schema tidings to app; grant select on all tables in schema tidings to app"
+            )
+            await connection.execute("set local role app")
+            found = await vitals.read(connection, LAST, is_all=True)
+            await connection.execute("reset role")
+            await connection.execute("drop owned by app; drop role app")
+    finally:
+        await user.execute("alter table tidings.settings owner to current_user; drop role stranger")
+    assert found.role == "app"
+    assert found.not_owned > 10
+    told = unwell(found, machine_time=found.at, disk_left=None, uncaptured=0)
+    assert any("REASSIGN OWNED" in problem.sentence for problem in told)

@@ -7,7 +7,14 @@ from typing import Any
 import httpx
 
 from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
-from tidings.client.sync_administration import Audit, Groups, PortalLinks, SetAside, SigningKeys
+from tidings.client.sync_administration import (
+    Audit,
+    Groups,
+    Installation,
+    PortalLinks,
+    SetAside,
+    SigningKeys,
+)
 from tidings.client.sync_content import Collections, Records
 from tidings.client.sync_history import AttemptStatistics, Deliveries, Events, Recoveries
 from tidings.client.sync_http import Http
@@ -38,6 +45,7 @@ class Client:
         signing_keys: What signs `v1a` signatures and tokens.
         set_aside: What could be neither routed nor delivered, and settings that cannot be read.
         audit: Who did what.
+        diagnosis: What is wrong with the installation.
     """
 
     def __init__(
@@ -85,6 +93,7 @@ class Client:
         self.signing_keys = SigningKeys(http)
         self.set_aside = SetAside(http)
         self.audit = Audit(http)
+        self.diagnosis = Installation(http)
 
     def with_options(self, **options: Any) -> "Client":
         """Return a client with other options, on the connections of this one: closing either closes both.

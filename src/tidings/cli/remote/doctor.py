@@ -16,10 +16,10 @@ from tidings.cli.remote.failures import FAILED, CommandError, ends_well
 from tidings.cli.remote.inert import inert, inert_block
 from tidings.cli.remote.options import complete, output_options, server_options
 from tidings.cli.remote.paper import Paper
-from tidings.cli.remote.server import TEST_TIMEOUT, Server, chosen
+from tidings.cli.remote.server import Server, chosen
 from tidings.cli.remote.things import WEBHOOKS
 from tidings.client.errors import ApiError
-from tidings.client.exchange import answer_of, unreachable
+from tidings.client.exchange import DIAGNOSIS_TIMEOUT, answer_of, unreachable
 from tidings.clock import machine_time
 from tidings.core.diagnosis import MAX_CLOCK_GAP
 
@@ -171,7 +171,7 @@ def _webhook(*, webhook: str, verbose: bool, **given: Any) -> None:
     paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
     server = chosen(given["server"], given["key"], given["group"])
     path = f"/api/v1/webhooks/{server.id_of(WEBHOOKS, webhook)}"
-    found = server.ask("POST", f"{path}/diagnose", timeout=TEST_TIMEOUT + 90.0)
+    found = server.ask("POST", f"{path}/diagnose", timeout=DIAGNOSIS_TIMEOUT)
     if paper.as_json:
         paper.document(found)
     elif paper.quiet:
