@@ -43,6 +43,7 @@ from tidings.portal.pages import (
     table_edit,
     tables,
     webhook,
+    webhook_diagnosis,
     webhook_edit,
     webhook_new,
     webhook_testing,
@@ -85,6 +86,7 @@ PAGES = (
     webhook_edit.router,
     webhook.router,
     webhook_testing.router,
+    webhook_diagnosis.router,
     dry_run.router,
 )
 
