@@ -53,6 +53,9 @@ class Kind(StrEnum):
     LARGE = "large"  # with a body of a size
 
 
+MEANT_TO_FAIL = frozenset({Kind.FORGED, Kind.EMPTY_FORGED, Kind.STALE})  # a sound receiver refuses them
+
+
 class Probe(msgspec.Struct, frozen=True):
     """One request.
 

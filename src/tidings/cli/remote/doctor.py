@@ -22,6 +22,7 @@ from tidings.client.errors import ApiError
 from tidings.client.exchange import DIAGNOSIS_TIMEOUT, answer_of, unreachable
 from tidings.clock import machine_time
 from tidings.core.diagnosis import MAX_CLOCK_GAP
+from tidings.core.probes import MEANT_TO_FAIL
 
 LINES: Final = 3  # that are shown of each finding where nobody knows what the receiver is written in
 _SIGNS: Final = {"error": Cell("✗", "red"), "warning": Cell("!", "yellow"), "note": Cell("·", "dim")}
@@ -194,7 +195,8 @@ def _show(paper: Paper, found: dict[str, Any], *, is_verbose: bool) -> None:
     for place, probe in enumerate(found["probes"], 1):
         size = f" of {probe['bytes']:,} bytes" if probe["bytes"] else ""
         said = str(probe["status_code"]) if probe["status_code"] is not None else inert(probe["error"] or "no answer")
-        style = "green" if (probe["status_code"] or 0) // 100 == 2 else "red"
+        is_taken = probe["status_code"] is not None and probe["status_code"] // 100 == 2
+        style = "green" if is_taken != (probe["probe"] in MEANT_TO_FAIL) else "red"
         paper.write((Cell(f"  {place}  {inert(probe['sent'])}{size}  ", "dim"), Cell(said, style)))
         if is_verbose and probe["response_body"]:
             for row in inert_block(probe["response_body"]).split("\n"):

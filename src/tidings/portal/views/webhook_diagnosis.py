@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tidings.core.probes import Answer
+from tidings.core.probes import MEANT_TO_FAIL, Answer
 from tidings.core.receiver_faults import HEALTHY, Finding
 from tidings.core.receiver_sentences import PROBES, Level
 from tidings.operations.webhooks.diagnosing import Diagnosis
@@ -68,8 +68,8 @@ def _finding(number: int, one: Finding) -> FindingView:
 def _probe(answer: Answer) -> ProbeView:
     exchange, probe = answer.exchange, answer.probe
     size = " of " + count(probe.size, "byte") if probe.size else ""
-    is_good = answer.is_good
+    is_right = answer.is_good != (probe.kind in MEANT_TO_FAIL)
     label = str(exchange.status) if exchange.status is not None else "no answer"
-    state = State("good" if is_good else "bad", "check" if is_good else "x", label)
+    state = State("good" if is_right else "bad", "check" if is_right else "x", label)
     said = exchange.error or answer.text
     return ProbeView(f"{PROBES[probe.kind]}{size}", state, duration(exchange.timings.total_ms), visible(said, limit=200))
