@@ -310,6 +310,14 @@ async def test_readiness_tells_what_is_wrong_and_liveness_does_not_care(
             told = (await client.get("/readyz")).json()
             assert told["code"] == "NOT_READY"
             assert "127.0.0.1" not in told["error"], "nobody is told where the database is"
+            outages = engine.services.database.outages
+            outages._monotonic = lambda at=outages._failed_at: at  # nobody has tried again, and no time passes
+            switch.mend()
+            await eventually(lambda: says_so(["routing"]))
+            async with engine.services.database.transaction() as connection:
+                await connection.execute("delete from tidings.outbox")
+            await eventually(lambda: says_so([]))
+            assert outages.current is not None
 
 
 async def test_a_standby_is_not_ready_and_goes_on_by_itself_once_it_is_promoted(tmp_path: Path, receiver: Receiver) -> None:

@@ -174,6 +174,23 @@ async def test_an_event_that_was_set_aside_is_routed_once_its_row_is_mended_and_
     assert await aside(api) == []
 
 
+STRANGE = r"""{"a": "\u0000", "b": ["\ud800", "\\u0000", "\ud83d\ude00"]}"""  # PostgreSQL keeps it and cannot read it
+
+
+async def test_an_event_whose_json_postgresql_cannot_read_is_put_back_as_it_is(api: Api, receiver: Receiver) -> None:
+    await api.create(receiver.url(), "bad.row")
+    number = await put(api.engine, source="'elsewhere'", record=f"'{STRANGE}'", old_record=f"'{STRANGE}'")
+    await eventually(lambda: api.engine.value("select count(*) = 1 from tidings.outbox_rejected"))
+    await api.engine.sql(
+        """update tidings.outbox_rejected set row_as_json = replace(row_as_json::text, '"elsewhere"', '"publish"')::json where id = $1""",
+        number,
+    )
+    await api("POST", f"/api/v1/set-aside/{number}/route", 202)
+    await receiver.wait_for(1)
+    assert json.loads(receiver.received[0].body)["data"] == json.loads(STRANGE)
+    assert await aside(api) == []
+
+
 NAMES = ("Acme Corp & Söhne", "a/b", "株式会社", "100 %", 'o\'neill "x" <b>', "ac.me")
 
 
