@@ -80,7 +80,8 @@ def _examine(setup: Any, *, server: str | None, key: str | None, group: str | No
             paper.write((sign, Cell(f" {inert(problem['name'])}", "bold"), Cell(f"  {inert(problem['sentence'])}")))
         ill = {problem["name"] for problem in found["problems"]}
         well = [name for name in found["looked_at"] if name not in ill]
-        paper.write((Cell("✓" if well else "", "green"), Cell(inert(f" {', '.join(well)}" if well else ""))))
+        if well:
+            paper.write((Cell("✓", "green"), Cell(inert(f" {', '.join(well)}"))))
     if found["problems"]:
         sys.exit(FAILED)
 
