@@ -19,6 +19,7 @@ EXCEPT = {
     "POST /api/v1/webhooks/{webhook_id}/preview": _LOOKS,
     "POST /api/v1/webhooks/dry-run": _LOOKS,
     "POST /api/v1/webhooks/{webhook_id}/dry-run": _LOOKS,
+    "POST /api/v1/webhooks/{webhook_id}/diagnose": "It sends probes, and changes nothing.",
     "POST /api/v1/webhooks/{webhook_id}/test": "A test is a delivery, which history has as a test.",
     "POST /api/v1/events": _EVENT,
     "POST /api/v1/events/batch": _EVENT,

@@ -40,6 +40,8 @@ HOSTILE = "\x1b]0;t\x07\x1b[2J\u202eexe\u2066\x9b31m\r\x00\u2028"
 ELSEWHERE = {
     ("GET", "/api/v1/attempts/stream"): "tidings tail",
     ("GET", "/api/v1/events/{event_id}/explain"): "tidings explain",
+    ("GET", "/api/v1/diagnosis"): "tidings doctor --server",
+    ("POST", "/api/v1/webhooks/{webhook_id}/diagnose"): "tidings doctor webhook",
     ("PUT", "/api/v1/webhooks/{webhook_id}"): "the same as PATCH",
     ("POST", "/api/v1/collections/{collection}/auth"): "users of an application sign in by it, not operators",
 }

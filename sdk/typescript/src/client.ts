@@ -1,4 +1,4 @@
-import { Audit, Groups, PortalLinks, SetAside, SigningKeys } from "./administration.js";
+import { Audit, Groups, Installation, PortalLinks, SetAside, SigningKeys } from "./administration.js";
 import { Bins } from "./bins.js";
 import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
@@ -67,6 +67,8 @@ export class Client {
   readonly setAside: SetAside;
   /** Who did what. */
   readonly audit: Audit;
+  /** What is wrong with the installation. */
+  readonly diagnosis: Installation;
 
   /** @throws TypeError `url` is missing, or `timeoutMs` or `retries` is none. */
   constructor(options: ClientOptions) {
@@ -101,6 +103,7 @@ export class Client {
     this.signingKeys = new SigningKeys(this.http);
     this.setAside = new SetAside(this.http);
     this.audit = new Audit(this.http);
+    this.diagnosis = new Installation(this.http);
   }
 
   /** A client with other options; what is not named stays. */

@@ -482,3 +482,61 @@ export interface AuditEntry {
 export interface AuditFilters extends SetAsidePaged {
   group?: string;
 }
+
+/** A line to change in a receiver. */
+export interface FindingLine {
+  /** The framework, program or file that it is for. */
+  where: string;
+  code: string;
+}
+
+/** One thing that is wrong with a receiver, in a sentence with the remedy. */
+export interface Finding {
+  /** For programs: it stays the same. */
+  name: string;
+  /** `error`: deliveries are refused or lost; otherwise they are taken. */
+  level: "error" | "warning" | "note";
+  sentence: string;
+  /** To change, those of what the receiver seems to be written in first. */
+  lines: FindingLine[];
+}
+
+/** A request that was sent to find out, and what came of it. */
+export interface ProbeAnswer {
+  probe: string;
+  /** What it was, in words. */
+  sent: string;
+  /** Of a body that was made large. */
+  bytes: number | null;
+  status_code: number | null;
+  response_body: string | null;
+  error: string | null;
+  total_ms: number;
+}
+
+/** What was found out about a webhook's receiver. */
+export interface Diagnosis {
+  /** The name of the worst finding, or `healthy`. */
+  verdict: string;
+  sentence: string;
+  /** Deliveries are taken. */
+  is_taking: boolean;
+  /** What it seems to be written in; null: it does not say. */
+  framework: string | null;
+  findings: Finding[];
+  probes: ProbeAnswer[];
+}
+
+/** Something that is wrong with an installation, in a sentence with the remedy. */
+export interface Problem {
+  name: string;
+  sentence: string;
+  /** Nothing is delivered because of it. */
+  is_fatal: boolean;
+}
+
+/** All that is wrong with an installation, what stops deliveries first, and what was looked at. */
+export interface Examined {
+  problems: Problem[];
+  looked_at: string[];
+}

@@ -39,6 +39,7 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
             _own("trigger", "Publish an event, or send a webhook a sample of one.", "trigger"),
             _own("recover", "Send all again that was not acknowledged in a time.", "recover"),
             _own("bin", "Make a request bin and show what comes to it.", "bin"),
+            _own("doctor", "Say what is wrong with Tidings, or with a webhook's receiver.", "doctor"),
             _own("curl", "Print a delivery's request as a line of curl.", "curl"),
         )
     ),

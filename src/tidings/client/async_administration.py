@@ -1,4 +1,4 @@
-"""`client.groups`, `portal_links`, `signing_keys`, `set_aside` and `audit`, for the asynchronous client."""
+"""`client.groups`, `portal_links`, `signing_keys`, `set_aside`, `audit` and `diagnosis`, for the asynchronous client."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Unpack
@@ -6,7 +6,16 @@ from typing import Any, Unpack
 from tidings.client.async_http import AsyncHttp
 from tidings.client.exchange import WALKED, by_last, by_offset, part
 from tidings.client.inputs import AfterPaged, AuditFilters, FaultsPaged, Id, KeyRotation, Paged, PortalLinkInput, SetAsidePaged
-from tidings.client.source_models import AuditEntry, Fault, Group, MadePortalLink, PortalLink, SetAsideEvent, SigningKey
+from tidings.client.source_models import (
+    AuditEntry,
+    Examined,
+    Fault,
+    Group,
+    MadePortalLink,
+    PortalLink,
+    SetAsideEvent,
+    SigningKey,
+)
 
 # The classes below have a method called `list`, which hides the type of that name.
 _Groups = list[Group]
@@ -144,3 +153,14 @@ class AsyncAudit:
     def walk(self, **filters: Unpack[AuditFilters]) -> AsyncIterator[AuditEntry]:
         """Read all that was done, newest first."""
         return self._http.walk("/api/v1/audit", _Entries, {"limit": WALKED, **filters}, by_last("number", "before"))
+
+
+class AsyncInstallation:
+    """`client.diagnosis`: what is wrong with the installation."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def get(self) -> Examined:
+        """Read what is wrong, each with its remedy. Hosts that webhooks name are connected to; nothing is sent to them."""
+        return await self._http.request("GET", "/api/v1/diagnosis", Examined)

@@ -5,7 +5,14 @@ from typing import Any
 
 import httpx
 
-from tidings.client.async_administration import AsyncAudit, AsyncGroups, AsyncPortalLinks, AsyncSetAside, AsyncSigningKeys
+from tidings.client.async_administration import (
+    AsyncAudit,
+    AsyncGroups,
+    AsyncInstallation,
+    AsyncPortalLinks,
+    AsyncSetAside,
+    AsyncSigningKeys,
+)
 from tidings.client.async_bins import AsyncBins
 from tidings.client.async_content import AsyncCollections, AsyncRecords
 from tidings.client.async_history import AsyncAttemptStatistics, AsyncDeliveries, AsyncEvents, AsyncRecoveries
@@ -39,6 +46,7 @@ class AsyncClient:
         signing_keys: What signs `v1a` signatures and tokens.
         set_aside: What could be neither routed nor delivered, and settings that cannot be read.
         audit: Who did what.
+        diagnosis: What is wrong with the installation.
     """
 
     def __init__(
@@ -87,6 +95,7 @@ class AsyncClient:
         self.signing_keys = AsyncSigningKeys(http)
         self.set_aside = AsyncSetAside(http)
         self.audit = AsyncAudit(http)
+        self.diagnosis = AsyncInstallation(http)
 
     def with_options(self, **options: Any) -> "AsyncClient":
         """Return a client with other options, on the connections of this one: closing either closes both.

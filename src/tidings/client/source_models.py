@@ -359,3 +359,69 @@ class AuditEntry(msgspec.Struct, frozen=True):
     group: str | None = None
     who_id: UUID | None = None
     subject_id: UUID | None = None
+
+
+class FindingLine(msgspec.Struct, frozen=True):
+    """A line to change in a receiver. `where`: the framework, program or file that it is for."""
+
+    where: str
+    code: str
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a receiver, in a sentence with the remedy.
+
+    Attributes:
+        name: For programs: it stays the same.
+        level: `error`: deliveries are refused or lost; `warning` or `note`: they are taken.
+        lines: To change, those of what the receiver seems to be written in first.
+    """
+
+    name: str
+    level: str
+    sentence: str
+    lines: list[FindingLine]
+
+
+class ProbeAnswer(msgspec.Struct, frozen=True):
+    """A request that was sent to find out, and what came of it. `sent`: what it was; `bytes`: of a body that was made large."""
+
+    probe: str
+    sent: str
+    total_ms: float
+    bytes: int | None = None
+    status_code: int | None = None
+    response_body: str | None = None
+    error: str | None = None
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """What was found out about a webhook's receiver.
+
+    Attributes:
+        verdict: The name of the worst finding, or `healthy`.
+        is_taking: Deliveries are taken.
+        framework: What it seems to be written in; None: it does not say.
+    """
+
+    verdict: str
+    sentence: str
+    is_taking: bool
+    findings: list[Finding]
+    probes: list[ProbeAnswer]
+    framework: str | None = None
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something that is wrong with an installation, in a sentence with the remedy. `is_fatal`: nothing is delivered."""
+
+    name: str
+    sentence: str
+    is_fatal: bool
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """All that is wrong with an installation, what stops deliveries first, and what was looked at."""
+
+    problems: list[Problem]
+    looked_at: list[str]

@@ -7,7 +7,14 @@ from typing import Any
 import httpx
 
 from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
-from tidings.client.sync_administration import Audit, Groups, PortalLinks, SetAside, SigningKeys
+from tidings.client.sync_administration import (
+    Audit,
+    Groups,
+    Installation,
+    PortalLinks,
+    SetAside,
+    SigningKeys,
+)
 from tidings.client.sync_bins import Bins
 from tidings.client.sync_content import Collections, Records
 from tidings.client.sync_history import AttemptStatistics, Deliveries, Events, Recoveries
@@ -40,6 +47,7 @@ class Client:
         signing_keys: What signs `v1a` signatures and tokens.
         set_aside: What could be neither routed nor delivered, and settings that cannot be read.
         audit: Who did what.
+        diagnosis: What is wrong with the installation.
     """
 
     def __init__(
@@ -88,6 +96,7 @@ class Client:
         self.signing_keys = SigningKeys(http)
         self.set_aside = SetAside(http)
         self.audit = Audit(http)
+        self.diagnosis = Installation(http)
 
     def with_options(self, **options: Any) -> "Client":
         """Return a client with other options, on the connections of this one: closing either closes both.

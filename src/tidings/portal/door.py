@@ -44,6 +44,7 @@ from tidings.portal.pages import (
     table_edit,
     tables,
     webhook,
+    webhook_diagnosis,
     webhook_edit,
     webhook_new,
     webhook_testing,
@@ -87,6 +88,7 @@ PAGES = (
     webhook_edit.router,
     webhook.router,
     webhook_testing.router,
+    webhook_diagnosis.router,
     dry_run.router,
 )
 
