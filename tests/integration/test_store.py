@@ -121,7 +121,7 @@ async def test_a_claim_reads_a_long_queue_by_index(database_url: str) -> None:
         + load("queue")["claim"]
         .replace("$1", f"'{UUID(int=1)}'::uuid")
         .replace("$2", "now()")
-        .replace("$3", "10")
+        .replace("$3", "array[10]")
         .replace("$4", f"array['{webhook}']::uuid[]")
         .replace("$5", "1")
     )
