@@ -1,7 +1,7 @@
 """The queue: deliveries that wait in their lanes (theory: `sql/queue.sql`). What is under way is in `store.flights`."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import MAXYEAR, datetime
 from typing import Any
 from uuid import UUID
@@ -118,12 +118,20 @@ async def put(connection: Connection, waiting: Sequence[Queued], now: datetime, 
 
 
 async def claim(
-    connection: Connection, worker_id: UUID, now: datetime, *, capacity: int, part: int, others_capacity: int | None = None
+    connection: Connection,
+    worker_id: UUID,
+    now: datetime,
+    *,
+    capacity: int,
+    part: int,
+    others_capacity: int | None = None,
+    is_slow: Callable[[UUID], bool] = lambda _: False,
 ) -> tuple[int, list[list[Delivery]]]:
     """Lease up to `capacity` due deliveries, in the caller's transaction: tests, then a fair share of each lane that is due.
 
     Args:
         others_capacity: How many of lanes that are not trusted, of the capacity; None: all of it.
+        is_slow: Tells lanes that are not trusted now, whatever came of their last attempt.
 
     Returns:
         The version of the subscriptions, as of the claim, and the flights: the deliveries of each, of trusted lanes first,
@@ -132,13 +140,20 @@ async def claim(
     most_others = capacity if others_capacity is None else min(capacity, others_capacity)
     limits = min(MAX_LANES, capacity), min(MAX_OTHER_LANES, most_others)
     due = await connection.fetch(_SQL["lock_due_lanes"], now, *limits)
-    lanes = [DueLane(*row) for row in due if row["webhook_id"] is not None]
+    lanes = [
+        DueLane(row["webhook_id"], row["trusted"] and not is_slow(row["webhook_id"]), row["in_flight"], row["wanted"])
+        for row in due
+        if row["webhook_id"] is not None
+    ]
     version, tests = await _claim_tests(connection, worker_id, now, capacity, part) if len(lanes) < len(due) else (0, [])
+    others = {lane.webhook_id for lane in lanes if not lane.trusted}
+    if others and not most_others:  # those that turned slow: there is room for them when some of them have ended
+        await connection.execute(_SQL["put_off"], list(others), now)
+        lanes = [lane for lane in lanes if lane.trusted]
     shares = claim_shares(lanes, capacity - len(tests), most_others)
     rows = await connection.fetch(_SQL["claim"], worker_id, now, list(shares.values()), list(shares), part) if lanes else []
     if not rows:
         return version, [tests] if tests else []
-    others = {lane.webhook_id for lane in lanes if not lane.trusted}
     leased = [_leased(row, is_trusted=row["webhook_id"] not in others) for row in rows]
     leased.sort(key=_rank)
     return rows[0]["routes_version"], [claimed for claimed in (tests, leased) if claimed]

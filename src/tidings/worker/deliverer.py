@@ -36,11 +36,14 @@ logger = logging.getLogger("tidings.deliverer")
 
 IDLE_INTERVAL = 1.0  # seconds between looks at the queue when nobody calls
 RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was held by another claim
-BURST = 32  # attempts begun in one turn of the event loop, some 1 ms; on connections that are open already
-OPENING = 8  # of them: what one counts that has to open its connection
-OTHERS_BURST = 8  # of a turn, for deliveries of lanes that are not trusted, as long as others wait to begin
+BURST = 32  # attempts begun in one turn of the event loop, some 1 ms, on connections that are kept
+OPENING = 8  # what one counts that opens a connection
+OPENING_BURST = 24  # for those of trusted lanes, each turn, and
+OTHERS_BURST = 8  # for those of the others
 NO_EVENT = Exchange(failure="internal", error="Its event is not in history, so there is nothing to send.")
 RELEASE_DELAY = timedelta(seconds=1)  # before what could not be sent for want of its webhook is claimed again
+
+_Attempt = tuple[Delivery, Event, Webhook]
 
 
 class Deliverer:
@@ -73,9 +76,10 @@ class Deliverer:
         self._rng = rng or Random()
         self._places = places
         self._loop = asyncio.get_running_loop()
-        # Leased, and about to begin: of lanes that are trusted, and of the others
-        self._ready: deque[tuple[Delivery, Event, Webhook]] = deque()
-        self._others: deque[tuple[Delivery, Event, Webhook]] = deque()
+        # Leased, and about to begin: of lanes that are trusted, of them those that must open a connection, and of other lanes
+        self._ready: deque[_Attempt] = deque()
+        self._opening: deque[_Attempt] = deque()
+        self._others: deque[_Attempt] = deque()
         self._calls: dict[Delivery, Call] = {}
         self._prepared = PreparedCache(keys)
         self._settled = Signal()
@@ -119,7 +123,13 @@ class Deliverer:
         worker_id, now = self._me.worker_id, self._clock.now()
         async with self._database.transaction() as connection:
             version, leased = await queue.claim(
-                connection, worker_id, now, capacity=capacity, others_capacity=others, part=self._me.part
+                connection,
+                worker_id,
+                now,
+                capacity=capacity,
+                others_capacity=others,
+                is_slow=self._places.is_slow,
+                part=self._me.part,
             )
             if not leased:
                 return [], {}, {}
@@ -145,21 +155,40 @@ class Deliverer:
     def begin(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         """Begin an attempt of a delivery that is leased to this worker, as soon as the event loop comes to it."""
         self._places.enter(delivery)
+        is_first = not self._is_any_ready
         (self._ready if delivery.is_trusted else self._others).append((delivery, event, webhook))
-        if len(self._ready) + len(self._others) == 1:
+        if is_first:
             self._loop.call_soon(self._begin_some)
 
     def _begin_some(self) -> None:
-        """Begin a few attempts, then let answers, and those who wait for PostgreSQL, have their turn."""
-        now = self._clock.now()
-        left = BURST - (OTHERS_BURST if self._others else 0)
+        """Begin a few attempts, then let answers, and those who wait for PostgreSQL, have their turn.
+
+        To open a connection takes ten times what it takes to use one that is kept, so those that do not have to go first.
+        """
+        now, left = self._clock.now(), BURST
         while self._ready and left > 0:
-            left -= self._start(now, *self._ready.popleft())
-        left = OTHERS_BURST
-        while self._others and left > 0:
-            left -= self._start(now, *self._others.popleft())
-        if self._ready or self._others:
+            attempt = self._ready.popleft()
+            if self._can_go_at_once(attempt[2]):
+                left -= self._start(now, *attempt)
+            else:
+                left -= 1
+                self._opening.append(attempt)
+        self._begin_of(self._opening, now, OPENING_BURST)
+        self._begin_of(self._others, now, OTHERS_BURST)
+        if self._is_any_ready:
             self._loop.call_soon(self._begin_some)
+
+    def _begin_of(self, waiting: deque[_Attempt], now: datetime, left: int) -> None:
+        while waiting and left > 0:
+            left -= self._start(now, *waiting.popleft())
+
+    def _can_go_at_once(self, webhook: Webhook) -> bool:
+        prepared = self._prepared.find(webhook)
+        return prepared is not None and self._sender.has_idle(prepared.target)
+
+    @property
+    def _is_any_ready(self) -> bool:
+        return bool(self._ready or self._opening or self._others)
 
     def _start(self, started_at: datetime, delivery: Delivery, event: Event, webhook: Webhook) -> int:
         """Begin an attempt, and return what it counts in its turn of the event loop."""
@@ -215,7 +244,7 @@ class Deliverer:
             exchange = _broken(error)
             outcome = self._judge(exchange, delivery, webhook)
         self._recorder.add(Result(delivery, started_at, exchange, outcome, webhook.version, signer_id))
-        if not (self._calls or self._ready or self._others):
+        if not (self._calls or self._is_any_ready):
             self._settled.set()
 
     def _judge(self, exchange: Exchange, delivery: Delivery, webhook: Webhook) -> Outcome:
@@ -241,10 +270,10 @@ class Deliverer:
     async def drain(self, grace_seconds: float) -> None:
         """Wait for what is under way; after the grace, end it and have it recorded as stopped."""
         self._settled.clear()
-        if not (self._calls or self._ready or self._others) or await self._settled.wait(grace_seconds):
+        if not (self._calls or self._is_any_ready) or await self._settled.wait(grace_seconds):
             return
         now = self._clock.now()
-        for waiting in (self._ready, self._others):
+        for waiting in (self._ready, self._opening, self._others):
             while waiting:
                 delivery, _, _ = waiting.popleft()
                 self._places.leave(delivery)

@@ -270,6 +270,7 @@ class Dispatcher:
             return _Routed(events)
         lanes = list({q.webhook_id for q in fresh})
         rooms, doubted = await queue.lock_lanes(connection, lanes, now)
+        doubted |= {lane for lane in lanes if self._places.is_slow(lane)}
         looped = await self._loops.sort(connection, matched, now)
         await self._loops.stop(connection, looped, now)
         fresh, held = _without(fresh, looped)

@@ -16,6 +16,10 @@ from (select * from trusted union all select * from others) due
 union all
 select null, null, null, null where exists (select from tidings.queue where is_test and due_at <= $1);
 
+-- name: put_off
+-- Locked lanes that are due, and for which there is no room now: those behind them come first. $1 webhooks, $2 now
+update tidings.lanes set due_at = $2::timestamptz + interval '0.25 seconds' where webhook_id = any ($1::uuid[]);
+
 -- name: claim
 -- Takes due deliveries of locked lanes out of the queue and leases them by one flight: filter, order, limit, lease and attempt
 -- count in one statement. It visits lanes, not deliveries: of each, the first few waiting rows by index, so a lane with a million
