@@ -37,9 +37,8 @@ logger = logging.getLogger("tidings.deliverer")
 IDLE_INTERVAL = 1.0  # seconds between looks at the queue when nobody calls
 RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was held by another claim
 BURST = 32  # attempts begun in one turn of the event loop, some 1 ms, on connections that are kept
-OPENING = 8  # what one counts that opens a connection
-OPENING_BURST = 24  # for those of trusted lanes, each turn, and
-OTHERS_BURST = 8  # for those of the others
+OPENING = 4  # what one counts that opens a connection
+OTHERS_BURST = 8  # for those of lanes that are not trusted
 NO_EVENT = Exchange(failure="internal", error="Its event is not in history, so there is nothing to send.")
 RELEASE_DELAY = timedelta(seconds=1)  # before what could not be sent for want of its webhook is claimed again
 
@@ -173,7 +172,7 @@ class Deliverer:
             else:
                 left -= 1
                 self._opening.append(attempt)
-        self._begin_of(self._opening, now, OPENING_BURST)
+        self._begin_of(self._opening, now, BURST)
         self._begin_of(self._others, now, OTHERS_BURST)
         if self._is_any_ready:
             self._loop.call_soon(self._begin_some)
