@@ -167,10 +167,10 @@ class Deliverer:
         now, left = self._clock.now(), BURST
         while self._ready and left > 0:
             attempt = self._ready.popleft()
+            left -= 1
             if self._can_go_at_once(attempt[2]):
-                left -= self._start(now, *attempt)
+                self._start(now, *attempt)
             else:
-                left -= 1
                 self._opening.append(attempt)
         self._begin_of(self._opening, now, BURST)
         self._begin_of(self._others, now, OTHERS_BURST)
@@ -179,7 +179,9 @@ class Deliverer:
 
     def _begin_of(self, waiting: deque[_Attempt], now: datetime, left: int) -> None:
         while waiting and left > 0:
-            left -= self._start(now, *waiting.popleft())
+            attempt = waiting.popleft()
+            left -= 1 if self._can_go_at_once(attempt[2]) else OPENING
+            self._start(now, *attempt)
 
     def _can_go_at_once(self, webhook: Webhook) -> bool:
         prepared = self._prepared.find(webhook)
@@ -189,8 +191,7 @@ class Deliverer:
     def _is_any_ready(self) -> bool:
         return bool(self._ready or self._opening or self._others)
 
-    def _start(self, started_at: datetime, delivery: Delivery, event: Event, webhook: Webhook) -> int:
-        """Begin an attempt, and return what it counts in its turn of the event loop."""
+    def _start(self, started_at: datetime, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         # Keys may be rotated before the answer comes: history says what signed the request.
         signer_id = self._keys.current.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
         done = partial(self._done, delivery, webhook, started_at, signer_id)
@@ -206,9 +207,7 @@ class Deliverer:
             done(_broken(error))
         else:
             timeout = webhook.timeout_seconds
-            call = self._calls[delivery] = self._sender.start(prepared.target, data, timeout_seconds=timeout, done=done)
-            return 1 if call.opening is None else OPENING
-        return 1
+            self._calls[delivery] = self._sender.start(prepared.target, data, timeout_seconds=timeout, done=done)
 
     async def _rest(self) -> None:
         """Wait for a call, for a place, or until the next lane is due."""
