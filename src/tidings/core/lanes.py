@@ -49,7 +49,7 @@ def claim_shares(lanes: Sequence[DueLane], capacity: int, others_capacity: int) 
     trusted = [lane for lane in lanes if lane.trusted]
     others = [lane for lane in lanes if not lane.trusted]
     most = min(others_capacity, sum(lane.wanted for lane in others))
-    kept = min(most, max(1, capacity // LEAST_FOR_OTHERS))
+    kept = min(most, capacity, max(1, capacity // LEAST_FOR_OTHERS))
     shares = _level(trusted, capacity - kept)
     return shares | _level(others, min(most, capacity - sum(shares.values())))
 
