@@ -1,12 +1,13 @@
 """The partitions, groups and kinds that events need, and which of them are known to be in the database."""
 
-from datetime import UTC, date
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from tidings.core.event import DEFAULT_GROUP, Event
 from tidings.store import groups, history
 from tidings.store.database import Connection
 
+KNOWN_FOR = timedelta(minutes=1)
 MAX_KNOWN = 50_000  # groups and kinds
 
 
@@ -21,16 +22,19 @@ class Made(NamedTuple):
 class Kinds:
     """What is known to be there. Of one dispatcher, which adds to it once its transaction is committed."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: datetime) -> None:
+        self._since = now
         self._days: set[date] = set()
         self._groups = {DEFAULT_GROUP}
         self._kinds: set[tuple[str, str, date]] = set()
 
-    async def make_sure(self, connection: Connection, events: list[Event]) -> Made:
+    async def make_sure(self, connection: Connection, events: list[Event], now: datetime) -> Made:
         """Make sure of what events need, in the caller's transaction, and return what that was.
 
         The janitor makes partitions ahead, but rows can be older than it thinks. Groups are made on first sight.
         """
+        if now - self._since >= KNOWN_FOR:  # a group that was deleted is made anew by events
+            self._groups, self._kinds, self._since = {DEFAULT_GROUP}, set(), now
         kinds = {(event.group_id, event.type, event.occurred_at.astimezone(UTC).date()) for event in events} - self._kinds
         if not kinds:  # what is known with its kind is known with its day and its group
             return Made(set(), set(), set())
