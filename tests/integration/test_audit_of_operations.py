@@ -88,6 +88,10 @@ async def _sources(doing: Doing) -> None:
     await doing("POST /api/v1/integrations", "integration.created", {"name": "shop", "platform": "github"})
     await doing("PATCH /api/v1/integrations/{name}", "integration.changed", {"enabled": False}, name="shop")
     await doing("DELETE /api/v1/integrations/{name}", "integration.deleted", name="shop")
+    filled = await doing("POST /api/v1/bins", "bin.created", {})
+    await doing("PATCH /api/v1/bins/{bin_id}", "bin.changed", {"status": 500}, bin_id=filled["id"])
+    await doing("DELETE /api/v1/bins/{bin_id}/requests", "bin.emptied", bin_id=filled["id"])
+    await doing("DELETE /api/v1/bins/{bin_id}", "bin.deleted", bin_id=filled["id"])
     await doing("PUT /api/v1/event-types/{name}", "event_type.changed", {"description": "d"}, name="order.paid")
     await doing("DELETE /api/v1/event-types/{name}", "event_type.deleted", name="order.paid")
 

@@ -39,6 +39,8 @@ PAGES = (
     "/settings/groups/delete?id=default",
     "/settings/links",
     "/settings/keys",
+    "/settings/bins",
+    "/settings/bins/new",
     "/settings/set-aside",
     "/settings/audit",
     "/settings/about",

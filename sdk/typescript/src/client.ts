@@ -1,4 +1,5 @@
 import { Audit, Groups, PortalLinks, SetAside, SigningKeys } from "./administration.js";
+import { Bins } from "./bins.js";
 import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
 import { Http } from "./http.js";
@@ -54,6 +55,8 @@ export class Client {
   readonly jobs: Jobs;
   /** Other systems that send notices. */
   readonly integrations: Integrations;
+  /** Addresses that take any request, for trying. */
+  readonly bins: Bins;
   /** Customers or tenants. */
   readonly groups: Groups;
   /** What shows customers their own webhooks. */
@@ -92,6 +95,7 @@ export class Client {
     this.records = new Records(this.http);
     this.jobs = new Jobs(this.http);
     this.integrations = new Integrations(this.http);
+    this.bins = new Bins(this.http);
     this.groups = new Groups(this.http);
     this.portalLinks = new PortalLinks(this.http);
     this.signingKeys = new SigningKeys(this.http);

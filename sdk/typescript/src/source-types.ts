@@ -293,6 +293,84 @@ export interface Brand {
   accent?: string | null;
 }
 
+/** A signature in a header of its own. */
+export interface BinSignature {
+  header: string;
+  format?: "hex" | "sha256=hex" | "base64" | "t=,v1=";
+}
+
+/** What a bin answers, and what verifies what comes: a profile and a secret, or a webhook's. */
+export interface BinInput {
+  name?: string;
+  status?: number;
+  delay_seconds?: number;
+  body?: string;
+  content_type?: string;
+  profile?: string | null;
+  secret?: string | null;
+  signature?: BinSignature | null;
+  webhook_id?: string | null;
+}
+
+/** A request bin. `url`: where it takes any request, and below. */
+export interface Bin {
+  id: string;
+  name: string;
+  url: string;
+  /** What it answers. */
+  status: number;
+  delay_seconds: number;
+  body: string;
+  content_type: string;
+  /** By whose rules requests should be signed; null: they are not verified, or by those of the webhook. */
+  profile: string | null;
+  signature: BinSignature | null;
+  /** It has a secret of its own to verify with. */
+  has_secret: boolean;
+  webhook_id: string | null;
+  /** How many requests ever came: the number of the newest. */
+  request_count: number;
+  /** How many did not, because more came than it takes in a second. */
+  refused_count: number;
+  created_at: string;
+  updated_at: string;
+  used_at: string;
+}
+
+/** Whether a request is signed as expected, and why. `seconds_off`: how long before it came it was signed. */
+export interface Verdict {
+  is_verified: boolean;
+  reason: string;
+  sentence: string;
+  seconds_off: number | null;
+}
+
+/** A request that came to a bin. Its body is in `body` when it is text, else in `body_base64`. */
+export interface CaughtRequest {
+  number: number;
+  received_at: string;
+  method: string;
+  path: string;
+  /** Name and value of each, in their order. */
+  headers: [string, string][];
+  body: string | null;
+  body_base64: string | null;
+  /** How much of the body was read; `is_truncated`: more came than is kept. */
+  body_bytes: number;
+  is_truncated: boolean;
+  address: string;
+  /** What it was answered with. */
+  status: number;
+  verdict: Verdict;
+}
+
+/** Which requests: newest first, or those behind the number `after`, oldest first. */
+export interface BinRequestFilters {
+  limit?: number;
+  before?: number;
+  after?: number;
+}
+
 /** How long a link holds (seconds), how the portal looks, and which pages may frame it. */
 export interface PortalLinkInput {
   expires_in?: number;

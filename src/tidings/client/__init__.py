@@ -32,6 +32,8 @@ from tidings.client.models import (
 from tidings.client.source_models import (
     AuditEntry,
     Backfill,
+    Bin,
+    CaughtRequest,
     Collection,
     EventType,
     Fault,
@@ -51,6 +53,7 @@ from tidings.client.source_models import (
     SigningKey,
     SyncResult,
     Table,
+    Verdict,
 )
 from tidings.client.sync_client import Client
 from tidings.client.transaction import publish, publish_async, within, within_async
@@ -63,6 +66,8 @@ __all__ = [
     "AuditEntry",
     "Backfill",
     "BatchResult",
+    "Bin",
+    "CaughtRequest",
     "Client",
     "Collection",
     "Condition",
@@ -103,6 +108,7 @@ __all__ = [
     "Table",
     "TableState",
     "TestResult",
+    "Verdict",
     "VerificationError",
     "Version",
     "Webhook",

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from tidings.client.async_administration import AsyncAudit, AsyncGroups, AsyncPortalLinks, AsyncSetAside, AsyncSigningKeys
+from tidings.client.async_bins import AsyncBins
 from tidings.client.async_content import AsyncCollections, AsyncRecords
 from tidings.client.async_history import AsyncAttemptStatistics, AsyncDeliveries, AsyncEvents, AsyncRecoveries
 from tidings.client.async_http import AsyncHttp
@@ -32,6 +33,7 @@ class AsyncClient:
         records: What is in collections.
         jobs: What happens by a schedule.
         integrations: Other systems that send notices.
+        bins: Addresses that take any request, for trying.
         groups: Customers or tenants.
         portal_links: What shows customers their own webhooks.
         signing_keys: What signs `v1a` signatures and tokens.
@@ -79,6 +81,7 @@ class AsyncClient:
         self.records = AsyncRecords(http)
         self.jobs = AsyncJobs(http)
         self.integrations = AsyncIntegrations(http)
+        self.bins = AsyncBins(http)
         self.groups = AsyncGroups(http)
         self.portal_links = AsyncPortalLinks(http)
         self.signing_keys = AsyncSigningKeys(http)

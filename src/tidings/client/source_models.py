@@ -200,6 +200,67 @@ class SyncResult(msgspec.Struct, frozen=True):
     unchanged: int
 
 
+class Bin(msgspec.Struct, frozen=True):
+    """A request bin. `url`: where it takes any request, and below.
+
+    Attributes:
+        status, delay_seconds, body, content_type: What it answers.
+        profile, signature: What requests should be signed by; None: they are not verified, or by the rules of `webhook_id`.
+        has_secret: It has a secret of its own to verify with.
+        request_count: How many ever came: the number of the newest.
+        refused_count: How many did not, because more came than it takes in a second.
+    """
+
+    id: UUID
+    name: str
+    url: str
+    status: int
+    delay_seconds: float
+    body: str
+    content_type: str
+    has_secret: bool
+    request_count: int
+    refused_count: int
+    created_at: datetime
+    updated_at: datetime
+    used_at: datetime
+    profile: str | None = None
+    signature: dict[str, str] | None = None
+    webhook_id: UUID | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether a request is signed as expected, and why. `seconds_off`: how long before it came it was signed."""
+
+    is_verified: bool
+    reason: str
+    sentence: str
+    seconds_off: float | None = None
+
+
+class CaughtRequest(msgspec.Struct, frozen=True):
+    """A request that came to a bin. Its body is in `body` when it is text, else in `body_base64`.
+
+    Attributes:
+        headers: Name and value of each, in their order.
+        body_bytes: How much of the body was read; `is_truncated`: more came than is kept.
+        status: What it was answered with.
+    """
+
+    number: int
+    received_at: datetime
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body_bytes: int
+    is_truncated: bool
+    address: str
+    status: int
+    verdict: Verdict
+    body: str | None = None
+    body_base64: str | None = None
+
+
 class Group(msgspec.Struct, frozen=True):
     """A customer or tenant: webhooks and events of one are never seen by another.
 

@@ -8,6 +8,7 @@ import httpx
 
 from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
 from tidings.client.sync_administration import Audit, Groups, PortalLinks, SetAside, SigningKeys
+from tidings.client.sync_bins import Bins
 from tidings.client.sync_content import Collections, Records
 from tidings.client.sync_history import AttemptStatistics, Deliveries, Events, Recoveries
 from tidings.client.sync_http import Http
@@ -33,6 +34,7 @@ class Client:
         records: What is in collections.
         jobs: What happens by a schedule.
         integrations: Other systems that send notices.
+        bins: Addresses that take any request, for trying.
         groups: Customers or tenants.
         portal_links: What shows customers their own webhooks.
         signing_keys: What signs `v1a` signatures and tokens.
@@ -80,6 +82,7 @@ class Client:
         self.records = Records(http)
         self.jobs = Jobs(http)
         self.integrations = Integrations(http)
+        self.bins = Bins(http)
         self.groups = Groups(http)
         self.portal_links = PortalLinks(http)
         self.signing_keys = SigningKeys(http)

@@ -16,6 +16,7 @@ from tidings.portal.access import refuse_customers, refuse_unknown, require_own_
 from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_http_fault, show_refusal
 from tidings.portal.pages import (
     audit,
+    bins,
     catalogue,
     collection_edit,
     collections,
@@ -79,6 +80,7 @@ PAGES = (
     event_type_edit.router,
     set_aside.router,
     audit.router,
+    bins.router,
     gallery.router,
     webhooks.router,
     webhook_new.router,
@@ -142,7 +144,7 @@ def _for_browsers(answer_program: Answer) -> Answer:
     return answer
 
 
-_PROGRAMS = ("/api", "/in", "/.well-known", "/openapi.json", "/metrics", "/healthz", "/readyz")
+_PROGRAMS = ("/api", "/in", "/bin", "/.well-known", "/openapi.json", "/metrics", "/healthz", "/readyz")
 
 
 def is_for_people(request: Request[Any, Any, Any]) -> bool:

@@ -66,8 +66,8 @@ async def jobs(connection: Connection, group_id: str, limit: int) -> list[Any]:
 async def delete_settings(connection: Connection, group_id: str, limit: int) -> int:
     """Delete some of what a group has beside webhooks, jobs and collections; return how much that was."""
     count = 0
-    for statement in (_SQL["delete_integrations"], _SQL["delete_types"], _SQL["delete_recoveries"], _SQL["delete_links"]):
-        count += len(await connection.fetch(statement, group_id, limit))
+    for kind in ("integrations", "types", "recoveries", "links", "bins"):
+        count += len(await connection.fetch(_SQL[f"delete_{kind}"], group_id, limit))
     return count
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from tidings.clock import Clock
+from tidings.core.bin import KEPT_FOR, UNUSED_FOR
 from tidings.core.capture import TableName
 from tidings.core.errors import BusyError
 from tidings.core.pauses import Pauses
@@ -16,6 +17,7 @@ from tidings.sources import backfill, tables
 from tidings.store import (
     audit,
     backfills,
+    bins,
     cron,
     flights,
     history,
@@ -211,6 +213,7 @@ class Janitor:
             await portal_links.forget(connection, self._clock.now())
             await sessions.forget(connection, self._clock.now())
             await audit.forget(connection, self._clock.now())
+            await bins.forget(connection, self._clock.now() - KEPT_FOR, self._clock.now() - UNUSED_FOR, FORGOTTEN_AT_ONCE)
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()

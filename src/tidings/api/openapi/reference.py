@@ -72,6 +72,8 @@ _MAY_CONFLICT = (
     "/records",
     "/cron",
     "/integrations",
+    "/bins",
+    "/bins/{bin_id}",
 )
 
 

@@ -62,7 +62,12 @@ PLACES = (
             "event types",
         ),
     ),
-    Place("/settings", "Settings", "settings", ("group settings", "signing keys", "sessions", "retention", "about")),
+    Place(
+        "/settings",
+        "Settings",
+        "settings",
+        ("group settings", "request bins", "signing keys", "sessions", "retention", "about"),
+    ),
 )
 
 

@@ -27,6 +27,7 @@ SETTINGS = (
     Section("/settings", "General", "settings", "What holds for this installation, and who is signed in."),
     Section("/settings/groups", "Groups", "layers", "The tenants: each has its own webhooks and events."),
     Section("/settings/links", "Portal links", "external-link", "Links that show a customer their own webhooks."),
+    Section("/settings/bins", "Request bins", "radio", "Addresses that take any request, for trying, and what came."),
     Section("/settings/keys", "Keys", "key-round", "The key of the API, and the public keys that receivers verify with."),
     Section("/settings/set-aside", "Set aside", "triangle-alert", "What could not go on, with the reason."),
     Section("/settings/audit", "Audit", "clock", "Who did what: sign-ins, portal links, secrets, webhooks."),
