@@ -23,8 +23,8 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
     """Encrypt under the new box every secret and key that the old one reads, and return how many rows that were.
 
     In one transaction: either all of them and the key's fingerprint change, or nothing does. What the old key does not
-    read is left as it is, and counted in the log: a secret's webhook, integration or bin stays set aside, a signing key out of use.
-    It can be read again only under the key that it was encrypted with.
+    read is left as it is, and counted in the log: a secret's webhook, integration or bin stays set aside, a signing key
+    out of use. It can be read again only under the key that it was encrypted with.
 
     Raises:
         ConflictError: A worker is running; it would no longer be able to read what it needs.
