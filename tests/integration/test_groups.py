@@ -14,7 +14,7 @@ from tidings.config import Config
 from tidings.core.attempts import Attempts
 from tidings.operations.groups import KNOWN_FOR
 from tidings.worker.closer import AT_ONCE, FORGOTTEN_AFTER
-from tidings.worker.dispatcher import KNOWN_FOR as ROUTED_AS_KNOWN
+from tidings.worker.kinds import KNOWN_FOR as ROUTED_AS_KNOWN
 
 KEY = {"Authorization": "Bearer test"}
 ACME = KEY | {"X-Tidings-Group": "acme"}

@@ -99,6 +99,10 @@ class Sender:
             self._begin(call, connection, data)
         return call
 
+    def has_idle(self, target: Target) -> bool:
+        """Tell whether an exchange could begin on a connection that is kept."""
+        return bool(self._idle.get(target))
+
     async def send(self, target: Target, data: bytes, *, timeout_seconds: float, is_fresh: bool = False) -> Exchange:
         """Make one exchange as `start` does, and return what came of it.
 
