@@ -106,7 +106,7 @@ class Tails:
         if self._is_closed or own >= MAX_OF_GROUP or len(self._tails) >= MAX_TAILS:
             raise BusyError("Too many streams are open. Close one, or list deliveries instead.")
         self._tails.add(tail)
-        if self._task is None or self._task.done():
+        if self._task is None or self._task.done() or self._stopping.is_set():  # one that ends hears nothing more
             self._stopping = asyncio.Event()
             self._task = asyncio.create_task(self._run(tail.services, self._stopping), name="tails")
         else:
