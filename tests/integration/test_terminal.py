@@ -398,6 +398,14 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     assert link["id"] in await terminal("portal-links", "list", "--group", "acme")
     assert "is over" in await terminal("portal-links", "delete", link["id"], "--yes", "--group", "acme")
 
+    key = await terminal.read("keys", "create", "--name", "shop", "--scopes", "events:publish", "--expires-in", "600")
+    assert key["key"].startswith("tidk_")
+    assert [one["name"] for one in await terminal.read("keys", "list")] == ["shop", "admin key of the settings"]
+    assert (await terminal.read("keys", "get", key["id"]))["scopes"] == ["events:publish"]
+    assert (await terminal.read("keys", "current"))["of_settings"]
+    assert (await terminal.read("keys", "rotate", key["id"], "--overlap-seconds", "60"))["key"] != key["key"]
+    assert "is revoked" in await terminal("keys", "revoke", key["id"], "--yes")
+
     assert {"webhooks", "tokens"} == {one["purpose"] for one in await terminal.read("signing-keys", "list")}
     assert "next" in await terminal("signing-keys", "rotate", "--overlap-seconds", "60", "--yes")
     assert "total" in await terminal.read("statistics", "get", "--where", "since=1h")

@@ -1,4 +1,4 @@
-import { Audit, Groups, PortalLinks, SetAside, SigningKeys } from "./administration.js";
+import { Audit, Groups, Keys, PortalLinks, SetAside, SigningKeys } from "./administration.js";
 import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
 import { Http } from "./http.js";
@@ -56,6 +56,8 @@ export class Client {
   readonly integrations: Integrations;
   /** Customers or tenants. */
   readonly groups: Groups;
+  /** What opens the API. */
+  readonly keys: Keys;
   /** What shows customers their own webhooks. */
   readonly portalLinks: PortalLinks;
   /** What signs `v1a` signatures and tokens. */
@@ -93,6 +95,7 @@ export class Client {
     this.jobs = new Jobs(this.http);
     this.integrations = new Integrations(this.http);
     this.groups = new Groups(this.http);
+    this.keys = new Keys(this.http);
     this.portalLinks = new PortalLinks(this.http);
     this.signingKeys = new SigningKeys(this.http);
     this.setAside = new SetAside(this.http);

@@ -30,6 +30,7 @@ from tidings.client.models import (
     WebhookExplained,
 )
 from tidings.client.source_models import (
+    ApiKey,
     AuditEntry,
     Backfill,
     Collection,
@@ -42,6 +43,7 @@ from tidings.client.source_models import (
     IntegrationSettings,
     Job,
     JobPage,
+    MadeApiKey,
     MadePortalLink,
     PortalLink,
     RecordPage,
@@ -58,6 +60,7 @@ from tidings.client.verify import VerificationError, verify
 
 __all__ = [
     "ApiError",
+    "ApiKey",
     "AsyncClient",
     "Attempt",
     "AuditEntry",
@@ -84,6 +87,7 @@ __all__ = [
     "Job",
     "JobPage",
     "LineError",
+    "MadeApiKey",
     "MadePortalLink",
     "Page",
     "PortalLink",

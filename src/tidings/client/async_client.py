@@ -5,7 +5,14 @@ from typing import Any
 
 import httpx
 
-from tidings.client.async_administration import AsyncAudit, AsyncGroups, AsyncPortalLinks, AsyncSetAside, AsyncSigningKeys
+from tidings.client.async_administration import (
+    AsyncAudit,
+    AsyncGroups,
+    AsyncKeys,
+    AsyncPortalLinks,
+    AsyncSetAside,
+    AsyncSigningKeys,
+)
 from tidings.client.async_content import AsyncCollections, AsyncRecords
 from tidings.client.async_history import AsyncAttemptStatistics, AsyncDeliveries, AsyncEvents, AsyncRecoveries
 from tidings.client.async_http import AsyncHttp
@@ -33,6 +40,7 @@ class AsyncClient:
         jobs: What happens by a schedule.
         integrations: Other systems that send notices.
         groups: Customers or tenants.
+        keys: What opens the API.
         portal_links: What shows customers their own webhooks.
         signing_keys: What signs `v1a` signatures and tokens.
         set_aside: What could be neither routed nor delivered, and settings that cannot be read.
@@ -80,6 +88,7 @@ class AsyncClient:
         self.jobs = AsyncJobs(http)
         self.integrations = AsyncIntegrations(http)
         self.groups = AsyncGroups(http)
+        self.keys = AsyncKeys(http)
         self.portal_links = AsyncPortalLinks(http)
         self.signing_keys = AsyncSigningKeys(http)
         self.set_aside = AsyncSetAside(http)

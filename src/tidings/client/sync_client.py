@@ -7,7 +7,14 @@ from typing import Any
 import httpx
 
 from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
-from tidings.client.sync_administration import Audit, Groups, PortalLinks, SetAside, SigningKeys
+from tidings.client.sync_administration import (
+    Audit,
+    Groups,
+    Keys,
+    PortalLinks,
+    SetAside,
+    SigningKeys,
+)
 from tidings.client.sync_content import Collections, Records
 from tidings.client.sync_history import AttemptStatistics, Deliveries, Events, Recoveries
 from tidings.client.sync_http import Http
@@ -34,6 +41,7 @@ class Client:
         jobs: What happens by a schedule.
         integrations: Other systems that send notices.
         groups: Customers or tenants.
+        keys: What opens the API.
         portal_links: What shows customers their own webhooks.
         signing_keys: What signs `v1a` signatures and tokens.
         set_aside: What could be neither routed nor delivered, and settings that cannot be read.
@@ -81,6 +89,7 @@ class Client:
         self.jobs = Jobs(http)
         self.integrations = Integrations(http)
         self.groups = Groups(http)
+        self.keys = Keys(http)
         self.portal_links = PortalLinks(http)
         self.signing_keys = SigningKeys(http)
         self.set_aside = SetAside(http)

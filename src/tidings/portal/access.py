@@ -259,12 +259,15 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
     request.scope["state"]["portal_session"] = session
     if request.method not in _SAFE and not _is_alike(await _sent_token(request), form_token(request)):
         raise ForeignFormError("This page showed another group than this browser shows now. Load it again and repeat it.")
-    return Visit(msgspec.structs.replace(services, group_id=session.group_id, actor=_actor(request, session)), session)
+    bound_to = session.group_id if session.is_customer else session.bound_to
+    acting = msgspec.structs.replace(services, group_id=session.group_id, bound_to=bound_to, actor=_actor(request, session))
+    return Visit(acting, session)
 
 
 def _actor(request: Request[Any, Any, Any], session: Session) -> Actor:
-    who, id_ = (Who.LINK, session.link_id) if session.is_customer else (Who.SESSION, session.id)
-    return Actor(who, id_, address_of(request))
+    if session.is_customer:
+        return Actor(Who.LINK, session.link_id, address_of(request))
+    return Actor(Who.SESSION, session.id, address_of(request), session.key_id, session.key_name)
 
 
 def count_call(request: Request[Any, Any, Any], visit: Visit) -> None:

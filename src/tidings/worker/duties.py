@@ -14,6 +14,7 @@ from tidings.core.pauses import Pauses
 from tidings.core.standstill import Standstill
 from tidings.sources import backfill, tables
 from tidings.store import (
+    api_keys,
     audit,
     backfills,
     cron,
@@ -209,6 +210,7 @@ class Janitor:
             await portal_links.forget(connection, self._clock.now())
             await sessions.forget(connection, self._clock.now())
             await audit.forget(connection, self._clock.now())
+            await api_keys.forget(connection, self._clock.now())
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()
