@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -80,9 +81,9 @@ def made_by_tool() -> Any:
 
 
 async def test_a_key_is_made_shown_once_used_listed_and_revoked(api: Api) -> None:
-    made = await api.make("events:publish", "deliveries:read", group="acme", expires_in=3600)
+    made = await api.make("events:publish", "deliveries:read", bound_to="acme", expires_in=3600)
     key, path = made["key"], f"/api/v1/keys/{made['id']}"
-    assert (made["scopes"], made["group"]) == (["events:publish", "deliveries:read"], "acme")
+    assert (made["scopes"], made["bound_to"]) == (["events:publish", "deliveries:read"], "acme")
     assert (await api("GET", "/api/v1/keys/current", 200, key=key))["id"] == made["id"]
     await api("POST", "/api/v1/events", 202, {"type": "order.paid", "data": 1}, key=key)
     assert await api.engine.value("select group_id from tidings.outbox") == "acme"  # its own, without a header
@@ -131,7 +132,7 @@ async def test_a_rotated_key_is_good_beside_the_new_one_until_the_overlap_is_ove
 
 async def test_the_key_of_the_settings_is_one_of_them_and_is_changed_there(api: Api) -> None:
     (only,) = await api("GET", "/api/v1/keys", 200)
-    assert (only["id"], only["scopes"], only["group"], only["start"]) == (str(SETTINGS_KEY_ID), ["admin"], None, "")
+    assert (only["id"], only["scopes"], only["bound_to"], only["start"]) == (str(SETTINGS_KEY_ID), ["admin"], None, "")
     for method, path in (("DELETE", ""), ("POST", "/rotate")):
         refused = await api(method, f"/api/v1/keys/{SETTINGS_KEY_ID}{path}", 409, {} if path else None)
         assert "TIDINGS_ADMIN_KEY" in refused["error"]
@@ -142,7 +143,7 @@ async def test_the_key_of_the_settings_is_one_of_them_and_is_changed_there(api: 
     [
         ({"scopes": []}, 422, "scopes"), ({"scopes": ["root"]}, 422, "scopes"), ({"scopes": "admin"}, 422, "scopes"), ({"name": " "}, 422, "name"),
         ({"name": "x" * 101}, 422, "name"), ({"expires_in": 59}, 422, "expires_in"), ({"expires_in": 10**12}, 422, "expires_in"),
-        ({"group": "nobody"}, 404, None), ({"more": 1}, 422, "more"), ({"name": "\0"}, 422, "name"),
+        ({"bound_to": "nobody"}, 404, None), ({"more": 1}, 422, "more"), ({"name": "\0"}, 422, "name"),
     ],
 )  # fmt: skip
 async def test_a_key_that_cannot_be_is_refused_with_the_field(api: Api, body: Any, status: int, field: str | None) -> None:
@@ -201,7 +202,7 @@ async def test_each_scope_opens_what_the_page_says_and_nothing_else(api: Api) ->
 
 
 async def test_a_key_of_a_group_opens_no_other_and_is_not_told_which_there_are(api: Api) -> None:
-    key = (await api.make("admin", group="acme"))["key"]
+    key = (await api.make("admin", bound_to="acme"))["key"]
     for (method, path), need in NEEDS.items():
         body = None if method in {"GET", "DELETE"} else {}
         there, nowhere = [await api.ask(method, address(path, "acme"), key, group, json=body) for group in ("other", "nowhere")]
@@ -216,8 +217,8 @@ async def test_a_key_of_a_group_opens_no_other_and_is_not_told_which_there_are(a
 
 
 async def test_lists_across_groups_show_a_key_of_one_group_its_own(api: Api) -> None:
-    mine = await api.make("admin", group="acme")
-    await api.make("admin", group="other")
+    mine = await api.make("admin", bound_to="acme")
+    await api.make("admin", bound_to="other")
     key = mine["key"]
     assert [one["id"] for one in await api("GET", "/api/v1/groups", 200, key=key)] == ["acme"]
     assert await api("GET", "/api/v1/groups?cursor=acme", 200, key=key) == []
@@ -226,8 +227,8 @@ async def test_lists_across_groups_show_a_key_of_one_group_its_own(api: Api) -> 
     assert {one["group"] for one in await api("GET", "/api/v1/audit", 200, key=key)} == {"acme"}
     await api("GET", f"/api/v1/keys/{SETTINGS_KEY_ID}", 404, key=key)
     await api("POST", "/api/v1/keys", 403, {"name": "more", "scopes": ["admin"]}, key=key)
-    await api("POST", "/api/v1/keys", 403, {"name": "more", "scopes": ["admin"], "group": "other"}, key=key)
-    own = await api("POST", "/api/v1/keys", 201, {"name": "more", "scopes": ["admin"], "group": "acme"}, key=key)
+    await api("POST", "/api/v1/keys", 403, {"name": "more", "scopes": ["admin"], "bound_to": "other"}, key=key)
+    own = await api("POST", "/api/v1/keys", 201, {"name": "more", "scopes": ["admin"], "bound_to": "acme"}, key=key)
     await api("DELETE", f"/api/v1/keys/{own['id']}", 204, key=key)
 
 
@@ -391,7 +392,7 @@ async def test_what_is_over_for_long_is_forgotten(api: Api) -> None:
 
 
 async def test_the_record_says_which_key_it_was(api: Api) -> None:
-    made = await api.make("webhooks:write", name="deployer", group="acme")
+    made = await api.make("webhooks:write", name="deployer", bound_to="acme")
     hook = await api("POST", "/api/v1/webhooks", 201, {"url": "https://a.example/", "events": "*"}, key=made["key"])
     await api("POST", f"/api/v1/keys/{made['id']}/rotate", 200, {})
     await api("DELETE", f"/api/v1/keys/{made['id']}", 204)
@@ -413,7 +414,7 @@ async def test_a_session_ends_with_the_key_that_it_was_begun_with(api: Api, api_
     api_server._framework.state["sign_in_attempts"] = Attempts()
     made = await api.make("admin", name="Ada")
     async with visiting(api.engine, str(api.client.base_url)) as ada:
-        for narrow in (await api.make("webhooks:write"), await api.make("admin", group="acme")):
+        for narrow in (await api.make("webhooks:write"), await api.make("admin", bound_to="acme")):
             assert "scope admin" in (await ada.send("/sign-in", {"key": narrow["key"]}, 403, of="/sign-in")).text
         await ada.send("/sign-in", {"key": made["key"]}, of="/sign-in")
         await ada.get("/settings")
@@ -426,3 +427,42 @@ async def test_a_session_ends_with_the_key_that_it_was_begun_with(api: Api, api_
         await ada.get("/settings", 303)
     began = [one for one in await api("GET", "/api/v1/audit", 200) if one["action"] == "session.began"]
     assert {(one["key_name"], one["key_id"], one["who"]) for one in began} == {("Ada", made["id"], "session")}
+
+
+async def test_keys_are_made_shown_once_rotated_and_revoked_on_their_page(api: Api, api_server: ApiServer) -> None:
+    assert api_server._framework
+    api_server._framework.state["sign_in_attempts"] = Attempts()
+    path = "/settings/api-keys"
+    async with visiting(api.engine, str(api.client.base_url)) as visitor:
+        await visitor.sign_in()
+        form = {"name": "<b>shop</b>", "group": "default", "expires_in": "86400", "scopes": ["events:publish", "events:read"]}
+        page = (await visitor.send(path, form, 200)).text
+        key = re.findall(r"tidk_\w{22}_\w{39}", page)[0]
+        current = await api("GET", "/api/v1/keys/current", 200, key=key)
+        assert (current["name"], current["bound_to"]) == ("<b>shop</b>", "default")
+        assert current["scopes"] == ["events:publish", "events:read"]
+        page = (await visitor.get(path)).text
+        assert key not in page
+        assert "&lt;b&gt;shop" in page
+        assert current["start"] in page
+        refused = (await visitor.send(path, form | {"scopes": []}, 422)).text
+        assert "scopes is empty" in refused
+        assert "name has 1 to 100 characters" in (await visitor.send(path, form | {"name": ""}, 422)).text
+        everywhere = (await visitor.send(path, form | {"group": "all", "expires_in": ""}, 200)).text
+        other = re.findall(r"tidk_\w{22}_\w{39}", everywhere)[0]
+        assert (await api("GET", "/api/v1/keys/current", 200, key=other))["bound_to"] is None
+        own = f"{path}/{current['id']}"
+        assert "Last used" in (await visitor.get(own)).text
+        rotated = (await visitor.send(f"{own}/rotate", {"overlap": "0"}, 200)).text
+        again = re.findall(r"tidk_\w{22}_\w{39}", rotated)[0]
+        await api("GET", "/api/v1/keys/current", 401, key=key)
+        await visitor.send(f"{own}/rotate", {"overlap": "long"}, 422)
+        await visitor.send(f"{own}/revoke", {})
+        await api("GET", "/api/v1/keys/current", 401, key=again)
+        page = (await visitor.get(own)).text
+        assert "It was revoked" in page
+        assert "Rotate</h2>" not in page
+        await visitor.send(f"{own}/revoke", {}, 409)
+        await visitor.get(f"{path}/{UUID(int=255)}", 404)
+        assert "TIDINGS_ADMIN_KEY" in (await visitor.get(f"{path}/{SETTINGS_KEY_ID}")).text
+        assert "A key was revoked" in (await visitor.get("/settings/audit")).text

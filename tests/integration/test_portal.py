@@ -38,6 +38,7 @@ PAGES = (
     "/sources/catalogue",
     "/settings/groups",
     "/settings/links",
+    "/settings/api-keys",
     "/settings/keys",
     "/settings/set-aside",
     "/settings/audit",

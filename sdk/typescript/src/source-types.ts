@@ -339,7 +339,7 @@ export interface KeyRotation {
 export interface ApiKeyInput {
   name: string;
   scopes: string[];
-  group?: string | null;
+  bound_to?: string | null;
   expires_in?: number | null;
 }
 
@@ -349,13 +349,13 @@ export interface ApiKeyRotation {
   expires_in?: number | null;
 }
 
-/** A key of the API, without what is secret of it. `start`: what it begins with; `group`: null for all groups. */
+/** A key of the API, without what is secret of it. `start`: what it begins with; `bound_to`: null for all groups. */
 export interface ApiKey {
   id: string;
   name: string;
   start: string;
   scopes: string[];
-  group: string | null;
+  bound_to: string | null;
   /** It is the admin key of the settings, and is changed there. */
   of_settings: boolean;
   created_at: string;
@@ -375,7 +375,7 @@ export interface MadeApiKey {
   name: string;
   key: string;
   scopes: string[];
-  group: string | null;
+  bound_to: string | null;
   previous_until: string | null;
   expires_at: string | null;
 }

@@ -42,7 +42,6 @@ from tidings.api.routes import (
 from tidings.core.errors import TidingsError
 from tidings.operations.services import Services
 
-
 # What a key opens. Which scope each route needs is told in `api/http/scopes.py`; a test says what is missing there.
 GUARDED = (
     webhooks.router,

@@ -330,7 +330,7 @@ class ApiKeyInput(TypedDict, total=False):
 
     name: Required[str]
     scopes: Required[Sequence[str]]
-    group: str | None
+    bound_to: str | None
     expires_in: int | None
 
 

@@ -246,7 +246,7 @@ class ApiKey(msgspec.Struct, frozen=True):
 
     Attributes:
         start: What the key begins with; empty for the admin key of the settings.
-        group: The one group that it is for; None: all of them.
+        bound_to: The one group that it is for; None: all of them.
         of_settings: It is the admin key of the settings.
         previous_until: Until when the one before the last rotation is good.
         used_at: When it was last used, to within a minute.
@@ -258,7 +258,7 @@ class ApiKey(msgspec.Struct, frozen=True):
     scopes: list[str]
     created_at: datetime
     of_settings: bool = False
-    group: str | None = None
+    bound_to: str | None = None
     rotated_at: datetime | None = None
     previous_until: datetime | None = None
     expires_at: datetime | None = None
@@ -274,7 +274,7 @@ class MadeApiKey(msgspec.Struct, frozen=True):
     name: str
     key: str
     scopes: list[str]
-    group: str | None = None
+    bound_to: str | None = None
     previous_until: datetime | None = None
     expires_at: datetime | None = None
 

@@ -60,7 +60,7 @@ async def create(
         NotFoundError: There is no such group.
     """
     if group_id is None and services.bound_to is not None:
-        raise ForbiddenError("This key is for one group, so it makes no key for all of them. Name its group as group.")
+        raise ForbiddenError("This key is for one group, so it makes no key for all of them. Name its group as bound_to.")
     if group_id is not None:
         refuse_other(services, group_id)
     now, key_id = services.clock.now(), uuid4()

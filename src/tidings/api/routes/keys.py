@@ -19,11 +19,11 @@ from tidings.store.api_keys import UsedKey
 
 
 class NewApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A key to make. `group`: the one that it is for; null: all of them."""
+    """A key to make. `bound_to`: the one group that it is for; null: all of them."""
 
     name: str
     scopes: list[str]
-    group: str | None = None
+    bound_to: str | None = None
     expires_in: int | None = None
 
 
@@ -41,7 +41,7 @@ class ApiKeyView(msgspec.Struct, frozen=True):
     name: str
     start: str
     scopes: tuple[str, ...]
-    group: str | None
+    bound_to: str | None
     of_settings: bool
     created_at: datetime
     rotated_at: datetime | None
@@ -59,7 +59,7 @@ class MadeApiKey(msgspec.Struct, frozen=True):
     name: str
     key: str
     scopes: tuple[str, ...]
-    group: str | None
+    bound_to: str | None
     previous_until: datetime | None
     expires_at: datetime | None
 
@@ -87,7 +87,7 @@ async def create_key(services: NamedDependency[Services], data: JSONBody[NewApiK
         secrets.token_bytes(SECRET_BYTES),
         name=data.name,
         scopes=data.scopes,
-        group_id=data.group,
+        group_id=data.bound_to,
         expires_in=data.expires_in,
     )
     return _made(made)

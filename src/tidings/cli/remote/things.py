@@ -239,12 +239,12 @@ SIGNING_KEYS: Final = Thing(
 
 KEYS: Final = Thing(
     "keys", "key", "What opens the API, and what each key may do.",
-    "Id=id:id Name=name Start=start Scopes=scopes:list Group=group Used=used_at:time Expires=expires_at:time Revoked=revoked_at:time",
+    "Id=id:id Name=name Start=start Scopes=scopes:list Bound_to=bound_to Used=used_at:time Expires=expires_at:time Revoked=revoked_at:time",
     (
         Verb("list", "GET", "/api/v1/keys", "List keys, newest first.", shows="many", pages="offset"),
         Verb("get", "GET", "/api/v1/keys/{key_id}", "Show a key, and when it was last used."),
         Verb("current", "GET", "/api/v1/keys/current", "Show the key that these commands are sent with."),
-        Verb("create", "POST", "/api/v1/keys", "Make a key. It is in the answer, this once.", body="name scopes:list group expires_in:int"),
+        Verb("create", "POST", "/api/v1/keys", "Make a key. It is in the answer, this once.", body="name scopes:list bound_to expires_in:int"),
         Verb("rotate", "POST", "/api/v1/keys/{key_id}/rotate", "Give it another secret; the present one is good for a while.",
              body="overlap_seconds:int expires_in:int"),
         Verb("revoke", "DELETE", "/api/v1/keys/{key_id}", "End a key; within a second it opens nothing.", shows="nothing",

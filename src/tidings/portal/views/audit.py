@@ -21,12 +21,15 @@ _SAID = {
     Action.SECRET_SHOWN: "A secret was shown",
     Action.SECRET_ROTATED: "A secret was rotated",
     Action.KEYS_ROTATED: "The signing keys were rotated",
+    Action.API_KEY_MADE: "A key was made",
+    Action.API_KEY_ROTATED: "A key was rotated",
+    Action.API_KEY_REVOKED: "A key was revoked",
     Action.WEBHOOK_CREATED: "A webhook was created",
     Action.WEBHOOK_CHANGED: "A webhook was changed",
     Action.WEBHOOK_DELETED: "A webhook was deleted",
 }
 _WHO = {
-    Who.KEY: "the API, by the admin key",
+    Who.KEY: "the API",
     Who.SESSION: "a session",
     Who.LINK: "a customer, by a portal link",
     Who.SYSTEM: "Tidings",
@@ -44,6 +47,7 @@ class AuditRow(msgspec.Struct, frozen=True):
     who_id: Id | None
     address: Shown
     group: Shown
+    key: Shown | None
 
 
 class AuditView(msgspec.Struct, frozen=True):
@@ -67,7 +71,7 @@ def audit_view(found: Sequence[Entry], pager: Pager, now: datetime) -> AuditView
     rows = tuple(Row(str(one.number), "", f"number {one.number}", _row(one, now)) for one in found)
     empty = None if rows else Empty(
         "Nothing is on record yet",
-        "Signing in and out, portal links, secrets that are shown or rotated, and changes of webhooks are put on record here.",
+        "Sign-ins, keys, portal links, secrets that are shown or rotated, and changes of webhooks are put on record here.",
         icon="clock",
     )  # fmt: skip
     return AuditView(sections(SETTINGS, PATH), Table("audit", "Who did what", columns, rows), pager, empty)
@@ -83,4 +87,5 @@ def _row(one: Entry, now: datetime) -> AuditRow:
         None if one.who_id is None else ident(one.who_id),
         visible(one.address or "–", limit=60),
         visible(one.group_id or "–", limit=60),
+        visible(one.key_name, limit=100) if one.key_id is not None else None,
     )

@@ -62,7 +62,9 @@ PLACES = (
             "event types",
         ),
     ),
-    Place("/settings", "Settings", "settings", ("group settings", "signing keys", "sessions", "retention", "about")),
+    Place(
+        "/settings", "Settings", "settings", ("group settings", "api keys", "sessions", "retention", "about")
+    ),
 )
 
 
