@@ -6,8 +6,8 @@
 from pathlib import Path
 from typing import Any, Final
 
-from tidings.api.http.scopes import Need, needed
-from tidings.core.scopes import SAID, Scope, granted
+from tidings.api.http.scopes import needed
+from tidings.core.scopes import SAID, Need, Scope, granted
 
 PATH: Final = Path(__file__).parents[1] / "docs" / "scopes.md"
 METHODS: Final = ("get", "post", "put", "patch", "delete")

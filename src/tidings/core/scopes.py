@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from tidings.core.errors import InvalidInputError
 
@@ -28,6 +28,23 @@ class Scope(StrEnum):
 
 
 _NAMES: Final = frozenset(scope.value for scope in Scope)
+
+
+class Need(NamedTuple):
+    """What an operation or a page needs.
+
+    Attributes:
+        scope: None: any key that is good.
+        is_for_all_groups: A key that is for one group does not do.
+    """
+
+    scope: Scope | None
+    is_for_all_groups: bool = False
+
+
+# Where nobody has said.
+UNDECLARED: Final = Need(Scope.ADMIN, is_for_all_groups=True)
+
 
 # In words, for people who choose some of them.
 SAID: Final[dict[Scope, str]] = {

@@ -5,9 +5,9 @@ behind a scope: the operation is about the installation and not about a group, s
 it.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
-from tidings.core.scopes import Scope
+from tidings.core.scopes import UNDECLARED, Need, Scope
 
 _ANY: Final = "any"
 
@@ -124,21 +124,6 @@ deliveries:read   GET     /api/webhooks/logs
 
 # What other systems call the same: these need what the paths of ours need.
 _ALSO: Final = {"/api/collections": "/api/v1/collections", "/api/cron": "/api/v1/cron"}
-
-
-class Need(NamedTuple):
-    """What an operation needs.
-
-    Attributes:
-        scope: None: any key that is good.
-        is_for_all_groups: A key that is for one group does not do.
-    """
-
-    scope: Scope | None
-    is_for_all_groups: bool = False
-
-
-UNDECLARED: Final = Need(Scope.ADMIN, is_for_all_groups=True)
 
 
 def _read(table: str) -> dict[tuple[str, str], Need]:

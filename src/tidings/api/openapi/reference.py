@@ -19,9 +19,10 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
-from tidings.api.http.scopes import Need, needed
+from tidings.api.http.scopes import needed
 from tidings.api.openapi.examples import example_of
 from tidings.api.openapi.fields import FIELDS
+from tidings.core.scopes import Need
 
 _ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 
