@@ -123,6 +123,9 @@ def _who(session: Session | None) -> str:
     return "admin" if session.key_id == SETTINGS_KEY_ID else visible(session.key_name, limit=40).plain
 
 
+_BELOW = {"/sources": SOURCES, "/settings": SETTINGS}
+
+
 def _home(session: Session | None) -> str:
     return "/" if session is None else first_page(session.scopes, session.bound_to) or "/"
 
@@ -133,13 +136,13 @@ def _entries(path: str, session: Session) -> tuple[Entry, ...]:
         return entries(path, is_customer=True)
     found = []
     for entry in entries(path):
-        below = [
-            one.path for one in {"/sources": SOURCES, "/settings": SETTINGS}.get(entry.path, ()) if opens(session, one.path)
-        ]
-        if entry.path in below or (entry.path not in {"/sources", "/settings"} and opens(session, entry.path)):
+        below = [one.path for one in _BELOW.get(entry.path, ()) if opens(session, one.path)]
+        if entry.path in _BELOW and not below:
+            continue
+        if opens(session, entry.path):
             found.append(entry)
         elif below:
-            found.append(entry if entry.path == "/sources" else msgspec.structs.replace(entry, path=below[0]))
+            found.append(msgspec.structs.replace(entry, path=below[0]))
     return tuple(found)
 
 

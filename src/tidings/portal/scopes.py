@@ -15,7 +15,8 @@ from tidings.store.sessions import Session
 
 _TABLE: Final = """
 admin*                          GET       /
-any                             GET       /sign-out
+any                             GET       /sign-in
+any                             GET POST  /sign-out
 any                             GET       /sources
 any                             GET POST  /gallery
 any                             GET       /brand.css

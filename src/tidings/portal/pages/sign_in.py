@@ -122,9 +122,8 @@ async def sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
     browser = request.headers.get("user-agent", "")
     digest = hash_of(presented)
     await sessions.begin(services, token, key, digest, before=session_token(request), browser=browser, address=address)
-    return go(
-        request, first if to == "/" else to, session_cookie(request, token), cookie(request, "tidings-visit", "", max_age=0)
-    )
+    to = first if to == "/" else to
+    return go(request, to, session_cookie(request, token), cookie(request, "tidings-visit", "", max_age=0))
 
 
 @get("/sign-out", opt={"query": (), "customer": LOOK})

@@ -35,7 +35,8 @@ update tidings.api_keys
 set token_hash = $2, previous_hash = token_hash, previous_until = $4, rotated_at = $3, expires_at = $5 where id = $1;
 
 -- name: revoke
--- $1 id, $2 now
+-- With the sessions that were begun with it, and so the streams of their pages. $1 id, $2 now
+with ended as (delete from tidings.sessions where key_id = $1)
 update tidings.api_keys set revoked_at = $2 where id = $1;
 
 -- name: put
