@@ -401,7 +401,7 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     key = await terminal.read("keys", "create", "--name", "shop", "--scopes", "events:publish", "--expires-in", "600")
     assert key["key"].startswith("tidk_")
     assert [one["name"] for one in await terminal.read("keys", "list")] == ["shop", "admin key of the settings"]
-    assert (await terminal.read("keys", "get", key["id"]))["scopes"] == ["events:publish"]
+    assert (await terminal.read("keys", "get", "shop"))["scopes"] == ["events:publish"]
     assert (await terminal.read("keys", "current"))["of_settings"]
     assert (await terminal.read("keys", "rotate", key["id"], "--overlap-seconds", "60"))["key"] != key["key"]
     assert "is revoked" in await terminal("keys", "revoke", key["id"], "--yes")
