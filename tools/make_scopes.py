@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from tidings.api.http.scopes import needed
 from tidings.core.scopes import SAID, Need, Scope, granted
+from tidings.portal.scopes import NEEDS
 
 PATH: Final = Path(__file__).parents[1] / "docs" / "scopes.md"
 METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -49,7 +50,18 @@ def text_of(paths: dict[str, Any]) -> str:
     for method, path, need in operations(paths):
         marks = " | ".join("x" if opens(scope, need) else "" for scope in Scope)
         lines.append(f"| `{method} {path}`{' *' if need.is_for_all_groups else ''} | {marks} |")
-    return _HEAD + "\n".join(lines) + "\n"
+    return _HEAD + "\n".join([*lines, *_pages()]) + "\n"
+
+
+def _pages() -> list[str]:
+    lines = ["", "## Pages of the portal", "", "| page | needs |", "|---|---|"]
+    together: dict[tuple[str, tuple[Need, ...]], list[str]] = {}
+    for (method, path), needs in NEEDS.items():
+        together.setdefault((path, needs), []).append(method)
+    for (path, needs), methods in together.items():
+        said = " and ".join(f"`{need.scope}`{' *' if need.is_for_all_groups else ''}" for need in needs) or "any key"
+        lines.append(f"| `{', '.join(methods)} {path}` | {said} |")
+    return lines
 
 
 def main() -> None:
