@@ -57,7 +57,7 @@ class Admission:
         self._unknown: OrderedDict[str, None] = OrderedDict()
         self._version = 0
         self._looked_at = -BELIEVED
-        self._looking: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[Exception | None] | None = None
         self._guesses = Guesses()
         self._noted: dict[UUID, float] = {}
         self._uses: dict[UUID, Use] = {}
@@ -132,7 +132,10 @@ class Admission:
         """Return the key that a text says it is, whether or not it fits; None where there is none."""
         began = self._monotonic()
         if began - self._looked_at >= BELIEVED:
-            await asyncio.wait([self._begin_look()])  # one look for all who wait
+            looking = self._begin_look()  # one look for all who wait, and one failure
+            await asyncio.wait([looking])
+            if not looking.cancelled() and (fault := looking.result()) is not None:
+                raise fault
         held = self._held_as(presented, digest)
         if held is not None and fits(held, digest) and self._monotonic() - self._looked_at < BELIEVED:
             return held
@@ -162,18 +165,21 @@ class Admission:
                 self._unknown.popitem(last=False)
         return key
 
-    def _begin_look(self) -> asyncio.Task[None]:
+    def _begin_look(self) -> asyncio.Task[Exception | None]:
         if self._looking is None:
             self._looking = asyncio.create_task(self._look_beside(), name="look at keys")
         return self._looking
 
-    async def _look_beside(self) -> None:
+    async def _look_beside(self) -> Exception | None:
+        """Look, and return why not: whoever waits raises it, and where nobody does it is of no account."""
         try:
             await self._look()
-        except (*UNAVAILABLE, TimeoutError, TidingsError) as error:
-            logger.debug("keys cannot be looked at: %s", error)  # who comes later waits for a look of their own, and is told
+        except (*UNAVAILABLE, TidingsError) as error:
+            logger.debug("keys cannot be looked at: %s", error)
+            return error
         finally:
             self._looking = None
+        return None
 
     async def _look(self) -> None:
         began = self._monotonic()
@@ -212,7 +218,7 @@ class Admission:
         try:
             while self._uses:
                 uses, self._uses = self._uses, {}
-                with suppress(*UNAVAILABLE, TimeoutError, TidingsError):  # the next minute has another
+                with suppress(*UNAVAILABLE, TidingsError):  # the next minute has another
                     async with self._database.transaction() as connection:
                         await api_keys.note_uses(connection, list(uses.items()))
         finally:
