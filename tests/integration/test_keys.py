@@ -254,7 +254,9 @@ async def test_a_key_in_an_address_is_refused(api: Api, name: str) -> None:
         assert key not in response.text
 
 
-async def test_guessing_is_slowed_down_and_shuts_out_no_good_key(api: Api) -> None:
+async def test_guessing_is_slowed_down_and_shuts_out_no_good_key(api: Api, api_server: ApiServer) -> None:
+    assert api_server._framework
+    api_server._framework.state["sign_in_attempts"] = Attempts()
     made = await api.make("webhooks:read")
     wrong = write_key(UUID(made["id"]), bytes(24))
     for _ in range(WRONG_BY_ADDRESS):
@@ -266,6 +268,11 @@ async def test_guessing_is_slowed_down_and_shuts_out_no_good_key(api: Api) -> No
         assert 1 <= int(refused.headers["retry-after"]) <= WINDOW_SECONDS
     await api("GET", "/api/v1/webhooks", 200, key=made["key"])  # nobody finds this one by trying
     await api("GET", "/api/v1/webhooks", 429)  # “test” could be found so, and waits
+    async with visiting(api.engine, str(api.client.base_url)) as visitor:
+        shut = await visitor.send("/sign-in", {"key": "test"}, 429, of="/sign-in")
+        assert "Too many wrong keys" in shut.text
+        assert int(shut.headers["retry-after"]) >= 1
+        await visitor.send("/sign-in", {"key": made["key"]}, of="/sign-in")
 
 
 # Held in memory ------------------------------------------------------------------------------------------------------------

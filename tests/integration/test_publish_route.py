@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from secrets import token_bytes
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from tidings.api.http.access import services_for
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.config import Config
+from tidings.operations import api_keys
 from tidings.operations.groups import MAX_KNOWN_GROUPS
 from tidings.store.database import Database, Server
 
@@ -177,6 +179,26 @@ async def test_what_is_known_by_its_id_is_answered_alike(routes: Routes) -> None
     assert again.json() == first.json() | {"duplicate": True}
     other, _ = await routes.ask(with_field(id="known", data=2))
     assert (other.status_code, other.json()["code"], other.json()["event_id"]) == (409, "CONFLICT", first.json()["id"])
+
+
+async def test_both_routes_refuse_alike_what_a_key_does_not_allow(routes: Routes) -> None:
+    services = routes.engine.services
+
+    async def made(*scopes: str, group_id: str | None = None) -> dict[str, str]:
+        key = await api_keys.create(services, token_bytes(24), name="shop", scopes=scopes, group_id=group_id)
+        return {"X-API-Key": key.text}
+
+    answer, passed = await routes.ask(headers=await made("events:read"))
+    assert (answer.status_code, answer.json()["scope"], passed) == (403, "events:publish", False)
+    bound = await made("events:publish", group_id="acme")
+    for group, status in (("acme", 202), ("default", 403), ("nowhere", 403)):
+        answer, passed = await routes.ask(headers=bound | {"X-Tidings-Group": group})
+        assert (answer.status_code, passed) == (status, False)
+    answer, _ = await routes.ask(headers=bound)
+    assert answer.status_code == 202
+    assert await routes.engine.value("select count(*) from tidings.outbox where group_id <> 'acme'") == 0
+    answer, passed = await routes.ask(headers=bound, path=f"{PATH}?key=x")
+    assert (answer.status_code, answer.json()["field"], passed) == (422, "key", True)
 
 
 async def test_groups_that_were_there_are_remembered_up_to_a_bound(routes: Routes) -> None:

@@ -42,6 +42,8 @@ from tidings.api.routes import (
 from tidings.core.errors import TidingsError
 from tidings.operations.services import Services
 
+_SAID = "A key of `/api/v1/keys`. Each operation names the scope that it needs of it; `admin` has all of them."
+
 # What a key opens. Which scope each route needs is told in `api/http/scopes.py`; a test says what is missing there.
 GUARDED = (
     webhooks.router,
@@ -112,7 +114,7 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
             openapi_router=Router("/openapi.json", route_handlers=[], guards=[require_reader], include_in_schema=False),
             use_handler_docstrings=True,
             render_plugins=[_Described(path="/")],
-            components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+            components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description=_SAID)}),
         ),
         signature_namespace={"Request": Request, "Response": Response},
         logging_config=None,
