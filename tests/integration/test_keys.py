@@ -23,7 +23,7 @@ from tidings.config import Config
 from tidings.core.api_key import SETTINGS_KEY_ID, write_key
 from tidings.core.attempts import Attempts
 from tidings.core.errors import UnauthorizedError
-from tidings.core.guesses import WINDOW_SECONDS, WRONG_BY_ADDRESS
+from tidings.core.key_guesses import WINDOW_SECONDS, WRONG_BY_ADDRESS
 from tidings.core.scopes import Scope, granted, parse_scopes
 from tidings.operations.admission import BELIEVED, LOOK_AFTER, Admission
 from tidings.operations.services import Services
@@ -47,7 +47,11 @@ class Api:
 
     async def ask(self, method: str, path: str, key: str = "test", group: str = "", **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {key}"} | ({"X-Tidings-Group": group} if group else {})
-        return await self.client.request(method, path, headers=headers, **options)
+        async with self.client.stream(method, path, headers=headers, **options) as response:
+            if response.headers.get("content-type", "").startswith("text/event-stream"):
+                return response  # it has no end
+            await response.aread()
+            return response
 
     async def __call__(self, method: str, path: str, expect: int, body: Any = None, key: str = "test", group: str = "") -> Any:
         response = await self.ask(method, path, key, group, json=body)
@@ -394,6 +398,18 @@ async def test_what_is_over_for_long_is_forgotten(api: Api) -> None:
     async with api.engine.services.database.transaction() as connection:
         await api_keys.forget(connection, api.engine.clock.now())
     await api("GET", f"/api/v1/keys/{made['id']}", 404)
+
+
+async def test_a_stream_ends_with_the_key_that_it_was_begun_with(api: Api, api_server: ApiServer) -> None:
+    assert api_server._framework
+    made = await api.make("deliveries:read")
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    async with api.client.stream("GET", "/api/v1/attempts/stream", headers=headers) as response:
+        lines = response.aiter_lines()
+        assert await anext(lines) == "retry: 2000"
+        await api("DELETE", f"/api/v1/keys/{made['id']}", 204)
+        api_server._framework.state["tails"]._note_gap()  # there is something to tell, and nobody who may hear it
+        assert "event: attempt" not in [line async for line in lines]
 
 
 # The record, and the portal ------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ PAGES = (
     "/sources/integrations",
     "/sources/catalogue",
     "/settings/groups",
+    "/settings/groups/delete?id=default",
     "/settings/links",
     "/settings/api-keys",
     "/settings/keys",

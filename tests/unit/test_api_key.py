@@ -24,7 +24,7 @@ from tidings.core.api_key import (
     write_key,
 )
 from tidings.core.errors import ForbiddenError, InvalidInputError, TooManyAttemptsError, UnauthorizedError
-from tidings.core.guesses import MAX_REMEMBERED, WINDOW_SECONDS, WRONG_BY_ADDRESS, WRONG_BY_KEY, Guesses
+from tidings.core.key_guesses import MAX_REMEMBERED, WINDOW_SECONDS, WRONG_BY_ADDRESS, WRONG_BY_KEY, Guesses
 from tidings.core.scopes import SAID, Scope, granted, known_scopes, parse_scopes
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

@@ -188,6 +188,16 @@ def check_allowed(scopes: tuple[Scope, ...], bound_to: str | None, needed: Scope
         )
 
 
+def check_group(bound_to: str | None, group_id: str) -> None:
+    """Refuse a group to whoever may act for another alone. Whether there is one so called is not told.
+
+    Raises:
+        ForbiddenError: It is another.
+    """
+    if bound_to is not None and group_id != bound_to:
+        raise ForbiddenError("This key is for another group than the one that is asked for. Use a key that is for that group.")
+
+
 def check_name(name: str) -> str:
     """Return what a key is called.
 

@@ -1,88 +1,150 @@
-"""How often a key may be wrong, by the address that shows it and by the key that it says it is.
+"""Whose guesses at passwords are heard, and when.
 
-A right key of 32 characters or more is always heard, whatever was guessed before it: nobody finds one by trying, and whoever
-shares an address with somebody who guesses, or whose key is guessed at by all the world, is not shut out by that. A shorter
-one, which the settings may have, waits while its address is shut. Kept in memory and bounded; each process counts for itself.
+The problem: to stop somebody who guesses, an account was closed after ten wrong passwords, and an address after a hundred. So
+anybody could close anybody's account, and one user of a network could close it for all of its users. Our rule:
+
+- Guesses are counted by account and address together. After the first few each must wait, for twice as long as the one before,
+  up to a few minutes. Who guesses slows nobody but those at the same address who want the same account.
+- Whoever got in from an address before is known there. What strangers do slows them no more.
+- Against guesses at one account from many addresses, strangers wait for each other: as above, after more of them, and shorter.
+- An address from which many different accounts fail tries a list. No account that is not known there is heard from it any more,
+  until its window ends. Each account that gets in makes room for one that fails, so that a server which asks for all its users
+  is no list.
+
+All of it is in memory: a restart forgives and forgets, each process counts for itself, and what was used least recently makes
+way. An attempt is counted when it is heard, before it is known to be wrong: else any number could be made at once.
 """
 
-import math
 from collections import OrderedDict
-from typing import Final
+from typing import Final, Generic, TypeVar
+
+import msgspec
 
 from tidings.core.attempts import network_of
-from tidings.core.errors import TooManyAttemptsError
 
-WRONG_BY_ADDRESS: Final = 30  # wrong keys from one address in a window
-WRONG_BY_KEY: Final = 30  # and of one key, from wherever
-WINDOW_SECONDS: Final = 60.0
-MAX_REMEMBERED: Final = 10_000  # of each; the one not seen for longest is forgotten first
+WINDOW_SECONDS: Final = 900.0  # after which who is quiet is forgotten, and in which accounts of an address are counted
+FREE: Final = 5  # wrong ones from one address, before the next must wait
+LONGEST: Final = 300.0  # seconds
+LONGEST_KNOWN: Final = 60.0  # for who is known there: others at that address may be to blame
+FREE_STRANGERS: Final = 50  # wrong ones at one account, of all addresses where it is not known
+LONGEST_STRANGERS: Final = 30.0
+FAILING_ACCOUNTS: Final = 100  # of one address in a window
+MAX_PAIRS: Final = 20_000
+MAX_ACCOUNTS: Final = 20_000
+MAX_ADDRESSES: Final = 10_000
+MAX_KNOWN: Final = 50_000
+
+Pair = tuple[str, str]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
-class _Counts:
-    """Counts what is wrong, by name. One event loop reads and writes it."""
+class _Wrong(msgspec.Struct):
+    """Wrong guesses that follow each other: how many, and when the last one was heard."""
+
+    count: int
+    at: float
+
+
+class _Window(msgspec.Struct):
+    """What an address did since: how many accounts failed, and got in."""
+
+    began: float
+    failing: int = 0
+    right: int = 0
+
+
+class _Recent(OrderedDict[K, V], Generic[K, V]):
+    """A mapping that forgets what was set least recently."""
 
     def __init__(self, most: int) -> None:
+        super().__init__()
         self._most = most
-        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def wait(self, name: str, now: float) -> float:
-        """Return 0, or the seconds until the next one is heard."""
-        began, made = self._seen.get(name, (now, 0))
-        return max(0.0, began + WINDOW_SECONDS - now) if made >= self._most else 0.0
-
-    def add(self, name: str, now: float) -> None:
-        began, made = self._seen.pop(name, (now, 0))
-        if now - began >= WINDOW_SECONDS:
-            began, made = now, 0
-        self._seen[name] = (began, min(made + 1, self._most))
-        while len(self._seen) > MAX_REMEMBERED:
-            self._seen.popitem(last=False)
+    def put(self, key: K, value: V) -> None:
+        self[key] = value
+        self.move_to_end(key)
+        if len(self) > self._most:
+            self.popitem(last=False)
 
 
 class Guesses:
-    """Wrong keys, as they were shown."""
+    """Decides which guesses are heard. One event loop reads and writes it; `now` is in monotonic seconds."""
 
     def __init__(self) -> None:
-        self._by_address = _Counts(WRONG_BY_ADDRESS)
-        self._by_key = _Counts(WRONG_BY_KEY)
+        self._pairs: _Recent[Pair, _Wrong] = _Recent(MAX_PAIRS)
+        self._accounts: _Recent[str, _Wrong] = _Recent(MAX_ACCOUNTS)
+        self._addresses: _Recent[str, _Window] = _Recent(MAX_ADDRESSES)
+        self._known: _Recent[Pair, float] = _Recent(MAX_KNOWN)
 
-    def is_shut(self, address: str, now: float) -> bool:
-        """Whether so many wrong keys came from an address that it is not listened to.
+    def admit(self, account: str, address: str, now: float) -> float:
+        """Count a guess as a wrong one, and return 0; or the seconds until one is heard, and count nothing."""
+        pair = (account, network_of(address))
+        if wait := self._wait(pair, now):
+            return wait
+        wrong = _going_on(self._pairs.get(pair), now)
+        window = self._window(pair[1], now)
+        if not wrong.count:
+            window.failing += 1
+        wrong.count, wrong.at = wrong.count + 1, now
+        self._pairs.put(pair, wrong)
+        self._addresses.put(pair[1], window)
+        if pair not in self._known:
+            others = _going_on(self._accounts.get(account), now)
+            others.count, others.at = others.count + 1, now
+            self._accounts.put(account, others)
+        return 0.0
 
-        Args:
-            now: Monotonic seconds.
-        """
-        return self._by_address.wait(network_of(address), now) > 0
+    def was_right(self, account: str, address: str, now: float) -> None:
+        """Take back what was counted for an account at an address, and know it there from now on."""
+        pair = (account, network_of(address))
+        window = self._window(pair[1], now)
+        if (wrong := self._pairs.pop(pair, None)) is not None:
+            window.failing = max(0, window.failing - 1)
+            if pair not in self._known and account in self._accounts:
+                self._accounts[account].count = max(0, self._accounts[account].count - wrong.count)
+        if self._known.get(pair, float("-inf")) < window.began:
+            window.right += 1
+        self._known.put(pair, now)
+        self._addresses.put(pair[1], window)
 
-    def refuse_shut(self, address: str, now: float) -> None:
-        """Refuse an address that is not listened to.
+    def was_not_looked_at(self, account: str, address: str) -> None:
+        """Take back a guess that was heard and, by our own fault, never compared."""
+        pair = (account, network_of(address))
+        if (wrong := self._pairs.get(pair)) is not None:
+            wrong.count -= 1
+            if not wrong.count:
+                del self._pairs[pair]
+                if (window := self._addresses.get(pair[1])) is not None:
+                    window.failing = max(0, window.failing - 1)
+        if pair not in self._known and account in self._accounts:
+            self._accounts[account].count = max(0, self._accounts[account].count - 1)
 
-        Raises:
-            TooManyAttemptsError: It is one.
-        """
-        if wait := self._by_address.wait(network_of(address), now):
-            raise _too_many("from your address", wait)
+    def _wait(self, pair: Pair, now: float) -> float:
+        wrong = self._pairs.get(pair)
+        if pair in self._known:
+            return _delay(wrong, now, FREE, LONGEST_KNOWN)
+        wait = max(
+            _delay(wrong, now, FREE, LONGEST),
+            _delay(self._accounts.get(pair[0]), now, FREE_STRANGERS, LONGEST_STRANGERS),
+        )
+        window = self._window(pair[1], now)
+        is_new = not _going_on(wrong, now).count
+        if is_new and window.failing >= FAILING_ACCOUNTS + window.right:
+            wait = max(wait, window.began + WINDOW_SECONDS - now)
+        return wait
 
-    def count(self, address: str, key_id: str | None, now: float) -> None:
-        """Count a wrong key.
-
-        Args:
-            key_id: The key that it said it is; None: none that there is.
-
-        Raises:
-            TooManyAttemptsError: It is one too many: the answer is when to try again, and not what was wrong.
-        """
-        network = network_of(address)
-        wait, of_key = self._by_address.wait(network, now), self._by_key.wait(key_id, now) if key_id else 0.0
-        self._by_address.add(network, now)
-        if key_id:
-            self._by_key.add(key_id, now)
-        if wait:
-            raise _too_many("from your address", wait)
-        if of_key:
-            raise _too_many("for this key", of_key)
+    def _window(self, address: str, now: float) -> _Window:
+        found = self._addresses.get(address)
+        return found if found is not None and now - found.began < WINDOW_SECONDS else _Window(now)
 
 
-def _too_many(whence: str, wait: float) -> TooManyAttemptsError:
-    seconds = max(1, math.ceil(wait))
-    return TooManyAttemptsError(f"Too many wrong keys came {whence}. Try again in {seconds} s.", retry_after_seconds=seconds)
+def _going_on(wrong: _Wrong | None, now: float) -> _Wrong:
+    return wrong if wrong is not None and now - wrong.at < WINDOW_SECONDS else _Wrong(0, now)
+
+
+def _delay(wrong: _Wrong | None, now: float, free: int, longest: float) -> float:
+    count = _going_on(wrong, now).count
+    if wrong is None or count < free:
+        return 0.0
+    return max(0.0, wrong.at + min(2.0 ** min(count - free, 20), longest) - now)

@@ -59,7 +59,7 @@ SAID: Final[dict[Scope, str]] = {
     Scope.SOURCES_READ: "see jobs, integrations and event types",
     Scope.SOURCES_WRITE: "make, change and delete jobs, integrations and event types",
     Scope.GROUPS_READ: "see groups and portal links",
-    Scope.GROUPS_WRITE: "make groups, make and end portal links",
+    Scope.GROUPS_WRITE: "make and delete groups, make and end portal links",
     Scope.TABLES_ADMIN: "say which tables are captured and how, and backfill them",
     Scope.ADMIN: "everything, keys, the audit and the installation among it",
 }

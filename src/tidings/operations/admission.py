@@ -31,7 +31,7 @@ from tidings.core.api_key import (
     is_mistyped,
 )
 from tidings.core.errors import TidingsError, UnauthorizedError
-from tidings.core.guesses import Guesses
+from tidings.core.key_guesses import Guesses
 from tidings.store import api_keys
 from tidings.store.api_keys import USE_SECONDS, Use
 from tidings.store.database import UNAVAILABLE, Database

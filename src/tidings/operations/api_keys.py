@@ -7,12 +7,11 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from tidings.core.api_key import ApiKey, check_name, hash_of, write_key
+from tidings.core.api_key import ApiKey, check_group, check_name, hash_of, write_key
 from tidings.core.audit import Action
 from tidings.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from tidings.core.scopes import parse_scopes
 from tidings.operations import audit
-from tidings.operations.groups import refuse_other
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.store import api_keys, groups
@@ -62,7 +61,7 @@ async def create(
     if group_id is None and services.bound_to is not None:
         raise ForbiddenError("This key is for one group, so it makes no key for all of them. Name its group as bound_to.")
     if group_id is not None:
-        refuse_other(services, group_id)
+        check_group(services.bound_to, group_id)
     now, key_id = services.clock.now(), uuid4()
     text = write_key(key_id, secret)
     key = ApiKey(

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
+from tidings.core.api_key import check_group
 from tidings.core.audit import Action, Actor
-from tidings.operations.groups import refuse_other
 from tidings.operations.services import Services
 from tidings.store import audit
 from tidings.store.audit import Entry
@@ -51,7 +51,7 @@ async def list_entries(
     """
     group_id = group_id or services.bound_to
     if group_id is not None:
-        refuse_other(services, group_id)
+        check_group(services.bound_to, group_id)
     last = None if before is None else max(min(before, MAX_NUMBER), 0)
     async with services.database.connection() as connection:
         return await audit.list_entries(connection, group_id=group_id, before=last, limit=limit)

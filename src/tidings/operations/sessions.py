@@ -4,11 +4,10 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.api_key import SETTINGS_KEY_ID, ApiKey
+from tidings.core.api_key import SETTINGS_KEY_ID, ApiKey, check_group
 from tidings.core.audit import Action, Actor, Who
 from tidings.core.errors import NotFoundError
 from tidings.operations import audit
-from tidings.operations.groups import refuse_other
 from tidings.operations.services import Services
 from tidings.store import groups, portal_links, sessions
 from tidings.store.database import Connection
@@ -87,7 +86,7 @@ async def find(services: Services, token: str, group_id: str | None = None) -> S
         session = await sessions.find(connection, token, now=services.clock.now())
         if session is None or group_id is None or group_id == session.group_id or session.is_customer:
             return session
-        refuse_other(msgspec.structs.replace(services, bound_to=session.bound_to), group_id)
+        check_group(session.bound_to, group_id)
         if await groups.get(connection, group_id) is None:
             raise NotFoundError(f"There is no group {group_id!r}. Choose another one at the top of the page.")
         await sessions.show_group(connection, session.id, group_id)

@@ -102,6 +102,7 @@ admin*                          GET       /settings
 admin*                          POST      /settings/sessions/end
 groups:read                     GET       /settings/groups
 groups:write*                   POST      /settings/groups
+groups:write*                   GET POST  /settings/groups/delete
 groups:read                     GET       /settings/links
 groups:write                    POST      /settings/links
 groups:write                    POST      /settings/links/end

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -47,6 +47,7 @@ BUSY_BATCH = 50  # events in one batch that make such a look worth while
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
 MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
 MAX_TRIES = 50  # of one batch; a row that PostgreSQL refuses is found in some twenty
+KNOWN_FOR = timedelta(minutes=1)
 MAX_KNOWN = 50_000  # days, groups and kinds that are known to be in the database
 
 
@@ -125,6 +126,7 @@ class Dispatcher:
         self._suspect: int | None = None  # the row that failed alone
         self._known_days: set[date] = set()
         self._known_groups = {DEFAULT_GROUP}
+        self._known_since = clock.now()
         self._known_kinds: set[tuple[str, str, date]] = set()
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
@@ -289,6 +291,8 @@ class Dispatcher:
 
         The janitor makes partitions ahead, but rows can be older than it thinks. Groups are made on first sight.
         """
+        if (now := self._clock.now()) - self._known_since >= KNOWN_FOR:  # a group that was deleted is made anew by events
+            self._known_groups, self._known_kinds, self._known_since = {DEFAULT_GROUP}, set(), now
         kinds = {(event.group_id, event.type, event.occurred_at.astimezone(UTC).date()) for event in events} - self._known_kinds
         if not kinds:  # what is known with its kind is known with its day and its group
             return set(), set(), set()

@@ -11,9 +11,9 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from tidings.api.http.scopes import needed
-from tidings.core.api_key import KEY_REQUIRED, ApiKey, check_scope, id_text
+from tidings.core.api_key import KEY_REQUIRED, ApiKey, check_group, check_scope, id_text
 from tidings.core.audit import Actor, Who
-from tidings.core.errors import InvalidInputError, NotFoundError, UnauthorizedError
+from tidings.core.errors import InvalidInputError, NotFoundError, TooManyAttemptsError, UnauthorizedError
 from tidings.core.hops import HEADER, hops_of
 from tidings.core.scopes import Scope
 from tidings.operations import groups
@@ -41,8 +41,8 @@ async def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
     key = await _admitted(connection)
     need = needed(str(connection.scope.get("method")), connection.scope["path_template"])
     check_scope(key, need.scope, is_for_all_groups=need.is_for_all_groups)
-    if key.group_id is not None:  # before anything of the request is read
-        await services_for(connection.app.state.services, connection.headers, key)
+    if GROUP_HEADER in connection.headers:  # before anything of the request is read
+        check_group(key.group_id, _group_named(connection.headers[GROUP_HEADER]))
 
 
 async def require_reader(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -151,6 +151,16 @@ def key_of(request: Request[Any, Any, Any]) -> ApiKey:
     return key
 
 
+async def is_still_admitted(request: Request[Any, Any, Any]) -> bool:
+    """Whether the key that a request was let in with opens anything still: an answer without an end asks now and then."""
+    services: Services = request.app.state.services
+    try:
+        await services.admission.admit(key_in(request.headers), address_of(request), services.clock.now())
+    except (UnauthorizedError, TooManyAttemptsError):
+        return False
+    return True
+
+
 async def services_for(services: Services, headers: Mapping[str, str], key: ApiKey | None = None) -> Services:
     """Return the parts for the group that headers name. What a delivery led to is told by them as well (`core.hops`).
 
@@ -166,9 +176,8 @@ async def services_for(services: Services, headers: Mapping[str, str], key: ApiK
     bound_to = None if key is None else key.group_id
     named = _group_named(headers[GROUP_HEADER]) if GROUP_HEADER in headers else bound_to or services.group_id
     if bound_to is not None:
+        check_group(bound_to, named)
         services = msgspec.structs.replace(services, bound_to=bound_to)
-        groups.refuse_other(services, named)
-        return msgspec.structs.replace(services, group_id=bound_to)
     if named == services.group_id:
         return services
     return await groups.acting_for(services, named)

@@ -46,6 +46,7 @@ deliveries:read   GET     /api/v1/deliveries
 deliveries:read   GET     /api/v1/deliveries/{delivery_id}
 deliveries:read   GET     /api/v1/deliveries/{delivery_id}/attempts
 deliveries:read   GET     /api/v1/deliveries/{delivery_id}/attempts/{number}
+deliveries:read   GET     /api/v1/attempts/stream
 deliveries:read   GET     /api/v1/webhooks/{webhook_id}/deliveries
 deliveries:read   GET     /api/v1/webhooks/{webhook_id}/statistics
 deliveries:read   GET     /api/v1/statistics
@@ -101,6 +102,7 @@ sources:write     DELETE  /api/v1/event-types/{name}
 groups:read       GET     /api/v1/groups
 groups:write*     POST    /api/v1/groups
 groups:read       GET     /api/v1/groups/{group_id}
+groups:write*     DELETE  /api/v1/groups/{group_id}
 groups:write      POST    /api/v1/groups/{group_id}/portal-link
 groups:read       GET     /api/v1/portal-links
 groups:write      DELETE  /api/v1/portal-links/{link_id}

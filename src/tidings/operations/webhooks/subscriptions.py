@@ -177,6 +177,16 @@ async def remove(services: Services, webhook_id: UUID) -> None:
         await audit.note(services, connection, Action.WEBHOOK_DELETED, webhook.id, webhook.name)
 
 
+async def changeable(services: Services, webhook_id: UUID) -> Subscription:
+    """Return a webhook that is changed as itself, before anybody fills a form for nothing.
+
+    Raises:
+        ConflictError: It belongs to a collection or a job.
+        NotFoundError: There is none.
+    """
+    return _own((await read(services, webhook_id)).webhook)
+
+
 async def list_versions(services: Services, webhook_id: UUID, *, limit: int, before: int | None = None) -> list[Version]:
     """Return what a webhook was and what changed when, newest first. Versions outlive it, as long as history names them.
 
@@ -218,7 +228,7 @@ async def _check_other_url(services: Services, webhook_id: UUID, url: str) -> No
 def _own(webhook: W) -> W:
     """Refuse to change what follows from something else."""
     if webhook.managed_by is not None:
-        kind = webhook.managed_by.partition(":")[0]
+        kind = {"cron": "job"}.get(named := webhook.managed_by.partition(":")[0], named)
         where = "the triggers in the collection's options" if kind == "collection" else "the job itself"
         raise ConflictError(f"This webhook belongs to a {kind}. Change {where} instead.", managed_by=webhook.managed_by)
     return webhook

@@ -1,6 +1,7 @@
 -- part: by_key
 -- The key that it was begun with is good, as it is or as it was. $2 now
 join tidings.api_keys k on k.id = s.key_id and k.revoked_at is null and (k.expires_at is null or k.expires_at > $2)
+  and (k.group_id is null or k.group_id = s.group_id) -- a group that is deleted is left by the sessions that show it
   and (s.key_hash = encode(k.token_hash, 'hex') or (s.key_hash = encode(k.previous_hash, 'hex') and k.previous_until > $2))
 
 -- name: add
