@@ -237,6 +237,22 @@ async def test_lists_across_groups_show_a_key_of_one_group_its_own(api: Api) -> 
     await api("DELETE", f"/api/v1/keys/{own['id']}", 204, key=key)
 
 
+async def test_a_key_of_a_group_that_is_deleted_opens_nothing_and_shows_no_other_group(api: Api, api_server: ApiServer) -> None:
+    assert api_server._framework
+    api_server._framework.state["sign_in_attempts"] = Attempts()
+    key = (await api.make("admin", bound_to="acme"))["key"]
+    async with visiting(api.engine, str(api.client.base_url)) as visitor:
+        await visitor.send("/sign-in", {"key": key}, of="/sign-in")
+        await visitor.get("/webhooks")
+        refused = await api("DELETE", "/api/v1/groups/acme?confirm=acme", 409)
+        assert "still has 1 api key" in refused["error"]
+        await api("DELETE", "/api/v1/groups/acme?confirm=acme&everything=true", 202)
+        await visitor.get("/webhooks", 303)  # the session shows no group that its key is not for
+    api.engine.clock.ahead += timedelta(minutes=1)  # until then a group that was there is known
+    for method, path in (("GET", "/api/v1/webhooks"), ("POST", "/api/v1/events")):
+        await api(method, path, 404, {"type": "a.b", "data": 1} if method == "POST" else None, key=key)
+
+
 # Wrong keys ----------------------------------------------------------------------------------------------------------------
 
 
