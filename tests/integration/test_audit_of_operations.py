@@ -19,6 +19,7 @@ EXCEPT = {
     "POST /api/v1/webhooks/{webhook_id}/preview": _LOOKS,
     "POST /api/v1/webhooks/dry-run": _LOOKS,
     "POST /api/v1/webhooks/{webhook_id}/dry-run": _LOOKS,
+    "POST /api/v1/webhooks/{webhook_id}/diagnose": "It sends probes, and changes nothing.",
     "POST /api/v1/webhooks/{webhook_id}/test": "A test is a delivery, which history has as a test.",
     "POST /api/v1/events": _EVENT,
     "POST /api/v1/events/batch": _EVENT,
@@ -88,6 +89,10 @@ async def _sources(doing: Doing) -> None:
     await doing("POST /api/v1/integrations", "integration.created", {"name": "shop", "platform": "github"})
     await doing("PATCH /api/v1/integrations/{name}", "integration.changed", {"enabled": False}, name="shop")
     await doing("DELETE /api/v1/integrations/{name}", "integration.deleted", name="shop")
+    filled = await doing("POST /api/v1/bins", "bin.created", {})
+    await doing("PATCH /api/v1/bins/{bin_id}", "bin.changed", {"status": 500}, bin_id=filled["id"])
+    await doing("DELETE /api/v1/bins/{bin_id}/requests", "bin.emptied", bin_id=filled["id"])
+    await doing("DELETE /api/v1/bins/{bin_id}", "bin.deleted", bin_id=filled["id"])
     await doing("PUT /api/v1/event-types/{name}", "event_type.changed", {"description": "d"}, name="order.paid")
     await doing("DELETE /api/v1/event-types/{name}", "event_type.deleted", name="order.paid")
 

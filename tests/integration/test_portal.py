@@ -41,6 +41,8 @@ PAGES = (
     "/settings/links",
     "/settings/api-keys",
     "/settings/keys",
+    "/settings/bins",
+    "/settings/bins/new",
     "/settings/set-aside",
     "/settings/audit",
     "/settings/about",

@@ -703,6 +703,6 @@ async def test_a_check_tells_of_a_table_whose_settings_do_not_fit_it_any_more(co
         await engine.user.execute("create table users (id int primary key, account text, pin text)")
         await configure(engine, "users", group_column="account")
         await engine.add_webhook(NOWHERE, {"table": "users"})
-        assert "uncaptured" not in {problem.name for problem in await diagnosis.examine(engine.services)}
+        assert "uncaptured" not in {problem.name for problem in (await diagnosis.examine(engine.services)).problems}
         await engine.user.execute("alter table users drop column account")
-        assert "uncaptured" in {problem.name for problem in await diagnosis.examine(engine.services)}
+        assert "uncaptured" in {problem.name for problem in (await diagnosis.examine(engine.services)).problems}

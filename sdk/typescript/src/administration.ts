@@ -6,6 +6,7 @@ import type {
   ApiKeyRotation,
   AuditEntry,
   AuditFilters,
+  Examined,
   Fault,
   FaultsPaged,
   Group,
@@ -192,5 +193,15 @@ export class Audit {
   /** Read all that was done, newest first. */
   walk(filters: AuditFilters = {}): AsyncGenerator<AuditEntry, void, undefined> {
     return this.http.walk("/api/v1/audit", { limit: WALKED, ...filters }, byLast("number", "before"));
+  }
+}
+
+/** `client.diagnosis`: what is wrong with the installation. */
+export class Installation {
+  constructor(private readonly http: Http) {}
+
+  /** Read what is wrong, each with its remedy. Hosts that webhooks name are connected to; nothing is sent to them. */
+  get(): Promise<Examined> {
+    return this.http.request("GET", "/api/v1/diagnosis");
   }
 }

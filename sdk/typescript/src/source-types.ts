@@ -293,6 +293,84 @@ export interface Brand {
   accent?: string | null;
 }
 
+/** A signature in a header of its own. */
+export interface BinSignature {
+  header: string;
+  format?: "hex" | "sha256=hex" | "base64" | "t=,v1=";
+}
+
+/** What a bin answers, and what verifies what comes: a profile and a secret, or a webhook's. */
+export interface BinInput {
+  name?: string;
+  status?: number;
+  delay_seconds?: number;
+  body?: string;
+  content_type?: string;
+  profile?: string | null;
+  secret?: string | null;
+  signature?: BinSignature | null;
+  webhook_id?: string | null;
+}
+
+/** A request bin. `url`: where it takes any request, and below. */
+export interface Bin {
+  id: string;
+  name: string;
+  url: string;
+  /** What it answers. */
+  status: number;
+  delay_seconds: number;
+  body: string;
+  content_type: string;
+  /** By whose rules requests should be signed; null: they are not verified, or by those of the webhook. */
+  profile: string | null;
+  signature: BinSignature | null;
+  /** It has a secret of its own to verify with. */
+  has_secret: boolean;
+  webhook_id: string | null;
+  /** How many requests ever came: the number of the newest. */
+  request_count: number;
+  /** How many did not, because more came than it takes in a second. */
+  refused_count: number;
+  created_at: string;
+  updated_at: string;
+  used_at: string;
+}
+
+/** Whether a request is signed as expected, and why. `seconds_off`: how long before it came it was signed. */
+export interface Verdict {
+  is_verified: boolean;
+  reason: string;
+  sentence: string;
+  seconds_off: number | null;
+}
+
+/** A request that came to a bin. Its body is in `body` when it is text, else in `body_base64`. */
+export interface CaughtRequest {
+  number: number;
+  received_at: string;
+  method: string;
+  path: string;
+  /** Name and value of each, in their order. */
+  headers: [string, string][];
+  body: string | null;
+  body_base64: string | null;
+  /** How much of the body was read; `is_truncated`: more came than is kept. */
+  body_bytes: number;
+  is_truncated: boolean;
+  address: string;
+  /** What it was answered with. */
+  status: number;
+  verdict: Verdict;
+}
+
+/** Which requests: newest first, or those behind the number `after`, oldest first. */
+export interface BinRequestFilters {
+  limit?: number;
+  before?: number;
+  after?: number;
+}
+
 /** How long a link holds (seconds), how the portal looks, and which pages may frame it. */
 export interface PortalLinkInput {
   expires_in?: number;
@@ -451,4 +529,62 @@ export interface AuditEntry {
 /** What somebody did to one group, or to any. */
 export interface AuditFilters extends SetAsidePaged {
   group?: string;
+}
+
+/** A line to change in a receiver. */
+export interface FindingLine {
+  /** The framework, program or file that it is for. */
+  where: string;
+  code: string;
+}
+
+/** One thing that is wrong with a receiver, in a sentence with the remedy. */
+export interface Finding {
+  /** For programs: it stays the same. */
+  name: string;
+  /** `error`: deliveries are refused or lost; otherwise they are taken. */
+  level: "error" | "warning" | "note";
+  sentence: string;
+  /** To change, those of what the receiver seems to be written in first. */
+  lines: FindingLine[];
+}
+
+/** A request that was sent to find out, and what came of it. */
+export interface ProbeAnswer {
+  probe: string;
+  /** What it was, in words. */
+  sent: string;
+  /** Of a body that was made large. */
+  bytes: number | null;
+  status_code: number | null;
+  response_body: string | null;
+  error: string | null;
+  total_ms: number;
+}
+
+/** What was found out about a webhook's receiver. */
+export interface Diagnosis {
+  /** The name of the worst finding, or `healthy`. */
+  verdict: string;
+  sentence: string;
+  /** Deliveries are taken. */
+  is_taking: boolean;
+  /** What it seems to be written in; null: it does not say. */
+  framework: string | null;
+  findings: Finding[];
+  probes: ProbeAnswer[];
+}
+
+/** Something that is wrong with an installation, in a sentence with the remedy. */
+export interface Problem {
+  name: string;
+  sentence: string;
+  /** Nothing is delivered because of it. */
+  is_fatal: boolean;
+}
+
+/** All that is wrong with an installation, what stops deliveries first, and what was looked at. */
+export interface Examined {
+  problems: Problem[];
+  looked_at: string[];
 }

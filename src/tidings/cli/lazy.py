@@ -38,6 +38,8 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
             _own("explain", "Say why an event went to a webhook, or did not.", "explain"),
             _own("trigger", "Publish an event, or send a webhook a sample of one.", "trigger"),
             _own("recover", "Send all again that was not acknowledged in a time.", "recover"),
+            _own("bin", "Make a request bin and show what comes to it.", "bin"),
+            _own("doctor", "Say what is wrong with Tidings, or with a webhook's receiver.", "doctor"),
             _own("curl", "Print a delivery's request as a line of curl.", "curl"),
         )
     ),
@@ -54,6 +56,7 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
             _thing("jobs", "What is done by the clock."),
             _thing("integrations", "Systems that send to Tidings."),
             _thing("event-types", "What events are called, and how their data looks."),
+            _thing("bins", "Addresses that take any request, for trying."),
             _thing("groups", "Tenants."),
             _thing("portal-links", "What shows customers their own webhooks."),
             _thing("keys", "What opens the API, and what each key may do."),

@@ -1,4 +1,4 @@
-"""`client.groups`, `keys`, `portal_links`, `signing_keys`, `set_aside` and `audit`, for the asynchronous client."""
+"""`groups`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit` and `diagnosis`, for the asynchronous client."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Unpack
@@ -20,6 +20,7 @@ from tidings.client.inputs import (
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
+    Examined,
     Fault,
     Group,
     MadeApiKey,
@@ -201,3 +202,14 @@ class AsyncAudit:
     def walk(self, **filters: Unpack[AuditFilters]) -> AsyncIterator[AuditEntry]:
         """Read all that was done, newest first."""
         return self._http.walk("/api/v1/audit", _Entries, {"limit": WALKED, **filters}, by_last("number", "before"))
+
+
+class AsyncInstallation:
+    """`client.diagnosis`: what is wrong with the installation."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def get(self) -> Examined:
+        """Read what is wrong, each with its remedy. Hosts that webhooks name are connected to; nothing is sent to them."""
+        return await self._http.request("GET", "/api/v1/diagnosis", Examined)

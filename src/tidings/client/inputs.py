@@ -316,6 +316,26 @@ class Brand(TypedDict, total=False):
     accent: str | None
 
 
+class BinInput(TypedDict, total=False):
+    """What a bin answers, and what verifies what comes: a profile and a secret, or a webhook's."""
+
+    name: str
+    status: int
+    delay_seconds: float
+    body: str
+    content_type: str
+    profile: str | None
+    secret: str | None
+    signature: dict[str, str] | None
+    webhook_id: Id | None
+
+
+class BinRequestFilters(SetAsidePaged, total=False):
+    """Which requests: newest first, or those behind the number `after`, oldest first."""
+
+    after: int
+
+
 class PortalLinkInput(TypedDict, total=False):
     """How long a link holds (seconds), what it allows, how the portal looks, and which pages may frame it."""
 

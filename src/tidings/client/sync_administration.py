@@ -1,5 +1,5 @@
 # Made of `async_administration.py` by `python tools/make_sync_client.py`.
-"""`client.groups`, `keys`, `portal_links`, `signing_keys`, `set_aside` and `audit`, for the synchronous client."""
+"""`groups`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit` and `diagnosis`, for the synchronous client."""
 
 from collections.abc import Iterator
 from typing import Any, Unpack
@@ -20,6 +20,7 @@ from tidings.client.inputs import (
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
+    Examined,
     Fault,
     Group,
     MadeApiKey,
@@ -202,3 +203,14 @@ class Audit:
     def walk(self, **filters: Unpack[AuditFilters]) -> Iterator[AuditEntry]:
         """Read all that was done, newest first."""
         return self._http.walk("/api/v1/audit", _Entries, {"limit": WALKED, **filters}, by_last("number", "before"))
+
+
+class Installation:
+    """`client.diagnosis`: what is wrong with the installation."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def get(self) -> Examined:
+        """Read what is wrong, each with its remedy. Hosts that webhooks name are connected to; nothing is sent to them."""
+        return self._http.request("GET", "/api/v1/diagnosis", Examined)

@@ -59,6 +59,10 @@ class Action(StrEnum):
     ROUTED_AGAIN = "set_aside.routed"
     DISCARDED = "set_aside.discarded"
     SETTING_RETRIED = "set_aside.setting_retried"
+    BIN_CREATED = "bin.created"
+    BIN_CHANGED = "bin.changed"
+    BIN_EMPTIED = "bin.emptied"
+    BIN_DELETED = "bin.deleted"
 
 
 class Actor(msgspec.Struct, frozen=True):

@@ -48,11 +48,11 @@ UNDECLARED: Final = Need(Scope.ADMIN, is_for_all_groups=True)
 
 # In words, for people who choose some of them.
 SAID: Final[dict[Scope, str]] = {
-    Scope.WEBHOOKS_READ: "see webhooks, their health and what was changed of them, without secrets",
-    Scope.WEBHOOKS_WRITE: "make, change, test and delete webhooks, and see their secrets",
+    Scope.WEBHOOKS_READ: "see webhooks, their health, what was changed of them and request bins, without secrets",
+    Scope.WEBHOOKS_WRITE: "make, change, test and delete webhooks and request bins, and see secrets",
     Scope.EVENTS_PUBLISH: "publish events",
     Scope.EVENTS_READ: "see events, and why they go where",
-    Scope.DELIVERIES_READ: "see deliveries, their attempts and statistics",
+    Scope.DELIVERIES_READ: "see deliveries, their attempts and statistics, and what came to request bins",
     Scope.DELIVERIES_RETRY: "send deliveries again",
     Scope.COLLECTIONS_READ: "see collections and records, and check the passwords of those who have one",
     Scope.COLLECTIONS_WRITE: "make, change and delete collections and records",

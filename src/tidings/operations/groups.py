@@ -82,7 +82,7 @@ async def remove(services: Services, group_id: str, *, confirm: str | None, ever
     Args:
         confirm: Its id again, since nothing brings it back.
         everything: With all it has: webhooks and what waits for them, jobs, integrations, collections with their records, event
-            types, portal links and keys.
+            types, portal links, keys and request bins.
 
     Raises:
         ConflictError: It has something still; or it is the one that is always there.

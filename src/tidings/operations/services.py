@@ -1,6 +1,7 @@
 """What every handler is given."""
 
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
@@ -31,7 +32,9 @@ class Services(msgspec.Struct, frozen=True):
         known_groups: Groups that were looked up and were there, and when.
         refusals: Notices that were refused and are not counted yet.
         for_notices: The database, as those may use it who send notices; None: as everybody.
+        for_bins: The database, as it may be used for what strangers send to request bins; None: as everybody.
         readiness: What the last look found (`operations.diagnosis`).
+        examined: Webhooks whose receivers are being examined.
     """
 
     config: Config
@@ -50,5 +53,7 @@ class Services(msgspec.Struct, frozen=True):
     known_groups: dict[str, datetime] = msgspec.field(default_factory=dict)
     refusals: Tally = msgspec.field(default_factory=Tally)
     for_notices: Database | None = None
+    for_bins: Database | None = None
     passwords: Passwords = msgspec.field(default_factory=Passwords)
     readiness: Readiness = msgspec.field(default_factory=Readiness)
+    examined: set[UUID] = msgspec.field(default_factory=set)

@@ -17,6 +17,7 @@ from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_
 from tidings.portal.pages import (
     api_keys,
     audit,
+    bins,
     catalogue,
     collection_edit,
     collections,
@@ -44,6 +45,7 @@ from tidings.portal.pages import (
     table_edit,
     tables,
     webhook,
+    webhook_diagnosis,
     webhook_edit,
     webhook_new,
     webhook_testing,
@@ -81,12 +83,14 @@ PAGES = (
     set_aside.router,
     audit.router,
     api_keys.router,
+    bins.router,
     gallery.router,
     webhooks.router,
     webhook_new.router,
     webhook_edit.router,
     webhook.router,
     webhook_testing.router,
+    webhook_diagnosis.router,
     dry_run.router,
 )
 
@@ -144,7 +148,7 @@ def _for_browsers(answer_program: Answer) -> Answer:
     return answer
 
 
-_PROGRAMS = ("/api", "/in", "/.well-known", "/openapi.json", "/metrics", "/healthz", "/readyz")
+_PROGRAMS = ("/api", "/in", "/bin", "/.well-known", "/openapi.json", "/metrics", "/healthz", "/readyz")
 
 
 def is_for_people(request: Request[Any, Any, Any]) -> bool:

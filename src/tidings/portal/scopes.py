@@ -110,6 +110,12 @@ admin                           GET POST  /settings/api-keys
 admin                           GET       /settings/api-keys/{key_id}
 admin                           POST      /settings/api-keys/{key_id}/rotate
 admin                           POST      /settings/api-keys/{key_id}/revoke
+webhooks:read                   GET       /settings/bins
+webhooks:write                  GET POST  /settings/bins/new
+webhooks:read,deliveries:read   GET       /settings/bins/{bin_id}
+webhooks:write                  GET POST  /settings/bins/{bin_id}/edit
+webhooks:write                  POST      /settings/bins/{bin_id}/clear
+webhooks:write                  GET POST  /settings/bins/{bin_id}/delete
 webhooks:read                   GET       /settings/keys
 admin*                          POST      /settings/keys/rotate
 admin*                          GET       /settings/set-aside

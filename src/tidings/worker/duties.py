@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from tidings.clock import Clock
+from tidings.core.bin import KEPT_FOR, UNUSED_FOR
 from tidings.core.capture import TableName
 from tidings.core.errors import BusyError
 from tidings.core.pauses import Pauses
@@ -17,6 +18,7 @@ from tidings.store import (
     api_keys,
     audit,
     backfills,
+    bins,
     cron,
     flights,
     history,
@@ -213,6 +215,7 @@ class Janitor:
             await sessions.forget(connection, self._clock.now())
             await audit.forget(connection, self._clock.now())
             await api_keys.forget(connection, self._clock.now())
+            await bins.forget(connection, self._clock.now() - KEPT_FOR, self._clock.now() - UNUSED_FOR, FORGOTTEN_AT_ONCE)
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()

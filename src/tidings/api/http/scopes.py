@@ -33,6 +33,15 @@ webhooks:write    POST    /api/v1/webhooks/{webhook_id}/dry-run
 webhooks:write    GET     /api/v1/webhooks/{webhook_id}/secret
 webhooks:write    POST    /api/v1/webhooks/{webhook_id}/secret/rotate
 webhooks:read     GET     /api/v1/webhooks/{webhook_id}/versions
+webhooks:write    POST    /api/v1/webhooks/{webhook_id}/diagnose
+webhooks:read     GET     /api/v1/bins
+webhooks:write    POST    /api/v1/bins
+webhooks:read     GET     /api/v1/bins/{bin_id}
+webhooks:write    PATCH   /api/v1/bins/{bin_id}
+webhooks:write    DELETE  /api/v1/bins/{bin_id}
+deliveries:read   GET     /api/v1/bins/{bin_id}/requests
+deliveries:read   GET     /api/v1/bins/{bin_id}/requests/{number}
+webhooks:write    DELETE  /api/v1/bins/{bin_id}/requests
 webhooks:read     GET     /api/v1/signing-keys
 admin*            POST    /api/v1/signing-keys/rotate
 
@@ -108,6 +117,7 @@ groups:read       GET     /api/v1/portal-links
 groups:write      DELETE  /api/v1/portal-links/{link_id}
 
 admin             GET     /api/v1/audit
+admin*            GET     /api/v1/diagnosis
 admin*            GET     /api/v1/set-aside
 admin*            GET     /api/v1/set-aside/settings
 admin*            POST    /api/v1/set-aside/settings/{kind}/{setting_id}/retry

@@ -78,6 +78,8 @@ _MAY_CONFLICT = (
     "/records",
     "/cron",
     "/integrations",
+    "/bins",
+    "/bins/{bin_id}",
 )
 
 

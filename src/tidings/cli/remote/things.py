@@ -205,6 +205,26 @@ EVENT_TYPES: Final = Thing(
     key="name",
 )  # fmt: skip
 
+_BIN: Final = "name status:int delay_seconds:number body content_type profile secret signature:json webhook_id"
+BINS: Final = Thing(
+    "bins", "bin", "Addresses that take any request, for trying.",
+    "Id=id:id Name=name Requests=request_count:count Answer=status Used=used_at:time Url=url Profile=profile Webhook=webhook_id",
+    (
+        Verb("list", "GET", "/api/v1/bins", "List request bins, newest first.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/bins/{bin_id}", "Show a bin, with the URL that takes requests."),
+        Verb("create", "POST", "/api/v1/bins", "Make a bin: what it answers, and what verifies what comes.", body=_BIN),
+        Verb("edit", "PATCH", "/api/v1/bins/{bin_id}", "Change a bin.", body=_BIN, edits=True),
+        Verb("delete", "DELETE", "/api/v1/bins/{bin_id}", "Delete a bin with all that came to it.", shows="nothing", asks=_SURE, done="deleted"),
+        Verb("requests", "GET", "/api/v1/bins/{bin_id}/requests", "List what came to a bin, newest first.", shows="many",
+             columns="No=number:id When=received_at:time Method=method Verdict=verdict.reason Answer=status:code Bytes=body_bytes:count Path=path From=address",
+             pages="before:number"),
+        Verb("request", "GET", "/api/v1/bins/{bin_id}/requests/{number}", "Show one request that came to a bin."),
+        Verb("clear", "DELETE", "/api/v1/bins/{bin_id}/requests", "Take away all that came to a bin.", shows="nothing",
+             asks="Take away all that came to bin {}?", done="taken away"),
+    ),
+    label="name",
+)  # fmt: skip
+
 _LINK: Final = "expires_in:int access brand:json origins:list"
 GROUPS: Final = Thing(
     "groups", "group", "Tenants.", "Id=id:id Created=created_at:time",
@@ -270,7 +290,7 @@ AUDIT: Final = Thing(
 THINGS: Final[dict[str, Thing]] = {
     thing.name: thing
     for thing in (
-        WEBHOOKS, EVENTS, DELIVERIES, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, GROUPS,
+        WEBHOOKS, EVENTS, DELIVERIES, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, BINS, GROUPS,
         PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
     )
 }  # fmt: skip
@@ -278,5 +298,6 @@ THINGS: Final[dict[str, Thing]] = {
 # Which thing an argument names, for completion and for saying which are near. `name` is of the thing itself.
 NAMED_BY: Final = {
     "webhook_id": "webhooks", "event_id": "events", "delivery_id": "deliveries", "recovery_id": "recoveries", "backfill_id": "backfills",
-    "job_id": "jobs", "collection": "collections", "table": "tables", "group_id": "groups", "link_id": "portal-links", "key_id": "keys",
+    "job_id": "jobs", "collection": "collections", "table": "tables", "group_id": "groups", "link_id": "portal-links",
+    "bin_id": "bins", "key_id": "keys",
 }  # fmt: skip

@@ -24,7 +24,7 @@ async def settings(request: Request[Any, Any, Any], visit: NamedDependency[Visit
     """Show what holds for this installation, and who is signed in."""
     services = visit.services
     found = await sessions.list_sessions(services)
-    problems = await diagnosis.examine(services)
+    problems = (await diagnosis.examine(services)).problems
     view = general_view(found, visit.session.id, services.config, services.clock.now(), problems)
     return show(request, "settings/page.html", view, title="Settings")
 

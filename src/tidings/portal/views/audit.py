@@ -51,6 +51,10 @@ _SAID = {
     Action.ROUTED_AGAIN: "Something set aside was routed again",
     Action.DISCARDED: "Something set aside was discarded",
     Action.SETTING_RETRIED: "A setting that was set aside was read again",
+    Action.BIN_CREATED: "A request bin was made",
+    Action.BIN_CHANGED: "A request bin was changed",
+    Action.BIN_EMPTIED: "A request bin was emptied",
+    Action.BIN_DELETED: "A request bin was deleted",
 }
 _WHO = {
     Who.KEY: "the API",

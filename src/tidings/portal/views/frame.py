@@ -62,7 +62,12 @@ PLACES = (
             "event types",
         ),
     ),
-    Place("/settings", "Settings", "settings", ("group settings", "api keys", "sessions", "retention", "about")),
+    Place(
+        "/settings",
+        "Settings",
+        "settings",
+        ("group settings", "api keys", "request bins", "signing keys", "sessions", "retention", "about"),
+    ),
 )
 
 
