@@ -176,7 +176,7 @@ async def test_every_operation_says_which_scope_it_needs(api: Api) -> None:
 def address(path: str, group: str = "default") -> str:
     values = {"number": "1", "group_id": group, "kind": "webhook"} | dict.fromkeys(("table", "collection", "name"), "nothing")
     nobody = {name: str(UUID(int=255)) for name in ("webhook_id", "delivery_id", "event_id", "recovery_id", "backfill_id", "job_id",
-                                                    "link_id", "key_id", "setting_id", "record_id", "bin_id", "bin_id")}  # fmt: skip
+                                                    "link_id", "key_id", "setting_id", "record_id", "bin_id")}  # fmt: skip
     return path.format_map(values | nobody)
 
 

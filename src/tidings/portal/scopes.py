@@ -42,6 +42,7 @@ webhooks:write                  POST      /webhooks/{webhook_id}/secrets/rotate
 webhooks:read                   GET       /webhooks/{webhook_id}/versions
 webhooks:write                  GET POST  /webhooks/{webhook_id}/delete
 webhooks:write                  GET POST  /webhooks/{webhook_id}/test
+webhooks:write                  GET POST  /webhooks/{webhook_id}/diagnose
 webhooks:write,events:read      GET       /webhooks/{webhook_id}/dry-run
 deliveries:retry                GET POST  /webhooks/{webhook_id}/recover
 deliveries:retry                POST      /webhooks/{webhook_id}/recover/count
