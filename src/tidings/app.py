@@ -25,6 +25,7 @@ from tidings.clock import Clock
 from tidings.config import Config, parse_address
 from tidings.core.errors import StartupError
 from tidings.core.shares import share_out
+from tidings.operations.admission import Admission
 from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
@@ -44,9 +45,10 @@ from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings")
 
-# Connections to PostgreSQL of one process: shares, so that neither calls nor notices nor bins take what deliveries need. Two
-# listeners and two that commit what is published come on top.
-FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS = 10, 6, 2, 1
+# Connections to PostgreSQL of one process: shares, so that neither calls nor notices nor bins nor the look at keys take what
+# deliveries need. Two listeners and two that commit what is published come on top.
+FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS = 10, 6, 2, 1, 1
+FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES + FOR_BINS + FOR_KEYS
 WATCHERS = 16  # connections at the address that metrics have for themselves
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
@@ -81,7 +83,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         url = config.database_url
         if url is None:
             url = await stack.enter_async_context(_embedded(config.data_dir))
-        database = await open_database(url, max_connections=FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES + FOR_BINS)
+        database = await open_database(url, max_connections=FOR_ALL)
         stack.push_async_callback(database.close)
         if is_to_change:
             for name in await migrate(database):
@@ -97,10 +99,12 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
+        admission = Admission(database.share(FOR_KEYS))
+        stack.push_async_callback(admission.close)
         clock = Clock()
         async with database.connection() as connection:
             clock.adjust(await database_time(connection))
-        yield Services(config, database, box, sender, clock, installation, keys, publisher)
+        yield Services(config, database, box, sender, clock, installation, keys, publisher, admission)
 
 
 @asynccontextmanager

@@ -118,6 +118,9 @@ async def _administration(doing: Doing) -> None:
     await doing("DELETE /api/v1/portal-links/{link_id}", "link.ended", link_id=link["id"])
     del api.client.headers["X-Tidings-Group"]
     await doing("DELETE /api/v1/groups/{group_id}", "group.deleted", query="?confirm=acme&everything=true", group_id="acme")
+    key = await doing("POST /api/v1/keys", "api_key.made", {"name": "shop", "scopes": ["admin"]})
+    await doing("POST /api/v1/keys/{key_id}/rotate", "api_key.rotated", {}, key_id=key["id"])
+    await doing("DELETE /api/v1/keys/{key_id}", "api_key.revoked", key_id=key["id"])
     await doing("POST /api/v1/signing-keys/rotate", "keys.rotated", {"overlap_seconds": 60})
     for number in range(2):
         await api.engine.sql("insert into tidings.outbox (source, type, record) values ('elsewhere', $1, '{}')", f"t{number}")

@@ -403,6 +403,13 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     assert link["id"] in await terminal("portal-links", "list", "--group", "acme")
     assert "is over" in await terminal("portal-links", "delete", link["id"], "--yes", "--group", "acme")
 
+    key = await terminal.read("keys", "create", "--name", "shop", "--scopes", "events:publish", "--expires-in", "600")
+    assert key["key"].startswith("tidk_")
+    assert [one["name"] for one in await terminal.read("keys", "list")] == ["shop", "admin key of the settings"]
+    assert (await terminal.read("keys", "get", "shop"))["scopes"] == ["events:publish"]
+    assert (await terminal.read("keys", "current"))["of_settings"]
+    assert (await terminal.read("keys", "rotate", key["id"], "--overlap-seconds", "60"))["key"] != key["key"]
+    assert "is revoked" in await terminal("keys", "revoke", key["id"], "--yes")
     assert "still has 1 portal link" in await terminal.refused("groups", "delete", "acme", "--yes", code=1)
     assert "in the background" in await terminal("groups", "delete", "acme", "--everything", "--yes")
 

@@ -1,4 +1,4 @@
-import { Audit, Groups, Installation, PortalLinks, SetAside, SigningKeys } from "./administration.js";
+import { Audit, Groups, Installation, Keys, PortalLinks, SetAside, SigningKeys } from "./administration.js";
 import { Bins } from "./bins.js";
 import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
@@ -59,6 +59,8 @@ export class Client {
   readonly bins: Bins;
   /** Customers or tenants. */
   readonly groups: Groups;
+  /** What opens the API. */
+  readonly keys: Keys;
   /** What shows customers their own webhooks. */
   readonly portalLinks: PortalLinks;
   /** What signs `v1a` signatures and tokens. */
@@ -99,6 +101,7 @@ export class Client {
     this.integrations = new Integrations(this.http);
     this.bins = new Bins(this.http);
     this.groups = new Groups(this.http);
+    this.keys = new Keys(this.http);
     this.portalLinks = new PortalLinks(this.http);
     this.signingKeys = new SigningKeys(this.http);
     this.setAside = new SetAside(this.http);

@@ -417,6 +417,51 @@ export interface KeyRotation {
   leaked?: boolean;
 }
 
+/** A key to make: what it is for, what it may do, the group it is for (null: all), and for how many seconds it is good. */
+export interface ApiKeyInput {
+  name: string;
+  scopes: string[];
+  bound_to?: string | null;
+  expires_in?: number | null;
+}
+
+/** How long the present key is good beside the new one, and for how many seconds from now that is (null: as before). */
+export interface ApiKeyRotation {
+  overlap_seconds?: number;
+  expires_in?: number | null;
+}
+
+/** A key of the API, without what is secret of it. `start`: what it begins with; `bound_to`: null for all groups. */
+export interface ApiKey {
+  id: string;
+  name: string;
+  start: string;
+  scopes: string[];
+  bound_to: string | null;
+  /** It is the admin key of the settings, and is changed there. */
+  of_settings: boolean;
+  created_at: string;
+  rotated_at: string | null;
+  /** Until when the one before the last rotation is good. */
+  previous_until: string | null;
+  expires_at: string | null;
+  revoked_at: string | null;
+  /** To within a minute. */
+  used_at: string | null;
+  used_from: string | null;
+}
+
+/** A key that was made or rotated just now. `key` is shown this once. */
+export interface MadeApiKey {
+  id: string;
+  name: string;
+  key: string;
+  scopes: string[];
+  bound_to: string | null;
+  previous_until: string | null;
+  expires_at: string | null;
+}
+
 /** A JSON Web Key Set. */
 export interface Jwks {
   keys: { kid: string; kty: string; crv?: string; x?: string; [more: string]: unknown }[];
@@ -470,12 +515,15 @@ export interface AuditEntry {
   /** Such as `webhook.created`, `secret.shown` or `link.made`. */
   action: string;
   who: "key" | "session" | "link" | "system";
-  /** The id of the session or the portal link. */
+  /** The id of the key, the session or the portal link. */
   who_id: string | null;
   address: string;
   subject_id: string | null;
   /** What it was called then. */
   subject: string;
+  /** The key that it was done with, or that the session was begun with. */
+  key_id: string | null;
+  key_name: string;
 }
 
 /** What somebody did to one group, or to any. */

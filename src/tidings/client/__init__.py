@@ -30,6 +30,7 @@ from tidings.client.models import (
     WebhookExplained,
 )
 from tidings.client.source_models import (
+    ApiKey,
     AuditEntry,
     Backfill,
     Bin,
@@ -48,6 +49,7 @@ from tidings.client.source_models import (
     IntegrationSettings,
     Job,
     JobPage,
+    MadeApiKey,
     MadePortalLink,
     PortalLink,
     ProbeAnswer,
@@ -67,6 +69,7 @@ from tidings.client.verify import VerificationError, verify
 
 __all__ = [
     "ApiError",
+    "ApiKey",
     "AsyncClient",
     "Attempt",
     "AuditEntry",
@@ -99,6 +102,7 @@ __all__ = [
     "Job",
     "JobPage",
     "LineError",
+    "MadeApiKey",
     "MadePortalLink",
     "Page",
     "PortalLink",

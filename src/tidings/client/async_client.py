@@ -9,6 +9,7 @@ from tidings.client.async_administration import (
     AsyncAudit,
     AsyncGroups,
     AsyncInstallation,
+    AsyncKeys,
     AsyncPortalLinks,
     AsyncSetAside,
     AsyncSigningKeys,
@@ -42,6 +43,7 @@ class AsyncClient:
         integrations: Other systems that send notices.
         bins: Addresses that take any request, for trying.
         groups: Customers or tenants.
+        keys: What opens the API.
         portal_links: What shows customers their own webhooks.
         signing_keys: What signs `v1a` signatures and tokens.
         set_aside: What could be neither routed nor delivered, and settings that cannot be read.
@@ -91,6 +93,7 @@ class AsyncClient:
         self.integrations = AsyncIntegrations(http)
         self.bins = AsyncBins(http)
         self.groups = AsyncGroups(http)
+        self.keys = AsyncKeys(http)
         self.portal_links = AsyncPortalLinks(http)
         self.signing_keys = AsyncSigningKeys(http)
         self.set_aside = AsyncSetAside(http)

@@ -352,6 +352,22 @@ class KeyRotation(TypedDict, total=False):
     leaked: bool
 
 
+class ApiKeyInput(TypedDict, total=False):
+    """A key to make: what it is for, what it may do, the group it is for (None: all), and for how many seconds it is good."""
+
+    name: Required[str]
+    scopes: Required[Sequence[str]]
+    bound_to: str | None
+    expires_in: int | None
+
+
+class ApiKeyRotation(TypedDict, total=False):
+    """How long the present key is good beside the new one, and for how many seconds from now that is (None: as before)."""
+
+    overlap_seconds: int
+    expires_in: int | None
+
+
 class EventInput(TypedDict, total=False):
     """An event to publish. `id`: your own; publishing it again sends nothing again."""
 

@@ -309,6 +309,44 @@ class SigningKey(msgspec.Struct, frozen=True):
     until: datetime | None = None
 
 
+class ApiKey(msgspec.Struct, frozen=True):
+    """A key of the API, without what is secret of it.
+
+    Attributes:
+        start: What the key begins with; empty for the admin key of the settings.
+        bound_to: The one group that it is for; None: all of them.
+        of_settings: It is the admin key of the settings.
+        previous_until: Until when the one before the last rotation is good.
+        used_at: When it was last used, to within a minute.
+    """
+
+    id: UUID
+    name: str
+    start: str
+    scopes: list[str]
+    created_at: datetime
+    of_settings: bool = False
+    bound_to: str | None = None
+    rotated_at: datetime | None = None
+    previous_until: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    used_at: datetime | None = None
+    used_from: str | None = None
+
+
+class MadeApiKey(msgspec.Struct, frozen=True):
+    """A key that was made or rotated just now. `key` is shown this once."""
+
+    id: UUID
+    name: str
+    key: str
+    scopes: list[str]
+    bound_to: str | None = None
+    previous_until: datetime | None = None
+    expires_at: datetime | None = None
+
+
 class SetAsideEvent(msgspec.Struct, frozen=True):
     """An event that could not be routed, or (`kind`) a delivery that history cannot hold, and why. `row`: when one is read."""
 
@@ -346,7 +384,8 @@ class AuditEntry(msgspec.Struct, frozen=True):
     Attributes:
         group: What it is about; None: the installation.
         action: Such as `webhook.created`, `secret.shown` or `link.made`.
-        who: By what they acted: `key`, `session`, `link` or `system`; `who_id`: the session's or link's.
+        who: By what they acted: `key`, `session`, `link` or `system`; `who_id`: the key's, session's or link's.
+        key_id: The key that it was done with, or that the session was begun with; `key_name`: what that was called then.
         subject: What it was called then.
     """
 
@@ -359,6 +398,8 @@ class AuditEntry(msgspec.Struct, frozen=True):
     group: str | None = None
     who_id: UUID | None = None
     subject_id: UUID | None = None
+    key_id: UUID | None = None
+    key_name: str = ""
 
 
 class FindingLine(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from tidings.client.sync_administration import (
     Audit,
     Groups,
     Installation,
+    Keys,
     PortalLinks,
     SetAside,
     SigningKeys,
@@ -43,6 +44,7 @@ class Client:
         integrations: Other systems that send notices.
         bins: Addresses that take any request, for trying.
         groups: Customers or tenants.
+        keys: What opens the API.
         portal_links: What shows customers their own webhooks.
         signing_keys: What signs `v1a` signatures and tokens.
         set_aside: What could be neither routed nor delivered, and settings that cannot be read.
@@ -92,6 +94,7 @@ class Client:
         self.integrations = Integrations(http)
         self.bins = Bins(http)
         self.groups = Groups(http)
+        self.keys = Keys(http)
         self.portal_links = PortalLinks(http)
         self.signing_keys = SigningKeys(http)
         self.set_aside = SetAside(http)

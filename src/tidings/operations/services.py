@@ -9,6 +9,7 @@ from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.audit import Actor
 from tidings.core.event import DEFAULT_GROUP
+from tidings.operations.admission import Admission
 from tidings.operations.readiness import Readiness
 from tidings.operations.sources.refusals import Tally
 from tidings.sources.group_commit import Publisher
@@ -26,6 +27,7 @@ class Services(msgspec.Struct, frozen=True):
     Attributes:
         group_id: The group it is about.
         hops: How many deliveries led to this request.
+        bound_to: The one group that whoever asks may act for; None: any.
         actor: Who asks, for the record of what people do.
         known_groups: Groups that were looked up and were there, and when.
         refusals: Notices that were refused and are not counted yet.
@@ -43,8 +45,10 @@ class Services(msgspec.Struct, frozen=True):
     installation: Installation
     keys: KeyRing
     publisher: Publisher
+    admission: Admission
     group_id: str = DEFAULT_GROUP
     hops: int = 0
+    bound_to: str | None = None
     actor: Actor = Actor()
     known_groups: dict[str, datetime] = msgspec.field(default_factory=dict)
     refusals: Tally = msgspec.field(default_factory=Tally)

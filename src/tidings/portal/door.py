@@ -15,6 +15,7 @@ from tidings.portal import assets
 from tidings.portal.access import refuse_customers, refuse_unknown, require_own_form, visit_of
 from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_http_fault, show_refusal
 from tidings.portal.pages import (
+    api_keys,
     audit,
     bins,
     catalogue,
@@ -81,6 +82,7 @@ PAGES = (
     event_type_edit.router,
     set_aside.router,
     audit.router,
+    api_keys.router,
     bins.router,
     gallery.router,
     webhooks.router,

@@ -15,6 +15,7 @@ from tidings.core.pauses import Pauses
 from tidings.core.standstill import Standstill
 from tidings.sources import backfill, tables
 from tidings.store import (
+    api_keys,
     audit,
     backfills,
     bins,
@@ -213,6 +214,7 @@ class Janitor:
             await portal_links.forget(connection, self._clock.now())
             await sessions.forget(connection, self._clock.now())
             await audit.forget(connection, self._clock.now())
+            await api_keys.forget(connection, self._clock.now())
             await bins.forget(connection, self._clock.now() - KEPT_FOR, self._clock.now() - UNUSED_FOR, FORGOTTEN_AT_ONCE)
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)

@@ -259,6 +259,22 @@ SIGNING_KEYS: Final = Thing(
     ),
 )  # fmt: skip
 
+KEYS: Final = Thing(
+    "keys", "key", "What opens the API, and what each key may do.",
+    "Id=id:id Name=name Start=start Scopes=scopes:list Bound_to=bound_to Used=used_at:time Expires=expires_at:time Revoked=revoked_at:time",
+    (
+        Verb("list", "GET", "/api/v1/keys", "List keys, newest first.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/keys/{key_id}", "Show a key, and when it was last used."),
+        Verb("current", "GET", "/api/v1/keys/current", "Show the key that these commands are sent with."),
+        Verb("create", "POST", "/api/v1/keys", "Make a key. It is in the answer, this once.", body="name scopes:list bound_to expires_in:int"),
+        Verb("rotate", "POST", "/api/v1/keys/{key_id}/rotate", "Give it another secret; the present one is good for a while.",
+             body="overlap_seconds:int expires_in:int"),
+        Verb("revoke", "DELETE", "/api/v1/keys/{key_id}", "End a key; within a second it opens nothing.", shows="nothing",
+             asks="Revoke key {}? Whoever uses it is refused from now on.", done="revoked"),
+    ),
+    label="name",
+)  # fmt: skip
+
 STATISTICS: Final = Thing(
     "statistics", "statistics", "How attempts fared.", "",
     (Verb("get", "GET", "/api/v1/statistics", "Show how attempts fared, of the last day unless told.", query="webhook_id since until step"),),
@@ -266,7 +282,7 @@ STATISTICS: Final = Thing(
 
 AUDIT: Final = Thing(
     "audit", "entry", "Who did what.",
-    "No=number:id When=at:time Action=action Who=who Subject=subject Group=group Address=address",
+    "No=number:id When=at:time Action=action Who=who Key=key_name Subject=subject Group=group Address=address",
     (Verb("list", "GET", "/api/v1/audit", "List who did what, newest first.", query="group", shows="many", pages="before:number"),),
     key="number",
 )  # fmt: skip
@@ -275,7 +291,7 @@ THINGS: Final[dict[str, Thing]] = {
     thing.name: thing
     for thing in (
         WEBHOOKS, EVENTS, DELIVERIES, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, BINS, GROUPS,
-        PORTAL_LINKS, SIGNING_KEYS, STATISTICS, AUDIT,
+        PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
     )
 }  # fmt: skip
 
@@ -283,5 +299,5 @@ THINGS: Final[dict[str, Thing]] = {
 NAMED_BY: Final = {
     "webhook_id": "webhooks", "event_id": "events", "delivery_id": "deliveries", "recovery_id": "recoveries", "backfill_id": "backfills",
     "job_id": "jobs", "collection": "collections", "table": "tables", "group_id": "groups", "link_id": "portal-links",
-    "bin_id": "bins",
+    "bin_id": "bins", "key_id": "keys",
 }  # fmt: skip

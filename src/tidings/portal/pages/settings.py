@@ -103,7 +103,7 @@ async def _groups(request: Request[Any, Any, Any], visit: Visit, *, written: str
 
 @get(f"{PATH}/keys", opt={"query": ()})
 async def keys(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
-    """Show the key of the API, and the public keys that receivers verify with."""
+    """Show the public keys that receivers verify with."""
     return await _keys(request, visit)
 
 
@@ -124,7 +124,7 @@ async def rotate_keys(request: Request[Any, Any, Any], visit: NamedDependency[Vi
 async def _keys(request: Request[Any, Any, Any], visit: Visit, *, error: str = "", status: int = 200) -> Response[Any]:
     found, now = await signing_keys.list_keys(visit.services), visit.services.clock.now()
     view = keys_view(found, base_url(request), now, error=error)
-    return show(request, "settings/keys.html", view, title="Keys", crumbs=CRUMBS, status=status)
+    return show(request, "settings/keys.html", view, title="Signing keys", crumbs=CRUMBS, status=status)
 
 
 @get(f"{PATH}/about", opt={"query": ()})

@@ -21,6 +21,9 @@ _SAID = {
     Action.SECRET_SHOWN: "A secret was shown",
     Action.SECRET_ROTATED: "A secret was rotated",
     Action.KEYS_ROTATED: "The signing keys were rotated",
+    Action.API_KEY_MADE: "A key was made",
+    Action.API_KEY_ROTATED: "A key was rotated",
+    Action.API_KEY_REVOKED: "A key was revoked",
     Action.WEBHOOK_CREATED: "A webhook was created",
     Action.WEBHOOK_CHANGED: "A webhook was changed",
     Action.WEBHOOK_DELETED: "A webhook was deleted",
@@ -54,7 +57,7 @@ _SAID = {
     Action.BIN_DELETED: "A request bin was deleted",
 }
 _WHO = {
-    Who.KEY: "the API, by the admin key",
+    Who.KEY: "the API",
     Who.SESSION: "a session",
     Who.LINK: "a customer, by a portal link",
     Who.SYSTEM: "Tidings",
@@ -72,6 +75,7 @@ class AuditRow(msgspec.Struct, frozen=True):
     who_id: Id | None
     address: Shown
     group: Shown
+    key: Shown | None
 
 
 class AuditView(msgspec.Struct, frozen=True):
@@ -95,7 +99,7 @@ def audit_view(found: Sequence[Entry], pager: Pager, now: datetime) -> AuditView
     rows = tuple(Row(str(one.number), "", f"number {one.number}", _row(one, now)) for one in found)
     empty = None if rows else Empty(
         "Nothing is on record yet",
-        "Signing in and out, portal links, secrets that are shown or rotated, and whatever is made, changed, deleted or sent "
+        "Sign-ins, keys, portal links, secrets that are shown or rotated, and whatever is made, changed, deleted or sent "
         "again are put on record here.",
         icon="clock",
     )  # fmt: skip
@@ -112,4 +116,5 @@ def _row(one: Entry, now: datetime) -> AuditRow:
         None if one.who_id is None else ident(one.who_id),
         visible(one.address or "–", limit=60),
         visible(one.group_id or "–", limit=60),
+        visible(one.key_name, limit=100) if one.key_id is not None else None,
     )

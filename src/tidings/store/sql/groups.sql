@@ -18,6 +18,7 @@ select (select count(*) from (select from tidings.webhooks where group_id = $1 a
   (select count(*) from (select from tidings.collections where group_id = $1 limit $2) c) as collections,
   (select count(*) from (select from tidings.event_types where group_id = $1 limit $2) e) as event_types,
   (select count(*) from (select from tidings.portal_links where group_id = $1 limit $2) l) as portal_links,
+  (select count(*) from (select from tidings.api_keys where group_id = $1 and revoked_at is null limit $2) k) as api_keys,
   (select count(*) from (select from tidings.bins where group_id = $1 limit $2) b) as request_bins;
 
 -- name: begin_deleting

@@ -1,7 +1,8 @@
 -- name: look
 -- Whether anything was counted since the last look, and which of the sessions that watch are still there. $1 sessions, $2 now
 select (select coalesce(sum(count), 0)::bigint from tidings.counters) as counted,
-  array(select id from tidings.sessions where id = any ($1::uuid[]) and ends_at > $2) as sessions;
+  array(select s.id from tidings.sessions s join tidings.api_keys k on k.id = s.key_id and (k.expires_at is null or k.expires_at > $2)
+    where s.id = any ($1::uuid[]) and s.ends_at > $2) as sessions;
 
 -- name: newest
 -- The newest deliveries of all groups after one, by the keys of both places; one under way comes when it is done. $1 after, $2 how many
