@@ -1,9 +1,9 @@
 """What stands before the application: bounds on heads, bodies, connections and times, each over a real socket."""
 
 import asyncio
-import sys
 import re
 import socket
+import sys
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from typing import Any
