@@ -182,6 +182,7 @@ class Server:
         except ApiError as error:
             remedy = ""
             if response.status_code == 401:
+                error.message = f"{self.url} does not take this key."
                 remedy = f" Sign in with: tidings login {self.url}, or set TIDINGS_KEY."
             elif response.is_redirect:
                 remedy = f" It sends elsewhere, to {response.headers.get('location', '?')}: name that address."
@@ -202,7 +203,7 @@ class Server:
 
     def _unreachable(self, error: httpx.TransportError) -> ApiError:
         known = unreachable(self.url, error)
-        remedy = " Does it run there? Name another with --server, or keep it with: tidings login URL"
+        remedy = " Does it run there? Name another with --server, or keep it with: tidings login URL."
         return ApiError(known.message + remedy, status=0, code=known.code)
 
 
