@@ -27,6 +27,7 @@ from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
+from tidings.store.bell import Bell
 from tidings.store.database import COLLISIONS, UNAVAILABLE, open_database
 from tidings.store.embedded import Embedded
 from tidings.store.migrations import expect_schema, migrate
@@ -95,10 +96,12 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
+        bell = Bell(database)
+        stack.callback(bell.close)
         clock = Clock()
         async with database.connection() as connection:
             clock.adjust(await database_time(connection))
-        yield Services(config, database, box, sender, clock, installation, keys, publisher)
+        yield Services(config, database, box, sender, clock, installation, keys, publisher, bell)
 
 
 @asynccontextmanager
@@ -226,6 +229,7 @@ async def _serving(services: Services) -> AsyncIterator[str]:
         yield config.public_url or f"http://{host}:{listener.getsockname()[1]}"
     finally:
         portal.close()
+        services.bell.close()
         for server, _ in servers.values():
             server.should_exit = True
         await asyncio.gather(*tasks)

@@ -29,6 +29,7 @@ from tidings.api.routes import (
     groups,
     health,
     integrations,
+    listeners,
     portal_links,
     recoveries,
     set_aside,
@@ -65,7 +66,6 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
     Args:
         plugins: What else is served beside the API.
     """
-
     guarded = Router(
         "/",
         route_handlers=[
@@ -73,6 +73,7 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
             deliveries.router,
             events.router,
             recoveries.router,
+            listeners.router,
             statistics.router,
             event_types.router,
             groups.router,

@@ -7,8 +7,9 @@ the queue. The doorbell (theory in `store/migrations/0001_engine.sql`, `tidings.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from operator import attrgetter
 from typing import Protocol
 from uuid import UUID
 
@@ -70,13 +71,17 @@ class Taker(Protocol):
 
 
 class _Routed(msgspec.Struct, frozen=True):
-    """What became of a batch: its events, and of their deliveries those that are leased at once and those that wait."""
+    """What became of a batch: its events, and of their deliveries those that are leased at once and those that wait.
+
+    `listeners`: whose deliveries are among those, which wait for their clients and not for workers.
+    """
 
     events: list[Event]
     flight_id: int = 0
     leased: list[Queued] = []
     waiting: list[Queued] = []
     webhooks: dict[UUID, Webhook] = {}
+    listeners: set[UUID] = set()
 
 
 def _is_told_to_all(event: Event) -> bool:
@@ -91,8 +96,7 @@ def _without(fresh: list[Queued], looped: Sorted) -> tuple[list[Queued], list[Qu
     return [q for q in fresh if q.id not in looped.held and q.id not in looped.stopped], held
 
 
-def _lane_of(queued: Queued) -> UUID:
-    return queued.webhook_id
+_lane_of = attrgetter("webhook_id")
 
 
 class Dispatcher:
@@ -110,6 +114,7 @@ class Dispatcher:
         *,
         salt: int,
         taker: Taker,
+        tell: Callable[[set[UUID]], None] = lambda _: None,
         loop_depth: int = DEFAULT_DEPTH,
     ) -> None:
         self._database = database
@@ -121,6 +126,7 @@ class Dispatcher:
         self._salt = salt
         self._places = places
         self._taker = taker
+        self._tell = tell
         self._limit = BATCH
         self._suspect: int | None = None  # the row that failed alone
         self._known_days: set[date] = set()
@@ -206,15 +212,15 @@ class Dispatcher:
             routed = await self._write(connection, events, routes, worker_id, promised)
         self._remember(*known)  # only now is it sure that they are there
         self._hand_over(routed, worker_id)
-        if routed.waiting:
-            self._places.called.set()
+        self._tell(routed.listeners)
         return len(events)
 
     def _hand_over(self, routed: _Routed, worker_id: UUID) -> None:
         """Give the deliverer what was leased to it, and keep the events of what waits at hand for the claim that follows."""
         by_id = {event.id: event for event in routed.events}
-        for event_id in {q.event_id for q in routed.waiting}:
+        for event_id in {q.event_id for q in routed.waiting if q.webhook_id not in routed.listeners}:
             self._cache.add(by_id[event_id])
+            self._places.called.set()
         if not routed.leased:
             return
         leased = [
@@ -257,6 +263,7 @@ class Dispatcher:
         leased, waiting = share_out(fresh, _lane_of, readable, min(self._places.free(promised), flights.MAX_DELIVERIES))
         waiting = [q for q in waiting + held if q.webhook_id in rooms]  # the others' webhooks were deleted just now
         ordered = {lane for lane, webhook in webhooks.items() if webhook.ordered}
+        listeners = {lane for lane, webhook in webhooks.items() if webhook.is_listener}
         if ordered:
             waiting = [
                 msgspec.structs.replace(q, due_at=places[q.event_id]) if q.webhook_id in ordered and not q.is_test else q
@@ -265,7 +272,7 @@ class Dispatcher:
         if waiting:
             await queue.put(connection, waiting, now, self._me.part)
         flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0
-        return _Routed(events, flight_id, leased, waiting, webhooks)
+        return _Routed(events, flight_id, leased, waiting, webhooks, listeners)
 
     async def _match(self, connection: Connection, events: list[Event], routes: Routes) -> list[tuple[Event, Sequence[UUID]]]:
         """Return which webhooks events go to. What Tidings tells of webhooks does not go to those that could not hear it.
