@@ -36,6 +36,8 @@ HOSTILE = "\x1b]0;t\x07\x1b[2J\u202eexe\u2066\x9b31m\r\x00\u2028"
 ELSEWHERE = {
     ("GET", "/api/v1/events/{event_id}/explain"): "tidings explain",
     ("PUT", "/api/v1/webhooks/{webhook_id}"): "the same as PATCH",
+    ("POST", "/api/v1/listeners/{listener_id}/take"): "tidings listen",
+    ("POST", "/api/v1/listeners/{listener_id}/results"): "tidings listen",
     ("POST", "/api/v1/collections/{collection}/auth"): "users of an application sign in by it, not operators",
 }
 # Fields of bodies without an option: other systems' names for the same, and what only the server says.
