@@ -80,6 +80,8 @@ async def test_the_examples_are_taken(api: Api, receiver: Receiver) -> None:  # 
             **({"content": sent} if isinstance(sent, str) else {"json": sent}),
         )
         assert response.status_code < 300, (path, response.text)
+        if path == "/api/v1/listeners":
+            ids["listener_id"] = response.json()["id"]
         if method == "post" and path.endswith(("/webhooks", "/cron")):
             ids["webhook_id" if "webhooks" in path else "job_id"] = response.json()["id"]
         if "enabled" in body or "active" in body:  # the examples that follow test it
