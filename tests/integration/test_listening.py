@@ -155,15 +155,11 @@ async def test_what_did_not_reach_its_client_is_given_again_at_once(engine: Engi
 async def test_a_request_that_still_waits_gives_way_to_the_next_of_its_client(engine: Engine, api: httpx.AsyncClient) -> None:
     client = Client(api, await opened(api))
     old = asyncio.create_task(client.take())
-    await eventually(lambda: waits(engine, 1))
+    first = await eventually(lambda: engine.value("select turn from tidings.listener_sessions"))
     new = asyncio.create_task(client.take())
-    await eventually(lambda: waits(engine, 2))
+    await eventually(lambda: engine.value("select turn <> $1 from tidings.listener_sessions", first))
     await engine.publish()
     assert (len(await old), len(await new)) == (0, 1)
-
-
-async def waits(engine: Engine, count: int) -> bool:
-    return engine.services.bell.waiting == count
 
 
 async def test_what_a_silent_client_had_comes_to_another_and_its_late_result_is_refused(

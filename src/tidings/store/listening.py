@@ -174,8 +174,8 @@ async def waits(connection: Connection, listener: UUID) -> tuple[datetime | None
     row = await connection.fetchrow(_SQL["next_due_at"], listener)
     if row is None:
         return None
-    at: datetime | None = row["at"]
-    return (None if at is None or at.year == MAXYEAR or not row["waiting"] else at), row["waiting"]
+    at: datetime = row["at"]
+    return (None if at.year == MAXYEAR else at), row["waiting"]  # asyncpg reads infinity as the last instant there is
 
 
 async def land(connection: Connection, session: UUID, listener: UUID, leases: Collection[int]) -> dict[int, Landed]:

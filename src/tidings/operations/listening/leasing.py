@@ -20,6 +20,7 @@ from tidings.store import flights, history, listening, webhooks
 from tidings.store.database import Connection
 
 MAX_WAITS: Final = 64  # requests of one process that wait for deliveries
+HELD_UP_SECONDS: Final = 0.1  # until the next look when what is due cannot go out: in an ordered lane another is before it
 LOOK_SECONDS: Final = 2.0  # between looks while nothing rings: should a ring be lost
 _GONE: Final = "Its event is not in history, so there is nothing to send."
 
@@ -62,6 +63,9 @@ class Taken(msgspec.Struct, frozen=True):
     deliveries: list[Leased]
     waiting: int
     is_latest: bool = True
+
+
+_OVER: Final = Taken([], 0, is_latest=False)
 
 
 async def take(services: Services, listener_id: UUID, asked: TakeAsked) -> Taken:
@@ -121,21 +125,20 @@ async def _begin(services: Services, listener_id: UUID, asked: TakeAsked) -> UUI
 
 async def _look(services: Services, listener_id: UUID, session: UUID, turn: UUID | None, room: int) -> tuple[Taken, float]:
     """Lease what is due now; return it, and in how many seconds to look again when that is nothing."""
-    now = services.clock.now()
-    async with services.database.transaction() as connection:
-        leased: list[Leased] = []
-        if room > 0 and turn is not None:
-            if not await listening.hold_turn(connection, session, turn):
-                return Taken([], 0, is_latest=False), 0.0
-            webhook = await webhooks.open_webhook(connection, services.box, services.group_id, listener_id)
-            if webhook is not None:
-                leased = await _lease(services, connection, webhook, session, room)
+    async with services.database.connection() as connection:  # who only waits locks and writes nothing
         waits = await listening.waits(connection, listener_id)
     if waits is None:
-        return Taken([], 0, is_latest=False), 0.0
+        return _OVER, 0.0
     due_at, waiting = waits
-    due_in = LOOK_SECONDS if due_at is None else min(LOOK_SECONDS, max(0.05, (due_at - now).total_seconds()))
-    return Taken(leased, waiting), due_in
+    due_in = LOOK_SECONDS if due_at is None else (due_at - services.clock.now()).total_seconds()
+    if room <= 0 or turn is None or due_in > 0:
+        return Taken([], waiting), min(LOOK_SECONDS, due_in)
+    async with services.database.transaction() as connection:
+        if not await listening.hold_turn(connection, session, turn):
+            return _OVER, 0.0
+        webhook = await webhooks.open_webhook(connection, services.box, services.group_id, listener_id)
+        leased = [] if webhook is None else await _lease(services, connection, webhook, session, room)
+    return Taken(leased, max(0, waiting - len(leased))), HELD_UP_SECONDS
 
 
 async def _lease(services: Services, connection: Connection, webhook: Webhook, session: UUID, room: int) -> list[Leased]:

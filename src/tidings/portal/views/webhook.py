@@ -59,7 +59,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 _TABS = (("Overview", ""), ("Test", "/test"), ("Dry run", "/dry-run"), ("Secrets", "/secrets"), ("Versions", "/versions"))
 _OPEN = frozenset({"Overview", "Versions"})
 _FOR_OPERATORS = {"/dry-run"}
-_MANAGERS = {"job": ("a job", "/sources/jobs"), "collection": ("the triggers of a collection", "/sources/collections")}
+_MANAGERS = {
+    "job": ("a job", "/sources/jobs"),
+    "collection": ("the triggers of a collection", "/sources/collections"),
+    "listener": ("a listener, by the command tidings listen", ""),
+}
 
 
 def head(webhook: Subscription, health: Health, now: datetime, here: str, *, may_manage: bool = True) -> Head:

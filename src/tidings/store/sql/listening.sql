@@ -93,8 +93,9 @@ select taken.id, taken.event_id, taken.webhook_id, taken.group_id, taken.attempt
 from taken join flight on flight.delivery_id = taken.id order by taken.due_at, taken.id;
 
 -- name: next_due_at
--- When something of a listener is due next; null when nothing waits. $1 listener
-select greatest(l.held_until, (select q.due_at from tidings.queue q where q.webhook_id = $1 order by q.due_at, q.id limit 1)) as at,
+-- When something of a listener is due next; infinity when nothing waits. $1 listener
+select greatest(l.held_until, coalesce((select q.due_at from tidings.queue q where q.webhook_id = $1 order by q.due_at, q.id limit 1), 'infinity')
+    - case when l.ordered then interval '10 seconds' else interval '0' end) as at,
   l.waiting from tidings.lanes l where l.webhook_id = $1;
 
 -- name: land
