@@ -19,6 +19,7 @@ from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.api.serving.server import limits_of, serving
 from tidings.api.serving.watching import Watching
+from tidings.api.tails import Tails
 from tidings.clock import Clock
 from tidings.config import Config, parse_address
 from tidings.core.errors import StartupError
@@ -217,7 +218,9 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     services = msgspec.structs.replace(
         services, database=services.database.share(FOR_CALLS), for_notices=services.database.share(FOR_NOTICES)
     )
-    application: Any = PublishingFirst(create_app(services, version=__version__, plugins=[portal]), services)
+    tails = Tails()
+    framework = create_app(services, version=__version__, plugins=[portal], tails=tails)
+    application: Any = PublishingFirst(framework, services)
     application = BehindProxies(application, config.trusted_networks)
     servers = {"api": (_Server(serving(application, limits_of(config, shares.incoming))), listener)}
     if watcher is not None:
@@ -230,6 +233,7 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     finally:
         portal.close()
         services.bell.close()
+        tails.close()
         for server, _ in servers.values():
             server.should_exit = True
         await asyncio.gather(*tasks)

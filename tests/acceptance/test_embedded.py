@@ -111,6 +111,33 @@ async def test_what_was_left_by_an_owner_that_died_with_its_guard_is_stopped_by_
     assert postmasters(tmp_path) == []
 
 
+async def test_a_guard_that_dies_is_replaced_and_the_next_one_stops_what_its_owner_leaves(tmp_path: Path) -> None:
+    """The owner is a process of its own, which is killed after its first guard was."""
+    served = await Process.start("serve", "--port", "0", data_dir=tmp_path, admin_key="k")
+    postmaster = Embedded(tmp_path).get_pid()
+    assert postmaster is not None
+
+    def guards() -> list[int]:
+        found = ((process.pid, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
+        return [pid for pid, command in found if "tidings-guard" in command and str(tmp_path / "postgres") in command]
+
+    (first,) = guards()
+    os.kill(first, signal.SIGKILL)
+
+    async def is_another() -> bool:
+        found = guards()
+        return len(found) == 1 and found != [first]
+
+    await eventually(is_another)
+    assert Embedded(tmp_path).get_pid() == postmaster
+    await served.kill()
+
+    async def is_stopped() -> bool:
+        return postmasters(tmp_path) == []
+
+    await eventually(is_stopped)
+
+
 async def test_who_joined_takes_over_when_the_owner_goes(tmp_path: Path) -> None:
     owner = await asyncio.to_thread(start_embedded, tmp_path)
     joined = await asyncio.to_thread(start_embedded, tmp_path)

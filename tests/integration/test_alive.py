@@ -202,6 +202,23 @@ async def test_a_result_that_is_refused_even_bare_does_not_end_the_recorder(conf
         assert await engine.unfinished() == 0
 
 
+async def test_a_recorder_begins_anew_after_a_failover_as_often_as_that_takes(config: Config, receiver: Receiver) -> None:
+    """To begin anew may itself fail: the database that took over is away again. Nothing is lost by it, and results go on."""
+    async with engine_of(config, running=True) as engine:
+        await engine.add_webhook(receiver.url(), "*")
+        await engine.user.execute("""
+            create sequence public.tries;
+            create function public.ends() returns trigger language plpgsql as $$
+              begin perform nextval('public.tries'); perform pg_terminate_backend(pg_backend_pid()); return new; end $$;
+            create trigger ends before insert on tidings.workers for each row execute function public.ends()""")
+        engine.services.database.server.failovers += 1
+        await engine.publish()
+        await eventually(lambda: engine.value("select is_called and last_value >= 2 from public.tries"))
+        await engine.user.execute("drop trigger ends on tidings.workers")
+        await eventually(lambda: engine.value("select count(*) = 1 from tidings.deliveries where status = 'succeeded'"))
+        assert engine.worker.recorder._results == []
+
+
 async def test_a_delivery_whose_event_is_gone_ends_and_says_why(config: Config, receiver: Receiver) -> None:
     async with engine_of(config) as engine:
         await engine.add_webhook(receiver.url(), "*", rate_per_second=100)
@@ -310,6 +327,14 @@ async def test_readiness_tells_what_is_wrong_and_liveness_does_not_care(
             told = (await client.get("/readyz")).json()
             assert told["code"] == "NOT_READY"
             assert "127.0.0.1" not in told["error"], "nobody is told where the database is"
+            outages = engine.services.database.outages
+            outages._monotonic = lambda at=outages._failed_at: at  # nobody has tried again, and no time passes
+            switch.mend()
+            await eventually(lambda: says_so(["routing"]))
+            async with engine.services.database.transaction() as connection:
+                await connection.execute("delete from tidings.outbox")
+            await eventually(lambda: says_so([]))
+            assert outages.current is not None
 
 
 async def test_a_standby_is_not_ready_and_goes_on_by_itself_once_it_is_promoted(tmp_path: Path, receiver: Receiver) -> None:

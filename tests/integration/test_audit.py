@@ -138,3 +138,22 @@ async def test_a_group_that_is_busy_pushes_out_none_but_its_own_entries(operator
     )}  # fmt: skip
     assert counted == {"default": 3, "acme": audit.MAX_OF_GROUP}
     assert await operator.engine.value("select min(subject::int) from tidings.audit where group_id = 'acme'") == 6
+
+
+async def test_to_forget_looks_only_at_groups_that_were_busy_of_late(operator: Visitor) -> None:
+    """However many entries and groups there are, none is numbered that nobody wrote to."""
+    services = operator.engine.services
+    now = services.clock.now()
+    add = (
+        "insert into tidings.audit (at, group_id, action, who, address, subject) "
+        "select $1, 'g' || n % $2, 'link.made', 'key', '', '' from generate_series(1, $3) n"
+    )
+    read = "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = 'audit'"
+    async with services.database.connection() as connection:
+        await connection.execute(add, now, 2000, 40_000)
+        await connection.execute("vacuum analyze tidings.audit")
+        async with connection.transaction():
+            before = await connection.fetchval(read) or 0
+            await audit.forget(connection, now)
+            assert await connection.fetchval(read) - before < 10_000
+    assert await operator.engine.value("select count(*) from tidings.audit") == 40_000

@@ -11,7 +11,8 @@ import pytest
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
 from tests.support.engine import eventually, routed
 from tests.support.receiver import Receiver, answer, says
-from tidings.sources.passwords import AT_ONCE, MAX_WAITING, WRONG_BY_ACCOUNT
+from tidings.core.guesses import FREE
+from tidings.sources.passwords import AT_ONCE, MAX_WAITING
 
 POSTS = {
     "name": "posts",
@@ -314,6 +315,8 @@ async def test_guesses_at_a_password_are_few_and_hold_no_connection(api: Api) ->
     for name in ("a", "b"):
         await api("POST", "/api/collections/users/records", 201, {"email": f"{name}@b.cd", "password": "correct horse"})
     auth = "/api/collections/users/auth"
+    passwords = api.engine.services.passwords
+    passwords._monotonic = lambda: 0.0
     wrong = {"email": "a@b.cd", "password": "wrong horse"}
 
     async def guess() -> int:
@@ -325,11 +328,10 @@ async def test_guesses_at_a_password_are_few_and_hold_no_connection(api: Api) ->
     async def is_ready() -> None:  # while more are hashed than there are connections
         assert (await api.client.get("/readyz")).status_code == 200
 
-    said, _ = await asyncio.gather(asyncio.gather(*(guess() for _ in range(WRONG_BY_ACCOUNT + 20))), is_ready())
-    assert sorted(said) == [401] * WRONG_BY_ACCOUNT + [429] * 20
+    said, _ = await asyncio.gather(asyncio.gather(*(guess() for _ in range(FREE + 20))), is_ready())
+    assert sorted(said) == [401] * FREE + [429] * 20
     await api("POST", auth, 429, {"email": "a@b.cd", "password": "correct horse"})
     await api("POST", auth, 200, {"email": "b@b.cd", "password": "correct horse"})
-    passwords = api.engine.services.passwords
     assert passwords._threads._max_workers == AT_ONCE
     passwords._waiting = MAX_WAITING
     busy = await api.client.post(auth, json={"email": "b@b.cd", "password": "correct horse"})

@@ -1,6 +1,7 @@
 """What stands before the application: bounds on heads, bodies, connections and times, each over a real socket."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
@@ -16,7 +17,9 @@ from tests.support.limits import PATIENCE
 from tidings import __version__
 from tidings.api.serving.budgets import AT_ONCE
 from tidings.api.serving.entrance import Entrance, Limits
-from tidings.api.serving.protocol import LINGER_BYTES, MAX_HEADERS, MAX_PIPELINED
+from tidings.api.serving.heads import has_one_host
+from tidings.api.serving.protocol import LINGER_BYTES, MAX_PIPELINED
+from tidings.api.serving.refusals import MAX_HEADERS
 from tidings.api.serving.server import serving
 from tidings.app import _serving, opened
 from tidings.config import Config, load_config
@@ -34,7 +37,7 @@ class Door:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.hold = asyncio.Event()
-        self.held = 0
+        self.held = self.left = 0
         config = serving(self, LIMITS)
         config.lifespan = "off"
         self.entrance: Entrance = config.http.keywords["entrance"]  # type: ignore[union-attr]
@@ -54,6 +57,11 @@ class Door:
         else:
             return
         self.bodies.append(body)
+        if scope["path"] == "/listen":
+            self.held += 1
+            assert (await receive())["type"] == "http.disconnect"
+            self.left += 1
+            return
         if scope["path"].endswith("/hold"):
             self.held += 1
             await self.hold.wait()
@@ -211,10 +219,90 @@ async def test_a_connection_is_kept_while_requests_come(door: Door) -> None:
     assert door.bodies == [b"hi"] * 3
 
 
-async def test_pipelined_requests_are_answered_in_order_up_to_a_bound(door: Door) -> None:
-    assert (await door.ask((GET % b"") * 10)).count(b"HTTP/1.1 200 ") == 10
-    assert (await door.ask((GET % b"") * (MAX_PIPELINED + 3))).count(b"HTTP/1.1 200 ") <= MAX_PIPELINED
-    assert door.entrance.refused["pipelined"] == 1
+_ASKS = b"".join(b"POST /%d HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n%04d" % (n, n) for n in range(40))
+_CHUNKED = b"POST /4 HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n0\r\n\r\n"
+
+
+async def test_pipelined_requests_are_all_answered_in_order(door: Door) -> None:
+    answers = await door.ask(_ASKS + _CHUNKED + (GET % b"") * 1000)
+    assert answers.count(b"HTTP/1.1 200 ") == 1041
+    assert door.bodies == [b"%04d" % n for n in range(40)] + [b"\r\n\r\n"] + [b""] * 1000
+    assert not door.entrance.refused
+    assert not door.entrance.held_bytes
+
+
+async def test_few_pipelined_requests_are_read_before_they_are_answered(door: Door) -> None:
+    reader, writer = await door.open(GET % b"hold" + _ASKS)
+    await eventually(lambda: _true(door.held == 1))
+    waiting = next(iter(door.entrance._open))
+    assert len(waiting.pipeline) == MAX_PIPELINED  # type: ignore[attr-defined]
+    unread = (40 - MAX_PIPELINED) * len(_ASKS) // 40
+    assert unread <= door.entrance.held_bytes <= unread + 4 * MAX_PIPELINED + 100
+    door.hold.set()
+    assert (await _rest(reader)).count(b"HTTP/1.1 200 ") == 41
+    writer.close()
+    assert door.bodies == [b"", *(b"%04d" % n for n in range(40))]
+    assert not door.entrance.held_bytes
+
+
+@pytest.mark.parametrize(
+    ("bad", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", b"400"),
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100001\r\n\r\n", b"413"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabcdef", b"400"),
+    ],
+)
+async def test_what_was_asked_before_something_bad_is_answered_first(door: Door, bad: bytes, status: bytes) -> None:
+    answers = await door.ask((GET % b"") * 3 + bad + GET % b"")
+    assert re.findall(rb"HTTP/1.1 ([0-9]+) ", answers) == [b"200", b"200", b"200", status]
+
+
+async def test_requests_behind_one_that_takes_its_time_are_not_taken_for_slow(door: Door) -> None:
+    reader, writer = await door.open(GET % b"hold" + GET % b"" + b"GET / HTTP/1.1\r\n")
+    await eventually(lambda: _true(door.held == 1))
+    waiting = next(iter(door.entrance._open))
+    waiting.look(asyncio.get_running_loop().time() + 10 * LIMITS.header_seconds)
+    door.hold.set()
+    writer.write(b"host: x\r\n\r\n")
+    assert (await _rest(reader)).count(b"HTTP/1.1 200 ") == 3
+    writer.close()
+
+
+async def test_who_asks_behind_a_request_that_is_worked_on_and_goes_is_not_waited_for(door: Door) -> None:
+    _, writer = await door.open(GET % b"listen" + GET % b"")
+    await eventually(lambda: _true(door.held == 1))
+    writer.transport.abort()
+    await eventually(lambda: _true(door.left == 1))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1\r\n",
+        b"HTTP/1.1\r\nhost: x\r\nhost: x\r\n",
+        b"HTTP/1.0\r\nhost: x\r\nhost: y\r\n",
+        b"HTTP/1.1\r\nhost: x y\r\n",
+        b"HTTP/1.1\r\nhost: x/y\r\n",
+        b"HTTP/1.1\r\nhost: me@x\r\n",
+        b"HTTP/1.1\r\nhost: x:80:80\r\n",
+        b"HTTP/1.1\r\nhost: x:y\r\n",
+        b"HTTP/1.1\r\nhost: <x>\r\n",
+        b"HTTP/1.1\r\nhost: [::1\r\n",
+        "HTTP/1.1\r\nhost: bücher\r\n".encode(),
+    ],
+)
+async def test_a_request_says_once_whom_it_is_for(door: Door, head: bytes) -> None:
+    assert (await door.ask(b"GET / " + head + b"\r\n")).startswith(b"HTTP/1.1 400 ")
+    assert door.entrance.refused["host"] == 1
+    assert not door.bodies
+
+
+async def test_hosts_of_all_kinds_are_taken() -> None:
+    for host in (b"x", b"x:1", b"a_b.example.", b"[::1]:8080", b"127.0.0.1:80", b"", b"xn--bcher-kva.example", b"x:"):
+        assert has_one_host([(b"host", host)], "1.1"), host
+    assert has_one_host([], "1.0")
 
 
 async def test_connections_are_bounded_by_address_and_in_all(door: Door) -> None:

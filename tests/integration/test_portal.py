@@ -36,6 +36,7 @@ PAGES = (
     "/sources/integrations",
     "/sources/catalogue",
     "/settings/groups",
+    "/settings/groups/delete?id=default",
     "/settings/links",
     "/settings/keys",
     "/settings/set-aside",

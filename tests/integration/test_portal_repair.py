@@ -141,8 +141,8 @@ async def test_an_event_is_explained_webhook_by_webhook(visitor: Visitor, receiv
     page = await visitor.get(path)
     said = text_of(page)
     assert "It goes to 1 webhook of the 2 shown" in said
-    assert "It is sent: events[0] matches." in said
-    assert "It is not sent: no entry of events matches. The nearest is events[0]" in said
+    assert "It is sent: entry 1 of its events matches." in said
+    assert "It is not sent: no entry of events matches. The nearest is entry 1" in said
     assert "no: type is order.paid; the webhook wants invoice.*" in said
     assert said.index("U+202E") < said.index("Invoices")
     assert "There is no delivery of it" in said

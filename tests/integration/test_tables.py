@@ -33,20 +33,109 @@ async def told(engine: Engine) -> list[tuple[Any, ...]]:
     return [(row[0], row[1], row[2] and json.loads(row[2]), row[3] and json.loads(row[3])) for row in rows]
 
 
+# What a condition means, and what a session may set that PostgreSQL would read it by.
+MEANS = (
+    ("new.at > '2026-01-02 12:00'", "'2026-01-02 12:30Z'", True),
+    ("new.at > '2026-01-02 12:00'", "'2026-01-02 11:30Z'", False),
+    ("new.d = '1/2/2026'", "'2026-01-02'", True),
+    ("new.lasts = '-1 2:00'", "make_interval(days => -1, hours => 2)", True),
+    ("new.f::text = '0.1'", "0.1::float8", True),
+    ("new.raw::text = '\\x41'", "'\\x41'::bytea", True),
+    ("new.tags = '{null}'", "array[null::text]", True),
+    ("new.n = null", "null::int", False),
+    ("new.price > '1,5'", "9::money", False),
+)
+COLUMNS = {
+    "at": "timestamptz",
+    "d": "date",
+    "lasts": "interval",
+    "f": "float8",
+    "raw": "bytea",
+    "tags": "text[]",
+    "n": "int",
+    "price": "money",
+}
+SET = ("timezone = 'Asia/Tokyo'", "timezone = 'America/New_York'", "datestyle = 'SQL, DMY'", "intervalstyle = 'sql_standard'",
+       "extra_float_digits = -15", "extra_float_digits = 3", "bytea_output = 'escape'", "array_nulls = off", "transform_null_equals = on")  # fmt: skip
+
+
+async def test_a_condition_may_look_at_the_whole_row_and_have_backslashes(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute("create table t (id int, path text)")
+        await engine.add_webhook(NOWHERE, {"table": "t"})
+        conditions = {"UPDATE": "old.* is distinct from new.*", "INSERT": r"new.path = 'a\b'", "DELETE": "old.* is not null"}
+        await configure(engine, "t", conditions=conditions)
+        await engine.user.execute(r"insert into t values (1, 'a\b'), (2, 'a/b'), (3, null)")
+        await engine.user.execute("update t set path = 'a/b' where id < 3; delete from t")
+        found = sorted((row[1], (row[2] or row[3])["id"]) for row in await told(engine))
+        assert found == [("DELETE", 1), ("DELETE", 2), ("INSERT", 1), ("UPDATE", 1)]
+
+
+async def test_a_condition_means_the_same_whoever_writes(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute(f"create table t (id int, {', '.join(f'{name} {type_}' for name, type_ in COLUMNS.items())})")
+        await engine.add_webhook(NOWHERE, {"table": "t"})
+        for condition, value, holds in MEANS:
+            column = condition.partition(".")[2].replace("::", " ").split()[0]
+            await configure(engine, "t", conditions={"INSERT": condition})
+            for number, setting in enumerate(SET):
+                await engine.user.execute(f"insert into t (id, {column}) select {number}, {value}")
+                user = await asyncpg.connect(engine.services.config.database_url)
+                await user.execute(f"set {setting}; insert into t (id, {column}) select {number}, {value}")
+                await user.close()
+            found = [row[2]["id"] for row in await told(engine)]
+            assert found == [n for number in range(len(SET)) for n in (number, number)] * holds, condition
+            await engine.user.execute("delete from tidings.outbox")
+
+
 # Groups ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("said", [r"\u0000", r"\ud800"], ids=["nul", "half a surrogate"])
-async def test_what_json_holds_does_not_fail_the_statement_of_a_row_with_a_group(
-    api: Api,  # noqa: F811
-    said: str,
-) -> None:
-    await api.engine.user.execute("create table orders (id int primary key, account_id text, note json)")
-    await api("PUT", "/api/v1/tables/orders", 200, {"group_by": "account_id"})
-    await api.create(NOWHERE, {"table": "orders"})
-    await api.engine.user.execute(f"insert into orders values (1, 'acme', '{{\"a\": \"{said}\"}}')")
-    await api.engine.user.execute("update orders set account_id = 'globex'")
-    await api.engine.user.execute("delete from orders")
+STRANGE = r"""{"a": "\u0000", "b": ["\ud800", "\ude00\ud83d\ude00"], "c": "\\u0000 \\\u0000"}"""  # PostgreSQL keeps it and cannot read it
+
+
+async def test_a_row_whose_json_postgresql_cannot_read_is_told_as_it_is_to_its_group(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute("create table orders (id int primary key, account_id text, note json, secret json)")
+        await engine.add_webhook(NOWHERE, {"table": "orders"})
+        await configure(
+            engine, "orders", group_column="account_id", excluded_columns=("secret",), renamed_columns={"note": "text"}
+        )
+        await engine.user.execute("insert into orders values (1, 'acme', $1, $1)", STRANGE)
+        await engine.user.execute("update orders set id = 2")
+        await engine.user.execute("update orders set account_id = 'globex'")
+        await engine.user.execute("delete from orders")
+        first, acme, globex = (
+            f'{{ "id" : {number}, "account_id" : "{group}", "text" : {STRANGE} }}'
+            for number, group in ((1, "acme"), (2, "acme"), (2, "globex"))
+        )
+        rows = await engine.sql("select group_id, operation, record, old_record, capture_error from tidings.outbox order by id")
+        assert [tuple(row) for row in rows] == [
+            ("acme", "INSERT", first, None, None),
+            ("acme", "UPDATE", acme, first, None),
+            ("acme", "DELETE", None, acme, None),
+            ("globex", "INSERT", globex, None, None),
+            ("globex", "DELETE", None, globex, None),
+        ]
+
+
+async def test_a_row_that_cannot_be_written_as_json_is_told_to_its_group_with_the_reason(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute("""create type odd as enum ('a');
+          create function refuse(odd) returns json language plpgsql as $$ begin raise exception 'not this one'; end $$;
+          create cast (odd as json) with function refuse(odd);
+          create table orders (id int primary key, account_id text, odd odd)""")
+        await engine.add_webhook(NOWHERE, {"table": "orders"})
+        await configure(engine, "orders", group_column="account_id")
+        await engine.user.execute("insert into orders values (1, 'acme', 'a')")
+        await engine.user.execute("update orders set account_id = 'globex'")
+        rows = await engine.sql("select group_id, operation, record, old_record, capture_error from tidings.outbox order by id")
+        reason = "The row could not be written as JSON: not this one"
+        assert [tuple(row) for row in rows] == [
+            ("acme", "INSERT", None, None, reason),
+            ("acme", "DELETE", None, None, reason),
+            ("globex", "INSERT", None, None, reason),
+        ]
 
 
 async def test_each_customer_hears_of_its_own_rows(api: Api, receiver: Receiver) -> None:  # noqa: F811

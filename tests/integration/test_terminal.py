@@ -3,8 +3,10 @@
 import asyncio
 import json
 import signal
+import statistics
 import subprocess
 import sys
+import time
 import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,6 +36,7 @@ HOSTILE = "\x1b]0;t\x07\x1b[2J\u202eexe\u2066\x9b31m\r\x00\u2028"
 
 # Routes without a verb of a thing, and why.
 ELSEWHERE = {
+    ("GET", "/api/v1/attempts/stream"): "tidings tail",
     ("GET", "/api/v1/events/{event_id}/explain"): "tidings explain",
     ("PUT", "/api/v1/webhooks/{webhook_id}"): "the same as PATCH",
     ("POST", "/api/v1/listeners/{listener_id}/take"): "tidings listen",
@@ -226,7 +229,7 @@ async def test_events_and_deliveries(terminal: Terminal, receiver: Receiver, tmp
     assert (await terminal("explain", published, "-q")).split() == [webhook]
     assert (await terminal.read("explain", published))["webhooks"][0]["is_sent"] is True
     line = await terminal.run("curl", delivery)
-    assert line.stdout.startswith(f"curl -i -X POST {receiver.url()}")
+    assert line.stdout.startswith(f"curl -i --globoff -X POST {receiver.url()}")
     assert "webhook-signature" in line.stderr
     signed = await terminal.read("curl", delivery, "--signed")
     assert signed["left_out"] == []
@@ -400,6 +403,9 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     assert link["id"] in await terminal("portal-links", "list", "--group", "acme")
     assert "is over" in await terminal("portal-links", "delete", link["id"], "--yes", "--group", "acme")
 
+    assert "still has 1 portal link" in await terminal.refused("groups", "delete", "acme", "--yes", code=1)
+    assert "in the background" in await terminal("groups", "delete", "acme", "--everything", "--yes")
+
     assert {"webhooks", "tokens"} == {one["purpose"] for one in await terminal.read("signing-keys", "list")}
     assert "next" in await terminal("signing-keys", "rotate", "--overlap-seconds", "60", "--yes")
     assert "total" in await terminal.read("statistics", "get", "--where", "since=1h")
@@ -499,6 +505,47 @@ async def test_tail_waits_for_a_server_that_is_away_and_shows_what_came_meanwhil
         out, _ = await asyncio.to_thread(process.communicate, None, PATIENCE)
     assert "away.one" in out
     assert process.returncode == 0
+    await terminal("webhooks", "delete", webhook, "-y")
+
+
+async def test_tail_looks_each_second_at_a_server_that_has_no_stream(terminal: Terminal, receiver: Receiver) -> None:
+    webhook = (
+        await terminal("webhooks", "create", "--url", receiver.url(), "--name", "Older", "--events", "older.*", "-q")
+    ).strip()
+    async with (
+        Relay(terminal.url, lacks="/api/v1/attempts/stream") as relay,
+        tailing(terminal, "-s", relay.url, "--webhook", webhook, "--count", "1") as process,
+    ):
+        await terminal("trigger", "older.one", "--data", "1")
+        out, _ = await asyncio.to_thread(process.communicate, None, PATIENCE)
+    assert "older.one" in out
+    await terminal("webhooks", "delete", webhook, "-y")
+
+
+async def test_tail_shows_attempts_on_a_screen_as_the_server_tells_of_them(
+    terminal: Terminal, receiver: Receiver, engine: Engine, tell: Any
+) -> None:
+    webhook = (
+        await terminal("webhooks", "create", "--url", receiver.url(), "--name", "Shown", "--events", "shown.*", "-q")
+    ).strip()
+    listens = "select count(*) = 1 from pg_locks where locktype = 'advisory' and classid = 7413201 and objid = 5 and granted"
+    screen = asyncio.create_task(terminal.on_screen("tail", "--webhook", "Shown", "--count", "1", columns=100))
+    await eventually(lambda: engine.value(listens))  # it hears the server, and does not ask it each second
+    await engine.publish("shown.one")
+    shown = await screen
+    assert "shown.one" in shown
+    assert "\x1b[" in shown, "in colours"
+    took = []
+    async with tailing(terminal, "--webhook", "Shown", "-q") as process:
+        await eventually(lambda: engine.value(listens))
+        assert process.stdout is not None
+        for count in range(2, 12):
+            await engine.publish("shown.more")
+            await receiver.wait_for(count)
+            began = time.monotonic()
+            assert await asyncio.to_thread(process.stdout.readline)
+            took.append(time.monotonic() - began)
+    tell(f"attempt to line of tail: p50 {statistics.median(took) * 1000:.0f} ms of {len(took)}")
     await terminal("webhooks", "delete", webhook, "-y")
 
 

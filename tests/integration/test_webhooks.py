@@ -18,7 +18,7 @@ from tests.support.engine import Engine, engine_of
 from tests.support.receiver import Receiver, answer, says
 from tests.unit.test_signature_and_profile import event
 from tidings.config import Config
-from tidings.core.errors import BusyError, ConflictError, InvalidInputError
+from tidings.core.errors import BusyError, ConflictError, InvalidInputError, StartupError
 from tidings.core.filters import MAX_FILTERS
 from tidings.core.webhook import MAX_FAULT_LENGTH, Webhook
 from tidings.sources import backfill, tables
@@ -421,6 +421,21 @@ async def test_versions_survive_a_change_of_the_key_and_are_as_alike_as_before(c
             assert await webhooks.webhooks_by_id(connection, new, [webhook.id]) == [renamed]
             newest, _ = await webhook_versions.list_versions(connection, new, "default", webhook.id, before=None, limit=9)
             assert newest.changes == {"name": ("test", "b")}
+        await engine.worker.heart.begin()
+
+
+async def test_a_key_is_changed_by_whoever_has_the_one_in_use_and_by_nobody_else(config: Config) -> None:
+    """Of two that change it at once, the later would find nothing it can read, and leave all of it behind a key nobody has."""
+    async with engine_of(config) as engine:
+        database, box = engine.services.database, engine.services.box
+        webhook = await engine.add_webhook(NOWHERE, "*")
+        await engine.worker.heart.end()
+        first, second = SecretBox("first"), SecretBox("second")
+        assert await rekey(database, box, first) > 0
+        with pytest.raises(StartupError, match="SECRET_KEY is not the one in use"):
+            await rekey(database, box, second)
+        async with database.connection() as connection:
+            assert await webhooks.webhooks_by_id(connection, first, [webhook.id]) == [webhook]
         await engine.worker.heart.begin()
 
 

@@ -107,9 +107,14 @@ _NO_RING = "keyring.backends.fail.Keyring"
 
 
 class Relay:
-    """A way to a server that can be cut and mended."""
+    """A way to a server that can be cut and mended.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        lacks: A path that is not there on this way, as on a server that is older.
+    """
+
+    def __init__(self, url: str, *, lacks: str = "") -> None:
+        self._lacks = f"GET {lacks}".encode() if lacks else None
         self._host, _, port = url.rpartition("//")[2].partition(":")
         self._port = int(port)
         self._open: set[asyncio.StreamWriter] = set()
@@ -144,13 +149,21 @@ class Relay:
             writer.close()
             return
         self._open |= {writer, behind}
-        await asyncio.gather(_pump(reader, behind), _pump(answers, writer))
+        await asyncio.gather(_pump(reader, behind, self._lacks, writer), _pump(answers, writer))
         self._open -= {writer, behind}
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+_NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lacks: bytes | None = None, back: Any = None
+) -> None:
     try:
         while data := await reader.read(65536):
+            if lacks is not None and data.startswith(lacks):
+                back.write(_NOT_FOUND)
+                continue
             writer.write(data)
             await writer.drain()
     except OSError:

@@ -100,11 +100,19 @@ def made_before(url: str) -> dict[str, list[str]]:
     }  # fmt: skip
 
 
+ENDLESS = "/api/v1/attempts/stream"  # an answer without an end is for tests that follow it
+
+
+def asked(document: Any) -> Any:
+    """Return the document without what cannot be waited for."""
+    return {**document, "paths": {path: said for path, said in document["paths"].items() if path != ENDLESS}}
+
+
 def fuzz(url: str, document: Any, findings: Findings, examples: int) -> int:
     """Ask every operation, and return how many there are."""
     known, session = made_before(url), requests.Session()
     rng, count = random.Random(11), 0
-    schema = schemathesis.openapi.from_dict(document)
+    schema = schemathesis.openapi.from_dict(asked(document))
     for found in schema.get_all_operations():
         operation, count = found.ok(), count + 1
         for mode in MODES:
@@ -127,7 +135,7 @@ def fuzz(url: str, document: Any, findings: Findings, examples: int) -> int:
 
 def walk(url: str, document: Any, findings: Findings) -> None:
     """Ask for what earlier answers named: made, read, changed, deleted."""
-    schema = schemathesis.openapi.from_dict(document)
+    schema = schemathesis.openapi.from_dict(asked(document))
 
     class Walk(schema.as_state_machine()):  # type: ignore[misc]
         def get_call_kwargs(self, case: Any) -> dict[str, Any]:

@@ -8,9 +8,9 @@ is looked at.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -52,6 +52,8 @@ ANSWERS = {
     "not renderable": Exchange(failure="render", error="It cannot be written."),
 }
 
+FAILURES = ("refused", "silent")
+SHORTEST_DELAY = timedelta(seconds=5)
 USUAL = ("route", "claim", "claim", "record", "ok", "ok", "ok", "refused", "refused", "silent", "stopped", *ANSWERS)
 
 # All that must hold, each a query that finds what does not.
@@ -130,6 +132,13 @@ class World:
         self.networks: list[Held] = []
         self.workers: list[Worker] = []
         self.published = 0
+        self.places: dict[UUID, datetime] = {}  # where in its ordered lane each delivery stands that was leased
+        self.not_before: dict[UUID, datetime] = {}  # when each delivery that failed may be tried again
+
+    def forget_places(self) -> None:
+        """Somebody sends deliveries again: their places and times are new."""
+        self.places.clear()
+        self.not_before.clear()
 
     async def begin(self) -> None:
         for _ in range(WORKERS):
@@ -208,10 +217,10 @@ class Deliveries(RuleBasedStateMachine):
 
     # People -----------------------------------------------------------------------------------------------------------
 
-    @initialize(ordered=st.booleans(), concurrency=st.integers(1, 3))
-    def first(self, ordered: bool, concurrency: int) -> None:
-        self.subscribe(ordered, concurrency)
-        self.subscribe(False, 3)
+    @initialize(concurrency=st.integers(1, 3))
+    def first(self, concurrency: int) -> None:
+        self.subscribe(True, 1)
+        self.subscribe(False, concurrency)
         self.publish(6)
 
     @rule(ordered=st.booleans(), concurrency=st.integers(1, 3))
@@ -223,7 +232,7 @@ class Deliveries(RuleBasedStateMachine):
             made = Webhook(
                 id=uuid4(), group_id="default", name="w", url="https://example.com/", secret=new_secret(b"x" * 32), created_at=now,
                 updated_at=now, events=(parse_filter("a.b", 0),), ordered=ordered, concurrency=concurrency,
-                retry=parse_policy({"delays": [5, 60]}),
+                retry=parse_policy({"delays": [SHORTEST_DELAY.seconds, 60]}),
             )  # fmt: skip
             async with world.services.database.transaction() as connection:
                 await webhooks.insert_webhook(connection, world.services.box, made)
@@ -251,6 +260,8 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(place=places)
     def send_again(self, place: int) -> None:
+        self.world.forget_places()
+
         async def step() -> None:
             ids = [
                 row[0]
@@ -266,6 +277,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(place=places, missing=st.booleans())
     def recover(self, place: int, missing: bool) -> None:
         since = self.world.clock.now() - timedelta(hours=2)
+        self.world.forget_places()
         self._with_webhook(place, lambda id_: recoveries.begin_webhook(self.world.services, id_, since, missing=missing))
 
     def _with_webhook(self, place: int, act: Callable[[UUID], Coroutine[Any, Any, Any]]) -> None:
@@ -311,14 +323,21 @@ class Deliveries(RuleBasedStateMachine):
         worker, calls = self.world.workers[number], self.world.networks[number].calls
         match step:
             case "route":
+                known = set(worker.deliverer._calls)
                 await worker.dispatcher.run_once()
                 await self.world.turn()
+                self.world.places |= {leased.id: leased.due_at for leased in set(worker.deliverer._calls) - known}
             case "claim":
                 await self._claim(worker)
             case "record":
                 await worker.recorder.run_once()
             case answer if calls:
-                calls.pop(place % len(calls)).done(ANSWERS[answer])
+                call = calls.pop(place % len(calls))
+                if answer in FAILURES:
+                    for leased, held in worker.deliverer._calls.items():
+                        if held is cast("Any", call):
+                            self.world.not_before[leased.id] = self.world.clock.now() + SHORTEST_DELAY
+                call.done(ANSWERS[answer])
 
     async def _claim(self, worker: Worker) -> None:
         before = "select q.webhook_id, min(q.due_at) from tidings.queue q join tidings.lanes l using (webhook_id) where l.ordered group by 1"
@@ -326,8 +345,14 @@ class Deliveries(RuleBasedStateMachine):
         known = set(worker.deliverer._calls)
         await worker.deliverer.run_once()
         await self.world.turn()
+        now = self.world.clock.now()
         for leased in set(worker.deliverer._calls) - known:
-            assert leased.due_at == first.get(leased.webhook_id, leased.due_at), "an ordered lane was overtaken"
+            assert now >= self.world.not_before.get(leased.id, now), "a delivery was tried again before its time"
+            if leased.webhook_id in first:
+                assert leased.due_at == first[leased.webhook_id], "an ordered lane was overtaken"
+                assert leased.due_at == self.world.places.setdefault(leased.id, leased.due_at), (
+                    "a delivery lost its place in an ordered lane"
+                )
 
     @rule(number=workers)
     def keep_flights_small(self, number: int) -> None:
@@ -337,7 +362,8 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(number=workers)
     def is_declared_dead(self, number: int) -> None:
-        """A worker that hangs, and goes on: its results come late."""
+        """A worker that hangs, and goes on: its results come late, and are refused. What it tried is tried again at once."""
+        self.world.not_before.clear()
         self.run(self.user.execute("delete from tidings.workers where id = $1", self.world.workers[number].me.worker_id))
 
     @rule(number=workers)
@@ -349,14 +375,31 @@ class Deliveries(RuleBasedStateMachine):
         self.is_declared_dead(number)
         self.run(self.world.replace(number))
 
-    @rule(number=workers)
-    def die_at_work(self, number: int) -> None:
-        """A process dies with all that it has just begun, and somebody else finds that out."""
+    @rule(number=workers, recorded=st.booleans())
+    def die_at_work(self, number: int, recorded: bool) -> None:
+        """A process dies with all that it has just begun, one of it recorded, and somebody else finds that out."""
         self.publish(4)
         self.run(self._work(number, "route", 0))
         self.run(self._work(number, "ok", 0))
+        if recorded:
+            self.run(self._work(number, "record", 0))
         self.die(number)
         self.rescue()
+
+    @rule(number=workers, dies=st.booleans())
+    def fail_and_try_again(self, number: int, dies: bool) -> None:
+        """What a worker has just begun is refused, or lost with the worker, and others try it again when it is time."""
+        self.publish(2)
+        for _ in range(3):  # the first time fresh ones, then those that wait for their next attempt
+            self.run(self._work(number, "route", 0))
+            self.run(self._work(number, "claim", 0))
+            if dies:
+                self.die(number)
+                self.rescue()
+            while self.world.networks[number].calls:
+                self.run(self._work(number, "refused", 0))
+            self.run(self._work(number, "record", 0))
+            self.time_passes(61)
 
     @rule()
     def rescue(self) -> None:
@@ -368,6 +411,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(number=workers)
     def bring_recoveries_on(self, number: int) -> None:
+        self.world.forget_places()
         self.run(self.world.workers[number].recoverer.run_once())
 
     @rule(seconds=st.sampled_from([1, 6, 61, 400]))
@@ -383,8 +427,7 @@ class Deliveries(RuleBasedStateMachine):
                 for worker, network in zip(self.world.workers, self.world.networks, strict=True):
                     await worker.heart.run_once()
                     await worker.dispatcher.run_once()
-                    await worker.deliverer.run_once()
-                    await self.world.turn()
+                    await self._claim(worker)
                     while network.calls:
                         network.calls.pop().done(ANSWERS["ok"])
                     await worker.recorder.run_once()

@@ -18,14 +18,16 @@ from tidings.core.errors import InvalidInputError
         ("NEW.Total>5 -- large ones", 'new."total" > 5'),
         ("new.\"Total\" = 'it''s'", "new.\"Total\" = 'it''s'"),
         ("new.path = 'a\\b'", "new.\"path\" = E'a\\\\b'"),
+        ("new.path = E'a\\\\b'", "new.\"path\" = E'a\\\\b'"),
         ("new.tags @> array['a'] and new.meta->>'k'='v'", "new.\"tags\" @> array [ 'a' ] and new.\"meta\" ->> 'k' = 'v'"),
-        ("old.* is distinct from new.*", "old is distinct from new"),
+        ("old.* is distinct from new.*", "old.* is distinct from new.*"),
         ("new.n<-1", 'new."n" < - 1'),
         ("new.ÄÖ = 1", 'new."ÄÖ" = 1'),
     ],
 )
 def test_a_condition_is_written_anew_from_its_pieces(text: str, written: str) -> None:
     assert read_condition(text, "UPDATE").written() == written
+    assert read_condition(written, "UPDATE").written() == written, "it is read again before it is installed"
 
 
 def test_what_it_looks_at_follows_columns_that_were_renamed() -> None:
@@ -40,10 +42,30 @@ def test_what_it_looks_at_follows_columns_that_were_renamed() -> None:
     assert guard_of(condition).name == guard.name, "the same function under any names"
 
 
+@pytest.mark.parametrize(
+    ("text", "is_settled"),
+    [
+        ("new.total > 5 and old.total <= 5", False),
+        ("new.status = 'paid' or new.status is null or new.a is not null", False),
+        ("new.at > '2026-01-01'", True),
+        ("new.tags = '{null}'", True),
+        ("new.a::text = 'x'", True),
+        ("cast(new.a as text) = 'x'", True),
+        ("new.path = 'a\\1'", True),
+        ("new.a = null", True),
+        ("null = new.a", True),
+        ("date 'epoch' < new.d", True),
+    ],
+)
+def test_what_a_session_could_read_otherwise_is_evaluated_with_settings_of_its_own(text: str, is_settled: bool) -> None:
+    guard = guard_of(read_condition(text, "UPDATE"))
+    assert guard.is_settled is is_settled
+
+
 REFUSED = [
     "", "  -- nothing", "cast(pg_read_file('/etc/hostname') as int) = 1", "lo_import('/etc/passwd') > 0", "(select true)", "new.a = (table t)",
     "exists (select 1)", "pg_sleep(10) is null", "set_config('a', 'b', false) = ''", "current_setting('data_directory') = ''",
-    "new.at > 'now'", "new.d = date ' Today '", "cast('1e65000' as numeric) = new.n", "cast(new.a as char(10485760)) = 'x'",
+    "new.at > 'now'", "new.at > E'now'", "new.d = date ' Today '", "cast('1e65000' as numeric) = new.n", "cast(new.a as char(10485760)) = 'x'",
     "new.a::varchar(99999) = 'x'", "now() > new.at", "new.at < current_timestamp", "current_user = 'x'", "nextval('s') = 1", "1=1) then perform pg_sleep(1); end if; (",
     "true; drop table t", "$$ $$ = ''", "new.a = $1", "E'\\x41' = 'A'", "U&'\\0041' = 'A'", "x'41' = b'1'", "'t'::regclass = 5", "'1'::evil > 1",
     "cast('<a/>' as xml) is document", "public.evil(new.a)", "pg_catalog.lower(new.a) = 'x'", "new.a operator(public.=) 1", "repeat('x', 1000000000) = ''",

@@ -74,9 +74,9 @@ def test_a_table_and_an_operation_are_told_with_what_is_wanted() -> None:
         "operation is UPDATE; the webhook wants INSERT: no",
     ]
     assert explain(change(operation="UPDATE"), hook).sentence == (
-        "It is not sent: no entry of events matches. The nearest is events[0]: operation is UPDATE; the webhook wants INSERT: no."
+        "It is not sent: no entry of events matches. The nearest is entry 1: operation is UPDATE; the webhook wants INSERT: no."
     )
-    assert explain(change(), hook).sentence == "It is sent: events[0] matches."
+    assert explain(change(), hook).sentence == "It is sent: entry 1 of its events matches."
 
 
 def test_types_families_and_collections_are_told() -> None:
@@ -86,7 +86,7 @@ def test_types_families_and_collections_are_told() -> None:
         "there is no collection; the webhook wants posts: no",
         "type is invoice.sent; the webhook wants content.created: no",
     ]
-    assert explain(event(type="order.paid"), hook).sentence == "It is sent: events[0] matches."
+    assert explain(event(type="order.paid"), hook).sentence == "It is sent: entry 1 of its events matches."
 
 
 def test_what_is_disabled_or_of_another_group_is_told_first() -> None:

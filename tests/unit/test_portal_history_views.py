@@ -222,7 +222,9 @@ def test_secrets_stay_behind_and_the_signature_does_not() -> None:
 
 def test_a_long_body_is_read_from_a_file() -> None:
     assert "--data-binary @body" in curl(request(body="x" * (MAX_BODY + 1)))
-    assert "--data" not in curl(request(body=""))
+    assert "--data" not in curl(request(method="GET", body=""))
+    assert words_of(curl(request(body="")))[-2:] == [b"--data-raw", b""], "a receiver can demand its length"
+    assert words_of(curl(request(body="-")))[-1] == b"-"
 
 
 # Search

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tidings.core.attempts import MAX_ADDRESSES, MAX_ATTEMPTS, WINDOW_SECONDS, Attempts
 from tidings.core.delivery import State as DeliveryState
 from tidings.portal.views.documents import MAX_DOCUMENT, comparison, diff, document, headers
+from tidings.portal.views.errors import error_view
 from tidings.portal.views.figures import WIDTH, sparkline, timing
 from tidings.portal.views.frame import asks_for_html, local_path, places_for
 from tidings.portal.views.lists import Filter, column, filter_bar, pager
@@ -223,3 +224,19 @@ def test_a_network_of_ipv6_addresses_counts_as_one_and_few_are_remembered() -> N
     for number_ in range(MAX_ADDRESSES + 5):
         attempts.admit(f"a{number_}", 0.0)
     assert len(attempts._seen) == MAX_ADDRESSES
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [(timedelta(hours=24), "in 1\u2009d"), (timedelta(hours=23, minutes=59, seconds=58), "in 24\u2009h"), (timedelta(seconds=3599.9), "in 60\u2009min"),
+     (timedelta(minutes=90), "in 1\u2009h"), (timedelta(seconds=5), "in 5\u2009s")],
+)  # fmt: skip
+def test_what_was_set_to_a_full_hour_is_so_far_away_a_moment_later(ahead: timedelta, said: str) -> None:
+    assert when(NOW + ahead, NOW).relative == said
+
+
+def test_customers_are_not_told_of_groups_and_retention() -> None:
+    assert "group" in error_view(404, "There is no page.").remedy
+    said = error_view(404, "There is no page.", is_customer=True).remedy
+    assert "group" not in said
+    assert "retention" not in said

@@ -256,3 +256,19 @@ def test_a_schedule_may_list_every_value_and_not_much_more() -> None:
     assert parse_schedule(longest, "UTC").after(NOON) == NOON + timedelta(hours=1)
     with pytest.raises(InvalidInputError, match="at most 500"):
         parse_schedule("0,0," + longest, "UTC")
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("0 0 * * 9", "The day of the week of the schedule cannot be '9'. Write 0 to 7, where 0 and 7 are Sunday"),
+        ("61 0 * * *", "The minute of the schedule cannot be '61'. Write 0 to 59"),
+        ("0 24 * * *", "The hour of the schedule cannot be '24'. Write 0 to 23"),
+        ("0 0 32 * *", "The day of the month of the schedule cannot be '32'."),
+        ("0 0 1 13 *", "The month of the schedule cannot be '13'."),
+    ],
+)
+def test_what_is_wrong_with_a_schedule_is_said_of_its_field_with_what_can_be_there(expression: str, said: str) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        parse_schedule(expression, "UTC")
+    assert refused.value.message.startswith(said)

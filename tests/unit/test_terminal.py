@@ -157,8 +157,12 @@ def test_a_line_of_curl_leaves_out_what_proves_the_sender() -> None:
     }  # fmt: skip
     line, left = line_of(request, is_signed=False)
     assert left == ["webhook-signature", "Authorization"]
-    assert line == "curl -i -X POST 'https://a.example/x?y=1&z' -H 'webhook-id: 1' --data-binary '{\"a\":\"it'\"'\"'s\"}'"
+    assert (
+        line == "curl -i --globoff -X POST 'https://a.example/x?y=1&z' -H 'webhook-id: 1' --data-raw '{\"a\":\"it'\"'\"'s\"}'"
+    )
     assert "v1,x" in line_of(request, is_signed=True)[0]
+    line, _ = line_of({**request, "body": "@/etc/passwd", "headers": [["x-none", ""]]}, is_signed=False)
+    assert line.endswith("-H 'x-none;' --data-raw @/etc/passwd"), "a body names no file, and an empty header stays"
 
 
 def delivery(id_: str, attempts: int, status: str = "succeeded") -> dict[str, Any]:

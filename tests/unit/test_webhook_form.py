@@ -165,3 +165,11 @@ def test_every_field_of_the_form_is_on_the_page() -> None:
     fields = sent_by_a_browser(Entered(ordered=True, asymmetric=True, jwt=True, names=("made.up",)), "standard")
     missing = {*Entered.__struct_fields__} - {*fields}
     assert missing == MANY - {"names"}
+
+
+def test_a_form_without_events_is_refused_unless_others_stay_that_it_does_not_show() -> None:
+    form, was = Entered(), Entered(names=("order.paid",))
+    assert "events" in change_of(form, was)[1]
+    change, errors = change_of(form, was, may_choose_none=True)
+    assert (change.events, errors) == ([], {})
+    assert "events" in change_of(Entered(more="no such thing!"), was, may_choose_none=True)[1]

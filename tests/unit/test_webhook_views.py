@@ -4,9 +4,11 @@ import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from tidings.core import operational
+from tidings.core.capture import TableSettings
 from tidings.core.customers import Access
 from tidings.core.errors import InvalidInputError
 from tidings.core.filters import parse_filter
@@ -17,7 +19,7 @@ from tidings.operations.webhooks import testing
 from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.listing import Listed, Listing
 from tidings.operations.webhooks.samples import Sample
-from tidings.portal.views.receivers import receiver_code, scheme_of
+from tidings.portal.views.receivers import begins_of, receiver_code, scheme_of
 from tidings.portal.views.webhook import name_to_type
 from tidings.portal.views.webhook_choices import offer
 from tidings.portal.views.webhook_entries import policy_words
@@ -275,3 +277,20 @@ def test_no_placeholder_is_left_in_any_language() -> None:
                 f"@{name}" in tab.text
                 for name in ("header", "prefix", "server", "encoding", "node", "python", "go", "php", "java")
             )
+
+
+def test_a_sample_of_a_table_has_the_columns_that_its_rows_have_in_events() -> None:
+    wanted = json.dumps(["INSERT", "public", "orders"])
+    choices = Choices(tables=((("public", "orders"), ("id", "card", "total")),))
+    assert json.loads(example_of(webhook(), wanted, choices, NOW)) == {"id": 1, "card": None, "total": None}
+    own = TableSettings("public", "orders", excluded_columns=("card",), renamed_columns={"total": "amount"})
+    choices = msgspec.structs.replace(choices, settings={("public", "orders"): own})
+    assert json.loads(example_of(webhook(), wanted, choices, NOW)) == {"id": 1, "amount": None}
+    assert json.loads(example_of(webhook(), wanted, Choices(), NOW))["id"] == 1
+
+
+def test_how_a_request_begins_that_is_not_signed_is_said_with_what_tells_who_sent_it() -> None:
+    assert '{"action": "create"' in begins_of(webhook(profile="vski"))
+    assert "give it a token" in begins_of(webhook(profile="vski"))
+    assert "Authorization header tells" in begins_of(webhook(profile="vski", jwt_enabled=True))
+    assert "its preview shows" in begins_of(webhook(profile="vski", body_template="{{record}}"))

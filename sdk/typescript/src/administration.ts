@@ -4,6 +4,7 @@ import type {
   AuditEntry,
   AuditFilters,
   Fault,
+  FaultsPaged,
   Group,
   Jwks,
   KeyRotation,
@@ -37,6 +38,11 @@ export class Groups {
   /** Read a group. */
   get(id: string): Promise<Group> {
     return this.http.request("GET", `/api/v1/groups/${part(id)}`);
+  }
+
+  /** Begin to delete a group. `confirm`: its id again, since nothing brings it back. `everything`: with all it has. */
+  async delete(id: string, input: { confirm: string; everything?: boolean }): Promise<void> {
+    await this.http.request("DELETE", `/api/v1/groups/${part(id)}`, { query: input });
   }
 }
 
@@ -114,9 +120,9 @@ export class SetAside {
     await this.http.request("DELETE", `/api/v1/set-aside/${part(number)}`);
   }
 
-  /** List settings that cannot be read, a hundred of each kind at most. They come back by themselves once they can. */
-  listSettings(): Promise<Fault[]> {
-    return this.http.request("GET", "/api/v1/set-aside/settings");
+  /** List settings that cannot be read, kind by kind. They come back by themselves once they can. */
+  listSettings(page: FaultsPaged = {}): Promise<Fault[]> {
+    return this.http.request("GET", "/api/v1/set-aside/settings", { query: { ...page } });
   }
 
   /** Read a setting again. What waited for it goes on; a refusal says why it still cannot be read. */

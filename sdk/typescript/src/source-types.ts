@@ -280,6 +280,10 @@ export interface SyncResult {
 export interface Group {
   id: string;
   created_at: string;
+  /** Since when it is being deleted. */
+  deleting_at: string | null;
+  /** Why that cannot go on for now. */
+  fault: string | null;
 }
 
 /** How a customer's portal looks: a name, a picture as a `data:` URL, a colour as `#rrggbb`. */
@@ -369,6 +373,14 @@ export interface Fault {
   group: string | null;
   reason: string;
   since: string | null;
+  /** By which a list goes on behind it. */
+  cursor: string;
+}
+
+/** Which settings: only those behind the one with this cursor. */
+export interface FaultsPaged {
+  limit?: number;
+  cursor?: string;
 }
 
 /** What somebody did. */

@@ -22,6 +22,7 @@ from tidings.api.http.access import require_key, require_watcher, services_of
 from tidings.api.http.parameters import refuse_unknown
 from tidings.api.openapi import reference
 from tidings.api.routes import (
+    attempts,
     audit,
     deliveries,
     event_types,
@@ -39,6 +40,7 @@ from tidings.api.routes import (
     webhooks,
     wellknown,
 )
+from tidings.api.tails import Tails
 from tidings.core.errors import TidingsError
 from tidings.operations.services import Services
 
@@ -60,17 +62,27 @@ class _Described(JsonRenderPlugin):
         return self._text
 
 
-def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin] = ()) -> Litestar:
+_HANDLERS: dict[type[Exception] | int, Any] = {
+    TidingsError: errors.answer,
+    ValidationException: errors.answer_invalid,
+    HTTPException: errors.answer_http,
+    Exception: errors.answer_broken,
+}
+
+
+def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin] = (), tails: Tails | None = None) -> Litestar:
     """Return the application. It opens and closes nothing: the parts it is given belong to the caller.
 
     Args:
         plugins: What else is served beside the API.
+        tails: The streams of attempts, which whoever stops the server closes; None: nobody does.
     """
     guarded = Router(
         "/",
         route_handlers=[
             webhooks.router,
             deliveries.router,
+            attempts.router,
             events.router,
             recoveries.router,
             listeners.router,
@@ -96,17 +108,11 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
         guards=[require_key, refuse_unknown],
         security=[{"key": []}],
     )
-    handlers: dict[type[Exception] | int, Any] = {
-        TidingsError: errors.answer,
-        ValidationException: errors.answer_invalid,
-        HTTPException: errors.answer_http,
-        Exception: errors.answer_broken,
-    }
     return Litestar(
         route_handlers=[guarded, integrations.receive, health.router, wellknown.router],
         dependencies={"services": Provide(services_of)},
-        exception_handlers=handlers,
-        state=State({"services": services}),
+        exception_handlers=dict(_HANDLERS),
+        state=State({"services": services, "tails": tails or Tails()}),
         request_max_body_size=services.config.max_body_bytes,
         openapi_config=OpenAPIConfig(
             title="Tidings",

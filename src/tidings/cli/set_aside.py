@@ -67,7 +67,10 @@ async def _read_all(services: Services) -> tuple[list[set_aside.SetAside], list[
     rows: list[set_aside.SetAside] = []
     while page := await set_aside.list_rows(services, limit=PAGE, before=rows[-1].number if rows else None):
         rows += page
-    return rows, await set_aside.list_settings(services)
+    settings: list[Fault] = []
+    while found := await set_aside.list_settings(services, limit=PAGE, after=settings[-1].cursor if settings else ""):
+        settings += found
+    return rows, settings
 
 
 async def _retry(services: Services, what: str) -> int:

@@ -36,6 +36,13 @@ class SetAsidePaged(TypedDict, total=False):
     before: int
 
 
+class FaultsPaged(TypedDict, total=False):
+    """Which settings: only those behind the one with this cursor."""
+
+    limit: int
+    cursor: str
+
+
 class AuditFilters(SetAsidePaged, total=False):
     """What somebody did to one group, or to any."""
 

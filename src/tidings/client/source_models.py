@@ -201,10 +201,17 @@ class SyncResult(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A customer or tenant: webhooks and events of one are never seen by another."""
+    """A customer or tenant: webhooks and events of one are never seen by another.
+
+    Attributes:
+        deleting_at: Since when it is being deleted.
+        fault: Why that cannot go on for now.
+    """
 
     id: str
     created_at: datetime
+    deleting_at: datetime | None = None
+    fault: str | None = None
 
 
 class PortalLink(msgspec.Struct, frozen=True):
@@ -258,7 +265,10 @@ class SetAsideEvent(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """A setting that cannot be read as it is stored. `kind` and `id` name it; `reason` is with the remedy."""
+    """A setting that cannot be read as it is stored. `kind` and `id` name it; `reason` is with the remedy.
+
+    `cursor`: by which a list goes on behind it.
+    """
 
     kind: str
     id: str
@@ -266,6 +276,7 @@ class Fault(msgspec.Struct, frozen=True):
     reason: str
     group: str | None = None
     since: datetime | None = None
+    cursor: str = ""
 
 
 class AuditEntry(msgspec.Struct, frozen=True):

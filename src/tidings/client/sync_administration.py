@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Unpack
 
 from tidings.client.exchange import WALKED, by_last, by_offset, part
-from tidings.client.inputs import AfterPaged, AuditFilters, Id, KeyRotation, Paged, PortalLinkInput, SetAsidePaged
+from tidings.client.inputs import AfterPaged, AuditFilters, FaultsPaged, Id, KeyRotation, Paged, PortalLinkInput, SetAsidePaged
 from tidings.client.source_models import AuditEntry, Fault, Group, MadePortalLink, PortalLink, SetAsideEvent, SigningKey
 from tidings.client.sync_http import Http
 
@@ -39,6 +39,16 @@ class Groups:
     def get(self, group_id: str) -> Group:
         """Read a group."""
         return self._http.request("GET", f"/api/v1/groups/{part(group_id)}", Group)
+
+    def delete(self, group_id: str, *, confirm: str, everything: bool = False) -> None:
+        """Begin to delete a group, which goes in the background.
+
+        Args:
+            confirm: Its id again, since nothing brings it back.
+            everything: With all it has; otherwise it is refused while it has something.
+        """
+        query = {"confirm": confirm, "everything": everything}
+        self._http.request("DELETE", f"/api/v1/groups/{part(group_id)}", object, query=query)
 
 
 class PortalLinks:
@@ -109,9 +119,9 @@ class SetAside:
         """Discard it for good: it is told to nobody."""
         self._http.request("DELETE", f"/api/v1/set-aside/{part(number)}", object)
 
-    def list_settings(self) -> _Faults:
-        """List settings that cannot be read, a hundred of each kind at most. They come back by themselves once they can."""
-        return self._http.request("GET", "/api/v1/set-aside/settings", _Faults)
+    def list_settings(self, **page: Unpack[FaultsPaged]) -> _Faults:
+        """List settings that cannot be read, kind by kind. They come back by themselves once they can."""
+        return self._http.request("GET", "/api/v1/set-aside/settings", _Faults, query=page)
 
     def retry_setting(self, kind: str, setting_id: str) -> None:
         """Read a setting again. What waited for it goes on; a refusal says why it still cannot be read."""

@@ -117,12 +117,12 @@ def _summed_up(conditions: Sequence[Condition], filters: Sequence[FilterExplaine
     if failing:
         return f"It is not sent: {'; '.join(failing)}."
     if matching is not None:
-        return f"It is sent: events[{matching}] matches."
+        return f"It is sent: entry {matching + 1} of its events matches."
     if not filters:
         return "It is not sent: the webhook wants no events."
     nearest = min(filters, key=_distance)
     why = "; ".join(condition.sentence for condition in nearest.conditions if not condition.holds)
-    return f"It is not sent: no entry of events matches. The nearest is events[{nearest.position}]: {why}."
+    return f"It is not sent: no entry of events matches. The nearest is entry {nearest.position + 1}: {why}."
 
 
 # Of the webhook ------------------------------------------------------------------------------------------------------------

@@ -94,4 +94,25 @@ def _read(schedule: Schedule) -> Ticks:
     try:
         return Ticks(expression, zone)
     except CronSimError as error:
-        raise InvalidInputError("schedule", f"schedule {expression!r} cannot be: {error}.") from error
+        raise InvalidInputError("schedule", _why(expression, str(error))) from error
+
+
+# What the reader of schedules calls a field, and what can be written there.
+_FIELDS = {
+    "minute": ("minute", "0 to 59"),
+    "hour": ("hour", "0 to 23"),
+    "day-of-month": ("day of the month", "1 to 31, or L for the last day"),
+    "month": ("month", "1 to 12, or JAN to DEC"),
+    "day-of-week": ("day of the week", "0 to 7, where 0 and 7 are Sunday, or SUN to SAT"),
+}
+
+
+def _why(expression: str, said: str) -> str:
+    """Return why a schedule cannot be, in a sentence with the remedy."""
+    name = said.removeprefix("Bad ")
+    if name not in _FIELDS:
+        order = "minute hour day-of-month month day-of-week"
+        return f"schedule {expression!r} cannot be read, or never fires. Write five fields: {order}."
+    words, can_be = _FIELDS[name]
+    written = expression.split()[list(_FIELDS).index(name)]
+    return f"The {words} of the schedule cannot be {written!r}. Write {can_be}; * for any; or lists, ranges and steps of them."

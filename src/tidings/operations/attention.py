@@ -67,7 +67,7 @@ async def read(services: Services) -> Attention:
         looping = await loops.looping(connection, services.group_id, now - LOOP_TOLD, MAX_LISTED)
         stopped = await webhooks.troubled(connection, services.group_id, MAX_LISTED)
         missing = await captures.uncaptured(connection)
-        aside = await faults.counts(connection, services.box, limit=MANY)
+        aside = await faults.counts(connection, limit=MANY)
         lag = await queue.lag_seconds(connection)
         alive = await workers.alive(connection)
         some = await webhooks.list_webhooks(connection, services.group_id, limit=1)

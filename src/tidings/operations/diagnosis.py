@@ -30,10 +30,17 @@ async def look(services: Services) -> list[Problem]:
         return [Problem("database", sentence(error), is_fatal=True)]
     problems = unready(found, LAST)
     # It answers; but what was written just now may have been refused, because its disk is full for one.
-    if not problems and (outage := services.database.outages.current) is not None:
+    if not problems and (outage := services.database.outages.current) is not None and not await _is_over(services):
         reason, seconds = outage
         problems = [Problem("database", f"{reason} So it has been for {seconds:.0f} s.", is_fatal=True)]
     return problems
+
+
+async def _is_over(services: Services) -> bool:
+    """Try whether the database can be written, and nobody fails meanwhile: who failed last may not have tried again yet."""
+    outages = services.database.outages
+    failures = outages.failures
+    return await vitals.can_write(services.database, LOOK_SECONDS) and outages.failures == failures
 
 
 async def examine(services: Services) -> list[Problem]:

@@ -1,23 +1,35 @@
-"""Groups, the tenants: make them, read them, and act for one."""
+"""Groups, the tenants: make them, read them, act for one, delete one."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from tidings.core.errors import ConflictError, NotFoundError
+from tidings.core.audit import Action
+from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tidings.core.event import DEFAULT_GROUP
+from tidings.operations import audit
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.store import groups
 
 MAX_KNOWN_GROUPS = 10_000  # remembered; beyond, all are looked up anew
+KNOWN_FOR = timedelta(seconds=5)
+COUNTED = 100  # of each kind of what a group has
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A group."""
+    """A group.
+
+    Attributes:
+        deleting_at: Since when it is being deleted, with all it has; None: it is not.
+        fault: Why that cannot go on for now.
+    """
 
     id: str
     created_at: datetime
+    deleting_at: datetime | None = None
+    fault: str | None = None
 
 
 async def create(services: Services, group_id: str) -> Group:
@@ -30,6 +42,8 @@ async def create(services: Services, group_id: str) -> Group:
     async with services.database.transaction() as connection:
         if not await groups.add(connection, [group_id]):
             raise ConflictError(f"There is a group {group_id!r} already.")
+        made = msgspec.structs.replace(services, group_id=group_id)
+        await audit.note(made, connection, Action.GROUP_CREATED, subject=group_id)
         return _group(await groups.get(connection, group_id))
 
 
@@ -53,21 +67,73 @@ async def read(services: Services, group_id: str) -> Group:
         return _group(there(await groups.get(connection, group_id), f"There is no group {group_id!r}."))
 
 
-async def acting_for(services: Services, group_id: str) -> Services:
-    """Return the parts for a group. Groups are never removed, so one that was there once still is.
+async def remove(services: Services, group_id: str, *, confirm: str | None, everything: bool = False) -> Group:
+    """Begin to delete a group. Nobody can act for it any more; what it has goes some at a time, and it last, in the background.
+
+    History that it has stays until retention ends. Who names the group later, such as a row of a captured table, makes it
+    anew.
+
+    Args:
+        confirm: Its id again, since nothing brings it back.
+        everything: With all it has: webhooks and what waits for them, jobs, integrations, collections with their records, event
+            types and portal links.
 
     Raises:
-        NotFoundError: There is no such group.
+        ConflictError: It has something still; or it is the one that is always there.
+        InvalidInputError: It is not confirmed.
+        NotFoundError: There is none.
     """
-    if group_id not in services.known_groups:
+    if confirm != group_id:
+        raise InvalidInputError("confirm", f"confirm must be {group_id!r}. Only with this id does a group go.")
+    if group_id == DEFAULT_GROUP:
+        raise ConflictError(f"The group {DEFAULT_GROUP!r} is always there. Delete what it has instead.")
+    async with services.database.transaction() as connection:
+        there(await groups.get(connection, group_id), f"There is no group {group_id!r}.")
+        has = {kind: count for kind, count in (await groups.holdings(connection, group_id, COUNTED)).items() if count}
+        if has and not everything:
+            raise ConflictError(
+                f"The group {group_id!r} still has {_said(has)}. Delete that first, or all with it: everything=true.",
+                **has,
+            )
+        await groups.leave(connection, group_id, DEFAULT_GROUP)
+        row = await groups.begin_deleting(connection, group_id, services.clock.now())
+        of_it = msgspec.structs.replace(services, group_id=group_id)
+        await audit.note(of_it, connection, Action.GROUP_DELETED, subject=group_id)
+    services.known_groups.pop(group_id, None)
+    return _group(row)
+
+
+def _said(has: dict[str, int]) -> str:
+    """Return what a group has, in words."""
+    told = [_one(kind, count) for kind, count in has.items()]
+    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
+
+
+def _one(kind: str, count: int) -> str:
+    name = kind.replace("_", " ")
+    return f"1 {name[:-1]}" if count == 1 else f"{'' if count < COUNTED else 'at least '}{count} {name}"
+
+
+async def acting_for(services: Services, group_id: str) -> Services:
+    """Return the parts for a group. One that was there is known for a moment; who deletes it waits for longer than that.
+
+    Raises:
+        NotFoundError: There is no such group, or it is being deleted.
+    """
+    now = services.clock.now()
+    seen_at = services.known_groups.get(group_id)
+    if seen_at is None or not seen_at <= now < seen_at + KNOWN_FOR:
         async with services.database.connection() as connection:
-            if await groups.get(connection, group_id) is None:
-                raise NotFoundError(f"There is no group {group_id!r}. Make it first: POST /api/v1/groups.")
+            row = await groups.get(connection, group_id)
+        if row is None:
+            raise NotFoundError(f"There is no group {group_id!r}. Make it first: POST /api/v1/groups.")
+        if row["deleting_at"] is not None:
+            raise NotFoundError(f"The group {group_id!r} is being deleted. Make it again once it is gone.")
         if len(services.known_groups) >= MAX_KNOWN_GROUPS:
             services.known_groups.clear()
-        services.known_groups.add(group_id)
+        services.known_groups[group_id] = now
     return msgspec.structs.replace(services, group_id=group_id)
 
 
 def _group(row: Any) -> Group:
-    return Group(row["id"], row["created_at"])
+    return Group(row["id"], row["created_at"], row["deleting_at"], row["deleting_fault"])

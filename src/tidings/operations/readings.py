@@ -45,7 +45,7 @@ async def read(services: Services) -> Readings:
         backlog, sending = await outbox.backlog(connection), await flights.under_way(connection)
         lag = await queue.lag_seconds(connection)
         unwell = await health.count(connection, services.clock.now())
-        aside = await faults.counts(connection, services.box, limit=MAX_SET_ASIDE)
+        aside = await faults.counts(connection, limit=MAX_SET_ASIDE)
     taken_out = counted.get("claimed", _NONE).count
     waiting = sum(counted.get(name, _NONE).count for name in ("queued", "requeued")) - taken_out
     return Readings(backlog.waiting, backlog.lag_seconds, waiting, sending, lag, counted, unwell.failing, unwell.resting, aside)

@@ -1,5 +1,7 @@
 """What every handler is given."""
 
+from datetime import datetime
+
 import msgspec
 
 from tidings.clock import Clock
@@ -26,7 +28,7 @@ class Services(msgspec.Struct, frozen=True):
         group_id: The group it is about.
         hops: How many deliveries led to this request.
         actor: Who asks, for the record of what people do.
-        known_groups: Groups that were looked up and were there.
+        known_groups: Groups that were looked up and were there, and when.
         refusals: Notices that were refused and are not counted yet.
         for_notices: The database, as those may use it who send notices; None: as everybody.
         readiness: What the last look found (`operations.diagnosis`).
@@ -44,7 +46,7 @@ class Services(msgspec.Struct, frozen=True):
     group_id: str = DEFAULT_GROUP
     hops: int = 0
     actor: Actor = Actor()
-    known_groups: set[str] = msgspec.field(default_factory=set)
+    known_groups: dict[str, datetime] = msgspec.field(default_factory=dict)
     refusals: Tally = msgspec.field(default_factory=Tally)
     for_notices: Database | None = None
     passwords: Passwords = msgspec.field(default_factory=Passwords)

@@ -10,7 +10,9 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.errors import ConflictError, NotFoundError
+from tidings.core.audit import Action
+from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tidings.operations import audit
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.operations.sources import integrations, jobs, tables
@@ -19,7 +21,7 @@ from tidings.store import faults, outbox, queue, set_aside
 from tidings.store.faults import Fault
 
 MAX_NUMBER = 2**63 - 1
-MAX_SETTINGS = 100  # of each kind, that are listed
+PAGE = 100  # settings, unless another number is asked for
 
 
 class SetAside(msgspec.Struct, frozen=True):
@@ -77,6 +79,7 @@ async def route_again(services: Services, number: int) -> None:
     async with services.database.transaction() as connection:
         kind = there(await set_aside.try_again(connection, min(number, MAX_NUMBER)), _nothing(number))
         await (outbox.ring(connection) if kind == "event" else queue.announce(connection))
+        await audit.note(services, connection, Action.ROUTED_AGAIN, subject=str(number), is_of_group=False)
 
 
 async def discard(services: Services, number: int) -> None:
@@ -87,6 +90,7 @@ async def discard(services: Services, number: int) -> None:
     """
     async with services.database.transaction() as connection:
         there(await set_aside.discard(connection, min(number, MAX_NUMBER)) or None, _nothing(number))
+        await audit.note(services, connection, Action.DISCARDED, subject=str(number), is_of_group=False)
 
 
 def _nothing(number: int) -> str:
@@ -112,10 +116,21 @@ def _row(found: Any, text: str | None = None) -> SetAside:
 # Settings ------------------------------------------------------------------------------------------------------------------
 
 
-async def list_settings(services: Services) -> list[Fault]:
-    """Return what of all groups' settings cannot be read, `MAX_SETTINGS` of each kind at most."""
+async def list_settings(services: Services, *, limit: int = PAGE, after: str = "") -> list[Fault]:
+    """Return what of all groups' settings cannot be read, kind by kind.
+
+    What is new to it is found by the worker that looks: of integrations, collections and tables a thousand every half a minute.
+
+    Args:
+        after: The cursor of the last one of the page before.
+
+    Raises:
+        InvalidInputError: That is no cursor of this list.
+    """
+    if after and (after.partition(":")[0] not in faults.KINDS or "\0" in after):
+        raise InvalidInputError("cursor", f"{after!r} is no cursor of this list. Take that of the last setting you have.")
     async with services.database.snapshot() as connection:
-        return await faults.list_faults(connection, services.box, limit=MAX_SETTINGS)
+        return await faults.list_faults(connection, services.box, limit=limit, after=after)
 
 
 async def retry_setting(services: Services, kind: str, id_: str) -> None:
@@ -134,6 +149,8 @@ async def retry_setting(services: Services, kind: str, id_: str) -> None:
             done = UUID(fault.id) in mended
         else:
             done = False  # it was read just now
+        if done:
+            await audit.note(services, connection, Action.SETTING_RETRIED, subject=f"{kind} {fault.name}", is_of_group=False)
     if not done:
         raise ConflictError(fault.reason)
 

@@ -206,14 +206,19 @@ def show_refusal(request: Request[Any, Any, Any], error: TidingsError) -> Respon
         return response
     if error.status >= 500 and not isinstance(error, BusyError):  # to be busy is no fault of ours
         logger.error("%s %s failed: %s", request.method, request.url.path, error.message)
-    return _show_error(request, error_view(error.status, error.message))
+    return _show_error(request, error_view(error.status, error.message, is_customer=_is_customer(request)))
+
+
+def _is_customer(request: Request[Any, Any, Any]) -> bool:
+    session = request.scope["state"].get("portal_session")
+    return bool(customer_token(request)) if session is None else bool(session.is_customer)
 
 
 def show_http_fault(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """Answer for what the framework found."""
     match error:
         case NotFoundException():
-            view = error_view(404, f"There is no page {request.url.path[:200]}.")
+            view = error_view(404, f"There is no page {request.url.path[:200]}.", is_customer=_is_customer(request))
         case MethodNotAllowedException():
             view = error_view(405, f"{request.url.path[:200]} does not take {request.method}.")
         case RequestEntityTooLarge():

@@ -5,6 +5,7 @@ connection to the database is held, which deliveries and other calls want.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +13,12 @@ from typing import TypeVar
 
 import argon2
 
-from tidings.core.attempts import Attempts
 from tidings.core.collection import MAX_PASSWORD_LENGTH
 from tidings.core.errors import BusyError, TooManyAttemptsError
+from tidings.core.guesses import Guesses
 
 AT_ONCE = 2  # each takes a core for as long as it lasts
 MAX_WAITING = 32  # calls; more would wait longer than a second
-WRONG_BY_ACCOUNT = 10  # guesses in five minutes
-WRONG_BY_ADDRESS = 100  # of all accounts: the address may be that of a customer's own server, which asks for all its users
 
 T = TypeVar("T")
 
@@ -33,8 +32,7 @@ class Passwords:
         self._waiting = 0
         self._nobody: str | None = None
         self._monotonic = monotonic
-        self._by_account = Attempts(WRONG_BY_ACCOUNT)
-        self._by_address = Attempts(WRONG_BY_ADDRESS)
+        self._guesses = Guesses()
 
     async def hash(self, password: str) -> str:
         """Return what is kept of a password.
@@ -53,28 +51,21 @@ class Passwords:
 
         Raises:
             BusyError: Too many wait for theirs.
-            TooManyAttemptsError: There were too many wrong guesses.
+            TooManyAttemptsError: There were too many wrong guesses (`core.guesses`).
         """
-        now = self._monotonic()
-        # The address first: guesses of one that is not heard any more must not shut accounts to their owners.
-        wait = self._by_address.admit(address, now)
-        if not wait and (wait := self._by_account.admit(account, now)):
-            self._by_address.give_back(address)
-        if wait:
+        if wait := self._guesses.admit(account, address, self._monotonic()):
             raise TooManyAttemptsError(
-                "There were too many wrong passwords. Try again later.", retry_after_seconds=int(wait) + 1
+                "There were too many wrong passwords. Try again later.", retry_after_seconds=math.ceil(wait)
             )
         if len(password) > MAX_PASSWORD_LENGTH:
             return False
         try:
             is_right = await self._run(lambda: self._compare(known, password))
-        except BusyError:  # it was not looked at
-            self._by_account.give_back(account)
-            self._by_address.give_back(address)
+        except BusyError:
+            self._guesses.was_not_looked_at(account, address)
             raise
         if is_right:
-            self._by_account.forgive(account)
-            self._by_address.give_back(address)  # not all: who has one account of their own would guess at others' for ever
+            self._guesses.was_right(account, address, self._monotonic())
         return is_right
 
     def _compare(self, known: str | None, password: str) -> bool:
@@ -82,7 +73,11 @@ class Passwords:
             self._nobody = self._hasher.hash("nobody's password")
         try:
             return self._hasher.verify(known or self._nobody or "", password) and known is not None
-        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):  # or what is stored is no hash
+        except (argon2.exceptions.VerifyMismatchError, argon2.exceptions.InvalidHashError):  # or what is stored is no hash
+            return False
+        except argon2.exceptions.VerificationError as error:  # it is broken, or there was no room for the 64 MiB
+            if "Memory" in str(error):
+                raise MemoryError from error
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:
@@ -91,5 +86,7 @@ class Passwords:
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except (argon2.exceptions.HashingError, MemoryError) as error:
+            raise BusyError("There is no memory to look at a password; nothing was done. Try again.") from error
         finally:
             self._waiting -= 1

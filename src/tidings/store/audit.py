@@ -11,6 +11,9 @@ from tidings.store.statements import load
 
 KEPT = timedelta(days=365)
 MAX_OF_GROUP = 10_000  # and as many that are about no group
+NEWEST = 1000  # entries that tell which groups are looked at
+BUSY_GROUPS = 50  # of them are looked at each time
+FORGOTTEN_AT_ONCE = 10_000  # entries of each
 
 _SQL = load("audit")
 
@@ -63,8 +66,13 @@ async def list_entries(connection: Connection, *, group_id: str | None, before: 
 
 
 async def forget(connection: Connection, now: datetime) -> None:
-    """Take away what is too old or too much."""
-    await connection.execute(_SQL["forget"], now - KEPT, MAX_OF_GROUP)
+    """Take away what is too old or too much; some of it at a time, and looking only where something was written of late."""
+    await connection.execute(_SQL["forget_old"], now - KEPT, FORGOTTEN_AT_ONCE)
+    for row in await connection.fetch(_SQL["busy"], NEWEST, BUSY_GROUPS):
+        if row["group_id"] is None:
+            await connection.execute(_SQL["forget_of_none"], MAX_OF_GROUP, FORGOTTEN_AT_ONCE)
+        else:
+            await connection.execute(_SQL["forget_of_group"], row["group_id"], MAX_OF_GROUP, FORGOTTEN_AT_ONCE)
 
 
 def _storable(text: str, limit: int) -> str:

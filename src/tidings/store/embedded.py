@@ -116,11 +116,13 @@ class Embedded:
     cleanup = stop
 
     async def keep(self) -> None:
-        """Start it again whenever it ends, until `release`: at once, then after growing pauses."""
+        """Start it again whenever it ends, until `release`: at once, then after growing pauses. Its guard too."""
         pauses = Pauses(longest=LONGEST_PAUSE)
         ended_at: float | None = None
         while not self._stopping.is_set():
             if ended_at is None and self.is_up():
+                if self._is_unguarded():
+                    await asyncio.to_thread(self._mend_guard)
                 await self._wait(LOOK_INTERVAL)
                 continue
             if ended_at is None:
@@ -183,6 +185,27 @@ class Embedded:
         self._lock = self._server = None
         self.is_owner = False
 
+    def _is_unguarded(self) -> bool:
+        """Whether nobody would stop PostgreSQL when its owner, which is this process, dies."""
+        return self.is_owner and (self._guard is None or self._guard.poll() is not None)
+
+    def _mend_guard(self) -> None:
+        if self._server is None:
+            return
+        if self._guard is not None:
+            logger.warning("the guard of the embedded PostgreSQL has ended and is started again")
+        self._dismiss_guard()
+        try:
+            self._post_guard(self._server.pid, _Binaries(self.pgdata).as_user())
+        except (OSError, StartupError) as error:  # tried again with the next look
+            logger.debug("the guard of the embedded PostgreSQL does not start: %s", error)
+
+    def _post_guard(self, pid: int, as_user: dict[str, Any]) -> None:
+        self._guard = subprocess.Popen(  # noqa: S603 - our own programs
+            ["/bin/sh", "-c", _GUARD, "tidings-guard", self.pgdata, str(pid)],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **as_user,
+        )  # fmt: skip
+
     def _dismiss_guard(self) -> None:
         if self._guard is None:
             return
@@ -214,10 +237,7 @@ class Embedded:
                 [binaries.path("postgres"), "-D", self.pgdata, "-h", "", "-k", self._socket_dir],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **as_user,
             )  # fmt: skip
-        self._guard = subprocess.Popen(  # noqa: S603 - our own programs
-            ["/bin/sh", "-c", _GUARD, "tidings-guard", self.pgdata, str(self._server.pid)],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **as_user,
-        )  # fmt: skip
+        self._post_guard(self._server.pid, as_user)
         while not _Running.read(self.pgdata).is_ready_as(self._server.pid):
             if self._server.poll() is not None:
                 raise StartupError(self._did_not_start(self._last_words()))

@@ -1,10 +1,11 @@
 """Settings that cannot be read as they are stored, of all groups; and those among them that can be read again.
 
-What is wrong with webhooks and jobs is written down where it is found, since work for them must stop. What is wrong with
-integrations, collections and tables is found anew whenever they are read, so they come back by themselves.
+What is wrong with webhooks, jobs and backfills is written in their rows where it is found, since work for them must stop. What
+is wrong with integrations, collections and tables is found whenever they are read. So that a list need not read all of
+them, the mender looks through them, some at a time, and writes down which it could not read (`look_through`). A list reads
+those again: what was mended is not in it.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,9 +22,13 @@ from tidings.store.webhook_rows import read
 
 _SQL = load("faults")
 
-KINDS = ("webhook", "job", "integration", "collection", "table", "backfill")
-_WRITTEN_DOWN = frozenset({"webhook", "job", "backfill"})  # the others are found whenever they are read
-LOOKED_THROUGH = 1000  # integrations and collections, those that were changed last
+KINDS = ("webhook", "job", "backfill", "integration", "collection", "table")
+SWEPT = ("integration", "collection", "table")
+_FROM_THE_FIRST = UUID(int=0)
+_IN_THEIR_ROWS = {"webhook": _SQL["known_webhooks"], "job": _SQL["known_jobs"], "backfill": _SQL["known_backfills"]}
+_BY_KEY = {"integration": _SQL["integrations_by_key"], "collection": _SQL["collections_by_key"], "table": _SQL["tables_by_key"]}
+_THESE = {"integration": _SQL["these_integrations"], "collection": _SQL["these_collections"], "table": _SQL["these_tables"]}
+LOOKED_THROUGH = 1000  # settings of a kind that are read at a time
 MENDED_AT_ONCE = 100
 
 
@@ -33,8 +38,9 @@ class Fault(msgspec.Struct, frozen=True):
     Attributes:
         kind: One of `KINDS`.
         id: By which it is asked for; the name of an integration, a collection or a table.
-        reason: Why it is set aside, with the remedy.
+        reason: Why it is set aside, with the remedy; empty: it is not.
         since: Since when; for what is read anew each time, when it was changed last.
+        key: Its place among those of its kind.
     """
 
     kind: str
@@ -43,53 +49,119 @@ class Fault(msgspec.Struct, frozen=True):
     group_id: str | None
     reason: str
     since: datetime | None
+    key: str = ""
+
+    @property
+    def cursor(self) -> str:
+        """What a list goes on behind it with."""
+        return f"{self.kind}:{self.key}"
 
 
 async def find(connection: Connection, box: SecretBox, kind: str, id_: str) -> Fault | None:
     """Return a setting that cannot be read, however many others there are."""
-    found = [Fault(**row) for row in await connection.fetch(_SQL["known"], len(KINDS), id_)]
-    if kind not in _WRITTEN_DOWN:
-        found = await list_faults(connection, box, limit=LOOKED_THROUGH)
-    return next((fault for fault in found if (fault.kind, fault.id) == (kind, id_)), None)
+    if kind in _IN_THEIR_ROWS:
+        try:
+            before = UUID(int=max(UUID(id_).int - 1, 0))
+        except ValueError:
+            return None
+        rows = await connection.fetch(_IN_THEIR_ROWS[kind], before, 1)
+        found = [Fault(kind, **row) for row in rows]
+    elif kind == "integration":
+        one = await integrations.get(connection, box, id_)
+        found = [] if one is None else [_of_integration(one)]
+    elif kind == "collection":
+        rows = await connection.fetch(_SQL["named_collections"], id_, LOOKED_THROUGH)
+        found = [_of_collection(collections.from_row(row)) for row in rows]
+    else:
+        schema, _, name = id_.partition(".")
+        found = [_of_table(each, "") for each in (await capture.settings_of(connection, [(schema, name)])).values()]
+    return next((fault for fault in found if fault.reason and fault.id == id_), None)
 
 
-async def list_faults(connection: Connection, box: SecretBox, *, limit: int) -> list[Fault]:
-    """Return what cannot be read, of each kind so many at most."""
-    found = [Fault(**row) for row in await connection.fetch(_SQL["known"], limit, None)]
-    rows = await connection.fetch(_SQL["integrations"], LOOKED_THROUGH)
-    found += _some(limit, (_of_integration(integrations.from_row(row, box)) for row in rows))
-    rows = await connection.fetch(_SQL["collections"], LOOKED_THROUGH)
-    found += _some(limit, (_of_collection(collections.from_row(row)) for row in rows))
-    names = await capture.tables_with_settings(connection)
-    settings = (await capture.settings_of(connection, names)).values() if names else ()
-    found += _some(limit, (_of_table(each) for each in settings))
+async def list_faults(connection: Connection, box: SecretBox, *, limit: int, after: str = "") -> list[Fault]:
+    """Return what cannot be read, kind by kind.
+
+    Args:
+        after: The cursor of the last one of the page before; empty: from the first.
+    """
+    kind, _, key = after.partition(":")
+    found: list[Fault] = []
+    for each in KINDS[KINDS.index(kind) if kind in KINDS else 0 :]:
+        behind = key if each == kind else ""
+        while len(found) < limit and (page := await _known(connection, box, each, behind, limit - len(found))):
+            faults, behind = page
+            found += faults
     return found
 
 
-async def counts(connection: Connection, box: SecretBox, *, limit: int) -> dict[str, int]:
+async def _known(connection: Connection, box: SecretBox, kind: str, behind: str, limit: int) -> tuple[list[Fault], str] | None:
+    """Return some of a kind, and the key to go on behind; None when there is no more."""
+    if kind in _IN_THEIR_ROWS:
+        rows = await connection.fetch(_IN_THEIR_ROWS[kind], _id(behind), limit)
+        return ([Fault(kind, **row) for row in rows], rows[-1]["key"]) if rows else None
+    keys = [row["key"] for row in await connection.fetch(_SQL["known"], kind, behind, limit)]
+    if not keys:
+        return None
+    rows = await connection.fetch(_THESE[kind], keys)
+    return [fault for fault in await _read(connection, box, kind, rows) if fault.reason], keys[-1]
+
+
+def _id(key: str) -> UUID:
+    try:
+        return UUID(key)
+    except ValueError:
+        return _FROM_THE_FIRST
+
+
+async def _read(connection: Connection, box: SecretBox, kind: str, rows: list[Any]) -> list[Fault]:
+    """Read settings of a kind; those without a reason can be read."""
+    if kind == "integration":
+        return [_of_integration(integrations.from_row(row, box)) for row in rows]
+    if kind == "collection":
+        return [_of_collection(collections.from_row(row)) for row in rows]
+    keys = {(row["table_schema"], row["table_name"]): row["key"] for row in rows}
+    settings = await capture.settings_of(connection, keys) if keys else {}
+    return [_of_table(settings[name], key) for name, key in keys.items() if name in settings]
+
+
+async def look_through(connection: Connection, box: SecretBox, kind: str, after: str) -> str:
+    """Read some settings of a kind, and write down which of them cannot be read; in the caller's transaction.
+
+    Args:
+        after: Where the last look ended; empty: at the end of all.
+
+    Returns:
+        Where this one ended; empty: at the end of all.
+    """
+    rows = await connection.fetch(_BY_KEY[kind], after, LOOKED_THROUGH)
+    read_now = await _read(connection, box, kind, rows)
+    last = None if len(rows) < LOOKED_THROUGH else str(rows[-1]["key" if kind == "table" else "id"])
+    bad = [fault.key for fault in read_now if fault.reason]
+    await connection.execute(_SQL["strike_out"], kind, after, last, bad)
+    if bad:
+        await connection.execute(_SQL["write_down"], kind, bad)
+    return last or ""
+
+
+async def counts(connection: Connection, *, limit: int) -> dict[str, int]:
     """Return how many things of each kind are set aside, events and deliveries among them; so many of each at most."""
     found = await set_aside.counts(connection, limit=limit)
-    for fault in await list_faults(connection, box, limit=limit):
-        if fault.kind not in {"webhook", "job"}:  # those are counted by index
-            found[fault.kind] = found.get(fault.kind, 0) + 1
+    for row in await connection.fetch(_SQL["count_known"], limit):
+        found[row["kind"]] = found.get(row["kind"], 0) + row["count"]
     return found
 
 
-def _some(limit: int, faults: Iterator[Fault | None]) -> list[Fault]:
-    return [fault for fault in faults if fault is not None][:limit]
+def _of_integration(one: integrations.Integration) -> Fault:
+    return Fault("integration", one.name, one.name, one.group_id, one.fault or "", one.updated_at, str(one.id))
 
 
-def _of_integration(one: integrations.Integration) -> Fault | None:
-    return None if one.fault is None else Fault("integration", one.name, one.name, one.group_id, one.fault, one.updated_at)
+def _of_collection(one: collections.Collection) -> Fault:
+    return Fault("collection", one.name, one.name, one.group_id, one.fault or "", one.updated_at, str(one.id))
 
 
-def _of_collection(one: collections.Collection) -> Fault | None:
-    return None if one.fault is None else Fault("collection", one.name, one.name, one.group_id, one.fault, one.updated_at)
-
-
-def _of_table(one: Any) -> Fault | None:
+def _of_table(one: Any, key: str) -> Fault:
     shown = ".".join(one.name)
-    return None if one.fault is None else Fault("table", shown, shown, None, one.fault, None)
+    return Fault("table", shown, shown, None, one.fault or "", None, key)
 
 
 async def mend_webhooks(connection: Connection, box: SecretBox, after: UUID) -> tuple[list[UUID], UUID | None]:

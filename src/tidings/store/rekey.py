@@ -20,14 +20,15 @@ _Reseal = Callable[[bytes, UUID], bytes]
 
 
 async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
-    """Encrypt every secret and key under the new box, all or nothing, and return how many rows that were.
+    """Encrypt under the new box every secret and key that the old one reads, and return how many rows that were.
 
-    A secret of a webhook or an integration that cannot be read is left as it is: what it belongs to stays set aside. So is a
-    signing key that is not in use any more.
+    In one transaction: either all of them and the key's fingerprint change, or nothing does. What the old key does not read
+    is left as it is, and counted in the log: a secret's webhook or integration stays set aside, a signing key out of use. It
+    can be read again only under the key that it was encrypted with.
 
     Raises:
         ConflictError: A worker is running; it would no longer be able to read what it needs.
-        StartupError: The old key is not the one in use.
+        StartupError: The old key is not the one in use: nothing is changed.
     """
 
     def reseal(sealed: bytes, owner: UUID) -> bytes:
@@ -36,6 +37,11 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
     async with database.transaction() as connection:
         if workers := await connection.fetchval(_SQL["live_workers"]):
             raise ConflictError(f"{workers} worker(s) are running with the present key. Stop them, then change it.")
+        # Locked: of two that change it at once, the other finds this one's key, not rows that it cannot read.
+        if await connection.fetchval(_SQL["lock_fingerprint"]) != old.fingerprint:
+            raise StartupError(
+                "SECRET_KEY is not the one in use: set TIDINGS_SECRET_KEY to the present key. Nothing was changed."
+            )
         keys = await connection.fetch(_SQL["signing_keys"])
         integrations = await connection.fetch(_SQL["integrations"])
         count = 0

@@ -1,11 +1,13 @@
 """One look at the database: whether it can be worked with, and what it says of the installation."""
 
+import asyncio
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from tidings.core.diagnosis import Vitals
-from tidings.store.database import Connection
+from tidings.store.database import UNAVAILABLE, Connection, Database
 from tidings.store.statements import load
 from tidings.store.workers import SILENCE
 
@@ -28,3 +30,18 @@ async def read(connection: Connection, known_schema: int, *, is_all: bool) -> Vi
     if is_all:
         more |= dict(await connection.fetchrow(_SQL["rest"]))
     return msgspec.structs.replace(vitals, **more)
+
+
+async def can_write(database: Database, seconds: float) -> bool:
+    """Whether one can connect anew, write and commit within a time, as all who work with the database have to."""
+    try:
+        async with asyncio.timeout(seconds):
+            connection = await database.dedicated()
+            try:
+                async with connection.transaction():
+                    await connection.execute(_SQL["write_something"])
+            finally:
+                connection.terminate()
+    except (*UNAVAILABLE, asyncpg.PostgresError):  # the latter: our role may make no temporary tables, so it is not known
+        return False
+    return True

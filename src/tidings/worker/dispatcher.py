@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from typing import Protocol
 from uuid import UUID
@@ -48,8 +48,10 @@ BUSY_BATCH = 50  # events in one batch that make such a look worth while
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
 MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
 MAX_TRIES = 50  # of one batch; a row that PostgreSQL refuses is found in some twenty
+KNOWN_FOR = timedelta(minutes=1)
 MAX_KNOWN = 50_000  # days, groups and kinds that are known to be in the database
 
+_lane_of = attrgetter("webhook_id")
 
 # What a row that cannot be routed raises: PostgreSQL refuses it, or it does not fit what we make of it.
 _FAULTS = (asyncpg.PostgresError, InvalidInputError, ValueError, ArithmeticError, LookupError, TypeError)
@@ -71,17 +73,14 @@ class Taker(Protocol):
 
 
 class _Routed(msgspec.Struct, frozen=True):
-    """What became of a batch: its events, and of their deliveries those that are leased at once and those that wait.
-
-    `listeners`: whose deliveries are among those, which wait for their clients and not for workers.
-    """
+    """What became of a batch: its events, and of their deliveries those that are leased at once and those that wait."""
 
     events: list[Event]
     flight_id: int = 0
     leased: list[Queued] = []
     waiting: list[Queued] = []
     webhooks: dict[UUID, Webhook] = {}
-    listeners: set[UUID] = set()
+    listeners: set[UUID] = set()  # whose deliveries wait for their clients, not for workers
 
 
 def _is_told_to_all(event: Event) -> bool:
@@ -94,9 +93,6 @@ def _without(fresh: list[Queued], looped: Sorted) -> tuple[list[Queued], list[Qu
         return fresh, []
     held = [msgspec.structs.replace(q, due_at=looped.held[q.id]) for q in fresh if q.id in looped.held]
     return [q for q in fresh if q.id not in looped.held and q.id not in looped.stopped], held
-
-
-_lane_of = attrgetter("webhook_id")
 
 
 class Dispatcher:
@@ -131,6 +127,7 @@ class Dispatcher:
         self._suspect: int | None = None  # the row that failed alone
         self._known_days: set[date] = set()
         self._known_groups = {DEFAULT_GROUP}
+        self._known_since = clock.now()
         self._known_kinds: set[tuple[str, str, date]] = set()
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
@@ -296,6 +293,8 @@ class Dispatcher:
 
         The janitor makes partitions ahead, but rows can be older than it thinks. Groups are made on first sight.
         """
+        if (now := self._clock.now()) - self._known_since >= KNOWN_FOR:  # a group that was deleted is made anew by events
+            self._known_groups, self._known_kinds, self._known_since = {DEFAULT_GROUP}, set(), now
         kinds = {(event.group_id, event.type, event.occurred_at.astimezone(UTC).date()) for event in events} - self._known_kinds
         if not kinds:  # what is known with its kind is known with its day and its group
             return set(), set(), set()

@@ -73,6 +73,8 @@ async def every(interval: float, duty: Duty, stopping: Signal) -> None:
             wait = pauses.next()
         except COLLISIONS as error:
             logger.info("%s was in another transaction's way and goes again later: %s", name, said(error))
+        except BusyError as error:
+            logger.info("%s goes again later: %s", name, error.message)
         except ROW_FAULTS as error:
             logger.error("%s goes again later: a row it met cannot be as it is: %s", name, said(error))  # noqa: TRY400 - told whole
         await stopping.wait(wait)

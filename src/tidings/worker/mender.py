@@ -1,4 +1,8 @@
-"""What was set aside comes back by itself once it can be read: after SECRET_KEY was put right, say, or a row was restored."""
+"""What was set aside comes back by itself once it can be read: after SECRET_KEY was put right, say, or a row was restored.
+
+Beside that, settings that nobody reads of themselves are looked through, some at a time, so that whoever lists what
+cannot be read need not read them all.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -24,9 +28,13 @@ class Mender:
         self._database = database
         self._box = box
         self._clock = clock
+        self._seen_to = dict.fromkeys(faults.SWEPT, "")  # of each kind, where the last look ended
 
     async def run_once(self) -> int:
         """Look at all of it, and return how many things came back."""
+        for kind, after in self._seen_to.items():
+            async with self._database.transaction() as connection:
+                self._seen_to[kind] = await faults.look_through(connection, self._box, kind, after)
         webhooks = await self._mend_all("webhook", lambda connection, after: faults.mend_webhooks(connection, self._box, after))
         now = self._clock.now()
         return webhooks + await self._mend_all("job", lambda connection, after: faults.mend_jobs(connection, after, now))

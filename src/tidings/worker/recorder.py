@@ -16,7 +16,7 @@ from tidings.core.delivery import Delivery
 from tidings.core.event import day_of
 from tidings.core.outcome import Exchange, Gone, Released, Result, RetryAt, final_state
 from tidings.core.pauses import Pauses
-from tidings.store import flights, history, queue, set_aside, statistics, webhooks, workers
+from tidings.store import flights, history, live, queue, set_aside, statistics, webhooks, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import LaneTally, Retry
 from tidings.store.tallies import Minute, add_up
@@ -97,13 +97,15 @@ class Recorder:
             if self._results and not self.stopping:
                 await self._full.wait(FLUSH_INTERVAL)
             try:
+                if self._failovers != self._database.server.failovers:
+                    await self._begin_anew()
                 await self.run_once()
                 await self._keep_flights_small()
                 if self._minute.is_full:
                     await self._begin_new_rows()
                 pauses.reset()
             except _FailedOverError:
-                await self._begin_anew()
+                continue  # the next round begins anew, as often as that takes
             except COLLISIONS as error:
                 logger.info("results were in another transaction's way and go again: %s", said(error))
                 await Signal().wait(COLLISION_PAUSE)
@@ -163,13 +165,17 @@ class Recorder:
 
         To end or trim a flight by what is remembered here would lose what the new server does not know of. So all flights
         are left to the rescuer, who looks at what is on record.
+
+        When this fails, nothing is changed here and it is done again: results wait, and a name that was registered for nothing
+        is buried for its silence.
         """
-        self._failovers = self._database.server.failovers
+        seen = self._database.server.failovers  # one that comes meanwhile is another
         async with self._database.transaction() as connection:
             fresh = uuid4()
             part = await workers.register(connection, fresh, socket.gethostname(), os.getpid())
             await workers.leave(connection, self._me.worker_id)
         logger.warning("PostgreSQL failed over; what worker %s held is due again", self._me.worker_id)
+        self._failovers = seen
         self._me.worker_id, self._me.part = fresh, part
         self._minute = Minute()
         self._airborne.forget(self._airborne.known)
@@ -274,6 +280,8 @@ class Recorder:
             await history.add_deliveries(connection, batch.ended, ended_at)
         if batch.retried:
             await history.add_attempts(connection, batch.retried, ended_at)
+        if made := [*batch.ended, *batch.retried]:
+            await live.announce(connection, [(result.delivery.id, result.delivery.attempt_number) for result in made])
         sums = add_up(batch.results, now)
         if sums.counters:
             part, minute = self._me.part, now.replace(second=0, microsecond=0)

@@ -14,6 +14,7 @@ from tidings.store.signing_keys import KeyRing
 from tidings.transport.sender import Sender
 from tidings.worker.attempt_log import log_attempts
 from tidings.worker.bookkeeping import BOOKKEEPING_INTERVAL, Bookkeeper
+from tidings.worker.closer import CLOSE_INTERVAL, Closer
 from tidings.worker.deliverer import Deliverer
 from tidings.worker.dispatcher import Dispatcher
 from tidings.worker.duties import (
@@ -95,6 +96,7 @@ class Worker:
         self.recoverer = Recoverer(database, clock, self.me, self._stopping)
         self.mender = Mender(database, box, clock)
         self.keeper = Keeper(database, box, clock)
+        self.closer = Closer(database, clock)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
         self._pulse = Pulse(self.heart, on_failed=self._on_heart_failed)
@@ -122,6 +124,7 @@ class Worker:
             "keeper of listeners": every(KEEP_INTERVAL, self.keeper, self._stopping),
             "ringer of listeners": self._ringer.run(),
             "mender": every(MEND_INTERVAL, self.mender, self._stopping),
+            "closer": every(CLOSE_INTERVAL, self.closer, self._stopping),
             "signing keys": every(KEYS_INTERVAL, self.key_keeper, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "queue listener": self._listen(),

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from litestar import Router, get, post
+from litestar import Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -25,10 +25,12 @@ class NewGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GroupView(msgspec.Struct, frozen=True):
-    """A group as read."""
+    """A group as read. `deleting_at`: since when it is being deleted; `fault`: why that cannot go on for now."""
 
     id: str
     created_at: datetime
+    deleting_at: datetime | None
+    fault: str | None
 
 
 @post("/", status_code=201)
@@ -57,8 +59,22 @@ async def get_group(services: NamedDependency[Services], group_id: FromPath[str]
     return _view(await groups.read(services, group_in_path(group_id)))
 
 
+@delete("/{group_id:str}", status_code=202)
+async def delete_group(
+    services: NamedDependency[Services],
+    group_id: FromPath[str],
+    confirm: Annotated[str | None, QueryParameter(description="The group's id again.")] = None,
+    everything: Annotated[bool, QueryParameter(description="With all it has.")] = False,
+) -> GroupView:
+    """Begin to delete a group; with `everything` its webhooks, jobs, integrations, collections and records too. It goes in the
+    background, and its history when retention ends. 409 tells what it still has.
+    """
+    group_id = group_in_path(group_id)
+    return _view(await groups.remove(services, group_id, confirm=confirm, everything=everything))
+
+
 def _view(group: Group) -> GroupView:
-    return GroupView(group.id, group.created_at)
+    return GroupView(group.id, group.created_at, group.deleting_at, group.fault)
 
 
-router = Router("/api/v1/groups", route_handlers=[create_group, list_groups, get_group], tags=["Groups"])
+router = Router("/api/v1/groups", route_handlers=[create_group, list_groups, get_group, delete_group], tags=["Groups"])

@@ -9,17 +9,21 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from tidings.api.http.paging import Limit
+from tidings.core.errors import InvalidInputError
 from tidings.operations import set_aside
 from tidings.operations.services import Services
 from tidings.operations.set_aside import SetAside
 
 Before = Annotated[int | None, QueryParameter(description="Only what has a smaller number: the last one of the page before.")]
 
+After = Annotated[str | None, QueryParameter(description="The `cursor` of the last setting of the page before.")]
+
 
 class FaultView(msgspec.Struct, frozen=True):
     """A setting that cannot be read as it is stored: a webhook, job, integration, collection, table or backfill.
 
-    `id`: of an integration, a collection or a table its name. `reason`: with the remedy.
+    `id`: of an integration, a collection or a table its name. `reason`: with the remedy. `cursor`: by which the list goes
+    on behind it.
     """
 
     kind: str
@@ -28,6 +32,7 @@ class FaultView(msgspec.Struct, frozen=True):
     group: str | None
     reason: str
     since: datetime | None
+    cursor: str
 
 
 class SetAsideView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,10 +60,18 @@ async def list_set_aside(services: NamedDependency[Services], limit: Limit = 50,
 
 
 @get("/settings")
-async def list_settings(services: NamedDependency[Services]) -> list[FaultView]:
-    """List settings that cannot be read, a hundred of each kind at most. They come back by themselves once they can."""
-    found = await set_aside.list_settings(services)
-    return [FaultView(one.kind, one.id, one.name, one.group_id, one.reason, one.since) for one in found]
+async def list_settings(
+    services: NamedDependency[Services], limit: Limit = set_aside.PAGE, cursor: After = None
+) -> list[FaultView]:
+    """List settings that cannot be read, kind by kind. They come back by themselves once they can.
+
+    Raises:
+        InvalidInputError: The cursor is empty, or none of this list.
+    """
+    if cursor == "":
+        raise InvalidInputError("cursor", "cursor is that of the last setting of the page before; or leave it out.")
+    found = await set_aside.list_settings(services, limit=limit, after=cursor or "")
+    return [FaultView(one.kind, one.id, one.name, one.group_id, one.reason, one.since, one.cursor) for one in found]
 
 
 @post("/settings/{kind:str}/{setting_id:str}/retry", status_code=204)

@@ -1,61 +1,36 @@
 """uvicorn's HTTP protocol, with bounds: what a client may send before the application sees it, and for how long.
 
-The problem: a server of the web reads whatever comes, for as long as it comes. llhttp bounds neither a head nor its lines;
-uvicorn has a time limit between requests, but none within one; a client that stops reading holds its answer for ever. Our rule:
-each phase of a connection (head, body, answer, rest) has bounds of bytes and of time, and what is over them is answered plainly
-and closed. The bytes are counted here, beside the parser; the times are looked at by `Entrance`. What must stay in step: the
-callbacks of `HttpToolsProtocol`, which this class extends and whose state it reads.
+A server of the web reads whatever comes, for as long as it comes. llhttp bounds neither a head nor its lines; uvicorn has a
+time limit between requests, but none within one; a client that stops reading holds its answer for ever. Here each phase of a
+connection (head, body, answer, rest) has bounds of bytes and of time, and what is over them is answered plainly and closed. The
+bytes are counted here, beside the parser; the times are looked at by `Entrance`. What must stay in step: the callbacks of
+`HttpToolsProtocol`, which this class extends and whose state it reads.
 """
 
 import asyncio
-from enum import IntEnum
 from typing import Any
 
 import httptools
-import msgspec
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from tidings.api.serving.entrance import MAX_HELD_BYTES, Entrance
+from tidings.api.serving.heads import declared_length, has_one_host
+from tidings.api.serving.phases import Flow, Phase
+from tidings.api.serving.refusals import MAX_HEADERS, refusal
 
-MAX_HEADERS = 100  # of a request; each costs far more than its bytes
-MAX_PIPELINED = 16  # requests that are read before the first of them is answered
+MAX_PIPELINED = 16  # requests that are read while one is answered; those behind them wait unread
 MAX_SILENT_BYTES = 65_536  # of a body's framing without a byte of it: chunk extensions, trailers
 LINGER_SECONDS = 5.0  # that a client is given to read why it was refused, or to end a body that nobody reads
 LINGER_BYTES = 67_108_864  # read and dropped meanwhile: closing a socket with unread bytes takes the answer back
 STALL_SECONDS = 30.0  # that a client may leave its answer unread
 CLOSING_SECONDS = 5.0  # that a connection has to be over after it was closed
-MAX_LENGTH_DIGITS = 20  # of Content-Length: as many as llhttp reads
 NEVER = float("inf")
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
-_SENTENCES = {
-    "connections": (503, "TOO_BUSY", "There are too many connections. Try again."),
-    "address": (503, "TOO_BUSY", "There are too many connections from your address. Close some, or try again."),
-    "way": (503, "TOO_BUSY", "There are too many connections; this one made way for another. Try again."),
-    "bodies": (503, "TOO_BUSY", "Too much is being sent at once. Try again."),
-    "slow_head": (408, "TOO_SLOW", "The request's headers did not come in time."),
-    "slow_body": (408, "TOO_SLOW", "The request's body did not come in time."),
-    "large_head": (
-        431,
-        "HEADERS_TOO_LARGE",
-        "The request's headers are larger than %(header_bytes)d bytes, or more than %(headers)d.",
-    ),
-    "large_body": (413, "BODY_TOO_LARGE", "The body is larger than the %(body_bytes)d bytes that any call takes."),
-    "malformed": (400, "MALFORMED_REQUEST", "This is not an HTTP/1.1 request."),
-    "pipelined": (400, "MALFORMED_REQUEST", "Too many requests were sent before the first was answered."),
-}
-
-
-class Phase(IntEnum):
-    """What a connection waits for."""
-
-    REST = 0  # for the next request to begin
-    HEAD = 1
-    BODY = 2
-    ANSWER = 3  # for us
-    OVER = 4  # for its end: what comes is dropped
+# What was asked before is answered first. All else is want of time or room, and ends at once.
+_ABOUT_ITSELF = frozenset({"malformed", "host", "large_head", "large_body", "pipelined"})
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -86,6 +61,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._hidden_body: list[tuple[bytes, bytes]] = []  # the headers that frame a body which the parser would not see
         self._is_replayed = False  # what the parser reads now is ours
         self._fault: str | None = None  # found by a callback of the parser, told after it has returned
+        self._running: RequestResponseCycle | None = None  # what the application works on; `cycle` is what came last
+        self._unread = b""  # requests behind those of `pipeline`
+        self._farewell: str | None = None  # why the connection ends, said behind the answers that come before
 
     # What the entrance asks ------------------------------------------------------------------------------------------
 
@@ -126,10 +104,12 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _expire(self, now: float) -> None:
         match self._phase:
-            case Phase.HEAD if self._head_bytes or self.cycle is not None:
-                self._refuse("slow_head")
             case Phase.BODY if self.flow.read_paused:
                 self._due = now + self._limits.header_seconds  # it is we who do not read
+            case Phase.HEAD if self._is_answering():
+                self._due = now + self._limits.header_seconds  # it comes before its time
+            case Phase.HEAD if self._head_bytes or self.cycle is not None:
+                self._refuse("slow_head")
             case Phase.BODY if not self.cycle.response_complete:
                 self._refuse("slow_body")
             case _:
@@ -140,9 +120,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let the connection in, or send it away."""
         super().connection_made(transport)
+        self.flow = Flow(transport)
         self.address = self.client[0] if self.client else ""
         if (reason := self._entrance.enter(self, self.loop.time())) is not None:
-            self._say(reason)
+            transport.write(refusal(reason, self._limits))
             self._phase, self._due = Phase.OVER, NEVER
             transport.close()
 
@@ -150,7 +131,9 @@ class GuardedProtocol(HttpToolsProtocol):
         """Give back what the connection held."""
         self._entrance.leave(self)
         self._let_go()
+        self._hold(b"")
         self._phase = Phase.OVER
+        self._leave_running()
         super().connection_lost(exc)
         self.pipeline.clear()
 
@@ -162,6 +145,24 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._phase is Phase.REST:
             self._await_head()
+        self._read(self._unread + data if self._unread else data)
+
+    def _read(self, data: bytes) -> None:
+        """Have the parser read as many requests as may wait, and keep the rest. It reads all that it gets: one head."""
+        at = 0
+        self._hold(b"")
+        while at < len(data) and self._fault is None:
+            if len(self.pipeline) >= MAX_PIPELINED:
+                self._hold(data[at:])
+                break
+            end = data.find(b"\r\n\r\n", at)
+            end = len(data) if end < 0 else end + 4
+            self._take(data[at:end])
+            at = end
+        if self._fault is not None:
+            self._refuse(self._fault)
+
+    def _take(self, data: bytes) -> None:
         body_bytes, self._has_begun = self._body_bytes, False
         try:
             self._feed(data)
@@ -169,8 +170,14 @@ class GuardedProtocol(HttpToolsProtocol):
             self._fault = self._fault or "malformed"
         if self._fault is None:
             self._count(data, has_body=self._body_bytes != body_bytes)
-        if self._fault is not None:
-            self._refuse(self._fault)
+
+    def _hold(self, data: bytes) -> None:
+        self._entrance.held_bytes += len(data) - len(self._unread)
+        self._unread, self.flow.is_held = data, bool(data)  # type: ignore[attr-defined]  # a `Flow`
+        if data:
+            self.flow.pause_reading()
+            if self._entrance.held_bytes > MAX_HELD_BYTES:
+                self._fault = "bodies"
 
     def _feed(self, data: bytes) -> None:
         """Have the parser read on where it stops for a request that asks to switch protocols, which nothing here does."""
@@ -212,7 +219,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._drop(data)
 
     def pause_writing(self) -> None:
-        """Take note that the client does not read as fast as it is answered."""
+        """Take note that the client reads slowly."""
         super().pause_writing()
         self._stalled_at = self.loop.time()
 
@@ -256,9 +263,11 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._head_bytes > self._limits.header_bytes:
             self._fault = "large_head"
-        elif _declared(self.headers) > self._limits.body_bytes:
+        elif not has_one_host(self.headers, self.parser.get_http_version()):
+            self._fault = "host"
+        elif declared_length(self.headers) > self._limits.body_bytes:
             self._fault = "large_body"
-        elif len(self.pipeline) >= MAX_PIPELINED:
+        elif len(self.pipeline) > MAX_PIPELINED:  # should llhttp take something else for the end of a head
             self._fault = "pipelined"
         if self._fault is not None:
             raise ValueError(self._fault)  # llhttp stops; `data_received` knows what it means
@@ -295,11 +304,23 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if is_last:
             self._let_go()
+        if self._farewell is not None:
+            if is_last and not self.transport.is_closing():
+                self._end_with(self._farewell)
+            return
         if self._phase is Phase.ANSWER and is_last:
             self._rest()
         elif self._phase is Phase.BODY and is_last:  # nobody reads it: its end is waited for, but not for long
             self._unset_keepalive_if_required()
             self._due = self.loop.time() + LINGER_SECONDS
+        if self._unread and not self.pipeline and not self.transport.is_closing():  # many at once: each time copies the rest
+            self._read(self._unread)
+            if not self._unread and self._phase is not Phase.OVER:
+                self.flow.resume_reading()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     # Phases ----------------------------------------------------------------------------------------------------------
 
@@ -310,6 +331,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def _rest(self) -> None:
         # How long is uvicorn's to say: `timeout_keep_alive`.
         self._phase, self._since, self._due, self._dropped_bytes = Phase.REST, self.loop.time(), NEVER, 0
+
+    def _is_answering(self) -> bool:
+        return self._running is not None and not self._running.response_complete
 
     def _let_go(self) -> None:
         self._entrance.held_bytes -= self._body_bytes
@@ -324,41 +348,38 @@ class GuardedProtocol(HttpToolsProtocol):
         """Say why, unless another answer is on its way, and end."""
         now = self.loop.time()
         self._entrance.refuse(reason, now)
-        self._unset_keepalive_if_required()
-        is_answering = self.cycle is not None and not self.cycle.response_complete
-        can_say = not self.pipeline and (self._phase is Phase.BODY or not is_answering)  # else it would be another's answer
+        is_answering = self._is_answering()
+        is_behind = is_answering and (bool(self.pipeline) or self._phase is not Phase.BODY)
+        if is_behind and self._phase is Phase.BODY:
+            self.pipeline.popleft()  # what is refused; the application has not seen it
+        can_say = not (is_answering and (is_behind or self.cycle.response_started))
         self._phase, self._since, self._due, self._dropped_bytes = Phase.OVER, now, now + LINGER_SECONDS, 0
-        self.pipeline.clear()
-        self._let_go()
+        self._hold(b"")
         if self.transport.is_closing():
             return
-        if is_answering:
-            self.cycle.disconnected = True  # what the application still says goes nowhere
-            self.cycle.message_event.set()
-            can_say = can_say and not self.cycle.response_started
-        if not can_say:
-            self.transport.abort()
+        if is_behind and reason in _ABOUT_ITSELF:
+            self._farewell, self._due = reason, NEVER
             return
+        self.pipeline.clear()
+        self._let_go()
+        self._leave_running()
+        if can_say:
+            self._end_with(reason, linger=linger)
+        else:
+            self.transport.abort()
+
+    def _end_with(self, reason: str, *, linger: bool = True) -> None:
+        self._unset_keepalive_if_required()
+        self._due = self.loop.time() + LINGER_SECONDS
         self.flow.resume_reading()
-        self._say(reason)
+        self.transport.write(refusal(reason, self._limits))
         if linger and self.transport.can_write_eof():
             self.transport.write_eof()
         else:
             self.transport.close()
 
-    def _say(self, reason: str) -> None:
-        status, code, sentence = _SENTENCES[reason]
-        limits = self._limits
-        said = sentence % {"body_bytes": limits.body_bytes, "header_bytes": limits.header_bytes, "headers": MAX_HEADERS}
-        body = msgspec.json.encode({"error": said, "code": code})
-        again = b"retry-after: 2\r\n" if status == 503 else b""
-        self.transport.write(
-            b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n%b"
-            % (STATUS_LINE[status], len(body), again, body)
-        )
-
-
-def _declared(headers: list[tuple[bytes, bytes]]) -> int:
-    """Return the length of the body that a head declares; 0 when it does not, or not in digits, which llhttp refuses."""
-    length = next((value for name, value in headers if name == b"content-length"), b"")
-    return int(length[:MAX_LENGTH_DIGITS]) if length.isdigit() else 0
+    def _leave_running(self) -> None:
+        """Tell the application that nobody waits. uvicorn tells it for the request that came last, which it may not see."""
+        if self._running is not None and self._is_answering():
+            self._running.disconnected = True  # what it still says goes nowhere
+            self._running.message_event.set()

@@ -76,7 +76,9 @@ def _body_options(verb: Verb) -> list[click.Parameter]:
 
 def _list_options(verb: Verb) -> list[click.Parameter]:
     options: list[click.Parameter] = []
-    names = [name for name in verb.query.split() if name != "confirm"]
+    names = [name for name in verb.query.split() if name not in {"confirm", "everything"}]
+    if "everything" in verb.query.split():
+        options.append(click.Option(["--everything"], is_flag=True, help="With all that it has."))
     if names:
         options.append(
             click.Option(

@@ -59,7 +59,7 @@ def command() -> click.Command:
 
 def line_of(request: dict[str, Any], *, is_signed: bool) -> tuple[str, list[str]]:
     """Return a request as a line of curl, and the names of the headers that are left out of it."""
-    words = ["curl", "-i", "-X", request["method"], request["url"]]
+    words = ["curl", "-i", "--globoff", "-X", request["method"], request["url"]]
     left = []
     for name, value in request["headers"]:
         if name.lower() in _MADE_BY_CURL:
@@ -67,9 +67,9 @@ def line_of(request: dict[str, Any], *, is_signed: bool) -> tuple[str, list[str]
         if _PROOF.search(name) and not is_signed:
             left.append(name)
             continue
-        words += ["-H", f"{name}: {value}"]
+        words += ["-H", f"{name}: {value}" if value else f"{name};"]  # a colon and nothing would take it away
     if request["body"] is not None:
-        words += ["--data-binary", request["body"]]
+        words += ["--data-raw", request["body"]]  # raw: one that begins with @ names no file
     return " ".join(map(quoted, words)), left
 
 

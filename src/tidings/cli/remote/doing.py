@@ -40,7 +40,9 @@ def do(thing: Thing, verb: Verb, given: dict[str, Any]) -> None:
     if verb.asks:
         confirm(verb.asks.format(" ".join(named.values())), is_sure=given["yes"])
     if "confirm" in verb.query.split():
-        query["confirm"] = named["collection"]
+        query["confirm"] = named[verb.arguments[0]]
+    if given.get("everything"):
+        query["everything"] = "true"
     try:
         _request(server, thing, verb, path_of(verb, named), query, body, given, paper)
     except ApiError as error:

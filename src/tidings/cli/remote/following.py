@@ -51,6 +51,16 @@ class Following:
             self._note(delivery, max(count, before or 0))
         return found[::-1]
 
+    def hear(self, delivery: dict[str, Any], number: int) -> list[New]:
+        """Return what is new in a delivery that was tried just now.
+
+        Args:
+            number: The first attempt that is told of: of a delivery that is not known, those before it are old.
+        """
+        if delivery["id"] not in self._tries and number > 1:
+            self._note(delivery, number - 1)
+        return self.see([delivery])
+
     def knows(self, delivery: dict[str, Any]) -> bool:
         """Whether an answer says nothing new of a delivery."""
         return self._tries.get(delivery["id"]) == tried(delivery)

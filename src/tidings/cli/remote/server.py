@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -80,6 +81,28 @@ class Server:
         if not response.is_success:
             self.refuse(response, path)
         return response
+
+    @contextmanager
+    def stream(self, path: str, *, query: Any, silence: float) -> Iterator[Iterator[tuple[str, Any]] | None]:
+        """Follow a stream of server-sent events: each with its name and what it says. None: the server has no such stream.
+
+        Args:
+            silence: Seconds without a sign after which the server counts as away.
+
+        Raises:
+            ApiError: The server refused, or it went away.
+        """
+        try:
+            with self._http.stream("GET", path, params=query, timeout=httpx.Timeout(TIMEOUT, read=silence)) as response:
+                if response.status_code in {404, 405}:
+                    yield None
+                    return
+                if not response.is_success:
+                    response.read()
+                    self.refuse(response, path)
+                yield _events(response.iter_lines())
+        except httpx.TransportError as error:
+            raise self.unreachable(error) from error
 
     def ask(self, method: str, path: str, *, query: Any = None, body: Any = None, timeout: float | None = None) -> Any:
         """Make a request and return what its answer says.
@@ -266,6 +289,16 @@ def path_of(verb: Verb, given: dict[str, str]) -> str:
 def owner_of(thing: Thing, argument: str) -> Thing | None:
     """Return which thing an argument names; None: what has no list."""
     return THINGS.get(NAMED_BY.get(argument, "")) or (thing if argument == "name" else None)
+
+
+def _events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    name = ""
+    for line in lines:
+        field, _, value = line.partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            yield name, msgspec.json.decode(value)
 
 
 def _said(response: httpx.Response) -> Any:

@@ -18,7 +18,9 @@ from tidings.cli.remote.server import Server, chosen
 from tidings.cli.remote.things import DELIVERIES, WEBHOOKS
 from tidings.client.errors import ApiError
 
-INTERVAL: Final = 1.0  # seconds between looks
+STREAM: Final = "/api/v1/attempts/stream"
+SILENCE: Final = 40.0  # seconds; a stream says every fifteen that it is there
+INTERVAL: Final = 1.0  # seconds between looks at a server that has no stream
 LOOK_BACK: Final = timedelta(minutes=5)  # a delivery can be made later than its event, by as long as its transaction takes
 MAX_PAGES: Final = 10  # of one look
 PAGE: Final = 200
@@ -55,7 +57,7 @@ def command() -> click.Command:
         ],
         callback=ends_well(run),
         help="Show attempts as they happen: one line for each, or one line of JSON.\n\n"
-        "It looks each second, and goes on by itself when the server was away.",
+        "It goes on by itself when the server was away, and looks each second at one that is older and has no stream.",
     )  # fmt: skip
 
 
@@ -71,6 +73,7 @@ class Tail:
         self._states = frozenset(query.get("status", "").split(",")) - {""}
         self._found: deque[New] = deque()
         self._names: dict[str, str] = {}
+        self._has_stream = True
 
     def lines(self) -> Iterator[None]:
         """Show each attempt; yields after each."""
@@ -82,13 +85,9 @@ class Tail:
         failures = 0
         while True:
             try:
+                yield from self._streamed()  # and without a stream:
                 self._look()
-                while self._found:  # what was found stays until it is shown, though the server goes away in between
-                    attempts = self._attempts(self._found[0])
-                    delivery = self._found.popleft().delivery
-                    for attempt in attempts:
-                        self._show(delivery, attempt)
-                        yield
+                yield from self._shown()
                 failures = 0
             except ApiError as error:
                 if error.status not in _LOST:
@@ -97,6 +96,40 @@ class Tail:
                 if failures == 1:
                     click.echo(f"{inert(error.message)} Going on when it is back.", err=True)
             time.sleep(min(LONGEST_PAUSE, INTERVAL * 2 ** min(failures, 9)))
+
+    def _shown(self) -> Iterator[None]:
+        while self._found:  # what was found stays until it is shown, though the server goes away in between
+            attempts = self._attempts(self._found[0])
+            delivery = self._found.popleft().delivery
+            for attempt in attempts:
+                self._show(delivery, attempt)
+                yield
+
+    def _streamed(self) -> Iterator[None]:
+        """Show attempts as the server tells of them, until it goes away or stops; at once, when it has no stream.
+
+        A stream knows less than a search: with other words than its own it only tells when to look.
+        """
+        if not self._has_stream:
+            return
+        own = {name: self._query[name] for name in ("webhook_id", "status") if name in self._query}
+        is_whole = set(self._query) - {"since"} <= set(own)
+        try:
+            with self._server.stream(STREAM, query=own, silence=SILENCE) as events:
+                self._has_stream = events is not None
+                for name, said in events or ():
+                    if name == "missed":
+                        click.echo(
+                            f"{said['count']} attempts came faster than they could be shown; looking for them.", err=True
+                        )
+                    if name == "attempt" and is_whole:
+                        self._found += self._following.hear(said, said["number"])
+                    else:
+                        self._look()
+                    yield from self._shown()
+        except ApiError as error:
+            if error.status != 503:  # it has too many streams: it is looked at as one without
+                raise
 
     def _look(self) -> None:
         """Find what is new: among the newest, among those that wait for another attempt, and of those that were unfinished."""

@@ -226,6 +226,8 @@ GROUPS: Final = Thing(
         Verb("list", "GET", "/api/v1/groups", "List groups.", shows="many", pages="offset"),
         Verb("get", "GET", "/api/v1/groups/{group_id}", "Show a group."),
         Verb("create", "POST", "/api/v1/groups", "Make a group.", body="id"),
+        Verb("delete", "DELETE", "/api/v1/groups/{group_id}", "Begin to delete a group.", query="confirm everything",
+             asks=_SURE, shows="nothing", done="closed, and deleted in the background"),
         Verb("portal-link", "POST", "/api/v1/groups/{group_id}/portal-link", "Make a link that shows a customer this group.", body=_LINK),
     ),
 )  # fmt: skip

@@ -7,12 +7,13 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.audit import Action
 from tidings.core.delivery import State, Step, may
 from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError, RenderError
 from tidings.core.event import Event
 from tidings.core.search import id_time
 from tidings.core.webhook import Subscription, Webhook
-from tidings.operations import lookups
+from tidings.operations import audit, lookups
 from tidings.operations.history.attempts import GONE
 from tidings.operations.history.search import Asked, Found, Paging, count_deliveries, find_deliveries
 from tidings.operations.lookups import there
@@ -128,6 +129,7 @@ async def retry(services: Services, delivery_id: UUID) -> Delivery:
             await queue.send_again(connection, [delivery_id])
         elif not await queue.send_again_now(connection, delivery_id):
             raise ConflictError(f"The delivery is {state}; it cannot be sent again now.")
+        await audit.note(services, connection, Action.DELIVERY_RETRIED, delivery_id, webhook.name)
         return await _read_one(services, connection, delivery_id)
 
 

@@ -8,11 +8,12 @@ from uuid import UUID, uuid4
 import msgspec
 
 from tidings.core import recovery as deciding
+from tidings.core.audit import Action
 from tidings.core.errors import InvalidInputError
 from tidings.core.recovery import Recovery
 from tidings.core.search import COUNT_BOUND, first_id
 from tidings.core.webhook import Subscription
-from tidings.operations import lookups
+from tidings.operations import audit, lookups
 from tidings.operations.history.attempts import GONE
 from tidings.operations.history.search import Asked, count_matching, understood
 from tidings.operations.lookups import there
@@ -56,6 +57,7 @@ async def begin_search(services: Services, asked: Asked, *, rate_per_second: flo
         question = await understood(services, connection, asked)
         recovery = deciding.of_search(uuid4(), question, services.clock.now(), rate_per_second=rate_per_second)
         await recoveries.begin(connection, recovery)
+        await audit.note(services, connection, Action.RECOVERY_BEGAN, recovery.id)
     return recovery
 
 
@@ -79,6 +81,7 @@ async def begin_ids(services: Services, ids: Sequence[UUID], *, rate_per_second:
         now = services.clock.now()
         recovery = deciding.of_deliveries(uuid4(), services.group_id, ids, now, rate_per_second=rate_per_second)
         await recoveries.begin(connection, recovery)
+        await audit.note(services, connection, Action.RECOVERY_BEGAN, recovery.id)
     return recovery
 
 
@@ -103,8 +106,9 @@ async def begin_webhook(
         NotFoundError: There is no such webhook.
     """
     async with services.database.transaction() as connection:
-        _, recovery = await _of_webhook(services, connection, webhook_id, since, until, missing, rate_per_second)
+        webhook, recovery = await _of_webhook(services, connection, webhook_id, since, until, missing, rate_per_second)
         await recoveries.begin(connection, recovery)
+        await audit.note(services, connection, Action.RECOVERY_BEGAN, recovery.id, webhook.name)
     return recovery
 
 
@@ -175,7 +179,9 @@ async def cancel(services: Services, recovery_id: UUID) -> Recovery:
     """
     async with services.database.transaction() as connection:
         ended = await recoveries.cancel(connection, services.group_id, recovery_id, services.clock.now())
-        return there(ended, _GONE.format(recovery_id))
+        ended = there(ended, _GONE.format(recovery_id))
+        await audit.note(services, connection, Action.RECOVERY_CANCELLED, recovery_id)
+        return ended
 
 
 async def _of_webhook(

@@ -134,8 +134,10 @@ async def skip(services: Services, listener_id: UUID) -> int:
     count = 0
     while True:
         async with services.database.transaction() as connection:
-            await listened(services, connection, listener_id)
+            webhook = await listened(services, connection, listener_id)
             skipped = await listening.skip(connection, listener_id, MAX_WAITING, SKIPPED)
+            if not count:
+                await audit.note(services, connection, Action.LISTENER_SKIPPED, listener_id, webhook.name)
         count += skipped
         if skipped < MAX_WAITING:
             return count

@@ -16,7 +16,7 @@ from tidings.core.retry import Chance
 from tidings.core.webhook import Subscription
 from tidings.operations.listening.listeners import listened
 from tidings.operations.services import Services
-from tidings.store import history, listening, queue, statistics
+from tidings.store import history, listening, live, queue, statistics
 from tidings.store.database import Connection
 from tidings.store.listening import Landed
 from tidings.store.queue import Retry
@@ -114,6 +114,7 @@ async def write(
         await history.add_deliveries(connection, ended, ended_at)
     if retried:
         await history.add_attempts(connection, retried, ended_at)
+    await live.announce(connection, [(result.delivery.id, result.delivery.attempt_number) for result in results])
     sums = add_up(results, now)
     await statistics.add(connection, now.replace(second=0, microsecond=0), sums.statistics, sums.counters)
     await queue.settle_lanes(connection, sums.lanes, now)

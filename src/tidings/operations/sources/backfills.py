@@ -6,7 +6,9 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.audit import Action
 from tidings.core.errors import ConflictError
+from tidings.operations import audit
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.sources.tables import name_of
@@ -51,6 +53,7 @@ async def start(services: Services, table: str, webhook_id: UUID) -> Backfill:
         webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
         row = await backfill.begin(connection, webhook, name_of(table), services.clock.now())
         await tables.keep_in_step(connection, needed=name_of(table))
+        await audit.note(services, connection, Action.BACKFILL_BEGAN, row["id"], ".".join(name_of(table)))
         return backfill_of(row)
 
 
@@ -83,7 +86,9 @@ async def cancel(services: Services, backfill_id: UUID) -> Backfill:
         row = _there(await backfills.get(connection, services.group_id, backfill_id), backfill_id)
         if (ended := await backfills.end(connection, backfill_id, "cancelled")) is None:
             raise ConflictError(f"The backfill is {row['state']}; there is nothing to cancel.")
-        await tables.keep_in_step(connection, named=[(row["table_schema"], row["table_name"])])
+        name = (row["table_schema"], row["table_name"])
+        await tables.keep_in_step(connection, named=[name])
+        await audit.note(services, connection, Action.BACKFILL_CANCELLED, backfill_id, ".".join(name))
         return backfill_of(ended)
 
 

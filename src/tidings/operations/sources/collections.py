@@ -5,7 +5,9 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from tidings.core.audit import Action
 from tidings.core.errors import InvalidInputError
+from tidings.operations import audit
 from tidings.operations.services import Services
 from tidings.operations.sources.triggers import keep_triggers, parse_triggers
 from tidings.sources import collections
@@ -48,6 +50,7 @@ async def create(
             author=author,
         )
         await keep_triggers(services, connection, made, triggers)
+        await audit.note(services, connection, Action.COLLECTION_CREATED, made.id, made.name)
         return made
 
 
@@ -105,6 +108,7 @@ async def change(
         )
         if triggers is not None:
             await keep_triggers(services, connection, made, triggers)
+        await audit.note(services, connection, Action.COLLECTION_CHANGED, made.id, made.name)
         return made
 
 
@@ -123,3 +127,4 @@ async def remove(services: Services, name: str, *, confirm: str | None) -> None:
     async with services.database.transaction() as connection:
         gone = await collections.remove(connection, services.clock, services.group_id, name)
         await keep_triggers(services, connection, gone, [])
+        await audit.note(services, connection, Action.COLLECTION_DELETED, gone.id, gone.name)

@@ -5,8 +5,10 @@ from typing import Any
 
 import msgspec
 
+from tidings.core.audit import Action
 from tidings.core.errors import InvalidInputError, NotFoundError
 from tidings.core.event_type import BUILT_IN, check_data, check_schema
+from tidings.operations import audit
 from tidings.operations.services import Services
 from tidings.sources.publish import check_type
 from tidings.store import event_types
@@ -87,6 +89,7 @@ async def put(
         row = await event_types.put(
             connection, services.group_id, name, description=description, schema=schema, example=example
         )
+        await audit.note(services, connection, Action.TYPE_CHANGED, subject=name)
     return _own(row)
 
 
@@ -99,6 +102,7 @@ async def remove(services: Services, name: str) -> None:
     async with services.database.transaction() as connection:
         if not await event_types.delete(connection, services.group_id, name):
             raise NotFoundError(f"There is no event type {name!r} of your own in the catalogue.")
+        await audit.note(services, connection, Action.TYPE_DELETED, subject=name)
 
 
 def _own(row: Any) -> EventType:

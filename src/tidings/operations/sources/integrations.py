@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tidings.core.audit import Action
 from tidings.core.errors import (
     ConflictError,
     InvalidInputError,
@@ -21,6 +22,7 @@ from tidings.core.errors import (
 from tidings.core.notice import PLATFORMS, ObjectNews
 from tidings.core.signature import check_text_secret, new_secret, new_text_secret, secret_key
 from tidings.core.webhook import SIGNATURE_FORMATS
+from tidings.operations import audit
 from tidings.operations.services import Services
 from tidings.sources import integrations
 from tidings.store import integrations as stored
@@ -119,6 +121,7 @@ async def create(services: Services, asked: IntegrationChange) -> Integration:
     async with services.database.transaction() as connection:
         await stored.insert(connection, services.box, integration)
         await integrations.tell_change(connection, integration, "connected", now)
+        await audit.note(services, connection, Action.INTEGRATION_CREATED, integration.id, name)
     return integration
 
 
@@ -166,6 +169,7 @@ async def change(services: Services, name: str, asked: IntegrationChange) -> Int
         switched = "connected" if after.enabled else "disconnected"
         action = "updated" if before.enabled == after.enabled else switched
         await integrations.tell_change(connection, after, action, now)
+        await audit.note(services, connection, Action.INTEGRATION_CHANGED, after.id, name)
     return after
 
 
@@ -180,6 +184,7 @@ async def remove(services: Services, name: str) -> None:
         await stored.delete(connection, gone.id)
         gone = msgspec.structs.replace(gone, enabled=False)
         await integrations.tell_change(connection, gone, "disconnected", services.clock.now())
+        await audit.note(services, connection, Action.INTEGRATION_DELETED, gone.id, name)
 
 
 async def list_objects(

@@ -7,8 +7,10 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
+from tidings.core.audit import Action
 from tidings.core.errors import ConflictError
 from tidings.core.webhook import Subscription
+from tidings.operations import audit
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.sources.job_changes import JobChange, changed_job, drafted_job, own_headers, webhook_change
@@ -80,6 +82,7 @@ async def create(services: Services, asked: JobChange) -> Scheduled:
         if webhook is not None:
             await webhooks.insert_webhook(connection, services.box, webhook)
         await cron.insert(connection, job)
+        await audit.note(services, connection, Action.JOB_CREATED, job.id, job.name)
     return Scheduled(job, webhook)
 
 
@@ -126,6 +129,7 @@ async def change(services: Services, job_id: UUID, asked: JobChange) -> Schedule
             webhook = await webhooks.update_webhook(connection, services.box, wanted, was=was)
             await queue.announce(connection)
         await cron.update(connection, job)
+        await audit.note(services, connection, Action.JOB_CHANGED, job.id, job.name)
     return Scheduled(job, webhook)
 
 
@@ -141,6 +145,7 @@ async def remove(services: Services, job_id: UUID) -> None:
         if job.webhook_id is not None:
             await queue.cancel_of_webhook(connection, job.webhook_id)
             await webhooks.delete_webhook(connection, job.webhook_id)
+        await audit.note(services, connection, Action.JOB_DELETED, job.id, job.name)
 
 
 async def run_now(services: Services, job_id: UUID) -> Scheduled:
@@ -155,6 +160,7 @@ async def run_now(services: Services, job_id: UUID) -> Scheduled:
         if job.type == "sql" or not job.enabled:
             raise ConflictError("Only an http job that is active can be fired out of turn.")
         await ticks.fire_now(connection, job, services.clock.now())
+        await audit.note(services, connection, Action.JOB_FIRED, job.id, job.name)
         return Scheduled(job, await _webhook_of(connection, job))
 
 

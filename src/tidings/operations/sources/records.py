@@ -135,7 +135,7 @@ async def authenticate(services: Services, collection: str, email: str, password
     The answer takes the same time whether there is such an address or not.
 
     Args:
-        address: Who asks: from one address, and of one account, so many wrong guesses are heard.
+        address: Who asks; guesses at an account are counted by it (`core.guesses`).
 
     Raises:
         BusyError: Too many ask at once.

@@ -4,9 +4,11 @@ from collections.abc import Collection
 
 import msgspec
 
+from tidings.core.audit import Action
 from tidings.core.capture import TableName, TableSettings
 from tidings.core.errors import NotFoundError
 from tidings.core.filters import OPERATIONS
+from tidings.operations import audit
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.sources import tables
@@ -62,6 +64,7 @@ async def change(services: Services, settings: TableSettings) -> CapturedTable:
     """
     async with services.database.transaction() as connection:
         await tables.change_settings(connection, settings)
+        await audit.note(services, connection, Action.TABLE_CHANGED, subject=".".join(settings.name), is_of_group=False)
         return (await _captured(connection, [settings.name]))[settings.name]
 
 
@@ -76,6 +79,7 @@ async def reset(services: Services, table: str) -> None:
         if not await capture.remove_settings(connection, name_of(table)):
             raise NotFoundError(f"The table {table!r} has no settings.")
         await tables.keep_in_step(connection, needed=name_of(table))
+        await audit.note(services, connection, Action.TABLE_RESET, subject=".".join(name_of(table)), is_of_group=False)
 
 
 async def _captured(connection: Connection, names: Collection[TableName]) -> dict[TableName, CapturedTable]:

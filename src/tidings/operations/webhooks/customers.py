@@ -47,6 +47,11 @@ def keeps(access: Access, before: Subscription) -> list[Filter]:
     return [one for one in before.events if not is_choosable(one, PROFILES[before.profile].vocabulary)]
 
 
+def may_choose_none(access: Access | None, before: Subscription) -> bool:
+    """Whether a change need name no event: of a customer's webhook, what they have no say in stays. None: no customer."""
+    return access is not None and bool(keeps(access, before))
+
+
 async def create(services: Services, access: Access, asked: WebhookChange) -> Made:
     """Create a webhook of a customer's.
 

@@ -22,7 +22,10 @@ from tidings.store import queue, webhook_versions, webhooks
 from tidings.store.database import Connection
 from tidings.store.webhook_versions import Version
 
-_LISTENERS = "Say to `tidings listen` what it hears, or delete it with `tidings listeners delete`,"
+_WHERE = {
+    "collection": "Change the triggers in the collection's options",
+    "listener": "Say to `tidings listen` what it hears, or delete it with `tidings listeners delete`,",
+}
 
 W = TypeVar("W", bound=Subscription)
 W_co = TypeVar("W_co", bound=Subscription, covariant=True)
@@ -179,6 +182,16 @@ async def remove(services: Services, webhook_id: UUID) -> None:
         await audit.note(services, connection, Action.WEBHOOK_DELETED, webhook.id, webhook.name)
 
 
+async def changeable(services: Services, webhook_id: UUID) -> Subscription:
+    """Return a webhook that is changed as itself, before anybody fills a form for nothing.
+
+    Raises:
+        ConflictError: It belongs to a collection or a job.
+        NotFoundError: There is none.
+    """
+    return _own((await read(services, webhook_id)).webhook)
+
+
 async def list_versions(services: Services, webhook_id: UUID, *, limit: int, before: int | None = None) -> list[Version]:
     """Return what a webhook was and what changed when, newest first. Versions outlive it, as long as history names them.
 
@@ -220,10 +233,8 @@ async def _check_other_url(services: Services, webhook_id: UUID, url: str) -> No
 def _own(webhook: W) -> W:
     """Refuse to change what follows from something else."""
     if webhook.managed_by is not None:
-        kind = webhook.managed_by.partition(":")[0]
-        where = {"collection": "Change the triggers in the collection's options", "listener": _LISTENERS}.get(
-            kind, "Change the job itself"
-        )
+        kind = {"cron": "job"}.get(named := webhook.managed_by.partition(":")[0], named)
+        where = _WHERE.get(kind, "Change the job itself")
         raise ConflictError(f"This webhook belongs to a {kind}. {where} instead.", managed_by=webhook.managed_by)
     return webhook
 

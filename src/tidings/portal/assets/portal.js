@@ -180,6 +180,11 @@
     for (const name of new Set(data.keys())) if (data.getAll(name).every((value) => value === "")) data.delete(name);
   });
 
+  // A request that a newer one has overtaken is no error, though htmx would write two lines of the console about each.
+  window.htmx.logger = (_, name, detail) => {
+    if (name === "htmx:sendAbort" || (name === "htmx:afterRequest" && detail.xhr && detail.xhr.status === 0)) delete detail.error; // what failed is told by htmx:sendError
+  };
+
   // What the server could not do ------------------------------------------------------------------------------------------------
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;

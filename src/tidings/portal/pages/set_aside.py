@@ -10,15 +10,16 @@ from tidings.operations import set_aside
 from tidings.portal.access import Visit
 from tidings.portal.answers import go, show
 from tidings.portal.views.lists import Pager, link
-from tidings.portal.views.settings import set_aside_detail, set_aside_view
+from tidings.portal.views.settings import set_aside_detail, set_aside_faults, set_aside_view
 from tidings.portal.views.small import Notice
 
 PATH = "/settings/set-aside"
 PAGE_SIZE = 50
+MAX_SETTINGS = 100
 CRUMBS = [("Settings", "/settings"), ("Set aside", PATH)]
 
 
-@get(PATH, opt={"query": ("cursor",)})
+@get(PATH, opt={"query": ("cursor", "settings")})
 async def list_rows(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show what was set aside, newest first."""
     cursor = request.query_params.get("cursor", "")
@@ -26,8 +27,11 @@ async def list_rows(request: Request[Any, Any, Any], visit: NamedDependency[Visi
     found = await set_aside.list_rows(visit.services, limit=PAGE_SIZE + 1, before=before)
     shown = found[:PAGE_SIZE]
     older = link(PATH, {"cursor": str(shown[-1].number)}) if len(found) > PAGE_SIZE else ""
-    settings = await set_aside.list_settings(visit.services) if before is None else []
-    view = set_aside_view(shown, settings, Pager("" if before is None else PATH, older), visit.services.clock.now())
+    after = request.query_params.get("settings", "")
+    settings = await set_aside.list_settings(visit.services, limit=MAX_SETTINGS + 1, after=after) if before is None else []
+    more = link(PATH, {"settings": settings[MAX_SETTINGS - 1].cursor}) if len(settings) > MAX_SETTINGS else ""
+    faults = set_aside_faults(settings[:MAX_SETTINGS], Pager(PATH if after else "", more))
+    view = set_aside_view(shown, faults, Pager("" if before is None else PATH, older), visit.services.clock.now())
     return show(request, "settings/set_aside.html", view, title="Set aside", crumbs=CRUMBS[:1])
 
 

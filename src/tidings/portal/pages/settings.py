@@ -12,7 +12,7 @@ from tidings.operations import diagnosis, groups, installation, sessions, signin
 from tidings.portal.access import Visit, base_url, form_of
 from tidings.portal.answers import go, show
 from tidings.portal.numbering import cut, page_number
-from tidings.portal.views.settings import PATH, about_view, general_view, groups_view, keys_view
+from tidings.portal.views.settings import PATH, about_view, general_view, group_view, groups_view, keys_view
 from tidings.portal.views.small import Notice
 
 PAGE_SIZE = 50
@@ -66,6 +66,33 @@ async def make_group(request: Request[Any, Any, Any], visit: NamedDependency[Vis
     return go(request, f"{PATH}/groups", said=Notice("good", f"The group {made.id} is made."))
 
 
+@get(f"{PATH}/groups/delete", opt={"query": ("id",)})
+async def ask_to_delete(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Ask for the id again before a group is deleted."""
+    return await _ask(request, visit, request.query_params.get("id", ""))
+
+
+@post(f"{PATH}/groups/delete")
+async def delete_group(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
+    """Begin to delete a group; what keeps it is said at its field."""
+    form = await form_of(request)
+    group_id, written, everything = form.get("id", ""), form.get("confirm", "").strip(), bool(form.get("everything"))
+    try:
+        await groups.remove(visit.services, group_id, confirm=written, everything=everything)
+    except (ConflictError, InvalidInputError) as error:
+        return await _ask(request, visit, group_id, written=written, error=error.message, status=error.status)
+    said = f"The group {group_id} is closed, and is deleted in the background."
+    return go(request, f"{PATH}/groups", said=Notice("info", said))
+
+
+async def _ask(
+    request: Request[Any, Any, Any], visit: Visit, group_id: str, *, written: str = "", error: str = "", status: int = 200
+) -> Response[Any]:
+    view = group_view(await groups.read(visit.services, group_id), written=written[:100], error=error)
+    crumbs = [*CRUMBS, ("Groups", f"{PATH}/groups")]
+    return show(request, "settings/group_delete.html", view, title="Delete a group", crumbs=crumbs, status=status)
+
+
 async def _groups(request: Request[Any, Any, Any], visit: Visit, *, written: str = "", error: str = "") -> Response[Any]:
     number = page_number(request)
     found = await groups.list_groups(visit.services, limit=PAGE_SIZE + 1, offset=(number - 1) * PAGE_SIZE)
@@ -107,4 +134,6 @@ async def about(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) 
     return show(request, "settings/about.html", view, title="About", crumbs=CRUMBS)
 
 
-router = Router("/", route_handlers=[settings, end_session, list_groups, make_group, keys, rotate_keys, about])
+router = Router(
+    "/", route_handlers=[settings, end_session, list_groups, make_group, ask_to_delete, delete_group, keys, rotate_keys, about]
+)

@@ -8,7 +8,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.core.errors import InvalidInputError
 from tidings.core.question import Question
 from tidings.core.webhook import Subscription
 from tidings.operations.history import deliveries
@@ -23,7 +23,7 @@ from tidings.portal.answers import go, show, show_part
 from tidings.portal.pages.webhook_forms import limits_of, offered, said_of
 from tidings.portal.pages.webhook_new import MADE
 from tidings.portal.views.documents import CodeSample
-from tidings.portal.views.receivers import receiver_code, scheme_of
+from tidings.portal.views.receivers import begins_of, receiver_code, scheme_of
 from tidings.portal.views.small import Notice, Secret
 from tidings.portal.views.text import Shown
 from tidings.portal.views.webhook import (
@@ -40,7 +40,7 @@ from tidings.portal.views.webhook import (
     webhook_view,
 )
 from tidings.portal.views.webhook_form import PROFILE_LABELS
-from tidings.portal.views.webhooks import PATH, manager_of
+from tidings.portal.views.webhooks import PATH
 
 LATEST = 10  # deliveries on a webhook's first page
 VERSIONS = 20  # on a page
@@ -90,6 +90,7 @@ class ReadyView(msgspec.Struct, frozen=True):
 
     Attributes:
         profile: Empty where a customer looks, who has not chosen it.
+        begins: How a request begins that is not signed, and what tells who sent it.
         told: Names of events that nothing is known by.
     """
 
@@ -98,6 +99,7 @@ class ReadyView(msgspec.Struct, frozen=True):
     code: CodeSample | None
     first: First
     is_signed: bool
+    begins: str
     profile: str
     told: tuple[Shown, ...]
 
@@ -114,7 +116,7 @@ async def ready(request: Request[Any, Any, Any], visit: NamedDependency[Visit], 
     code = receiver_code(webhook)
     told = said_of(visit, webhook.profile, types_named(webhook), await offered(visit)).told
     profile = "" if visit.is_customer else PROFILE_LABELS.get(webhook.profile, webhook.profile)
-    view = ReadyView(top, shown, code, first, code is not None, profile, told)
+    view = ReadyView(top, shown, code, first, code is not None, begins_of(webhook), profile, told)
     response = show(request, "webhook/ready.html", view, title="Webhook saved", crumbs=_CRUMBS)
     return with_cookies(response, cookie(request, MADE, "", max_age=0)) if is_new else response
 
@@ -157,7 +159,7 @@ async def rotate(request: Request[Any, Any, Any], visit: NamedDependency[Visit],
     overlap = form.get("overlap", "")
     seconds = int(overlap) if overlap.isdecimal() and len(overlap) < 9 else DEFAULT_OVERLAP_SECONDS
     own = form.get("secret", "").strip() or None
-    await _require_own(visit, webhook_id)
+    await subscriptions.changeable(visit.services, webhook_id)
     try:
         made = await secrets.rotate(visit.services, webhook_id, secret=own, overlap_seconds=seconds)
     except InvalidInputError as error:
@@ -182,18 +184,6 @@ async def _show_secrets(
     now = visit.services.clock.now()
     view = secrets_view(top, scheme_of(webhook).kind, found, now, errors=errors, typed=typed)
     return show(request, "webhook/secrets.html", view, title="Secrets", crumbs=_CRUMBS, notice=notice, status=status)
-
-
-async def _require_own(visit: Visit, webhook_id: UUID) -> Subscription:
-    """Return a webhook that is changed here.
-
-    Raises:
-        ConflictError: It belongs to something else.
-    """
-    webhook = (await subscriptions.read(visit.services, webhook_id)).webhook
-    if webhook.managed_by is not None:
-        raise ConflictError(f"This webhook belongs to a {manager_of(webhook)}, and is changed there.")
-    return webhook
 
 
 # Versions ------------------------------------------------------------------------------------------------------------------

@@ -20,10 +20,10 @@ from tidings.portal.pages.webhook_forms import Looked, dry_run, limits_of, offer
 from tidings.portal.views.dry_run import DryRunView
 from tidings.portal.views.small import Notice
 from tidings.portal.views.text import visible
-from tidings.portal.views.webhook_form import Entered, change_of, entered_of, field_of, names_nothing, shown_to_customer
+from tidings.portal.views.webhook_form import Entered, change_of, entered_of, field_of, shown_to_customer
 from tidings.portal.views.webhook_pages import RequestView, form_view
 from tidings.portal.views.webhook_settings import change_diff
-from tidings.portal.views.webhooks import PATH, manager_of
+from tidings.portal.views.webhooks import PATH
 
 
 @get("/webhooks/{webhook_id:str}/edit", opt={"query": (), "customer": MANAGE})
@@ -31,7 +31,7 @@ async def edit_webhook(
     request: Request[Any, Any, Any], visit: NamedDependency[Visit], webhook_id: FromPath[UUID]
 ) -> Response[Any]:
     """Show the form of a webhook as it is."""
-    webhook = await _changeable(visit, webhook_id)
+    webhook = await subscriptions.changeable(visit.services, webhook_id)
     form = _form_of(visit, webhook)
     looked = await _look(visit, webhook, form)
     return await _show(request, visit, webhook, form, msgspec.structs.replace(looked, errors={}, diff=None))
@@ -43,7 +43,7 @@ async def change_webhook(
 ) -> Response[Any]:
     """Show what the form changes, or change it."""
     fields = await fields_of(request)
-    webhook = await _changeable(visit, webhook_id)
+    webhook = await subscriptions.changeable(visit.services, webhook_id)
     form, what = typed(visit, fields, webhook.profile), fields.get("do", ["review"])[0]
     if what == "save" and form.version != str(webhook.version):
         said = "Somebody has changed this webhook since you began. Below is what your form changes of it as it is now."
@@ -73,21 +73,9 @@ async def preview_change(
 ) -> Response[Any]:
     """Show what the form changes and the request it makes, as one types."""
     fields = await fields_of(request)
-    webhook = await _changeable(visit, webhook_id)
+    webhook = await subscriptions.changeable(visit.services, webhook_id)
     form = typed(visit, fields, webhook.profile)
     return show_typed(request, visit, form, await _look(visit, webhook, form), fields, webhook_id)
-
-
-async def _changeable(visit: Visit, webhook_id: UUID) -> Subscription:
-    """Return a webhook that can be changed here.
-
-    Raises:
-        ConflictError: It belongs to something else.
-    """
-    webhook = (await subscriptions.read(visit.services, webhook_id)).webhook
-    if webhook.managed_by is not None:
-        raise ConflictError(f"This webhook belongs to a {manager_of(webhook)}, and is changed there.")
-    return webhook
 
 
 def _form_of(visit: Visit, webhook: Subscription) -> Entered:
@@ -97,13 +85,8 @@ def _form_of(visit: Visit, webhook: Subscription) -> Entered:
 
 
 def _asked(visit: Visit, webhook: Subscription, form: Entered) -> tuple[WebhookChange, dict[str, str]]:
-    """Return what a form asks to change. Beside events that a customer has no say in none need be chosen."""
-    change, errors = change_of(form, _form_of(visit, webhook), webhook.problems)
-    is_left = visit.is_customer and customers.keeps(visit.session.access, webhook)
-    if is_left and names_nothing(form) and "events" in errors:
-        del errors["events"]
-        change = msgspec.structs.replace(change, events=[])
-    return change, errors
+    may_choose_none = customers.may_choose_none(visit.session.access if visit.is_customer else None, webhook)
+    return change_of(form, _form_of(visit, webhook), webhook.problems, may_choose_none=may_choose_none)
 
 
 async def _look(visit: Visit, webhook: Subscription, form: Entered) -> Looked:

@@ -92,7 +92,9 @@ async def _look(visit: Visit, form: Entered) -> Looked:
     try:
         choice, shape = subscriptions.choice_of(visit.services, change)
         profile = choice.profile
-        view = said_of(visit, profile, named_in(shape.events), there_is, None if form.profile else choice)
+        view = said_of(
+            visit, profile, named_in(shape.events), there_is, choice if form != Entered() and not form.profile else None
+        )
         if not errors:
             view = shown_request(visit, await _preview(visit, change), view)
     except InvalidInputError as error:

@@ -24,6 +24,31 @@ _SAID = {
     Action.WEBHOOK_CREATED: "A webhook was created",
     Action.WEBHOOK_CHANGED: "A webhook was changed",
     Action.WEBHOOK_DELETED: "A webhook was deleted",
+    Action.GROUP_CREATED: "A group was made",
+    Action.GROUP_DELETED: "A group was deleted",
+    Action.JOB_CREATED: "A job was created",
+    Action.JOB_CHANGED: "A job was changed",
+    Action.JOB_DELETED: "A job was deleted",
+    Action.JOB_FIRED: "A job was run out of turn",
+    Action.INTEGRATION_CREATED: "An integration was created",
+    Action.INTEGRATION_CHANGED: "An integration was changed",
+    Action.INTEGRATION_DELETED: "An integration was deleted",
+    Action.COLLECTION_CREATED: "A collection was created",
+    Action.COLLECTION_CHANGED: "A collection was changed",
+    Action.COLLECTION_DELETED: "A collection was deleted",
+    Action.TABLE_CHANGED: "How a table is captured was changed",
+    Action.TABLE_RESET: "A table is captured like any other again",
+    Action.TYPE_CHANGED: "An event type was written in the catalogue",
+    Action.TYPE_DELETED: "An event type was taken out of the catalogue",
+    Action.BACKFILL_BEGAN: "A backfill was begun",
+    Action.BACKFILL_CANCELLED: "A backfill was cancelled",
+    Action.RECOVERY_BEGAN: "A recovery was begun",
+    Action.RECOVERY_CANCELLED: "A recovery was cancelled",
+    Action.DELIVERY_RETRIED: "A delivery was sent again",
+    Action.ROUTED_AGAIN: "Something set aside was routed again",
+    Action.DISCARDED: "Something set aside was discarded",
+    Action.LISTENER_SKIPPED: "What waited for a listener was cancelled",
+    Action.SETTING_RETRIED: "A setting that was set aside was read again",
 }
 _WHO = {
     Who.KEY: "the API, by the admin key",
@@ -67,7 +92,8 @@ def audit_view(found: Sequence[Entry], pager: Pager, now: datetime) -> AuditView
     rows = tuple(Row(str(one.number), "", f"number {one.number}", _row(one, now)) for one in found)
     empty = None if rows else Empty(
         "Nothing is on record yet",
-        "Signing in and out, portal links, secrets that are shown or rotated, and changes of webhooks are put on record here.",
+        "Signing in and out, portal links, secrets that are shown or rotated, and whatever is made, changed, deleted or sent "
+        "again are put on record here.",
         icon="clock",
     )  # fmt: skip
     return AuditView(sections(SETTINGS, PATH), Table("audit", "Who did what", columns, rows), pager, empty)

@@ -15,6 +15,7 @@ from tidings.operations.history.attempts import SentRequest
 MAX_BODY = 32_768  # characters; a longer body is read from a file
 LEFT_OUT = "LEFT-OUT"
 _MADE_BY_CURL = frozenset({"host", "content-length", "connection", "transfer-encoding", "accept-encoding"})
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 _SECRET = re.compile(r"authorization|cookie|token|secret|password|passwd|api-?_?key|access-?_?key|credential", re.IGNORECASE)
 _SIGNATURE = re.compile(r"signature", re.IGNORECASE)
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -28,7 +29,7 @@ def curl(request: SentRequest) -> str:
     ]
     if request.body is None or len(request.body) > MAX_BODY:
         words.append("--data-binary @body  # download the body of the request first")
-    elif request.body:
+    elif request.body or request.method not in _WITHOUT_BODY:  # without one, curl would not say that its length is 0
         words.append(f"--data-raw {quoted(request.body)}")
     return " \\\n  ".join(words)
 

@@ -33,8 +33,13 @@ _OURS = (
 _OF_LINKS = "Whoever gave you the link can give you one that shows more; what this one shows begins at the overview."
 
 
-def error_view(status: int, said: str) -> ErrorView:
-    """Return what to say."""
+_NOT_THERE = "It may be too long ago, or the address is mistyped. Look for it in the lists, or begin at the overview."
+
+
+def error_view(status: int, said: str, *, is_customer: bool = False) -> ErrorView:
+    """Return what to say. Customers know nothing of groups and retention."""
+    if is_customer and status == 404:
+        return ErrorView(status, _KNOWN[status][0], said, _NOT_THERE)
     if said == NOT_FOR_CUSTOMERS:
         return ErrorView(status, _KNOWN[status][0], said, _OF_LINKS)
     if status in _KNOWN:

@@ -153,7 +153,7 @@ def _without_answer(condition: Condition) -> str:
 
 
 def _entry(item: FilterExplained) -> EntryView:
-    return EntryView(f"events[{item.position}]", item.matches, _conditions(item.conditions))
+    return EntryView(f"Entry {item.position + 1}", item.matches, _conditions(item.conditions))
 
 
 def _request(request: SentRequest) -> RequestView:

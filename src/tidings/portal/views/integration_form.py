@@ -133,7 +133,8 @@ def _field(name: str, form: Entered, error: str, *, is_new: bool) -> Field:
     label, hint = _TEXTS[name]
     if name == "secret":
         hint = (
-            "Stripe makes it: it begins with whsec_. For the others leave it empty, and one is made here."
+            "Stripe makes its own, which begins with whsec_: copy it here, since its notices are verified with it. "
+            "For the others leave it empty, and one is made here."
             if is_new
             else "Leave it empty to keep the one there is."
         )
@@ -147,7 +148,7 @@ def _field(name: str, form: Entered, error: str, *, is_new: bool) -> Field:
     return Field(
         name, label, kind, value="" if name == "secret" and not error else getattr(form, name), hint=hint, error=error,
         options=options, is_required=name in {"name", "header"}, is_code=name != "platform", max_length=MAX_TEXT,
-        placeholder={"name": "shop"}.get(name, ""),
+        placeholder={"name": "shop"}.get(name, ""), when_empty="needed for Stripe" if name == "secret" and is_new else "",
     )  # fmt: skip
 
 

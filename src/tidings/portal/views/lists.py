@@ -206,6 +206,7 @@ class Field(msgspec.Struct, frozen=True):
         error: What is wrong with what was written; empty: nothing.
         autocomplete: As HTML has it.
         check: Path that is asked about the value when one leaves the field; its answer replaces the field's error.
+        when_empty: What stands beside the label of a field that may be empty; empty: that it is optional.
     """
 
     name: str
@@ -221,3 +222,4 @@ class Field(msgspec.Struct, frozen=True):
     autocomplete: str = "off"
     max_length: int = 2000
     check: str = ""
+    when_empty: str = ""

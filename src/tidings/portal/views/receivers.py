@@ -57,6 +57,21 @@ def receiver_code(webhook: Subscription) -> CodeSample | None:
     return CodeSample("receiver", tabs)
 
 
+def begins_of(webhook: Subscription) -> str:
+    """Return how a request begins that is not signed, and what tells who sent it."""
+    body = (
+        'Each request is a POST of JSON that begins {"action": "create", "collection": "posts", "record": {…}'
+        if webhook.profile == "vski" and webhook.body_template is None and webhook.method == "POST"
+        else f"Each request is a {webhook.method} with the body that its preview shows"
+    )
+    token = (
+        "the token in its Authorization header tells who sent it."
+        if webhook.jwt_enabled
+        else "so that it can tell who sent it, give it a token: Edit, Signature, Send a token."
+    )
+    return f"{body}. It is not signed; {token}"
+
+
 @cache
 def _text(language: str, kind: str) -> str:
     """Return what a language's file has for a way of signing: the head, the way, the end."""

@@ -9,6 +9,7 @@ import msgspec
 
 from tidings.config import Config
 from tidings.core.diagnosis import Problem
+from tidings.core.event import DEFAULT_GROUP
 from tidings.operations.groups import Group
 from tidings.operations.installation import MANY, Installation
 from tidings.operations.set_aside import SetAside
@@ -99,6 +100,8 @@ class GroupRow(msgspec.Struct, frozen=True):
     id: Shown
     made: When
     is_here: bool
+    going: str
+    delete: str
 
 
 class GroupsView(msgspec.Struct, frozen=True):
@@ -119,19 +122,45 @@ def groups_view(
         here: The one that pages show.
         written: The id that somebody asked for, and why it cannot be.
     """
-    columns = (Column("Group", "wide"), Column("Made"), Column("Shown", is_minor=True))
+    columns = (Column("Group", "wide"), Column("Made"), Column("Shown", is_minor=True), Column("Delete", "action"))
     rows = tuple(
         Row(
             f"group-{place}",
             link("/webhooks", {"group": one.id}),
             one.id,
-            GroupRow(visible(one.id, limit=100), when(one.created_at, now), one.id == here),
+            GroupRow(
+                visible(one.id, limit=100),
+                when(one.created_at, now),
+                one.id == here,
+                "" if one.deleting_at is None else visible(one.fault or "is being deleted", limit=300).plain,
+                "" if one.id == DEFAULT_GROUP or one.deleting_at else link(f"{PATH}/groups/delete", {"id": one.id}),
+            ),
         )
         for place, one in enumerate(found)
     )
     hint = "Your own id or name of a tenant: up to 100 characters."
     field = Field("id", "Id", value=written, hint=hint, error=error, is_required=True, is_code=True, max_length=100)
     return GroupsView(sections(SETTINGS, f"{PATH}/groups"), Table("groups", "Groups", columns, rows), pager, field)
+
+
+class GroupDeletion(msgspec.Struct, frozen=True):
+    """A group that somebody wants to delete, and the form that asks for its id again. `raw`: its id as forms send it."""
+
+    sections: tuple[Section, ...]
+    id: Shown
+    raw: str
+    field: Field
+
+
+def group_view(one: Group, *, written: str = "", error: str = "") -> GroupDeletion:
+    """Return what is asked before a group is deleted.
+
+    Args:
+        written: What somebody wrote as its id, and why the group was not deleted.
+    """
+    hint = "Write the id of the group again. Nothing brings it back."
+    field = Field("confirm", "Id", value=written, hint=hint, error=error, is_required=True, is_code=True, max_length=100)
+    return GroupDeletion(sections(SETTINGS, f"{PATH}/groups"), visible(one.id, limit=100), one.id, field)
 
 
 # Keys ----------------------------------------------------------------------------------------------------------------------
@@ -226,12 +255,19 @@ class FaultRow(msgspec.Struct, frozen=True):
     retry: str
 
 
+class FaultsView(msgspec.Struct, frozen=True):
+    """Settings that cannot be read."""
+
+    table: Table
+    pager: Pager
+
+
 class SetAsideView(msgspec.Struct, frozen=True):
     """What could be neither routed nor delivered, and settings that cannot be read."""
 
     sections: tuple[Section, ...]
     table: Table
-    faults: Table
+    faults: FaultsView
     pager: Pager
     empty: Empty | None
 
@@ -245,24 +281,25 @@ class SetAsideDetail(msgspec.Struct, frozen=True):
     document: Document
 
 
-def set_aside_view(found: Sequence[SetAside], settings: Sequence[Fault], pager: Pager, now: datetime) -> SetAsideView:
+def set_aside_view(found: Sequence[SetAside], faults: FaultsView, pager: Pager, now: datetime) -> SetAsideView:
     """Return what could be neither routed nor delivered, and settings that cannot be read."""
     columns = (Column("Event", "wide"), Column("Why", "wide"), Column("Group", is_minor=True), Column("When"))
     rows = tuple(
         Row(str(one.number), f"{PATH}/set-aside/{one.number}", f"number {one.number}", _set_aside(one, now)) for one in found
     )
-    empty = None if rows or settings else Empty(
+    empty = None if rows or faults.table.rows else Empty(
         "Nothing is set aside",
-        "An event that cannot be routed does not hold up the others: it is set aside here, with the reason, until somebody "
-        "decides.",
+        "What cannot go on holds up nobody else: an event that cannot be routed, a delivery that cannot be recorded, a setting "
+        "that cannot be read. Each would be listed here with its reason. There is nothing to do.",
         icon="check",
     )  # fmt: skip
     path = f"{PATH}/set-aside"
     table = Table("set-aside", "Events that were set aside", columns, rows)
-    return SetAsideView(sections(SETTINGS, path), table, _faults(settings), pager, empty)
+    return SetAsideView(sections(SETTINGS, path), table, faults, pager, empty)
 
 
-def _faults(settings: Sequence[Fault]) -> Table:
+def set_aside_faults(settings: Sequence[Fault], pager: Pager) -> FaultsView:
+    """Return settings that cannot be read."""
     columns = (Column("Setting", "wide"), Column("Why", "wide"), Column("Group", is_minor=True), Column("Read again", "action"))
     rows = tuple(
         Row(
@@ -281,7 +318,7 @@ def _faults(settings: Sequence[Fault]) -> Table:
         )
         for place, one in enumerate(settings)
     )
-    return Table("faults", "Settings that cannot be read", columns, rows)
+    return FaultsView(Table("faults", "Settings that cannot be read", columns, rows), pager)
 
 
 def set_aside_detail(found: SetAside, now: datetime) -> SetAsideDetail:

@@ -97,7 +97,9 @@ def _relative(at: datetime, now: datetime) -> str:
         return "now"
     for limit, scale, unit in _STEPS:
         if abs(seconds) < limit:
-            amount = f"{abs(seconds) // scale:.0f}\u2009{unit}"
+            # What was set to 24 h is so far away a moment later, and not 23.
+            whole = seconds if seconds > 0 else scale / 50 - seconds
+            amount = f"{whole // scale:.0f}\u2009{unit}"
             return f"{amount} ago" if seconds > 0 else f"in {amount}"
     return at.strftime("%Y-%m-%d")
 

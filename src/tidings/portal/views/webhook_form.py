@@ -185,12 +185,15 @@ def _retry_fields(webhook: Subscription) -> dict[str, str]:
 # What it asks for ----------------------------------------------------------------------------------------------------------
 
 
-def change_of(form: Entered, was: Entered | None = None, anew: Collection[str] = ()) -> tuple[WebhookChange, dict[str, str]]:
+def change_of(
+    form: Entered, was: Entered | None = None, anew: Collection[str] = (), *, may_choose_none: bool = False
+) -> tuple[WebhookChange, dict[str, str]]:
     """Return what a form asks for, and of each field that cannot be read, why.
 
     Args:
         was: The form of the webhook as it is. What stands there alike is left out; None: nothing is there yet.
         anew: Fields of the webhook that are asked for all the same, since nobody can read what is stored.
+        may_choose_none: No event need be chosen: there are others that this form does not show.
     """
     given: dict[str, Any] = {}
     errors: dict[str, str] = {}
@@ -200,6 +203,8 @@ def change_of(form: Entered, was: Entered | None = None, anew: Collection[str] =
                 given |= reader(form)
             except InvalidInputError as error:
                 errors[error.field] = error.message
+    if may_choose_none and names_nothing(form) and errors.pop("events", None) is not None:
+        given["events"] = []
     return WebhookChange(**given), errors
 
 

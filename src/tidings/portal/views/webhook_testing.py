@@ -8,7 +8,7 @@ import msgspec
 
 from tidings.core.customers import Access, is_published
 from tidings.core.errors import InvalidInputError
-from tidings.core.event import TEST_TYPE
+from tidings.core.event import TEST_TYPE, Event
 from tidings.core.filters import TableFilter, TypeFilter
 from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.choices import Choices
@@ -85,10 +85,22 @@ def example_of(webhook: Subscription, chosen: str, choices: Choices, now: dateti
     except InvalidInputError:
         return ""
     text = event.record if event.record is not None else event.old_record
+    if columns := _columns(event, choices):
+        text = json.dumps({name: None if place else 1 for place, name in enumerate(columns)})
     try:
         return json.dumps(json.loads(text or "{}"), indent=2, ensure_ascii=False)[:MAX_EXAMPLE]
     except (ValueError, RecursionError):
         return (text or "")[:MAX_EXAMPLE]
+
+
+def _columns(event: Event, choices: Choices) -> list[str]:
+    """Return the columns that a row of the event's table has in events, where they are known."""
+    name = (event.table_schema or "", event.table_name or "")
+    own = choices.settings.get(name)
+    columns = dict(choices.tables).get(name, ()) if event.source == "tables" else ()
+    if own is None:
+        return list(columns)
+    return [own.renamed_columns.get(column, column) for column in columns if column not in own.excluded_columns]
 
 
 def testing_view(

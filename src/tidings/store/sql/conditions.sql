@@ -33,9 +33,11 @@ where a.attrelid = format('%I.%I', $1::text, $2::text)::regclass and a.attnum > 
   and not (b.typtype in ('b', 'e') and coalesce(e.typtype in ('b', 'e'), true) or b.typtype in ('r', 'm') and b.oid < 16384);
 
 -- name: make_guard
--- $1 function, $2 body, $3 what it says
-select format('create or replace function tidings.%I(r record) returns boolean language plpgsql immutable set search_path = pg_catalog as %L',
-  $1::text, $2::text) as statement;
+-- $1 function, $2 body, $3 whether it is to mean the same in every session
+select format('create or replace function tidings.%I(r record) returns boolean language plpgsql immutable set search_path = pg_catalog%s as %L',
+  $1::text, case when $3::boolean then $$ set timezone = 'UTC' set datestyle = 'ISO, MDY' set intervalstyle = 'postgres'
+  set extra_float_digits = 1 set bytea_output = 'hex' set array_nulls = on set transform_null_equals = off set lc_monetary = 'C'$$ end,
+  $2::text) as statement;
 
 -- name: grant_guard
 -- Whoever changes a row calls it. $1 function

@@ -1,23 +1,67 @@
+-- name: known_webhooks
+-- Found unreadable, of all groups, in order of their ids. $1 behind this id, $2 how many
+select id::text as key, id::text, name, group_id, fault as reason, updated_at as since from tidings.webhooks
+where fault is not null and id > $1 order by tidings.webhooks.id limit $2;
+
+-- name: known_jobs
+-- $1 behind this id, $2 how many
+select id::text as key, id::text, name, group_id, fault as reason, updated_at as since from tidings.cron_jobs
+where fault is not null and id > $1 order by tidings.cron_jobs.id limit $2;
+
+-- name: known_backfills
+-- $1 behind this id, $2 how many
+select id::text as key, id::text, table_schema || '.' || table_name as name, group_id, error as reason, updated_at as since from tidings.backfills
+where state = 'running' and error is not null and id > $1 order by tidings.backfills.id limit $2;
+
 -- name: known
--- Settings of all groups that were found unreadable, each kind's newest first. $1 how many of each, $2 the id of one, or null
-select * from (select 'webhook' as kind, id::text, name, group_id, fault as reason, updated_at as since
-  from tidings.webhooks
-  where fault is not null and ($2::text is null or id::text = $2) order by updated_at desc limit $1) w
-union all
-select * from (select 'job', id::text, name, group_id, fault, updated_at from tidings.cron_jobs
-  where fault is not null and ($2::text is null or id::text = $2) order by updated_at desc limit $1) j
-union all
-select * from (select 'backfill', id::text, table_schema || '.' || table_name, group_id, error, updated_at
-  from tidings.backfills
-  where state = 'running' and error is not null and ($2::text is null or id::text = $2) order by updated_at desc limit $1) b;
+-- What the mender could not read. $1 kind, $2 behind this key, $3 how many
+select key, found_at from tidings.unreadable where kind = $1 and key > $2 order by key limit $3;
 
--- name: integrations
--- $1 how many
-select * from tidings.integrations order by updated_at desc limit $1;
+-- name: count_known
+-- $1 how many are counted
+select kind, count(*) as count from (select kind from tidings.unreadable limit $1) counted group by kind
+union all
+select 'backfill', count(*) from (select from tidings.backfills where state = 'running' and error is not null limit $1) counted;
 
--- name: collections
--- $1 how many
-select * from tidings.collections order by updated_at desc limit $1;
+-- name: integrations_by_key
+-- $1 behind this key, $2 how many
+select * from tidings.integrations where (id::text) collate "C" > $1 order by (id::text) collate "C" limit $2;
+
+-- name: collections_by_key
+-- $1 behind this key, $2 how many
+select * from tidings.collections where (id::text) collate "C" > $1 order by (id::text) collate "C" limit $2;
+
+-- name: tables_by_key
+-- $1 behind this key, $2 how many
+select (quote_ident(table_schema) || '.' || quote_ident(table_name)) collate "C" as key, table_schema, table_name from tidings.captured_tables
+where (quote_ident(table_schema) || '.' || quote_ident(table_name)) collate "C" > $1
+order by (quote_ident(table_schema) || '.' || quote_ident(table_name)) collate "C" limit $2;
+
+-- name: these_integrations
+-- $1 keys
+select * from tidings.integrations where (id::text) collate "C" = any ($1::text[]) order by (id::text) collate "C";
+
+-- name: these_collections
+-- $1 keys
+select * from tidings.collections where (id::text) collate "C" = any ($1::text[]) order by (id::text) collate "C";
+
+-- name: these_tables
+-- $1 keys
+select (quote_ident(table_schema) || '.' || quote_ident(table_name)) collate "C" as key, table_schema, table_name from tidings.captured_tables
+where (quote_ident(table_schema) || '.' || quote_ident(table_name)) collate "C" = any ($1::text[])
+order by (quote_ident(table_schema) || '.' || quote_ident(table_name)) collate "C";
+
+-- name: named_collections
+-- Those of all groups that have a name. $1 name, $2 how many
+select * from tidings.collections where name = $1 order by id limit $2;
+
+-- name: write_down
+-- $1 kind, $2 keys
+insert into tidings.unreadable (kind, key) select $1, unnest($2::text[]) on conflict do nothing;
+
+-- name: strike_out
+-- What was looked through and can be read, or is gone. $1 kind, $2 behind this key, $3 up to this one, or null, $4 but these
+delete from tidings.unreadable where kind = $1 and key > $2 and ($3::text is null or key <= $3) and key <> all ($4::text[]);
 
 -- name: webhooks_after
 -- Webhooks that are set aside, with the limits of their lanes. $1 behind this id, $2 how many

@@ -10,3 +10,17 @@ select id, group_id, webhook_id, status from (
   union all
   (select id, group_id, webhook_id, case when attempt_count > 0 then 'retrying' else 'pending' end from tidings.queue where id > $1 order by id desc limit $2)
 ) places order by id desc limit $2;
+
+-- name: announce
+-- Tells of attempts that this transaction records, if anybody listens. They hold the lock shared; who records asks for it alone, and gives it
+-- back in the same breath: while nobody listens no notification is made, since all notifying commits wait for each other. $1 what is told
+with someone as (select case when pg_try_advisory_lock(7413201, 5) then not pg_advisory_unlock(7413201, 5) else true end as listens)
+select count(pg_notify('tidings_attempts', told)) from someone, unnest($1::text[]) told where someone.listens;
+
+-- name: listen
+-- From now on attempts are announced, as long as this session lasts.
+select pg_advisory_lock_shared(7413201, 5);
+
+-- name: probe
+-- Whether the connection leads to a server that answers.
+select true;

@@ -266,8 +266,9 @@ select webhook_id from hurried;
 select pg_notify('tidings_queue', '');
 
 -- name: lag
--- For how long the lane that has been due longest has waited.
-select coalesce(extract(epoch from greatest(interval '0', now() - min(due_at))), 0)::float8 from tidings.lanes where open;
+-- For how long the lane that has been due longest has waited. Before PostgreSQL 17 no infinite time can be subtracted.
+select coalesce(extract(epoch from greatest(interval '0', now() - min(due_at))), 0)::float8
+from tidings.lanes where open and due_at > '-infinity' and due_at < 'infinity';
 
 -- name: close_lane
 -- Waits for those who are writing to the lane's queue; whoever comes later finds no lane. $1 webhook

@@ -33,6 +33,9 @@ select id, secret from tidings.integrations for update;
 -- $1 id, $2 secret
 update tidings.integrations set secret = $2 where id = $1;
 
+-- name: lock_fingerprint
+select value from tidings.settings where name = 'secret_key_fingerprint' for update;
+
 -- name: set_fingerprint
 -- $1 fingerprint
 update tidings.settings set value = $1 where name = 'secret_key_fingerprint';

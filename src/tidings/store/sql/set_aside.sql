@@ -21,13 +21,16 @@ from (select id, kind, error, rejected_at, row_as_json::text as row_as_is, regex
 select kind, case when kind <> 'event' then row_as_json ->> 'webhook_id' end as webhook_id from tidings.outbox_rejected where id = $1 for update;
 
 -- name: route_again
--- Puts a row back into the outbox, where it gets a new number, and with it a new event id unless it had one. $1 number
+-- Puts a row back into the outbox, where it gets a new number, and with it a new event id unless it had one. What json_populate_record
+-- cannot read of its records is masked meanwhile. $1 number
 with taken as (
-  delete from tidings.outbox_rejected where id = $1 returning row_as_json
+  delete from tidings.outbox_rejected where id = $1
+  returning tidings.masked(row_as_json::text, tidings.mask_of(row_as_json::text))::json as row_as_json, tidings.mask_of(row_as_json::text) as mask
 )
 insert into tidings.outbox (group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at,
   event_id, external_id, webhook_id, capture_error, hops)
-select r.group_id, r.source, r.type, r.operation, r.subject, r.table_schema, r.table_name, r.record, r.old_record, r.occurred_at,
+select r.group_id, r.source, r.type, r.operation, r.subject, r.table_schema, r.table_name,
+  replace(r.record::text, taken.mask, '\u')::json, replace(r.old_record::text, taken.mask, '\u')::json, r.occurred_at,
   r.event_id, r.external_id, r.webhook_id, r.capture_error, r.hops
 from taken cross join lateral json_populate_record(null::tidings.outbox, taken.row_as_json) r
 returning id;

@@ -8,16 +8,21 @@ select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean 
 select max(number) from tidings.migrations;
 
 -- name: lags
--- $1 how long a worker may be silent
+-- $1 how long a worker may be silent. Before PostgreSQL 17 no infinite time can be subtracted.
 select (select count(*)::integer from tidings.workers where heartbeat_at >= now() - $1::interval) as workers,
-  coalesce(extract(epoch from greatest(interval '0', clock_timestamp() - (select occurred_at from tidings.outbox order by id limit 1))), 0)::float8 as routing_lag;
+  coalesce(extract(epoch from greatest(interval '0', clock_timestamp() - (select occurred_at from tidings.outbox where isfinite(occurred_at) order by id limit 1))), 0)::float8 as routing_lag;
 
 -- name: rest
 -- What else somebody should see to; each is counted up to a thousand.
 select
-  (select coalesce(extract(epoch from greatest(interval '0', now() - min(due_at))), 0)::float8 from tidings.lanes where open) as lane_lag,
+  (select coalesce(extract(epoch from greatest(interval '0', now() - min(due_at))), 0)::float8
+    from tidings.lanes where open and due_at > '-infinity' and due_at < 'infinity') as lane_lag,
   (select count(*)::integer from (select from tidings.outbox_rejected limit 1000) r) as set_aside,
   (select count(*)::integer from (select from tidings.lanes where warned_at is not null and open limit 1000) f) as failing,
   (select count(*)::integer from (select from tidings.webhooks where fault is not null limit 1000) s) as stopped,
   (select max(to_date(right(c.relname, 8), 'YYYYMMDD')) from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'tidings.events'::regclass and c.relname ~ '\d{8}$') as last_day;
+
+-- name: write_something
+-- Some hundred kilobytes, gone with the transaction: whether there is room for them, and for the log of it.
+create temporary table tidings_probe on commit drop as select n from generate_series(1, 10000) n;

@@ -1,0 +1,162 @@
+"""Whatever can be changed over the API leaves one entry on record: each operation of its document is done, or excepted with the reason."""
+
+from typing import Any
+from uuid import uuid4
+
+from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
+from tests.support.engine import eventually
+from tests.support.receiver import Receiver
+
+NOBODY = "http://127.0.0.1:9/hook"
+SINCE = {"since": "2020-01-01T00:00:00Z"}
+
+_LOOKS = "It changes nothing: it shows what would be."
+_EVENT = "What it says is an event, which history has."
+_RECORD = "Each record that is changed is an event of its own, which history has with the record as it was and is."
+_SAYS_WHO = "It changes nothing: it tells whether a password is somebody's."
+EXCEPT = {
+    "POST /api/v1/webhooks/preview": _LOOKS,
+    "POST /api/v1/webhooks/{webhook_id}/preview": _LOOKS,
+    "POST /api/v1/webhooks/dry-run": _LOOKS,
+    "POST /api/v1/webhooks/{webhook_id}/dry-run": _LOOKS,
+    "POST /api/v1/webhooks/{webhook_id}/test": "A test is a delivery, which history has as a test.",
+    "POST /api/v1/events": _EVENT,
+    "POST /api/v1/events/batch": _EVENT,
+    "POST /api/v1/integrations/{name}/sync": _EVENT,
+    "POST /in/{name}": _EVENT,
+    "POST /api/v1/listeners/{listener_id}/take": "What a client is given is under way, as what a worker sends.",
+    "POST /api/v1/listeners/{listener_id}/results": "What came of it is an attempt, which history has.",
+} | {
+    f"{method} {root}/{{collection}}/{path}": _SAYS_WHO if path == "auth" else _RECORD
+    for root in ("/api/collections", "/api/v1/collections")
+    for method, path in (
+        ("POST", "records"), ("PATCH", "records"), ("DELETE", "records"), ("PATCH", "records/{record_id}"),
+        ("DELETE", "records/{record_id}"), ("POST", "auth"),
+    )
+}  # fmt: skip
+
+
+class Doing:
+    """Does operations one after the other, and looks what each leaves on record."""
+
+    def __init__(self, api: Api) -> None:  # noqa: F811
+        self.api = api
+        self.done: set[str] = set()
+
+    async def __call__(self, operation: str, action: str, body: Any = None, *, query: str = "", **named: Any) -> Any:
+        method, path = operation.split()
+        last = await self.api.engine.value("select coalesce(max(number), 0) from tidings.audit")
+        response = await self.api.client.request(method, path.format(**named) + query, json=body)
+        assert response.is_success, (operation, response.text)
+        rows = await self.api.engine.sql("select action, who, address from tidings.audit where number > $1", last)
+        assert [tuple(row) for row in rows] == [(action, "key", "127.0.0.1")], operation
+        self.done.add(operation)
+        return response.json() if response.content else None
+
+
+async def _webhooks(doing: Doing, receiver: Receiver) -> None:
+    one = "/api/v1/webhooks/{webhook_id}"
+    made = await doing("POST /api/v1/webhooks", "webhook.created", {"url": receiver.url(), "events": "*"})
+    id_ = made["id"]
+    await doing(f"PATCH {one}", "webhook.changed", {"name": "a"}, webhook_id=id_)
+    await doing(f"PUT {one}", "webhook.changed", {"name": "b"}, webhook_id=id_)
+    await doing(f"POST {one}/secret/rotate", "secret.rotated", {}, webhook_id=id_)
+    recovery = await doing(f"POST {one}/recover", "recovery.began", SINCE | {"rate_per_second": 0.1}, webhook_id=id_)
+    await doing.api.client.post("/api/v1/events", json={"type": "order.paid", "data": {}})
+    (delivery,) = await eventually(lambda: doing.api("GET", "/api/v1/deliveries?status=succeeded", 200))
+    await doing("POST /api/v1/deliveries/{delivery_id}/retry", "delivery.retried", delivery_id=delivery["id"])
+    await doing("POST /api/v1/deliveries/retry", "recovery.began", {"status": "failed"})
+    await doing.api.engine.sql(
+        "update tidings.recoveries set state = 'waiting', finished_at = null, due_at = now() + interval '1 day'"
+    )
+    await doing("POST /api/v1/recoveries/{recovery_id}/cancel", "recovery.cancelled", recovery_id=recovery["id"])
+    await doing(f"DELETE {one}", "webhook.deleted", webhook_id=id_)
+    made = await doing("POST /api/webhooks", "webhook.created", {"url": receiver.url()})
+    await doing("PATCH /api/webhooks/{webhook_id}", "webhook.changed", {"active": False}, webhook_id=made["id"])
+    await doing("DELETE /api/webhooks/{webhook_id}", "webhook.deleted", webhook_id=made["id"])
+
+
+async def _listeners(doing: Doing) -> None:
+    one = "/api/v1/listeners/{listener_id}"
+    made = await doing("POST /api/v1/listeners", "webhook.created", {"name": "desk"})
+    await doing("POST /api/v1/listeners", "webhook.changed", {"name": "desk", "events": ["order.*"]})
+    await doing(f"POST {one}/skip", "listener.skipped", listener_id=made["id"])
+    await doing(f"DELETE {one}", "webhook.deleted", listener_id=made["id"])
+
+
+async def _sources(doing: Doing) -> None:
+    for root in ("/api/collections", "/api/v1/collections"):
+        await doing(f"POST {root}", "collection.created", {"name": "posts", "schema": [{"name": "a", "type": "text"}]})
+        triggers = {"options": {"triggers": [{"action": "create", "url": NOBODY}]}}
+        await doing(f"PATCH {root}/{{collection}}", "collection.changed", triggers, collection="posts")
+        await doing(f"DELETE {root}/{{collection}}", "collection.deleted", query="?confirm=posts", collection="posts")
+    for root in ("/api/cron", "/api/v1/cron"):
+        job = await doing(f"POST {root}", "job.created", {"name": root[5:], "schedule": "0 3 * * *", "url": NOBODY})
+        await doing(f"PATCH {root}/{{job_id}}", "job.changed", {"schedule": "0 4 * * *"}, job_id=job["id"])
+        await doing(f"POST {root}/{{job_id}}/run", "job.fired", job_id=job["id"])
+        await doing(f"DELETE {root}/{{job_id}}", "job.deleted", job_id=job["id"])
+    await doing("POST /api/v1/integrations", "integration.created", {"name": "shop", "platform": "github"})
+    await doing("PATCH /api/v1/integrations/{name}", "integration.changed", {"enabled": False}, name="shop")
+    await doing("DELETE /api/v1/integrations/{name}", "integration.deleted", name="shop")
+    await doing("PUT /api/v1/event-types/{name}", "event_type.changed", {"description": "d"}, name="order.paid")
+    await doing("DELETE /api/v1/event-types/{name}", "event_type.deleted", name="order.paid")
+
+
+async def _tables(doing: Doing, receiver: Receiver) -> None:
+    await doing.api.engine.user.execute("create table orders (id int primary key, total int)")
+    hook = await doing.api.create(receiver.url(), {"table": "orders"})
+    await doing("PUT /api/v1/tables/{table}", "table.changed", {"exclude": ["total"]}, table="orders")
+    await doing("DELETE /api/v1/tables/{table}", "table.reset", table="orders")
+    await doing.api.engine.sql("insert into orders select n from generate_series(1, 30000) n")
+    filling = await doing("POST /api/v1/tables/{table}/backfill", "backfill.began", {"webhook_id": hook["id"]}, table="orders")
+    await doing.api.engine.sql("update tidings.backfills set state = 'running', finished_at = null")
+    await doing("POST /api/v1/backfills/{backfill_id}/cancel", "backfill.cancelled", backfill_id=filling["id"])
+
+
+async def _administration(doing: Doing) -> None:
+    api = doing.api  # noqa: F811
+    await doing("POST /api/v1/groups", "group.created", {"id": "acme"})
+    link = await doing("POST /api/v1/groups/{group_id}/portal-link", "link.made", {}, group_id="acme")
+    ended = await api.client.delete(f"/api/v1/portal-links/{uuid4()}")
+    assert ended.status_code == 404
+    api.client.headers["X-Tidings-Group"] = "acme"
+    await doing("DELETE /api/v1/portal-links/{link_id}", "link.ended", link_id=link["id"])
+    del api.client.headers["X-Tidings-Group"]
+    await doing("DELETE /api/v1/groups/{group_id}", "group.deleted", query="?confirm=acme&everything=true", group_id="acme")
+    await doing("POST /api/v1/signing-keys/rotate", "keys.rotated", {"overlap_seconds": 60})
+    for number in range(2):
+        await api.engine.sql("insert into tidings.outbox (source, type, record) values ('elsewhere', $1, '{}')", f"t{number}")
+    rows = await eventually(lambda: _two(api))
+    await doing("POST /api/v1/set-aside/{number}/route", "set_aside.routed", number=rows[0]["number"])
+    await doing("DELETE /api/v1/set-aside/{number}", "set_aside.discarded", number=rows[1]["number"])
+    job = await api("POST", "/api/cron", 201, {"name": "ill", "schedule": "0 3 * * *", "url": NOBODY})
+    ill = {"kind": "job", "setting_id": job["id"]}
+    for operation, action in (
+        ("POST /api/v1/set-aside/settings/{kind}/{setting_id}/retry", "set_aside.setting_retried"),
+        ("DELETE /api/v1/set-aside/settings/{kind}/{setting_id}", "job.deleted"),
+    ):
+        await api.engine.sql("update tidings.cron_jobs set fault = 'It was ill.', enabled = false")
+        await doing(operation, action, **ill)
+
+
+async def _two(api: Api) -> Any:  # noqa: F811
+    rows = await api("GET", "/api/v1/set-aside", 200)
+    return rows if len(rows) == 2 else None
+
+
+async def test_every_operation_that_changes_something_is_on_record_once(api: Api, receiver: Receiver) -> None:  # noqa: F811
+    doing = Doing(api)
+    await _webhooks(doing, receiver)
+    await _listeners(doing)
+    await _sources(doing)
+    await _tables(doing, receiver)
+    await _administration(doing)
+    document = await api("GET", "/openapi.json", 200)
+    changing = {
+        f"{method.upper()} {path}"
+        for path, item in document["paths"].items()
+        for method in item
+        if method in {"post", "put", "patch", "delete"}
+    }
+    assert doing.done & set(EXCEPT) == set()
+    assert doing.done | set(EXCEPT) == changing

@@ -1,0 +1,135 @@
+"""Attempts are told of as they are recorded, to those who want them, and slow readers of what they missed."""
+
+import json
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
+from tests.support.engine import eventually
+from tests.support.receiver import Receiver
+from tidings.api.tails import MAX_OF_GROUP, MAX_WAITING, Tail, Tails
+from tidings.core.errors import BusyError
+from tidings.operations.history.following import Wanted
+
+LISTENS = "select count(*) from pg_locks where locktype = 'advisory' and classid = 7413201 and objid = 5 and granted"
+
+
+@asynccontextmanager
+async def following(api: Api, **asked: str) -> AsyncIterator[AsyncIterator[tuple[str, Any]]]:  # noqa: F811
+    """Follow a stream, which has begun."""
+    async with api.client.stream("GET", "/api/v1/attempts/stream", params=asked) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        events = said(response)
+        assert (await anext(events))[0] == "gap", "nothing is missed from here on"
+        yield events
+
+
+async def said(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
+    name = ""
+    async for line in response.aiter_lines():
+        field, _, value = line.partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            yield name, json.loads(value)
+
+
+async def test_each_attempt_is_told_of_with_what_it_was_of(api: Api, receiver: Receiver) -> None:  # noqa: F811
+    hook = await api.create(receiver.url(), "order.*")
+    assert await api.engine.value(LISTENS) == 0
+    async with following(api) as events:
+        event = await api("POST", "/api/v1/events", 202, {"type": "order.paid", "data": {}})
+        name, told = await anext(events)
+    (delivery,) = await api("GET", "/api/v1/deliveries", 200)
+    assert name == "attempt"
+    assert told == {
+        "id": delivery["id"], "webhook_id": hook["id"], "event_id": event["id"], "event": "order.paid", "status": "succeeded",
+        "attempts": 1, "number": 1, "created_at": told["created_at"],
+    }  # fmt: skip
+    await eventually(lambda: _nobody_listens(api))
+
+
+async def _nobody_listens(api: Api) -> bool:  # noqa: F811
+    return await api.engine.value(LISTENS) == 0
+
+
+async def test_only_what_is_wanted_is_told_and_nothing_of_other_groups(api: Api, receiver: Receiver) -> None:  # noqa: F811
+    await api("POST", "/api/v1/groups", 201, {"id": "acme"})
+    theirs = {"headers": {"X-Tidings-Group": "acme"}}
+    await api("POST", "/api/v1/webhooks", 201, {"url": receiver.url(), "events": "*"}, **theirs)
+    first, second = await api.create(receiver.url("/1"), "*"), await api.create(receiver.url("/2"), "*")
+    async with (
+        following(api, webhook_id=second["id"]) as of_one, following(api, type="order.*,cart.left") as of_types,
+        following(api, status="failed") as of_failed, following(api, status="succeeded") as of_all,
+    ):  # fmt: skip
+        await api("POST", "/api/v1/events", 202, {"type": "other.told", "data": {}}, **theirs)
+        for type_ in ("user.made", "order.paid", "cart.left"):
+            await api("POST", "/api/v1/events", 202, {"type": type_, "data": {}})
+        seen = [(await anext(of_one))[1] for _ in range(3)]
+        assert {one["webhook_id"] for one in seen} == {second["id"]}
+        types = [(await anext(of_types))[1]["event"] for _ in range(4)]
+        assert sorted(types) == ["cart.left", "cart.left", "order.paid", "order.paid"]
+        everything = [(await anext(of_all))[1] for _ in range(6)]
+        assert {one["webhook_id"] for one in everything} == {first["id"], second["id"]}
+        assert {one["event"] for one in everything} == {"user.made", "order.paid", "cart.left"}
+        del of_failed
+    await api("GET", "/api/v1/attempts/stream?status=nonsense", 422)
+    await api("GET", "/api/v1/attempts/stream?since=now", 422)
+
+
+async def test_a_slow_reader_is_told_how_many_it_missed(api: Api, receiver: Receiver) -> None:  # noqa: F811
+    tail = Tail(api.engine.services, Wanted())
+    tail.hear([(uuid4(), 1) for _ in range(MAX_WAITING + 7)])
+    messages = tail.messages()
+    assert await anext(messages) == b'event: missed\ndata: {"count":7}\n\n'
+    tail.end()
+    assert [text async for text in messages] == [], "of what is no delivery nothing is told"
+
+
+async def test_streams_are_bounded(api: Api) -> None:  # noqa: F811
+    hub = Tails()
+    try:
+        for _ in range(MAX_OF_GROUP):
+            hub.add(Tail(api.engine.services, Wanted()))
+        with pytest.raises(BusyError, match="Too many streams"):
+            hub.add(Tail(api.engine.services, Wanted()))
+    finally:
+        hub.close()
+    with pytest.raises(BusyError):
+        hub.add(Tail(api.engine.services, Wanted()))
+
+
+async def test_a_stream_goes_on_and_says_so_when_its_listener_was_cut_off(api: Api, receiver: Receiver) -> None:  # noqa: F811
+    await api.create(receiver.url(), "order.*")
+    async with following(api) as events:
+        await api.engine.sql(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and classid = 7413201 and objid = 5"
+        )
+        await api("POST", "/api/v1/events", 202, {"type": "order.paid", "data": {}})
+        names = [(await anext(events))[0]]
+        while "gap" not in names:
+            names.append((await anext(events))[0])
+        await api("POST", "/api/v1/events", 202, {"type": "order.sent", "data": {}})
+        assert (await anext(events))[1]["event"] == "order.sent"
+
+
+async def test_an_attempt_is_told_of_within_a_moment(api: Api, receiver: Receiver, tell: Any) -> None:  # noqa: F811
+    """The time from the receiver's answer to the line; no limit here, as machines differ: the figure is told."""
+    await api.create(receiver.url(), "order.*")
+    took = []
+    async with following(api) as events:
+        for count in range(1, 21):
+            await api("POST", "/api/v1/events", 202, {"type": "order.paid", "data": {}})
+            await receiver.wait_for(count)
+            began = time.monotonic()
+            assert (await anext(events))[0] == "attempt"
+            took.append(time.monotonic() - began)
+    tell(f"attempt to stream: p50 {statistics.median(took) * 1000:.0f} ms of {len(took)}")
