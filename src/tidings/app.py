@@ -45,7 +45,7 @@ from tidings.worker.signals import Signal
 logger = logging.getLogger("tidings")
 
 # Connections to PostgreSQL of one process: shares, so that neither calls nor notices take what deliveries need. Two listeners
-# and two that commit what is published come on top.
+# and two that commit what is published come on top, and one where `tidings listen` is answered.
 FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES = 10, 6, 2
 WATCHERS = 16  # connections at the address that metrics have for themselves
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again

@@ -151,6 +151,21 @@ async def test_ctrl_c_tells_what_was_done_and_what_was_not_sent_is_given_back(
     assert len(receiver.received) == 1
 
 
+async def test_a_second_ctrl_c_ends_it_at_once_and_nothing_is_lost(
+    engine: Engine, terminal: Terminal, receiver: Receiver
+) -> None:
+    process = terminal.start("listen", "-f", receiver.url(), "--name", "desk", "--delay", "60s")
+    id_ = await listening(engine)
+    await engine.publish()
+    await eventually(lambda: engine.value("select count(*) = 1 from tidings.flights where $1 = any (lanes)", id_))
+    process.send_signal(signal.SIGINT)
+    await asyncio.to_thread(lambda: process.stderr and next(line for line in process.stderr if "again ends it" in line))
+    process.send_signal(signal.SIGINT)
+    _, told = await ended(process, 130)
+    assert told.splitlines()[-1:] == ["Interrupted."]
+    assert await engine.unfinished() == 1
+
+
 async def test_with_faults_a_receiver_that_drops_repeats_ends_in_the_right_state(
     engine: Engine, terminal: Terminal, receiver: Receiver
 ) -> None:

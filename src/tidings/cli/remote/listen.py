@@ -51,7 +51,10 @@ def command() -> click.Command:
             server, asked, desk.forward, faults=_faults(given), concurrency=given["concurrency"], show=desk.show, say=desk.say,
             count=given["count"],
         )  # fmt: skip
-        uvloop.run(desk.sit(listening, skip=given["skip"]))
+        try:
+            uvloop.run(desk.sit(listening, skip=given["skip"]))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None  # the second Ctrl-C
         if desk.was_interrupted:
             sys.exit(INTERRUPTED)
 
@@ -120,13 +123,15 @@ class Desk:
         self._words = ""
         self._is_typing = False
         self._listening: Listening | None = None
+        self._sitting: asyncio.Task[None] | None = None
+        self._is_ending = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.forward = forward
         self.was_interrupted = False
 
     async def sit(self, listening: Listening, *, skip: bool) -> None:
         """Listen until it ends."""
-        self._listening = listening
+        self._listening, self._sitting = listening, asyncio.current_task()
         loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():  # elsewhere nobody can hear signals
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -178,10 +183,12 @@ class Desk:
         self.say(f"{_many(done)}: {counts['succeeded']:,} succeeded, {counts['failed']:,} failed.{left}")
 
     def _interrupt(self, number: int) -> None:
-        if self.was_interrupted:
-            raise KeyboardInterrupt  # the second time, at once
-        self.was_interrupted = number == signal.SIGINT
+        if self._is_ending and self._sitting is not None:
+            self._sitting.cancel()  # the second time, at once
+        self._is_ending, self.was_interrupted = True, number == signal.SIGINT
         if self._listening is not None:
+            if self._listening.hand.open:
+                self.say("Waiting for what is under way; Ctrl-C again ends it at once.")
             self._listening.stop()
 
     def _on_key(self, pressed: Pressed) -> None:

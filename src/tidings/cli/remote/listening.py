@@ -14,6 +14,7 @@ from tidings.cli.remote.server import Server
 from tidings.client.errors import ApiError
 from tidings.client.exchange import answer_of
 from tidings.config import parse_networks
+from tidings.core.listening import LEASE_SECONDS
 from tidings.core.outcome import Exchange
 from tidings.core.pauses import Pauses
 from tidings.core.target import parse_target, request_head
@@ -22,6 +23,7 @@ from tidings.transport.sender import Sender
 WAIT_SECONDS: Final = 8.0  # of a request for deliveries
 PATIENCE: Final = 15.0  # seconds beyond that, for its answer
 RENEW_SECONDS: Final = 5.0  # between requests while there is no room for more deliveries
+STALE_SECONDS: Final = LEASE_SECONDS - 5.0  # from a request on, after which its answer is not used
 GRACE_SECONDS: Final = 5.0  # at the end, for what is under way
 _AWAY: Final = frozenset({0, 409, 429, 500, 502, 503, 504})
 
@@ -147,7 +149,7 @@ class Listening:
         pauses = Pauses(first=0.2)
         while not self._stopped.is_set():
             self._freed.clear()
-            room = self.hand.room
+            room, asked_at = self.hand.room, asyncio.get_running_loop().time()
             body = {
                 "session": self._session,
                 "held": self.hand.held,
@@ -168,6 +170,8 @@ class Listening:
                 continue
             pauses.reset()
             self._back()
+            if asyncio.get_running_loop().time() - asked_at > STALE_SECONDS:
+                continue  # this process stood still, and what it was given belongs to others by now
             for delivery in self.hand.take(taken["deliveries"]):
                 task = asyncio.create_task(self._forward_one(delivery))
                 self._forwarding.add(task)
