@@ -14,6 +14,7 @@ import msgspec
 import uvicorn
 
 from tidings import __version__
+from tidings.api.bins import Bins
 from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
@@ -24,6 +25,7 @@ from tidings.clock import Clock
 from tidings.config import Config, parse_address
 from tidings.core.errors import StartupError
 from tidings.core.shares import share_out
+from tidings.operations.admission import Admission
 from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
@@ -44,9 +46,10 @@ from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings")
 
-# Connections to PostgreSQL of one process: shares, so that neither calls nor notices take what deliveries need. Two listeners
-# and two that commit what is published come on top, and one where `tidings listen` is answered.
-FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES = 10, 6, 2
+# Connections to PostgreSQL of one process: shares, so that neither calls nor notices nor bins nor the look at keys take what
+# deliveries need. Two listeners and two that commit what is published come on top, and one where `tidings listen` is answered.
+FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS = 10, 6, 2, 1, 1
+FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES + FOR_BINS + FOR_KEYS
 WATCHERS = 16  # connections at the address that metrics have for themselves
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
@@ -81,7 +84,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         url = config.database_url
         if url is None:
             url = await stack.enter_async_context(_embedded(config.data_dir))
-        database = await open_database(url, max_connections=FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES)
+        database = await open_database(url, max_connections=FOR_ALL)
         stack.push_async_callback(database.close)
         if is_to_change:
             for name in await migrate(database):
@@ -99,10 +102,12 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         stack.push_async_callback(publisher.close)
         bell = Bell(database)
         stack.callback(bell.close)
+        admission = Admission(database.share(FOR_KEYS))
+        stack.push_async_callback(admission.close)
         clock = Clock()
         async with database.connection() as connection:
             clock.adjust(await database_time(connection))
-        yield Services(config, database, box, sender, clock, installation, keys, publisher, bell)
+        yield Services(config, database, box, sender, clock, installation, keys, publisher, bell, admission)
 
 
 @asynccontextmanager
@@ -213,13 +218,16 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     shares = share_out(descriptor_limit())
     listener = _bind(config.host, config.port, shares.backlog, "TIDINGS_PORT")
     logger.log(logging.INFO if shares.is_enough else logging.WARNING, "%s", shares.sentence)
-    portal = Portal()
+    portal, bins = Portal(), Bins()
     watcher = None if config.metrics_address is None else _bind(*parse_address(config.metrics_address), WATCHERS)
     services = msgspec.structs.replace(
-        services, database=services.database.share(FOR_CALLS), for_notices=services.database.share(FOR_NOTICES)
+        services,
+        database=services.database.share(FOR_CALLS),
+        for_notices=services.database.share(FOR_NOTICES),
+        for_bins=services.database.share(FOR_BINS),
     )
     tails = Tails()
-    framework = create_app(services, version=__version__, plugins=[portal], tails=tails)
+    framework = create_app(services, version=__version__, plugins=[portal, bins], tails=tails)
     application: Any = PublishingFirst(framework, services)
     application = BehindProxies(application, config.trusted_networks)
     servers = {"api": (_Server(serving(application, limits_of(config, shares.incoming))), listener)}
@@ -234,6 +242,7 @@ async def _serving(services: Services) -> AsyncIterator[str]:
         portal.close()
         services.bell.close()
         tails.close()
+        bins.close()
         for server, _ in servers.values():
             server.should_exit = True
         await asyncio.gather(*tasks)

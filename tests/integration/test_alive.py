@@ -369,25 +369,25 @@ async def test_a_standby_is_not_ready_and_goes_on_by_itself_once_it_is_promoted(
         await pair.stop()
 
 
-async def test_check_tells_what_is_wrong_in_sentences(config: Config, empty_database_url: str) -> None:
-    async def check(**values: Any) -> tuple[int, list[str]]:
-        done = await asyncio.to_thread(run_cli, "check", "--json", **values)
+async def test_doctor_tells_what_is_wrong_in_sentences(config: Config, empty_database_url: str) -> None:
+    async def doctor(**values: Any) -> tuple[int, list[str]]:
+        done = await asyncio.to_thread(run_cli, "doctor", "--json", **values)
         return done.returncode, [one["sentence"] for one in msgspec.json.decode(done.stdout)["problems"]]
 
     values = {"database_url": config.database_url, "secret_key": "test", "data_dir": config.data_dir}
-    code, told = await check(database_url=empty_database_url, secret_key="test")
+    code, told = await doctor(database_url=empty_database_url, secret_key="test")
     assert code == 1
     assert "Schema tidings is missing. Run `tidings migrate`." in told[0]
     async with engine_of(config) as engine:
         pulse = Pulse(engine.worker.heart, on_failed=lambda error: None)
         pulse.start()
-        assert await check(**values) == (0, [])
+        assert await doctor(**values) == (0, [])
         await engine.user.execute("insert into tidings.outbox_rejected (id, row_as_json, error) values (1, '{}', 'x')")
-        code, told = await check(**values)
+        code, told = await doctor(**values)
         assert (code, len(told)) == (1, 1)
         assert "1 event could not be routed" in told[0]
         await pulse.stop()
-    code, told = await check(**values | {"secret_key": "another"})
+    code, told = await doctor(**values | {"secret_key": "another"})
     assert code == 1
     assert "SECRET_KEY is not the one" in told[0]
-    assert run_cli("check", database_url="postgresql://127.0.0.1:1/x").returncode == 1
+    assert run_cli("doctor", database_url="postgresql://127.0.0.1:1/x").returncode == 1

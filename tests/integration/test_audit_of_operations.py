@@ -19,6 +19,7 @@ EXCEPT = {
     "POST /api/v1/webhooks/{webhook_id}/preview": _LOOKS,
     "POST /api/v1/webhooks/dry-run": _LOOKS,
     "POST /api/v1/webhooks/{webhook_id}/dry-run": _LOOKS,
+    "POST /api/v1/webhooks/{webhook_id}/diagnose": "It sends probes, and changes nothing.",
     "POST /api/v1/webhooks/{webhook_id}/test": "A test is a delivery, which history has as a test.",
     "POST /api/v1/events": _EVENT,
     "POST /api/v1/events/batch": _EVENT,
@@ -98,6 +99,10 @@ async def _sources(doing: Doing) -> None:
     await doing("POST /api/v1/integrations", "integration.created", {"name": "shop", "platform": "github"})
     await doing("PATCH /api/v1/integrations/{name}", "integration.changed", {"enabled": False}, name="shop")
     await doing("DELETE /api/v1/integrations/{name}", "integration.deleted", name="shop")
+    filled = await doing("POST /api/v1/bins", "bin.created", {})
+    await doing("PATCH /api/v1/bins/{bin_id}", "bin.changed", {"status": 500}, bin_id=filled["id"])
+    await doing("DELETE /api/v1/bins/{bin_id}/requests", "bin.emptied", bin_id=filled["id"])
+    await doing("DELETE /api/v1/bins/{bin_id}", "bin.deleted", bin_id=filled["id"])
     await doing("PUT /api/v1/event-types/{name}", "event_type.changed", {"description": "d"}, name="order.paid")
     await doing("DELETE /api/v1/event-types/{name}", "event_type.deleted", name="order.paid")
 
@@ -123,6 +128,9 @@ async def _administration(doing: Doing) -> None:
     await doing("DELETE /api/v1/portal-links/{link_id}", "link.ended", link_id=link["id"])
     del api.client.headers["X-Tidings-Group"]
     await doing("DELETE /api/v1/groups/{group_id}", "group.deleted", query="?confirm=acme&everything=true", group_id="acme")
+    key = await doing("POST /api/v1/keys", "api_key.made", {"name": "shop", "scopes": ["admin"]})
+    await doing("POST /api/v1/keys/{key_id}/rotate", "api_key.rotated", {}, key_id=key["id"])
+    await doing("DELETE /api/v1/keys/{key_id}", "api_key.revoked", key_id=key["id"])
     await doing("POST /api/v1/signing-keys/rotate", "keys.rotated", {"overlap_seconds": 60})
     for number in range(2):
         await api.engine.sql("insert into tidings.outbox (source, type, record) values ('elsewhere', $1, '{}')", f"t{number}")

@@ -1,8 +1,10 @@
 """Lanes: what their breaker may put off and what it may not, and how tests go past them. Time is virtual."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -370,3 +372,82 @@ async def test_a_failed_test_does_not_end_what_the_receiver_asked_for(config: Co
             async with engine.services.database.transaction() as connection:
                 await queue.settle_lanes(connection, {webhook.id: tally}, now)
             assert await engine.value("select held_until from tidings.lanes") == expected
+
+
+async def put_waiting(engine: Engine, receiver: Receiver, count: int, **lane: Any) -> UUID:
+    """Have a webhook with so many deliveries that wait, and return its id."""
+    webhook = await engine.add_webhook(receiver.url(), "order.paid", concurrency=100)
+    await engine.user.execute(
+        """insert into tidings.queue (id, webhook_id, event_id, group_id, due_at)
+        select gen_random_uuid(), $1, gen_random_uuid(), 'default', now() from generate_series(1, $2)""",
+        webhook.id,
+        count,
+    )
+    settings = ", ".join(f"{name} = {value}" for name, value in lane.items())
+    await engine.user.execute(f"update tidings.lanes set waiting = $2, {settings} where webhook_id = $1", webhook.id, count)
+    return webhook.id
+
+
+async def claimed(engine: Engine, **limits: Any) -> Counter[UUID]:
+    me = engine.worker.me
+    async with engine.services.database.transaction() as connection:
+        _, flights = await queue.claim(connection, me.worker_id, engine.clock.now(), part=me.part, **limits)
+    return Counter(delivery.webhook_id for flight in flights for delivery in flight)
+
+
+TRUSTED = {"allowance": 100, "last_success_at": "now()", "due_at": "now()"}
+FAILING = {"allowance": 1, "failure_count": 3, "due_at": "now() - interval '1 hour'"}
+
+
+async def test_trusted_lanes_are_claimed_before_those_that_fail_which_get_an_eighth(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config) as engine:
+        failing = [await put_waiting(engine, receiver, 15, **FAILING) for _ in range(3)]
+        trusted = await put_waiting(engine, receiver, 100, **TRUSTED)
+        taken = await claimed(engine, capacity=64)
+        assert (taken[trusted], sum(taken[each] for each in failing)) == (56, 8)
+        taken = await claimed(engine, capacity=64, others_capacity=0)
+        assert taken == {trusted: 44}, "nothing is taken of those there is no room for"
+        taken = await claimed(engine, capacity=64, others_capacity=10)
+        assert sum(taken.values()) == 10
+        assert max(taken.values()) - min(taken.values()) <= 1
+
+
+async def test_a_lane_that_turned_slow_waits_behind_others_until_there_is_room(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config) as engine:
+        slow = await put_waiting(engine, receiver, 50, **TRUSTED | {"due_at": "now() - interval '1 hour'"})
+        trusted = await put_waiting(engine, receiver, 50, **TRUSTED)
+        assert await claimed(engine, capacity=40, others_capacity=0, is_slow=lambda lane: lane == slow) == {trusted: 40}
+        due_at = await engine.value("select due_at from tidings.lanes where webhook_id = $1", slow)
+        assert engine.clock.now() < due_at < engine.clock.now() + timedelta(seconds=1)
+        engine.clock.ahead += timedelta(seconds=1)
+        assert (await claimed(engine, capacity=40, others_capacity=20, is_slow=lambda lane: lane == slow))[slow] == 20
+
+
+async def test_a_lane_is_trusted_while_its_last_attempt_succeeded(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*", retry=Delays(delays=()))
+        trust = []
+        for way in (WELL, DOWN, DOWN, WELL):
+            trust.append(await engine.value("select trusted from tidings.lanes"))
+            receiver.otherwise = way
+            await engine.publish()
+            await engine.cycle()
+        trust.append(await engine.value("select trusted from tidings.lanes"))
+        assert trust == [False, True, False, False, True]
+
+
+async def test_what_is_routed_to_a_short_lane_that_fails_does_not_pass_through_the_queue(
+    config: Config, receiver: Receiver
+) -> None:
+    """Its breaker allows one at a time, but a claim would begin it at once all the same."""
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*", retry=Delays(delays=()))
+        await engine.user.execute("update tidings.lanes set allowance = 1, failure_count = 7")
+        for _ in range(3):
+            await engine.publish()
+        await engine.worker.dispatcher.run_once()
+        assert await engine.value("select count(*) from tidings.queue") == 0
+        assert await engine.value("select in_flight from tidings.lanes") == 3
+        await engine.worker.deliverer.drain(20)
+        await engine.worker.recorder.run_once()
+        await assert_books_are_right(engine)

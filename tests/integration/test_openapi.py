@@ -53,7 +53,7 @@ async def test_every_route_has_a_summary_and_every_body_an_example(document: Any
 async def test_every_route_names_its_errors_with_an_example(document: Any) -> None:
     for _, path, said in operations(document):
         refusals = {int(status) for status in said["responses"] if int(status) >= 400}
-        assert {401, 422, 503} <= refusals <= set(ERRORS), path
+        assert {401, 403, 422, 429, 503} <= refusals <= set(ERRORS), path
         for status in refusals:
             (media,) = said["responses"][str(status)]["content"].values()
             assert set(media["examples"]["error"]["value"]) <= set(media["schema"]["properties"])
@@ -80,9 +80,10 @@ async def test_the_examples_are_taken(api: Api, receiver: Receiver) -> None:  # 
             **({"content": sent} if isinstance(sent, str) else {"json": sent}),
         )
         assert response.status_code < 300, (path, response.text)
-        if path == "/api/v1/listeners":
-            ids["listener_id"] = response.json()["id"]
-        if method == "post" and path.endswith(("/webhooks", "/cron")):
-            ids["webhook_id" if "webhooks" in path else "job_id"] = response.json()["id"]
+        made = {
+            "webhooks": "webhook_id", "cron": "job_id", "keys": "key_id", "bins": "bin_id", "listeners": "listener_id",
+        }.get(path.rpartition("/")[2])  # fmt: skip
+        if method == "post" and made:
+            ids[made] = response.json()["id"]
         if "enabled" in body or "active" in body:  # the examples that follow test it
             await api("PATCH", path.format_map(ids), 200, dict.fromkeys(body, True))

@@ -16,6 +16,7 @@ from tests.support.engine import Engine, engine_of
 from tests.support.limits import PATIENCE
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.api_key import SETTINGS_KEY_ID
 from tidings.core.attempts import MAX_ATTEMPTS, Attempts
 from tidings.portal.answers import MAX_SAID, go, show
 from tidings.portal.views.errors import error_view
@@ -38,7 +39,10 @@ PAGES = (
     "/settings/groups",
     "/settings/groups/delete?id=default",
     "/settings/links",
+    "/settings/api-keys",
     "/settings/keys",
+    "/settings/bins",
+    "/settings/bins/new",
     "/settings/set-aside",
     "/settings/audit",
     "/settings/about",
@@ -173,17 +177,20 @@ async def test_a_session_is_rotated_ends_when_told_and_when_its_time_is_over(vis
 
 async def test_sessions_are_listed_ended_bounded_and_end_with_the_key(visitor: Visitor) -> None:
     services = visitor.engine.services
-    known = services.installation.admin_key_hash
+    known = {"key_id": SETTINGS_KEY_ID, "key_hash": services.installation.admin_key_hash}
     async with services.database.connection() as connection:
         for number in range(sessions.MAX_SESSIONS + 5):
             now = services.clock.now() + timedelta(milliseconds=number)
             await sessions.begin(
-                connection, f"t{number}", key_hash=known, group_id="default", browser="B\0" * 300, address="a", now=now
+                connection, f"t{number}", **known, group_id="default", browser="B\0" * 300, address="a", now=now
             )
-        assert len(await sessions.list_sessions(connection, key_hash=known, now=services.clock.now())) == sessions.MAX_SESSIONS
-        assert await sessions.find(connection, "t0", key_hash=known, now=services.clock.now()) is None
-        assert await sessions.find(connection, "t104", key_hash=known, now=services.clock.now()) is not None
-        assert await sessions.find(connection, "t104", key_hash="another", now=services.clock.now()) is None
+        assert len(await sessions.list_sessions(connection, now=services.clock.now())) == sessions.MAX_SESSIONS
+        assert await sessions.find(connection, "t0", now=services.clock.now()) is None
+        assert await sessions.find(connection, "t104", now=services.clock.now()) is not None
+        await connection.execute("update tidings.api_keys set token_hash = sha256('another')")
+        assert await sessions.find(connection, "t104", now=services.clock.now()) is None
+        assert await sessions.list_sessions(connection, now=services.clock.now()) == []
+        await connection.execute("update tidings.api_keys set token_hash = decode($1, 'hex')", known["key_hash"])
     visitor.engine.clock.ahead += timedelta(seconds=1)
     await visitor.sign_in()
     fields = {"csrf": await visitor.csrf("/settings"), "id": "others"}

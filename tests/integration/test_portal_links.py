@@ -50,6 +50,8 @@ FOR_CUSTOMERS = {
     ("POST", "/webhooks/{webhook_id}/resume"): "manage",
     ("GET", "/webhooks/{webhook_id}/test"): "manage",
     ("POST", "/webhooks/{webhook_id}/test"): "manage",
+    ("GET", "/webhooks/{webhook_id}/diagnose"): "manage",
+    ("POST", "/webhooks/{webhook_id}/diagnose"): "manage",
     ("GET", "/webhooks/{webhook_id}/secrets"): "manage",
     ("POST", "/webhooks/{webhook_id}/secrets/reveal"): "manage",
     ("POST", "/webhooks/{webhook_id}/secrets/rotate"): "manage",

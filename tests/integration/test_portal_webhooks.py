@@ -10,7 +10,7 @@ import pytest
 from tests.integration.test_portal import HTML, Visitor
 from tests.support.engine import Engine, engine_of, routed
 from tests.support.limits import PATIENCE
-from tests.support.receiver import Receiver
+from tests.support.receiver import Receiver, answer, says
 from tests.support.serving import ApiServer
 from tidings.config import Config
 from tidings.core.attempts import Attempts
@@ -253,3 +253,20 @@ async def test_a_managed_webhook_says_where_it_is_changed_and_one_set_aside_why(
     await visitor.engine.sql("update tidings.webhooks set fault = 'Set aside, since its profile is unknown.'")
     assert "Set aside, since" in (await visitor.get(f"/webhooks/{managed.id}")).text
     assert "set aside" in (await visitor.get("/webhooks")).text
+
+
+async def test_a_receiver_is_diagnosed_with_and_without_script(visitor: Visitor, receiver: Receiver) -> None:
+    path = await made(visitor, receiver.url())
+    assert f'href="{path}/diagnose"' in (await visitor.get(path)).text
+    asked = {"csrf": await visitor.csrf(f"{path}/diagnose")}
+    assert receiver.received == []
+    page = (await visitor.post(f"{path}/diagnose", asked, 200)).text
+    assert "a stranger signed" in page
+    assert "verify(req.body, req.headers" in page
+    assert "signed by a stranger" in page.partition("What was sent")[2]
+    assert "<html" in page
+    receiver.otherwise = says(answer(401, HOSTILE.encode()))
+    part = await visitor.post(f"{path}/diagnose", asked, 200, **{"hx-request": "true"})
+    assert ("<html" in part.text, "wrong secret" in part.text) == (False, True)
+    assert "<script>" not in part.text
+    await visitor.post(f"{path}/diagnose", {"csrf": "x"}, 403)

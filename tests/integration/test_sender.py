@@ -176,6 +176,29 @@ async def test_chunks_of_a_byte_fail_before_they_cost(sender: Sender, receiver: 
     assert (exchange.failure, exchange.status) == ("too_large", 200)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 3000 + b"content-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 3000 + b"0\r\n\r\n",
+        b"HTTP/1.1 103 X\r\n\r\n" * 3000 + answer(),
+    ],
+    ids=["headers", "chunks", "interim responses"],
+)
+async def test_very_many_tiny_pieces_fail_though_they_are_few_bytes(sender: Sender, receiver: Receiver, data: bytes) -> None:
+    """They arrive in one packet, and each takes its time of the event loop that all others share."""
+    receiver.otherwise = says(data)
+    exchange = await post(sender, receiver.url(), timeout=PATIENCE)
+    assert exchange.failure == "too_large"
+    assert "at most 2048" in (exchange.error or "")
+
+
+async def test_a_thousand_headers_are_read(sender: Sender, receiver: Receiver) -> None:
+    receiver.otherwise = says(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 1000 + b"content-length: 0\r\n\r\n")
+    exchange = await post(sender, receiver.url())
+    assert (exchange.failure, len(exchange.headers)) == (None, 1001)
+
+
 async def test_endless_interim_responses_fail(sender: Sender, receiver: Receiver) -> None:
     receiver.otherwise = lambda _, writer: _flood(writer, b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 50)
     assert (await post(sender, receiver.url(), timeout=PATIENCE)).failure == "too_large"

@@ -121,12 +121,33 @@ async def test_a_claim_reads_a_long_queue_by_index(database_url: str) -> None:
         + load("queue")["claim"]
         .replace("$1", f"'{UUID(int=1)}'::uuid")
         .replace("$2", "now()")
-        .replace("$3", "10")
+        .replace("$3", "array[10]")
         .replace("$4", f"array['{webhook}']::uuid[]")
         .replace("$5", "1")
     )
     rows = [int(float(number)) for number in re.findall(r'"Actual Rows": ([\d.]+)', plan)]
     assert "queue_due" in plan
+    assert max(rows) <= 100
+    await connection.close()
+
+
+async def test_a_claim_finds_the_trusted_lanes_behind_very_many_others_by_index(database_url: str) -> None:
+    """20,000 lanes whose receivers fail have been due for longer: the claim looks at so many of them as it may take, not at all."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        """with made as (
+          insert into tidings.webhooks select gen_random_uuid(), 'default', 'n', null, 'https://x', true, null, 'standard', '[]', '', 'POST', '{}', 30, '{}', now(), now()
+          from generate_series(1, 20010) returning id)
+        insert into tidings.lanes (webhook_id, due_at, concurrency, allowance, waiting, failure_count, last_success_at)
+        select id, case when row_number() over () > 10 then now() - interval '1 hour' else now() end, 100, 100, 50,
+          case when row_number() over () > 10 then 7 else 0 end, now() from made"""
+    )
+    await connection.execute("analyze tidings.lanes")
+    statement = load("queue")["lock_due_lanes"].replace("$1", "now()").replace("$2", "500").replace("$3", "20")
+    assert [row["trusted"] for row in await connection.fetch(statement)] == [True] * 10 + [False] * 20
+    plan = await connection.fetchval("explain (analyze, format json) " + statement)
+    rows = [int(float(number)) for number in re.findall(r'"(?:Actual Rows|Rows Removed by Filter)": ([\d.]+)', plan)]
+    assert "lanes_due_by_trust" in plan
     assert max(rows) <= 100
     await connection.close()
 

@@ -119,6 +119,25 @@ async def test_a_row_whose_json_postgresql_cannot_read_is_told_as_it_is_to_its_g
         ]
 
 
+async def test_a_row_with_very_many_such_escapes_keeps_nobody_waiting(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute("create table orders (id int primary key, account_id text, note json)")
+        await engine.add_webhook(NOWHERE, {"table": "orders"})
+        await configure(engine, "orders", group_column="account_id")
+        note = '"' + r"\u0000\ud83d" * 40_000 + '"'  # 250 s, when each escape looks back to the first byte
+        async with engine.user.transaction():
+            await engine.user.execute("set local statement_timeout = '20s'")
+            await engine.user.execute("insert into orders values (1, 'acme', $1)", note)
+        rows = await engine.sql("select group_id, record, capture_error from tidings.outbox")
+        assert [tuple(row) for row in rows] == [("acme", f'{{ "id" : 1, "account_id" : "acme", "note" : {note} }}', None)]
+
+
+async def test_surrogates_behind_a_backslash_that_is_escaped_are_no_pair(config: Config) -> None:
+    async with engine_of(config) as engine:
+        strange = r'"\\ud83d\ude00"'
+        assert await engine.sql("select tidings.masked($1, 'x')", strange) == [(r'"\\ud83dxde00"',)]
+
+
 async def test_a_row_that_cannot_be_written_as_json_is_told_to_its_group_with_the_reason(config: Config) -> None:
     async with engine_of(config) as engine:
         await engine.user.execute("""create type odd as enum ('a');
@@ -703,6 +722,6 @@ async def test_a_check_tells_of_a_table_whose_settings_do_not_fit_it_any_more(co
         await engine.user.execute("create table users (id int primary key, account text, pin text)")
         await configure(engine, "users", group_column="account")
         await engine.add_webhook(NOWHERE, {"table": "users"})
-        assert "uncaptured" not in {problem.name for problem in await diagnosis.examine(engine.services)}
+        assert "uncaptured" not in {problem.name for problem in (await diagnosis.examine(engine.services)).problems}
         await engine.user.execute("alter table users drop column account")
-        assert "uncaptured" in {problem.name for problem in await diagnosis.examine(engine.services)}
+        assert "uncaptured" in {problem.name for problem in (await diagnosis.examine(engine.services)).problems}

@@ -133,3 +133,20 @@ async def test_an_attempt_is_told_of_within_a_moment(api: Api, receiver: Receive
             assert (await anext(events))[0] == "attempt"
             took.append(time.monotonic() - began)
     tell(f"attempt to stream: p50 {statistics.median(took) * 1000:.0f} ms of {len(took)}")
+
+
+async def test_a_stream_that_begins_while_the_listener_of_the_last_one_ends_hears(
+    api: Api,  # noqa: F811
+) -> None:
+    tails = Tails()
+    first, second = Tail(api.engine.services, Wanted()), Tail(api.engine.services, Wanted())
+    tails.add(first)
+    follow = tails.follow(first)
+    await anext(follow)
+    await follow.aclose()
+    tails.add(second)  # before the listener has seen that nobody was left
+    follow = tails.follow(second)
+    assert [await anext(follow), await anext(follow)] == [b"retry: 2000\n\n", b"event: gap\ndata: {}\n\n"]
+    assert tails._task is not None
+    assert not tails._stopping.is_set()
+    await follow.aclose()

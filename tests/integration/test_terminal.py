@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import keyring
 import pytest
 
@@ -29,6 +30,7 @@ from tidings.api.openapi.examples import example_of
 from tidings.cli.remote.grammar import Thing, Verb, fields
 from tidings.cli.remote.things import THINGS
 from tidings.config import Config
+from tidings.core.signature import HmacKey, sign_hex
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -38,6 +40,8 @@ HOSTILE = "\x1b]0;t\x07\x1b[2J\u202eexe\u2066\x9b31m\r\x00\u2028"
 ELSEWHERE = {
     ("GET", "/api/v1/attempts/stream"): "tidings tail",
     ("GET", "/api/v1/events/{event_id}/explain"): "tidings explain",
+    ("GET", "/api/v1/diagnosis"): "tidings doctor --server",
+    ("POST", "/api/v1/webhooks/{webhook_id}/diagnose"): "tidings doctor webhook",
     ("PUT", "/api/v1/webhooks/{webhook_id}"): "the same as PATCH",
     ("POST", "/api/v1/listeners/{listener_id}/take"): "tidings listen",
     ("POST", "/api/v1/listeners/{listener_id}/results"): "tidings listen",
@@ -52,7 +56,7 @@ UNSAID = {  # by a field that tells which body it is
     "missed": {"enabled"},
     "drop": {"fields"},
 }  # fmt: skip
-PAGING = {"limit", "offset", "cursor", "count", "before", "page", "perPage"}
+PAGING = {"limit", "offset", "cursor", "count", "before", "after", "page", "perPage"}
 KIND_OF = {
     "boolean": {"flag"},
     "integer": {"int", "number"},
@@ -95,8 +99,6 @@ def verbs() -> list[tuple[Thing, Verb]]:
 
 
 async def document(terminal: Terminal) -> Any:
-    import httpx
-
     async with httpx.AsyncClient() as client:
         response = await client.get(f"{terminal.url}/openapi.json", headers={"Authorization": "Bearer test"})
         assert response.status_code == 200, response.text[:300]
@@ -403,6 +405,13 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     assert link["id"] in await terminal("portal-links", "list", "--group", "acme")
     assert "is over" in await terminal("portal-links", "delete", link["id"], "--yes", "--group", "acme")
 
+    key = await terminal.read("keys", "create", "--name", "shop", "--scopes", "events:publish", "--expires-in", "600")
+    assert key["key"].startswith("tidk_")
+    assert [one["name"] for one in await terminal.read("keys", "list")] == ["shop", "admin key of the settings"]
+    assert (await terminal.read("keys", "get", "shop"))["scopes"] == ["events:publish"]
+    assert (await terminal.read("keys", "current"))["of_settings"]
+    assert (await terminal.read("keys", "rotate", key["id"], "--overlap-seconds", "60"))["key"] != key["key"]
+    assert "is revoked" in await terminal("keys", "revoke", key["id"], "--yes")
     assert "still has 1 portal link" in await terminal.refused("groups", "delete", "acme", "--yes", code=1)
     assert "in the background" in await terminal("groups", "delete", "acme", "--everything", "--yes")
 
@@ -412,6 +421,118 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     entries = await terminal.read("audit", "list", "--where", "group=acme")
     assert {one["group"] for one in entries} == {"acme"}
     assert len((await terminal("audit", "list", "--limit", "3", "-q")).split()) == 3
+
+
+async def test_bins(terminal: Terminal) -> None:
+    webhook = (
+        await terminal("webhooks", "create", "--url", "https://example.com/", "--name", "Signer", "--events", "bins.*", "-q")
+    ).strip()
+    made = await terminal.read("bins", "create", "--name", "Stripe", "--status", "202", "--delay-seconds", "0.1", "--body", "thanks",
+                               "--webhook-id", "Signer")  # fmt: skip
+    assert (made["webhook_id"], made["status"]) == (webhook, 202)
+    assert made["url"] == f"{terminal.url}/bin/{made['id']}"
+    assert (await terminal.read("bins", "get", "Stripe"))["id"] == made["id"]
+    edited = await terminal.read("bins", "edit", "Stripe", "--profile", "vivreal", "--secret", "a text as a secret")
+    assert (edited["webhook_id"], edited["has_secret"]) == (None, True)
+    async with httpx.AsyncClient() as client:
+        for path in ("", "/" + "x" * 90):
+            answer = await client.post(made["url"] + path, content=HOSTILE.encode(), headers={"X-Odd": "a\tb"})
+            assert (answer.status_code, answer.text) == (202, "thanks")
+    assert [one["number"] for one in await terminal.read("bins", "requests", "Stripe")] == [2, 1]
+    assert "missing_header" in await terminal("bins", "requests", "Stripe")
+    assert (await terminal("bins", "requests", made["id"], "--limit", "1", "-q")).split() == ["2"]
+    for words in (("bins", "request", "Stripe", "1"), ("bins", "requests", "Stripe")):
+        assert only_shown(await terminal(*words))
+        assert only_shown(await terminal(*words, "--json"))
+    assert (await terminal.read("bins", "request", "Stripe", "1"))["body"] == HOSTILE
+    narrow, wide = await asyncio.gather(
+        *(terminal.on_screen("bins", "requests", "Stripe", columns=columns) for columns in (80, 160))
+    )
+    for text, columns in ((narrow, 80), (wide, 160)):
+        assert max(len(_uncoloured(line)) for line in text.splitlines()) <= columns
+    assert await terminal("bins", "clear", "Stripe", "--yes") != ""
+    assert await terminal.read("bins", "requests", "Stripe") == []
+    assert made["id"] in await terminal("bins", "list", "-q")
+    assert 'Did you mean "Stripe"' in await terminal.refused("bins", "get", "Strpe", code=3)
+    await terminal("bins", "delete", "Stripe", "--yes")
+    assert await terminal.read("bins", "list") == []
+    await terminal("webhooks", "delete", webhook, "-y")
+
+
+@asynccontextmanager
+async def watching(terminal: Terminal, *words: str) -> AsyncIterator[tuple[subprocess.Popen[str], str]]:
+    """Run a watch that has said where to send; lends the process and that line."""
+    with terminal.start("bin", *words) as process:
+        try:
+            assert process.stdout is not None
+            yield process, (await asyncio.to_thread(process.stdout.readline)).strip()
+        finally:
+            process.kill()
+
+
+async def test_bin_makes_one_and_shows_what_comes(terminal: Terminal) -> None:
+    async with watching(terminal, "--profile", "fluxbase", "--secret", "a text as a secret", "-v", "--count", "3") as (
+        process,
+        url,
+    ):
+        assert url.startswith(f"{terminal.url}/bin/")
+        async with httpx.AsyncClient() as client:
+            good = sign_hex(HmacKey.of_text("a text as a secret"), b"{}")
+            await client.put(f"{url}/a?b=c", content=b"{}", headers={"X-Fluxbase-Signature": good})
+            await client.post(url, content=b"{ }", headers={"X-Fluxbase-Signature": good})
+            await client.post(
+                url, content=HOSTILE.encode(), headers=[(b"X-Odd", HOSTILE.encode().translate(None, b"\r\n\x00\x07\x1b"))]
+            )
+        out, errors = await asyncio.to_thread(process.communicate, None, PATIENCE)
+    assert (process.returncode, errors) == (0, "Waiting for requests; Ctrl-C ends it.\n")
+    assert only_shown(out)
+    lines = out.splitlines()
+    assert "PUT /a?b=c  2 B  → 200  ✓ verified" in lines[0]
+    assert "    > x-fluxbase-signature: " in out
+    assert "written again on its way" in out
+    assert "The header X-Fluxbase-Signature is missing" in out
+
+
+async def test_bin_watch_waits_for_a_server_that_is_away(terminal: Terminal) -> None:
+    made = await terminal.read("bins", "create", "--name", "Away")
+    async with (
+        Relay(terminal.url) as relay,
+        watching(terminal, "watch", made["id"], "-s", relay.url, "--count", "1") as (process, _),
+        httpx.AsyncClient() as client,
+    ):
+        assert process.stderr is not None
+        assert "Waiting" in await asyncio.to_thread(process.stderr.readline)
+        relay.cut()
+        assert "Going on when it is back" in await asyncio.to_thread(process.stderr.readline)
+        await client.post(made["url"])
+        relay.mend()
+        out, _ = await asyncio.to_thread(process.communicate, None, PATIENCE)
+    assert "POST /" in out
+    assert process.returncode == 0
+    await terminal("bins", "delete", "Away", "--yes")
+    assert "no bin" in await terminal.refused("bin", "watch", made["id"], code=3)
+
+
+async def test_bin_watch_shows_what_is_kept_and_what_comes_in_each_form(terminal: Terminal) -> None:
+    made = await terminal.read("bins", "create", "--name", "Watched")
+    async with httpx.AsyncClient() as client:
+        await client.post(made["url"] + "/" + "y" * 200, content=b"\xff" * 300_000)
+        async with watching(terminal, "watch", "Watched", "--all", "--json", "--count", "2") as (process, first):
+            assert json.loads(first)["bin"]["id"] == made["id"]
+            await client.get(made["url"])
+            out, _ = await asyncio.to_thread(process.communicate, None, PATIENCE)
+    assert [json.loads(line)["request"]["number"] for line in out.splitlines()] == [1, 2]
+    assert "no bin" in await terminal.refused("bin", "watch", "Wached", code=3)
+    for columns in (80, 160):
+        text = await terminal.on_screen("bin", "watch", made["id"], "--all", "--count", "2", "-v", columns=columns)
+        lines = [_uncoloured(line) for line in text.splitlines()]
+        shown = [line for line in lines if "→ 200" in line]
+        assert len(shown) == 2
+        assert max(map(len, shown)) <= columns
+        assert "300000+ B" in shown[0]
+        assert "bytes that are no text" in text
+        assert only_shown("\n".join(lines))
+    await terminal("bins", "delete", "Watched", "--yes")
 
 
 async def test_every_list_is_written_in_each_form(terminal: Terminal, receiver: Receiver) -> None:

@@ -16,6 +16,8 @@ PAGES = {
     "compared": "/gallery#comparison",
     "forms": "/gallery#forms",
     "settings": "/settings",
+    "bins-empty": "/settings/bins",
+    "bin-new": "/settings/bins/new",
     "recover-nothing": "/recover?status=failed",
     "recoveries-empty": "/recoveries",
     "webhooks-empty": "/webhooks",

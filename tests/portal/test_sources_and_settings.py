@@ -43,6 +43,7 @@ PAGES = {
     "settings": "/settings",
     "groups": "/settings/groups",
     "links": "/settings/links",
+    "api-keys": "/settings/api-keys",
     "keys": "/settings/keys",
     "set-aside": "/settings/set-aside",
     "audit": "/settings/audit",

@@ -71,7 +71,7 @@ async def page_of(browser: Browser, base_url: str, **options: object) -> AsyncIt
 async def sign_in(page: Page, key: str = "test") -> None:
     """Sign in, and land on the first page."""
     await page.goto("/sign-in")
-    await page.get_by_label("Admin key").fill(key)
+    await page.get_by_label("Key", exact=True).fill(key)
     await page.get_by_role("button", name="Sign in").click()
     await page.wait_for_url("**/")
 

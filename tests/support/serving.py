@@ -13,6 +13,7 @@ import uvicorn
 from litestar import Litestar
 
 from tidings import __version__
+from tidings.api.bins import Bins
 from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
@@ -45,7 +46,7 @@ class ApiServer:
     async def serving(self, services: Services) -> AsyncIterator[str]:
         """Serve the API of these parts while the block runs; lends its URL."""
         assert self._application is None, "one test at a time"
-        self._framework = self._framework or create_app(services, version=__version__, plugins=[Portal()])
+        self._framework = self._framework or create_app(services, version=__version__, plugins=[Portal(), Bins()])
         self._framework.state["services"] = services
         first = PublishingFirst(self._framework, services)
         self._application = BehindProxies(first, services.config.trusted_networks)

@@ -115,6 +115,9 @@ class Held:
     def __init__(self) -> None:
         self.calls: list[Call] = []
 
+    def has_idle(self, target: Any) -> bool:
+        return True
+
     def start(self, target: Any, data: bytes, *, timeout_seconds: float, done: Callable[[Exchange], None]) -> Call:
         call = Call(done)
         self.calls.append(call)

@@ -6,8 +6,9 @@ from tidings.core.delivery import Delivery
 from tidings.worker.places import MAX_UNRECORDED, SLOW_PLACES, Places
 
 
-def attempt() -> Delivery:
-    return Delivery(UUID(int=1), UUID(int=2), UUID(int=3), "default", 1, datetime(2026, 1, 1, tzinfo=UTC), 7)
+def attempt(*, is_trusted: bool = True, lane: int = 3) -> Delivery:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return Delivery(UUID(int=1), UUID(int=2), UUID(int=lane), "default", 1, at, 7, False, is_trusted)
 
 
 async def test_what_is_promised_to_a_batch_is_not_claimed() -> None:
@@ -123,3 +124,62 @@ async def test_a_claim_that_found_nothing_tells_of_no_long_queue_however_few_pla
     assert places.claim() == 4
     places.end_claim(0)
     assert not places._is_behind
+
+
+async def test_lanes_that_are_not_trusted_take_half_of_the_places_whatever_is_free() -> None:
+    places = Places(100)
+    assert places.lend_to_others(at_most=100) == 50
+    assert places.lend_to_others(at_most=100) == 0, "what is lent is not lent again"
+    places.give_back(50)
+    for _ in range(40):
+        places.enter(attempt(is_trusted=False))
+    assert places.lend_to_others(at_most=100) == 10
+    places.give_back(10)
+    assert places.free() == 60
+
+
+async def test_they_wait_for_a_few_places_at_once_and_are_then_called() -> None:
+    places = Places(100)
+    under_way = [attempt(is_trusted=False) for _ in range(50)]
+    for delivery in under_way:
+        places.enter(delivery)
+    assert places.lend_to_others(at_most=100) == 0
+    assert places.others_wait
+    for delivery in under_way[:5]:
+        places.leave(delivery)
+    assert not places.called.is_set
+    places.leave(under_way[5])
+    assert places.called.is_set
+    assert places.lend_to_others(at_most=100) == 6
+
+
+async def test_they_leave_a_part_of_the_places_for_slow_attempts_free() -> None:
+    now = 0.0
+    places = Places(10, monotonic=lambda: now)
+    begun = 0
+    for _ in range(100):
+        places.free()
+        lent = places.lend_to_others(at_most=10)
+        for _ in range(lent):
+            places.enter(attempt(is_trusted=False))
+        places.give_back(lent)
+        begun += lent
+        now += 1.5
+    assert 60 <= begun <= 65
+    assert places.free() == 10, "trusted lanes have all quick places, and slow ones to turn slow in"
+
+
+async def test_a_lane_is_slow_while_it_has_slow_attempts_under_way() -> None:
+    now = 0.0
+    places = Places(10, monotonic=lambda: now)
+    slow, other = attempt(lane=5), attempt(lane=6)
+    places.enter(slow)
+    assert not places.is_slow(UUID(int=5))
+    now = 1.5
+    places.enter(other)
+    places.free()
+    assert places.is_slow(UUID(int=5))
+    assert not places.is_slow(UUID(int=6))
+    places.leave(slow)
+    places.leave(other)
+    assert not places.is_slow(UUID(int=5))

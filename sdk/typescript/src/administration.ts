@@ -1,13 +1,18 @@
 import { byLast, byOffset, type Http, part, WALKED } from "./http.js";
 import type { AfterPaged, Paged } from "./history-types.js";
 import type {
+  ApiKey,
+  ApiKeyInput,
+  ApiKeyRotation,
   AuditEntry,
   AuditFilters,
+  Examined,
   Fault,
   FaultsPaged,
   Group,
   Jwks,
   KeyRotation,
+  MadeApiKey,
   MadePortalLink,
   PortalLink,
   PortalLinkInput,
@@ -43,6 +48,46 @@ export class Groups {
   /** Begin to delete a group. `confirm`: its id again, since nothing brings it back. `everything`: with all it has. */
   async delete(id: string, input: { confirm: string; everything?: boolean }): Promise<void> {
     await this.http.request("DELETE", `/api/v1/groups/${part(id)}`, { query: input });
+  }
+}
+
+/** `client.keys`: what opens the API, each with what it may do. */
+export class Keys {
+  constructor(private readonly http: Http) {}
+
+  /** Make a key. The answer holds it, this once. */
+  create(input: ApiKeyInput): Promise<MadeApiKey> {
+    return this.http.request("POST", "/api/v1/keys", { body: input });
+  }
+
+  /** List keys, newest first, those that were revoked or expired lately among them. */
+  list(page: Paged = {}): Promise<ApiKey[]> {
+    return this.http.request("GET", "/api/v1/keys", { query: { ...page } });
+  }
+
+  /** Read every key, newest first. */
+  walk(page: Paged = {}): AsyncGenerator<ApiKey, void, undefined> {
+    return this.http.walk("/api/v1/keys", { limit: WALKED, ...page }, byOffset);
+  }
+
+  /** Read a key, with when it was last used. */
+  get(id: string): Promise<ApiKey> {
+    return this.http.request("GET", `/api/v1/keys/${part(id)}`);
+  }
+
+  /** Read the key that this client has: what it may do, and for how long. */
+  getCurrent(): Promise<ApiKey> {
+    return this.http.request("GET", "/api/v1/keys/current");
+  }
+
+  /** Give a key another secret. The present one is good beside it until the overlap ends. */
+  rotate(id: string, rotation: ApiKeyRotation = {}): Promise<MadeApiKey> {
+    return this.http.request("POST", `/api/v1/keys/${part(id)}/rotate`, { body: rotation });
+  }
+
+  /** End a key. Within a second it opens nothing any more. */
+  async revoke(id: string): Promise<void> {
+    await this.http.request("DELETE", `/api/v1/keys/${part(id)}`);
   }
 }
 
@@ -148,5 +193,15 @@ export class Audit {
   /** Read all that was done, newest first. */
   walk(filters: AuditFilters = {}): AsyncGenerator<AuditEntry, void, undefined> {
     return this.http.walk("/api/v1/audit", { limit: WALKED, ...filters }, byLast("number", "before"));
+  }
+}
+
+/** `client.diagnosis`: what is wrong with the installation. */
+export class Installation {
+  constructor(private readonly http: Http) {}
+
+  /** Read what is wrong, each with its remedy. Hosts that webhooks name are connected to; nothing is sent to them. */
+  get(): Promise<Examined> {
+    return this.http.request("GET", "/api/v1/diagnosis");
   }
 }

@@ -1,4 +1,5 @@
-import { Audit, Groups, PortalLinks, SetAside, SigningKeys } from "./administration.js";
+import { Audit, Groups, Installation, Keys, PortalLinks, SetAside, SigningKeys } from "./administration.js";
+import { Bins } from "./bins.js";
 import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
 import { Http } from "./http.js";
@@ -57,8 +58,12 @@ export class Client {
   readonly jobs: Jobs;
   /** Other systems that send notices. */
   readonly integrations: Integrations;
+  /** Addresses that take any request, for trying. */
+  readonly bins: Bins;
   /** Customers or tenants. */
   readonly groups: Groups;
+  /** What opens the API. */
+  readonly keys: Keys;
   /** What shows customers their own webhooks. */
   readonly portalLinks: PortalLinks;
   /** What signs `v1a` signatures and tokens. */
@@ -67,6 +72,8 @@ export class Client {
   readonly setAside: SetAside;
   /** Who did what. */
   readonly audit: Audit;
+  /** What is wrong with the installation. */
+  readonly diagnosis: Installation;
 
   /** @throws TypeError `url` is missing, or `timeoutMs` or `retries` is none. */
   constructor(options: ClientOptions) {
@@ -96,11 +103,14 @@ export class Client {
     this.records = new Records(this.http);
     this.jobs = new Jobs(this.http);
     this.integrations = new Integrations(this.http);
+    this.bins = new Bins(this.http);
     this.groups = new Groups(this.http);
+    this.keys = new Keys(this.http);
     this.portalLinks = new PortalLinks(this.http);
     this.signingKeys = new SigningKeys(this.http);
     this.setAside = new SetAside(this.http);
     this.audit = new Audit(this.http);
+    this.diagnosis = new Installation(this.http);
   }
 
   /** A client with other options; what is not named stays. */

@@ -293,6 +293,84 @@ export interface Brand {
   accent?: string | null;
 }
 
+/** A signature in a header of its own. */
+export interface BinSignature {
+  header: string;
+  format?: "hex" | "sha256=hex" | "base64" | "t=,v1=";
+}
+
+/** What a bin answers, and what verifies what comes: a profile and a secret, or a webhook's. */
+export interface BinInput {
+  name?: string;
+  status?: number;
+  delay_seconds?: number;
+  body?: string;
+  content_type?: string;
+  profile?: string | null;
+  secret?: string | null;
+  signature?: BinSignature | null;
+  webhook_id?: string | null;
+}
+
+/** A request bin. `url`: where it takes any request, and below. */
+export interface Bin {
+  id: string;
+  name: string;
+  url: string;
+  /** What it answers. */
+  status: number;
+  delay_seconds: number;
+  body: string;
+  content_type: string;
+  /** By whose rules requests should be signed; null: they are not verified, or by those of the webhook. */
+  profile: string | null;
+  signature: BinSignature | null;
+  /** It has a secret of its own to verify with. */
+  has_secret: boolean;
+  webhook_id: string | null;
+  /** How many requests ever came: the number of the newest. */
+  request_count: number;
+  /** How many did not, because more came than it takes in a second. */
+  refused_count: number;
+  created_at: string;
+  updated_at: string;
+  used_at: string;
+}
+
+/** Whether a request is signed as expected, and why. `seconds_off`: how long before it came it was signed. */
+export interface Verdict {
+  is_verified: boolean;
+  reason: string;
+  sentence: string;
+  seconds_off: number | null;
+}
+
+/** A request that came to a bin. Its body is in `body` when it is text, else in `body_base64`. */
+export interface CaughtRequest {
+  number: number;
+  received_at: string;
+  method: string;
+  path: string;
+  /** Name and value of each, in their order. */
+  headers: [string, string][];
+  body: string | null;
+  body_base64: string | null;
+  /** How much of the body was read; `is_truncated`: more came than is kept. */
+  body_bytes: number;
+  is_truncated: boolean;
+  address: string;
+  /** What it was answered with. */
+  status: number;
+  verdict: Verdict;
+}
+
+/** Which requests: newest first, or those behind the number `after`, oldest first. */
+export interface BinRequestFilters {
+  limit?: number;
+  before?: number;
+  after?: number;
+}
+
 /** How long a link holds (seconds), how the portal looks, and which pages may frame it. */
 export interface PortalLinkInput {
   expires_in?: number;
@@ -337,6 +415,51 @@ export interface SigningKey {
 export interface KeyRotation {
   overlap_seconds?: number;
   leaked?: boolean;
+}
+
+/** A key to make: what it is for, what it may do, the group it is for (null: all), and for how many seconds it is good. */
+export interface ApiKeyInput {
+  name: string;
+  scopes: string[];
+  bound_to?: string | null;
+  expires_in?: number | null;
+}
+
+/** How long the present key is good beside the new one, and for how many seconds from now that is (null: as before). */
+export interface ApiKeyRotation {
+  overlap_seconds?: number;
+  expires_in?: number | null;
+}
+
+/** A key of the API, without what is secret of it. `start`: what it begins with; `bound_to`: null for all groups. */
+export interface ApiKey {
+  id: string;
+  name: string;
+  start: string;
+  scopes: string[];
+  bound_to: string | null;
+  /** It is the admin key of the settings, and is changed there. */
+  of_settings: boolean;
+  created_at: string;
+  rotated_at: string | null;
+  /** Until when the one before the last rotation is good. */
+  previous_until: string | null;
+  expires_at: string | null;
+  revoked_at: string | null;
+  /** To within a minute. */
+  used_at: string | null;
+  used_from: string | null;
+}
+
+/** A key that was made or rotated just now. `key` is shown this once. */
+export interface MadeApiKey {
+  id: string;
+  name: string;
+  key: string;
+  scopes: string[];
+  bound_to: string | null;
+  previous_until: string | null;
+  expires_at: string | null;
 }
 
 /** A JSON Web Key Set. */
@@ -392,15 +515,76 @@ export interface AuditEntry {
   /** Such as `webhook.created`, `secret.shown` or `link.made`. */
   action: string;
   who: "key" | "session" | "link" | "system";
-  /** The id of the session or the portal link. */
+  /** The id of the key, the session or the portal link. */
   who_id: string | null;
   address: string;
   subject_id: string | null;
   /** What it was called then. */
   subject: string;
+  /** The key that it was done with, or that the session was begun with. */
+  key_id: string | null;
+  key_name: string;
 }
 
 /** What somebody did to one group, or to any. */
 export interface AuditFilters extends SetAsidePaged {
   group?: string;
+}
+
+/** A line to change in a receiver. */
+export interface FindingLine {
+  /** The framework, program or file that it is for. */
+  where: string;
+  code: string;
+}
+
+/** One thing that is wrong with a receiver, in a sentence with the remedy. */
+export interface Finding {
+  /** For programs: it stays the same. */
+  name: string;
+  /** `error`: deliveries are refused or lost; otherwise they are taken. */
+  level: "error" | "warning" | "note";
+  sentence: string;
+  /** To change, those of what the receiver seems to be written in first. */
+  lines: FindingLine[];
+}
+
+/** A request that was sent to find out, and what came of it. */
+export interface ProbeAnswer {
+  probe: string;
+  /** What it was, in words. */
+  sent: string;
+  /** Of a body that was made large. */
+  bytes: number | null;
+  status_code: number | null;
+  response_body: string | null;
+  error: string | null;
+  total_ms: number;
+}
+
+/** What was found out about a webhook's receiver. */
+export interface Diagnosis {
+  /** The name of the worst finding, or `healthy`. */
+  verdict: string;
+  sentence: string;
+  /** Deliveries are taken. */
+  is_taking: boolean;
+  /** What it seems to be written in; null: it does not say. */
+  framework: string | null;
+  findings: Finding[];
+  probes: ProbeAnswer[];
+}
+
+/** Something that is wrong with an installation, in a sentence with the remedy. */
+export interface Problem {
+  name: string;
+  sentence: string;
+  /** Nothing is delivered because of it. */
+  is_fatal: boolean;
+}
+
+/** All that is wrong with an installation, what stops deliveries first, and what was looked at. */
+export interface Examined {
+  problems: Problem[];
+  looked_at: string[];
 }

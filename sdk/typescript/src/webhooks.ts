@@ -12,6 +12,7 @@ import type {
   WebhookDeliveryFilters,
   AfterPaged,
 } from "./history-types.js";
+import type { Diagnosis } from "./source-types.js";
 import type {
   Delivery,
   DryRunInput,
@@ -28,6 +29,7 @@ import type {
 
 const ROOT = "/api/v1/webhooks";
 const TEST_TIMEOUT_MS = 330_000; // a test waits for the receiver, whose own limit may be five minutes
+const DIAGNOSIS_TIMEOUT_MS = 400_000; // such a wait, and those for further answers
 
 const at = (id: string): string => `${ROOT}/${part(id)}`;
 
@@ -68,6 +70,15 @@ export class Webhooks {
   /** Send a test event and wait for what comes of it. It is tried once, paused or not. */
   test(id: string, input: TestInput = {}): Promise<TestResult> {
     return this.http.request("POST", `${at(id)}/test`, { body: input, timeoutMs: TEST_TIMEOUT_MS });
+  }
+
+  /**
+   * Find out why a webhook's receiver refuses deliveries, by up to nine signed requests to it, paused or not.
+   *
+   * Some are signed wrongly on purpose. They are no deliveries: no history or statistics hear of them.
+   */
+  diagnose(id: string): Promise<Diagnosis> {
+    return this.http.request("POST", `${at(id)}/diagnose`, { timeoutMs: DIAGNOSIS_TIMEOUT_MS });
   }
 
   /** Read the exact request that a webhook would send, as it is or as fields change it. Nothing is changed or sent. */

@@ -1,8 +1,8 @@
 """`POST /api/v1/events`, past the framework: routing, dependencies and responses cost several times what publishing does.
 
-What is usual is answered here, by the function that the route in `events.py` calls. Everything else goes to the framework as if
-nobody had looked at it: other routes, a key that is missing or wrong, parameters, a body that is too large, has no length, or
-is no event. So there is one place that says what is wrong with a request.
+What is usual is answered here, by the function that the route in `events.py` calls. Everything else goes to the framework as
+if nobody had looked at it: other routes, parameters, a body that is too large, has no length, or is no event. So there is one
+place that says what is wrong with a request. What is wrong with its key is said by what the framework's guard asks as well.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,9 +10,11 @@ from typing import Any
 
 import msgspec
 
-from tidings.api.http.access import has_key, services_for
+from tidings.api.http.access import key_in, services_for
 from tidings.api.http.errors import Refusal, refusal, refusal_of_fault
+from tidings.api.http.scopes import needed
 from tidings.api.routes.events import NewEvent, publish_one
+from tidings.core.api_key import ApiKey, check_scope
 from tidings.core.errors import TidingsError
 from tidings.operations.services import Services
 from tidings.sources.publish import Published
@@ -23,6 +25,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 PATH = "/api/v1/events"
 MAX_LENGTH_DIGITS = 15  # of Content-Length; Python refuses to read thousands of them
+
+_NEED = needed("POST", PATH)
 
 _decode = msgspec.json.Decoder(NewEvent).decode
 _encode = msgspec.json.Encoder().encode
@@ -42,9 +46,12 @@ class PublishingFirst:
             return
         # Of a header that comes twice the first counts, as in the framework.
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
-        is_usual = has_key(self._services, headers) and not scope.get("query_string")
-        if not is_usual or not _is_within(headers, self._services.config.max_body_bytes):
+        if scope.get("query_string") or not _is_within(headers, self._services.config.max_body_bytes):
             await self._app(scope, receive, send)
+            return
+        key = await self._admitted(scope, headers)
+        if not isinstance(key, ApiKey):
+            await _send(send, key)
             return
         body = await _read(receive)
         if body is None:
@@ -54,11 +61,24 @@ class PublishingFirst:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             await self._app(scope, _said_again(body), send)
             return
-        await _send(send, await self._publish(headers, body, said))
+        await _send(send, await self._publish(headers, key, body, said))
 
-    async def _publish(self, headers: dict[str, str], body: bytes, said: NewEvent) -> Published | Refusal:
+    async def _admitted(self, scope: Message, headers: dict[str, str]) -> ApiKey | Refusal:
+        """Return the key of a request, or why it does not publish. Mostly the key is at hand, and nobody is asked."""
+        client, admission, now = scope.get("client"), self._services.admission, self._services.clock.now()
+        presented, address = key_in(headers), client[0] if client else ""
         try:
-            return await publish_one(await services_for(self._services, headers), body, said)
+            key = admission.at_hand(presented, address, now) or await admission.admit(presented, address, now)
+            check_scope(key, _NEED.scope, is_for_all_groups=_NEED.is_for_all_groups)
+        except TidingsError as error:
+            return refusal(error)
+        except Exception as error:  # noqa: BLE001 - as below
+            return refusal_of_fault("POST", PATH, error)
+        return key
+
+    async def _publish(self, headers: dict[str, str], key: ApiKey, body: bytes, said: NewEvent) -> Published | Refusal:
+        try:
+            return await publish_one(await services_for(self._services, headers, key), body, said)
         except TidingsError as error:
             return refusal(error)
         except Exception as error:  # noqa: BLE001 - logged and answered as the framework does

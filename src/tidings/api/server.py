@@ -18,18 +18,21 @@ from litestar.plugins import InitPlugin
 from tidings.api.dialects.vski import collections, cron, records
 from tidings.api.dialects.vski import webhooks as vski_webhooks
 from tidings.api.http import errors
-from tidings.api.http.access import require_key, require_watcher, services_of
+from tidings.api.http.access import require_key, require_reader, services_of
 from tidings.api.http.parameters import refuse_unknown
 from tidings.api.openapi import reference
 from tidings.api.routes import (
     attempts,
     audit,
+    bins,
     deliveries,
+    diagnosis,
     event_types,
     events,
     groups,
     health,
     integrations,
+    keys,
     listeners,
     portal_links,
     recoveries,
@@ -43,6 +46,38 @@ from tidings.api.routes import (
 from tidings.api.tails import Tails
 from tidings.core.errors import TidingsError
 from tidings.operations.services import Services
+
+_SAID = "A key of `/api/v1/keys`. Each operation names the scope that it needs of it; `admin` has all of them."
+
+# What a key opens. Which scope each route needs is told in `api/http/scopes.py`; a test says what is missing there.
+GUARDED = (
+    webhooks.router,
+    deliveries.router,
+    attempts.router,
+    events.router,
+    recoveries.router,
+    listeners.router,
+    statistics.router,
+    event_types.router,
+    groups.router,
+    *portal_links.routers,
+    signing_keys.router,
+    set_aside.router,
+    audit.router,
+    bins.router,
+    diagnosis.router,
+    keys.router,
+    tables.router,
+    tables.backfill_router,
+    collections.router,
+    collections.v1_router,
+    records.router,
+    records.v1_router,
+    integrations.router,
+    cron.router,
+    cron.v1_router,
+    vski_webhooks.router,
+)
 
 
 class _Described(JsonRenderPlugin):
@@ -77,37 +112,7 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
         plugins: What else is served beside the API.
         tails: The streams of attempts, which whoever stops the server closes; None: nobody does.
     """
-    guarded = Router(
-        "/",
-        route_handlers=[
-            webhooks.router,
-            deliveries.router,
-            attempts.router,
-            events.router,
-            recoveries.router,
-            listeners.router,
-            statistics.router,
-            event_types.router,
-            groups.router,
-            portal_links.group_router,
-            portal_links.router,
-            signing_keys.router,
-            set_aside.router,
-            audit.router,
-            tables.router,
-            tables.backfill_router,
-            collections.router,
-            collections.v1_router,
-            records.router,
-            records.v1_router,
-            integrations.router,
-            cron.router,
-            cron.v1_router,
-            vski_webhooks.router,
-        ],
-        guards=[require_key, refuse_unknown],
-        security=[{"key": []}],
-    )
+    guarded = Router("/", route_handlers=GUARDED, guards=[require_key, refuse_unknown], security=[{"key": []}])
     return Litestar(
         route_handlers=[guarded, integrations.receive, health.router, wellknown.router],
         dependencies={"services": Provide(services_of)},
@@ -117,10 +122,10 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
         openapi_config=OpenAPIConfig(
             title="Tidings",
             version=version,
-            openapi_router=Router("/openapi.json", route_handlers=[], guards=[require_watcher], include_in_schema=False),
+            openapi_router=Router("/openapi.json", route_handlers=[], guards=[require_reader], include_in_schema=False),
             use_handler_docstrings=True,
             render_plugins=[_Described(path="/")],
-            components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+            components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description=_SAID)}),
         ),
         signature_namespace={"Request": Request, "Response": Response},
         logging_config=None,

@@ -7,7 +7,7 @@ be missing. Whoever is told so looks for it in history.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
@@ -32,9 +32,15 @@ READ_AT_ONCE: Final = 100
 class Tail:
     """One stream. The hub puts in what was announced, the response takes it out."""
 
-    def __init__(self, services: Services, wanted: Wanted) -> None:
+    def __init__(self, services: Services, wanted: Wanted, is_admitted: Callable[[], Awaitable[bool]] | None = None) -> None:
+        """Make one.
+
+        Args:
+            is_admitted: Whether whoever follows it may do so still: asked before anything is told. None: they may.
+        """
         self.services = services
         self._wanted = wanted
+        self._is_admitted = is_admitted
         self._waiting: dict[UUID, int] = {}
         self._missed = 0
         self._is_gap = False
@@ -66,6 +72,8 @@ class Tail:
         """Yield messages as they are sent, until it ends."""
         while True:
             self._news.clear()
+            if self._is_admitted is not None and not await self._is_admitted():
+                return
             if self._is_gap:
                 self._is_gap = False
                 yield b"event: gap\ndata: {}\n\n"
@@ -106,7 +114,7 @@ class Tails:
         if self._is_closed or own >= MAX_OF_GROUP or len(self._tails) >= MAX_TAILS:
             raise BusyError("Too many streams are open. Close one, or list deliveries instead.")
         self._tails.add(tail)
-        if self._task is None or self._task.done():
+        if self._task is None or self._task.done() or self._stopping.is_set():  # one that ends hears nothing more
             self._stopping = asyncio.Event()
             self._task = asyncio.create_task(self._run(tail.services, self._stopping), name="tails")
         else:

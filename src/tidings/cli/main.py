@@ -140,17 +140,6 @@ def psql(setup: _Setup, *, arguments: tuple[str, ...], is_printed: bool, as_json
 @_json_option
 @_reports_errors
 @click.pass_obj
-def check(setup: _Setup, *, as_json: bool) -> None:
-    """Tell what is wrong, each with its remedy; exit code 1 when anything is."""
-    from tidings.cli.checking import run_check
-
-    sys.exit(run_check(setup.config(), as_json=as_json))
-
-
-@cli.command()
-@_json_option
-@_reports_errors
-@click.pass_obj
 def rekey(setup: _Setup, *, as_json: bool) -> None:
     """Change SECRET_KEY: encrypt everything under TIDINGS_NEW_SECRET_KEY, while nothing runs."""
     from tidings.cli.rekeying import run_rekey

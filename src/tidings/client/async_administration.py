@@ -1,15 +1,38 @@
-"""`client.groups`, `portal_links`, `signing_keys`, `set_aside` and `audit`, for the asynchronous client."""
+"""`groups`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit` and `diagnosis`, for the asynchronous client."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Unpack
 
 from tidings.client.async_http import AsyncHttp
 from tidings.client.exchange import WALKED, by_last, by_offset, part
-from tidings.client.inputs import AfterPaged, AuditFilters, FaultsPaged, Id, KeyRotation, Paged, PortalLinkInput, SetAsidePaged
-from tidings.client.source_models import AuditEntry, Fault, Group, MadePortalLink, PortalLink, SetAsideEvent, SigningKey
+from tidings.client.inputs import (
+    AfterPaged,
+    ApiKeyInput,
+    ApiKeyRotation,
+    AuditFilters,
+    FaultsPaged,
+    Id,
+    KeyRotation,
+    Paged,
+    PortalLinkInput,
+    SetAsidePaged,
+)
+from tidings.client.source_models import (
+    ApiKey,
+    AuditEntry,
+    Examined,
+    Fault,
+    Group,
+    MadeApiKey,
+    MadePortalLink,
+    PortalLink,
+    SetAsideEvent,
+    SigningKey,
+)
 
 # The classes below have a method called `list`, which hides the type of that name.
 _Groups = list[Group]
+_ApiKeys = list[ApiKey]
 _PortalLinks = list[PortalLink]
 _SigningKeys = list[SigningKey]
 _SetAside = list[SetAsideEvent]
@@ -48,6 +71,41 @@ class AsyncGroups:
         """
         query = {"confirm": confirm, "everything": everything}
         await self._http.request("DELETE", f"/api/v1/groups/{part(group_id)}", object, query=query)
+
+
+class AsyncKeys:
+    """`client.keys`: what opens the API, each with what it may do."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def create(self, **said: Unpack[ApiKeyInput]) -> MadeApiKey:
+        """Make a key. The answer holds it, this once."""
+        return await self._http.request("POST", "/api/v1/keys", MadeApiKey, body=said)
+
+    async def list(self, **page: Unpack[Paged]) -> _ApiKeys:
+        """List keys, newest first, those that were revoked or expired lately among them."""
+        return await self._http.request("GET", "/api/v1/keys", _ApiKeys, query=page)
+
+    def walk(self, **page: Unpack[Paged]) -> AsyncIterator[ApiKey]:
+        """Read every key, newest first."""
+        return self._http.walk("/api/v1/keys", _ApiKeys, {"limit": WALKED, **page}, by_offset)
+
+    async def get(self, key_id: Id) -> ApiKey:
+        """Read a key, with when it was last used."""
+        return await self._http.request("GET", f"/api/v1/keys/{part(key_id)}", ApiKey)
+
+    async def get_current(self) -> ApiKey:
+        """Read the key that this client has: what it may do, and for how long."""
+        return await self._http.request("GET", "/api/v1/keys/current", ApiKey)
+
+    async def rotate(self, key_id: Id, **rotation: Unpack[ApiKeyRotation]) -> MadeApiKey:
+        """Give a key another secret. The present one is good beside it until the overlap ends."""
+        return await self._http.request("POST", f"/api/v1/keys/{part(key_id)}/rotate", MadeApiKey, body=rotation)
+
+    async def revoke(self, key_id: Id) -> None:
+        """End a key. Within a second it opens nothing any more."""
+        await self._http.request("DELETE", f"/api/v1/keys/{part(key_id)}", object)
 
 
 class AsyncPortalLinks:
@@ -144,3 +202,14 @@ class AsyncAudit:
     def walk(self, **filters: Unpack[AuditFilters]) -> AsyncIterator[AuditEntry]:
         """Read all that was done, newest first."""
         return self._http.walk("/api/v1/audit", _Entries, {"limit": WALKED, **filters}, by_last("number", "before"))
+
+
+class AsyncInstallation:
+    """`client.diagnosis`: what is wrong with the installation."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def get(self) -> Examined:
+        """Read what is wrong, each with its remedy. Hosts that webhooks name are connected to; nothing is sent to them."""
+        return await self._http.request("GET", "/api/v1/diagnosis", Examined)

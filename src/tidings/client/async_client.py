@@ -5,7 +5,16 @@ from typing import Any
 
 import httpx
 
-from tidings.client.async_administration import AsyncAudit, AsyncGroups, AsyncPortalLinks, AsyncSetAside, AsyncSigningKeys
+from tidings.client.async_administration import (
+    AsyncAudit,
+    AsyncGroups,
+    AsyncInstallation,
+    AsyncKeys,
+    AsyncPortalLinks,
+    AsyncSetAside,
+    AsyncSigningKeys,
+)
+from tidings.client.async_bins import AsyncBins
 from tidings.client.async_content import AsyncCollections, AsyncRecords
 from tidings.client.async_history import AsyncAttemptStatistics, AsyncDeliveries, AsyncEvents, AsyncRecoveries
 from tidings.client.async_http import AsyncHttp
@@ -34,11 +43,14 @@ class AsyncClient:
         records: What is in collections.
         jobs: What happens by a schedule.
         integrations: Other systems that send notices.
+        bins: Addresses that take any request, for trying.
         groups: Customers or tenants.
+        keys: What opens the API.
         portal_links: What shows customers their own webhooks.
         signing_keys: What signs `v1a` signatures and tokens.
         set_aside: What could be neither routed nor delivered, and settings that cannot be read.
         audit: Who did what.
+        diagnosis: What is wrong with the installation.
     """
 
     def __init__(
@@ -82,11 +94,14 @@ class AsyncClient:
         self.records = AsyncRecords(http)
         self.jobs = AsyncJobs(http)
         self.integrations = AsyncIntegrations(http)
+        self.bins = AsyncBins(http)
         self.groups = AsyncGroups(http)
+        self.keys = AsyncKeys(http)
         self.portal_links = AsyncPortalLinks(http)
         self.signing_keys = AsyncSigningKeys(http)
         self.set_aside = AsyncSetAside(http)
         self.audit = AsyncAudit(http)
+        self.diagnosis = AsyncInstallation(http)
 
     def with_options(self, **options: Any) -> "AsyncClient":
         """Return a client with other options, on the connections of this one: closing either closes both.

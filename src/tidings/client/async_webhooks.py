@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Unpack
 
 from tidings.client.async_http import AsyncHttp
-from tidings.client.exchange import TEST_TIMEOUT, WALKED, by_last, by_member, part
+from tidings.client.exchange import DIAGNOSIS_TIMEOUT, TEST_TIMEOUT, WALKED, by_last, by_member, part
 from tidings.client.inputs import (
     AfterPaged,
     DryRunAsked,
@@ -33,6 +33,7 @@ from tidings.client.models import (
     Version,
     Webhook,
 )
+from tidings.client.source_models import Diagnosis
 
 # The class below has a method called `list`, which hides the type of that name.
 _Webhooks = list[Webhook]
@@ -81,6 +82,13 @@ class AsyncWebhooks:
     async def test(self, webhook_id: Id, **content: Unpack[TestInput]) -> TestResult:
         """Send a test event and wait for what comes of it. It is tried once, paused or not."""
         return await self._http.request("POST", f"{_at(webhook_id)}/test", TestResult, body=content, timeout=TEST_TIMEOUT)
+
+    async def diagnose(self, webhook_id: Id) -> Diagnosis:
+        """Find out why a webhook's receiver refuses deliveries, by up to nine signed requests to it, paused or not.
+
+        Some are signed wrongly on purpose. They are no deliveries: no history or statistics hear of them.
+        """
+        return await self._http.request("POST", f"{_at(webhook_id)}/diagnose", Diagnosis, timeout=DIAGNOSIS_TIMEOUT)
 
     async def preview(self, webhook_id: Id, **content: Unpack[PreviewInput]) -> Preview:
         """Read the exact request that a webhook would send, as it is or as fields change it. Nothing is changed or sent."""

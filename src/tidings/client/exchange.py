@@ -13,6 +13,7 @@ from tidings.client.models import Page
 
 T = TypeVar("T")
 
+DIAGNOSIS_TIMEOUT = 400.0  # seconds; such a wait, and those for further answers
 TEST_TIMEOUT = 330.0  # seconds; a test waits for the receiver, whose own limit may be five minutes
 WALKED = 100  # how many entries a walk asks for at once, unless told
 FIRST_PAUSE = 0.2  # seconds, doubled each time

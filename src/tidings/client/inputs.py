@@ -348,6 +348,26 @@ class Brand(TypedDict, total=False):
     accent: str | None
 
 
+class BinInput(TypedDict, total=False):
+    """What a bin answers, and what verifies what comes: a profile and a secret, or a webhook's."""
+
+    name: str
+    status: int
+    delay_seconds: float
+    body: str
+    content_type: str
+    profile: str | None
+    secret: str | None
+    signature: dict[str, str] | None
+    webhook_id: Id | None
+
+
+class BinRequestFilters(SetAsidePaged, total=False):
+    """Which requests: newest first, or those behind the number `after`, oldest first."""
+
+    after: int
+
+
 class PortalLinkInput(TypedDict, total=False):
     """How long a link holds (seconds), what it allows, how the portal looks, and which pages may frame it."""
 
@@ -362,6 +382,22 @@ class KeyRotation(TypedDict, total=False):
 
     overlap_seconds: int
     leaked: bool
+
+
+class ApiKeyInput(TypedDict, total=False):
+    """A key to make: what it is for, what it may do, the group it is for (None: all), and for how many seconds it is good."""
+
+    name: Required[str]
+    scopes: Required[Sequence[str]]
+    bound_to: str | None
+    expires_in: int | None
+
+
+class ApiKeyRotation(TypedDict, total=False):
+    """How long the present key is good beside the new one, and for how many seconds from now that is (None: as before)."""
+
+    overlap_seconds: int
+    expires_in: int | None
 
 
 class EventInput(TypedDict, total=False):

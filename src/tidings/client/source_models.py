@@ -200,6 +200,67 @@ class SyncResult(msgspec.Struct, frozen=True):
     unchanged: int
 
 
+class Bin(msgspec.Struct, frozen=True):
+    """A request bin. `url`: where it takes any request, and below.
+
+    Attributes:
+        status, delay_seconds, body, content_type: What it answers.
+        profile, signature: What requests should be signed by; None: they are not verified, or by the rules of `webhook_id`.
+        has_secret: It has a secret of its own to verify with.
+        request_count: How many ever came: the number of the newest.
+        refused_count: How many did not, because more came than it takes in a second.
+    """
+
+    id: UUID
+    name: str
+    url: str
+    status: int
+    delay_seconds: float
+    body: str
+    content_type: str
+    has_secret: bool
+    request_count: int
+    refused_count: int
+    created_at: datetime
+    updated_at: datetime
+    used_at: datetime
+    profile: str | None = None
+    signature: dict[str, str] | None = None
+    webhook_id: UUID | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether a request is signed as expected, and why. `seconds_off`: how long before it came it was signed."""
+
+    is_verified: bool
+    reason: str
+    sentence: str
+    seconds_off: float | None = None
+
+
+class CaughtRequest(msgspec.Struct, frozen=True):
+    """A request that came to a bin. Its body is in `body` when it is text, else in `body_base64`.
+
+    Attributes:
+        headers: Name and value of each, in their order.
+        body_bytes: How much of the body was read; `is_truncated`: more came than is kept.
+        status: What it was answered with.
+    """
+
+    number: int
+    received_at: datetime
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body_bytes: int
+    is_truncated: bool
+    address: str
+    status: int
+    verdict: Verdict
+    body: str | None = None
+    body_base64: str | None = None
+
+
 class Group(msgspec.Struct, frozen=True):
     """A customer or tenant: webhooks and events of one are never seen by another.
 
@@ -248,6 +309,44 @@ class SigningKey(msgspec.Struct, frozen=True):
     until: datetime | None = None
 
 
+class ApiKey(msgspec.Struct, frozen=True):
+    """A key of the API, without what is secret of it.
+
+    Attributes:
+        start: What the key begins with; empty for the admin key of the settings.
+        bound_to: The one group that it is for; None: all of them.
+        of_settings: It is the admin key of the settings.
+        previous_until: Until when the one before the last rotation is good.
+        used_at: When it was last used, to within a minute.
+    """
+
+    id: UUID
+    name: str
+    start: str
+    scopes: list[str]
+    created_at: datetime
+    of_settings: bool = False
+    bound_to: str | None = None
+    rotated_at: datetime | None = None
+    previous_until: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    used_at: datetime | None = None
+    used_from: str | None = None
+
+
+class MadeApiKey(msgspec.Struct, frozen=True):
+    """A key that was made or rotated just now. `key` is shown this once."""
+
+    id: UUID
+    name: str
+    key: str
+    scopes: list[str]
+    bound_to: str | None = None
+    previous_until: datetime | None = None
+    expires_at: datetime | None = None
+
+
 class SetAsideEvent(msgspec.Struct, frozen=True):
     """An event that could not be routed, or (`kind`) a delivery that history cannot hold, and why. `row`: when one is read."""
 
@@ -285,7 +384,8 @@ class AuditEntry(msgspec.Struct, frozen=True):
     Attributes:
         group: What it is about; None: the installation.
         action: Such as `webhook.created`, `secret.shown` or `link.made`.
-        who: By what they acted: `key`, `session`, `link` or `system`; `who_id`: the session's or link's.
+        who: By what they acted: `key`, `session`, `link` or `system`; `who_id`: the key's, session's or link's.
+        key_id: The key that it was done with, or that the session was begun with; `key_name`: what that was called then.
         subject: What it was called then.
     """
 
@@ -298,61 +398,71 @@ class AuditEntry(msgspec.Struct, frozen=True):
     group: str | None = None
     who_id: UUID | None = None
     subject_id: UUID | None = None
+    key_id: UUID | None = None
+    key_name: str = ""
 
 
-class Listener(msgspec.Struct, frozen=True):
-    """Who is given deliveries when they ask. Its `id` is also that of the webhook that history knows it as.
+class FindingLine(msgspec.Struct, frozen=True):
+    """A line to change in a receiver. `where`: the framework, program or file that it is for."""
 
-    `secret` is in the answer to its making; not of one that mirrors a webhook.
+    where: str
+    code: str
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a receiver, in a sentence with the remedy.
+
+    Attributes:
+        name: For programs: it stays the same.
+        level: `error`: deliveries are refused or lost; `warning` or `note`: they are taken.
+        lines: To change, those of what the receiver seems to be written in first.
     """
 
-    id: UUID
     name: str
-    events: list[Any]
-    profile: str
-    timeout_seconds: float
-    enabled: bool
-    waiting: int
-    under_way: int
-    clients: int
-    created_at: datetime
-    heard_at: datetime
-    webhook_id: UUID | None = None
-    reason: str | None = None
-    secret: str | None = None
+    level: str
+    sentence: str
+    lines: list[FindingLine]
 
 
-class Leased(msgspec.Struct, frozen=True):
-    """A delivery to be sent as it is, signature and all, and told of by its `lease` and `version`."""
+class ProbeAnswer(msgspec.Struct, frozen=True):
+    """A request that was sent to find out, and what came of it. `sent`: what it was; `bytes`: of a body that was made large."""
 
-    lease: int
-    id: UUID
-    event_id: UUID
-    event: str
-    attempt_number: int
-    method: str
-    headers: list[tuple[str, str]]
-    body: str
-    timeout_seconds: float
-    version: int
+    probe: str
+    sent: str
+    total_ms: float
+    bytes: int | None = None
+    status_code: int | None = None
+    response_body: str | None = None
+    error: str | None = None
 
 
-class Taken(msgspec.Struct, frozen=True):
-    """Deliveries that were leased. `waiting`: how many wait beside these. `is_latest`: no later request took its place."""
+class Diagnosis(msgspec.Struct, frozen=True):
+    """What was found out about a webhook's receiver.
 
-    deliveries: list[Leased]
-    waiting: int
-    is_latest: bool = True
+    Attributes:
+        verdict: The name of the worst finding, or `healthy`.
+        is_taking: Deliveries are taken.
+        framework: What it seems to be written in; None: it does not say.
+    """
+
+    verdict: str
+    sentence: str
+    is_taking: bool
+    findings: list[Finding]
+    probes: list[ProbeAnswer]
+    framework: str | None = None
 
 
-class Recorded(msgspec.Struct, frozen=True):
-    """Which results were written, by their leases, and which were refused because those had ended."""
+class Problem(msgspec.Struct, frozen=True):
+    """Something that is wrong with an installation, in a sentence with the remedy. `is_fatal`: nothing is delivered."""
 
-    recorded: list[int]
-    refused: list[int]
+    name: str
+    sentence: str
+    is_fatal: bool
 
 
-class Skipped(msgspec.Struct, frozen=True):
-    """How many deliveries that waited were cancelled."""
+class Examined(msgspec.Struct, frozen=True):
+    """All that is wrong with an installation, what stops deliveries first, and what was looked at."""
 
-    cancelled: int
+    problems: list[Problem]
+    looked_at: list[str]

@@ -7,7 +7,16 @@ from typing import Any
 import httpx
 
 from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
-from tidings.client.sync_administration import Audit, Groups, PortalLinks, SetAside, SigningKeys
+from tidings.client.sync_administration import (
+    Audit,
+    Groups,
+    Installation,
+    Keys,
+    PortalLinks,
+    SetAside,
+    SigningKeys,
+)
+from tidings.client.sync_bins import Bins
 from tidings.client.sync_content import Collections, Records
 from tidings.client.sync_history import AttemptStatistics, Deliveries, Events, Recoveries
 from tidings.client.sync_http import Http
@@ -35,11 +44,14 @@ class Client:
         records: What is in collections.
         jobs: What happens by a schedule.
         integrations: Other systems that send notices.
+        bins: Addresses that take any request, for trying.
         groups: Customers or tenants.
+        keys: What opens the API.
         portal_links: What shows customers their own webhooks.
         signing_keys: What signs `v1a` signatures and tokens.
         set_aside: What could be neither routed nor delivered, and settings that cannot be read.
         audit: Who did what.
+        diagnosis: What is wrong with the installation.
     """
 
     def __init__(
@@ -83,11 +95,14 @@ class Client:
         self.records = Records(http)
         self.jobs = Jobs(http)
         self.integrations = Integrations(http)
+        self.bins = Bins(http)
         self.groups = Groups(http)
+        self.keys = Keys(http)
         self.portal_links = PortalLinks(http)
         self.signing_keys = SigningKeys(http)
         self.set_aside = SetAside(http)
         self.audit = Audit(http)
+        self.diagnosis = Installation(http)
 
     def with_options(self, **options: Any) -> "Client":
         """Return a client with other options, on the connections of this one: closing either closes both.

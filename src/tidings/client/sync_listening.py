@@ -6,7 +6,7 @@ from typing import Unpack
 
 from tidings.client.exchange import part
 from tidings.client.inputs import AttemptTold, Id, ListenerInput, TakeInput
-from tidings.client.source_models import Listener, Recorded, Skipped, Taken
+from tidings.client.listening_models import Listener, Recorded, Skipped, Taken
 from tidings.client.sync_http import Http
 
 # The class below has a method called `list`, which hides the type of that name.

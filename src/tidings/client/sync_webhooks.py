@@ -4,7 +4,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Unpack
 
-from tidings.client.exchange import TEST_TIMEOUT, WALKED, by_last, by_member, part
+from tidings.client.exchange import DIAGNOSIS_TIMEOUT, TEST_TIMEOUT, WALKED, by_last, by_member, part
 from tidings.client.inputs import (
     AfterPaged,
     DryRunAsked,
@@ -33,6 +33,7 @@ from tidings.client.models import (
     Version,
     Webhook,
 )
+from tidings.client.source_models import Diagnosis
 from tidings.client.sync_http import Http
 
 # The class below has a method called `list`, which hides the type of that name.
@@ -82,6 +83,13 @@ class Webhooks:
     def test(self, webhook_id: Id, **content: Unpack[TestInput]) -> TestResult:
         """Send a test event and wait for what comes of it. It is tried once, paused or not."""
         return self._http.request("POST", f"{_at(webhook_id)}/test", TestResult, body=content, timeout=TEST_TIMEOUT)
+
+    def diagnose(self, webhook_id: Id) -> Diagnosis:
+        """Find out why a webhook's receiver refuses deliveries, by up to nine signed requests to it, paused or not.
+
+        Some are signed wrongly on purpose. They are no deliveries: no history or statistics hear of them.
+        """
+        return self._http.request("POST", f"{_at(webhook_id)}/diagnose", Diagnosis, timeout=DIAGNOSIS_TIMEOUT)
 
     def preview(self, webhook_id: Id, **content: Unpack[PreviewInput]) -> Preview:
         """Read the exact request that a webhook would send, as it is or as fields change it. Nothing is changed or sent."""

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from cryptography.exceptions import InvalidSignature
 
-from tidings.client.token import PUBLIC_KEY_PREFIX, fault_of, public_key_of
 from tidings.core.errors import InvalidInputError
 from tidings.core.signature import HmacKey, sign_hex, sign_v1
+from tidings.core.token import PUBLIC_KEY_PREFIX, fault_of, public_key_of
 
 DEFAULT_TOLERANCE_SECONDS = 300
 

@@ -13,7 +13,7 @@ MAX_SUBJECT: Final = 200
 class Who(StrEnum):
     """By what somebody acts."""
 
-    KEY = "key"  # the admin key, in a call of the API
+    KEY = "key"  # a key, in a call of the API
     SESSION = "session"  # a browser that is signed in
     LINK = "link"  # a customer's browser, by a portal link
     SYSTEM = "system"  # the command line, or something that follows from something else
@@ -29,6 +29,9 @@ class Action(StrEnum):
     SECRET_SHOWN = "secret.shown"  # noqa: S105 - a name, no secret
     SECRET_ROTATED = "secret.rotated"  # noqa: S105
     KEYS_ROTATED = "keys.rotated"
+    API_KEY_MADE = "api_key.made"
+    API_KEY_ROTATED = "api_key.rotated"
+    API_KEY_REVOKED = "api_key.revoked"
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_CHANGED = "webhook.changed"
     WEBHOOK_DELETED = "webhook.deleted"
@@ -57,16 +60,24 @@ class Action(StrEnum):
     ROUTED_AGAIN = "set_aside.routed"
     DISCARDED = "set_aside.discarded"
     SETTING_RETRIED = "set_aside.setting_retried"
+    BIN_CREATED = "bin.created"
+    BIN_CHANGED = "bin.changed"
+    BIN_EMPTIED = "bin.emptied"
+    BIN_DELETED = "bin.deleted"
 
 
 class Actor(msgspec.Struct, frozen=True):
     """Who does something.
 
     Attributes:
-        id: Of the session or the portal link.
+        id: Of the key, the session or the portal link.
         address: Where they come from, as far as those whom we believe say.
+        key_id: The key that they do it with, or that their session was begun with.
+        key_name: What it is called.
     """
 
     who: Who = Who.SYSTEM
     id: UUID | None = None
     address: str = ""
+    key_id: UUID | None = None
+    key_name: str = ""

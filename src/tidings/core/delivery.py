@@ -82,6 +82,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False, eq=False):
         flight_id: The lease.
         attempt_number: 1 for the first attempt; counts on when a finished delivery is sent again by hand.
         is_test: Made by the test button: one attempt, no retry.
+        is_trusted: The last attempt of its lane had succeeded when it was leased, or it is a test.
     """
 
     id: UUID
@@ -92,3 +93,4 @@ class Delivery(msgspec.Struct, frozen=True, gc=False, eq=False):
     due_at: datetime
     flight_id: int
     is_test: bool = False
+    is_trusted: bool = True

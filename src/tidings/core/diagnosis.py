@@ -1,5 +1,6 @@
 """What is wrong with an installation, in sentences with their remedies."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 import msgspec
@@ -34,6 +35,8 @@ class Vitals(msgspec.Struct, frozen=True):
         connections_left: Of PostgreSQL, for anybody.
         last_day: The last day that history has partitions for.
         at: PostgreSQL's clock.
+        role: That we work as.
+        not_owned: How many tables and sequences of ours belong to another role.
     """
 
     is_read_only: bool
@@ -47,6 +50,23 @@ class Vitals(msgspec.Struct, frozen=True):
     set_aside: int = 0
     failing: int = 0
     stopped: int = 0
+    role: str = ""
+    not_owned: int = 0
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """What an examination found, what stops deliveries first, and what it looked at: it goes no further than it comes."""
+
+    problems: list[Problem]
+    looked_at: list[str]
+
+
+class Way(msgspec.Struct, frozen=True):
+    """What came of opening a connection to a host that webhooks name. `failure`: as of an exchange; None: it was opened."""
+
+    host: str
+    failure: str | None
+    error: str
 
 
 def unready(vitals: Vitals, known_schema: int) -> list[Problem]:
@@ -123,6 +143,13 @@ def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, unc
             f"The disk under the embedded PostgreSQL has {disk_left // 2**20} MB left. Free some space, or set "
             "TIDINGS_RETENTION_DAYS lower.",
         )
+    if vitals.not_owned:
+        tell(
+            "rights",
+            f"{_many(vitals.not_owned, 'relation')} of schema tidings belong to another role than {vitals.role}, which can "
+            "neither migrate them nor make their partitions. Connect as their owner, or have a superuser run: "
+            f"REASSIGN OWNED BY <the other> TO {vitals.role}.",
+        )
     if vitals.last_day is not None and vitals.last_day <= vitals.at.date():
         tell(
             "partitions",
@@ -143,6 +170,33 @@ def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, unc
     if uncaptured:
         tell("uncaptured", f"{_many(uncaptured, 'table')} that webhooks name are not captured. See GET /api/v1/tables.")
     return found
+
+
+def cut_off(ways: Sequence[Way]) -> list[Problem]:
+    """Return what is wrong with this machine's way out, as hosts that webhooks name show it."""
+    failed = [way for way in ways if way.failure not in {None, "address_refused"}]
+    if not failed:
+        return []
+    if len(failed) == len(ways) > 1:
+        if all(way.error.startswith(("No answer from DNS", "The host")) for way in failed):
+            sentence = (
+                f"None of {len(ways)} hosts that webhooks name is found. {failed[0].error} Look at the resolver of this "
+                "machine: /etc/resolv.conf, and whether port 53 is let out."
+            )
+            return [Problem("dns", sentence)]
+        sentence = (
+            f"None of {len(ways)} hosts that webhooks name can be reached from here. {failed[0].error} Look at the firewall, "
+            "the route and the proxy of this machine: Tidings goes out by itself, without a proxy."
+        )
+        return [Problem("egress", sentence)]
+    named = ", ".join(way.host for way in failed)
+    return [
+        Problem(
+            "unreached",
+            f"Of {_many(len(ways), 'host')} that webhooks name {named} cannot be reached from here. "
+            "Ask why: tidings doctor webhook ID.",
+        )
+    ]
 
 
 def _many(number: int, thing: str) -> str:

@@ -80,6 +80,13 @@ class UnauthorizedError(TidingsError):
     status = 401
 
 
+class ForbiddenError(TidingsError):
+    """The key is good, and does not allow this. `scope` says what it lacks."""
+
+    code = "FORBIDDEN"
+    status = 403
+
+
 class TooManyAttemptsError(TidingsError):
     """Somebody was wrong too often. `retry_after_seconds` says when they are listened to again."""
 

@@ -64,6 +64,16 @@ def base_url(public_url: str | None, scheme: str, host: str) -> str | None:
     return f"{scheme}://{host}" if is_loopback(host) else None
 
 
+def url_as_asked(public_url: str | None, scheme: str, host: str) -> str:
+    """Return where this installation is reached, as far as whoever asks knows: for their eyes alone, and no link for others.
+
+    Who asks has come by that name. It is empty where the header is none.
+    """
+    if public_url:
+        return public_url.rstrip("/")
+    return f"{scheme}://{host}" if _HOST.fullmatch(host) else ""
+
+
 def known_url(public_url: str | None, scheme: str, host: str) -> str:
     """Return where this installation is reached, for a link that somebody else is to follow.
 

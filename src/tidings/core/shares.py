@@ -2,11 +2,12 @@
 
 import msgspec
 
-RESERVED = 80  # PostgreSQL's connections (22), listeners, the event loop, files that are read, and some to spare
+RESERVED = 80  # PostgreSQL's connections (23), listeners, the event loop, files that are read, and some to spare
 LEAST = 128  # descriptors; with fewer nothing is promised
 MAX_INCOMING = 4096  # connections: what one event loop can answer well within a second
 MAX_OUTGOING = 32_768
 MAX_BACKLOG = 2048
+MAX_HELD = 64  # answers of request bins that are put off: each keeps a client's connection
 
 
 class Shares(msgspec.Struct, frozen=True):
@@ -39,6 +40,11 @@ class Shares(msgspec.Struct, frozen=True):
     def sending(self) -> int:
         """Of `outgoing`, how many may have an exchange under way."""
         return self.outgoing - self.idle
+
+    @property
+    def held(self) -> int:
+        """Of `incoming`, how many may wait for an answer that a request bin puts off."""
+        return min(MAX_HELD, self.incoming // 8)
 
     @property
     def sentence(self) -> str:

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from tidings.core.api_key import check_group
 from tidings.core.audit import Action, Actor
 from tidings.operations.services import Services
 from tidings.store import audit
@@ -42,8 +43,15 @@ async def list_entries(
 
     Args:
         before: Only what has a smaller number: the last one of the page before.
-        group_id: Only what is about this group; None: of all groups, and of the installation.
+        group_id: Only what is about this group; None: of all groups, and of the installation; for whoever may act for one
+            group alone, of that.
+
+    Raises:
+        ForbiddenError: The group is not for whoever asks.
     """
+    group_id = group_id or services.bound_to
+    if group_id is not None:
+        check_group(services.bound_to, group_id)
     last = None if before is None else max(min(before, MAX_NUMBER), 0)
     async with services.database.connection() as connection:
         return await audit.list_entries(connection, group_id=group_id, before=last, limit=limit)

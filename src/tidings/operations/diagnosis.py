@@ -2,10 +2,12 @@
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from functools import partial
 
 from tidings.clock import machine_time
-from tidings.core.diagnosis import Problem, unready, unwell
+from tidings.core.diagnosis import Examined, Problem, Way, cut_off, unready, unwell
+from tidings.core.target import parse_target
 from tidings.operations.services import Services
 from tidings.operations.sources import captures
 from tidings.store import vitals
@@ -14,6 +16,13 @@ from tidings.store.migrations import LAST
 from tidings.store.outages import sentence
 
 LOOK_SECONDS = 3.0  # for an answer of the database
+REACH_SECONDS = 5.0  # for a connection to a host that webhooks name
+URLS, HOSTS = 200, 5  # that are looked through for hosts, and hosts that are tried
+
+_ALWAYS = (
+    "database", "schema", "rights", "workers", "routing", "queue", "clock", "connections", "partitions", "set_aside",
+    "webhooks", "tables",
+)  # fmt: skip
 
 
 async def why_not_ready(services: Services) -> list[Problem]:
@@ -43,14 +52,33 @@ async def _is_over(services: Services) -> bool:
     return await vitals.can_write(services.database, LOOK_SECONDS) and outages.failures == failures
 
 
-async def examine(services: Services) -> list[Problem]:
-    """Return all that is wrong, what stops deliveries first."""
+async def examine(services: Services, *, is_outward: bool = False) -> Examined:
+    """Return all that is wrong, what stops deliveries first.
+
+    Args:
+        is_outward: Open connections to some hosts that webhooks name too, for up to `REACH_SECONDS`. Nothing is sent.
+    """
     problems = await look(services)
-    if any(problem.name in {"database", "schema"} for problem in problems):
-        return problems
+    if any(problem.name == "database" for problem in problems):
+        return Examined(problems, ["database"])
+    if any(problem.name == "schema" for problem in problems):
+        return Examined(problems, ["database", "schema"])
     async with services.database.snapshot() as connection:
         found = await vitals.read(connection, LAST, is_all=True)
         uncaptured = len(await captures.uncaptured(connection))
+        urls = await vitals.urls(connection, URLS) if is_outward else []
     config = services.config
     disk_left = None if config.database_url else (await asyncio.to_thread(shutil.disk_usage, config.data_dir)).free
-    return problems + unwell(found, machine_time=machine_time(), disk_left=disk_left, uncaptured=uncaptured)
+    problems += unwell(found, machine_time=machine_time(), disk_left=disk_left, uncaptured=uncaptured)
+    looked_at = [*_ALWAYS, *([] if disk_left is None else ["embedded", "disk"])]
+    if ways := await _ways(services, urls):
+        problems += cut_off(ways)
+        looked_at += ["dns", "egress"]
+    return Examined(problems, looked_at)
+
+
+async def _ways(services: Services, urls: Sequence[str]) -> list[Way]:
+    """Return what comes of connecting to the hosts of these URLs, all at once."""
+    hosts = dict(list({parse_target(url).host: url for url in urls}.items())[:HOSTS])
+    reached = await asyncio.gather(*(services.sender.reach(url, REACH_SECONDS) for url in hosts.values()))
+    return [Way(host, one.failure, one.error) for host, one in zip(hosts, reached, strict=True)]

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.core.api_key import check_group
 from tidings.core.audit import Action
 from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
 from tidings.core.event import DEFAULT_GROUP
@@ -48,12 +49,15 @@ async def create(services: Services, group_id: str) -> Group:
 
 
 async def list_groups(services: Services, *, limit: int, offset: int = 0, after: str = "") -> list[Group]:
-    """Return a page of groups, in order of their ids.
+    """Return a page of groups, in order of their ids. Whoever may act for one sees that one.
 
     Args:
         after: Only those behind this id: the last of the page before.
     """
     async with services.database.connection() as connection:
+        if services.bound_to is not None:
+            own = await groups.get(connection, services.bound_to) if after < services.bound_to and not offset else None
+            return [] if own is None else [_group(own)]
         return [_group(row) for row in await groups.list_groups(connection, limit=limit, offset=offset, after=after)]
 
 
@@ -61,8 +65,10 @@ async def read(services: Services, group_id: str) -> Group:
     """Return a group.
 
     Raises:
+        ForbiddenError: It is not for whoever asks.
         NotFoundError: There is none.
     """
+    check_group(services.bound_to, group_id)
     async with services.database.connection() as connection:
         return _group(there(await groups.get(connection, group_id), f"There is no group {group_id!r}."))
 
@@ -76,7 +82,7 @@ async def remove(services: Services, group_id: str, *, confirm: str | None, ever
     Args:
         confirm: Its id again, since nothing brings it back.
         everything: With all it has: webhooks and what waits for them, jobs, integrations, collections with their records, event
-            types and portal links.
+            types, portal links, keys and request bins.
 
     Raises:
         ConflictError: It has something still; or it is the one that is always there.
@@ -118,8 +124,10 @@ async def acting_for(services: Services, group_id: str) -> Services:
     """Return the parts for a group. One that was there is known for a moment; who deletes it waits for longer than that.
 
     Raises:
+        ForbiddenError: It is not for whoever asks.
         NotFoundError: There is no such group, or it is being deleted.
     """
+    check_group(services.bound_to, group_id)
     now = services.clock.now()
     seen_at = services.known_groups.get(group_id)
     if seen_at is None or not seen_at <= now < seen_at + KNOWN_FOR:

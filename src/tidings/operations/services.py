@@ -1,6 +1,7 @@
 """What every handler is given."""
 
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
@@ -8,6 +9,7 @@ from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.audit import Actor
 from tidings.core.event import DEFAULT_GROUP
+from tidings.operations.admission import Admission
 from tidings.operations.readiness import Readiness
 from tidings.operations.sources.refusals import Tally
 from tidings.sources.group_commit import Publisher
@@ -27,11 +29,14 @@ class Services(msgspec.Struct, frozen=True):
         bell: Wakes those who wait for deliveries of listeners.
         group_id: The group it is about.
         hops: How many deliveries led to this request.
+        bound_to: The one group that whoever asks may act for; None: any.
         actor: Who asks, for the record of what people do.
         known_groups: Groups that were looked up and were there, and when.
         refusals: Notices that were refused and are not counted yet.
         for_notices: The database, as those may use it who send notices; None: as everybody.
+        for_bins: The database, as it may be used for what strangers send to request bins; None: as everybody.
         readiness: What the last look found (`operations.diagnosis`).
+        examined: Webhooks whose receivers are being examined.
     """
 
     config: Config
@@ -43,11 +48,15 @@ class Services(msgspec.Struct, frozen=True):
     keys: KeyRing
     publisher: Publisher
     bell: Bell
+    admission: Admission
     group_id: str = DEFAULT_GROUP
     hops: int = 0
+    bound_to: str | None = None
     actor: Actor = Actor()
     known_groups: dict[str, datetime] = msgspec.field(default_factory=dict)
     refusals: Tally = msgspec.field(default_factory=Tally)
     for_notices: Database | None = None
+    for_bins: Database | None = None
     passwords: Passwords = msgspec.field(default_factory=Passwords)
     readiness: Readiness = msgspec.field(default_factory=Readiness)
+    examined: set[UUID] = msgspec.field(default_factory=set)

@@ -1,9 +1,10 @@
-"""Browsers that are signed in to the portal: by the admin key, for a while, each showing one group."""
+"""Browsers that are signed in to the portal: by a key, for a while, each showing one group."""
 
 from uuid import UUID
 
 import msgspec
 
+from tidings.core.api_key import SETTINGS_KEY_ID, ApiKey, check_group
 from tidings.core.audit import Action, Actor, Who
 from tidings.core.errors import NotFoundError
 from tidings.operations import audit
@@ -13,10 +14,11 @@ from tidings.store.database import Connection
 from tidings.store.sessions import Ended, Session
 
 
-async def begin(services: Services, token: str, *, before: str, browser: str, address: str) -> None:
+async def begin(services: Services, token: str, key: ApiKey, digest: bytes, *, before: str, browser: str, address: str) -> None:
     """Begin a session for a new token. The one of the token before ends: a new key to the door at each sign-in.
 
     Args:
+        key: The key that somebody signs in with, and the hash of what they typed: it may be the one before the last rotation.
         before: The browser's token so far; empty when it had none.
         browser: What the browser says of itself.
     """
@@ -26,13 +28,14 @@ async def begin(services: Services, token: str, *, before: str, browser: str, ad
         session_id = await sessions.begin(
             connection,
             token,
-            key_hash=services.installation.admin_key_hash,
-            group_id=services.group_id,
+            key_id=key.id,
+            key_hash=digest.hex(),
+            group_id=key.group_id or services.group_id,
             browser=browser,
             address=address,
             now=services.clock.now(),
         )
-        by = Actor(Who.SESSION, session_id, address)
+        by = Actor(Who.SESSION, session_id, address, key.id, key.name)
         await audit.note(services, connection, Action.SESSION_BEGAN, session_id, browser, by=by, is_of_group=False)
 
 
@@ -44,7 +47,7 @@ async def begin_with_link(
     Args:
         before: The browser's token of a link so far; empty when it had none.
     """
-    now, key_hash = services.clock.now(), services.installation.admin_key_hash
+    now = services.clock.now()
     async with services.database.transaction() as connection:
         link = await portal_links.find(connection, link_token, now)
         if link is None:
@@ -55,7 +58,8 @@ async def begin_with_link(
         session_id = await sessions.begin(
             connection,
             token,
-            key_hash=key_hash,
+            key_id=SETTINGS_KEY_ID,
+            key_hash=None,
             group_id=link.group_id,
             browser=browser,
             address=address,
@@ -65,7 +69,7 @@ async def begin_with_link(
         )
         by = Actor(Who.LINK, link.id, address)
         await audit.note(acting, connection, Action.SESSION_BEGAN, session_id, browser, by=by)
-        return await sessions.find(connection, token, key_hash=key_hash, now=now)
+        return await sessions.find(connection, token, now=now)
 
 
 async def find(services: Services, token: str, group_id: str | None = None) -> Session | None:
@@ -75,13 +79,14 @@ async def find(services: Services, token: str, group_id: str | None = None) -> S
         group_id: The group that it is to show from now on; None: as before. A customer's shows its link's, whatever is asked.
 
     Raises:
+        ForbiddenError: The key of the session is for another group.
         NotFoundError: There is no such group.
     """
     async with services.database.connection() as connection:
-        key_hash = services.installation.admin_key_hash
-        session = await sessions.find(connection, token, key_hash=key_hash, now=services.clock.now())
+        session = await sessions.find(connection, token, now=services.clock.now())
         if session is None or group_id is None or group_id == session.group_id or session.is_customer:
             return session
+        check_group(session.bound_to, group_id)
         if await groups.get(connection, group_id) is None:
             raise NotFoundError(f"There is no group {group_id!r}. Choose another one at the top of the page.")
         await sessions.show_group(connection, session.id, group_id)
@@ -91,7 +96,7 @@ async def find(services: Services, token: str, group_id: str | None = None) -> S
 async def list_sessions(services: Services) -> list[Session]:
     """Return the sessions whose time is not over, newest first."""
     async with services.database.connection() as connection:
-        return await sessions.list_sessions(connection, key_hash=services.installation.admin_key_hash, now=services.clock.now())
+        return await sessions.list_sessions(connection, now=services.clock.now())
 
 
 async def end(services: Services, session_id: UUID) -> bool:
@@ -123,13 +128,16 @@ async def _ended(services: Services, connection: Connection, ended: Ended | None
     """
     if ended is None:
         return
-    who, id_ = (Who.SESSION, ended.id) if ended.link_id is None else (Who.LINK, ended.link_id)
+    if ended.link_id is None:
+        by = Actor(Who.SESSION, ended.id, own or "", ended.key_id, ended.key_name)
+    else:
+        by = Actor(Who.LINK, ended.link_id, own or "")
     await audit.note(
         msgspec.structs.replace(services, group_id=ended.group_id),
         connection,
         Action.SESSION_ENDED,
         ended.id,
         ended.browser,
-        by=None if own is None else Actor(who, id_, own),
+        by=None if own is None else by,
         is_of_group=ended.link_id is not None,
     )

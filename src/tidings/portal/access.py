@@ -21,6 +21,7 @@ from tidings.core.audit import Actor, Who
 from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.operations import sessions
 from tidings.operations.services import Services
+from tidings.portal.scopes import check_page
 from tidings.portal.views.errors import NOT_FOR_CUSTOMERS
 from tidings.portal.views.frame import THEMES
 from tidings.store.sessions import LONGEST, Session
@@ -102,7 +103,7 @@ class Visit(msgspec.Struct, frozen=True):
     @property
     def may_manage(self) -> bool:
         """Whether whoever asks may change webhooks, test them and send again."""
-        return self.session.access.may_manage
+        return self.session.may_manage
 
 
 def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:
@@ -235,6 +236,7 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
     of the link.
 
     Raises:
+        ForbiddenError: The key that somebody signed in with does not open this page (`portal.scopes`), or not that group.
         ForeignFormError: A form was shown for another group than the session shows by now.
         LinkEndedError: The link of a customer has ended.
         NotForCustomersError: A customer asks for what is not theirs.
@@ -257,14 +259,19 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
     if session is None:
         raise NotSignedInError("Your session has ended. Sign in again." if token else "Sign in first.")
     request.scope["state"]["portal_session"] = session
+    if not session.is_customer:
+        check_page(session, request.method, str(request.scope["path_template"]))
     if request.method not in _SAFE and not _is_alike(await _sent_token(request), form_token(request)):
         raise ForeignFormError("This page showed another group than this browser shows now. Load it again and repeat it.")
-    return Visit(msgspec.structs.replace(services, group_id=session.group_id, actor=_actor(request, session)), session)
+    bound_to = session.group_id if session.is_customer else session.bound_to
+    acting = msgspec.structs.replace(services, group_id=session.group_id, bound_to=bound_to, actor=_actor(request, session))
+    return Visit(acting, session)
 
 
 def _actor(request: Request[Any, Any, Any], session: Session) -> Actor:
-    who, id_ = (Who.LINK, session.link_id) if session.is_customer else (Who.SESSION, session.id)
-    return Actor(who, id_, address_of(request))
+    if session.is_customer:
+        return Actor(Who.LINK, session.link_id, address_of(request))
+    return Actor(Who.SESSION, session.id, address_of(request), session.key_id, session.key_name)
 
 
 def count_call(request: Request[Any, Any, Any], visit: Visit) -> None:

@@ -14,6 +14,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from tidings.core.api_key import SETTINGS_KEY_ID
 from tidings.core.errors import BusyError, TidingsError
 from tidings.portal import assets
 from tidings.portal.access import (
@@ -28,10 +29,13 @@ from tidings.portal.access import (
     theme_of,
     with_cookies,
 )
+from tidings.portal.scopes import first_page, opens
 from tidings.portal.views.customers import discreet
 from tidings.portal.views.errors import ErrorView, error_view
-from tidings.portal.views.frame import MAX_BACK, Frame, brand_view, entries
+from tidings.portal.views.frame import CUSTOMER_HOME, MAX_BACK, Entry, Frame, brand_view, entries
+from tidings.portal.views.sections import SETTINGS, SOURCES, Section
 from tidings.portal.views.small import Notice
+from tidings.portal.views.text import visible
 from tidings.store.database import COLLISIONS, UNAVAILABLE, UNSTORABLE
 from tidings.store.sessions import Session
 
@@ -85,6 +89,7 @@ def show(
     """
     session = request.scope["state"].get("portal_session")
     left = _said_before(request)
+    is_customer = bool(customer_token(request)) if session is None else session.is_customer
     path = request.url.path
     frame = Frame(
         title=title,
@@ -93,14 +98,17 @@ def show(
         who=_who(session),
         theme=theme_of(request),
         csrf=form_token(request),
-        entries=entries(path, is_customer=session.is_customer) if session else (),
+        entries=_entries(path, session) if session else (),
         search=search,
         notice=left or notice,
         crumbs=tuple(crumbs),
-        is_customer=bool(customer_token(request)) if session is None else session.is_customer,
-        may_manage=session is None or session.access.may_manage,
+        is_customer=is_customer,
+        may_manage=session is None or session.may_manage,
         brand=brand_view(session.brand) if session else None,
+        home=CUSTOMER_HOME if is_customer else _home(session),
     )
+    if session and not is_customer and isinstance(around := getattr(view, "sections", None), tuple):
+        view = msgspec.structs.replace(view, sections=_open_ones(around, session))  # type: ignore[type-var]  # it has one
     response = _rendered(request, environment.get_template(template).render(frame=frame, view=view), status)
     if left:
         response.set_cookie(cookie(request, "tidings-said", "", max_age=0))
@@ -110,7 +118,36 @@ def show(
 def _who(session: Session | None) -> str:
     if session is None:
         return ""
-    return "customer" if session.is_customer else "admin"
+    if session.is_customer:
+        return "customer"
+    return "admin" if session.key_id == SETTINGS_KEY_ID else visible(session.key_name, limit=40).plain
+
+
+_BELOW = {"/sources": SOURCES, "/settings": SETTINGS}
+
+
+def _home(session: Session | None) -> str:
+    return "/" if session is None else first_page(session.scopes, session.bound_to) or "/"
+
+
+def _entries(path: str, session: Session) -> tuple[Entry, ...]:
+    """Return the navigation, of what the session's key opens. An entry leads to the first page below it that is open."""
+    if session.is_customer:
+        return entries(path, is_customer=True)
+    found = []
+    for entry in entries(path):
+        below = [one.path for one in _BELOW.get(entry.path, ()) if opens(session, one.path)]
+        if entry.path in _BELOW and not below:
+            continue
+        if opens(session, entry.path):
+            found.append(entry)
+        elif below:
+            found.append(msgspec.structs.replace(entry, path=below[0]))
+    return tuple(found)
+
+
+def _open_ones(around: tuple[Section, ...], session: Session) -> tuple[Section, ...]:
+    return tuple(one for one in around if opens(session, one.path))
 
 
 def show_part(request: Request[Any, Any, Any], template: str, view: object, *, status: int = 200) -> Response[str]:

@@ -15,7 +15,9 @@ from tidings.portal import assets
 from tidings.portal.access import refuse_customers, refuse_unknown, require_own_form, visit_of
 from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_http_fault, show_refusal
 from tidings.portal.pages import (
+    api_keys,
     audit,
+    bins,
     catalogue,
     collection_edit,
     collections,
@@ -43,6 +45,7 @@ from tidings.portal.pages import (
     table_edit,
     tables,
     webhook,
+    webhook_diagnosis,
     webhook_edit,
     webhook_new,
     webhook_testing,
@@ -79,12 +82,15 @@ PAGES = (
     event_type_edit.router,
     set_aside.router,
     audit.router,
+    api_keys.router,
+    bins.router,
     gallery.router,
     webhooks.router,
     webhook_new.router,
     webhook_edit.router,
     webhook.router,
     webhook_testing.router,
+    webhook_diagnosis.router,
     dry_run.router,
 )
 
@@ -142,7 +148,7 @@ def _for_browsers(answer_program: Answer) -> Answer:
     return answer
 
 
-_PROGRAMS = ("/api", "/in", "/.well-known", "/openapi.json", "/metrics", "/healthz", "/readyz")
+_PROGRAMS = ("/api", "/in", "/bin", "/.well-known", "/openapi.json", "/metrics", "/healthz", "/readyz")
 
 
 def is_for_people(request: Request[Any, Any, Any]) -> bool:

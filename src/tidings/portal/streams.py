@@ -22,7 +22,7 @@ from tidings.core.errors import BusyError
 from tidings.core.event import milliseconds
 from tidings.core.pauses import Pauses
 from tidings.core.search import first_id
-from tidings.operations import live
+from tidings.operations import bins, live
 from tidings.operations.services import Services
 from tidings.store.database import UNAVAILABLE
 from tidings.store.live import NewDelivery
@@ -48,6 +48,8 @@ class Wants(msgspec.Struct, frozen=True):
         states, webhook_id: Only these; any, when empty or None.
         pace: Looks between one `changed` and the next; what changes meanwhile is told then.
         is_behind: The page shows something unfinished, which may have changed before its stream began.
+        bin_id: Of a request bin: it is told when something came to it, and of nothing else.
+        came: How many had come when its page was made.
     """
 
     after: UUID | None = None
@@ -55,6 +57,8 @@ class Wants(msgspec.Struct, frozen=True):
     webhook_id: UUID | None = None
     pace: int = 4
     is_behind: bool = False
+    bin_id: UUID | None = None
+    came: int = 0
 
     def has(self, row: NewDelivery) -> bool:
         """Whether it is told of this one."""
@@ -95,6 +99,13 @@ class Stream:
         self._is_over = False
         self._owes = wants.is_behind
         self._looks = wants.pace
+        self._came = wants.came
+
+    def hear_bin(self, came: int) -> None:
+        """Tell when something came to the bin; a bin that is gone is told as something, too."""
+        if came != self._came:
+            self._came = came
+            self.put("changed")
 
     def pass_look(self, *, is_news: bool) -> None:
         """Take note of a look, and tell that something changed when it is time to."""
@@ -212,6 +223,16 @@ class Watch:
             for stream in self._streams:
                 stream.end()
 
+    async def _look_at_bins(self, services: Services) -> None:
+        """Ask for all bins that somebody looks at how many requests came, with one more query."""
+        watching = [stream for stream in self._streams if stream.wants.bin_id is not None]
+        if not watching:
+            return
+        counts = await bins.counts(services, [stream.wants.bin_id for stream in watching if stream.wants.bin_id is not None])
+        for stream in watching:
+            found = counts.get((stream.services.group_id, stream.wants.bin_id))
+            stream.hear_bin(-1 if found is None else found)
+
     async def look(self, counted: int | None) -> int | None:
         """Look once, with one query: whether something was counted, or when it was, for the newest deliveries.
 
@@ -236,7 +257,8 @@ class Watch:
             if stream.session_id not in found.sessions:
                 stream.put("over")
                 stream.end()
-            else:
+            elif stream.wants.bin_id is None:
                 stream.pass_look(is_news=is_news)
+        await self._look_at_bins(services)
         self._has_news |= is_news  # and stays, when nothing was counted before: that is the number to begin with
         return found.counted

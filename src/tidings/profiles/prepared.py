@@ -71,12 +71,19 @@ class Prepared:
         Raises:
             RenderError: The record cannot be written as JSON.
         """
-        body = self.body(event)
+        return self.seal(self.body(event), event, delivery_id, timestamp)
+
+    def seal(self, body: bytes, event: Event, delivery_id: UUID, timestamp: int, more: str = "") -> bytes:
+        """Return the request of one attempt with a body of somebody else's.
+
+        Args:
+            more: Further headers, as lines that each end with CR LF.
+        """
         keys = self._keys_in_overlap if timestamp < self._overlap_until else self._keys
         signature = self._sign(Attempt(event, delivery_id, timestamp, keys, self._private), body)
         token = "" if self._tokens is None else self._authorization(self._tokens, timestamp)
         hops = _FIRST_HOP if event.hops == 0 else _hops(event.hops)
-        return f"{self._head}{signature}{token}{hops}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+        return f"{self._head}{signature}{token}{hops}{more}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
 
     def _authorization(self, keys: InstanceKeys, timestamp: int) -> str:
         if self._token[0] != timestamp:

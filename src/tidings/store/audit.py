@@ -24,8 +24,10 @@ class Entry(msgspec.Struct, frozen=True):
     Attributes:
         number: Its place: a later one has a greater number.
         group_id: The group that it is about; None: the installation.
-        who_id: Of the session or the portal link.
+        who_id: Of the key, the session or the portal link.
         subject: What it was called then: a webhook's name, a browser.
+        key_id: The key that it was done with, or that the session was begun with.
+        key_name: What that was called then.
     """
 
     number: int
@@ -37,6 +39,8 @@ class Entry(msgspec.Struct, frozen=True):
     address: str
     subject_id: UUID | None
     subject: str
+    key_id: UUID | None = None
+    key_name: str = ""
 
 
 async def add(
@@ -51,7 +55,8 @@ async def add(
 ) -> None:
     """Put on record what somebody did, in the transaction that does it."""
     address, subject = _storable(actor.address, MAX_ADDRESS), _storable(subject, MAX_SUBJECT)
-    await connection.execute(_SQL["add"], now, group_id, action.value, actor.who.value, actor.id, address, subject_id, subject)
+    values = now, group_id, action.value, actor.who.value, actor.id, address, subject_id, subject, actor.key_id, actor.key_name
+    await connection.execute(_SQL["add"], *values)
 
 
 async def list_entries(connection: Connection, *, group_id: str | None, before: int | None, limit: int) -> list[Entry]:

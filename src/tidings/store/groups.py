@@ -66,7 +66,13 @@ async def jobs(connection: Connection, group_id: str, limit: int) -> list[Any]:
 async def delete_settings(connection: Connection, group_id: str, limit: int) -> int:
     """Delete some of what a group has beside webhooks, jobs and collections; return how much that was."""
     count = 0
-    for statement in (_SQL["delete_integrations"], _SQL["delete_types"], _SQL["delete_recoveries"], _SQL["delete_links"]):
+    for statement in (
+        _SQL["delete_integrations"],
+        _SQL["delete_types"],
+        _SQL["delete_recoveries"],
+        _SQL["delete_links"],
+        _SQL["delete_bins"],
+    ):
         count += len(await connection.fetch(statement, group_id, limit))
     return count
 

@@ -166,7 +166,13 @@ async def lease(connection: Connection, session: UUID, listener: UUID, now: date
     if lane is None or (lane["ordered"] and lane["in_flight"]):
         return []
     rows = await connection.fetch(_SQL["lease"], session, now, listener, 1 if lane["ordered"] else limit)
-    return [Delivery(*(row[name] for name in Delivery.__struct_fields__)) for row in rows]
+    return [
+        Delivery(
+            row["id"], row["event_id"], row["webhook_id"], row["group_id"], row["attempt_number"], row["due_at"],
+            row["flight_id"], row["is_test"],
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 async def waits(connection: Connection, listener: UUID) -> tuple[datetime | None, int] | None:

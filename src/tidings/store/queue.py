@@ -1,7 +1,7 @@
 """The queue: deliveries that wait in their lanes (theory: `sql/queue.sql`). What is under way is in `store.flights`."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import MAXYEAR, datetime
 from typing import Any
 from uuid import UUID
@@ -9,12 +9,16 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.delivery import Delivery
+from tidings.core.lanes import DueLane, claim_shares
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
 _SQL = load("queue")
 
 QUEUE_CHANNEL = "tidings_queue"
+
+MAX_LANES = 500  # trusted ones that one claim locks
+MAX_OTHER_LANES = 250  # that are not trusted, beside them: trusted ones wait for these meanwhile
 
 _COLUMNS = ("id", "webhook_id", "event_id", "group_id", "is_test", "due_at")
 
@@ -85,13 +89,15 @@ class Settled(msgspec.Struct, frozen=True):
     turns: list[Turn]
 
 
-async def lock_lanes(connection: Connection, webhook_ids: list[UUID], now: datetime) -> dict[UUID, int]:
-    """Lock the lanes of webhooks to the end of the transaction, and return how many deliveries each can be given at once.
+async def lock_lanes(connection: Connection, webhook_ids: list[UUID], now: datetime) -> tuple[dict[UUID, int], set[UUID]]:
+    """Lock the lanes of webhooks to the end of the transaction.
 
     Returns:
-        0 for lanes whose deliveries must wait to be claimed. A lane that is missing was deleted, with its webhook.
+        How many deliveries each can be given at once: 0 for lanes whose deliveries must wait to be claimed. A lane that is
+        missing was deleted, with its webhook. And those of them that are not trusted.
     """
-    return {row["webhook_id"]: row["room"] for row in await connection.fetch(_SQL["lock_lanes"], webhook_ids, now)}
+    rows = await connection.fetch(_SQL["lock_lanes"], webhook_ids, now)
+    return {row["webhook_id"]: row["room"] for row in rows}, {row["webhook_id"] for row in rows if not row["trusted"]}
 
 
 async def deaf(connection: Connection, webhook_ids: Collection[UUID]) -> set[UUID]:
@@ -112,22 +118,45 @@ async def put(connection: Connection, waiting: Sequence[Queued], now: datetime, 
 
 
 async def claim(
-    connection: Connection, worker_id: UUID, now: datetime, *, capacity: int, part: int, lane_limit: int = 500
+    connection: Connection,
+    worker_id: UUID,
+    now: datetime,
+    *,
+    capacity: int,
+    part: int,
+    others_capacity: int | None = None,
+    is_slow: Callable[[UUID], bool] = lambda _: False,
 ) -> tuple[int, list[list[Delivery]]]:
     """Lease up to `capacity` due deliveries, in the caller's transaction: tests, then a fair share of each lane that is due.
 
+    Args:
+        others_capacity: How many of lanes that are not trusted, of the capacity; None: all of it.
+        is_slow: Tells lanes that are not trusted now, whatever came of their last attempt.
+
     Returns:
-        The version of the subscriptions, as of the claim, and the flights: the deliveries of each, those due longest first.
+        The version of the subscriptions, as of the claim, and the flights: the deliveries of each, of trusted lanes first,
+        and those due longest.
     """
-    due = [row[0] for row in await connection.fetch(_SQL["lock_due_lanes"], now, min(lane_limit, capacity))]
-    version, tests = await _claim_tests(connection, worker_id, now, capacity, part) if None in due else (0, [])
-    lanes = [webhook_id for webhook_id in due if webhook_id is not None]
-    share = (capacity - len(tests)) // len(lanes) if lanes else 0
-    rows = await connection.fetch(_SQL["claim"], worker_id, now, share, lanes, part) if share else []
+    most_others = capacity if others_capacity is None else min(capacity, others_capacity)
+    limits = min(MAX_LANES, capacity), min(MAX_OTHER_LANES, most_others)
+    due = await connection.fetch(_SQL["lock_due_lanes"], now, *limits)
+    lanes = [
+        DueLane(row["webhook_id"], row["trusted"] and not is_slow(row["webhook_id"]), row["in_flight"], row["wanted"])
+        for row in due
+        if row["webhook_id"] is not None
+    ]
+    version, tests = await _claim_tests(connection, worker_id, now, capacity, part) if len(lanes) < len(due) else (0, [])
+    others = {lane.webhook_id for lane in lanes if not lane.trusted}
+    if others and not most_others:  # those that turned slow: there is room for them when some of them have ended
+        await connection.execute(_SQL["put_off"], list(others), now)
+        lanes = [lane for lane in lanes if lane.trusted]
+    shares = claim_shares(lanes, capacity - len(tests), most_others)
+    rows = await connection.fetch(_SQL["claim"], worker_id, now, list(shares.values()), list(shares), part) if lanes else []
     if not rows:
         return version, [tests] if tests else []
-    rows.sort(key=_due_at)
-    return rows[0]["routes_version"], [claimed for claimed in (tests, [_leased(row) for row in rows]) if claimed]
+    leased = [_leased(row, is_trusted=row["webhook_id"] not in others) for row in rows]
+    leased.sort(key=_rank)
+    return rows[0]["routes_version"], [claimed for claimed in (tests, leased) if claimed]
 
 
 async def _claim_tests(
@@ -137,18 +166,20 @@ async def _claim_tests(
     return (rows[0]["routes_version"], [_leased(row) for row in rows]) if rows else (0, [])
 
 
-def _leased(row: Any) -> Delivery:
-    return Delivery(*(row[name] for name in Delivery.__struct_fields__))
+def _leased(row: Any, *, is_trusted: bool = True) -> Delivery:
+    return Delivery(
+        row["id"], row["event_id"], row["webhook_id"], row["group_id"], row["attempt_number"], row["due_at"],
+        row["flight_id"], row["is_test"], is_trusted,
+    )  # fmt: skip
 
 
-def _due_at(row: Any) -> datetime:
-    at: datetime = row["due_at"]
-    return at
+def _rank(delivery: Delivery) -> tuple[bool, datetime]:
+    return not delivery.is_trusted, delivery.due_at
 
 
-async def next_due_at(connection: Connection) -> datetime | None:
-    """Return when the next lane is due; None when none will be."""
-    at: datetime | None = await connection.fetchval(_SQL["next_due_at"])
+async def next_due_at(connection: Connection, *, of_all: bool = True) -> datetime | None:
+    """Return when the next lane is due, of all or of those that are trusted; None when none will be."""
+    at: datetime | None = await connection.fetchval(_SQL["next_due_at"], of_all)
     return None if at is None or at.year == MAXYEAR else at  # asyncpg reads infinity as the last instant there is
 
 

@@ -22,9 +22,9 @@ _Reseal = Callable[[bytes, UUID], bytes]
 async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
     """Encrypt under the new box every secret and key that the old one reads, and return how many rows that were.
 
-    In one transaction: either all of them and the key's fingerprint change, or nothing does. What the old key does not read
-    is left as it is, and counted in the log: a secret's webhook or integration stays set aside, a signing key out of use. It
-    can be read again only under the key that it was encrypted with.
+    In one transaction: either all of them and the key's fingerprint change, or nothing does. What the old key does not
+    read is left as it is, and counted in the log: a secret's webhook, integration or bin stays set aside, a signing key
+    out of use. It can be read again only under the key that it was encrypted with.
 
     Raises:
         ConflictError: A worker is running; it would no longer be able to read what it needs.
@@ -44,6 +44,7 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
             )
         keys = await connection.fetch(_SQL["signing_keys"])
         integrations = await connection.fetch(_SQL["integrations"])
+        bins = await connection.fetch(_SQL["bins"])
         count = 0
         for row in keys:
             with suppress(StartupError):
@@ -53,8 +54,12 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
             with suppress(StartupError):
                 await connection.execute(_SQL["reseal_integration"], row["id"], reseal(row["secret"], row["id"]))
                 count += 1
-        if unread := len(keys) + len(integrations) - count:
-            logger.warning("%d keys or secrets of integrations cannot be read and stay as they are", unread)
+        for row in bins:
+            with suppress(StartupError):
+                await connection.execute(_SQL["reseal_bin"], row["id"], reseal(row["secret"], row["id"]))
+                count += 1
+        if unread := len(keys) + len(integrations) + len(bins) - count:
+            logger.warning("%d keys or secrets of integrations and bins cannot be read and stay as they are", unread)
         webhooks = await _reseal_webhooks(connection, reseal)
         versions = await _reseal_versions(connection, reseal)
         await connection.execute(_SQL["set_fingerprint"], new.fingerprint)

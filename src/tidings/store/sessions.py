@@ -7,9 +7,11 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from tidings.core.api_key import SETTINGS_KEY_ID
 from tidings.core.brand import Brand, check_brand, check_origins
 from tidings.core.customers import Access
 from tidings.core.errors import InvalidInputError
+from tidings.core.scopes import Scope, granted, known_scopes
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -35,7 +37,10 @@ class Session(msgspec.Struct, frozen=True):
         link_id: The portal link that it was begun with; None: somebody signed in who knows the key.
         brand: How that link's pages look.
         origins: The origins whose pages may frame them.
-        access: What it may do; an operator's everything.
+        access: What a link's holder may do; of others `scopes` says it.
+        key_id: The key that it was begun with; a customer's has that of the settings, and nothing from it.
+        scopes: What that key may do.
+        bound_to: The one group that the key is for; None: all.
     """
 
     id: UUID
@@ -49,11 +54,21 @@ class Session(msgspec.Struct, frozen=True):
     brand: Brand | None = None
     origins: tuple[str, ...] = ()
     access: Access = Access.FULL
+    key_id: UUID = SETTINGS_KEY_ID
+    key_name: str = ""
+    scopes: tuple[Scope, ...] = ()
+    bound_to: str | None = None
 
     @property
     def is_customer(self) -> bool:
         """Whether it was begun with a portal link, and shows that link's group alone."""
         return self.link_id is not None
+
+    @property
+    def may_manage(self) -> bool:
+        """Whether it changes webhooks or sends again: what it may not is refused anyway, and only not shown by this."""
+        allowed = granted(self.scopes)
+        return self.access.may_manage if self.is_customer else bool(allowed & {Scope.WEBHOOKS_WRITE, Scope.DELIVERIES_RETRY})
 
 
 def hash_token(token: str) -> bytes:
@@ -65,7 +80,8 @@ async def begin(
     connection: Connection,
     token: str,
     *,
-    key_hash: str,
+    key_id: UUID,
+    key_hash: str | None,
     group_id: str,
     browser: str,
     address: str,
@@ -76,6 +92,8 @@ async def begin(
     """Begin a session and return its id. When there are too many, the oldest end.
 
     Args:
+        key_id, key_hash: The key that it is begun with, and its hash in hex: it ends when that opens nothing any more.
+            None: as the key is now.
         link_id: The portal link it is begun with; then it is a customer's.
         ends_at: When it ends at the latest; None: after `LONGEST`.
     """
@@ -95,20 +113,22 @@ async def begin(
         now,
         min(ends_at or now + LONGEST, now + LONGEST),
         link_id,
+        key_id,
     )
     return session_id
 
 
-async def find(connection: Connection, token: str, *, key_hash: str, now: datetime) -> Session | None:
-    """Return the session of a token, and mark it as seen; None when there is none or its time is over."""
-    row = await connection.fetchrow(_SQL["find"], hash_token(token), key_hash, now, now - IDLE)
+async def find(connection: Connection, token: str, *, now: datetime) -> Session | None:
+    """Return the session of a token, and mark it as seen; None when there is none, or its time or its key's is over."""
+    row = await connection.fetchrow(_SQL["find"], hash_token(token), now, now - IDLE)
     if row is None:
         return None
     if now - row["seen_at"] >= SEEN_INTERVAL:
         await connection.execute(_SQL["see"], row["id"], now)
     brand = None if row["brand"] is None else read_brand(row["brand"])
     access = Access.FULL if row["access"] is None else Access(row["access"])
-    return Session(**{**row, "brand": brand, "origins": read_origins(row["origins"] or ()), "access": access})
+    read = {"origins": read_origins(row["origins"] or ()), "scopes": known_scopes(row["scopes"])}
+    return Session(**{**row, **read, "brand": brand, "access": access})
 
 
 async def show_group(connection: Connection, session_id: UUID, group_id: str) -> None:
@@ -116,10 +136,10 @@ async def show_group(connection: Connection, session_id: UUID, group_id: str) ->
     await connection.execute(_SQL["show_group"], session_id, group_id)
 
 
-async def list_sessions(connection: Connection, *, key_hash: str, now: datetime) -> list[Session]:
+async def list_sessions(connection: Connection, *, now: datetime) -> list[Session]:
     """Return the sessions of those who signed in, whose time is not over, newest first."""
-    rows = await connection.fetch(_SQL["list"], key_hash, now, now - IDLE, MAX_SESSIONS)
-    return [Session(**row) for row in rows]
+    rows = await connection.fetch(_SQL["list"], MAX_SESSIONS, now, now - IDLE)
+    return [Session(**dict(row) | {"scopes": known_scopes(row["scopes"])}) for row in rows]
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -129,6 +149,8 @@ class Ended(msgspec.Struct, frozen=True):
     browser: str
     group_id: str
     link_id: UUID | None
+    key_id: UUID
+    key_name: str
 
 
 async def end(connection: Connection, session_id: UUID) -> Ended | None:

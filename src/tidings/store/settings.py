@@ -1,12 +1,13 @@
 """Facts of this installation, made once and shared by every process."""
 
-import hashlib
 import secrets
 from typing import Any
 
 import msgspec
 
+from tidings.core.api_key import SECRET_BYTES, SETTINGS_KEY_ID, hash_of, write_key
 from tidings.core.errors import StartupError
+from tidings.store import api_keys
 from tidings.store.database import Connection, Database
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
@@ -19,7 +20,7 @@ class Installation(msgspec.Struct, frozen=True):
 
     Attributes:
         salt: 34 bits that make this installation's event ids its own.
-        admin_key_hash: SHA-256 of the first key of the API, in hex.
+        admin_key_hash: SHA-256 of the admin key of the settings, in hex.
         exact_ids_from: Milliseconds since 1970 from which on the id of a delivery begins with its event's (`core.event`).
         new_admin_key: The key itself, when it was made just now; shown once and kept nowhere.
     """
@@ -32,7 +33,7 @@ class Installation(msgspec.Struct, frozen=True):
 
 def hash_key(key: str) -> str:
     """Return what is kept of a key. Keys are long and random, so a plain hash cannot be searched back."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hash_of(key).hex()
 
 
 async def load_installation(database: Database, box: SecretBox, admin_key: str | None) -> Installation:
@@ -44,7 +45,7 @@ async def load_installation(database: Database, box: SecretBox, admin_key: str |
     Raises:
         StartupError: SECRET_KEY is not the one this database's secrets are encrypted under.
     """
-    made = f"tid_{secrets.token_urlsafe(32)}"
+    made = write_key(SETTINGS_KEY_ID, secrets.token_bytes(SECRET_BYTES))
     async with database.transaction() as connection:
         await connection.execute(_SQL["make"], "salt", str(secrets.randbits(34)))
         await connection.execute(_SQL["make"], "secret_key_fingerprint", box.fingerprint)
@@ -55,6 +56,7 @@ async def load_installation(database: Database, box: SecretBox, admin_key: str |
         salt = await connection.fetchval(_SQL["get"], "salt")
         fingerprint = await connection.fetchval(_SQL["get"], "secret_key_fingerprint")
         admin_key_hash = await connection.fetchval(_SQL["get"], "admin_key_hash")
+        await api_keys.put_settings_key(connection, bytes.fromhex(admin_key_hash))
         exact_ids_from = int(await connection.fetchval(_SQL["get"], "delivery_ids_by_event_since"))
     if fingerprint != box.fingerprint:
         raise StartupError(

@@ -32,6 +32,11 @@ async def read(connection: Connection, known_schema: int, *, is_all: bool) -> Vi
     return msgspec.structs.replace(vitals, **more)
 
 
+async def urls(connection: Connection, limit: int) -> list[str]:
+    """Return where enabled webhooks send to, those made last."""
+    return [row["url"] for row in await connection.fetch(_SQL["urls"], limit)]
+
+
 async def can_write(database: Database, seconds: float) -> bool:
     """Whether one can connect anew, write and commit within a time, as all who work with the database have to."""
     try:

@@ -85,6 +85,19 @@ async def list_versions(
     return [_version(row, previous, box) for row, previous in zip(rows[:limit], older, strict=False)]
 
 
+async def secret_before(connection: Connection, box: SecretBox, webhook: Webhook, now: datetime, *, limit: int) -> str | None:
+    """Return the last secret that a webhook had and that signs nothing now; None: its last versions tell of none."""
+    signing = {webhook.secret}
+    if webhook.previous_secret_until is not None and webhook.previous_secret_until > now:
+        signing.add(webhook.previous_secret or "")
+    rows = await connection.fetch(_SQL["list_versions"], webhook.group_id, webhook.id, None, limit)
+    for row in rows:
+        was = read(_as_webhook(row), box)
+        if isinstance(was, Webhook) and was.profile == webhook.profile and was.secret not in signing:
+            return was.secret
+    return None
+
+
 def _version(row: Any, previous: Any | None, box: SecretBox) -> Version:
     changed = [column for column in _FIELDS if _differs(column, row, previous, box)] if previous is not None else []
     changes = {_FIELDS[column]: (_shown(previous, column), _shown(row, column)) for column in changed}

@@ -79,7 +79,7 @@ class Sender:
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    def start(self, target: Target, data: bytes, *, timeout_seconds: float, done: Done) -> Call:
+    def start(self, target: Target, data: bytes, *, timeout_seconds: float, done: Done, is_fresh: bool = False) -> Call:
         """Begin one exchange: send a request, and tell `done` what came of it.
 
         `done` is called exactly once, by the event loop or by `Call.abort`, never before this returns. It may start another
@@ -88,24 +88,29 @@ class Sender:
         Args:
             data: The request, head and body.
             timeout_seconds: For everything, from DNS to the response's last byte. It ends at most a tenth of a second later.
+            is_fresh: Open a connection, whatever others stand open.
         """
         started = perf_counter()
         call = Call(done, timeout_seconds, started)
-        connection = self._take_idle(target, started)
+        connection = None if is_fresh else self._take_idle(target, started)
         if connection is None:
             call.opening = asyncio.get_running_loop().create_task(self._open(call, target, data))
         else:
             self._begin(call, connection, data)
         return call
 
-    async def send(self, target: Target, data: bytes, *, timeout_seconds: float) -> Exchange:
+    def has_idle(self, target: Target) -> bool:
+        """Tell whether an exchange could begin on a connection that is kept."""
+        return bool(self._idle.get(target))
+
+    async def send(self, target: Target, data: bytes, *, timeout_seconds: float, is_fresh: bool = False) -> Exchange:
         """Make one exchange as `start` does, and return what came of it.
 
         Cancelling it closes the connection: the receiver may or may not have acted on the request.
         """
         answer: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
         call = self.start(
-            target, data, timeout_seconds=timeout_seconds,
+            target, data, timeout_seconds=timeout_seconds, is_fresh=is_fresh,
             done=lambda exchange: None if answer.done() else answer.set_result(exchange),
         )  # fmt: skip
         try:

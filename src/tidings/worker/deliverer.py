@@ -36,9 +36,13 @@ logger = logging.getLogger("tidings.deliverer")
 
 IDLE_INTERVAL = 1.0  # seconds between looks at the queue when nobody calls
 RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was held by another claim
-BURST = 32  # attempts begun in one turn of the event loop, some 1 ms
+BURST = 32  # attempts begun in one turn of the event loop, some 1 ms, on connections that are kept
+OPENING = 4  # what one counts that opens a connection
+OTHERS_BURST = 8  # for those of lanes that are not trusted
 NO_EVENT = Exchange(failure="internal", error="Its event is not in history, so there is nothing to send.")
 RELEASE_DELAY = timedelta(seconds=1)  # before what could not be sent for want of its webhook is claimed again
+
+_Attempt = tuple[Delivery, Event, Webhook]
 
 
 class Deliverer:
@@ -71,7 +75,10 @@ class Deliverer:
         self._rng = rng or Random()
         self._places = places
         self._loop = asyncio.get_running_loop()
-        self._ready: deque[tuple[Delivery, Event, Webhook]] = deque()  # leased, and about to begin
+        # Leased, and about to begin: of lanes that are trusted, of them those that must open a connection, and of other lanes
+        self._ready: deque[_Attempt] = deque()
+        self._opening: deque[_Attempt] = deque()
+        self._others: deque[_Attempt] = deque()
         self._calls: dict[Delivery, Call] = {}
         self._prepared = PreparedCache(keys)
         self._settled = Signal()
@@ -100,20 +107,29 @@ class Deliverer:
         free = self._places.claim()
         if not free:
             return 0
-        count = 0
+        others = self._places.lend_to_others(at_most=free)
+        claimed: list[Delivery] = []
         try:
-            claimed, events, webhooks = await self._claim(free)
+            claimed, events, webhooks = await self._claim(free, others)
             self._begin_claimed(claimed, events, webhooks)
-            count = len(claimed)
         finally:
-            self._places.end_claim(count)
-        return count
+            self._places.give_back(others)
+            self._places.end_claim(sum(delivery.is_trusted for delivery in claimed))
+        return len(claimed)
 
-    async def _claim(self, capacity: int) -> tuple[list[Delivery], dict[UUID, Event], dict[UUID, Webhook]]:
+    async def _claim(self, capacity: int, others: int) -> tuple[list[Delivery], dict[UUID, Event], dict[UUID, Webhook]]:
         """Lease what is due, and return it with the events and webhooks that were found."""
         worker_id, now = self._me.worker_id, self._clock.now()
         async with self._database.transaction() as connection:
-            version, leased = await queue.claim(connection, worker_id, now, capacity=capacity, part=self._me.part)
+            version, leased = await queue.claim(
+                connection,
+                worker_id,
+                now,
+                capacity=capacity,
+                others_capacity=others,
+                is_slow=self._places.is_slow,
+                part=self._me.part,
+            )
             if not leased:
                 return [], {}, {}
             claimed = [delivery for flight in leased for delivery in flight]
@@ -138,17 +154,42 @@ class Deliverer:
     def begin(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         """Begin an attempt of a delivery that is leased to this worker, as soon as the event loop comes to it."""
         self._places.enter(delivery)
-        self._ready.append((delivery, event, webhook))
-        if len(self._ready) == 1:
+        is_first = not self._is_any_ready
+        (self._ready if delivery.is_trusted else self._others).append((delivery, event, webhook))
+        if is_first:
             self._loop.call_soon(self._begin_some)
 
     def _begin_some(self) -> None:
-        """Begin a few attempts, then let answers, and those who wait for PostgreSQL, have their turn."""
-        now = self._clock.now()
-        for _ in range(min(BURST, len(self._ready))):
-            self._start(now, *self._ready.popleft())
-        if self._ready:
+        """Begin a few attempts, then let answers, and those who wait for PostgreSQL, have their turn.
+
+        To open a connection takes ten times what it takes to use one that is kept, so those that do not have to go first.
+        """
+        now, left = self._clock.now(), BURST
+        while self._ready and left > 0:
+            attempt = self._ready.popleft()
+            left -= 1
+            if self._can_go_at_once(attempt[2]):
+                self._start(now, *attempt)
+            else:
+                self._opening.append(attempt)
+        self._begin_of(self._opening, now, BURST)
+        self._begin_of(self._others, now, OTHERS_BURST)
+        if self._is_any_ready:
             self._loop.call_soon(self._begin_some)
+
+    def _begin_of(self, waiting: deque[_Attempt], now: datetime, left: int) -> None:
+        while waiting and left > 0:
+            attempt = waiting.popleft()
+            left -= 1 if self._can_go_at_once(attempt[2]) else OPENING
+            self._start(now, *attempt)
+
+    def _can_go_at_once(self, webhook: Webhook) -> bool:
+        prepared = self._prepared.find(webhook)
+        return prepared is not None and self._sender.has_idle(prepared.target)
+
+    @property
+    def _is_any_ready(self) -> bool:
+        return bool(self._ready or self._opening or self._others)
 
     def _start(self, started_at: datetime, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         # Keys may be rotated before the answer comes: history says what signed the request.
@@ -174,7 +215,7 @@ class Deliverer:
             await self._places.called.wait(0.1)
             return
         async with self._database.connection() as connection:
-            due_at = await queue.next_due_at(connection)
+            due_at = await queue.next_due_at(connection, of_all=not self._places.others_wait)
         wait = IDLE_INTERVAL
         if due_at is not None:
             wait = min(wait, max(RETRY_INTERVAL, (due_at - self._clock.now()).total_seconds()))
@@ -201,7 +242,7 @@ class Deliverer:
             exchange = _broken(error)
             outcome = self._judge(exchange, delivery, webhook)
         self._recorder.add(Result(delivery, started_at, exchange, outcome, webhook.version, signer_id))
-        if not (self._calls or self._ready):
+        if not (self._calls or self._is_any_ready):
             self._settled.set()
 
     def _judge(self, exchange: Exchange, delivery: Delivery, webhook: Webhook) -> Outcome:
@@ -227,13 +268,14 @@ class Deliverer:
     async def drain(self, grace_seconds: float) -> None:
         """Wait for what is under way; after the grace, end it and have it recorded as stopped."""
         self._settled.clear()
-        if not (self._calls or self._ready) or await self._settled.wait(grace_seconds):
+        if not (self._calls or self._is_any_ready) or await self._settled.wait(grace_seconds):
             return
         now = self._clock.now()
-        while self._ready:
-            delivery, _, _ = self._ready.popleft()
-            self._places.leave(delivery)
-            self._recorder.add(Result(delivery, now, Exchange(), Released(now)))
+        for waiting in (self._ready, self._opening, self._others):
+            while waiting:
+                delivery, _, _ = waiting.popleft()
+                self._places.leave(delivery)
+                self._recorder.add(Result(delivery, now, Exchange(), Released(now)))
         for call in list(self._calls.values()):
             call.abort()
 

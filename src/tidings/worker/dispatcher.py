@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
 from typing import Protocol
 from uuid import UUID
@@ -19,19 +19,20 @@ import msgspec
 from tidings.clock import Clock
 from tidings.core.delivery import Delivery
 from tidings.core.errors import InvalidInputError
-from tidings.core.event import DEFAULT_GROUP, OPERATIONAL, Event, about, delivery_id
+from tidings.core.event import OPERATIONAL, Event, about, delivery_id
 from tidings.core.hops import DEFAULT_DEPTH
 from tidings.core.lanes import place_after, share_out
 from tidings.core.pace import Pace
 from tidings.core.pauses import Pauses
 from tidings.core.routing import Routes
 from tidings.core.webhook import Webhook
-from tidings.store import flights, groups, history, outbox, queue
+from tidings.store import flights, history, outbox, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import Queued
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
+from tidings.worker.kinds import Kinds
 from tidings.worker.loops import LoopGuard, Matched, Sorted
 from tidings.worker.places import Places
 from tidings.worker.routes import CurrentRoutes
@@ -48,8 +49,6 @@ BUSY_BATCH = 50  # events in one batch that make such a look worth while
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
 MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
 MAX_TRIES = 50  # of one batch; a row that PostgreSQL refuses is found in some twenty
-KNOWN_FOR = timedelta(minutes=1)
-MAX_KNOWN = 50_000  # days, groups and kinds that are known to be in the database
 
 _lane_of = attrgetter("webhook_id")
 
@@ -65,6 +64,15 @@ class _BadRowsError(Exception):
         self.faults = faults
 
 
+class _Batch(msgspec.Struct):
+    """A batch that is being routed: how many rows at most, their numbers once read, and the places that are kept for it."""
+
+    limit: int
+    promised: int
+    others: int = 0  # of lanes that are not trusted
+    numbers: list[int] = []
+
+
 class Taker(Protocol):
     """Who takes deliveries over as they are routed: the deliverer of this process."""
 
@@ -73,13 +81,17 @@ class Taker(Protocol):
 
 
 class _Routed(msgspec.Struct, frozen=True):
-    """What became of a batch: its events, and of their deliveries those that are leased at once and those that wait."""
+    """What became of a batch: its events, and of their deliveries those that are leased at once and those that wait.
+
+    `doubted`: the lanes that are not trusted.
+    """
 
     events: list[Event]
     flight_id: int = 0
     leased: list[Queued] = []
     waiting: list[Queued] = []
     webhooks: dict[UUID, Webhook] = {}
+    doubted: set[UUID] = set()
     listeners: set[UUID] = set()  # whose deliveries wait for their clients, not for workers
 
 
@@ -125,10 +137,7 @@ class Dispatcher:
         self._tell = tell
         self._limit = BATCH
         self._suspect: int | None = None  # the row that failed alone
-        self._known_days: set[date] = set()
-        self._known_groups = {DEFAULT_GROUP}
-        self._known_since = clock.now()
-        self._known_kinds: set[tuple[str, str, date]] = set()
+        self._kinds = Kinds(clock.now())
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
         self._stopped = Signal()
@@ -153,11 +162,9 @@ class Dispatcher:
 
     async def _try_once(self, *, can_wait: bool) -> int | None:
         """Route a batch, and return how many events that were; None when rows were in the way, and are no longer."""
-        limit = self._limit
-        promised = await self._places.promise(limit, can_wait=can_wait)
-        at_hand: list[int] = []
+        batch = _Batch(self._limit, await self._places.promise(self._limit, can_wait=can_wait))
         try:
-            routed = await self._route_batch(limit, at_hand, promised)
+            routed = await self._route_batch(batch)
         except UNAVAILABLE:
             raise
         except COLLISIONS:
@@ -166,13 +173,14 @@ class Dispatcher:
             await self._reject(error.faults)
             return None
         except _FAULTS as error:
-            if not at_hand:
+            if not batch.numbers:
                 raise  # not a row's fault
-            await self._narrow_down(at_hand, error)
+            await self._narrow_down(batch.numbers, error)
             return None
         finally:
-            self._places.keep_promise(promised)
-        return BATCH if routed == limit else routed
+            self._places.give_back(batch.others)
+            self._places.keep_promise(batch.promised)
+        return BATCH if routed == batch.limit else routed
 
     async def _narrow_down(self, at_hand: list[int], error: Exception) -> None:
         """Take half as many rows next time, until one that fails is alone: others wait for some ten batches, not for 512 of one
@@ -192,22 +200,22 @@ class Dispatcher:
         )
         await self._reject({at_hand[0]: reason})
 
-    async def _route_batch(self, limit: int, at_hand: list[int], promised: int = 0) -> int:
-        """Route up to `limit` rows in one transaction and return how many; `at_hand` learns their numbers once read."""
+    async def _route_batch(self, batch: _Batch) -> int:
+        """Route a batch in one transaction and return how many rows that were; it learns their numbers once read."""
         async with self._database.transaction() as connection:
             # The version is of the same snapshot as the rows: what was subscribed before a row was committed is in it.
-            taken = await outbox.take(connection, limit)
+            taken = await outbox.take(connection, batch.limit)
             if not taken.rows:
                 return 0
-            at_hand += taken.numbers
+            batch.numbers += taken.numbers
             events, faults = outbox.read_events(taken, self._salt, self._clock.now())
             if faults:
                 raise _BadRowsError(faults)
             routes = await self._routes.at_least(connection, taken.routes_version)
-            known = await self._prepare(connection, events)
+            made = await self._kinds.make_sure(connection, events, self._clock.now())
             worker_id = self._me.worker_id
-            routed = await self._write(connection, events, routes, worker_id, promised)
-        self._remember(*known)  # only now is it sure that they are there
+            routed = await self._write(connection, events, routes, worker_id, batch)
+        self._kinds.remember(made)  # only now is it sure that they are there
         self._hand_over(routed, worker_id)
         self._tell(routed.listeners)
         return len(events)
@@ -220,8 +228,19 @@ class Dispatcher:
             self._places.called.set()
         if not routed.leased:
             return
+        doubted = routed.doubted
         leased = [
-            Delivery(q.id, q.event_id, q.webhook_id, q.group_id, 1, q.due_at, routed.flight_id, q.is_test)
+            Delivery(
+                q.id,
+                q.event_id,
+                q.webhook_id,
+                q.group_id,
+                1,
+                q.due_at,
+                routed.flight_id,
+                q.is_test,
+                q.webhook_id not in doubted,
+            )
             for q in routed.leased
         ]
         self._airborne.board(worker_id, leased)
@@ -229,7 +248,7 @@ class Dispatcher:
             self._taker.begin(delivery, by_id[delivery.event_id], routed.webhooks[delivery.webhook_id])
 
     async def _write(
-        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID, promised: int
+        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID, batch: _Batch
     ) -> _Routed:
         """Write events and their deliveries: a flight leases those that can be sent at once, the others wait in the queue."""
         now = self._clock.now()
@@ -251,13 +270,17 @@ class Dispatcher:
         if not fresh:
             return _Routed(events)
         lanes = list({q.webhook_id for q in fresh})
-        rooms = await queue.lock_lanes(connection, lanes, now)
+        rooms, doubted = await queue.lock_lanes(connection, lanes, now)
+        doubted |= {lane for lane in lanes if self._places.is_slow(lane)}
         looped = await self._loops.sort(connection, matched, now)
         await self._loops.stop(connection, looped, now)
         fresh, held = _without(fresh, looped)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
-        leased, waiting = share_out(fresh, _lane_of, readable, min(self._places.free(promised), flights.MAX_DELIVERIES))
+        capacity = min(self._places.free(batch.promised), flights.MAX_DELIVERIES)
+        if doubted:
+            batch.others = self._places.lend_to_others(at_most=min(capacity, sum(q.webhook_id in doubted for q in fresh)))
+        leased, waiting = share_out(fresh, _lane_of, readable, capacity, doubted=doubted, others_capacity=batch.others)
         waiting = [q for q in waiting + held if q.webhook_id in rooms]  # the others' webhooks were deleted just now
         ordered = {lane for lane, webhook in webhooks.items() if webhook.ordered}
         listeners = {lane for lane, webhook in webhooks.items() if webhook.is_listener}
@@ -269,7 +292,7 @@ class Dispatcher:
         if waiting:
             await queue.put(connection, waiting, now, self._me.part)
         flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0
-        return _Routed(events, flight_id, leased, waiting, webhooks, listeners)
+        return _Routed(events, flight_id, leased, waiting, webhooks, doubted, listeners)
 
     async def _match(self, connection: Connection, events: list[Event], routes: Routes) -> list[tuple[Event, Sequence[UUID]]]:
         """Return which webhooks events go to. What Tidings tells of webhooks does not go to those that could not hear it.
@@ -286,38 +309,9 @@ class Dispatcher:
             for event, matched in found
         ]
 
-    async def _prepare(
-        self, connection: Connection, events: list[Event]
-    ) -> tuple[set[date], set[str], set[tuple[str, str, date]]]:
-        """Make sure of the partitions, groups and kinds that events need; return those made sure of.
-
-        The janitor makes partitions ahead, but rows can be older than it thinks. Groups are made on first sight.
-        """
-        if (now := self._clock.now()) - self._known_since >= KNOWN_FOR:  # a group that was deleted is made anew by events
-            self._known_groups, self._known_kinds, self._known_since = {DEFAULT_GROUP}, set(), now
-        kinds = {(event.group_id, event.type, event.occurred_at.astimezone(UTC).date()) for event in events} - self._known_kinds
-        if not kinds:  # what is known with its kind is known with its day and its group
-            return set(), set(), set()
-        days = {day for _, _, day in kinds} - self._known_days
-        for day in sorted(days):
-            await history.ensure_day(connection, day)
-        group_ids = {group_id for group_id, _, _ in kinds} - self._known_groups
-        if group_ids:
-            await groups.add(connection, group_ids)
-        await history.note_kinds(connection, kinds)
-        return days, group_ids, kinds
-
-    def _remember(self, days: set[date], group_ids: set[str], kinds: set[tuple[str, str, date]]) -> None:
-        if len(self._known_groups) + len(self._known_kinds) > MAX_KNOWN:
-            self._known_groups, self._known_kinds = {DEFAULT_GROUP}, set()
-        self._known_days |= days
-        self._known_groups |= group_ids
-        self._known_kinds |= kinds
-
     def forget_days(self) -> None:
         """Look at the partitions again: the janitor has dropped some."""
-        self._known_days.clear()
-        self._known_kinds.clear()
+        self._kinds.forget_days()
 
     async def _reject(self, faults: dict[int, str]) -> None:
         async with self._database.transaction() as connection:

@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from tidings.clock import Clock
+from tidings.core.bin import KEPT_FOR, UNUSED_FOR
 from tidings.core.capture import TableName
 from tidings.core.errors import BusyError
 from tidings.core.listening import LEASE_SECONDS, SILENT
@@ -15,8 +16,10 @@ from tidings.core.pauses import Pauses
 from tidings.core.standstill import Standstill
 from tidings.sources import backfill, tables
 from tidings.store import (
+    api_keys,
     audit,
     backfills,
+    bins,
     cron,
     flights,
     history,
@@ -225,6 +228,8 @@ class Janitor:
             await portal_links.forget(connection, self._clock.now())
             await sessions.forget(connection, self._clock.now())
             await audit.forget(connection, self._clock.now())
+            await api_keys.forget(connection, self._clock.now())
+            await bins.forget(connection, self._clock.now() - KEPT_FOR, self._clock.now() - UNUSED_FOR, FORGOTTEN_AT_ONCE)
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()

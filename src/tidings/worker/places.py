@@ -1,7 +1,9 @@
 """How many attempts this process has under way, and for which of those to come it keeps places."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
+from uuid import UUID
 
 from tidings.core.delivery import Delivery
 from tidings.worker.signals import Signal
@@ -11,6 +13,8 @@ SLOW_PLACES = 8  # how many slow attempts there may be for each quick one
 MAX_UNRECORDED = 2000  # results; with more of them nothing new begins, since then the database is what is slow
 EASE_SECONDS = 1.0  # between two steps down, when this machine lacks what attempts need
 RECOVER_SECONDS = 5.0  # between the steps up again
+OTHERS_PART = 0.5  # of the places for quick attempts: what lanes that are not trusted may take of them,
+OTHERS_SLOW_PART = 0.75  # and of those for slow ones: none of theirs begins while more than that are taken
 PATIENCE = 0.1  # seconds that a batch waits for places, since slow receivers must not hold up routing
 OWN_PATIENCE = 1.0  # seconds that it waits while it is this process that is slow: with results, or with what is queued
 
@@ -19,7 +23,8 @@ class Places:
     """An attempt takes a place while it is under way; batches and claims keep places for what they are about to lease.
 
     Receivers that accept and never answer must not take the places of those that do: an attempt that has lasted a second
-    counts against a limit of its own, eight times as large, since waiting costs little.
+    counts against a limit of its own, eight times as large, since waiting costs little. Of both limits, lanes that are not
+    trusted (`core.lanes`) may use a part alone: however many of them there are, the others find places.
 
     Attributes:
         called: Set when there is something to claim, or room for a claim again.
@@ -43,22 +48,35 @@ class Places:
         self._monotonic = monotonic
         self._quick: dict[Delivery, float] = {}  # in the order they began
         self._slow: set[Delivery] = set()
+        self._slow_lanes: Counter[UUID] = Counter()  # how many slow attempts each has
+        self._others_quick = 0  # of lanes that are not trusted
+        self._others_promised = 0  # for batches and claims
         self._promised = 0  # for batches that are being routed
         self._claiming = 0  # for the claim under way
         self._wanted = 0  # what a batch waits for
         self._wake_at = -1  # attempts under way, at which there is room for it
         self._claim_waits = False
+        self._others_wait = False
         self._is_queue_long = False  # what would be added to it waits longer than it would in the outbox
         self._roomy = Signal()
 
     def enter(self, delivery: Delivery) -> None:
         """Take a place: an attempt begins."""
         self._quick[delivery] = self._monotonic()
+        self._others_quick += not delivery.is_trusted
 
     def leave(self, delivery: Delivery) -> None:
         """Take note that an attempt has ended."""
-        if self._quick.pop(delivery, None) is None:
+        if self._quick.pop(delivery, None) is not None:
+            self._others_quick -= not delivery.is_trusted
+        elif delivery in self._slow:
             self._slow.discard(delivery)
+            self._slow_lanes[delivery.webhook_id] -= 1
+            if not self._slow_lanes[delivery.webhook_id]:
+                del self._slow_lanes[delivery.webhook_id]
+        if self._others_wait and self._free_for_others() >= self._for_claims_of_others:
+            self._others_wait = False
+            self.called.set()
         if len(self._quick) == self._wake_at:  # told once, not by each that ends
             self.look()
 
@@ -72,8 +90,40 @@ class Places:
             while self._quick and self._quick[oldest := next(iter(self._quick))] < latest:
                 del self._quick[oldest]
                 self._slow.add(oldest)
+                self._slow_lanes[oldest.webhook_id] += 1
+                self._others_quick -= not oldest.is_trusted
         free = min(self._limit - len(self._quick), self._for_slow - len(self._slow))
         return max(0, free - self._promised - self._claiming + promised)
+
+    def lend_to_others(self, *, at_most: int) -> int:
+        """Keep places for lanes that are not trusted, of those that a batch was promised or a claim has.
+
+        Returns:
+            How many are kept, until `give_back`; 0 when they are so few that these lanes wait, until `called`.
+        """
+        free = self._free_for_others()
+        self._others_wait = free < self._for_claims_of_others
+        lent = 0 if self._others_wait else min(free, at_most)
+        self._others_promised += lent
+        return lent
+
+    def give_back(self, count: int) -> None:
+        """Take note that what places were lent for has begun, or never will."""
+        self._others_promised -= count
+
+    def is_slow(self, webhook_id: UUID) -> bool:
+        """Whether a lane has slow attempts under way here: it is not trusted meanwhile, whatever came of the last."""
+        return webhook_id in self._slow_lanes
+
+    @property
+    def others_wait(self) -> bool:
+        """Whether lanes that are not trusted wait until `called`."""
+        return self._others_wait
+
+    def _free_for_others(self) -> int:
+        # Of slow ones all count: those of lanes that were trusted until a second ago took none of the part that is kept free.
+        free = min(self._for_others - self._others_quick, self._for_slow_others - len(self._slow))
+        return max(0, free - self._others_promised)
 
     def ease(self) -> None:
         """Have fewer places for a while: this machine lacks what so many attempts need."""
@@ -119,7 +169,11 @@ class Places:
         return self._claim_waits
 
     def end_claim(self, taken: int) -> None:
-        """Take note that the claim has begun what it found."""
+        """Take note that the claim has begun what it found.
+
+        Args:
+            taken: Of trusted lanes: no batch waits for the backlog of others.
+        """
         self._is_queue_long = taken > 0 and taken >= self._for_claims // 2
         self._claiming = 0
         self.look()
@@ -143,6 +197,9 @@ class Places:
         self._limit = limit
         self._for_claims = max(1, limit // 4)  # claims of this size keep places filled while the next is on its way
         self._for_routing = max(1, limit // 2)  # not all, since claims need places too
+        self._for_others = max(1, int(limit * OTHERS_PART))
+        self._for_slow_others = max(1, int(self._for_slow * OTHERS_SLOW_PART))
+        self._for_claims_of_others = max(1, self._for_others // 8)
 
     async def _wait_for_room(self, count: int) -> None:
         count = min(count, self._for_routing)  # more is never promised

@@ -18,6 +18,11 @@ class PreparedCache:
         self._keys = ring.current
         self._prepared: OrderedDict[UUID, Prepared] = OrderedDict()  # the one used last at the end
 
+    def find(self, webhook: Webhook) -> Prepared | None:
+        """Return what makes the webhook's requests, if it is at hand."""
+        prepared = self._prepared.get(webhook.id)
+        return prepared if prepared is not None and prepared.webhook is webhook else None
+
     def get(self, webhook: Webhook) -> Prepared:
         """Return what makes the webhook's requests; anew when it was made for an earlier version, or was forgotten."""
         if self._keys is not self._ring.current:  # they were rotated

@@ -1,7 +1,7 @@
 """Who may call: the key, in whichever header a client of the seed systems puts it."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -10,9 +10,12 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from tidings.api.http.scopes import needed
+from tidings.core.api_key import KEY_REQUIRED, ApiKey, check_group, check_scope, id_text
 from tidings.core.audit import Actor, Who
-from tidings.core.errors import NotFoundError, UnauthorizedError
+from tidings.core.errors import InvalidInputError, NotFoundError, TooManyAttemptsError, UnauthorizedError
 from tidings.core.hops import HEADER, hops_of
+from tidings.core.scopes import Scope
 from tidings.operations import groups
 from tidings.operations.services import Services
 from tidings.store.settings import hash_key
@@ -22,39 +25,91 @@ OWN_ADDRESS = "tidings.metrics_address"  # in the scope of what comes to the add
 
 _KEY_HEADERS = ("x-api-key", "apikey", "x-client-key", "x-service-key")
 _SCHEMES = ("bearer ", "servicekey ")
+_QUERY_NAMES = frozenset({*_KEY_HEADERS, "key", "api_key", "api-key", "token", "access_token", "authorization", "servicekey"})
+_KEY = "tidings_key"  # in the state of a request that was let in
 
 
 async def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Let a request pass that carries the admin key.
+    """Let a request pass whose key may do what it asks for (`scopes.NEEDS`).
 
     Raises:
-        UnauthorizedError: It carries none, or another one.
+        ForbiddenError: Its key lacks a scope, or is for one group and this is about all.
+        InvalidInputError: Its key stands in the query string.
+        TooManyAttemptsError: Too many wrong keys came before it.
+        UnauthorizedError: It carries none that is good.
     """
-    if not has_key(connection.app.state.services, connection.headers):
-        raise UnauthorizedError("A valid key is required: Authorization: Bearer <key>, or X-API-Key: <key>.")
+    key = await _admitted(connection)
+    need = needed(str(connection.scope.get("method")), connection.scope["path_template"])
+    check_scope(key, need.scope, is_for_all_groups=need.is_for_all_groups)
+    if GROUP_HEADER in connection.headers:  # before anything of the request is read
+        check_group(key.group_id, _group_named(connection.headers[GROUP_HEADER]))
+
+
+async def require_reader(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Let a request pass that may know how the API looks: by any key, by its address, or as configured.
+
+    Raises:
+        TidingsError: It may not.
+    """
+    if not _is_watcher(connection):
+        await _admitted(connection)
 
 
 async def require_watcher(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Let a request pass that may know how this installation is doing and made: by a key, by its address, or as configured.
+    """Let a request pass that may know how this installation is doing: by a key of it, by its address, or as configured.
 
     Raises:
-        UnauthorizedError: It may not.
+        TidingsError: It may not.
     """
+    if not _is_watcher(connection):
+        check_scope(await _admitted(connection, KEY_OR_METRICS_KEY), Scope.ADMIN, is_for_all_groups=True)
+
+
+KEY_OR_METRICS_KEY = "A valid key is required, one with the scope admin or TIDINGS_METRICS_KEY: Authorization: Bearer <key>."
+
+
+def _is_watcher(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
     services: Services = connection.app.state.services
     config = services.config
-    if config.open_documents or connection.scope.get(OWN_ADDRESS) or has_key(services, connection.headers):
-        return
+    if config.open_documents or connection.scope.get(OWN_ADDRESS):
+        return True
     known = hash_key(config.metrics_key) if config.metrics_key else None
-    if known is None or not hmac.compare_digest(hash_key(_key_of(connection.headers)), known):
-        raise UnauthorizedError("A valid key is required, the admin key or TIDINGS_METRICS_KEY: Authorization: Bearer <key>.")
+    return known is not None and hmac.compare_digest(hash_key(key_in(connection.headers)), known)
 
 
-def has_key(services: Services, headers: Mapping[str, str]) -> bool:
-    """Whether the headers carry the admin key. None and another one take the same way, so the time does not tell which."""
-    return hmac.compare_digest(hash_key(_key_of(headers)), services.installation.admin_key_hash)
+async def _admitted(connection: ASGIConnection[Any, Any, Any, Any], required: str = KEY_REQUIRED) -> ApiKey:
+    refuse_in_query(connection.query_params.multi_items() if connection.scope["query_string"] else ())
+    services: Services = connection.app.state.services
+    presented = key_in(connection.headers)
+    if not presented:
+        raise UnauthorizedError(required)
+    key = await services.admission.admit(presented, address_of(connection), services.clock.now())
+    connection.scope["state"][_KEY] = key
+    return key
 
 
-def _key_of(headers: Mapping[str, str]) -> str:
+def refuse_in_query(items: Iterable[tuple[str, Any]]) -> None:
+    """Refuse a key in a query string: addresses stand in logs, histories and the headers of the next page.
+
+    Raises:
+        InvalidInputError: There is one.
+    """
+    for name, value in items:
+        if name.lower() in _QUERY_NAMES or id_text(str(value)) is not None:
+            raise InvalidInputError(
+                name[:100],
+                "A key in an address is not taken, since addresses stand in logs. Send it as Authorization: Bearer <key>, and "
+                "rotate this one if it is real: it may stand in a log by now.",
+            )
+
+
+def address_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the address that a request comes from, as far as those whom we believe say; empty when nobody does."""
+    return connection.client.host if connection.client else ""
+
+
+def key_in(headers: Mapping[str, str]) -> str:
+    """Return the key that headers carry, or an empty text."""
     authorization = headers.get("authorization", "")
     for scheme in _SCHEMES:
         if authorization[: len(scheme)].lower() == scheme:
@@ -80,21 +135,49 @@ async def services_of(request: Request[Any, Any, Any]) -> Services:
     """Return the parts a request is answered with, for the group that it names in `X-Tidings-Group`.
 
     Raises:
+        ForbiddenError: Its key is for another group.
         NotFoundError: There is no such group.
     """
-    services = await services_for(request.app.state.services, request.headers)
-    return msgspec.structs.replace(services, actor=Actor(Who.KEY, address=request.client.host if request.client else ""))
+    key: ApiKey | None = request.scope["state"].get(_KEY)
+    services = await services_for(request.app.state.services, request.headers, key)
+    address = address_of(request)
+    actor = Actor(Who.KEY, address=address) if key is None else Actor(Who.KEY, key.id, address, key.id, key.name)
+    return msgspec.structs.replace(services, actor=actor)
 
 
-async def services_for(services: Services, headers: Mapping[str, str]) -> Services:
+def key_of(request: Request[Any, Any, Any]) -> ApiKey:
+    """Return the key that a request was let in with."""
+    key: ApiKey = request.scope["state"][_KEY]
+    return key
+
+
+async def is_still_admitted(request: Request[Any, Any, Any]) -> bool:
+    """Whether the key that a request was let in with opens anything still: an answer without an end asks now and then."""
+    services: Services = request.app.state.services
+    try:
+        await services.admission.admit(key_in(request.headers), address_of(request), services.clock.now())
+    except (UnauthorizedError, TooManyAttemptsError):
+        return False
+    return True
+
+
+async def services_for(services: Services, headers: Mapping[str, str], key: ApiKey | None = None) -> Services:
     """Return the parts for the group that headers name. What a delivery led to is told by them as well (`core.hops`).
 
+    Args:
+        key: The key that the request was let in with. One that is for one group acts for that, and for no other.
+
     Raises:
+        ForbiddenError: The key is for another group. Whether there is one so called is not told.
         NotFoundError: There is no such group.
     """
     if hops := hops_of(headers.get(HEADER)):
         services = msgspec.structs.replace(services, database=services.database.after(hops), hops=hops)
-    group_id = _group_named(headers[GROUP_HEADER]) if GROUP_HEADER in headers else services.group_id
-    if group_id == services.group_id:
+    bound_to = None if key is None else key.group_id
+    named = _group_named(headers[GROUP_HEADER]) if GROUP_HEADER in headers else bound_to or services.group_id
+    if bound_to is not None:
+        check_group(bound_to, named)
+        services = msgspec.structs.replace(services, bound_to=bound_to)
+    if named == services.group_id:
         return services
-    return await groups.acting_for(services, group_id)
+    return await groups.acting_for(services, named)

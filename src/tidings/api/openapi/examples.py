@@ -35,6 +35,8 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("patch", "/api/webhooks/{webhook_id}"): {"active": False},
     ("post", "/api/v1/signing-keys/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/groups"): {"id": "acme"},
+    ("post", "/api/v1/keys"): {"name": "shop", "scopes": ["events:publish", "deliveries:read"], "expires_in": 7776000},
+    ("post", "/api/v1/keys/{key_id}/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/groups/{group_id}/portal-link"): {
         "expires_in": 3600, "origins": ["https://app.example.com"], "brand": {"name": "Acme", "accent": "#1f5f43"},
     },
@@ -65,6 +67,8 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
         "body": '{"at": "{{record.scheduled_at}}"}', "contentType": "json", "retryLimit": 5,
     },
     ("patch", "/api/cron/{job_id}"): {"schedule": "0 3 * * *"},
+    ("post", "/api/v1/bins"): {"name": "what Stripe sends", "status": 503, "delay_seconds": 2, "body": "Try again."},
+    ("patch", "/api/v1/bins/{bin_id}"): {"profile": "standard", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
     ("post", "/api/v1/integrations"): {"name": "shop", "platform": "stripe", "secret": "whsec_as_stripe_shows_it"},
     ("patch", "/api/v1/integrations/{name}"): {"secret": "whsec_another_of_stripes"},
     ("post", "/api/v1/integrations/{name}/sync"): {

@@ -19,8 +19,10 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
+from tidings.api.http.scopes import needed
 from tidings.api.openapi.examples import example_of
 from tidings.api.openapi.fields import FIELDS
+from tidings.core.scopes import Need
 
 _ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 
@@ -33,6 +35,10 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
         "The key is missing or wrong.",
         {"error": "A valid key is required: Authorization: Bearer <key>, or X-API-Key: <key>.", "code": "UNAUTHORIZED"},
     ),
+    403: (
+        "The key does not allow this: it lacks a scope, which is named, or is for another group.",
+        {"error": "This key lacks the scope admin. Use a key that has it.", "code": "FORBIDDEN", "scope": "admin"},
+    ),
     404: ("There is nothing with that id.", {"error": f"There is no webhook {_ID}.", "code": "NOT_FOUND"}),
     409: (
         "Its state does not allow this now.",
@@ -41,11 +47,11 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
     413: ("The body is too large.", {"error": "The body is larger than 1048576 bytes.", "code": "BODY_TOO_LARGE"}),
     422: ("A field cannot be accepted.", {"error": "url is required.", "code": "INVALID_INPUT", "field": "url"}),
     429: (
-        "There were too many wrong passwords; Retry-After says when to try again.",
+        "There were too many wrong keys or passwords; Retry-After says when to try again.",
         {
-            "error": "There were too many wrong passwords. Try again later.",
+            "error": "Too many wrong keys came from your address. Try again in 42 s.",
             "code": "TOO_MANY_ATTEMPTS",
-            "retry_after_seconds": 297,
+            "retry_after_seconds": 42,
         },
     ),
     503: (
@@ -72,6 +78,8 @@ _MAY_CONFLICT = (
     "/records",
     "/cron",
     "/integrations",
+    "/bins",
+    "/bins/{bin_id}",
 )
 
 
@@ -110,6 +118,10 @@ def _describe(member: Any, sentence: str) -> None:
 
 
 def _document(operation: Operation, method: str, path: str) -> None:
+    if path.startswith("/api/"):
+        need = needed(method.upper(), path)
+        operation.security = [{"key": [need.scope.value] if need.scope else []}]
+        operation.description = f"{operation.description or ''}\n\n{_door(need)}"
     if path.endswith("/batch"):  # lines, which the framework has no type for
         lines = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
         operation.request_body = RequestBody(content={"application/x-ndjson": lines}, required=True)
@@ -127,6 +139,11 @@ def _document(operation: Operation, method: str, path: str) -> None:
             media.examples = {"example": Example(value=example)}
 
 
+def _door(need: Need) -> str:
+    scope = f"a key with the scope `{need.scope.value}`" if need.scope else "any key"
+    return f"Needs {scope}{' that is for all groups' if need.is_for_all_groups else ''}."
+
+
 def _document_records(operation: Operation) -> None:
     """Say what comes back as the text it was stored as, which the framework takes for text."""
     record = Schema(type=OpenAPIType.OBJECT, description="The record, with all its fields.")
@@ -142,6 +159,8 @@ def _errors_of(operation: Operation, path: str) -> list[int]:
     statuses = {503}
     if path.startswith(("/api/", "/in/")):
         statuses |= {401, 422}
+    if path.startswith("/api/"):
+        statuses |= {403, 429}
     if "{" in path or path.endswith("/statistics"):
         statuses |= {404}
     if operation.request_body is not None:
@@ -152,8 +171,6 @@ def _errors_of(operation: Operation, path: str) -> list[int]:
         statuses |= {409}
     if any(isinstance(one, Parameter) and one.name == "cursor" for one in operation.parameters or ()):
         statuses |= {404}  # what the cursor names is gone
-    if path.endswith("/auth"):
-        statuses |= {429}
     return sorted(statuses)
 
 
@@ -165,6 +182,7 @@ def _error_schema() -> Schema:
             "error": Schema(type=OpenAPIType.STRING, description="What is wrong and what to do, in a sentence."),
             "code": Schema(type=OpenAPIType.STRING, description="A stable name for programs."),
             "field": Schema(type=OpenAPIType.STRING, description="The field at fault."),
+            "scope": Schema(type=OpenAPIType.STRING, description="The scope that the key lacks."),
             "retry_after_seconds": Schema(type=OpenAPIType.INTEGER, description="When to try again, as in Retry-After."),
         },
     )

@@ -1,5 +1,6 @@
 """`/api/v1/attempts/stream`: attempts as they happen."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from litestar import Request, Router, get
@@ -7,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from tidings.api.http.access import is_still_admitted
 from tidings.api.http.questions import Status, WebhookId
 from tidings.api.tails import Tail, Tails
 from tidings.operations.history import following
@@ -36,7 +38,7 @@ async def stream_attempts(
         InvalidInputError: There is no such state.
     """
     tails: Tails = request.app.state.tails
-    tail = Tail(services, following.wanted(webhook_id, type_, status))
+    tail = Tail(services, following.wanted(webhook_id, type_, status), partial(is_still_admitted, request))
     tails.add(tail)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Stream(tails.follow(tail), media_type="text/event-stream", headers=headers)

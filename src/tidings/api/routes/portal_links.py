@@ -98,3 +98,4 @@ def _view(link: PortalLink) -> PortalLinkView:
 
 group_router = Router("/api/v1/groups", route_handlers=[create_portal_link], tags=["Portal links"])
 router = Router("/api/v1/portal-links", route_handlers=[list_portal_links, end_portal_link], tags=["Portal links"])
+routers = (group_router, router)

@@ -1,5 +1,5 @@
-"""How many requests are worked on at once, by door: notices, pages and calls must not take the event loop from each other, nor
-from deliveries. What is beyond is told to come again, at once, which costs next to nothing.
+"""How many requests are worked on at once, by door: notices, bins, pages and calls must not take the event loop from each
+other, nor from deliveries. What is beyond is told to come again, at once, which costs next to nothing.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,8 +13,9 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-AT_ONCE = {"api": 256, "notices": 64}  # what one process works on, beside what waits for a client's bytes
+AT_ONCE = {"api": 256, "notices": 64, "bins": 64}  # what one process works on, beside what waits for a client's bytes
 RETRY_AFTER_SECONDS = 1
+_DOORS = (("/in/", "notices"), ("/bin/", "bins"))
 _WATCHED = frozenset({"/healthz", "/readyz"})  # whoever asks these needs the truth most when there is too much to do
 
 _BODY = msgspec.json.encode(
@@ -34,7 +35,7 @@ class Budgets:
         if scope["type"] != "http" or scope["path"] in _WATCHED:
             await self._app(scope, receive, send)
             return
-        door = "notices" if scope["path"].startswith("/in/") else "api"
+        door = next((door for start, door in _DOORS if scope["path"].startswith(start)), "api")
         under_way = self._under_way
         if under_way[door] >= AT_ONCE[door]:
             REFUSED.labels(f"busy_{door}").inc()

@@ -21,6 +21,8 @@ from tidings.api.serving.phases import Flow, Phase
 from tidings.api.serving.refusals import MAX_HEADERS, refusal
 
 MAX_PIPELINED = 16  # requests that are read while one is answered; those behind them wait unread
+SHORTEST_HEAD = 18  # bytes: GET / HTTP/1.0 and two ends of lines
+READ_AT_LEAST = MAX_PIPELINED * SHORTEST_HEAD  # bytes at a time: a body is not read by the lines it may be made of
 MAX_SILENT_BYTES = 65_536  # of a body's framing without a byte of it: chunk extensions, trailers
 LINGER_SECONDS = 5.0  # that a client is given to read why it was refused, or to end a body that nobody reads
 LINGER_BYTES = 67_108_864  # read and dropped meanwhile: closing a socket with unread bytes takes the answer back
@@ -148,14 +150,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._read(self._unread + data if self._unread else data)
 
     def _read(self, data: bytes) -> None:
-        """Have the parser read as many requests as may wait, and keep the rest. It reads all that it gets: one head."""
+        """Have the parser read about as many requests as may wait, and keep the rest. It reads all that it gets: few heads."""
         at = 0
         self._hold(b"")
         while at < len(data) and self._fault is None:
             if len(self.pipeline) >= MAX_PIPELINED:
                 self._hold(data[at:])
                 break
-            end = data.find(b"\r\n\r\n", at)
+            end = data.find(b"\r\n\r\n", at + READ_AT_LEAST)
             end = len(data) if end < 0 else end + 4
             self._take(data[at:end])
             at = end
@@ -267,7 +269,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._fault = "host"
         elif declared_length(self.headers) > self._limits.body_bytes:
             self._fault = "large_body"
-        elif len(self.pipeline) > MAX_PIPELINED:  # should llhttp take something else for the end of a head
+        elif len(self.pipeline) > 2 * MAX_PIPELINED:  # should llhttp take something else for the end of a head
             self._fault = "pipelined"
         if self._fault is not None:
             raise ValueError(self._fault)  # llhttp stops; `data_received` knows what it means

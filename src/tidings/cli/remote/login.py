@@ -30,9 +30,8 @@ def command() -> click.Command:
         if not key.isascii() or not key.isprintable() or not key:
             raise CommandError("That is no key; copy it again.", USAGE)
         server = Server(address, key, None)
-        server.ask("GET", "/api/v1/groups", query={"limit": 1})
-        if group is not None:
-            server.ask("GET", f"/api/v1/groups/{group}")
+        server = Server(address, key, group)
+        server.ask("GET", "/api/v1/keys/current")
         in_ring = profiles.keep(name, address, group, key)
         if address.startswith("http://") and urlsplit(address).hostname not in _LOCAL:
             click.echo("The key and all answers travel unencrypted: this is http and not on this machine.", err=True)

@@ -32,6 +32,11 @@ class Paper:
         """Whether a person looks."""
         return self._console.is_terminal
 
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return self._console.width if self.is_screen else _ENDLESS
+
     def now(self) -> datetime:
         """Return the time."""
         return self._clock.now()

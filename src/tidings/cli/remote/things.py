@@ -219,6 +219,26 @@ EVENT_TYPES: Final = Thing(
     key="name",
 )  # fmt: skip
 
+_BIN: Final = "name status:int delay_seconds:number body content_type profile secret signature:json webhook_id"
+BINS: Final = Thing(
+    "bins", "bin", "Addresses that take any request, for trying.",
+    "Id=id:id Name=name Requests=request_count:count Answer=status Used=used_at:time Url=url Profile=profile Webhook=webhook_id",
+    (
+        Verb("list", "GET", "/api/v1/bins", "List request bins, newest first.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/bins/{bin_id}", "Show a bin, with the URL that takes requests."),
+        Verb("create", "POST", "/api/v1/bins", "Make a bin: what it answers, and what verifies what comes.", body=_BIN),
+        Verb("edit", "PATCH", "/api/v1/bins/{bin_id}", "Change a bin.", body=_BIN, edits=True),
+        Verb("delete", "DELETE", "/api/v1/bins/{bin_id}", "Delete a bin with all that came to it.", shows="nothing", asks=_SURE, done="deleted"),
+        Verb("requests", "GET", "/api/v1/bins/{bin_id}/requests", "List what came to a bin, newest first.", shows="many",
+             columns="No=number:id When=received_at:time Method=method Verdict=verdict.reason Answer=status:code Bytes=body_bytes:count Path=path From=address",
+             pages="before:number"),
+        Verb("request", "GET", "/api/v1/bins/{bin_id}/requests/{number}", "Show one request that came to a bin."),
+        Verb("clear", "DELETE", "/api/v1/bins/{bin_id}/requests", "Take away all that came to a bin.", shows="nothing",
+             asks="Take away all that came to bin {}?", done="taken away"),
+    ),
+    label="name",
+)  # fmt: skip
+
 _LINK: Final = "expires_in:int access brand:json origins:list"
 GROUPS: Final = Thing(
     "groups", "group", "Tenants.", "Id=id:id Created=created_at:time",
@@ -253,6 +273,22 @@ SIGNING_KEYS: Final = Thing(
     ),
 )  # fmt: skip
 
+KEYS: Final = Thing(
+    "keys", "key", "What opens the API, and what each key may do.",
+    "Id=id:id Name=name Start=start Scopes=scopes:list Bound_to=bound_to Used=used_at:time Expires=expires_at:time Revoked=revoked_at:time",
+    (
+        Verb("list", "GET", "/api/v1/keys", "List keys, newest first.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/keys/{key_id}", "Show a key, and when it was last used."),
+        Verb("current", "GET", "/api/v1/keys/current", "Show the key that these commands are sent with."),
+        Verb("create", "POST", "/api/v1/keys", "Make a key. It is in the answer, this once.", body="name scopes:list bound_to expires_in:int"),
+        Verb("rotate", "POST", "/api/v1/keys/{key_id}/rotate", "Give it another secret; the present one is good for a while.",
+             body="overlap_seconds:int expires_in:int"),
+        Verb("revoke", "DELETE", "/api/v1/keys/{key_id}", "End a key; within a second it opens nothing.", shows="nothing",
+             asks="Revoke key {}? Whoever uses it is refused from now on.", done="revoked"),
+    ),
+    label="name",
+)  # fmt: skip
+
 STATISTICS: Final = Thing(
     "statistics", "statistics", "How attempts fared.", "",
     (Verb("get", "GET", "/api/v1/statistics", "Show how attempts fared, of the last day unless told.", query="webhook_id since until step"),),
@@ -260,7 +296,7 @@ STATISTICS: Final = Thing(
 
 AUDIT: Final = Thing(
     "audit", "entry", "Who did what.",
-    "No=number:id When=at:time Action=action Who=who Subject=subject Group=group Address=address",
+    "No=number:id When=at:time Action=action Who=who Key=key_name Subject=subject Group=group Address=address",
     (Verb("list", "GET", "/api/v1/audit", "List who did what, newest first.", query="group", shows="many", pages="before:number"),),
     key="number",
 )  # fmt: skip
@@ -268,8 +304,8 @@ AUDIT: Final = Thing(
 THINGS: Final[dict[str, Thing]] = {
     thing.name: thing
     for thing in (
-        WEBHOOKS, EVENTS, DELIVERIES, LISTENERS, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, GROUPS,
-        PORTAL_LINKS, SIGNING_KEYS, STATISTICS, AUDIT,
+        WEBHOOKS, EVENTS, DELIVERIES, LISTENERS, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, BINS,
+        GROUPS, PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
     )
 }  # fmt: skip
 
@@ -277,4 +313,5 @@ THINGS: Final[dict[str, Thing]] = {
 NAMED_BY: Final = {
     "webhook_id": "webhooks", "event_id": "events", "delivery_id": "deliveries", "recovery_id": "recoveries", "listener_id": "listeners", "backfill_id": "backfills",
     "job_id": "jobs", "collection": "collections", "table": "tables", "group_id": "groups", "link_id": "portal-links",
+    "bin_id": "bins", "key_id": "keys",
 }  # fmt: skip

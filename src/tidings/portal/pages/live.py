@@ -14,7 +14,7 @@ from tidings.portal.answers import environment
 from tidings.portal.streams import Stream, Wants, Watch
 from tidings.portal.views.frame import local_path
 
-_KNOWN = ("of", "after", "status", "webhook_id", "loosely", "back")
+_KNOWN = ("of", "after", "status", "webhook_id", "bin_id", "came", "loosely", "back")
 
 
 @get("/live", opt={"query": _KNOWN, "customer": LOOK}, media_type="text/event-stream")
@@ -48,6 +48,10 @@ def wants(asked: dict[str, str]) -> Wants:
     """
     if asked.get("of") == "delivery":
         return Wants(pace=1, is_behind=True)
+    if asked.get("of") == "bin":
+        came = asked.get("came", "")
+        number = int(came) if came.isascii() and came.isdecimal() and len(came) < 18 else 0
+        return Wants(bin_id=_id("bin_id", asked) or UUID(int=0), came=number)
     if asked.get("of") != "deliveries":
         return Wants()
     status = asked.get("status", "")

@@ -6,13 +6,14 @@ from litestar import Request, Response, Router, get
 from litestar.exceptions import NotFoundException
 
 from tidings.core.delivery import State
-from tidings.core.errors import InvalidInputError
+from tidings.core.errors import ForbiddenError, InvalidInputError
 from tidings.core.question import Question
 from tidings.operations import attention, statistics
 from tidings.operations.history import deliveries
 from tidings.operations.history.search import Asked, Paging
-from tidings.portal.access import visit_of
-from tidings.portal.answers import show
+from tidings.portal.access import session_of, visit_of
+from tidings.portal.answers import go, show
+from tidings.portal.scopes import first_page
 from tidings.portal.views.frame import asks_for_html
 from tidings.portal.views.overview import MAX_FAILURES, SPANS, overview_view
 
@@ -30,7 +31,14 @@ async def overview(request: Request[Any, Any, Any]) -> Response[Any]:
     """
     if not asks_for_html(request.headers.get("accept", "")):
         raise NotForProgramsError
-    visit = await visit_of(request)
+    try:
+        visit = await visit_of(request)
+    except ForbiddenError:
+        session = session_of(request)
+        first = first_page(session.scopes, session.bound_to) if session else None
+        if first is None or first == "/":
+            raise
+        return go(request, first)  # the page that their key does open
     span = request.query_params.get("span", "24h")
     if span not in SPANS:
         raise InvalidInputError("span", f"span is {span[:40]!r}; write {', '.join(SPANS)}.")

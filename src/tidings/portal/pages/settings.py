@@ -24,7 +24,7 @@ async def settings(request: Request[Any, Any, Any], visit: NamedDependency[Visit
     """Show what holds for this installation, and who is signed in."""
     services = visit.services
     found = await sessions.list_sessions(services)
-    problems = await diagnosis.examine(services)
+    problems = (await diagnosis.examine(services)).problems
     view = general_view(found, visit.session.id, services.config, services.clock.now(), problems)
     return show(request, "settings/page.html", view, title="Settings")
 
@@ -103,7 +103,7 @@ async def _groups(request: Request[Any, Any, Any], visit: Visit, *, written: str
 
 @get(f"{PATH}/keys", opt={"query": ()})
 async def keys(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
-    """Show the key of the API, and the public keys that receivers verify with."""
+    """Show the public keys that receivers verify with."""
     return await _keys(request, visit)
 
 
@@ -124,7 +124,7 @@ async def rotate_keys(request: Request[Any, Any, Any], visit: NamedDependency[Vi
 async def _keys(request: Request[Any, Any, Any], visit: Visit, *, error: str = "", status: int = 200) -> Response[Any]:
     found, now = await signing_keys.list_keys(visit.services), visit.services.clock.now()
     view = keys_view(found, base_url(request), now, error=error)
-    return show(request, "settings/keys.html", view, title="Keys", crumbs=CRUMBS, status=status)
+    return show(request, "settings/keys.html", view, title="Signing keys", crumbs=CRUMBS, status=status)
 
 
 @get(f"{PATH}/about", opt={"query": ()})

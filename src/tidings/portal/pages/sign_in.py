@@ -1,6 +1,5 @@
 """Signing in and out, and how pages look."""
 
-import hmac
 import math
 import time
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, Router, get, post
 
-from tidings.core.errors import InvalidInputError
+from tidings.core.api_key import KEY_REQUIRED, MAX_KEY, hash_of
+from tidings.core.errors import InvalidInputError, TooManyAttemptsError, UnauthorizedError
 from tidings.core.reached import is_loopback
 from tidings.operations import sessions
 from tidings.portal.access import (
@@ -30,12 +30,13 @@ from tidings.portal.access import (
     with_cookies,
 )
 from tidings.portal.answers import go, show
+from tidings.portal.scopes import first_page
 from tidings.portal.views.frame import THEMES, local_path
 from tidings.portal.views.lists import Field
 from tidings.portal.views.small import Notice
-from tidings.store.settings import hash_key
 
-MAX_KEY = 1000  # characters that are looked at
+NO_SUCH_KEY = "This is not the admin key of this installation, nor another key of it."
+NOT_FOR_PEOPLE = "This key opens a part of the API, and no page. Sign in with one that has a scope such as webhooks:read."
 THEME_SECONDS = 365 * 86_400
 VISIT_SECONDS = 86_400
 
@@ -52,9 +53,9 @@ def key_field(error: str = "") -> Field:
     """Return the field for the key."""
     return Field(
         "key",
-        "Admin key",
+        "Key",
         "password",
-        hint="Printed once by the first “tidings serve”; or what TIDINGS_ADMIN_KEY says.",
+        hint="One of your own, or the admin key: printed once by the first “tidings serve”, or what TIDINGS_ADMIN_KEY says.",
         error=error,
         is_required=True,
         is_code=True,
@@ -103,14 +104,25 @@ async def sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
         response = _form(request, to, error=error, status=429)
         response.headers["Retry-After"] = str(math.ceil(wait))
         return response
-    key = form.get("key", "").strip()[:MAX_KEY]
-    known = services.installation.admin_key_hash
-    if not hmac.compare_digest(hash_key(key), known):
-        return _form(request, to, error="This is not the admin key of this installation.", status=401)
+    presented = form.get("key", "").strip()[:MAX_KEY]
+    try:
+        key = await services.admission.admit(presented, address, services.clock.now())
+    except UnauthorizedError as error:
+        said = NO_SUCH_KEY if error.message == KEY_REQUIRED else error.message
+        return _form(request, to, error=said, status=401)
+    except TooManyAttemptsError as error:
+        response = _form(request, to, error=error.message, status=429)
+        response.headers["Retry-After"] = str(error.details["retry_after_seconds"])
+        return response
+    first = first_page(key.scopes, key.group_id)
+    if first is None:
+        return _form(request, to, error=NOT_FOR_PEOPLE, status=403)
     attempts.forgive(address)
     token = new_token()
     browser = request.headers.get("user-agent", "")
-    await sessions.begin(services, token, before=session_token(request), browser=browser, address=address)
+    digest = hash_of(presented)
+    await sessions.begin(services, token, key, digest, before=session_token(request), browser=browser, address=address)
+    to = first if to == "/" else to
     return go(request, to, session_cookie(request, token), cookie(request, "tidings-visit", "", max_age=0))
 
 

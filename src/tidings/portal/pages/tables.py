@@ -11,6 +11,7 @@ from tidings.operations.sources import backfills, captures
 from tidings.portal.access import Visit, form_of
 from tidings.portal.answers import go, show
 from tidings.portal.numbering import cut, page_number
+from tidings.portal.scopes import opens
 from tidings.portal.views.sections import SOURCES, sections
 from tidings.portal.views.small import Notice
 from tidings.portal.views.tables import PATH, path_of, table_view, tables_view
@@ -22,7 +23,8 @@ CRUMBS = [("Sources", "/sources"), ("Tables", PATH)]
 @get("/sources", opt={"query": ()})
 async def sources(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show what makes events."""
-    return show(request, "sources/page.html", sections(SOURCES, "/sources"), title="Sources")
+    shown = tuple(one for one in sections(SOURCES, "/sources") if opens(visit.session, one.path))
+    return show(request, "sources/page.html", shown, title="Sources")
 
 
 @get(PATH, opt={"query": ("page",)})

@@ -21,6 +21,9 @@ _SAID = {
     Action.SECRET_SHOWN: "A secret was shown",
     Action.SECRET_ROTATED: "A secret was rotated",
     Action.KEYS_ROTATED: "The signing keys were rotated",
+    Action.API_KEY_MADE: "A key was made",
+    Action.API_KEY_ROTATED: "A key was rotated",
+    Action.API_KEY_REVOKED: "A key was revoked",
     Action.WEBHOOK_CREATED: "A webhook was created",
     Action.WEBHOOK_CHANGED: "A webhook was changed",
     Action.WEBHOOK_DELETED: "A webhook was deleted",
@@ -49,9 +52,13 @@ _SAID = {
     Action.DISCARDED: "Something set aside was discarded",
     Action.LISTENER_SKIPPED: "What waited for a listener was cancelled",
     Action.SETTING_RETRIED: "A setting that was set aside was read again",
+    Action.BIN_CREATED: "A request bin was made",
+    Action.BIN_CHANGED: "A request bin was changed",
+    Action.BIN_EMPTIED: "A request bin was emptied",
+    Action.BIN_DELETED: "A request bin was deleted",
 }
 _WHO = {
-    Who.KEY: "the API, by the admin key",
+    Who.KEY: "the API",
     Who.SESSION: "a session",
     Who.LINK: "a customer, by a portal link",
     Who.SYSTEM: "Tidings",
@@ -69,6 +76,7 @@ class AuditRow(msgspec.Struct, frozen=True):
     who_id: Id | None
     address: Shown
     group: Shown
+    key: Shown | None
 
 
 class AuditView(msgspec.Struct, frozen=True):
@@ -92,7 +100,7 @@ def audit_view(found: Sequence[Entry], pager: Pager, now: datetime) -> AuditView
     rows = tuple(Row(str(one.number), "", f"number {one.number}", _row(one, now)) for one in found)
     empty = None if rows else Empty(
         "Nothing is on record yet",
-        "Signing in and out, portal links, secrets that are shown or rotated, and whatever is made, changed, deleted or sent "
+        "Sign-ins, keys, portal links, secrets that are shown or rotated, and whatever is made, changed, deleted or sent "
         "again are put on record here.",
         icon="clock",
     )  # fmt: skip
@@ -109,4 +117,5 @@ def _row(one: Entry, now: datetime) -> AuditRow:
         None if one.who_id is None else ident(one.who_id),
         visible(one.address or "–", limit=60),
         visible(one.group_id or "–", limit=60),
+        visible(one.key_name, limit=100) if one.key_id is not None else None,
     )

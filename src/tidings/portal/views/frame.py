@@ -62,7 +62,12 @@ PLACES = (
             "event types",
         ),
     ),
-    Place("/settings", "Settings", "settings", ("group settings", "signing keys", "sessions", "retention", "about")),
+    Place(
+        "/settings",
+        "Settings",
+        "settings",
+        ("group settings", "api keys", "request bins", "signing keys", "sessions", "retention", "about"),
+    ),
 )
 
 
@@ -108,6 +113,7 @@ class Frame(msgspec.Struct, frozen=True):
         is_customer: Whoever looks came by a portal link.
         may_manage: They may change webhooks.
         brand: How their pages look.
+        home: The first page.
     """
 
     title: str
@@ -123,11 +129,7 @@ class Frame(msgspec.Struct, frozen=True):
     is_customer: bool = False
     may_manage: bool = True
     brand: BrandView | None = None
-
-    @property
-    def home(self) -> str:
-        """The first page."""
-        return CUSTOMER_HOME if self.is_customer else "/"
+    home: str = "/"
 
 
 def entries(path: str, *, is_customer: bool = False) -> tuple[Entry, ...]:

@@ -56,7 +56,10 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     tabs: tuple[Tab, ...]
 
 
-_TABS = (("Overview", ""), ("Test", "/test"), ("Dry run", "/dry-run"), ("Secrets", "/secrets"), ("Versions", "/versions"))
+_TABS = (
+    ("Overview", ""), ("Test", "/test"), ("Diagnose", "/diagnose"), ("Dry run", "/dry-run"), ("Secrets", "/secrets"),
+    ("Versions", "/versions"),
+)  # fmt: skip
 _OPEN = frozenset({"Overview", "Versions"})
 _FOR_OPERATORS = {"/dry-run"}
 _MANAGERS = {

@@ -1,18 +1,22 @@
 -- To the operator: your tables are not touched. A row with \u0000 or half a surrogate in a column of type json, of a table with settings, was
 -- told without its record, and of a change the version before went to the default group. Both are told as they are from now on.
 
--- Such escapes are JSON, and can be kept and sent. But PostgreSQL's functions turn all escapes of a document into text to find a member of
--- it, which it cannot with these. So they are masked meanwhile; all others, and backslashes that are escaped themselves, are left alone.
-create function tidings.masked(whole text, mask text) returns text
-language sql immutable set search_path = pg_catalog
-return regexp_replace(whole, '(?<=(?:^|[^\\])(?:\\\\)*)\\u(0000|[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])'
-  || '|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u)[dD][c-fC-F][0-9a-fA-F]{2})', mask || '\1', 'g');
-comment on function tidings.masked is 'JSON with a mask in place of each \u that PostgreSQL cannot read; replace(…, mask, ''\u'') brings it back.';
-
 create function tidings.mask_of(whole text) returns text
 language sql immutable set search_path = pg_catalog
 return encode(sha256(convert_to(whole, 'UTF8')), 'hex');
 comment on function tidings.mask_of is 'A mask that does not occur in a document: nobody writes one that holds its own digest.';
+
+-- Such escapes are JSON, and can be kept and sent. But PostgreSQL's functions turn all escapes of a document into text to find a member of
+-- it, which it cannot with these. So they are masked meanwhile; all others, and backslashes that are escaped themselves, are left alone.
+-- Nothing looks back from an escape, or long documents would take forever: escaped backslashes and pairs of surrogates are put out of
+-- the way first, and brought back.
+create function tidings.masked(whole text, mask text) returns text
+language sql immutable set search_path = pg_catalog
+return replace(replace(regexp_replace(regexp_replace(replace(whole, '\\', tidings.mask_of(whole) || 'b'),
+  '\\(u[dD][89abAB][0-9a-fA-F]{2})\\(u[dD][c-fC-F][0-9a-fA-F]{2})', tidings.mask_of(whole) || 'p\1' || tidings.mask_of(whole) || 'p\2', 'g'),
+  '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', mask || '\1', 'g'),
+  tidings.mask_of(whole) || 'p', '\'), tidings.mask_of(whole) || 'b', '\\');
+comment on function tidings.masked is 'JSON with a mask in place of each \u that PostgreSQL cannot read; replace(…, mask, ''\u'') brings it back.';
 
 create function tidings.shaped_strange(whole json, excluded text[], renamed json) returns json
 language sql immutable set search_path = pg_catalog

@@ -17,7 +17,9 @@ select (select count(*) from (select from tidings.webhooks where group_id = $1 a
   (select count(*) from (select from tidings.integrations where group_id = $1 limit $2) i) as integrations,
   (select count(*) from (select from tidings.collections where group_id = $1 limit $2) c) as collections,
   (select count(*) from (select from tidings.event_types where group_id = $1 limit $2) e) as event_types,
-  (select count(*) from (select from tidings.portal_links where group_id = $1 limit $2) l) as portal_links;
+  (select count(*) from (select from tidings.portal_links where group_id = $1 limit $2) l) as portal_links,
+  (select count(*) from (select from tidings.api_keys where group_id = $1 and revoked_at is null limit $2) k) as api_keys,
+  (select count(*) from (select from tidings.bins where group_id = $1 limit $2) b) as request_bins;
 
 -- name: begin_deleting
 -- $1 id, $2 now
@@ -47,6 +49,10 @@ delete from tidings.recoveries where id in (select id from tidings.recoveries wh
 -- name: delete_links
 -- With the sessions that began by them. $1 group, $2 how many
 delete from tidings.portal_links where id in (select id from tidings.portal_links where group_id = $1 limit $2) returning id;
+
+-- name: delete_bins
+-- With what came to them. $1 group, $2 how many
+delete from tidings.bins where id in (select id from tidings.bins where group_id = $1 limit $2) returning id;
 
 -- name: leave
 -- Sessions that show the group show another. $1 group, $2 the other

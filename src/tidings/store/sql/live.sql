@@ -1,7 +1,8 @@
 -- name: look
 -- Whether anything was counted since the last look, and which of the sessions that watch are still there. $1 sessions, $2 now
 select (select coalesce(sum(count), 0)::bigint from tidings.counters) as counted,
-  array(select id from tidings.sessions where id = any ($1::uuid[]) and ends_at > $2) as sessions;
+  array(select s.id from tidings.sessions s join tidings.api_keys k on k.id = s.key_id and (k.expires_at is null or k.expires_at > $2)
+    where s.id = any ($1::uuid[]) and s.ends_at > $2) as sessions;
 
 -- name: newest
 -- The newest deliveries of all groups after one, by the keys of both places; one under way comes when it is done. $1 after, $2 how many
@@ -13,9 +14,12 @@ select id, group_id, webhook_id, status from (
 
 -- name: announce
 -- Tells of attempts that this transaction records, if anybody listens. They hold the lock shared; who records asks for it alone, and gives it
--- back in the same breath: while nobody listens no notification is made, since all notifying commits wait for each other. $1 what is told
+-- back in the same breath: while nobody listens no notification is made, since all notifying commits wait for each other.
+-- Nor is one made while the queue of notifications fills up, because some session listens and reads none: a full one fails whatever notifies,
+-- and no result may be lost for the sake of who follows it. $1 what is told
 with someone as (select case when pg_try_advisory_lock(7413201, 5) then not pg_advisory_unlock(7413201, 5) else true end as listens)
-select count(pg_notify('tidings_attempts', told)) from someone, unnest($1::text[]) told where someone.listens;
+select count(pg_notify('tidings_attempts', told)) from someone, unnest($1::text[]) told
+where case when someone.listens then pg_notification_queue_usage() < 0.5 end;
 
 -- name: listen
 -- From now on attempts are announced, as long as this session lasts.

@@ -1,12 +1,24 @@
 -- name: lock_due_lanes
--- The lanes a claim will look at: those due longest, without those somebody else is looking at. The lock is what makes a
--- lane's limits exact; `claim` is a statement of its own so that it sees what the last holder of the lock committed. A null
--- beside them: tests are due (`claim_tests`). $1 now, $2 how many lanes at most
-select due.webhook_id from (
-  select webhook_id from tidings.lanes where open and due_at <= $1 order by due_at limit $2 for update skip locked
-) due
+-- The lanes a claim will look at: those due longest, without those somebody else is looking at; the trusted, and of the others so
+-- many at most, however long they have been due. The lock is what makes a lane's limits exact; `claim` is a statement of its own so
+-- that it sees what the last holder of the lock committed. A null beside them: tests are due (`claim_tests`).
+-- $1 now, $2 how many trusted lanes at most, $3 how many others. Returns of each what it has under way and how many more it could begin
+with trusted as materialized (
+  select webhook_id, trusted, in_flight, waiting, ordered, concurrency, allowance from tidings.lanes
+  where open and trusted and due_at <= $1 order by due_at limit $2 for update skip locked
+), others as materialized (
+  select webhook_id, trusted, in_flight, waiting, ordered, concurrency, allowance from tidings.lanes
+  where open and not trusted and due_at <= $1 order by due_at limit $3 for update skip locked
+)
+select webhook_id, trusted, in_flight,
+  greatest(0, least(case when ordered then 1 else tidings.places(concurrency, allowance, waiting) end - in_flight, waiting))::integer as wanted
+from (select * from trusted union all select * from others) due
 union all
-select null where exists (select from tidings.queue where is_test and due_at <= $1);
+select null, null, null, null where exists (select from tidings.queue where is_test and due_at <= $1);
+
+-- name: put_off
+-- Locked lanes that are due, and for which there is no room now: those behind them come first. $1 webhooks, $2 now
+update tidings.lanes set due_at = $2::timestamptz + interval '0.25 seconds' where webhook_id = any ($1::uuid[]);
 
 -- name: claim
 -- Takes due deliveries of locked lanes out of the queue and leases them by one flight: filter, order, limit, lease and attempt
@@ -14,7 +26,7 @@ select null where exists (select from tidings.queue where is_test and due_at <= 
 -- rows costs no more than one with ten. Nobody else takes rows of a locked lane, so the queue rows need no lock of their own.
 -- In an ordered lane nothing goes out while the outbox has something as old: dispatchers route ranges of it side by side, and one
 -- that is slow, or stands still, has earlier changes under way than what is routed already. Both are read from one snapshot.
--- $1 worker, $2 now, $3 how many of each lane at most, $4 the lanes, $5 part
+-- $1 worker, $2 now, $3 how many of each lane at most, $4 the lanes, in parallel, $5 part
 with due as materialized (
   select webhook_id, tidings.places(concurrency, allowance, waiting) as places, in_flight, ordered, rate_per_second,
     case when rate_per_second is null then null
@@ -23,8 +35,8 @@ with due as materialized (
   from tidings.lanes where webhook_id = any ($4::uuid[])
 ), room as materialized (
   -- free: places left under the lane's own limits. room: this claim's share of them.
-  select due.*, places.free, least(places.free, $3::integer) as room
-  from due cross join lateral (
+  select due.*, places.free, least(places.free, share.most) as room
+  from due join unnest($4::uuid[], $3::integer[]) as share (webhook_id, most) using (webhook_id) cross join lateral (
     select least(case when due.ordered then 1 else due.places end - due.in_flight, floor(due.tokens)::integer) as free
   ) places
 ), unrouted as materialized (
@@ -113,7 +125,7 @@ from taken, flight;
 
 -- name: lock_lanes
 -- $1 webhooks, $2 now
-select webhook_id, room from tidings.lock_lanes($1, $2);
+select webhook_id, room, trusted from tidings.lock_lanes_to_route($1, $2);
 
 -- name: deaf
 -- Webhooks whose attempts have failed five times in a row or more, as when a lane begins to rest. $1 webhooks
@@ -133,8 +145,8 @@ from unnest($1::uuid[], $2::integer[]) as r (webhook_id, count)
 where l.webhook_id = r.webhook_id;
 
 -- name: next_due_at
--- When the next lane is due; infinity when none is.
-select min(due_at) from tidings.lanes where open;
+-- When the next lane is due; infinity when none is. $1 whether those count too that are not trusted
+select least((select min(due_at) from tidings.lanes where open and trusted), (select min(due_at) from tidings.lanes where $1 and open and not trusted));
 
 -- name: wait_again
 -- Deliveries that wait for their next attempt. In an ordered lane a delivery keeps its place: the lane rests instead. Those of

@@ -36,6 +36,13 @@ update tidings.integrations set secret = $2 where id = $1;
 -- name: lock_fingerprint
 select value from tidings.settings where name = 'secret_key_fingerprint' for update;
 
+-- name: bins
+select id, secret from tidings.bins where secret is not null for update;
+
+-- name: reseal_bin
+-- $1 id, $2 secret
+update tidings.bins set secret = $2 where id = $1;
+
 -- name: set_fingerprint
 -- $1 fingerprint
 update tidings.settings set value = $1 where name = 'secret_key_fingerprint';

@@ -1,7 +1,13 @@
+-- part: by_key
+-- The key that it was begun with is good, as it is or as it was. $2 now
+join tidings.api_keys k on k.id = s.key_id and k.revoked_at is null and (k.expires_at is null or k.expires_at > $2)
+  and (k.group_id is null or k.group_id = s.group_id) -- a group that is deleted is left by the sessions that show it
+  and (s.key_hash = encode(k.token_hash, 'hex') or (s.key_hash = encode(k.previous_hash, 'hex') and k.previous_until > $2))
+
 -- name: add
--- $1 id, $2 token_hash, $3 key_hash, $4 group_id, $5 browser, $6 address, $7 now, $8 ends_at, $9 link or null
-insert into tidings.sessions (id, token_hash, key_hash, group_id, browser, address, created_at, seen_at, ends_at, link_id)
-values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9);
+-- $1 id, $2 token_hash, $3 key_hash or null for that of the key as it is, $4 group_id, $5 browser, $6 address, $7 now, $8 ends_at, $9 link or null, $10 key
+insert into tidings.sessions (id, token_hash, key_hash, group_id, browser, address, created_at, seen_at, ends_at, link_id, key_id)
+values ($1, $2, coalesce($3, (select encode(token_hash, 'hex') from tidings.api_keys where id = $10)), $4, $5, $6, $7, $7, $8, $9, $10);
 
 -- name: keep_newest
 -- Ends the oldest operators', so that no more than so many are left: customers keep nobody out. $1 how many
@@ -16,10 +22,11 @@ delete from tidings.sessions where id in (
 );
 
 -- name: find
--- One whose time is not over, with the link it was begun with. $1 token_hash, $2 key_hash, $3 now, $4 seen after
-select s.id, s.group_id, s.browser, s.address, s.created_at, s.seen_at, s.ends_at, s.link_id, l.brand, l.origins, l.access
-from tidings.sessions s left join tidings.portal_links l on l.id = s.link_id
-where s.token_hash = $1 and s.key_hash = $2 and s.ends_at > $3 and s.seen_at > $4;
+-- One whose time is not over, with the key or the link it was begun with. $1 token_hash, $2 now, $3 seen after
+select s.id, s.group_id, s.browser, s.address, s.created_at, s.seen_at, s.ends_at, s.link_id, l.brand, l.origins, l.access,
+  k.id as key_id, k.name as key_name, k.scopes, k.group_id as bound_to
+from tidings.sessions s {by_key} left join tidings.portal_links l on l.id = s.link_id
+where s.token_hash = $1 and s.ends_at > $2 and s.seen_at > $3;
 
 -- name: see
 -- $1 id, $2 now
@@ -30,21 +37,26 @@ update tidings.sessions set seen_at = $2 where id = $1;
 update tidings.sessions set group_id = $2 where id = $1 and link_id is null;
 
 -- name: list
--- The operators' whose time is not over, newest first. $1 key_hash, $2 now, $3 seen after, $4 limit
-select id, group_id, browser, address, created_at, seen_at, ends_at from tidings.sessions
-where link_id is null and key_hash = $1 and ends_at > $2 and seen_at > $3 order by created_at desc, id desc limit $4;
+-- The operators' whose time is not over, newest first. $1 limit, $2 now, $3 seen after
+select s.id, s.group_id, s.browser, s.address, s.created_at, s.seen_at, s.ends_at, k.id as key_id, k.name as key_name,
+  k.scopes, k.group_id as bound_to
+from tidings.sessions s {by_key}
+where s.link_id is null and s.ends_at > $2 and s.seen_at > $3 order by s.created_at desc, s.id desc limit $1;
+
+-- part: ended
+id, browser, group_id, link_id, key_id, (select k.name from tidings.api_keys k where k.id = key_id) as key_name
 
 -- name: end
 -- $1 id
-delete from tidings.sessions where id = $1 returning id, browser, group_id, link_id;
+delete from tidings.sessions where id = $1 returning {ended};
 
 -- name: end_token
 -- $1 token_hash
-delete from tidings.sessions where token_hash = $1 returning id, browser, group_id, link_id;
+delete from tidings.sessions where token_hash = $1 returning {ended};
 
 -- name: end_others
 -- The operators' alone. $1 id of the one that stays
-delete from tidings.sessions where id <> $1 and link_id is null returning id, browser, group_id, link_id;
+delete from tidings.sessions where id <> $1 and link_id is null returning {ended};
 
 -- name: forget
 -- Those that ended or were not seen for long. $1 now, $2 seen before

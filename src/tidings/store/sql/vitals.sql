@@ -20,8 +20,15 @@ select
   (select count(*)::integer from (select from tidings.outbox_rejected limit 1000) r) as set_aside,
   (select count(*)::integer from (select from tidings.lanes where warned_at is not null and open limit 1000) f) as failing,
   (select count(*)::integer from (select from tidings.webhooks where fault is not null limit 1000) s) as stopped,
+  current_user::text as role,
+  (select count(*)::integer from pg_class c
+    where c.relnamespace = 'tidings'::regnamespace and c.relkind in ('r', 'p', 'S') and not pg_has_role(c.relowner, 'usage')) as not_owned,
   (select max(to_date(right(c.relname, 8), 'YYYYMMDD')) from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'tidings.events'::regclass and c.relname ~ '\d{8}$') as last_day;
+
+-- name: urls
+-- Where enabled webhooks send to, those made last. $1 how many
+select url from tidings.webhooks where enabled and fault is null order by id desc limit $1;
 
 -- name: write_something
 -- Some hundred kilobytes, gone with the transaction: whether there is room for them, and for the log of it.

@@ -1,0 +1,231 @@
+"""Who is let in: keys at hand, without asking the database for each call.
+
+Keys are held in memory, and so is how often keys were changed when somebody last looked (`tidings.api_key_changes`). What is
+held counts for a second from the moment of that look. After half a second the next call has somebody look again, beside it;
+only after a whole second without any call does one wait for the look. So a key that is revoked stops within a second, in
+every process, whatever becomes of the network between: what cannot be looked at is not believed.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from tidings.core.api_key import (
+    KEY_REQUIRED,
+    MAX_KEY,
+    SETTINGS_KEY_ID,
+    UNGUESSABLE,
+    ApiKey,
+    check_good,
+    fits,
+    hash_of,
+    id_of,
+    id_text,
+    is_good,
+    is_mistyped,
+)
+from tidings.core.errors import TidingsError, UnauthorizedError
+from tidings.core.key_guesses import Guesses
+from tidings.store import api_keys
+from tidings.store.api_keys import USE_SECONDS, Use
+from tidings.store.database import UNAVAILABLE, Database
+
+logger = logging.getLogger("tidings.keys")
+
+LOOK_AFTER: Final = 0.5  # seconds since the last look, until the next call has somebody look again
+BELIEVED: Final = 1.0  # seconds that a look counts
+MAX_HELD: Final = 10_000  # keys in memory
+MAX_UNKNOWN: Final = 1_000  # ids that no key has, remembered so that they are not asked for again and again
+CLOSE_SECONDS: Final = 2.0
+
+_SETTINGS = "settings"  # in place of an id's text
+
+
+class Admission:
+    """The keys that are at hand. One event loop reads and writes it."""
+
+    def __init__(self, database: Database, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._monotonic = monotonic
+        self._held: OrderedDict[str, ApiKey] = OrderedDict()
+        self._unknown: OrderedDict[str, None] = OrderedDict()
+        self._version = 0
+        self._looked_at = -BELIEVED
+        self._looking: asyncio.Task[Exception | None] | None = None
+        self._guesses = Guesses()
+        self._noted: dict[UUID, float] = {}
+        self._uses: dict[UUID, Use] = {}
+        self._noting: asyncio.Task[None] | None = None
+
+    def at_hand(self, presented: str, address: str, now: datetime) -> ApiKey | None:
+        """Return the key that this is, when that is known without asking anybody; None: ask `admit`.
+
+        Args:
+            presented: The key as text.
+            address: Where it comes from.
+            now: The time that keys expire by.
+        """
+        at = self._monotonic()
+        if not presented or at - self._looked_at >= BELIEVED:
+            return None
+        digest = hash_of(presented[:MAX_KEY])
+        key = self._held_as(presented, digest)
+        if key is None or not is_good(key, digest, now):
+            return None
+        if len(presented) < UNGUESSABLE and self._guesses.is_shut(address, at):
+            return None
+        if at - self._looked_at >= LOOK_AFTER:
+            self._begin_look()
+        self._note(key, address, at, now)
+        return key
+
+    async def admit(self, presented: str, address: str, now: datetime) -> ApiKey:
+        """Return the key that this is.
+
+        Raises:
+            TooManyAttemptsError: Too many wrong ones were shown.
+            UnauthorizedError: It is missing, wrong, expired, revoked or replaced.
+        """
+        if not presented:
+            raise UnauthorizedError(KEY_REQUIRED)
+        if len(presented) < UNGUESSABLE:
+            self._guesses.refuse_shut(address, self._monotonic())
+        if (key := self.at_hand(presented, address, now)) is not None:
+            return key
+        digest = hash_of(presented[:MAX_KEY])
+        key = await self._asked_for(presented, digest)
+        if key is not None and fits(key, digest):
+            check_good(key, digest, now)
+            self._note(key, address, self._monotonic(), now)
+            return key
+        self._guesses.count(address, None if key is None else str(key.id), self._monotonic())
+        raise _wrong(presented)
+
+    def changed(self) -> None:
+        """Believe nothing that was held until now: this process has changed a key."""
+        self._looked_at = -BELIEVED
+
+    async def close(self) -> None:
+        """Write what is noted, and end what is under way."""
+        if self._noting is not None:
+            await asyncio.wait([self._noting], timeout=CLOSE_SECONDS)
+        for task in (self._looking, self._noting):
+            if task is not None:
+                task.cancel()
+
+    # Keys --------------------------------------------------------------------------------------------------------------------
+
+    def _held_as(self, presented: str, digest: bytes) -> ApiKey | None:
+        settings = self._held.get(_SETTINGS)
+        if settings is not None and fits(settings, digest):
+            return settings
+        named = id_text(presented)
+        return self._held.get(named) if named is not None else None
+
+    async def _asked_for(self, presented: str, digest: bytes) -> ApiKey | None:
+        """Return the key that a text says it is, whether or not it fits; None where there is none."""
+        began = self._monotonic()
+        if began - self._looked_at >= BELIEVED:
+            looking = self._begin_look()  # one look for all who wait, and one failure
+            await asyncio.wait([looking])
+            if not looking.cancelled() and (fault := looking.result()) is not None:
+                raise fault
+        held = self._held_as(presented, digest)
+        if held is not None and fits(held, digest) and self._monotonic() - self._looked_at < BELIEVED:
+            return held
+        if self._looked_at <= began:  # it may have been made or rotated this moment
+            await self._look()
+        settings = self._held.get(_SETTINGS) or await self._read(_SETTINGS, SETTINGS_KEY_ID)
+        if settings is not None and fits(settings, digest):
+            return settings
+        named = id_text(presented)
+        key_id = None if named is None else id_of(named)
+        if named is None or key_id is None or key_id == SETTINGS_KEY_ID or named in self._unknown:
+            return None
+        return self._held.get(named) or await self._read(named, key_id)
+
+    async def _read(self, name: str, key_id: UUID) -> ApiKey | None:
+        began = self._monotonic()
+        async with self._database.connection() as connection:
+            version, key = await api_keys.find(connection, key_id)
+        if self._learn(version, began):
+            if key is None:
+                self._unknown[name] = None
+            else:
+                self._held[name] = key
+            while len(self._held) > MAX_HELD:
+                self._held.popitem(last=False)
+            while len(self._unknown) > MAX_UNKNOWN:
+                self._unknown.popitem(last=False)
+        return key
+
+    def _begin_look(self) -> asyncio.Task[Exception | None]:
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_beside(), name="look at keys")
+        return self._looking
+
+    async def _look_beside(self) -> Exception | None:
+        """Look, and return why not: whoever waits raises it, and where nobody does it is of no account."""
+        try:
+            await self._look()
+        except (*UNAVAILABLE, TidingsError) as error:
+            logger.debug("keys cannot be looked at: %s", error)
+            return error
+        finally:
+            self._looking = None
+        return None
+
+    async def _look(self) -> None:
+        began = self._monotonic()
+        async with self._database.connection() as connection:
+            version = await api_keys.version(connection)
+        self._learn(version, began)
+
+    def _learn(self, version: int, at: float) -> bool:
+        """Take note of what a look found that began then, and return whether what it read may be held.
+
+        Looks may end in another order than they began in: one that began before the last that counts says nothing new.
+        """
+        if at < self._looked_at:
+            return version == self._version
+        if version != self._version:
+            self._held.clear()
+            self._unknown.clear()
+            self._version = version
+        self._looked_at = at
+        return True
+
+    # Uses --------------------------------------------------------------------------------------------------------------------
+
+    def _note(self, key: ApiKey, address: str, at: float, now: datetime) -> None:
+        """Note that a key was used, unless that was noted within a minute. It is written beside the call, never before it."""
+        if at - self._noted.get(key.id, -USE_SECONDS) < USE_SECONDS:
+            return
+        if len(self._noted) >= MAX_HELD:
+            self._noted.clear()
+        self._noted[key.id] = at
+        self._uses[key.id] = Use(now, address)
+        if self._noting is None:
+            self._noting = asyncio.create_task(self._write_uses(), name="note uses of keys")
+
+    async def _write_uses(self) -> None:
+        try:
+            while self._uses:
+                uses, self._uses = self._uses, {}
+                with suppress(*UNAVAILABLE, TidingsError):  # the next minute has another
+                    async with self._database.transaction() as connection:
+                        await api_keys.note_uses(connection, list(uses.items()))
+        finally:
+            self._noting = None
+
+
+def _wrong(presented: str) -> UnauthorizedError:
+    if is_mistyped(presented):
+        return UnauthorizedError("This key was cut off or mistyped: its end does not fit the rest. Copy it again, whole.")
+    return UnauthorizedError(KEY_REQUIRED)

@@ -1,0 +1,169 @@
+"""Keys of the API: make them, see when they were used, rotate and revoke them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+import msgspec
+
+from tidings.core.api_key import ApiKey, check_group, check_name, hash_of, write_key
+from tidings.core.audit import Action
+from tidings.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from tidings.core.scopes import parse_scopes
+from tidings.operations import audit
+from tidings.operations.lookups import there
+from tidings.operations.services import Services
+from tidings.store import api_keys, groups
+from tidings.store.api_keys import MAX_KEYS, UsedKey
+from tidings.store.database import Connection
+
+SHORTEST_SECONDS: Final = 60
+LONGEST_SECONDS: Final = 10 * 366 * 86_400
+DEFAULT_OVERLAP_SECONDS: Final = 86_400
+LONGEST_OVERLAP_SECONDS: Final = 30 * 86_400
+
+OF_SETTINGS: Final = (
+    "This is the admin key of the settings. To change it, set TIDINGS_ADMIN_KEY to another and start every process again; for "
+    "daily work make keys with fewer scopes."
+)
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """A key that was made or rotated just now. `text` is kept nowhere: it is shown this once."""
+
+    key: ApiKey
+    text: str
+
+
+async def create(
+    services: Services,
+    secret: bytes,
+    *,
+    name: str,
+    scopes: Sequence[str],
+    group_id: str | None = None,
+    expires_in: int | None = None,
+) -> NewKey:
+    """Make a key.
+
+    Args:
+        secret: `core.api_key.SECRET_BYTES` of chance.
+        group_id: The one group that it is for; None: all. Whoever may act for one group alone makes keys for that.
+        expires_in: Seconds from now; None: it does not expire.
+
+    Raises:
+        ConflictError: There are too many.
+        ForbiddenError: It would allow more than whoever asks may.
+        InvalidInputError: With the field and the reason.
+        NotFoundError: There is no such group.
+    """
+    if group_id is None and services.bound_to is not None:
+        raise ForbiddenError("This key is for one group, so it makes no key for all of them. Name its group as bound_to.")
+    if group_id is not None:
+        check_group(services.bound_to, group_id)
+    now, key_id = services.clock.now(), uuid4()
+    text = write_key(key_id, secret)
+    key = ApiKey(
+        key_id, check_name(name), group_id, parse_scopes(scopes), hash_of(text), now, expires_at=_expiry(expires_in, now)
+    )
+    async with services.database.transaction() as connection:
+        if group_id is not None and await groups.get(connection, group_id) is None:
+            raise NotFoundError(f"There is no group {group_id!r}. Make it first: POST /api/v1/groups.")
+        if not await api_keys.add(connection, key):
+            raise ConflictError(
+                f"There are {MAX_KEYS:,} keys. Revoke those that are not used; they are forgotten after 30 days."
+            )
+        await _noted(services, connection, Action.API_KEY_MADE, key)
+    return NewKey(key, text)
+
+
+async def list_keys(services: Services, *, limit: int, offset: int = 0) -> list[UsedKey]:
+    """Return a page of keys, newest first: all, or those of the one group that whoever asks may act for."""
+    async with services.database.connection() as connection:
+        return await api_keys.list_keys(connection, services.bound_to, limit=limit, offset=offset)
+
+
+async def read(services: Services, key_id: UUID) -> UsedKey:
+    """Return a key.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    async with services.database.connection() as connection:
+        return there(await api_keys.read(connection, key_id, services.bound_to), f"There is no key {key_id}.")
+
+
+async def rotate(
+    services: Services,
+    key_id: UUID,
+    secret: bytes,
+    *,
+    overlap_seconds: int = DEFAULT_OVERLAP_SECONDS,
+    expires_in: int | None = None,
+) -> NewKey:
+    """Give a key another secret. The present one is good beside it until the overlap is over; one before that ends now.
+
+    Args:
+        expires_in: Seconds from now; None: it expires as it did.
+
+    Raises:
+        ConflictError: It is that of the settings, or was revoked, or has expired and is to stay so.
+        InvalidInputError: The overlap or the expiry is out of bounds.
+        NotFoundError: There is none.
+    """
+    if not 0 <= overlap_seconds <= LONGEST_OVERLAP_SECONDS:
+        raise InvalidInputError("overlap_seconds", f"overlap_seconds is 0 to {LONGEST_OVERLAP_SECONDS} (30 days).")
+    now, text = services.clock.now(), write_key(key_id, secret)
+    until = now + timedelta(seconds=overlap_seconds)
+    async with services.database.transaction() as connection:
+        key = await _changeable(services, connection, key_id)
+        expires_at = key.expires_at if expires_in is None else _expiry(expires_in, now)
+        if expires_at is not None and expires_at <= now:
+            raise ConflictError("This key has expired. Say in expires_in how long it is to be good from now on.")
+        await api_keys.rotate(connection, key_id, hash_of(text), now=now, until=until, expires_at=expires_at)
+        await _noted(services, connection, Action.API_KEY_ROTATED, key)
+    services.admission.changed()
+    rotated = msgspec.structs.replace(
+        key, token_hash=hash_of(text), previous_hash=key.token_hash, previous_until=until, rotated_at=now, expires_at=expires_at
+    )
+    return NewKey(rotated, text)
+
+
+async def revoke(services: Services, key_id: UUID) -> None:
+    """End a key, and the sessions that were begun with it. Within a second it opens nothing any more, in any process.
+
+    Raises:
+        ConflictError: It is that of the settings, or was revoked.
+        NotFoundError: There is none.
+    """
+    async with services.database.transaction() as connection:
+        key = await _changeable(services, connection, key_id)
+        await api_keys.revoke(connection, key_id, services.clock.now())
+        await _noted(services, connection, Action.API_KEY_REVOKED, key)
+    services.admission.changed()
+
+
+async def _changeable(services: Services, connection: Connection, key_id: UUID) -> ApiKey:
+    key: ApiKey = there(await api_keys.get(connection, key_id, services.bound_to), f"There is no key {key_id}.")
+    if key.is_of_settings:
+        raise ConflictError(OF_SETTINGS)
+    if key.revoked_at is not None:
+        raise ConflictError("This key was revoked. Make another.")
+    return key
+
+
+async def _noted(services: Services, connection: Connection, action: Action, key: ApiKey) -> None:
+    acting = services if key.group_id is None else msgspec.structs.replace(services, group_id=key.group_id)
+    await audit.note(acting, connection, action, key.id, key.name, is_of_group=key.group_id is not None)
+
+
+def _expiry(expires_in: int | None, now: datetime) -> datetime | None:
+    if expires_in is None:
+        return None
+    if not SHORTEST_SECONDS <= expires_in <= LONGEST_SECONDS:
+        raise InvalidInputError(
+            "expires_in",
+            f"expires_in is {SHORTEST_SECONDS} to {LONGEST_SECONDS} seconds; leave it out for a key that does not expire.",
+        )
+    return now + timedelta(seconds=expires_in)
