@@ -106,6 +106,17 @@ def test_what_is_told_of_an_answer_is_bounded() -> None:
     assert "status" not in lost.told
 
 
+def test_results_go_in_requests_that_servers_take() -> None:
+    hand = Hand(100)
+    hand.take([DELIVERY | {"lease": n} for n in range(50)])
+    for n in range(50):
+        hand.finish(result_of(DELIVERY | {"lease": n}, Exchange(200, body=b"\x01" * 16_000)))
+    first = hand.to_tell()
+    assert 1 <= len(first) < 10  # each is some 96 kB as JSON
+    hand.told(first, [])
+    assert hand.to_tell()[0].lease == len(first)
+
+
 def test_a_request_is_what_the_server_made_of_it_at_the_forwarded_address() -> None:
     data = request_of("POST /hook HTTP/1.1\r\nhost: localhost:3000\r\n", DELIVERY)
     assert data == (

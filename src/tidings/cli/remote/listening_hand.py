@@ -3,10 +3,13 @@
 from collections import Counter
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from tidings.core.outcome import Exchange
 
 AT_ONCE: Final = 64  # deliveries of one answer, as the server bounds them
 RESULTS_AT_ONCE: Final = 100
+RESULT_BYTES: Final = 500_000  # of one request, of which servers take a megabyte
 MAX_HELD: Final = 512
 BODY: Final = 16_384  # characters of a receiver's answer that are told
 MAX_HEADERS: Final = 64
@@ -52,7 +55,13 @@ class Hand:
 
     def to_tell(self) -> list[Result]:
         """Return results that are not acknowledged, the oldest first, as many as go together."""
-        return list(self._results.values())[:RESULTS_AT_ONCE]
+        size, chosen = 0, list[Result]()
+        for result in self._results.values():
+            size += len(msgspec.json.encode(result.told))
+            if chosen and (size > RESULT_BYTES or len(chosen) == RESULTS_AT_ONCE):
+                break
+            chosen.append(result)
+        return chosen
 
     def told(self, results: list[Result], refused: list[int]) -> list[str]:
         """Take note that results were acknowledged; return the deliveries of those that were refused."""
