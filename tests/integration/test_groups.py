@@ -146,6 +146,16 @@ async def test_a_group_that_cannot_go_says_why_and_goes_once_it_can(operator: Vi
     await call(operator, "GET", "/api/v1/groups/acme", 404)
 
 
+async def test_a_group_goes_whose_collections_refer_to_each_other(operator: Visitor) -> None:
+    refers = {name: [{"name": "other", "type": "relation", "collection": name}] for name in ("hens", "eggs")}
+    await call(operator, "POST", "/api/collections", 201, {"name": "hens", "schema": [{"name": "a", "type": "text"}]})
+    await call(operator, "POST", "/api/collections", 201, {"name": "eggs", "schema": refers["hens"]})
+    await call(operator, "PATCH", "/api/collections/hens", 200, {"schema": [{"name": "a", "type": "text"}, *refers["eggs"]]})
+    await call(operator, "DELETE", "/api/v1/groups/acme?confirm=acme&everything=true", 202)
+    await close(operator.engine)
+    assert await operator.engine.sql("select from tidings.collections where group_id = 'acme'") == []
+
+
 async def test_a_group_is_deleted_in_the_portal_by_its_id_written_again(operator: Visitor) -> None:
     await operator.sign_in()
     page = (await operator.get("/settings/groups")).text

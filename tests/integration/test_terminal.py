@@ -43,6 +43,8 @@ ELSEWHERE = {
     ("GET", "/api/v1/diagnosis"): "tidings doctor --server",
     ("POST", "/api/v1/webhooks/{webhook_id}/diagnose"): "tidings doctor webhook",
     ("PUT", "/api/v1/webhooks/{webhook_id}"): "the same as PATCH",
+    ("POST", "/api/v1/listeners/{listener_id}/take"): "tidings listen",
+    ("POST", "/api/v1/listeners/{listener_id}/results"): "tidings listen",
     ("POST", "/api/v1/collections/{collection}/auth"): "users of an application sign in by it, not operators",
 }
 # Fields of bodies without an option: other systems' names for the same, and what only the server says.
@@ -883,3 +885,20 @@ async def test_psql_is_opened_on_the_database(terminal: Terminal, engine: Engine
 
 
 _TIDINGS = [sys.executable, "-m", "tidings"]
+
+
+async def test_listeners(terminal: Terminal, engine: Engine) -> None:
+    made = await terminal.read("listeners", "create", "--name", "desk", "--events", "order.*")
+    assert made["secret"].startswith("whsec_")
+    assert (await terminal.read("listeners", "get", "desk"))["id"] == made["id"]
+    assert (await terminal("listeners", "list", "-q")).split() == [made["id"]]
+    assert "desk" in await terminal("listeners", "list")
+    await engine.publish("order.paid")
+    await eventually(
+        lambda: engine.value(
+            "select waiting = 1 from tidings.lanes l join tidings.listeners s using (webhook_id) where s.name = 'desk'"
+        )
+    )
+    assert (await terminal.read("listeners", "skip", "desk", "--yes"))["cancelled"] == 1
+    assert "deleted" in await terminal("listeners", "delete", "desk", "--yes")
+    assert await terminal.read("listeners", "list") == []

@@ -35,6 +35,7 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
     "Watch, send and repair": dict(
         (
             _own("tail", "Show attempts as they happen.", "tail"),
+            _own("listen", "Receive deliveries on this machine, without a public address.", "listen"),
             _own("explain", "Say why an event went to a webhook, or did not.", "explain"),
             _own("trigger", "Publish an event, or send a webhook a sample of one.", "trigger"),
             _own("recover", "Send all again that was not acknowledged in a time.", "recover"),
@@ -48,6 +49,7 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
             _thing("webhooks", "Who is told, and of what."),
             _thing("events", "What happened."),
             _thing("deliveries", "What became of each event for each webhook."),
+            _thing("listeners", "Who receives by `tidings listen`."),
             _thing("recoveries", "Jobs that send many deliveries again."),
             _thing("tables", "Tables of yours whose rows are captured."),
             _thing("backfills", "Present rows of a table, sent as events."),

@@ -152,6 +152,13 @@ async def delete(connection: Connection, collection: Collection) -> None:
     await _run(connection, "drop_table", *collection.table)
 
 
+async def unrelate(connection: Connection, collection: Collection) -> None:
+    """Let go of what a collection refers to: of two that refer to each other neither could go first."""
+    for field in collection.fields:
+        if field.type == "relation":
+            await _run(connection, "drop_relation", *collection.table, field.name)
+
+
 # Columns ---------------------------------------------------------------------------------------------------------------
 
 

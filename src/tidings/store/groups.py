@@ -99,6 +99,6 @@ async def delete(connection: Connection, group_id: str, instead: str) -> None:
     await connection.execute(_SQL["delete"], group_id)
 
 
-async def say_fault(connection: Connection, group_id: str, fault: str | None) -> None:
-    """Write down why a group cannot be deleted for now."""
-    await connection.execute(_SQL["say_fault"], group_id, fault)
+async def say_fault(connection: Connection, group_id: str, fault: str | None) -> bool:
+    """Write down why a group cannot be deleted for now; whether that is new."""
+    return await connection.fetchval(_SQL["say_fault"], group_id, fault) is not None

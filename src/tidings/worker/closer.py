@@ -5,6 +5,7 @@ those who looked it up before it was closed have forgotten it (`groups.KNOWN_FOR
 what is up to there is waited for. Who names it afterwards, such as a row of a captured table, makes it anew.
 """
 
+import contextlib
 import logging
 from datetime import timedelta
 from typing import Any
@@ -60,9 +61,21 @@ class Closer:
         return bool(webhook_page) or await self._take_collections(connection, group_id)
 
     async def _take_collections(self, connection: Connection, group_id: str) -> bool:
-        """Delete collections that no other refers to; whether there was one."""
+        """Delete collections that no other refers to; whether there was one. Where there is none, they refer to each other."""
+        names = await collections.names(connection, group_id, AT_ONCE)
+        count, fault = await self._delete_collections(connection, group_id, names)
+        if fault is not None and not count:
+            await self._unrelate(connection, group_id, names)
+            count, fault = await self._delete_collections(connection, group_id, names)
+        told = None if count else fault
+        if await groups.say_fault(connection, group_id, told) and told is not None:
+            logger.warning("group %s cannot be deleted for now: %s", group_id, told)
+        return count > 0
+
+    async def _delete_collections(self, connection: Connection, group_id: str, names: list[str]) -> tuple[int, str | None]:
+        """Delete those that can go, so many at most; return how many went, and why another could not."""
         count, fault = 0, None
-        for name in await collections.names(connection, group_id, AT_ONCE):
+        for name in names:
             try:
                 async with connection.transaction():  # one that cannot go keeps none of the others
                     found = await collections.lock(connection, group_id, name)
@@ -73,10 +86,15 @@ class Closer:
                 fault = error.message
             if count == COLLECTIONS_AT_ONCE:
                 break
-        if fault is not None and not count:
-            logger.warning("group %s cannot be deleted for now: %s", group_id, fault)
-        await groups.say_fault(connection, group_id, None if count else fault)
-        return count > 0
+        return count, fault
+
+    async def _unrelate(self, connection: Connection, group_id: str, names: list[str]) -> None:
+        for name in names:
+            with contextlib.suppress(BusyError):
+                async with connection.transaction():
+                    found = await collections.lock(connection, group_id, name)
+                    if found is not None:
+                        await collections.unrelate(connection, found)
 
     async def _end(self, connection: Connection, row: Any) -> bool:
         """Delete a group that has nothing any more, if nothing of it can be on its way; whether it is gone."""

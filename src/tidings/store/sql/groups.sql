@@ -72,4 +72,4 @@ delete from tidings.groups where id = $1;
 
 -- name: say_fault
 -- $1 id, $2 why, or null
-update tidings.groups set deleting_fault = $2 where id = $1 and deleting_fault is distinct from $2;
+update tidings.groups set deleting_fault = $2 where id = $1 and deleting_fault is distinct from $2 returning id;
