@@ -95,6 +95,14 @@ class Root(click.Group):
         command: click.Command = make(place.argument) if place.argument else make()
         return command
 
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of what was typed; where there is none, say what is near."""
+        if not context.resilient_parsing and not args[0].startswith("-") and self.get_command(context, args[0]) is None:
+            from tidings.core.near import did_you_mean
+
+            context.fail(f"No such command {args[0]!r}.{did_you_mean(args[0], self.list_commands(context))}")
+        return super().resolve_command(context, args)
+
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections of the first page. It imports none of what the commands need."""
         for title, section in SECTIONS.items():

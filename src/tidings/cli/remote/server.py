@@ -183,6 +183,7 @@ class Server:
         except ApiError as error:
             remedy = ""
             if response.status_code == 401:
+                error.message = f"{self.url} does not take this key."
                 remedy = f" Sign in with: tidings login {self.url}, or set TIDINGS_KEY."
             elif response.is_redirect:
                 remedy = f" It sends elsewhere, to {response.headers.get('location', '?')}: name that address."
@@ -204,7 +205,7 @@ class Server:
     def unreachable(self, error: httpx.TransportError) -> ApiError:
         """Return the error for a server that did not answer, with the remedy."""
         known = unreachable(self.url, error)
-        remedy = " Does it run there? Name another with --server, or keep it with: tidings login URL"
+        remedy = " Does it run there? Name another with --server, or keep it with: tidings login URL."
         return ApiError(known.message + remedy, status=0, code=known.code)
 
 

@@ -230,7 +230,7 @@ BINS: Final = Thing(
         Verb("edit", "PATCH", "/api/v1/bins/{bin_id}", "Change a bin.", body=_BIN, edits=True),
         Verb("delete", "DELETE", "/api/v1/bins/{bin_id}", "Delete a bin with all that came to it.", shows="nothing", asks=_SURE, done="deleted"),
         Verb("requests", "GET", "/api/v1/bins/{bin_id}/requests", "List what came to a bin, newest first.", shows="many",
-             columns="No=number:id When=received_at:time Method=method Verdict=verdict.reason Answer=status:code Bytes=body_bytes:count Path=path From=address",
+             columns="No=number:id When=received_at:time Method=method Verdict=verdict.reason Answer=status:code Bytes=body_bytes:count Path=path:bin_path From=address",
              pages="before:number"),
         Verb("request", "GET", "/api/v1/bins/{bin_id}/requests/{number}", "Show one request that came to a bin."),
         Verb("clear", "DELETE", "/api/v1/bins/{bin_id}/requests", "Take away all that came to a bin.", shows="nothing",
