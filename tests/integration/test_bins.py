@@ -215,7 +215,7 @@ async def test_a_body_is_read_and_kept_up_to_a_bound(client: Client) -> None:
     one = await client.last(made)
     assert (one["body_bytes"], one["is_truncated"], len(one["body"])) == (READ_BYTES, True, KEPT_BYTES // 2)
     refused = await client.http.post(made["url"], content=b"x" * (READ_BYTES + 1))
-    assert (refused.status_code, "1 MiB" in refused.text) == (413, True)
+    assert (refused.status_code, "longer than is read" in refused.text) == (413, True)
     one = await client.last(made)
     assert (one["status"], one["is_truncated"], one["body_bytes"]) == (413, True, READ_BYTES)
     assert one["verdict"]["reason"] == "unknown"
