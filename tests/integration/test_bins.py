@@ -102,6 +102,13 @@ UNFIT = [
 ]  # fmt: skip
 
 
+async def test_the_session_of_a_browser_that_follows_a_link_to_a_bin_is_not_kept(client: Client) -> None:
+    made = await client.make()
+    cookies = {"Cookie": "tidings=opens-the-portal; __Host-tidings=this=too;a=b;theme"}
+    assert (await client.http.get(made["url"], headers=cookies)).status_code == 200
+    assert dict((await client.last(made))["headers"])["cookie"] == "tidings=***; __Host-tidings=***;a=***;theme"
+
+
 async def test_what_cannot_be_is_refused_with_its_field(client: Client) -> None:
     for said, field in UNFIT:
         assert (await client.make(422, **said))["field"] == field, said

@@ -193,3 +193,20 @@ def test_the_lines_are_those_of_the_framework_first() -> None:
     assert lines_for("nothing of ours", "Express") == ()
     assert all(lines for lines in LINES.values())
     assert set(PROBES) == set(Kind)
+
+
+def test_no_receiver_is_given_by_its_clock_what_it_could_use_for_long() -> None:
+    """A token is bound to no body, and good until the time that it was signed for."""
+
+    def sent(signed: Signed, ahead: timedelta) -> set[Kind]:
+        date = format_datetime(NOW + ahead, usegmt=True)
+        facts = msgspec.structs.replace(FACTS, signed=signed)
+        _, answers = examined(lambda _: Exchange(401, (("date", date),), b"token expired"), facts)
+        return {one.probe.kind for one in answers}
+
+    hour, for_ever = timedelta(hours=1), datetime(9999, 1, 1, tzinfo=UTC) - NOW
+    assert sent(Signed.TOKEN, hour).isdisjoint({Kind.SHIFTED, Kind.MILLISECONDS})
+    assert sent(Signed.TOKEN, for_ever).isdisjoint({Kind.SHIFTED, Kind.MILLISECONDS})
+    assert Kind.SHIFTED in sent(Signed.TOKEN, -hour)
+    assert Kind.SHIFTED in sent(Signed.BODY, hour)
+    assert Kind.SHIFTED not in sent(Signed.BODY, for_ever)

@@ -1,9 +1,11 @@
 """`/bin/<id>` and whatever is below it, past the framework: any method, any header, any body within bounds.
 
-What it answers stands at the address of the portal and may be anything, HTML too. So browsers are told to run none of it.
+What it answers stands at the address of the portal and may be anything, HTML too. So browsers are told to run none of it. And
+what browsers send along opens that portal: of cookies the names are kept, whoever may see what came to a bin.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from uuid import UUID
@@ -27,6 +29,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 PATH: Final = "/bin"
 _ID_DIGITS: Final = 36
+_COOKIE_VALUE: Final = re.compile(r"=[^;]*")
 _INERT: Final = [
     (b"content-security-policy", b"sandbox; default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
@@ -117,12 +120,17 @@ def _caught(scope: Message, services: Services, body: bytes, is_whole: bool) -> 
     return Caught(
         method=_text(scope["method"])[:40],
         path=_text(f"{path}?{query}" if query else path)[:KEPT_PATH],
-        headers=tuple((_text(name.decode("latin-1")), _text(value.decode("latin-1"))) for name, value in scope["headers"]),
+        headers=tuple(_header(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
         body=body,
         is_whole=is_whole,
         address=_text(client[0] if client else "")[:100],
         received_at=services.clock.now(),
     )
+
+
+def _header(name: str, value: str) -> tuple[str, str]:
+    """Return a header as it is kept. A browser that is signed in to the portal follows a link to a bin with its session."""
+    return _text(name), _text(_COOKIE_VALUE.sub("=***", value) if name.lower() == "cookie" else value)
 
 
 def _text(text: str) -> str:
