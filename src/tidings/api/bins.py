@@ -17,7 +17,7 @@ from litestar.plugins import InitPlugin
 
 from tidings.api.http.errors import Refusal, refusal, refusal_of_fault
 from tidings.core.bin import KEPT_PATH, READ_BYTES, Caught
-from tidings.core.errors import NotFoundError, TidingsError
+from tidings.core.errors import ForbiddenError, NotFoundError, TidingsError
 from tidings.core.shares import share_out
 from tidings.operations.bin_intake import Given, Intake
 from tidings.operations.services import Services
@@ -30,6 +30,10 @@ Send = Callable[[Message], Awaitable[None]]
 PATH: Final = "/bin"
 _ID_DIGITS: Final = 36
 _COOKIE_VALUE: Final = re.compile(r"=[^;]*")
+# What a browser asks for as a part of a page (Sec-Fetch-Dest): pages of the portal run what stands at their own address.
+_PARTS: Final = frozenset(
+    (b"script", b"style", b"xslt", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet")
+)
 _INERT: Final = [
     (b"content-security-policy", b"sandbox; default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
@@ -66,6 +70,7 @@ class Bins(InitPlugin):
         intake = self._intake[1]
         try:
             bin_id = _id_of(scope)
+            _refuse_parts(scope)
             intake.admit(bin_id)
             read = await _read(receive, min(READ_BYTES, services.config.max_body_bytes))
             if read is None:
@@ -108,6 +113,16 @@ def _id_of(scope: Message) -> UUID:
     except ValueError:
         pass
     raise NotFoundError("There is no bin here.")
+
+
+def _refuse_parts(scope: Message) -> None:
+    """Refuse a page that would run what a bin answers.
+
+    Raises:
+        ForbiddenError: A browser says that this is for one.
+    """
+    if any(name == b"sec-fetch-dest" and value in _PARTS for name, value in scope["headers"]):
+        raise ForbiddenError("A bin answers no page that would have a script or a style of it.")
 
 
 def _raw_path(scope: Message) -> str:
