@@ -440,6 +440,18 @@ async def test_what_is_over_for_long_is_forgotten(api: Api) -> None:
     await api("GET", f"/api/v1/keys/{made['id']}", 404)
 
 
+async def test_a_group_takes_no_keys_from_others(api: Api) -> None:
+    await api.engine.sql(
+        "insert into tidings.api_keys (id, name, group_id, scopes, token_hash, created_at) "
+        "select gen_random_uuid(), 'many', 'acme', '{admin}', sha256(n::text::bytea), now() from generate_series(1, 999) n"
+    )
+    last = await api.make("admin", bound_to="acme")
+    said = {"name": "one more", "scopes": ["admin"], "bound_to": "acme"}
+    assert "1,000 of this group" in (await api("POST", "/api/v1/keys", 409, said, key=last["key"]))["error"]
+    await api.make("admin", bound_to="other")
+    await api.make("admin")
+
+
 async def test_a_stream_ends_with_the_key_that_it_was_begun_with(api: Api, api_server: ApiServer) -> None:
     assert api_server._framework
     made = await api.make("deliveries:read")
