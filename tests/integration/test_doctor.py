@@ -377,6 +377,16 @@ async def test_a_receiver_is_examined_by_one_at_a_time(call: Call, receiver: Rec
     assert (await call.diagnose("00000000-0000-4000-8000-000000000000", 404))["code"] == "NOT_FOUND"
 
 
+async def test_the_receivers_of_one_group_keep_no_other_waiting(call: Call, receiver: Receiver) -> None:
+    receiver.otherwise = hangs
+    hooks = [await call.create(receiver.url(), timeout_seconds=2) for _ in range(diagnosing.MAX_OF_GROUP + 1)]
+    examined = [asyncio.create_task(call.diagnose(hook)) for hook in hooks[1:]]
+    await receiver.wait_for(diagnosing.MAX_OF_GROUP)
+    assert "of this group" in (await call.diagnose(hooks[0], 503))["error"]
+    assert diagnosing.MAX_OF_GROUP < diagnosing.MAX_AT_ONCE
+    assert {one["verdict"] for one in await asyncio.gather(*examined)} == {"silent"}
+
+
 # At the prompt -----------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -92,6 +92,26 @@ async def test_a_slow_reader_is_told_how_many_it_missed(api: Api, receiver: Rece
     assert await anext(messages) == b'event: missed\ndata: {"count":7}\n\n'
     tail.end()
     assert [text async for text in messages] == [], "of what is no delivery nothing is told"
+
+
+async def test_a_slow_reader_whose_key_ends_is_told_nothing_more(api: Api, receiver: Receiver) -> None:  # noqa: F811
+    await api.create(receiver.url(), "*")
+    for _ in range(2):
+        await api("POST", "/api/v1/events", 202, {"type": "order.paid", "data": {}})
+    await receiver.wait_for(2)
+    first, second = [UUID(one["id"]) for one in await api("GET", "/api/v1/deliveries", 200)]
+    is_good = True
+
+    async def is_admitted() -> bool:
+        return is_good
+
+    tail = Tail(api.engine.services, Wanted(), is_admitted)
+    tail.hear([(first, 1)])
+    messages = tail.messages()
+    assert (await anext(messages)).startswith(b"event: attempt")
+    tail.hear([(second, 1)])  # before the reader has taken what came first
+    is_good = False
+    assert [text async for text in messages] == []
 
 
 async def test_streams_are_bounded(api: Api) -> None:  # noqa: F811

@@ -208,3 +208,20 @@ def test_large_bodies_that_are_lost_on_the_way_are_told_of() -> None:
         assert verdict.name == "large_unanswered"
         assert sentence in verdict.sentence
     assert examined(losing(1_000_000))[0].name == HEALTHY  # it may take that long
+
+
+def test_no_receiver_is_given_by_its_clock_what_it_could_use_for_long() -> None:
+    """A token is bound to no body, and good until the time that it was signed for."""
+
+    def sent(signed: Signed, ahead: timedelta) -> set[Kind]:
+        date = format_datetime(NOW + ahead, usegmt=True)
+        facts = msgspec.structs.replace(FACTS, signed=signed)
+        _, answers = examined(lambda _: Exchange(401, (("date", date),), b"token expired"), facts)
+        return {one.probe.kind for one in answers}
+
+    hour, for_ever = timedelta(hours=1), datetime(9999, 1, 1, tzinfo=UTC) - NOW
+    assert sent(Signed.TOKEN, hour).isdisjoint({Kind.SHIFTED, Kind.MILLISECONDS})
+    assert sent(Signed.TOKEN, for_ever).isdisjoint({Kind.SHIFTED, Kind.MILLISECONDS})
+    assert Kind.SHIFTED in sent(Signed.TOKEN, -hour)
+    assert Kind.SHIFTED in sent(Signed.BODY, hour)
+    assert Kind.SHIFTED not in sent(Signed.BODY, for_ever)

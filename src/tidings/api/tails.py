@@ -72,7 +72,7 @@ class Tail:
         """Yield messages as they are sent, until it ends."""
         while True:
             self._news.clear()
-            if self._is_admitted is not None and not await self._is_admitted():
+            if not await self._is_heard():
                 return
             if self._is_gap:
                 self._is_gap = False
@@ -81,6 +81,8 @@ class Tail:
                 missed, self._missed = self._missed, 0
                 yield b'event: missed\ndata: {"count":%d}\n\n' % missed
             while self._waiting:
+                if not await self._is_heard():  # a slow reader never comes to the end of what waits
+                    return
                 some = dict(list(self._waiting.items())[:READ_AT_ONCE])
                 for delivery_id in some:
                     del self._waiting[delivery_id]
@@ -93,6 +95,9 @@ class Tail:
                     await self._news.wait()
             except TimeoutError:
                 yield b": still there\n\n"
+
+    async def _is_heard(self) -> bool:
+        return self._is_admitted is None or await self._is_admitted()
 
 
 class Tails:

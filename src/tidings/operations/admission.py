@@ -101,8 +101,7 @@ class Admission:
         """
         if not presented:
             raise UnauthorizedError(KEY_REQUIRED)
-        if len(presented) < UNGUESSABLE:
-            self._guesses.refuse_shut(address, self._monotonic())
+        self.refuse_guess(presented, address)
         if (key := self.at_hand(presented, address, now)) is not None:
             return key
         digest = hash_of(presented[:MAX_KEY])
@@ -113,6 +112,15 @@ class Admission:
             return key
         self._guesses.count(address, None if key is None else str(key.id), self._monotonic())
         raise _wrong(presented)
+
+    def refuse_guess(self, presented: str, address: str) -> None:
+        """Refuse what is short enough to be found by trying, where too many wrong keys came before it.
+
+        Raises:
+            TooManyAttemptsError: It is not listened to.
+        """
+        if presented and len(presented) < UNGUESSABLE:
+            self._guesses.refuse_shut(address, self._monotonic())
 
     def changed(self) -> None:
         """Believe nothing that was held until now: this process has changed a key."""

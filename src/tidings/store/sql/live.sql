@@ -1,7 +1,9 @@
 -- name: look
 -- Whether anything was counted since the last look, and which of the sessions that watch are still there. $1 sessions, $2 now
 select (select coalesce(sum(count), 0)::bigint from tidings.counters) as counted,
-  array(select s.id from tidings.sessions s join tidings.api_keys k on k.id = s.key_id and (k.expires_at is null or k.expires_at > $2)
+  array(select s.id from tidings.sessions s join tidings.api_keys k on k.id = s.key_id and k.revoked_at is null -- as `by_key` of sessions.sql
+      and (k.expires_at is null or k.expires_at > $2) and (k.group_id is null or k.group_id = s.group_id)
+      and (s.key_hash = encode(k.token_hash, 'hex') or (s.key_hash = encode(k.previous_hash, 'hex') and k.previous_until > $2))
     where s.id = any ($1::uuid[]) and s.ends_at > $2) as sessions;
 
 -- name: newest
