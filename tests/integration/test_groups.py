@@ -14,7 +14,6 @@ from tidings.config import Config
 from tidings.core.attempts import Attempts
 from tidings.operations.groups import KNOWN_FOR
 from tidings.worker.closer import AT_ONCE, FORGOTTEN_AFTER
-from tidings.worker.kinds import KNOWN_FOR as ROUTED_AS_KNOWN
 
 KEY = {"Authorization": "Bearer test"}
 ACME = KEY | {"X-Tidings-Group": "acme"}
@@ -100,7 +99,6 @@ async def test_a_group_is_refused_with_what_it_still_has_and_goes_with_everythin
     assert await engine.value("select count(*) from pg_trigger where tgrelid = 'orders'::regclass") == 0
     last = (await call(operator, "GET", "/api/v1/audit?group=acme&limit=1", 200, headers=KEY))[0]
     assert (last["action"], last["subject"], last["who"]) == ("group.deleted", "acme", "key")
-    engine.clock.ahead += ROUTED_AS_KNOWN
     await engine.cycle()
     assert await engine.value("select count(*) from tidings.groups where id = 'acme'") == 0
 
@@ -113,7 +111,6 @@ async def test_events_wait_to_be_routed_before_a_group_goes_and_later_ones_make_
     await engine.cycle()
     assert await engine.worker.closer.run_once() == 1
     assert await engine.value("select count(*) from tidings.groups where id = 'acme'") == 0
-    engine.clock.ahead += ROUTED_AS_KNOWN
     await engine.sql(
         "insert into tidings.outbox (group_id, source, type, record) values ('acme', 'publish', 'order.paid', '{}')"
     )

@@ -1,7 +1,7 @@
 """Groups that are being deleted: what each has goes some at a time, and it last.
 
 Events make the group that they name, on first sight. So a group goes only once what was written for it is routed: after
-those who looked it up before it was closed have forgotten it (`groups.KNOWN_FOR`), the outbox's last number is noted, and
+those who looked it up before it was closed have forgotten it (`operations.groups.KNOWN_FOR`), the outbox's last number is noted, and
 what is up to there is waited for. Who names it afterwards, such as a row of a captured table, makes it anew.
 """
 
