@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.support.engine import Engine, engine_of
@@ -13,6 +14,7 @@ from tests.support.serving import ApiServer
 from tidings.config import Config
 from tidings.core.attempts import Attempts
 from tidings.operations.groups import KNOWN_FOR
+from tidings.worker import closer
 from tidings.worker.closer import AT_ONCE, FORGOTTEN_AFTER
 
 KEY = {"Authorization": "Bearer test"}
@@ -141,6 +143,63 @@ async def test_a_group_that_cannot_go_says_why_and_goes_once_it_can(operator: Vi
     await engine.cycle()
     await close(engine)
     await call(operator, "GET", "/api/v1/groups/acme", 404)
+
+
+async def test_collections_that_refer_to_one_another_go_together(operator: Visitor) -> None:
+    engine = operator.engine
+    text = {"name": "a", "type": "text"}
+    await call(operator, "POST", "/api/collections", 201, {"name": "animals", "schema": [text]})
+    animal = {"name": "animal", "type": "relation", "collection": "animals"}
+    await call(operator, "POST", "/api/collections", 201, {"name": "zoos", "schema": [animal]})
+    zoo = {"name": "zoo", "type": "relation", "collection": "zoos"}
+    await call(operator, "PATCH", "/api/collections/animals", 200, {"schema": [text, zoo]})
+    await call(operator, "DELETE", "/api/v1/groups/acme?confirm=acme&everything=true", 202)
+    await close(engine)
+    assert await engine.value("select count(*) from tidings.collections") == 0
+    assert await engine.value("select deleting_fault from tidings.groups where id = 'acme'") is None
+
+
+async def test_what_cannot_go_holds_up_nothing_behind_it_and_is_told_once(
+    operator: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(closer, "AT_ONCE", 2)
+    engine = operator.engine
+    for name in ("aardvarks", "bears", "cats", "zebras"):
+        await call(operator, "POST", "/api/collections", 201, {"name": name, "schema": [{"name": "a", "type": "text"}]})
+    schema = await engine.value("select table_schema from tidings.collections limit 1")
+    columns = ", ".join(f"{name} text references {schema}.{name}" for name in ("aardvarks", "bears", "cats"))
+    await engine.sql(f"create table mine ({columns})")
+    await call(operator, "DELETE", "/api/v1/groups/acme?confirm=acme&everything=true", 202)
+    await close(engine)
+    left = await engine.sql("select name from tidings.collections order by name")
+    assert [row["name"] for row in left] == ["aardvarks", "bears", "cats"]
+    for _ in range(20):
+        engine.clock.ahead += timedelta(seconds=closer.LONGEST_PAUSE)
+        assert await engine.worker.closer.run_once() == 0
+    assert len([record for record in caplog.records if "cannot be deleted" in record.message]) == 1
+
+
+async def test_what_was_written_and_is_not_committed_is_waited_for(operator: Visitor) -> None:
+    engine = operator.engine
+    transaction = engine.user.transaction()
+    await transaction.start()
+    await engine.sql(
+        "insert into tidings.outbox (group_id, source, type, record) values ('acme', 'publish', 'order.paid', '{}')"
+    )
+    await call(operator, "DELETE", "/api/v1/groups/acme?confirm=acme&everything=true", 202)
+    assert await close(engine) == 0
+    assert await close(engine) == 0
+    assert "open" in (await call(operator, "GET", "/api/v1/groups/acme", 200, headers=KEY))["fault"]
+    await transaction.commit()
+    assert await close(engine) == 0, "it is not routed yet"
+    await engine.cycle()
+    assert await engine.worker.closer.run_once() == 1
+
+
+async def test_nothing_is_published_by_sql_for_a_group_that_is_being_deleted(operator: Visitor) -> None:
+    await call(operator, "DELETE", "/api/v1/groups/acme?confirm=acme", 202)
+    with pytest.raises(asyncpg.InvalidParameterValueError, match="is being deleted"):
+        await operator.engine.sql("select tidings.publish('order.paid', '{}', group_id => 'acme')")
 
 
 async def test_a_group_is_deleted_in_the_portal_by_its_id_written_again(operator: Visitor) -> None:

@@ -75,8 +75,8 @@ async def announce(connection: Connection, attempts: Sequence[Announced], *, is_
         by_group.setdefault(group_id, []).append(f"{delivery_id.hex}:{number}")
     pages = [GAP] if is_gap else []
     for group_id, told in by_group.items():
-        for start in range(0, len(told), TOLD_AT_ONCE):
-            pages.append(f"{group_id}/{' '.join(told[start : start + TOLD_AT_ONCE])}")
+        starts = range(0, len(told), TOLD_AT_ONCE)
+        pages += [f"{group_id}/{' '.join(told[start : start + TOLD_AT_ONCE])}" for start in starts]
     is_told: bool = await connection.fetchval(_SQL["announce"], pages)
     return is_told
 

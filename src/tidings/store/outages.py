@@ -32,8 +32,7 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     ),
     (
         NotificationsFullError,
-        "PostgreSQL's queue of notifications is full, since a session that listens has not read them for long. Its log names that "
-        "session: end it, or its transaction.",
+        "PostgreSQL's queue of notifications is full: a session that listens reads none. Its log names that one: end it.",
     ),
     (asyncpg.exceptions.OutOfMemoryError, "PostgreSQL is out of memory. See its log."),
     (
