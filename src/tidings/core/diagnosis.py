@@ -143,10 +143,9 @@ def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, unc
     if vitals.notifications > MANY_NOTIFICATIONS:
         tell(
             "notifications",
-            f"PostgreSQL's queue of notifications is {vitals.notifications:.0%} full; when it is full, neither changes of captured tables nor "
-            "events can be committed. "
-            "A session that listens has not read them for long, mostly since its transaction is open: find that in "
-            "pg_stat_activity by xact_start, and end it.",
+            f"PostgreSQL's queue of notifications is {vitals.notifications:.0%} full; when it is full, neither changes of "
+            "captured tables nor events can be committed. A session that listens has read none for long, mostly since its "
+            "transaction is open: find it in pg_stat_activity by xact_start, and end it.",
         )
     if disk_left is not None and disk_left < LITTLE_DISK:
         tell(
