@@ -30,6 +30,7 @@ from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
+from tidings.store.bell import Bell
 from tidings.store.database import COLLISIONS, UNAVAILABLE, open_database
 from tidings.store.embedded import Embedded
 from tidings.store.migrations import expect_schema, migrate
@@ -46,7 +47,7 @@ from tidings.worker.signals import Signal
 logger = logging.getLogger("tidings")
 
 # Connections to PostgreSQL of one process: shares, so that neither calls nor notices nor bins nor the look at keys take what
-# deliveries need. Two listeners and two that commit what is published come on top.
+# deliveries need. Two listeners and two that commit what is published come on top, and one where `tidings listen` is answered.
 FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS = 10, 6, 2, 1, 1
 FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES + FOR_BINS + FOR_KEYS
 WATCHERS = 16  # connections at the address that metrics have for themselves
@@ -99,12 +100,14 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
+        bell = Bell(database)
+        stack.callback(bell.close)
         admission = Admission(database.share(FOR_KEYS))
         stack.push_async_callback(admission.close)
         clock = Clock()
         async with database.connection() as connection:
             clock.adjust(await database_time(connection))
-        yield Services(config, database, box, sender, clock, installation, keys, publisher, admission)
+        yield Services(config, database, box, sender, clock, installation, keys, publisher, bell, admission)
 
 
 @asynccontextmanager
@@ -237,6 +240,7 @@ async def _serving(services: Services) -> AsyncIterator[str]:
         yield config.public_url or f"http://{host}:{listener.getsockname()[1]}"
     finally:
         portal.close()
+        services.bell.close()
         tails.close()
         bins.close()
         for server, _ in servers.values():

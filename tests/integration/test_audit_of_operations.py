@@ -25,6 +25,8 @@ EXCEPT = {
     "POST /api/v1/events/batch": _EVENT,
     "POST /api/v1/integrations/{name}/sync": _EVENT,
     "POST /in/{name}": _EVENT,
+    "POST /api/v1/listeners/{listener_id}/take": "What a client is given is under way, as what a worker sends.",
+    "POST /api/v1/listeners/{listener_id}/results": "What came of it is an attempt, which history has.",
 } | {
     f"{method} {root}/{{collection}}/{path}": _SAYS_WHO if path == "auth" else _RECORD
     for root in ("/api/collections", "/api/v1/collections")
@@ -73,6 +75,14 @@ async def _webhooks(doing: Doing, receiver: Receiver) -> None:
     made = await doing("POST /api/webhooks", "webhook.created", {"url": receiver.url()})
     await doing("PATCH /api/webhooks/{webhook_id}", "webhook.changed", {"active": False}, webhook_id=made["id"])
     await doing("DELETE /api/webhooks/{webhook_id}", "webhook.deleted", webhook_id=made["id"])
+
+
+async def _listeners(doing: Doing) -> None:
+    one = "/api/v1/listeners/{listener_id}"
+    made = await doing("POST /api/v1/listeners", "webhook.created", {"name": "desk"})
+    await doing("POST /api/v1/listeners", "webhook.changed", {"name": "desk", "events": ["order.*"]})
+    await doing(f"POST {one}/skip", "listener.skipped", listener_id=made["id"])
+    await doing(f"DELETE {one}", "webhook.deleted", listener_id=made["id"])
 
 
 async def _sources(doing: Doing) -> None:
@@ -145,6 +155,7 @@ async def _two(api: Api) -> Any:  # noqa: F811
 async def test_every_operation_that_changes_something_is_on_record_once(api: Api, receiver: Receiver) -> None:  # noqa: F811
     doing = Doing(api)
     await _webhooks(doing, receiver)
+    await _listeners(doing)
     await _sources(doing)
     await _tables(doing, receiver)
     await _administration(doing)

@@ -13,8 +13,8 @@ from tidings.config import Config
 from tidings.core.retry import Delays
 from tidings.store import flights, outbox, queue
 from tidings.store.statistics import WHOLE_GROUP
+from tidings.store.tallies import Minute
 from tidings.worker.duties import Rescuer
-from tidings.worker.tallies import Minute
 
 POLICY = Delays(delays=(1, 1), jitter=0)
 

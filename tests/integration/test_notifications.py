@@ -30,8 +30,6 @@ async def small_queue() -> AsyncIterator[str]:
     server = start_embedded(folder)
     try:
         connection = await asyncpg.connect(server.get_uri())
-        if connection.get_server_version().major < 17:
-            pytest.skip("the queue has no setting for its size")
         await connection.execute("alter system set max_notify_queue_pages = 64")
         await connection.close()
         server.stop()

@@ -80,7 +80,9 @@ async def test_the_examples_are_taken(api: Api, receiver: Receiver) -> None:  # 
             **({"content": sent} if isinstance(sent, str) else {"json": sent}),
         )
         assert response.status_code < 300, (path, response.text)
-        made = {"webhooks": "webhook_id", "cron": "job_id", "keys": "key_id", "bins": "bin_id"}.get(path.rpartition("/")[2])
+        made = {
+            "webhooks": "webhook_id", "cron": "job_id", "keys": "key_id", "bins": "bin_id", "listeners": "listener_id",
+        }.get(path.rpartition("/")[2])  # fmt: skip
         if method == "post" and made:
             ids[made] = response.json()["id"]
         if "enabled" in body or "active" in body:  # the examples that follow test it

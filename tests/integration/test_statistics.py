@@ -18,8 +18,8 @@ from tidings.core.retry import Delays
 from tidings.core.statistics import BOUNDS_MS, KEPT, Tally, percentile_ms
 from tidings.store import statistics
 from tidings.store.statistics import WHOLE_GROUP
+from tidings.store.tallies import MAX_REMEMBERED
 from tidings.worker.bookkeeping import Bookkeeper
-from tidings.worker.tallies import MAX_REMEMBERED
 
 KEY = {"Authorization": "Bearer test"}
 

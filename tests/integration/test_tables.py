@@ -94,6 +94,16 @@ async def test_a_condition_means_the_same_whoever_writes(config: Config) -> None
 STRANGE = r"""{"a": "\u0000", "b": ["\ud800", "\ude00\ud83d\ude00"], "c": "\\u0000 \\\u0000"}"""  # PostgreSQL keeps it and cannot read it
 
 
+async def test_a_row_is_of_no_group_whose_name_only_looks_like_its_own(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute("create table orders (id int primary key, account json)")
+        await engine.add_webhook(NOWHERE, {"table": "orders"})
+        await configure(engine, "orders", group_column="account")
+        await engine.user.execute(r"""insert into orders values (1, '"acme\u0000"'), (2, '"\\ud800\udc00"')""")
+        groups = [row["group_id"] for row in await engine.sql("select group_id from tidings.outbox order by id")]
+        assert groups == [r"acme\u0000", r"\ud800\udc00"]
+
+
 async def test_a_row_whose_json_postgresql_cannot_read_is_told_as_it_is_to_its_group(config: Config) -> None:
     async with engine_of(config) as engine:
         await engine.user.execute("create table orders (id int primary key, account_id text, note json, secret json)")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -15,11 +15,12 @@ import pytest
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
 from tests.support.engine import engine_of, eventually
 from tests.support.receiver import Receiver
-from tidings.api import tails as api_tails
 from tidings.api.tails import MAX_OF_GROUP, MAX_WAITING, Tail, Tails
 from tidings.config import Config
+from tidings.core.delivery import State
 from tidings.core.errors import BusyError
-from tidings.operations.history.following import Tried, Wanted
+from tidings.operations.history.following import Tried, Wanted, read_tried
+from tidings.operations.services import Services
 from tidings.store import live
 from tidings.store.live import Announced
 
@@ -116,25 +117,34 @@ async def test_a_busy_neighbour_neither_drowns_a_stream_nor_shows_in_it(api: Api
         assert (name, told["event"]) == ("attempt", "order.paid"), "the first that is heard of"
 
 
-async def test_streams_of_a_group_share_what_is_read(
-    api: Api,  # noqa: F811
-    receiver: Receiver,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    await api.create(receiver.url(), "*")
+async def test_streams_of_a_group_share_what_is_read(config: Config, receiver: Receiver) -> None:
     reads = 0
-    read_tried = api_tails.following.read_tried
 
-    async def counted(services: Any, attempts: Any) -> Any:
+    async def counted(services: Services, attempts: dict[UUID, int]) -> list[Tried]:
         nonlocal reads
         reads += 1
         return await read_tried(services, attempts)
 
-    monkeypatch.setattr(api_tails.following, "read_tried", counted)
-    async with following(api) as first, following(api) as second, following(api, status="failed"):
-        await api("POST", "/api/v1/events", 202, {"type": "order.paid", "data": {}})
-        assert (await anext(first))[1] == (await anext(second))[1]
-    assert reads == 1
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*")
+        hub = Tails(read=counted)
+        asked = (Wanted(), Wanted(states=(State.SUCCEEDED,)), Wanted(states=(State.FAILED,)))
+        tails = [Tail(engine.services, wanted) for wanted in asked]
+        streams = [hub.follow(tail) for tail in tails]
+        for tail, stream in zip(tails, streams, strict=True):
+            hub.add(tail)
+            assert [await anext(stream), await anext(stream)][1].startswith(b"event: gap")
+        await engine.publish()
+        await engine.cycle()
+        await engine.worker.teller.run_once()
+        first, second = await anext(streams[0]), await anext(streams[1])
+        assert first == second
+        assert first.startswith(b"event: attempt")
+        assert reads == 1
+        hub.close()
+        assert [text async for text in streams[2]] == [], "it wants others"
+        for stream in streams:
+            await stream.aclose()
 
 
 async def test_attempts_that_were_not_announced_are_a_gap(api: Api, receiver: Receiver) -> None:  # noqa: F811

@@ -43,6 +43,8 @@ ELSEWHERE = {
     ("GET", "/api/v1/diagnosis"): "tidings doctor --server",
     ("POST", "/api/v1/webhooks/{webhook_id}/diagnose"): "tidings doctor webhook",
     ("PUT", "/api/v1/webhooks/{webhook_id}"): "the same as PATCH",
+    ("POST", "/api/v1/listeners/{listener_id}/take"): "tidings listen",
+    ("POST", "/api/v1/listeners/{listener_id}/results"): "tidings listen",
     ("POST", "/api/v1/collections/{collection}/auth"): "users of an application sign in by it, not operators",
 }
 # Fields of bodies without an option: other systems' names for the same, and what only the server says.
@@ -180,6 +182,7 @@ async def test_webhooks(terminal: Terminal, receiver: Receiver, tmp_path: Path) 
     assert (await terminal.read("webhooks", "preview", id_, "--profile", "cloudevents"))["profile"] == "cloudevents"
     assert (await terminal.read("webhooks", "preview-new", "--url", receiver.url()))["method"] == "POST"
     first = await terminal.read("webhooks", "secret", id_)
+    assert await terminal("webhooks", "secret", id_, "-q") == first["secret"] + "\n"
     assert (await terminal.read("webhooks", "rotate", id_, "--overlap-seconds", "60"))["previous_secret"] == first["secret"]
     assert [one["version"] for one in await terminal.read("webhooks", "versions", id_)][-1] == 1
     assert len((await terminal("webhooks", "versions", id_, "--limit", "2", "-q")).split()) == 2
@@ -228,6 +231,8 @@ async def test_events_and_deliveries(terminal: Terminal, receiver: Receiver, tmp
     assert delivery in explained
     assert (await terminal("explain", published, "-q")).split() == [webhook]
     assert (await terminal.read("explain", published))["webhooks"][0]["is_sent"] is True
+    assert await terminal("explain", delivery) == explained  # what tail shows can be asked about as it is
+    assert "no event" in await terminal.refused("explain", NOBODY, code=3)
     line = await terminal.run("curl", delivery)
     assert line.stdout.startswith(f"curl -i --globoff -X POST {receiver.url()}")
     assert "webhook-signature" in line.stderr
@@ -241,6 +246,10 @@ async def test_events_and_deliveries(terminal: Terminal, receiver: Receiver, tmp
     lines.write_text("".join(f'{{"type": "bill.sent", "data": {number}}}\n' for number in range(7)))
     assert (await terminal.read("events", "publish-batch", "--input", str(lines)))["accepted"] == 7
     assert (await terminal.read("events", "publish-batch", "--input", "-", input=lines.read_bytes()))["accepted"] == 7
+    mixed = b'{"type": "bill.sent", "data": 1}\nnone\n'
+    assert "Line" not in await terminal("events", "publish-batch", "--input", "-", input=mixed, code=1)
+    some = await terminal.run("events", "publish-batch", "--input", "-", "-q", input=mixed)
+    assert (len(some.stdout.split()), some.stderr.startswith("tidings: Line 2: ")) == (1, True)
     assert "--input FILE" in await terminal.refused("events", "publish-batch", code=2)
     await terminal("webhooks", "delete", webhook, "-y")
 
@@ -307,10 +316,12 @@ async def test_recover_says_what_it_would_do_and_what_it_did(terminal: Terminal,
     await eventually(is_known)
     await terminal("webhooks", "resume", webhook)
     said = await terminal("recover", "--since", "1h", "--webhook", "Late", "--missing", "--dry-run")
-    assert said == f"{webhook}: 2 not acknowledged, 1 that it never had. Nothing was sent.\n"
+    assert said == "Late: 2 not acknowledged, 1 that it never had. Nothing was sent.\n"
     told = await terminal.read("recover", "--since", "1h", "--webhook", "Late", "--dry-run")
     assert told == [{"webhook_id": webhook, "unacknowledged": "2"}]
     assert await terminal("recover", "--since", "1h", "--webhook", "Late", "--missing") == "done: 3 found, 3 sent again.\n"
+    both = await terminal("recover", "--since", "1h", "--webhook", "Late", "--webhook", webhook)
+    assert both == f"Late: done: 0 found, 0 sent again.\n{webhook}: done: 0 found, 0 sent again.\n"
     await terminal("groups", "create", "--id", "calm")
     assert await terminal("recover", "--since", "1h", "--group", "calm") == "done: 0 found, 0 sent again.\n"
     assert "is not after since" in await terminal.refused("recover", "--since", "2099-01-01", code=2)
@@ -717,7 +728,7 @@ async def test_servers_are_kept_with_their_keys(url: str, tmp_path: Path) -> Non
     assert "There are here, there" in await terminal.refused("groups", "list", "-s", "nowhere", code=2, **nothing)
     assert "There is no group" in await terminal.refused("login", url, "--group", "nobody", code=3, input="test\n", **nothing)
     wrong = await terminal.refused("login", url, "--name", "wrong", code=4, input="nonsense\n", **nothing)
-    assert "A valid key is required" in wrong
+    assert "does not take this key" in wrong
     assert "wrong" not in file.read_text()
     assert await terminal("logout", "there", **nothing) == "there is forgotten.\n"
     assert (await terminal.read("servers", **nothing))[0]["chosen"] is True
@@ -764,6 +775,7 @@ async def test_errors_are_sentences_with_remedies_and_exit_codes(terminal: Termi
     assert "no id of an event" in await terminal.refused("explain", "x", code=3)
     assert "no id of a delivery" in await terminal.refused("curl", "x", code=3)
     assert "names nothing" in await terminal.refused("tables", "get", "..", code=3)
+    assert 'Did you mean "webhooks"' in await terminal.refused("webhook", "list", code=2)
     assert 'Did you mean "status"' in await terminal.refused("deliveries", "list", "--where", "statsu=failed", code=2)
     assert "status is 'gone'" in await terminal.refused("deliveries", "list", "--where", "status=gone", code=2)
     assert "no address" in await terminal.refused("login", "ftp://a", code=2)
@@ -873,3 +885,20 @@ async def test_psql_is_opened_on_the_database(terminal: Terminal, engine: Engine
 
 
 _TIDINGS = [sys.executable, "-m", "tidings"]
+
+
+async def test_listeners(terminal: Terminal, engine: Engine) -> None:
+    made = await terminal.read("listeners", "create", "--name", "desk", "--events", "order.*")
+    assert made["secret"].startswith("whsec_")
+    assert (await terminal.read("listeners", "get", "desk"))["id"] == made["id"]
+    assert (await terminal("listeners", "list", "-q")).split() == [made["id"]]
+    assert "desk" in await terminal("listeners", "list")
+    await engine.publish("order.paid")
+    await eventually(
+        lambda: engine.value(
+            "select waiting = 1 from tidings.lanes l join tidings.listeners s using (webhook_id) where s.name = 'desk'"
+        )
+    )
+    assert (await terminal.read("listeners", "skip", "desk", "--yes"))["cancelled"] == 1
+    assert "deleted" in await terminal("listeners", "delete", "desk", "--yes")
+    assert await terminal.read("listeners", "list") == []

@@ -143,7 +143,11 @@ class Relay:
         if self._is_cut:
             writer.close()
             return
-        answers, behind = await asyncio.open_connection(self._host, self._port)
+        try:
+            answers, behind = await asyncio.open_connection(self._host, self._port)
+        except OSError:  # nobody is there now
+            writer.close()
+            return
         self._open |= {writer, behind}
         await asyncio.gather(_pump(reader, behind, self._lacks, writer), _pump(answers, writer))
         self._open -= {writer, behind}

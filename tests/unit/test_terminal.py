@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tidings.cli.lazy import PLACES
 from tidings.cli.main import cli
 from tidings.cli.psql import without_password
-from tidings.cli.remote.cells import GAP, NARROWEST, ago, cell, fit, took
+from tidings.cli.remote.cells import GAP, NARROWEST, ago, cell, fit, lines_of, took
 from tidings.cli.remote.curl import line_of, quoted
 from tidings.cli.remote.failures import CommandError, exit_code_of
 from tidings.cli.remote.following import Following
@@ -64,13 +64,14 @@ def test_json_for_a_terminal_means_the_same(text: str) -> None:
         assert is_inert(shown)
 
 
-@given(st.lists(st.integers(1, 90), min_size=1, max_size=9), st.integers(20, 200))
-def test_columns_fit_the_screen_unless_two_are_too_many(widths: list[int], screen: int) -> None:
-    shown = fit(widths, screen)
+@given(st.lists(st.integers(1, 90), min_size=1, max_size=9), st.integers(20, 200), st.frozensets(st.integers(0, 8)))
+def test_columns_fit_the_screen_unless_two_are_too_many(widths: list[int], screen: int, whole: frozenset[int]) -> None:
+    shown = fit(widths, screen, whole=whole)
     kept = [width for width in shown if width]
     assert shown == kept + [0] * (len(widths) - len(kept))  # the last are left out
     assert kept[0] == widths[0]  # an id is never cut
     assert all(width >= min(NARROWEST, asked_for) for width, asked_for in zip(kept, widths, strict=False))
+    assert all(kept[number] == widths[number] for number in whole if number < len(kept))
     assert sum(kept) + GAP * (len(kept) - 1) <= screen or len(kept) <= 2
 
 
@@ -96,6 +97,30 @@ def test_a_cell_says_in_words_what_its_colour_says() -> None:
     assert cell(None, "time", NOW, is_exact=True).text == ""
     assert cell(["a", {"table": "b"}], "list", NOW, is_exact=False).text == 'a, {"table": "b"}'
     assert (took(0.42), took(812), took(30_000)) == ("0.4 ms", "812 ms", "30.0 s")
+
+
+def test_one_thing_says_headers_as_headers_and_durations_as_durations() -> None:
+    value = {
+        "headers": [["a", "b: c"]],
+        "events": ["x", {"table": "t"}],
+        "ids": [None, "i"],
+        "total_ms": 0.63533,
+        "total": 0.63533,
+    }
+    assert [(name, said.text) for _, name, said in lines_of(value, NOW)] == [
+        ("headers", ""), ("-", "a: b: c"), ("events", ""), ("-", "x"), ("-", '{"table": "t"}'), ("ids", "–, i"),
+        ("total_ms", "0.6 ms"), ("total", "0.63533"),
+    ]  # fmt: skip
+
+
+def test_a_list_of_figures_is_a_table() -> None:
+    one, other = {"ok": 1, "p50_ms": None, "starts_at": "2026"}, {"ok": 22, "p50_ms": 1200.4, "starts_at": "2027"}
+    assert [said.text for _, _, said in lines_of({"series": [one, other]}, NOW)] == [
+        "", "starts_at  ok  p50_ms", "2026       1   –", "2027       22  1.2 s",
+    ]  # fmt: skip
+    mixed = [said.text for _, _, said in lines_of({"series": [one, {"ok": HOSTILE}]}, NOW)]
+    assert mixed[1].startswith("{")
+    assert all(map(is_inert, mixed))
 
 
 def test_what_is_typed_is_read_as_its_field_has_it() -> None:

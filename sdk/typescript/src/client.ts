@@ -3,6 +3,7 @@ import { Bins } from "./bins.js";
 import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
 import { Http } from "./http.js";
+import { Listeners } from "./listening.js";
 import { Backfills, EventTypes, Integrations, Jobs, Tables } from "./sources.js";
 import { Webhooks } from "./webhooks.js";
 
@@ -37,6 +38,8 @@ export class Client {
   readonly deliveries: Deliveries;
   /** What happened, and publishing more of it. */
   readonly events: Events;
+  /** Who is given deliveries when they ask. */
+  readonly listeners: Listeners;
   /** Jobs that send many deliveries again. */
   readonly recoveries: Recoveries;
   /** How attempts fared. */
@@ -90,6 +93,7 @@ export class Client {
     this.webhooks = new Webhooks(this.http);
     this.deliveries = new Deliveries(this.http);
     this.events = new Events(this.http);
+    this.listeners = new Listeners(this.http);
     this.recoveries = new Recoveries(this.http);
     this.statistics = new AttemptStatistics(this.http);
     this.eventTypes = new EventTypes(this.http);

@@ -147,6 +147,94 @@ export interface RetryInput {
   rate_per_second?: number | null;
 }
 
+/** Which listener, by its name, and what it hears: `events` with a profile, or what a webhook hears; with neither everything. */
+export interface ListenerInput {
+  name: string;
+  webhook_id?: string | null;
+  events?: unknown[] | string;
+  profile?: string;
+}
+
+/** Who is given deliveries when they ask. Its `id` is also that of the webhook that history knows it as. */
+export interface Listener {
+  id: string;
+  name: string;
+  /** The webhook that it mirrors. */
+  webhook_id: string | null;
+  events: unknown[];
+  profile: string;
+  timeout_seconds: number;
+  enabled: boolean;
+  /** Why it hears nothing. */
+  reason: string | null;
+  waiting: number;
+  under_way: number;
+  clients: number;
+  created_at: string;
+  heard_at: string;
+  /** In the answer to its making; not of one that mirrors a webhook. */
+  secret?: string;
+}
+
+/** What a client of a listener asks for. */
+export interface TakeInput {
+  /** An id that you made up. */
+  session: string;
+  /** The leases you have. */
+  held?: number[];
+  /** 64 at most. */
+  limit?: number;
+  /** 10 at most. */
+  wait_seconds?: number;
+}
+
+/** A delivery to be sent as it is, signature and all, and told of by its `lease` and `version`. */
+export interface Leased {
+  lease: number;
+  id: string;
+  event_id: string;
+  event: string;
+  attempt_number: number;
+  method: string;
+  headers: [string, string][];
+  body: string;
+  timeout_seconds: number;
+  version: number;
+}
+
+/** Deliveries that were leased. */
+export interface Taken {
+  deliveries: Leased[];
+  /** How many wait beside these. */
+  waiting: number;
+  /** No later request took this one's place. */
+  is_latest: boolean;
+}
+
+/** What came of a delivery: an answer, by its `status`, or a `failure` such as `timeout` or `connect`, with a sentence. */
+export interface AttemptTold {
+  lease: number;
+  version: number;
+  status?: number | null;
+  headers?: [string, string][];
+  body?: string;
+  is_truncated?: boolean;
+  failure?: string | null;
+  error?: string | null;
+  total_ms?: number;
+}
+
+/** Which results were written, by their leases, and which were refused because those had ended. */
+export interface Recorded {
+  recorded: number[];
+  refused: number[];
+}
+
+/** How many deliveries that waited were cancelled. */
+export interface Skipped {
+  cancelled: number;
+}
+
 /** Which time is recovered. */
 export interface RecoverInput {
   since: Date | string;

@@ -31,6 +31,8 @@ MAX_OF_GROUP: Final = 20  # so that no group takes them all
 MAX_WAITING: Final = 1000  # attempts that one stream was not sent yet, or that were not read yet for those of a group
 READ_AT_ONCE: Final = 100
 
+Read = Callable[[Services, dict[UUID, int]], Awaitable[list[Tried]]]
+
 
 class Tail:
     """One stream. The hub puts in what happens in its group, the response takes it out."""
@@ -97,8 +99,9 @@ class Tail:
 class _Group:
     """The streams of a group, and what was announced for them and is not read yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Read) -> None:
         self.tails: set[Tail] = set()
+        self._read_tried = read
         self._waiting: dict[UUID, int] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -126,7 +129,7 @@ class _Group:
             for delivery_id in some:
                 del self._waiting[delivery_id]
             try:
-                found = await following.read_tried(services, some)
+                found = await self._read_tried(services, some)
             except (*UNAVAILABLE, BusyError) as error:
                 logger.debug("attempts cannot be read for streams: %s", error)
                 self.note_gap()
@@ -138,7 +141,13 @@ class _Group:
 class Tails:
     """All streams of a process, and what listens for them while there are any."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, read: Read = following.read_tried) -> None:
+        """Make it without any.
+
+        Args:
+            read: Reads attempts that were announced.
+        """
+        self._read = read
         self._groups: dict[str, _Group] = {}
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -150,7 +159,7 @@ class Tails:
         Raises:
             BusyError: There are too many, or the server stops.
         """
-        group = self._groups.get(tail.services.group_id) or _Group()
+        group = self._groups.get(tail.services.group_id) or _Group(self._read)
         count = sum(len(one.tails) for one in self._groups.values())
         if self._is_closed or len(group.tails) >= MAX_OF_GROUP or count >= MAX_TAILS:
             raise BusyError("Too many streams are open. Close one, or list deliveries instead.")

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from tidings.bench.history import answering, past_of
+from tidings.bench.listening import KIND, carrying
 from tidings.bench.load import publish_steadily, publish_together, run_load
 from tidings.bench.portal import browsing
 from tidings.bench.stage import KEY, Stage
@@ -53,12 +54,13 @@ class Plan(msgspec.Struct, frozen=True):
     stored: int
     waiting: int
     asked: int
+    listened: int
 
 
 FULL = Plan(
-    50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20, 30_000, 3, 100_000, 400_000, 1000, 15, 10_000_000, 1_000_000, 50
+    50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20, 30_000, 3, 100_000, 400_000, 1000, 15, 10_000_000, 1_000_000, 50, 10_000
 )  # fmt: skip
-QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4, 5000, 1, 20_000, 40_000, 200, 6, 200_000, 20_000, 10)
+QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4, 5000, 1, 20_000, 40_000, 200, 6, 200_000, 20_000, 10, 2000)
 
 Figures = dict[str, float]
 Measure = Callable[[Stage, Plan], Awaitable[Figures]]
@@ -340,6 +342,18 @@ async def portal(stage: Stage, plan: Plan) -> Figures:
     return await browsing(await past_of(stage, plan.stored, plan.waiting), plan.asked)
 
 
+async def listening(stage: Stage, plan: Plan) -> Figures:
+    """Deliveries by `tidings listen` to this machine: how many a second, and what it adds to the median of a webhook's."""
+
+    async def half(stage: Stage) -> float:
+        return percentile(await latencies(stage, SQL["publish_numbered"], 50, plan.latency_seconds, [KIND]), 50)
+
+    async def publish(url: str) -> None:
+        await _publish_batches(url, [_batch(1000, 1)] * (plan.listened // 1000))
+
+    return await carrying(stage, half, publish, plan.listened)
+
+
 async def memory(stage: Stage, _: Plan) -> Figures:
     """The engine's resident memory, after all the others."""
     return {"rss_mb": stage.engine_rss_mb()}
@@ -363,5 +377,6 @@ MEASURES: dict[str, Measure] = {
     "ticks": ticks,
     "history": history,
     "portal": portal,
+    "listen": listening,
     "memory": memory,
 }

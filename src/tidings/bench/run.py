@@ -42,6 +42,8 @@ GOALS: dict[str, tuple[float, bool]] = {
     "late_jobs_p99_ratio": (2, False),
     "portal_first_page_bytes": (120_000, False),
     "portal_worst_p95_ms": (100, False),
+    "listen_per_s": (300, True),
+    "listen_added_p50_ms": (10, False),
     "rss_mb": (200, False),
 }
 

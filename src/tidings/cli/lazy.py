@@ -35,6 +35,7 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
     "Watch, send and repair": dict(
         (
             _own("tail", "Show attempts as they happen.", "tail"),
+            _own("listen", "Receive deliveries on this machine, without a public address.", "listen"),
             _own("explain", "Say why an event went to a webhook, or did not.", "explain"),
             _own("trigger", "Publish an event, or send a webhook a sample of one.", "trigger"),
             _own("recover", "Send all again that was not acknowledged in a time.", "recover"),
@@ -48,6 +49,7 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
             _thing("webhooks", "Who is told, and of what."),
             _thing("events", "What happened."),
             _thing("deliveries", "What became of each event for each webhook."),
+            _thing("listeners", "Who receives by `tidings listen`."),
             _thing("recoveries", "Jobs that send many deliveries again."),
             _thing("tables", "Tables of yours whose rows are captured."),
             _thing("backfills", "Present rows of a table, sent as events."),
@@ -92,6 +94,14 @@ class Root(click.Group):
         make: Any = getattr(import_module(place.module), place.maker)
         command: click.Command = make(place.argument) if place.argument else make()
         return command
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of what was typed; where there is none, say what is near."""
+        if not context.resilient_parsing and not args[0].startswith("-") and self.get_command(context, args[0]) is None:
+            from tidings.core.near import did_you_mean
+
+            context.fail(f"No such command {args[0]!r}.{did_you_mean(args[0], self.list_commands(context))}")
+        return super().resolve_command(context, args)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections of the first page. It imports none of what the commands need."""

@@ -2,6 +2,7 @@
 
 from tidings.client.async_client import AsyncClient
 from tidings.client.errors import ApiError
+from tidings.client.listening_models import Leased, Listener, Recorded, Skipped, Taken
 from tidings.client.models import (
     Attempt,
     BatchResult,
@@ -101,7 +102,9 @@ __all__ = [
     "IntegrationSettings",
     "Job",
     "JobPage",
+    "Leased",
     "LineError",
+    "Listener",
     "MadeApiKey",
     "MadePortalLink",
     "Page",
@@ -112,6 +115,7 @@ __all__ = [
     "Problem",
     "Published",
     "RecordPage",
+    "Recorded",
     "Recovery",
     "Run",
     "Secret",
@@ -119,10 +123,12 @@ __all__ = [
     "Session",
     "SetAsideEvent",
     "SigningKey",
+    "Skipped",
     "Statistics",
     "SyncResult",
     "Table",
     "TableState",
+    "Taken",
     "TestResult",
     "Verdict",
     "VerificationError",

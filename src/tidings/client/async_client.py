@@ -18,6 +18,7 @@ from tidings.client.async_bins import AsyncBins
 from tidings.client.async_content import AsyncCollections, AsyncRecords
 from tidings.client.async_history import AsyncAttemptStatistics, AsyncDeliveries, AsyncEvents, AsyncRecoveries
 from tidings.client.async_http import AsyncHttp
+from tidings.client.async_listening import AsyncListeners
 from tidings.client.async_sources import AsyncBackfills, AsyncEventTypes, AsyncIntegrations, AsyncJobs, AsyncTables
 from tidings.client.async_webhooks import AsyncWebhooks
 from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
@@ -32,6 +33,7 @@ class AsyncClient:
         webhooks: Who is told of what, and where.
         deliveries: Events on their way to webhooks.
         events: What happened, and publishing more of it.
+        listeners: Who is given deliveries when they ask.
         recoveries: Jobs that send many deliveries again.
         statistics: How attempts fared.
         event_types: What events say, described.
@@ -82,6 +84,7 @@ class AsyncClient:
         self.webhooks = AsyncWebhooks(http)
         self.deliveries = AsyncDeliveries(http)
         self.events = AsyncEvents(http)
+        self.listeners = AsyncListeners(http)
         self.recoveries = AsyncRecoveries(http)
         self.statistics = AsyncAttemptStatistics(http)
         self.event_types = AsyncEventTypes(http)

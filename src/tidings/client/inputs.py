@@ -239,6 +239,38 @@ class RecoverInput(TypedDict, total=False):
     rate_per_second: float | None
 
 
+class ListenerInput(TypedDict, total=False):
+    """Which listener, by its name, and what it hears: `events` with a profile, or what a webhook hears; else everything."""
+
+    name: Required[str]
+    webhook_id: Id | None
+    events: Sequence[Any] | str
+    profile: str
+
+
+class TakeInput(TypedDict, total=False):
+    """`session`: an id that you made up. `held`: the leases you have. `limit`: 64 at most. `wait_seconds`: 10 at most."""
+
+    session: Required[Id]
+    held: Sequence[int]
+    limit: int
+    wait_seconds: float
+
+
+class AttemptTold(TypedDict, total=False):
+    """What came of a delivery: an answer, by its `status`, or a `failure` such as `timeout` or `connect`, with a sentence."""
+
+    lease: Required[int]
+    version: Required[int]
+    status: int | None
+    headers: Sequence[tuple[str, str]]
+    body: str
+    is_truncated: bool
+    failure: str | None
+    error: str | None
+    total_ms: float
+
+
 class Rotation(TypedDict, total=False):
     """Which secret comes next (made when absent), and how long the present one verifies beside it (a day)."""
 

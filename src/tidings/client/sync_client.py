@@ -20,6 +20,7 @@ from tidings.client.sync_bins import Bins
 from tidings.client.sync_content import Collections, Records
 from tidings.client.sync_history import AttemptStatistics, Deliveries, Events, Recoveries
 from tidings.client.sync_http import Http
+from tidings.client.sync_listening import Listeners
 from tidings.client.sync_sources import Backfills, EventTypes, Integrations, Jobs, Tables
 from tidings.client.sync_webhooks import Webhooks
 
@@ -33,6 +34,7 @@ class Client:
         webhooks: Who is told of what, and where.
         deliveries: Events on their way to webhooks.
         events: What happened, and publishing more of it.
+        listeners: Who is given deliveries when they ask.
         recoveries: Jobs that send many deliveries again.
         statistics: How attempts fared.
         event_types: What events say, described.
@@ -83,6 +85,7 @@ class Client:
         self.webhooks = Webhooks(http)
         self.deliveries = Deliveries(http)
         self.events = Events(http)
+        self.listeners = Listeners(http)
         self.recoveries = Recoveries(http)
         self.statistics = AttemptStatistics(http)
         self.event_types = EventTypes(http)

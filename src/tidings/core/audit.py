@@ -56,6 +56,7 @@ class Action(StrEnum):
     RECOVERY_BEGAN = "recovery.began"
     RECOVERY_CANCELLED = "recovery.cancelled"
     DELIVERY_RETRIED = "delivery.retried"
+    LISTENER_SKIPPED = "listener.skipped"
     ROUTED_AGAIN = "set_aside.routed"
     DISCARDED = "set_aside.discarded"
     SETTING_RETRIED = "set_aside.setting_retried"

@@ -117,6 +117,13 @@ def unready(vitals: Vitals, known_schema: int) -> list[Problem]:
     return found
 
 
+_NOTIFICATIONS = (
+    "PostgreSQL's queue of notifications is {:.0%} full; when it is full, neither changes of captured tables nor events can be "
+    "committed. A session that listens has read none for long, mostly since its transaction is open: find it in "
+    "pg_stat_activity by xact_start, and end it."
+)
+
+
 def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, uncaptured: int) -> list[Problem]:
     """Return what else somebody should see to.
 
@@ -141,12 +148,7 @@ def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, unc
             "max_connections; a worker uses up to 13.",
         )
     if vitals.notifications > MANY_NOTIFICATIONS:
-        tell(
-            "notifications",
-            f"PostgreSQL's queue of notifications is {vitals.notifications:.0%} full; when it is full, neither changes of "
-            "captured tables nor events can be committed. A session that listens has read none for long, mostly since its "
-            "transaction is open: find it in pg_stat_activity by xact_start, and end it.",
-        )
+        tell("notifications", _NOTIFICATIONS.format(vitals.notifications))
     if disk_left is not None and disk_left < LITTLE_DISK:
         tell(
             "disk",

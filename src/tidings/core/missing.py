@@ -31,7 +31,7 @@ def types_named(webhook: Subscription) -> tuple[str, ...] | None:
 
     What has one of these types is asked of routing; what has none is not looked at.
     """
-    if webhook.managed_by is not None:
+    if webhook.managed_by is not None and not webhook.is_listener:
         return None  # a job's ticks come to its webhook whatever that wants
     names: set[str] = set()
     for wanted in webhook.events:

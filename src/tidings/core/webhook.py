@@ -19,6 +19,7 @@ MAX_URL_LENGTH = 2048
 MAX_HEADER_VALUE_BYTES = 8192  # seed 004's system draws the line here
 MAX_TIMEOUT_SECONDS = 300
 MAX_FAULT_LENGTH = 1000
+LISTENER = "listener:"  # what a listener is managed by begins so; statements know it too
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, section 5.6.2, token
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -59,7 +60,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         concurrency: How many attempts may be under way at once, over all workers.
         rate_per_second: How many attempts may start in a second, over all workers; None: no limit.
         ordered: One at a time, in the order of events; a failing delivery holds back those behind it.
-        managed_by: `collection:<id>` or `cron:<id>`, where it is changed; None: by its owner.
+        managed_by: `collection:<id>`, `cron:<id>` or `listener:<name>`, where it is changed; None: by its owner.
         disabled_reason: Why Tidings disabled it; None when its owner did, or it is enabled.
         fault: Why it is set aside, when something of it cannot be read as it is stored; a sentence with the remedy.
         problems: Of each field that cannot be read, why. The field itself says nothing then.
@@ -91,6 +92,11 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     managed_by: str | None = None
     fault: str | None = None
     problems: dict[str, str] = {}
+
+    @property
+    def is_listener(self) -> bool:
+        """Whether its deliveries are leased to a client that asks for them, and never sent by workers."""
+        return self.managed_by is not None and self.managed_by.startswith(LISTENER)
 
     def wants(self, event: Event) -> bool:
         """Tell whether any of its filters matches the event."""

@@ -14,6 +14,7 @@ from tidings.operations.readiness import Readiness
 from tidings.operations.sources.refusals import Tally
 from tidings.sources.group_commit import Publisher
 from tidings.sources.passwords import Passwords
+from tidings.store.bell import Bell
 from tidings.store.database import Database
 from tidings.store.secrets import SecretBox
 from tidings.store.settings import Installation
@@ -25,6 +26,7 @@ class Services(msgspec.Struct, frozen=True):
     """The parts a request is answered with.
 
     Attributes:
+        bell: Wakes those who wait for deliveries of listeners.
         group_id: The group it is about.
         hops: How many deliveries led to this request.
         bound_to: The one group that whoever asks may act for; None: any.
@@ -45,6 +47,7 @@ class Services(msgspec.Struct, frozen=True):
     installation: Installation
     keys: KeyRing
     publisher: Publisher
+    bell: Bell
     admission: Admission
     group_id: str = DEFAULT_GROUP
     hops: int = 0

@@ -21,6 +21,7 @@ _SQL = load("flights")
 ORPHANS_AT_ONCE = 100  # flights of dead workers that are grounded in one transaction
 UNKNOWN_AT_ONCE = 1000  # flights that a worker does not know of and looks at together
 MAX_DELIVERIES = 10_000  # of one flight
+DIED = "The worker died before it could record the attempt."
 
 
 async def begin(connection: Connection, worker_id: UUID, fresh: Sequence[Queued], now: datetime) -> int:
@@ -89,7 +90,7 @@ async def ground_orphans(connection: Connection) -> int:
 
     The attempt each was making is put on record as lost, because what came of it is unknown.
     """
-    return await _ground(connection, await connection.fetch(_SQL["orphans"], ORPHANS_AT_ONCE), were_sent=True)
+    return await _ground(connection, await connection.fetch(_SQL["orphans"], ORPHANS_AT_ONCE), DIED)
 
 
 async def unknown(connection: Connection, worker_id: UUID, known: Collection[int]) -> list[int]:
@@ -99,27 +100,35 @@ async def unknown(connection: Connection, worker_id: UUID, known: Collection[int
 
 async def ground_forgotten(connection: Connection, worker_id: UUID, forgotten: Collection[int]) -> int:
     """Put back what this worker holds in flights that it has forgotten; return how many deliveries that were."""
-    return await _ground(connection, await connection.fetch(_SQL["forgotten"], worker_id, forgotten), were_sent=False)
+    return await _ground(connection, await connection.fetch(_SQL["forgotten"], worker_id, forgotten), None)
 
 
-async def _ground(connection: Connection, rows: Sequence[Sequence[int]], *, were_sent: bool) -> int:
-    if not rows:
+async def _ground(connection: Connection, rows: Sequence[Sequence[int]], lost: str | None) -> int:
+    return await put_back(connection, [row[0] for row in rows], lost)
+
+
+async def put_back(connection: Connection, flight_ids: list[int], lost: str | None) -> int:
+    """Put back what flights hold, which the caller has locked in this transaction; return how many deliveries that were.
+
+    Args:
+        lost: Why it is unknown what came of the attempts, which are put on record so; None: they were not sent.
+    """
+    if not flight_ids:
         return 0
-    flight_ids = [row[0] for row in rows]
     await connection.execute(_SQL["lock_lanes_of"], flight_ids)  # a statement of its own: `ground` sees what they waited for
     try:
         async with connection.transaction():
-            return await _put_back(connection, flight_ids, were_sent=were_sent)
+            return await _put_back(connection, flight_ids, lost)
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         logger.warning("flights cannot be grounded together, so they are grounded one by one: %s", error)
-    return sum([await _ground_alone(connection, flight_id, were_sent=were_sent) for flight_id in flight_ids])
+    return sum([await _ground_alone(connection, flight_id, lost) for flight_id in flight_ids])
 
 
-async def _ground_alone(connection: Connection, flight_id: int, *, were_sent: bool) -> int:
+async def _ground_alone(connection: Connection, flight_id: int, lost: str | None) -> int:
     """Ground a flight; when PostgreSQL refuses what is in it, as of one that was changed by hand, set that aside."""
     try:
         async with connection.transaction():
-            return await _put_back(connection, [flight_id], were_sent=were_sent)
+            return await _put_back(connection, [flight_id], lost)
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         reason = f"Its worker died, and it cannot be put back, since PostgreSQL refuses it: {said(error)}."
         count = await set_aside.put_flight(connection, flight_id, reason)
@@ -127,8 +136,8 @@ async def _ground_alone(connection: Connection, flight_id: int, *, were_sent: bo
         return count
 
 
-async def _put_back(connection: Connection, flight_ids: list[int], *, were_sent: bool) -> int:
-    row = await connection.fetchrow(_SQL["ground"], flight_ids, were_sent)
+async def _put_back(connection: Connection, flight_ids: list[int], lost: str | None) -> int:
+    row = await connection.fetchrow(_SQL["ground"], flight_ids, lost)
     if row["gone"]:
         logger.error("%d deliveries cannot be put back: history has their events no more", row["gone"])
     count: int = row["grounded"]

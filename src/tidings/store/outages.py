@@ -16,7 +16,7 @@ logger = logging.getLogger("tidings.database")
 QUIET_SECONDS = 6.0  # without a failure; more than the longest pause between two tries
 
 
-class NotificationsFullError(asyncpg.exceptions.InsufficientResourcesError):
+class NotificationsFullError(asyncpg.exceptions.InsufficientResourcesError):  # type: ignore[misc]
     """PostgreSQL's queue of notifications is full, so that no transaction that notifies can be committed."""
 
 

@@ -55,6 +55,24 @@ async def write(
     )
 
 
+async def add(connection: Connection, minute: datetime, counted: Mapping[Key, Tally], by_outcome: Mapping[str, Tally]) -> None:
+    """Add what was counted in a minute, by somebody who has no rows of statistics and counters of its own."""
+    keys = list(counted)
+    await connection.execute(
+        _SQL["add"],
+        minute,
+        [group_id for group_id, _, _ in keys],
+        [webhook_id for _, webhook_id, _ in keys],
+        [outcome for _, _, outcome in keys],
+        [counted[key].count for key in keys],
+        [_array(counted[key].latencies) for key in keys],
+        list(by_outcome),
+        [tally.count for tally in by_outcome.values()],
+        [tally.milliseconds / 1e3 for tally in by_outcome.values()],
+        [_array(tally.latencies) for tally in by_outcome.values()],
+    )
+
+
 def _array(counts: Iterable[int]) -> str:
     return f"{{{','.join(map(str, counts))}}}"  # PostgreSQL has no lists of lists of different owners
 

@@ -3,7 +3,7 @@
 import logging
 
 from tidings.core.outcome import Gone, Released, Result, RetryAt, Succeeded
-from tidings.worker.tallies import outcome_name
+from tidings.store.tallies import outcome_name
 
 logger = logging.getLogger("tidings.delivery")
 

@@ -53,9 +53,10 @@ class _Pass:
 class Closer:
     """Deletes groups. Any number may run."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, at_once: int = AT_ONCE) -> None:
         self._database = database
         self._clock = clock
+        self._at_once = at_once
         self._passes: dict[str, _Pass] = {}
 
     async def run_once(self) -> int:
@@ -75,12 +76,12 @@ class Closer:
 
     async def _take_some(self, connection: Connection, group_id: str) -> bool:
         """Delete some of what a group has; whether there was any."""
-        jobs = await groups.jobs(connection, group_id, AT_ONCE)
+        jobs = await groups.jobs(connection, group_id, self._at_once)
         for job in jobs:
             await cron.delete(connection, job["id"])
-        if jobs or await groups.delete_settings(connection, group_id, AT_ONCE):
+        if jobs or await groups.delete_settings(connection, group_id, self._at_once):
             return True  # a job's webhook is among the webhooks
-        webhook_page = await webhooks.list_webhooks(connection, group_id, limit=AT_ONCE)
+        webhook_page = await webhooks.list_webhooks(connection, group_id, limit=self._at_once)
         for webhook in webhook_page:
             await tables.keep_in_step(connection, was=webhook)
             await queue.cancel_of_webhook(connection, webhook.id)
@@ -93,7 +94,7 @@ class Closer:
         What collections of the group refer to is no reason: they all go.
         """
         found = self._passes.setdefault(group_id, _Pass())
-        names = await collections.names(connection, group_id, AT_ONCE, after=found.behind)
+        names = await collections.names(connection, group_id, self._at_once, after=found.behind)
         count = 0
         for name in names:
             found.behind = name
@@ -112,7 +113,7 @@ class Closer:
                 count += 1
             if count == COLLECTIONS_AT_ONCE:
                 return True
-        if len(names) == AT_ONCE:
+        if len(names) == self._at_once:
             return True
         if await groups.say_fault(connection, group_id, found.fault) and found.fault is not None:
             logger.warning("group %s cannot be deleted for now: %s", group_id, found.fault)

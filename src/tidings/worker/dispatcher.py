@@ -7,8 +7,9 @@ the queue. The doorbell (theory in `store/migrations/0001_engine.sql`, `tidings.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Protocol
 from uuid import UUID
 
@@ -49,6 +50,7 @@ BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbe
 MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
 MAX_TRIES = 50  # of one batch; a row that PostgreSQL refuses is found in some twenty
 
+_lane_of = attrgetter("webhook_id")
 
 # What a row that cannot be routed raises: PostgreSQL refuses it, or it does not fit what we make of it.
 _FAULTS = (asyncpg.PostgresError, InvalidInputError, ValueError, ArithmeticError, LookupError, TypeError)
@@ -90,6 +92,7 @@ class _Routed(msgspec.Struct, frozen=True):
     waiting: list[Queued] = []
     webhooks: dict[UUID, Webhook] = {}
     doubted: set[UUID] = set()
+    listeners: set[UUID] = set()  # whose deliveries wait for their clients, not for workers
 
 
 def _is_told_to_all(event: Event) -> bool:
@@ -102,10 +105,6 @@ def _without(fresh: list[Queued], looped: Sorted) -> tuple[list[Queued], list[Qu
         return fresh, []
     held = [msgspec.structs.replace(q, due_at=looped.held[q.id]) for q in fresh if q.id in looped.held]
     return [q for q in fresh if q.id not in looped.held and q.id not in looped.stopped], held
-
-
-def _lane_of(queued: Queued) -> UUID:
-    return queued.webhook_id
 
 
 class Dispatcher:
@@ -123,6 +122,7 @@ class Dispatcher:
         *,
         salt: int,
         taker: Taker,
+        tell: Callable[[set[UUID]], None] = lambda _: None,
         loop_depth: int = DEFAULT_DEPTH,
     ) -> None:
         self._database = database
@@ -134,6 +134,7 @@ class Dispatcher:
         self._salt = salt
         self._places = places
         self._taker = taker
+        self._tell = tell
         self._limit = BATCH
         self._suspect: int | None = None  # the row that failed alone
         self._kinds = Kinds()
@@ -216,15 +217,15 @@ class Dispatcher:
             routed = await self._write(connection, events, routes, worker_id, batch)
         self._kinds.remember(made)  # only now is it sure that they are there
         self._hand_over(routed, worker_id)
-        if routed.waiting:
-            self._places.called.set()
+        self._tell(routed.listeners)
         return len(events)
 
     def _hand_over(self, routed: _Routed, worker_id: UUID) -> None:
         """Give the deliverer what was leased to it, and keep the events of what waits at hand for the claim that follows."""
         by_id = {event.id: event for event in routed.events}
-        for event_id in {q.event_id for q in routed.waiting}:
+        for event_id in {q.event_id for q in routed.waiting if q.webhook_id not in routed.listeners}:
             self._cache.add(by_id[event_id])
+            self._places.called.set()
         if not routed.leased:
             return
         doubted = routed.doubted
@@ -282,6 +283,7 @@ class Dispatcher:
         leased, waiting = share_out(fresh, _lane_of, readable, capacity, doubted=doubted, others_capacity=batch.others)
         waiting = [q for q in waiting + held if q.webhook_id in rooms]  # the others' webhooks were deleted just now
         ordered = {lane for lane, webhook in webhooks.items() if webhook.ordered}
+        listeners = {lane for lane, webhook in webhooks.items() if webhook.is_listener}
         if ordered:
             waiting = [
                 msgspec.structs.replace(q, due_at=places[q.event_id]) if q.webhook_id in ordered and not q.is_test else q
@@ -290,7 +292,7 @@ class Dispatcher:
         if waiting:
             await queue.put(connection, waiting, now, self._me.part)
         flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0
-        return _Routed(events, flight_id, leased, waiting, webhooks, doubted)
+        return _Routed(events, flight_id, leased, waiting, webhooks, doubted, listeners)
 
     async def _match(self, connection: Connection, events: list[Event], routes: Routes) -> list[tuple[Event, Sequence[UUID]]]:
         """Return which webhooks events go to. What Tidings tells of webhooks does not go to those that could not hear it.

@@ -11,6 +11,7 @@ from tidings.clock import Clock
 from tidings.core.bin import KEPT_FOR, UNUSED_FOR
 from tidings.core.capture import TableName
 from tidings.core.errors import BusyError
+from tidings.core.listening import LEASE_SECONDS, SILENT
 from tidings.core.pauses import Pauses
 from tidings.core.standstill import Standstill
 from tidings.sources import backfill, tables
@@ -23,6 +24,7 @@ from tidings.store import (
     flights,
     history,
     integrations,
+    listening,
     outbox,
     portal_links,
     recoveries,
@@ -114,6 +116,7 @@ class Rescuer:
         limit = SILENCE.total_seconds()
         self._workers: Standstill[UUID] = Standstill(limit, longest_gap=limit / 2)
         self._flights: Standstill[int] = Standstill(limit, longest_gap=limit / 2)
+        self._clients: Standstill[UUID] = Standstill(LEASE_SECONDS, longest_gap=limit / 2)
 
     async def run_once(self) -> int:
         """Free what dead workers held and what this worker holds unknowingly; return how many deliveries that were.
@@ -123,6 +126,7 @@ class Rescuer:
         """
         freed = await self._free_dead()
         forgotten = await self._free_forgotten()
+        freed += await self._free_of_listeners()
         if freed:
             logger.warning("%d deliveries of dead workers are due again", freed)
         if forgotten:
@@ -139,6 +143,16 @@ class Rescuer:
             if dead and (buried := await workers.bury(connection, {worker_id: beats[worker_id] for worker_id in dead})):
                 logger.warning("workers that were silent for %.0f s count as dead: %d", SILENCE.total_seconds(), len(buried))
             return await flights.ground_orphans(connection)
+
+    async def _free_of_listeners(self) -> int:
+        """Free what clients of listeners held that have not asked for half a minute: asleep, cut off or gone."""
+        async with self._database.transaction() as connection:
+            beats = await listening.heartbeats(connection)
+            silent = self._clients.look(beats, self._monotonic())
+            if not silent:
+                return 0
+            buried = await listening.bury(connection, {session: beats[session] for session in silent})
+            return await flights.put_back(connection, await listening.flights_of(connection, buried), SILENT)
 
     async def _free_forgotten(self) -> int:
         """Free flights that this worker has not known of for ten seconds: the answer to their lease was lost.

@@ -19,12 +19,12 @@ from tidings.core.pauses import Pauses
 from tidings.store import flights, history, queue, set_aside, statistics, webhooks, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import LaneTally, Retry
+from tidings.store.tallies import Minute, add_up
 from tidings.worker import warnings
 from tidings.worker.flights import TRIM_AFTER, Flights
 from tidings.worker.identity import Identity
 from tidings.worker.places import Places
 from tidings.worker.signals import Signal
-from tidings.worker.tallies import Minute, add_up
 
 logger = logging.getLogger("tidings.recorder")
 

@@ -33,6 +33,7 @@ from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.heart import Heart, Pulse
 from tidings.worker.identity import Identity
+from tidings.worker.listeners import KEEP_INTERVAL, Keeper, Ringer
 from tidings.worker.mender import MEND_INTERVAL, Mender
 from tidings.worker.places import Places
 from tidings.worker.recorder import Recorder
@@ -84,9 +85,10 @@ class Worker:
         self.deliverer = Deliverer(
             database, routes, cache, sender, self.recorder, clock, self.me, self.airborne, self.places, keys=keys,
         )  # fmt: skip
+        self._ringer = Ringer(database)
         self.dispatcher = Dispatcher(
             database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.deliverer,
-            loop_depth=loop_depth,
+            tell=self._ringer.tell, loop_depth=loop_depth,
         )  # fmt: skip
         self._rescuer = Rescuer(database, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
@@ -96,6 +98,7 @@ class Worker:
         self.backfiller = Backfiller(database, self._stopping)
         self.recoverer = Recoverer(database, clock, self.me, self._stopping)
         self.mender = Mender(database, box, clock)
+        self.keeper = Keeper(database, box, clock)
         self.closer = Closer(database, clock)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
@@ -122,6 +125,8 @@ class Worker:
             "bookkeeper": every(BOOKKEEPING_INTERVAL, self._bookkeeper, self._stopping),
             "backfiller": every(BACKFILL_INTERVAL, self.backfiller, self._stopping),
             "recoverer": every(RECOVER_INTERVAL, self.recoverer, self._stopping),
+            "keeper of listeners": every(KEEP_INTERVAL, self.keeper, self._stopping),
+            "ringer of listeners": self._ringer.run(),
             "mender": every(MEND_INTERVAL, self.mender, self._stopping),
             "closer": every(CLOSE_INTERVAL, self.closer, self._stopping),
             "signing keys": every(KEYS_INTERVAL, self.key_keeper, self._stopping),
@@ -147,6 +152,7 @@ class Worker:
         self.recorder.stop()
         self.teller.stop()
         self._stopping.set()
+        self._ringer.stop()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=10)
             for task in late:

@@ -62,6 +62,13 @@ deliveries:read   GET     /api/v1/statistics
 deliveries:retry  POST    /api/v1/deliveries/retry
 deliveries:retry  POST    /api/v1/deliveries/{delivery_id}/retry
 deliveries:retry  POST    /api/v1/webhooks/{webhook_id}/recover
+webhooks:read     GET     /api/v1/listeners
+webhooks:write    POST    /api/v1/listeners
+webhooks:read     GET     /api/v1/listeners/{listener_id}
+webhooks:write    DELETE  /api/v1/listeners/{listener_id}
+webhooks:write    POST    /api/v1/listeners/{listener_id}/skip
+webhooks:write    POST    /api/v1/listeners/{listener_id}/take
+webhooks:write    POST    /api/v1/listeners/{listener_id}/results
 deliveries:read   GET     /api/v1/recoveries
 deliveries:read   GET     /api/v1/recoveries/{recovery_id}
 deliveries:retry  POST    /api/v1/recoveries/{recovery_id}/cancel

@@ -5,6 +5,7 @@ from typing import Any, Final
 _HOOK = "https://erp.example.com/hook"
 _ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 _AT = "2026-11-21T03:42:37.002Z"
+_SESSION = "0b54c7a2-6d3f-4b7e-9d0a-0c2f5d1e8a11"
 
 REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("post", "/api/v1/webhooks"): {
@@ -13,6 +14,12 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("patch", "/api/v1/webhooks/{webhook_id}"): {"enabled": False},
     ("put", "/api/v1/webhooks/{webhook_id}"): {"retry": {"delays": [5, 300, 1800]}},
     ("post", "/api/v1/webhooks/{webhook_id}/test"): {"event": "INSERT", "table": "orders", "record": {"id": 1}},
+    ("post", "/api/v1/listeners"): {"name": "ada@laptop", "events": ["order.*"]},
+    ("post", "/api/v1/listeners/{listener_id}/take"): {"session": _SESSION, "held": [], "limit": 64, "wait_seconds": 10},
+    ("post", "/api/v1/listeners/{listener_id}/results"): {
+        "session": _SESSION,
+        "results": [{"lease": 17, "version": 1, "status": 200, "body": "ok", "total_ms": 12.5}],
+    },
     ("post", "/api/v1/webhooks/{webhook_id}/recover"): {"since": _AT, "missing": True, "rate_per_second": 50},
     ("post", "/api/v1/webhooks/dry-run"): {"events": ["order.*"]},
     ("post", "/api/v1/webhooks/{webhook_id}/dry-run"): {"events": ["order.paid"]},

@@ -68,6 +68,10 @@ select exists (select from tidings.outbox)
   or exists (select from tidings.under_way u
     where not exists (select from tidings.webhooks w where w.id = u.webhook_id and w.name like '/hang%'));
 
+-- name: has_listener
+-- Whether a client of a listener has asked.
+select exists (select from tidings.listener_sessions);
+
 -- name: clear_tables
 truncate plain, captured, notified;
 

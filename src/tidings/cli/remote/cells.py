@@ -1,9 +1,12 @@
 """What a list and one thing look like as text: pure, so that each decision can be tested."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
+
+from rich.cells import cell_len, set_cell_size
 
 from tidings.cli.remote.grammar import Column, at
 from tidings.cli.remote.inert import inert, inert_block
@@ -12,6 +15,8 @@ GAP: Final = 2  # columns between columns
 NARROWEST: Final = 8  # that a column which is cut keeps
 WIDEST: Final = 60  # that a column asks for on a screen
 DASH: Final = "–"
+_BIN_PATH: Final = re.compile(r"^/bin/[0-9a-f-]{36}(?=$|[/?])")
+_TIMINGS: Final = frozenset({"dns_ms", "connect_ms", "tls_ms", "first_byte_ms", "total_ms", "p50_ms", "p95_ms", "p99_ms"})
 
 _STYLES: Final = {
     "green": "succeeded healthy done captured answered active current fired",
@@ -51,6 +56,8 @@ def cell(value: Any, kind: str, now: datetime, *, is_exact: bool) -> Cell:  # no
             return Cell(f"{value:.0%}")
         case "flag":
             return Cell("yes" if value else "no", "" if value else "dim")
+        case "bin_path":
+            return Cell(inert(_BIN_PATH.sub("", str(value)) or "/"))
         case "names":
             return Cell(inert(", ".join(str(one.get("name")) for one in value)))
         case "list":
@@ -89,7 +96,7 @@ def took(ms: float) -> str:
     return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
 
 
-def fit(widths: Sequence[int], available: int, *, keep: int = 2) -> list[int]:
+def fit(widths: Sequence[int], available: int, *, keep: int = 2, whole: frozenset[int] = frozenset()) -> list[int]:
     """Return how wide each column may be: 0 where there is no room for it.
 
     The first columns matter most. Widest columns give up space first, but never an id (the first); when that is not enough,
@@ -99,16 +106,20 @@ def fit(widths: Sequence[int], available: int, *, keep: int = 2) -> list[int]:
         widths: What each asks for.
         available: Of the screen.
         keep: So many stay, however narrow the screen.
+        whole: The numbers of columns that are never cut either: states, times.
     """
     shown = list(widths)
+    firm = {0} | whole
     while True:
-        least = sum(min(width, NARROWEST) if number else width for number, width in enumerate(shown)) + GAP * (len(shown) - 1)
+        least = sum(width if number in firm else min(width, NARROWEST) for number, width in enumerate(shown))
+        least += GAP * (len(shown) - 1)
         if least <= available or len(shown) <= keep:
             break
         shown.pop()
     excess = sum(shown) + GAP * (len(shown) - 1) - available
     while excess > 0:
-        number = max(range(1, len(shown)), key=lambda number: shown[number], default=0)
+        cut = [number for number in range(len(shown)) if number not in firm]
+        number = max(cut, key=lambda number: shown[number], default=0)
         if number == 0 or shown[number] <= NARROWEST:
             break
         shown[number] -= 1
@@ -141,13 +152,13 @@ def lines_of(value: Any, now: datetime, *, hides: frozenset[str] = frozenset(), 
             lines += lines_of(said, now, depth=depth + 1)
         elif isinstance(said, list) and any(isinstance(one, dict | list) for one in said):
             lines.append((depth, label, Cell("")))
-            lines += [(depth + 1, "-", Cell(inert(_compact(one)))) for one in said]
+            lines += [(depth + 1, "-", Cell(row)) for row in _grid(said) or [inert(_entry(one)) for one in said]]
         else:
             lines.append((depth, label, _said(name, said, now)))
     return lines
 
 
-def _said(name: str, value: Any, now: datetime) -> Cell:
+def _said(name: str, value: Any, now: datetime) -> Cell:  # noqa: PLR0911 - one for each kind
     if isinstance(value, str):
         if name in {"state", "status", "outcome"}:
             return cell(value, "state", now, is_exact=False)
@@ -158,8 +169,52 @@ def _said(name: str, value: Any, now: datetime) -> Cell:
     if isinstance(value, bool):
         return Cell("yes" if value else "no")
     if isinstance(value, list):
-        return Cell(inert(", ".join(map(str, value)))) if value else Cell(DASH, "dim")
+        return Cell(inert(", ".join(DASH if one is None else str(one) for one in value))) if value else Cell(DASH, "dim")
+    if isinstance(value, float):
+        return Cell(_figure(name, value))
     return Cell(DASH, "dim") if value is None or value == {} else Cell(inert(_compact(value)))
+
+
+def _grid(items: Sequence[Any]) -> list[str]:
+    """Return a list as lines under a head, where each entry has the same few figures, its time first; else nothing."""
+    if len(items) < 2 or any(not isinstance(one, dict) or one.keys() != items[0].keys() for one in items):
+        return []
+    if any(isinstance(said, dict | list) or len(str(said)) > WIDEST for one in items for said in one.values()):
+        return []
+    names = sorted(items[0], key=lambda name: not name.endswith("_at"))
+    rows = [[inert(name) for name in names]]
+    rows += [[_figure(name, one[name]) for name in names] for one in items]
+    widths = [max(cell_len(row[place]) for row in rows) for place in range(len(names))]
+    padded = [[set_cell_size(text, width) for text, width in zip(row, widths, strict=True)] for row in rows]
+    return [(" " * GAP).join(row).rstrip() for row in padded]
+
+
+def _figure(name: str, value: Any) -> str:
+    """Return a figure as people read it."""
+    match value:
+        case None:
+            return DASH
+        case float() if name in _TIMINGS:
+            return took(value)
+        case float() if name == "success_rate":
+            return f"{value:.1%}"
+        case float() if name == "per_second":
+            return f"{value:.3g}"
+        case str():
+            return inert(value)
+        case _:
+            return inert(_compact(value))
+
+
+def _entry(value: Any) -> str:
+    """Return an entry of a list: a text as it is, a header as `name: value`, anything else as JSON."""
+    match value:
+        case str():
+            return value
+        case [str(name), str(said)]:
+            return f"{name}: {said}"
+        case _:
+            return _compact(value)
 
 
 def _compact(value: Any) -> str:

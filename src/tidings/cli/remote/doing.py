@@ -9,6 +9,7 @@ import click
 
 from tidings.cli.remote.failures import FAILED, NOT_FOUND, USAGE, CommandError
 from tidings.cli.remote.grammar import UUID, Thing, Verb, columns, fields, read_setting, read_value
+from tidings.cli.remote.inert import inert
 from tidings.cli.remote.options import asked, instant
 from tidings.cli.remote.paper import Paper
 from tidings.cli.remote.server import TEST_TIMEOUT, Server, chosen, owner_of, path_of
@@ -90,6 +91,11 @@ def _request(
         return
     paper.one(answer, thing.key, frozenset(thing.hides.split()))
     if verb.waits and isinstance(answer, dict) and answer.get("success") is False:
+        sys.exit(FAILED)
+    if verb.path.endswith("/batch") and answer["errors"]:
+        if given["quiet"] and not given["as_json"]:
+            for one in answer["errors"]:
+                click.echo(inert(f"tidings: Line {one['line']}: {one['error']}"), err=True)
         sys.exit(FAILED)
 
 

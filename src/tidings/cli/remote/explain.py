@@ -10,8 +10,9 @@ from tidings.cli.remote.grammar import UUID
 from tidings.cli.remote.inert import inert
 from tidings.cli.remote.options import complete, output_options, server_options
 from tidings.cli.remote.paper import Paper
-from tidings.cli.remote.server import chosen
+from tidings.cli.remote.server import Server, chosen
 from tidings.cli.remote.things import WEBHOOKS
+from tidings.client.errors import ApiError
 
 PAGE: Final = 20  # webhooks that are explained at once
 
@@ -24,18 +25,14 @@ def command() -> click.Command:
         if not UUID.fullmatch(event):
             raise CommandError(f"{event!r} is no id of an event; tidings events list shows them.", NOT_FOUND)
         server = chosen(given["server"], given["key"], given["group"])
-        query: dict[str, Any] = {}
-        if webhook is not None:
-            query["webhook_id"] = server.id_of(WEBHOOKS, webhook)
-        said: dict[str, Any] = {}
-        while True:
-            query["limit"] = min(PAGE, limit - len(said.get("webhooks", ())))
-            page = server.ask("GET", f"/api/v1/events/{event}/explain", query=query)
-            page["webhooks"] = said.get("webhooks", []) + page["webhooks"]
-            said = page
-            if page["cursor"] is None or len(page["webhooks"]) >= limit:
-                break
-            query["cursor"] = page["cursor"]
+        id_ = None if webhook is None else server.id_of(WEBHOOKS, webhook)
+        try:
+            said = _explained(server, event, id_, limit)
+        except ApiError as error:
+            delivery = _delivery(server, event) if error.status == 404 else None
+            if delivery is None:
+                raise
+            said = _explained(server, delivery["event_id"], id_ or delivery["webhook_id"], limit)
         _show(paper, said)
 
     return click.Command(
@@ -51,8 +48,32 @@ def command() -> click.Command:
         ],
         callback=ends_well(run),
         help="Say why an event went to a webhook, or did not: each condition, and whether it holds.\n\n"
-        "Without a webhook: those it goes to, then those it nearly goes to.",
+        "Without a webhook: those it goes to, then those it nearly goes to. The id of a delivery, as tail shows it, stands\n"
+        "for its event and its webhook.",
     )
+
+
+def _explained(server: Server, event: str, webhook: str | None, limit: int) -> dict[str, Any]:
+    query: dict[str, Any] = {} if webhook is None else {"webhook_id": webhook}
+    said: dict[str, Any] = {}
+    while True:
+        query["limit"] = min(PAGE, limit - len(said.get("webhooks", ())))
+        page: dict[str, Any] = server.ask("GET", f"/api/v1/events/{event}/explain", query=query)
+        page["webhooks"] = said.get("webhooks", []) + page["webhooks"]
+        said = page
+        if page["cursor"] is None or len(page["webhooks"]) >= limit:
+            return said
+        query["cursor"] = page["cursor"]
+
+
+def _delivery(server: Server, id_: str) -> Any:
+    """Return the delivery with an id, which is what `tail` and lists of deliveries show; None: there is none."""
+    try:
+        return server.ask("GET", f"/api/v1/deliveries/{id_}")
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return None
 
 
 def _show(paper: Paper, said: dict[str, Any]) -> None:

@@ -48,7 +48,8 @@ def asked(words: tuple[str, ...], known: list[str], now: datetime) -> dict[str, 
             from tidings.core.near import did_you_mean
 
             there_are = f" There are {', '.join(known)}." if known else " This list has none."
-            raise CommandError(f"--where {word}: write name=value.{did_you_mean(name, known)}{there_are}", USAGE)
+            what = f"{name!r} is nothing to search by here." if sign else "write name=value."
+            raise CommandError(f"--where {word}: {what}{did_you_mean(name, known)}{there_are}", USAGE)
         value = instant(value, now) if name in {"since", "until"} else value
         query[name] = f"{query[name]},{value}" if name in query else value
     return query

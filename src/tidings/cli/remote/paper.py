@@ -99,9 +99,12 @@ class Paper:
             click.echo(inert(str(value)))
 
     def _id(self, item: Any, key: str) -> None:
-        value = item.get(key, item.get("id")) if isinstance(item, dict) else item
-        if value is not None:
-            click.echo(inert(str(value)))
+        values: Any = item
+        if isinstance(item, dict):
+            values = next((item[name] for name in (key, "id", "ids", "secret") if name in item), None)
+        for value in values if isinstance(values, list) else [values]:
+            if value is not None:
+                click.echo(inert(str(value)))
 
     def _table(self, items: Sequence[Any], given: Sequence[Column]) -> None:
         columns = columns_of(items, given)
@@ -111,7 +114,8 @@ class Paper:
             asked = [
                 width if column.kind == "id" else min(width, WIDEST) for width, column in zip(widths, columns, strict=True)
             ]
-            widths = fit(asked, self._console.width)
+            whole = frozenset(place for place, column in enumerate(columns) if column.kind in {"state", "code", "time"})
+            widths = fit(asked, self._console.width, whole=whole)
         heads = [Cell(column.title.upper(), "bold") for column in columns]
         for row in [heads, *rows]:
             self._print([(one, width) for one, width in zip(row, widths, strict=True) if width], gap=GAP)

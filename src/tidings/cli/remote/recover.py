@@ -37,12 +37,13 @@ def command() -> click.Command:
         start, end = instant(since, paper.now()), instant(until or "0s", paper.now())
         ids: list[str | None] = [server.id_of(WEBHOOKS, one) for one in webhook]
         if dry_run:
-            _dry_run(server, paper, ids, start, end, missing=missing)
+            _dry_run(server, paper, dict(zip(ids, webhook, strict=True)), start, end, missing=missing)
             return
         done = []
-        for id_ in ids or NO_ONE:
+        for place, id_ in enumerate(ids or NO_ONE):
             begun = _begin(server, id_, start, end, missing=missing, rate=rate)
-            done.append(begun if detach else _follow(server, paper, begun))
+            name = webhook[place] if len(webhook) > 1 else ""
+            done.append(begun if detach else _follow(server, paper, begun, name, webhook[place + 1 :]))
         if paper.as_json or paper.quiet:
             paper.many(done, [], "id", of="recoveries")
         if any(one["state"] == "failed" for one in done):
@@ -57,7 +58,8 @@ def command() -> click.Command:
                          shell_complete=complete("webhooks")),
             click.Option(["--missing"], is_flag=True, help="Also what it would hear now and never had a delivery of."),
             click.Option(["--dry-run"], is_flag=True, help="Say how many that would be; send nothing."),
-            click.Option(["--rate"], type=click.FloatRange(0, min_open=True), help="How many go into the queue in a second."),
+            click.Option(["--rate", "--rate-per-second", "rate"], type=click.FloatRange(0, min_open=True),
+                         help="How many go into the queue in a second."),
             click.Option(["--detach"], is_flag=True, help="Begin it and do not wait."),
             *server_options(),
             *output_options(),
@@ -77,8 +79,13 @@ def _begin(server: Server, webhook: str | None, since: str, until: str, *, missi
     return server.ask("POST", f"/api/v1/webhooks/{webhook}/recover", body=body | {"missing": missing})
 
 
-def _follow(server: Server, paper: Paper, recovery: dict[str, Any]) -> dict[str, Any]:
-    """Show how far a recovery is until it is over. Ctrl-C cancels it."""
+def _follow(server: Server, paper: Paper, recovery: dict[str, Any], name: str, later: tuple[str, ...]) -> dict[str, Any]:
+    """Show how far a recovery is until it is over. Ctrl-C cancels it.
+
+    Args:
+        name: Of its webhook, where there are several.
+        later: The webhooks that come after it.
+    """
     path = f"/api/v1/recoveries/{recovery['id']}"
     try:
         with closing(_Bar(recovery)) as bar:
@@ -88,10 +95,12 @@ def _follow(server: Server, paper: Paper, recovery: dict[str, Any]) -> dict[str,
                 bar.show(recovery)
     except KeyboardInterrupt:
         click.echo(stopped(_cancelled(server, path)), err=True)
+        if later:
+            click.echo(f"Not begun: {inert(', '.join(later))}.", err=True)
         sys.exit(INTERRUPTED)
     if recovery["state"] == "failed":
         click.echo(f"tidings: {inert(recovery['error'] or 'It failed.')}", err=True)
-    paper.say(f"{recovery['state']}: {counts(recovery)}.")
+    paper.say(f"{name}{': ' if name else ''}{recovery['state']}: {counts(recovery)}.")
     return recovery
 
 
@@ -139,7 +148,12 @@ def _rest_of(recovery: dict[str, Any]) -> str:
     return max(start, reached).isoformat().replace("+00:00", "Z")
 
 
-def _dry_run(server: Server, paper: Paper, webhooks: list[str | None], since: str, until: str, *, missing: bool) -> None:
+def _dry_run(server: Server, paper: Paper, webhooks: dict[str | None, str], since: str, until: str, *, missing: bool) -> None:
+    """Say how many would be sent.
+
+    Args:
+        webhooks: Id to what it was called; empty: all.
+    """
     told = []
     for webhook in webhooks or NO_ONE:
         query = {"since": since, "until": until, "status": _UNSENT, "count": "true", "limit": 1}
@@ -155,7 +169,8 @@ def _dry_run(server: Server, paper: Paper, webhooks: list[str | None], since: st
         return
     for one in told:
         never = f", {one['missing']} that it never had" if "missing" in one else ""
-        paper.say(f"{one['webhook_id'] or 'All webhooks'}: {one['unacknowledged']} not acknowledged{never}. Nothing was sent.")
+        who = webhooks.get(one["webhook_id"], "All webhooks")
+        paper.say(f"{who}: {one['unacknowledged']} not acknowledged{never}. Nothing was sent.")
 
 
 def _missing(server: Server, webhook: str, since: str, until: str, now: datetime) -> str:

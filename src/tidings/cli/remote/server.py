@@ -35,6 +35,7 @@ class Server:
         if group:
             headers["X-Tidings-Group"] = group
         self.url = url
+        self.headers = headers
         self.key = key
         self.group = group
         try:
@@ -72,13 +73,13 @@ class Server:
                     break
             except httpx.TransportError as error:
                 if is_last:
-                    raise self._unreachable(error) from error
+                    raise self.unreachable(error) from error
             except (httpx.InvalidURL, UnicodeError) as error:
                 raise CommandError(f"{self.url!r} cannot be called: {error}.", USAGE) from error
             time.sleep(pause_before(number, response))
             number += 1
         if not response.is_success:
-            self._refuse(response, path)
+            self.refuse(response, path)
         return response
 
     @contextmanager
@@ -98,10 +99,10 @@ class Server:
                     return
                 if not response.is_success:
                     response.read()
-                    self._refuse(response, path)
+                    self.refuse(response, path)
                 yield _events(response.iter_lines())
         except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+            raise self.unreachable(error) from error
 
     def ask(self, method: str, path: str, *, query: Any = None, body: Any = None, timeout: float | None = None) -> Any:
         """Make a request and return what its answer says.
@@ -171,7 +172,7 @@ class Server:
         except ApiError:
             return ""
 
-    def _refuse(self, response: httpx.Response, path: str) -> None:
+    def refuse(self, response: httpx.Response, path: str) -> None:
         """Raise what a refusal means.
 
         Raises:
@@ -182,6 +183,7 @@ class Server:
         except ApiError as error:
             remedy = ""
             if response.status_code == 401:
+                error.message = f"{self.url} does not take this key."
                 remedy = f" Sign in with: tidings login {self.url}, or set TIDINGS_KEY."
             elif response.is_redirect:
                 remedy = f" It sends elsewhere, to {response.headers.get('location', '?')}: name that address."
@@ -200,9 +202,10 @@ class Server:
             version = "an unknown version"
         return f"{self.url} does not know {path}: it is {version}, and this command is of {__version__}. Upgrade the server."
 
-    def _unreachable(self, error: httpx.TransportError) -> ApiError:
+    def unreachable(self, error: httpx.TransportError) -> ApiError:
+        """Return the error for a server that did not answer, with the remedy."""
         known = unreachable(self.url, error)
-        remedy = " Does it run there? Name another with --server, or keep it with: tidings login URL"
+        remedy = " Does it run there? Name another with --server, or keep it with: tidings login URL."
         return ApiError(known.message + remedy, status=0, code=known.code)
 
 

@@ -100,6 +100,20 @@ RECOVERIES: Final = Thing(
     ),
 )  # fmt: skip
 
+LISTENERS: Final = Thing(
+    "listeners", "listener", "Who receives by `tidings listen`.",
+    "Id=id:id Name=name Events=events:list Waiting=waiting:count Clients=clients:count Heard=heard_at:time Webhook=webhook_id Profile=profile",
+    (
+        Verb("list", "GET", "/api/v1/listeners", "List listeners.", shows="many", pages="whole"),
+        Verb("get", "GET", "/api/v1/listeners/{listener_id}", "Show a listener."),
+        Verb("create", "POST", "/api/v1/listeners", "Make a listener, or find the one of a name.", body="name webhook_id events:list profile"),
+        Verb("skip", "POST", "/api/v1/listeners/{listener_id}/skip", "Cancel what waits for it.", asks="Cancel all that waits for {}?"),
+        Verb("delete", "DELETE", "/api/v1/listeners/{listener_id}", "Delete a listener; what waits for it is cancelled.",
+             shows="nothing", asks=_SURE, done="deleted"),
+    ),
+    label="name",
+)  # fmt: skip
+
 TABLES: Final = Thing(
     "tables", "table", "Tables of yours whose rows are captured.",
     "Table=table:id Schema=schema Operations=operations:list Group_by=group_by Exclude=exclude:list Changed=changed:list Fault=fault",
@@ -216,7 +230,7 @@ BINS: Final = Thing(
         Verb("edit", "PATCH", "/api/v1/bins/{bin_id}", "Change a bin.", body=_BIN, edits=True),
         Verb("delete", "DELETE", "/api/v1/bins/{bin_id}", "Delete a bin with all that came to it.", shows="nothing", asks=_SURE, done="deleted"),
         Verb("requests", "GET", "/api/v1/bins/{bin_id}/requests", "List what came to a bin, newest first.", shows="many",
-             columns="No=number:id When=received_at:time Method=method Verdict=verdict.reason Answer=status:code Bytes=body_bytes:count Path=path From=address",
+             columns="No=number:id When=received_at:time Method=method Verdict=verdict.reason Answer=status:code Bytes=body_bytes:count Path=path:bin_path From=address",
              pages="before:number"),
         Verb("request", "GET", "/api/v1/bins/{bin_id}/requests/{number}", "Show one request that came to a bin."),
         Verb("clear", "DELETE", "/api/v1/bins/{bin_id}/requests", "Take away all that came to a bin.", shows="nothing",
@@ -290,14 +304,14 @@ AUDIT: Final = Thing(
 THINGS: Final[dict[str, Thing]] = {
     thing.name: thing
     for thing in (
-        WEBHOOKS, EVENTS, DELIVERIES, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, BINS, GROUPS,
-        PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
+        WEBHOOKS, EVENTS, DELIVERIES, LISTENERS, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, BINS,
+        GROUPS, PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
     )
 }  # fmt: skip
 
 # Which thing an argument names, for completion and for saying which are near. `name` is of the thing itself.
 NAMED_BY: Final = {
-    "webhook_id": "webhooks", "event_id": "events", "delivery_id": "deliveries", "recovery_id": "recoveries", "backfill_id": "backfills",
+    "webhook_id": "webhooks", "event_id": "events", "delivery_id": "deliveries", "recovery_id": "recoveries", "listener_id": "listeners", "backfill_id": "backfills",
     "job_id": "jobs", "collection": "collections", "table": "tables", "group_id": "groups", "link_id": "portal-links",
     "bin_id": "bins", "key_id": "keys",
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """Records of a collection, one by one or up to a thousand in one transaction. Each change is an event of its own."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -151,7 +152,7 @@ async def authenticate(services: Services, collection: str, email: str, password
             raise ConflictError(f"{collection} is a base collection, whose records have no passwords.")
         row: Any = await records.password(connection, found, email)
     known, record_id = (row["password_hash"], row["id"]) if row else (None, "")
-    account = f"{found.id} {email.lower()}"
+    account = f"{found.id} {sha256(email.lower().encode()).hexdigest()}"  # it is kept, and may be as long as a body
     text = None
     if await services.passwords.fits(known, password, account=account, address=address):
         async with services.database.connection() as connection:

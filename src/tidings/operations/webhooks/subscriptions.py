@@ -22,6 +22,11 @@ from tidings.store import queue, webhook_versions, webhooks
 from tidings.store.database import Connection
 from tidings.store.webhook_versions import Version
 
+_WHERE = {
+    "collection": "Change the triggers in the collection's options",
+    "listener": "Say to `tidings listen` what it hears, or delete it with `tidings listeners delete`,",
+}
+
 W = TypeVar("W", bound=Subscription)
 W_co = TypeVar("W_co", bound=Subscription, covariant=True)
 
@@ -229,8 +234,8 @@ def _own(webhook: W) -> W:
     """Refuse to change what follows from something else."""
     if webhook.managed_by is not None:
         kind = {"cron": "job"}.get(named := webhook.managed_by.partition(":")[0], named)
-        where = "the triggers in the collection's options" if kind == "collection" else "the job itself"
-        raise ConflictError(f"This webhook belongs to a {kind}. Change {where} instead.", managed_by=webhook.managed_by)
+        where = _WHERE.get(kind, "Change the job itself")
+        raise ConflictError(f"This webhook belongs to a {kind}. {where} instead.", managed_by=webhook.managed_by)
     return webhook
 
 

@@ -54,7 +54,7 @@ async def send(services: Services, webhook_id: UUID, sample: Sample) -> Tested:
     It waits no longer than the webhook's timeout and a second, and not at all while no worker runs.
 
     Raises:
-        ConflictError: The webhook is set aside.
+        ConflictError: The webhook is set aside, or a listener.
         InvalidInputError: With the field of the sample and the reason.
         NotFoundError: There is no such webhook.
     """
@@ -63,6 +63,8 @@ async def send(services: Services, webhook_id: UUID, sample: Sample) -> Tested:
         webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
         if webhook.fault is not None:
             raise ConflictError(webhook.fault)
+        if webhook.is_listener:
+            raise ConflictError("A listener is sent no tests. Publish an event that it hears: tidings trigger TYPE.")
         event = await sample_of(services, connection, webhook, sample, now, webhook_id=webhook_id, external_id=TEST_TYPE)
         await outbox.publish(connection, [event])
     async with services.database.connection() as connection:

@@ -50,6 +50,7 @@ _SAID = {
     Action.DELIVERY_RETRIED: "A delivery was sent again",
     Action.ROUTED_AGAIN: "Something set aside was routed again",
     Action.DISCARDED: "Something set aside was discarded",
+    Action.LISTENER_SKIPPED: "What waited for a listener was cancelled",
     Action.SETTING_RETRIED: "A setting that was set aside was read again",
     Action.BIN_CREATED: "A request bin was made",
     Action.BIN_CHANGED: "A request bin was changed",

@@ -62,7 +62,11 @@ _TABS = (
 )  # fmt: skip
 _OPEN = frozenset({"Overview", "Versions"})
 _FOR_OPERATORS = {"/dry-run"}
-_MANAGERS = {"job": ("a job", "/sources/jobs"), "collection": ("the triggers of a collection", "/sources/collections")}
+_MANAGERS = {
+    "job": ("a job", "/sources/jobs"),
+    "collection": ("the triggers of a collection", "/sources/collections"),
+    "listener": ("a listener, by the command tidings listen", ""),
+}
 
 
 def head(webhook: Subscription, health: Health, now: datetime, here: str, *, may_manage: bool = True) -> Head:

@@ -26,7 +26,9 @@ comment on function tidings.shaped_strange is 'As tidings.shaped(), of a row tha
 
 create or replace function tidings.member(whole json, name text) returns text
 language sql immutable set search_path = pg_catalog
-return (case when whole::text ~ '\\u(0000|[dD][89a-fA-F])' then tidings.masked(whole::text, '')::json else whole end) ->> name;
+return case when whole::text ~ '\\u(0000|[dD][89a-fA-F])'
+  then replace(tidings.masked(whole::text, tidings.mask_of(whole::text))::json ->> name, tidings.mask_of(whole::text), '\u')
+  else whole ->> name end;
 
 -- As in 0021_strange_escapes.sql; its arguments are told in 0018_bound_columns.sql.
 create or replace function tidings.capture_bound() returns trigger

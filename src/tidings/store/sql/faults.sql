@@ -75,7 +75,7 @@ with mended as (
   from unnest($1::uuid[], $2::integer[]) as m (id, version)
   where w.id = m.id and w.version = m.version and w.fault is not null returning w.id, w.enabled
 )
-update tidings.lanes l set open = m.enabled, closed_at = case when not m.enabled then l.closed_at end, due_at = greatest(l.held_until, least(l.due_at, now()))
+update tidings.lanes l set open = m.enabled and not exists (select from tidings.listeners s where s.webhook_id = m.id), closed_at = case when not m.enabled then l.closed_at end, due_at = greatest(l.held_until, least(l.due_at, now()))
 from mended m where l.webhook_id = m.id
 returning l.webhook_id;
 

@@ -29,8 +29,9 @@ where exists (select from tidings.attempts a where a.delivery_id = r.id and a.nu
   or not exists (select from tidings.flights f where f.id = r.flight_id and r.id = any (f.delivery_ids));
 
 -- name: orphans
--- Flights whose worker is gone. $1 how many at most
+-- Flights whose worker, or listener's client, is gone. $1 how many at most
 select id from tidings.flights f where not exists (select from tidings.workers w where w.id = f.worker_id)
+  and not exists (select from tidings.listener_sessions s where s.id = f.worker_id)
 order by id limit $1 for update skip locked;
 
 -- name: unknown
@@ -51,7 +52,7 @@ order by webhook_id for no key update;
 -- name: ground
 -- Ends flights that nobody flies, and puts what has no result yet back into the queue. An attempt is recorded when history
 -- has it, whatever became of its delivery since. What history has no event of any more cannot be sent: it is counted, and gone.
--- $1 flights, $2 were they sent: then each open attempt is put on record as lost
+-- $1 flights, $2 why what came of them is unknown: then each open attempt is put on record as lost; null: they were not sent
 with grounded as (
   delete from tidings.flights where id = any ($1::bigint[]) returning id
 ), open as materialized (
@@ -62,17 +63,17 @@ with grounded as (
   select o.*, l.ordered, l.webhook_id is not null as has_lane, e.group_id,
     e.type = 'webhook.test' or e.external_id is not distinct from 'webhook.test' and e.webhook_id is not null as is_test,
     least(e.occurred_at, now()) as place_at,
-    case when $2 then 'The worker died before it could record the attempt.' end as error
+    $2::text as error
   from open o join tidings.events e on e.id = o.event_id left join tidings.lanes l on l.webhook_id = o.webhook_id
 ), recorded as (
   insert into tidings.attempts (delivery_id, number, started_at, failure, error)
-  select id, number, leased_at, 'lost', error from known where $2
+  select id, number, leased_at, 'lost', error from known where $2 is not null
 ), ended as (
   insert into tidings.deliveries (id, webhook_id, event_id, group_id, is_test, status, attempt_count, last_error, finished_at)
   select id, webhook_id, event_id, group_id, is_test, 'cancelled', number, 'The webhook was deleted.', now() from known where not has_lane
 ), queued as (
   insert into tidings.queue (id, webhook_id, event_id, group_id, is_test, due_at, attempt_count, last_error)
-  select id, webhook_id, event_id, group_id, is_test, case when ordered then place_at else now() end, number - (not $2)::integer, error
+  select id, webhook_id, event_id, group_id, is_test, case when ordered then place_at else now() end, number - ($2 is null)::integer, error
   from known where has_lane
   returning webhook_id
 ), counted as (

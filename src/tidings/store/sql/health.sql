@@ -11,7 +11,7 @@ from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.grou
 select w.id from (
   select webhook_id, warned_at from tidings.lanes where warned_at is not null order by warned_at limit $3
 ) l join tidings.webhooks w on w.id = l.webhook_id
-where w.group_id = $1 and w.enabled order by l.warned_at limit $2;
+where w.group_id = $1 and w.enabled and coalesce(w.managed_by not like 'listener:%', true) order by l.warned_at limit $2;
 
 -- name: count
 -- How many webhooks fail, and how many of these rest. Up to $1 are looked through; $2 now

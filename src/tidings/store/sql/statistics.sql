@@ -14,6 +14,23 @@ from unnest($8::text[], $9::bigint[], $10::float8[], $11::text[]) as r (name, co
 on conflict (name, part) do update set count = c.count + excluded.count, seconds = coalesce(c.seconds, 0) + excluded.seconds,
   latencies = tidings.added(c.latencies, excluded.latencies), updated_at = now();
 
+-- name: add
+-- The same for who has no rows of its own: it adds to those of part 0. $1 minute; then as in `write`: in parallel $2 groups, $3 webhooks,
+-- $4 outcomes, $5 counts, $6 latencies as text; in parallel $7 outcomes, $8 counts, $9 seconds, $10 latencies as text
+with minutes as (
+  insert into tidings.statistics as s (group_id, webhook_id, span, starts_at, outcome, part, count, latencies)
+  select r.group_id, r.webhook_id, 'minute', $1, r.outcome, 0, r.count, r.latencies::bigint[]
+  from unnest($2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::text[]) as r (group_id, webhook_id, outcome, count, latencies)
+  order by r.group_id, r.webhook_id, r.outcome  -- one order for all, so that none waits for another in a circle
+  on conflict (group_id, webhook_id, span, starts_at, outcome, part) do update set
+    count = s.count + excluded.count, latencies = tidings.added(s.latencies, excluded.latencies)
+)
+insert into tidings.counters as c (name, part, count, seconds, latencies)
+select r.name, 0, r.count, r.seconds, r.latencies::bigint[]
+from unnest($7::text[], $8::bigint[], $9::float8[], $10::text[]) as r (name, count, seconds, latencies) order by r.name
+on conflict (name, part) do update set count = c.count + excluded.count, seconds = coalesce(c.seconds, 0) + excluded.seconds,
+  latencies = tidings.added(c.latencies, excluded.latencies), updated_at = now();
+
 -- name: counters
 -- The sums over all processes.
 select name, sum(count)::bigint as count, sum(seconds) as seconds,

@@ -57,7 +57,7 @@ from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.mana
 -- $1 group, $2 profile, $3 created at; then as in update_webhook: $4 id, $5 name, $6 description, $7 url, $8 enabled, $9 events,
 -- $10 asymmetric, $11 signature, $12 body template, $13 jwt, $14 method, $15 headers, $16 timeout, $17 retry, $18 concurrency,
 -- $19 rate, $20 ordered, $21 secret, $22 previous secret, $23 until; $24 managed by. A lane begins with ten at once and doubles with
--- success: a receiver that has never heard of us is not met by a hundred connections.
+-- success: a receiver that has never heard of us is not met by a hundred connections. The lane of a listener is shut: workers leave it alone.
 with made as (
   insert into tidings.webhooks (group_id, profile, created_at, updated_at, id, name, description, url, enabled, events, is_asymmetric,
     signature, body_template, jwt_enabled, method, headers, timeout_seconds, retry, secret, previous_secret, previous_secret_until, managed_by)
@@ -66,7 +66,7 @@ with made as (
   returning id
 )
 insert into tidings.lanes (webhook_id, open, closed_at, concurrency, allowance, rate_per_second, ordered, tokens)
-select id, $8, case when not $8 then $3::timestamptz end, $18, least($18, 10), $19, $20, coalesce(greatest($19::float8, 1), 0) from made;
+select id, $8 and not coalesce($24 like 'listener:%', false), case when not $8 then $3::timestamptz end, $18, least($18, 10), $19, $20, coalesce(greatest($19::float8, 1), 0) from made;
 
 -- name: update_webhook
 -- $1 disabled reason, $2 updated at, $3 version, $4 fault, $5 profile; then $6 id, $7 name, $8 description, $9 url, $10 enabled, $11 events,
@@ -80,7 +80,7 @@ with changed as (
     previous_secret_until = case when $23::bytea is null then previous_secret_until else $25 end
   where id = $6
 )
-update tidings.lanes set open = $10 and $4::text is null, closed_at = case when not $10 or $4::text is not null then coalesce(closed_at, $2) end,
+update tidings.lanes set open = $10 and $4::text is null and not exists (select from tidings.listeners where webhook_id = $6), closed_at = case when not $10 or $4::text is not null then coalesce(closed_at, $2) end,
   concurrency = $20, allowance = least($20, 10), rate_per_second = $21, ordered = $22,
   rest_count = 0, resting_until = null, held_until = null, saturated = false, due_at = now(), looped_at = null, loop_count = 0, loop_reason = null
 where webhook_id = $6;

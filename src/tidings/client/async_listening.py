@@ -1,0 +1,55 @@
+"""`client.listeners`, for the asynchronous client."""
+
+from collections.abc import Sequence
+from typing import Unpack
+
+from tidings.client.async_http import AsyncHttp
+from tidings.client.exchange import part
+from tidings.client.inputs import AttemptTold, Id, ListenerInput, TakeInput
+from tidings.client.listening_models import Listener, Recorded, Skipped, Taken
+
+# The class below has a method called `list`, which hides the type of that name.
+_Listeners = list[Listener]
+
+
+class AsyncListeners:
+    """`client.listeners`: who is given deliveries when they ask. `tidings listen` does what these calls do."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def create(self, **listener: Unpack[ListenerInput]) -> Listener:
+        """Make a listener, or find the one of a name. It hears `events`, or what the webhook hears."""
+        return await self._http.request("POST", "/api/v1/listeners", Listener, body=listener, repeatable=True)
+
+    async def list(self) -> _Listeners:
+        """List the listeners, by name."""
+        return await self._http.request("GET", "/api/v1/listeners", _Listeners)
+
+    async def get(self, listener_id: Id) -> Listener:
+        """Read a listener."""
+        return await self._http.request("GET", _at(listener_id), Listener)
+
+    async def delete(self, listener_id: Id) -> None:
+        """Delete a listener; what waits for it is cancelled."""
+        await self._http.request("DELETE", _at(listener_id), object)
+
+    async def skip(self, listener_id: Id) -> Skipped:
+        """Cancel what waits for it."""
+        return await self._http.request("POST", f"{_at(listener_id)}/skip", Skipped)
+
+    async def take(self, listener_id: Id, **asked: Unpack[TakeInput]) -> Taken:
+        """Lease deliveries, ready to be sent. Name in `held` what you have: what you were given beside that comes again.
+
+        Ask again within 30 seconds, or the deliveries go to others.
+        """
+        return await self._http.request("POST", f"{_at(listener_id)}/take", Taken, body=asked, repeatable=True)
+
+    async def record(self, listener_id: Id, session: Id, results: Sequence[AttemptTold]) -> Recorded:
+        """Tell what came of deliveries that were leased to a session."""
+        body = {"session": session, "results": results}
+        return await self._http.request("POST", f"{_at(listener_id)}/results", Recorded, body=body)
+
+
+def _at(listener_id: Id) -> str:
+    return f"/api/v1/listeners/{part(listener_id)}"

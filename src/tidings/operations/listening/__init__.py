@@ -1,0 +1,1 @@
+"""Listeners: deliveries for clients that ask for them."""
