@@ -20,7 +20,7 @@ from tests.support.portal import visiting
 from tests.support.serving import ApiServer
 from tidings.api.http.scopes import NEEDS
 from tidings.config import Config
-from tidings.core.api_key import SETTINGS_KEY_ID, write_key
+from tidings.core.api_key import SECRET_BYTES, SETTINGS_KEY_ID, write_key
 from tidings.core.attempts import Attempts
 from tidings.core.errors import UnauthorizedError
 from tidings.core.key_guesses import WINDOW_SECONDS, WRONG_BY_ADDRESS
@@ -317,7 +317,7 @@ class Process:
         self.now = 1000.0
         self.clock = services.clock
         self.database = Counting(services.database.url, services.database.server)
-        self.admission = Admission(self.database, monotonic=lambda: self.now)
+        self.admission = Admission(self.database, self.database, monotonic=lambda: self.now)
 
     def at_hand(self, key: str) -> bool:
         return self.admission.at_hand(key, "192.0.2.1", self.clock.now()) is not None
@@ -360,7 +360,8 @@ async def test_a_key_costs_the_database_nothing_and_stops_within_a_second_of_its
 
 async def test_what_cannot_be_looked_at_is_not_believed(api: Api) -> None:
     key, process = (await api.make("webhooks:read"))["key"], Process(api.engine.services)
-    process.admission._database = database = await open_database(process.database.url, max_connections=1)
+    database = await open_database(process.database.url, max_connections=1)
+    process.admission._looks = process.admission._reads = database
     assert await process.admits(key)
     await process.quiet()
     await database.close()
@@ -381,6 +382,36 @@ async def test_many_that_wait_share_one_look(api: Api) -> None:
     asked = process.database.asked
     assert all(await asyncio.gather(*(process.admits(key) for _ in range(50))))
     assert process.database.asked == asked + 1
+
+
+async def test_a_flood_of_wrong_keys_keeps_no_good_one_waiting(api: Api) -> None:
+    """Wrong ones of any look share looks; those that name a key are read over another connection, however long that takes."""
+    key, process = (await api.make("webhooks:read"))["key"], Process(api.engine.services)
+    reads = process.admission._reads = process.database.share(1)
+    assert await process.admits(key)
+    await process.quiet()
+    asked, process.now = process.database.asked, process.now + BELIEVED
+    async with reads.connection():
+        guesses = [write_key(uuid4(), bytes(SECRET_BYTES)) for _ in range(20)] + ["y" * 40 for _ in range(20)]
+        wrong = [asyncio.create_task(process.admits(one)) for one in guesses]
+        await asyncio.wait(wrong[20:])  # they have been told so
+        assert await process.admits(key)
+        assert not any(one.done() for one in wrong[:20])
+    assert True not in await asyncio.gather(*wrong, return_exceptions=True)
+    assert process.database.asked - asked <= 3
+
+
+async def test_what_was_waited_for_a_connection_is_not_taken_from_the_time_that_a_look_counts(api: Api) -> None:
+    key, process = (await api.make("webhooks:read"))["key"], Process(api.engine.services)
+    looks = process.admission._looks = process.database.share(1)
+    async with looks.connection():
+        admitted = asyncio.create_task(process.admits(key))
+        while process.admission._looking is None:
+            await asyncio.sleep(0)
+        process.now += 5 * BELIEVED
+    assert await admitted
+    assert process.at_hand(key)
+    await process.quiet()
 
 
 async def test_a_key_rotated_elsewhere_is_known_at_once(api: Api) -> None:

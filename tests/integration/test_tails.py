@@ -233,3 +233,13 @@ async def test_a_stream_that_begins_while_the_listener_of_the_last_one_ends_hear
     assert tails._task is not None
     assert not tails._stopping.is_set()
     await follow.aclose()
+
+
+async def test_a_stream_ends_when_nobody_can_say_whether_its_key_is_good_still(api: Api) -> None:  # noqa: F811
+    """As when its database is away: whoever follows begins another, and is told of the gap."""
+
+    async def is_admitted() -> bool:
+        raise BusyError("All connections to the database are in use; nothing was done. Try again.")
+
+    tails, tail = Tails(), Tail(api.engine.services, Wanted(), is_admitted)
+    assert [text async for text in tails.follow(tail)] == [b"retry: 2000\n\n"]

@@ -193,3 +193,18 @@ def test_the_lines_are_those_of_the_framework_first() -> None:
     assert lines_for("nothing of ours", "Express") == ()
     assert all(lines for lines in LINES.values())
     assert set(PROBES) == set(Kind)
+
+
+def test_large_bodies_that_are_lost_on_the_way_are_told_of() -> None:
+    """As where a firewall drops large packets: nothing is answered, so nothing is refused."""
+
+    def losing(limit: int) -> Answering:
+        receiver = Receiver()
+        lost = Exchange(failure="timeout", error="The receiver did not answer within 15 s.")
+        return lambda probe: lost if probe.size > limit else receiver(probe)
+
+    for limit, sentence in ((100_000, "such as one of 90,000"), (1000, "a body of 10,000 bytes")):
+        verdict, _ = examined(losing(limit))
+        assert verdict.name == "large_unanswered"
+        assert sentence in verdict.sentence
+    assert examined(losing(1_000_000))[0].name == HEALTHY  # it may take that long

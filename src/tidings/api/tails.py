@@ -177,7 +177,7 @@ class Tails:
             yield b"retry: 2000\n\n"
             async for text in tail.messages():
                 yield text
-        except UNAVAILABLE as error:
+        except (*UNAVAILABLE, BusyError) as error:
             logger.debug("a stream of attempts ends: %s", error)
         finally:
             self._remove(tail)
