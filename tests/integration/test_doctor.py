@@ -38,6 +38,7 @@ from tidings.core.diagnosis import unwell
 from tidings.core.probes import MAX_PROBES
 from tidings.operations.webhooks import diagnosing
 from tidings.store import vitals
+from tidings.store.database import open_database
 from tidings.store.migrations import LAST
 from tidings.transport.names import Names
 from tidings.transport.sender import Sender
@@ -447,6 +448,21 @@ async def test_another_program_at_the_address_is_told(terminal: Terminal, receiv
     assert "is answered with HTTP 200 and not as Tidings does" in await terminal(
         "doctor", "--server", receiver.url("").rstrip("/"), code=1
     )
+
+
+async def test_a_role_that_may_make_no_temporary_tables_is_not_taken_for_one_that_cannot_write(call: Call) -> None:
+    user, services = call.engine.user, call.engine.services
+    name = await user.fetchval("select current_database()")
+    await user.execute(f"create role app login; revoke temporary on database {name} from public")
+    database = await open_database(services.database.url.replace("postgres:@", "app:@"))
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with database.transaction() as connection:
+                await connection.execute("create temporary table none (n int)")
+        assert await vitals.can_write(database, PATIENCE)
+    finally:
+        await database.close()
+        await user.execute(f"grant temporary on database {name} to public; drop role app")
 
 
 async def test_a_role_that_owns_nothing_of_the_schema_is_told(call: Call) -> None:
