@@ -45,11 +45,13 @@ async def diagnose(services: Services, webhook_id: UUID) -> Diagnosis:
 
     Raises:
         BusyError: As many receivers are examined as may be.
-        ConflictError: The webhook cannot be read, or its receiver is being examined.
+        ConflictError: The webhook cannot be read or is a listener, or its receiver is being examined.
         NotFoundError: There is no such webhook.
     """
     async with services.database.snapshot() as connection:
         webhook = found(await webhooks.open_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+        if webhook.is_listener:
+            raise ConflictError("A listener has no receiver that is called. `tidings listen` shows what its own answers.")
         now = services.clock.now()
         old_secret = await webhook_versions.secret_before(connection, services.box, webhook, now, limit=VERSIONS_LOOKED_AT)
     if webhook_id in services.examined:
