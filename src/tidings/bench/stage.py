@@ -152,7 +152,7 @@ class Stage:
             file.write(script)
             file.flush()
             process = await asyncio.create_subprocess_exec(
-                str(Path(self._server.bin_path) / "pgbench"),
+                str(self._server.program("pgbench")),
                 *("-n", "-M", "prepared", "-c", "8", "-j", "1", "-T", str(seconds), "-f", file.name),
                 self._server.get_uri(),
                 stdout=subprocess.PIPE,

@@ -73,6 +73,10 @@ class Embedded:
         """Return the URL of its first database; the same after each start."""
         return f"postgresql://postgres:@/postgres?host={self._socket_dir}"
 
+    def program(self, name: str) -> Path:
+        """Return where one of its programs is, such as `pgbench`."""
+        return _Binaries(self.pgdata).path(name)
+
     def get_pid(self) -> int | None:
         """Return the process id of the postmaster; None when it does not run."""
         return _Running.read(self.pgdata).pid
