@@ -287,9 +287,12 @@ async def test_tables_backfills_and_recoveries(terminal: Terminal, receiver: Rec
         await terminal("webhooks", "create", "--url", receiver.url(), "--name", "Rows", "--events", '{"table": "orders"}', "-q")
     ).strip()
     assert (await terminal.read("tables", "create", "orders", "--exclude", "total"))["exclude"] == ["total"]
-    conditional = await terminal.read("tables", "edit", "orders", "--when", "new.id > 1")
-    assert conditional["when"] == dict.fromkeys(("INSERT", "UPDATE", "DELETE"), "new.id > 1")
-    await terminal("tables", "edit", "orders", "--set", "when={}")
+    assert "Say for which operations" in await terminal.refused("tables", "edit", "orders", "--when", "new.id > 0", code=2)
+    each = {"INSERT": "new.id > 0"}
+    assert (await terminal.read("tables", "edit", "orders", "--when", json.dumps(each)))["when"] == each
+    everywhere = await terminal.read("tables", "edit", "orders", "--when", "1 = 1")
+    assert everywhere["when"] == dict.fromkeys(("INSERT", "UPDATE", "DELETE"), "1 = 1")
+    assert (await terminal.read("tables", "edit", "orders", "--set", "when=null"))["when"] == {}
     assert (await terminal.read("tables", "edit", "orders", "--rename", "id=number"))["exclude"] == ["total"]
     assert (await terminal("tables", "list", "-q")).split() == ["orders"]
     assert (await terminal.read("tables", "get", "orders"))["rename"] == {"id": "number"}

@@ -1,6 +1,7 @@
 """Doing one verb of the table: what was typed becomes a request, the answer becomes text."""
 
 import json
+import re
 import shlex
 import sys
 import tempfile
@@ -169,7 +170,7 @@ def body_of(verb: Verb, given: dict[str, Any], paper: Paper) -> Any:
 def _set(verb: Verb, words: tuple[str, ...]) -> dict[str, Any]:
     """Return what `--set` says; null empties a list or a map, which the API takes no null for."""
     kinds = {field.name: field.kind for field in fields(verb.body)}
-    empty: dict[str, Any] = {"list": [], "map": {}}
+    empty: dict[str, Any] = {"list": [], "map": {}, "either": {}}
     return {name: empty.get(kinds.get(name, "")) if value is None else value for name, value in map(read_setting, words)}
 
 
@@ -254,10 +255,10 @@ def _remedy(thing: Thing, verb: Verb, given: dict[str, Any], error: ApiError) ->
     for name in (word.partition("=")[0] for word in given.get("set_", ())):
         if known and name not in known and name in error.message:
             return did_you_mean(name, known) or f" There are {', '.join(known)}."
-    field = known.get((error.field or "").partition(".")[0])
+    field = known.get(re.split(r"[.\[]", error.field or "", maxsplit=1)[0])
     if field is None:
         return ""
-    if error.message.endswith("is required."):
+    if error.message.endswith("is required.") or "missing required field" in error.message:
         return f" Give it with {field.flag}: {meaning(thing.name, verb.name, field.name)}"
     return "" if field.name in error.message else f" It is about {field.flag}."
 

@@ -117,7 +117,7 @@ MEANINGS: Final[dict[str, str]] = {
     "webhook_id": "The webhook, by its id or name.",
     "bins.webhook_id": "Verify with this webhook's secret, by its rules, instead; its id or name.",
     "listeners.webhook_id": "Hear what this webhook hears, as that is told it; its id or name.",
-    "when": 'An SQL condition on NEW and OLD, such as "new.total > 1", or one for each: {INSERT, UPDATE, DELETE}.',
+    "when": 'An SQL condition on new and old: bare text for all operations, or for some: {"UPDATE": "new.total > 1"}.',
 }
 
 
