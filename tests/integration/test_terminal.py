@@ -909,7 +909,9 @@ async def test_psql_is_opened_on_the_database(terminal: Terminal, engine: Engine
         check=False,
     )
     assert (done.stdout, done.returncode) == ("42\n", 0)
-    assert "set aside under 5" in await terminal.refused("set-aside", "retry", "5", code=3, TIDINGS_DATABASE_URL=url)
+    assert "set aside under 5" in await terminal.refused(
+        "set-aside", "retry", "5", code=3, TIDINGS_DATABASE_URL=url, TIDINGS_SECRET_KEY="test"
+    )
     assert "No PostgreSQL runs in" in (await terminal.run("--data-dir", "/nowhere", "psql")).stderr
 
 
