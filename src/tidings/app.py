@@ -46,9 +46,10 @@ from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings")
 
-# Connections to PostgreSQL of one process: shares, so that neither calls nor notices nor bins nor the look at keys take what
-# deliveries need. Two listeners and two that commit what is published come on top, and one where `tidings listen` is answered.
-FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS = 10, 6, 2, 1, 1
+# Connections to PostgreSQL of one process: shares, so that neither calls nor notices nor bins nor keys (one looks, one reads)
+# take what deliveries need. Two listeners and two that commit what is published come on top, and one where `tidings listen`
+# is answered.
+FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS = 10, 6, 2, 1, 2
 FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES + FOR_BINS + FOR_KEYS
 WATCHERS = 16  # connections at the address that metrics have for themselves
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
@@ -102,7 +103,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         stack.push_async_callback(publisher.close)
         bell = Bell(database)
         stack.callback(bell.close)
-        admission = Admission(database.share(FOR_KEYS))
+        admission = Admission(*(database.share(1) for _ in range(FOR_KEYS)))
         stack.push_async_callback(admission.close)
         clock = Clock()
         async with database.connection() as connection:

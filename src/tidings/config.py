@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tidings.core.api_key import MAX_KEY
 from tidings.core.errors import StartupError
 from tidings.core.hops import DEFAULT_DEPTH
 
@@ -194,11 +195,17 @@ def _build(values: dict[str, Any]) -> Config:
         raise StartupError("trusted_proxies cannot be all: then anybody could say who they are. Name the proxy's own address.")
     if config.public_url is not None:
         _check_public_url(config.public_url)
+    _check_admin_key(config.admin_key or "")
     if config.log_format not in {"text", "json"}:
         raise StartupError(f"log_format is {config.log_format!r}; write text or json.")
     if config.log_level not in {"debug", "info", "warning", "error"}:
         raise StartupError(f"log_level is {config.log_level!r}; write debug, info, warning or error.")
     return config
+
+
+def _check_admin_key(key: str) -> None:
+    if not key.isascii() or len(key) > MAX_KEY:
+        raise StartupError(f"admin_key can be no key: write at most {MAX_KEY} characters of ASCII, such as 40 random letters.")
 
 
 def _check_public_url(text: str) -> None:

@@ -38,6 +38,7 @@ from tidings.core.diagnosis import unwell
 from tidings.core.probes import MAX_PROBES
 from tidings.operations.webhooks import diagnosing
 from tidings.store import vitals
+from tidings.store.database import open_database
 from tidings.store.migrations import LAST
 from tidings.transport.names import Names
 from tidings.transport.sender import Sender
@@ -377,6 +378,16 @@ async def test_a_receiver_is_examined_by_one_at_a_time(call: Call, receiver: Rec
     assert (await call.diagnose("00000000-0000-4000-8000-000000000000", 404))["code"] == "NOT_FOUND"
 
 
+async def test_the_receivers_of_one_group_keep_no_other_waiting(call: Call, receiver: Receiver) -> None:
+    receiver.otherwise = hangs
+    hooks = [await call.create(receiver.url(), timeout_seconds=2) for _ in range(diagnosing.MAX_OF_GROUP + 1)]
+    examined = [asyncio.create_task(call.diagnose(hook)) for hook in hooks[1:]]
+    await receiver.wait_for(diagnosing.MAX_OF_GROUP)
+    assert "of this group" in (await call.diagnose(hooks[0], 503))["error"]
+    assert diagnosing.MAX_OF_GROUP < diagnosing.MAX_AT_ONCE
+    assert {one["verdict"] for one in await asyncio.gather(*examined)} == {"silent"}
+
+
 # At the prompt -----------------------------------------------------------------------------------------------------------
 
 
@@ -437,6 +448,21 @@ async def test_another_program_at_the_address_is_told(terminal: Terminal, receiv
     assert "is answered with HTTP 200 and not as Tidings does" in await terminal(
         "doctor", "--server", receiver.url("").rstrip("/"), code=1
     )
+
+
+async def test_a_role_that_may_make_no_temporary_tables_is_not_taken_for_one_that_cannot_write(call: Call) -> None:
+    user, services = call.engine.user, call.engine.services
+    name = await user.fetchval("select current_database()")
+    await user.execute(f"create role app login; revoke temporary on database {name} from public")
+    database = await open_database(services.database.url.replace("postgres:@", "app:@"))
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with database.transaction() as connection:
+                await connection.execute("create temporary table none (n int)")
+        assert await vitals.can_write(database, PATIENCE)
+    finally:
+        await database.close()
+        await user.execute(f"grant temporary on database {name} to public; drop role app")
 
 
 async def test_a_role_that_owns_nothing_of_the_schema_is_told(call: Call) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.support.engine import Engine, engine_of
@@ -13,8 +14,7 @@ from tests.support.serving import ApiServer
 from tidings.config import Config
 from tidings.core.attempts import Attempts
 from tidings.operations.groups import KNOWN_FOR
-from tidings.worker.closer import AT_ONCE, FORGOTTEN_AFTER
-from tidings.worker.kinds import KNOWN_FOR as ROUTED_AS_KNOWN
+from tidings.worker.closer import AT_ONCE, FORGOTTEN_AFTER, LONGEST_PAUSE, Closer
 
 KEY = {"Authorization": "Bearer test"}
 ACME = KEY | {"X-Tidings-Group": "acme"}
@@ -100,7 +100,6 @@ async def test_a_group_is_refused_with_what_it_still_has_and_goes_with_everythin
     assert await engine.value("select count(*) from pg_trigger where tgrelid = 'orders'::regclass") == 0
     last = (await call(operator, "GET", "/api/v1/audit?group=acme&limit=1", 200, headers=KEY))[0]
     assert (last["action"], last["subject"], last["who"]) == ("group.deleted", "acme", "key")
-    engine.clock.ahead += ROUTED_AS_KNOWN
     await engine.cycle()
     assert await engine.value("select count(*) from tidings.groups where id = 'acme'") == 0
 
@@ -113,7 +112,6 @@ async def test_events_wait_to_be_routed_before_a_group_goes_and_later_ones_make_
     await engine.cycle()
     assert await engine.worker.closer.run_once() == 1
     assert await engine.value("select count(*) from tidings.groups where id = 'acme'") == 0
-    engine.clock.ahead += ROUTED_AS_KNOWN
     await engine.sql(
         "insert into tidings.outbox (group_id, source, type, record) values ('acme', 'publish', 'order.paid', '{}')"
     )
@@ -154,6 +152,49 @@ async def test_a_group_goes_whose_collections_refer_to_each_other(operator: Visi
     await call(operator, "DELETE", "/api/v1/groups/acme?confirm=acme&everything=true", 202)
     await close(operator.engine)
     assert await operator.engine.sql("select from tidings.collections where group_id = 'acme'") == []
+
+
+async def test_what_cannot_go_holds_up_nothing_behind_it_and_is_told_once(
+    operator: Visitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = operator.engine
+    few_at_once = Closer(engine.services.database, engine.clock, at_once=2)
+    for name in ("aardvarks", "bears", "cats", "zebras"):
+        await call(operator, "POST", "/api/collections", 201, {"name": name, "schema": [{"name": "a", "type": "text"}]})
+    schema = await engine.value("select table_schema from tidings.collections limit 1")
+    columns = ", ".join(f"{name} text references {schema}.{name}" for name in ("aardvarks", "bears", "cats"))
+    await engine.sql(f"create table mine ({columns})")
+    await call(operator, "DELETE", "/api/v1/groups/acme?confirm=acme&everything=true", 202)
+    assert await few_at_once.run_once() == 0
+    left = await engine.sql("select name from tidings.collections order by name")
+    assert [row["name"] for row in left] == ["aardvarks", "bears", "cats"]
+    for _ in range(20):
+        engine.clock.ahead += timedelta(seconds=LONGEST_PAUSE)
+        assert await few_at_once.run_once() == 0
+    assert len([record for record in caplog.records if "cannot be deleted" in record.message]) == 1
+
+
+async def test_what_was_written_and_is_not_committed_is_waited_for(operator: Visitor) -> None:
+    engine = operator.engine
+    transaction = engine.user.transaction()
+    await transaction.start()
+    await engine.sql(
+        "insert into tidings.outbox (group_id, source, type, record) values ('acme', 'publish', 'order.paid', '{}')"
+    )
+    await call(operator, "DELETE", "/api/v1/groups/acme?confirm=acme&everything=true", 202)
+    assert await close(engine) == 0
+    assert await close(engine) == 0
+    assert "open" in (await call(operator, "GET", "/api/v1/groups/acme", 200, headers=KEY))["fault"]
+    await transaction.commit()
+    assert await close(engine) == 0, "it is not routed yet"
+    await engine.cycle()
+    assert await engine.worker.closer.run_once() == 1
+
+
+async def test_nothing_is_published_by_sql_for_a_group_that_is_being_deleted(operator: Visitor) -> None:
+    await call(operator, "DELETE", "/api/v1/groups/acme?confirm=acme", 202)
+    with pytest.raises(asyncpg.InvalidParameterValueError, match="is being deleted"):
+        await operator.engine.sql("select tidings.publish('order.paid', '{}', group_id => 'acme')")
 
 
 async def test_a_group_is_deleted_in_the_portal_by_its_id_written_again(operator: Visitor) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import msgspec
 import pytest
 
 from tests.integration.test_api import KEY
@@ -20,7 +21,7 @@ from tests.support.portal import visiting
 from tests.support.serving import ApiServer
 from tidings.api.http.scopes import NEEDS
 from tidings.config import Config
-from tidings.core.api_key import SETTINGS_KEY_ID, write_key
+from tidings.core.api_key import SECRET_BYTES, SETTINGS_KEY_ID, write_key
 from tidings.core.attempts import Attempts
 from tidings.core.errors import UnauthorizedError
 from tidings.core.key_guesses import WINDOW_SECONDS, WRONG_BY_ADDRESS
@@ -28,7 +29,7 @@ from tidings.core.scopes import Scope, granted, parse_scopes
 from tidings.operations.admission import BELIEVED, LOOK_AFTER, Admission
 from tidings.operations.services import Services
 from tidings.portal.scopes import NEEDS as PAGE_NEEDS
-from tidings.store import api_keys
+from tidings.store import api_keys, live
 from tidings.store.database import UNAVAILABLE, Database, open_database
 
 ROOT = Path(__file__).parents[2]
@@ -221,6 +222,12 @@ async def test_a_key_of_a_group_opens_no_other_and_is_not_told_which_there_are(a
     await api("POST", "/api/v1/groups/other/portal-link", 403, {}, key=key)
 
 
+async def test_nobody_is_told_without_a_key_which_groups_there_are(api: Api) -> None:
+    for path in ("/readyz", "/.well-known/jwks.json", "/healthz"):
+        answers = [await api.client.get(path, headers={"X-Tidings-Group": group}) for group in ("acme", "none", "%FF")]
+        assert len({(one.status_code, one.content) for one in answers}) == 1
+
+
 async def test_lists_across_groups_show_a_key_of_one_group_its_own(api: Api) -> None:
     mine = await api.make("admin", bound_to="acme")
     await api.make("admin", bound_to="other")
@@ -295,6 +302,23 @@ async def test_guessing_is_slowed_down_and_shuts_out_no_good_key(api: Api, api_s
         await visitor.send("/sign-in", {"key": made["key"]}, of="/sign-in")
 
 
+async def test_guessing_the_key_of_the_metrics_is_slowed_down(config: Config, api_server: ApiServer) -> None:
+    config = msgspec.structs.replace(config, metrics_key="short")
+    async with (
+        engine_of(config) as engine,
+        api_server.serving(engine.services) as url,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client,
+    ):
+
+        async def ask(key: str) -> int:
+            return (await client.get("/metrics", headers={"Authorization": f"Bearer {key}"})).status_code
+
+        assert await ask("short") == 200
+        assert {await ask("wrong") for _ in range(WRONG_BY_ADDRESS)} == {401}
+        assert (await ask("short"), await ask("wrong")) == (429, 429)
+        assert (await client.get("/readyz")).status_code == 200
+
+
 # Held in memory ------------------------------------------------------------------------------------------------------------
 
 
@@ -317,7 +341,7 @@ class Process:
         self.now = 1000.0
         self.clock = services.clock
         self.database = Counting(services.database.url, services.database.server)
-        self.admission = Admission(self.database, monotonic=lambda: self.now)
+        self.admission = Admission(self.database, self.database, monotonic=lambda: self.now)
 
     def at_hand(self, key: str) -> bool:
         return self.admission.at_hand(key, "192.0.2.1", self.clock.now()) is not None
@@ -360,7 +384,8 @@ async def test_a_key_costs_the_database_nothing_and_stops_within_a_second_of_its
 
 async def test_what_cannot_be_looked_at_is_not_believed(api: Api) -> None:
     key, process = (await api.make("webhooks:read"))["key"], Process(api.engine.services)
-    process.admission._database = database = await open_database(process.database.url, max_connections=1)
+    database = await open_database(process.database.url, max_connections=1)
+    process.admission._looks = process.admission._reads = database
     assert await process.admits(key)
     await process.quiet()
     await database.close()
@@ -381,6 +406,36 @@ async def test_many_that_wait_share_one_look(api: Api) -> None:
     asked = process.database.asked
     assert all(await asyncio.gather(*(process.admits(key) for _ in range(50))))
     assert process.database.asked == asked + 1
+
+
+async def test_a_flood_of_wrong_keys_keeps_no_good_one_waiting(api: Api) -> None:
+    """Wrong ones of any look share looks; those that name a key are read over another connection, however long that takes."""
+    key, process = (await api.make("webhooks:read"))["key"], Process(api.engine.services)
+    reads = process.admission._reads = process.database.share(1)
+    assert await process.admits(key)
+    await process.quiet()
+    asked, process.now = process.database.asked, process.now + BELIEVED
+    async with reads.connection():
+        guesses = [write_key(uuid4(), bytes(SECRET_BYTES)) for _ in range(20)] + ["y" * 40 for _ in range(20)]
+        wrong = [asyncio.create_task(process.admits(one)) for one in guesses]
+        await asyncio.wait(wrong[20:])  # they have been told so
+        assert await process.admits(key)
+        assert not any(one.done() for one in wrong[:20])
+    assert True not in await asyncio.gather(*wrong, return_exceptions=True)
+    assert process.database.asked - asked <= 3
+
+
+async def test_what_was_waited_for_a_connection_is_not_taken_from_the_time_that_a_look_counts(api: Api) -> None:
+    key, process = (await api.make("webhooks:read"))["key"], Process(api.engine.services)
+    looks = process.admission._looks = process.database.share(1)
+    async with looks.connection():
+        admitted = asyncio.create_task(process.admits(key))
+        while process.admission._looking is None:
+            await asyncio.sleep(0)
+        process.now += 5 * BELIEVED
+    assert await admitted
+    assert process.at_hand(key)
+    await process.quiet()
 
 
 async def test_a_key_rotated_elsewhere_is_known_at_once(api: Api) -> None:
@@ -416,6 +471,18 @@ async def test_what_is_over_for_long_is_forgotten(api: Api) -> None:
     await api("GET", f"/api/v1/keys/{made['id']}", 404)
 
 
+async def test_a_group_takes_no_keys_from_others(api: Api) -> None:
+    await api.engine.sql(
+        "insert into tidings.api_keys (id, name, group_id, scopes, token_hash, created_at) "
+        "select gen_random_uuid(), 'many', 'acme', '{admin}', sha256(n::text::bytea), now() from generate_series(1, 999) n"
+    )
+    last = await api.make("admin", bound_to="acme")
+    said = {"name": "one more", "scopes": ["admin"], "bound_to": "acme"}
+    assert "1,000 of this group" in (await api("POST", "/api/v1/keys", 409, said, key=last["key"]))["error"]
+    await api.make("admin", bound_to="other")
+    await api.make("admin")
+
+
 async def test_a_stream_ends_with_the_key_that_it_was_begun_with(api: Api, api_server: ApiServer) -> None:
     assert api_server._framework
     made = await api.make("deliveries:read")
@@ -449,6 +516,13 @@ async def test_the_record_says_which_key_it_was(api: Api) -> None:
     ]
 
 
+async def watching(api: Api) -> list[UUID]:
+    """Return the sessions whose pages hear what happens."""
+    async with api.engine.services.database.connection() as connection:
+        sessions = [row["id"] for row in await connection.fetch("select id from tidings.sessions")]
+        return list((await live.look(connection, sessions, api.engine.clock.now())).sessions)
+
+
 async def test_a_session_ends_with_the_key_that_it_was_begun_with(api: Api, api_server: ApiServer) -> None:
     assert api_server._framework
     api_server._framework.state["sign_in_attempts"] = Attempts()
@@ -460,8 +534,10 @@ async def test_a_session_ends_with_the_key_that_it_was_begun_with(api: Api, api_
         await ada.get("/settings")
         again = await api("POST", f"/api/v1/keys/{made['id']}/rotate", 200, {"overlap_seconds": 60})
         await ada.get("/settings")
+        assert len(await watching(api)) == 1
         api.engine.clock.ahead += timedelta(seconds=60)
         await ada.get("/settings", 303)
+        assert await watching(api) == [], "what its pages hear is over too"
         await ada.send("/sign-in", {"key": again["key"]}, of="/sign-in")
         await api("DELETE", f"/api/v1/keys/{made['id']}", 204)
         await ada.get("/settings", 303)

@@ -116,7 +116,13 @@ async def test_keys_filter_replay_and_end_it_and_the_terminal_is_as_before(
             await screen.sees("order.paid")
             screen.types("r")
             await screen.sees("replayed")
-            screen.types("/stock\n")
+            screen.types("/sto")
+            await screen.sees("/sto")
+            screen.seen = ""
+            await engine.publish("order.typed")
+            await screen.sees("order.typed")
+            await screen.sees("/sto")  # again, below it
+            screen.types("ck\n")
             await screen.sees("Shown is what holds 'stock'.")
             count = len(receiver.received)
             await engine.publish("order.hidden")
@@ -124,12 +130,54 @@ async def test_keys_filter_replay_and_end_it_and_the_terminal_is_as_before(
             await engine.publish("stock.low", '{"n": "\\u001b[2J"}')
             await screen.sees("stock.low")
             screen.types("q")
-            await screen.sees("3 deliveries: 3 succeeded, 0 failed.")
+            await screen.sees("4 deliveries: 4 succeeded, 0 failed.")
             assert await screen.end() == 0
             assert "order.hidden" not in screen.seen
             assert screen.attributes() == screen.before
         finally:
             screen.close()
+
+
+async def test_it_ends_when_nobody_reads_what_it_prints(engine: Engine, terminal: Terminal, receiver: Receiver) -> None:
+    for words in ((), ("--json",), ("--quiet",)):
+        process = terminal.start("listen", "-f", receiver.url(), "--name", "desk", *words)
+        await listening(engine)
+        assert process.stdout is not None
+        process.stdout.close()
+        await engine.publish()
+        process.stdout = None
+        _, told = await ended(process, 1)
+        assert "Traceback" not in told
+        assert await engine.value("select count(*) from tidings.listener_sessions") == 0
+    assert [delivery["status"] for delivery in await engine.deliveries()] == ["succeeded"] * 3
+
+
+async def test_it_ends_when_its_terminal_is_closed_with_something_in_hand(
+    engine: Engine, terminal: Terminal, receiver: Receiver
+) -> None:
+    screen = Screen(terminal, 80, "listen", "-f", receiver.url(), "--name", "desk", "--delay", "60s")
+    try:
+        await screen.sees("q ends.")
+        await listening(engine)
+        await engine.publish()
+        await eventually(lambda: engine.value("select count(*) = 1 from tidings.flights"))
+        screen.hang_up()
+        assert await screen.end() != 0  # it cannot say what was done
+    finally:
+        screen.close()
+    assert await engine.value("select count(*) from tidings.listener_sessions") == 0
+    assert await engine.unfinished() == 1
+
+
+async def test_no_more_are_forwarded_than_count_says(engine: Engine, terminal: Terminal, receiver: Receiver) -> None:
+    words = ("listen", "-f", receiver.url(), "--name", "desk", "-n")
+    await terminal.run("listeners", "create", "--name", "desk")
+    for _ in range(5):
+        await engine.publish()
+    await eventually(lambda: engine.value("select sum(waiting) = 5 from tidings.lanes"))
+    told = (await terminal.run(*words, "2")).stderr
+    assert "2 deliveries: 2 succeeded, 0 failed. 3 deliveries wait for the next time." in told
+    assert len(receiver.received) == 2
 
 
 async def test_ctrl_c_tells_what_was_done_and_what_was_not_sent_is_given_back(
@@ -247,9 +295,16 @@ class Screen:
     def attributes(self) -> Any:
         return termios.tcgetattr(self._theirs)
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
         asyncio.get_running_loop().remove_reader(self._mine)
+        os.close(self._mine)
+        self._mine = -1
+        self.process.send_signal(signal.SIGHUP)
+
+    def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self._mine)
+        if self._mine >= 0:
+            asyncio.get_running_loop().remove_reader(self._mine)
+            os.close(self._mine)
         os.close(self._theirs)

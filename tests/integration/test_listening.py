@@ -235,7 +235,8 @@ async def test_workers_leave_listeners_alone_whatever_is_done_to_them(engine: En
     for method, body in (("PATCH", {"enabled": False}), ("DELETE", None)):
         refused = await api.request(method, path, json=body)
         assert (refused.status_code, "tidings listen" in refused.json()["error"]) == (409, True)
-    assert (await api.post(f"{path}/test", json={})).status_code == 409
+    for call in ("test", "diagnose"):
+        assert (await api.post(f"{path}/{call}", json={})).status_code == 409
     await engine.user.execute("update tidings.webhooks set fault = 'x' where id = $1", UUID(listener["id"]))
     assert await engine.worker.mender.run_once() == 1
     assert not await engine.value(is_open, UUID(listener["id"]))

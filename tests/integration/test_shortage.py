@@ -1,5 +1,7 @@
 """What this machine lacks is never booked on a receiver."""
 
+import errno
+import ssl
 from datetime import timedelta
 
 import pytest
@@ -9,6 +11,7 @@ from tests.support.limits import no_descriptors
 from tests.support.receiver import Receiver
 from tidings.config import Config
 from tidings.core.shares import LEAST, RESERVED, share_out
+from tidings.transport.opening import is_our_shortage
 from tidings.worker.places import EASE_SECONDS, RECOVER_SECONDS, SLOW_PLACES, Places
 
 
@@ -66,3 +69,14 @@ def test_fewer_attempts_begin_while_something_is_lacking() -> None:
         now += max(RECOVER_SECONDS, EASE_SECONDS)
         places.free()
     assert (places.free(), places.are_eased) == (100, False)
+
+
+def test_a_handshake_that_fails_for_want_of_memory_is_ours_and_what_the_other_side_did_is_theirs() -> None:
+    refused = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
+    refused.reason = "WRONG_VERSION_NUMBER"
+    assert not is_our_shortage(refused)
+    assert not is_our_shortage(ConnectionResetError(errno.ECONNRESET, "reset"))
+    unmade = ssl.SSLError(1, "[SSL: MALLOC_FAILURE] malloc failure")
+    unmade.reason = "MALLOC_FAILURE"
+    assert is_our_shortage(unmade)
+    assert is_our_shortage(OSError(errno.ENOMEM, "no memory"))

@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from tests.integration.test_upgrade import schema_up_to
+from tests.support.engine import eventually
 from tidings.core.errors import StartupError
 from tidings.core.event import Event, day_bounds
 from tidings.sources.publish import new_id
@@ -68,6 +70,37 @@ async def test_a_schema_of_a_newer_version_is_refused(database_url: str) -> None
     with pytest.raises(StartupError, match="newer Tidings"):
         await migrate(database)
     await database.close()
+
+
+async def test_a_migration_does_not_hold_up_writers_behind_an_idle_one_and_says_who_that_is(empty_database_url: str) -> None:
+    before = await schema_up_to(28, empty_database_url)
+    idle, writer = await asyncpg.connect(empty_database_url), await asyncpg.connect(empty_database_url)
+    await before.execute("create table orders (id int); create function reads() returns trigger language plpgsql as "
+        "'begin perform from tidings.groups; return null; end';"
+        "create trigger reads after insert on orders for each row execute function reads()")  # fmt: skip
+    transaction = idle.transaction()
+    await transaction.start()
+    await idle.execute("insert into orders values (1)")
+    database = await open_database(empty_database_url, max_connections=1)
+    with pytest.raises(StartupError, match=rf"process {idle.get_server_pid()} of role .* is open for \d+ s"):
+        await migrate(database, tries=1)
+    await writer.execute("set lock_timeout = '1s'; insert into orders values (2)")  # nothing is left in its way
+    assert await before.fetchval("select max(number) from tidings.migrations") == 28
+
+    migrating = asyncio.create_task(migrate(database))
+
+    async def is_waiting() -> bool:
+        found: bool = await before.fetchval("select exists (select from pg_locks where not granted)")
+        return found
+
+    await eventually(is_waiting)
+    await writer.execute("set lock_timeout = '60s'; insert into orders values (3)")  # waits no longer than the migration does
+    assert not migrating.done()
+    await transaction.rollback()
+    assert "0030_deleted_groups" in await migrating
+    await database.close()
+    for connection in (before, idle, writer):
+        await connection.close()
 
 
 async def test_a_failed_migration_leaves_nothing_behind(empty_database_url: str) -> None:
@@ -131,24 +164,26 @@ async def test_a_claim_reads_a_long_queue_by_index(database_url: str) -> None:
     await connection.close()
 
 
-async def test_a_claim_finds_the_trusted_lanes_behind_very_many_others_by_index(database_url: str) -> None:
+@pytest.mark.parametrize("idle", [0, 40_000], ids=["nearly all fail", "most are trusted and idle"])
+async def test_a_claim_finds_the_trusted_lanes_behind_very_many_others_by_index(database_url: str, idle: int) -> None:
     """20,000 lanes whose receivers fail have been due for longer: the claim looks at so many of them as it may take, not at all."""
     connection = await asyncpg.connect(database_url)
     await connection.execute(
         """with made as (
           insert into tidings.webhooks select gen_random_uuid(), 'default', 'n', null, 'https://x', true, null, 'standard', '[]', '', 'POST', '{}', 30, '{}', now(), now()
-          from generate_series(1, 20010) returning id)
+          from generate_series(1, 20010 + {idle}) returning id), numbered as (select id, row_number() over () as number from made)
         insert into tidings.lanes (webhook_id, due_at, concurrency, allowance, waiting, failure_count, last_success_at)
-        select id, case when row_number() over () > 10 then now() - interval '1 hour' else now() end, 100, 100, 50,
-          case when row_number() over () > 10 then 7 else 0 end, now() from made"""
+        select id, case when number > 20010 then 'infinity' when number > 10 then now() - interval '1 hour' else now() end, 100, 100, 50,
+          case when number between 11 and 20010 then 7 else 0 end, now() from numbered""".replace("{idle}", str(idle))
     )
     await connection.execute("analyze tidings.lanes")
     statement = load("queue")["lock_due_lanes"].replace("$1", "now()").replace("$2", "500").replace("$3", "20")
     assert [row["trusted"] for row in await connection.fetch(statement)] == [True] * 10 + [False] * 20
-    plan = await connection.fetchval("explain (analyze, format json) " + statement)
-    rows = [int(float(number)) for number in re.findall(r'"(?:Actual Rows|Rows Removed by Filter)": ([\d.]+)', plan)]
-    assert "lanes_due_by_trust" in plan
-    assert max(rows) <= 100
+    for looked in (statement, load("queue")["next_due_at"].replace("$1", "true")):
+        plan = await connection.fetchval("explain (analyze, format json) " + looked)
+        rows = [int(float(number)) for number in re.findall(r'"(?:Actual Rows|Rows Removed by Filter)": ([\d.]+)', plan)]
+        assert "lanes_due_by_trust" in plan
+        assert max(rows) <= 100
     await connection.close()
 
 

@@ -5,18 +5,24 @@ import statistics
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
-from tests.support.engine import eventually
+from tests.support.engine import engine_of, eventually
 from tests.support.receiver import Receiver
 from tidings.api.tails import MAX_OF_GROUP, MAX_WAITING, Tail, Tails
+from tidings.config import Config
+from tidings.core.delivery import State
 from tidings.core.errors import BusyError
-from tidings.operations.history.following import Wanted
+from tidings.operations.history.following import Tried, Wanted, read_tried
+from tidings.operations.services import Services
+from tidings.store import live
+from tidings.store.live import Announced
 
 LISTENS = "select count(*) from pg_locks where locktype = 'advisory' and classid = 7413201 and objid = 5 and granted"
 
@@ -85,13 +91,110 @@ async def test_only_what_is_wanted_is_told_and_nothing_of_other_groups(api: Api,
     await api("GET", "/api/v1/attempts/stream?since=now", 422)
 
 
-async def test_a_slow_reader_is_told_how_many_it_missed(api: Api, receiver: Receiver) -> None:  # noqa: F811
-    tail = Tail(api.engine.services, Wanted())
-    tail.hear([(uuid4(), 1) for _ in range(MAX_WAITING + 7)])
+def tried(event: str = "order.paid") -> Tried:
+    return Tried(uuid4(), uuid4(), uuid4(), event, "succeeded", 1, 1, datetime.now(UTC))
+
+
+async def test_a_slow_reader_is_told_how_many_it_missed_of_what_it_wanted(api: Api) -> None:  # noqa: F811
+    tail = Tail(api.engine.services, Wanted(types=("order.*",)))
+    tail.hear([tried("user.made") for _ in range(MAX_WAITING)])
+    tail.hear([tried() for _ in range(MAX_WAITING + 7)])
     messages = tail.messages()
     assert await anext(messages) == b'event: missed\ndata: {"count":7}\n\n'
     tail.end()
-    assert [text async for text in messages] == [], "of what is no delivery nothing is told"
+    assert len([text async for text in messages]) == MAX_WAITING
+
+
+async def test_a_busy_neighbour_neither_drowns_a_stream_nor_shows_in_it(api: Api, receiver: Receiver) -> None:  # noqa: F811
+    await api("POST", "/api/v1/groups", 201, {"id": "acme"})
+    await api.create(receiver.url(), "*")
+    async with following(api) as events:
+        neighbours = [Announced("acme", uuid4(), 1) for _ in range(MAX_WAITING * 3)]
+        async with api.engine.services.database.connection() as connection:
+            assert await live.announce(connection, neighbours, is_gap=False)
+        await api("POST", "/api/v1/events", 202, {"type": "order.paid", "data": {}})
+        name, told = await anext(events)
+        assert (name, told["event"]) == ("attempt", "order.paid"), "the first that is heard of"
+
+
+async def test_streams_of_a_group_share_what_is_read(config: Config, receiver: Receiver) -> None:
+    reads = 0
+
+    async def counted(services: Services, attempts: dict[UUID, int]) -> list[Tried]:
+        nonlocal reads
+        reads += 1
+        return await read_tried(services, attempts)
+
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*")
+        hub = Tails(read=counted)
+        asked = (Wanted(), Wanted(states=(State.SUCCEEDED,)), Wanted(states=(State.FAILED,)))
+        tails = [Tail(engine.services, wanted) for wanted in asked]
+        streams = [hub.follow(tail) for tail in tails]
+        for tail, stream in zip(tails, streams, strict=True):
+            hub.add(tail)
+            assert [await anext(stream), await anext(stream)][1].startswith(b"event: gap")
+        await engine.publish()
+        await engine.cycle()
+        await engine.worker.teller.run_once()
+        first, second = await anext(streams[0]), await anext(streams[1])
+        assert first == second
+        assert first.startswith(b"event: attempt")
+        assert reads == 1
+        hub.close()
+        assert [text async for text in streams[2]] == [], "it wants others"
+        for stream in streams:
+            await stream.aclose()
+
+
+async def test_attempts_that_were_not_announced_are_a_gap(api: Api, receiver: Receiver) -> None:  # noqa: F811
+    await api.create(receiver.url(), "*")
+    async with following(api) as events:
+        async with api.engine.services.database.connection() as connection:
+            assert await live.announce(connection, [], is_gap=True)
+        assert (await anext(events))[0] == "gap"
+
+
+async def test_what_is_recorded_notifies_nobody_in_its_transaction(config: Config, receiver: Receiver) -> None:
+    """Commits that notify wait for one another: the announcement is one of its own, for all that was recorded."""
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*")
+        heard: list[str] = []
+        listener = await engine.services.database.dedicated()
+        try:
+            await listener.add_listener(live.ATTEMPTS_CHANNEL, lambda _, __, ___, payload: heard.append(payload))
+            await live.listen(listener, lambda _, __: None, lambda: None)
+            for _ in range(3):
+                await engine.publish()
+                await engine.cycle()
+            await live.probe(listener)  # what was notified comes before the answer
+            assert heard == []
+            assert await engine.worker.teller.run_once() == 3
+            await live.probe(listener)
+            assert len(heard) == 1
+            assert heard[0].startswith("default/")
+        finally:
+            await listener.close()
+
+
+async def test_a_slow_reader_whose_key_ends_is_told_nothing_more(api: Api, receiver: Receiver) -> None:  # noqa: F811
+    await api.create(receiver.url(), "*")
+    for _ in range(2):
+        await api("POST", "/api/v1/events", 202, {"type": "order.paid", "data": {}})
+    await receiver.wait_for(2)
+    first, second = [UUID(one["id"]) for one in await api("GET", "/api/v1/deliveries", 200)]
+    is_good = True
+
+    async def is_admitted() -> bool:
+        return is_good
+
+    tail = Tail(api.engine.services, Wanted(), is_admitted)
+    tail.hear([(first, 1)])
+    messages = tail.messages()
+    assert (await anext(messages)).startswith(b"event: attempt")
+    tail.hear([(second, 1)])  # before the reader has taken what came first
+    is_good = False
+    assert [text async for text in messages] == []
 
 
 async def test_streams_are_bounded(api: Api) -> None:  # noqa: F811
@@ -150,3 +253,13 @@ async def test_a_stream_that_begins_while_the_listener_of_the_last_one_ends_hear
     assert tails._task is not None
     assert not tails._stopping.is_set()
     await follow.aclose()
+
+
+async def test_a_stream_ends_when_nobody_can_say_whether_its_key_is_good_still(api: Api) -> None:  # noqa: F811
+    """As when its database is away: whoever follows begins another, and is told of the gap."""
+
+    async def is_admitted() -> bool:
+        raise BusyError("All connections to the database are in use; nothing was done. Try again.")
+
+    tails, tail = Tails(), Tail(api.engine.services, Wanted(), is_admitted)
+    assert [text async for text in tails.follow(tail)] == [b"retry: 2000\n\n"]

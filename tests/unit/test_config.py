@@ -33,6 +33,8 @@ def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
         ({"TIDINGS_WORKERS": "0"}, "workers is 0"),
         ({"TIDINGS_LOG_LEVEL": "loud"}, "log_level"),
         ({"TIDINGS_LOG_FORMAT": "xml"}, "log_format"),
+        ({"TIDINGS_ADMIN_KEY": "k" * 1001}, "admin_key"),
+        ({"TIDINGS_ADMIN_KEY": "schlüssel"}, "admin_key"),
         ({"TIDINGS_ALLOW_PRIVATE_NETWORKS": "10.0.0.1/8"}, "allow_private_networks"),
         ({"TIDINGS_CONFIG": "/nowhere/tidings.toml"}, "cannot be read"),
     ],

@@ -92,9 +92,25 @@ def test_a_guess_that_was_not_looked_at_counts_nowhere() -> None:
     found = Guesses()
     for number in range(1000):
         assert not found.admit(OWNER, AWAY, 0.0)
-        found.was_not_looked_at(OWNER, AWAY)
+        found.was_not_looked_at(OWNER, AWAY, 0.0)
         assert not found.admit(f"account {number}", AWAY, 0.0)
-        found.was_not_looked_at(f"account {number}", AWAY)
+        found.was_not_looked_at(f"account {number}", AWAY, 0.0)
+
+
+def test_a_guess_that_was_not_looked_at_costs_no_wait() -> None:
+    found = Guesses()
+    for _ in range(FREE):
+        assert not found.admit(OWNER, AWAY, 0.0)
+    assert not found.admit(OWNER, AWAY, 10.0)
+    assert found.admit(OWNER, AWAY, 10.0) > 0
+    found.was_not_looked_at(OWNER, AWAY, 10.0)
+    assert not found.admit(OWNER, AWAY, 10.0), "not for its owner"
+    strangers = Guesses()
+    for number in range(FREE_STRANGERS):
+        assert not strangers.admit(OWNER, f"198.51.100.{number}", 0.0)
+    assert not strangers.admit(OWNER, AWAY, 10.0)
+    strangers.was_not_looked_at(OWNER, AWAY, 10.0)
+    assert not strangers.admit(OWNER, "203.0.113.9", 10.0), "nor for others who want the account"
 
 
 def test_the_quiet_are_forgotten() -> None:

@@ -7,9 +7,9 @@ import pytest
 from tidings.cli.remote.failures import CommandError
 from tidings.cli.remote.listen import forward_url, line, own_name
 from tidings.cli.remote.listening_faults import SHUFFLE_SECONDS, Faults, Plan, plan_for, seconds, share
-from tidings.cli.remote.listening_hand import AT_ONCE, BODY, MAX_HEADERS, Hand, is_shown, request_of, result_of
+from tidings.cli.remote.listening_hand import AT_ONCE, BODY, FAILURES, MAX_HEADERS, Hand, is_shown, request_of, result_of
 from tidings.cli.remote.listening_keys import Key, Keyboard, Pressed
-from tidings.core import listening
+from tidings.core import listening, outcome
 from tidings.core.listening import FULL, MAX_WAITING, UNHEARD_FOR, Keeping, State, decide_keeping
 from tidings.core.outcome import Exchange, Timings
 from tidings.operations.listening import results
@@ -41,6 +41,7 @@ def test_the_client_stays_within_what_the_server_takes() -> None:
     assert AT_ONCE <= listening.MAX_LEASED
     assert BODY <= listening.MAX_BODY_CHARACTERS
     assert MAX_HEADERS <= results.MAX_HEADERS
+    assert set(results.FAILURES) == FAILURES
     assert "recover --missing" in FULL
 
 
@@ -103,6 +104,8 @@ def test_what_is_told_of_an_answer_is_bounded() -> None:
     assert all(len(name) + len(value) <= results.MAX_HEADER for name, value in told["headers"])
     lost = result_of(DELIVERY, Exchange(failure="exhausted", error="No descriptor is left."))
     assert lost.told["failure"] in results.FAILURES
+    for failure in outcome.FAILURES:
+        assert result_of(DELIVERY, Exchange(failure=failure)).told["failure"] in results.FAILURES
     assert "status" not in lost.told
 
 
@@ -147,9 +150,11 @@ def test_keys_mean_what_the_help_says() -> None:
 
 def test_where_deliveries_go_may_be_said_in_short() -> None:
     assert forward_url("3000") == "http://localhost:3000"
+    assert forward_url(":3000") == "http://localhost:3000"
+    assert forward_url("3000/hook?a=1") == "http://localhost:3000/hook?a=1"
     assert forward_url("localhost:3000/hook") == "http://localhost:3000/hook"
     assert forward_url("https://dev.example.com/hook") == "https://dev.example.com/hook"
-    for text in ("ftp://x/", "http://", "http://u:p@localhost/", "http://a b/"):
+    for text in ("ftp://x/", "http://", "http://u:p@localhost/", "http://a b/", "99999/hook", ":::"):
         with pytest.raises(CommandError):
             forward_url(text)
     assert 1 <= len(own_name()) <= 100

@@ -193,3 +193,35 @@ def test_the_lines_are_those_of_the_framework_first() -> None:
     assert lines_for("nothing of ours", "Express") == ()
     assert all(lines for lines in LINES.values())
     assert set(PROBES) == set(Kind)
+
+
+def test_large_bodies_that_are_lost_on_the_way_are_told_of() -> None:
+    """As where a firewall drops large packets: nothing is answered, so nothing is refused."""
+
+    def losing(limit: int) -> Answering:
+        receiver = Receiver()
+        lost = Exchange(failure="timeout", error="The receiver did not answer within 15 s.")
+        return lambda probe: lost if probe.size > limit else receiver(probe)
+
+    for limit, sentence in ((100_000, "such as one of 90,000"), (1000, "a body of 10,000 bytes")):
+        verdict, _ = examined(losing(limit))
+        assert verdict.name == "large_unanswered"
+        assert sentence in verdict.sentence
+    assert examined(losing(1_000_000))[0].name == HEALTHY  # it may take that long
+
+
+def test_no_receiver_is_given_by_its_clock_what_it_could_use_for_long() -> None:
+    """A token is bound to no body, and good until the time that it was signed for."""
+
+    def sent(signed: Signed, ahead: timedelta) -> set[Kind]:
+        date = format_datetime(NOW + ahead, usegmt=True)
+        facts = msgspec.structs.replace(FACTS, signed=signed)
+        _, answers = examined(lambda _: Exchange(401, (("date", date),), b"token expired"), facts)
+        return {one.probe.kind for one in answers}
+
+    hour, for_ever = timedelta(hours=1), datetime(9999, 1, 1, tzinfo=UTC) - NOW
+    assert sent(Signed.TOKEN, hour).isdisjoint({Kind.SHIFTED, Kind.MILLISECONDS})
+    assert sent(Signed.TOKEN, for_ever).isdisjoint({Kind.SHIFTED, Kind.MILLISECONDS})
+    assert Kind.SHIFTED in sent(Signed.TOKEN, -hour)
+    assert Kind.SHIFTED in sent(Signed.BODY, hour)
+    assert Kind.SHIFTED not in sent(Signed.BODY, for_ever)

@@ -1,9 +1,11 @@
 """`/bin/<id>` and whatever is below it, past the framework: any method, any header, any body within bounds.
 
-What it answers stands at the address of the portal and may be anything, HTML too. So browsers are told to run none of it.
+What it answers stands at the address of the portal and may be anything, HTML too. So browsers are told to run none of it. And
+what browsers send along opens that portal: of cookies the names are kept, whoever may see what came to a bin.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from uuid import UUID
@@ -15,7 +17,7 @@ from litestar.plugins import InitPlugin
 
 from tidings.api.http.errors import Refusal, refusal, refusal_of_fault
 from tidings.core.bin import KEPT_PATH, READ_BYTES, Caught
-from tidings.core.errors import NotFoundError, TidingsError
+from tidings.core.errors import ForbiddenError, NotFoundError, TidingsError
 from tidings.core.shares import share_out
 from tidings.operations.bin_intake import Given, Intake
 from tidings.operations.services import Services
@@ -27,6 +29,11 @@ Send = Callable[[Message], Awaitable[None]]
 
 PATH: Final = "/bin"
 _ID_DIGITS: Final = 36
+_COOKIE_VALUE: Final = re.compile(r"=[^;]*")
+# What a browser asks for as a part of a page (Sec-Fetch-Dest): pages of the portal run what stands at their own address.
+_PARTS: Final = frozenset(
+    (b"script", b"style", b"xslt", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet")
+)
 _INERT: Final = [
     (b"content-security-policy", b"sandbox; default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
@@ -63,6 +70,7 @@ class Bins(InitPlugin):
         intake = self._intake[1]
         try:
             bin_id = _id_of(scope)
+            _refuse_parts(scope)
             intake.admit(bin_id)
             read = await _read(receive, min(READ_BYTES, services.config.max_body_bytes))
             if read is None:
@@ -107,6 +115,16 @@ def _id_of(scope: Message) -> UUID:
     raise NotFoundError("There is no bin here.")
 
 
+def _refuse_parts(scope: Message) -> None:
+    """Refuse a page that would run what a bin answers.
+
+    Raises:
+        ForbiddenError: A browser says that this is for one.
+    """
+    if any(name == b"sec-fetch-dest" and value in _PARTS for name, value in scope["headers"]):
+        raise ForbiddenError("A bin answers no page that would have a script or a style of it.")
+
+
 def _raw_path(scope: Message) -> str:
     return bytes(scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
 
@@ -117,12 +135,17 @@ def _caught(scope: Message, services: Services, body: bytes, is_whole: bool) -> 
     return Caught(
         method=_text(scope["method"])[:40],
         path=_text(f"{path}?{query}" if query else path)[:KEPT_PATH],
-        headers=tuple((_text(name.decode("latin-1")), _text(value.decode("latin-1"))) for name, value in scope["headers"]),
+        headers=tuple(_header(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
         body=body,
         is_whole=is_whole,
         address=_text(client[0] if client else "")[:100],
         received_at=services.clock.now(),
     )
+
+
+def _header(name: str, value: str) -> tuple[str, str]:
+    """Return a header as it is kept. A browser that is signed in to the portal follows a link to a bin with its session."""
+    return _text(name), _text(_COOKIE_VALUE.sub("=***", value) if name.lower() == "cookie" else value)
 
 
 def _text(text: str) -> str:

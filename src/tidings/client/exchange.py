@@ -182,7 +182,8 @@ def unreachable(url: str, error: httpx.TransportError) -> ApiError:
     """Return the error for a server that did not answer."""
     is_timeout = isinstance(error, httpx.TimeoutException)
     what = "did not answer in time" if is_timeout else "cannot be reached"
-    return ApiError(f"{url} {what} ({error}).", status=0, code="TIMEOUT" if is_timeout else "UNREACHABLE")
+    why = str(error) or type(error).__name__
+    return ApiError(f"{url} {what} ({why}).", status=0, code="TIMEOUT" if is_timeout else "UNREACHABLE")
 
 
 def trace_of(headers: Mapping[str, str] | None) -> dict[str, str]:

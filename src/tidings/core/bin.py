@@ -3,6 +3,7 @@
 import re
 from codecs import getincrementaldecoder
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -159,6 +160,12 @@ class Rates:
     def take_refused(self, bin_id: UUID) -> int:
         """Return how many were refused that were not told before."""
         return self._refused.pop(bin_id, 0)
+
+    def give_back(self, refused: Mapping[UUID, int]) -> None:
+        """Tell again, the next time, what could not be written."""
+        for bin_id, count in refused.items():
+            if count:
+                self._refused[bin_id] = self._refused.get(bin_id, 0) + count
 
 
 def text_of(body: bytes, *, is_cut: bool) -> str | None:

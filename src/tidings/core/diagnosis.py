@@ -9,6 +9,7 @@ MAX_ROUTING_LAG = 300.0  # seconds that the oldest event may wait to be routed
 MAX_LANE_LAG = 300.0  # seconds that the lane that is due longest may wait
 MAX_CLOCK_GAP = 5.0  # seconds between this machine's clock and PostgreSQL's
 FEW_CONNECTIONS = 10  # left to anybody
+MANY_NOTIFICATIONS = 0.25  # of PostgreSQL's queue of them; usually it is empty
 LITTLE_DISK = 2**30  # bytes, under the embedded PostgreSQL
 
 
@@ -36,6 +37,7 @@ class Vitals(msgspec.Struct, frozen=True):
         last_day: The last day that history has partitions for.
         at: PostgreSQL's clock.
         role: That we work as.
+        notifications: How full PostgreSQL's queue of notifications is, from 0 to 1.
         not_owned: How many tables and sequences of ours belong to another role.
     """
 
@@ -50,6 +52,7 @@ class Vitals(msgspec.Struct, frozen=True):
     set_aside: int = 0
     failing: int = 0
     stopped: int = 0
+    notifications: float = 0.0
     role: str = ""
     not_owned: int = 0
 
@@ -114,6 +117,13 @@ def unready(vitals: Vitals, known_schema: int) -> list[Problem]:
     return found
 
 
+_NOTIFICATIONS = (
+    "PostgreSQL's queue of notifications is {:.0%} full; when it is full, neither changes of captured tables nor events can be "
+    "committed. A session that listens has read none for long, mostly since its transaction is open: find it in "
+    "pg_stat_activity by xact_start, and end it."
+)
+
+
 def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, uncaptured: int) -> list[Problem]:
     """Return what else somebody should see to.
 
@@ -137,6 +147,8 @@ def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, unc
             f"PostgreSQL has {max(0, vitals.connections_left)} connections left. Close some of others, or raise its "
             "max_connections; a worker uses up to 13.",
         )
+    if vitals.notifications > MANY_NOTIFICATIONS:
+        tell("notifications", _NOTIFICATIONS.format(vitals.notifications))
     if disk_left is not None and disk_left < LITTLE_DISK:
         tell(
             "disk",

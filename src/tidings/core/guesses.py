@@ -7,6 +7,7 @@ anybody could close anybody's account, and one user of a network could close it 
   up to a few minutes. Who guesses slows nobody but those at the same address who want the same account.
 - Whoever got in from an address before is known there. What strangers do slows them no more.
 - Against guesses at one account from many addresses, strangers wait for each other: as above, after more of them, and shorter.
+  So whoever keeps guessing from many addresses keeps its owner out where they never got in before: the price of being slow.
 - An address from which many different accounts fail tries a list. No account that is not known there is heard from it any more,
   until its window ends. Each account that gets in makes room for one that fails, so that a server which asks for all its users
   is no list.
@@ -40,10 +41,20 @@ V = TypeVar("V")
 
 
 class _Wrong(msgspec.Struct):
-    """Wrong guesses that follow each other: how many, and when the last one was heard."""
+    """Wrong guesses that follow each other: how many, and when the last one was heard, and the one before."""
 
     count: int
     at: float
+    before: float = float("-inf")
+
+    def add(self, now: float) -> None:
+        self.count, self.before, self.at = self.count + 1, self.at, now
+
+    def take_back(self, at: float) -> None:
+        """Forget the one that was heard then. After the first few no two are heard at once, so it is the last one."""
+        self.count = max(0, self.count - 1)
+        if self.at == at:
+            self.at = self.before
 
 
 class _Window(msgspec.Struct):
@@ -86,12 +97,12 @@ class Guesses:
         window = self._window(pair[1], now)
         if not wrong.count:
             window.failing += 1
-        wrong.count, wrong.at = wrong.count + 1, now
+        wrong.add(now)
         self._pairs.put(pair, wrong)
         self._addresses.put(pair[1], window)
         if pair not in self._known:
             others = _going_on(self._accounts.get(account), now)
-            others.count, others.at = others.count + 1, now
+            others.add(now)
             self._accounts.put(account, others)
         return 0.0
 
@@ -108,17 +119,17 @@ class Guesses:
         self._known.put(pair, now)
         self._addresses.put(pair[1], window)
 
-    def was_not_looked_at(self, account: str, address: str) -> None:
-        """Take back a guess that was heard and, by our own fault, never compared."""
+    def was_not_looked_at(self, account: str, address: str, at: float) -> None:
+        """Take back a guess that was heard at a time and, by our own fault, never compared: it costs no wait either."""
         pair = (account, network_of(address))
         if (wrong := self._pairs.get(pair)) is not None:
-            wrong.count -= 1
+            wrong.take_back(at)
             if not wrong.count:
                 del self._pairs[pair]
                 if (window := self._addresses.get(pair[1])) is not None:
                     window.failing = max(0, window.failing - 1)
         if pair not in self._known and account in self._accounts:
-            self._accounts[account].count = max(0, self._accounts[account].count - 1)
+            self._accounts[account].take_back(at)
 
     def _wait(self, pair: Pair, now: float) -> float:
         wrong = self._pairs.get(pair)

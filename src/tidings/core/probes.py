@@ -22,6 +22,7 @@ FOLLOWING_SECONDS = 15.0  # that an answer to any probe but the first is waited 
 
 STALE_SECONDS = 86_400  # how old the time of a stale probe is
 NOTABLE_GAP = 60.0  # seconds between a receiver's clock and ours; libraries allow 300
+MOST_AHEAD = 86_400.0  # seconds that something is signed ahead of time, because the receiver says that it is so late
 # Around the limits that are set where nobody sets one: 100 kB of Express (102,400 bytes), 1 MiB of nginx.
 SMALL, BELOW, ABOVE, HUGE = 10_000, 90_000, 110_000, 1_100_000
 
@@ -226,8 +227,11 @@ def _of_clock(facts: Facts, first: Answer) -> list[Probe]:
     gap = first.clock_gap
     if not facts.is_timed:
         return []
-    shifted = [] if gap is None or abs(gap) < NOTABLE_GAP else [Probe(Kind.SHIFTED, shift=round(gap))]
-    return [*shifted, Probe(Kind.MILLISECONDS)] if TIME_WORDS.search(first.text) else shifted
+    # A token signed for later is good until then, and everywhere: no receiver is given one that outlives its five minutes.
+    is_token = facts.signed is Signed.TOKEN
+    is_shown = gap is not None and abs(gap) >= NOTABLE_GAP and gap <= (0 if is_token else MOST_AHEAD)
+    shifted = [Probe(Kind.SHIFTED, shift=round(gap or 0.0))] if is_shown else []
+    return [*shifted, Probe(Kind.MILLISECONDS)] if TIME_WORDS.search(first.text) and not is_token else shifted
 
 
 def _of_body(facts: Facts, answers: Answers, forged: Answer) -> list[Probe]:

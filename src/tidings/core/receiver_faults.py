@@ -120,7 +120,7 @@ def _taking(facts: Facts, answers: Answers, first: Answer) -> list[Said]:
 def _limit(answers: Answers) -> Said | None:
     refused = sorted(size for size, answer in answers.sizes.items() if _is_refusal(answer))
     if not refused:
-        return None
+        return _unanswered(answers)
     if refused == [HUGE]:
         return say.HUGE_BODY.of(HUGE, ABOVE)
     taken = max((size for size, answer in answers.sizes.items() if answer.is_good), default=0)
@@ -128,6 +128,15 @@ def _limit(answers: Answers) -> Said | None:
         whose = " That is Express's limit of 100 kB." if taken == BELOW else ""
         return say.LARGE_BODY.of(min(size for size in refused if size > taken), f" and takes one of {taken:,}.{whose}")
     return say.LARGE_BODY.of(refused[0], ", and takes one of some hundred." if refused[0] == SMALL else ".")
+
+
+def _unanswered(answers: Answers) -> Said | None:
+    """Return that large bodies are lost. One that is huge may take its time, and one alone may be by chance."""
+    lost = sorted(size for size, answer in answers.sizes.items() if answer.exchange.failure == "timeout" and size != HUGE)
+    taken = max((size for size, answer in answers.sizes.items() if answer.is_good), default=0)
+    if not lost or (not taken and len(lost) == 1):
+        return None
+    return say.UNANSWERED_BODY.of(lost[0], f", such as one of {taken:,}." if taken else ".")
 
 
 # It refuses them ---------------------------------------------------------------------------------------------------------

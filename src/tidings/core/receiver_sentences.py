@@ -151,6 +151,12 @@ LARGE_BODY: Final = Said(
     "It refuses a body of {:,} bytes{} Raise the limit of the body's size; until then deliveries of large rows and events fail.",
     Level.WARNING,
 )
+UNANSWERED_BODY: Final = Said(
+    "large_unanswered",
+    "It does not answer a body of {:,} bytes in time, and answers smaller ones{} Something on the way may drop large packets or bodies: look at the firewall, "
+    "the proxy and the MTU. Until then deliveries of large rows and events fail.",
+    Level.WARNING,
+)
 PAUSED: Final = Said(
     "paused", "The webhook is paused or disabled: it is sent nothing but tests until it is resumed.", Level.NOTE
 )

@@ -49,7 +49,7 @@ UNDECLARED: Final = Need(Scope.ADMIN, is_for_all_groups=True)
 # In words, for people who choose some of them.
 SAID: Final[dict[Scope, str]] = {
     Scope.WEBHOOKS_READ: "see webhooks, their health, what was changed of them and request bins, without secrets",
-    Scope.WEBHOOKS_WRITE: "make, change, test and delete webhooks and request bins, and see secrets",
+    Scope.WEBHOOKS_WRITE: "make, change, test and delete webhooks and request bins, see secrets, and make and end portal links",
     Scope.EVENTS_PUBLISH: "publish events",
     Scope.EVENTS_READ: "see events, and why they go where",
     Scope.DELIVERIES_READ: "see deliveries, their attempts and statistics, and what came to request bins",
@@ -59,7 +59,7 @@ SAID: Final[dict[Scope, str]] = {
     Scope.SOURCES_READ: "see jobs, integrations and event types",
     Scope.SOURCES_WRITE: "make, change and delete jobs, integrations and event types",
     Scope.GROUPS_READ: "see groups and portal links",
-    Scope.GROUPS_WRITE: "make and delete groups, make and end portal links",
+    Scope.GROUPS_WRITE: "make and delete groups",
     Scope.TABLES_ADMIN: "say which tables are captured and how, and backfill them",
     Scope.ADMIN: "everything, keys, the audit and the installation among it",
 }

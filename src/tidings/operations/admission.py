@@ -34,7 +34,7 @@ from tidings.core.errors import TidingsError, UnauthorizedError
 from tidings.core.key_guesses import Guesses
 from tidings.store import api_keys
 from tidings.store.api_keys import USE_SECONDS, Use
-from tidings.store.database import UNAVAILABLE, Database
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Database
 
 logger = logging.getLogger("tidings.keys")
 
@@ -50,8 +50,15 @@ _SETTINGS = "settings"  # in place of an id's text
 class Admission:
     """The keys that are at hand. One event loop reads and writes it."""
 
-    def __init__(self, database: Database, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._database = database
+    def __init__(self, looks: Database, reads: Database, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Make it.
+
+        Args:
+            looks: What is looked at by, and by nothing else: whoever shows wrong keys can have keys read all the time.
+            reads: What keys are read and their uses written by.
+        """
+        self._looks = looks
+        self._reads = reads
         self._monotonic = monotonic
         self._held: OrderedDict[str, ApiKey] = OrderedDict()
         self._unknown: OrderedDict[str, None] = OrderedDict()
@@ -94,8 +101,7 @@ class Admission:
         """
         if not presented:
             raise UnauthorizedError(KEY_REQUIRED)
-        if len(presented) < UNGUESSABLE:
-            self._guesses.refuse_shut(address, self._monotonic())
+        self.refuse_guess(presented, address)
         if (key := self.at_hand(presented, address, now)) is not None:
             return key
         digest = hash_of(presented[:MAX_KEY])
@@ -106,6 +112,15 @@ class Admission:
             return key
         self._guesses.count(address, None if key is None else str(key.id), self._monotonic())
         raise _wrong(presented)
+
+    def refuse_guess(self, presented: str, address: str) -> None:
+        """Refuse what is short enough to be found by trying, where too many wrong keys came before it.
+
+        Raises:
+            TooManyAttemptsError: It is not listened to.
+        """
+        if presented and len(presented) < UNGUESSABLE:
+            self._guesses.refuse_shut(address, self._monotonic())
 
     def changed(self) -> None:
         """Believe nothing that was held until now: this process has changed a key."""
@@ -132,15 +147,13 @@ class Admission:
         """Return the key that a text says it is, whether or not it fits; None where there is none."""
         began = self._monotonic()
         if began - self._looked_at >= BELIEVED:
-            looking = self._begin_look()  # one look for all who wait, and one failure
-            await asyncio.wait([looking])
-            if not looking.cancelled() and (fault := looking.result()) is not None:
-                raise fault
+            await self._looked()
         held = self._held_as(presented, digest)
         if held is not None and fits(held, digest) and self._monotonic() - self._looked_at < BELIEVED:
             return held
-        if self._looked_at <= began:  # it may have been made or rotated this moment
-            await self._look()
+        for _ in range(2):  # it may have been made or rotated this moment, since a look that is under way began
+            if self._looked_at <= began:
+                await self._looked()
         settings = self._held.get(_SETTINGS) or await self._read(_SETTINGS, SETTINGS_KEY_ID)
         if settings is not None and fits(settings, digest):
             return settings
@@ -151,8 +164,8 @@ class Admission:
         return self._held.get(named) or await self._read(named, key_id)
 
     async def _read(self, name: str, key_id: UUID) -> ApiKey | None:
-        began = self._monotonic()
-        async with self._database.connection() as connection:
+        async with self._reads.connection() as connection:
+            began = self._monotonic()
             version, key = await api_keys.find(connection, key_id)
         if self._learn(version, began):
             if key is None:
@@ -164,6 +177,13 @@ class Admission:
             while len(self._unknown) > MAX_UNKNOWN:
                 self._unknown.popitem(last=False)
         return key
+
+    async def _looked(self) -> None:
+        """Wait for a look: one for all who wait, and one failure."""
+        looking = self._begin_look()
+        await asyncio.wait([looking])
+        if not looking.cancelled() and (fault := looking.result()) is not None:
+            raise fault
 
     def _begin_look(self) -> asyncio.Task[Exception | None]:
         if self._looking is None:
@@ -182,8 +202,8 @@ class Admission:
         return None
 
     async def _look(self) -> None:
-        began = self._monotonic()
-        async with self._database.connection() as connection:
+        async with self._looks.connection() as connection:
+            began = self._monotonic()  # not before there is a connection: what was waited for one would not count
             version = await api_keys.version(connection)
         self._learn(version, began)
 
@@ -218,8 +238,8 @@ class Admission:
         try:
             while self._uses:
                 uses, self._uses = self._uses, {}
-                with suppress(*UNAVAILABLE, TidingsError):  # the next minute has another
-                    async with self._database.transaction() as connection:
+                with suppress(*UNAVAILABLE, *COLLISIONS, TidingsError):  # the next minute has another
+                    async with self._reads.transaction() as connection:
                         await api_keys.note_uses(connection, list(uses.items()))
         finally:
             self._noting = None

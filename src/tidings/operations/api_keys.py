@@ -15,7 +15,7 @@ from tidings.operations import audit
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.store import api_keys, groups
-from tidings.store.api_keys import MAX_KEYS, UsedKey
+from tidings.store.api_keys import MAX_KEYS, MAX_OF_GROUP, UsedKey
 from tidings.store.database import Connection
 
 SHORTEST_SECONDS: Final = 60
@@ -72,7 +72,8 @@ async def create(
             raise NotFoundError(f"There is no group {group_id!r}. Make the group first.")
         if not await api_keys.add(connection, key):
             raise ConflictError(
-                f"There are {MAX_KEYS:,} keys. Revoke those that are not used; they are forgotten after 30 days."
+                f"There are {MAX_KEYS:,} keys, or {MAX_OF_GROUP:,} of this group. Revoke those that are not used; they are "
+                "forgotten after 30 days."
             )
         await _noted(services, connection, Action.API_KEY_MADE, key)
     return NewKey(key, text)

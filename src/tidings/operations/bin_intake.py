@@ -165,6 +165,7 @@ class Intake:
                 for bin_id in last:
                     await bins.trim(connection, bin_id)
         except BaseException:
+            self._rates.give_back(refused)
             for _, answer in given:
                 self.release(answer)
             raise
@@ -177,7 +178,7 @@ class Intake:
     def _given(self, call: _Call, one: Stored) -> Given:
         """Return what a request is answered with, and take a place where that is put off."""
         if not call.request.is_whole:
-            return _refusal(413, "The body is longer than 1 MiB. What is kept of it is cut.")
+            return _refusal(413, "The body is longer than is read of one. What is kept of it is cut.")
         answer = one.bin.answer
         if answer.delay_seconds and self._held >= self._max_held:
             return _refusal(503, "Too many answers are put off at once. Send it again.")
@@ -192,7 +193,7 @@ class Intake:
         if isinstance(expected, Verdict):
             return expected
         if not request.is_whole:
-            return Verdict(False, Reason.UNKNOWN, "The body is longer than 1 MiB, and was not read to its end.")
+            return Verdict(False, Reason.UNKNOWN, "The body is longer than is read of one, and was not read to its end.")
         began = self._monotonic()
         at, spare = self._spare
         spare = min(SEARCH_SECONDS, spare + (began - at) * SEARCH_SHARE)

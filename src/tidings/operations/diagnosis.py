@@ -20,8 +20,8 @@ REACH_SECONDS = 5.0  # for a connection to a host that webhooks name
 URLS, HOSTS = 200, 5  # that are looked through for hosts, and hosts that are tried
 
 _ALWAYS = (
-    "database", "schema", "rights", "workers", "routing", "queue", "clock", "connections", "partitions", "set_aside",
-    "webhooks", "tables",
+    "database", "schema", "rights", "workers", "routing", "queue", "clock", "connections", "notifications", "partitions",
+    "set_aside", "webhooks", "tables",
 )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ class Services(msgspec.Struct, frozen=True):
         for_notices: The database, as those may use it who send notices; None: as everybody.
         for_bins: The database, as it may be used for what strangers send to request bins; None: as everybody.
         readiness: What the last look found (`operations.diagnosis`).
-        examined: Webhooks whose receivers are being examined.
+        examined: Webhooks whose receivers are being examined, each with its group.
     """
 
     config: Config
@@ -59,4 +59,4 @@ class Services(msgspec.Struct, frozen=True):
     for_bins: Database | None = None
     passwords: Passwords = msgspec.field(default_factory=Passwords)
     readiness: Readiness = msgspec.field(default_factory=Readiness)
-    examined: set[UUID] = msgspec.field(default_factory=set)
+    examined: dict[UUID, str] = msgspec.field(default_factory=dict)

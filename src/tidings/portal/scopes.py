@@ -105,8 +105,8 @@ groups:read                     GET       /settings/groups
 groups:write*                   POST      /settings/groups
 groups:write*                   GET POST  /settings/groups/delete
 groups:read                     GET       /settings/links
-groups:write                    POST      /settings/links
-groups:write                    POST      /settings/links/end
+webhooks:write                  POST      /settings/links
+webhooks:write                  POST      /settings/links/end
 admin                           GET POST  /settings/api-keys
 admin                           GET       /settings/api-keys/{key_id}
 admin                           POST      /settings/api-keys/{key_id}/rotate

@@ -162,7 +162,8 @@ class Publisher:
         """Commit what calls are about, and answer each."""
         async with self._connection() as connection:
             try:
-                known = await self._write(connection, calls)
+                with self._database.server.noting():
+                    known = await self._write(connection, calls)
             except UNAVAILABLE:
                 raise
             except asyncpg.PostgresError as error:
@@ -180,7 +181,8 @@ class Publisher:
                 call.answer(BusyError("Other events held up this one too long. Publish it again in a moment."))
                 continue
             try:
-                known += await self._write(connection, [call])
+                with self._database.server.noting():
+                    known += await self._write(connection, [call])
             except UNAVAILABLE:
                 raise
             except COLLISIONS:

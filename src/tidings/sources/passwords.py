@@ -53,7 +53,8 @@ class Passwords:
             BusyError: Too many wait for theirs.
             TooManyAttemptsError: There were too many wrong guesses (`core.guesses`).
         """
-        if wait := self._guesses.admit(account, address, self._monotonic()):
+        now = self._monotonic()
+        if wait := self._guesses.admit(account, address, now):
             raise TooManyAttemptsError(
                 "There were too many wrong passwords. Try again later.", retry_after_seconds=math.ceil(wait)
             )
@@ -62,7 +63,7 @@ class Passwords:
         try:
             is_right = await self._run(lambda: self._compare(known, password))
         except BusyError:
-            self._guesses.was_not_looked_at(account, address)
+            self._guesses.was_not_looked_at(account, address, now)
             raise
         if is_right:
             self._guesses.was_right(account, address, self._monotonic())

@@ -13,6 +13,7 @@ from tidings.store.database import Connection
 from tidings.store.statements import load
 
 MAX_KEYS: Final = 10_000  # of an installation, those included that are over and not forgotten
+MAX_OF_GROUP: Final = 1_000  # of those: whoever makes keys of one group takes none from the others
 KEPT_AFTERWARDS: Final = timedelta(days=30)  # once it is over, so that its holder is told why
 USE_SECONDS: Final = 60  # between two notes that a key was used
 MAX_ADDRESS: Final = 100
@@ -71,7 +72,7 @@ async def list_keys(connection: Connection, group_id: str | None, *, limit: int,
 async def add(connection: Connection, key: ApiKey) -> bool:
     """Write a new key; False when there are too many."""
     scopes = [scope.value for scope in key.scopes]
-    values = key.id, key.name, key.group_id, scopes, key.token_hash, key.created_at, key.expires_at, MAX_KEYS
+    values = key.id, key.name, key.group_id, scopes, key.token_hash, key.created_at, key.expires_at, MAX_KEYS, MAX_OF_GROUP
     return await connection.fetchval(_SQL["add"], *values) is not None
 
 

@@ -90,9 +90,9 @@ async def list_collections(connection: Connection, group_id: str, *, limit: int,
     return [from_row(row) for row in await connection.fetch(_SQL["list"], group_id, limit, offset)]
 
 
-async def names(connection: Connection, group_id: str, limit: int) -> list[str]:
-    """Return the names of the group's collections in their order, so many at most."""
-    return [row["name"] for row in await connection.fetch(_SQL["names"], group_id, limit)]
+async def names(connection: Connection, group_id: str, limit: int, *, after: str = "") -> list[str]:
+    """Return the names of the group's collections in their order, so many at most; only those behind this one."""
+    return [row["name"] for row in await connection.fetch(_SQL["names"], group_id, limit, after)]
 
 
 async def insert(connection: Connection, made: Collection) -> None:
@@ -142,6 +142,19 @@ async def update(connection: Connection, changed: Collection) -> None:
     )
 
 
+async def let_go(connection: Connection, collection: Collection) -> None:
+    """Have the other collections of its group, which go too, no longer refer to a collection.
+
+    Raises:
+        BusyError: Somebody else is using one of them.
+    """
+    try:
+        for row in await connection.fetch(_SQL["referring"], *collection.table, collection.group_id):
+            await (await connection.prepare(row["statement"])).fetch()
+    except asyncpg.LockNotAvailableError as error:
+        raise _busy() from error
+
+
 async def delete(connection: Connection, collection: Collection) -> None:
     """Delete a collection, with its table and all that is in it.
 
@@ -150,13 +163,6 @@ async def delete(connection: Connection, collection: Collection) -> None:
     """
     await connection.execute(_SQL["delete"], collection.id)
     await _run(connection, "drop_table", *collection.table)
-
-
-async def unrelate(connection: Connection, collection: Collection) -> None:
-    """Let go of what a collection refers to: of two that refer to each other neither could go first."""
-    for field in collection.fields:
-        if field.type == "relation":
-            await _run(connection, "drop_relation", *collection.table, field.name)
 
 
 # Columns ---------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import asyncpg
 
 from tidings.core.errors import BusyError, StartupError
 from tidings.store.instants import read_any_time
-from tidings.store.outages import Outages
+from tidings.store.outages import NotificationsFullError, Outages
 from tidings.store.statements import load
 
 _SQL = load("database")
@@ -88,9 +88,20 @@ class Server:
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Take note of outages that what is done here meets."""
+        """Take note of outages that what is done here meets.
+
+        Raises:
+            NotificationsFullError: The queue of notifications is full; nothing was committed. PostgreSQL calls that a limit of
+                the program's, as it does with what no repetition can help.
+        """
         try:
             yield
+        except asyncpg.ProgramLimitExceededError as error:
+            if "NOTIFY" not in str(error):  # in any language
+                raise
+            full = NotificationsFullError(str(error))
+            self.outages.failed(full)
+            raise full from error
         except UNAVAILABLE as error:
             self.outages.failed(error)
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):

@@ -77,9 +77,10 @@ async def delete_settings(connection: Connection, group_id: str, limit: int) -> 
     return count
 
 
-async def note_last(connection: Connection, group_id: str) -> None:
-    """Take note of what of the outbox must be routed before the group goes."""
-    await connection.execute(_SQL["note_last"], group_id)
+async def note_last(connection: Connection, group_id: str) -> bool:
+    """Take note of what of the outbox must be routed before the group goes; False while older transactions are open."""
+    is_noted: bool = await connection.fetchval(_SQL["note_last"], group_id)
+    return is_noted
 
 
 async def is_routed(connection: Connection, group_id: str, past: int, limit: int) -> bool:
@@ -100,5 +101,6 @@ async def delete(connection: Connection, group_id: str, instead: str) -> None:
 
 
 async def say_fault(connection: Connection, group_id: str, fault: str | None) -> bool:
-    """Write down why a group cannot be deleted for now; whether that is new."""
-    return await connection.fetchval(_SQL["say_fault"], group_id, fault) is not None
+    """Write down why a group cannot be deleted for now; return whether it was something else before."""
+    is_new: bool | None = await connection.fetchval(_SQL["say_fault"], group_id, fault)
+    return bool(is_new)

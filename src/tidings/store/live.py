@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -42,27 +43,65 @@ async def newest(connection: Connection, after: UUID, limit: int) -> list[NewDel
 # Attempts as they are recorded -----------------------------------------------------------------------------------------------
 
 ATTEMPTS_CHANNEL = "tidings_attempts"
-TOLD_AT_ONCE = 180  # attempts in one notification, which holds 8,000 bytes: 32 of an id, and a number
+TOLD_AT_ONCE = 160  # attempts in one notification, which holds 8,000 bytes: at most 400 of a group, 32 of an id, and a number
+GAP = "gap"  # instead of attempts: some were not announced
 
 
-async def announce(connection: Connection, attempts: Sequence[tuple[UUID, int]]) -> None:
-    """Tell those who listen of attempts that this transaction records, by delivery and number; with its commit."""
-    told = [f"{delivery_id.hex}:{number}" for delivery_id, number in attempts]
-    pages = [" ".join(told[start : start + TOLD_AT_ONCE]) for start in range(0, len(told), TOLD_AT_ONCE)]
-    await connection.fetchval(_SQL["announce"], pages)
+class Announced(NamedTuple):
+    """An attempt that was recorded. `number`: which of its delivery it was."""
+
+    group_id: str
+    delivery_id: UUID
+    number: int
 
 
-async def listen(connection: Connection, hear: Callable[[list[tuple[UUID, int]]], None]) -> None:
-    """Hear of attempts over a connection that is used for nothing else, as long as it lasts."""
-    await connection.add_listener(ATTEMPTS_CHANNEL, lambda _, __, ___, payload: hear(_attempts_told(payload)))
+Hear = Callable[[str, list[tuple[UUID, int]]], None]
+
+
+async def is_heard(connection: Connection) -> bool:
+    """Return whether anybody listens."""
+    heard: bool = await connection.fetchval(_SQL["is_heard"])
+    return heard
+
+
+async def announce(connection: Connection, attempts: Sequence[Announced], *, is_gap: bool) -> bool:
+    """Tell those who listen of attempts that were recorded; return False when the queue of notifications is too full for it.
+
+    Args:
+        is_gap: Tell them too that some were not announced.
+    """
+    by_group: dict[str, list[str]] = {}
+    for group_id, delivery_id, number in attempts:
+        by_group.setdefault(group_id, []).append(f"{delivery_id.hex}:{number}")
+    pages = [GAP] if is_gap else []
+    for group_id, told in by_group.items():
+        starts = range(0, len(told), TOLD_AT_ONCE)
+        pages += [f"{group_id}/{' '.join(told[start : start + TOLD_AT_ONCE])}" for start in starts]
+    is_told: bool = await connection.fetchval(_SQL["announce"], pages)
+    return is_told
+
+
+async def listen(connection: Connection, hear: Hear, note_gap: Callable[[], None]) -> None:
+    """Hear of attempts over a connection that is used for nothing else, as long as it lasts.
+
+    Args:
+        hear: Called with a group and attempts of it.
+        note_gap: Called when some were not announced.
+    """
+    await connection.add_listener(ATTEMPTS_CHANNEL, lambda _, __, ___, payload: _take(payload, hear, note_gap))
     await connection.fetchval(_SQL["listen"])
 
 
-def _attempts_told(payload: str) -> list[tuple[UUID, int]]:
+def _take(payload: str, hear: Hear, note_gap: Callable[[], None]) -> None:
+    if payload == GAP:
+        note_gap()
+        return
+    group_id, _, told = payload.rpartition("/")
     try:
-        return [(UUID(told[:32]), int(told[33:])) for told in payload.split()]
+        attempts = [(UUID(one[:32]), int(one[33:])) for one in told.split()]
     except ValueError:  # anybody may notify
-        return []
+        return
+    hear(group_id, attempts)
 
 
 async def probe(connection: Connection) -> None:

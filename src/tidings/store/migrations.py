@@ -1,5 +1,12 @@
-"""Numbered migrations, applied at start. Several processes may start at once."""
+"""Numbered migrations, applied at start. Several processes may start at once.
 
+What alters a table waits for every transaction that has used it, and all who come to use it wait behind that: one that is
+open and idle would hold up each write of a captured table, as the trigger reads tables of ours. So no lock is waited for longer
+than 2 s; then everything is taken back, which lets the others through, and tried again a little later.
+"""
+
+import asyncio
+import logging
 import re
 from importlib.resources import files
 
@@ -7,11 +14,15 @@ import asyncpg
 
 from tidings.core.diagnosis import unready
 from tidings.core.errors import StartupError
+from tidings.core.pauses import Pauses
 from tidings.store import vitals
 from tidings.store.database import Connection, Database
 from tidings.store.statements import load
 
+logger = logging.getLogger("tidings.migrations")
+
 MAX_SECONDS = 3600  # for one migration; some copy every row of a table
+MAX_TRIES = 12  # each waits 2 s for a lock, and there are up to 5 s between them: about a minute
 
 _SQL = load("migrations")
 _FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -29,14 +40,32 @@ def available() -> list[tuple[int, str, str]]:
 LAST = max(number for number, _, _ in available())  # that this program knows
 
 
-async def migrate(database: Database) -> list[str]:
+async def migrate(database: Database, *, tries: int = MAX_TRIES) -> list[str]:
     """Bring schema `tidings` up to date, all or nothing, and return the names of what was applied.
 
+    Args:
+        tries: How often to begin, while open transactions hold what is to be changed.
+
     Raises:
-        StartupError: The role may not create the schema, or the schema is newer than this program.
+        StartupError: The role may not create the schema, the schema is newer than this program, or somebody holds its tables.
     """
+    pauses = Pauses()
+    for left in reversed(range(tries)):
+        try:
+            return await _migrate_once(database)
+        except asyncpg.LockNotAvailableError as error:
+            blocker = await _who_blocks(database)
+            if not left:
+                raise StartupError(f"Schema tidings cannot be migrated, and is as it was: {blocker}") from error
+            logger.warning("migrations were taken back and begin again, so that nobody waits behind them: %s", blocker)
+        await asyncio.sleep(pauses.next())
+    return []
+
+
+async def _migrate_once(database: Database) -> list[str]:
     async with database.transaction() as connection:
         await connection.execute(_SQL["lock"])  # the others wait here, then find nothing to do
+        await connection.execute(_SQL["set_lock_timeout"])
         try:
             await connection.execute(_SQL["prepare"])
             return await _apply(connection)
@@ -45,6 +74,19 @@ async def migrate(database: Database) -> list[str]:
                 f"The database role may not create schema tidings ({error}). "
                 "Grant it CREATE on the database, or run `tidings migrate` once as its owner."
             ) from error
+
+
+async def _who_blocks(database: Database) -> str:
+    """Return in a sentence whose transaction holds our tables for longest."""
+    async with database.connection() as connection:
+        row = await connection.fetchrow(_SQL["blocker"])
+    if row is None:
+        return "other transactions use its tables all the time. Try again when less is going on."
+    return (
+        f"process {row['pid']} of role {row['role']} ({row['application'] or 'without a name'}, {row['state']}) has used its "
+        f"tables in a transaction that is open for {row['seconds']:.0f} s. Let it end, or run "
+        f"select pg_terminate_backend({row['pid']}), and start again."
+    )
 
 
 async def expect_schema(database: Database) -> None:

@@ -15,6 +15,11 @@ logger = logging.getLogger("tidings.database")
 
 QUIET_SECONDS = 6.0  # without a failure; more than the longest pause between two tries
 
+
+class NotificationsFullError(asyncpg.exceptions.InsufficientResourcesError):  # type: ignore[misc]
+    """PostgreSQL's queue of notifications is full, so that no transaction that notifies can be committed."""
+
+
 _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.DiskFullError, "PostgreSQL cannot write: its disk is full. Free some space; it goes on by itself."),
     (
@@ -24,6 +29,10 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     (
         asyncpg.TooManyConnectionsError,
         "PostgreSQL has no connection left. Close some of others, or raise its max_connections.",
+    ),
+    (
+        NotificationsFullError,
+        "PostgreSQL's queue of notifications is full: a session that listens reads none. Its log names that one: end it.",
     ),
     (asyncpg.exceptions.OutOfMemoryError, "PostgreSQL is out of memory. See its log."),
     (

@@ -47,6 +47,10 @@ async def can_write(database: Database, seconds: float) -> bool:
                     await connection.execute(_SQL["write_something"])
             finally:
                 connection.terminate()
-    except (*UNAVAILABLE, asyncpg.PostgresError):  # the latter: our role may make no temporary tables, so it is not known
+    except (
+        asyncpg.InsufficientPrivilegeError
+    ):  # our role may make no temporary tables, so it is not known: nothing says it cannot
+        return True
+    except (*UNAVAILABLE, asyncpg.PostgresError):
         return False
     return True

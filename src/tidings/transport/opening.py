@@ -124,6 +124,8 @@ class Opener:
         except TimeoutError:
             raise OpeningError("timeout", f"No TLS handshake with {target.host} within {limit:.3g} s.", timings) from None
         except (OSError, ssl.SSLError, ssl.CertificateError) as error:
+            if is_our_shortage(error):
+                raise OpeningError(EXHAUSTED, f"A TLS handshake could not be made here ({error}).") from error
             reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or str(error)
             reason = reason or "the connection was closed"
             raise OpeningError("tls", f"The TLS handshake with {target.host} failed ({reason}).", timings) from error
@@ -188,6 +190,11 @@ def _refusal_of(target: Target, address: str, refusal: str) -> str:
 def shown_address(address: str, target: Target) -> str:
     """Return an address as sentences show it that customers read: one that is not public by the name that was given."""
     return address if refusal_of_address(address, ()) is None else target.host
+
+
+def is_our_shortage(error: OSError) -> bool:
+    """Whether a TLS handshake failed for want of something on this machine: OpenSSL says so of memory in its own words."""
+    return error.errno in _LACKS if not isinstance(error, ssl.SSLError) else error.reason == "MALLOC_FAILURE"
 
 
 def _is_ours(error: OSError, address: str) -> bool:

@@ -137,7 +137,7 @@ class Dispatcher:
         self._tell = tell
         self._limit = BATCH
         self._suspect: int | None = None  # the row that failed alone
-        self._kinds = Kinds(clock.now())
+        self._kinds = Kinds()
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
         self._stopped = Signal()
@@ -212,7 +212,7 @@ class Dispatcher:
             if faults:
                 raise _BadRowsError(faults)
             routes = await self._routes.at_least(connection, taken.routes_version)
-            made = await self._kinds.make_sure(connection, events, self._clock.now())
+            made = await self._kinds.make_sure(connection, events)
             worker_id = self._me.worker_id
             routed = await self._write(connection, events, routes, worker_id, batch)
         self._kinds.remember(made)  # only now is it sure that they are there

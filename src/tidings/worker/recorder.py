@@ -16,7 +16,7 @@ from tidings.core.delivery import Delivery
 from tidings.core.event import day_of
 from tidings.core.outcome import Exchange, Gone, Released, Result, RetryAt, final_state
 from tidings.core.pauses import Pauses
-from tidings.store import flights, history, live, queue, set_aside, statistics, webhooks, workers
+from tidings.store import flights, history, queue, set_aside, statistics, webhooks, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import LaneTally, Retry
 from tidings.store.tallies import Minute, add_up
@@ -280,8 +280,6 @@ class Recorder:
             await history.add_deliveries(connection, batch.ended, ended_at)
         if batch.retried:
             await history.add_attempts(connection, batch.retried, ended_at)
-        if made := [*batch.ended, *batch.retried]:
-            await live.announce(connection, [(result.delivery.id, result.delivery.attempt_number) for result in made])
         sums = add_up(batch.results, now)
         if sums.counters:
             part, minute = self._me.part, now.replace(second=0, microsecond=0)

@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from tidings.clock import Clock
+from tidings.core.outcome import Result
 from tidings.core.pauses import Pauses
 from tidings.store import queue, webhooks
 from tidings.store.database import UNAVAILABLE, Database
@@ -40,6 +41,7 @@ from tidings.worker.recoverer import RECOVER_INTERVAL, Recoverer
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.scheduler import SCHEDULE_INTERVAL, Scheduler
 from tidings.worker.signals import Signal
+from tidings.worker.teller import Teller
 
 logger = logging.getLogger("tidings.worker")
 
@@ -76,8 +78,9 @@ class Worker:
         self._grace = stop_grace_seconds
         self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight, connections=max_connections)
         self.heart = Heart(database, clock, self.me)
+        self.teller = Teller(database)
         self.recorder = Recorder(
-            database, clock, self.me, self.airborne, self.places, on_recorded=log_attempts,
+            database, clock, self.me, self.airborne, self.places, on_recorded=self._on_recorded,
         )  # fmt: skip
         self.deliverer = Deliverer(
             database, routes, cache, sender, self.recorder, clock, self.me, self.airborne, self.places, keys=keys,
@@ -116,6 +119,7 @@ class Worker:
             "dispatcher": self.dispatcher.run(),
             "deliverer": self.deliverer.run(),
             "recorder": self.recorder.run(),
+            "teller": self.teller.run(),
             "rescuer": every(RESCUE_INTERVAL, self._rescuer, self._stopping),
             "janitor": every(HOUSEKEEPING_INTERVAL, self._janitor, self._stopping),
             "bookkeeper": every(BOOKKEEPING_INTERVAL, self._bookkeeper, self._stopping),
@@ -146,6 +150,7 @@ class Worker:
             await asyncio.wait(claiming, timeout=self._grace)
         await self.deliverer.drain(self._grace)
         self.recorder.stop()
+        self.teller.stop()
         self._stopping.set()
         self._ringer.stop()
         if self._tasks:
@@ -153,6 +158,7 @@ class Worker:
             for task in late:
                 logger.warning("%s did not stop in time", task.get_name())
                 task.cancel()
+        await self.teller.finish()  # what was recorded last
         await self.scheduler.settled()
         await self._sender.close()
         await self._pulse.stop()
@@ -160,6 +166,10 @@ class Worker:
             await self.heart.end()
         except UNAVAILABLE:
             logger.warning("the database is unavailable; this worker's leases end by themselves")
+
+    def _on_recorded(self, results: list[Result]) -> None:
+        log_attempts(results)
+        self.teller.add(results)
 
     def _begin(self, name: str, duty: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(duty, name=name)

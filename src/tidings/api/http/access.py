@@ -73,8 +73,11 @@ def _is_watcher(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
     config = services.config
     if config.open_documents or connection.scope.get(OWN_ADDRESS):
         return True
-    known = hash_key(config.metrics_key) if config.metrics_key else None
-    return known is not None and hmac.compare_digest(hash_key(key_in(connection.headers)), known)
+    if not config.metrics_key:
+        return False
+    presented = key_in(connection.headers)
+    services.admission.refuse_guess(presented, address_of(connection))
+    return hmac.compare_digest(hash_key(presented), hash_key(config.metrics_key))
 
 
 async def _admitted(connection: ASGIConnection[Any, Any, Any, Any], required: str = KEY_REQUIRED) -> ApiKey:
@@ -139,10 +142,12 @@ async def services_of(request: Request[Any, Any, Any]) -> Services:
         NotFoundError: There is no such group.
     """
     key: ApiKey | None = request.scope["state"].get(_KEY)
-    services = await services_for(request.app.state.services, request.headers, key)
+    services: Services = request.app.state.services
     address = address_of(request)
-    actor = Actor(Who.KEY, address=address) if key is None else Actor(Who.KEY, key.id, address, key.id, key.name)
-    return msgspec.structs.replace(services, actor=actor)
+    if key is None:  # a door that is everybody's: it is about no group, and tells nobody which there are
+        return msgspec.structs.replace(services, actor=Actor(Who.KEY, address=address))
+    services = await services_for(services, request.headers, key)
+    return msgspec.structs.replace(services, actor=Actor(Who.KEY, key.id, address, key.id, key.name))
 
 
 def key_of(request: Request[Any, Any, Any]) -> ApiKey:

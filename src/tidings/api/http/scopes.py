@@ -119,9 +119,9 @@ groups:read       GET     /api/v1/groups
 groups:write*     POST    /api/v1/groups
 groups:read       GET     /api/v1/groups/{group_id}
 groups:write*     DELETE  /api/v1/groups/{group_id}
-groups:write      POST    /api/v1/groups/{group_id}/portal-link
+webhooks:write    POST    /api/v1/groups/{group_id}/portal-link
 groups:read       GET     /api/v1/portal-links
-groups:write      DELETE  /api/v1/portal-links/{link_id}
+webhooks:write    DELETE  /api/v1/portal-links/{link_id}
 
 admin             GET     /api/v1/audit
 admin*            GET     /api/v1/diagnosis

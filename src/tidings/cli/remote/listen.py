@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import re
 import shlex
 import signal
 import socket
@@ -29,6 +30,7 @@ from tidings.core.outcome import Exchange
 from tidings.core.webhook import check_url
 
 MAX_CONCURRENCY: Final = 100
+_LOCAL: Final = re.compile(r":?([0-9]+(?:/.*)?)", re.DOTALL)
 KEYS: Final = "r replays the last, / filters, q ends."
 
 
@@ -98,12 +100,13 @@ def own_name() -> str:
 
 
 def forward_url(text: str) -> str:
-    """Return where deliveries go; `3000` and `localhost:3000/hook` stand for what they seem to.
+    """Return where deliveries go; `3000`, `3000/hook` and `localhost:3000/hook` stand for what they seem to.
 
     Raises:
         CommandError: It is no URL.
     """
-    url = f"http://localhost:{text}" if text.isdigit() else text if "://" in text else f"http://{text}"
+    local = _LOCAL.fullmatch(text)
+    url = f"http://localhost:{local[1]}" if local else text if "://" in text else f"http://{text}"
     try:
         check_url(url, allow_http=True)
     except InvalidInputError as error:
@@ -131,7 +134,7 @@ class Desk:
     def __init__(self, paper: Paper, *, forward: str) -> None:
         self._paper = paper
         self._words = ""
-        self._is_typing = False
+        self._typed: str | None = None  # behind `/`, while it is typed
         self._listening: Listening | None = None
         self._sitting: asyncio.Task[None] | None = None
         self._is_ending = False
@@ -167,11 +170,13 @@ class Desk:
         else:
             self._clear()
             self._paper.write(line(delivery, exchange, plan, f"{self._paper.now():%H:%M:%S}"))
+            self._type_on()
 
     def say(self, sentence: str) -> None:
         """Say what else happens, to the person alone."""
         self._clear()
         click.echo(inert(sentence), err=True)
+        self._type_on()
 
     def _greet(self, listener: dict[str, Any], skipped: int, *, has_keys: bool) -> None:
         self.say(f"{listener['name']} hears {_heard(listener)} and forwards it to {self.forward}.")
@@ -198,13 +203,13 @@ class Desk:
         )
 
     def _interrupt(self, number: int) -> None:
-        if self._is_ending and self._sitting is not None:
-            self._sitting.cancel()  # the second time, at once
-        self._is_ending, self.was_interrupted = True, number == signal.SIGINT
+        is_first, self._is_ending, self.was_interrupted = not self._is_ending, True, number == signal.SIGINT
         if self._listening is not None:
-            if self._listening.hand.open:
-                self.say("Waiting for what is under way; Ctrl-C again ends it at once.")
-            self._listening.stop()
+            self._listening.stop()  # first: a terminal that hung up can be told nothing
+        if not is_first and self._sitting is not None:
+            self._sitting.cancel()  # the second time, at once
+        elif self._listening is not None and self._listening.hand.open:
+            self.say("Waiting for what is under way; Ctrl-C again ends it at once.")
 
     def _on_key(self, pressed: Pressed) -> None:
         match pressed.key:
@@ -215,11 +220,12 @@ class Desk:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             case Key.TYPING:
-                self._is_typing = True
-                click.echo(f"\r\x1b[K/{inert(pressed.text)}", err=True, nl=False)
+                self._clear()
+                self._typed = pressed.text
+                self._type_on()
             case Key.FILTER:
                 self._clear()
-                self._words, self._is_typing = pressed.text, False
+                self._words, self._typed = pressed.text, None
                 self.say(f"Shown is what holds {pressed.text!r}." if pressed.text else "All is shown.")
             case _:
                 self.say(KEYS)
@@ -231,11 +237,17 @@ class Desk:
         delivery, exchange = found
         self._clear()
         self._paper.write([*line(delivery, exchange, Plan(), f"{self._paper.now():%H:%M:%S}"), Cell("  replayed", "yellow")])
+        self._type_on()
 
     def _clear(self) -> None:
-        """Take away what was typed behind `/`; it is typed on."""
-        if self._is_typing:
+        """Take away what is typed behind `/`, until `_type_on`."""
+        if self._typed is not None:
             click.echo("\r\x1b[K", err=True, nl=False)
+
+    def _type_on(self) -> None:
+        """Put what is typed behind `/` below what was said meanwhile."""
+        if self._typed is not None:
+            click.echo(f"\r\x1b[K/{inert(self._typed)}", err=True, nl=False)
 
 
 def line(delivery: dict[str, Any], exchange: Exchange, plan: Plan, at: str) -> list[Cell]:

@@ -1,6 +1,7 @@
 """`tidings listen` at work: asks for deliveries, forwards them, and tells what came of each, whatever happens on the way."""
 
 import asyncio
+import errno
 from collections.abc import Callable
 from typing import Any, Final
 from uuid import uuid4
@@ -77,6 +78,8 @@ class Listening:
         self._forwarding: set[asyncio.Task[None]] = set()
         self._answered, self._freed, self._stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._is_away = False
+        self._begun = 0
+        self._unread: OSError | None = None  # nobody reads what is shown any more
         self.hand = Hand(min(MAX_HELD, max(64, 4 * concurrency)))
         self.last: dict[str, Any] | None = None
         self.listener: dict[str, Any] = {}
@@ -103,6 +106,7 @@ class Listening:
 
         Raises:
             ApiError: The server refused what trying again cannot change.
+            OSError: What is shown can be shown to nobody any more.
         """
         telling = asyncio.create_task(self._tell())
         taking = asyncio.create_task(self._take())
@@ -125,6 +129,8 @@ class Listening:
         for task in (telling, taking):
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
+        if self._unread is not None:
+            raise self._unread
 
     async def close(self) -> None:
         """Close its connections."""
@@ -191,14 +197,22 @@ class Listening:
         if plan.hold_seconds:
             await asyncio.sleep(plan.hold_seconds)
         async with self._places:
-            if self._stopped.is_set():
+            if self._stopped.is_set() or self._begun == self._count:
                 return  # it is given back
+            self._begun += 1
             exchange = await self._carry_out(plan, delivery)
         self.last = delivery
         self.hand.counts["succeeded" if exchange.is_success else "failed"] += 1
         self.hand.finish(result_of(delivery, exchange))
         self._answered.set()
-        self._show(delivery, exchange, plan)
+        try:
+            self._show(delivery, exchange, plan)
+        except OSError as error:
+            self._unread = error
+            self.stop()
+        except SystemExit:  # what rich makes of a closed pipe
+            self._unread = BrokenPipeError(errno.EPIPE, "Nobody reads what is shown.")
+            self.stop()
         if self._count is not None and self.hand.counts["succeeded"] + self.hand.counts["failed"] >= self._count:
             self.stop()
 

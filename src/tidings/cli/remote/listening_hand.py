@@ -15,6 +15,9 @@ BODY: Final = 16_384  # characters of a receiver's answer that are told
 MAX_HEADERS: Final = 64
 MAX_NAME: Final = 90  # characters of a header's name, and of its value
 MAX_HEADER: Final = 4_000
+FAILURES: Final = frozenset(
+    {"timeout", "dns", "connect", "tls", "reset", "protocol", "too_large", "stopped"}
+)  # that servers know
 
 
 class Result(NamedTuple):
@@ -95,10 +98,8 @@ def result_of(delivery: dict[str, Any], exchange: Exchange) -> Result:
         }  # fmt: skip
     else:
         failure = exchange.failure or "protocol"
-        said |= {
-            "failure": "connect" if failure in {"exhausted", "address_refused"} else failure,
-            "error": exchange.error or failure,
-        }
+        known = "connect" if failure in {"exhausted", "address_refused"} else failure if failure in FAILURES else "protocol"
+        said |= {"failure": known, "error": exchange.error or failure}
     return Result(delivery["lease"], said)
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -12,6 +11,7 @@ from tidings.core.delivery import State
 from tidings.core.question import states_named, words_of
 from tidings.operations.services import Services
 from tidings.store import history, live, search
+from tidings.store.live import Hear
 
 LISTEN_SECONDS = 30.0  # that a statement of the listener's may take: a network that is gone says nothing
 PROBE_SECONDS = 10.0  # between looks whether the listener's connection is there
@@ -28,9 +28,17 @@ class Wanted(msgspec.Struct, frozen=True):
     types: tuple[str, ...] = ()
     states: tuple[State, ...] = ()
 
-    def has_type(self, type_: str) -> bool:
-        """Whether events of a type are wanted."""
-        return not self.types or any(type_.startswith(one[:-1]) if one.endswith("*") else type_ == one for one in self.types)
+    def takes(self, tried: "Tried") -> bool:
+        """Whether it is one of these."""
+        return (
+            (self.webhook_id is None or tried.webhook_id == self.webhook_id)
+            and (not self.states or State(tried.status) in self.states)
+            and (not self.types or any(_is_of(tried.event, one) for one in self.types))
+        )
+
+
+def _is_of(type_: str, wanted_type: str) -> bool:
+    return type_.startswith(wanted_type[:-1]) if wanted_type.endswith("*") else type_ == wanted_type
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -55,15 +63,14 @@ def wanted(webhook_id: UUID | None, types: Sequence[str] | None, status: Sequenc
     return Wanted(webhook_id, words_of("type", types), states_named(words_of("status", status)))
 
 
-async def read_tried(services: Services, attempts: dict[UUID, int], what: Wanted) -> list[Tried]:
-    """Return those of deliveries that are of the group and wanted, in the order they were told of.
+async def read_tried(services: Services, attempts: dict[UUID, int]) -> list[Tried]:
+    """Return those of deliveries that are of the group, in the order they were told of.
 
     Args:
         attempts: Of each delivery the first attempt that was told of.
     """
     async with services.database.connection() as connection:
         rows = await search.deliveries(connection, services.group_id, list(attempts))
-        rows = [row for row in rows if _is_wanted(row, what)]
         if not rows:
             return []
         events = {one.id: one for one in await history.events_by_id(connection, list({row["event_id"] for row in rows}))}
@@ -73,30 +80,23 @@ async def read_tried(services: Services, attempts: dict[UUID, int], what: Wanted
             event.occurred_at,
         )
         for row in rows
-        if (event := events.get(row["event_id"])) is not None and what.has_type(event.type)
+        if (event := events.get(row["event_id"])) is not None
     ]  # fmt: skip
 
 
-def _is_wanted(row: Any, what: Wanted) -> bool:
-    webhook_id, status = row["webhook_id"], row["status"]
-    return (what.webhook_id is None or webhook_id == what.webhook_id) and (not what.states or State(status) in what.states)
-
-
-async def listen(
-    services: Services, hear: Callable[[list[tuple[UUID, int]]], None], began: Callable[[], None], stopping: asyncio.Event
-) -> None:
+async def listen(services: Services, hear: Hear, note_gap: Callable[[], None], stopping: asyncio.Event) -> None:
     """Hear of attempts of all groups, until told to stop.
 
     Args:
-        began: Called once nothing is missed from then on.
+        note_gap: Called once nothing is missed from then on, and whenever something was.
 
     Raises:
         OSError, asyncpg.PostgresError: The database went away.
     """
     connection = await services.database.dedicated(command_timeout=LISTEN_SECONDS)
     try:
-        await live.listen(connection, hear)
-        began()
+        await live.listen(connection, hear, note_gap)
+        note_gap()
         while not stopping.is_set():
             try:
                 async with asyncio.timeout(PROBE_SECONDS):

@@ -19,6 +19,7 @@ from tidings.operations.services import Services
 from tidings.store import history, listening, live, queue, statistics
 from tidings.store.database import Connection
 from tidings.store.listening import Landed
+from tidings.store.live import Announced
 from tidings.store.queue import Retry
 from tidings.store.tallies import add_up
 
@@ -114,7 +115,9 @@ async def write(
         await history.add_deliveries(connection, ended, ended_at)
     if retried:
         await history.add_attempts(connection, retried, ended_at)
-    await live.announce(connection, [(result.delivery.id, result.delivery.attempt_number) for result in results])
+    if await live.is_heard(connection):  # this transaction rings as well, and is one of few
+        told_of = [Announced(webhook.group_id, result.delivery.id, result.delivery.attempt_number) for result in results]
+        await live.announce(connection, told_of, is_gap=False)
     sums = add_up(results, now)
     await statistics.add(connection, now.replace(second=0, microsecond=0), sums.statistics, sums.counters)
     await queue.settle_lanes(connection, sums.lanes, now)

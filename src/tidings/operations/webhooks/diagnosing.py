@@ -27,6 +27,7 @@ from tidings.sources.publish import new_event
 from tidings.store import webhook_versions, webhooks
 
 MAX_AT_ONCE = 16  # receivers that one process examines
+MAX_OF_GROUP = 4  # of those: the customers of one keep nobody else waiting
 VERSIONS_LOOKED_AT = 20  # of a webhook, for the secret that it had before
 
 
@@ -44,24 +45,28 @@ async def diagnose(services: Services, webhook_id: UUID) -> Diagnosis:
 
     Raises:
         BusyError: As many receivers are examined as may be.
-        ConflictError: The webhook cannot be read, or its receiver is being examined.
+        ConflictError: The webhook cannot be read or is a listener, or its receiver is being examined.
         NotFoundError: There is no such webhook.
     """
     async with services.database.snapshot() as connection:
         webhook = found(await webhooks.open_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
+        if webhook.is_listener:
+            raise ConflictError("A listener has no receiver that is called. `tidings listen` shows what its own answers.")
         now = services.clock.now()
         old_secret = await webhook_versions.secret_before(connection, services.box, webhook, now, limit=VERSIONS_LOOKED_AT)
     if webhook_id in services.examined:
         raise ConflictError("The receiver of this webhook is being examined. Wait until that is over.")
     if len(services.examined) >= MAX_AT_ONCE:
         raise BusyError(f"{MAX_AT_ONCE} receivers are being examined. Try again in a minute.")
-    services.examined.add(webhook_id)
+    if list(services.examined.values()).count(services.group_id) >= MAX_OF_GROUP:
+        raise BusyError(f"{MAX_OF_GROUP} receivers of this group are being examined. Try again in a minute.")
+    services.examined[webhook_id] = services.group_id
     try:
         return await _examine(services, webhook, old_secret)
     except RenderError as error:
         raise ConflictError(f"The test event cannot be written as this webhook wants it: {error.message}") from error
     finally:
-        services.examined.discard(webhook_id)
+        services.examined.pop(webhook_id, None)
 
 
 async def _examine(services: Services, webhook: Webhook, old_secret: str | None) -> Diagnosis:

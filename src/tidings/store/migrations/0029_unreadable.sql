@@ -1,4 +1,5 @@
--- To the operator: makes a small table and four indexes. Nothing waits for it.
+-- To the operator: makes a small table and four small indexes. Who changes integrations, collections, settings of tables or backfills at that
+-- moment waits for it, and it for them, up to 2 s. Captured writes do not wait.
 
 -- Who lists what cannot be read would have to read all settings. So the mender reads some of them at a time, and writes down what it meets.
 create table tidings.unreadable (

@@ -1,4 +1,7 @@
--- To the operator: groups can be deleted. Makes four small indexes, by which what a group has is found. Nothing waits for it.
+-- To the operator: groups can be deleted. Adds three columns without rewriting anything, and makes four small indexes. It needs the table of
+-- groups for itself for a moment, and writes to captured tables read that: they wait for milliseconds, or for up to 2 s at a time
+-- while a transaction that has written to a captured table is still open. After 2 s all is taken back and tried again for about a
+-- minute; then whose transaction it was is told.
 
 alter table tidings.groups
   add column deleting_at timestamptz,

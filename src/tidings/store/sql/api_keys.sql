@@ -24,9 +24,11 @@ select {key}, u.used_at, u.address from tidings.api_keys k left join tidings.api
 where $1::text is null or k.group_id = $1 order by k.created_at desc, k.id desc limit $2 offset $3;
 
 -- name: add
--- Nothing, when there are too many already. $1 id, $2 name, $3 group or null, $4 scopes, $5 hash, $6 now, $7 expires_at or null, $8 how many
+-- Nothing, when there are too many already. $1 id, $2 name, $3 group or null, $4 scopes, $5 hash, $6 now, $7 expires_at or null, $8 how many,
+-- $9 how many of a group
 insert into tidings.api_keys (id, name, group_id, scopes, token_hash, created_at, expires_at)
 select $1, $2, $3, $4, $5, $6, $7 where (select count(*) from tidings.api_keys) < $8
+  and (select count(*) from tidings.api_keys where group_id = $3) < $9
 returning id;
 
 -- name: rotate

@@ -28,8 +28,16 @@ set local lock_timeout = '2s';
 select * from tidings.collections where group_id = $1 order by name limit $2 offset $3;
 
 -- name: names
--- $1 group, $2 how many
-select name from tidings.collections where group_id = $1 order by name limit $2;
+-- $1 group, $2 how many, $3 only those behind this; '' for all
+select name from tidings.collections where group_id = $1 and name > $3 order by name limit $2;
+
+-- name: referring
+-- What ends references to a table by other collections of a group. $1 schema, $2 table, $3 group
+select format('alter table %I.%I drop constraint %I', n.nspname, c.relname, k.conname) as statement
+from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+  join tidings.collections o on o.table_schema = n.nspname and o.name = c.relname and o.group_id = $3
+where k.contype = 'f' and k.confrelid = to_regclass(format('%I.%I', $1::text, $2::text)) and k.conrelid <> k.confrelid
+order by n.nspname, c.relname, k.conname;
 
 -- name: create_schema
 -- $1 schema

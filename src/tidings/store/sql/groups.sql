@@ -27,7 +27,7 @@ update tidings.groups set deleting_at = coalesce(deleting_at, $2) where id = $1 
 
 -- name: next_deleting
 -- The one that is looked at, while others look at others. $1 not these
-select id, deleting_at, deleting_past from tidings.groups where deleting_at is not null and id <> all ($1::text[])
+select id, deleting_at, deleting_after, deleting_past from tidings.groups where deleting_at is not null and id <> all ($1::text[])
 order by deleting_at limit 1 for update skip locked;
 
 -- name: jobs
@@ -59,8 +59,12 @@ delete from tidings.bins where id in (select id from tidings.bins where group_id
 update tidings.sessions set group_id = $2 where group_id = $1;
 
 -- name: note_last
--- From here on nobody writes events for the group who looked it up before. $1 id
-update tidings.groups set deleting_past = (select coalesce(max(id), 0) from tidings.outbox) where id = $1;
+-- From here on nobody writes events for the group who looked it up before: those transactions have ended, which a first call notes and a
+-- later one finds. (Numbers of open ones are not seen, and may be lower.) True: the number is noted. $1 id
+update tidings.groups set
+  deleting_after = coalesce(deleting_after, pg_snapshot_xmax(pg_current_snapshot())),
+  deleting_past = case when deleting_after <= pg_snapshot_xmin(pg_current_snapshot()) then (select coalesce(max(id), 0) from tidings.outbox) end
+where id = $1 returning deleting_past is not null;
 
 -- name: is_routed
 -- Whether nothing of a group waits in the outbox up to a number; false, too, when too much waits to look through. $1 group, $2 up to this number, $3 how much
@@ -72,4 +76,4 @@ delete from tidings.groups where id = $1;
 
 -- name: say_fault
 -- $1 id, $2 why, or null
-update tidings.groups set deleting_fault = $2 where id = $1 and deleting_fault is distinct from $2 returning id;
+update tidings.groups set deleting_fault = $2 where id = $1 and deleting_fault is distinct from $2 returning true;

@@ -1,6 +1,20 @@
 -- name: lock
 select pg_advisory_xact_lock(7413201, 0);
 
+-- name: set_lock_timeout
+-- From here on to the end of the transaction. A statement that waits for a lock makes all wait who come after it.
+set local lock_timeout = '2s';
+
+-- name: blocker
+-- Whose transaction has used a table of ours for longest.
+select a.pid, a.usename::text as role, a.application_name as application, a.state, extract(epoch from now() - a.xact_start)::float8 as seconds
+from pg_stat_activity a
+where a.pid <> pg_backend_pid() and a.xact_start is not null and exists (
+  select from pg_locks l join pg_class c on c.oid = l.relation and c.relnamespace = to_regnamespace('tidings')
+  where l.pid = a.pid and l.granted and l.database = (select oid from pg_database where datname = current_database())
+)
+order by a.xact_start limit 1;
+
 -- name: prepare
 create schema if not exists tidings;
 create table if not exists tidings.migrations (

@@ -2,13 +2,14 @@
 -- The lanes a claim will look at: those due longest, without those somebody else is looking at; the trusted, and of the others so
 -- many at most, however long they have been due. The lock is what makes a lane's limits exact; `claim` is a statement of its own so
 -- that it sees what the last holder of the lock committed. A null beside them: tests are due (`claim_tests`).
+-- Pairs are compared because no other index keeps their order: by `lanes_due` the planner would walk past all that fail, however many.
 -- $1 now, $2 how many trusted lanes at most, $3 how many others. Returns of each what it has under way and how many more it could begin
 with trusted as materialized (
   select webhook_id, trusted, in_flight, waiting, ordered, concurrency, allowance from tidings.lanes
-  where open and trusted and due_at <= $1 order by due_at limit $2 for update skip locked
+  where open and (trusted, due_at) between (true, '-infinity') and (true, $1) order by trusted, due_at limit $2 for update skip locked
 ), others as materialized (
   select webhook_id, trusted, in_flight, waiting, ordered, concurrency, allowance from tidings.lanes
-  where open and not trusted and due_at <= $1 order by due_at limit $3 for update skip locked
+  where open and (trusted, due_at) <= (false, $1) order by trusted, due_at limit $3 for update skip locked
 )
 select webhook_id, trusted, in_flight,
   greatest(0, least(case when ordered then 1 else tidings.places(concurrency, allowance, waiting) end - in_flight, waiting))::integer as wanted
@@ -146,7 +147,9 @@ where l.webhook_id = r.webhook_id;
 
 -- name: next_due_at
 -- When the next lane is due; infinity when none is. $1 whether those count too that are not trusted
-select least((select min(due_at) from tidings.lanes where open and trusted), (select min(due_at) from tidings.lanes where $1 and open and not trusted));
+select least(
+  (select due_at from tidings.lanes where open and (trusted, due_at) >= (true, '-infinity') order by trusted, due_at limit 1),
+  (select due_at from tidings.lanes where $1 and open and (trusted, due_at) <= (false, 'infinity') order by trusted, due_at limit 1));
 
 -- name: wait_again
 -- Deliveries that wait for their next attempt. In an ordered lane a delivery keeps its place: the lane rests instead. Those of

@@ -1,0 +1,49 @@
+-- To the operator: one column, and tidings.publish() refuses groups that are being deleted, as the API does. The table of groups is needed for a
+-- moment, which waits as the one for deleted groups does: at most 2 s at a time, for transactions that have written to captured tables.
+
+alter table tidings.groups add column deleting_after xid8;
+comment on column tidings.groups.deleting_after is 'The transactions before this one may have looked it up before it was closed; the outbox is looked through once they have ended.';
+
+create or replace function tidings.publish(type text, data json default 'null', subject text default null, id text default null, group_id text default 'default')
+returns uuid language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  at timestamptz := clock_timestamp();
+  -- UUIDv7 (RFC 9562, 5.7): the time in the first 48 bits, version 7 over gen_random_uuid's version 4
+  made uuid := encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+    placing substring(int8send(floor(extract(epoch from at) * 1000)::bigint) from 3) from 1 for 6), 52, 1), 53, 1), 'hex')::uuid;
+  -- as sources/publish.py, Draft.digest
+  digest bytea := sha256(convert_to(publish.type, 'UTF8') || '\x00'::bytea || convert_to(coalesce(publish.subject, ''), 'UTF8')
+    || '\x00'::bytea || convert_to(publish.data::text, 'UTF8'));
+  known record;
+begin
+  if publish.type is null or publish.type !~ '^[^\s.*]+(\.[^\s.*]+)*$' or length(publish.type) > 200 or publish.type ~ '^(table|webhook)\.' then
+    raise exception using errcode = 'invalid_parameter_value', message = format('type is %L; write a dotted name such as order.paid.', publish.type),
+      hint = 'The families table. and webhook. are made by Tidings.';
+  end if;
+  if length(publish.id) not between 1 and 200 then
+    raise exception using errcode = 'invalid_parameter_value', message = 'id must have 1 to 200 characters.';
+  end if;
+  if not exists (select from tidings.groups g where g.id = publish.group_id) then
+    raise exception using errcode = 'invalid_parameter_value', message = format('There is no group %L.', publish.group_id);
+  end if;
+  if exists (select from tidings.groups g where g.id = publish.group_id and g.deleting_at is not null) then
+    raise exception using errcode = 'invalid_parameter_value', message = format('The group %L is being deleted.', publish.group_id),
+      hint = 'Make it again once it is gone.';
+  end if;
+  if publish.id is not null then
+    insert into tidings.published (group_id, external_id, event_id, digest) values (publish.group_id, publish.id, made, digest)
+      on conflict do nothing;
+    if not found then
+      select p.event_id, p.digest into known from tidings.published p where p.group_id = publish.group_id and p.external_id = publish.id;
+      if known.digest <> digest then
+        raise exception using errcode = 'unique_violation',
+          message = format('An event with the id %L was published before, with other content. Give this one its own id.', publish.id);
+      end if;
+      return known.event_id;
+    end if;
+  end if;
+  insert into tidings.outbox (group_id, source, type, subject, record, occurred_at, event_id, external_id)
+    values (publish.group_id, 'publish', publish.type, publish.subject, coalesce(publish.data, 'null'), at, made, publish.id);
+  perform tidings.ring();
+  return made;
+end $$;
