@@ -29,7 +29,7 @@ def made() -> str:
 
 def arguments(verb: Verb) -> list[str]:
     """Return the arguments of a verb as its help names them."""
-    return [name.removesuffix("_id").upper() for name in verb.arguments]
+    return [name.removesuffix("_id").upper() for name in verb.arguments] + ([f"[{verb.first.upper()}]"] if verb.first else [])
 
 
 def options(verb: Verb) -> str:

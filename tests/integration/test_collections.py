@@ -216,7 +216,7 @@ async def test_a_schema_change_that_would_lose_data_is_refused_with_what_to_do(a
 
     assert await refused(without("views")) == (
         "1 record has a value in 'views', which would go with it. "
-        'To let them go say "drop": ["views"]; if it has another name now, say {"was": "views"} in it.'
+        'To let them go name views in drop; if it has another name now, say {"was": "views"} in it.'
     )
     assert "not survive as bool" in await refused(without("views", views={"type": "bool"}))
     assert "not survive as date" in await refused(without("at", at={"type": "date"}))

@@ -71,7 +71,11 @@ async def shop(api: Api) -> Any:  # noqa: F811
 
 
 async def test_a_stripe_product_is_created_updated_and_deleted(api: Api, shop: Any) -> None:  # noqa: F811
-    assert (shop["url"], shop["platform"], shop["enabled"]) == ("/in/shop", "stripe", True)
+    assert (shop["url"], shop["platform"], shop["enabled"]) == (
+        f"{str(api.client.base_url).rstrip('/')}/in/shop",
+        "stripe",
+        True,
+    )
     assert "secret" not in shop
     now = int(time.time())
     assert await send_stripe(api, stripe_event(1, "product.created", now - 9)) == {"received": True, "duplicate": False}

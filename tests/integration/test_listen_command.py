@@ -62,7 +62,7 @@ async def test_deliveries_are_forwarded_signed_and_their_answers_recorded(
     engine: Engine, terminal: Terminal, receiver: Receiver
 ) -> None:
     receiver.scripts.append(says(answer(500, b"broken")))
-    process = terminal.start("listen", "-f", receiver.url(), "--name", "desk", "-e", "order.*", "-n", "2", "--json")
+    process = terminal.start("listen", receiver.url(), "--name", "desk", "-e", "order.*", "-n", "2", "--json")
     id_ = await listening(engine)
     await engine.publish("order.paid", '{"n": 1}')
     await engine.publish("stock.low", '{"n": 2}')
@@ -73,6 +73,10 @@ async def test_deliveries_are_forwarded_signed_and_their_answers_recorded(
     lines = [json.loads(line) for line in said.splitlines()]
     assert [(line["result"]["status"], line["delivery"]["attempt_number"]) for line in lines] == [(500, 1), (200, 2)]
     assert "2 deliveries: 1 succeeded, 1 failed." in told
+    assert "keeps what comes" in told
+    assert told.endswith("Remove it with: tidings listeners delete desk\n")
+    assert "tidings listen 3000" in await terminal.refused("listen", code=2)
+    assert "Say once" in await terminal.refused("listen", "3000", "-f", "3001", code=2)
     [delivery] = await engine.deliveries()
     assert (delivery["status"], delivery["attempt_count"]) == ("succeeded", 2)
     attempts = await engine.attempts()

@@ -170,6 +170,8 @@ async def test_webhooks(terminal: Terminal, receiver: Receiver, tmp_path: Path) 
     assert "\x1b" not in shown
     assert (await terminal.read("webhooks", "edit", id_, "--description", "For the ERP"))["description"] == "For the ERP"
     assert (await terminal.read("webhooks", "edit", id_, "--set", "description=null"))["description"] is None
+    assert (await terminal.read("webhooks", "edit", id_, "--set", "headers=null"))["headers"] == {}
+    assert 'Did you mean "description"' in await terminal.refused("webhooks", "edit", id_, "--set", "descripton=1", code=2)
     editor = tmp_path / "editor.sh"
     editor.write_text('sed -i \'s/"concurrency": 3/"concurrency": 4/\' "$1"\n')
     assert (await terminal.read("webhooks", "edit", "Orders", EDITOR=f"sh {editor}"))["concurrency"] == 4
@@ -239,6 +241,11 @@ async def test_events_and_deliveries(terminal: Terminal, receiver: Receiver, tmp
     signed = await terminal.read("curl", delivery, "--signed")
     assert signed["left_out"] == []
     assert only_shown(signed["command"])
+    assert " Paid " in await terminal("deliveries", "list")
+    assert (await terminal.read("deliveries", "list", "--where", "webhook_id=Paid"))[0]["webhook_id"] == webhook
+    none = await terminal.run("deliveries", "list", "--where", "status=failed", "--where", "webhook_id=Paid")
+    assert none.stderr == "No deliveries.\nSome failed and are tried again: --where status=retrying.\n"
+    assert "ids" in await terminal.refused("deliveries", "retry-all", "--ids", "x", code=2)
     assert (await terminal.read("deliveries", "retry", delivery))["id"] == delivery
     await eventually(lambda: _has(terminal, "deliveries", "list", "--where", "status=succeeded", "--where", "webhook_id=Paid"))
     assert (await terminal.read("deliveries", "retry-all", "--ids", delivery))["ids"] == [delivery]
@@ -280,6 +287,12 @@ async def test_tables_backfills_and_recoveries(terminal: Terminal, receiver: Rec
         await terminal("webhooks", "create", "--url", receiver.url(), "--name", "Rows", "--events", '{"table": "orders"}', "-q")
     ).strip()
     assert (await terminal.read("tables", "create", "orders", "--exclude", "total"))["exclude"] == ["total"]
+    assert "Say for which operations" in await terminal.refused("tables", "edit", "orders", "--when", "new.id > 0", code=2)
+    each = {"INSERT": "new.id > 0"}
+    assert (await terminal.read("tables", "edit", "orders", "--when", json.dumps(each)))["when"] == each
+    everywhere = await terminal.read("tables", "edit", "orders", "--when", "1 = 1")
+    assert everywhere["when"] == dict.fromkeys(("INSERT", "UPDATE", "DELETE"), "1 = 1")
+    assert (await terminal.read("tables", "edit", "orders", "--set", "when=null"))["when"] == {}
     assert (await terminal.read("tables", "edit", "orders", "--rename", "id=number"))["exclude"] == ["total"]
     assert (await terminal("tables", "list", "-q")).split() == ["orders"]
     assert (await terminal.read("tables", "get", "orders"))["rename"] == {"id": "number"}
@@ -319,11 +332,14 @@ async def test_recover_says_what_it_would_do_and_what_it_did(terminal: Terminal,
     assert said == "Late: 2 not acknowledged, 1 that it never had. Nothing was sent.\n"
     told = await terminal.read("recover", "--since", "1h", "--webhook", "Late", "--dry-run")
     assert told == [{"webhook_id": webhook, "unacknowledged": "2"}]
-    assert await terminal("recover", "--since", "1h", "--webhook", "Late", "--missing") == "done: 3 found, 3 sent again.\n"
+    assert await terminal("recover", "--since", "1h", "--webhook", "Late", "--missing") == (
+        f"done: 3 found, 3 put into the queue. See them go out with: tidings tail --webhook {webhook}\n"
+    )
+    assert "tidings recoveries get" in await terminal("recover", "--since", "1h", "--webhook", "Late", "--detach")
     both = await terminal("recover", "--since", "1h", "--webhook", "Late", "--webhook", webhook)
-    assert both == f"Late: done: 0 found, 0 sent again.\n{webhook}: done: 0 found, 0 sent again.\n"
+    assert both == f"Late: done: 0 found, 0 put into the queue.\n{webhook}: done: 0 found, 0 put into the queue.\n"
     await terminal("groups", "create", "--id", "calm")
-    assert await terminal("recover", "--since", "1h", "--group", "calm") == "done: 0 found, 0 sent again.\n"
+    assert await terminal("recover", "--since", "1h", "--group", "calm") == "done: 0 found, 0 put into the queue.\n"
     assert "is not after since" in await terminal.refused("recover", "--since", "2099-01-01", code=2)
     assert "--webhook" in await terminal.refused("recover", "--since", "1h", "--missing", code=2)
     assert "no time" in await terminal.refused("recover", "--since", "soon", code=2)
@@ -371,7 +387,7 @@ async def test_jobs(terminal: Terminal, receiver: Receiver) -> None:
     assert (await terminal.read("jobs", "edit", "nightly", "--schedule", "0 3 * * *"))["schedule"] == "0 3 * * *"
     assert (await terminal.read("jobs", "pause", id_))["active"] is False
     assert (await terminal.read("jobs", "resume", id_))["active"] is True
-    await terminal("jobs", "run", "nightly")
+    assert await terminal("jobs", "run", "nightly") == "nightly is fired. What came of it: tidings jobs runs nightly\n"
     await eventually(lambda: _runs(terminal))
     assert 'Did you mean "nightly"' in await terminal.refused("jobs", "get", "nigtly", code=3)
     await terminal("jobs", "delete", "nightly", "--yes")
@@ -386,7 +402,7 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     example = example_of("post", "/api/v1/integrations/{name}/sync")
     await terminal("integrations", "create", "--name", "shop", "--platform", "stripe", "--secret", "whsec_as_stripe_shows_it")
     assert "shop" in await terminal("integrations", "list")
-    assert "/in/shop" in await terminal("integrations", "get", "shop")
+    assert f"{terminal.url}/in/shop" in await terminal("integrations", "get", "shop")
     assert (await terminal.read("integrations", "edit", "shop", "--enabled"))["enabled"] is True
     assert (await terminal.read("integrations", "pause", "shop"))["enabled"] is False
     assert (await terminal.read("integrations", "resume", "shop"))["enabled"] is True
@@ -404,7 +420,8 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     await terminal("event-types", "delete", "cart.left", "--yes")
     assert "--data" in await terminal.refused("trigger", "cart.unknown", code=2)
 
-    assert (await terminal("groups", "create", "--id", "acme", "-q")) == "acme\n"
+    assert (await terminal("groups", "create", "acme", "-q")) == "acme\n"
+    assert "Make the group first." in await terminal.refused("portal-links", "create", "nobody", code=3)
     assert "acme" in (await terminal("groups", "list", "-q")).split()
     assert (await terminal.read("groups", "get", "acme"))["id"] == "acme"
     assert 'Did you mean "acme"' in await terminal.refused("groups", "get", "acne", code=3)
@@ -420,6 +437,12 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     assert (await terminal.read("keys", "get", "shop"))["scopes"] == ["events:publish"]
     assert (await terminal.read("keys", "current"))["of_settings"]
     assert (await terminal.read("keys", "rotate", key["id"], "--overlap-seconds", "60"))["key"] != key["key"]
+    once = (await terminal("keys", "rotate", key["id"], "-q")).strip()
+    assert await terminal.read("keys", "current", TIDINGS_KEY=once) != []
+    assert (await terminal("keys", "create", "--name", "other", "--scopes", "events:read", "-q")).startswith("tidk_")
+    await terminal("keys", "revoke", "other", "--yes")
+    for words in ((), ("--scopes", "nope")):
+        assert "deliveries:retry" in await terminal.refused("keys", "create", "--name", "none", *words, code=2)
     assert "is revoked" in await terminal("keys", "revoke", key["id"], "--yes")
     assert "still has 1 portal link" in await terminal.refused("groups", "delete", "acme", "--yes", code=1)
     assert "in the background" in await terminal("groups", "delete", "acme", "--everything", "--yes")
@@ -729,7 +752,12 @@ async def test_servers_are_kept_with_their_keys(url: str, tmp_path: Path) -> Non
     assert "There is no group" in await terminal.refused("login", url, "--group", "nobody", code=3, input="test\n", **nothing)
     wrong = await terminal.refused("login", url, "--name", "wrong", code=4, input="nonsense\n", **nothing)
     assert "does not take this key" in wrong
+    assert "tidings login" not in wrong
     assert "wrong" not in file.read_text()
+    assert await terminal("servers", "use", "here", **nothing) == f"here is meant from now on: {url}.\n"
+    assert [one["name"] for one in await terminal.read("servers", **nothing) if one["chosen"]] == ["here"]
+    assert "There are here, there" in await terminal.refused("servers", "use", "nowhere", code=2, **nothing)
+    await terminal("servers", "use", "there", **nothing)
     assert await terminal("logout", "there", **nothing) == "there is forgotten.\n"
     assert (await terminal.read("servers", **nothing))[0]["chosen"] is True
     again = url.replace("127.0.0.1", "localhost")
@@ -881,6 +909,9 @@ async def test_psql_is_opened_on_the_database(terminal: Terminal, engine: Engine
         check=False,
     )
     assert (done.stdout, done.returncode) == ("42\n", 0)
+    assert "set aside under 5" in await terminal.refused(
+        "set-aside", "retry", "5", code=3, TIDINGS_DATABASE_URL=url, TIDINGS_SECRET_KEY="test"
+    )
     assert "No PostgreSQL runs in" in (await terminal.run("--data-dir", "/nowhere", "psql")).stderr
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import unicodedata
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -23,10 +25,16 @@ from tidings.cli.remote.failures import CommandError, exit_code_of
 from tidings.cli.remote.following import Following
 from tidings.cli.remote.grammar import Field, fields, read_setting, read_value
 from tidings.cli.remote.inert import inert, inert_block, json_text
+from tidings.cli.remote.meanings import MEANINGS, meaning
 from tidings.cli.remote.options import asked, instant
 from tidings.cli.remote.profiles import Book, Kept, name_for
 from tidings.cli.remote.recover import stopped
 from tidings.cli.remote.things import THINGS
+from tidings.core.delivery import State
+from tidings.core.notice import PLATFORMS
+from tidings.core.scopes import Scope
+from tidings.core.webhook import METHODS, SIGNATURE_FORMATS
+from tidings.profiles import PROFILES
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -224,7 +232,7 @@ def test_a_recovery_that_was_stopped_says_how_to_go_on() -> None:
         "2026-11-21T12:00:00Z", "webhook_id": None, "missing": False, "rate_per_second": 2.0,
     }  # fmt: skip
     assert stopped(recovery) == (
-        "Stopped: 12 found, 10 sent again, 2 skipped. It had looked through 50% of the time. What is in the queue goes out.\n"
+        "Stopped: 12 found, 10 put into the queue, 2 skipped. It had looked through 50% of the time. What is in the queue goes out.\n"
         "Go on with: tidings recover --since 2026-11-21T10:59:59Z --until 2026-11-21T12:00:00Z --rate 2"
     )
     again = stopped(recovery | {"missing": True, "webhook_id": "w"})
@@ -266,3 +274,46 @@ def test_every_command_of_the_first_page_has_help() -> None:
     for thing in THINGS.values():
         for verb in thing.verbs:
             assert CliRunner().invoke(cli, [thing.name, verb.name, "--help"]).exit_code == 0, (thing.name, verb.name)
+
+
+def test_no_option_is_without_help() -> None:
+    def options(command: click.Command, path: tuple[str, ...]) -> list[tuple[str, ...]]:
+        found = [
+            (*path, str(param.name))
+            for param in command.params
+            if isinstance(param, click.Option) and not param.hidden and not param.help
+        ]
+        for name in command.commands if isinstance(command, click.Group) else ():
+            found += options(command.commands[name], (*path, name))
+        return found
+
+    for name in PLACES:
+        made = cli.get_command(click.Context(cli), name)
+        assert made is not None
+        assert options(made, (name,)) == []
+    assert {place.rpartition(".")[2] for place in MEANINGS} == {
+        field.name for thing in THINGS.values() for verb in thing.verbs for field in fields(verb.body)
+    }
+
+
+@pytest.mark.parametrize(
+    ("place", "values"),
+    [
+        ("webhooks.profile", PROFILES),
+        ("bins.profile", PROFILES),
+        ("webhooks.method", METHODS),
+        ("keys.scopes", list(Scope)),
+        ("integrations.platform", PLATFORMS),
+        ("webhooks.signature", SIGNATURE_FORMATS),
+        ("deliveries.status", list(State)),
+    ],
+)
+def test_help_names_the_values_that_there_are(place: str, values: Any) -> None:
+    thing, _, field = place.partition(".")
+    said = set(re.split(r"[\s;.]+|,(?= )|,$", meaning(thing, "create", field)))
+    assert set(map(str, values)) - said == set()
+
+
+def test_a_condition_may_be_bare_text() -> None:
+    assert read_value("either", "new.total > 1") == "new.total > 1"
+    assert read_value("either", ' {"UPDATE": "new.total > 1"}') == {"UPDATE": "new.total > 1"}

@@ -71,7 +71,7 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
         (
             _own("login", "Keep a server's address and key.", "login"),
             ("logout", Place("Forget a server.", "tidings.cli.remote.login", "logout")),
-            ("servers", Place("List the servers that are kept.", "tidings.cli.remote.login", "servers")),
+            ("servers", Place("List the servers that are kept, and choose one.", "tidings.cli.remote.login", "servers")),
             ("completion", Place("Print what completes commands in a shell.", "tidings.cli.remote.completion", "command")),
         )
     ),

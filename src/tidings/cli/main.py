@@ -12,12 +12,12 @@ import click
 
 from tidings import __version__
 from tidings.cli.lazy import Root
-from tidings.core.errors import StartupError, TidingsError
+from tidings.core.errors import NotFoundError, StartupError, TidingsError
 
 if TYPE_CHECKING:
     from tidings.config import Config
 
-_EXIT_CANNOT_START = 2
+_EXITS = {StartupError: 2, NotFoundError: 3}
 
 
 class _Setup(NamedTuple):
@@ -55,7 +55,7 @@ def _json_option(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn an error raised on purpose into one sentence and exit code 2."""
+    """Turn an error raised on purpose into one sentence and an exit code."""
 
     @wraps(command)
     def reporting(*args: Any, as_json: bool = False, **kwargs: Any) -> None:
@@ -68,7 +68,7 @@ def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
                 click.echo(msgspec.json.encode({"error": error.message, "code": error.code}))
             else:
                 click.echo(f"tidings: {error.message}", err=True)
-            sys.exit(_EXIT_CANNOT_START if isinstance(error, StartupError) else 1)
+            sys.exit(next((code for kind, code in _EXITS.items() if isinstance(error, kind)), 1))
 
     return reporting
 

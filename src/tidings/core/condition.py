@@ -192,7 +192,11 @@ def _piece(kind: str, text: str, operation: str) -> str | Reference:
             row, _, column = (part.strip() for part in text.partition("."))
             row = row.lower()
             if (row, operation) in {("old", "INSERT"), ("new", "DELETE")}:
-                raise InvalidInputError("when", f"The condition of {operation} names {row}, which {operation} does not have.")
+                raise InvalidInputError(
+                    "when",
+                    f"The condition of {operation} names {row}, which {operation} does not have. "
+                    'Say for which operations it is: {"UPDATE": "…"}.',
+                )
             return Reference(row, None if column == "*" else _folded(column))
         case "text" | "escaped" if (value := text[text.index("'") + 1 : -1].strip().lower()) in _TIMES or _HUGE.fullmatch(
             value

@@ -69,7 +69,7 @@ async def create(
     )
     async with services.database.transaction() as connection:
         if group_id is not None and await groups.get(connection, group_id) is None:
-            raise NotFoundError(f"There is no group {group_id!r}. Make it first: POST /api/v1/groups.")
+            raise NotFoundError(f"There is no group {group_id!r}. Make the group first.")
         if not await api_keys.add(connection, key):
             raise ConflictError(
                 f"There are {MAX_KEYS:,} keys, or {MAX_OF_GROUP:,} of this group. Revoke those that are not used; they are "

@@ -98,7 +98,8 @@ async def remove(services: Services, group_id: str, *, confirm: str | None, ever
         has = {kind: count for kind, count in (await groups.holdings(connection, group_id, COUNTED)).items() if count}
         if has and not everything:
             raise ConflictError(
-                f"The group {group_id!r} still has {_said(has)}. Delete that first, or all with it: everything=true.",
+                f"The group {group_id!r} still has {_said(has)}. Delete that first, or all with it: everything=true "
+                "(at the prompt --everything).",
                 **has,
             )
         await groups.leave(connection, group_id, DEFAULT_GROUP)
@@ -134,7 +135,7 @@ async def acting_for(services: Services, group_id: str) -> Services:
         async with services.database.connection() as connection:
             row = await groups.get(connection, group_id)
         if row is None:
-            raise NotFoundError(f"There is no group {group_id!r}. Make it first: POST /api/v1/groups.")
+            raise NotFoundError(f"There is no group {group_id!r}. Make the group first.")
         if row["deleting_at"] is not None:
             raise NotFoundError(f"The group {group_id!r} is being deleted. Make it again once it is gone.")
         if len(services.known_groups) >= MAX_KNOWN_GROUPS:

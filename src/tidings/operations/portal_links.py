@@ -71,7 +71,7 @@ async def create(
     )
     async with services.database.transaction() as connection:
         if await groups.get(connection, services.group_id) is None:
-            raise NotFoundError(f"There is no group {services.group_id!r}. Make it first: POST /api/v1/groups.")
+            raise NotFoundError(f"There is no group {services.group_id!r}. Make the group first.")
         await portal_links.add(connection, token, link)
         await audit.note(services, connection, Action.LINK_MADE, link.id, link.brand.name or "")
     return NewLink(link, f"{base}/p/{token}")

@@ -164,7 +164,7 @@ async def _alter(
     for name in before:
         if name not in after:
             if name not in may_go:
-                remedy = f'To let them go say "drop": ["{name}"]; if it has another name now, say {{"was": "{name}"}} in it.'
+                remedy = f'To let them go name {name} in drop; if it has another name now, say {{"was": "{name}"}} in it.'
                 await _refuse_loss(connection, old, name, "go with it", remedy, is_allowed=True)
             await collections.drop_column(connection, old, name)
     for name, field in after.items():

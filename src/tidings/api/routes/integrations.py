@@ -16,6 +16,7 @@ from tidings.api.http.paging import Limit, Offset
 from tidings.api.http.parameters import refuse_unknown
 from tidings.core.errors import InvalidInputError
 from tidings.core.hops import HEADER, hops_of
+from tidings.core.reached import url_as_asked
 from tidings.operations.services import Services
 from tidings.operations.sources import integrations
 from tidings.operations.sources.integrations import IntegrationChange, SyncedObject, SyncResult
@@ -73,11 +74,18 @@ class ObjectView(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-def _view(services: Services, integration: Integration, *, with_secret: bool = False) -> IntegrationView:
+def _view(
+    services: Services,
+    request: Request[Any, Any, Any],
+    integration: Integration,
+    *,
+    with_secret: bool = False,
+) -> IntegrationView:
+    base = url_as_asked(services.config.public_url, request.url.scheme, request.headers.get("host", ""))
     return IntegrationView(
         name=integration.name,
         platform=integration.platform,
-        url=f"{services.config.public_url or ''}/in/{integration.name}",
+        url=f"{base}/in/{integration.name}",
         settings=integration.settings,
         enabled=integration.enabled,
         fault=integration.fault,
@@ -88,33 +96,40 @@ def _view(services: Services, integration: Integration, *, with_secret: bool = F
 
 
 @post("/", status_code=201)
-async def create_integration(services: NamedDependency[Services], data: JSONBody[IntegrationChange]) -> IntegrationView:
+async def create_integration(
+    services: NamedDependency[Services], request: Request[Any, Any, Any], data: JSONBody[IntegrationChange]
+) -> IntegrationView:
     """Create an integration. Give its `url` and its secret to the system that is to send there."""
     made_here = data.secret is UNSET or data.secret is None
-    return _view(services, await integrations.create(services, data), with_secret=made_here)
+    return _view(services, request, await integrations.create(services, data), with_secret=made_here)
 
 
 @get("/")
 async def list_integrations(
-    services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0
+    services: NamedDependency[Services], request: Request[Any, Any, Any], limit: Limit = 50, offset: Offset = 0
 ) -> list[IntegrationView]:
     """List integrations, in order of their names."""
     page = await integrations.list_integrations(services, limit=limit, offset=offset)
-    return [_view(services, integration) for integration in page]
+    return [_view(services, request, integration) for integration in page]
 
 
 @get("/{name:str}")
-async def get_integration(services: NamedDependency[Services], name: FromPath[str]) -> IntegrationView:
+async def get_integration(
+    services: NamedDependency[Services], request: Request[Any, Any, Any], name: FromPath[str]
+) -> IntegrationView:
     """Read an integration."""
-    return _view(services, await integrations.read(services, name))
+    return _view(services, request, await integrations.read(services, name))
 
 
 @patch("/{name:str}")
 async def change_integration(
-    services: NamedDependency[Services], name: FromPath[str], data: JSONBody[IntegrationChange]
+    services: NamedDependency[Services],
+    request: Request[Any, Any, Any],
+    name: FromPath[str],
+    data: JSONBody[IntegrationChange],
 ) -> IntegrationView:
     """Change the secret or the settings; `enabled: false` disconnects it, and its notices are refused."""
-    return _view(services, await integrations.change(services, name, data))
+    return _view(services, request, await integrations.change(services, name, data))
 
 
 @delete("/{name:str}", status_code=204)

@@ -7,6 +7,7 @@ import click
 from tidings.cli.remote.doing import argument, do
 from tidings.cli.remote.failures import ends_well
 from tidings.cli.remote.grammar import Thing, Verb, fields
+from tidings.cli.remote.meanings import meaning
 from tidings.cli.remote.options import complete, output_options, server_options
 from tidings.cli.remote.server import owner_of
 from tidings.cli.remote.things import THINGS
@@ -30,12 +31,17 @@ def _command_of(thing: Thing, verb: Verb) -> click.Command:
         do(thing, verb, given)
 
     params: list[click.Parameter] = [_argument(thing, verb, name) for name in verb.arguments]
-    params += _body_options(verb)
+    if verb.first:
+        params.append(click.Argument([argument(verb.first)], metavar=f"[{verb.first.upper()}]", required=False))
+    params += _body_options(thing, verb)
     params += _list_options(verb)
     if verb.asks:
         params.append(click.Option(["-y", "--yes"], is_flag=True, help="Do not ask."))
     return click.Command(
-        verb.name, params=[*params, *server_options(), *output_options()], callback=ends_well(run), help=_help_of(verb)
+        verb.name,
+        params=[*params, *server_options(), *output_options(f"the {verb.quiet}" if verb.quiet else "ids")],
+        callback=ends_well(run),
+        help=_help_of(verb),
     )
 
 
@@ -52,18 +58,21 @@ def _argument(thing: Thing, verb: Verb, name: str) -> click.Argument:
     )
 
 
-def _body_options(verb: Verb) -> list[click.Parameter]:
+def _body_options(thing: Thing, verb: Verb) -> list[click.Parameter]:
     if not verb.body:
         return []
     options: list[click.Parameter] = []
     for field in fields(verb.body):
+        says = meaning(thing.name, verb.name, field.name)
         if field.kind == "flag":
-            options.append(click.Option([f"{field.flag}/--no-{field.flag[2:]}", field.name], default=None))
+            options.append(click.Option([f"{field.flag}/--no-{field.flag[2:]}", field.name], default=None, help=says))
         else:
             is_many = field.kind in {"list", "map"}
-            metavar = {"map": "NAME=VALUE", "json": "JSON", "list": "ITEM"}.get(field.kind)
+            metavar = {"map": "NAME=VALUE", "json": "JSON", "list": "ITEM", "either": "TEXT|JSON"}.get(field.kind)
             options.append(
-                click.Option([field.flag, field.name], type=_TYPES.get(field.kind), multiple=is_many, metavar=metavar)
+                click.Option(
+                    [field.flag, field.name], type=_TYPES.get(field.kind), multiple=is_many, metavar=metavar, help=says
+                )
             )
     options += [
         click.Option(["--set", "set_"], multiple=True, metavar="NAME=JSON", help="Any field; null removes what it says."),

@@ -77,13 +77,17 @@ def _examine(setup: Any, *, server: str | None, key: str | None, group: str | No
         paper.write((Cell(inert(where), "bold"),))
         for problem in found["problems"]:
             sign = _SIGNS["error" if problem["is_fatal"] else "warning"]
-            paper.write((sign, Cell(f" {inert(problem['name'])}", "bold"), Cell(f"  {inert(problem['sentence'])}")))
+            paper.write((sign, Cell(f" {_in_words(problem['name'])}", "bold"), Cell(f"  {inert(problem['sentence'])}")))
         ill = {problem["name"] for problem in found["problems"]}
         well = [name for name in found["looked_at"] if name not in ill]
         if well:
-            paper.write((Cell("✓", "green"), Cell(inert(f" {', '.join(well)}"))))
+            paper.write((Cell("✓", "green"), Cell(f" {', '.join(map(_in_words, well))}")))
     if found["problems"]:
         sys.exit(FAILED)
+
+
+def _in_words(name: str) -> str:
+    return inert(name.replace("_", " "))
 
 
 def _found(setup: Any, server: str | None, key: str | None, group: str | None) -> tuple[dict[str, Any], str]:

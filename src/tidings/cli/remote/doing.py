@@ -1,20 +1,25 @@
 """Doing one verb of the table: what was typed becomes a request, the answer becomes text."""
 
 import json
+import re
+import shlex
 import sys
 import tempfile
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from tidings.cli.remote.failures import FAILED, NOT_FOUND, USAGE, CommandError
-from tidings.cli.remote.grammar import UUID, Thing, Verb, columns, fields, read_setting, read_value
+from tidings.cli.remote.grammar import UUID, Column, Thing, Verb, columns, fields, read_setting, read_value
 from tidings.cli.remote.inert import inert
+from tidings.cli.remote.meanings import meaning
 from tidings.cli.remote.options import asked, instant
 from tidings.cli.remote.paper import Paper
 from tidings.cli.remote.server import TEST_TIMEOUT, Server, chosen, owner_of, path_of
 from tidings.cli.remote.things import THINGS
 from tidings.client.errors import ApiError
+from tidings.core.near import MAX_KNOWN, did_you_mean
 
 _OBSERVED = frozenset({"id", "created", "updated", "created_at", "updated_at", "collectionId", "collectionName"})
 
@@ -70,9 +75,7 @@ def _request(
     paper: Paper,
 ) -> None:
     if verb.shows == "many" and verb.pages:
-        limit = None if given.get("all_") or "limit" not in given else given["limit"]
-        items = server.walk(verb, path, query, body, limit)
-        paper.many(items, columns(verb.columns or thing.columns), _key(thing, verb), of=_plural(thing, verb))
+        _list(server, thing, verb, path, query, body, given, paper)
         return
     if verb.edits:
         body = _edited(server, thing, verb, path, body, given)
@@ -83,13 +86,19 @@ def _request(
     try:
         answer = server.ask(verb.method, path, query=query, body=body, timeout=timeout)
     except ApiError as error:
+        if error.status == 422:
+            error.message += _remedy(thing, verb, given, error)
         if "written" in given:
             error.message += _kept(thing, given["written"])
         raise
     if verb.shows == "nothing":
         paper.say(f"{thing.one} {path.rpartition('/')[2]} is {verb.done}.")
         return
-    paper.one(answer, thing.key, frozenset(thing.hides.split()))
+    if verb.then and not paper.as_json and not paper.quiet:
+        called = shlex.quote(str(given[argument(verb.arguments[0])]))
+        paper.say(verb.then.format(called, called))
+        return
+    paper.one(answer, verb.quiet or thing.key, frozenset(thing.hides.split()))
     if verb.waits and isinstance(answer, dict) and answer.get("success") is False:
         sys.exit(FAILED)
     if verb.path.endswith("/batch") and answer["errors"]:
@@ -97,6 +106,25 @@ def _request(
             for one in answer["errors"]:
                 click.echo(inert(f"tidings: Line {one['line']}: {one['error']}"), err=True)
         sys.exit(FAILED)
+
+
+def _list(
+    server: Server,
+    thing: Thing,
+    verb: Verb,
+    path: str,
+    query: dict[str, Any],
+    body: Any,
+    given: dict[str, Any],
+    paper: Paper,
+) -> None:
+    limit = None if given.get("all_") or "limit" not in given else given["limit"]
+    items: Iterable[Any] = server.walk(verb, path, query, body, limit)
+    shown = columns(verb.columns or thing.columns)
+    if not paper.as_json and not paper.quiet:
+        items = _with_names(server, list(items), shown)
+    if not paper.many(items, shown, _key(thing, verb), of=_plural(thing, verb)) and not paper.as_json:
+        _hint(server, verb, path, query)
 
 
 def body_of(verb: Verb, given: dict[str, Any], paper: Paper) -> Any:
@@ -123,7 +151,9 @@ def body_of(verb: Verb, given: dict[str, Any], paper: Paper) -> Any:
             field.name: read_value(field.kind, given[field.name])
             for field in fields(verb.body)
             if given[field.name] is not None and given[field.name] != ()
-        } | dict(map(read_setting, given["set_"]))
+        } | _set(verb, given["set_"])
+        if verb.first and given[argument(verb.first)] is not None:
+            said[verb.first] = given[argument(verb.first)]
     except ValueError as error:
         raise CommandError(str(error), USAGE) from error
     if isinstance(body, dict):
@@ -135,6 +165,13 @@ def body_of(verb: Verb, given: dict[str, Any], paper: Paper) -> Any:
     if not body and verb.body.strip() == "*" and not verb.edits:
         raise CommandError("Say what: --set name=value, or --input FILE with JSON.", USAGE)
     return body
+
+
+def _set(verb: Verb, words: tuple[str, ...]) -> dict[str, Any]:
+    """Return what `--set` says; null empties a list or a map, which the API takes no null for."""
+    kinds = {field.name: field.kind for field in fields(verb.body)}
+    empty: dict[str, Any] = {"list": [], "map": {}, "either": {}}
+    return {name: empty.get(kinds.get(name, "")) if value is None else value for name, value in map(read_setting, words)}
 
 
 def confirm(question: str, *, is_sure: bool) -> None:
@@ -212,6 +249,40 @@ def _near(server: Server, thing: Thing, verb: Verb, named: dict[str, str]) -> st
     return ""
 
 
+def _remedy(thing: Thing, verb: Verb, given: dict[str, Any], error: ApiError) -> str:
+    """Return what the server cannot know of a refused field: what it is called here, what is near, what it may say."""
+    known = {field.name: field for field in fields(verb.body)}
+    for name in (word.partition("=")[0] for word in given.get("set_", ())):
+        if known and name not in known and name in error.message:
+            return did_you_mean(name, known) or f" There are {', '.join(known)}."
+    field = known.get(re.split(r"[.\[]", error.field or "", maxsplit=1)[0])
+    if field is None:
+        return ""
+    if error.message.endswith("is required.") or "missing required field" in error.message:
+        return f" Give it with {field.flag}: {meaning(thing.name, verb.name, field.name)}"
+    return "" if field.name in error.message else f" It is about {field.flag}."
+
+
+def _with_names(server: Server, items: list[Any], shown: list[Column]) -> list[Any]:
+    """Return what people are shown: webhooks by their names, as far as those can be read."""
+    places = [column.path[0] for column in shown if column.kind == "webhook"]
+    if not items or not places:
+        return items
+    try:
+        names = {one["id"]: one["name"] for one in server.list_of(THINGS["webhooks"], MAX_KNOWN)}
+    except ApiError:  # the key does not allow it
+        return items
+    return [item | {place: names.get(item[place], item[place]) for place in places} for item in items]
+
+
+def _hint(server: Server, verb: Verb, path: str, query: dict[str, Any]) -> None:
+    """Say of a search for what failed, which found nothing, that others are still tried."""
+    if query.get("status") != "failed" or not path.endswith("/deliveries"):
+        return
+    if list(server.walk(verb, path, query | {"status": "retrying"}, None, 1)):
+        click.echo("Some failed and are tried again: --where status=retrying.", err=True)
+
+
 def _key(thing: Thing, verb: Verb) -> str:
     """Return the field that names an entry of a list: the list's own first column, where it has one."""
     shown = columns(verb.columns)
@@ -219,4 +290,6 @@ def _key(thing: Thing, verb: Verb) -> str:
 
 
 def _plural(thing: Thing, verb: Verb) -> str:
-    return thing.name.replace("-", " ") if verb.name == "list" else verb.name.replace("-", " ")
+    if verb.name == "list":
+        return thing.many or thing.name.replace("-", " ")
+    return verb.inside if verb.inside not in {"", "items"} else verb.name.replace("-", " ")

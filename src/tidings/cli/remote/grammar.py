@@ -5,7 +5,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 UUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
-KINDS: Final = frozenset({"text", "int", "number", "flag", "list", "map", "json"})
+KINDS: Final = frozenset({"text", "int", "number", "flag", "list", "map", "json", "either"})
 
 
 class Verb(NamedTuple):
@@ -27,6 +27,9 @@ class Verb(NamedTuple):
         edits: It changes a thing that is read first, in an editor when no field is given.
         whole: An edit sends all fields and not those alone that are changed.
         waits: It waits for a receiver.
+        quiet: The field that `--quiet` shows of the answer; empty: that of the thing.
+        first: The field of the body that may also be written without its option, as the first word.
+        then: What is said to people instead of the answer; `{}` is what they called it.
     """
 
     name: str
@@ -45,6 +48,9 @@ class Verb(NamedTuple):
     edits: bool = False
     whole: bool = False
     waits: bool = False
+    quiet: str = ""
+    first: str = ""
+    then: str = ""
 
     @property
     def arguments(self) -> list[str]:
@@ -63,6 +69,7 @@ class Thing(NamedTuple):
         key: The field that `--quiet` shows, and by which one is named.
         label: The field by which people know it, where that is not the key.
         hides: Fields that say again what others say.
+        many: What several are called, where that is not the name.
     """
 
     name: str
@@ -73,6 +80,7 @@ class Thing(NamedTuple):
     key: str = "id"
     label: str = ""
     hides: str = ""
+    many: str = ""
 
     def verb(self, name: str) -> Verb:
         """Return a verb by its name."""
@@ -134,6 +142,8 @@ def read_value(kind: str, given: Any) -> Any:
             return _read_map(given)
         case "json":
             return _read_json(given)
+        case "either":
+            return _read_json(given) if given.lstrip()[:1] == "{" else given
         case _:
             return given
 

@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import re
+import shlex
 import signal
 import socket
 import sys
@@ -48,7 +49,7 @@ def command() -> click.Command:
             asked |= {
                 name: value for name, value in (("events", list(given["events"])), ("profile", given["profile"])) if value
             }
-        desk = Desk(paper, forward=forward_url(given["forward"]))
+        desk = Desk(paper, forward=forward_url(_where(given["to"], given["forward"])))
         listening = Listening(
             server, asked, desk.forward, faults=_faults(given), concurrency=given["concurrency"], show=desk.show, say=desk.say,
             count=given["count"],
@@ -63,7 +64,8 @@ def command() -> click.Command:
     return click.Command(
         "listen",
         params=[
-            click.Option(["-f", "--forward"], required=True, metavar="URL", help="Where deliveries go: http://localhost:3000/hook."),
+            click.Argument(["to"], required=False, metavar="[URL|PORT]"),
+            click.Option(["-f", "--forward"], metavar="URL|PORT", help="The same: where deliveries go, as http://localhost:3000/hook."),
             click.Option(["--webhook"], help="Hear what this hears, as it is told it.", shell_complete=complete("webhooks")),
             click.Option(["-e", "--events"], multiple=True, metavar="TYPE", help="Hear these, as 'order.*'; else all."),
             click.Option(["--profile"], help="How deliveries look; else the server's default."),
@@ -82,7 +84,7 @@ def command() -> click.Command:
             *output_options(),
         ],
         callback=ends_well(run),
-        help="Receive deliveries on this machine, without a public address or a tunnel.\n\n"
+        help="Receive deliveries on this machine, without a public address or a tunnel: tidings listen 3000.\n\n"
         "What your receiver answers is the attempt's result. It goes on by itself when the server or the network was away, and "
         "what came meanwhile arrives then. No webhook loses anything by it.",
     )  # fmt: skip
@@ -108,8 +110,16 @@ def forward_url(text: str) -> str:
     try:
         check_url(url, allow_http=True)
     except InvalidInputError as error:
-        raise CommandError(f"--forward {text}: {error.message}", USAGE) from error
+        raise CommandError(f"{text} cannot be forwarded to: {error.message}", USAGE) from error
     return url
+
+
+def _where(to: str | None, forward: str | None) -> str:
+    if to is not None and forward is not None and to != forward:
+        raise CommandError("Say once where deliveries go: tidings listen 3000, or --forward 3000.", USAGE)
+    if (said := to or forward) is None:
+        raise CommandError("Say where deliveries go: tidings listen 3000, or tidings listen http://localhost:3000/hook.", USAGE)
+    return said
 
 
 def _faults(given: dict[str, Any]) -> Faults:
@@ -186,6 +196,11 @@ class Desk:
         waiting = listening.listener.get("waiting", 0)
         left = f" {_many(waiting)} {'waits' if waiting == 1 else 'wait'} for the next time." if waiting else ""
         self.say(f"{_many(done)}: {counts['succeeded']:,} succeeded, {counts['failed']:,} failed.{left}")
+        name = inert(shlex.quote(listening.listener["name"]))
+        self.say(
+            "The listener stays for three days and keeps what comes; the same command goes on with that. "
+            f"Remove it with: tidings listeners delete {name}"
+        )
 
     def _interrupt(self, number: int) -> None:
         is_first, self._is_ending, self.was_interrupted = not self._is_ending, True, number == signal.SIGINT

@@ -297,12 +297,12 @@ class Listening:
     def _away(self, error: ApiError) -> None:
         if not self._is_away:
             self._is_away = True
-            self._say(f"{error.message} Going on when it is back.")
+            self._say(f"{error.message.partition(' Does it run there?')[0]} Going on when it is back; what comes is kept.")
 
     def _back(self) -> None:
         if self._is_away:
             self._is_away = False
-            self._say("It is back.")
+            self._say("It is back; going on.")
 
 
 async def _until(event: asyncio.Event) -> None:

@@ -9,9 +9,10 @@ import click
 from tidings.cli.remote import profiles
 from tidings.cli.remote.failures import USAGE, CommandError, ends_well
 from tidings.cli.remote.grammar import columns
-from tidings.cli.remote.options import output_options
+from tidings.cli.remote.options import complete_servers, output_options
 from tidings.cli.remote.paper import Paper
 from tidings.cli.remote.server import Server, checked_url
+from tidings.client.errors import ApiError
 
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _COLUMNS: Final = "Name=name:id Url=url Group=group Chosen=chosen:flag Key=key"
@@ -31,7 +32,7 @@ def command() -> click.Command:
             raise CommandError("That is no key; copy it again.", USAGE)
         server = Server(address, key, None)
         server = Server(address, key, group)
-        server.ask("GET", "/api/v1/keys/current")
+        _try(server)
         in_ring = profiles.keep(name, address, group, key)
         if address.startswith("http://") and urlsplit(address).hostname not in _LOCAL:
             click.echo("The key and all answers travel unencrypted: this is http and not on this machine.", err=True)
@@ -91,7 +92,52 @@ def servers() -> click.Command:
         ]
         paper.many(kept, columns(_COLUMNS), "name", of="servers are kept")
 
-    return click.Command("servers", params=[*output_options()], callback=ends_well(run), help="List the servers that are kept.")
+    def use(name: str, **given: Any) -> None:
+        one = profiles.choose(name)
+        paper = Paper(as_json=given["as_json"], quiet=given["quiet"])
+        if paper.as_json:
+            paper.document({"name": one.name, "url": one.url, "group": one.group})
+        paper.say(f"{name} is meant from now on: {one.url}.")
+
+    def listing(context: click.Context, **given: Any) -> None:
+        if context.invoked_subcommand is None:
+            ends_well(run)(**given)
+
+    group = click.Group(
+        "servers",
+        params=[*output_options()],
+        callback=click.pass_context(listing),
+        invoke_without_command=True,
+        help="List the servers that are kept; with `use`, choose the one that is meant.",
+    )
+    group.add_command(
+        click.Command(
+            "use",
+            params=[click.Argument(["name"], shell_complete=complete_servers), *output_options()],
+            callback=ends_well(use),
+            help="Choose the server that is meant when none is named.",
+        )
+    )
+    return group
+
+
+def _try(server: Server) -> None:
+    """See whether the server takes the key.
+
+    Raises:
+        ApiError: It refuses, or none answered; with advice for somebody who is just signing in.
+    """
+    try:
+        server.ask("GET", "/api/v1/keys/current")
+    except ApiError as error:
+        if error.status == 401:
+            error.message = (
+                f"{server.url} does not take this key. Take that of its settings (TIDINGS_ADMIN_KEY), or one that its operator "
+                "makes with: tidings keys create."
+            )
+        elif error.status == 0:
+            error.message = f"{error.message.partition(' Does it run there?')[0]} Does it run there? Nothing was kept."
+        raise
 
 
 def _with_scheme(url: str) -> str:

@@ -21,17 +21,17 @@ def server_options() -> list[click.Option]:
     """Return the options that say which server is meant, and for whom."""
     return [
         click.Option(["-s", "--server"], envvar="TIDINGS_SERVER", metavar="NAME|URL", show_envvar=True,
-                     help="The server; else the last signed in to.", shell_complete=_complete_servers),
+                     help="The server; else the last signed in to.", shell_complete=complete_servers),
         click.Option(["--key"], envvar="TIDINGS_KEY", hidden=True),  # others see what is typed; the variable is for programs
         click.Option(["--group"], envvar="TIDINGS_GROUP", help="The group it is about.", show_envvar=True),
     ]  # fmt: skip
 
 
-def output_options() -> list[click.Option]:
-    """Return the options that say how answers look."""
+def output_options(alone: str = "ids") -> list[click.Option]:
+    """Return the options that say how answers look; `alone`: what `--quiet` leaves of them."""
     return [
         click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."),
-        click.Option(["-q", "--quiet"], is_flag=True, help="Print ids alone."),
+        click.Option(["-q", "--quiet"], is_flag=True, help=f"Print {alone} alone."),
     ]
 
 
@@ -102,7 +102,8 @@ def complete(thing_name: str) -> Callable[[click.Context, click.Parameter, str],
     return offer
 
 
-def _complete_servers(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+def complete_servers(context: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return the names of the servers that are kept."""
     from tidings.cli.remote import profiles
 
     try:

@@ -58,17 +58,19 @@ class Paper:
         """Write cells as a line, as they are."""
         self._print([(one, None) for one in cells], gap=0)
 
-    def many(self, items: Iterable[Any], columns: Sequence[Column], key: str, *, of: str) -> None:
-        """Write a list.
+    def many(self, items: Iterable[Any], columns: Sequence[Column], key: str, *, of: str) -> bool:
+        """Write a list and return whether it has anything.
 
         Args:
             key: The field that `--quiet` shows of each.
             of: What it is a list of, for when there is none.
         """
         if self.quiet and not self.as_json:
+            has_any = False
             for item in items:  # as they come: who reads may have enough early
+                has_any = True
                 self._id(item, key)
-            return
+            return has_any
         found = list(items)
         if self.as_json:
             self.document(found)
@@ -76,6 +78,7 @@ class Paper:
             self._table(found, columns)
         else:
             click.echo(f"No {of}.", err=True)
+        return bool(found)
 
     def one(self, value: Any, key: str, hides: frozenset[str] = frozenset()) -> None:
         """Write one thing, field by field."""

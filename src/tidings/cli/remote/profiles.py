@@ -75,6 +75,19 @@ def keep(name: str, url: str, group: str | None, key: str) -> bool:
     return in_ring
 
 
+def choose(name: str) -> Kept:
+    """Make a server the one that is meant when none is named.
+
+    Raises:
+        CommandError: There is none of that name.
+    """
+    book = read()
+    if name not in book.servers:
+        raise CommandError(unknown(name, book), USAGE)
+    _write(Book(name, book.servers))
+    return book.servers[name]
+
+
 def forget(name: str) -> None:
     """Forget a server and its key.
 

@@ -43,6 +43,8 @@ def command() -> click.Command:
         for place, id_ in enumerate(ids or NO_ONE):
             begun = _begin(server, id_, start, end, missing=missing, rate=rate)
             name = webhook[place] if len(webhook) > 1 else ""
+            if detach:
+                paper.say(f"Recovery {begun['id']} is begun. How far it is: tidings recoveries get {begun['id']}")
             done.append(begun if detach else _follow(server, paper, begun, name, webhook[place + 1 :]))
         if paper.as_json or paper.quiet:
             paper.many(done, [], "id", of="recoveries")
@@ -100,7 +102,7 @@ def _follow(server: Server, paper: Paper, recovery: dict[str, Any], name: str, l
         sys.exit(INTERRUPTED)
     if recovery["state"] == "failed":
         click.echo(f"tidings: {inert(recovery['error'] or 'It failed.')}", err=True)
-    paper.say(f"{name}{': ' if name else ''}{recovery['state']}: {counts(recovery)}.")
+    paper.say(f"{name}{': ' if name else ''}{recovery['state']}: {counts(recovery)}.{_how_to_follow(recovery)}")
     return recovery
 
 
@@ -116,7 +118,15 @@ def _cancelled(server: Server, path: str) -> Any:
 def counts(recovery: dict[str, Any]) -> str:
     """Return what a recovery did, in figures."""
     skipped = f", {recovery['skipped_count']} skipped" if recovery["skipped_count"] else ""
-    return f"{recovery['found_count']} found, {recovery['queued_count']} sent again{skipped}"
+    return f"{recovery['found_count']} found, {recovery['queued_count']} put into the queue{skipped}"
+
+
+def _how_to_follow(recovery: dict[str, Any]) -> str:
+    """Return where to see what comes of what went into the queue."""
+    if not recovery["queued_count"]:
+        return ""
+    of = f" --webhook {recovery['webhook_id']}" if recovery["webhook_id"] is not None else ""
+    return f" See them go out with: tidings tail{of}"
 
 
 def stopped(recovery: dict[str, Any]) -> str:

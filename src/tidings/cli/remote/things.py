@@ -20,9 +20,9 @@ _JOB: Final = (
     "missed active:flag"
 )
 _COLLECTION: Final = "name type schema:list options:json author drop:list"
-_CAPTURE: Final = "group_by unknown_groups exclude:list rename:map changed:list when:json"
+_CAPTURE: Final = "group_by unknown_groups exclude:list rename:map changed:list when:either"
 _RECOVER: Final = "since until missing:flag rate_per_second:number"
-_DELIVERIES: Final = "Id=id:id Status=status:state Event=event Answer=response_status:code When=created_at:time Tries=attempts:count Webhook=webhook_id Error=error"
+_DELIVERIES: Final = "Id=id:id Status=status:state Event=event Answer=response_status:code When=created_at:time Tries=attempts:count Webhook=webhook_id:webhook Error=error"
 _EVENTS: Final = (
     "Id=id:id Type=type When=occurred_at:time Deliveries=delivery_count:count Source=source Table=table Subject=subject"
 )
@@ -92,7 +92,7 @@ DELIVERIES: Final = Thing(
 
 RECOVERIES: Final = Thing(
     "recoveries", "recovery", "Jobs that send many deliveries again.",
-    "Id=id:id State=state:state Done=progress:share Queued=queued_count:count Begun=created_at:time Webhook=webhook_id Error=error",
+    "Id=id:id State=state:state Done=progress:share Queued=queued_count:count Begun=created_at:time Webhook=webhook_id:webhook Error=error",
     (
         Verb("list", "GET", "/api/v1/recoveries", "List recoveries, newest first.", shows="many", pages="last:id"),
         Verb("get", "GET", "/api/v1/recoveries/{recovery_id}", "Show how far a recovery has come."),
@@ -102,7 +102,7 @@ RECOVERIES: Final = Thing(
 
 LISTENERS: Final = Thing(
     "listeners", "listener", "Who receives by `tidings listen`.",
-    "Id=id:id Name=name Events=events:list Waiting=waiting:count Clients=clients:count Heard=heard_at:time Webhook=webhook_id Profile=profile",
+    "Id=id:id Name=name Events=events:list Waiting=waiting:count Clients=clients:count Heard=heard_at:time Webhook=webhook_id:webhook Profile=profile",
     (
         Verb("list", "GET", "/api/v1/listeners", "List listeners.", shows="many", pages="whole"),
         Verb("get", "GET", "/api/v1/listeners/{listener_id}", "Show a listener."),
@@ -131,7 +131,7 @@ TABLES: Final = Thing(
 
 BACKFILLS: Final = Thing(
     "backfills", "backfill", "Present rows of a table, sent as events.",
-    "Id=id:id State=state:state Table=table Rows=row_count:count Of=estimated_rows:count Begun=created_at:time Webhook=webhook_id Error=error",
+    "Id=id:id State=state:state Table=table Rows=row_count:count Of=estimated_rows:count Begun=created_at:time Webhook=webhook_id:webhook Error=error",
     (
         Verb("list", "GET", "/api/v1/backfills", "List backfills, newest first.", shows="many", pages="offset"),
         Verb("get", "GET", "/api/v1/backfills/{backfill_id}", "Show how far a backfill has come."),
@@ -181,7 +181,7 @@ JOBS: Final = Thing(
         Verb("delete", "DELETE", "/api/v1/cron/{job_id}", "Delete a job.", shows="nothing", asks=_SURE, done="deleted"),
         Verb("pause", "PATCH", "/api/v1/cron/{job_id}", "Leave out its times until it is resumed.", sends={"active": False}),
         Verb("resume", "PATCH", "/api/v1/cron/{job_id}", "Do it again at its times.", sends={"active": True}),
-        Verb("run", "POST", "/api/v1/cron/{job_id}/run", "Do it now."),
+        Verb("run", "POST", "/api/v1/cron/{job_id}/run", "Do it now.", then="{} is fired. What came of it: tidings jobs runs {}"),
         Verb("runs", "GET", "/api/v1/cron/{job_id}/runs", "List when it was done.", shows="many", pages="numbers",
              columns="Scheduled=scheduled:time Status=status:state Fired=fired:time Finished=finished:time Event=event Error=error"),
     ),
@@ -222,7 +222,7 @@ EVENT_TYPES: Final = Thing(
 _BIN: Final = "name status:int delay_seconds:number body content_type profile secret signature:json webhook_id"
 BINS: Final = Thing(
     "bins", "bin", "Addresses that take any request, for trying.",
-    "Id=id:id Name=name Requests=request_count:count Answer=status Used=used_at:time Url=url Profile=profile Webhook=webhook_id",
+    "Id=id:id Name=name Requests=request_count:count Answer=status Used=used_at:time Url=url Profile=profile Webhook=webhook_id:webhook",
     (
         Verb("list", "GET", "/api/v1/bins", "List request bins, newest first.", shows="many", pages="offset"),
         Verb("get", "GET", "/api/v1/bins/{bin_id}", "Show a bin, with the URL that takes requests."),
@@ -245,7 +245,7 @@ GROUPS: Final = Thing(
     (
         Verb("list", "GET", "/api/v1/groups", "List groups.", shows="many", pages="offset"),
         Verb("get", "GET", "/api/v1/groups/{group_id}", "Show a group."),
-        Verb("create", "POST", "/api/v1/groups", "Make a group.", body="id"),
+        Verb("create", "POST", "/api/v1/groups", "Make a group.", body="id", first="id"),
         Verb("delete", "DELETE", "/api/v1/groups/{group_id}", "Begin to delete a group.", query="confirm everything",
              asks=_SURE, shows="nothing", done="closed, and deleted in the background"),
         Verb("portal-link", "POST", "/api/v1/groups/{group_id}/portal-link", "Make a link that shows a customer this group.", body=_LINK),
@@ -280,9 +280,10 @@ KEYS: Final = Thing(
         Verb("list", "GET", "/api/v1/keys", "List keys, newest first.", shows="many", pages="offset"),
         Verb("get", "GET", "/api/v1/keys/{key_id}", "Show a key, and when it was last used."),
         Verb("current", "GET", "/api/v1/keys/current", "Show the key that these commands are sent with."),
-        Verb("create", "POST", "/api/v1/keys", "Make a key. It is in the answer, this once.", body="name scopes:list bound_to expires_in:int"),
+        Verb("create", "POST", "/api/v1/keys", "Make a key. It is in the answer, this once.", body="name scopes:list bound_to expires_in:int",
+             quiet="key"),
         Verb("rotate", "POST", "/api/v1/keys/{key_id}/rotate", "Give it another secret; the present one is good for a while.",
-             body="overlap_seconds:int expires_in:int"),
+             body="overlap_seconds:int expires_in:int", quiet="key"),
         Verb("revoke", "DELETE", "/api/v1/keys/{key_id}", "End a key; within a second it opens nothing.", shows="nothing",
              asks="Revoke key {}? Whoever uses it is refused from now on.", done="revoked"),
     ),
@@ -299,6 +300,7 @@ AUDIT: Final = Thing(
     "No=number:id When=at:time Action=action Who=who Key=key_name Subject=subject Group=group Address=address",
     (Verb("list", "GET", "/api/v1/audit", "List who did what, newest first.", query="group", shows="many", pages="before:number"),),
     key="number",
+    many="entries",
 )  # fmt: skip
 
 THINGS: Final[dict[str, Thing]] = {
