@@ -379,10 +379,10 @@ async def put_waiting(engine: Engine, receiver: Receiver, count: int, **lane: An
     webhook = await engine.add_webhook(receiver.url(), "order.paid", concurrency=100)
     await engine.user.execute(
         """insert into tidings.queue (id, webhook_id, event_id, group_id, due_at)
-        select gen_random_uuid(), $1, gen_random_uuid(), 'default', now() from generate_series(1, $2)""",
+        select gen_random_uuid(), $1, gen_random_uuid(), 'default', now() - interval '1 minute' from generate_series(1, $2)""",
         webhook.id,
         count,
-    )
+    )  # well before the worker's clock, which is a moment apart
     settings = ", ".join(f"{name} = {value}" for name, value in lane.items())
     await engine.user.execute(f"update tidings.lanes set waiting = $2, {settings} where webhook_id = $1", webhook.id, count)
     return webhook.id
@@ -395,7 +395,7 @@ async def claimed(engine: Engine, **limits: Any) -> Counter[UUID]:
     return Counter(delivery.webhook_id for flight in flights for delivery in flight)
 
 
-TRUSTED = {"allowance": 100, "last_success_at": "now()", "due_at": "now()"}
+TRUSTED = {"allowance": 100, "last_success_at": "now()", "due_at": "now() - interval '1 minute'"}
 FAILING = {"allowance": 1, "failure_count": 3, "due_at": "now() - interval '1 hour'"}
 
 

@@ -184,7 +184,7 @@ async def test_each_customer_hears_of_its_own_rows(api: Api, receiver: Receiver)
     await api("GET", f"/api/v1/webhooks/{made['id']}", 200, headers={"X-Tidings-Group": "acme"})
     assert len(await api("GET", "/api/v1/events", 200, headers={"X-Tidings-Group": "globex"})) == 1
     refused = await api("GET", "/api/v1/events", 404, headers={"X-Tidings-Group": "nobody"})
-    assert "POST /api/v1/groups" in refused["error"]
+    assert "Make the group first." in refused["error"]
 
 
 async def test_a_row_that_changes_hands_is_deleted_for_one_and_inserted_for_the_other(config: Config) -> None:

@@ -29,14 +29,16 @@ MOST_SLOWER = 3.0  # the p99 of others beside hostile clients, of that without
 
 
 class Client:
-    """A well-behaved client: publishes and asks, so many times a second, over connections that it keeps.
+    """A well-behaved client: publishes and asks, so many times a second, over twenty connections at most that it keeps.
 
     Attributes:
         deferred: How often it was told to come again, and came.
     """
 
     def __init__(self, url: str) -> None:
-        transport = httpx.AsyncHTTPTransport(local_address="127.0.0.1", limits=httpx.Limits(keepalive_expiry=None))
+        # Without a bound it would open one for each request that waits, and have more connections than the hostile ones.
+        limits = httpx.Limits(max_connections=20, keepalive_expiry=None)
+        transport = httpx.AsyncHTTPTransport(local_address="127.0.0.1", limits=limits)
         self._http = httpx.AsyncClient(base_url=url, headers={"X-API-Key": "test"}, timeout=PATIENCE, transport=transport)
         self.published = self.deferred = 0
         self.faults: list[str] = []

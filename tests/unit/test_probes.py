@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.core.outcome import FAILURES, Exchange, Timings
-from tidings.core.probes import MAX_PROBES, MAX_SECONDS, Answer, Facts, Kind, Probe, Signed, next_probe
+from tidings.core.probes import MAX_PROBES, MAX_SECONDS, MOST_AHEAD, Answer, Facts, Kind, Probe, Signed, next_probe
 from tidings.core.receiver_faults import HEALTHY, Verdict, verdict_of
 from tidings.core.receiver_lines import LINES, framework_of, lines_for
 from tidings.core.receiver_sentences import PROBES, Level
@@ -79,7 +79,7 @@ def expected(receiver: Receiver) -> set[str]:
     if receiver.secret in {"text", "old"}:
         return {"secret_text" if receiver.secret == "text" else "old_secret"}
     if is_far:
-        return {"clock"} if receiver.tells_time else {"wrong_secret"}
+        return {"clock"} if receiver.tells_time and receiver.ahead <= MOST_AHEAD else {"wrong_secret"}
     if receiver.reads in {"python", "else"}:
         return {"reserialized"}
     return {HEALTHY} if receiver == Receiver(refusal=receiver.refusal) else set()
