@@ -383,7 +383,9 @@ async def test_nothing_left_out_is_told_whatever_becomes_of_the_table(config: Co
                 totals[name] = totals.get(name, 0) + figure
             totals["scripts"] = totals.get("scripts", 0) + 1
 
-        @settings(max_examples=1500 if LONG else 40, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(
+            max_examples=1500 if LONG else 40, deadline=None, derandomize=not LONG, suppress_health_check=list(HealthCheck)
+        )
         @given(_scripts)
         def attack(steps: list[tuple[Any, ...]]) -> None:
             asyncio.run_coroutine_threadsafe(play(steps), loop).result()
