@@ -103,7 +103,7 @@ async def test_what_fails_leaves_no_entry(operator: Visitor, receiver: Receiver)
 
 async def test_the_record_is_read_page_by_page_and_by_group(operator: Visitor) -> None:
     services = operator.engine.services
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         for number in range(60):
             await audit.add(
                 connection, Action.WEBHOOK_CHANGED, Actor(), now=services.clock.now(), subject_id=None, subject=f"w{number:02d}",
@@ -128,7 +128,7 @@ async def test_a_group_that_is_busy_pushes_out_none_but_its_own_entries(operator
     services = operator.engine.services
     now = services.clock.now()
     add = "insert into tidings.audit (at, group_id, action, who, address, subject) select $1, $2, 'link.made', 'key', '', n::text "
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         await connection.execute(f"{add} from generate_series(1, 3) n", now, "default")
         await connection.execute(f"{add} from generate_series(1, $3) n", now, "acme", audit.MAX_OF_GROUP + 5)
         await connection.execute(f"{add} from generate_series(1, 3) n", now - audit.KEPT - timedelta(seconds=1), "old")
@@ -149,7 +149,7 @@ async def test_to_forget_looks_only_at_groups_that_were_busy_of_late(operator: V
         "select $1, 'g' || n % $2, 'link.made', 'key', '', '' from generate_series(1, $3) n"
     )
     read = "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = 'audit'"
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         await connection.execute(add, now, 2000, 40_000)
         await connection.execute("vacuum analyze tidings.audit")
         async with connection.transaction():

@@ -53,5 +53,5 @@ async def list_entries(
     if group_id is not None:
         check_group(services.bound_to, group_id)
     last = None if before is None else max(min(before, MAX_NUMBER), 0)
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return await audit.list_entries(connection, group_id=group_id, before=last, limit=limit)

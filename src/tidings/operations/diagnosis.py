@@ -33,13 +33,13 @@ async def why_not_ready(services: Services) -> list[Problem]:
 async def look(services: Services) -> list[Problem]:
     """Return why nothing can be delivered now, as one look at the database tells."""
     try:
-        async with asyncio.timeout(LOOK_SECONDS), services.database.connection() as connection:
+        async with asyncio.timeout(LOOK_SECONDS), services.wide.connection() as connection:
             found = await vitals.read(connection, LAST, is_all=False)
     except UNAVAILABLE as error:
         return [Problem("database", sentence(error), is_fatal=True)]
     problems = unready(found, LAST)
     # It answers; but what was written just now may have been refused, because its disk is full for one.
-    if not problems and (outage := services.database.outages.current) is not None and not await _is_over(services):
+    if not problems and (outage := services.wide.outages.current) is not None and not await _is_over(services):
         reason, seconds = outage
         problems = [Problem("database", f"{reason} So it has been for {seconds:.0f} s.", is_fatal=True)]
     return problems
@@ -47,9 +47,9 @@ async def look(services: Services) -> list[Problem]:
 
 async def _is_over(services: Services) -> bool:
     """Try whether the database can be written, and nobody fails meanwhile: who failed last may not have tried again yet."""
-    outages = services.database.outages
+    outages = services.wide.outages
     failures = outages.failures
-    return await vitals.can_write(services.database, LOOK_SECONDS) and outages.failures == failures
+    return await vitals.can_write(services.wide, LOOK_SECONDS) and outages.failures == failures
 
 
 async def examine(services: Services, *, is_outward: bool = False) -> Examined:
@@ -63,7 +63,7 @@ async def examine(services: Services, *, is_outward: bool = False) -> Examined:
         return Examined(problems, ["database"])
     if any(problem.name == "schema" for problem in problems):
         return Examined(problems, ["database", "schema"])
-    async with services.database.snapshot() as connection:
+    async with services.wide.snapshot() as connection:
         found = await vitals.read(connection, LAST, is_all=True)
         uncaptured = len(await captures.uncaptured(connection))
         urls = await vitals.urls(connection, URLS) if is_outward else []

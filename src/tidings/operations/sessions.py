@@ -22,7 +22,7 @@ async def begin(services: Services, token: str, key: ApiKey, digest: bytes, *, b
         before: The browser's token so far; empty when it had none.
         browser: What the browser says of itself.
     """
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         if before:
             await _ended(services, connection, await sessions.end_token(connection, before), address)
         session_id = await sessions.begin(
@@ -48,7 +48,7 @@ async def begin_with_link(
         before: The browser's token of a link so far; empty when it had none.
     """
     now = services.clock.now()
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         link = await portal_links.find(connection, link_token, now)
         if link is None:
             return None
@@ -82,7 +82,7 @@ async def find(services: Services, token: str, group_id: str | None = None) -> S
         ForbiddenError: The key of the session is for another group.
         NotFoundError: There is no such group.
     """
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         session = await sessions.find(connection, token, now=services.clock.now())
         if session is None or group_id is None or group_id == session.group_id or session.is_customer:
             return session
@@ -95,13 +95,13 @@ async def find(services: Services, token: str, group_id: str | None = None) -> S
 
 async def list_sessions(services: Services) -> list[Session]:
     """Return the sessions whose time is not over, newest first."""
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return await sessions.list_sessions(connection, now=services.clock.now())
 
 
 async def end(services: Services, session_id: UUID) -> bool:
     """End a session, and return whether there was one."""
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         ended = await sessions.end(connection, session_id)
         await _ended(services, connection, ended)
         return ended is not None
@@ -109,14 +109,14 @@ async def end(services: Services, session_id: UUID) -> bool:
 
 async def end_others(services: Services, session_id: UUID) -> None:
     """End all sessions but one."""
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         for one in await sessions.end_others(connection, session_id):
             await _ended(services, connection, one)
 
 
 async def end_token(services: Services, token: str, *, address: str) -> None:
     """End the session of a token, if there is one: its own browser asks."""
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         await _ended(services, connection, await sessions.end_token(connection, token), address)
 
 

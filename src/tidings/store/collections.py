@@ -10,6 +10,7 @@ import msgspec
 from tidings.core.collection import COLUMN_TYPES, PASSWORD_COLUMN, Field, all_fields
 from tidings.core.errors import BusyError, ConflictError, InvalidInputError
 from tidings.store.database import Connection
+from tidings.store.request_role import as_owner
 from tidings.store.statements import load
 
 _SQL = load("collections")
@@ -133,6 +134,7 @@ async def insert(connection: Connection, made: Collection) -> None:
         await _constrain(connection, made, field)
     await _run(connection, "create_due_index", *made.table)
     await _run(connection, "create_trigger", *made.table, str(made.id), made.name, made.group_id)
+    await _run(connection, "open_table", *made.table, made.group_id)
 
 
 async def update(connection: Connection, changed: Collection) -> None:
@@ -265,7 +267,8 @@ async def _run(connection: Connection, name: str, *args: Any) -> None:
     """Run a statement that PostgreSQL has formatted; prepared, so that it can be no more than one."""
     statement = await connection.fetchval(_SQL[name], *args)
     try:
-        await (await connection.prepare(statement)).fetch()
+        async with as_owner(connection):
+            await (await connection.prepare(statement)).fetch()
     except asyncpg.LockNotAvailableError as error:
         raise _busy() from error
     except asyncpg.DependentObjectsStillExistError as error:

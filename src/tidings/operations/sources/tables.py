@@ -39,7 +39,7 @@ def name_of(text: str) -> TableName:
 
 async def list_tables(services: Services) -> list[CapturedTable]:
     """Return the tables that are captured, or have settings."""
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         names = {*await capture.captured_tables(connection), *await capture.tables_with_settings(connection)}
         return list((await _captured(connection, names)).values())
 
@@ -51,7 +51,7 @@ async def read(services: Services, table: str) -> CapturedTable:
         NotFoundError: It is not captured and has no settings.
     """
     name = name_of(table)
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         found = (await _captured(connection, [name])).get(name)
     return there(found, f"The table {table!r} is not captured and has no settings.")
 
@@ -62,7 +62,7 @@ async def change(services: Services, settings: TableSettings) -> CapturedTable:
     Raises:
         InvalidInputError: With the field and the reason.
     """
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         await tables.change_settings(connection, settings)
         await audit.note(services, connection, Action.TABLE_CHANGED, subject=".".join(settings.name), is_of_group=False)
         return (await _captured(connection, [settings.name]))[settings.name]
@@ -74,7 +74,7 @@ async def reset(services: Services, table: str) -> None:
     Raises:
         NotFoundError: It has no settings.
     """
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         await capture.lock(connection)
         if not await capture.remove_settings(connection, name_of(table)):
             raise NotFoundError(f"The table {table!r} has no settings.")

@@ -54,13 +54,14 @@ select array(select id from matched order by id desc limit $5) as ids, array(sel
   (select count(*) from matched) as matches, (select count(*) from seen) as seen, (select id from ends order by id desc limit 1) as reached
 
 -- name: deliveries_by_id
+-- Along everybody's: rows of other groups count among those that are looked at (migration 0034).
 with seen as materialized (
   select *, row_number() over (order by id desc) as n from (
-    select {finished} from tidings.deliveries
+    select {finished} from tidings.walked_deliveries
     where 'finished' = any ($15::text[]) and id >= $2 and id < $3 order by id desc limit $4) lane
   union all
   select *, row_number() over (order by id desc) from (
-    select {waiting} from tidings.queue
+    select {waiting} from tidings.walked_queue
     where 'waiting' = any ($15::text[]) and id >= $2 and id < $3 order by id desc limit $4) lane
   union all
   {sending}
@@ -174,9 +175,10 @@ select array(select id from matched order by id desc limit $5) as ids, (select c
   (select id from seen where n = $4 order by id desc limit 1) as reached
 
 -- name: events_by_id
+-- Along everybody's, as `deliveries_by_id`.
 with seen as materialized (
   select *, row_number() over (order by id desc) as n from (
-    select {event} from tidings.events where id >= $2 and id < $3 order by id desc limit $4) lane
+    select {event} from tidings.walked_events where id >= $2 and id < $3 order by id desc limit $4) lane
 ), {answer_of_events};
 
 -- name: events_by_kind
@@ -275,7 +277,7 @@ select exists (select from tidings.event_kinds where group_id = $1 and type = $2
 
 -- name: share
 -- Which part of the newest events is a group's. $1 group
-select coalesce(avg((group_id = $1)::integer), 1)::float8 from (select group_id from tidings.events order by id desc limit 200) newest;
+select coalesce(avg((group_id is not distinct from $1)::integer), 1)::float8 from (select group_id from tidings.walked_events order by id desc limit 200) newest;
 
 -- name: group_of_webhook
 -- $1 webhook
