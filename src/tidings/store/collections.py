@@ -1,6 +1,7 @@
 """Collections as rows, and the tables they are."""
 
 from datetime import datetime
+from hashlib import md5
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from tidings.store.request_role import as_owner
 from tidings.store.statements import load
 
 _SQL = load("collections")
+
+UNIQUE, RELATION = "u", "r"  # kinds of constraints, by which their names begin
 
 
 class Collection(msgspec.Struct, frozen=True):
@@ -240,6 +243,11 @@ async def constrain_column(connection: Connection, collection: Collection, old: 
             collection=new.collection if old is None or old.collection is None else None,
         )
         await _constrain(connection, collection, gained)
+
+
+def constraint_name(kind: str, table: str, column: str) -> str:
+    """Return the name of what keeps a column `UNIQUE` or a `RELATION`, as `collections.sql` gives it."""
+    return f"{kind}_{md5(f'{table}.{column}'.encode(), usedforsecurity=False).hexdigest()}"
 
 
 async def _constrain(connection: Connection, collection: Collection, field: Field) -> None:

@@ -99,17 +99,25 @@ async def prepare(database: Database, role: str, *, is_to_change: bool = True) -
     if role == NONE:
         logger.warning("requests run with all rights of the database's role: nothing but our own SQL keeps groups apart")
         return
-    for left in reversed(range(TRIES)):
-        owner = ""
-        try:
-            async with database.transaction() as connection:
-                owner = await connection.fetchval(_SQL["owner"])
-                return await _prepare(connection, role, owner, is_to_change=is_to_change)
-        except asyncpg.InsufficientPrivilegeError as error:
-            raise _unusable(role, owner, str(error)) from error
-        except (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError):
-            if not left:  # "tuple concurrently updated", and its like
-                raise
+    for _ in range(TRIES):
+        if await _is_prepared(database, role, is_to_change=is_to_change):
+            return
+    raise StartupError(f"Other processes change the role {role} all the time. Start again in a moment.")
+
+
+async def _is_prepared(database: Database, role: str, *, is_to_change: bool) -> bool:
+    """Prepare it, unless another process is just doing the same for another database."""
+    owner = ""
+    try:
+        async with database.transaction() as connection:
+            owner = await connection.fetchval(_SQL["owner"])
+            await _prepare(connection, role, owner, is_to_change=is_to_change)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise _unusable(role, owner, str(error)) from error
+    except (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError) as error:
+        logger.debug("the role %s is tried again: %s", role, error)  # "tuple concurrently updated", and its like
+        return False
+    return True
 
 
 async def _prepare(connection: Connection, role: str, owner: str, *, is_to_change: bool) -> None:
