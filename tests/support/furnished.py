@@ -39,6 +39,8 @@ class Furnished:
         ids["webhook_id"] = hook["id"]
         await self("PUT", "/api/v1/event-types/order.paid", {"description": mark})
         published = {"type": "order.paid", "data": {"said": mark}, "id": f"own-{self.group_id}"}
+        made = "insert into tidings.customer_webhooks (webhook_id, group_id) values ($1::text::uuid, $2)"
+        await self.engine.sql(made, hook["id"], self.group_id)
         ids["event_id"] = (await self("POST", "/api/v1/events", published))["id"]
         listener = await self("POST", "/api/v1/listeners", {"name": mark, "events": ["order.*"]})
         ids["listener_id"] = listener["id"]
@@ -52,7 +54,8 @@ class Furnished:
         await self._history(hook["id"], failing["id"])
         filling = await self("POST", "/api/v1/tables/orders/backfill", {"webhook_id": hook["id"]})
         await self.engine.sql("update tidings.backfills set state = 'finished', finished_at = now()")
-        ids |= {"backfill_id": filling["id"], "group_id": self.group_id, "number": "1", "part": "request"}
+        ids |= {"backfill_id": filling["id"], "group_id": self.group_id, "number": "1", "part": "request", "table": "orders"}
+        ids |= {"kind": "webhook", "setting_id": hook["id"]}
         return self
 
     async def _sources(self, mark: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from tidings.clock import machine_time
-from tidings.core.diagnosis import Examined, Problem, Way, cut_off, unready, unwell
+from tidings.core.diagnosis import TOGETHER, Examined, Problem, Way, cut_off, unready, unwell
 from tidings.core.target import parse_target
 from tidings.operations.services import Services
 from tidings.operations.sources import captures
@@ -14,6 +14,7 @@ from tidings.store import vitals
 from tidings.store.database import UNAVAILABLE
 from tidings.store.migrations import LAST
 from tidings.store.outages import sentence
+from tidings.store.request_role import NONE
 
 LOOK_SECONDS = 3.0  # for an answer of the database
 REACH_SECONDS = 5.0  # for a connection to a host that webhooks name
@@ -21,7 +22,7 @@ URLS, HOSTS = 200, 5  # that are looked through for hosts, and hosts that are tr
 
 _ALWAYS = (
     "database", "schema", "rights", "workers", "routing", "queue", "clock", "connections", "notifications", "partitions",
-    "set_aside", "webhooks", "tables",
+    "set_aside", "webhooks", "tables", "groups",
 )  # fmt: skip
 
 
@@ -69,6 +70,7 @@ async def examine(services: Services, *, is_outward: bool = False) -> Examined:
         urls = await vitals.urls(connection, URLS) if is_outward else []
     config = services.config
     disk_left = None if config.database_url else (await asyncio.to_thread(shutil.disk_usage, config.data_dir)).free
+    problems += [TOGETHER] if config.request_role == NONE else []
     problems += unwell(found, machine_time=machine_time(), disk_left=disk_left, uncaptured=uncaptured)
     looked_at = [*_ALWAYS, *([] if disk_left is None else ["embedded", "disk"])]
     if ways := await _ways(services, urls):
