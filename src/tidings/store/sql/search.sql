@@ -31,6 +31,10 @@ from (
   order by u.id desc limit $4
 ) u
 
+-- part: own_webhook
+-- The webhook, where it is the group's, or was before it was deleted: to walk along another group's would never come to an end.
+coalesce((select w.id from tidings.webhooks w where w.id = $17), (select v.webhook_id from tidings.webhook_versions v where v.webhook_id = $17 limit 1))
+
 -- part: fits
 ($6::text[] is null or e.type = any ($6) or e.type like any ($7::text[]) or e.source = 'tables' and e.operation = any ($8::text[]))
   and ($9::text is null or e.table_schema = $9) and ($10::text is null or e.table_name = $10)
@@ -71,11 +75,11 @@ with seen as materialized (
 with seen as materialized (
   select *, row_number() over (order by id desc) as n from (
     select {finished} from tidings.deliveries
-    where 'finished' = any ($15::text[]) and webhook_id = $17 and id >= $2 and id < $3 order by id desc limit $4) lane
+    where 'finished' = any ($15::text[]) and webhook_id = {own_webhook} and id >= $2 and id < $3 order by id desc limit $4) lane
   union all
   select *, row_number() over (order by id desc) from (
     select {waiting} from tidings.queue
-    where 'waiting' = any ($15::text[]) and webhook_id = $17 and id >= $2 and id < $3 order by id desc limit $4) lane
+    where 'waiting' = any ($15::text[]) and webhook_id = {own_webhook} and id >= $2 and id < $3 order by id desc limit $4) lane
   union all
   {sending}
 ), ends as (select id from seen where n = $4), {answer};
@@ -85,11 +89,11 @@ with seen as materialized (
 with seen as materialized (
   select *, row_number() over (order by id desc) as n from (
     select {finished} from tidings.deliveries
-    where 'finished' = any ($15::text[]) and webhook_id = $17 and status <> 'succeeded' and id >= $2 and id < $3 order by id desc limit $4) lane
+    where 'finished' = any ($15::text[]) and webhook_id = {own_webhook} and status <> 'succeeded' and id >= $2 and id < $3 order by id desc limit $4) lane
   union all
   select *, row_number() over (order by id desc) from (
     select {waiting} from tidings.queue
-    where 'waiting' = any ($15::text[]) and webhook_id = $17 and id >= $2 and id < $3 order by id desc limit $4) lane
+    where 'waiting' = any ($15::text[]) and webhook_id = {own_webhook} and id >= $2 and id < $3 order by id desc limit $4) lane
   union all
   {sending}
 ), ends as (select id from seen where n = $4), {answer};
