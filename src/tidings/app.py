@@ -51,7 +51,7 @@ logger = logging.getLogger("tidings")
 # take what deliveries need. Two listeners and two that commit what is published come on top, and one where `tidings listen`
 # is answered.
 FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS = 10, 6, 2, 1, 2
-FOR_WIDE = 2  # calls that are about no single group
+FOR_WIDE = 4  # calls that are about no single group
 FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_WIDE + FOR_NOTICES + FOR_BINS + FOR_KEYS
 WATCHERS = 16  # connections at the address that metrics have for themselves
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -257,23 +257,23 @@ async def open_pool(
     *,
     max_connections: int,
     connection_class: type[asyncpg.Connection] = asyncpg.Connection,
-    **settings: str,
+    prepare_connection: Callable[[Connection], Awaitable[None]] | None = None,
 ) -> Server:
     """Give a server its pool, which opens connections as they are needed, and return it.
 
     Args:
         connection_class: What connections are.
-        settings: Of PostgreSQL, for these connections.
+        prepare_connection: What is done with each before it is lent; None: it is greeted.
     """
     server.pool = await asyncpg.create_pool(
         url,
         min_size=0,
         max_size=max_connections,
-        server_settings=_SETTINGS | settings,
+        server_settings=_SETTINGS,
         max_inactive_connection_lifetime=300,
         command_timeout=60,
         connect=_connect,
-        init=server.greet,
+        init=prepare_connection or server.greet,
         connection_class=connection_class,
     )
     return server

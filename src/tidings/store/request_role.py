@@ -81,9 +81,14 @@ async def open_for_requests(database: Database, role: str, *, max_connections: i
     if role == NONE:
         return database
     server = Server(database.outages, is_of_groups=True)
-    # "" is no group's name: nothing is seen until one is said.
-    settings = {"role": role, "tidings.group": ""}
-    await open_pool(database.url, server, max_connections=max_connections, connection_class=OfOneGroup, **settings)
+
+    async def take_role(connection: Connection) -> None:
+        await server.greet(connection)
+        await connection.execute(_SQL["take"], role)  # not at its beginning: poolers between us ignore what is said there
+
+    await open_pool(
+        database.url, server, max_connections=max_connections, connection_class=OfOneGroup, prepare_connection=take_role
+    )
     return Database(database.url, server)
 
 

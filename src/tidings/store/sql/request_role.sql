@@ -1,5 +1,9 @@
 -- The role of requests: rights of its own, and the group whose rows it sees.
 
+-- name: take
+-- For the session; and no group, whose rows are none, until one is said. $1 role
+select set_config('role', $1, false), set_config('tidings.group', '', false);
+
 -- name: act_for
 -- For the session. $1 group
 select set_config('tidings.group', $1, false);
