@@ -20,7 +20,7 @@ install: .venv/.installed
 .venv/.demo: pyproject.toml
 	@echo "Installing Tidings into .venv."
 	@$(PYTHON) -m venv .venv
-	@$(PIP) --quiet '.[demo]'
+	@$(PIP) '.[demo]' --quiet
 	@touch $@
 
 # The TypeScript SDK, and what the tests run under Node.
