@@ -71,6 +71,25 @@ end $$;
 revoke all on function tidings.open_records from public;
 comment on function tidings.open_records is 'Lets the role of requests read and write the records of a collection while it acts for the collection''s group.';
 
+create function tidings.close_records(table_schema text, name text) returns void
+language plpgsql set search_path = pg_catalog as $$
+declare
+  given record;
+  whole regclass := format('%I.%I', table_schema, name);
+begin
+  for given in select r.rolname from pg_policy p join pg_roles r on r.oid = any (p.polroles) where p.polrelid = whole and p.polname = 'tidings_requests' loop
+    execute format('revoke all on %s from %I', whole, given.rolname);
+    execute format('revoke usage on schema %I from %I', table_schema, given.rolname);
+  end loop;
+  execute format('drop policy if exists tidings_everyone on %s', whole);
+  execute format('drop policy if exists tidings_requests on %s', whole);
+  if not exists (select from pg_policy p where p.polrelid = whole) then
+    execute format('alter table %s disable row level security', whole);
+  end if;
+end $$;
+revoke all on function tidings.close_records from public;
+comment on function tidings.close_records is 'Leaves the table of a collection as open_records found it: for those who uninstall Tidings and keep their records.';
+
 -- Rows of no group ---------------------------------------------------------------------------------------------------------
 
 -- Numbers, and what changed, for the engine's own use: they say nothing of anybody.
