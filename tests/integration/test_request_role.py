@@ -24,7 +24,7 @@ _numbers = count(1)
 
 @pytest.fixture
 async def name(postgres: str) -> AsyncIterator[str]:
-    """A name that no role has; roles whose names begin so are dropped."""
+    """A name that no role has; roles whose names begin so are dropped. To be asked for before the databases that they own."""
     connection = await asyncpg.connect(postgres)
     name = f"apart_{await connection.fetchval('select pg_backend_pid()')}_{next(_numbers)}"
     yield name
@@ -50,7 +50,7 @@ async def _owned(postgres: str, url: str, owner: str, *, may_make_roles: bool = 
 
 
 async def test_a_role_that_cannot_be_made_is_asked_for_with_the_statements(
-    postgres: str, empty_database_url: str, config: Config, name: str
+    name: str, postgres: str, empty_database_url: str, config: Config
 ) -> None:
     url = await _owned(postgres, empty_database_url, f"{name}_owner")
     config = msgspec.structs.replace(config, database_url=url, request_role=f"{name}_requests")
@@ -75,7 +75,7 @@ async def test_a_role_that_cannot_be_made_is_asked_for_with_the_statements(
             await connection.fetchval("select count(*) from tidings.api_keys")
 
 
-async def test_a_login_that_may_make_roles_makes_it(postgres: str, empty_database_url: str, config: Config, name: str) -> None:
+async def test_a_login_that_may_make_roles_makes_it(name: str, postgres: str, empty_database_url: str, config: Config) -> None:
     url = await _owned(postgres, empty_database_url, f"{name}_owner", may_make_roles=True)
     config = msgspec.structs.replace(config, database_url=url, request_role=f"{name}_requests")
     async with engine_of(config) as engine:

@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 
 from tidings.core.errors import StartupError
-from tidings.store.database import Connection, Database, Server, open_pool
+from tidings.store.database import Connection, Database, Server, open_pool, said
 from tidings.store.request_rights import RIGHTS
 from tidings.store.statements import load
 
@@ -118,7 +118,7 @@ async def _is_prepared(database: Database, role: str, *, is_to_change: bool) -> 
             owner = await connection.fetchval(_SQL["owner"])
             await _prepare(connection, role, owner, is_to_change=is_to_change)
     except asyncpg.InsufficientPrivilegeError as error:
-        raise _unusable(role, owner, str(error)) from error
+        raise _unusable(role, owner, said(error)) from error
     except (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError) as error:
         logger.debug("the role %s is tried again: %s", role, error)  # "tuple concurrently updated", and its like
         return False
