@@ -168,7 +168,7 @@ async def test_every_operation_says_which_scope_it_needs(api: Api) -> None:
     assert set(NEEDS) <= {(method, path) for method, path, _ in operations}, "api/http/scopes.py has routes that there are not"
     for method, path, need in operations:
         said = paths[path][method.lower()]
-        assert said["security"] == [{"key": [need.scope.value] if need.scope else []}]
+        assert said["security"] == [{"key": [scope.value for scope in need.scopes]}]
         assert {"401", "403", "429"} <= set(said["responses"]), path
     page = (ROOT / "docs" / "scopes.md").read_text()
     assert page == made_by_tool().text_of(paths), "docs/scopes.md is old; run tools/make_scopes.py"
@@ -188,15 +188,16 @@ async def test_each_scope_opens_what_the_page_says_and_nothing_else(api: Api) ->
         body = None if method in {"GET", "DELETE"} else {}
         for scope, key in keys.items():
             response = await api.ask(method, address(path), key, json=body)
-            if need.scope is None or need.scope in granted((scope,)):
+            lacking = [one for one in need.scopes if one not in granted((scope,))]
+            if not lacking:
                 assert response.status_code not in {401, 403, 429, 500}, (method, path, scope, response.text)
                 continue
             answered += 1
             assert response.status_code == 403, (method, path, scope, response.text)
             assert response.json() == {
-                "error": f"This key lacks the scope {need.scope}. Use a key that has it.",
+                "error": f"This key lacks the scope {lacking[0]}. Use a key that has it.",
                 "code": "FORBIDDEN",
-                "scope": need.scope,
+                "scope": lacking[0],
             }
     assert answered > 1000
     for path in ("/metrics", "/openapi.json"):
@@ -635,9 +636,7 @@ async def test_a_session_sees_and_may_do_what_its_key_allows(
             if path in {"/live", "/home", "/brand.css"} or (method, path) == ("POST", "/sign-out"):
                 continue  # a stream without an end; pages of customers; the end of the walk
             needs = PAGE_NEEDS[method, path]
-            is_open = all(
-                (need.scope is None or need.scope in allowed) and not (need.is_for_all_groups and bound_to) for need in needs
-            )
+            is_open = all(set(need.scopes) <= allowed and not (need.is_for_all_groups and bound_to) for need in needs)
             where = path.format_map(VALUES)
             response = await visitor.client.request(
                 method, where, **({"data": sent, "headers": origin} if method == "POST" else {})
