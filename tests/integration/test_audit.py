@@ -156,9 +156,9 @@ async def test_entries_are_found_by_all_that_they_say(operator: Visitor) -> None
     one, two, three, four = [f"{subject}-{action.value}" for _, action, _, _, _, subject in said]
     for query, expected in (
         ({}, [four, three, two, one]), ({"group": "acme"}, [two, one]), ({"who": "session"}, [two]), ({"who_id": str(ids["deploy"])}, [four, three]),
-        ({"key": "ci"}, [two, one]), ({"key": str(ids["ci"])}, [two, one]), ({"action": "webhook.created"}, [one]), ({"action": "webhook.*"}, [three, one]),
+        ({"with_key": "ci"}, [two, one]), ({"with_key": str(ids["ci"])}, [two, one]), ({"action": "webhook.created"}, [one]), ({"action": "webhook.*"}, [three, one]),
         ({"action": "secret.shown,keys.rotated"}, [four, two]), ({"subject_id": str(ids["hook"])}, [two, one]), ({"subject": three}, [three]),
-        ({"address": "10.0.0.1"}, [four, three, one]), ({"address": "10.0.0.1", "key": "ci"}, [one]), ({"key": "nobody"}, []),
+        ({"address": "10.0.0.1"}, [four, three, one]), ({"address": "10.0.0.1", "with_key": "ci"}, [one]), ({"with_key": "nobody"}, []),
         ({"since": (begun + timedelta(hours=1)).isoformat()}, [four, three, two]), ({"until": (begun + timedelta(hours=2)).isoformat()}, [one]),
         ({"since": (begun + timedelta(hours=2)).isoformat(), "until": (begun + timedelta(hours=4)).isoformat(), "group": "acme"}, [two]),
     ):  # fmt: skip
@@ -180,7 +180,7 @@ async def test_entries_are_found_by_all_that_they_say(operator: Visitor) -> None
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ({"action": "webhook.creatd"}, "action"), ({"action": "nothing.*"}, "action"), ({"who": "nobody"}, "who"), ({"key": ""}, "key"),
+        ({"action": "webhook.creatd"}, "action"), ({"action": "nothing.*"}, "action"), ({"who": "nobody"}, "who"), ({"with_key": ""}, "with_key"),
         ({"since": "2026-01-01T00:00:00"}, "since"), ({"cursor": "abc"}, "cursor"), ({"colour": "red"}, "colour"), ({"address": "\0"}, "address"),
         ({"limit": "1001"}, "limit"), ({"who_id": "x"}, "who_id"), ({"action": ",".join(["webhook.*"] * 21)}, "action"),
     ],

@@ -137,7 +137,7 @@ def sought(
     group_id: str | None = None,
     who: str | None = None,
     who_id: UUID | None = None,
-    key: str | None = None,
+    with_key: str | None = None,
     actions: Sequence[str] = (),
     subject_id: UUID | None = None,
     subject: str | None = None,
@@ -148,13 +148,13 @@ def sought(
     """Return what is searched for, from the words of a query.
 
     Args:
-        key: The id of a key, or its name.
+        with_key: The id of a key, or its name.
         actions: Actions, or families such as `webhook.*`; several of them with commas.
 
     Raises:
         InvalidInputError: With the field and the remedy.
     """
-    for name, text in (("key", key), ("subject", subject), ("address", address), ("group", group_id)):
+    for name, text in (("with_key", with_key), ("subject", subject), ("address", address), ("group", group_id)):
         if text is not None and (not 1 <= len(text) <= MAX_WORD or "\0" in text):
             raise InvalidInputError(name, f"{name} has 1 to {MAX_WORD} characters, without U+0000; leave it out for all.")
     for name, at in (("since", since), ("until", until)):
@@ -170,13 +170,13 @@ def sought(
     named = [word for word in words if not word.endswith(".*")]
     families = [word[:-1] for word in words if word.endswith(".*")]
     _check_actions(named, families)
-    key_id = None if key is None else _id(key)
+    key_id = None if with_key is None else _id(with_key)
     return Sought(
         group_id=group_id,
         who=None if who is None else Who(who),
         who_id=who_id,
         key_id=key_id,
-        key_name=key if key_id is None else None,
+        key_name=with_key if key_id is None else None,
         actions=tuple(named),
         families=tuple(families),
         subject_id=subject_id,

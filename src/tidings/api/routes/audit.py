@@ -24,7 +24,7 @@ Before = Annotated[int | None, QueryParameter(description="Only what has a small
 OfGroup = Annotated[str | None, QueryParameter(description="Only what is about this group.", max_length=200)]
 ByWho = Annotated[str | None, QueryParameter(description="Only by such: `key`, `session`, `link` or `system`.")]
 WhoId = Annotated[UUID | None, QueryParameter(description="Only by this key, session or portal link.")]
-Key = Annotated[str | None, QueryParameter(description="Only with this key: its id, or what it was called then.")]
+WithKey = Annotated[str | None, QueryParameter(description="Only with this key: its id, or what it was called then.")]
 ActionNames = Annotated[
     list[str] | None,
     QueryParameter(name="action", description="Only these actions or families, with commas: `webhook.deleted`, `secret.*`."),
@@ -107,7 +107,7 @@ async def list_audit(
     group: OfGroup = None,
     who: ByWho = None,
     who_id: WhoId = None,
-    key: Key = None,
+    with_key: WithKey = None,
     action: ActionNames = None,
     subject_id: SubjectId = None,
     subject: Subject = None,
@@ -122,7 +122,7 @@ async def list_audit(
         group_id=group,
         who=who,
         who_id=who_id,
-        key=key,
+        with_key=with_key,
         actions=action or (),
         subject_id=subject_id,
         subject=subject,

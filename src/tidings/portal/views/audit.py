@@ -20,7 +20,7 @@ from tidings.store.audit import Entry
 
 PATH = "/settings/audit"
 VERIFY_PATH = f"{PATH}/verification"
-FILTERS = ("action", "subject", "key", "who", "by", "of_group", "address", "since", "until")
+FILTERS = ("action", "subject", "with_key", "who", "by", "of_group", "address", "since", "until")
 _SAID = {
     Action.SESSION_BEGAN: "A session began",
     Action.SESSION_ENDED: "A session ended",
@@ -82,7 +82,7 @@ _OFFERED = (
         "action", "What", options=tuple(Option(name, name) for name in (*_FAMILIES, *Action)), hint="webhook.deleted, secret.*"
     ),
     Filter("subject", "To what", hint="an id, or a name of then"),
-    Filter("key", "With key", hint="an id, or a name of then"),
+    Filter("with_key", "With key", hint="an id, or a name of then"),
     Filter("since", "Since", hint="1h, 7d, 2026-11-21"),
     Filter("until", "Until", hint="1h, 2026-11-21 14:00"),
     Filter("who", "By", "choice", tuple(Option(who.value, said) for who, said in _WHO.items()), is_minor=True),
@@ -156,7 +156,7 @@ def asked_of_audit(asked: Mapping[str, str], now: datetime) -> Sought:
         group_id=asked.get("of_group"),
         who=asked.get("who"),
         who_id=by_id if by is None or by_id is not None else UUID(int=0),  # a part of an id is nobody's
-        key=asked.get("key"),
+        with_key=asked.get("with_key"),
         actions=[asked["action"]] if "action" in asked else (),
         subject_id=subject_id,
         subject=subject if subject_id is None else None,
