@@ -7,7 +7,7 @@ anybody, and the row that it belongs to is found by its id: what is secret is co
 
 import hashlib
 import hmac
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 from zlib import crc32
@@ -20,6 +20,7 @@ from tidings.core.scopes import Scope, granted
 PREFIX: Final = "tidk_"
 SECRET_BYTES: Final = 24
 MAX_NAME: Final = 100  # characters
+ENDING_SOON: Final = timedelta(days=14)  # before the end of a key, in which people are told of it
 MAX_KEY: Final = 1000  # characters that are looked at: an admin key of the settings may look as it likes
 UNGUESSABLE: Final = 32  # characters from which on nobody finds a key by trying
 

@@ -39,9 +39,7 @@ def _verify_command() -> click.Command:
         "verify",
         params=[
             click.Option(["--after"], type=click.IntRange(0), default=0, help="Begin behind this place of the chain."),
-            click.Option(
-                ["--head"], metavar="PLACE:HASH", help="The end of the chain that was noted earlier: it has to be there."
-            ),
+            click.Option(["--head"], metavar="PLACE:HASH", help="An end of the chain that was noted: it has to be there."),
             *server_options(),
             *output_options("the end of the chain"),
         ],
