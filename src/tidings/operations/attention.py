@@ -1,4 +1,4 @@
-"""What somebody should see to: webhooks that fail, what was set aside, tables that are not captured, keys that end, no worker."""
+"""What somebody should see to: webhooks that fail, what is set aside, tables not captured, keys that end, no worker."""
 
 from datetime import datetime
 from uuid import UUID
