@@ -21,6 +21,7 @@ from tidings.store.audit_chain import Sealed
 from tidings.store.database import Connection
 
 MAX_VERIFIED: Final = 10_000  # entries that one call verifies
+VERIFIED_AT_ONCE: Final = 1_000  # of those: in between, others have their turn
 MAX_EXPORTED: Final = 1_000  # entries of one call
 EXPORT_WALK: Final = 5_000  # seals that one call of an export looks at, whatever fits
 
@@ -174,8 +175,17 @@ async def verify(services: Services, *, after: int = 0, limit: int = MAX_VERIFIE
         InvalidInputError: The head is not written as one.
     """
     noted = None if head is None else _noted(head)
+    checked, step = 0, await _verify_some(services, after, min(limit, VERIFIED_AT_ONCE), noted)
+    while True:
+        checked += step.checked
+        if step.next is None or checked >= min(limit, MAX_VERIFIED):
+            return msgspec.structs.replace(step, checked=checked)
+        step = await _verify_some(services, step.next, min(limit - checked, VERIFIED_AT_ONCE), noted)
+
+
+async def _verify_some(services: Services, after: int, limit: int, noted: tuple[int, bytes] | None) -> Verified:
     async with services.database.snapshot() as connection:
-        found = await audit_chain.stretch(connection, after=after, limit=min(limit, MAX_VERIFIED))
+        found = await audit_chain.stretch(connection, after=after, limit=limit)
         waiting = await audit_chain.count_pending(connection)
         there = None if noted is None else await audit_chain.seal_at(connection, noted[0])
     key, last = services.installation.audit_key, found.links[-1].seal if found.links else found.before

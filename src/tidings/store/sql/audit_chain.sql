@@ -55,8 +55,8 @@ select place, number, sealed_at, hash from tidings.audit_chain order by place de
 -- name: outside
 -- The first entry between two numbers that has no seal and does not wait for one. $1 behind this one, $2 up to this one, or null: all
 select a.number from tidings.audit a where a.number > $1 and ($2::bigint is null or a.number <= $2)
-  and not exists (select from tidings.audit_chain c where c.number = a.number)
-  and not exists (select from tidings.audit_pending p where p.number = a.number)
+  and not exists (select from tidings.audit_chain c where c.number = a.number and c.number > $1)
+  and not exists (select from tidings.audit_pending p where p.number = a.number and p.number > $1)
 order by a.number limit 1;
 
 -- name: oldest
