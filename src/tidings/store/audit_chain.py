@@ -3,6 +3,7 @@
 import logging
 import secrets
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Final
 from uuid import UUID
 
@@ -70,6 +71,8 @@ async def load_key(connection: Connection, box: SecretBox) -> bytes:
     older = await connection.fetchval(_SQL["count_pending"], MAX_ENTRIES)
     until = await connection.fetchval(_SQL["now"]) + UNSTAMPED_FOR
     await connection.execute(_SQL["set_key"], box.seal(key.hex(), _KEY_ID))
+    if older:
+        logger.warning("the key of the audit was made: %d entries that are there count as of the release before", older)
     await _move(connection, key, Head(unstamped_places=older, unstamped_until=until if older else None))
     return key
 
@@ -122,10 +125,16 @@ async def forget(connection: Connection, box: SecretBox, now: datetime, kept: ti
         return 0
     head = _head(row)
     too_many = head.place - head.anchor_place - MAX_ENTRIES
-    going = [_seal(one) for one in await connection.fetch(_SQL["oldest"], head.anchor_place, FORGOTTEN_AT_ONCE)]
-    gone = [one for one in going if one.sealed_at < now - kept or one.place - head.anchor_place <= too_many]
-    if not gone:
-        return 0
+
+    def goes(one: Seal) -> bool:
+        return one.sealed_at < now - kept or one.place - head.anchor_place <= too_many
+
+    gone: list[Seal] = []
+    for size in (1, FORGOTTEN_AT_ONCE):  # mostly nothing goes, and one look is enough
+        found = [_seal(one) for one in await connection.fetch(_SQL["oldest"], head.anchor_place, size)]
+        gone = list(takewhile(goes, found))
+        if not gone:
+            return 0
     if too_many > 0:
         logger.warning("the audit has more than %d entries: the oldest go before their time", MAX_ENTRIES)
     last = gone[-1]
