@@ -79,7 +79,7 @@ async def _webhooks(doing: Doing, receiver: Receiver) -> None:
     await doing(f"PATCH {one}", "webhook.changed", {"name": "a", "headers": {"X-Key": plant()}}, webhook_id=id_)
     await doing(f"PUT {one}", "webhook.changed", {"name": "b", "url": f"{receiver.url()}?key={plant()}"}, webhook_id=id_)
     await doing(f"POST {one}/secret/rotate", "secret.rotated", {"secret": plant()}, webhook_id=id_)
-    tested = {"event": "order.paid", "data": {"said": plant()}}
+    tested = {"data": {"said": plant()}}
     await doing(f"POST {one}/test", "webhook.tested", tested, webhook_id=id_)
     await doing(f"POST {one}/diagnose", "webhook.diagnosed", webhook_id=id_)
     recovery = await doing(f"POST {one}/recover", "recovery.began", SINCE | {"rate_per_second": 0.1}, webhook_id=id_)

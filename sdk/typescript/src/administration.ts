@@ -200,7 +200,7 @@ export class Audit {
 
   /** Read all that was done, newest first. */
   walk(filters: AuditFilters = {}): AsyncGenerator<AuditEntry, void, undefined> {
-    return this.http.walk("/api/v1/audit", { limit: WALKED, ...filters }, byCursor);
+    return this.http.walk("/api/v1/audit", { ...filters }, byCursor);
   }
 
   /** Verify a stretch of the audit: nothing of it was changed, removed, inserted or reordered. Go on with `next`. */

@@ -208,7 +208,7 @@ class AsyncAudit:
 
     def walk(self, **filters: Unpack[AuditFilters]) -> AsyncIterator[AuditEntry]:
         """Read all that was done, newest first."""
-        return self._http.walk("/api/v1/audit", _Entries, {"limit": WALKED, **filters}, by_cursor)
+        return self._http.walk("/api/v1/audit", _Entries, filters, by_cursor)
 
     async def verify(self, **stretch: Unpack[AuditStretch]) -> AuditVerification:
         """Verify a stretch of the audit: nothing of it was changed, removed, inserted or reordered. Go on with `next`."""

@@ -184,15 +184,18 @@ def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, unc
     if vitals.failing:
         tell("failing", f"{_many(vitals.failing, 'webhook')} have been failing for long. See `health` of GET /api/v1/webhooks.")
     if vitals.ending_keys:
-        ending = "1 key ends" if vitals.ending_keys == 1 else f"{vitals.ending_keys} keys end"
-        tell(
-            "keys",
-            f"{ending} within {ENDING_SOON.days} days, and whoever uses them is refused then. Rotate them with another end: "
-            "see Settings → API keys, or GET /api/v1/keys with expires_before.",
-        )
+        tell("keys", _ending(vitals.ending_keys))
     if uncaptured:
         tell("uncaptured", f"{_many(uncaptured, 'table')} that webhooks name are not captured. See GET /api/v1/tables.")
     return found
+
+
+def _ending(keys: int) -> str:
+    ending = "1 key ends" if keys == 1 else f"{keys} keys end"
+    return (
+        f"{ending} within {ENDING_SOON.days} days, and whoever uses them is refused then. Rotate them with another end: see "
+        "Settings → API keys, or GET /api/v1/keys with expires_before."
+    )
 
 
 def cut_off(ways: Sequence[Way]) -> list[Problem]:

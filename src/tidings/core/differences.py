@@ -23,6 +23,7 @@ _SECRET = re.compile(
     r"secret|passw|passphrase|token|credential|authorization|cookie|certificate|api_?key|private|(^|_)key(_pem)?$",
     re.IGNORECASE,
 )
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PAYLOADS = frozenset({"body", "data", "record", "old_record", "example", "payload", "sample", "headers"})
 _HARMLESS = re.compile(
     r"(_at|_until|_seconds|_id|_name|_enabled)$", re.IGNORECASE
@@ -89,7 +90,7 @@ def is_secret(name: str) -> bool:
 
 def without_credentials(text: str) -> str:
     """Return a URL without user, password and the values of its query; any other text as it is."""
-    if "://" not in text[:40]:
+    if _URL.match(text) is None:
         return text
     try:
         parts = urlsplit(text)
