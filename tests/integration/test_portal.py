@@ -45,6 +45,7 @@ PAGES = (
     "/settings/bins/new",
     "/settings/set-aside",
     "/settings/audit",
+    "/settings/audit/verification",
     "/settings/about",
     "/",
     "/deliveries",

@@ -33,6 +33,8 @@ from tidings.client.models import (
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
+    AuditFault,
+    AuditVerification,
     Backfill,
     Bin,
     CaughtRequest,
@@ -74,6 +76,8 @@ __all__ = [
     "AsyncClient",
     "Attempt",
     "AuditEntry",
+    "AuditFault",
+    "AuditVerification",
     "Backfill",
     "BatchResult",
     "Bin",
