@@ -2,6 +2,17 @@
 
 from tidings.client.async_client import AsyncClient
 from tidings.client.errors import ApiError
+from tidings.client.examined_models import (
+    Bin,
+    CaughtRequest,
+    Diagnosis,
+    Examined,
+    Finding,
+    FindingLine,
+    ProbeAnswer,
+    Problem,
+    Verdict,
+)
 from tidings.client.listening_models import Leased, Listener, Recorded, Skipped, Taken
 from tidings.client.models import (
     Attempt,
@@ -34,16 +45,10 @@ from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
     Backfill,
-    Bin,
-    CaughtRequest,
     Collection,
-    Diagnosis,
     EventType,
-    Examined,
     Fault,
     Field,
-    Finding,
-    FindingLine,
     Group,
     Integration,
     IntegrationObject,
@@ -53,8 +58,6 @@ from tidings.client.source_models import (
     MadeApiKey,
     MadePortalLink,
     PortalLink,
-    ProbeAnswer,
-    Problem,
     RecordPage,
     Run,
     Session,
@@ -62,7 +65,6 @@ from tidings.client.source_models import (
     SigningKey,
     SyncResult,
     Table,
-    Verdict,
 )
 from tidings.client.sync_client import Client
 from tidings.client.transaction import publish, publish_async, within, within_async

@@ -4,23 +4,13 @@
 from collections.abc import Iterator
 from typing import Any, Unpack
 
+from tidings.client.examined_models import Examined
 from tidings.client.exchange import WALKED, by_last, by_offset, part
-from tidings.client.inputs import (
-    AfterPaged,
-    ApiKeyInput,
-    ApiKeyRotation,
-    AuditFilters,
-    FaultsPaged,
-    Id,
-    KeyRotation,
-    Paged,
-    PortalLinkInput,
-    SetAsidePaged,
-)
+from tidings.client.filters import AfterPaged, AuditFilters, FaultsPaged, Id, Paged, SetAsidePaged
+from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, PortalLinkInput
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
-    Examined,
     Fault,
     Group,
     MadeApiKey,
