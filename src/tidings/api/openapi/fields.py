@@ -1,6 +1,7 @@
 """What each field of the API means, in a sentence.
 
 A field has one name and one meaning wherever it appears; where a type means something else by it, the type stands before it.
+One table, and so longer than other modules: a field is looked for by its name, whatever it belongs to.
 """
 
 from typing import Final
