@@ -173,14 +173,16 @@ def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, unc
         tell(
             "set_aside",
             f"{_many(vitals.set_aside, 'event')} could not be routed and were set aside. "
-            "See Settings → Set aside, or GET /api/v1/set-aside.",
+            "Where they are listed as set aside, each says why.",
         )
     if vitals.stopped:
-        tell("stopped", f"{_many(vitals.stopped, 'webhook')} cannot be read and wait. See `fault` of GET /api/v1/webhooks.")
+        tell("stopped", f"{_many(vitals.stopped, 'webhook')} cannot be read and wait. What is wrong is the fault of each.")
     if vitals.failing:
-        tell("failing", f"{_many(vitals.failing, 'webhook')} have been failing for long. See `health` of GET /api/v1/webhooks.")
+        tell("failing", f"{_many(vitals.failing, 'webhook')} have been failing for long. The health of each says why.")
     if uncaptured:
-        tell("uncaptured", f"{_many(uncaptured, 'table')} that webhooks name are not captured. See GET /api/v1/tables.")
+        tell(
+            "uncaptured", f"{_many(uncaptured, 'table')} that webhooks name are not captured. The state of each table says why."
+        )
     return found
 
 
