@@ -11,6 +11,7 @@ from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
 from tidings.core.target import check_port
 from tidings.core.webhook import Subscription, Webhook, check_url
 from tidings.operations import audit
+from tidings.operations.listening import mirrors
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
@@ -164,7 +165,9 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         await audit.note(services, connection, Action.WEBHOOK_CHANGED, webhook.id, webhook.name)
         if asked.secret not in {UNSET, None}:
             await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name)
-        return Standing(await webhooks.update_webhook(connection, services.box, webhook, was=before), states)
+        webhook = await webhooks.update_webhook(connection, services.box, webhook, was=before)
+        await mirrors.follow(services, connection, webhook.id)
+        return Standing(webhook, states)
 
 
 async def remove(services: Services, webhook_id: UUID) -> None:
