@@ -217,20 +217,15 @@ class Admission:
         Raises:
             TimeoutError: That one says nothing either.
         """
-        try:
-            return await self._answer_of_one(database, ask)
-        except TimeoutError:
-            return await self._answer_of_one(database, ask)
-
-    async def _answer_of_one(self, database: Database, ask: Callable[[Connection], Awaitable[Answer]]) -> tuple[float, Answer]:
-        async with database.connection() as connection:
-            began = self._monotonic()  # not before there is a connection: what was waited for one would not count
-            try:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    return began, await ask(connection)
-            except TimeoutError:
-                connection.terminate()
-                raise
+        for _ in range(2):
+            async with database.connection() as connection:
+                began = self._monotonic()  # not before there is a connection: what was waited for one would not count
+                try:
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        return began, await ask(connection)
+                except TimeoutError:
+                    connection.terminate()
+        raise TimeoutError(f"PostgreSQL said nothing within {ANSWER_SECONDS:g} s, over two connections.")
 
     def _learn(self, version: int, at: float) -> bool:
         """Take note of what a look found that began then, and return whether what it read may be held.

@@ -74,9 +74,9 @@ async def mirror(connection: Connection, webhook_id: UUID, mirrors: UUID | None)
     await connection.execute(_SQL["mirror"], webhook_id, mirrors)
 
 
-async def mirrors_of(connection: Connection, webhook_id: UUID) -> list[UUID]:
-    """Return the listeners that have their settings of a webhook, in the order in which they are locked."""
-    return [row["webhook_id"] for row in await connection.fetch(_SQL["mirrors_of"], webhook_id)]
+async def lock_mirrors(connection: Connection, group_id: str, webhook_id: UUID) -> list[UUID]:
+    """Return the listeners of a group that have their settings of a webhook, locked to the end of the transaction."""
+    return [row["id"] for row in await connection.fetch(_SQL["lock_mirrors"], group_id, webhook_id)]
 
 
 async def called(connection: Connection, group_id: str, name: str) -> tuple[UUID, UUID | None] | None:

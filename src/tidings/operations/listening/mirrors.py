@@ -17,7 +17,7 @@ _OWN: Final = ("id", "created_at", "version", "name", "url", "managed_by")
 
 async def follow(services: Services, connection: Connection, webhook_id: UUID) -> None:
     """Give the listeners that mirror a webhook what it was changed to. One that cannot be read now is left as it is."""
-    listeners = await listening.mirrors_of(connection, webhook_id)
+    listeners = await listening.lock_mirrors(connection, services.group_id, webhook_id)
     if not listeners:
         return
     webhook = await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id)

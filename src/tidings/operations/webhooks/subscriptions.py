@@ -19,7 +19,7 @@ from tidings.operations.webhooks.shapes import Choice, Shape, chosen_profile, sh
 from tidings.operations.webhooks.unheard import check_spoken
 from tidings.sources import tables
 from tidings.sources.tables import TableState
-from tidings.store import queue, webhook_versions, webhooks
+from tidings.store import listening, queue, webhook_versions, webhooks
 from tidings.store.database import Connection
 from tidings.store.webhook_versions import Version
 
@@ -156,6 +156,7 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         if webhook is before:
             return Standing(before, await tables.table_states(connection, before))
         _own(before)
+        await listening.lock_mirrors(connection, services.group_id, webhook_id)  # before tables are, as who listens does
         if webhook.events != before.events:
             webhook = await _with_tables(connection, webhook)
         webhook = msgspec.structs.replace(webhook, updated_at=now)

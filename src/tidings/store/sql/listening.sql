@@ -14,9 +14,10 @@ insert into tidings.listeners (webhook_id, group_id, name, mirrors) values ($1, 
 -- $1 listener, $2 the webhook it mirrors, or null
 update tidings.listeners set mirrors = $2 where webhook_id = $1;
 
--- name: mirrors_of
--- Listeners that have their settings of a webhook, in the order in which they are locked. $1 the webhook
-select webhook_id from tidings.listeners where mirrors = $1 order by webhook_id;
+-- name: lock_mirrors
+-- Listeners that have their settings of a webhook, locked. $1 group, $2 the webhook
+select w.id from tidings.listeners s join tidings.webhooks w on w.id = s.webhook_id where s.group_id = $1 and s.mirrors = $2
+order by w.id for update of w;
 
 -- name: called
 -- $1 group, $2 name
