@@ -118,7 +118,7 @@ def _masked(text: str) -> str:
 def _without(value: str, admin_key: str | None) -> str:
     """Return a header's value with stars for a key that is all of it, or all behind a scheme such as `Bearer`."""
     scheme, blank, rest = value.rpartition(" ")
-    return f"{scheme}{blank}{'*' * len(rest)}" if admin_key and rest == admin_key else value
+    return f"{scheme}{blank}***" if admin_key and rest == admin_key else value
 
 
 def check_name(name: str) -> str:
