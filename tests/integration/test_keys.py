@@ -20,6 +20,7 @@ from tests.support.engine import Engine, engine_of, eventually, routed
 from tests.support.limits import PATIENCE
 from tests.support.portal import visiting
 from tests.support.serving import ApiServer
+from tests.support.switch import Switch
 from tidings.api.http.scopes import NEEDS
 from tidings.config import Config
 from tidings.core.api_key import SECRET_BYTES, SETTINGS_KEY_ID, write_key
@@ -336,6 +337,24 @@ class Counting(Database):
             yield connection
 
 
+class Lent:
+    """A database of one connection, whose answer comes late."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.has_read, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        yield self
+
+    async def fetchval(self, *asked: Any) -> Any:
+        answer = await self._connection.fetchval(*asked)
+        self.has_read.set()
+        await self.goes_on.wait()
+        return answer
+
+
 class Process:
     """What another process holds of keys, at a time of its own."""
 
@@ -425,6 +444,48 @@ async def test_a_flood_of_wrong_keys_keeps_no_good_one_waiting(api: Api) -> None
         assert not any(one.done() for one in wrong[:20])
     assert True not in await asyncio.gather(*wrong, return_exceptions=True)
     assert process.database.asked - asked <= 3
+
+
+async def test_a_connection_that_the_network_forgot_is_dropped_and_another_is_asked(api: Api, config: Config) -> None:
+    assert config.database_url is not None
+    address, _, folder = config.database_url.partition("?host=")
+    switch = Switch(folder)
+    await switch.start()
+    looks = await open_database(switch.url(address.rpartition("/")[2]), max_connections=1)
+    known, unknown = [(await api.make("webhooks:read"))["key"] for _ in range(2)]
+    process = Process(api.engine.services)
+    process.admission._looks = process.admission._reads = looks
+    assert await process.admits(known)
+    await process.quiet()
+    switch.forget()
+    process.now += 10 * BELIEVED
+    assert await process.admits(known)  # else this waits for a minute, and fails
+    await process.quiet()
+    switch.forget()
+    assert await process.admits(unknown)
+    await process.quiet()
+    await looks.close()
+    await switch.stop()
+
+
+async def test_a_look_that_is_under_way_while_this_process_changes_a_key_is_not_believed(api: Api) -> None:
+    key, process = (await api.make("webhooks:read"))["key"], Process(api.engine.services)
+    assert await process.admits(key)
+    await process.quiet()
+    process.now += LOOK_AFTER
+    async with process.database.server.lend() as connection, connection.transaction():
+        process.admission._looks = Lent(connection)  # a look that has read, and is not at its end
+        assert process.at_hand(key)
+        await process.admission._looks.has_read.wait()
+        await api.engine.sql("update tidings.api_keys set revoked_at = now() where name = 'shop'")
+        process.now += 0.001
+        process.admission.changed()
+        process.admission._looks.goes_on.set()
+        await process.quiet()
+    assert not process.at_hand(key)
+    process.admission._looks = process.database
+    assert not await process.admits(key)
+    await process.admission.close()
 
 
 async def test_what_was_waited_for_a_connection_is_not_taken_from_the_time_that_a_look_counts(api: Api) -> None:

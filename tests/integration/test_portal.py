@@ -43,6 +43,7 @@ PAGES = (
     "/settings/keys",
     "/settings/bins",
     "/settings/bins/new",
+    "/settings/listeners",
     "/settings/set-aside",
     "/settings/audit",
     "/settings/audit/verification",

@@ -25,6 +25,7 @@ from tests.support.limits import PATIENCE
 from tests.support.process import settings
 from tests.support.receiver import Receiver, answer, says
 from tests.support.serving import ApiServer
+from tests.support.shells import SHELLS, Shell
 from tests.support.terminal import Relay, Terminal
 from tidings.api.openapi.examples import example_of
 from tidings.cli.remote.grammar import Thing, Verb, fields
@@ -884,6 +885,23 @@ async def test_ids_and_names_are_completed(terminal: Terminal) -> None:
         script = await terminal("completion", shell)
         assert f"_TIDINGS_COMPLETE={shell}_complete" in script
     assert subprocess.run(["bash", "-n"], input=await terminal("completion", "bash"), text=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", SHELLS)
+async def test_the_tab_key_completes_in_every_shell_there_is(terminal: Terminal, tmp_path: Path, name: str) -> None:
+    await terminal("groups", "create", "--id", f"{name}-complete")
+
+    def typed() -> None:
+        shell = Shell(name, tmp_path, terminal.environ)
+        try:
+            shell.completes("tidings groups ge", "get")
+            shell.completes(f" {name}-co", "mplete")
+            shell.enter()
+            shell.shows("created_at")
+        finally:
+            shell.close()
+
+    await asyncio.to_thread(typed)
 
 
 async def test_a_closed_pipe_and_ctrl_c_end_it_quietly(terminal: Terminal, engine: Engine, receiver: Receiver) -> None:

@@ -4,26 +4,14 @@
 from collections.abc import Iterator
 from typing import Any, Unpack
 
+from tidings.client.examined_models import Examined
 from tidings.client.exchange import WALKED, by_cursor, by_last, by_offset, part
-from tidings.client.inputs import (
-    AfterPaged,
-    ApiKeyInput,
-    ApiKeyRotation,
-    AuditFilters,
-    AuditStretch,
-    FaultsPaged,
-    Id,
-    KeyRotation,
-    KeysPaged,
-    Paged,
-    PortalLinkInput,
-    SetAsidePaged,
-)
+from tidings.client.filters import AfterPaged, AuditFilters, AuditStretch, FaultsPaged, Id, KeysPaged, Paged, SetAsidePaged
+from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, PortalLinkInput
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
     AuditVerification,
-    Examined,
     Fault,
     Group,
     MadeApiKey,

@@ -7,6 +7,7 @@ anybody, and the row that it belongs to is found by its id: what is secret is co
 
 import hashlib
 import hmac
+import re
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -35,6 +36,10 @@ _LENGTH: Final = len(PREFIX) + _ID + 1 + _SECRET + _CHECK
 _ID_END: Final = len(PREFIX) + _ID
 
 KEY_REQUIRED: Final = "A valid key is required: Authorization: Bearer <key>, or X-API-Key: <key>."
+
+
+# A key in some text, whole or cut off behind the sign from which on nobody knows it but its holder.
+_SHOWN: Final = re.compile(rb"(%b[0-9A-Za-z]{%d}_)([0-9A-Za-z]{1,%d})" % (PREFIX.encode(), _ID, _SECRET + _CHECK))
 
 
 class ApiKey(msgspec.Struct, frozen=True):
@@ -101,6 +106,13 @@ def id_of(text: str) -> UUID | None:
 def is_mistyped(text: str) -> bool:
     """Whether a text was to be a key that we made, and its end does not fit the rest."""
     return text.startswith(PREFIX) and id_text(text) is None
+
+
+def without_keys(text: bytes) -> bytes:
+    """Return a text, as long as it was, with stars for what is secret of our keys in it. Which they are stays to be read."""
+    if PREFIX.encode() not in text:
+        return text
+    return _SHOWN.sub(lambda found: found[1] + b"*" * len(found[2]), text)
 
 
 def hash_of(text: str) -> bytes:

@@ -177,24 +177,32 @@ def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, unc
         tell(
             "set_aside",
             f"{_many(vitals.set_aside, 'event')} could not be routed and were set aside. "
-            "See Settings → Set aside, or GET /api/v1/set-aside.",
+            "Where they are listed as set aside, each says why.",
         )
+    return [*found, *_in_trouble(vitals, uncaptured)]
+
+
+def _in_trouble(vitals: Vitals, uncaptured: int) -> list[Problem]:
+    found = []
     if vitals.stopped:
-        tell("stopped", f"{_many(vitals.stopped, 'webhook')} cannot be read and wait. See `fault` of GET /api/v1/webhooks.")
+        said = "cannot be read and wait. What is wrong is the fault of each."
+        found.append(Problem("stopped", f"{_many(vitals.stopped, 'webhook')} {said}"))
     if vitals.failing:
-        tell("failing", f"{_many(vitals.failing, 'webhook')} have been failing for long. See `health` of GET /api/v1/webhooks.")
+        said = "have been failing for long. The health of each says why."
+        found.append(Problem("failing", f"{_many(vitals.failing, 'webhook')} {said}"))
     if vitals.ending_keys:
-        tell("keys", _ending(vitals.ending_keys))
+        found.append(Problem("keys", _ending(vitals.ending_keys)))
     if uncaptured:
-        tell("uncaptured", f"{_many(uncaptured, 'table')} that webhooks name are not captured. See GET /api/v1/tables.")
+        said = "that webhooks name are not captured. The state of each table says why."
+        found.append(Problem("uncaptured", f"{_many(uncaptured, 'table')} {said}"))
     return found
 
 
 def _ending(keys: int) -> str:
     ending = "1 key ends" if keys == 1 else f"{keys} keys end"
     return (
-        f"{ending} within {ENDING_SOON.days} days, and whoever uses them is refused then. Rotate them with another end: see "
-        "Settings → API keys, or GET /api/v1/keys with expires_before."
+        f"{ending} within {ENDING_SOON.days} days, and whoever uses them is refused then. Rotate them with another end; "
+        "the list of keys says which."
     )
 
 

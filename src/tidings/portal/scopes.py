@@ -118,6 +118,9 @@ webhooks:read,deliveries:read   GET       /settings/bins/{bin_id}
 webhooks:write                  GET POST  /settings/bins/{bin_id}/edit
 webhooks:write                  POST      /settings/bins/{bin_id}/clear
 webhooks:write                  GET POST  /settings/bins/{bin_id}/delete
+webhooks:read                   GET       /settings/listeners
+webhooks:write                  POST      /settings/listeners/{listener_id}/skip
+webhooks:write                  POST      /settings/listeners/{listener_id}/delete
 webhooks:read                   GET       /settings/keys
 admin*                          POST      /settings/keys/rotate
 admin*                          GET       /settings/set-aside

@@ -33,9 +33,9 @@ async def read(connection: Connection, known_schema: int, *, is_all: bool) -> Vi
     return msgspec.structs.replace(vitals, **more)
 
 
-async def urls(connection: Connection, limit: int) -> list[str]:
-    """Return where enabled webhooks send to, those made last."""
-    return [row["url"] for row in await connection.fetch(_SQL["urls"], limit)]
+async def urls(connection: Connection, groups: int, of_each: int) -> list[str]:
+    """Return where enabled webhooks of so many groups send to: one of each group before a second one of any."""
+    return [row["url"] for row in await connection.fetch(_SQL["urls"], groups, of_each)]
 
 
 async def can_write(database: Database, seconds: float) -> bool:

@@ -1,6 +1,7 @@
 """What each field of the API means, in a sentence.
 
 A field has one name and one meaning wherever it appears; where a type means something else by it, the type stands before it.
+One table, and so longer than other modules: a field is looked for by its name, whatever it belongs to.
 """
 
 from typing import Final
@@ -102,6 +103,7 @@ FIELDS: Final[dict[str, str]] = {
     "Listener.enabled": "It hears what happens; false: because of `reason`.",
     "Listener.events": "What it hears.",
     "Listener.heard_at": "When a client asked last; nobody for three days: it is deleted.",
+    "Listener.held_until": "Until when nothing is given out: its receiver asked for that, or what is first in order waits.",
     "Listener.id": "Also of the webhook that history knows it as.",
     "Listener.name": "Clients of one name share its deliveries.",
     "Listener.reason": "Why it hears nothing; null when it does.",
@@ -122,6 +124,7 @@ FIELDS: Final[dict[str, str]] = {
     "TakeAsked.limit": "How many deliveries more, 64 at most; 0 with nothing held ends the session.",
     "TakeAsked.session": "The client's own id, which it made up.",
     "TakeAsked.wait_seconds": "How long to wait for deliveries when there are none yet: 10 at most.",
+    "Taken.held_until": "Until when nothing is given out: the receiver asked for that, or what is first in order waits.",
     "Taken.deliveries": "Those that are the client's now.",
     "Taken.is_latest": "No later request of the session took this one's place.",
     "Taken.waiting": "How many deliveries wait beside these.",

@@ -102,7 +102,7 @@ RECOVERIES: Final = Thing(
 
 LISTENERS: Final = Thing(
     "listeners", "listener", "Who receives by `tidings listen`.",
-    "Id=id:id Name=name Events=events:list Waiting=waiting:count Clients=clients:count Heard=heard_at:time Webhook=webhook_id:webhook Profile=profile",
+    "Id=id:id Name=name Events=events:list Waiting=waiting:count Held=held_until:time Clients=clients:count Heard=heard_at:time Webhook=webhook_id:webhook Profile=profile",
     (
         Verb("list", "GET", "/api/v1/listeners", "List listeners.", shows="many", pages="whole"),
         Verb("get", "GET", "/api/v1/listeners/{listener_id}", "Show a listener."),

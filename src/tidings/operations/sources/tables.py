@@ -9,6 +9,7 @@ from tidings.core.audit import Action
 from tidings.core.capture import TableName, TableSettings
 from tidings.core.errors import NotFoundError
 from tidings.core.filters import OPERATIONS
+from tidings.core.table_name import parse_name
 from tidings.operations import audit
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
@@ -33,9 +34,9 @@ class CapturedTable(msgspec.Struct, frozen=True):
 
 
 def name_of(text: str) -> TableName:
-    """Read a table's name: the schema before a dot, `public` without one."""
-    schema, dot, table = text.partition(".")
-    return (schema, table) if dot else ("public", text)
+    """Read a table's name: the schema before a dot, `public` without one (`core.table_name`)."""
+    schema, table = parse_name(text)
+    return ("public" if schema is None else schema, table)
 
 
 async def list_tables(services: Services) -> list[CapturedTable]:

@@ -11,6 +11,7 @@ from tidings.core.audit import Action
 from tidings.core.errors import InvalidInputError
 from tidings.core.webhook import Webhook
 from tidings.operations import audit
+from tidings.operations.listening import mirrors
 from tidings.operations.lookups import found
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, rotated
@@ -71,6 +72,7 @@ async def rotate(
         new = secret or made_secret(PROFILES[before.profile])
         webhook = msgspec.structs.replace(rotated(before, new, now=now, overlap_seconds=overlap_seconds), updated_at=now)
         await webhooks.update_webhook(connection, services.box, webhook, was=before)
+        await mirrors.follow(services, connection, webhook.id)
         states: dict[str, Any] = {"before": _told(before), "after": _told(webhook)}
         await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name, **states)
     return _secrets_of(services, webhook)

@@ -11,6 +11,7 @@ from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
 from tidings.core.target import check_port
 from tidings.core.webhook import Subscription, Webhook, check_url
 from tidings.operations import audit
+from tidings.operations.listening import mirrors
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
@@ -19,7 +20,7 @@ from tidings.operations.webhooks.shown import on_record
 from tidings.operations.webhooks.unheard import check_spoken
 from tidings.sources import tables
 from tidings.sources.tables import TableState
-from tidings.store import queue, webhook_versions, webhooks
+from tidings.store import listening, queue, webhook_versions, webhooks
 from tidings.store.database import Connection
 from tidings.store.webhook_versions import Version
 
@@ -156,6 +157,7 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         if webhook is before:
             return Standing(before, await tables.table_states(connection, before))
         _own(before)
+        await listening.lock_mirrors(connection, services.group_id, webhook_id)  # before tables are, as who listens does
         if webhook.events != before.events:
             webhook = await _with_tables(connection, webhook)
         webhook = msgspec.structs.replace(webhook, updated_at=now)
@@ -166,7 +168,9 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         await audit.note(services, connection, Action.WEBHOOK_CHANGED, webhook.id, webhook.name, **changes)
         if asked.secret not in {UNSET, None}:
             await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name)
-        return Standing(await webhooks.update_webhook(connection, services.box, webhook, was=before), states)
+        webhook = await webhooks.update_webhook(connection, services.box, webhook, was=before)
+        await mirrors.follow(services, connection, webhook.id)
+        return Standing(webhook, states)
 
 
 async def remove(services: Services, webhook_id: UUID) -> None:
