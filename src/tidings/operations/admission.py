@@ -48,7 +48,11 @@ _SETTINGS = "settings"  # in place of an id's text
 
 
 class Admission:
-    """The keys that are at hand. One event loop reads and writes it."""
+    """The keys that are at hand. One event loop reads and writes it.
+
+    Attributes:
+        on_look: Is told what each look found of limits (`operations.allowance`), and when it began: one look for both.
+    """
 
     def __init__(self, looks: Database, reads: Database, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Make it.
@@ -69,6 +73,7 @@ class Admission:
         self._noted: dict[UUID, float] = {}
         self._uses: dict[UUID, Use] = {}
         self._noting: asyncio.Task[None] | None = None
+        self.on_look: Callable[[int, float], None] = lambda version, began: None
 
     def at_hand(self, presented: str, address: str, now: datetime) -> ApiKey | None:
         """Return the key that this is, when that is known without asking anybody; None: ask `admit`.
@@ -133,6 +138,18 @@ class Admission:
         for task in (self._looking, self._noting):
             if task is not None:
                 task.cancel()
+
+    def look_soon(self) -> None:
+        """Have somebody look, beside what is done."""
+        self._begin_look()
+
+    async def looked(self) -> None:
+        """Wait for a look, which may have begun before now.
+
+        Raises:
+            Exception: As whatever asks the database.
+        """
+        await self._looked()
 
     # Keys --------------------------------------------------------------------------------------------------------------------
 
@@ -204,8 +221,9 @@ class Admission:
     async def _look(self) -> None:
         async with self._looks.connection() as connection:
             began = self._monotonic()  # not before there is a connection: what was waited for one would not count
-            version = await api_keys.version(connection)
+            version, limits_version = await api_keys.versions(connection)
         self._learn(version, began)
+        self.on_look(limits_version, began)
 
     def _learn(self, version: int, at: float) -> bool:
         """Take note of what a look found that began then, and return whether what it read may be held.

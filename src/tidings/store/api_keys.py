@@ -36,9 +36,10 @@ class Use(msgspec.Struct, frozen=True):
     address: str
 
 
-async def version(connection: Connection) -> int:
-    """Return how often keys were changed."""
-    return int(await connection.fetchval(_SQL["version"]))
+async def versions(connection: Connection) -> tuple[int, int]:
+    """Return how often keys were changed, and how often limits of groups were: what is held in memory is believed by both."""
+    row = await connection.fetchrow(_SQL["versions"])
+    return row["version"], row["limits_version"]
 
 
 async def find(connection: Connection, key_id: UUID) -> tuple[int, ApiKey | None]:
