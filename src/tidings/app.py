@@ -47,8 +47,8 @@ from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings")
 
-# Connections to PostgreSQL of one process: shares, so that neither calls nor notices nor bins nor keys (one looks, one reads) nor
-# limits take what deliveries need. Two listeners and two that commit what is published come on top, and one where
+# Connections to PostgreSQL of one process: shares, so that neither calls nor notices nor bins nor keys (one looks, one reads)
+# nor limits take what deliveries need. Two listeners and two that commit what is published come on top, and one where
 # `tidings listen` is answered.
 FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS, FOR_LIMITS = 10, 6, 2, 1, 2, 1
 FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES + FOR_BINS + FOR_KEYS + FOR_LIMITS

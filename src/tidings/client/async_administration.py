@@ -1,4 +1,4 @@
-"""`groups`, `limits`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit`, `diagnosis`, for the asynchronous client."""
+"""`groups`, `limits`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit`, `diagnosis` of the asynchronous client."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Unpack

@@ -1,5 +1,5 @@
 # Made of `async_administration.py` by `python tools/make_sync_client.py`.
-"""`groups`, `limits`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit`, `diagnosis`, for the synchronous client."""
+"""`groups`, `limits`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit`, `diagnosis` of the synchronous client."""
 
 from collections.abc import Iterator
 from typing import Any, Unpack

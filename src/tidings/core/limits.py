@@ -73,7 +73,8 @@ def changed(limits: Limits, asked: Mapping[str, Any]) -> Limits:
     for name, value in asked.items():
         least, most = BOUNDS[name]
         if value is not None and not least <= value <= most:
-            raise InvalidInputError(name, f"{name} is {str(value)[:40]}; write {least:,} to {most:,}, or null for no limit.")
+            shown = f"{value:,}" if abs(value) < 10**18 else "too large"
+            raise InvalidInputError(name, f"{name} is {shown}; write {least:,} to {most:,}, or null for no limit.")
     made = msgspec.structs.replace(limits, **asked)
     if made.events_per_second is None and made.events_burst is not None:
         if asked.get("events_burst") is not None:
@@ -176,8 +177,8 @@ def rate_reached(limits: Limits, need: int, remaining: float) -> LimitReachedErr
 def stored_reached(limits: Limits, used: int) -> LimitReachedError:
     """Return what is said to whoever publishes where no more is kept."""
     return LimitReachedError(
-        f"The group has {used:,} of the {limits.stored_bytes or 0:,} bytes that are kept of it (stored_bytes). There is room when "
-        "its oldest day of history goes, or when the limit is raised. Keep the event, and publish it again then.",
+        f"The group has {used:,} of the {limits.stored_bytes or 0:,} bytes that are kept of it (stored_bytes). There is room "
+        "when its oldest day of history goes, or when the limit is raised. Keep the event, and publish it again then.",
         limit="stored_bytes", allowed=limits.stored_bytes, used=used, retry_after_seconds=STORED_WAIT_SECONDS,
     )  # fmt: skip
 

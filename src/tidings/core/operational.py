@@ -16,7 +16,7 @@ FAILING = "webhook.failing"
 RECOVERED = "webhook.recovered"
 DISABLED = "webhook.disabled"
 LOOP = "webhook.loop"
-OVER_LIMIT = "group.over_limit"
+OVER_LIMIT = "tidings.over_limit"
 
 TYPES = (FAILING, RECOVERED, DISABLED, LOOP, OVER_LIMIT)
 
@@ -51,5 +51,5 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def over_limit_record(group_id: str, limit: str, allowed: int, used: int) -> str:
-    """Return the data of `group.over_limit`, as JSON text: a group has more than it may, by what nobody refuses."""
+    """Return the data of `tidings.over_limit`, as JSON text: a group has more than it may, by what nobody refuses."""
     return written({"group": group_id, "limit": limit, "allowed": allowed, "used": used}).decode()

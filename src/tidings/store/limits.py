@@ -37,7 +37,7 @@ class Payloads(msgspec.Struct, frozen=True):
 
     def of(self, group_id: str) -> int | None:
         """Return the limit of a group; None where it has none."""
-        return self.own[group_id] if group_id in self.own else self.of_all
+        return self.own.get(group_id, self.of_all)
 
     @property
     def are_none(self) -> bool:

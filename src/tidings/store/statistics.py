@@ -35,7 +35,7 @@ async def write(
     minute: datetime,
     in_minute: Mapping[Key, Tally],
     since_last: Mapping[str, Tally],
-    stored: Mapping[limits.Day, tuple[int, int]],
+    stored: Mapping[limits.Day, tuple[int, int]] | None = None,
 ) -> None:
     """Write what the caller has counted.
 
@@ -59,7 +59,7 @@ async def write(
         [tally.count for tally in since_last.values()],
         [tally.milliseconds / 1e3 for tally in since_last.values()],
         [_array(tally.latencies) for tally in since_last.values()],
-        *limits.columns(stored),
+        *limits.columns(stored or {}),
     )
 
 

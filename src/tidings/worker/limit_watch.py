@@ -1,4 +1,4 @@
-"""Adds up what is kept of groups, and tells of those that are over a limit by what nobody refuses: once, and again after they were within it."""
+"""Adds up what is kept of groups, and tells of those that are over a limit by what nobody refuses: once, until they are not."""
 
 import logging
 

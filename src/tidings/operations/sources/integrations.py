@@ -230,6 +230,11 @@ async def sync(services: Services, name: str, objects: Sequence[SyncedObject], *
         return SyncResult(**await integrations.sync(connection, integration, news, now, is_complete=is_complete))
 
 
+_REFUSALS = (
+    NotFoundError, UnauthorizedError, InvalidInputError, UnavailableError, BodyTooLargeError, LimitReachedError,
+)  # fmt: skip
+
+
 async def receive(services: Services, name: str, headers: Mapping[str, str], body: bytes) -> bool:
     """Take in a notice. It is verified before anything is stored; when this returns, its events are committed.
 
@@ -261,14 +266,7 @@ async def receive(services: Services, name: str, headers: Mapping[str, str], bod
         await services.allowance.check(integration.group_id, [len(body)])
         async with services.database.transaction() as connection:
             return await integrations.absorb(connection, integration, notice, now)
-    except (
-        NotFoundError,
-        UnauthorizedError,
-        InvalidInputError,
-        UnavailableError,
-        BodyTooLargeError,
-        LimitReachedError,
-    ) as error:
+    except _REFUSALS as error:
         reason = _reason(error, is_verified=notice is not None)
         if services.refusals.note(integration.id, reason, error.message, now):
             await _write_refusals(services, now)

@@ -106,7 +106,10 @@ async def change(services: Services, collection: str, items: Sequence[Record]) -
 async def _written(
     services: Services, collection: str, items: Sequence[Record], write: Callable[..., Awaitable[list[str]]], *, is_new: bool
 ) -> list[str]:
-    """Write records in one transaction, each of which is an event of the group's limits. Passwords are hashed before it begins: nobody waits for that with a connection."""
+    """Write records in one transaction, each of which counts as an event among the group's limits.
+
+    Passwords are hashed before it begins: nobody waits for that with a connection.
+    """
     await services.allowance.check(services.group_id, [_size(item) for item in items])
     hashes: dict[int, str] = {}
     if any(PASSWORD in item for item in items):
