@@ -107,6 +107,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         admission = Admission(*(database.share(1) for _ in range(FOR_KEYS)))
         stack.push_async_callback(admission.close)
         allowance = Allowance(admission, database.share(FOR_LIMITS))
+        stack.callback(allowance.close)
         clock = Clock()
         async with database.connection() as connection:
             clock.adjust(await database_time(connection))

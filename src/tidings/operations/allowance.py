@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from tidings.core.errors import LimitReachedError, TidingsError
+from tidings.core.errors import LimitReachedError, TidingsError, UnavailableError
 from tidings.core.limits import Hand, Limits, ahead, headers, payload_refused, rate_reached, stored_reached
 from tidings.operations.admission import BELIEVED, LOOK_AFTER, Admission
 from tidings.store import limits as stored_limits
@@ -156,6 +156,11 @@ class Allowance:
         """Believe nothing that was held until now: this process has changed limits."""
         self._looked_at, self._changed_at = -BELIEVED, self._monotonic()
 
+    def close(self) -> None:
+        """End what is under way."""
+        if self._asking is not None:
+            self._asking.cancel()
+
     # What is asked -----------------------------------------------------------------------------------------------------------
 
     async def _prepared(self, group_id: str, sizes: Sequence[int]) -> tuple[_Group | None, list[TidingsError | None]]:
@@ -216,15 +221,20 @@ class Allowance:
             raise fault
 
     async def _ask_beside(self) -> None:
-        while self._next.needs:
-            asked, self._next = self._next, _Asked()
-            fault: Exception | None = None
-            try:
-                await self._ask_for({each: group for each in asked.needs if (group := self._groups.get(each))}, asked.needs)
-            except Exception as error:  # noqa: BLE001 - raised by all who wait for it
-                fault = error
-            asked.done.set_result(fault)
-        self._asking = None
+        try:
+            while self._next.needs:
+                asked, self._next = self._next, _Asked()
+                fault: Exception | None = UnavailableError("Tidings is stopping; nothing was published.")
+                try:
+                    groups = {each: group for each in asked.needs if (group := self._groups.get(each)) is not None}
+                    await self._ask_for(groups, asked.needs)
+                    fault = None
+                except Exception as error:  # noqa: BLE001 - raised by all who wait for it
+                    fault = error
+                finally:
+                    asked.done.set_result(fault)
+        finally:
+            self._asking = None
 
     async def _ask_for(self, groups: dict[str, _Group], needs: dict[str, int]) -> None:
         now = self._monotonic()
