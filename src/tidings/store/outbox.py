@@ -168,7 +168,7 @@ async def commit(
         checked: The types of events that were checked, those that were refused too, and the schema each was checked by.
     """
     row = await connection.fetchrow(
-        _SQL["commit" if sizes is None else "commit_counted"],
+        _SQL["commit"] if sizes is None else _SQL["commit_counted"],
         [group_id for group_id, _ in checked],
         [name for _, name in checked],
         [None if schema is None else schema.version for schema in checked.values()],
