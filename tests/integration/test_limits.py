@@ -63,6 +63,13 @@ async def test_limits_are_set_read_changed_and_reset(api: Api) -> None:  # noqa:
     assert (await api("PATCH", ACME, 200, {"webhooks": None}))["limits"] == made["limits"] | {"webhooks": None}
     reset = await api("DELETE", ACME, 200)
     assert (reset["is_own"], reset["limits"]) == (False, none | {"payload_bytes": 2000})
+    written = "select count(*) from tidings.audit where action like 'limits.%'"
+    entries = await api.engine.value(written)
+    assert entries == 5
+    await api("DELETE", ACME, 200)  # what changes nothing is on no record
+    await api("PATCH", ACME, 200, {})
+    await api("PATCH", "/api/v1/limits", 200, {"payload_bytes": 2000})
+    assert (await api.engine.value(written), (await api("GET", ACME, 200))["is_own"]) == (entries, False)
     await api("GET", "/api/v1/groups/nobody/limits", 404)
     await api("PATCH", "/api/v1/groups/nobody/limits", 404, {"webhooks": 1})
 

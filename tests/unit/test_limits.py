@@ -73,7 +73,7 @@ class Group:
         """What a process does with so many events, as `operations.allowance` does it."""
         hand = self.hands[process]
         if not hand.has(need, self.now) and not hand.is_dry(self.now):
-            missing = need - hand.tokens
+            missing = hand.missing(need, self.now)
             self.bucket, granted = take(self.bucket, self.rate, self.burst, self.now, missing, ahead(self.rate))
             hand.put(granted, self.bucket.tokens, self.rate, missing, self.now)
         return hand.spend(need, self.now)

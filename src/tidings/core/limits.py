@@ -139,6 +139,11 @@ class Hand:
             self.tokens = 0
         return self.tokens >= need
 
+    def missing(self, need: int, now: float) -> int:
+        """Return how many it lacks of so many."""
+        self.has(need, now)
+        return max(0, need - self.tokens)
+
     def is_dry(self, now: float) -> bool:
         """Whether asking for more would be of no use yet."""
         return now < self._dry_until

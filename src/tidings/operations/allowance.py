@@ -240,8 +240,8 @@ class Allowance:
         now = self._monotonic()
         wants = []
         for group_id, group in groups.items():
-            rate, missing = group.limits.events_per_second, needs[group_id] - group.hand.tokens
-            if rate is not None and missing > 0 and not group.hand.is_dry(now):
+            rate, missing = group.limits.events_per_second, group.hand.missing(needs[group_id], now)
+            if rate is not None and missing and not group.hand.is_dry(now):
                 wants.append(Want(group_id, rate, group.limits.burst, missing, ahead(rate)))
         stale = [
             group_id for group_id, group in groups.items()

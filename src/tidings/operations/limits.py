@@ -92,9 +92,11 @@ async def change(services: Services, group_id: str, asked: Mapping[str, Any]) ->
         await _there(connection, group_id)
         await stored.lock(connection, group_id)
         found = await stored.find(connection, group_id)
-        await stored.put(connection, group_id, changed(found.limits, asked))
-        of_it = msgspec.structs.replace(services, group_id=group_id)
-        await audit.note(of_it, connection, Action.LIMITS_CHANGED, subject=group_id)
+        wanted = changed(found.limits, asked)
+        if asked and (wanted != found.limits or not found.is_own):
+            await stored.put(connection, group_id, wanted)
+            of_it = msgspec.structs.replace(services, group_id=group_id)
+            await audit.note(of_it, connection, Action.LIMITS_CHANGED, subject=group_id)
         after = await _read(connection, group_id)
     services.allowance.changed()
     return after
@@ -111,9 +113,9 @@ async def reset(services: Services, group_id: str) -> GroupLimits:
     async with services.database.transaction() as connection:
         await _there(connection, group_id)
         await stored.lock(connection, group_id)
-        await stored.remove(connection, group_id)
-        of_it = msgspec.structs.replace(services, group_id=group_id)
-        await audit.note(of_it, connection, Action.LIMITS_RESET, subject=group_id)
+        if await stored.remove(connection, group_id):
+            of_it = msgspec.structs.replace(services, group_id=group_id)
+            await audit.note(of_it, connection, Action.LIMITS_RESET, subject=group_id)
         after = await _read(connection, group_id)
     services.allowance.changed()
     return after
@@ -135,9 +137,11 @@ async def change_defaults(services: Services, asked: Mapping[str, Any]) -> Limit
     _check_may_change(services)
     async with services.database.transaction() as connection:
         await stored.lock(connection, None)
-        limits = changed(await stored.defaults(connection), asked)
-        await stored.put_defaults(connection, limits)
-        await audit.note(services, connection, Action.LIMITS_CHANGED, subject=OF_ALL, is_of_group=False)
+        before = await stored.defaults(connection)
+        limits = changed(before, asked)
+        if limits != before:
+            await stored.put_defaults(connection, limits)
+            await audit.note(services, connection, Action.LIMITS_CHANGED, subject=OF_ALL, is_of_group=False)
     services.allowance.changed()
     return limits
 
