@@ -26,6 +26,7 @@ from tidings.config import Config, parse_address
 from tidings.core.errors import StartupError
 from tidings.core.shares import share_out
 from tidings.operations.admission import Admission
+from tidings.operations.allowance import Allowance
 from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
@@ -48,11 +49,11 @@ from tidings.worker.signals import Signal
 logger = logging.getLogger("tidings")
 
 # Connections to PostgreSQL of one process: shares, so that neither calls nor notices nor bins nor keys (one looks, one reads)
-# take what deliveries need. Two listeners and two that commit what is published come on top, and one where `tidings listen`
-# is answered.
-FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS = 10, 6, 2, 1, 2
+# nor limits take what deliveries need. Two listeners and two that commit what is published come on top, and one where
+# `tidings listen` is answered.
+FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS, FOR_LIMITS = 10, 6, 2, 1, 2, 1
 FOR_WIDE = 4  # calls that are about no single group
-FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_WIDE + FOR_NOTICES + FOR_BINS + FOR_KEYS
+FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_WIDE + FOR_NOTICES + FOR_BINS + FOR_KEYS + FOR_LIMITS
 WATCHERS = 16  # connections at the address that metrics have for themselves
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
@@ -107,10 +108,14 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         stack.callback(bell.close)
         admission = Admission(*(database.share(1) for _ in range(FOR_KEYS)))
         stack.push_async_callback(admission.close)
+        allowance = Allowance(admission, database.share(FOR_LIMITS))
+        stack.callback(allowance.close)
         clock = Clock()
         async with database.connection() as connection:
             clock.adjust(await database_time(connection))
-        yield Services(config, database, requests, box, sender, clock, installation, keys, publisher, bell, admission)
+        yield Services(
+            config, database, requests, box, sender, clock, installation, keys, publisher, bell, admission, allowance
+        )
 
 
 @asynccontextmanager
@@ -156,6 +161,7 @@ def make_worker(services: Services) -> Worker:
         keys=services.keys,
         salt=services.installation.salt,
         retention_days=config.retention_days,
+        audit_days=config.audit_days,
         max_in_flight=config.max_in_flight,
         loop_depth=config.loop_depth,
         stop_grace_seconds=config.stop_grace_seconds,
@@ -334,6 +340,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
         "ALLOW_HTTP": str(config.allow_http).lower(),
         "RETENTION_DAYS": str(config.retention_days),
+        "AUDIT_DAYS": str(config.audit_days),
         "LOG_FORMAT": config.log_format,
         "LOG_LEVEL": config.log_level,
         "MAX_IN_FLIGHT": str(config.max_in_flight),

@@ -33,7 +33,6 @@ OUT_OF_REACH = {
     "signers": "the installation's secrets",
     "api_keys": "keys: who may act for a group is not the group's to read",
     "api_key_uses": "keys",
-    "api_key_changes": "keys",
     "sessions": "tokens of people",
     "portal_links": "tokens of people",
     "captured_tables": "settings of the user's tables, which are of all groups",
@@ -42,10 +41,17 @@ OUT_OF_REACH = {
     "unreadable": "what could not be read, of all groups: operators' alone",
     "backfill_changes": "the engine's own",
     "backfill_busy": "the engine's own",
+    "group_rates": "what groups may publish is decided at the doors, for those that wait together",
+    "group_paces": "written by the bookkeeper; limits are read with our own rights",
+    "group_overruns": "written by the bookkeeper; limits are read with our own rights",
+    "stored_bytes": "written by the bookkeeper; limits are read with our own rights",
+    "audit_pending": "the chain of the audit, which is of all groups",
+    "audit_chain": "the chain of the audit, which is of all groups",
+    "audit_head": "the chain of the audit, and its key",
 }
 
 # Rows of no group: the policy lets everybody see them.
-OF_NO_GROUP = {"routes_version", "webhook_changes", "counters", "workers"}
+OF_NO_GROUP = {"routes_version", "webhook_changes", "counters", "workers", "default_limits", "api_key_changes"}
 
 # What is asked of the catalogue: every relation of ours, with what the role may do with it. Partitions are reached by their roots.
 _RELATIONS = """

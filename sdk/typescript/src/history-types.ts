@@ -53,6 +53,8 @@ export interface LineError {
   error: string;
   code: string;
   field: string | null;
+  /** Of one that came too soon. */
+  retry_after_seconds: number | null;
 }
 
 /** What became of a batch. */
@@ -172,6 +174,8 @@ export interface Listener {
   clients: number;
   created_at: string;
   heard_at: string;
+  /** Until when nothing is given out: the receiver asked to be left alone, or what is first in order waits for its next attempt. */
+  held_until: string | null;
   /** In the answer to its making; not of one that mirrors a webhook. */
   secret?: string;
 }
@@ -209,6 +213,8 @@ export interface Taken {
   waiting: number;
   /** No later request took this one's place. */
   is_latest: boolean;
+  /** Until when nothing is given out: the receiver asked to be left alone, or what is first in order waits for its next attempt. */
+  held_until: string | null;
 }
 
 /** What came of a delivery: an answer, by its `status`, or a `failure` such as `timeout` or `connect`, with a sentence. */

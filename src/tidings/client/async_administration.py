@@ -1,26 +1,18 @@
-"""`groups`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit` and `diagnosis`, for the asynchronous client."""
+"""`groups`, `limits`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit`, `diagnosis` of the asynchronous client."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Unpack
 
 from tidings.client.async_http import AsyncHttp
-from tidings.client.exchange import WALKED, by_last, by_offset, part
-from tidings.client.inputs import (
-    AfterPaged,
-    ApiKeyInput,
-    ApiKeyRotation,
-    AuditFilters,
-    FaultsPaged,
-    Id,
-    KeyRotation,
-    Paged,
-    PortalLinkInput,
-    SetAsidePaged,
-)
+from tidings.client.examined_models import Examined
+from tidings.client.exchange import WALKED, by_cursor, by_last, by_offset, part
+from tidings.client.filters import AfterPaged, AuditFilters, AuditStretch, FaultsPaged, Id, KeysPaged, Paged, SetAsidePaged
+from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, LimitsInput, PortalLinkInput
+from tidings.client.limit_models import GroupLimits, Limits
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
-    Examined,
+    AuditVerification,
     Fault,
     Group,
     MadeApiKey,
@@ -73,6 +65,33 @@ class AsyncGroups:
         await self._http.request("DELETE", f"/api/v1/groups/{part(group_id)}", object, query=query)
 
 
+class AsyncGroupsLimits:
+    """`client.limits`: what groups may have and do, and what is used of it."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def get(self, group_id: str) -> GroupLimits:
+        """Read the limits of a group, and what is used of them."""
+        return await self._http.request("GET", f"/api/v1/groups/{part(group_id)}/limits", GroupLimits)
+
+    async def set(self, group_id: str, **limits: Unpack[LimitsInput]) -> GroupLimits:
+        """Change limits of a group; those that are left out stay, and None takes one away."""
+        return await self._http.request("PATCH", f"/api/v1/groups/{part(group_id)}/limits", GroupLimits, body=limits)
+
+    async def reset(self, group_id: str) -> GroupLimits:
+        """Take away a group's own limits, so that those of all groups hold for it."""
+        return await self._http.request("DELETE", f"/api/v1/groups/{part(group_id)}/limits", GroupLimits)
+
+    async def get_defaults(self) -> Limits:
+        """Read the limits of all groups that have none of their own."""
+        return await self._http.request("GET", "/api/v1/limits", Limits)
+
+    async def set_defaults(self, **limits: Unpack[LimitsInput]) -> Limits:
+        """Change the limits of all groups that have none of their own; those that are left out stay."""
+        return await self._http.request("PATCH", "/api/v1/limits", Limits, body=limits)
+
+
 class AsyncKeys:
     """`client.keys`: what opens the API, each with what it may do."""
 
@@ -83,11 +102,11 @@ class AsyncKeys:
         """Make a key. The answer holds it, this once."""
         return await self._http.request("POST", "/api/v1/keys", MadeApiKey, body=said)
 
-    async def list(self, **page: Unpack[Paged]) -> _ApiKeys:
+    async def list(self, **page: Unpack[KeysPaged]) -> _ApiKeys:
         """List keys, newest first, those that were revoked or expired lately among them."""
         return await self._http.request("GET", "/api/v1/keys", _ApiKeys, query=page)
 
-    def walk(self, **page: Unpack[Paged]) -> AsyncIterator[ApiKey]:
+    def walk(self, **page: Unpack[KeysPaged]) -> AsyncIterator[ApiKey]:
         """Read every key, newest first."""
         return self._http.walk("/api/v1/keys", _ApiKeys, {"limit": WALKED, **page}, by_offset)
 
@@ -98,6 +117,10 @@ class AsyncKeys:
     async def get_current(self) -> ApiKey:
         """Read the key that this client has: what it may do, and for how long."""
         return await self._http.request("GET", "/api/v1/keys/current", ApiKey)
+
+    async def update(self, key_id: Id, *, name: str) -> ApiKey:
+        """Call a key otherwise. What is on record keeps the name of then."""
+        return await self._http.request("PATCH", f"/api/v1/keys/{part(key_id)}", ApiKey, body={"name": name})
 
     async def rotate(self, key_id: Id, **rotation: Unpack[ApiKeyRotation]) -> MadeApiKey:
         """Give a key another secret. The present one is good beside it until the overlap ends."""
@@ -201,7 +224,11 @@ class AsyncAudit:
 
     def walk(self, **filters: Unpack[AuditFilters]) -> AsyncIterator[AuditEntry]:
         """Read all that was done, newest first."""
-        return self._http.walk("/api/v1/audit", _Entries, {"limit": WALKED, **filters}, by_last("number", "before"))
+        return self._http.walk("/api/v1/audit", _Entries, filters, by_cursor)
+
+    async def verify(self, **stretch: Unpack[AuditStretch]) -> AuditVerification:
+        """Verify a stretch of the audit: nothing of it was changed, removed, inserted or reordered. Go on with `next`."""
+        return await self._http.request("GET", "/api/v1/audit/verification", AuditVerification, query=stretch)
 
 
 class AsyncInstallation:

@@ -34,16 +34,16 @@ class Need(NamedTuple):
     """What an operation or a page needs.
 
     Attributes:
-        scope: None: any key that is good.
+        scopes: All of these; none: any key that is good does.
         is_for_all_groups: A key that is for one group does not do.
     """
 
-    scope: Scope | None
+    scopes: tuple[Scope, ...]
     is_for_all_groups: bool = False
 
 
 # Where nobody has said.
-UNDECLARED: Final = Need(Scope.ADMIN, is_for_all_groups=True)
+UNDECLARED: Final = Need((Scope.ADMIN,), is_for_all_groups=True)
 
 
 # In words, for people who choose some of them.
@@ -58,8 +58,8 @@ SAID: Final[dict[Scope, str]] = {
     Scope.COLLECTIONS_WRITE: "make, change and delete collections and records",
     Scope.SOURCES_READ: "see jobs, integrations and event types",
     Scope.SOURCES_WRITE: "make, change and delete jobs, integrations and event types",
-    Scope.GROUPS_READ: "see groups and portal links",
-    Scope.GROUPS_WRITE: "make and delete groups",
+    Scope.GROUPS_READ: "see groups, their limits and what is used of them, and portal links",
+    Scope.GROUPS_WRITE: "make and delete groups, and set their limits",
     Scope.TABLES_ADMIN: "say which tables are captured and how, and backfill them",
     Scope.ADMIN: "everything, keys, the audit and the installation among it",
 }

@@ -1,14 +1,15 @@
-"""What somebody should see to: webhooks that fail, rows that were set aside, tables that are not captured, no worker."""
+"""What somebody should see to: webhooks that fail, what is set aside, tables not captured, keys that end, no worker."""
 
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
+from tidings.core.api_key import ENDING_SOON
 from tidings.core.health import LOOP_TOLD, Health
 from tidings.operations.services import Services
 from tidings.operations.sources import captures
-from tidings.store import faults, health, loops, queue, webhooks, workers
+from tidings.store import api_keys, faults, health, loops, queue, webhooks, workers
 from tidings.store.request_role import as_owner
 
 MANY = 1000  # set-aside things of a kind are counted up to so many
@@ -35,6 +36,14 @@ class Stopped(msgspec.Struct, frozen=True):
     is_set_aside: bool
 
 
+class Ending(msgspec.Struct, frozen=True):
+    """A key that ends soon."""
+
+    id: UUID
+    name: str
+    ends_at: datetime
+
+
 class Attention(msgspec.Struct, frozen=True):
     """What somebody should see to.
 
@@ -43,6 +52,7 @@ class Attention(msgspec.Struct, frozen=True):
         set_aside: How many events, deliveries and settings of all groups are set aside, by kind; `MANY` of each at most.
         uncaptured: Tables that webhooks name and that carry no trigger of ours, or whose settings do not fit them any more.
         workers: How many are alive.
+        ending: Keys that end within `ENDING_SOON`, of all groups or of the one that whoever asks may act for.
         lag_seconds: For how long the lane of any group that has been due longest has waited.
         has_webhooks: The group has any.
     """
@@ -56,11 +66,13 @@ class Attention(msgspec.Struct, frozen=True):
     workers: int
     lag_seconds: float
     has_webhooks: bool
+    ending: list[Ending]
 
 
 async def read(services: Services) -> Attention:
     """Return what somebody should see to, those that are ill for longest first."""
     now = services.clock.now()
+    asked = api_keys.Asked(services.bound_to, expires_before=now + ENDING_SOON)
     async with services.database.snapshot() as connection:
         async with as_owner(connection):  # of all groups, or found among them
             ids = await health.warned(connection, services.group_id, MAX_LISTED)
@@ -68,6 +80,7 @@ async def read(services: Services) -> Attention:
             aside = await faults.counts(connection, limit=MANY)
             lag = await queue.lag_seconds(connection)
             alive = await workers.alive(connection)
+            ending = await api_keys.list_keys(connection, asked, now, limit=MAX_LISTED, offset=0)
         states = await health.read(connection, services.group_id, ids, now)
         names = await health.described(connection, ids)
         looping = await loops.looping(connection, services.group_id, now - LOOP_TOLD, MAX_LISTED)
@@ -89,4 +102,5 @@ async def read(services: Services) -> Attention:
         alive,
         lag,
         bool(some),
+        [Ending(one.key.id, one.key.name, one.key.expires_at) for one in ending if one.key.expires_at is not None],
     )

@@ -18,11 +18,11 @@ from tidings.store.request_role import NONE
 
 LOOK_SECONDS = 3.0  # for an answer of the database
 REACH_SECONDS = 5.0  # for a connection to a host that webhooks name
-URLS, HOSTS = 200, 5  # that are looked through for hosts, and hosts that are tried
+GROUPS, HOSTS = 1000, 5  # that are looked through for hosts, and hosts that are tried
 
 _ALWAYS = (
     "database", "schema", "rights", "workers", "routing", "queue", "clock", "connections", "notifications", "partitions",
-    "set_aside", "webhooks", "tables", "groups",
+    "set_aside", "webhooks", "tables", "keys", "groups",
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ async def examine(services: Services, *, is_outward: bool = False) -> Examined:
     async with services.wide.snapshot() as connection:
         found = await vitals.read(connection, LAST, is_all=True)
         uncaptured = len(await captures.uncaptured(connection))
-        urls = await vitals.urls(connection, URLS) if is_outward else []
+        urls = await vitals.urls(connection, GROUPS, HOSTS) if is_outward else []
     config = services.config
     disk_left = None if config.database_url else (await asyncio.to_thread(shutil.disk_usage, config.data_dir)).free
     problems += [TOGETHER] if config.request_role == NONE else []

@@ -48,14 +48,18 @@ RIGHTS: Final[dict[str, frozenset[_Right]]] = {
     "published": _rights("select insert"),
     "outbox": _rights("insert"),
     "audit": _rights("insert"),
+    "group_limits": _rights("select"),
+    "stored_changes": _rights("insert"),
     # Views, which keep groups apart themselves
     "under_way": _rights("select"),
     "walked_events": _rights("select"),
     "walked_deliveries": _rights("select"),
     "walked_queue": _rights("select"),
-    # Of no group: numbers, and which webhooks changed
+    # Of no group: numbers, which webhooks changed, and limits of whoever has none of his own
     "routes_version": _rights("select update"),
     "webhook_changes": _rights("insert"),
     "counters": _rights("select insert update"),
     "workers": _rights("", select="id heartbeat_at"),
+    "default_limits": _rights("select"),
+    "api_key_changes": _rights("", select="limits_version"),
 }

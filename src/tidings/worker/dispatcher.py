@@ -29,11 +29,13 @@ from tidings.core.webhook import Webhook
 from tidings.store import flights, history, outbox, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import Queued
+from tidings.store.storage import Stored, stored_of
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
 from tidings.worker.kinds import Kinds
 from tidings.worker.loops import LoopGuard, Matched, Sorted
+from tidings.worker.payloads import PayloadLimits
 from tidings.worker.places import Places
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.signals import Signal
@@ -124,8 +126,10 @@ class Dispatcher:
         taker: Taker,
         tell: Callable[[set[UUID]], None] = lambda _: None,
         loop_depth: int = DEFAULT_DEPTH,
+        payloads: PayloadLimits | None = None,
     ) -> None:
         self._database = database
+        self._payloads = payloads or PayloadLimits(database)
         self._routes = routes
         self._cache = cache
         self._clock = clock
@@ -209,12 +213,14 @@ class Dispatcher:
                 return 0
             batch.numbers += taken.numbers
             events, faults = outbox.read_events(taken, self._salt, self._clock.now())
+            faults = faults or self._payloads.faults(zip(taken.numbers, events, strict=True))
             if faults:
                 raise _BadRowsError(faults)
             routes = await self._routes.at_least(connection, taken.routes_version)
             made = await self._kinds.make_sure(connection, events)
             worker_id = self._me.worker_id
-            routed = await self._write(connection, events, routes, worker_id, batch)
+            stored = stored_of(outbox.uncounted(taken, events))
+            routed = await self._write(connection, events, routes, worker_id, batch, stored)
         self._kinds.remember(made)  # only now is it sure that they are there
         self._hand_over(routed, worker_id)
         self._tell(routed.listeners)
@@ -248,7 +254,7 @@ class Dispatcher:
             self._taker.begin(delivery, by_id[delivery.event_id], routed.webhooks[delivery.webhook_id])
 
     async def _write(
-        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID, batch: _Batch
+        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID, batch: _Batch, stored: Stored
     ) -> _Routed:
         """Write events and their deliveries: a flight leases those that can be sent at once, the others wait in the queue."""
         now = self._clock.now()
@@ -265,7 +271,7 @@ class Dispatcher:
             ]
             matched.append(Matched(event, about(event), deliveries))
             fresh += deliveries
-        await history.add_events(connection, [(one.event, len(one.deliveries), one.about) for one in matched])
+        await history.add_events(connection, [(one.event, len(one.deliveries), one.about) for one in matched], stored)
         self._limit = max(1, self._limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, self._limit * 2)
         if not fresh:
             return _Routed(events)

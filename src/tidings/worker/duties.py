@@ -17,13 +17,13 @@ from tidings.core.standstill import Standstill
 from tidings.sources import backfill, tables
 from tidings.store import (
     api_keys,
-    audit,
     backfills,
     bins,
     cron,
     flights,
     history,
     integrations,
+    limits,
     listening,
     outbox,
     portal_links,
@@ -227,9 +227,10 @@ class Janitor:
             await webhook_versions.forget_versions(connection, FORGOTTEN_AT_ONCE)
             await portal_links.forget(connection, self._clock.now())
             await sessions.forget(connection, self._clock.now())
-            await audit.forget(connection, self._clock.now())
             await api_keys.forget(connection, self._clock.now())
             await bins.forget(connection, self._clock.now() - KEPT_FOR, self._clock.now() - UNUSED_FOR, FORGOTTEN_AT_ONCE)
+            if dropped:
+                await limits.forget_days(connection)
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()

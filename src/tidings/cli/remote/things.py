@@ -102,7 +102,7 @@ RECOVERIES: Final = Thing(
 
 LISTENERS: Final = Thing(
     "listeners", "listener", "Who receives by `tidings listen`.",
-    "Id=id:id Name=name Events=events:list Waiting=waiting:count Clients=clients:count Heard=heard_at:time Webhook=webhook_id:webhook Profile=profile",
+    "Id=id:id Name=name Events=events:list Waiting=waiting:count Held=held_until:time Clients=clients:count Heard=heard_at:time Webhook=webhook_id:webhook Profile=profile",
     (
         Verb("list", "GET", "/api/v1/listeners", "List listeners.", shows="many", pages="whole"),
         Verb("get", "GET", "/api/v1/listeners/{listener_id}", "Show a listener."),
@@ -252,6 +252,20 @@ GROUPS: Final = Thing(
     ),
 )  # fmt: skip
 
+_LIMITS: Final = "webhooks:int events_per_second:int events_burst:int stored_bytes:int payload_bytes:int"
+LIMITS: Final = Thing(
+    "limits", "limits", "What groups may have and do, and what is used of it.", "",
+    (
+        Verb("show", "GET", "/api/v1/groups/{group_id}/limits", "Show the limits of a group, and what is used of them."),
+        Verb("set", "PATCH", "/api/v1/groups/{group_id}/limits", "Change limits of a group; --set webhooks=null takes one away.", body=_LIMITS),
+        Verb("reset", "DELETE", "/api/v1/groups/{group_id}/limits", "Take away a group's own limits: those of all groups hold for it.",
+             asks="Take away the own limits of {}?"),
+        Verb("defaults", "GET", "/api/v1/limits", "Show the limits of all groups that have none of their own."),
+        Verb("set-defaults", "PATCH", "/api/v1/limits", "Change the limits of all groups that have none of their own.", body=_LIMITS),
+    ),
+    key="group",
+)  # fmt: skip
+
 PORTAL_LINKS: Final = Thing(
     "portal-links", "portal link", "What shows customers their own webhooks.",
     "Id=id:id Group=group Access=access Expires=expires_at:time Sessions=sessions:count Name=name",
@@ -277,11 +291,13 @@ KEYS: Final = Thing(
     "keys", "key", "What opens the API, and what each key may do.",
     "Id=id:id Name=name Start=start Scopes=scopes:list Bound_to=bound_to Used=used_at:time Expires=expires_at:time Revoked=revoked_at:time",
     (
-        Verb("list", "GET", "/api/v1/keys", "List keys, newest first.", shows="many", pages="offset"),
+        Verb("list", "GET", "/api/v1/keys", "List keys, newest first.", query="expires_before unused_since", shows="many",
+             pages="offset"),
         Verb("get", "GET", "/api/v1/keys/{key_id}", "Show a key, and when it was last used."),
         Verb("current", "GET", "/api/v1/keys/current", "Show the key that these commands are sent with."),
         Verb("create", "POST", "/api/v1/keys", "Make a key. It is in the answer, this once.", body="name scopes:list bound_to expires_in:int",
              quiet="key"),
+        Verb("rename", "PATCH", "/api/v1/keys/{key_id}", "Call a key otherwise.", body="name"),
         Verb("rotate", "POST", "/api/v1/keys/{key_id}/rotate", "Give it another secret; the present one is good for a while.",
              body="overlap_seconds:int expires_in:int", quiet="key"),
         Verb("revoke", "DELETE", "/api/v1/keys/{key_id}", "End a key; within a second it opens nothing.", shows="nothing",
@@ -297,8 +313,11 @@ STATISTICS: Final = Thing(
 
 AUDIT: Final = Thing(
     "audit", "entry", "Who did what.",
-    "No=number:id When=at:time Action=action Who=who Key=key_name Subject=subject Group=group Address=address",
-    (Verb("list", "GET", "/api/v1/audit", "List who did what, newest first.", query="group", shows="many", pages="before:number"),),
+    "No=number:id When=at:time Action=action Who=who Key=key_name Subject=subject Group=group Address=address Changes=changes:json",
+    (
+        Verb("list", "GET", "/api/v1/audit", "List who did what, newest first.",
+             query="group who who_id with_key action subject_id subject address since until", shows="many", pages="header"),
+    ),
     key="number",
     many="entries",
 )  # fmt: skip
@@ -307,7 +326,7 @@ THINGS: Final[dict[str, Thing]] = {
     thing.name: thing
     for thing in (
         WEBHOOKS, EVENTS, DELIVERIES, LISTENERS, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, BINS,
-        GROUPS, PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
+        GROUPS, LIMITS, PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
     )
 }  # fmt: skip
 
