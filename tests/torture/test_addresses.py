@@ -18,6 +18,7 @@ from tests.support.receiver import Receiver, answer, says
 from tests.support.serving import ApiServer
 from tests.support.torture import told
 from tidings.config import Config
+from tidings.core.egress import Egress
 from tidings.core.outcome import Exchange
 from tidings.core.target import parse_target, request_head
 from tidings.transport.names import Names
@@ -140,7 +141,7 @@ async def let_in(canary: Receiver) -> AsyncIterator[Receiver]:
 
 
 def at(addresses: tuple[str, ...], port: int) -> Sender:
-    return Sender(allowed=tuple(map(ip_network, addresses)), names=Names((KEPT_OUT,), port))
+    return Sender(Egress(allowed=tuple(map(ip_network, addresses))), names=Names((KEPT_OUT,), port))
 
 
 async def test_answers_that_change_reach_what_is_allowed_alone(canary: Receiver, let_in: Receiver) -> None:
@@ -176,7 +177,7 @@ async def test_plain_http_reaches_the_allowed_networks_alone(canary: Receiver, l
         refused = await post(sender, "http://public.test/")
         await sender.close()
     assert refused.failure == "address_refused"
-    assert "TIDINGS_ALLOW_HTTP" in (refused.error or "")
+    assert "Use an https:// URL" in (refused.error or "")
 
 
 async def test_names_whose_servers_are_silent_keep_no_other_name_waiting(canary: Receiver, let_in: Receiver) -> None:

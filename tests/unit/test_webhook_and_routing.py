@@ -18,7 +18,7 @@ from tidings.core.filters import Kind, TableFilter, parse_filter, type_filter
 from tidings.core.lanes import share_out
 from tidings.core.pace import MAX_REST_SECONDS, Pace
 from tidings.core.routing import Route, Routes, kinds_of
-from tidings.core.target import check_port, parse_target
+from tidings.core.target import parse_target
 from tidings.core.webhook import Webhook, check_headers, check_settings, check_url
 from tidings.profiles import PROFILES
 
@@ -333,13 +333,6 @@ def test_the_machine_is_crowded_when_users_write_and_questions_take_long() -> No
 def test_a_rest_is_longer_than_the_work_before_it_up_to_a_bound() -> None:
     assert Pace.rest_seconds(0.01) > 0.01
     assert Pace.rest_seconds(100) == MAX_REST_SECONDS
-
-
-@pytest.mark.parametrize("port", [0, 22, 25, 6379 - 379, 6667])
-def test_a_url_names_no_port_of_another_protocol(port: int) -> None:
-    with pytest.raises(InvalidInputError, match=f"port {port}"):
-        check_port(f"https://example.com:{port}/hook")
-    check_port("https://example.com:8443/hook")
 
 
 def test_port_0_is_not_port_80() -> None:

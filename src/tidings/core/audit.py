@@ -37,6 +37,7 @@ class Action(StrEnum):
     WEBHOOK_DELETED = "webhook.deleted"
     GROUP_CREATED = "group.created"
     GROUP_DELETED = "group.deleted"
+    EGRESS_NARROWED = "egress.narrowed"
     JOB_CREATED = "job.created"
     JOB_CHANGED = "job.changed"
     JOB_DELETED = "job.deleted"

@@ -11,6 +11,7 @@ import msgspec
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import Event
 from tidings.core.filters import Filter, TableFilter
+from tidings.core.narrowing import Narrowing
 from tidings.core.retry import STANDARD, Policy
 from tidings.core.target import is_host
 
@@ -62,6 +63,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         ordered: One at a time, in the order of events; a failing delivery holds back those behind it.
         managed_by: `collection:<id>`, `cron:<id>` or `listener:<name>`, where it is changed; None: by its owner.
         disabled_reason: Why Tidings disabled it; None when its owner did, or it is enabled.
+        narrowing: What its group may not call; no part of its versions.
         fault: Why it is set aside, when something of it cannot be read as it is stored; a sentence with the remedy.
         problems: Of each field that cannot be read, why. The field itself says nothing then.
     """
@@ -90,6 +92,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_second: float | None = None
     ordered: bool = False
     managed_by: str | None = None
+    narrowing: Narrowing | None = None
     fault: str | None = None
     problems: dict[str, str] = {}
 
@@ -153,12 +156,14 @@ def fault_of(webhook_id: UUID, problems: dict[str, str]) -> str:
     remedy = f"Write {'it' if len(problems) == 1 else 'them'} anew: PATCH /api/v1/webhooks/{webhook_id}."
     if "profile" in problems:
         remedy = "Run a version of Tidings that knows the profile, or delete the webhook."
+    if "egress" in problems:  # which is its group's
+        remedy = "Write anew what its group may call: PUT /api/v1/groups/<group>/egress."
     told = f"Set aside, since {' and '.join(problems)} cannot be read. {' '.join(problems.values())}"
     return f"{told[: MAX_FAULT_LENGTH - 1 - len(remedy)]} {remedy}"
 
 
-def check_url(url: str, *, allow_http: bool) -> None:
-    """Refuse what cannot be a webhook's URL; whether its address may be called is decided when it is resolved.
+def check_url(url: str) -> None:
+    """Refuse what cannot be a webhook's URL; whether it may be called is decided by `core.egress`.
 
     Raises:
         InvalidInputError: With the reason.
@@ -174,8 +179,6 @@ def check_url(url: str, *, allow_http: bool) -> None:
         raise InvalidInputError("url", f"url is not a URL: {error}.") from error
     if parts.scheme not in {"http", "https"}:
         raise InvalidInputError("url", f"url must begin with https://, not {parts.scheme or 'nothing'!r}.")
-    if parts.scheme == "http" and not allow_http:
-        raise InvalidInputError("url", "url must begin with https:// (TIDINGS_ALLOW_HTTP=true allows http).")
     if not host:
         raise InvalidInputError("url", "url names no host.")
     if not is_host(host):

@@ -12,7 +12,7 @@ from tidings.core.event import Event
 from tidings.core.hops import HEADER, told
 from tidings.core.jwt import sign_jwt, webhook_claims
 from tidings.core.signature import HmacKey, InstanceKeys
-from tidings.core.target import parse_target, request_head
+from tidings.core.target import Way, parse_target, request_head
 from tidings.core.webhook import Webhook
 from tidings.profiles import template
 from tidings.profiles.profile import Profile, SecretForm
@@ -35,7 +35,7 @@ class Prepared:
 
     def __init__(self, profile: Profile, webhook: Webhook, keys: InstanceKeys) -> None:
         self.webhook = webhook
-        self.target = parse_target(webhook.url)
+        self.target = parse_target(webhook.url, None if webhook.narrowing is None else Way(webhook.narrowing))
         self._profile = profile
         self._head = request_head(webhook.method, webhook.url) + _standing_headers(profile, webhook)
         self._sign = profile.sign if webhook.signature is None else partial(asked_for, webhook.signature)

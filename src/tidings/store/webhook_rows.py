@@ -28,6 +28,7 @@ from tidings.core.webhook import (
 )
 from tidings.profiles import PROFILES
 from tidings.profiles.template import check_template, is_plain_text
+from tidings.store.egress import read_narrowing
 from tidings.store.secrets import SecretBox
 
 T = TypeVar("T")
@@ -155,6 +156,7 @@ class _Reader:
             rate_per_second=row["rate_per_second"],
             ordered=row["ordered"],
             managed_by=row["managed_by"],
+            narrowing=self.take("egress", read_narrowing, None, column="narrowing"),
             created_at=row["created_at"],
             updated_at=row["updated_at"],
         )
@@ -165,7 +167,7 @@ class _Reader:
         """Look for what the API would have refused."""
         try:
             check_settings(webhook)
-            check_url(webhook.url, allow_http=True)
+            check_url(webhook.url)
             if webhook.body_template is not None:
                 check_template(webhook.body_template, is_text=is_plain_text(webhook.headers))
         except InvalidInputError as error:

@@ -68,7 +68,13 @@ async def versions_of(
 
 def _as_webhook(row: Any) -> dict[str, Any]:
     """Return the row of a version as the row of a webhook."""
-    own = {"id": row["webhook_id"], "created_at": row["webhook_created_at"], "updated_at": row["created_at"], "fault": None}
+    own = {
+        "id": row["webhook_id"],
+        "created_at": row["webhook_created_at"],
+        "updated_at": row["created_at"],
+        "fault": None,
+        "narrowing": None,
+    }
     return dict(row) | own
 
 

@@ -14,10 +14,10 @@ from ipaddress import IPv4Address, ip_address
 from time import perf_counter
 from typing import Any
 
-from tidings.config import Network
+from tidings.core.egress import Egress, Refusal
+from tidings.core.networks import is_public, read_address, unwrapped
 from tidings.core.outcome import EXHAUSTED, Exchange, Timings
 from tidings.core.target import Target
-from tidings.transport.address import ALLOWING, refusal_of_address, refusal_of_name
 from tidings.transport.connection import HttpConnection, OnEnd
 from tidings.transport.names import LookUpError, Names
 
@@ -36,11 +36,15 @@ _LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 class OpeningError(Exception):
-    """A phase failed before the request could be sent. Carries what `Exchange` says of it."""
+    """A phase failed before the request could be sent. Carries what `Exchange` says of it.
 
-    def __init__(self, failure: str, error: str, timings: Timings = _NONE) -> None:
+    Attributes:
+        refusal: By whom the target is refused, when it is.
+    """
+
+    def __init__(self, failure: str, error: str, timings: Timings = _NONE, refusal: Refusal | None = None) -> None:
         super().__init__(error)
-        self.failure, self.error, self.timings = failure, error, timings
+        self.failure, self.error, self.timings, self.refusal = failure, error, timings, refusal
 
     def exchange(self, total_ms: float) -> Exchange:
         """Return what came of the exchange."""
@@ -52,10 +56,9 @@ class OpeningError(Exception):
 class Opener:
     """Opens connections to where they may be opened."""
 
-    def __init__(self, allowed: tuple[Network, ...], tls: ssl.SSLContext, names: Names, *, allow_http: bool) -> None:
-        self._allowed = allowed
+    def __init__(self, egress: Egress, tls: ssl.SSLContext, names: Names) -> None:
+        self._egress = egress
         self._tls = tls
-        self._allow_http = allow_http
         self._names = names
 
     async def open(self, target: Target, deadline: float, on_end: OnEnd) -> tuple[HttpConnection, Timings]:
@@ -93,15 +96,21 @@ class Opener:
         Raises:
             OpeningError: There is none.
         """
-        if (refusal := refusal_of_name(target.host, self._allowed)) is not None:
-            raise OpeningError("address_refused", refusal)
+        narrowing = None if target.by is None else target.by.narrowing
+        if (refusal := self._egress.refusal_of(target, narrowing)) is not None:
+            raise _refused(target, refusal)
         found = await self._look_up(target.host, limit)
-        is_plain = not (target.is_tls or self._allow_http)
-        refusals = [refusal_of_address(address, self._allowed, is_plain=is_plain) for address in found]
-        callable_ones = [address for address, refusal in zip(found, refusals, strict=True) if refusal is None]
-        if not callable_ones:
-            raise OpeningError("address_refused", _refusal_of(target, found[0], refusals[0] or ""))
+        callable_ones, refusal = self._egress.callable_ones(found, target, narrowing)
+        if not callable_ones and refusal is not None:
+            raise _refused(target, refusal)
         return callable_ones[:MAX_ADDRESSES]
+
+    async def addresses(self, target: Target) -> list[str]:
+        """Return the addresses of a target, none when it is not found."""
+        try:
+            return await self._look_up(target.host, DNS_TIMEOUT)
+        except OpeningError:
+            return []
 
     async def _look_up(self, host: str, limit: float) -> list[str]:
         try:
@@ -179,17 +188,16 @@ async def _connection(connected: socket.socket, target: Target, on_end: OnEnd, *
     return connection
 
 
-def _refusal_of(target: Target, address: str, refusal: str) -> str:
-    """Return why a target is not called. Which address a name has inside is for the log alone: customers read the sentence."""
-    if shown_address(address, target) == address:
-        return refusal
-    logger.info("%s is not called: %s", target.host, refusal)
-    return f"The host {target.host} has no public address and is not called ({ALLOWING})."
+def _refused(target: Target, refusal: Refusal) -> OpeningError:
+    """Tell the log what the operator has to know; customers read the sentence of the exchange."""
+    logger.info("%s port %d is not called: %s", target.host, target.port, refusal.cause)
+    return OpeningError("address_refused", refusal.sentence, refusal=refusal)
 
 
-def shown_address(address: str, target: Target) -> str:
+def shown_address(text: str, target: Target) -> str:
     """Return an address as sentences show it that customers read: one that is not public by the name that was given."""
-    return address if refusal_of_address(address, ()) is None else target.host
+    address = read_address(text)
+    return text if address is not None and is_public(unwrapped(address)) else target.host
 
 
 def is_our_shortage(error: OSError) -> bool:

@@ -16,9 +16,9 @@ from time import perf_counter
 
 import msgspec
 
-from tidings.config import Network
+from tidings.core.egress import Egress, Refusal
 from tidings.core.outcome import EXHAUSTED, Exchange
-from tidings.core.target import Target, parse_target
+from tidings.core.target import Target
 from tidings.transport.connection import Call, Done, HttpConnection
 from tidings.transport.deadlines import Deadlines
 from tidings.transport.names import Names
@@ -36,6 +36,7 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         failure: As of an exchange; None: it was opened.
         error: Why not, in a sentence.
+        refusal: By whom it is refused, when it is.
         address: Of the peer.
         tls: The version that was agreed on; None: there is none.
         certificate_until: The peer's certificate's last day, as it says it.
@@ -43,6 +44,7 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 
     failure: str | None = None
     error: str = ""
+    refusal: Refusal | None = None
     address: str = ""
     connect_ms: float = 0.0
     tls: str | None = None
@@ -54,9 +56,8 @@ class Sender:
 
     def __init__(
         self,
+        egress: Egress | None = None,
         *,
-        allowed: tuple[Network, ...] = (),
-        allow_http: bool = False,
         tls: ssl.SSLContext | None = None,
         names: Names | None = None,
         max_idle: int = MAX_IDLE_CONNECTIONS,
@@ -64,15 +65,15 @@ class Sender:
         """Make a sender.
 
         Args:
-            allowed: Networks that may be called although they are not public, over http:// too.
-            allow_http: Every address that may be called may be called over http://.
+            egress: What may be called; None: public addresses over https://.
             tls: How certificates are checked; by the system's authorities when None.
             names: What looks names up; by the system's settings when None.
             max_idle: Connections that are kept between two exchanges.
         """
         self._max_idle = max_idle
         self._names = names or Names()
-        self._opener = Opener(allowed, tls or ssl.create_default_context(), self._names, allow_http=allow_http)
+        self.egress = egress or Egress()
+        self._opener = Opener(self.egress, tls or ssl.create_default_context(), self._names)
         self._deadlines = Deadlines()
         self._idle: dict[Target, deque[HttpConnection]] = {}
         self._idle_count = 0
@@ -118,21 +119,24 @@ class Sender:
         finally:
             call.abort()
 
-    async def refusal(self, url: str) -> str | None:
-        """Return why a URL may not be called as its name resolves now, or None. A name that is not found may be yet."""
+    async def refusal(self, target: Target) -> Refusal | None:
+        """Return why a target may not be called as its name resolves now, or None. A name that is not found may be yet."""
         try:
-            await self._opener.resolve(parse_target(url))
+            await self._opener.resolve(target)
         except OpeningError as error:
-            return error.error if error.failure == "address_refused" else None
+            return error.refusal
         return None
 
-    async def reach(self, url: str, limit: float) -> Reached:
-        """Return what comes of opening a connection to a URL within so many seconds. It is closed at once."""
-        target = parse_target(url)
+    async def resolve(self, target: Target) -> list[str]:
+        """Return the addresses of a target, those that may not be called among them; none: it is not found."""
+        return await self._opener.addresses(target)
+
+    async def reach(self, target: Target, limit: float) -> Reached:
+        """Return what comes of opening a connection to a target within so many seconds. It is closed at once."""
         try:
             connection, timings = await self._opener.open(target, perf_counter() + limit, self._ended)
         except OpeningError as error:
-            return Reached(failure=error.failure, error=error.error)
+            return Reached(failure=error.failure, error=error.error, refusal=error.refusal)
         try:
             peer, secured = connection.transport.get_extra_info("peername"), connection.transport.get_extra_info("ssl_object")
             certificate = secured.getpeercert() if secured is not None else {}

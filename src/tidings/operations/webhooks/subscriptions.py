@@ -8,9 +8,8 @@ from msgspec import UNSET
 
 from tidings.core.audit import Action
 from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
-from tidings.core.target import check_port
-from tidings.core.webhook import Subscription, Webhook, check_url
-from tidings.operations import audit
+from tidings.core.webhook import Subscription, Webhook
+from tidings.operations import audit, egress
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
@@ -57,7 +56,7 @@ async def create(services: Services, asked: WebhookChange) -> Made:
         InvalidInputError: With the field and the reason.
     """
     if asked.url is not UNSET:
-        await check_webhook_url(services, asked.url)
+        await egress.check_callable(services, asked.url)
     webhook, reason = draft(services, asked)
     async with services.database.transaction() as connection:
         webhook, states = await add(services, connection, webhook)
@@ -210,24 +209,12 @@ async def list_versions(services: Services, webhook_id: UUID, *, limit: int, bef
     return page
 
 
-async def check_webhook_url(services: Services, url: str) -> None:
-    """Refuse a URL that may not be called as its name resolves now.
-
-    Raises:
-        InvalidInputError: With what is wrong with it.
-    """
-    check_url(url, allow_http=services.config.accepts_http)
-    check_port(url)
-    if (refusal := await services.sender.refusal(url)) is not None:
-        raise InvalidInputError("url", refusal)
-
-
 async def _check_other_url(services: Services, webhook_id: UUID, url: str) -> None:
     """Refuse a URL that may not be called, unless the webhook has it: a name that is gone refuses no other change."""
     async with services.database.connection() as connection:
         webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
     if webhook.url != url or "url" in webhook.problems:
-        await check_webhook_url(services, url)
+        await egress.check_callable(services, url)
 
 
 def _own(webhook: W) -> W:

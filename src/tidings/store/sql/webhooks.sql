@@ -18,17 +18,17 @@ where c.version = oldest.version and c.changed_at < $1;
 
 -- name: get_webhook
 -- $1 group, $2 id
-select w.*, l.concurrency, l.rate_per_second, l.ordered
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.group_id = $1 and w.id = $2;
 
 -- name: webhooks_by_id
 -- $1 ids
-select w.*, l.concurrency, l.rate_per_second, l.ordered
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.id = any ($1::uuid[]);
 
 -- name: lock_webhook
 -- The same, held until the transaction ends, so that two changes cannot overwrite each other. $1 group, $2 id
-select w.*, l.concurrency, l.rate_per_second, l.ordered
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.group_id = $1 and w.id = $2 for update of w;
 
 -- name: list_webhooks
@@ -36,7 +36,7 @@ from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.grou
 with last as (
   select created_at, id from tidings.webhooks where group_id = $1 and id = $4
 )
-select w.*, l.concurrency, l.rate_per_second, l.ordered
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id
 where w.group_id = $1 and ($4::uuid is null
   or w.created_at <= (select created_at from last) and (w.created_at < (select created_at from last) or w.id > (select id from last)))
@@ -50,7 +50,7 @@ select id, name, url, updated_at, coalesce(disabled_reason, fault) as reason, en
 
 -- name: managed_webhooks
 -- Oldest first. $1 managed by
-select w.*, l.concurrency, l.rate_per_second, l.ordered
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.managed_by = $1 order by w.created_at, w.id;
 
 -- name: insert_webhook
@@ -171,6 +171,6 @@ with last as (
 ), ends as (
   select id, place, false as matches from looked where not matches order by place desc limit 1
 )
-select w.*, l.concurrency, l.rate_per_second, l.ordered, c.matches, c.place
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing, c.matches, c.place
 from (select * from chosen union all select * from ends where place = $5) c
 join tidings.webhooks w on w.id = c.id join tidings.lanes l on l.webhook_id = w.id order by c.place;
