@@ -97,7 +97,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         installation = await load_installation(database, box, config.admin_key if is_to_change else None)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
         idle = min(MAX_IDLE_CONNECTIONS, share_out(descriptor_limit()).idle)
-        sender = Sender(config.egress, max_idle=idle)
+        sender = Sender(config.egress, ca_file=config.ca_file, proxy=config.forward_proxy, max_idle=idle)
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
@@ -308,6 +308,8 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "ALLOW_PORTS": config.allow_ports,
         "DENY_PORTS": config.deny_ports,
         "HTTP_HOSTS": config.http_hosts or "",
+        "PROXY": config.proxy or "",
+        "CA_FILE": str(config.ca_file or ""),
         "ALLOW_HTTP": str(config.allow_http).lower(),
         "RETENTION_DAYS": str(config.retention_days),
         "LOG_FORMAT": config.log_format,

@@ -14,6 +14,7 @@ from tidings.core.egress import Egress, parse_hosts
 from tidings.core.errors import InvalidInputError, StartupError
 from tidings.core.hops import DEFAULT_DEPTH
 from tidings.core.networks import EVERYTHING, Network, parse_networks, parse_ports
+from tidings.core.proxy import Proxy, parse_proxy
 
 _BOUNDS = {
     "workers": (1, 64),
@@ -51,6 +52,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         http_hosts: Hosts that may be called over plain http://, with commas; `*.` before one stands for all below it. None:
             what `allow_private_networks` allows; `none`: no host.
         allow_http: Call http:// URLs everywhere.
+        proxy: The forward proxy that everything goes out by, `http://user:password@host:port`. It resolves
+            the names. None: there is none.
+        ca_file: Authorities that receivers' certificates may come from beside the system's: a file in PEM form.
         host: Address the API listens on.
         port: Port the API listens on; 0 lets the system choose.
         workers: Processes that dispatch and deliver, beside the API.
@@ -93,6 +97,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     deny_ports: str = ""
     http_hosts: str | None = None
     allow_http: bool = False
+    proxy: str | None = None
+    ca_file: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
@@ -121,7 +127,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""
-        hidden = {"admin_key", "metrics_key", "secret_key", "new_secret_key", "database_url", "sql_jobs"}
+        hidden = {"admin_key", "metrics_key", "secret_key", "new_secret_key", "database_url", "sql_jobs", "proxy"}
         shown = (
             f"{name}={'***' if name in hidden and getattr(self, name) else getattr(self, name)!r}"
             for name in self.__struct_fields__
@@ -143,7 +149,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             denied_ports=parse_ports(self.deny_ports.split(","), "deny_ports"),
             http_hosts=None if hosts is None else parse_hosts([] if hosts == "none" else hosts.split(","), "http_hosts"),
             allow_http=self.allow_http,
+            is_proxied=self.proxy is not None,
         )
+
+    @property
+    def forward_proxy(self) -> Proxy | None:
+        """The proxy of `proxy`."""
+        return None if self.proxy is None else parse_proxy(self.proxy)
 
     @property
     def trusted_networks(self) -> tuple[Network, ...]:
@@ -195,8 +207,7 @@ def _build(values: dict[str, Any]) -> Config:
             values[name] = ",".join(map(str, values[name]))
     if values.get("http_hosts") == "":
         values["http_hosts"] = "none"  # an empty list
-    if "data_dir" in values:
-        values["data_dir"] = Path(values["data_dir"])
+    values |= {name: Path(values[name]) for name in ("data_dir", "ca_file") if name in values}
     try:
         if isinstance(values.get("sql_jobs"), str):
             values["sql_jobs"] = msgspec.json.decode(values["sql_jobs"], type=dict[str, str])
@@ -222,7 +233,7 @@ def _build(values: dict[str, Any]) -> Config:
 def _check_networks(config: Config) -> None:
     """Refuse lists that cannot be read now, and not when something is sent."""
     try:
-        config.egress  # noqa: B018
+        config.egress, config.forward_proxy  # noqa: B018
         trusted = config.trusted_networks
     except InvalidInputError as error:
         raise StartupError(error.message) from error

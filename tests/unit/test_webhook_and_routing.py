@@ -241,20 +241,20 @@ def test_what_routing_keeps_of_a_webhook_is_less_than_a_kilobyte() -> None:
     ("url", "reason"),
     [
         ("not a url", "blanks"), ("ftp://example.com", "https"), ("file:///etc/passwd", "https"), ("javascript:alert(1)", "https"),
-        ("http://example.com", "ALLOW_HTTP"), ("https:///path", "no host"), ("https://user:pw@example.com", "password"),
+        ("https:///path", "no host"), ("https://user:pw@example.com", "password"),
         ("https://example.com:99999", "not a URL"), ("https://[::1", "not a URL"), ("https://exa\nmple.com", "blanks"),
         ("https://exämple.com", "ASCII"), ("", "https"), ("https://example.com/" + "a" * 3000, "longer"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_a_webhooks_url_is_refused_with_the_reason(url: str, reason: str) -> None:
     with pytest.raises(InvalidInputError, match=reason) as caught:
-        check_url(url, allow_http=False)
+        check_url(url)
     assert caught.value.field == "url"
 
 
-def test_https_passes_and_http_where_it_is_allowed() -> None:
-    check_url("https://example.com:8443/hook?x=1", allow_http=False)
-    check_url("http://example.com", allow_http=True)
+def test_https_and_http_are_urls_of_webhooks() -> None:
+    check_url("https://example.com:8443/hook?x=1")
+    check_url("http://example.com")
 
 
 @pytest.mark.parametrize("name", ["Host", "content-length", "TRANSFER-ENCODING", "Connection", "keep-alive", "te", "Upgrade", "Trailers", "proxy-authorization"])  # fmt: skip

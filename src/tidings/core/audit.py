@@ -28,6 +28,7 @@ class Action(StrEnum):
     LINK_ENDED = "link.ended"
     SECRET_SHOWN = "secret.shown"  # noqa: S105 - a name, no secret
     SECRET_ROTATED = "secret.rotated"  # noqa: S105
+    CREDENTIALS_CHANGED = "credentials.changed"
     KEYS_ROTATED = "keys.rotated"
     API_KEY_MADE = "api_key.made"
     API_KEY_ROTATED = "api_key.rotated"

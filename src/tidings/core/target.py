@@ -17,24 +17,45 @@ BAD_PORTS = frozenset({
 })  # fmt: skip
 
 
+class Identity(NamedTuple):
+    """Who TLS shows, and whom it believes. Texts in PEM form; an empty one: as for all.
+
+    Attributes:
+        digest: Of the rest: two that have the same are the same.
+    """
+
+    digest: bytes
+    certificate: str
+    key: str
+    authorities: str
+
+    def __repr__(self) -> str:
+        """Show no key."""
+        return f"Identity({self.digest.hex()[:12]})"
+
+
 class Way:
     """What else a connection depends on than where it goes. Two that are equal may share connections.
 
     Attributes:
         narrowing: What its group may not call.
+        identity: Its own, for TLS.
     """
 
-    __slots__ = ("_hash", "narrowing")
+    __slots__ = ("_hash", "identity", "narrowing")
 
-    def __init__(self, narrowing: Narrowing | None = None) -> None:
+    def __init__(self, narrowing: Narrowing | None = None, identity: Identity | None = None) -> None:
         self.narrowing = narrowing
-        self._hash = hash(narrowing)  # once: connections are looked for by it at every attempt
+        self.identity = identity
+        self._hash = hash((narrowing, None if identity is None else identity.digest))  # once: it is asked for at every attempt
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Way) and self.narrowing == other.narrowing)
+        return self is other or (
+            isinstance(other, Way) and (self.narrowing, self.identity) == (other.narrowing, other.identity)
+        )
 
 
 class Target(NamedTuple):

@@ -29,9 +29,9 @@ _FIELDS = {
         "previous_secret_until", "signature", "body_template", "jwt_enabled", "method", "headers", "timeout_seconds",
         "retry", "concurrency", "rate_per_second", "ordered",
     )
-} | {"is_asymmetric": "asymmetric"}  # fmt: skip
-_JSON = frozenset({"events", "signature", "headers", "retry"})
-_SECRET = frozenset({"secret", "previous_secret"})
+} | {"is_asymmetric": "asymmetric", "sealed_credentials": "credentials"}  # fmt: skip
+_JSON = frozenset({"sealed_credentials", "events", "signature", "headers", "retry"})
+_SECRET = frozenset({"secret", "previous_secret", "sealed_credentials"})
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -120,10 +120,10 @@ def _differs(column: str, row: Any, previous: Any, box: SecretBox) -> bool:
 
 
 def _shown(row: Any, column: str) -> Any:
-    value = row[column]
+    value = row["credentials" if column == "sealed_credentials" else column]  # which says by itself what is hidden
     if value is None:
         return None
-    if column in _SECRET:
+    if column in {"secret", "previous_secret"}:
         return HIDDEN
     try:
         return msgspec.json.decode(value) if column in _JSON else value

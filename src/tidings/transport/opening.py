@@ -16,10 +16,14 @@ from typing import Any
 
 from tidings.core.egress import Egress, Refusal
 from tidings.core.networks import is_public, read_address, unwrapped
-from tidings.core.outcome import EXHAUSTED, Exchange, Timings
+from tidings.core.outcome import EXHAUSTED, Timings
+from tidings.core.proxy import Proxy
 from tidings.core.target import Target
 from tidings.transport.connection import HttpConnection, OnEnd
+from tidings.transport.failing import OpeningError
 from tidings.transport.names import LookUpError, Names
+from tidings.transport.tls import Contexts
+from tidings.transport.tunnel import away, dig
 
 logger = logging.getLogger("tidings.sender")
 
@@ -28,37 +32,18 @@ CONNECT_TIMEOUT = 10.0  # seconds, over all addresses of a name
 TLS_TIMEOUT = 10.0  # seconds
 MAX_ADDRESSES = 4  # of one name, tried one after the other
 
-_NONE = Timings()
-
 # What this machine lacks, and not the receiver. EADDRNOTAVAIL (no port is left) is judged apart: for an IPv6 address it can
 # mean that this machine has no IPv6, which no waiting mends.
 _LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
-class OpeningError(Exception):
-    """A phase failed before the request could be sent. Carries what `Exchange` says of it.
-
-    Attributes:
-        refusal: By whom the target is refused, when it is.
-    """
-
-    def __init__(self, failure: str, error: str, timings: Timings = _NONE, refusal: Refusal | None = None) -> None:
-        super().__init__(error)
-        self.failure, self.error, self.timings, self.refusal = failure, error, timings, refusal
-
-    def exchange(self, total_ms: float) -> Exchange:
-        """Return what came of the exchange."""
-        spent = self.timings
-        timings = Timings(spent.dns_ms, spent.connect_ms, spent.tls_ms, None, total_ms)
-        return Exchange(failure=self.failure, error=self.error, timings=timings)
-
-
 class Opener:
     """Opens connections to where they may be opened."""
 
-    def __init__(self, egress: Egress, tls: ssl.SSLContext, names: Names) -> None:
+    def __init__(self, egress: Egress, contexts: Contexts, names: Names, proxy: Proxy | None = None) -> None:
         self._egress = egress
-        self._tls = tls
+        self._proxy = proxy
+        self._contexts = contexts
         self._names = names
 
     async def open(self, target: Target, deadline: float, on_end: OnEnd) -> tuple[HttpConnection, Timings]:
@@ -74,12 +59,16 @@ class Opener:
         resolved = perf_counter()
         dns_ms = (resolved - begun) * 1e3
         limit = min(CONNECT_TIMEOUT, deadline - resolved)
-        connected_socket = await _connect(target, addresses, limit, Timings(dns_ms))
+        connected_socket = await self._connect(target, addresses, limit, Timings(dns_ms))
         connected = perf_counter()
         timings = Timings(dns_ms, (connected - resolved) * 1e3)
         try:
             if not target.is_tls:
                 return await _connection(connected_socket, target, on_end), timings
+            if self._proxy is not None:
+                await dig(self._proxy, connected_socket, target, min(CONNECT_TIMEOUT, deadline - connected), timings)
+                connected = perf_counter()
+                timings = Timings(dns_ms, (connected - resolved) * 1e3)
             limit = min(TLS_TIMEOUT, deadline - connected)
             connection = await self._shake_hands(connected_socket, target, limit, on_end, timings)
         except BaseException:  # cancelled too
@@ -87,8 +76,16 @@ class Opener:
             raise
         return connection, Timings(dns_ms, timings.connect_ms, (perf_counter() - connected) * 1e3)
 
+    async def _connect(self, target: Target, addresses: list[str], limit: float, timings: Timings) -> socket.socket:
+        if self._proxy is None:
+            return await _connect(target, addresses, limit, timings)
+        try:
+            return await _connect(self._proxy.target, addresses, limit, timings)
+        except OpeningError as error:
+            raise away(self._proxy, error) from error
+
     async def resolve(self, target: Target, limit: float = DNS_TIMEOUT) -> list[str]:
-        """Return the addresses of the target that may be called.
+        """Return the addresses to connect to: those of the target that may be called, or the proxy's.
 
         Args:
             limit: Seconds.
@@ -99,6 +96,11 @@ class Opener:
         narrowing = None if target.by is None else target.by.narrowing
         if (refusal := self._egress.refusal_of(target, narrowing)) is not None:
             raise _refused(target, refusal)
+        if self._proxy is not None:  # which the operator named, so nobody judges it
+            try:
+                return (await self._look_up(self._proxy.host, limit))[:MAX_ADDRESSES]
+            except OpeningError as error:
+                raise away(self._proxy, error) from error
         found = await self._look_up(target.host, limit)
         callable_ones, refusal = self._egress.callable_ones(found, target, narrowing)
         if not callable_ones and refusal is not None:
@@ -129,7 +131,8 @@ class Opener:
     ) -> HttpConnection:
         try:
             async with asyncio.timeout(limit):
-                return await _connection(connected_socket, target, on_end, ssl=self._tls, server_hostname=target.host)
+                context = await self._contexts.of(None if target.by is None else target.by.identity)
+                return await _connection(connected_socket, target, on_end, ssl=context, server_hostname=target.host)
         except TimeoutError:
             raise OpeningError("timeout", f"No TLS handshake with {target.host} within {limit:.3g} s.", timings) from None
         except (OSError, ssl.SSLError, ssl.CertificateError) as error:

@@ -1,7 +1,7 @@
 """The only outgoing HTTP: a lean HTTP/1.1 client over asyncio and llhttp.
 
 It gives together what libraries do not: the address is resolved, judged and then connected to, with no second look-up in
-between; no redirects, cookies or proxies; caps on what a response may cost; the time of each phase. A failed exchange is a
+between; no redirects or cookies; caps on what a response may cost; the time of each phase. A failed exchange is a
 value (`core.outcome.Exchange`), never an exception.
 
 On a kept-alive connection an exchange is a chain of callbacks: no task, future or timer is made for it. Only opening a
@@ -12,17 +12,22 @@ import asyncio
 import logging
 import ssl
 from collections import deque
+from pathlib import Path
 from time import perf_counter
 
 import msgspec
 
 from tidings.core.egress import Egress, Refusal
 from tidings.core.outcome import EXHAUSTED, Exchange
+from tidings.core.proxy import Proxy, judged
 from tidings.core.target import Target
 from tidings.transport.connection import Call, Done, HttpConnection
 from tidings.transport.deadlines import Deadlines
+from tidings.transport.failing import OpeningError
 from tidings.transport.names import Names
-from tidings.transport.opening import Opener, OpeningError, shown_address
+from tidings.transport.opening import Opener, shown_address
+from tidings.transport.tls import Contexts, context_for_all
+from tidings.transport.tokens import Tokens
 
 logger = logging.getLogger("tidings.sender")
 
@@ -59,6 +64,8 @@ class Sender:
         egress: Egress | None = None,
         *,
         tls: ssl.SSLContext | None = None,
+        ca_file: Path | None = None,
+        proxy: Proxy | None = None,
         names: Names | None = None,
         max_idle: int = MAX_IDLE_CONNECTIONS,
     ) -> None:
@@ -66,14 +73,19 @@ class Sender:
 
         Args:
             egress: What may be called; None: public addresses over https://.
-            tls: How certificates are checked; by the system's authorities when None.
+            tls: How certificates are checked; by the system's authorities and those of `ca_file` when None.
+            ca_file: Further authorities, in PEM form.
+            proxy: What makes the connections; `egress.is_proxied` says so too.
             names: What looks names up; by the system's settings when None.
             max_idle: Connections that are kept between two exchanges.
         """
         self._max_idle = max_idle
         self._names = names or Names()
         self.egress = egress or Egress()
-        self._opener = Opener(self.egress, tls or ssl.create_default_context(), self._names)
+        self.tokens = Tokens(self)
+        contexts = Contexts(tls or context_for_all(ca_file), ca_file)
+        self._proxy = proxy
+        self._opener = Opener(self.egress, contexts, self._names, proxy)
         self._deadlines = Deadlines()
         self._idle: dict[Target, deque[HttpConnection]] = {}
         self._idle_count = 0
@@ -140,8 +152,9 @@ class Sender:
         try:
             peer, secured = connection.transport.get_extra_info("peername"), connection.transport.get_extra_info("ssl_object")
             certificate = secured.getpeercert() if secured is not None else {}
+            where = f"{shown_address(peer[0], target)} port {peer[1]}" if peer else target.host
             return Reached(
-                address=f"{shown_address(peer[0], target)} port {peer[1]}" if peer else target.host,
+                address=where if self._proxy is None else f"{target.host} port {target.port}",
                 connect_ms=(timings.connect_ms or 0.0) + (timings.tls_ms or 0.0),
                 tls=secured.version() if secured is not None else None,
                 certificate_until=str((certificate or {}).get("notAfter", "")),
@@ -183,6 +196,8 @@ class Sender:
 
     def _begin(self, call: Call, connection: HttpConnection, data: bytes) -> None:
         self._deadlines.add(call)
+        if self._proxy is not None and not connection.target.is_tls:
+            data = self._proxy.absolute(connection.target, data)
         connection.begin(call, data)
 
     def _ended(self, connection: HttpConnection, call: Call, exchange: Exchange) -> None:
@@ -191,6 +206,8 @@ class Sender:
             self._keep(connection)
         elif exchange.is_stale_connection:
             self._drop(connection.target)
+        if self._proxy is not None and not connection.target.is_tls:
+            exchange = judged(exchange)
         call.tell(exchange)
 
     # Idle connections ----------------------------------------------------------------------------------------------

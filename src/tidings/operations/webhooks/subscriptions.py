@@ -12,6 +12,7 @@ from tidings.core.webhook import Subscription, Webhook
 from tidings.operations import audit, egress
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
+from tidings.operations.webhooks import credentials
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
 from tidings.operations.webhooks.shapes import Choice, Shape, chosen_profile, shape_of
 from tidings.operations.webhooks.unheard import check_spoken
@@ -58,6 +59,7 @@ async def create(services: Services, asked: WebhookChange) -> Made:
     if asked.url is not UNSET:
         await egress.check_callable(services, asked.url)
     webhook, reason = draft(services, asked)
+    await _check_token_url(services, webhook)
     async with services.database.transaction() as connection:
         webhook, states = await add(services, connection, webhook)
     return Made(webhook, states, reason)
@@ -147,6 +149,8 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
     """
     if asked.url is not UNSET:
         await _check_other_url(services, webhook_id, asked.url)  # asks DNS, so not while a row is locked
+    if isinstance(asked.auth, dict) and isinstance(token_url := asked.auth.get("token_url"), str):
+        await egress.check_callable(services, token_url, "auth.token_url")
     now = services.clock.now()
     async with services.database.transaction() as connection:
         before = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
@@ -161,6 +165,8 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         states = await tables.table_states(connection, webhook)
         await queue.announce(connection)
         await audit.note(services, connection, Action.WEBHOOK_CHANGED, webhook.id, webhook.name)
+        if credentials.differ(webhook, before):
+            await audit.note(services, connection, Action.CREDENTIALS_CHANGED, webhook.id, webhook.name)
         if asked.secret not in {UNSET, None}:
             await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name)
         return Standing(await webhooks.update_webhook(connection, services.box, webhook, was=before), states)
@@ -207,6 +213,12 @@ async def list_versions(services: Services, webhook_id: UUID, *, limit: int, bef
     if not page and before is None:
         raise NotFoundError(f"There is no webhook {webhook_id}.")
     return page
+
+
+async def _check_token_url(services: Services, webhook: Webhook) -> None:
+    """Refuse an endpoint of tokens that may not be called as its name resolves now."""
+    if (url := credentials.token_url_of(webhook)) is not None:
+        await egress.check_callable(services, url, "auth.token_url")
 
 
 async def _check_other_url(services: Services, webhook_id: UUID, url: str) -> None:

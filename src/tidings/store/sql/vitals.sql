@@ -28,8 +28,8 @@ select
     where i.inhparent = 'tidings.events'::regclass and c.relname ~ '\d{8}$') as last_day;
 
 -- name: urls
--- Where enabled webhooks send to, those made last. $1 how many
-select url from tidings.webhooks where enabled and fault is null order by id desc limit $1;
+-- Where enabled webhooks send to that need no certificates of their own, those made last. $1 how many
+select url from tidings.webhooks where enabled and fault is null and sealed_credentials is null order by id desc limit $1;
 
 -- name: write_something
 -- Some hundred kilobytes, gone with the transaction: whether there is room for them, and for the log of it.
