@@ -146,10 +146,10 @@ async def test_a_token_that_is_refused_is_fetched_once_more(api: Api, receiver: 
 
 
 async def test_an_endpoint_that_lies_hangs_or_is_down_fails_the_attempt_and_is_tried_again(
-    api: Api, receiver: Receiver, tokens: TokenServer, monkeypatch: pytest.MonkeyPatch
+    api: Api, receiver: Receiver, tokens: TokenServer
 ) -> None:
-    monkeypatch.setattr("tidings.transport.tokens.FETCH_SECONDS", 0.3)
-    monkeypatch.setattr("tidings.transport.tokens.HOLD_SECONDS", 0.0)
+    held = api.engine.services.sender.tokens
+    held.fetch_seconds, held.hold_seconds = 0.3, 0.0
     tokens.scripts.extend([
         answers(503, b""), answers(401, b""), answers(200, b"[]"), answers(200, b'{"access_token": "a b"}'),
         answers(200, b'{"access_token": "' + b"x" * 2_000_000), says(b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n"), hangs,

@@ -41,6 +41,7 @@ PAGES = (
     "/settings/links",
     "/settings/api-keys",
     "/settings/keys",
+    "/settings/egress",
     "/settings/bins",
     "/settings/bins/new",
     "/settings/set-aside",

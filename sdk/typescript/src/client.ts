@@ -1,4 +1,4 @@
-import { Audit, Groups, Installation, Keys, PortalLinks, SetAside, SigningKeys } from "./administration.js";
+import { Audit, Egress, Groups, Installation, Keys, PortalLinks, SetAside, SigningKeys } from "./administration.js";
 import { Bins } from "./bins.js";
 import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
@@ -72,6 +72,7 @@ export class Client {
   readonly setAside: SetAside;
   /** Who did what. */
   readonly audit: Audit;
+  readonly egress: Egress;
   /** What is wrong with the installation. */
   readonly diagnosis: Installation;
 
@@ -110,6 +111,7 @@ export class Client {
     this.signingKeys = new SigningKeys(this.http);
     this.setAside = new SetAside(this.http);
     this.audit = new Audit(this.http);
+    this.egress = new Egress(this.http);
     this.diagnosis = new Installation(this.http);
   }
 

@@ -1,4 +1,4 @@
-"""`groups`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit` and `diagnosis`, for the asynchronous client."""
+"""What administers an installation: `groups`, `keys`, `audit`, `egress` and others, for the asynchronous client."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Unpack
@@ -13,6 +13,7 @@ from tidings.client.inputs import (
     FaultsPaged,
     Id,
     KeyRotation,
+    NarrowingInput,
     Paged,
     PortalLinkInput,
     SetAsidePaged,
@@ -20,11 +21,14 @@ from tidings.client.inputs import (
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
+    EgressRules,
     Examined,
     Fault,
     Group,
+    Judgement,
     MadeApiKey,
     MadePortalLink,
+    Narrowing,
     PortalLink,
     SetAsideEvent,
     SigningKey,
@@ -213,3 +217,26 @@ class AsyncInstallation:
     async def get(self) -> Examined:
         """Read what is wrong, each with its remedy. Hosts that webhooks name are connected to; nothing is sent to them."""
         return await self._http.request("GET", "/api/v1/diagnosis", Examined)
+
+
+class AsyncEgress:
+    """`client.egress`: what the installation may call, and what groups may not call although it may."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def get(self) -> EgressRules:
+        """Read what the settings allow to be called."""
+        return await self._http.request("GET", "/api/v1/egress", EgressRules)
+
+    async def judge(self, url: str) -> Judgement:
+        """Tell whether a URL of the group's may be called. Its name is looked up, and nobody is called."""
+        return await self._http.request("POST", "/api/v1/egress/judge", Judgement, body={"url": url})
+
+    async def get_narrowing(self, group_id: str) -> Narrowing:
+        """Read what a group may not call although the installation may."""
+        return await self._http.request("GET", f"/api/v1/groups/{part(group_id)}/egress", Narrowing)
+
+    async def narrow(self, group_id: str, **said: Unpack[NarrowingInput]) -> Narrowing:
+        """Narrow what a group may call. It widens nothing; an empty one narrows nothing."""
+        return await self._http.request("PUT", f"/api/v1/groups/{part(group_id)}/egress", Narrowing, body=said)

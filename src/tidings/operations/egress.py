@@ -22,7 +22,8 @@ class Rules(msgspec.Struct, frozen=True):
 
     Attributes:
         ports: Only these; empty: all but those of other protocols.
-        http_hosts: Null: plain http:// goes to `allowed_networks`.
+        http_hosts: None: plain http:// goes to `allowed_networks`.
+        proxy: What everything goes out by, without user and password.
     """
 
     allowed_networks: list[str]
@@ -31,6 +32,7 @@ class Rules(msgspec.Struct, frozen=True):
     denied_ports: str
     http_hosts: list[str] | None
     allow_http: bool
+    proxy: str | None
 
 
 class JudgedAddress(msgspec.Struct, frozen=True):
@@ -121,6 +123,7 @@ def rules(services: Services) -> Rules:
         denied_ports=config.deny_ports,
         http_hosts=None if policy.http_hosts is None else list(policy.http_hosts),
         allow_http=policy.allow_http,
+        proxy=None if config.forward_proxy is None else f"{config.forward_proxy.host} port {config.forward_proxy.port}",
     )
 
 

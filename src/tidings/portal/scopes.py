@@ -117,6 +117,7 @@ webhooks:read,deliveries:read   GET       /settings/bins/{bin_id}
 webhooks:write                  GET POST  /settings/bins/{bin_id}/edit
 webhooks:write                  POST      /settings/bins/{bin_id}/clear
 webhooks:write                  GET POST  /settings/bins/{bin_id}/delete
+admin*                          GET POST  /settings/egress
 webhooks:read                   GET       /settings/keys
 admin*                          POST      /settings/keys/rotate
 admin*                          GET       /settings/set-aside

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tidings.transport.sender import Sender
 
 MAX_TOKENS = 10_000
-FETCH_SECONDS = 10.0  # for one answer of an endpoint
-HOLD_SECONDS = 1.0  # after a failure, for which everybody is told the same
+FETCH_SECONDS = 10.0
+HOLD_SECONDS = 1.0
 FORCED_INTERVAL = 60.0  # seconds between two tokens that are fetched because a receiver refused the one before
 
 Have = Callable[[str | Exchange], None]
@@ -41,10 +41,16 @@ class _Held:
 
 
 class Tokens:
-    """The tokens of all clients of a process."""
+    """The tokens of all clients of a process.
+
+    Attributes:
+        fetch_seconds: How long one answer of an endpoint may take.
+        hold_seconds: How long after a failure everybody is told the same.
+    """
 
     def __init__(self, sender: "Sender") -> None:
         self._sender = sender
+        self.fetch_seconds, self.hold_seconds = FETCH_SECONDS, HOLD_SECONDS
         self._held: OrderedDict[tuple[OAuth2, Way | None], _Held] = OrderedDict()  # the one used last at the end
 
     def want(self, client: OAuth2, way: Way | None, have: Have) -> None:
@@ -101,7 +107,7 @@ class Tokens:
                 self._fetched(held, token_of(client, exchange))
 
         target, data = parse_target(client.token_url, way), token_request(client)
-        held.call = self._sender.start(target, data, timeout_seconds=FETCH_SECONDS, done=done, is_fresh=is_fresh)
+        held.call = self._sender.start(target, data, timeout_seconds=self.fetch_seconds, done=done, is_fresh=is_fresh)
 
     def _fetched(self, held: _Held, found: Token | Exchange) -> None:
         now = perf_counter()
@@ -110,7 +116,7 @@ class Tokens:
             held.text, held.until, held.refresh_at = found.text, now + found.seconds, now + found.refresh_seconds
             held.failure, held.failed_until, told = None, 0.0, found.text
         else:
-            held.failure, held.failed_until, told = found, now + HOLD_SECONDS, found
+            held.failure, held.failed_until, told = found, now + self.hold_seconds, found
         waiting, held.waiting = held.waiting, []
         for have in waiting:
             have(told)
