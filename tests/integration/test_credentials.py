@@ -3,6 +3,7 @@
 
 import base64
 import ssl
+import warnings
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -36,13 +37,13 @@ def oauth2(server: TokenServer, **more: Any) -> dict[str, Any]:
 
 async def publish(api: Api, count: int = 1) -> None:
     for number in range(count):
-        await api("POST", "/api/v1/events", 201, {"type": "order.paid", "data": {"n": number}})
+        await api("POST", "/api/v1/events", 202, {"type": "order.paid", "data": {"n": number}})
 
 
 async def ended(api: Api, count: int = 1) -> list[Any]:
     async def are_there() -> Any:
-        rows = await api.engine.sql("select * from tidings.attempts order by started_at")
-        return rows if len(rows) >= count else None
+        rows = await api.engine.attempts()
+        return sorted(rows, key=lambda row: (row["started_at"], row["number"])) if len(rows) >= count else None
 
     return list(await eventually(are_there))
 
@@ -203,7 +204,8 @@ class Authority:
         self.ca.issue_cert("127.0.0.1").configure_cert(context)
         if version is not None:
             context.set_ciphers("ALL:@SECLEVEL=0")
-            context.minimum_version = context.maximum_version = version
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+                context.minimum_version = context.maximum_version = version
         if wants_client:
             context.verify_mode = ssl.CERT_REQUIRED
             self.ca.configure_trust(context)

@@ -70,8 +70,8 @@ async def test_a_proxys_no_is_never_the_receivers_answer(scheme: str, receiver: 
             assert "HTTP 502" in (exchange.error or "")
             assert "10.9.8.7" not in (exchange.error or "")
             for answered in (
-                b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n",
-                b"HTTP/1.1 504 Slow\r\ncontent-length: 0\r\n\r\n",
+                b"HTTP/1.1 407 No\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+                b"HTTP/1.1 504 Slow\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
             ):
                 proxy.says = answered
                 assert (await post(sender, f"{scheme}://hooks.test/")).failure == "proxy"
@@ -145,15 +145,15 @@ async def test_deliveries_wait_for_a_proxy_that_is_away(config: Config, receiver
 
 def test_a_proxy_that_cannot_be_is_refused_without_its_password() -> None:
     for url in (
-        "https://u:secret@proxy",
-        "socks5://u:secret@proxy",
-        "http://u:secret@",
-        "http://u:secret@p:x",
-        "http://u:secret@p/x",
+        "https://u:p4ss@proxy",
+        "socks5://u:p4ss@proxy",
+        "http://u:p4ss@",
+        "http://u:p4ss@p:x",
+        "http://u:p4ss@p/x",
     ):
         with pytest.raises(StartupError) as refusal:
             load_config(environ={"TIDINGS_PROXY": url})
-        assert "secret" not in str(refusal.value)
-    config = load_config(environ={"TIDINGS_PROXY": "http://u:secret@proxy:3128"})
-    assert "secret" not in repr(config) + repr(config.forward_proxy) + str(config.forward_proxy)
+        assert "p4ss" not in str(refusal.value)
+    config = load_config(environ={"TIDINGS_PROXY": "http://u:p4ss@proxy:3128"})
+    assert "p4ss" not in repr(config) + repr(config.forward_proxy) + str(config.forward_proxy)
     assert config.egress.is_proxied
