@@ -5,6 +5,7 @@ import base64
 import ssl
 import warnings
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -199,19 +200,23 @@ class Authority:
         self.ca = trustme.CA()
         self.pem = self.ca.cert_pem.bytes().decode()
 
-    async def server(self, *, wants_client: bool = False, version: ssl.TLSVersion | None = None) -> Receiver:
+    @asynccontextmanager
+    async def server(self, *, wants_client: bool = False, version: ssl.TLSVersion | None = None) -> AsyncIterator[Receiver]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.ca.issue_cert("127.0.0.1").configure_cert(context)
         if version is not None:
             context.set_ciphers("ALL:@SECLEVEL=0")
-            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # that 1.1 is old is the point
                 context.minimum_version = context.maximum_version = version
         if wants_client:
             context.verify_mode = ssl.CERT_REQUIRED
             self.ca.configure_trust(context)
         server = Receiver()
         await server.start(ssl=context)
-        return server
+        try:
+            yield server
+        finally:
+            await server.stop()
 
     def client(self, **options: Any) -> dict[str, str]:
         issued = self.ca.issue_cert("client@example.com", **options)
@@ -221,7 +226,13 @@ class Authority:
 
 async def test_a_receiver_of_an_own_authority_that_wants_a_certificate(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     authority, other = Authority(), Authority()
-    server = await authority.server(wants_client=True)
+    async with authority.server(wants_client=True) as server:
+        await _is_let_in_by_its_certificate_alone(api, authority, other, server, caplog)
+
+
+async def _is_let_in_by_its_certificate_alone(
+    api: Api, authority: Authority, other: Authority, server: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
     url = f"https://127.0.0.1:{server.port}/"
     client = authority.client()
     made = await api.create(url, "order.*", ca_certificates=authority.pem, client_certificate=client, retry={"delays": []})
@@ -236,8 +247,8 @@ async def test_a_receiver_of_an_own_authority_that_wants_a_certificate(api: Api,
     for number, change, words in (
         (2, {"client_certificate": other.client()}, "receiver ended TLS"),
         (3, {"client_certificate": None}, "receiver ended TLS"),
-        (4, {"ca_certificates": other.pem, "client_certificate": client}, "certificate verify failed"),
-        (5, {"ca_certificates": None}, "certificate verify failed"),
+        (4, {"ca_certificates": other.pem, "client_certificate": client}, "certificate in certificate chain"),
+        (5, {"ca_certificates": None}, "certificate in certificate chain"),
     ):
         await api("PATCH", path, 200, change)
         await publish(api)
@@ -249,17 +260,15 @@ async def test_a_receiver_of_an_own_authority_that_wants_a_certificate(api: Api,
     assert (await ended(api, 6))[-1]["response_status"] == 200
     assert len(server.received) == 2
     assert client["key"].splitlines()[3] not in caplog.text + str(await api("GET", path, 200))
-    await server.stop()
 
 
 async def test_tls_below_1_2_is_refused(api: Api) -> None:
     authority = Authority()
     for version in (ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2):
-        server = await authority.server(version=version)
-        made = await api.create(f"https://127.0.0.1:{server.port}/", "order.*", ca_certificates=authority.pem)
-        verdict = await api("POST", f"/api/v1/webhooks/{made['id']}/diagnose", 200)
-        assert verdict["is_taking"] is (version is ssl.TLSVersion.TLSv1_2), verdict
-        await server.stop()
+        async with authority.server(version=version) as server:
+            made = await api.create(f"https://127.0.0.1:{server.port}/", "order.*", ca_certificates=authority.pem)
+            verdict = await api("POST", f"/api/v1/webhooks/{made['id']}/diagnose", 200)
+            assert verdict["is_taking"] is (version is ssl.TLSVersion.TLSv1_2), verdict
 
 
 async def test_certificates_are_looked_at_when_they_are_saved(api: Api) -> None:

@@ -25,7 +25,7 @@ OBSERVED: Final = frozenset({"tables", "health", "message", "profile_reason"})
 
 
 def _told(value: Any) -> Any:
-    return None if value is None else msgspec.to_builtins(value)
+    return None if value is None else msgspec.json.decode(msgspec.json.encode(value))  # lists, where a struct has tuples
 
 
 def shown(webhook: Subscription) -> dict[str, Any]:
