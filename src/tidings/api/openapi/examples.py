@@ -35,6 +35,8 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("patch", "/api/webhooks/{webhook_id}"): {"active": False},
     ("post", "/api/v1/signing-keys/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/groups"): {"id": "acme"},
+    ("post", "/api/v1/egress/judge"): {"url": _HOOK},
+    ("put", "/api/v1/groups/{group_id}/egress"): {"denied_networks": ["198.51.100.0/24"], "denied_ports": ["8080-8089"]},
     ("post", "/api/v1/keys"): {"name": "shop", "scopes": ["events:publish", "deliveries:read"], "expires_in": 7776000},
     ("post", "/api/v1/keys/{key_id}/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/groups/{group_id}/portal-link"): {

@@ -274,6 +274,7 @@ FIELDS: Final[dict[str, str]] = {
     "allow_http": "Everything may be called over plain http://.",
     "https_only": "No plain http, wherever the installation has it.",
     "proxy": "The proxy that everything goes out by, without user and password; null: none.",
+    "JudgedAddress.address": "What its name resolves to.",
     "is_allowed": "It may be called.",
     "cause": "Which rule refuses it, for the operator.",
     "addresses": "What its name resolves to, each with why it may not be called, or null.",
