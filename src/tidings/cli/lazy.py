@@ -60,6 +60,7 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
             _thing("event-types", "What events are called, and how their data looks."),
             _thing("bins", "Addresses that take any request, for trying."),
             _thing("groups", "Tenants."),
+            _thing("egress", "What the installation may call, and what groups may not call although it may."),
             _thing("portal-links", "What shows customers their own webhooks."),
             _thing("keys", "What opens the API, and what each key may do."),
             _thing("signing-keys", "The keys that asymmetric signatures and tokens are made with."),
