@@ -100,7 +100,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         installation = await load_installation(database, box, config.admin_key if is_to_change else None)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
         idle = min(MAX_IDLE_CONNECTIONS, share_out(descriptor_limit()).idle)
-        sender = Sender(allowed=config.allowed_networks, allow_http=config.allow_http, max_idle=idle)
+        sender = Sender(config.egress, ca_file=config.ca_file, proxy=config.forward_proxy, max_idle=idle)
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
@@ -338,6 +338,12 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "REQUEST_ROLE": config.request_role,
         "SECRET_KEY": config.secret_key or load_or_make_key(config.data_dir),
         "ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
+        "DENY_NETWORKS": config.deny_networks,
+        "ALLOW_PORTS": config.allow_ports,
+        "DENY_PORTS": config.deny_ports,
+        "HTTP_HOSTS": config.http_hosts or "",
+        "PROXY": config.proxy or "",
+        "CA_FILE": str(config.ca_file or ""),
         "ALLOW_HTTP": str(config.allow_http).lower(),
         "RETENTION_DAYS": str(config.retention_days),
         "AUDIT_DAYS": str(config.audit_days),

@@ -21,6 +21,7 @@ EXCEPT = {
     "POST /api/v1/webhooks/{webhook_id}/preview": _LOOKS,
     "POST /api/v1/webhooks/dry-run": _LOOKS,
     "POST /api/v1/webhooks/{webhook_id}/dry-run": _LOOKS,
+    "POST /api/v1/egress/judge": _LOOKS,
     "POST /api/v1/events": _EVENT,
     "POST /api/v1/events/batch": _EVENT,
     "POST /api/v1/integrations/{name}/sync": _EVENT,
@@ -166,6 +167,7 @@ async def _administration(doing: Doing) -> None:
     api.client.headers["X-Tidings-Group"] = "acme"
     await doing("DELETE /api/v1/portal-links/{link_id}", "link.ended", link_id=link["id"])
     del api.client.headers["X-Tidings-Group"]
+    await doing("PUT /api/v1/groups/{group_id}/egress", "egress.narrowed", {"https_only": True}, group_id="acme")
     await doing("DELETE /api/v1/groups/{group_id}", "group.deleted", query="?confirm=acme&everything=true", group_id="acme")
     key = await doing("POST /api/v1/keys", "api_key.made", {"name": "shop", "scopes": ["admin"]})
     await doing("PATCH /api/v1/keys/{key_id}", "api_key.changed", {"name": "till"}, key_id=key["id"])

@@ -42,6 +42,7 @@ PAGES = (
     "/settings/links",
     "/settings/api-keys",
     "/settings/keys",
+    "/settings/egress",
     "/settings/bins",
     "/settings/bins/new",
     "/settings/listeners",

@@ -18,6 +18,7 @@ WIDE = {
     "operations/groups.py": "the list of groups, and those that are looked up to act for",
     "operations/audit.py": "of all groups, for those who may read all; the chain is of all groups",
     "operations/limits.py": "limits and what is used of them, of the group that is named, whichever it is acted for",
+    "operations/egress.py": "what the group that is named may call, whichever it is acted for",
     "operations/installation.py": "the installation's",
     "operations/readings.py": "the installation's figures",
     "operations/diagnosis.py": "the installation's health",

@@ -8,11 +8,13 @@ import type {
   AuditFilters,
   AuditStretch,
   AuditVerification,
+  EgressRules,
   Examined,
   Fault,
   FaultsPaged,
   Group,
   GroupLimits,
+  Judgement,
   Jwks,
   KeyRotation,
   KeysPaged,
@@ -20,6 +22,8 @@ import type {
   LimitsInput,
   MadeApiKey,
   MadePortalLink,
+  Narrowing,
+  NarrowingInput,
   PortalLink,
   PortalLinkInput,
   SetAsideEvent,
@@ -249,5 +253,30 @@ export class Installation {
   /** Read what is wrong, each with its remedy. Hosts that webhooks name are connected to; nothing is sent to them. */
   get(): Promise<Examined> {
     return this.http.request("GET", "/api/v1/diagnosis");
+  }
+}
+
+/** `client.egress`: what the installation may call, and what groups may not call although it may. */
+export class Egress {
+  constructor(private readonly http: Http) {}
+
+  /** Read what the settings allow to be called. */
+  get(): Promise<EgressRules> {
+    return this.http.request("GET", "/api/v1/egress");
+  }
+
+  /** Tell whether a URL of the group's may be called. Its name is looked up, and nobody is called. */
+  judge(url: string): Promise<Judgement> {
+    return this.http.request("POST", "/api/v1/egress/judge", { body: { url } });
+  }
+
+  /** Read what a group may not call although the installation may. */
+  getNarrowing(group: string): Promise<Narrowing> {
+    return this.http.request("GET", `/api/v1/groups/${part(group)}/egress`);
+  }
+
+  /** Narrow what a group may call. It widens nothing; an empty one narrows nothing. */
+  narrow(group: string, input: NarrowingInput = {}): Promise<Narrowing> {
+    return this.http.request("PUT", `/api/v1/groups/${part(group)}/egress`, { body: input });
   }
 }

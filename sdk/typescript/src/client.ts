@@ -1,4 +1,4 @@
-import { Audit, Groups, GroupsLimits, Installation, Keys, PortalLinks, SetAside, SigningKeys } from "./administration.js";
+import { Audit, Egress, Groups, GroupsLimits, Installation, Keys, PortalLinks, SetAside, SigningKeys } from "./administration.js";
 import { Bins } from "./bins.js";
 import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
@@ -74,6 +74,7 @@ export class Client {
   readonly setAside: SetAside;
   /** Who did what. */
   readonly audit: Audit;
+  readonly egress: Egress;
   /** What is wrong with the installation. */
   readonly diagnosis: Installation;
 
@@ -113,6 +114,7 @@ export class Client {
     this.signingKeys = new SigningKeys(this.http);
     this.setAside = new SetAside(this.http);
     this.audit = new Audit(this.http);
+    this.egress = new Egress(this.http);
     this.diagnosis = new Installation(this.http);
   }
 

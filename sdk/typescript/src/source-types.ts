@@ -1,3 +1,5 @@
+import type { Paged } from "./history-types.js";
+
 /** An event type that is described. `schema`: JSON Schema of its data; null: anything. */
 export interface EventType {
   name: string;
@@ -687,3 +689,42 @@ export interface Examined {
   problems: Problem[];
   looked_at: string[];
 }
+
+/** What the settings of an installation allow to be called. `http_hosts` null: plain http:// goes to `allowed_networks`. */
+export interface EgressRules {
+  allowed_networks: string[];
+  denied_networks: string[];
+  ports: string;
+  denied_ports: string;
+  http_hosts: string[] | null;
+  allow_http: boolean;
+  proxy: string | null;
+}
+
+/** An address of a name, and why it may not be called; null: it may. */
+export interface JudgedAddress {
+  address: string;
+  cause: string | null;
+}
+
+/** Whether a URL may be called. `sentence`: what whoever writes it is told when not; `cause`: which rule it is. */
+export interface Judgement {
+  url: string;
+  group: string;
+  is_allowed: boolean;
+  sentence: string | null;
+  cause: string | null;
+  addresses: JudgedAddress[];
+}
+
+/** What a group may not call although the installation may. `networks`, `ports`: only these, where there are any. */
+export interface Narrowing {
+  networks: string[];
+  denied_networks: string[];
+  ports: string[];
+  denied_ports: string[];
+  https_only: boolean;
+}
+
+/** A narrowing to set; all of it, each time. */
+export type NarrowingInput = Partial<Narrowing>;

@@ -60,6 +60,7 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
             _thing("event-types", "What events are called, and how their data looks."),
             _thing("bins", "Addresses that take any request, for trying."),
             _thing("groups", "Tenants."),
+            _thing("egress", "What the installation may call, and what groups may not call although it may."),
             _thing("portal-links", "What shows customers their own webhooks."),
             _thing("limits", "What groups may have and do, and what is used of it."),
             _thing("keys", "What opens the API, and what each key may do."),

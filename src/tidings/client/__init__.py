@@ -1,6 +1,7 @@
 """The Python SDK: manage webhooks, publish events, verify what a receiver gets."""
 
 from tidings.client.async_client import AsyncClient
+from tidings.client.egress_models import EgressRules, JudgedAddress, Judgement, Narrowing
 from tidings.client.errors import ApiError
 from tidings.client.examined_models import (
     Bin,
@@ -18,6 +19,7 @@ from tidings.client.listening_models import Leased, Listener, Recorded, Skipped,
 from tidings.client.models import (
     Attempt,
     BatchResult,
+    Certificate,
     Condition,
     Delivery,
     DryRun,
@@ -85,12 +87,14 @@ __all__ = [
     "BatchResult",
     "Bin",
     "CaughtRequest",
+    "Certificate",
     "Client",
     "Collection",
     "Condition",
     "Delivery",
     "Diagnosis",
     "DryRun",
+    "EgressRules",
     "Event",
     "EventType",
     "Examined",
@@ -110,6 +114,8 @@ __all__ = [
     "IntegrationSettings",
     "Job",
     "JobPage",
+    "JudgedAddress",
+    "Judgement",
     "Leased",
     "Limits",
     "LimitsUsed",
@@ -117,6 +123,7 @@ __all__ = [
     "Listener",
     "MadeApiKey",
     "MadePortalLink",
+    "Narrowing",
     "Overrun",
     "Page",
     "PortalLink",

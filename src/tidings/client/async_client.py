@@ -7,6 +7,7 @@ import httpx
 
 from tidings.client.async_administration import (
     AsyncAudit,
+    AsyncEgress,
     AsyncGroups,
     AsyncGroupsLimits,
     AsyncInstallation,
@@ -102,6 +103,7 @@ class AsyncClient:
         self.keys = AsyncKeys(http)
         self.portal_links = AsyncPortalLinks(http)
         self.signing_keys = AsyncSigningKeys(http)
+        self.egress = AsyncEgress(http)
         self.set_aside = AsyncSetAside(http)
         self.audit = AsyncAudit(http)
         self.diagnosis = AsyncInstallation(http)

@@ -29,6 +29,9 @@ class WebhookSettings(TypedDict, total=False):
     signature: dict[str, str] | None
     body_template: str | None
     jwt_enabled: bool
+    auth: dict[str, str] | None
+    client_certificate: dict[str, Any] | None
+    ca_certificates: str | Sequence[Any] | None
     method: str
     headers: dict[str, str]
     timeout_seconds: float
@@ -260,3 +263,13 @@ class EventInput(TypedDict, total=False):
     data: Any
     subject: str | None
     id: str | None
+
+
+class NarrowingInput(TypedDict, total=False):
+    """What a group may not call although the installation may; all of it, each time. `networks`, `ports`: only these."""
+
+    networks: Sequence[str]
+    denied_networks: Sequence[str]
+    ports: Sequence[str]
+    denied_ports: Sequence[str]
+    https_only: bool

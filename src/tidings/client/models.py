@@ -53,6 +53,16 @@ class TableState(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
+class Certificate(msgspec.Struct, frozen=True):
+    """What is shown of a certificate. `fingerprint`: SHA-256, in hex."""
+
+    subject: str
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str
+
+
 class Webhook(msgspec.Struct, frozen=True):
     """A subscription. `secret`, and `profile_reason`, are in the answer to its creation only; `health` where it is read."""
 
@@ -78,6 +88,9 @@ class Webhook(msgspec.Struct, frozen=True):
     disabled_reason: str | None = None
     signature: dict[str, str] | None = None
     body_template: str | None = None
+    auth: dict[str, str] | None = None
+    client_certificate: Certificate | None = None
+    ca_certificates: list[Certificate] | None = None
     rate_per_second: float | None = None
     version: int = 1
     fault: str | None = None

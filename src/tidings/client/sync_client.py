@@ -9,6 +9,7 @@ import httpx
 from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
 from tidings.client.sync_administration import (
     Audit,
+    Egress,
     Groups,
     GroupsLimits,
     Installation,
@@ -103,6 +104,7 @@ class Client:
         self.keys = Keys(http)
         self.portal_links = PortalLinks(http)
         self.signing_keys = SigningKeys(http)
+        self.egress = Egress(http)
         self.set_aside = SetAside(http)
         self.audit = Audit(http)
         self.diagnosis = Installation(http)

@@ -35,6 +35,7 @@ class Action(StrEnum):
     LINK_ENDED = "link.ended"
     SECRET_SHOWN = "secret.shown"  # noqa: S105 - a name, no secret
     SECRET_ROTATED = "secret.rotated"  # noqa: S105
+    CREDENTIALS_CHANGED = "credentials.changed"
     KEYS_ROTATED = "keys.rotated"
     API_KEY_MADE = "api_key.made"
     API_KEY_CHANGED = "api_key.changed"
@@ -49,6 +50,7 @@ class Action(StrEnum):
     GROUP_DELETED = "group.deleted"
     LIMITS_CHANGED = "limits.changed"
     LIMITS_RESET = "limits.reset"
+    EGRESS_NARROWED = "egress.narrowed"
     JOB_CREATED = "job.created"
     JOB_CHANGED = "job.changed"
     JOB_DELETED = "job.deleted"

@@ -124,6 +124,7 @@ webhooks:write                  GET POST  /settings/bins/{bin_id}/delete
 webhooks:read                   GET       /settings/listeners
 webhooks:write                  POST      /settings/listeners/{listener_id}/skip
 webhooks:write                  POST      /settings/listeners/{listener_id}/delete
+admin*                          GET POST  /settings/egress
 webhooks:read                   GET       /settings/keys
 admin*                          POST      /settings/keys/rotate
 admin*                          GET       /settings/set-aside

@@ -91,9 +91,9 @@ def _resealed(rows: Sequence[Any], key: Sequence[str], reseal: _Reseal) -> list[
     resealed = []
     for row in rows:
         with suppress(StartupError):
-            previous = row["previous_secret"]
-            kept = None if previous is None else reseal(previous, row["id"])
-            resealed.append((*(row[name] for name in key), reseal(row["secret"], row["id"]), kept))
+            sealed = [row["secret"], row["previous_secret"], row["sealed_credentials"]]
+            anew = [None if one is None else reseal(one, row["id"]) for one in sealed]
+            resealed.append((*(row[name] for name in key), *anew))
     if unread := len(rows) - len(resealed):
         logger.warning("the secrets of %d webhooks or versions cannot be read and stay as they are", unread)
     return resealed

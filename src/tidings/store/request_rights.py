@@ -50,6 +50,7 @@ RIGHTS: Final[dict[str, frozenset[_Right]]] = {
     "audit": _rights("insert"),
     "group_limits": _rights("select"),
     "stored_changes": _rights("insert"),
+    "group_egress": _rights("select"),
     # Views, which keep groups apart themselves
     "under_way": _rights("select"),
     "walked_events": _rights("select"),

@@ -22,6 +22,7 @@ from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.signing_keys import KeyRing
 from tidings.transport.connection import Call
 from tidings.transport.sender import Sender
+from tidings.transport.tokens import Authorized
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
@@ -79,7 +80,7 @@ class Deliverer:
         self._ready: deque[_Attempt] = deque()
         self._opening: deque[_Attempt] = deque()
         self._others: deque[_Attempt] = deque()
-        self._calls: dict[Delivery, Call] = {}
+        self._calls: dict[Delivery, Call | Authorized] = {}
         self._prepared = PreparedCache(keys)
         self._settled = Signal()
         self._shortage = Shortage()
@@ -197,7 +198,11 @@ class Deliverer:
         done = partial(self._done, delivery, webhook, started_at, signer_id)
         try:
             prepared = self._prepared.get(webhook)
-            data = prepared.write(event, delivery.id, int(started_at.timestamp()))
+            timestamp = int(started_at.timestamp())
+            if prepared.client is None:
+                data = prepared.write(event, delivery.id, timestamp, prepared.authorization)
+            else:  # its token may be on its way still
+                write = partial(prepared.seal, prepared.body(event), event, delivery.id, timestamp)
         except RenderError as error:
             done(Exchange(failure="render", error=error.message))
         except MemoryError:
@@ -206,8 +211,13 @@ class Deliverer:
             logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
             done(_broken(error))
         else:
-            timeout = webhook.timeout_seconds
-            self._calls[delivery] = self._sender.start(prepared.target, data, timeout_seconds=timeout, done=done)
+            timeout, target = webhook.timeout_seconds, prepared.target
+            if prepared.client is None:
+                self._calls[delivery] = self._sender.start(target, data, timeout_seconds=timeout, done=done)
+                return
+            call = Authorized(self._sender, target, prepared.client, write, timeout_seconds=timeout, done=done)
+            self._calls[delivery] = call
+            call.start()
 
     async def _rest(self) -> None:
         """Wait for a call, for a place, or until the next lane is due."""

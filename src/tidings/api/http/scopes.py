@@ -129,6 +129,10 @@ webhooks:write    POST    /api/v1/groups/{group_id}/portal-link
 groups:read       GET     /api/v1/portal-links
 webhooks:write    DELETE  /api/v1/portal-links/{link_id}
 
+admin*            GET     /api/v1/egress
+admin*            POST    /api/v1/egress/judge
+admin*            GET     /api/v1/groups/{group_id}/egress
+admin*            PUT     /api/v1/groups/{group_id}/egress
 admin             GET     /api/v1/audit
 admin             GET     /api/v1/audit/export
 admin*            GET     /api/v1/audit/verification

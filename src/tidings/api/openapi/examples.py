@@ -37,6 +37,8 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("post", "/api/v1/groups"): {"id": "acme"},
     ("patch", "/api/v1/groups/{group_id}/limits"): {"webhooks": 20, "events_per_second": 50, "stored_bytes": 1073741824},
     ("patch", "/api/v1/limits"): {"payload_bytes": 262144},
+    ("post", "/api/v1/egress/judge"): {"url": _HOOK},
+    ("put", "/api/v1/groups/{group_id}/egress"): {"denied_networks": ["198.51.100.0/24"], "denied_ports": ["8080-8089"]},
     ("post", "/api/v1/keys"): {"name": "shop", "scopes": ["events:publish", "deliveries:read"], "expires_in": 7776000},
     ("patch", "/api/v1/keys/{key_id}"): {"name": "shop"},
     ("post", "/api/v1/keys/{key_id}/rotate"): {"overlap_seconds": 86400},

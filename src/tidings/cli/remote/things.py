@@ -11,7 +11,7 @@ from tidings.cli.remote.grammar import Thing, Verb
 _DELIVERY_SEARCH: Final = "since until type table record_id text status event_id failure response_status"
 _EVENT_SEARCH: Final = "since until type table record_id subject external_id text"
 _WEBHOOK: Final = (
-    "name description url enabled:flag profile events:list secret asymmetric:flag signature:json body_template jwt_enabled:flag "
+    "name description url enabled:flag profile events:list secret asymmetric:flag signature:json body_template jwt_enabled:flag auth:json client_certificate:json ca_certificates "
     "method headers:map timeout_seconds:number retry:json concurrency:int rate_per_second:number ordered:flag scope"
 )
 _SAMPLE: Final = "event table schema record:json old_record:json data:json"
@@ -266,6 +266,17 @@ LIMITS: Final = Thing(
     key="group",
 )  # fmt: skip
 
+_NARROWING: Final = "networks:list denied_networks:list ports:list denied_ports:list https_only:flag"
+EGRESS: Final = Thing(
+    "egress", "egress", "What the installation may call, and what groups may not call although it may.", "",
+    (
+        Verb("get", "GET", "/api/v1/egress", "Show what the settings allow to be called."),
+        Verb("judge", "POST", "/api/v1/egress/judge", "Say whether a URL may be called. Nobody is called.", body="url", first="url"),
+        Verb("narrowing", "GET", "/api/v1/groups/{group_id}/egress", "Show what a group may not call although the installation may."),
+        Verb("narrow", "PUT", "/api/v1/groups/{group_id}/egress", "Narrow what a group may call; all of it, each time.", body=_NARROWING),
+    ),
+)  # fmt: skip
+
 PORTAL_LINKS: Final = Thing(
     "portal-links", "portal link", "What shows customers their own webhooks.",
     "Id=id:id Group=group Access=access Expires=expires_at:time Sessions=sessions:count Name=name",
@@ -326,7 +337,7 @@ THINGS: Final[dict[str, Thing]] = {
     thing.name: thing
     for thing in (
         WEBHOOKS, EVENTS, DELIVERIES, LISTENERS, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, BINS,
-        GROUPS, LIMITS, PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
+        GROUPS, LIMITS, EGRESS, PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
     )
 }  # fmt: skip
 

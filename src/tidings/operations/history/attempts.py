@@ -24,7 +24,7 @@ from tidings.store import history, search, signing_keys, webhook_versions
 from tidings.store.database import Connection
 from tidings.store.request_role import as_owner
 
-_UNSENT = frozenset({"render", "dns", "connect", "tls", "address_refused", "lost"})
+_UNSENT = frozenset({"render", "dns", "connect", "tls", "address_refused", "lost", "token", "proxy"})
 
 GONE = "There is no delivery {}; history is kept for the days of retention."
 

@@ -32,6 +32,7 @@ SETTINGS = (
     Section("/settings/listeners", "Listeners", "radio", "Who receives by tidings listen, and what waits for them."),
     Section("/settings/api-keys", "API keys", "key-round", "What opens the API: made, rotated, revoked, last used."),
     Section("/settings/keys", "Signing keys", "key-round", "The public keys that receivers verify with."),
+    Section("/settings/egress", "Egress", "external-link", "What may be called from here, and what the shown group may not."),
     Section("/settings/set-aside", "Set aside", "triangle-alert", "What could not go on, with the reason."),
     Section("/settings/audit", "Audit", "clock", "Who did what: sign-ins, portal links, secrets, webhooks."),
     Section("/settings/about", "About", "info", "Version, database, workers, and what waits."),

@@ -4,20 +4,20 @@ select count(*) from tidings.workers where heartbeat_at > now() - interval '15 s
 
 -- name: webhooks
 -- $1 behind this id, $2 how many
-select id, secret, previous_secret from tidings.webhooks where id > $1 order by id limit $2 for update;
+select id, secret, previous_secret, sealed_credentials from tidings.webhooks where id > $1 order by id limit $2 for update;
 
 -- name: reseal_webhook
--- $1 id, $2 secret, $3 previous secret
-update tidings.webhooks set secret = $2, previous_secret = $3 where id = $1;
+-- $1 id, $2 secret, $3 previous secret, $4 credentials
+update tidings.webhooks set secret = $2, previous_secret = $3, sealed_credentials = $4 where id = $1;
 
 -- name: versions
 -- $1, $2 behind this webhook and version, $3 how many
-select webhook_id as id, version, secret, previous_secret from tidings.webhook_versions
+select webhook_id as id, version, secret, previous_secret, sealed_credentials from tidings.webhook_versions
 where (webhook_id, version) > ($1::uuid, $2::integer) order by webhook_id, version limit $3 for update;
 
 -- name: reseal_version
--- $1 webhook, $2 version, $3 secret, $4 previous secret
-update tidings.webhook_versions set secret = $3, previous_secret = $4 where webhook_id = $1 and version = $2;
+-- $1 webhook, $2 version, $3 secret, $4 previous secret, $5 credentials
+update tidings.webhook_versions set secret = $3, previous_secret = $4, sealed_credentials = $5 where webhook_id = $1 and version = $2;
 
 -- name: signing_keys
 select id, private_key from tidings.signing_keys for update;
