@@ -389,7 +389,7 @@ class Process:
 
     def __init__(self, services: Services) -> None:
         self.now = 1000.0
-        self.database = Counting(services.wide.url, services.database.server)
+        self.database = Counting(services.wide.url, services.wide.server)
         self.admission = Admission(self.database, self.database, monotonic=lambda: self.now)
         self.allowance = Allowance(self.admission, self.database, monotonic=lambda: self.now)
 
