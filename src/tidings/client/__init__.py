@@ -3,6 +3,7 @@
 from tidings.client.async_client import AsyncClient
 from tidings.client.errors import ApiError
 from tidings.client.listening_models import Leased, Listener, Recorded, Skipped, Taken
+from tidings.client.member_models import Member, MemberRole, PortalSession
 from tidings.client.models import (
     Attempt,
     BatchResult,
@@ -107,8 +108,11 @@ __all__ = [
     "Listener",
     "MadeApiKey",
     "MadePortalLink",
+    "Member",
+    "MemberRole",
     "Page",
     "PortalLink",
+    "PortalSession",
     "Preview",
     "PreviewedEvent",
     "ProbeAnswer",

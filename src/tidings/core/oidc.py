@@ -84,6 +84,11 @@ class Identity(msgspec.Struct, frozen=True):
     name: str
 
 
+def provider_name(issuer: str | None, name: str | None) -> str | None:
+    """Return what people are told that the provider is called; None: there is none."""
+    return None if issuer is None else name or urlsplit(issuer).hostname or issuer
+
+
 def discovery_url(issuer: str) -> str:
     """Return where a provider says what it is."""
     return f"{issuer.rstrip('/')}/.well-known/openid-configuration"

@@ -29,11 +29,10 @@ WAITING: Final = 32  # that wait; more are refused
 class Provider:
     """The sign-in provider. One event loop reads and writes it."""
 
-    def __init__(
-        self, issuer: str, client_id: str, client_secret: str | None, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, issuer: str, client_id: str, client_secret: str | None, *, call_seconds: float = CALL_SECONDS) -> None:
         self.issuer, self.client_id, self._secret = issuer, client_id, client_secret
-        self._monotonic = monotonic
+        self._call_seconds = call_seconds
+        self._monotonic: Callable[[], float] = time.monotonic
         self._client: httpx.AsyncClient | None = None
         self._room, self._asking = asyncio.Semaphore(AT_ONCE), 0
         self._found: tuple[Discovery, float] | None = None
@@ -113,10 +112,10 @@ class Provider:
             raise ProviderError("Too many sign-ins wait for the provider.")
         self._asking += 1
         try:
-            async with asyncio.timeout(CALL_SECONDS), self._room:
+            async with asyncio.timeout(self._call_seconds), self._room:
                 return await self._answer(method, url, headers, form)
         except TimeoutError as error:
-            raise ProviderError(f"{method} {url} took longer than {CALL_SECONDS:.0f} s.") from error
+            raise ProviderError(f"{method} {url} took longer than {self._call_seconds:g} s.") from error
         finally:
             self._asking -= 1
 

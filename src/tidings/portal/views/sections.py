@@ -26,6 +26,7 @@ SOURCES = (
 SETTINGS = (
     Section("/settings", "General", "settings", "What holds for this installation, and who is signed in."),
     Section("/settings/groups", "Groups", "layers", "The tenants: each has its own webhooks and events."),
+    Section("/settings/members", "Members", "user", "People who sign in by the provider, and what they may do."),
     Section("/settings/links", "Portal links", "external-link", "Links that show a customer their own webhooks."),
     Section("/settings/bins", "Request bins", "radio", "Addresses that take any request, for trying, and what came."),
     Section("/settings/api-keys", "API keys", "key-round", "What opens the API: made, rotated, revoked, last used."),

@@ -63,7 +63,7 @@ def general_view(
     )
 
 
-def sessions_table(found: Sequence[Session], this: UUID, now: datetime) -> Table:
+def sessions_table(found: Sequence[Session], this: UUID | None, now: datetime) -> Table:
     """Return the browsers that are signed in, as a table."""
     rows = tuple(
         Row(
