@@ -145,6 +145,17 @@ async def test_who_was_not_invited_sees_a_page_that_says_whom_to_ask(house: Hous
     assert await house.engine.value("select count(*) from tidings.sessions") == 0
 
 
+@pytest.mark.parametrize(("subject", "verified", "expect"), [("ada-1", True, 303), ("ada-1", False, 403), ("eve", True, 502)])
+async def test_an_address_is_asked_for_that_the_token_does_not_say(
+    house: House, subject: str, verified: bool, expect: int
+) -> None:
+    await house.invite()
+    house.provider.user_info = {"sub": subject, "email": ADA, "email_verified": verified}
+    house.provider.claims |= {"email": None, "email_verified": None}
+    async with visiting(house.engine, house.url) as visitor:
+        await house.come(visitor, expect=expect)
+
+
 async def test_settings_name_owners_and_domains(config: Config, api_server: ApiServer, provider: Provider) -> None:
     named = {"owners": f"{ADA}, bob@other.example", "oidc_domains": "example.com", "oidc_trust_unverified_email": True}
     async with housing(config, api_server, provider, **named) as house:

@@ -73,6 +73,7 @@ class Provider:
         self.key = Key("RS256", "one")
         self.published = [self.key]
         self.claims: Claims = {"sub": "ada-1", "email": "ada@example.com", "email_verified": True, "name": "Ada"}
+        self.user_info: Claims | None = None  # told when it is asked, and not in the token
         self.sign: Callable[[Claims], str] | None = None
         self.answers: dict[str, tuple[int, bytes, dict[str, str]]] = {}  # path to what it answers instead
         self.hangs: set[str] = set()
@@ -113,7 +114,11 @@ class Provider:
             case "/.well-known/openid-configuration":
                 found = {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys"}
                 found |= {f"{kind}_endpoint": f"{self.issuer}/{kind}" for kind in ("authorization", "token")}
+                if self.user_info is not None:
+                    found["userinfo_endpoint"] = f"{self.issuer}/info"
                 return json.dumps(found).encode()
+            case "/info" if self.user_info is not None and dict(scope["headers"])[b"authorization"] == b"Bearer x":
+                return json.dumps(self.user_info).encode()
             case "/keys":
                 return json.dumps({"keys": [key.jwk for key in self.published]}).encode()
             case "/token":

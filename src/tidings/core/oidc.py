@@ -56,6 +56,7 @@ class Discovery(msgspec.Struct, frozen=True):
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    userinfo_endpoint: str | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
     authorization_response_iss_parameter_supported: bool = False
 
@@ -106,9 +107,10 @@ def read_discovery(body: bytes, issuer: str) -> Discovery:
         raise ProviderError(f"{discovery_url(issuer)} is no OpenID configuration: {error}") from error
     if found.issuer != issuer:
         raise ProviderError(f"The provider says that it is {found.issuer[:200]!r}, and TIDINGS_OIDC_ISSUER says {issuer!r}.")
-    for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-        if not is_safe(getattr(found, name)):
-            raise ProviderError(f"The provider's {name} is {getattr(found, name)[:200]!r}, which is no https address.")
+    for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
+        url = getattr(found, name)
+        if url is not None and not is_safe(url):
+            raise ProviderError(f"The provider's {name} is {url[:200]!r}, which is no https address.")
     return found
 
 
@@ -180,24 +182,42 @@ def check_answer(said: Mapping[str, str], begun: Begun, found: Discovery, now: i
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """What a provider gives for a code, as far as it is needed. The tokens that open its own APIs are left where they are."""
+    """What a provider gives for a code. `access_token` reads who somebody is, once, and is kept nowhere."""
 
     id_token: str
+    access_token: str = ""
 
 
-def read_token(body: bytes) -> str:
-    """Return the ID token of what a provider gave for a code.
+def read_answer(body: bytes) -> Answered:
+    """Return what a provider gave for a code.
 
     Raises:
-        ProviderError: There is none.
+        ProviderError: There is no ID token in it.
     """
     try:
-        token = msgspec.json.decode(body, type=Answered).id_token
+        found = msgspec.json.decode(body, type=Answered)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ProviderError(f"The provider's token endpoint answers no ID token: {error}") from error
-    if len(token) > MAX_TOKEN:
-        raise ProviderError(f"The provider's ID token has {len(token)} characters; at most {MAX_TOKEN} are read.")
-    return token
+    for token in (found.id_token, found.access_token):
+        if len(token) > MAX_TOKEN or not token.isascii() or not token.isprintable():
+            raise ProviderError(f"The provider's token has {len(token)} characters; at most {MAX_TOKEN} of ASCII are read.")
+    return found
+
+
+def with_user_info(identity: Identity, body: bytes, *, trusts_unverified: bool) -> Identity:
+    """Return who somebody is, with the address that a provider tells of them only when it is asked (Core, 5.3.2).
+
+    Raises:
+        ProviderError: It speaks of somebody else, or cannot be read.
+    """
+    try:
+        claims = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ProviderError(f"The provider's user info cannot be read: {error}") from error
+    if claims.get("sub") != identity.subject:
+        raise ProviderError("The provider's user info speaks of somebody else than its token.")
+    email = _email(claims, trusts_unverified=trusts_unverified)
+    return Identity(identity.issuer, identity.subject, email, _name(claims) or identity.name)
 
 
 def check_claims(

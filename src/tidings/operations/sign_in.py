@@ -22,6 +22,7 @@ from tidings.core.oidc import (
     check_claims,
     is_of_domains,
     redirect_uri,
+    with_user_info,
 )
 from tidings.core.roles import Held, Role
 from tidings.operations import audit, sessions
@@ -116,15 +117,18 @@ async def _identified(services: Services, said: Mapping[str, str], kept: str) ->
     if begun is None:
         raise SignInError("This browser has begun no sign-in, or cookies are off. Sign in again.", "no begun sign-in")
     code = check_answer(said, begun, await provider.discover(), int(now))
-    claims = await provider.claims(await provider.exchange(code, begun.verifier, _back(services)))
+    given = await provider.exchange(code, begun.verifier, _back(services))
+    claims, trusts = await provider.claims(given.id_token), services.config.oidc_trust_unverified_email
     identity = check_claims(
         claims,
         issuer=provider.issuer,
         client_id=provider.client_id,
         nonce=begun.nonce,
         now=services.clock.now().timestamp(),
-        trusts_unverified=services.config.oidc_trust_unverified_email,
+        trusts_unverified=trusts,
     )
+    if "email" not in claims and (told := await provider.user_info(given.access_token)) is not None:
+        identity = with_user_info(identity, told, trusts_unverified=trusts)
     return identity, begun.to
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus
 
 from tidings.core.id_token import NoSuchKeyError, read_keys, verified
-from tidings.core.oidc import Discovery, ProviderError, discovery_url, read_discovery, read_token
+from tidings.core.oidc import Answered, Discovery, ProviderError, discovery_url, read_answer, read_discovery
 
 if TYPE_CHECKING:
     import httpx
@@ -60,8 +60,8 @@ class Provider:
             self._found = found, at
             return found
 
-    async def exchange(self, code: str, verifier: str, back: str) -> str:
-        """Return the ID token that the provider gives for a code.
+    async def exchange(self, code: str, verifier: str, back: str) -> Answered:
+        """Return what the provider gives for a code.
 
         Raises:
             ProviderError: It gives none.
@@ -77,7 +77,7 @@ class Provider:
             headers["Authorization"] = f"Basic {b64encode(basic.encode()).decode()}"
         else:
             form |= {"client_id": self.client_id, "client_secret": self._secret}
-        return read_token(await self._call("POST", found.token_endpoint, headers, form))
+        return read_answer(await self._call("POST", found.token_endpoint, headers, form))
 
     async def claims(self, token: str) -> dict[str, Any]:
         """Return what a token says, when the provider signed it.
@@ -89,6 +89,17 @@ class Provider:
             return verified(token, await self._known_keys())
         except NoSuchKeyError:
             return verified(token, await self._known_keys(after=AGAIN_SECONDS))
+
+    async def user_info(self, access_token: str) -> bytes | None:
+        """Return what the provider tells of whoever a token is of; None: it is not to be asked.
+
+        Raises:
+            ProviderError: It does not tell.
+        """
+        url = (await self.discover()).userinfo_endpoint
+        if url is None or not access_token:
+            return None
+        return await self._call("GET", url, {"Authorization": f"Bearer {access_token}"}, None)
 
     async def close(self) -> None:
         """Give back the connections."""

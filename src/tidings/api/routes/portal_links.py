@@ -74,7 +74,7 @@ async def create_portal_link(
 
 @get("/")
 async def list_portal_links(services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0) -> list[PortalLinkView]:
-    """List the group's links that are good, newest first. A link ends by its time, or with the key or the member that made it."""
+    """List the group's links that are good, newest first. A link ends with the key or the member that made it."""
     return [_view(link) for link in await portal_links.list_links(services, limit=limit, offset=offset)]
 
 
