@@ -39,6 +39,8 @@ PAGES = (
     "/settings/groups",
     "/settings/groups/delete?id=default",
     "/settings/links",
+    "/settings/members",
+    "/account",
     "/settings/api-keys",
     "/settings/keys",
     "/settings/bins",

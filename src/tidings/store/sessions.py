@@ -193,7 +193,9 @@ class Whose(msgspec.Struct, frozen=True):
 ANYBODY: Final = Whose()
 
 
-async def list_sessions(connection: Connection, whose: Whose, *, now: datetime, limit: int, offset: int = 0) -> list[Session]:
+async def list_sessions(
+    connection: Connection, whose: Whose = ANYBODY, *, now: datetime, limit: int = MAX_SESSIONS, offset: int = 0
+) -> list[Session]:
     """Return a page of the sessions of those who signed in, whose time is not over, newest first."""
     values = limit, now, now - IDLE, LINK_MAKERS, offset, whose.key_id, whose.member_id
     return [session for row in await connection.fetch(_SQL["list"], *values) if (session := _session(row)) is not None]
