@@ -31,9 +31,9 @@ from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
 from tidings.store.bell import Bell
-from tidings.store.database import COLLISIONS, UNAVAILABLE, open_database
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Database, open_database
 from tidings.store.embedded import Embedded
-from tidings.store.migrations import expect_schema, migrate
+from tidings.store.migrations import expect_schema, has_schema, migrate
 from tidings.store.outages import sentence
 from tidings.store.secrets import SecretBox, expect_key, load_or_make_key
 from tidings.store.settings import load_installation
@@ -83,11 +83,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
     if config.default_profile is not None and config.default_profile not in PROFILES:
         raise StartupError(f"default_profile is {config.default_profile!r}; write one of {', '.join(PROFILES)}.")
     async with AsyncExitStack() as stack:
-        url = config.database_url
-        if url is None:
-            url = await stack.enter_async_context(_embedded(config.data_dir))
-        database = await open_database(url, max_connections=FOR_ALL)
-        stack.push_async_callback(database.close)
+        database = await stack.enter_async_context(database_of(config, max_connections=FOR_ALL))
         if is_to_change:
             for name in await migrate(database):
                 logger.info("migration %s applied", name)
@@ -114,6 +110,22 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
             provider = Provider(config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret)
             stack.push_async_callback(provider.close)
         yield Services(config, database, box, sender, clock, installation, keys, publisher, bell, admission, provider=provider)
+
+
+@asynccontextmanager
+async def database_of(config: Config, *, max_connections: int = 2) -> AsyncIterator[Database]:
+    """Lend the database as it is, whatever its schema.
+
+    Raises:
+        StartupError: It cannot be reached.
+    """
+    async with AsyncExitStack() as stack:
+        url = config.database_url
+        if url is None:
+            url = await stack.enter_async_context(_embedded(config.data_dir))
+        database = await open_database(url, max_connections=max_connections)
+        stack.push_async_callback(database.close)
+        yield database
 
 
 @asynccontextmanager
@@ -185,8 +197,16 @@ async def run(
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
+        if worker.failed.is_set and not await has_schema(services.database):
+            raise StartupError(GONE)
     if worker.failed.is_set:
         raise WorkerFailedError
+
+
+GONE = (
+    "Schema tidings was taken out of the database while this process ran, so it stops: nothing is captured or delivered. "
+    "To begin anew, start Tidings again."
+)
 
 
 @contextmanager
