@@ -16,8 +16,6 @@ from tidings.store.sessions import Session
 _TABLE: Final = """
 admin*                          GET       /
 any                             GET       /sign-in
-any                             GET       /sign-in/provider
-any                             GET       /sign-in/callback
 any                             GET POST  /sign-out
 any                             GET       /account
 any                             POST      /account/sessions/end
