@@ -14,7 +14,7 @@ import pytest
 from tests.support.sdk import CALL, CALLS, TABLE, document, path_of, query_of, sample, walk_of
 from tidings import client as sdk
 from tidings import receiving
-from tidings.client import ApiError, AsyncClient, Client, inputs, listening_models, models, source_models
+from tidings.client import ApiError, AsyncClient, Client, inputs, listening_models, member_models, models, source_models
 
 DOCUMENT = document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -41,7 +41,11 @@ def test_every_operation_of_the_api_is_a_call_and_every_call_an_operation() -> N
 def test_a_shape_has_the_fields_that_the_api_has(name: str) -> None:
     shape = TABLE["shapes"][name]
     assert sorted([*shape["fields"], *shape.get("without", [])]) == sorted(UNNAMED[shape["schema"]]["properties"])
-    kind = next(getattr(module, name) for module in (models, source_models, listening_models, inputs) if hasattr(module, name))
+    kind = next(
+        getattr(module, name)
+        for module in (models, source_models, member_models, listening_models, inputs)
+        if hasattr(module, name)
+    )
     fields = kind.__struct_fields__ if issubclass(kind, msgspec.Struct) else kind.__annotations__
     assert sorted(set(fields) - {"__test__"}) == sorted(shape["fields"])
 
