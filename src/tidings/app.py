@@ -42,6 +42,7 @@ from tidings.store.settings import load_installation
 from tidings.store.signing_keys import load_key_ring
 from tidings.store.workers import database_time
 from tidings.transport.descriptors import descriptor_limit
+from tidings.transport.provider import Provider
 from tidings.transport.sender import MAX_IDLE_CONNECTIONS, Sender
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
@@ -113,9 +114,14 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         clock = Clock()
         async with database.connection() as connection:
             clock.adjust(await database_time(connection))
+        provider = None
+        if config.oidc_issuer is not None:
+            provider = Provider(config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret)
+            stack.push_async_callback(provider.close)
         yield Services(
-            config, database, requests, box, sender, clock, installation, keys, publisher, bell, admission, allowance
-        )
+            config, database, requests, box, sender, clock, installation, keys, publisher, bell, admission, allowance,
+            provider=provider,
+        )  # fmt: skip
 
 
 @asynccontextmanager

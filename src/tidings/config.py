@@ -14,7 +14,10 @@ from tidings.core.egress import Egress, parse_hosts
 from tidings.core.errors import InvalidInputError, StartupError
 from tidings.core.hops import DEFAULT_DEPTH
 from tidings.core.networks import EVERYTHING, Network, parse_networks, parse_ports
+from tidings.core.oidc import PATH as SIGN_IN_PATH
+from tidings.core.oidc import is_safe
 from tidings.core.proxy import Proxy, parse_proxy
+from tidings.core.roles import parse_email
 
 _BOUNDS = {
     "workers": (1, 64),
@@ -33,7 +36,16 @@ _BOUNDS = {
     "customer_calls_per_minute": (1, 10_000),
 }
 # Lists with commas, or in a TOML file as lists.
-_LISTS = ("allow_private_networks", "deny_networks", "allow_ports", "deny_ports", "http_hosts", "trusted_proxies")
+_LISTS = (
+    "allow_private_networks",
+    "deny_networks",
+    "allow_ports",
+    "deny_ports",
+    "http_hosts",
+    "trusted_proxies",
+    "oidc_domains",
+    "owners",
+)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +101,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         body_seconds: How long a request's body may take to come.
         idle_seconds: How long a connection is kept between two requests.
         loop_depth: How many deliveries may lead to an event, one from the other, before it is delivered no more.
+        oidc_issuer: The provider that people sign in to the portal at (OpenID Connect), as it calls itself. None: they sign in
+            with keys alone. It needs `public_url`, where it leads back to.
+        oidc_client_id: What this installation is called there.
+        oidc_client_secret: Its secret there. None: it has none, and PKCE alone protects the code.
+        oidc_client_secret_file: A file that holds it instead.
+        oidc_name: What the button calls the provider. None: the host of `oidc_issuer`.
+        oidc_domains: The domains that addresses of members must be of, with commas. None: any.
+        oidc_trust_unverified_email: Believe addresses of which the provider does not say whether they are verified; for
+            providers that never say, and let nobody choose an address.
+        owners: Addresses of those who are owners of all groups when they sign in by the provider, with commas.
     """
 
     database_url: str | None = None
@@ -131,10 +153,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     loop_depth: int = DEFAULT_DEPTH
     customer_webhooks: int = 50
     customer_calls_per_minute: int = 30
+    oidc_issuer: str | None = None
+    oidc_client_id: str = ""
+    oidc_client_secret: str | None = None
+    oidc_client_secret_file: Path | None = None
+    oidc_name: str | None = None
+    oidc_domains: str = ""
+    oidc_trust_unverified_email: bool = False
+    owners: str = ""
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""
-        hidden = {"admin_key", "metrics_key", "secret_key", "new_secret_key", "database_url", "sql_jobs", "proxy"}
+        hidden = {
+            "admin_key", "metrics_key", "secret_key", "new_secret_key", "database_url", "sql_jobs", "proxy",
+            "oidc_client_secret",
+        }  # fmt: skip
         shown = (
             f"{name}={'***' if name in hidden and getattr(self, name) else getattr(self, name)!r}"
             for name in self.__struct_fields__
@@ -168,6 +201,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def trusted_networks(self) -> tuple[Network, ...]:
         """The networks of `trusted_proxies`."""
         return parse_networks(self.trusted_proxies.split(","), "trusted_proxies")
+
+    @property
+    def oidc_domain_names(self) -> tuple[str, ...]:
+        """The domains of `oidc_domains`."""
+        return _parts(self.oidc_domains)
+
+    @property
+    def owner_emails(self) -> tuple[str, ...]:
+        """The addresses of `owners`."""
+        return _parts(self.owners)
 
 
 def load_config(
@@ -209,12 +252,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _build(values: dict[str, Any]) -> Config:
-    for name in _LISTS:
-        if isinstance(values.get(name), list):
-            values[name] = ",".join(map(str, values[name]))
-    if values.get("http_hosts") == "":
-        values["http_hosts"] = "none"  # an empty list
-    values |= {name: Path(values[name]) for name in ("data_dir", "ca_file") if name in values}
+    _shape(values)
     try:
         if isinstance(values.get("sql_jobs"), str):
             values["sql_jobs"] = msgspec.json.decode(values["sql_jobs"], type=dict[str, str])
@@ -230,6 +268,7 @@ def _build(values: dict[str, Any]) -> Config:
     if config.public_url is not None:
         _check_public_url(config.public_url)
     _check_admin_key(config.admin_key or "")
+    config = _with_sign_in(config)
     if config.log_format not in {"text", "json"}:
         raise StartupError(f"log_format is {config.log_format!r}; write text or json.")
     if config.log_level not in {"debug", "info", "warning", "error"}:
@@ -246,6 +285,54 @@ def _check_networks(config: Config) -> None:
         raise StartupError(error.message) from error
     if trusted == EVERYTHING:
         raise StartupError("trusted_proxies cannot be all: then anybody could say who they are. Name the proxy's own address.")
+
+
+def _shape(values: dict[str, Any]) -> None:
+    """Give values the shape that they are read in: lists with commas, paths as such."""
+    for name in _LISTS:
+        if isinstance(values.get(name), list):
+            values[name] = ",".join(map(str, values[name]))
+    if values.get("http_hosts") == "":
+        values["http_hosts"] = "none"  # an empty list
+    for name in ("data_dir", "ca_file", "oidc_client_secret_file"):
+        if name in values:
+            values[name] = Path(values[name])
+
+
+def _with_sign_in(config: Config) -> Config:
+    """Return the settings with what is needed to sign in by a provider."""
+    try:
+        for email in config.owner_emails:
+            parse_email(email)
+    except InvalidInputError as error:
+        raise StartupError(f"owners cannot be read: {error.message}") from error
+    if config.oidc_issuer is None:
+        return config
+    if not is_safe(config.oidc_issuer) or "?" in config.oidc_issuer:
+        raise StartupError(
+            f"oidc_issuer is {config.oidc_issuer!r}; write an https address, such as https://accounts.google.com."
+        )
+    if not config.oidc_client_id:
+        raise StartupError("oidc_issuer is set, and oidc_client_id is not: write what the provider calls this installation.")
+    if config.public_url is None:
+        raise StartupError(
+            "oidc_issuer is set, and public_url is not: the provider leads browsers back to an address that it knows. Set "
+            "TIDINGS_PUBLIC_URL, such as https://webhooks.example.com, and register that address with "
+            f"{SIGN_IN_PATH} behind it at the provider."
+        )
+    if config.oidc_client_secret_file is None:
+        return config
+    if config.oidc_client_secret is not None:
+        raise StartupError("oidc_client_secret and oidc_client_secret_file are both set; write one of them.")
+    try:
+        secret = config.oidc_client_secret_file.read_text().strip()
+    except (OSError, UnicodeError) as error:
+        raise StartupError(f"oidc_client_secret_file {config.oidc_client_secret_file} cannot be read: {error}.") from error
+    return msgspec.structs.replace(config, oidc_client_secret=secret, oidc_client_secret_file=None)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().lower() for part in text.split(",") if part.strip())
 
 
 def _check_admin_key(key: str) -> None:

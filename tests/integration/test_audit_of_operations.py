@@ -174,6 +174,15 @@ async def _administration(doing: Doing) -> None:
     rotated = await doing("POST /api/v1/keys/{key_id}/rotate", "api_key.rotated", {}, key_id=key["id"])
     doing.planted += [key["key"], rotated["key"], link["url"].rpartition("/")[2]]
     await doing("DELETE /api/v1/keys/{key_id}", "api_key.revoked", key_id=key["id"])
+    member = await doing("POST /api/v1/members", "member.invited", {"email": "ada@example.com", "role": "viewer"})
+    await doing("PATCH /api/v1/members/{member_id}", "member.changed", {"role": "support"}, member_id=member["id"])
+    await doing("DELETE /api/v1/members/{member_id}", "member.removed", member_id=member["id"])
+    await api.engine.sql(
+        "insert into tidings.sessions (id, token_hash, key_hash, group_id, browser, address, created_at, seen_at, ends_at, key_id) "
+        "select gen_random_uuid(), 'x', '', 'default', '', '', now(), now(), now(), id from tidings.api_keys limit 1"
+    )
+    session = await api.engine.value("select id from tidings.sessions")
+    await doing("DELETE /api/v1/sessions/{session_id}", "session.ended", session_id=session)
     await doing("POST /api/v1/signing-keys/rotate", "keys.rotated", {"overlap_seconds": 60})
     for number in range(2):
         await api.engine.sql("insert into tidings.outbox (source, type, record) values ('elsewhere', $1, '{}')", f"t{number}")

@@ -35,6 +35,8 @@ OUT_OF_REACH = {
     "api_key_uses": "keys",
     "sessions": "tokens of people",
     "portal_links": "tokens of people",
+    "members": "people, of one group or of all",
+    "member_roles": "who may act for a group is not the group's to read",
     "captured_tables": "settings of the user's tables, which are of all groups",
     "flights": "leases of several groups in one row: read through under_way",
     "outbox_rejected": "what could not be read, of all groups: operators' alone",

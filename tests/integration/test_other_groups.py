@@ -47,6 +47,10 @@ def bodies(ids: dict[str, str]) -> dict[str, Any]:
         "POST /api/v1/events": {"type": "order.paid", "data": {}, "id": f"own-{ids['group_id']}"},
         "POST /api/v1/events/batch": [{"type": "order.paid", "data": {}, "id": f"own-{ids['group_id']}"}],
         "PUT /api/v1/event-types/{name}": {"description": "mine"},
+        "PATCH /api/v1/keys/{key_id}": {"name": "mine"},
+        "PATCH /api/v1/members/{member_id}": {"role": "viewer", "groups": ["other"]},
+        "PATCH /api/v1/groups/{group_id}/limits": {"webhooks": None},
+        "PUT /api/v1/groups/{group_id}/egress": {},
         "POST /api/v1/tables/{table}/backfill": {"webhook_id": ids["webhook_id"]},
     } | {
         f"{method} {root}/{{collection}}/{path}": body
@@ -69,7 +73,7 @@ async def kept(engine: Engine, group_id: str) -> dict[str, str]:
                 sums[table] = await role.fetchval(one.format(f"tidings.{table}"))
         for row in await role.fetch("select table_schema, name from tidings.collections"):
             sums[row["name"]] = await role.fetchval(one.format(f'"{row["table_schema"]}"."{row["name"]}"'))
-    for table in ("portal_links", "api_keys", "sessions", "outbox"):
+    for table in ("portal_links", "api_keys", "sessions", "member_roles", "outbox"):
         sums[table] = await engine.value(f"{one.format(f'tidings.{table}')} where group_id = $1", group_id)
     return sums
 

@@ -40,6 +40,8 @@ PAGES = (
     "/settings/groups/delete?id=default",
     "/settings/limits",
     "/settings/links",
+    "/settings/members",
+    "/account",
     "/settings/api-keys",
     "/settings/keys",
     "/settings/egress",

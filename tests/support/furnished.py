@@ -1,12 +1,14 @@
 """A group that has one of everything, made over the API as its owner would."""
 
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
 
 from tests.support.engine import Engine
 from tidings.operations.sources import integrations
+from tidings.store import sessions
 
 MARK = "only-acme-may-read-this"  # stands in whatever of it can hold a text
 NOWHERE = "http://127.0.0.1:9/"
@@ -45,6 +47,9 @@ class Furnished:
         listener = await self("POST", "/api/v1/listeners", {"name": mark, "events": ["order.*"]})
         ids["listener_id"] = listener["id"]
         await self._sources(mark)
+        await self("PATCH", f"/api/v1/groups/{self.group_id}/limits", {"webhooks": 1000})
+        await self("PUT", f"/api/v1/groups/{self.group_id}/egress", {"denied_ports": ["6000"]})
+        await self._people()
         ids["bin_id"] = (await self("POST", "/api/v1/bins", {"name": mark}))["id"]
         caught = await self.client.post(f"/bin/{ids['bin_id']}", content=mark)
         assert caught.is_success, caught.text
@@ -57,6 +62,17 @@ class Furnished:
         ids |= {"backfill_id": filling["id"], "group_id": self.group_id, "number": "1", "part": "request", "table": "orders"}
         ids |= {"kind": "webhook", "setting_id": hook["id"]}
         return self
+
+    async def _people(self) -> None:
+        """Have somebody who is signed in for this group alone."""
+        invited = {"email": f"ada@{self.group_id}.example.com", "role": "owner", "groups": [self.group_id]}
+        self.ids["member_id"] = (await self("POST", "/api/v1/members", invited))["id"]
+        async with self.engine.services.wide.transaction() as connection:
+            begun = await sessions.begin(
+                connection, f"token of {self.group_id}", member_id=UUID(self.ids["member_id"]), group_id=self.group_id,
+                browser=MARK, address="", now=self.engine.services.clock.now(),
+            )  # fmt: skip
+        self.ids["session_id"] = str(begun)
 
     async def _sources(self, mark: str) -> None:
         schema = {"name": "posts", "schema": [{"name": "title", "type": "text"}]}

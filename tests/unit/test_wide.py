@@ -12,6 +12,8 @@ WIDE = {
     "api/routes/integrations.py": "the share of connections that notices have",
     "operations/services.py": "what it is",
     "operations/sessions.py": "who somebody is, before it is known for which group",
+    "operations/sign_in.py": "who somebody is, before it is known for which group",
+    "operations/members.py": "members are people, of one group or of all, and out of every group's reach",
     "operations/portal_links.py": "links are tokens of people; the oldest of all groups end",
     "operations/api_keys.py": "keys are of all groups or one, and out of every group's reach",
     "operations/signing_keys.py": "the installation's",

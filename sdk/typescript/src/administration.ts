@@ -24,8 +24,12 @@ import type {
   MadePortalLink,
   Narrowing,
   NarrowingInput,
+  Member,
+  MemberInput,
+  MemberRoleInput,
   PortalLink,
   PortalLinkInput,
+  PortalSession,
   SetAsideEvent,
   SetAsidePaged,
   SigningKey,
@@ -133,6 +137,61 @@ export class Keys {
   /** End a key. Within a second it opens nothing any more. */
   async revoke(id: string): Promise<void> {
     await this.http.request("DELETE", `/api/v1/keys/${part(id)}`);
+  }
+}
+
+/** `client.members`: who may sign in to the portal by the provider, and what they are. */
+export class Members {
+  constructor(private readonly http: Http) {}
+
+  /** Let somebody sign in, or give a member a role for more groups. Nothing is sent to them. */
+  invite(input: MemberInput): Promise<Member> {
+    return this.http.request("POST", "/api/v1/members", { body: input });
+  }
+
+  /** List members, in order of their addresses. */
+  list(page: Paged = {}): Promise<Member[]> {
+    return this.http.request("GET", "/api/v1/members", { query: { ...page } });
+  }
+
+  /** Read every member, in order of their addresses. */
+  walk(page: Paged = {}): AsyncGenerator<Member, void, undefined> {
+    return this.http.walk("/api/v1/members", { limit: WALKED, ...page }, byOffset);
+  }
+
+  /** Read a member. */
+  get(id: string): Promise<Member> {
+    return this.http.request("GET", `/api/v1/members/${part(id)}`);
+  }
+
+  /** Say what a member is in some groups, or in all; the role `none` takes away the one they have. */
+  setRole(id: string, input: MemberRoleInput): Promise<Member> {
+    return this.http.request("PATCH", `/api/v1/members/${part(id)}`, { body: input });
+  }
+
+  /** Remove a member, who is signed out everywhere. */
+  async remove(id: string): Promise<void> {
+    await this.http.request("DELETE", `/api/v1/members/${part(id)}`);
+  }
+}
+
+/** `client.sessions`: browsers that are signed in to the portal, of all groups. */
+export class Sessions {
+  constructor(private readonly http: Http) {}
+
+  /** List those who are signed in, newest first; customers, who come by portal links, are not among them. */
+  list(page: Paged = {}): Promise<PortalSession[]> {
+    return this.http.request("GET", "/api/v1/sessions", { query: { ...page } });
+  }
+
+  /** Read every session, newest first. */
+  walk(page: Paged = {}): AsyncGenerator<PortalSession, void, undefined> {
+    return this.http.walk("/api/v1/sessions", { limit: WALKED, ...page }, byOffset);
+  }
+
+  /** End a session. */
+  async end(id: string): Promise<void> {
+    await this.http.request("DELETE", `/api/v1/sessions/${part(id)}`);
   }
 }
 

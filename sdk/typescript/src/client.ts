@@ -1,4 +1,4 @@
-import { Audit, Egress, Groups, GroupsLimits, Installation, Keys, PortalLinks, SetAside, SigningKeys } from "./administration.js";
+import { Audit, Egress, Groups, GroupsLimits, Installation, Keys, Members, PortalLinks, Sessions, SetAside, SigningKeys } from "./administration.js";
 import { Bins } from "./bins.js";
 import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
@@ -66,6 +66,8 @@ export class Client {
   readonly limits: GroupsLimits;
   /** What opens the API. */
   readonly keys: Keys;
+  readonly members: Members;
+  readonly sessions: Sessions;
   /** What shows customers their own webhooks. */
   readonly portalLinks: PortalLinks;
   /** What signs `v1a` signatures and tokens. */
@@ -110,6 +112,8 @@ export class Client {
     this.groups = new Groups(this.http);
     this.limits = new GroupsLimits(this.http);
     this.keys = new Keys(this.http);
+    this.members = new Members(this.http);
+    this.sessions = new Sessions(this.http);
     this.portalLinks = new PortalLinks(this.http);
     this.signingKeys = new SigningKeys(this.http);
     this.setAside = new SetAside(this.http);

@@ -434,6 +434,8 @@ export interface PortalLink {
   group: string;
   name: string | null;
   origins: string[];
+  /** The key or the member that made it, which it ends with. */
+  made_by: string;
   sessions: number;
   access: "read" | "manage" | "full";
   created_at: string;
@@ -508,6 +510,55 @@ export interface MadeApiKey {
   bound_to: string | null;
   previous_until: string | null;
   expires_at: string | null;
+}
+
+/** What a member is; `bound_to`: null for all groups. */
+export interface MemberRole {
+  role: "owner" | "developer" | "support" | "viewer";
+  bound_to: string | null;
+}
+
+/** Somebody who may sign in to the portal by the provider. `subject`: who they are there; null: they have not come yet. */
+export interface Member {
+  id: string;
+  email: string;
+  name: string;
+  issuer: string | null;
+  subject: string | null;
+  roles: MemberRole[];
+  invited_at: string;
+  joined_at: string | null;
+  signed_in_at: string | null;
+}
+
+/** Somebody to invite. `groups`: null, or left out, for all of them. */
+export interface MemberInput {
+  email: string;
+  role: MemberRole["role"];
+  groups?: string[] | null;
+}
+
+/** What a member is to be. `none` takes away the role that they have. */
+export interface MemberRoleInput {
+  role: MemberRole["role"] | "none";
+  groups?: string[] | null;
+}
+
+/** A browser that is signed in to the portal. */
+export interface PortalSession {
+  id: string;
+  by: "key" | "member";
+  key_id: string | null;
+  key_name: string | null;
+  member_id: string | null;
+  member_email: string | null;
+  browser: string;
+  address: string;
+  group: string;
+  began_at: string;
+  /** To within five minutes. */
+  seen_at: string;
+  ends_at: string;
 }
 
 /** A JSON Web Key Set. */

@@ -64,6 +64,8 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
             _thing("portal-links", "What shows customers their own webhooks."),
             _thing("limits", "What groups may have and do, and what is used of it."),
             _thing("keys", "What opens the API, and what each key may do."),
+            _thing("members", "Who may sign in to the portal by the provider, and what they are."),
+            _thing("sessions", "Who is signed in to the portal."),
             _thing("signing-keys", "The keys that asymmetric signatures and tokens are made with."),
             _thing("statistics", "How attempts fared."),
             _thing("audit", "Who did what."),

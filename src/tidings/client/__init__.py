@@ -16,6 +16,7 @@ from tidings.client.examined_models import (
 )
 from tidings.client.limit_models import GroupLimits, Limits, LimitsUsed, Overrun
 from tidings.client.listening_models import Leased, Listener, Recorded, Skipped, Taken
+from tidings.client.member_models import Member, MemberRole, PortalSession
 from tidings.client.models import (
     Attempt,
     BatchResult,
@@ -123,10 +124,13 @@ __all__ = [
     "Listener",
     "MadeApiKey",
     "MadePortalLink",
+    "Member",
+    "MemberRole",
     "Narrowing",
     "Overrun",
     "Page",
     "PortalLink",
+    "PortalSession",
     "Preview",
     "PreviewedEvent",
     "ProbeAnswer",

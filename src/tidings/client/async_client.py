@@ -21,6 +21,7 @@ from tidings.client.async_content import AsyncCollections, AsyncRecords
 from tidings.client.async_history import AsyncAttemptStatistics, AsyncDeliveries, AsyncEvents, AsyncRecoveries
 from tidings.client.async_http import AsyncHttp
 from tidings.client.async_listening import AsyncListeners
+from tidings.client.async_members import AsyncMembers, AsyncSessions
 from tidings.client.async_sources import AsyncBackfills, AsyncEventTypes, AsyncIntegrations, AsyncJobs, AsyncTables
 from tidings.client.async_webhooks import AsyncWebhooks
 from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
@@ -101,6 +102,8 @@ class AsyncClient:
         self.groups = AsyncGroups(http)
         self.limits = AsyncGroupsLimits(http)
         self.keys = AsyncKeys(http)
+        self.members = AsyncMembers(http)
+        self.sessions = AsyncSessions(http)
         self.portal_links = AsyncPortalLinks(http)
         self.signing_keys = AsyncSigningKeys(http)
         self.egress = AsyncEgress(http)

@@ -249,6 +249,21 @@ class ApiKeyInput(TypedDict, total=False):
     expires_in: int | None
 
 
+class MemberInput(TypedDict, total=False):
+    """Somebody to invite: by an address, with a role, for some groups (None: all)."""
+
+    email: Required[str]
+    role: Required[str]
+    groups: Sequence[str] | None
+
+
+class MemberRoleInput(TypedDict, total=False):
+    """What a member is to be, in some groups (None: in all)."""
+
+    role: Required[str]
+    groups: Sequence[str] | None
+
+
 class ApiKeyRotation(TypedDict, total=False):
     """How long the present key is good beside the new one, and for how many seconds from now that is (None: as before)."""
 

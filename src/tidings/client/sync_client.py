@@ -23,6 +23,7 @@ from tidings.client.sync_content import Collections, Records
 from tidings.client.sync_history import AttemptStatistics, Deliveries, Events, Recoveries
 from tidings.client.sync_http import Http
 from tidings.client.sync_listening import Listeners
+from tidings.client.sync_members import Members, Sessions
 from tidings.client.sync_sources import Backfills, EventTypes, Integrations, Jobs, Tables
 from tidings.client.sync_webhooks import Webhooks
 
@@ -102,6 +103,8 @@ class Client:
         self.groups = Groups(http)
         self.limits = GroupsLimits(http)
         self.keys = Keys(http)
+        self.members = Members(http)
+        self.sessions = Sessions(http)
         self.portal_links = PortalLinks(http)
         self.signing_keys = SigningKeys(http)
         self.egress = Egress(http)

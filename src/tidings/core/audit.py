@@ -21,7 +21,8 @@ class Who(StrEnum):
     """By what somebody acts."""
 
     KEY = "key"  # a key, in a call of the API
-    SESSION = "session"  # a browser that is signed in
+    SESSION = "session"  # a browser that is signed in by a key
+    MEMBER = "member"  # a browser that somebody signed in to by the provider
     LINK = "link"  # a customer's browser, by a portal link
     SYSTEM = "system"  # the command line, or something that follows from something else
 
@@ -41,6 +42,10 @@ class Action(StrEnum):
     API_KEY_CHANGED = "api_key.changed"
     API_KEY_ROTATED = "api_key.rotated"
     API_KEY_REVOKED = "api_key.revoked"
+    MEMBER_INVITED = "member.invited"
+    MEMBER_JOINED = "member.joined"
+    MEMBER_CHANGED = "member.changed"
+    MEMBER_REMOVED = "member.removed"
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_CHANGED = "webhook.changed"
     WEBHOOK_DELETED = "webhook.deleted"
@@ -84,10 +89,10 @@ class Actor(msgspec.Struct, frozen=True):
     """Who does something.
 
     Attributes:
-        id: Of the key, the session or the portal link.
+        id: Of the key, the session, the member or the portal link.
         address: Where they come from, as far as those whom we believe say.
         key_id: The key that they do it with, or that their session was begun with.
-        key_name: What it is called.
+        key_name: What it is called; of a member the address.
     """
 
     who: Who = Who.SYSTEM

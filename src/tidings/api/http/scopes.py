@@ -19,6 +19,13 @@ admin             GET     /api/v1/keys/{key_id}
 admin             PATCH   /api/v1/keys/{key_id}
 admin             POST    /api/v1/keys/{key_id}/rotate
 admin             DELETE  /api/v1/keys/{key_id}
+admin             GET     /api/v1/members
+admin             POST    /api/v1/members
+admin             GET     /api/v1/members/{member_id}
+admin             PATCH   /api/v1/members/{member_id}
+admin             DELETE  /api/v1/members/{member_id}
+admin*            GET     /api/v1/sessions
+admin*            DELETE  /api/v1/sessions/{session_id}
 
 webhooks:read     GET     /api/v1/webhooks
 webhooks:write    POST    /api/v1/webhooks

@@ -317,6 +317,29 @@ KEYS: Final = Thing(
     label="name",
 )  # fmt: skip
 
+MEMBERS: Final = Thing(
+    "members", "member", "Who may sign in to the portal by the provider, and what they are.",
+    "Id=id:id Address=email Name=name Roles=roles:roles Invited=invited_at:time Signed_in=signed_in_at:time",
+    (
+        Verb("list", "GET", "/api/v1/members", "List members, in order of their addresses.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/members/{member_id}", "Show a member."),
+        Verb("invite", "POST", "/api/v1/members", "Let somebody sign in by the provider. Nothing is sent to them.", body="email role groups:list"),
+        Verb("role", "PATCH", "/api/v1/members/{member_id}", "Say what a member is, from their next page on.", body="role groups:list"),
+        Verb("remove", "DELETE", "/api/v1/members/{member_id}", "Remove a member, who is signed out everywhere.", shows="nothing",
+             asks="Remove member {}? They are signed out, and the portal links that they made end.", done="removed"),
+    ),
+    label="email",
+)  # fmt: skip
+
+SESSIONS: Final = Thing(
+    "sessions", "session", "Who is signed in to the portal.",
+    "Id=id:id By=by Member=member_email Key=key_name From=address Began=began_at:time Seen=seen_at:time Ends=ends_at:time",
+    (
+        Verb("list", "GET", "/api/v1/sessions", "List the browsers that are signed in, newest first.", shows="many", pages="offset"),
+        Verb("end", "DELETE", "/api/v1/sessions/{session_id}", "End a session.", shows="nothing", asks="End session {}?", done="ended"),
+    ),
+)  # fmt: skip
+
 STATISTICS: Final = Thing(
     "statistics", "statistics", "How attempts fared.", "",
     (Verb("get", "GET", "/api/v1/statistics", "Show how attempts fared, of the last day unless told.", query="webhook_id since until step"),),
@@ -337,7 +360,7 @@ THINGS: Final[dict[str, Thing]] = {
     thing.name: thing
     for thing in (
         WEBHOOKS, EVENTS, DELIVERIES, LISTENERS, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, BINS,
-        GROUPS, LIMITS, EGRESS, PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
+        GROUPS, LIMITS, EGRESS, PORTAL_LINKS, KEYS, MEMBERS, SESSIONS, SIGNING_KEYS, STATISTICS, AUDIT,
     )
 }  # fmt: skip
 
@@ -345,5 +368,5 @@ THINGS: Final[dict[str, Thing]] = {
 NAMED_BY: Final = {
     "webhook_id": "webhooks", "event_id": "events", "delivery_id": "deliveries", "recovery_id": "recoveries", "listener_id": "listeners", "backfill_id": "backfills",
     "job_id": "jobs", "collection": "collections", "table": "tables", "group_id": "groups", "link_id": "portal-links",
-    "bin_id": "bins", "key_id": "keys",
+    "bin_id": "bins", "key_id": "keys", "member_id": "members", "session_id": "sessions",
 }  # fmt: skip
