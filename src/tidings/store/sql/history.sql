@@ -8,11 +8,11 @@ select tidings.drop_days_before($1);
 
 -- name: add_events
 -- In parallel: $1 ids, $2 groups, $3 sources, $4 types, $5 operations, $6 subjects, $7 schemas, $8 tables, $9 records, $10 old
--- records, $11 times, $12 external ids, $13 webhooks, $14 capture errors, $15 counts of deliveries, $16 hashes of what they are about, $17 hops
+-- records, $11 times, $12 external ids, $13 webhooks, $14 capture errors, $15 counts of deliveries, $16 hashes of what they are about, $17 hops, $18 what rules did
 insert into tidings.events (id, group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at,
-  external_id, webhook_id, capture_error, delivery_count, about, hops)
+  external_id, webhook_id, capture_error, delivery_count, about, hops, redaction)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::json[], $10::json[],
-  $11::timestamptz[], $12::text[], $13::uuid[], $14::text[], $15::integer[], $16::bigint[], $17::smallint[]);
+  $11::timestamptz[], $12::text[], $13::uuid[], $14::text[], $15::integer[], $16::bigint[], $17::smallint[], $18::json[]);
 
 -- name: add_deliveries
 -- In parallel: $1 ids, $2 webhooks, $3 events, $4 groups, $5 tests, $6 statuses, $7 attempts, $8 finished at, $9 started at,
@@ -36,5 +36,5 @@ delete from tidings.event_kinds where last_day < $1;
 
 -- name: events_by_id
 -- The bounds let PostgreSQL skip the partitions of other days. $1 ids, $2 smallest, $3 largest
-select id, group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at, external_id, webhook_id, capture_error, hops
+select id, group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at, external_id, webhook_id, capture_error, hops, redaction, payload_gone
 from tidings.events where id = any ($1::uuid[]) and id >= $2 and id <= $3;
