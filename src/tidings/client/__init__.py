@@ -30,6 +30,7 @@ from tidings.client.models import (
     Webhook,
     WebhookExplained,
 )
+from tidings.client.privacy_models import ErasedCount, Erasure, KeptEvent, RedactionPreview, RedactionRule
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
@@ -84,6 +85,8 @@ __all__ = [
     "Delivery",
     "Diagnosis",
     "DryRun",
+    "ErasedCount",
+    "Erasure",
     "Event",
     "EventType",
     "Examined",
@@ -102,6 +105,7 @@ __all__ = [
     "IntegrationSettings",
     "Job",
     "JobPage",
+    "KeptEvent",
     "Leased",
     "LineError",
     "Listener",
@@ -117,6 +121,8 @@ __all__ = [
     "RecordPage",
     "Recorded",
     "Recovery",
+    "RedactionPreview",
+    "RedactionRule",
     "Run",
     "Secret",
     "SentRequest",

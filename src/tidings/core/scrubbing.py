@@ -16,9 +16,10 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
+from tidings.core.bin import Caught
 from tidings.core.event import Event
 from tidings.core.outcome import Exchange, GiveUp, Gone, Outcome, Result, RetryAt
-from tidings.core.redaction import HIDDEN, Redaction, hidden_values, hide, parse_path
+from tidings.core.redaction import HIDDEN, Redaction, Rule, hidden_values, hide, parse_path
 
 MIN_LENGTH: Final = 3  # characters; a shorter value is in every text, and hiding it would hide that
 MAX_VALUES: Final = 500  # more are not looked for: then nothing of the answer is kept
@@ -152,3 +153,24 @@ def _base64_forms(data: bytes) -> Iterable[str]:
         if len(piece) >= 4:
             yield piece
             yield piece.replace("+", "-").replace("/", "_")
+
+
+def kept_of_bin(request: Caught, rules: Iterable[Rule]) -> Caught:
+    """Return a request to a bin as it is kept, where the bin's group has rules.
+
+    Nobody knows which event it is of, nor its shape: so fields of all rules are hidden at any depth, and what is no JSON that
+    was read to its end is not kept.
+    """
+    rules = tuple(rules)
+    headers = {name.lower() for rule in rules for name in rule.headers}
+    fields = [path for rule in rules for path in rule.fields] + (["subject"] if any(rule.subject for rule in rules) else [])
+    if headers:
+        kept = tuple((name, HIDDEN if name.lower() in headers else value) for name, value in request.headers)
+        request = msgspec.structs.replace(request, headers=kept)
+    if not fields:
+        return request
+    body = request.body
+    is_json = request.is_whole and body.lstrip()[:1] in {b"{", b"["}
+    if body:
+        body = kept_body(body, fields, (), is_truncated=False) if is_json else HIDDEN.encode()
+    return msgspec.structs.replace(request, path=request.path.partition("?")[0], body=body)

@@ -71,11 +71,18 @@ def _sealed(box: SecretBox, event: Event) -> bytes:
 
 def opened(box: SecretBox, sealed: bytes, event: Event) -> Event | None:
     """Return an event as it was, or None when it cannot be read any more, as under another key."""
-    try:
-        whole = _decode(box.open(sealed, event.id))
-    except (StartupError, msgspec.MsgspecError):
+    whole = read_sealed(box, sealed, event.id)
+    if whole is None:
         return None
     return msgspec.structs.replace(event, **{name: getattr(whole, name) for name in Whole.__struct_fields__})
+
+
+def read_sealed(box: SecretBox, sealed: bytes, event_id: UUID) -> Whole | None:
+    """Return what is sealed of an event, or None when it cannot be read any more."""
+    try:
+        return _decode(box.open(sealed, event_id))
+    except (StartupError, msgspec.MsgspecError):
+        return None
 
 
 async def events_to_send(connection: Connection, box: SecretBox, ids: Sequence[UUID]) -> dict[UUID, Event]:

@@ -45,7 +45,8 @@ async def list_rules(connection: Connection, group_id: str, *, limit: int, offse
 
 async def get(connection: Connection, group_id: str, rule_id: UUID, *, is_locked: bool = False) -> Rule | None:
     """Return a rule of a group."""
-    row = await connection.fetchrow(_SQL["lock" if is_locked else "get"], group_id, rule_id)
+    statement = _SQL["lock"] if is_locked else _SQL["get"]
+    row = await connection.fetchrow(statement, group_id, rule_id)
     return None if row is None else _rule(row)
 
 

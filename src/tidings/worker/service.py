@@ -29,6 +29,7 @@ from tidings.worker.duties import (
     Rescuer,
     every,
 )
+from tidings.worker.eraser import ERASE_INTERVAL, Eraser
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.heart import Heart, Pulse
@@ -104,6 +105,7 @@ class Worker:
         self.backfiller = Backfiller(database, self._stopping)
         self.recoverer = Recoverer(database, clock, self.me, self._stopping)
         self.shredder = Shredder(database, clock, self._stopping, payload_hours=payload_hours or None)
+        self.eraser = Eraser(database, box, clock, self._stopping)
         self.mender = Mender(database, box, clock)
         self.keeper = Keeper(database, box, clock)
         self.closer = Closer(database, clock)
@@ -135,6 +137,7 @@ class Worker:
             "keeper of listeners": every(KEEP_INTERVAL, self.keeper, self._stopping),
             "ringer of listeners": self._ringer.run(),
             "shredder": every(SHRED_INTERVAL, self.shredder, self._stopping),
+            "eraser": every(ERASE_INTERVAL, self.eraser, self._stopping),
             "mender": every(MEND_INTERVAL, self.mender, self._stopping),
             "closer": every(CLOSE_INTERVAL, self.closer, self._stopping),
             "signing keys": every(KEYS_INTERVAL, self.key_keeper, self._stopping),

@@ -70,11 +70,11 @@ with these as materialized (
   join tidings.deliveries d on d.id >= e.low and d.id <= e.high and d.event_id = e.id
 ), ended as (
   update tidings.deliveries d set response_headers = null, response_body = null
-  where d.id = any (array(select id from these)) and d.id >= (select min(id) from these) and d.id <= (select max(id) from these)
+  where d.id = any (array(select id from these)) and d.id >= (select id from these order by id limit 1) and d.id <= (select id from these order by id desc limit 1)
     and (d.response_headers is not null or d.response_body is not null)
 )
 update tidings.attempts a set response_headers = null, response_body = null
-where a.delivery_id = any (array(select id from these)) and a.delivery_id >= (select min(id) from these) and a.delivery_id <= (select max(id) from these)
+where a.delivery_id = any (array(select id from these)) and a.delivery_id >= (select id from these order by id limit 1) and a.delivery_id <= (select id from these order by id desc limit 1)
   and (a.response_headers is not null or a.response_body is not null);
 
 -- name: window
