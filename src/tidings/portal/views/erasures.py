@@ -111,10 +111,10 @@ def _fields(written: Mapping[str, str], wrong: Mapping[str, str]) -> tuple[Field
     )
     return (
         Field("value", "Whose data", value=written.get("value", ""), error=wrong.get("value", ""), is_required=True,
-              max_length=MAX_VALUE, hint="A value, such as 42, or a text such as an address. It is kept encrypted, until this is over."),
+              max_length=MAX_VALUE, hint="A value such as 42, or a text such as an address."),
         Field("field", "In the field", value=written.get("field", ""), error=wrong.get("field", ""), is_code=True,
               when_empty="empty: anywhere", hint="The path at which the value stands in payloads, such as customer.id."),
-        Field("pending", "What is not delivered yet", "choice", options=options, error=wrong.get("pending", ""), is_required=True),
+        Field("pending", "Not delivered yet", "choice", options=options, error=wrong.get("pending", ""), is_required=True),
         Field("dry_run", "Only count", "check", value=written.get("dry_run", "" if written else "true")),
     )  # fmt: skip
 

@@ -199,7 +199,7 @@ def _fields(written: Mapping[str, str], wrong: Mapping[str, str]) -> tuple[Field
            hint="For so long the whole payload stays, encrypted, after a delivery failed."),
         of("payload_hours", "Hours that payloads are kept", "number", when_empty="empty: as long as history",
            hint="Afterwards the record of the event stays, without its payload."),
-        of("event_id", "Try it on", is_code=True, when_empty="empty: the latest that it is for", hint="The id of an event that happened."),
+        of("event_id", "Try it on", is_code=True, when_empty="empty: the latest it is for", hint="The id of an event."),
     )  # fmt: skip
 
 
