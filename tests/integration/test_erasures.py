@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -51,7 +52,7 @@ async def plant(engine: Engine) -> None:
         "insert into tidings.outbox_rejected (id, row_as_json, error) values (900, json_build_object('group_id', 'default', 'record', $1::text), 'x')",
         ADA,
     )
-    bin_id, integration, job = (await engine.value("select gen_random_uuid()") for _ in range(3))
+    bin_id, integration, job = uuid4(), uuid4(), uuid4()
     await engine.sql(
         """insert into tidings.bins (id, group_id, name, answer_status, answer_delay_ms, answer_body, answer_content_type, created_at, updated_at, used_at)
            values ($1, 'default', 'b', 200, 0, '', 'text/plain', now(), now(), now())""",
@@ -193,9 +194,10 @@ async def test_deliveries_that_are_not_over_are_made_first_unless_they_are_to_be
 
 
 _DIES = """
+create table dying (pid integer);
 create function dies() returns trigger language plpgsql as $$
 begin
-  if current_setting('application_name') = 'dies' then raise exception 'cut off'; end if;
+  if exists (select from public.dying where pid = pg_backend_pid()) then raise exception 'cut off'; end if;
   return new;
 end $$;
 create trigger dies before update on tidings.erasures for each row execute function dies();
@@ -213,7 +215,9 @@ async def test_an_erasure_goes_on_where_a_worker_died_and_looks_at_a_bounded_num
         begun = await erasures.begin(engine.services, Subject(ADA))
         await engine.user.execute(_DIES)
         worker = engine.worker
-        dying_at = await open_database(f"{config.database_url}&application_name=dies", max_connections=1)
+        dying_at = await open_database(engine.services.database.url, max_connections=1)
+        async with dying_at.connection() as connection:
+            await connection.execute("insert into dying values (pg_backend_pid())")
 
         def eraser(database: Database) -> Eraser:
             return Eraser(database, engine.services.box, engine.clock, worker.eraser._stopping, at_once=4)

@@ -11,7 +11,6 @@ are noted and come last, once they have ended (`finish`), or after those that wa
 """
 
 import json
-import re
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -260,8 +259,7 @@ class Finder:
         self._anywhere = None if subject.path is None else anywhere(subject.path)
         self._value = subject.value
         self._number = _number(subject.value)
-        longest_first = sorted(forms_of(subject.value), key=len, reverse=True)
-        self._text = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if longest_first else None
+        self._forms = {form.lower() for form in forms_of(subject.value)}
 
     def in_record(self, text: str | None) -> bool:
         """Tell whether a payload is about the subject: a JSON document, looked at from its top."""
@@ -283,7 +281,8 @@ class Finder:
         return any(text is not None and text.lstrip()[:1] in {"{", "["} and self._at(text, found) for text in texts)
 
     def _finds(self, text: str) -> bool:
-        return self._text is not None and self._text.search(text) is not None
+        lowered = text.lower()
+        return any(form in lowered for form in self._forms)
 
     def _in_strings(self, text: str) -> bool:
         """Look at a document as it is read: what is escaped in it is found too."""

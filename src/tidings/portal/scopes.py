@@ -147,6 +147,7 @@ _FIRST: Final = (
     "/sources/jobs",
     "/sources/tables",
     "/settings/groups",
+    "/settings/redaction",
 )
 
 

@@ -19,7 +19,7 @@ from tidings.store.statements import load
 _SQL = load("erasures")
 
 AT_ONCE: Final = 500  # rows that a chunk looks at
-MAX_BYTES: Final = 8_000_000  # of them, as they are stored
+MAX_BYTES: Final = 2_000_000  # of them, as they are stored
 
 _PAGES: Final = {
     Stage.EVENTS: _SQL["page_events"],

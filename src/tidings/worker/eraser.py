@@ -1,7 +1,9 @@
 """Erasures, brought on chunk by chunk (theory: `core.erasure`). Any number of workers may do so; a chunk is one's alone."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -11,6 +13,7 @@ import msgspec
 
 from tidings.clock import Clock
 from tidings.core.erasure import Count, Done, Erasure, Finder, Pending, Stage, State, advanced, refused
+from tidings.core.errors import StartupError
 from tidings.store import erasures, outbox, payloads, redaction
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.secrets import SecretBox
@@ -88,23 +91,28 @@ class Eraser:
     async def _rows(self, connection: Connection, erasure: Erasure, finder: Finder) -> Done:
         """Look through a page of a place whose rows are texts."""
         rows = await erasures.page(connection, erasure, at_once=self._at_once)
-        keys = dict.fromkeys(row["key"] for row in rows if row["is_ours"] and self._is_about(row, erasure.stage, finder))
+        keys = await asyncio.to_thread(self._keys_about, rows, erasure.stage, finder)
         if not erasure.dry_run:
-            await erasures.erase(connection, erasure.stage, list(keys))
+            await erasures.erase(connection, erasure.stage, keys)
         counts = {erasure.stage.value: Count(len(keys), 0 if erasure.dry_run else len(keys))} if keys else {}
         return Done(rows[-1]["key"] if rows else None, counts)
+
+    def _keys_about(self, rows: Sequence[Any], stage: Stage, finder: Finder) -> list[str]:
+        """Return the keys of rows that are about the subject, each once. Beside the event loop: texts can be long."""
+        return list(dict.fromkeys(row["key"] for row in rows if row["is_ours"] and self._is_about(row, stage, finder)))
 
     def _is_about(self, row: Any, stage: Stage, finder: Finder) -> bool:
         texts: list[str | None] = list(row["texts"])
         if stage is Stage.BINS:
             texts[2] = row["body"].decode("utf-8", "replace")
         if stage is Stage.SET_ASIDE and row["sealed"] is not None:
-            texts += outbox.unsealed(self._box, row["sealed"], int(row["key"]))
+            with suppress(StartupError):  # of another key: nobody can read it
+                texts += outbox.unsealed(self._box, row["sealed"], int(row["key"]))
         return finder.in_answer(*texts)
 
     async def _events(self, connection: Connection, erasure: Erasure, finder: Finder, now: datetime) -> Done:
         rows = await erasures.page(connection, erasure, at_once=self._at_once)
-        found = [UUID(row["key"]) for row in rows if row["is_ours"] and self._is_event_about(row, finder)]
+        found = await asyncio.to_thread(self._events_about, rows, finder)
         position = rows[-1]["key"] if rows else None
         if not found:
             return Done(position)
@@ -118,6 +126,9 @@ class Eraser:
         if open_:
             await erasures.wait_for(connection, erasure, open_)
         return Done(position, counts)
+
+    def _events_about(self, rows: Sequence[Any], finder: Finder) -> list[UUID]:
+        return [UUID(row["key"]) for row in rows if row["is_ours"] and self._is_event_about(row, finder)]
 
     def _is_event_about(self, row: Any, finder: Finder) -> bool:
         records = [row["record"], row["old_record"]]

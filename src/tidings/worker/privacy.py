@@ -43,9 +43,10 @@ class Privacy:
     async def at_least(self, connection: Connection, version: int) -> None:
         """Have the rules, no older than a version that was read beside the work they are for."""
         if self._version < version:
-            self._rules = await redaction.all_rules(connection)
-            self._version = version
-            self._cache.clear()  # among what is remembered can be what was erased
+            rules = await redaction.all_rules(connection)
+            if self._version < version:  # else somebody has read them later meanwhile
+                self._rules, self._version = rules, version
+                self._cache.clear()  # among what is remembered can be what was erased
 
     @property
     def hiding(self) -> list[str]:

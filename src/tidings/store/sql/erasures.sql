@@ -15,7 +15,7 @@ select count(*) from tidings.erasures where group_id = $1 and state in ('waiting
 -- $7 dry run, $8 pending, $9 state, $10 stage, $11 now
 insert into tidings.erasures (id, group_id, kind, path, subject_hash, subject, dry_run, pending, state, stage, until, outbox_after, report, due_at,
   created_at, updated_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, pg_snapshot_xmax(pg_current_snapshot()), '{}', $11, $11, $11);
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, greatest($11, clock_timestamp()), pg_snapshot_xmax(pg_current_snapshot()), '{}', $11, $11, $11);
 
 -- name: get
 -- $1 group, $2 id
