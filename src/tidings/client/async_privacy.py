@@ -42,7 +42,7 @@ class AsyncRedaction:
 
     async def delete(self, rule_id: Id) -> None:
         """Delete a rule. What it has kept from being kept does not come back."""
-        await self._http.request("DELETE", f"/api/v1/redaction-rules/{part(rule_id)}", None)
+        await self._http.request("DELETE", f"/api/v1/redaction-rules/{part(rule_id)}", object)
 
     async def preview(self, **asked: Unpack[RedactionPreviewInput]) -> RedactionPreview:
         """Show what a rule would do to an event that happened."""

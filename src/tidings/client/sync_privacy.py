@@ -43,7 +43,7 @@ class Redaction:
 
     def delete(self, rule_id: Id) -> None:
         """Delete a rule. What it has kept from being kept does not come back."""
-        self._http.request("DELETE", f"/api/v1/redaction-rules/{part(rule_id)}", None)
+        self._http.request("DELETE", f"/api/v1/redaction-rules/{part(rule_id)}", object)
 
     def preview(self, **asked: Unpack[RedactionPreviewInput]) -> RedactionPreview:
         """Show what a rule would do to an event that happened."""
