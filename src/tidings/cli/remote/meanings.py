@@ -124,7 +124,7 @@ MEANINGS: Final[dict[str, str]] = {
     "redaction.headers": "A header that is not kept of answers, nor shown of requests. May be given again.",
     "redaction preview.event_id": "The event to try it on; else the latest that the rule is for.",
     "dry_run": "Only count.",
-    "field": "The path at which the value stands in payloads: customer.id. Without it the value is a text that stands anywhere.",
+    "field": "The path of the value in payloads: customer.id. Without it the value is a text that stands anywhere.",
     "fields": "A path of what is not kept of payloads: customer.email, items.card, '**.card'. May be given again.",
     "payload_hours": "After how many hours payloads go while the records stay: 1 to 8760.",
     "pending": "What is not delivered yet: finish (it is delivered first) or cancel.",
