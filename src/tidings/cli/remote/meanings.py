@@ -88,7 +88,7 @@ MEANINGS: Final[dict[str, str]] = {
     "scope": "Accepted for clients that send it: user or global. A webhook hears its whole group.",
     "scopes": "What it may do; may be given again: webhooks:read, webhooks:write, events:publish, events:read, "
     "deliveries:read, deliveries:retry, collections:read, collections:write, sources:read, sources:write, groups:read, "
-    "groups:write, tables:admin or admin.",
+    "groups:write, tables:admin, privacy:read, privacy:write or admin.",
     "secret": "What signs; made, unless told. Others see what is typed: --input reads it from a file.",
     "bins.secret": "What requests should be signed with; a public key (whpk_…) for v1a and tokens.",
     "integrations.secret": "What the other system signs with; made, unless told (not for Stripe).",
