@@ -27,8 +27,12 @@ def run(*command: object) -> str:
     return done.stdout + done.stderr
 
 
+def debians(tool: str, package: str) -> str:
+    return shutil.which(tool) or pytest.skip(f"{tool} is not installed (Debian: apt-get install {package})")
+
+
 def promtool() -> str:
-    return shutil.which("promtool") or pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
+    return debians("promtool", "prometheus")
 
 
 def settings_named(text: str) -> set[str]:
@@ -53,8 +57,7 @@ def test_kubernetes_knows_every_field_of_the_manifests() -> None:
 
 @pytest.mark.parametrize("unit", ["tidings.service", "tidings-worker@.service"])
 def test_systemd_knows_every_line_of_the_units(unit: str, tmp_path: Path) -> None:
-    if (tool := shutil.which("systemd-analyze")) is None:
-        pytest.skip("systemd is not installed")
+    tool = debians("systemd-analyze", "systemd")
     command = tmp_path / "tidings"
     command.write_text("#!/bin/sh\n")
     command.chmod(0o755)

@@ -48,6 +48,7 @@ PAGES = (
     "/settings/redaction/new",
     "/settings/erasures",
     "/settings/audit",
+    "/settings/audit/verification",
     "/settings/about",
     "/",
     "/deliveries",

@@ -34,6 +34,8 @@ from tidings.client.privacy_models import ErasedCount, Erasure, KeptEvent, Redac
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
+    AuditFault,
+    AuditVerification,
     Backfill,
     Bin,
     CaughtRequest,
@@ -75,6 +77,8 @@ __all__ = [
     "AsyncClient",
     "Attempt",
     "AuditEntry",
+    "AuditFault",
+    "AuditVerification",
     "Backfill",
     "BatchResult",
     "Bin",

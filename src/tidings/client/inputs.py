@@ -43,10 +43,38 @@ class FaultsPaged(TypedDict, total=False):
     cursor: str
 
 
-class AuditFilters(SetAsidePaged, total=False):
-    """What somebody did to one group, or to any."""
+class KeysPaged(Paged, total=False):
+    """Which keys: those that are good and stop before a time, or those that are good and were not used from a time on."""
 
+    expires_before: datetime | str
+    unused_since: datetime | str
+
+
+class AuditFilters(SetAsidePaged, total=False):
+    """What somebody did: about which group, by what (`who`), with which key (its id or name), to what, whence and when.
+
+    `action`: such as `webhook.deleted`, or a family such as `secret.*`; several of them in a list.
+    """
+
+    cursor: str
     group: str
+    who: str
+    who_id: Id
+    with_key: Id
+    action: str | Sequence[str]
+    subject_id: Id
+    subject: str
+    address: str
+    since: datetime | str
+    until: datetime | str
+
+
+class AuditStretch(TypedDict, total=False):
+    """Which part of the audit is verified: at most `limit` entries behind the place `after`; `head`: one that was noted."""
+
+    after: int
+    limit: int
+    head: str
 
 
 class Numbered(TypedDict, total=False):

@@ -387,6 +387,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
         who: By what they acted: `key`, `session`, `link` or `system`; `who_id`: the key's, session's or link's.
         key_id: The key that it was done with, or that the session was begun with; `key_name`: what that was called then.
         subject: What it was called then.
+        changes: Field to what it was and what it is; what is secret is hidden, what is long is cut.
     """
 
     number: int
@@ -400,6 +401,41 @@ class AuditEntry(msgspec.Struct, frozen=True):
     subject_id: UUID | None = None
     key_id: UUID | None = None
     key_name: str = ""
+    changes: dict[str, tuple[Any, Any]] = {}
+
+
+class AuditFault(msgspec.Struct, frozen=True):
+    """The first place where the audit is not as it was written.
+
+    Attributes:
+        kind: `changed`, `removed`, `inserted`, `reordered` or `head`.
+        place: In the chain; `number`: of the entry.
+    """
+
+    kind: str
+    sentence: str
+    place: int | None = None
+    number: int | None = None
+
+
+class AuditVerification(msgspec.Struct, frozen=True):
+    """What came of verifying a stretch of the audit.
+
+    Attributes:
+        verified_to: Up to which place of the chain was looked, and `verified_at`: when the entry there was sealed.
+        next: The `after` to go on with; None: the end was reached, or a fault.
+        waiting: How many entries are not sealed yet.
+        head: Where the chain ends; noted elsewhere, it shows later that the audit was not put back.
+    """
+
+    is_intact: bool
+    checked: int
+    verified_to: int
+    waiting: int
+    head: str
+    verified_at: datetime | None = None
+    next: int | None = None
+    fault: AuditFault | None = None
 
 
 class FindingLine(msgspec.Struct, frozen=True):

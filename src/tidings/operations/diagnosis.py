@@ -21,7 +21,7 @@ URLS, HOSTS = 200, 5  # that are looked through for hosts, and hosts that are tr
 
 _ALWAYS = (
     "database", "schema", "rights", "workers", "routing", "queue", "clock", "connections", "notifications", "partitions",
-    "set_aside", "webhooks", "tables",
+    "set_aside", "webhooks", "tables", "keys",
 )  # fmt: skip
 
 

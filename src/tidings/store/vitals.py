@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from tidings.core.api_key import ENDING_SOON
 from tidings.core.diagnosis import Vitals
 from tidings.store.database import UNAVAILABLE, Connection, Database
 from tidings.store.statements import load
@@ -28,7 +29,7 @@ async def read(connection: Connection, known_schema: int, *, is_all: bool) -> Vi
         return vitals
     more: dict[str, Any] = dict(await connection.fetchrow(_SQL["lags"], SILENCE))
     if is_all:
-        more |= dict(await connection.fetchrow(_SQL["rest"]))
+        more |= dict(await connection.fetchrow(_SQL["rest"], ENDING_SOON))
     return msgspec.structs.replace(vitals, **more)
 
 

@@ -13,6 +13,7 @@ from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.store.signing_keys import KeyRing
 from tidings.transport.sender import Sender
+from tidings.worker.archivist import FORGET_INTERVAL, SEAL_INTERVAL, Forgetter, Sealer
 from tidings.worker.attempt_log import log_attempts
 from tidings.worker.bookkeeping import BOOKKEEPING_INTERVAL, Bookkeeper
 from tidings.worker.closer import CLOSE_INTERVAL, Closer
@@ -69,6 +70,7 @@ class Worker:
         salt: int,
         retention_days: int,
         payload_hours: int = 0,
+        audit_days: int,
         max_in_flight: int,
         loop_depth: int,
         stop_grace_seconds: float,
@@ -100,6 +102,8 @@ class Worker:
         self._rescuer = Rescuer(database, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._bookkeeper = Bookkeeper(database, clock, retention_days=retention_days)
+        self.sealer = Sealer(database, box, clock)
+        self._forgetter = Forgetter(database, box, clock, audit_days=audit_days)
         self.key_keeper = KeyKeeper(database, box, keys)
         self._stopping = Signal()
         self.backfiller = Backfiller(database, self._stopping)
@@ -140,6 +144,8 @@ class Worker:
             "eraser": every(ERASE_INTERVAL, self.eraser, self._stopping),
             "mender": every(MEND_INTERVAL, self.mender, self._stopping),
             "closer": every(CLOSE_INTERVAL, self.closer, self._stopping),
+            "sealer of the audit": every(SEAL_INTERVAL, self.sealer, self._stopping),
+            "forgetter of the audit": every(FORGET_INTERVAL, self._forgetter, self._stopping),
             "signing keys": every(KEYS_INTERVAL, self.key_keeper, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "redaction rules": every(RULES_INTERVAL, self.privacy, self._stopping),

@@ -19,6 +19,7 @@ from tidings.operations.services import Services
 from tidings.operations.webhooks import subscriptions
 from tidings.operations.webhooks.changes import WebhookChange
 from tidings.operations.webhooks.secret_forms import fits
+from tidings.operations.webhooks.shown import on_record
 from tidings.profiles import PROFILES
 from tidings.sources import tables
 from tidings.store import listening, queue, webhooks
@@ -122,7 +123,7 @@ async def remove(services: Services, listener_id: UUID) -> None:
         await tables.keep_in_step(connection, was=webhook)
         await queue.cancel_of_webhook(connection, listener_id)
         await webhooks.delete_webhook(connection, listener_id)
-        await audit.note(services, connection, Action.WEBHOOK_DELETED, listener_id, webhook.name)
+        await audit.note(services, connection, Action.WEBHOOK_DELETED, listener_id, webhook.name, before=on_record(webhook))
 
 
 async def skip(services: Services, listener_id: UUID) -> int:
@@ -189,7 +190,8 @@ async def _make(services: Services, asked: ListenerAsked) -> Webhook:
         )
         await tables.keep_in_step(connection, needed_by=wanted, was=before)
         await queue.announce(connection)
-        await audit.note(services, connection, Action.WEBHOOK_CHANGED, wanted.id, wanted.name)
+        states: dict[str, Any] = {"before": on_record(before), "after": on_record(wanted)}
+        await audit.note(services, connection, Action.WEBHOOK_CHANGED, wanted.id, wanted.name, **states)
         return await webhooks.update_webhook(connection, services.box, wanted, was=before)
 
 

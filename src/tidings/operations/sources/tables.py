@@ -1,6 +1,7 @@
 """Tables: how they are captured. A table is named `orders`, or `sales.orders` outside `public`."""
 
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
 
@@ -63,8 +64,11 @@ async def change(services: Services, settings: TableSettings) -> CapturedTable:
         InvalidInputError: With the field and the reason.
     """
     async with services.database.transaction() as connection:
+        before = await _settings(connection, settings.name)
         await tables.change_settings(connection, settings)
-        await audit.note(services, connection, Action.TABLE_CHANGED, subject=".".join(settings.name), is_of_group=False)
+        states: dict[str, Any] = {"before": before or TableSettings(*settings.name), "after": settings}
+        name = ".".join(settings.name)
+        await audit.note(services, connection, Action.TABLE_CHANGED, subject=name, is_of_group=False, **states)
         return (await _captured(connection, [settings.name]))[settings.name]
 
 
@@ -76,10 +80,16 @@ async def reset(services: Services, table: str) -> None:
     """
     async with services.database.transaction() as connection:
         await capture.lock(connection)
+        before = await _settings(connection, name_of(table))
         if not await capture.remove_settings(connection, name_of(table)):
             raise NotFoundError(f"The table {table!r} has no settings.")
         await tables.keep_in_step(connection, needed=name_of(table))
-        await audit.note(services, connection, Action.TABLE_RESET, subject=".".join(name_of(table)), is_of_group=False)
+        name = ".".join(name_of(table))
+        await audit.note(services, connection, Action.TABLE_RESET, subject=name, is_of_group=False, before=before)
+
+
+async def _settings(connection: Connection, name: TableName) -> TableSettings | None:
+    return (await capture.settings_of(connection, [name])).get(name)
 
 
 async def _captured(connection: Connection, names: Collection[TableName]) -> dict[TableName, CapturedTable]:

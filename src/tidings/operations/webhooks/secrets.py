@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -70,8 +71,13 @@ async def rotate(
         new = secret or made_secret(PROFILES[before.profile])
         webhook = msgspec.structs.replace(rotated(before, new, now=now, overlap_seconds=overlap_seconds), updated_at=now)
         await webhooks.update_webhook(connection, services.box, webhook, was=before)
-        await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name)
+        states: dict[str, Any] = {"before": _told(before), "after": _told(webhook)}
+        await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name, **states)
     return _secrets_of(services, webhook)
+
+
+def _told(webhook: Webhook) -> dict[str, Any]:
+    return {"secret": webhook.secret, "previous_secret_until": webhook.previous_secret_until}
 
 
 def _secrets_of(services: Services, webhook: Webhook) -> Secrets:

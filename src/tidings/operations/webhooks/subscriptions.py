@@ -1,6 +1,6 @@
 """Webhooks: create, read, change, remove."""
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,7 @@ from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
 from tidings.operations.webhooks.shapes import Choice, Shape, chosen_profile, shape_of
+from tidings.operations.webhooks.shown import on_record
 from tidings.operations.webhooks.unheard import check_spoken
 from tidings.sources import tables
 from tidings.sources.tables import TableState
@@ -74,7 +75,7 @@ async def add(services: Services, connection: Connection, webhook: Webhook) -> t
     await tables.keep_in_step(connection, needed_by=webhook)
     states = await tables.table_states(connection, webhook)
     await webhooks.insert_webhook(connection, services.box, webhook)
-    await audit.note(services, connection, Action.WEBHOOK_CREATED, webhook.id, webhook.name)
+    await audit.note(services, connection, Action.WEBHOOK_CREATED, webhook.id, webhook.name, after=on_record(webhook))
     return webhook, states
 
 
@@ -161,7 +162,8 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         await tables.keep_in_step(connection, needed_by=webhook, was=before)
         states = await tables.table_states(connection, webhook)
         await queue.announce(connection)
-        await audit.note(services, connection, Action.WEBHOOK_CHANGED, webhook.id, webhook.name)
+        changes: dict[str, Any] = {"before": on_record(before), "after": on_record(webhook)}
+        await audit.note(services, connection, Action.WEBHOOK_CHANGED, webhook.id, webhook.name, **changes)
         if asked.secret not in {UNSET, None}:
             await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name)
         return Standing(await webhooks.update_webhook(connection, services.box, webhook, was=before), states)
@@ -179,7 +181,7 @@ async def remove(services: Services, webhook_id: UUID) -> None:
         await tables.keep_in_step(connection, was=webhook)
         await queue.cancel_of_webhook(connection, webhook_id)
         await webhooks.delete_webhook(connection, webhook_id)
-        await audit.note(services, connection, Action.WEBHOOK_DELETED, webhook.id, webhook.name)
+        await audit.note(services, connection, Action.WEBHOOK_DELETED, webhook.id, webhook.name, before=on_record(webhook))
 
 
 async def changeable(services: Services, webhook_id: UUID) -> Subscription:

@@ -13,8 +13,11 @@ select (select count(*)::integer from tidings.workers where heartbeat_at >= now(
   coalesce(extract(epoch from greatest(interval '0', clock_timestamp() - (select occurred_at from tidings.outbox where isfinite(occurred_at) order by id limit 1))), 0)::float8 as routing_lag;
 
 -- name: rest
--- What else somebody should see to; each is counted up to a thousand.
+-- What else somebody should see to; each is counted up to a thousand. $1 before the end of a key
 select
+  (select count(*)::integer from (
+    select from tidings.api_keys where revoked_at is null and expires_at > now() and expires_at < now() + $1::interval limit 1000
+  ) k) as ending_keys,
   (select coalesce(extract(epoch from greatest(interval '0', now() - min(due_at))), 0)::float8
     from tidings.lanes where open and due_at > '-infinity' and due_at < 'infinity') as lane_lag,
   (select count(*)::integer from (select from tidings.outbox_rejected limit 1000) r) as set_aside,
