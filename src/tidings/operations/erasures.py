@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from typing import Any
 from uuid import UUID, uuid4
 
 from tidings.core import erasure as deciding
@@ -31,8 +32,19 @@ async def begin(services: Services, subject: Subject, *, dry_run: bool = False, 
     erasure = deciding.new(uuid4(), services.group_id, subject, hash_, now, dry_run=dry_run, pending=pending)
     async with services.database.transaction() as connection:
         await erasures.begin(connection, services.box, erasure)
-        await audit.note(services, connection, Action.ERASURE_BEGAN, erasure.id, f"subject {hash_.hex()[:16]}")
+        subject_said = f"subject {hash_.hex()[:16]}"
+        await audit.note(services, connection, Action.ERASURE_BEGAN, erasure.id, subject_said, after=_told(erasure))
     return erasure
+
+
+def _told(erasure: Erasure) -> dict[str, Any]:
+    """Return what is put on record of an erasure: not whose it is."""
+    return {
+        "field": erasure.path,
+        "dry_run": erasure.dry_run,
+        "pending": erasure.pending.value,
+        "state": erasure.state.value,
+    }
 
 
 def subject_hash(services: Services, subject: Subject) -> bytes:
@@ -77,7 +89,9 @@ async def cancel(services: Services, erasure_id: UUID) -> Erasure:
         NotFoundError: There is none.
     """
     async with services.database.transaction() as connection:
+        before = there(await erasures.get(connection, services.group_id, erasure_id), _GONE.format(erasure_id))
         ended = await erasures.cancel(connection, services.group_id, erasure_id, services.clock.now())
         ended = there(ended, _GONE.format(erasure_id))
-        await audit.note(services, connection, Action.ERASURE_CANCELLED, erasure_id)
+        states = {"before": _told(before), "after": _told(ended)}
+        await audit.note(services, connection, Action.ERASURE_CANCELLED, erasure_id, **states)
         return ended

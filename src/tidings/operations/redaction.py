@@ -61,7 +61,7 @@ async def create(services: Services, said: RuleChange) -> Rule:
     async with services.database.transaction() as connection:
         rule = await _checked(services, connection, _made(services, said))
         await redaction.add(connection, rule)
-        await audit.note(services, connection, Action.RULE_CREATED, rule.id, rule.name)
+        await audit.note(services, connection, Action.RULE_CREATED, rule.id, rule.name, after=rule)
     return rule
 
 
@@ -74,10 +74,11 @@ async def change(services: Services, rule_id: UUID, said: RuleChange) -> Rule:
     """
     async with services.database.transaction() as connection:
         before = await redaction.get(connection, services.group_id, rule_id, is_locked=True)
-        changed = _changed(there(before, _GONE.format(rule_id)), said)
+        before = there(before, _GONE.format(rule_id))
+        changed = _changed(before, said)
         rule = await _checked(services, connection, msgspec.structs.replace(changed, updated_at=services.clock.now()))
         await redaction.change(connection, rule)
-        await audit.note(services, connection, Action.RULE_CHANGED, rule.id, rule.name)
+        await audit.note(services, connection, Action.RULE_CHANGED, rule.id, rule.name, before=before, after=rule)
     return rule
 
 
@@ -88,8 +89,10 @@ async def remove(services: Services, rule_id: UUID) -> None:
         NotFoundError: There is none.
     """
     async with services.database.transaction() as connection:
-        name = there(await redaction.delete(connection, services.group_id, rule_id), _GONE.format(rule_id))
-        await audit.note(services, connection, Action.RULE_DELETED, rule_id, name)
+        before = await redaction.get(connection, services.group_id, rule_id, is_locked=True)
+        before = there(before, _GONE.format(rule_id))
+        await redaction.delete(connection, services.group_id, rule_id)
+        await audit.note(services, connection, Action.RULE_DELETED, rule_id, before.name, before=before)
 
 
 async def read(services: Services, rule_id: UUID) -> Rule:
