@@ -92,6 +92,6 @@ async def cancel(services: Services, erasure_id: UUID) -> Erasure:
         before = there(await erasures.get(connection, services.group_id, erasure_id), _GONE.format(erasure_id))
         ended = await erasures.cancel(connection, services.group_id, erasure_id, services.clock.now())
         ended = there(ended, _GONE.format(erasure_id))
-        states = {"before": _told(before), "after": _told(ended)}
-        await audit.note(services, connection, Action.ERASURE_CANCELLED, erasure_id, **states)
+        was, is_ = _told(before), _told(ended)
+        await audit.note(services, connection, Action.ERASURE_CANCELLED, erasure_id, before=was, after=is_)
         return ended
