@@ -22,6 +22,7 @@ from tidings.core.roles import parse_email
 _BOUNDS = {
     "workers": (1, 64),
     "retention_days": (1, 3650),
+    "payload_retention_hours": (0, 87_600),
     "audit_days": (1, 3650),
     "port": (0, 65535),
     "max_in_flight": (1, 100_000),
@@ -75,6 +76,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         port: Port the API listens on; 0 lets the system choose.
         workers: Processes that dispatch and deliver, beside the API.
         retention_days: How long events, deliveries and attempts are kept.
+        payload_retention_hours: How long payloads are kept, where that is shorter; the records of events, deliveries and
+            attempts stay. 0: as long as history.
         audit_days: How long entries of the audit are kept.
         public_url: Where the API is reached from outside, for links; also who its tokens say has signed them. None: links are
             made for browsers on this machine alone.
@@ -131,6 +134,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
     workers: int = 1
     retention_days: int = 30
+    payload_retention_hours: int = 0
     audit_days: int = 400
     public_url: str | None = None
     trusted_proxies: str = ""

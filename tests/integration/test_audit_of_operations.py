@@ -18,6 +18,8 @@ _RECORD = "Each record that is changed is an event of its own, which history has
 _SAYS_WHO = "It changes nothing: it tells whether a password is somebody's."
 EXCEPT = {
     "POST /api/v1/webhooks/preview": _LOOKS,
+    "POST /api/v1/redaction-rules/preview": _LOOKS,
+    "POST /api/v1/erasures/find": _LOOKS,
     "POST /api/v1/webhooks/{webhook_id}/preview": _LOOKS,
     "POST /api/v1/webhooks/dry-run": _LOOKS,
     "POST /api/v1/webhooks/{webhook_id}/dry-run": _LOOKS,
@@ -96,6 +98,17 @@ async def _webhooks(doing: Doing, receiver: Receiver) -> None:
     made = await doing("POST /api/webhooks", "webhook.created", {"url": receiver.url()})
     await doing("PATCH /api/webhooks/{webhook_id}", "webhook.changed", {"active": False}, webhook_id=made["id"])
     await doing("DELETE /api/webhooks/{webhook_id}", "webhook.deleted", webhook_id=made["id"])
+
+
+async def _privacy(doing: Doing) -> None:
+    rule = await doing("POST /api/v1/redaction-rules", "redaction.created", {"events": ["secret.*"], "fields": ["a"]})
+    await doing("PATCH /api/v1/redaction-rules/{rule_id}", "redaction.changed", {"name": "b"}, rule_id=rule["id"])
+    await doing("DELETE /api/v1/redaction-rules/{rule_id}", "redaction.deleted", rule_id=rule["id"])
+    erasure = await doing("POST /api/v1/erasures", "erasure.began", {"value": "nobody at all", "dry_run": True})
+    await doing.api.engine.sql(
+        "update tidings.erasures set state = 'waiting', finished_at = null, subject = '\\x00', due_at = now() + interval '1 day'"
+    )
+    await doing("POST /api/v1/erasures/{erasure_id}/cancel", "erasure.cancelled", erasure_id=erasure["id"])
 
 
 async def _listeners(doing: Doing) -> None:
@@ -208,6 +221,7 @@ async def test_every_operation_that_changes_something_is_on_record_once(api: Api
     doing = Doing(api)
     await _webhooks(doing, receiver)
     await _listeners(doing)
+    await _privacy(doing)
     await _sources(doing)
     await _tables(doing, receiver)
     await _administration(doing)

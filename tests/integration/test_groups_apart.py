@@ -47,6 +47,9 @@ OUT_OF_REACH = {
     "group_paces": "written by the bookkeeper; limits are read with our own rights",
     "group_overruns": "written by the bookkeeper; limits are read with our own rights",
     "stored_bytes": "written by the bookkeeper; limits are read with our own rights",
+    "payload_ends": "the engine's own",
+    "erasure_waits": "the engine's own",
+    "privacy_version": "the engine's own; a trigger with our rights counts",
     "audit_pending": "the chain of the audit, which is of all groups",
     "audit_chain": "the chain of the audit, which is of all groups",
     "audit_head": "the chain of the audit, and its key",
@@ -285,7 +288,11 @@ async def test_a_statement_that_forgets_to_ask_for_the_group_shows_nothing_of_ot
             asked = await acme.engine.user.prepare(sql)
             for turn in range(20):
                 given = _given(sql, asked.get_parameters(), acme.ids, turn)
-                if not any(MARK in str(dict(row)) or "acme" in str(dict(row)) for row in await asked.fetch(*given)):
+                try:
+                    found = await asked.fetch(*given)
+                except asyncpg.DataError:
+                    continue  # a text that is to be an id: asked with others in another turn
+                if not any(MARK in str(dict(row)) or "acme" in str(dict(row)) for row in found):
                     continue
                 shown.add(name)
                 try:

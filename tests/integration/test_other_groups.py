@@ -49,6 +49,7 @@ def bodies(ids: dict[str, str]) -> dict[str, Any]:
         "PUT /api/v1/event-types/{name}": {"description": "mine"},
         "PATCH /api/v1/keys/{key_id}": {"name": "mine"},
         "PATCH /api/v1/members/{member_id}": {"role": "viewer", "groups": ["other"]},
+        "PATCH /api/v1/redaction-rules/{rule_id}": {"name": "mine"},
         "PATCH /api/v1/groups/{group_id}/limits": {"webhooks": None},
         "PUT /api/v1/groups/{group_id}/egress": {},
         "POST /api/v1/tables/{table}/backfill": {"webhook_id": ids["webhook_id"]},

@@ -36,7 +36,7 @@ class Furnished:
         await self.engine.sql("create table if not exists orders (id int primary key, team text)")
         await self("PUT", "/api/v1/tables/orders", {"group_by": "team"})
         hook = await self("POST", "/api/v1/webhooks", {"url": url, "events": ["order.*", {"table": "orders"}], "name": mark})
-        failing = await self("POST", "/api/v1/webhooks", {"url": BROKEN, "events": ["order.*"], "name": mark})
+        failing = await self("POST", "/api/v1/webhooks", {"url": BROKEN, "events": ["order.*", "secret.told"], "name": mark})
         await self("PATCH", f"/api/v1/webhooks/{hook['id']}", {"description": mark})
         ids["webhook_id"] = hook["id"]
         await self("PUT", "/api/v1/event-types/order.paid", {"description": mark})
@@ -50,6 +50,10 @@ class Furnished:
         await self("PATCH", f"/api/v1/groups/{self.group_id}/limits", {"webhooks": 1000})
         await self("PUT", f"/api/v1/groups/{self.group_id}/egress", {"denied_ports": ["6000"]})
         await self._people()
+        hidden = {"events": ["secret.told"], "fields": ["code"], "name": mark}
+        ids["rule_id"] = (await self("POST", "/api/v1/redaction-rules", hidden))["id"]
+        await self("POST", "/api/v1/events", {"type": "secret.told", "data": {"code": mark}})
+        ids["erasure_id"] = (await self("POST", "/api/v1/erasures", {"value": "nobody at all", "dry_run": True}))["id"]
         ids["bin_id"] = (await self("POST", "/api/v1/bins", {"name": mark}))["id"]
         caught = await self.client.post(f"/bin/{ids['bin_id']}", content=mark)
         assert caught.is_success, caught.text

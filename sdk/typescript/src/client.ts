@@ -4,6 +4,7 @@ import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
 import { Http } from "./http.js";
 import { Listeners } from "./listening.js";
+import { Erasures, Redaction } from "./privacy.js";
 import { Backfills, EventTypes, Integrations, Jobs, Tables } from "./sources.js";
 import { Webhooks } from "./webhooks.js";
 
@@ -42,6 +43,10 @@ export class Client {
   readonly listeners: Listeners;
   /** Jobs that send many deliveries again. */
   readonly recoveries: Recoveries;
+  /** What of events and of answers is not kept. */
+  readonly redaction: Redaction;
+  /** What is kept of somebody, taken out of all places. */
+  readonly erasures: Erasures;
   /** How attempts fared. */
   readonly statistics: AttemptStatistics;
   /** What events say, described. */
@@ -100,6 +105,8 @@ export class Client {
     this.events = new Events(this.http);
     this.listeners = new Listeners(this.http);
     this.recoveries = new Recoveries(this.http);
+    this.redaction = new Redaction(this.http);
+    this.erasures = new Erasures(this.http);
     this.statistics = new AttemptStatistics(this.http);
     this.eventTypes = new EventTypes(this.http);
     this.tables = new Tables(this.http);

@@ -202,6 +202,8 @@ export interface SentRequest {
   url: string;
   headers: [string, string][];
   body: string | null;
+  /** A rule hides some of it. */
+  is_redacted: boolean;
 }
 
 /** One HTTP request made for a delivery. Times in milliseconds. */

@@ -51,6 +51,8 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
             _thing("deliveries", "What became of each event for each webhook."),
             _thing("listeners", "Who receives by `tidings listen`."),
             _thing("recoveries", "Jobs that send many deliveries again."),
+            _thing("redaction", "What of events and of answers is not kept."),
+            _thing("erasures", "What is kept of somebody, taken out of all places."),
             _thing("tables", "Tables of yours whose rows are captured."),
             _thing("backfills", "Present rows of a table, sent as events."),
             _thing("collections", "Tables that Tidings makes."),

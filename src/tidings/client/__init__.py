@@ -45,6 +45,7 @@ from tidings.client.models import (
     Webhook,
     WebhookExplained,
 )
+from tidings.client.privacy_models import ErasedCount, Erasure, KeptEvent, RedactionPreview, RedactionRule
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
@@ -96,6 +97,8 @@ __all__ = [
     "Diagnosis",
     "DryRun",
     "EgressRules",
+    "ErasedCount",
+    "Erasure",
     "Event",
     "EventType",
     "Examined",
@@ -117,6 +120,7 @@ __all__ = [
     "JobPage",
     "JudgedAddress",
     "Judgement",
+    "KeptEvent",
     "Leased",
     "Limits",
     "LimitsUsed",
@@ -139,6 +143,8 @@ __all__ = [
     "RecordPage",
     "Recorded",
     "Recovery",
+    "RedactionPreview",
+    "RedactionRule",
     "Run",
     "Secret",
     "SentRequest",

@@ -22,6 +22,7 @@ from tidings.client.async_history import AsyncAttemptStatistics, AsyncDeliveries
 from tidings.client.async_http import AsyncHttp
 from tidings.client.async_listening import AsyncListeners
 from tidings.client.async_members import AsyncMembers, AsyncSessions
+from tidings.client.async_privacy import AsyncErasures, AsyncRedaction
 from tidings.client.async_sources import AsyncBackfills, AsyncEventTypes, AsyncIntegrations, AsyncJobs, AsyncTables
 from tidings.client.async_webhooks import AsyncWebhooks
 from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
@@ -38,6 +39,8 @@ class AsyncClient:
         events: What happened, and publishing more of it.
         listeners: Who is given deliveries when they ask.
         recoveries: Jobs that send many deliveries again.
+        redaction: What of events and of answers is not kept.
+        erasures: What is kept of somebody, taken out of all places.
         statistics: How attempts fared.
         event_types: What events say, described.
         tables: How the rows of tables become events.
@@ -92,6 +95,8 @@ class AsyncClient:
         self.recoveries = AsyncRecoveries(http)
         self.statistics = AsyncAttemptStatistics(http)
         self.event_types = AsyncEventTypes(http)
+        self.redaction = AsyncRedaction(http)
+        self.erasures = AsyncErasures(http)
         self.tables = AsyncTables(http)
         self.backfills = AsyncBackfills(http)
         self.collections = AsyncCollections(http)

@@ -139,6 +139,15 @@ admin*                          GET       /settings/set-aside/{number}
 admin*                          POST      /settings/set-aside/{number}/route
 admin*                          POST      /settings/set-aside/{number}/discard
 admin*                          POST      /settings/set-aside/settings/{kind}/{setting_id}/retry
+privacy:read                    GET       /settings/redaction
+privacy:write                   GET POST  /settings/redaction/new
+privacy:read                    GET       /settings/redaction/{rule_id}
+privacy:write                   POST      /settings/redaction/{rule_id}
+privacy:write                   POST      /settings/redaction/{rule_id}/delete
+privacy:read                    GET       /settings/erasures
+privacy:write                   POST      /settings/erasures
+privacy:read                    GET       /settings/erasures/{erasure_id}
+privacy:write                   POST      /settings/erasures/{erasure_id}/cancel
 admin                           GET       /settings/audit
 admin*                          GET       /settings/audit/verification
 admin*                          GET       /settings/about
@@ -154,6 +163,7 @@ _FIRST: Final = (
     "/sources/jobs",
     "/sources/tables",
     "/settings/groups",
+    "/settings/redaction",
 )
 
 

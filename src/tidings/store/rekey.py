@@ -64,6 +64,7 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
             logger.warning("%d keys or secrets of integrations and bins cannot be read and stay as they are", unread)
         webhooks = await _reseal_webhooks(connection, reseal)
         versions = await _reseal_versions(connection, reseal)
+        count += await _reseal_payloads(connection, reseal)
         await connection.execute(_SQL["set_fingerprint"], new.fingerprint)
     return webhooks + versions + count
 
@@ -74,6 +75,24 @@ async def _reseal_webhooks(connection: Connection, reseal: _Reseal) -> int:
         last = rows[-1]["id"]
         await connection.executemany(_SQL["reseal_webhook"], anew := _resealed(rows, ("id",), reseal))
         count += len(anew)
+    return count
+
+
+async def _reseal_payloads(connection: Connection, reseal: _Reseal) -> int:
+    """What redaction rules seal, and the subjects of erasures that are not over."""
+    count = 0
+    for read, write in (
+        (_SQL["payloads"], _SQL["reseal_payload"]),
+        (_SQL["set_aside"], _SQL["reseal_set_aside"]),
+        (_SQL["subjects"], _SQL["reseal_subject"]),
+    ):
+        last = UUID(int=0)
+        while rows := await connection.fetch(read, last, PAGE):
+            last = rows[-1]["id"]
+            for row in rows:
+                with suppress(StartupError):
+                    await connection.execute(write, row["id"], reseal(row["sealed"], row["id"]))
+                    count += 1
     return count
 
 

@@ -51,6 +51,9 @@ RIGHTS: Final[dict[str, frozenset[_Right]]] = {
     "group_limits": _rights("select"),
     "stored_changes": _rights("insert"),
     "group_egress": _rights("select"),
+    "redaction_rules": _rights("select insert update delete"),
+    "erasures": _rights("select insert update"),
+    "sealed_payloads": _rights("select"),
     # Views, which keep groups apart themselves
     "under_way": _rights("select"),
     "walked_events": _rights("select"),

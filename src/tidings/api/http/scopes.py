@@ -90,6 +90,18 @@ tables:admin      GET     /api/v1/backfills
 tables:admin      GET     /api/v1/backfills/{backfill_id}
 tables:admin      POST    /api/v1/backfills/{backfill_id}/cancel
 
+privacy:read      GET     /api/v1/redaction-rules
+privacy:write     POST    /api/v1/redaction-rules
+privacy:read      GET     /api/v1/redaction-rules/{rule_id}
+privacy:write     PATCH   /api/v1/redaction-rules/{rule_id}
+privacy:write     DELETE  /api/v1/redaction-rules/{rule_id}
+privacy:write     POST    /api/v1/redaction-rules/preview
+privacy:read      GET     /api/v1/erasures
+privacy:write     POST    /api/v1/erasures
+privacy:write     POST    /api/v1/erasures/find
+privacy:read      GET     /api/v1/erasures/{erasure_id}
+privacy:write     POST    /api/v1/erasures/{erasure_id}/cancel
+
 collections:read  GET     /api/v1/collections
 collections:write POST    /api/v1/collections
 collections:read  GET     /api/v1/collections/{collection}

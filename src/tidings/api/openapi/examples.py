@@ -31,6 +31,14 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("post", "/api/v1/events/batch"): (
         '{"type": "order.paid", "data": {"total": 12.5}, "id": "order-17-paid"}\n{"type": "order.paid", "data": {"total": 7}}\n'
     ),
+    ("post", "/api/v1/redaction-rules"): {
+        "name": "card data", "events": ["order.*"], "fields": ["customer.email", "**.card"], "headers": ["set-cookie"],
+        "responses": "none",
+    },
+    ("patch", "/api/v1/redaction-rules/{rule_id}"): {"payload_hours": 48},
+    ("post", "/api/v1/redaction-rules/preview"): {"rule": {"events": ["*"], "fields": ["customer.email"]}},
+    ("post", "/api/v1/erasures"): {"value": "42", "field": "customer.id", "dry_run": True, "pending": "finish"},
+    ("post", "/api/v1/erasures/find"): {"value": "42", "field": "customer.id"},
     ("post", "/api/webhooks"): {"name": "Orders", "url": _HOOK, "method": "POST", "retryLimit": 5, "jwtEnabled": True},
     ("patch", "/api/webhooks/{webhook_id}"): {"active": False},
     ("post", "/api/v1/signing-keys/rotate"): {"overlap_seconds": 86400},

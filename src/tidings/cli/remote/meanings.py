@@ -105,7 +105,7 @@ MEANINGS: Final[dict[str, str]] = {
     "scope": "Accepted for clients that send it: user or global. A webhook hears its whole group.",
     "scopes": "What it may do; may be given again: webhooks:read, webhooks:write, events:publish, events:read, "
     "deliveries:read, deliveries:retry, collections:read, collections:write, sources:read, sources:write, groups:read, "
-    "groups:write, tables:admin or admin.",
+    "groups:write, tables:admin, privacy:read, privacy:write or admin.",
     "secret": "What signs; made, unless told. Others see what is typed: --input reads it from a file.",
     "bins.secret": "What requests should be signed with; a public key (whpk_…) for v1a and tokens.",
     "integrations.secret": "What the other system signs with; made, unless told (not for Stripe).",
@@ -135,6 +135,20 @@ MEANINGS: Final[dict[str, str]] = {
     "bins.webhook_id": "Verify with this webhook's secret, by its rules, instead; its id or name.",
     "listeners.webhook_id": "Hear what this webhook hears, as that is told it; its id or name.",
     "when": 'An SQL condition on new and old: bare text for all operations, or for some: {"UPDATE": "new.total > 1"}.',
+    "redaction.events": "A type of event it is for: order.paid, 'order.*', '*'. May be given again.",
+    "redaction.webhook_id": "The one webhook whose deliveries it is for; else all.",
+    "redaction.subject": "Hide the subject and the publisher's id too.",
+    "redaction.headers": "A header that is not kept of answers, nor shown of requests. May be given again.",
+    "redaction preview.event_id": "The event to try it on; else the latest that the rule is for.",
+    "dry_run": "Only count.",
+    "field": "The path of the value in payloads: customer.id. Without it the value is a text that stands anywhere.",
+    "fields": "A path of what is not kept of payloads: customer.email, items.card, '**.card'. May be given again.",
+    "payload_hours": "After how many hours payloads go while the records stay: 1 to 8760.",
+    "pending": "What is not delivered yet: finish (it is delivered first) or cancel.",
+    "resend_hours": "For how many hours the whole payload stays, encrypted, after a delivery failed: 0 to 8760.",
+    "responses": "What is kept of answers: full, scrubbed or none.",
+    "rule": "The rule to try, as JSON.",
+    "value": "Whose data: a value such as 42, or a text such as an address.",
 }
 
 

@@ -114,6 +114,36 @@ LISTENERS: Final = Thing(
     label="name",
 )  # fmt: skip
 
+_RULE: Final = "name events:list webhook_id fields:list subject:flag headers:list responses resend_hours:int payload_hours:int"
+REDACTION: Final = Thing(
+    "redaction", "redaction rule", "What of events and of answers is not kept.",
+    "Id=id:id Name=name Events=events:list Fields=fields:list Responses=responses Payload_hours=payload_hours:count Webhook=webhook_id:webhook",
+    (
+        Verb("list", "GET", "/api/v1/redaction-rules", "List redaction rules, oldest first.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/redaction-rules/{rule_id}", "Show a redaction rule."),
+        Verb("create", "POST", "/api/v1/redaction-rules", "Make a redaction rule, for what is routed from then on.", body=_RULE),
+        Verb("edit", "PATCH", "/api/v1/redaction-rules/{rule_id}", "Change a redaction rule.", body=_RULE, edits=True),
+        Verb("delete", "DELETE", "/api/v1/redaction-rules/{rule_id}", "Delete a redaction rule.", shows="nothing", asks=_SURE, done="deleted"),
+        Verb("preview", "POST", "/api/v1/redaction-rules/preview", "Show what a rule would do to an event that happened.", body="rule:json event_id"),
+    ),
+    label="name",
+)  # fmt: skip
+
+_ERASURES: Final = "Id=id:id State=state:state Stage=stage Field=field Dry_run=dry_run:flag Begun=created_at:time Ended=finished_at:time Subject=subject_hash Error=error"
+ERASURES: Final = Thing(
+    "erasures", "erasure", "What is kept of somebody, taken out of all places.",
+    _ERASURES,
+    (
+        Verb("list", "GET", "/api/v1/erasures", "List erasures, newest first.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/erasures/{erasure_id}", "Show how far an erasure has come, and its report."),
+        Verb("begin", "POST", "/api/v1/erasures", "Begin to erase what is kept of a subject; with --dry-run only count.",
+             body="value field dry_run:flag pending", asks="Erase what is kept of this subject? Nothing brings it back."),
+        Verb("find", "POST", "/api/v1/erasures/find", "Find the erasures of a subject.", body="value field", shows="many", pages="whole",
+             columns=_ERASURES),
+        Verb("cancel", "POST", "/api/v1/erasures/{erasure_id}/cancel", "End it early; what it has erased stays erased."),
+    ),
+)  # fmt: skip
+
 TABLES: Final = Thing(
     "tables", "table", "Tables of yours whose rows are captured.",
     "Table=table:id Schema=schema Operations=operations:list Group_by=group_by Exclude=exclude:list Changed=changed:list Fault=fault",
@@ -359,8 +389,8 @@ AUDIT: Final = Thing(
 THINGS: Final[dict[str, Thing]] = {
     thing.name: thing
     for thing in (
-        WEBHOOKS, EVENTS, DELIVERIES, LISTENERS, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, BINS,
-        GROUPS, LIMITS, EGRESS, PORTAL_LINKS, KEYS, MEMBERS, SESSIONS, SIGNING_KEYS, STATISTICS, AUDIT,
+        WEBHOOKS, EVENTS, DELIVERIES, LISTENERS, RECOVERIES, REDACTION, ERASURES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS,
+        EVENT_TYPES, BINS, GROUPS, LIMITS, EGRESS, PORTAL_LINKS, KEYS, MEMBERS, SESSIONS, SIGNING_KEYS, STATISTICS, AUDIT,
     )
 }  # fmt: skip
 
@@ -368,5 +398,5 @@ THINGS: Final[dict[str, Thing]] = {
 NAMED_BY: Final = {
     "webhook_id": "webhooks", "event_id": "events", "delivery_id": "deliveries", "recovery_id": "recoveries", "listener_id": "listeners", "backfill_id": "backfills",
     "job_id": "jobs", "collection": "collections", "table": "tables", "group_id": "groups", "link_id": "portal-links",
-    "bin_id": "bins", "key_id": "keys", "member_id": "members", "session_id": "sessions",
+    "bin_id": "bins", "key_id": "keys", "member_id": "members", "session_id": "sessions", "rule_id": "redaction", "erasure_id": "erasures",
 }  # fmt: skip

@@ -7,7 +7,7 @@ do $$
 declare
   name text;
 begin
-  foreach name in array array['group_limits', 'stored_changes', 'group_egress']
+  foreach name in array array['group_limits', 'stored_changes', 'group_egress', 'redaction_rules', 'erasures', 'sealed_payloads']
   loop
     execute format('alter table tidings.%I enable row level security', name);
     execute format('create policy own_group on tidings.%I using (group_id = (select current_setting(''tidings.group'', true))) '

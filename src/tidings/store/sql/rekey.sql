@@ -46,3 +46,28 @@ update tidings.bins set secret = $2 where id = $1;
 -- name: set_fingerprint
 -- $1 fingerprint
 update tidings.settings set value = $1 where name = 'secret_key_fingerprint';
+
+-- name: payloads
+-- $1 behind this event, $2 how many
+select event_id as id, sealed from tidings.sealed_payloads where event_id > $1 order by event_id limit $2 for update;
+
+-- name: reseal_payload
+-- $1 event, $2 sealed
+update tidings.sealed_payloads set sealed = $2 where event_id = $1;
+
+-- name: set_aside
+-- $1 behind this number, as a UUID, $2 how many
+select lpad(to_hex(id), 32, '0')::uuid as id, sealed from tidings.outbox_rejected
+where sealed is not null and lpad(to_hex(id), 32, '0')::uuid > $1 order by id limit $2 for update;
+
+-- name: reseal_set_aside
+-- $1 number as a UUID, $2 sealed
+update tidings.outbox_rejected set sealed = $2 where sealed is not null and lpad(to_hex(id), 32, '0')::uuid = $1;
+
+-- name: subjects
+-- $1 behind this erasure, $2 how many
+select id, subject as sealed from tidings.erasures where subject is not null and id > $1 order by id limit $2 for update;
+
+-- name: reseal_subject
+-- $1 erasure, $2 subject
+update tidings.erasures set subject = $2 where id = $1;
