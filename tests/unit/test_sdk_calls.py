@@ -21,6 +21,7 @@ from tidings.client import (
     examined_models,
     filters,
     inputs,
+    limit_models,
     listening_models,
     models,
     source_models,
@@ -51,7 +52,7 @@ def test_every_operation_of_the_api_is_a_call_and_every_call_an_operation() -> N
 def test_a_shape_has_the_fields_that_the_api_has(name: str) -> None:
     shape = TABLE["shapes"][name]
     assert sorted([*shape["fields"], *shape.get("without", [])]) == sorted(UNNAMED[shape["schema"]]["properties"])
-    rooms = (models, source_models, examined_models, listening_models, inputs, filters)
+    rooms = (models, source_models, examined_models, listening_models, limit_models, inputs, filters)
     kind = next(getattr(module, name) for module in rooms if hasattr(module, name))
     fields = kind.__struct_fields__ if issubclass(kind, msgspec.Struct) else kind.__annotations__
     assert sorted(set(fields) - {"__test__"}) == sorted(shape["fields"])
