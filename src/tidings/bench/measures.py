@@ -166,7 +166,7 @@ async def latencies(stage: Stage, sql: str, per_second: int, seconds: int, types
     committed: dict[int, float] = {}
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    async with stage.services.database.connection() as connection:
+    async with stage.services.wide.connection() as connection:
         for number in range(per_second * seconds):
             await asyncio.sleep(max(0.0, begun + number / per_second - loop.time()))
             kind = types[number % len(types)] if types else ""
