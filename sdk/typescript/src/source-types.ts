@@ -1,3 +1,5 @@
+import type { Paged } from "./history-types.js";
+
 /** An event type that is described. `schema`: JSON Schema of its data; null: anything. */
 export interface EventType {
   name: string;
