@@ -348,8 +348,8 @@ class Lent:
     async def connection(self) -> AsyncIterator[Any]:
         yield self
 
-    async def fetchval(self, *asked: Any) -> Any:
-        answer = await self._connection.fetchval(*asked)
+    async def fetchrow(self, *asked: Any) -> Any:
+        answer = await self._connection.fetchrow(*asked)
         self.has_read.set()
         await self.goes_on.wait()
         return answer
@@ -476,7 +476,7 @@ async def test_a_look_that_is_under_way_while_this_process_changes_a_key_is_not_
     async with process.database.server.lend() as connection, connection.transaction():
         process.admission._looks = Lent(connection)  # a look that has read, and is not at its end
         assert process.at_hand(key)
-        await process.admission._looks.has_read.wait()
+        await asyncio.wait_for(process.admission._looks.has_read.wait(), PATIENCE)
         await api.engine.sql("update tidings.api_keys set revoked_at = now() where name = 'shop'")
         process.now += 0.001
         process.admission.changed()

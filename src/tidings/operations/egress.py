@@ -170,7 +170,8 @@ async def narrow(services: Services, group_id: str, asked: NarrowingForm) -> Nar
     of_it = msgspec.structs.replace(services, group_id=group_id)
     async with services.wide.transaction() as connection:
         there(await groups.get(connection, group_id), f"There is no group {group_id!r}.")
-        await audit.note(of_it, connection, Action.EGRESS_NARROWED, subject=group_id)
+        was = await egress.narrowing_of(connection, group_id) or Narrowing()
+        await audit.note(of_it, connection, Action.EGRESS_NARROWED, subject=group_id, before=was.form, after=narrowing.form)
         kept = None if narrowing == Narrowing() else narrowing
         await egress.put_narrowing(connection, group_id, kept, services.clock.now())
     return narrowing.form

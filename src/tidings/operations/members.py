@@ -157,5 +157,19 @@ async def _noted(
     places = [held.group_id for held in about]
     only = places[0] if len(places) == 1 else None
     acting = services if only is None else msgspec.structs.replace(services, group_id=only)
-    said = ", ".join(f"{NO_ROLE if taken else held.role} of {held.group_id or 'all groups'}" for held in about)
-    await audit.note(acting, connection, action, member.id, f"{member.email}: {said}", is_of_group=only is not None)
+    said = ", ".join(_in_words(about) if not taken else [f"{NO_ROLE} of {group_id or 'all groups'}" for group_id in places])
+    was, is_ = [held for held in member.held if held.group_id in places], [] if taken else about
+    await audit.note(
+        acting,
+        connection,
+        action,
+        member.id,
+        f"{member.email}: {said}",
+        is_of_group=only is not None,
+        before={"roles": _in_words(was)},
+        after={"roles": _in_words(is_)},
+    )
+
+
+def _in_words(roles: Sequence[Held]) -> list[str]:
+    return [f"{held.role} of {held.group_id or 'all groups'}" for held in roles]
