@@ -28,6 +28,7 @@ class Batch(msgspec.Struct):
     others: int = 0  # of lanes that are not trusted
     numbers: list[int] = []
     shares: dict[str, int] | None = None  # of groups; None: by age
+    is_beside: bool = False  # of groups that do not crowd others
 
 
 class Taker(Protocol):

@@ -117,7 +117,10 @@ class Dispatcher:
         shares = None if way is Way.BY_AGE else await self._sharing.shares(way, limit)
         if shares is not None and not shares:
             return 0
-        batch = Batch(limit, await self._places.promise(limit, can_wait=can_wait), shares=shares)
+        self._places.share(is_shared=self._sharing.is_shared)
+        is_beside = way is Way.OF_OTHERS
+        promised = await self._places.promise(limit, can_wait=can_wait, is_beside=is_beside)
+        batch = Batch(limit, promised, shares=shares, is_beside=is_beside)
         try:
             routed = await self._route_batch(batch)
         except UNAVAILABLE:
@@ -224,7 +227,7 @@ class Dispatcher:
         fresh, held = without(fresh, looped)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
-        capacity = min(self._places.free(batch.promised), flights.MAX_DELIVERIES)
+        capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), flights.MAX_DELIVERIES)
         if len(fresh) > capacity:  # some will wait: not all of the same group
             fresh = in_turns(fresh, _group_of)
         if doubted:
