@@ -163,3 +163,17 @@ async def test_an_ordered_webhook_waits_for_its_own_group_alone(config: Config, 
             await deliverer.drain(60)
             await engine.worker.recorder.run_once()
         assert [request.body.split(b'"n":')[1][:1] for request in receiver.received] == [b"1", b"2", b"1"]
+
+
+async def test_a_running_worker_delivers_to_a_group_while_the_backlog_of_another_waits(
+    config: Config, receiver: Receiver
+) -> None:
+    async with engine_of(config, running=True) as engine:
+        await engine.user.execute("insert into tidings.groups (id) values ('quiet')")
+        await engine.add_webhook(receiver.url("/quiet"), "a.b", group_id="quiet")
+        async with engine.user.transaction():  # so that all of it is there at once, with the other group's last
+            await write(engine, "loud", 50_000)
+            await write(engine, "quiet", 1)
+            await engine.user.execute("notify tidings_outbox")
+        await receiver.wait_for(1)
+        assert await engine.value("select count(*) from tidings.outbox where group_id = 'loud'") > 0

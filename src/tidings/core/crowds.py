@@ -57,9 +57,8 @@ class Crowd:
     """Remembers of which groups a worker has routed how much lately. Times are seconds of one clock that only goes on."""
 
     def __init__(self) -> None:
-        self._rows: dict[
-            str, tuple[float, float]
-        ] = {}  # how many, fading by a third part in a second, as of when; last noted last
+        # How many and as of when; a second later a third of them counts. Those noted last are last.
+        self._rows: dict[str, tuple[float, float]] = {}
         self._crowding: dict[str, None] = {}
         self._others_at = float("-inf")
 

@@ -20,11 +20,19 @@ class BadRowsError(Exception):
         self.faults = faults
 
 
+class Size(msgspec.Struct):
+    """How many rows the next batch may have, by what came of the last; `suspect`: the row that failed alone."""
+
+    limit: int
+    suspect: int | None = None
+
+
 class Batch(msgspec.Struct):
     """A batch that is being routed: how many rows at most, their numbers once read, and the places that are kept for it."""
 
     limit: int
     promised: int
+    size: Size
     others: int = 0  # of lanes that are not trusted
     numbers: list[int] = []
     shares: dict[str, int] | None = None  # of groups; None: by age

@@ -26,7 +26,7 @@ from tidings.core.routing import Routes
 from tidings.store import flights, history, outbox, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import Queued
-from tidings.worker.batches import BadRowsError, Batch, Routed, Taker, is_told_to_all, without
+from tidings.worker.batches import BadRowsError, Batch, Routed, Size, Taker, is_told_to_all, without
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
@@ -46,6 +46,7 @@ BATCHES_BETWEEN_LOOKS = 8  # of each pipeline, before a look whether others need
 BELL_SECONDS = 30.0  # for an answer to a question that takes no time
 BUSY_BATCH = 50  # events in one batch that make such a look worth while
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
+STRETCH = 0.02  # seconds of work that rests are reckoned by, where a group that crowds others has no backlog
 MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
 MAX_TRIES = 50  # of one batch; a row that PostgreSQL refuses is found in some twenty
 
@@ -84,8 +85,7 @@ class Dispatcher:
         self._places = places
         self._taker = taker
         self._tell = tell
-        self._limit = BATCH
-        self._suspect: int | None = None  # the row that failed alone
+        self._size, self._size_beside = Size(BATCH), Size(BATCH)
         self._kinds = Kinds()
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
@@ -113,14 +113,15 @@ class Dispatcher:
 
     async def _try_once(self, *, can_wait: bool, way: Way) -> int | None:
         """Route a batch, and return how many events that were; None when rows were in the way, and are no longer."""
-        limit = self._sharing.limit(self._limit)
+        is_beside = way is Way.OF_OTHERS
+        size = self._size_beside if is_beside else self._size
+        limit = self._sharing.limit(size.limit)
         shares = None if way is Way.BY_AGE else await self._sharing.shares(way, limit)
         if shares is not None and not shares:
             return 0
         self._places.share(is_shared=self._sharing.is_shared)
-        is_beside = way is Way.OF_OTHERS
         promised = await self._places.promise(limit, can_wait=can_wait, is_beside=is_beside)
-        batch = Batch(limit, promised, shares=shares, is_beside=is_beside)
+        batch = Batch(limit, promised, size, shares=shares, is_beside=is_beside)
         try:
             routed = await self._route_batch(batch)
         except UNAVAILABLE:
@@ -133,7 +134,7 @@ class Dispatcher:
         except _FAULTS as error:
             if not batch.numbers:
                 raise  # not a row's fault
-            await self._narrow_down(batch.numbers, error)
+            await self._narrow_down(size, batch.numbers, error)
             return None
         finally:
             self._places.give_back(batch.others)
@@ -142,17 +143,17 @@ class Dispatcher:
             self._sharing.served(way, shares)
         return BATCH if routed == batch.limit else routed
 
-    async def _narrow_down(self, at_hand: list[int], error: Exception) -> None:
+    async def _narrow_down(self, size: Size, at_hand: list[int], error: Exception) -> None:
         """Take half as many rows next time, until one that fails is alone: others wait for some ten batches, not for 512 of one
         row each. It is tried twice: another process's janitor may have dropped its day, and that is not the row's fault.
         """
         self.forget_days()
-        if len(at_hand) > 1 or self._suspect != at_hand[0]:
+        if len(at_hand) > 1 or size.suspect != at_hand[0]:
             logger.warning("a batch cannot be routed, so fewer rows are tried: %s", said(error))
-            self._limit = max(1, len(at_hand) // 2)
-            self._suspect = at_hand[0] if len(at_hand) == 1 else None
+            size.limit = max(1, len(at_hand) // 2)
+            size.suspect = at_hand[0] if len(at_hand) == 1 else None
             return
-        self._suspect = None
+        size.suspect = None
         reason = (
             f"PostgreSQL refuses it: {said(error)}."
             if isinstance(error, asyncpg.PostgresError)
@@ -216,7 +217,7 @@ class Dispatcher:
             matched.append(Matched(event, about(event), deliveries))
             fresh += deliveries
         await history.add_events(connection, [(one.event, len(one.deliveries), one.about) for one in matched])
-        self._limit = max(1, self._limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, self._limit * 2)
+        batch.size.limit = max(1, batch.size.limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, batch.size.limit * 2)
         if not fresh:
             return Routed(events)
         lanes = list({q.webhook_id for q in fresh})
@@ -349,6 +350,9 @@ class Dispatcher:
         Returns:
             Whether the doorbell is held, and is to be put back.
         """
+        if rest := self._sharing.rest_seconds(STRETCH):
+            await self._stopped.wait(rest)  # fewer and larger batches; what others write is not waiting for these
+            return False
         if await outbox.try_sleep(bell):
             if await self.run_once() == 0:  # what was committed before the doorbell was ours
                 await self.rung.wait(self.fallback_interval)
