@@ -2,6 +2,8 @@
 
 from bisect import bisect_right
 from collections import Counter
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from tidings.core.crowds import CROWDING, MOST_CROWDING, REMEMBERED, SEEN_FOR, Crowd, Waiting, split
 from tidings.worker.by_group import ByGroup
-from tidings.worker.sharing import MOST_GROUPS
+from tidings.worker.sharing import MOST_GROUPS, Sharing
 
 _COUNTS = st.lists(st.integers(1, 600), max_size=70)
 
@@ -92,6 +94,17 @@ def test_those_that_crowd_most_are_looked_past_and_the_rest_is_forgotten_in_time
         crowd.note({f"h{number}": 1}, 1)
     assert crowd.remembered == REMEMBERED
     assert crowd.crowding(1) == []
+
+
+async def test_others_are_looked_for_while_one_crowds_and_others_have_webhooks() -> None:
+    sharing = Sharing(cast("Any", None), monotonic=lambda: 0.0)
+    assert not sharing.look(["loud", "quiet"])
+    sharing.note([cast("Any", SimpleNamespace(group_id="loud"))] * int(CROWDING))
+    assert sharing.crowded.is_set
+    assert sharing.look(["loud", "quiet"])
+    assert sharing.look(["quiet"])
+    assert not sharing.look(["loud"])
+    assert not sharing.crowded.is_set
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers())))

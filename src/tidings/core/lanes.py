@@ -67,7 +67,7 @@ def _level(lanes: Sequence[DueLane], capacity: int) -> dict[UUID, int]:
     for lane in lanes:
         by_group.setdefault(lane.group_id, []).append(lane)
     sums = [(sum(lane.in_flight for lane in theirs), sum(lane.wanted for lane in theirs)) for theirs in by_group.values()]
-    shares = {}
+    shares: dict[UUID, int] = {}
     for theirs, share in zip(by_group.values(), _fill(sums, capacity), strict=True):
         mine = _fill([(lane.in_flight, lane.wanted) for lane in theirs], share)
         shares |= {lane.webhook_id: most for lane, most in zip(theirs, mine, strict=True)}
@@ -146,7 +146,7 @@ def _share_out(
     return leased, waiting
 
 
-def in_turns(things: Sequence[T], group_of: Callable[[T], str]) -> Sequence[T]:
+def in_turns(things: list[T], group_of: Callable[[T], str]) -> list[T]:
     """Return things so that groups take turns, those of each in their order."""
     had: Counter[str] = Counter()
     ranked = []

@@ -327,7 +327,7 @@ class Dispatcher:
         pauses = Pauses()
         while not self._stopped.is_set:
             try:
-                if not self._sharing.look():
+                if not self._sharing.look(self._routes.current.groups):
                     await self._sharing.crowded.wait()
                 begun = time.monotonic()
                 routed = await self.run_once(way=Way.OF_OTHERS)

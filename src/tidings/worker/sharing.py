@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 
 from tidings.core.crowds import Courtesy, Crowd, split
@@ -47,12 +47,13 @@ class Sharing:
         if not self.crowded.is_set and self._crowd.crowding(now):
             self.crowded.set()
 
-    def look(self) -> bool:
-        """Return whether any group crowds others now."""
+    def look(self, groups: Collection[str]) -> bool:
+        """Return whether any group crowds others now: of those with webhooks, since nobody waits for what goes nowhere."""
         crowding = self._crowd.crowding(self._monotonic())
-        if not crowding:
+        has_others = bool(crowding) and len(groups) > sum(group_id in groups for group_id in crowding)
+        if not has_others:
             self.crowded.clear()
-        return bool(crowding)
+        return has_others
 
     @property
     def is_shared(self) -> bool:
