@@ -1,15 +1,27 @@
 # Every command a contributor needs; CI runs the same.
 PYTHON ?= python3
 BIN := .venv/bin
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 
-.PHONY: install node browser assets pictures lighthouse demo test torture check checks sdk-tests bench clean
+.PHONY: install node browser assets pictures lighthouse demo dist test torture check checks sdk-tests bench clean
+
+PIP := $(BIN)/pip install --disable-pip-version-check --editable
 
 install: .venv/.installed
 
-.venv/.installed: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+# What contributors need: what users need, and the tools and published libraries that the tests hold it to.
+.venv/.installed: .venv/.demo
+	@echo "Installing what the tests need into .venv; with a cold cache it takes a few minutes."
+	$(PIP) '.[dev]' | grep --line-buffered -v 'already satisfied'
+	@touch $@
+
+# What users need, with a PostgreSQL, and the library that the demo's receiver verifies with.
+.venv/.demo: pyproject.toml
+	@echo "Installing Tidings into .venv."
+	@$(PYTHON) -m venv .venv
+	@$(PIP) '.[demo]' --quiet
+	@touch $@
 
 # The TypeScript SDK, and what the tests run under Node.
 node: tests/node/.installed
@@ -43,8 +55,14 @@ lighthouse: install browser
 	cd tools/lighthouse && npm ci --silent
 	PAGES=$(PAGES) $(BIN)/python -m pytest -q -s tests/portal/lighthouse.py
 
-demo: install
-	$(BIN)/tidings demo
+demo: .venv/.demo
+	@$(BIN)/tidings demo
+
+# The wheel and the source archive, the same bytes each time, and the TypeScript package.
+dist: install node
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation --outdir dist
+	cd sdk/typescript && npm pack --silent --pack-destination ../../dist
 
 check: install checks
 

@@ -33,7 +33,12 @@ def operations(paths: dict[str, Any]) -> list[tuple[str, str, Need]]:
 
 def opens(scope: Scope, need: Need) -> bool:
     """Whether a key with this scope alone, for all groups, opens an operation."""
-    return need.scope is None or need.scope in granted((scope,))
+    return set(need.scopes) <= granted((scope,))
+
+
+def takes_part(scope: Scope, need: Need) -> bool:
+    """Whether a key with this scope opens an operation together with another scope, and not alone."""
+    return not opens(scope, need) and any(one in granted((scope,)) for one in need.scopes)
 
 
 def text_of(paths: dict[str, Any]) -> str:
@@ -42,13 +47,14 @@ def text_of(paths: dict[str, Any]) -> str:
     lines += [
         "An operation with `*` is about the installation: it takes a key that is for all groups. `/metrics` takes `admin` of",
         "all groups, or the key of `TIDINGS_METRICS_KEY`; `/openapi.json` takes any key; `/healthz`, `/readyz`,",
-        "`/.well-known/jwks.json` and `/in/<name>` take none.",
+        "`/.well-known/jwks.json` and `/in/<name>` take none. `x`: the scope opens it; `+`: it does together with the",
+        "others that have one.",
         "",
         f"| operation | {' | '.join(f'`{scope}`' for scope in Scope)} |",
         f"|---|{'---|' * len(Scope)}",
     ]
     for method, path, need in operations(paths):
-        marks = " | ".join("x" if opens(scope, need) else "" for scope in Scope)
+        marks = " | ".join("x" if opens(scope, need) else "+" if takes_part(scope, need) else "" for scope in Scope)
         lines.append(f"| `{method} {path}`{' *' if need.is_for_all_groups else ''} | {marks} |")
     return _HEAD + "\n".join([*lines, *_pages()]) + "\n"
 
@@ -59,7 +65,8 @@ def _pages() -> list[str]:
     for (method, path), needs in NEEDS.items():
         together.setdefault((path, needs), []).append(method)
     for (path, needs), methods in together.items():
-        said = " and ".join(f"`{need.scope}`{' *' if need.is_for_all_groups else ''}" for need in needs) or "any key"
+        named = [f"`{scope}`{' *' if need.is_for_all_groups else ''}" for need in needs for scope in need.scopes]
+        said = " and ".join(named) or "any key"
         lines.append(f"| `{', '.join(methods)} {path}` | {said} |")
     return lines
 

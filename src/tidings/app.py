@@ -31,9 +31,9 @@ from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
 from tidings.store.bell import Bell
-from tidings.store.database import COLLISIONS, UNAVAILABLE, open_database
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Database, open_database
 from tidings.store.embedded import Embedded
-from tidings.store.migrations import expect_schema, migrate
+from tidings.store.migrations import expect_schema, has_schema, migrate
 from tidings.store.outages import sentence
 from tidings.store.secrets import SecretBox, expect_key, load_or_make_key
 from tidings.store.settings import load_installation
@@ -82,11 +82,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
     if config.default_profile is not None and config.default_profile not in PROFILES:
         raise StartupError(f"default_profile is {config.default_profile!r}; write one of {', '.join(PROFILES)}.")
     async with AsyncExitStack() as stack:
-        url = config.database_url
-        if url is None:
-            url = await stack.enter_async_context(_embedded(config.data_dir))
-        database = await open_database(url, max_connections=FOR_ALL)
-        stack.push_async_callback(database.close)
+        database = await stack.enter_async_context(database_of(config, max_connections=FOR_ALL))
         if is_to_change:
             for name in await migrate(database):
                 logger.info("migration %s applied", name)
@@ -109,6 +105,22 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         async with database.connection() as connection:
             clock.adjust(await database_time(connection))
         yield Services(config, database, box, sender, clock, installation, keys, publisher, bell, admission)
+
+
+@asynccontextmanager
+async def database_of(config: Config, *, max_connections: int = 2) -> AsyncIterator[Database]:
+    """Lend the database as it is, whatever its schema.
+
+    Raises:
+        StartupError: It cannot be reached.
+    """
+    async with AsyncExitStack() as stack:
+        url = config.database_url
+        if url is None:
+            url = await stack.enter_async_context(_embedded(config.data_dir))
+        database = await open_database(url, max_connections=max_connections)
+        stack.push_async_callback(database.close)
+        yield database
 
 
 @asynccontextmanager
@@ -138,6 +150,7 @@ def make_worker(services: Services) -> Worker:
         keys=services.keys,
         salt=services.installation.salt,
         retention_days=config.retention_days,
+        audit_days=config.audit_days,
         max_in_flight=config.max_in_flight,
         loop_depth=config.loop_depth,
         stop_grace_seconds=config.stop_grace_seconds,
@@ -180,8 +193,16 @@ async def run(
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
+        if worker.failed.is_set and not await has_schema(services.database):
+            raise StartupError(GONE)
     if worker.failed.is_set:
         raise WorkerFailedError
+
+
+GONE = (
+    "Schema tidings was taken out of the database while this process ran, so it stops: nothing is captured or delivered. "
+    "To begin anew, start Tidings again."
+)
 
 
 @contextmanager
@@ -306,6 +327,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
         "ALLOW_HTTP": str(config.allow_http).lower(),
         "RETENTION_DAYS": str(config.retention_days),
+        "AUDIT_DAYS": str(config.audit_days),
         "LOG_FORMAT": config.log_format,
         "LOG_LEVEL": config.log_level,
         "MAX_IN_FLIGHT": str(config.max_in_flight),

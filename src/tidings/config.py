@@ -19,6 +19,7 @@ Network = IPv4Network | IPv6Network
 _BOUNDS = {
     "workers": (1, 64),
     "retention_days": (1, 3650),
+    "audit_days": (1, 3650),
     "port": (0, 65535),
     "max_in_flight": (1, 100_000),
     "max_connections": (0, 1_000_000),
@@ -50,6 +51,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         port: Port the API listens on; 0 lets the system choose.
         workers: Processes that dispatch and deliver, beside the API.
         retention_days: How long events, deliveries and attempts are kept.
+        audit_days: How long entries of the audit are kept.
         public_url: Where the API is reached from outside, for links; also who its tokens say has signed them. None: links are
             made for browsers on this machine alone.
         trusted_proxies: Networks of the proxies in front that are believed whom they ask for (`X-Forwarded-For`) and by which
@@ -88,6 +90,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
     workers: int = 1
     retention_days: int = 30
+    audit_days: int = 400
     public_url: str | None = None
     trusted_proxies: str = ""
     default_profile: str | None = None

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -25,6 +26,9 @@ from tests.support.switch import Switch
 from tidings.config import Config
 from tidings.core.retry import Delays
 from tidings.operations import diagnosis
+from tidings.operations.listening import listeners
+from tidings.operations.listening.listeners import ListenerAsked
+from tidings.store import vitals
 from tidings.store.outages import QUIET_SECONDS, Outages
 from tidings.worker.duties import Rescuer
 from tidings.worker.heart import Heart, Pulse
@@ -44,6 +48,22 @@ def behind(switch: Switch, config: Config) -> Config:
     assert config.database_url is not None
     name = config.database_url.partition("?")[0].rpartition("/")[2]
     return msgspec.structs.replace(config, database_url=switch.url(name))
+
+
+async def test_no_group_stands_for_the_way_out_of_all(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.sql("insert into tidings.groups (id) values ('acme'), ('other')")
+        for group, hosts in (("acme", 20), ("other", 2), ("default", 1)):
+            for number in range(hosts):
+                await engine.add_webhook(f"https://{group}-{number}.invalid/", "order.*", group_id=group)
+        await listeners.open_listener(engine.services, ListenerAsked("desk"))
+        async with engine.services.database.connection() as connection:
+            urls = await vitals.urls(connection, groups=10, of_each=5)
+        hosts = [urlsplit(url).netloc.partition("-") for url in urls]
+        groups = [group for group, *_ in hosts]
+        assert sorted(groups[:3]) == ["acme", "default", "other"]
+        assert sorted(groups[3:5]) == ["acme", "other"]
+        assert groups[5:] == ["acme"] * 3
 
 
 # Outages ---------------------------------------------------------------------------------------------------------------

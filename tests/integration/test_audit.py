@@ -1,8 +1,12 @@
 """Who did what: written with what it tells, read by operators, without a secret in it."""
 
+import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from html import unescape
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -12,7 +16,7 @@ from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
 from tidings.core.attempts import Attempts
-from tidings.core.audit import Action, Actor
+from tidings.core.audit import Action, Actor, Who
 from tidings.store import audit
 
 KEY = {"Authorization": "Bearer test"}
@@ -106,7 +110,7 @@ async def test_the_record_is_read_page_by_page_and_by_group(operator: Visitor) -
     async with services.database.transaction() as connection:
         for number in range(60):
             await audit.add(
-                connection, Action.WEBHOOK_CHANGED, Actor(), now=services.clock.now(), subject_id=None, subject=f"w{number:02d}",
+                connection, services.installation.audit_key, Action.WEBHOOK_CHANGED, Actor(), now=services.clock.now(), subject_id=None, subject=f"w{number:02d}",
                 group_id="acme" if number % 2 else "default",
             )  # fmt: skip
     first = await entries(operator, limit="40")
@@ -119,41 +123,146 @@ async def test_the_record_is_read_page_by_page_and_by_group(operator: Visitor) -
     page = (await operator.get("/settings/audit")).text
     assert "w59" in page
     assert "w05" not in page
-    older = (await operator.get(f"/settings/audit?cursor={first[-1]['number']}")).text
-    assert "w05" in older
+    onward = re.findall(r'href="(/settings/audit\?[^"]*cursor=[^"]*)"', page)
+    assert "w05" in (await operator.get(unescape(onward[0]))).text
     assert (await operator.client.get("/api/v1/audit")).status_code == 401
 
 
-async def test_a_group_that_is_busy_pushes_out_none_but_its_own_entries(operator: Visitor) -> None:
-    services = operator.engine.services
-    now = services.clock.now()
-    add = "insert into tidings.audit (at, group_id, action, who, address, subject) select $1, $2, 'link.made', 'key', '', n::text "
+# Searching -----------------------------------------------------------------------------------------------------------------
+
+
+async def asked(operator: Visitor, **query: str) -> tuple[list[str], Any]:
+    answer = await operator.client.get("/api/v1/audit", params=query, headers=KEY)
+    assert answer.status_code == 200, answer.text
+    return [one["subject"] for one in answer.json()], answer.headers
+
+
+async def test_entries_are_found_by_all_that_they_say(operator: Visitor) -> None:
+    services, clock = operator.engine.services, operator.engine.clock
+    clock.stand_still()
+    begun, ids = clock.now(), {name: uuid4() for name in ("ci", "deploy", "hook", "other")}
+    said = [
+        ("acme", Action.WEBHOOK_CREATED, Who.KEY, "ci", "10.0.0.1", "hook"), ("acme", Action.SECRET_SHOWN, Who.SESSION, "ci", "10.0.0.2", "hook"),
+        ("default", Action.WEBHOOK_DELETED, Who.KEY, "deploy", "10.0.0.1", "other"), (None, Action.KEYS_ROTATED, Who.KEY, "deploy", "10.0.0.1", ""),
+    ]  # fmt: skip
     async with services.database.transaction() as connection:
-        await connection.execute(f"{add} from generate_series(1, 3) n", now, "default")
-        await connection.execute(f"{add} from generate_series(1, $3) n", now, "acme", audit.MAX_OF_GROUP + 5)
-        await connection.execute(f"{add} from generate_series(1, 3) n", now - audit.KEPT - timedelta(seconds=1), "old")
-        await audit.forget(connection, now)
-    counted = {row["group_id"]: row["n"] for row in await operator.engine.sql(
-        "select group_id, count(*) as n, min(subject::int) as first from tidings.audit group by 1"
-    )}  # fmt: skip
-    assert counted == {"default": 3, "acme": audit.MAX_OF_GROUP}
-    assert await operator.engine.value("select min(subject::int) from tidings.audit where group_id = 'acme'") == 6
+        for group_id, action, who, key, address, subject in said:
+            actor = Actor(who, ids[key], address, ids[key], key)
+            await audit.add(
+                connection, services.installation.audit_key, action, actor, now=clock.now(), group_id=group_id, subject_id=ids.get(subject),
+                subject=f"{subject}-{action.value}", changes={"name": (None, "a_%")},
+            )  # fmt: skip
+            clock.ahead += timedelta(hours=2)
+    one, two, three, four = [f"{subject}-{action.value}" for _, action, _, _, _, subject in said]
+    for query, expected in (
+        ({}, [four, three, two, one]), ({"group": "acme"}, [two, one]), ({"who": "session"}, [two]), ({"who_id": str(ids["deploy"])}, [four, three]),
+        ({"with_key": "ci"}, [two, one]), ({"with_key": str(ids["ci"])}, [two, one]), ({"action": "webhook.created"}, [one]), ({"action": "webhook.*"}, [three, one]),
+        ({"action": "secret.shown,keys.rotated"}, [four, two]), ({"subject_id": str(ids["hook"])}, [two, one]), ({"subject": three}, [three]),
+        ({"address": "10.0.0.1"}, [four, three, one]), ({"address": "10.0.0.1", "with_key": "ci"}, [one]), ({"with_key": "nobody"}, []),
+        ({"since": (begun + timedelta(hours=1)).isoformat()}, [four, three, two]), ({"until": (begun + timedelta(hours=2)).isoformat()}, [one]),
+        ({"since": (begun + timedelta(hours=2)).isoformat(), "until": (begun + timedelta(hours=4)).isoformat(), "group": "acme"}, [two]),
+    ):  # fmt: skip
+        found, _ = await asked(operator, **query)
+        assert found == expected, query
+        page, headers = await asked(operator, **query, limit="1")
+        while onward := headers.get("tidings-next"):
+            more, headers = await asked(operator, **query, limit="1", cursor=onward)
+            page += more
+        assert page == expected, query
+    await operator.sign_in()
+    page = (await operator.get(f"/settings/audit?subject={ids['hook']}&of_group=acme&since=30d")).text
+    assert "a_%" in page
+    assert "A secret was shown" in page
+    assert "A webhook was deleted" not in page
+    assert "is no action" in (await operator.get("/settings/audit?action=webhook.creatd", 422)).text
 
 
-async def test_to_forget_looks_only_at_groups_that_were_busy_of_late(operator: Visitor) -> None:
-    """However many entries and groups there are, none is numbered that nobody wrote to."""
-    services = operator.engine.services
-    now = services.clock.now()
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"action": "webhook.creatd"}, "action"), ({"action": "nothing.*"}, "action"), ({"who": "nobody"}, "who"), ({"with_key": ""}, "with_key"),
+        ({"since": "2026-01-01T00:00:00"}, "since"), ({"cursor": "abc"}, "cursor"), ({"colour": "red"}, "colour"), ({"address": "\0"}, "address"),
+        ({"limit": "1001"}, "limit"), ({"who_id": "x"}, "who_id"), ({"action": ",".join(["webhook.*"] * 21)}, "action"),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_asked_is_refused_with_the_field(operator: Visitor, query: dict[str, str], field: str) -> None:
+    refused = await operator.client.get("/api/v1/audit", params=query, headers=KEY)
+    assert (refused.status_code, refused.json()["field"]) == (422, field)
+
+
+async def test_a_cursor_serves_for_its_own_question(operator: Visitor) -> None:
+    for name in ("a", "b", "c"):
+        await operator.client.post("/api/v1/groups", json={"id": name}, headers=KEY)
+    _, headers = await asked(operator, limit="1")
+    assert (await asked(operator, limit="1", cursor=headers["tidings-next"]))[0] == ["b"]
+    refused = await operator.client.get(
+        "/api/v1/audit", params={"action": "group.*", "cursor": headers["tidings-next"]}, headers=KEY
+    )
+    assert refused.json()["field"] == "cursor"
+
+
+async def test_a_rare_entry_is_found_in_bounded_steps_that_say_how_far_they_came(operator: Visitor) -> None:
+    """Where no index has what is asked for, a call looks at so many entries and says where it stopped."""
     add = (
         "insert into tidings.audit (at, group_id, action, who, address, subject) "
-        "select $1, 'g' || n % $2, 'link.made', 'key', '', '' from generate_series(1, $3) n"
+        "select now() - make_interval(secs => 20000 - n), 'acme', 'link.made', case n when 5 then 'link' else 'key' end, '', '' "
+        "from generate_series(1, 20000) n"
     )
-    read = "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = 'audit'"
-    async with services.database.connection() as connection:
-        await connection.execute(add, now, 2000, 40_000)
-        await connection.execute("vacuum analyze tidings.audit")
-        async with connection.transaction():
-            before = await connection.fetchval(read) or 0
-            await audit.forget(connection, now)
-            assert await connection.fetchval(read) - before < 10_000
-    assert await operator.engine.value("select count(*) from tidings.audit") == 40_000
+    await operator.engine.sql(add)
+    pages, query, found = 0, {"who": "link", "limit": "10"}, []
+    while True:
+        more, headers = await asked(operator, **query)
+        pages, found = pages + 1, found + more
+        if "tidings-next" not in headers:
+            break
+        assert "tidings-searched-to" in headers
+        query["cursor"] = headers["tidings-next"]
+    assert (len(found), 3 <= pages <= 5) == (1, True), pages
+
+
+# Exporting and verifying ----------------------------------------------------------------------------------------------------
+
+
+async def test_all_of_it_is_exported_in_lines_and_verified_over_the_api(operator: Visitor) -> None:
+    client = operator.client
+    for name in ("a", "b", "c"):
+        await client.post("/api/v1/groups", json={"id": name}, headers=KEY)
+    assert await operator.engine.worker.sealer.run_once() == 3
+    lines, query = [], {"limit": "2"}
+    while True:
+        answer = await client.get("/api/v1/audit/export", params=query, headers=KEY)
+        assert answer.headers["content-type"].startswith("application/x-ndjson")
+        lines += [json.loads(line) for line in answer.text.splitlines()]
+        if "tidings-next" not in answer.headers:
+            break
+        query["after"] = answer.headers["tidings-next"]
+    assert [(one["subject"], one["place"], len(one["hash"])) for one in lines] == [("a", 1, 64), ("b", 2, 64), ("c", 3, 64)]
+    found = (await client.get("/api/v1/audit/verification", headers=KEY)).json()
+    assert (found["is_intact"], found["checked"], found["next"], found["fault"]) == (True, 3, None, None)
+    assert found["head"] == f"3:{lines[-1]['hash']}"
+    await operator.sign_in()
+    assert "as it was written" in (await operator.get("/settings/audit/verification")).text
+    assert "Sealed up to" in (await operator.get("/settings/audit")).text
+    await operator.engine.sql("set session_replication_role = replica")
+    await operator.engine.sql("update tidings.audit set subject = 'd' where subject = 'b'")
+    broken = (await client.get("/api/v1/audit/verification", headers=KEY)).json()
+    assert broken["fault"] == {
+        "kind": "changed", "place": 2, "number": lines[1]["number"],
+        "sentence": f"The audit was tampered with: entry {lines[1]['number']} was changed after it was written.",
+    }  # fmt: skip
+    page = (await operator.get("/settings/audit/verification")).text
+    assert f"entry {lines[1]['number']} was changed" in page
+    assert (await client.get("/api/v1/audit/verification", params={"head": "x"}, headers=KEY)).json()["field"] == "head"
+
+
+async def test_a_key_of_a_group_reads_and_exports_its_entries_alone(operator: Visitor) -> None:
+    client = operator.client
+    made = await client.post("/api/v1/keys", json={"name": "k", "scopes": ["admin"], "bound_to": "acme"}, headers=KEY)
+    await client.post("/api/v1/groups", json={"id": "b"}, headers=KEY)
+    await operator.engine.worker.sealer.run_once()
+    own = {"Authorization": f"Bearer {made.json()['key']}"}
+    assert {one["group"] for one in (await client.get("/api/v1/audit", headers=own)).json()} == {"acme"}
+    lines = (await client.get("/api/v1/audit/export", headers=own)).text.splitlines()
+    assert [json.loads(line)["action"] for line in lines] == ["api_key.made"]
+    for path in ("/api/v1/audit?group=b", "/api/v1/audit/export?group=b", "/api/v1/audit/verification"):
+        assert (await client.get(path, headers=own)).status_code == 403

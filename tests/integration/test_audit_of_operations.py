@@ -1,11 +1,13 @@
 """Whatever can be changed over the API leaves one entry on record: each operation of its document is done, or excepted with the reason."""
 
+from secrets import token_hex
 from typing import Any
 from uuid import uuid4
 
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
 from tests.support.engine import eventually
 from tests.support.receiver import Receiver
+from tidings.operations import audit
 
 NOBODY = "http://127.0.0.1:9/hook"
 SINCE = {"since": "2020-01-01T00:00:00Z"}
@@ -19,8 +21,6 @@ EXCEPT = {
     "POST /api/v1/webhooks/{webhook_id}/preview": _LOOKS,
     "POST /api/v1/webhooks/dry-run": _LOOKS,
     "POST /api/v1/webhooks/{webhook_id}/dry-run": _LOOKS,
-    "POST /api/v1/webhooks/{webhook_id}/diagnose": "It sends probes, and changes nothing.",
-    "POST /api/v1/webhooks/{webhook_id}/test": "A test is a delivery, which history has as a test.",
     "POST /api/v1/events": _EVENT,
     "POST /api/v1/events/batch": _EVENT,
     "POST /api/v1/integrations/{name}/sync": _EVENT,
@@ -37,36 +37,56 @@ EXCEPT = {
 }  # fmt: skip
 
 
+# What the action and its subject say is all that there is to say.
+SAYS_ALL = {
+    "webhook.diagnosed", "link.ended", "job.fired", "bin.emptied", "listener.skipped", "group.created", "set_aside.routed",
+    "set_aside.discarded", "set_aside.setting_retried",
+}  # fmt: skip
+
+
 class Doing:
     """Does operations one after the other, and looks what each leaves on record."""
 
     def __init__(self, api: Api) -> None:  # noqa: F811
         self.api = api
         self.done: set[str] = set()
+        self.planted: list[str] = []
+
+    def plant(self) -> str:
+        """Return a text that is looked for afterwards: it must stand nowhere on record."""
+        self.planted.append(f"planted{len(self.planted)}{token_hex(8)}")
+        return self.planted[-1]
 
     async def __call__(self, operation: str, action: str, body: Any = None, *, query: str = "", **named: Any) -> Any:
         method, path = operation.split()
         last = await self.api.engine.value("select coalesce(max(number), 0) from tidings.audit")
         response = await self.api.client.request(method, path.format(**named) + query, json=body)
         assert response.is_success, (operation, response.text)
-        rows = await self.api.engine.sql("select action, who, address from tidings.audit where number > $1", last)
-        assert [tuple(row) for row in rows] == [(action, "key", "127.0.0.1")], operation
+        rows = await self.api.engine.sql("select action, who, address, changes from tidings.audit where number > $1", last)
+        assert [tuple(row)[:3] for row in rows] == [(action, "key", "127.0.0.1")], operation
+        assert (rows[0]["changes"] is None) == (action in SAYS_ALL), (operation, rows[0]["changes"])
         self.done.add(operation)
         return response.json() if response.content else None
 
 
 async def _webhooks(doing: Doing, receiver: Receiver) -> None:
     one = "/api/v1/webhooks/{webhook_id}"
-    made = await doing("POST /api/v1/webhooks", "webhook.created", {"url": receiver.url(), "events": "*"})
+    plant = doing.plant
+    address = f"{receiver.url()}?token={plant()}"
+    body = {"url": address, "events": "*", "headers": {"Authorization": plant()}, "profile": "vivreal", "secret": plant()}
+    made = await doing("POST /api/v1/webhooks", "webhook.created", body)
     id_ = made["id"]
-    await doing(f"PATCH {one}", "webhook.changed", {"name": "a"}, webhook_id=id_)
-    await doing(f"PUT {one}", "webhook.changed", {"name": "b"}, webhook_id=id_)
-    await doing(f"POST {one}/secret/rotate", "secret.rotated", {}, webhook_id=id_)
+    await doing(f"PATCH {one}", "webhook.changed", {"name": "a", "headers": {"X-Key": plant()}}, webhook_id=id_)
+    await doing(f"PUT {one}", "webhook.changed", {"name": "b", "url": f"{receiver.url()}?key={plant()}"}, webhook_id=id_)
+    await doing(f"POST {one}/secret/rotate", "secret.rotated", {"secret": plant()}, webhook_id=id_)
+    tested = {"data": {"said": plant()}}
+    await doing(f"POST {one}/test", "webhook.tested", tested, webhook_id=id_)
+    await doing(f"POST {one}/diagnose", "webhook.diagnosed", webhook_id=id_)
     recovery = await doing(f"POST {one}/recover", "recovery.began", SINCE | {"rate_per_second": 0.1}, webhook_id=id_)
     await doing.api.client.post("/api/v1/events", json={"type": "order.paid", "data": {}})
     (delivery,) = await eventually(lambda: doing.api("GET", "/api/v1/deliveries?status=succeeded", 200))
     await doing("POST /api/v1/deliveries/{delivery_id}/retry", "delivery.retried", delivery_id=delivery["id"])
-    await doing("POST /api/v1/deliveries/retry", "recovery.began", {"status": "failed"})
+    await doing("POST /api/v1/deliveries/retry", "recovery.began", {"status": "failed", "text": plant()})
     await doing.api.engine.sql(
         "update tidings.recoveries set state = 'waiting', finished_at = null, due_at = now() + interval '1 day'"
     )
@@ -86,24 +106,40 @@ async def _listeners(doing: Doing) -> None:
 
 
 async def _sources(doing: Doing) -> None:
+    plant = doing.plant
     for root in ("/api/collections", "/api/v1/collections"):
         await doing(f"POST {root}", "collection.created", {"name": "posts", "schema": [{"name": "a", "type": "text"}]})
-        triggers = {"options": {"triggers": [{"action": "create", "url": NOBODY}]}}
+        trigger = {
+            "action": "create",
+            "url": f"{NOBODY}?k={plant()}",
+            "headers": {"X-Key": plant()},
+            "body": f'{{"a": "{plant()}"}}',
+        }
+        triggers = {"options": {"triggers": [trigger], "secret": plant()}}
         await doing(f"PATCH {root}/{{collection}}", "collection.changed", triggers, collection="posts")
         await doing(f"DELETE {root}/{{collection}}", "collection.deleted", query="?confirm=posts", collection="posts")
     for root in ("/api/cron", "/api/v1/cron"):
-        job = await doing(f"POST {root}", "job.created", {"name": root[5:], "schedule": "0 3 * * *", "url": NOBODY})
-        await doing(f"PATCH {root}/{{job_id}}", "job.changed", {"schedule": "0 4 * * *"}, job_id=job["id"])
+        said = {"url": f"{NOBODY}?k={plant()}", "headers": {"X-Key": plant()}, "body": {"a": plant()}}
+        job = await doing(f"POST {root}", "job.created", {"name": root[5:], "schedule": "0 3 * * *"} | said)
+        changed = {"schedule": "0 4 * * *", "headers": {"X-Key": plant()}, "body": {"a": plant()}}
+        await doing(f"PATCH {root}/{{job_id}}", "job.changed", changed, job_id=job["id"])
         await doing(f"POST {root}/{{job_id}}/run", "job.fired", job_id=job["id"])
         await doing(f"DELETE {root}/{{job_id}}", "job.deleted", job_id=job["id"])
-    await doing("POST /api/v1/integrations", "integration.created", {"name": "shop", "platform": "github"})
-    await doing("PATCH /api/v1/integrations/{name}", "integration.changed", {"enabled": False}, name="shop")
+    await doing("POST /api/v1/integrations", "integration.created", {"name": "shop", "platform": "github", "secret": plant()})
+    await doing("PATCH /api/v1/integrations/{name}", "integration.changed", {"enabled": False, "secret": plant()}, name="shop")
     await doing("DELETE /api/v1/integrations/{name}", "integration.deleted", name="shop")
-    filled = await doing("POST /api/v1/bins", "bin.created", {})
-    await doing("PATCH /api/v1/bins/{bin_id}", "bin.changed", {"status": 500}, bin_id=filled["id"])
+    filled = await doing("POST /api/v1/bins", "bin.created", {"body": plant(), "profile": "vivreal", "secret": plant()})
+    await doing(
+        "PATCH /api/v1/bins/{bin_id}", "bin.changed", {"status": 500, "body": plant(), "secret": plant()}, bin_id=filled["id"]
+    )
     await doing("DELETE /api/v1/bins/{bin_id}/requests", "bin.emptied", bin_id=filled["id"])
     await doing("DELETE /api/v1/bins/{bin_id}", "bin.deleted", bin_id=filled["id"])
-    await doing("PUT /api/v1/event-types/{name}", "event_type.changed", {"description": "d"}, name="order.paid")
+    await doing(
+        "PUT /api/v1/event-types/{name}",
+        "event_type.changed",
+        {"description": "d", "example": {"a": plant()}},
+        name="order.paid",
+    )
     await doing("DELETE /api/v1/event-types/{name}", "event_type.deleted", name="order.paid")
 
 
@@ -129,7 +165,9 @@ async def _administration(doing: Doing) -> None:
     del api.client.headers["X-Tidings-Group"]
     await doing("DELETE /api/v1/groups/{group_id}", "group.deleted", query="?confirm=acme&everything=true", group_id="acme")
     key = await doing("POST /api/v1/keys", "api_key.made", {"name": "shop", "scopes": ["admin"]})
-    await doing("POST /api/v1/keys/{key_id}/rotate", "api_key.rotated", {}, key_id=key["id"])
+    await doing("PATCH /api/v1/keys/{key_id}", "api_key.changed", {"name": "till"}, key_id=key["id"])
+    rotated = await doing("POST /api/v1/keys/{key_id}/rotate", "api_key.rotated", {}, key_id=key["id"])
+    doing.planted += [key["key"], rotated["key"], link["url"].rpartition("/")[2]]
     await doing("DELETE /api/v1/keys/{key_id}", "api_key.revoked", key_id=key["id"])
     await doing("POST /api/v1/signing-keys/rotate", "keys.rotated", {"overlap_seconds": 60})
     for number in range(2):
@@ -166,5 +204,9 @@ async def test_every_operation_that_changes_something_is_on_record_once(api: Api
         for method in item
         if method in {"post", "put", "patch", "delete"}
     }
+    on_record = str(await api.engine.sql("select * from tidings.audit"))
+    assert len(doing.planted) > 30
+    assert [one for one in doing.planted if one in on_record] == []
+    assert (await audit.verify(api.engine.services)).fault is None
     assert doing.done & set(EXCEPT) == set()
     assert doing.done | set(EXCEPT) == changing

@@ -19,6 +19,7 @@ from tests.support.limits import PATIENCE
 from tests.support.portal import HTML
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
+from tidings.cli import set_aside as cli_set_aside
 from tidings.config import Config
 from tidings.core.event_fault import MAX_EVENT_BYTES
 from tidings.profiles import PROFILES
@@ -176,7 +177,7 @@ async def test_an_event_that_was_set_aside_is_routed_once_its_row_is_mended_and_
     assert await aside(api) == []
 
 
-STRANGE = r"""{"a": "\u0000", "b": ["\ud800", "\\u0000", "\ud83d\ude00"]}"""  # PostgreSQL keeps it and cannot read it
+STRANGE = r"""{"a": "\u0000", "b": ["\ud800", "\u0000", "\ud83d\ude00"]}"""  # PostgreSQL keeps it and cannot read it
 
 
 async def test_an_event_whose_json_postgresql_cannot_read_is_put_back_as_it_is(api: Api, receiver: Receiver) -> None:
@@ -404,6 +405,39 @@ async def test_the_key_can_be_changed_whatever_cannot_be_read(api: Api, receiver
     database, old, new = api.engine.services.database, api.engine.services.box, SecretBox("another key of sixteen")
     await api.engine.sql("update tidings.workers set heartbeat_at = now() - interval '1 minute'")
     assert await rekey(database, old, new) == await rekey(database, new, old) == 7  # two webhooks, three versions, two keys
+
+
+async def test_escapes_that_are_no_text_stop_no_record_that_is_written_by_sql(api: Api, receiver: Receiver) -> None:
+    await one_of_each(api, receiver)
+    await api("POST", "/api/collections", 201, {"name": "notes", "schema": [{"name": "a", "type": "json"}]})
+    await api.create(receiver.url("/notes"), {"collection": "notes"}, name="notes")
+    for count, odd in enumerate((r'"\u0000"', r'{"\u0000": 1}', r'"\ud800"', "1e400")):
+        await api.engine.user.execute("insert into collections_default.notes (id, a) values ('x', $1::json)", odd)
+        await api.engine.user.execute("update collections_default.notes set a = $1::json", f"[{odd}]")
+        await api.engine.user.execute("delete from collections_default.notes")
+        await others_are_served(api, receiver, before=count)
+    told = [json.loads(request.body)["type"] for request in receiver.received if request.path == "/notes"]
+    assert told == ["content.created", "content.updated", "content.deleted"] * 4
+
+
+async def test_a_table_of_any_name_is_asked_for_by_it(api: Api) -> None:
+    await api.engine.user.execute('create schema "a.b"; create table "a.b"."x/y.z%2F" (id int primary key, total int)')
+    await api.engine.user.execute('create table "x/y" (id int primary key, total int)')
+    for name, id_ in (("a%2Eb.x%2Fy.z%252F", "a%2Eb.x%2Fy.z%252F"), ("x%2Fy", "public.x%2Fy")):
+        path = f"/api/v1/tables/{quote(name, safe='')}"
+        await api("PUT", path, 200, {"exclude": ["total"]})
+        assert (await api("GET", path, 200))["exclude"] == ["total"]
+        await api.engine.user.execute("update tidings.captured_tables set renamed_columns = '[1]'")
+        (fault,) = await eventually(lambda: listed(api))
+        assert fault["id"] == id_
+        there = f"/api/v1/set-aside/settings/table/{quote(fault['id'], safe='')}"
+        await api("POST", f"{there}/retry", 409)
+        await api("DELETE", there, 204)
+        assert await listed(api) == []
+        await api("PUT", path, 200, {"exclude": ["total"]})
+        await api.engine.user.execute("update tidings.captured_tables set renamed_columns = '[1]'")
+        assert await cli_set_aside._discard(api.engine.services, f"table:{id_}") == 1
+        await api("GET", path, 404)
 
 
 @pytest.mark.parametrize("kind", ["webhook", "job", "integration", "table"])

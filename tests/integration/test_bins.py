@@ -14,6 +14,7 @@ import pytest
 from tests.support.engine import Engine, engine_of, eventually
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.api_key import SECRET_BYTES, write_key
 from tidings.core.bin import BURST, KEPT_BYTES, KEPT_BYTES_OF_BIN, KEPT_REQUESTS, MAX_BINS, READ_BYTES
 from tidings.core.signature import HmacKey, new_secret, sign_hex
 from tidings.profiles import PROFILES
@@ -107,6 +108,28 @@ async def test_the_session_of_a_browser_that_follows_a_link_to_a_bin_is_not_kept
     cookies = {"Cookie": "tidings=opens-the-portal; __Host-tidings=this=too;a=b;theme"}
     assert (await client.http.get(made["url"], headers=cookies)).status_code == 200
     assert dict((await client.last(made))["headers"])["cookie"] == "tidings=***; __Host-tidings=***;a=***;theme"
+
+
+async def test_keys_of_ours_that_come_to_a_bin_are_not_kept(client: Client) -> None:
+    keys = [write_key(uuid4(), bytes(range(SECRET_BYTES))) for _ in range(3)]
+    starts = [key.rpartition("_")[0] for key in keys]
+    made = await client.make(profile="vivreal", secret="a text as a secret")
+    body = json.dumps({"key": keys[0], "ü": f"x{keys[1]}, {keys[2][:40]}"}).encode()
+    headers = {
+        "X-Vivreal-Signature": sign_hex(HmacKey.of_text("a text as a secret"), body),
+        "Authorization": f"Bearer {keys[2]}", "X-Other": keys[0], "X-API-Key": "test",
+    }  # fmt: skip
+    assert (await client.http.post(f"{made['url']}/{keys[1]}?key={keys[0]}", content=body, headers=headers)).status_code == 200
+    came = await client.last(made)
+    assert came["verdict"]["reason"] == "verified"  # by what was sent
+    kept = str(await client.engine.sql("select * from tidings.bin_requests")) + str(came)
+    assert [key for key in keys if key[:36] in kept] == []
+    stars, given = "*" * 39, dict(came["headers"])
+    assert given["authorization"] == f"Bearer {starts[2]}_{stars}"
+    assert (given["x-other"], given["x-api-key"]) == (f"{starts[0]}_{stars}", "***")
+    assert came["path"] == f"/bin/{made['id']}/{starts[1]}_{stars}?key={starts[0]}_{stars}"
+    assert json.loads(came["body"]) == {"key": f"{starts[0]}_{stars}", "ü": f"x{starts[1]}_{stars}, {starts[2]}_{'*' * 12}"}
+    assert came["body_bytes"] == len(body)
 
 
 async def test_no_page_is_given_a_script_or_a_style_by_a_bin(client: Client) -> None:

@@ -163,7 +163,7 @@ async def test_a_job_that_cannot_be_read_is_set_aside_and_the_others_fire(
     assert "never fires" in found["never"]["fault"]
     logged = [line for line in caplog.messages if "was made inactive" in line]
     assert sorted(logged) == sorted(
-        f"job {job['id']} was made inactive: {job['fault']} Put it right with PATCH /api/cron/{job['id']}."
+        f"job {job['id']} was made inactive: {job['fault']} Change the job to put it right."
         for job in found.values()
         if job["fault"]
     )

@@ -9,7 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_network
+from itertools import cycle
 from pathlib import Path
+from random import choices
+from string import ascii_lowercase
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -227,6 +230,30 @@ def verifying(seconds: float = 0.0, *, good: bytes = answer(204, b""), limit: in
     return script
 
 
+def in_other_words(good: bytes, *, secret: str) -> Script:
+    """Verify, and refuse with a word that is another each time."""
+
+    async def script(received: Received, writer: Any) -> None:
+        try:
+            verify(received.body, received.headers, secret)
+        except VerificationError:
+            writer.write(answer(401, b"no: " + "".join(choices(ascii_lowercase, k=12)).encode()))
+            return
+        writer.write(good)
+
+    return script
+
+
+def in_turn(*scripts: Script) -> Script:
+    """Answer as machines behind one address do."""
+    turns = cycle(scripts)
+
+    async def script(received: Received, writer: Any) -> None:
+        await next(turns)(received, writer)
+
+    return script
+
+
 LOGIN = b"<!doctype html><title>Sign in</title><form><input type=password></form>"
 HTML = {"content-type": "text/html"}
 SCRIPTS: dict[str, tuple[Script, str, bool, str]] = {
@@ -247,6 +274,9 @@ SCRIPTS: dict[str, tuple[Script, str, bool, str]] = {
     "breaks": (says(answer(500, b"oops")), "failing", False, "whatever comes"),
     "cuts": (resets, "reset", False, "cuts it"),
     "hangs": (hangs, "silent", False, "Answer at once"),
+    "random-words": (in_other_words(answer(204, b""), secret=OTHER), "wrong_secret", False, "another secret"),
+    "random-words-behind": (in_other_words(answer(500, b"oops"), secret=SECRET), "handler", False, "what comes after that fails"),
+    "two-machines": (in_turn(in_other_words(answer(204, b""), secret=OTHER), verifying()), "unsteady", False, "several machines"),
     "no-http": (says(b"220 mail.test ESMTP\r\n"), "not_http", False, "does not speak HTTP"),
 }  # fmt: skip
 

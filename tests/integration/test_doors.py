@@ -12,14 +12,18 @@ import httpx
 import msgspec
 import pytest
 import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
 from tidings import __version__
+from tidings.api.serving import rests
+from tidings.api.serving.bounds import LINGER_BYTES, MAX_PIPELINED
 from tidings.api.serving.budgets import AT_ONCE
 from tidings.api.serving.entrance import Entrance, Limits
 from tidings.api.serving.heads import has_one_host
-from tidings.api.serving.protocol import LINGER_BYTES, MAX_PIPELINED, GuardedProtocol
+from tidings.api.serving.protocol import GuardedProtocol
 from tidings.api.serving.refusals import MAX_HEADERS
 from tidings.api.serving.server import serving
 from tidings.app import _serving, opened
@@ -148,11 +152,15 @@ _INNER = b"GET /inner HTTP/1.1\r\nhost: x\r\n\r\n"
 )
 @pytest.mark.parametrize("is_split", [False, True], ids=["at once", "head first"])
 async def test_a_request_to_switch_protocols_keeps_its_body(door: Door, framing: bytes, sent: bytes, is_split: bool) -> None:
-    head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n%b\r\n\r\n" % framing
+    waits = b"expect: 100-continue\r\n" if is_split else b""
+    head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n%b%b\r\n\r\n" % (
+        waits,
+        framing,
+    )
     after = GET % b"next"
     reader, writer = await door.open(head if is_split else head + sent + after)
     if is_split:
-        await asyncio.sleep(0.1)
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"  # it has read the head
         writer.write(sent + after)
     answer = await _rest(reader)
     writer.close()
@@ -249,6 +257,63 @@ async def test_a_body_of_empty_lines_is_read_at_the_price_of_any_other(door: Doo
         sys.setprofile(None)
     assert answers.startswith(b"HTTP/1.1 200 ")
     assert 0 < reads < len(body) / 100, "some hundred bytes at a time"
+
+
+def in_pieces(path: bytes, pieces: int) -> bytes:
+    """A request whose body comes a byte at a time."""
+    head = b"POST /%b HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n" % path
+    return head + b"".join(b"1\r\n%c\r\n" % (ord("a") + number % 26) for number in range(pieces)) + b"0\r\n\r\n"
+
+
+async def test_a_body_in_pieces_of_a_byte_is_read_whole_with_rests_between(door: Door) -> None:
+    longest = 0
+
+    def watched(spent: float) -> float:
+        nonlocal longest
+        longest = max(longest, door.entrance.resting)
+        return Entrance.rest_seconds(door.entrance, spent) / 100
+
+    door.entrance.rest_seconds = watched  # type: ignore[method-assign]
+    asked = await asyncio.gather(*(door.ask(in_pieces(b"x", 40_000)) for _ in range(3)))
+    assert [answer.split(b"\r\n", 1)[0] for answer in asked] == [b"HTTP/1.1 200 OK"] * 3
+    wanted = bytes(ord("a") + number % 26 for number in range(40_000))
+    assert door.bodies == [wanted] * 3
+    assert longest >= 1
+    assert door.entrance.resting == 0
+
+
+async def test_a_body_that_rests_has_no_more_time_than_another(door: Door) -> None:
+    door.entrance.rest_seconds = lambda _spent: 3600.0  # type: ignore[method-assign]
+    assert (await door.ask(in_pieces(b"x", 40_000))).startswith(b"HTTP/1.1 408")
+    assert door.entrance.refused == {"slow_body": 1}
+
+
+async def test_what_rests_makes_way(door: Door) -> None:
+    door.entrance.rest_seconds = lambda _spent: 3600.0  # type: ignore[method-assign]
+    resting = [await door.open(in_pieces(b"x", 40_000)) for _ in range(LIMITS.per_address)]
+    await eventually(lambda: _true(door.entrance.resting == LIMITS.per_address))
+    asked = [await door.ask(GET % b"x", "127.0.0.2") for _ in range(3)]
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in asked)
+    for _, writer in resting:
+        writer.close()
+
+
+async def test_what_is_dropped_is_read_with_rests_and_the_refusal_arrives(door: Door) -> None:
+    body = b"x" * 3_000_000
+    answer = await door.ask(b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    assert answer.startswith(b"HTTP/1.1 413")
+    await eventually(lambda: _true(door.entrance.resting == len(door.entrance) == 0))
+
+
+@given(connections=st.integers(1, 1000), spent=st.floats(1e-6, 1.0))
+def test_all_that_rest_take_a_tenth_of_the_loop_together(connections: int, spent: float) -> None:
+    entrance = Entrance(LIMITS)
+    entrance.resting = connections
+    assert connections * spent <= entrance.rest_seconds(spent) / 10 * 1.001
+
+
+def test_what_is_left_unread_for_its_pieces_is_read_after_a_rest() -> None:
+    assert rests.MOST_PIECES * rests.PIECE_SECONDS >= rests.SPENT_AT_ONCE
 
 
 async def test_few_pipelined_requests_are_read_before_they_are_answered(door: Door) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
@@ -15,10 +16,11 @@ import msgspec
 import pytest
 
 from tests.integration.test_api import KEY
-from tests.support.engine import Engine, engine_of, eventually
+from tests.support.engine import Engine, engine_of, eventually, routed
 from tests.support.limits import PATIENCE
 from tests.support.portal import visiting
 from tests.support.serving import ApiServer
+from tests.support.switch import Switch
 from tidings.api.http.scopes import NEEDS
 from tidings.config import Config
 from tidings.core.api_key import SECRET_BYTES, SETTINGS_KEY_ID, write_key
@@ -168,7 +170,7 @@ async def test_every_operation_says_which_scope_it_needs(api: Api) -> None:
     assert set(NEEDS) <= {(method, path) for method, path, _ in operations}, "api/http/scopes.py has routes that there are not"
     for method, path, need in operations:
         said = paths[path][method.lower()]
-        assert said["security"] == [{"key": [need.scope.value] if need.scope else []}]
+        assert said["security"] == [{"key": [scope.value for scope in need.scopes]}]
         assert {"401", "403", "429"} <= set(said["responses"]), path
     page = (ROOT / "docs" / "scopes.md").read_text()
     assert page == made_by_tool().text_of(paths), "docs/scopes.md is old; run tools/make_scopes.py"
@@ -188,15 +190,16 @@ async def test_each_scope_opens_what_the_page_says_and_nothing_else(api: Api) ->
         body = None if method in {"GET", "DELETE"} else {}
         for scope, key in keys.items():
             response = await api.ask(method, address(path), key, json=body)
-            if need.scope is None or need.scope in granted((scope,)):
+            lacking = [one for one in need.scopes if one not in granted((scope,))]
+            if not lacking:
                 assert response.status_code not in {401, 403, 429, 500}, (method, path, scope, response.text)
                 continue
             answered += 1
             assert response.status_code == 403, (method, path, scope, response.text)
             assert response.json() == {
-                "error": f"This key lacks the scope {need.scope}. Use a key that has it.",
+                "error": f"This key lacks the scope {lacking[0]}. Use a key that has it.",
                 "code": "FORBIDDEN",
-                "scope": need.scope,
+                "scope": lacking[0],
             }
     assert answered > 1000
     for path in ("/metrics", "/openapi.json"):
@@ -334,6 +337,24 @@ class Counting(Database):
             yield connection
 
 
+class Lent:
+    """A database of one connection, whose answer comes late."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.has_read, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        yield self
+
+    async def fetchval(self, *asked: Any) -> Any:
+        answer = await self._connection.fetchval(*asked)
+        self.has_read.set()
+        await self.goes_on.wait()
+        return answer
+
+
 class Process:
     """What another process holds of keys, at a time of its own."""
 
@@ -423,6 +444,48 @@ async def test_a_flood_of_wrong_keys_keeps_no_good_one_waiting(api: Api) -> None
         assert not any(one.done() for one in wrong[:20])
     assert True not in await asyncio.gather(*wrong, return_exceptions=True)
     assert process.database.asked - asked <= 3
+
+
+async def test_a_connection_that_the_network_forgot_is_dropped_and_another_is_asked(api: Api, config: Config) -> None:
+    assert config.database_url is not None
+    address, _, folder = config.database_url.partition("?host=")
+    switch = Switch(folder)
+    await switch.start()
+    looks = await open_database(switch.url(address.rpartition("/")[2]), max_connections=1)
+    known, unknown = [(await api.make("webhooks:read"))["key"] for _ in range(2)]
+    process = Process(api.engine.services)
+    process.admission._looks = process.admission._reads = looks
+    assert await process.admits(known)
+    await process.quiet()
+    switch.forget()
+    process.now += 10 * BELIEVED
+    assert await process.admits(known)  # else this waits for a minute, and fails
+    await process.quiet()
+    switch.forget()
+    assert await process.admits(unknown)
+    await process.quiet()
+    await looks.close()
+    await switch.stop()
+
+
+async def test_a_look_that_is_under_way_while_this_process_changes_a_key_is_not_believed(api: Api) -> None:
+    key, process = (await api.make("webhooks:read"))["key"], Process(api.engine.services)
+    assert await process.admits(key)
+    await process.quiet()
+    process.now += LOOK_AFTER
+    async with process.database.server.lend() as connection, connection.transaction():
+        process.admission._looks = Lent(connection)  # a look that has read, and is not at its end
+        assert process.at_hand(key)
+        await process.admission._looks.has_read.wait()
+        await api.engine.sql("update tidings.api_keys set revoked_at = now() where name = 'shop'")
+        process.now += 0.001
+        process.admission.changed()
+        process.admission._looks.goes_on.set()
+        await process.quiet()
+    assert not process.at_hand(key)
+    process.admission._looks = process.database
+    assert not await process.admits(key)
+    await process.admission.close()
 
 
 async def test_what_was_waited_for_a_connection_is_not_taken_from_the_time_that_a_look_counts(api: Api) -> None:
@@ -573,6 +636,9 @@ async def test_keys_are_made_shown_once_rotated_and_revoked_on_their_page(api: A
         again = re.findall(r"tidk_\w{22}_\w{39}", rotated)[0]
         await api("GET", "/api/v1/keys/current", 401, key=key)
         await visitor.send(f"{own}/rotate", {"overlap": "long"}, 422)
+        assert "1 to 100 characters" in (await visitor.send(f"{own}/rename", {"name": " "}, 422)).text
+        await visitor.send(f"{own}/rename", {"name": "till"})
+        assert "till</h1>" in (await visitor.get(own)).text
         await visitor.send(f"{own}/revoke", {})
         await api("GET", "/api/v1/keys/current", 401, key=again)
         page = (await visitor.get(own)).text
@@ -582,6 +648,72 @@ async def test_keys_are_made_shown_once_rotated_and_revoked_on_their_page(api: A
         await visitor.get(f"{path}/{UUID(int=255)}", 404)
         assert "TIDINGS_ADMIN_KEY" in (await visitor.get(f"{path}/{SETTINGS_KEY_ID}")).text
         assert "A key was revoked" in (await visitor.get("/settings/audit")).text
+
+
+async def test_a_key_is_renamed_and_what_is_on_record_keeps_the_name_of_then(api: Api) -> None:
+    made = await api.make("admin", name="shop")
+    assert (await api("PATCH", f"/api/v1/keys/{made['id']}", 200, {"name": " till "}))["name"] == "till"
+    await api("PATCH", f"/api/v1/keys/{made['id']}", 200, {"name": "till"})  # no change, and no entry
+    await api("POST", "/api/v1/groups", 201, {"id": "g"}, key=made["key"])
+    said = [(one["action"], one["key_name"], one["changes"]) for one in (await api("GET", "/api/v1/audit", 200))[:2]]
+    assert said == [
+        ("group.created", "till", {}),
+        ("api_key.changed", "admin key of the settings", {"name": ["shop", "till"]}),
+    ]
+    for body, field in (({"name": ""}, "name"), ({"name": "x", "scopes": []}, "scopes"), ({}, "name")):
+        assert (await api("PATCH", f"/api/v1/keys/{made['id']}", 422, body))["field"] == field
+    await api("PATCH", f"/api/v1/keys/{SETTINGS_KEY_ID}", 409, {"name": "x"})
+    await api("PATCH", f"/api/v1/keys/{UUID(int=255)}", 404, {"name": "x"})
+
+
+async def test_keys_that_end_soon_or_are_not_used_are_listed_and_told_of(api: Api, api_server: ApiServer) -> None:
+    assert api_server._framework
+    api_server._framework.state["sign_in_attempts"] = Attempts()
+    soon = await api.make("admin", name="soon", expires_in=86_400)
+    await api.make("admin", name="late", expires_in=90 * 86_400)
+    gone = await api.make("admin", name="gone", expires_in=86_400)
+    await api("DELETE", f"/api/v1/keys/{gone['id']}", 204)
+    later, tomorrow = (api.engine.clock.now() + timedelta(days=days) for days in (14, 1))
+    found = await api("GET", f"/api/v1/keys?expires_before={quote(later.isoformat())}", 200)
+    assert [one["name"] for one in found] == ["soon"]
+    found = await api("GET", f"/api/v1/keys?unused_since={quote(tomorrow.isoformat())}", 200)
+    assert {"soon", "late"} <= {one["name"] for one in found}
+    assert "gone" not in {one["name"] for one in found}
+    assert (await api("GET", "/api/v1/keys?expires_before=2026-01-01T00:00:00", 422))["field"] == "expires_before"
+    told = {one["name"]: one["sentence"] for one in (await api("GET", "/api/v1/diagnosis", 200))["problems"]}
+    assert told["keys"].startswith("1 key ends within 14 days")
+    async with visiting(api.engine, str(api.client.base_url)) as visitor:
+        await visitor.sign_in()
+        page = (await visitor.get("/")).text
+        assert "Key soon" in page
+        assert f"/settings/api-keys/{soon['id']}" in page
+        assert "Key late" not in page
+        assert "ends soon" in (await visitor.get("/settings/api-keys")).text
+
+
+async def test_previews_and_dry_runs_show_events_and_need_their_scope(api: Api, api_server: ApiServer) -> None:
+    assert api_server._framework
+    api_server._framework.state["sign_in_attempts"] = Attempts()
+    await api("POST", "/api/v1/events", 202, {"type": "order.paid", "data": {"who": "secretly"}})
+    await routed(api.engine)
+    hook = await api("POST", "/api/v1/webhooks", 201, {"url": "https://example.com/", "events": "*"})
+    alone, both = [(await api.make(*scopes))["key"] for scopes in (["webhooks:write"], ["webhooks:write", "events:read"])]
+    for path in (
+        "/api/v1/webhooks/preview",
+        f"/api/v1/webhooks/{hook['id']}/preview",
+        f"/api/v1/webhooks/{hook['id']}/dry-run",
+    ):
+        refused = await api("POST", path, 403, {}, key=alone)
+        assert refused["scope"] == "events:read"
+    shown = await api("POST", f"/api/v1/webhooks/{hook['id']}/preview", 200, {}, key=both)
+    assert "secretly" in shown["body"]
+    for key, sees in ((alone, False), (both, True)):
+        async with visiting(api.engine, str(api.client.base_url)) as visitor:
+            await visitor.send("/sign-in", {"key": key, "to": "/webhooks"}, of="/sign-in")
+            edit = f"/webhooks/{hook['id']}/edit"
+            assert ("secretly" in (await visitor.get(edit)).text) == sees
+            dry = await visitor.send(edit, {"do": "dry-run", "days": "1", "url": "https://example.com/"}, 200, of=edit)
+            assert ("lacks the scope events:read" in dry.text) != sees
 
 
 # What a session sees -------------------------------------------------------------------------------------------------------
@@ -635,9 +767,7 @@ async def test_a_session_sees_and_may_do_what_its_key_allows(
             if path in {"/live", "/home", "/brand.css"} or (method, path) == ("POST", "/sign-out"):
                 continue  # a stream without an end; pages of customers; the end of the walk
             needs = PAGE_NEEDS[method, path]
-            is_open = all(
-                (need.scope is None or need.scope in allowed) and not (need.is_for_all_groups and bound_to) for need in needs
-            )
+            is_open = all(set(need.scopes) <= allowed and not (need.is_for_all_groups and bound_to) for need in needs)
             where = path.format_map(VALUES)
             response = await visitor.client.request(
                 method, where, **({"data": sent, "headers": origin} if method == "POST" else {})

@@ -85,6 +85,25 @@ async def test_deliveries_are_forwarded_signed_and_their_answers_recorded(
     assert str(id_) in await terminal("listeners", "list", "-q")
 
 
+async def test_it_says_why_nothing_comes_when_its_receiver_asked_to_be_left_alone(
+    engine: Engine, terminal: Terminal, receiver: Receiver
+) -> None:
+    receiver.scripts.append(says(answer(429, headers={"retry-after": "7200"})))
+    process = terminal.start("listen", receiver.url(), "--name", "desk", "-q")
+    await listening(engine)
+    await engine.publish("order.paid", "{}")
+    why = await asyncio.to_thread(lambda: process.stderr and next(line for line in process.stderr if "Nothing comes" in line))
+    assert "asked to be left alone (Retry-After)" in why
+    assert "1 delivery waits until then" in why
+    process.send_signal(signal.SIGTERM)
+    await ended(process)
+    process = terminal.start("listen", receiver.url(), "--name", "desk", "--skip", "-n", "1", "--json")
+    await asyncio.to_thread(lambda: process.stderr and next(line for line in process.stderr if "cancelled (--skip)" in line))
+    await engine.publish("order.sent", "{}")
+    said, _ = await ended(process)
+    assert json.loads(said)["delivery"]["event"] == "order.sent"
+
+
 async def test_it_goes_on_when_the_server_was_away_and_nothing_is_lost(
     engine: Engine, terminal: Terminal, receiver: Receiver
 ) -> None:

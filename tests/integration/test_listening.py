@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -226,6 +227,49 @@ async def test_a_listener_mirrors_a_webhook_and_takes_nothing_from_it(
     assert await states(engine, listener) == [("succeeded", 1, 200, None)] * 5
 
 
+async def test_a_mirror_follows_its_webhook(engine: Engine, api: httpx.AsyncClient, receiver: Receiver) -> None:
+    made = (await api.post("/api/v1/webhooks", json={"url": receiver.url(), "events": ["order.*"]})).json()
+    listener = await opened(api, webhook_id=made["id"])
+    client, path = Client(api, listener), f"/api/v1/webhooks/{made['id']}"
+    changed = await api.request("PATCH", path, json={"events": ["bill.*"], "headers": {"X-Shop": "7"}, "rate_per_second": 3})
+    assert changed.status_code == 200, changed.text
+    rotated = (await api.post(f"{path}/secret/rotate", json={"overlap_seconds": 0})).json()
+    assert (await api.get(client.path)).json()["events"] == ["bill.*"]
+    await engine.publish("order.paid", "{}")
+    await engine.publish("bill.paid", "{}")
+    [delivery] = await client.take()
+    headers = dict(delivery["headers"])
+    assert (delivery["event"], headers["X-Shop"]) == ("bill.paid", "7")
+    verify(delivery["body"].encode(), headers, rotated["secret"])
+    itself = (await api.get(f"/api/v1/webhooks/{listener['id']}")).json()
+    assert (itself["name"], itself["rate_per_second"], itself["managed_by"]) == ("desk", None, "listener:desk")
+    version = itself["version"]
+    assert (await api.request("PATCH", path, json={"rate_per_second": 4})).status_code == 200  # which is nothing to a listener
+    assert (await api.get(f"/api/v1/webhooks/{listener['id']}")).json()["version"] == version
+    await client.tell(delivery)
+
+
+async def test_a_receiver_that_asks_to_be_left_alone_is_and_that_is_told_until_it_is_skipped(
+    engine: Engine, api: httpx.AsyncClient
+) -> None:
+    listener = await opened(api)
+    client = Client(api, listener)
+    assert listener["held_until"] is None
+    await engine.publish("order.paid", "{}")
+    [delivery] = await client.take()
+    await client.tell(delivery, status=429, headers=[["retry-after", "7200"]])
+    told = (await api.get(client.path)).json()
+    held_for = datetime.fromisoformat(told["held_until"]) - engine.services.clock.now()
+    assert timedelta(seconds=7000) < held_for < timedelta(seconds=14_400)
+    await engine.publish("order.sent", "{}")
+    taken = (await api.post(f"{client.path}/take", json={"session": client.session, "held": []})).json()
+    assert (taken["deliveries"], taken["held_until"]) == ([], told["held_until"])
+    assert (await api.post(f"{client.path}/skip")).json()["cancelled"] >= 1
+    assert (await api.get(client.path)).json()["held_until"] is None
+    await engine.publish("order.late", "{}")
+    assert "order.late" in [each["event"] for each in await client.take_all(1)]
+
+
 async def test_workers_leave_listeners_alone_whatever_is_done_to_them(engine: Engine, api: httpx.AsyncClient) -> None:
     listener = await opened(api)
     path = f"/api/v1/webhooks/{listener['id']}"
@@ -256,6 +300,7 @@ async def test_what_waits_is_bounded_skipped_and_recovered(engine: Engine, api: 
     await engine.worker.keeper.run_once()
     full = (await api.get(f"/api/v1/listeners/{id_}")).json()
     assert (full["enabled"], full["reason"]) == (False, FULL)
+    assert not (await opened(api, events=["order.*"]))["enabled"]  # whoever comes back changes nothing of that
     await engine.publish()  # not kept for it
     await eventually(lambda: engine.value("select not exists (select from tidings.outbox)"))
     assert len(await client.take(wait=0)) == 1

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.dns import dns
+from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, hangs, resets, says
 from tidings.core.outcome import Exchange
@@ -311,6 +312,68 @@ async def test_tls_is_checked_against_the_name(receiver: Receiver) -> None:
             assert exchange.timings.tls_ms is not None
         await sender.close()
     await secure.stop()
+
+
+async def test_handshakes_that_fail_leave_no_descriptor_open() -> None:
+    """Two hundred, in each way in which a receiver can break one, all at once."""
+    came: list[str] = []
+    untrusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(untrusted)
+
+    def breaks(said: bytes | None, *, then: str) -> Any:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                assert await reader.read(1)
+                came.append(then)
+                writer.write(said or b"")
+                if then == "abort":
+                    writer.transport.abort()
+                elif then == "wait":
+                    while await reader.read(65_536):
+                        pass
+            except OSError:
+                pass
+            finally:
+                writer.close()
+
+        return serve
+
+    ways: list[tuple[Any, ssl.SSLContext | None, float, str]] = [
+        (breaks(b"HTTP/1.1 400 Bad Request\r\n\r\n", then="close"), None, PATIENCE, "tls"),
+        (breaks(b"HTTP/1.1 400 Bad Request\r\n\r\n", then="wait"), None, PATIENCE, "tls"),
+        (breaks(None, then="close"), None, PATIENCE, "tls"),
+        (breaks(None, then="abort"), None, PATIENCE, "tls"),
+        (breaks(None, then="wait"), untrusted, PATIENCE, "tls"),
+        (breaks(None, then="wait"), None, 0.5, "timeout"),
+        (breaks(b"\x16\x03\x03\x40\x00", then="wait"), None, 0.5, "timeout"),
+        (breaks(None, then="wait"), None, PATIENCE, "stopped"),
+    ]
+
+    async def fail(count: int) -> None:
+        for serve, tls, seconds, failure in ways:
+            server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, backlog=100)
+            sender, told = Sender(allowed=LOOPBACK), Told()
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            came.clear()
+            calls = [sender.start(parse_target(url), written(url), timeout_seconds=seconds, done=told) for _ in range(count)]
+            if failure == "stopped":
+                await eventually(lambda: have_come(count))
+                for call in calls:
+                    call.abort()
+            assert [exchange.failure for exchange in await told.reach(count)] == [failure] * count
+            await sender.close()
+            server.close()
+
+    async def have_come(count: int) -> bool:
+        return len(came) == count
+
+    async def are_closed() -> bool:
+        return len(os.listdir("/proc/self/fd")) <= before
+
+    await fail(1)  # what is opened once for all is open
+    before = len(os.listdir("/proc/self/fd"))
+    await fail(200 // len(ways))
+    await eventually(are_closed)  # the receiver's own a moment later
 
 
 async def test_a_url_is_reached_for_without_sending_anything(receiver: Receiver) -> None:

@@ -25,6 +25,7 @@ from tests.support.limits import PATIENCE
 from tests.support.process import settings
 from tests.support.receiver import Receiver, answer, says
 from tests.support.serving import ApiServer
+from tests.support.shells import SHELLS, Shell
 from tests.support.terminal import Relay, Terminal
 from tidings.api.openapi.examples import example_of
 from tidings.cli.remote.grammar import Thing, Verb, fields
@@ -41,6 +42,8 @@ ELSEWHERE = {
     ("GET", "/api/v1/attempts/stream"): "tidings tail",
     ("GET", "/api/v1/events/{event_id}/explain"): "tidings explain",
     ("GET", "/api/v1/diagnosis"): "tidings doctor --server",
+    ("GET", "/api/v1/audit/export"): "tidings audit export",
+    ("GET", "/api/v1/audit/verification"): "tidings audit verify",
     ("POST", "/api/v1/webhooks/{webhook_id}/diagnose"): "tidings doctor webhook",
     ("PUT", "/api/v1/webhooks/{webhook_id}"): "the same as PATCH",
     ("POST", "/api/v1/listeners/{listener_id}/take"): "tidings listen",
@@ -435,6 +438,11 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     assert key["key"].startswith("tidk_")
     assert [one["name"] for one in await terminal.read("keys", "list")] == ["shop", "admin key of the settings"]
     assert (await terminal.read("keys", "get", "shop"))["scopes"] == ["events:publish"]
+    assert (await terminal.read("keys", "rename", "shop", "--name", "till"))["name"] == "till"
+    assert (await terminal.read("keys", "rename", "till", "--name", "shop"))["id"] == key["id"]
+    assert [one["name"] for one in await terminal.read("keys", "list", "--where", "expires_before=2100-01-01T00:00:00Z")] == [
+        "shop"
+    ]
     assert (await terminal.read("keys", "current"))["of_settings"]
     assert (await terminal.read("keys", "rotate", key["id"], "--overlap-seconds", "60"))["key"] != key["key"]
     once = (await terminal("keys", "rotate", key["id"], "-q")).strip()
@@ -453,6 +461,35 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     entries = await terminal.read("audit", "list", "--where", "group=acme")
     assert {one["group"] for one in entries} == {"acme"}
     assert len((await terminal("audit", "list", "--limit", "3", "-q")).split()) == 3
+    renamed = await terminal.read("audit", "list", "--where", "action=api_key.changed", "--where", "since=1h", "--all")
+    assert [one["changes"]["name"] for one in renamed] == [["till", "shop"], ["shop", "till"]]
+    assert "Did you mean webhook.created" in await terminal.refused("audit", "list", "--where", "action=webhook.creatd", code=2)
+
+
+async def test_the_audit_is_exported_and_verified(terminal: Terminal, engine: Engine) -> None:
+    await terminal("groups", "create", "verified", "-q")
+
+    async def all_sealed() -> bool:
+        return not await engine.value("select count(*) from tidings.audit_pending")
+
+    await eventually(all_sealed)
+    lines = [json.loads(line) for line in (await terminal("audit", "export", "--where", "group=verified")).splitlines()]
+    assert [(one["action"], one["subject"]) for one in lines] == [("group.created", "verified")]
+    said = await terminal("audit", "verify")
+    assert "as written" in said
+    head = (await terminal("audit", "verify", "-q")).strip()
+    assert head in await terminal("audit", "verify", "--head", head)
+    assert (await terminal.read("audit", "verify"))["is_intact"]
+    assert "PLACE:HASH" in await terminal.refused("audit", "verify", "--head", "x", code=2)
+    await engine.sql("set session_replication_role = replica")
+    change = "update tidings.audit set subject = $2 where number = $1"
+    await engine.sql(change, lines[0]["number"], "another")
+    refused = await terminal.refused("audit", "verify", code=1)
+    assert (
+        refused.strip() == f"tidings: The audit was tampered with: entry {lines[0]['number']} was changed after it was written."
+    )
+    await engine.sql(change, lines[0]["number"], "verified")
+    await engine.sql("set session_replication_role = origin")
 
 
 async def test_bins(terminal: Terminal) -> None:
@@ -848,6 +885,23 @@ async def test_ids_and_names_are_completed(terminal: Terminal) -> None:
         script = await terminal("completion", shell)
         assert f"_TIDINGS_COMPLETE={shell}_complete" in script
     assert subprocess.run(["bash", "-n"], input=await terminal("completion", "bash"), text=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", SHELLS)
+async def test_the_tab_key_completes_in_every_shell_there_is(terminal: Terminal, tmp_path: Path, name: str) -> None:
+    await terminal("groups", "create", "--id", f"{name}-complete")
+
+    def typed() -> None:
+        shell = Shell(name, tmp_path, terminal.environ)
+        try:
+            shell.completes("tidings groups ge", "get")
+            shell.completes(f" {name}-co", "mplete")
+            shell.enter()
+            shell.shows("created_at")
+        finally:
+            shell.close()
+
+    await asyncio.to_thread(typed)
 
 
 async def test_a_closed_pipe_and_ctrl_c_end_it_quietly(terminal: Terminal, engine: Engine, receiver: Receiver) -> None:

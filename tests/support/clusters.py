@@ -13,7 +13,8 @@ import asyncpg
 from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
 from tests.support.switch import Switch
-from tidings.store.embedded import Embedded, _Binaries
+from tidings.store.embedded import Embedded
+from tidings.store.embedded_programs import Binaries
 
 DISK = 700  # MB of each
 
@@ -126,7 +127,7 @@ class Pair:
         await asyncio.to_thread(self.standby.stop)
         folder = self._disks[1 - self._first].folder
         shutil.rmtree(folder / "postgres", ignore_errors=True)
-        binaries = _Binaries(self.primary.pgdata)
+        binaries = Binaries(self.primary.pgdata)
         if binaries.as_user():
             os.chown(folder, binaries.as_user()["user"], binaries.as_user()["group"])
         done = await asyncio.to_thread(

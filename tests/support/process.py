@@ -85,6 +85,13 @@ class Process:
             self._process.kill()
         await self._process.wait()
 
+    async def ended(self) -> tuple[int, str]:
+        """Wait until it ends by itself, and return its exit code and what it said last."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(PATIENCE):
+            said = await self._process.stdout.read()
+            return await self._process.wait(), said.decode()
+
     async def stop(self) -> int:
         """Ask it to stop and return its exit code."""
         if self._process.returncode is None:

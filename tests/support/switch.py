@@ -38,6 +38,12 @@ class Switch:
         """Take everything and pass nothing on: nobody is told that nobody listens."""
         self._flowing.clear()
 
+    def forget(self) -> None:
+        """Pass nothing on over the connections there are, and tell nobody; those that come from now on work."""
+        self._flowing.clear()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
     def mend(self) -> None:
         """Work again."""
         self._is_cut = False
@@ -59,7 +65,8 @@ class Switch:
             writer.transport.abort()
             return
         self._writers.add(writer)
-        await self._flowing.wait()
+        flowing = self._flowing
+        await flowing.wait()
         try:
             there = await asyncio.open_unix_connection(f"{self._folder}/.s.PGSQL.5432")
         except OSError:
@@ -68,14 +75,14 @@ class Switch:
             return
         self._writers.add(there[1])
         for source, sink in ((reader, there[1]), (there[0], writer)):
-            task = asyncio.create_task(self._pass(source, sink))
+            task = asyncio.create_task(self._pass(source, sink, flowing))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, flowing: asyncio.Event) -> None:
         try:
             while data := await source.read(65536):
-                await self._flowing.wait()
+                await flowing.wait()
                 sink.write(data)
                 await sink.drain()
         except (OSError, RuntimeError, asyncio.CancelledError):  # RuntimeError: uvloop's, of a transport that was aborted

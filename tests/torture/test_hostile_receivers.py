@@ -30,6 +30,8 @@ from tidings.store import webhooks
 from tidings.transport.sender import Sender
 
 SECONDS = 40.0 if LONG else 2.0  # of each phase
+# Seconds that a 99th percentile of a few milliseconds is off by because of what else the machine does in one phase and not in another.
+NOISE = 0.005
 PER_SECOND = 10  # events; each goes to a hundred webhooks
 OVERLOAD_PER_SECOND = 100  # the same: more attempts than two cores can make
 HEALTHY = 5
@@ -241,6 +243,7 @@ async def test_healthy_receivers_get_everything_in_time_beside_all_of_them(
     tell(f"hostile receivers: {json.dumps(figures)}")
     told("hostile-receivers", figures)
     if LONG:
+        assert beside <= 2 * calm + NOISE
         assert beside <= 2 * among_many
     assert grown <= 50 if LONG else grown <= 150
 

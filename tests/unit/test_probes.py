@@ -169,9 +169,32 @@ def test_a_handler_that_refuses_is_told_from_a_signature_that_is_refused() -> No
     assert examined(Receiver(breaks=True))[0].name == "handler"
 
     def alike_but_for_the_words(probe: Probe) -> Exchange:
-        return Exchange(400, body=b"bad signature" if probe.kind is Kind.FORGED else b"unknown type")
+        return Exchange(400, body=b"bad signature" if probe.kind in {Kind.FORGED, Kind.FORGED_AGAIN} else b"unknown type")
 
     assert examined(alike_but_for_the_words)[0].name == "handler"
+
+
+def test_words_that_differ_by_chance_say_nothing() -> None:
+    words = iter(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"])
+
+    def refusing(right: set[Kind]) -> Answering:
+        return lambda probe: Exchange(204) if probe.kind in right else Exchange(401, body=f"no, {next(words)}".encode())
+
+    verdict, answers = examined(refusing(set()))
+    assert (verdict.name, answers[2].probe.kind) == ("wrong_secret", Kind.FORGED_AGAIN)
+    words = iter(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"])
+    assert examined(refusing({Kind.TEXT_KEY}))[0].name == "secret_text"
+
+
+def test_machines_that_answer_in_turn_are_told_from_one_that_reads_another_body() -> None:
+    for wrong, right in ((Receiver(secret="other"), Receiver()), (Receiver(secret="old", refusal=403), Receiver())):
+        for machines in ((wrong, right), (wrong, right, right)):
+            turns = iter(machines * MAX_PROBES)
+            verdict, answers = examined(lambda probe: next(turns)(probe))  # noqa: B023 - it is over within the turn
+            assert verdict.name == "unsteady", (machines, [one.probe.kind for one in answers])
+    verdict, answers = examined(Receiver(reads="python"))  # which takes what is written as it writes it, each time
+    assert [one.probe.kind for one in answers[-2:]] == [Kind.PRESENT_AGAIN, Kind.PRESENT_LAST]
+    assert verdict.name == "reserialized"
 
 
 def test_a_body_that_is_no_object_is_no_proof_of_a_right_secret() -> None:

@@ -142,7 +142,7 @@ def test_what_nothing_is_known_by_is_told_and_kept() -> None:
         ("posts.create", "tick it under Collections"),
         ("collection.object.created", "Choose that profile, or write content.created."),
         ("order.payed", 'Did you mean "order.paid"'),
-        ("never.heard", "POST /api/v1/events"),
+        ("never.heard", "it goes out once your application publishes one"),
     ):
         (sentence,) = told("standard", [name], choices)
         assert remedy in sentence

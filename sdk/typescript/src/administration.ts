@@ -1,4 +1,4 @@
-import { byLast, byOffset, type Http, part, WALKED } from "./http.js";
+import { byCursor, byLast, byOffset, type Http, part, WALKED } from "./http.js";
 import type { AfterPaged, Paged } from "./history-types.js";
 import type {
   ApiKey,
@@ -6,12 +6,15 @@ import type {
   ApiKeyRotation,
   AuditEntry,
   AuditFilters,
+  AuditStretch,
+  AuditVerification,
   Examined,
   Fault,
   FaultsPaged,
   Group,
   Jwks,
   KeyRotation,
+  KeysPaged,
   MadeApiKey,
   MadePortalLink,
   PortalLink,
@@ -61,12 +64,12 @@ export class Keys {
   }
 
   /** List keys, newest first, those that were revoked or expired lately among them. */
-  list(page: Paged = {}): Promise<ApiKey[]> {
+  list(page: KeysPaged = {}): Promise<ApiKey[]> {
     return this.http.request("GET", "/api/v1/keys", { query: { ...page } });
   }
 
   /** Read every key, newest first. */
-  walk(page: Paged = {}): AsyncGenerator<ApiKey, void, undefined> {
+  walk(page: KeysPaged = {}): AsyncGenerator<ApiKey, void, undefined> {
     return this.http.walk("/api/v1/keys", { limit: WALKED, ...page }, byOffset);
   }
 
@@ -78,6 +81,11 @@ export class Keys {
   /** Read the key that this client has: what it may do, and for how long. */
   getCurrent(): Promise<ApiKey> {
     return this.http.request("GET", "/api/v1/keys/current");
+  }
+
+  /** Call a key otherwise. What is on record keeps the name of then. */
+  update(id: string, changes: { name: string }): Promise<ApiKey> {
+    return this.http.request("PATCH", `/api/v1/keys/${part(id)}`, { body: changes });
   }
 
   /** Give a key another secret. The present one is good beside it until the overlap ends. */
@@ -192,7 +200,12 @@ export class Audit {
 
   /** Read all that was done, newest first. */
   walk(filters: AuditFilters = {}): AsyncGenerator<AuditEntry, void, undefined> {
-    return this.http.walk("/api/v1/audit", { limit: WALKED, ...filters }, byLast("number", "before"));
+    return this.http.walk("/api/v1/audit", { ...filters }, byCursor);
+  }
+
+  /** Verify a stretch of the audit: nothing of it was changed, removed, inserted or reordered. Go on with `next`. */
+  verify(stretch: AuditStretch = {}): Promise<AuditVerification> {
+    return this.http.request("GET", "/api/v1/audit/verification", { query: { ...stretch } });
   }
 }
 

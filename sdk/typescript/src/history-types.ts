@@ -172,6 +172,8 @@ export interface Listener {
   clients: number;
   created_at: string;
   heard_at: string;
+  /** Until when nothing is given out: the receiver asked to be left alone, or what is first in order waits for its next attempt. */
+  held_until: string | null;
   /** In the answer to its making; not of one that mirrors a webhook. */
   secret?: string;
 }
@@ -209,6 +211,8 @@ export interface Taken {
   waiting: number;
   /** No later request took this one's place. */
   is_latest: boolean;
+  /** Until when nothing is given out: the receiver asked to be left alone, or what is first in order waits for its next attempt. */
+  held_until: string | null;
 }
 
 /** What came of a delivery: an answer, by its `status`, or a `failure` such as `timeout` or `connect`, with a sentence. */

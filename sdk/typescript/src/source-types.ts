@@ -524,11 +524,64 @@ export interface AuditEntry {
   /** The key that it was done with, or that the session was begun with. */
   key_id: string | null;
   key_name: string;
+  /** Field to what it was and what it is; what is secret is hidden, what is long is cut. */
+  changes: Record<string, [unknown, unknown]>;
 }
 
-/** What somebody did to one group, or to any. */
+/** The first place where the audit is not as it was written. */
+export interface AuditFault {
+  kind: "changed" | "removed" | "inserted" | "reordered" | "head";
+  /** In the chain. */
+  place: number | null;
+  /** Of the entry. */
+  number: number | null;
+  sentence: string;
+}
+
+/** What came of verifying a stretch of the audit. */
+export interface AuditVerification {
+  is_intact: boolean;
+  checked: number;
+  /** Up to which place of the chain was looked. */
+  verified_to: number;
+  /** When the entry there was sealed. */
+  verified_at: string | null;
+  /** The `after` to go on with; null: the end was reached, or a fault. */
+  next: number | null;
+  /** How many entries are not sealed yet. */
+  waiting: number;
+  /** Where the chain ends; noted elsewhere, it shows later that the audit was not put back. */
+  head: string;
+  fault: AuditFault | null;
+}
+
+/** Which part of the audit is verified: at most `limit` entries behind the place `after`; `head`: one that was noted. */
+export interface AuditStretch {
+  after?: number;
+  limit?: number;
+  head?: string;
+}
+
+/** What somebody did: about which group, by what, with which key (its id or name), to what, whence and when. */
 export interface AuditFilters extends SetAsidePaged {
+  cursor?: string;
   group?: string;
+  who?: "key" | "session" | "link" | "system";
+  who_id?: string;
+  with_key?: string;
+  /** Such as `webhook.deleted`, or a family such as `secret.*`. */
+  action?: string | readonly string[];
+  subject_id?: string;
+  subject?: string;
+  address?: string;
+  since?: string | Date;
+  until?: string | Date;
+}
+
+/** Which keys: those that are good and stop before a time, or those that are good and were not used from a time on. */
+export interface KeysPaged extends Paged {
+  expires_before?: string | Date;
+  unused_since?: string | Date;
 }
 
 /** A line to change in a receiver. */

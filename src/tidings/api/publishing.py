@@ -69,7 +69,7 @@ class PublishingFirst:
         presented, address = key_in(headers), client[0] if client else ""
         try:
             key = admission.at_hand(presented, address, now) or await admission.admit(presented, address, now)
-            check_scope(key, _NEED.scope, is_for_all_groups=_NEED.is_for_all_groups)
+            check_scope(key, _NEED.scopes, is_for_all_groups=_NEED.is_for_all_groups)
         except TidingsError as error:
             return refusal(error)
         except Exception as error:  # noqa: BLE001 - as below

@@ -113,14 +113,28 @@ def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bool, pa
 
 
 @cli.command()
+@click.option("--plan", "is_plan", is_flag=True, help="Tell what would be applied, and change nothing.")
 @_json_option
 @_reports_errors
 @click.pass_obj
-def migrate(setup: _Setup, *, as_json: bool) -> None:
+def migrate(setup: _Setup, *, is_plan: bool, as_json: bool) -> None:
     """Bring the database's schema up to date, and stop."""
     from tidings.cli.running import run_migrate
 
-    run_migrate(setup.config(), as_json=as_json)
+    run_migrate(setup.config(), is_plan=is_plan, as_json=as_json)
+
+
+@cli.command()
+@click.option("--yes", "is_meant", is_flag=True, help="Do it; without this, only what would be removed is told.")
+@click.option("--collections", "with_collections", is_flag=True, help="Remove tables of collections too, with every record.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def uninstall(setup: _Setup, *, is_meant: bool, with_collections: bool, as_json: bool) -> None:
+    """Tell what there is of Tidings in the database, or take it away."""
+    from tidings.cli.leaving import run_uninstall
+
+    run_uninstall(setup.config(), is_meant=is_meant, with_collections=with_collections, as_json=as_json)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})

@@ -9,12 +9,10 @@ import click
 import msgspec
 import uvloop
 
-from tidings.app import Ready, WorkerFailedError, run
+from tidings.app import Ready, WorkerFailedError, database_of, run
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
-from tidings.store.database import open_database
-from tidings.store.embedded import start_embedded
-from tidings.store.migrations import migrate
+from tidings.store.migrations import migrate, pending
 from tidings.transport.descriptors import raise_descriptors
 from tidings.worker.signals import Signal
 
@@ -92,25 +90,17 @@ def _greeting(ready: Ready) -> str:
     return "\n".join(lines)
 
 
-def run_migrate(config: Config, *, as_json: bool) -> None:
-    """Apply migrations and tell which."""
+def run_migrate(config: Config, *, is_plan: bool, as_json: bool) -> None:
+    """Apply migrations and tell which; or only tell which there are to apply."""
     set_up_logs(config.log_format, config.log_level)
-    applied = asyncio.run(_migrate(config))
+    names = asyncio.run(_migrate(config, is_plan=is_plan))
     if as_json:
-        click.echo(msgspec.json.encode({"applied": applied}))
+        click.echo(msgspec.json.encode({"pending" if is_plan else "applied": names}))
     else:
-        click.echo("\n".join(f"applied {name}" for name in applied) or "Nothing to do: the schema is up to date.")
+        said = "would apply" if is_plan else "applied"
+        click.echo("\n".join(f"{said} {name}" for name in names) or "Nothing to do: the schema is up to date.")
 
 
-async def _migrate(config: Config) -> list[str]:
-    server = None if config.database_url else start_embedded(config.data_dir)
-    try:
-        url = config.database_url if server is None else server.get_uri()
-        database = await open_database(url or "", max_connections=2)
-        try:
-            return await migrate(database)
-        finally:
-            await database.close()
-    finally:
-        if server is not None:
-            server.cleanup()
+async def _migrate(config: Config, *, is_plan: bool) -> list[str]:
+    async with database_of(config) as database:
+        return await pending(database) if is_plan else await migrate(database)

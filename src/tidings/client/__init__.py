@@ -2,6 +2,17 @@
 
 from tidings.client.async_client import AsyncClient
 from tidings.client.errors import ApiError
+from tidings.client.examined_models import (
+    Bin,
+    CaughtRequest,
+    Diagnosis,
+    Examined,
+    Finding,
+    FindingLine,
+    ProbeAnswer,
+    Problem,
+    Verdict,
+)
 from tidings.client.listening_models import Leased, Listener, Recorded, Skipped, Taken
 from tidings.client.models import (
     Attempt,
@@ -33,17 +44,13 @@ from tidings.client.models import (
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
+    AuditFault,
+    AuditVerification,
     Backfill,
-    Bin,
-    CaughtRequest,
     Collection,
-    Diagnosis,
     EventType,
-    Examined,
     Fault,
     Field,
-    Finding,
-    FindingLine,
     Group,
     Integration,
     IntegrationObject,
@@ -53,8 +60,6 @@ from tidings.client.source_models import (
     MadeApiKey,
     MadePortalLink,
     PortalLink,
-    ProbeAnswer,
-    Problem,
     RecordPage,
     Run,
     Session,
@@ -62,7 +67,6 @@ from tidings.client.source_models import (
     SigningKey,
     SyncResult,
     Table,
-    Verdict,
 )
 from tidings.client.sync_client import Client
 from tidings.client.transaction import publish, publish_async, within, within_async
@@ -74,6 +78,8 @@ __all__ = [
     "AsyncClient",
     "Attempt",
     "AuditEntry",
+    "AuditFault",
+    "AuditVerification",
     "Backfill",
     "BatchResult",
     "Bin",

@@ -4,23 +4,14 @@ from collections.abc import AsyncIterator
 from typing import Any, Unpack
 
 from tidings.client.async_http import AsyncHttp
-from tidings.client.exchange import WALKED, by_last, by_offset, part
-from tidings.client.inputs import (
-    AfterPaged,
-    ApiKeyInput,
-    ApiKeyRotation,
-    AuditFilters,
-    FaultsPaged,
-    Id,
-    KeyRotation,
-    Paged,
-    PortalLinkInput,
-    SetAsidePaged,
-)
+from tidings.client.examined_models import Examined
+from tidings.client.exchange import WALKED, by_cursor, by_last, by_offset, part
+from tidings.client.filters import AfterPaged, AuditFilters, AuditStretch, FaultsPaged, Id, KeysPaged, Paged, SetAsidePaged
+from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, PortalLinkInput
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
-    Examined,
+    AuditVerification,
     Fault,
     Group,
     MadeApiKey,
@@ -83,11 +74,11 @@ class AsyncKeys:
         """Make a key. The answer holds it, this once."""
         return await self._http.request("POST", "/api/v1/keys", MadeApiKey, body=said)
 
-    async def list(self, **page: Unpack[Paged]) -> _ApiKeys:
+    async def list(self, **page: Unpack[KeysPaged]) -> _ApiKeys:
         """List keys, newest first, those that were revoked or expired lately among them."""
         return await self._http.request("GET", "/api/v1/keys", _ApiKeys, query=page)
 
-    def walk(self, **page: Unpack[Paged]) -> AsyncIterator[ApiKey]:
+    def walk(self, **page: Unpack[KeysPaged]) -> AsyncIterator[ApiKey]:
         """Read every key, newest first."""
         return self._http.walk("/api/v1/keys", _ApiKeys, {"limit": WALKED, **page}, by_offset)
 
@@ -98,6 +89,10 @@ class AsyncKeys:
     async def get_current(self) -> ApiKey:
         """Read the key that this client has: what it may do, and for how long."""
         return await self._http.request("GET", "/api/v1/keys/current", ApiKey)
+
+    async def update(self, key_id: Id, *, name: str) -> ApiKey:
+        """Call a key otherwise. What is on record keeps the name of then."""
+        return await self._http.request("PATCH", f"/api/v1/keys/{part(key_id)}", ApiKey, body={"name": name})
 
     async def rotate(self, key_id: Id, **rotation: Unpack[ApiKeyRotation]) -> MadeApiKey:
         """Give a key another secret. The present one is good beside it until the overlap ends."""
@@ -201,7 +196,11 @@ class AsyncAudit:
 
     def walk(self, **filters: Unpack[AuditFilters]) -> AsyncIterator[AuditEntry]:
         """Read all that was done, newest first."""
-        return self._http.walk("/api/v1/audit", _Entries, {"limit": WALKED, **filters}, by_last("number", "before"))
+        return self._http.walk("/api/v1/audit", _Entries, filters, by_cursor)
+
+    async def verify(self, **stretch: Unpack[AuditStretch]) -> AuditVerification:
+        """Verify a stretch of the audit: nothing of it was changed, removed, inserted or reordered. Go on with `next`."""
+        return await self._http.request("GET", "/api/v1/audit/verification", AuditVerification, query=stretch)
 
 
 class AsyncInstallation:

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 from typing import Unpack
 
 from tidings.client.async_http import AsyncHttp
+from tidings.client.examined_models import Bin, CaughtRequest
 from tidings.client.exchange import WALKED, by_last, by_offset, part
-from tidings.client.inputs import BinInput, BinRequestFilters, Id, Paged
-from tidings.client.source_models import Bin, CaughtRequest
+from tidings.client.filters import BinRequestFilters, Id, Paged
+from tidings.client.inputs import BinInput
 
 # The class below has a method called `list`, which hides the type of that name.
 _Bins = list[Bin]

@@ -5,7 +5,8 @@ from typing import Any, Unpack
 
 from tidings.client.async_http import AsyncHttp
 from tidings.client.exchange import WALKED, by_number, by_offset, given, part
-from tidings.client.inputs import CollectionInput, Paged, RecordFilters
+from tidings.client.filters import Paged, RecordFilters
+from tidings.client.inputs import CollectionInput
 from tidings.client.source_models import Collection, RecordPage, Session
 
 # The classes below have a method called `list`, which hides the type of that name.

@@ -5,7 +5,8 @@ from typing import Unpack
 
 from tidings.client.async_http import AsyncHttp
 from tidings.client.exchange import part
-from tidings.client.inputs import AttemptTold, Id, ListenerInput, TakeInput
+from tidings.client.filters import Id
+from tidings.client.inputs import AttemptTold, ListenerInput, TakeInput
 from tidings.client.listening_models import Listener, Recorded, Skipped, Taken
 
 # The class below has a method called `list`, which hides the type of that name.

@@ -4,22 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Unpack
 
 from tidings.client.async_http import AsyncHttp
+from tidings.client.examined_models import Diagnosis
 from tidings.client.exchange import DIAGNOSIS_TIMEOUT, TEST_TIMEOUT, WALKED, by_last, by_member, part
-from tidings.client.inputs import (
-    AfterPaged,
-    DryRunAsked,
-    DryRunInput,
-    Id,
-    PreviewInput,
-    RecoverInput,
-    Rotation,
-    StatisticsFilters,
-    TestInput,
-    Walked,
-    WebhookChange,
-    WebhookDeliveryFilters,
-    WebhookSettings,
-)
+from tidings.client.filters import AfterPaged, DryRunAsked, Id, StatisticsFilters, Walked, WebhookDeliveryFilters
+from tidings.client.inputs import DryRunInput, PreviewInput, RecoverInput, Rotation, TestInput, WebhookChange, WebhookSettings
 from tidings.client.models import (
     Delivery,
     DryRun,
@@ -33,7 +21,6 @@ from tidings.client.models import (
     Version,
     Webhook,
 )
-from tidings.client.source_models import Diagnosis
 
 # The class below has a method called `list`, which hides the type of that name.
 _Webhooks = list[Webhook]

@@ -10,7 +10,8 @@ import msgspec
 class Listener(msgspec.Struct, frozen=True):
     """Who is given deliveries when they ask. Its `id` is also that of the webhook that history knows it as.
 
-    `secret` is in the answer to its making; not of one that mirrors a webhook.
+    `secret` is in the answer to its making; not of one that mirrors a webhook. `held_until`: until when nothing is given out,
+    since the receiver asked to be left alone, or what is first in order waits for its next attempt.
     """
 
     id: UUID
@@ -26,6 +27,7 @@ class Listener(msgspec.Struct, frozen=True):
     heard_at: datetime
     webhook_id: UUID | None = None
     reason: str | None = None
+    held_until: datetime | None = None
     secret: str | None = None
 
 
@@ -45,11 +47,15 @@ class Leased(msgspec.Struct, frozen=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """Deliveries that were leased. `waiting`: how many wait beside these. `is_latest`: no later request took its place."""
+    """Deliveries that were leased. `waiting`: how many wait beside these. `is_latest`: no later request took its place.
+
+    `held_until`: until when nothing is given out, since the receiver asked for that, or what is first in order waits.
+    """
 
     deliveries: list[Leased]
     waiting: int
     is_latest: bool = True
+    held_until: datetime | None = None
 
 
 class Recorded(msgspec.Struct, frozen=True):

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
 from tidings.client.exchange import WALKED, by_number, by_offset, given, part
-from tidings.client.inputs import CollectionInput, Paged, RecordFilters
+from tidings.client.filters import Paged, RecordFilters
+from tidings.client.inputs import CollectionInput
 from tidings.client.source_models import Collection, RecordPage, Session
 from tidings.client.sync_http import Http
 

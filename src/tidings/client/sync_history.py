@@ -8,16 +8,8 @@ from uuid import uuid4
 import msgspec
 
 from tidings.client.exchange import WALKED, by_last, by_member, given, part
-from tidings.client.inputs import (
-    AllStatisticsFilters,
-    DeliveryFilters,
-    EventFilters,
-    EventInput,
-    ExplainAsked,
-    Id,
-    RetryInput,
-    Walked,
-)
+from tidings.client.filters import AllStatisticsFilters, DeliveryFilters, EventFilters, ExplainAsked, Id, Walked
+from tidings.client.inputs import EventInput, RetryInput
 from tidings.client.models import (
     Attempt,
     BatchResult,

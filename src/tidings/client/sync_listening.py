@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from tidings.client.exchange import part
-from tidings.client.inputs import AttemptTold, Id, ListenerInput, TakeInput
+from tidings.client.filters import Id
+from tidings.client.inputs import AttemptTold, ListenerInput, TakeInput
 from tidings.client.listening_models import Listener, Recorded, Skipped, Taken
 from tidings.client.sync_http import Http
 

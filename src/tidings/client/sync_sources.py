@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
 from tidings.client.exchange import WALKED, by_number, by_offset, part
-from tidings.client.inputs import EventTypeInput, Id, IntegrationInput, JobInput, Numbered, ObjectFilters, Paged, TableInput
+from tidings.client.filters import Id, Numbered, ObjectFilters, Paged
+from tidings.client.inputs import EventTypeInput, IntegrationInput, JobInput, TableInput
 from tidings.client.source_models import (
     Backfill,
     EventType,

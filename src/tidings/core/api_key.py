@@ -7,7 +7,8 @@ anybody, and the row that it belongs to is found by its id: what is secret is co
 
 import hashlib
 import hmac
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 from zlib import crc32
@@ -20,6 +21,7 @@ from tidings.core.scopes import Scope, granted
 PREFIX: Final = "tidk_"
 SECRET_BYTES: Final = 24
 MAX_NAME: Final = 100  # characters
+ENDING_SOON: Final = timedelta(days=14)  # before the end of a key, in which people are told of it
 MAX_KEY: Final = 1000  # characters that are looked at: an admin key of the settings may look as it likes
 UNGUESSABLE: Final = 32  # characters from which on nobody finds a key by trying
 
@@ -34,6 +36,10 @@ _LENGTH: Final = len(PREFIX) + _ID + 1 + _SECRET + _CHECK
 _ID_END: Final = len(PREFIX) + _ID
 
 KEY_REQUIRED: Final = "A valid key is required: Authorization: Bearer <key>, or X-API-Key: <key>."
+
+
+# A key in some text, whole or cut off behind the sign from which on nobody knows it but its holder.
+_SHOWN: Final = re.compile(rb"(%b[0-9A-Za-z]{%d}_)([0-9A-Za-z]{1,%d})" % (PREFIX.encode(), _ID, _SECRET + _CHECK))
 
 
 class ApiKey(msgspec.Struct, frozen=True):
@@ -102,6 +108,13 @@ def is_mistyped(text: str) -> bool:
     return text.startswith(PREFIX) and id_text(text) is None
 
 
+def without_keys(text: bytes) -> bytes:
+    """Return a text, as long as it was, with stars for what is secret of our keys in it. Which they are stays to be read."""
+    if PREFIX.encode() not in text:
+        return text
+    return _SHOWN.sub(lambda found: found[1] + b"*" * len(found[2]), text)
+
+
 def hash_of(text: str) -> bytes:
     """Return what is kept of a key. Keys are long and random, so a plain hash cannot be searched back."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
@@ -159,7 +172,7 @@ def _instant(at: datetime) -> str:
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def check_scope(key: ApiKey, needed: Scope | None, *, is_for_all_groups: bool) -> None:
+def check_scope(key: ApiKey, needed: tuple[Scope, ...], *, is_for_all_groups: bool) -> None:
     """Refuse what a key does not allow, as `check_allowed` says.
 
     Raises:
@@ -168,23 +181,26 @@ def check_scope(key: ApiKey, needed: Scope | None, *, is_for_all_groups: bool) -
     check_allowed(key.scopes, key.group_id, needed, is_for_all_groups=is_for_all_groups)
 
 
-def check_allowed(scopes: tuple[Scope, ...], bound_to: str | None, needed: Scope | None, *, is_for_all_groups: bool) -> None:
+def check_allowed(
+    scopes: tuple[Scope, ...], bound_to: str | None, needed: tuple[Scope, ...], *, is_for_all_groups: bool
+) -> None:
     """Refuse what scopes do not allow, before anything is looked up: the answer tells nothing of what there is.
 
     Args:
         bound_to: The one group that they are for; None: all.
-        needed: The scope that an operation needs; None: any key does.
+        needed: The scopes that an operation needs, all of them; none: any key does.
         is_for_all_groups: It is about the installation, so no key of a single group does.
 
     Raises:
         ForbiddenError: With what is missing.
     """
-    if needed is not None and needed not in granted(scopes):
-        raise ForbiddenError(f"This key lacks the scope {needed.value}. Use a key that has it.", scope=needed.value)
+    lacking = next((scope for scope in needed if scope not in granted(scopes)), None)
+    if lacking is not None:
+        raise ForbiddenError(f"This key lacks the scope {lacking.value}. Use a key that has it.", scope=lacking.value)
     if is_for_all_groups and bound_to is not None:
         raise ForbiddenError(
             "This is about the whole installation, and this key is for one group. Use a key that is for all groups.",
-            scope=None if needed is None else needed.value,
+            scope=needed[0].value if needed else None,
         )
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.api_key import without_keys
 from tidings.core.errors import InvalidInputError
 from tidings.core.text import check_text
 from tidings.core.webhook import Signature
@@ -94,6 +95,30 @@ class Caught(msgspec.Struct, frozen=True):
     is_whole: bool
     address: str
     received_at: datetime
+
+
+def as_kept(request: Caught, admin_key: str | None) -> Caught:
+    """Return a request as it is kept: with stars for keys of ours, which somebody sent to the wrong address.
+
+    Args:
+        admin_key: That of the settings, which may look as it likes, so it is looked for in headers alone.
+    """
+    return msgspec.structs.replace(
+        request,
+        path=_masked(request.path),
+        headers=tuple((name, _masked(_without(value, admin_key))) for name, value in request.headers),
+        body=without_keys(request.body),
+    )
+
+
+def _masked(text: str) -> str:
+    return without_keys(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+
+def _without(value: str, admin_key: str | None) -> str:
+    """Return a header's value with stars for a key that is all of it, or all behind a scheme such as `Bearer`."""
+    scheme, blank, rest = value.rpartition(" ")
+    return f"{scheme}{blank}***" if admin_key and rest == admin_key else value
 
 
 def check_name(name: str) -> str:

@@ -149,7 +149,7 @@ def at_present(
         numbers: Each name that was written, to the number of its column there.
     """
     shown = ".".join(written.name)
-    remedy = f"Write its settings anew: PUT /api/v1/tables/{shown}."
+    remedy = f"Write the settings of {shown} anew."
     try:
         named = named_columns(written)
     except InvalidInputError as error:

@@ -5,6 +5,8 @@ from datetime import date, datetime
 
 import msgspec
 
+from tidings.core.api_key import ENDING_SOON
+
 MAX_ROUTING_LAG = 300.0  # seconds that the oldest event may wait to be routed
 MAX_LANE_LAG = 300.0  # seconds that the lane that is due longest may wait
 MAX_CLOCK_GAP = 5.0  # seconds between this machine's clock and PostgreSQL's
@@ -38,6 +40,7 @@ class Vitals(msgspec.Struct, frozen=True):
         at: PostgreSQL's clock.
         role: That we work as.
         notifications: How full PostgreSQL's queue of notifications is, from 0 to 1.
+        ending_keys: How many keys end within `ENDING_SOON`.
         not_owned: How many tables and sequences of ours belong to another role.
     """
 
@@ -55,6 +58,7 @@ class Vitals(msgspec.Struct, frozen=True):
     notifications: float = 0.0
     role: str = ""
     not_owned: int = 0
+    ending_keys: int = 0
 
 
 class Examined(msgspec.Struct, frozen=True):
@@ -173,15 +177,33 @@ def unwell(vitals: Vitals, *, machine_time: datetime, disk_left: int | None, unc
         tell(
             "set_aside",
             f"{_many(vitals.set_aside, 'event')} could not be routed and were set aside. "
-            "See Settings → Set aside, or GET /api/v1/set-aside.",
+            "Where they are listed as set aside, each says why.",
         )
+    return [*found, *_in_trouble(vitals, uncaptured)]
+
+
+def _in_trouble(vitals: Vitals, uncaptured: int) -> list[Problem]:
+    found = []
     if vitals.stopped:
-        tell("stopped", f"{_many(vitals.stopped, 'webhook')} cannot be read and wait. See `fault` of GET /api/v1/webhooks.")
+        said = "cannot be read and wait. What is wrong is the fault of each."
+        found.append(Problem("stopped", f"{_many(vitals.stopped, 'webhook')} {said}"))
     if vitals.failing:
-        tell("failing", f"{_many(vitals.failing, 'webhook')} have been failing for long. See `health` of GET /api/v1/webhooks.")
+        said = "have been failing for long. The health of each says why."
+        found.append(Problem("failing", f"{_many(vitals.failing, 'webhook')} {said}"))
+    if vitals.ending_keys:
+        found.append(Problem("keys", _ending(vitals.ending_keys)))
     if uncaptured:
-        tell("uncaptured", f"{_many(uncaptured, 'table')} that webhooks name are not captured. See GET /api/v1/tables.")
+        said = "that webhooks name are not captured. The state of each table says why."
+        found.append(Problem("uncaptured", f"{_many(uncaptured, 'table')} {said}"))
     return found
+
+
+def _ending(keys: int) -> str:
+    ending = "1 key ends" if keys == 1 else f"{keys} keys end"
+    return (
+        f"{ending} within {ENDING_SOON.days} days, and whoever uses them is refused then. Rotate them with another end; "
+        "the list of keys says which."
+    )
 
 
 def cut_off(ways: Sequence[Way]) -> list[Problem]:

@@ -3,6 +3,8 @@
 The first is what a delivery is. Each further one differs from another in one thing alone, so that a difference between two
 answers has one cause: signed by a stranger; the same JSON with other spaces; the time that the receiver's own clock shows. What
 a receiver does is known only where two answers differ, so a receiver that refuses everything alike is said to do just that.
+Two answers may also differ by chance, because each has some words of its own or because several machines answer: so what is
+forged is sent a second time before words are believed, and the first again before a probe that was taken is.
 What must stay in step: `receiver_faults`, which reads the answers, and `profiles.probing`, which writes the requests.
 """
 
@@ -16,7 +18,7 @@ import msgspec
 
 from tidings.core.outcome import Exchange
 
-MAX_PROBES = 9
+MAX_PROBES = 12
 MAX_SECONDS = 45.0  # after which no further probe begins
 FOLLOWING_SECONDS = 15.0  # that an answer to any probe but the first is waited for
 
@@ -42,6 +44,9 @@ class Kind(StrEnum):
 
     PRESENT = "present"  # as a delivery is
     FORGED = "forged"  # signed by a stranger
+    FORGED_AGAIN = "forged_again"  # which shows whether two answers to one thing differ
+    PRESENT_AGAIN = "present_again"  # as the first: two machines that answer in turn, of which one takes it,
+    PRESENT_LAST = "present_last"  # do so in one of two that follow each other
     REWRITTEN = "rewritten"  # the same JSON with other spaces
     SPACED = "spaced"  # the same JSON as Python's json.dumps writes it
     EMPTY = "empty"  # {}, which every program writes alike
@@ -54,7 +59,7 @@ class Kind(StrEnum):
     LARGE = "large"  # with a body of a size
 
 
-MEANT_TO_FAIL = frozenset({Kind.FORGED, Kind.EMPTY_FORGED, Kind.STALE})  # a sound receiver refuses them
+MEANT_TO_FAIL = frozenset({Kind.FORGED, Kind.FORGED_AGAIN, Kind.EMPTY_FORGED, Kind.STALE})  # a sound receiver refuses them
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -144,6 +149,21 @@ class Answers:
         """Return the answer to a probe; None: it was not sent."""
         return self._by_kind.get(kind)
 
+    def are_alike(self, one: Answer, other: Answer) -> bool:
+        """Tell whether two answers say the same: by their statuses alone where words differ by chance."""
+        return one.exchange.status == other.exchange.status and (self.has_chance_words or _masked(one) == _masked(other))
+
+    @property
+    def has_chance_words(self) -> bool:
+        """Whether the same thing, sent twice, was refused in other words."""
+        forged, again = self.to(Kind.FORGED), self.to(Kind.FORGED_AGAIN)
+        return forged is not None and again is not None and not are_alike(forged, again)
+
+    @property
+    def is_unsteady(self) -> bool:
+        """Whether the first was refused, and the same taken later."""
+        return not self.given[0].is_good and (self.took(Kind.PRESENT_AGAIN) or self.took(Kind.PRESENT_LAST))
+
     def took(self, kind: Kind) -> bool:
         """Tell whether a probe was sent and taken."""
         answer = self.to(kind)
@@ -212,15 +232,28 @@ def _of_refusing(facts: Facts, answers: Answers, first: Answer) -> Probe | None:
     forged = answers.to(Kind.FORGED)
     if forged is None or forged.is_good or first.exchange.status == 404:
         return None
-    if any(answer.is_good for answer in answers.given):  # that tells why
-        return None
-    is_alike = are_alike(first, forged)
+    if any(answer.is_good for answer in answers.given):  # that tells why, unless the first would be taken too by now
+        return _first_again(answers)
+    if _are_alike_but_for_words(first, forged) and answers.to(Kind.FORGED_AGAIN) is None:
+        return Probe(Kind.FORGED_AGAIN)
+    is_alike = answers.are_alike(first, forged)
     if not is_alike and first.exchange.status != forged.exchange.status and not TIME_WORDS.search(first.text):
-        return None  # it verifies, and what comes after that refuses
+        return _first_again(answers)  # it verifies, and what comes after that refuses
     for probe in _of_clock(facts, first) + (_of_body(facts, answers, forged) + _of_keys(facts) if is_alike else []):
         if answers.to(probe.kind) is None:
             return probe
-    return None
+    return None if is_alike else _first_again(answers)
+
+
+def _are_alike_but_for_words(one: Answer, other: Answer) -> bool:
+    return one.exchange.status == other.exchange.status and not are_alike(one, other)
+
+
+def _first_again(answers: Answers) -> Probe | None:
+    """Send again what was refused first, twice at most: of two machines that answer in turn one takes it."""
+    left = (kind for kind in (Kind.PRESENT_AGAIN, Kind.PRESENT_LAST) if answers.to(kind) is None)
+    kind = None if answers.is_unsteady else next(left, None)
+    return None if kind is None else Probe(kind)
 
 
 def _of_clock(facts: Facts, first: Answer) -> list[Probe]:
@@ -239,7 +272,7 @@ def _of_body(facts: Facts, answers: Answers, forged: Answer) -> list[Probe]:
         return []
     probes = [Probe(Kind.SPACED), Probe(Kind.EMPTY)]
     empty = answers.to(Kind.EMPTY)
-    if empty is not None and not are_alike(empty, forged):
+    if empty is not None and not answers.are_alike(empty, forged):
         # Its body may be what is refused: only a forged one of the same body says whether the signature was seen to be right.
         probes.append(Probe(Kind.EMPTY_FORGED))
     return probes

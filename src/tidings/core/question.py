@@ -13,6 +13,7 @@ from tidings.core.delivery import State
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import TEST_TYPE
 from tidings.core.outcome import FAILURES
+from tidings.core.table_name import parse_name
 from tidings.core.vocabulary import OPEN, Vocabulary
 
 MAX_WORDS = 20  # of one filter
@@ -156,8 +157,7 @@ def statuses_named(words: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ..
 
 def table_named(name: str | None) -> tuple[str | None, str | None]:
     """Return schema and table of a name: `orders` in any schema, or `sales.orders`."""
-    schema, dot, table = (name or "").partition(".")
-    return (schema, table) if dot else (None, name)
+    return (None, name) if name is None else parse_name(name)
 
 
 def kinds_named(words: Sequence[str], seen: Collection[str], near: Collection[str], own: Vocabulary = OPEN) -> Kinds | None:

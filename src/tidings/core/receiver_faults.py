@@ -20,7 +20,6 @@ from tidings.core.probes import (
     Facts,
     Kind,
     Signed,
-    are_alike,
 )
 from tidings.core.receiver_lines import Line, framework_of, lines_for
 from tidings.core.receiver_sentences import Level, Said
@@ -151,13 +150,13 @@ def _refusing(facts: Facts, answers: Answers, first: Answer) -> Said:
 
 def _answered(facts: Facts, answers: Answers, first: Answer, status: int) -> Said:
     forged = answers.to(Kind.FORGED)
-    is_told_apart = forged is not None and forged.exchange.failure is None and not are_alike(first, forged)
+    is_told_apart = forged is not None and forged.exchange.failure is None and not answers.are_alike(first, forged)
     if status in say.BY_STATUS and not is_told_apart:
         return say.BY_STATUS[status]
     if CSRF_WORDS.search(first.text):
         return say.CSRF
-    if forged is not None and forged.is_good:
-        return say.UNSTEADY
+    if answers.is_unsteady or (forged is not None and forged.is_good):
+        return say.TAKEN_LATER if answers.is_unsteady else say.UNSTEADY
     if (told := _told(facts, answers, first)) is not None:
         return told
     if forged is not None and is_told_apart:
@@ -169,7 +168,7 @@ def _told(facts: Facts, answers: Answers, first: Answer) -> Said | None:
     """Return what a probe told that was answered in another way than a forged one."""
     gap = first.clock_gap
     empty, empty_forged = answers.to(Kind.EMPTY), answers.to(Kind.EMPTY_FORGED)
-    sees_empty = empty is not None and empty_forged is not None and not are_alike(empty, empty_forged)
+    sees_empty = empty is not None and empty_forged is not None and not answers.are_alike(empty, empty_forged)
     causes = (
         (answers.took(Kind.SHIFTED), say.CLOCK.of(_gap(gap or 0.0))),
         (answers.took(Kind.MILLISECONDS), say.MILLISECONDS),

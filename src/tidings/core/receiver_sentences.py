@@ -10,6 +10,9 @@ from tidings.core.probes import Kind
 PROBES: Final = {
     Kind.PRESENT: "as a delivery is",
     Kind.FORGED: "signed by a stranger",
+    Kind.FORGED_AGAIN: "signed by a stranger, once more",
+    Kind.PRESENT_AGAIN: "as a delivery is, once more",
+    Kind.PRESENT_LAST: "as a delivery is, a third time",
     Kind.REWRITTEN: "the same JSON with other spaces",
     Kind.SPACED: "the same JSON as Python's json.dumps writes it",
     Kind.EMPTY: "the body {}",
@@ -88,6 +91,11 @@ HANDLER: Final = Said(
     "handler",
     "It answers HTTP {} to what this webhook signs and {} to what a stranger signs: it verifies the signature, and what comes after that fails. Look into "
     "its log; answer 2xx to types that it does not know, such as webhook.test.",
+)
+TAKEN_LATER: Final = Said(
+    "unsteady",
+    "It refused what a delivery is, and took the same a moment later: it answers now so and now so. Look into its log; several machines may answer, not all "
+    "with the same secret or of the same version.",
 )
 UNSTEADY: Final = Said(
     "unsteady",

@@ -34,16 +34,16 @@ class Need(NamedTuple):
     """What an operation or a page needs.
 
     Attributes:
-        scope: None: any key that is good.
+        scopes: All of these; none: any key that is good does.
         is_for_all_groups: A key that is for one group does not do.
     """
 
-    scope: Scope | None
+    scopes: tuple[Scope, ...]
     is_for_all_groups: bool = False
 
 
 # Where nobody has said.
-UNDECLARED: Final = Need(Scope.ADMIN, is_for_all_groups=True)
+UNDECLARED: Final = Need((Scope.ADMIN,), is_for_all_groups=True)
 
 
 # In words, for people who choose some of them.

@@ -150,7 +150,7 @@ def fault_of(webhook_id: UUID, problems: dict[str, str]) -> str:
     Args:
         problems: Of each field that cannot be read, why.
     """
-    remedy = f"Write {'it' if len(problems) == 1 else 'them'} anew: PATCH /api/v1/webhooks/{webhook_id}."
+    remedy = f"Change webhook {webhook_id} and write {'it' if len(problems) == 1 else 'them'} anew."
     if "profile" in problems:
         remedy = "Run a version of Tidings that knows the profile, or delete the webhook."
     told = f"Set aside, since {' and '.join(problems)} cannot be read. {' '.join(problems.values())}"

@@ -10,10 +10,10 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from tidings.core.api_key import (
@@ -34,7 +34,7 @@ from tidings.core.errors import TidingsError, UnauthorizedError
 from tidings.core.key_guesses import Guesses
 from tidings.store import api_keys
 from tidings.store.api_keys import USE_SECONDS, Use
-from tidings.store.database import COLLISIONS, UNAVAILABLE, Database
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 
 logger = logging.getLogger("tidings.keys")
 
@@ -43,6 +43,9 @@ BELIEVED: Final = 1.0  # seconds that a look counts
 MAX_HELD: Final = 10_000  # keys in memory
 MAX_UNKNOWN: Final = 1_000  # ids that no key has, remembered so that they are not asked for again and again
 CLOSE_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = 2.0  # for the answer to a look or a read, after which its connection is taken for dead
+
+Answer = TypeVar("Answer")
 
 _SETTINGS = "settings"  # in place of an id's text
 
@@ -64,6 +67,7 @@ class Admission:
         self._unknown: OrderedDict[str, None] = OrderedDict()
         self._version = 0
         self._looked_at = -BELIEVED
+        self._changed_at = -BELIEVED
         self._looking: asyncio.Task[Exception | None] | None = None
         self._guesses = Guesses()
         self._noted: dict[UUID, float] = {}
@@ -123,8 +127,9 @@ class Admission:
             self._guesses.refuse_shut(address, self._monotonic())
 
     def changed(self) -> None:
-        """Believe nothing that was held until now: this process has changed a key."""
+        """Believe nothing that was held until now, nor what a look tells that is under way: this process has changed a key."""
         self._looked_at = -BELIEVED
+        self._changed_at = self._monotonic()
 
     async def close(self) -> None:
         """Write what is noted, and end what is under way."""
@@ -164,9 +169,7 @@ class Admission:
         return self._held.get(named) or await self._read(named, key_id)
 
     async def _read(self, name: str, key_id: UUID) -> ApiKey | None:
-        async with self._reads.connection() as connection:
-            began = self._monotonic()
-            version, key = await api_keys.find(connection, key_id)
+        began, (version, key) = await self._answer(self._reads, lambda connection: api_keys.find(connection, key_id))
         if self._learn(version, began):
             if key is None:
                 self._unknown[name] = None
@@ -202,17 +205,35 @@ class Admission:
         return None
 
     async def _look(self) -> None:
-        async with self._looks.connection() as connection:
-            began = self._monotonic()  # not before there is a connection: what was waited for one would not count
-            version = await api_keys.version(connection)
+        began, version = await self._answer(self._looks, api_keys.version)
         self._learn(version, began)
+
+    async def _answer(self, database: Database, ask: Callable[[Connection], Awaitable[Answer]]) -> tuple[float, Answer]:
+        """Return what PostgreSQL says, and when it was asked.
+
+        A connection that a network forgot says nothing for as long as TCP waits, and everybody who shows a key waits for this
+        one: it is dropped, and another one is asked, once.
+
+        Raises:
+            TimeoutError: That one says nothing either.
+        """
+        for _ in range(2):
+            async with database.connection() as connection:
+                began = self._monotonic()  # not before there is a connection: what was waited for one would not count
+                try:
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        return began, await ask(connection)
+                except TimeoutError:
+                    connection.terminate()
+        raise TimeoutError(f"PostgreSQL said nothing within {ANSWER_SECONDS:g} s, over two connections.")
 
     def _learn(self, version: int, at: float) -> bool:
         """Take note of what a look found that began then, and return whether what it read may be held.
 
-        Looks may end in another order than they began in: one that began before the last that counts says nothing new.
+        Looks may end in another order than they began in: one that began before the last that counts says nothing new, nor does
+        one that began before this process changed a key.
         """
-        if at < self._looked_at:
+        if at < max(self._looked_at, self._changed_at):
             return version == self._version
         if version != self._version:
             self._held.clear()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import msgspec
@@ -75,14 +75,33 @@ async def create(
                 f"There are {MAX_KEYS:,} keys, or {MAX_OF_GROUP:,} of this group. Revoke those that are not used; they are "
                 "forgotten after 30 days."
             )
-        await _noted(services, connection, Action.API_KEY_MADE, key)
+        await _noted(services, connection, Action.API_KEY_MADE, key, after=_told(key))
     return NewKey(key, text)
 
 
-async def list_keys(services: Services, *, limit: int, offset: int = 0) -> list[UsedKey]:
-    """Return a page of keys, newest first: all, or those of the one group that whoever asks may act for."""
+async def list_keys(
+    services: Services,
+    *,
+    limit: int,
+    offset: int = 0,
+    expires_before: datetime | None = None,
+    unused_since: datetime | None = None,
+) -> list[UsedKey]:
+    """Return a page of keys, newest first: all, or those of the one group that whoever asks may act for.
+
+    Args:
+        expires_before: Only those that open something still, and stop doing so before this time.
+        unused_since: Only those that open something still, and were not used from this time on.
+
+    Raises:
+        InvalidInputError: A time has no zone.
+    """
+    for name, at in (("expires_before", expires_before), ("unused_since", unused_since)):
+        if at is not None and at.tzinfo is None:
+            raise InvalidInputError(name, f"{name} has no zone; write a time such as 2026-12-24T18:00:00Z.")
+    asked = api_keys.Asked(services.bound_to, expires_before, unused_since)
     async with services.database.connection() as connection:
-        return await api_keys.list_keys(connection, services.bound_to, limit=limit, offset=offset)
+        return await api_keys.list_keys(connection, asked, services.clock.now(), limit=limit, offset=offset)
 
 
 async def read(services: Services, key_id: UUID) -> UsedKey:
@@ -93,6 +112,26 @@ async def read(services: Services, key_id: UUID) -> UsedKey:
     """
     async with services.database.connection() as connection:
         return there(await api_keys.read(connection, key_id, services.bound_to), f"There is no key {key_id}.")
+
+
+async def rename(services: Services, key_id: UUID, name: str) -> UsedKey:
+    """Call a key otherwise. What it opens stays as it is, and what is on record keeps the name of then.
+
+    Raises:
+        ConflictError: It is that of the settings, or was revoked.
+        InvalidInputError: It cannot be called so.
+        NotFoundError: There is none.
+    """
+    name = check_name(name)
+    async with services.database.transaction() as connection:
+        key = await _changeable(services, connection, key_id)
+        if key.name != name:
+            await api_keys.rename(connection, key_id, name)
+            named = msgspec.structs.replace(key, name=name)
+            await _noted(services, connection, Action.API_KEY_CHANGED, named, before=_told(key), after=_told(named))
+        used = there(await api_keys.read(connection, key_id, services.bound_to), f"There is no key {key_id}.")
+    services.admission.changed()
+    return used
 
 
 async def rotate(
@@ -123,7 +162,8 @@ async def rotate(
         if expires_at is not None and expires_at <= now:
             raise ConflictError("This key has expired. Say in expires_in how long it is to be good from now on.")
         await api_keys.rotate(connection, key_id, hash_of(text), now=now, until=until, expires_at=expires_at)
-        await _noted(services, connection, Action.API_KEY_ROTATED, key)
+        after = msgspec.structs.replace(key, previous_until=until, expires_at=expires_at)
+        await _noted(services, connection, Action.API_KEY_ROTATED, key, before=_told(key), after=_told(after))
     services.admission.changed()
     rotated = msgspec.structs.replace(
         key, token_hash=hash_of(text), previous_hash=key.token_hash, previous_until=until, rotated_at=now, expires_at=expires_at
@@ -141,7 +181,7 @@ async def revoke(services: Services, key_id: UUID) -> None:
     async with services.database.transaction() as connection:
         key = await _changeable(services, connection, key_id)
         await api_keys.revoke(connection, key_id, services.clock.now())
-        await _noted(services, connection, Action.API_KEY_REVOKED, key)
+        await _noted(services, connection, Action.API_KEY_REVOKED, key, before=_told(key))
     services.admission.changed()
 
 
@@ -154,9 +194,15 @@ async def _changeable(services: Services, connection: Connection, key_id: UUID) 
     return key
 
 
-async def _noted(services: Services, connection: Connection, action: Action, key: ApiKey) -> None:
+async def _noted(services: Services, connection: Connection, action: Action, key: ApiKey, **states: Any) -> None:
     acting = services if key.group_id is None else msgspec.structs.replace(services, group_id=key.group_id)
-    await audit.note(acting, connection, action, key.id, key.name, is_of_group=key.group_id is not None)
+    await audit.note(acting, connection, action, key.id, key.name, is_of_group=key.group_id is not None, **states)
+
+
+def _told(key: ApiKey) -> dict[str, Any]:
+    """Return a key for the audit."""
+    names = ("name", "scopes", "previous_until", "expires_at")
+    return {name: getattr(key, name) for name in names} | {"bound_to": key.group_id}
 
 
 def _expiry(expires_in: int | None, now: datetime) -> datetime | None:

@@ -1,14 +1,15 @@
-"""What somebody should see to: webhooks that fail, rows that were set aside, tables that are not captured, no worker."""
+"""What somebody should see to: webhooks that fail, what is set aside, tables not captured, keys that end, no worker."""
 
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
+from tidings.core.api_key import ENDING_SOON
 from tidings.core.health import LOOP_TOLD, Health
 from tidings.operations.services import Services
 from tidings.operations.sources import captures
-from tidings.store import faults, health, loops, queue, webhooks, workers
+from tidings.store import api_keys, faults, health, loops, queue, webhooks, workers
 
 MANY = 1000  # set-aside things of a kind are counted up to so many
 MAX_LISTED = 10  # of each kind
@@ -34,6 +35,14 @@ class Stopped(msgspec.Struct, frozen=True):
     is_set_aside: bool
 
 
+class Ending(msgspec.Struct, frozen=True):
+    """A key that ends soon."""
+
+    id: UUID
+    name: str
+    ends_at: datetime
+
+
 class Attention(msgspec.Struct, frozen=True):
     """What somebody should see to.
 
@@ -42,6 +51,7 @@ class Attention(msgspec.Struct, frozen=True):
         set_aside: How many events, deliveries and settings of all groups are set aside, by kind; `MANY` of each at most.
         uncaptured: Tables that webhooks name and that carry no trigger of ours, or whose settings do not fit them any more.
         workers: How many are alive.
+        ending: Keys that end within `ENDING_SOON`, of all groups or of the one that whoever asks may act for.
         lag_seconds: For how long the lane of any group that has been due longest has waited.
         has_webhooks: The group has any.
     """
@@ -55,6 +65,7 @@ class Attention(msgspec.Struct, frozen=True):
     workers: int
     lag_seconds: float
     has_webhooks: bool
+    ending: list[Ending]
 
 
 async def read(services: Services) -> Attention:
@@ -70,6 +81,8 @@ async def read(services: Services) -> Attention:
         aside = await faults.counts(connection, limit=MANY)
         lag = await queue.lag_seconds(connection)
         alive = await workers.alive(connection)
+        asked = api_keys.Asked(services.bound_to, expires_before=now + ENDING_SOON)
+        ending = await api_keys.list_keys(connection, asked, now, limit=MAX_LISTED, offset=0)
         some = await webhooks.list_webhooks(connection, services.group_id, limit=1)
     return Attention(
         [Failing(id_, names[id_][1], names[id_][2], states[id_].health) for id_ in ids if id_ in names and id_ in states],
@@ -87,4 +100,5 @@ async def read(services: Services) -> Attention:
         alive,
         lag,
         bool(some),
+        [Ending(one.key.id, one.key.name, one.key.expires_at) for one in ending if one.key.expires_at is not None],
     )

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.bin import BODILESS, Caught, Rates
+from tidings.core.bin import BODILESS, Caught, Rates, as_kept
 from tidings.core.claims import STANDARD, TOKEN, Reason, Verdict
 from tidings.core.errors import NotFoundError, StartupError, TooManyAttemptsError, UnavailableError
 from tidings.core.token import PUBLIC_KEY_PREFIX
@@ -160,7 +160,8 @@ class Intake:
                     numbers[call.bin_id] += 1
                     answer = self._given(call, one)
                     given.append((call, answer))
-                    taken.append(Taken(call.bin_id, numbers[call.bin_id], call.request, answer.status, verdict))
+                    request = as_kept(call.request, self._services.config.admin_key)
+                    taken.append(Taken(call.bin_id, numbers[call.bin_id], request, answer.status, verdict))
                 await bins.add_requests(connection, taken)
                 for bin_id in last:
                     await bins.trim(connection, bin_id)

@@ -67,7 +67,7 @@ async def create(services: Services, asked: BinChange) -> Bin:
         await _check_webhook(services, connection, wanted)
         made = _with(made, wanted)
         await bins.insert(connection, made, _sealed(services, made, wanted))
-        await audit.note(services, connection, Action.BIN_CREATED, made.id, made.name)
+        await audit.note(services, connection, Action.BIN_CREATED, made.id, made.name, after=_told(made, None))
     return made
 
 
@@ -105,7 +105,8 @@ async def change(services: Services, bin_id: UUID, asked: BinChange) -> Bin:
             after = _with(after, wanted)
             sealed = _sealed(services, after, wanted)
         await bins.update(connection, after, sealed)
-        await audit.note(services, connection, Action.BIN_CHANGED, bin_id, after.name)
+        states: dict[str, Any] = {"before": _told(before.bin, before.sealed), "after": _told(after, sealed)}
+        await audit.note(services, connection, Action.BIN_CHANGED, bin_id, after.name, **states)
     return after
 
 
@@ -116,8 +117,9 @@ async def remove(services: Services, bin_id: UUID) -> None:
         NotFoundError: There is none.
     """
     async with services.database.transaction() as connection:
-        name = there(await bins.delete(connection, services.group_id, bin_id), _not_here(bin_id))
-        await audit.note(services, connection, Action.BIN_DELETED, bin_id, name)
+        gone = await _bin(services, connection, bin_id)
+        there(await bins.delete(connection, services.group_id, bin_id), _not_here(bin_id))
+        await audit.note(services, connection, Action.BIN_DELETED, bin_id, gone.name, before=_told(gone, None))
 
 
 async def clear(services: Services, bin_id: UUID) -> None:
@@ -179,6 +181,11 @@ async def counts(services: Services, bin_ids: Sequence[UUID]) -> dict[tuple[str,
     """Return how many requests came to bins of any groups, by group and id; one that is gone is missing."""
     async with services.database.connection() as connection:
         return await bins.counts(connection, bin_ids)
+
+
+def _told(one: Bin, sealed: bytes | None) -> dict[str, Any]:
+    """Return a bin for the audit, which hides what it answers, as every body, and its secret."""
+    return msgspec.structs.asdict(one) | msgspec.structs.asdict(one.answer) | {"answer": None, "secret": sealed}
 
 
 def _since(services: Services) -> datetime:

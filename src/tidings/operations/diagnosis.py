@@ -17,11 +17,11 @@ from tidings.store.outages import sentence
 
 LOOK_SECONDS = 3.0  # for an answer of the database
 REACH_SECONDS = 5.0  # for a connection to a host that webhooks name
-URLS, HOSTS = 200, 5  # that are looked through for hosts, and hosts that are tried
+GROUPS, HOSTS = 1000, 5  # that are looked through for hosts, and hosts that are tried
 
 _ALWAYS = (
     "database", "schema", "rights", "workers", "routing", "queue", "clock", "connections", "notifications", "partitions",
-    "set_aside", "webhooks", "tables",
+    "set_aside", "webhooks", "tables", "keys",
 )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ async def examine(services: Services, *, is_outward: bool = False) -> Examined:
     async with services.database.snapshot() as connection:
         found = await vitals.read(connection, LAST, is_all=True)
         uncaptured = len(await captures.uncaptured(connection))
-        urls = await vitals.urls(connection, URLS) if is_outward else []
+        urls = await vitals.urls(connection, GROUPS, HOSTS) if is_outward else []
     config = services.config
     disk_left = None if config.database_url else (await asyncio.to_thread(shutil.disk_usage, config.data_dir)).free
     problems += unwell(found, machine_time=machine_time(), disk_left=disk_left, uncaptured=uncaptured)

@@ -105,7 +105,7 @@ async def remove(services: Services, group_id: str, *, confirm: str | None, ever
         await groups.leave(connection, group_id, DEFAULT_GROUP)
         row = await groups.begin_deleting(connection, group_id, services.clock.now())
         of_it = msgspec.structs.replace(services, group_id=group_id)
-        await audit.note(of_it, connection, Action.GROUP_DELETED, subject=group_id)
+        await audit.note(of_it, connection, Action.GROUP_DELETED, subject=group_id, before=has)
     services.known_groups.pop(group_id, None)
     return _group(row)
 

@@ -73,7 +73,7 @@ async def create(
         if await groups.get(connection, services.group_id) is None:
             raise NotFoundError(f"There is no group {services.group_id!r}. Make the group first.")
         await portal_links.add(connection, token, link)
-        await audit.note(services, connection, Action.LINK_MADE, link.id, link.brand.name or "")
+        await audit.note(services, connection, Action.LINK_MADE, link.id, link.brand.name or "", after=link)
     return NewLink(link, f"{base}/p/{token}")
 
 

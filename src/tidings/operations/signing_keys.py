@@ -88,7 +88,8 @@ async def rotate(
                 "New keys are published already and wait for their time to sign. Rotate again when it has come."
             )
         subject = "an old key has leaked" if is_leaked else ""
-        await audit.note(services, connection, Action.KEYS_ROTATED, subject=subject, is_of_group=False)
+        told = {"overlap_seconds": overlap_seconds, "is_leaked": is_leaked}
+        await audit.note(services, connection, Action.KEYS_ROTATED, subject=subject, is_of_group=False, after=told)
     await signing_keys.refresh(services.database, services.box, services.keys)
     return await list_keys(services)
 

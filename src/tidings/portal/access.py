@@ -19,6 +19,7 @@ from litestar.handlers import BaseRouteHandler
 from tidings.core import reached
 from tidings.core.audit import Actor, Who
 from tidings.core.errors import InvalidInputError, TidingsError
+from tidings.core.scopes import Scope, granted
 from tidings.operations import sessions
 from tidings.operations.services import Services
 from tidings.portal.scopes import check_page
@@ -99,6 +100,11 @@ class Visit(msgspec.Struct, frozen=True):
     def is_customer(self) -> bool:
         """Whether a customer asks, by a portal link: pages show them nothing of how this installation is made."""
         return self.session.is_customer
+
+    @property
+    def may_see_events(self) -> bool:
+        """Whether whoever asks may see what happened: otherwise requests are shown with samples."""
+        return self.is_customer or Scope.EVENTS_READ in granted(self.session.scopes)
 
     @property
     def may_manage(self) -> bool:

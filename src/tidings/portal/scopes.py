@@ -109,6 +109,7 @@ webhooks:write                  POST      /settings/links
 webhooks:write                  POST      /settings/links/end
 admin                           GET POST  /settings/api-keys
 admin                           GET       /settings/api-keys/{key_id}
+admin                           POST      /settings/api-keys/{key_id}/rename
 admin                           POST      /settings/api-keys/{key_id}/rotate
 admin                           POST      /settings/api-keys/{key_id}/revoke
 webhooks:read                   GET       /settings/bins
@@ -117,6 +118,9 @@ webhooks:read,deliveries:read   GET       /settings/bins/{bin_id}
 webhooks:write                  GET POST  /settings/bins/{bin_id}/edit
 webhooks:write                  POST      /settings/bins/{bin_id}/clear
 webhooks:write                  GET POST  /settings/bins/{bin_id}/delete
+webhooks:read                   GET       /settings/listeners
+webhooks:write                  POST      /settings/listeners/{listener_id}/skip
+webhooks:write                  POST      /settings/listeners/{listener_id}/delete
 webhooks:read                   GET       /settings/keys
 admin*                          POST      /settings/keys/rotate
 admin*                          GET       /settings/set-aside
@@ -125,6 +129,7 @@ admin*                          POST      /settings/set-aside/{number}/route
 admin*                          POST      /settings/set-aside/{number}/discard
 admin*                          POST      /settings/set-aside/settings/{kind}/{setting_id}/retry
 admin                           GET       /settings/audit
+admin*                          GET       /settings/audit/verification
 admin*                          GET       /settings/about
 """
 
@@ -145,7 +150,7 @@ def _read(table: str) -> dict[tuple[str, str], tuple[Need, ...]]:
     needs: dict[tuple[str, str], tuple[Need, ...]] = {}
     for line in filter(None, table.splitlines()):
         names, *methods, path = line.split()
-        found = tuple(Need(Scope(name.removesuffix("*")), name.endswith("*")) for name in names.split(",") if name != "any")
+        found = tuple(Need((Scope(name.removesuffix("*")),), name.endswith("*")) for name in names.split(",") if name != "any")
         needs |= {(method, path): found for method in methods}
     return needs
 
@@ -163,7 +168,7 @@ def check_page(session: Session, method: str, path: str) -> None:
         ForbiddenError: With the scope that it lacks.
     """
     for need in NEEDS.get((method, path), (UNDECLARED,)):
-        check_allowed(session.scopes, session.bound_to, need.scope, is_for_all_groups=need.is_for_all_groups)
+        check_allowed(session.scopes, session.bound_to, need.scopes, is_for_all_groups=need.is_for_all_groups)
 
 
 def opens(session: Session, path: str) -> bool:
@@ -180,7 +185,7 @@ def first_page(scopes: tuple[Scope, ...], bound_to: str | None) -> str | None:
     for path in _FIRST:
         try:
             for need in NEEDS["GET", path]:
-                check_allowed(scopes, bound_to, need.scope, is_for_all_groups=need.is_for_all_groups)
+                check_allowed(scopes, bound_to, need.scopes, is_for_all_groups=need.is_for_all_groups)
         except ForbiddenError:
             continue
         return path

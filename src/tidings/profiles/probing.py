@@ -92,7 +92,7 @@ class Probing:
             RenderError: The event cannot be written as JSON.
         """
         signer, kind = self._genuine, probe.kind
-        if kind in {Kind.FORGED, Kind.EMPTY_FORGED}:
+        if kind in {Kind.FORGED, Kind.FORGED_AGAIN, Kind.EMPTY_FORGED}:
             signer = self._forged
         elif kind is Kind.TEXT_KEY and self._text_keyed is not None:
             signer = self._text_keyed

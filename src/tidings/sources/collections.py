@@ -51,7 +51,7 @@ async def found(connection: Connection, group_id: str, name: str) -> Collection:
 
 def _there(collection: Collection | None, name: str) -> Collection:
     if collection is None:
-        raise NotFoundError(f"There is no collection {name!r}. Create it first: POST /api/collections.")
+        raise NotFoundError(f"There is no collection {name!r}. Create the collection first.")
     return collection
 
 

@@ -96,7 +96,7 @@ async def _no_collection(connection: Connection, group_id: str, name: str) -> st
     if await capture.find_tables(connection, [("public", name)]):
         return f'{told} {name!r} is a table: write {{"table": {msgspec.json.encode(name).decode()}}}.'
     near = did_you_mean(name, await collections.names(connection, group_id, MAX_KNOWN))
-    return f"{told}{near} Create it first: POST /api/collections."
+    return f"{told}{near} Create the collection first."
 
 
 def _candidates(wanted: TableFilter) -> list[TableName]:

@@ -36,6 +36,20 @@ class Use(msgspec.Struct, frozen=True):
     address: str
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """Which keys a list has.
+
+    Attributes:
+        group_id: Those of one group; None: all.
+        expires_before: Only good ones that stop before this time.
+        unused_since: Only good ones that were not used from this time on.
+    """
+
+    group_id: str | None = None
+    expires_before: datetime | None = None
+    unused_since: datetime | None = None
+
+
 async def version(connection: Connection) -> int:
     """Return how often keys were changed."""
     return int(await connection.fetchval(_SQL["version"]))
@@ -63,9 +77,10 @@ async def read(connection: Connection, key_id: UUID, group_id: str | None) -> Us
     return None if row is None else UsedKey(_key(row), row["used_at"], row["address"])
 
 
-async def list_keys(connection: Connection, group_id: str | None, *, limit: int, offset: int) -> list[UsedKey]:
+async def list_keys(connection: Connection, asked: "Asked", now: datetime, *, limit: int, offset: int) -> list[UsedKey]:
     """Return a page of keys, newest first."""
-    rows = await connection.fetch(_SQL["list"], group_id, limit, offset)
+    values = asked.group_id, asked.expires_before, asked.unused_since, now
+    rows = await connection.fetch(_SQL["list"], *values, limit, offset)
     return [UsedKey(_key(row), row["used_at"], row["address"]) for row in rows]
 
 
@@ -74,6 +89,11 @@ async def add(connection: Connection, key: ApiKey) -> bool:
     scopes = [scope.value for scope in key.scopes]
     values = key.id, key.name, key.group_id, scopes, key.token_hash, key.created_at, key.expires_at, MAX_KEYS, MAX_OF_GROUP
     return await connection.fetchval(_SQL["add"], *values) is not None
+
+
+async def rename(connection: Connection, key_id: UUID, name: str) -> None:
+    """Call a key otherwise."""
+    await connection.execute(_SQL["rename"], key_id, name)
 
 
 async def rotate(

@@ -1,19 +1,26 @@
-"""What people did, as rows: written with what they tell, and forgotten in time."""
+"""What people did, as rows: written with what they tell, searched, and never changed."""
 
-from datetime import datetime, timedelta
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
-from tidings.core.audit import MAX_ADDRESS, MAX_SUBJECT, Action, Actor, Who
+from tidings.core.audit import MAX_ADDRESS, MAX_SUBJECT, Action, Actor, Sought, Who
+from tidings.core.audit_chain import CHANCE_BYTES, content_of, stamp
+from tidings.core.differences import Sides
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
-KEPT = timedelta(days=365)
-MAX_OF_GROUP = 10_000  # and as many that are about no group
-NEWEST = 1000  # entries that tell which groups are looked at
-BUSY_GROUPS = 50  # of them are looked at each time
-FORGOTTEN_AT_ONCE = 10_000  # entries of each
+MAX_NUMBER: Final = 2**63 - 1
+WINDOWS: Final = (250, 1_000, 4_000)  # entries that one search looks at, each beyond those before
+
+# What of an entry its stamp and its seal are over, by the names of the columns. What is empty is left out (`core.audit_chain`).
+FIELDS: Final = (
+    "at", "group_id", "action", "who", "who_id", "address", "subject_id", "subject", "key_id", "key_name", "changes",
+)  # fmt: skip
 
 _SQL = load("audit")
 
@@ -28,6 +35,7 @@ class Entry(msgspec.Struct, frozen=True):
         subject: What it was called then: a webhook's name, a browser.
         key_id: The key that it was done with, or that the session was begun with.
         key_name: What that was called then.
+        changes: Field to what it was and what it is (`core.differences`).
     """
 
     number: int
@@ -41,10 +49,25 @@ class Entry(msgspec.Struct, frozen=True):
     subject: str
     key_id: UUID | None = None
     key_name: str = ""
+    changes: dict[str, Sides] = {}
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A page of entries, newest first.
+
+    Attributes:
+        before: The next page has what has a smaller number; None: there is none.
+        searched_to: How far was looked, when that was not far enough to fill the page.
+    """
+
+    entries: list[Entry]
+    before: int | None
+    searched_to: datetime | None = None
 
 
 async def add(
     connection: Connection,
+    key: bytes,
     action: Action,
     actor: Actor,
     *,
@@ -52,32 +75,80 @@ async def add(
     group_id: str | None,
     subject_id: UUID | None,
     subject: str,
+    changes: Mapping[str, Sides] | None = None,
 ) -> None:
-    """Put on record what somebody did, in the transaction that does it."""
-    address, subject = _storable(actor.address, MAX_ADDRESS), _storable(subject, MAX_SUBJECT)
-    values = now, group_id, action.value, actor.who.value, actor.id, address, subject_id, subject, actor.key_id, actor.key_name
-    await connection.execute(_SQL["add"], *values)
-
-
-async def list_entries(connection: Connection, *, group_id: str | None, before: int | None, limit: int) -> list[Entry]:
-    """Return what was done, newest first.
+    """Put on record what somebody did, in the transaction that does it.
 
     Args:
-        group_id: What is about one group; None: everything.
+        key: Of the audit, for the stamp.
+    """
+    values: dict[str, Any] = {
+        "at": now,
+        "group_id": group_id,
+        "action": action.value,
+        "who": actor.who.value,
+        "who_id": actor.id,
+        "address": _storable(actor.address, MAX_ADDRESS),
+        "subject_id": subject_id,
+        "subject": _storable(subject, MAX_SUBJECT),
+        "key_id": actor.key_id,
+        "key_name": actor.key_name,
+        "changes": msgspec.json.encode(changes).decode() if changes else None,
+    }
+    given = stamp(key, content_of(values), secrets.token_bytes(CHANCE_BYTES))
+    await connection.execute(_SQL["add"], *(values[name] for name in FIELDS), given)
+
+
+async def search(connection: Connection, asked: Sought, *, before: int | None, limit: int) -> Found:
+    """Return a page of what was done, newest first. However rare it is, a bounded number of entries is looked at.
+
+    Args:
         before: Only what has a smaller number.
     """
-    rows = await connection.fetch(_SQL["list"], group_id, before, limit)
-    return [Entry(**{**row, "who": Who(row["who"])}) for row in rows]
+    around = await connection.fetchrow(_SQL["around"], asked.since, asked.until)
+    low, high = around["low"], min(MAX_NUMBER if around["high"] is None else around["high"], _limited(before))
+    families = [family.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%" for family in asked.families]
+    rest = (
+        asked.group_id, None if asked.who is None else asked.who.value, asked.who_id, asked.key_id, asked.key_name,
+        list(asked.actions), families, asked.subject_id, asked.subject, asked.address, asked.since, asked.until,
+    )  # fmt: skip
+    numbers: list[int] = []
+    for size in WINDOWS:
+        looked_at = max(size, limit + 1)
+        row = await connection.fetchrow(_SQL[f"by_{asked.drive}"], low, high, looked_at, limit + 1 - len(numbers), *rest)
+        numbers += row["found"]
+        if row["seen"] < looked_at or len(numbers) > limit:
+            high = None if row["seen"] < looked_at else row["reached"]
+            break
+        high = row["reached"]
+    entries = await _entries(connection, numbers[:limit])
+    if len(numbers) > limit:
+        return Found(entries, numbers[limit - 1])
+    if high is None:
+        return Found(entries, None)
+    (last,) = await _entries(connection, [high])
+    return Found(entries, high, last.at)
 
 
-async def forget(connection: Connection, now: datetime) -> None:
-    """Take away what is too old or too much; some of it at a time, and looking only where something was written of late."""
-    await connection.execute(_SQL["forget_old"], now - KEPT, FORGOTTEN_AT_ONCE)
-    for row in await connection.fetch(_SQL["busy"], NEWEST, BUSY_GROUPS):
-        if row["group_id"] is None:
-            await connection.execute(_SQL["forget_of_none"], MAX_OF_GROUP, FORGOTTEN_AT_ONCE)
-        else:
-            await connection.execute(_SQL["forget_of_group"], row["group_id"], MAX_OF_GROUP, FORGOTTEN_AT_ONCE)
+async def _entries(connection: Connection, numbers: Sequence[int]) -> list[Entry]:
+    return [entry_of(row) for row in await connection.fetch(_SQL["entries"], numbers)] if numbers else []
+
+
+def entry_of(row: Any) -> Entry:
+    """Return an entry from its row."""
+    fields = {name: row[name] for name in Entry.__struct_fields__ if name not in {"who", "changes"}}
+    return Entry(**fields, who=Who(row["who"]), changes=_changes(row["changes"]))
+
+
+def _changes(text: str | None) -> dict[str, Sides]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Sides]) if text else {}
+    except msgspec.MsgspecError:  # somebody wrote over it: that shows when the chain is verified
+        return {"(unreadable)": (None, text)}
+
+
+def _limited(before: int | None) -> int:
+    return MAX_NUMBER if before is None else max(min(before, MAX_NUMBER), 0)
 
 
 def _storable(text: str, limit: int) -> str:

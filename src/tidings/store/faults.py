@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.errors import InvalidInputError
+from tidings.core.table_name import full_name, parse_name
 from tidings.core.webhook import Webhook
 from tidings.store import capture, collections, cron, integrations, queue, set_aside, webhooks
 from tidings.store.database import Connection
@@ -37,7 +38,7 @@ class Fault(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: One of `KINDS`.
-        id: By which it is asked for; the name of an integration, a collection or a table.
+        id: By which it is asked for: the name of an integration or a collection, or of a table (`core.table_name`).
         reason: Why it is set aside, with the remedy; empty: it is not.
         since: Since when; for what is read anew each time, when it was changed last.
         key: Its place among those of its kind.
@@ -73,8 +74,8 @@ async def find(connection: Connection, box: SecretBox, kind: str, id_: str) -> F
         rows = await connection.fetch(_SQL["named_collections"], id_, LOOKED_THROUGH)
         found = [_of_collection(collections.from_row(row)) for row in rows]
     else:
-        schema, _, name = id_.partition(".")
-        found = [_of_table(each, "") for each in (await capture.settings_of(connection, [(schema, name)])).values()]
+        schema, name = parse_name(id_)
+        found = [_of_table(each, "") for each in (await capture.settings_of(connection, [(schema or "", name)])).values()]
     return next((fault for fault in found if fault.reason and fault.id == id_), None)
 
 
@@ -160,8 +161,7 @@ def _of_collection(one: collections.Collection) -> Fault:
 
 
 def _of_table(one: Any, key: str) -> Fault:
-    shown = ".".join(one.name)
-    return Fault("table", shown, shown, None, one.fault or "", None, key)
+    return Fault("table", full_name(*one.name), ".".join(one.name), None, one.fault or "", None, key)
 
 
 async def mend_webhooks(connection: Connection, box: SecretBox, after: UUID) -> tuple[list[UUID], UUID | None]:

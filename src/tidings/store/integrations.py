@@ -54,7 +54,7 @@ class Integration(msgspec.Struct, frozen=True):
         """Why it is set aside, with the remedy; None: all of it can be read."""
         if not self.problems:
             return None
-        remedy = f"Write {'it' if len(self.problems) == 1 else 'them'} anew: PATCH /api/v1/integrations/{self.name}."
+        remedy = f"Change integration {self.name} and write {'it' if len(self.problems) == 1 else 'them'} anew."
         said = " ".join(self.problems.values())
         return f"Set aside, since {' and '.join(self.problems)} cannot be read. {said} {remedy}"
 

@@ -29,6 +29,14 @@ class Landed(msgspec.Struct, frozen=True):
     at: datetime
 
 
+class Waits(msgspec.Struct, frozen=True):
+    """What waits for a listener: how many deliveries, when something is due next, and until when nothing is given out."""
+
+    count: int
+    due_at: datetime | None
+    held_until: datetime | None
+
+
 class Kept(msgspec.Struct, frozen=True):
     """What the keeping of a listener depends on. `silence`: for how long no client has asked."""
 
@@ -64,6 +72,11 @@ async def add(connection: Connection, webhook_id: UUID, group_id: str, name: str
 async def mirror(connection: Connection, webhook_id: UUID, mirrors: UUID | None) -> None:
     """Take note of which webhook a listener has its settings of."""
     await connection.execute(_SQL["mirror"], webhook_id, mirrors)
+
+
+async def lock_mirrors(connection: Connection, group_id: str, webhook_id: UUID) -> list[UUID]:
+    """Return the listeners of a group that have their settings of a webhook, locked to the end of the transaction."""
+    return [row["id"] for row in await connection.fetch(_SQL["lock_mirrors"], group_id, webhook_id)]
 
 
 async def called(connection: Connection, group_id: str, name: str) -> tuple[UUID, UUID | None] | None:
@@ -175,13 +188,14 @@ async def lease(connection: Connection, session: UUID, listener: UUID, now: date
     ]  # fmt: skip
 
 
-async def waits(connection: Connection, listener: UUID) -> tuple[datetime | None, int] | None:
-    """Return when something of a listener is due next, and how many deliveries wait; None: it is deleted."""
+async def waits(connection: Connection, listener: UUID) -> Waits | None:
+    """Return what waits for a listener; None: it is deleted."""
     row = await connection.fetchrow(_SQL["next_due_at"], listener)
     if row is None:
         return None
     at: datetime = row["at"]
-    return (None if at.year == MAXYEAR else at), row["waiting"]  # asyncpg reads infinity as the last instant there is
+    # asyncpg reads infinity as the last instant there is.
+    return Waits(row["waiting"], None if at.year == MAXYEAR else at, row["held_until"])
 
 
 async def land(connection: Connection, session: UUID, listener: UUID, leases: Collection[int]) -> dict[int, Landed]:

@@ -16,7 +16,7 @@ from tidings.core.diagnosis import unready
 from tidings.core.errors import StartupError
 from tidings.core.pauses import Pauses
 from tidings.store import vitals
-from tidings.store.database import Connection, Database
+from tidings.store.database import UNAVAILABLE, Connection, Database
 from tidings.store.statements import load
 
 logger = logging.getLogger("tidings.migrations")
@@ -62,6 +62,28 @@ async def migrate(database: Database, *, tries: int = MAX_TRIES) -> list[str]:
     return []
 
 
+async def has_schema(database: Database) -> bool:
+    """Tell whether schema `tidings` is there; where nobody can say, it is taken to be."""
+    try:
+        async with database.connection() as connection:
+            return bool(await connection.fetchval(_SQL["is_there"]))
+    except (*UNAVAILABLE, TimeoutError):
+        return True
+
+
+async def pending(database: Database) -> list[str]:
+    """Return the names of what `migrate` would apply, and change nothing.
+
+    Raises:
+        StartupError: The schema is newer than this program.
+    """
+    async with database.connection() as connection:
+        is_there: bool = await connection.fetchval(_SQL["is_there"])
+        done = {row["number"] for row in await connection.fetch(_SQL["applied"])} if is_there else set()
+    _refuse_newer(done)
+    return [f"{number:04d}_{name}" for number, name, _ in available() if number not in done]
+
+
 async def _migrate_once(database: Database) -> list[str]:
     async with database.transaction() as connection:
         await connection.execute(_SQL["lock"])  # the others wait here, then find nothing to do
@@ -105,10 +127,7 @@ async def expect_schema(database: Database) -> None:
 async def _apply(connection: Connection) -> list[str]:
     known = available()
     done = {row["number"] for row in await connection.fetch(_SQL["applied"])}
-    if newer := sorted(done - {number for number, _, _ in known}):
-        raise StartupError(
-            f"Schema tidings was made by a newer Tidings (it has migration {newer[-1]}). Run that version, or a later one."
-        )
+    _refuse_newer(done)
     applied = []
     for number, name, sql in known:
         if number not in done:
@@ -116,3 +135,10 @@ async def _apply(connection: Connection) -> list[str]:
             await connection.execute(_SQL["record"], number, name)
             applied.append(f"{number:04d}_{name}")
     return applied
+
+
+def _refuse_newer(done: set[int]) -> None:
+    if newer := sorted(done - {number for number, _, _ in available()}):
+        raise StartupError(
+            f"Schema tidings was made by a newer Tidings (it has migration {newer[-1]}). Run that version, or a later one."
+        )

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from tidings.core.errors import ConflictError, StartupError
+from tidings.store import audit_chain
 from tidings.store.database import Connection, Database
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
@@ -58,6 +59,7 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
             with suppress(StartupError):
                 await connection.execute(_SQL["reseal_bin"], row["id"], reseal(row["secret"], row["id"]))
                 count += 1
+        await audit_chain.reseal_key(connection, old, new)
         if unread := len(keys) + len(integrations) + len(bins) - count:
             logger.warning("%d keys or secrets of integrations and bins cannot be read and stay as they are", unread)
         webhooks = await _reseal_webhooks(connection, reseal)

@@ -7,7 +7,7 @@ import msgspec
 
 from tidings.core.api_key import SECRET_BYTES, SETTINGS_KEY_ID, hash_of, write_key
 from tidings.core.errors import StartupError
-from tidings.store import api_keys
+from tidings.store import api_keys, audit_chain
 from tidings.store.database import Connection, Database
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
@@ -21,6 +21,7 @@ class Installation(msgspec.Struct, frozen=True):
     Attributes:
         salt: 34 bits that make this installation's event ids its own.
         admin_key_hash: SHA-256 of the admin key of the settings, in hex.
+        audit_key: Stamps what people do (`core.audit_chain`).
         exact_ids_from: Milliseconds since 1970 from which on the id of a delivery begins with its event's (`core.event`).
         new_admin_key: The key itself, when it was made just now; shown once and kept nowhere.
     """
@@ -28,6 +29,7 @@ class Installation(msgspec.Struct, frozen=True):
     salt: int
     admin_key_hash: str
     exact_ids_from: int
+    audit_key: bytes
     new_admin_key: str | None = None
 
 
@@ -63,7 +65,11 @@ async def load_installation(database: Database, box: SecretBox, admin_key: str |
             "SECRET_KEY is not the one this database's secrets are encrypted under. "
             "Set TIDINGS_SECRET_KEY to that key (every process of an installation needs the same)."
         )
-    return Installation(int(salt), admin_key_hash, exact_ids_from, made if admin_key_hash == hash_key(made) else None)
+    async with database.transaction() as connection:
+        audit_key = await audit_chain.load_key(connection, box)
+    return Installation(
+        int(salt), admin_key_hash, exact_ids_from, audit_key, made if admin_key_hash == hash_key(made) else None
+    )
 
 
 async def server(connection: Connection) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from tidings.core.api_key import ENDING_SOON
 from tidings.core.diagnosis import Vitals
 from tidings.store.database import UNAVAILABLE, Connection, Database
 from tidings.store.statements import load
@@ -28,13 +29,13 @@ async def read(connection: Connection, known_schema: int, *, is_all: bool) -> Vi
         return vitals
     more: dict[str, Any] = dict(await connection.fetchrow(_SQL["lags"], SILENCE))
     if is_all:
-        more |= dict(await connection.fetchrow(_SQL["rest"]))
+        more |= dict(await connection.fetchrow(_SQL["rest"], ENDING_SOON))
     return msgspec.structs.replace(vitals, **more)
 
 
-async def urls(connection: Connection, limit: int) -> list[str]:
-    """Return where enabled webhooks send to, those made last."""
-    return [row["url"] for row in await connection.fetch(_SQL["urls"], limit)]
+async def urls(connection: Connection, groups: int, of_each: int) -> list[str]:
+    """Return where enabled webhooks of so many groups send to: one of each group before a second one of any."""
+    return [row["url"] for row in await connection.fetch(_SQL["urls"], groups, of_each)]
 
 
 async def can_write(database: Database, seconds: float) -> bool:

@@ -1,9 +1,12 @@
 """Workers and their heartbeats: a lease is as good as its worker's last heartbeat."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from tidings.store.database import Connection
 from tidings.store.statements import load
@@ -38,7 +41,8 @@ async def heartbeats(connection: Connection) -> dict[UUID, datetime]:
 
 async def leave(connection: Connection, worker_id: UUID) -> None:
     """Strike a worker that has given back all it held."""
-    await connection.execute(_SQL["leave"], worker_id)
+    with suppress(asyncpg.UndefinedTableError):  # the schema was taken away: it is on no list any more
+        await connection.execute(_SQL["leave"], worker_id)
 
 
 async def are_any(connection: Connection) -> bool:

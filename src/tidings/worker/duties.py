@@ -17,7 +17,6 @@ from tidings.core.standstill import Standstill
 from tidings.sources import backfill, tables
 from tidings.store import (
     api_keys,
-    audit,
     backfills,
     bins,
     cron,
@@ -227,7 +226,6 @@ class Janitor:
             await webhook_versions.forget_versions(connection, FORGOTTEN_AT_ONCE)
             await portal_links.forget(connection, self._clock.now())
             await sessions.forget(connection, self._clock.now())
-            await audit.forget(connection, self._clock.now())
             await api_keys.forget(connection, self._clock.now())
             await bins.forget(connection, self._clock.now() - KEPT_FOR, self._clock.now() - UNUSED_FOR, FORGOTTEN_AT_ONCE)
         if dropped:

@@ -45,7 +45,7 @@ class Scheduler:
             async with self._database.transaction() as connection:
                 fired = await cron.fire_due(connection, self._clock.now())
             for job_id, fault in fired.faults.items():
-                logger.error("job %s was made inactive: %s Put it right with PATCH /api/cron/%s.", job_id, fault, job_id)
+                logger.error("job %s was made inactive: %s Change the job to put it right.", job_id, fault)
             for run in fired.runs:
                 task = asyncio.create_task(self._carry_out(run))
                 self._tasks.add(task)

@@ -13,6 +13,7 @@ from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.store.signing_keys import KeyRing
 from tidings.transport.sender import Sender
+from tidings.worker.archivist import FORGET_INTERVAL, SEAL_INTERVAL, Forgetter, Sealer
 from tidings.worker.attempt_log import log_attempts
 from tidings.worker.bookkeeping import BOOKKEEPING_INTERVAL, Bookkeeper
 from tidings.worker.closer import CLOSE_INTERVAL, Closer
@@ -65,6 +66,7 @@ class Worker:
         keys: KeyRing,
         salt: int,
         retention_days: int,
+        audit_days: int,
         max_in_flight: int,
         loop_depth: int,
         stop_grace_seconds: float,
@@ -93,6 +95,8 @@ class Worker:
         self._rescuer = Rescuer(database, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
         self._bookkeeper = Bookkeeper(database, clock, retention_days=retention_days)
+        self.sealer = Sealer(database, box, clock)
+        self._forgetter = Forgetter(database, box, clock, audit_days=audit_days)
         self.key_keeper = KeyKeeper(database, box, keys)
         self._stopping = Signal()
         self.backfiller = Backfiller(database, self._stopping)
@@ -130,6 +134,8 @@ class Worker:
             "ringer of listeners": self._ringer.run(),
             "mender": every(MEND_INTERVAL, self.mender, self._stopping),
             "closer": every(CLOSE_INTERVAL, self.closer, self._stopping),
+            "sealer of the audit": every(SEAL_INTERVAL, self.sealer, self._stopping),
+            "forgetter of the audit": every(FORGET_INTERVAL, self._forgetter, self._stopping),
             "signing keys": every(KEYS_INTERVAL, self.key_keeper, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "queue listener": self._listen(),

@@ -40,7 +40,7 @@ async def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
     """
     key = await _admitted(connection)
     need = needed(str(connection.scope.get("method")), connection.scope["path_template"])
-    check_scope(key, need.scope, is_for_all_groups=need.is_for_all_groups)
+    check_scope(key, need.scopes, is_for_all_groups=need.is_for_all_groups)
     if GROUP_HEADER in connection.headers:  # before anything of the request is read
         check_group(key.group_id, _group_named(connection.headers[GROUP_HEADER]))
 
@@ -62,7 +62,7 @@ async def require_watcher(connection: ASGIConnection[Any, Any, Any, Any], _: Bas
         TidingsError: It may not.
     """
     if not _is_watcher(connection):
-        check_scope(await _admitted(connection, KEY_OR_METRICS_KEY), Scope.ADMIN, is_for_all_groups=True)
+        check_scope(await _admitted(connection, KEY_OR_METRICS_KEY), (Scope.ADMIN,), is_for_all_groups=True)
 
 
 KEY_OR_METRICS_KEY = "A valid key is required, one with the scope admin or TIDINGS_METRICS_KEY: Authorization: Bearer <key>."

@@ -16,6 +16,7 @@ any               GET     /api/v1/keys/current
 admin             GET     /api/v1/keys
 admin             POST    /api/v1/keys
 admin             GET     /api/v1/keys/{key_id}
+admin             PATCH   /api/v1/keys/{key_id}
 admin             POST    /api/v1/keys/{key_id}/rotate
 admin             DELETE  /api/v1/keys/{key_id}
 
@@ -26,10 +27,10 @@ webhooks:write    PATCH   /api/v1/webhooks/{webhook_id}
 webhooks:write    PUT     /api/v1/webhooks/{webhook_id}
 webhooks:write    DELETE  /api/v1/webhooks/{webhook_id}
 webhooks:write    POST    /api/v1/webhooks/{webhook_id}/test
-webhooks:write    POST    /api/v1/webhooks/preview
-webhooks:write    POST    /api/v1/webhooks/{webhook_id}/preview
-webhooks:write    POST    /api/v1/webhooks/dry-run
-webhooks:write    POST    /api/v1/webhooks/{webhook_id}/dry-run
+webhooks:write,events:read POST /api/v1/webhooks/preview
+webhooks:write,events:read POST /api/v1/webhooks/{webhook_id}/preview
+webhooks:write,events:read POST /api/v1/webhooks/dry-run
+webhooks:write,events:read POST /api/v1/webhooks/{webhook_id}/dry-run
 webhooks:write    GET     /api/v1/webhooks/{webhook_id}/secret
 webhooks:write    POST    /api/v1/webhooks/{webhook_id}/secret/rotate
 webhooks:read     GET     /api/v1/webhooks/{webhook_id}/versions
@@ -124,6 +125,8 @@ groups:read       GET     /api/v1/portal-links
 webhooks:write    DELETE  /api/v1/portal-links/{link_id}
 
 admin             GET     /api/v1/audit
+admin             GET     /api/v1/audit/export
+admin*            GET     /api/v1/audit/verification
 admin*            GET     /api/v1/diagnosis
 admin*            GET     /api/v1/set-aside
 admin*            GET     /api/v1/set-aside/settings
@@ -148,9 +151,9 @@ _ALSO: Final = {"/api/collections": "/api/v1/collections", "/api/cron": "/api/v1
 def _read(table: str) -> dict[tuple[str, str], Need]:
     needs: dict[tuple[str, str], Need] = {}
     for line in filter(None, table.splitlines()):
-        name, method, path = line.split()
-        scope = name.removesuffix("*")
-        needs[method, path] = Need(None if scope == _ANY else Scope(scope), name.endswith("*"))
+        names, method, path = line.split()
+        scopes = names.removesuffix("*").split(",")
+        needs[method, path] = Need(tuple(Scope(scope) for scope in scopes if scope != _ANY), names.endswith("*"))
         for other, ours in _ALSO.items():
             if path == ours or path.startswith(f"{ours}/"):
                 needs[method, other + path.removeprefix(ours)] = needs[method, path]

@@ -36,6 +36,7 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("post", "/api/v1/signing-keys/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/groups"): {"id": "acme"},
     ("post", "/api/v1/keys"): {"name": "shop", "scopes": ["events:publish", "deliveries:read"], "expires_in": 7776000},
+    ("patch", "/api/v1/keys/{key_id}"): {"name": "shop"},
     ("post", "/api/v1/keys/{key_id}/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/groups/{group_id}/portal-link"): {
         "expires_in": 3600, "origins": ["https://app.example.com"], "brand": {"name": "Acme", "accent": "#1f5f43"},

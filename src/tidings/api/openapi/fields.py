@@ -1,6 +1,7 @@
 """What each field of the API means, in a sentence.
 
 A field has one name and one meaning wherever it appears; where a type means something else by it, the type stands before it.
+One table, and so longer than other modules: a field is looked for by its name, whatever it belongs to.
 """
 
 from typing import Final
@@ -102,6 +103,7 @@ FIELDS: Final[dict[str, str]] = {
     "Listener.enabled": "It hears what happens; false: because of `reason`.",
     "Listener.events": "What it hears.",
     "Listener.heard_at": "When a client asked last; nobody for three days: it is deleted.",
+    "Listener.held_until": "Until when nothing is given out: its receiver asked for that, or what is first in order waits.",
     "Listener.id": "Also of the webhook that history knows it as.",
     "Listener.name": "Clients of one name share its deliveries.",
     "Listener.reason": "Why it hears nothing; null when it does.",
@@ -122,6 +124,7 @@ FIELDS: Final[dict[str, str]] = {
     "TakeAsked.limit": "How many deliveries more, 64 at most; 0 with nothing held ends the session.",
     "TakeAsked.session": "The client's own id, which it made up.",
     "TakeAsked.wait_seconds": "How long to wait for deliveries when there are none yet: 10 at most.",
+    "Taken.held_until": "Until when nothing is given out: the receiver asked for that, or what is first in order waits.",
     "Taken.deliveries": "Those that are the client's now.",
     "Taken.is_latest": "No later request of the session took this one's place.",
     "Taken.waiting": "How many deliveries wait beside these.",
@@ -214,6 +217,20 @@ FIELDS: Final[dict[str, str]] = {
     "`full` (also choose tables and collections).",
     "AuditEntry.address": "Where they came from, as far as those whom the installation believes say.",
     "AuditEntry.at": "When.",
+    "AuditEntry.changes": "Field to what it was and what it is. What is secret is hidden, what is long is cut.",
+    "AuditFault.kind": "`changed`, `removed`, `inserted`, `reordered` or `head`.",
+    "AuditFault.number": "Of the entry; null: it is not known, or not about one.",
+    "AuditFault.place": "In the chain; null: it stands in none, or it is about the chain itself.",
+    "AuditFault.sentence": "What was done, in words.",
+    "AuditVerification.checked": "How many entries were looked at.",
+    "AuditVerification.fault": "The first place where the audit is not as it was written; null: none was found.",
+    "AuditVerification.head": "Where the chain ends, `PLACE:HASH`. Noted elsewhere, it tells later whether it was put back.",
+    "AuditVerification.is_intact": "All that was looked at is as it was written.",
+    "AuditVerification.next": "The `after` to go on with; null: the end was reached, or a fault.",
+    "AuditVerification.verified_at": "When the last entry that was looked at was sealed; null: there is none.",
+    "AuditVerification.verified_to": "The last place of the chain that was looked at.",
+    "AuditVerification.waiting": "How many entries are not sealed yet, 10,000 at most; they are within a second.",
+    "ApiKeyChange.name": "What it is for: at most 100 characters.",
     "AuditEntry.key_id": "The key that it was done with, or that the session was begun with; null: none.",
     "AuditEntry.key_name": "What that key was called then.",
     "ApiKeyView.created_at": "When it was made.",

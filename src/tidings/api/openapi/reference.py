@@ -120,7 +120,7 @@ def _describe(member: Any, sentence: str) -> None:
 def _document(operation: Operation, method: str, path: str) -> None:
     if path.startswith("/api/"):
         need = needed(method.upper(), path)
-        operation.security = [{"key": [need.scope.value] if need.scope else []}]
+        operation.security = [{"key": [scope.value for scope in need.scopes]}]
         operation.description = f"{operation.description or ''}\n\n{_door(need)}"
     if path.endswith("/batch"):  # lines, which the framework has no type for
         lines = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
@@ -140,8 +140,9 @@ def _document(operation: Operation, method: str, path: str) -> None:
 
 
 def _door(need: Need) -> str:
-    scope = f"a key with the scope `{need.scope.value}`" if need.scope else "any key"
-    return f"Needs {scope}{' that is for all groups' if need.is_for_all_groups else ''}."
+    names = " and ".join(f"`{scope.value}`" for scope in need.scopes)
+    key = f"a key with the scope{'s' if len(need.scopes) > 1 else ''} {names}" if names else "any key"
+    return f"Needs {key}{' that is for all groups' if need.is_for_all_groups else ''}."
 
 
 def _document_records(operation: Operation) -> None:

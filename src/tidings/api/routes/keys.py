@@ -2,13 +2,13 @@
 
 import secrets
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Router, delete, get, post
+from litestar import Request, Router, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from tidings.api.http.access import key_of
 from tidings.api.http.paging import Limit, Offset
@@ -16,6 +16,13 @@ from tidings.core.api_key import SECRET_BYTES, ApiKey
 from tidings.operations import api_keys
 from tidings.operations.services import Services
 from tidings.store.api_keys import UsedKey
+
+ExpiresBefore = Annotated[
+    datetime | None, QueryParameter(description="Only keys that open something still, and stop doing so before this time.")
+]
+UnusedSince = Annotated[
+    datetime | None, QueryParameter(description="Only keys that open something still, and were not used from this time on.")
+]
 
 
 class NewApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,6 +32,12 @@ class NewApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scopes: list[str]
     bound_to: str | None = None
     expires_in: int | None = None
+
+
+class ApiKeyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a key is called. What it opens is changed by making another."""
+
+    name: str
 
 
 class ApiKeyRotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,11 +85,21 @@ async def get_current_key(services: NamedDependency[Services], request: Request[
 
 
 @get("/")
-async def list_keys(services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0) -> list[ApiKeyView]:
+async def list_keys(
+    services: NamedDependency[Services],
+    *,
+    limit: Limit = 50,
+    offset: Offset = 0,
+    expires_before: ExpiresBefore = None,
+    unused_since: UnusedSince = None,
+) -> list[ApiKeyView]:
     """List keys, newest first, those included that were revoked or expired in the last 30 days. A key that is for one group
     lists those of that group.
     """
-    return [_view(one) for one in await api_keys.list_keys(services, limit=limit, offset=offset)]
+    found = await api_keys.list_keys(
+        services, limit=limit, offset=offset, expires_before=expires_before, unused_since=unused_since
+    )
+    return [_view(one) for one in found]
 
 
 @post("/", status_code=201)
@@ -97,6 +120,12 @@ async def create_key(services: NamedDependency[Services], data: JSONBody[NewApiK
 async def get_key(services: NamedDependency[Services], key_id: FromPath[UUID]) -> ApiKeyView:
     """Read a key."""
     return _view(await api_keys.read(services, key_id))
+
+
+@patch("/{key_id:uuid}")
+async def change_key(services: NamedDependency[Services], key_id: FromPath[UUID], data: JSONBody[ApiKeyChange]) -> ApiKeyView:
+    """Call a key otherwise. What is on record keeps the name of then."""
+    return _view(await api_keys.rename(services, key_id, data.name))
 
 
 @post("/{key_id:uuid}/rotate", status_code=200)
@@ -144,6 +173,6 @@ def _made(made: api_keys.NewKey) -> MadeApiKey:
 
 router = Router(
     "/api/v1/keys",
-    route_handlers=[get_current_key, list_keys, create_key, get_key, rotate_key, revoke_key],
+    route_handlers=[get_current_key, list_keys, create_key, get_key, change_key, rotate_key, revoke_key],
     tags=["API keys"],
 )

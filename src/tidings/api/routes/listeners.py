@@ -50,7 +50,7 @@ async def delete_listener(services: NamedDependency[Services], listener_id: From
 
 @post("/{listener_id:uuid}/skip", status_code=200)
 async def skip_waiting(services: NamedDependency[Services], listener_id: FromPath[UUID]) -> Skipped:
-    """Cancel what waits for a listener."""
+    """Cancel what waits for a listener. One that was held, because its receiver asked to be left alone, is so no longer."""
     return Skipped(await listeners.skip(services, listener_id))
 
 

@@ -29,6 +29,7 @@ MAX_CANDIDATES = 64  # that are looked at for one newcomer, and addresses
 # more or its head is not there yet, which comes in one piece from whoever means well; and else.
 PATIENCE = (0.2, 1.0, 1.0)
 TOLD_INTERVAL = 60.0  # seconds between lines of the log about what was refused
+REST_TIMES = 10.0  # as long as all connections take the loop for what is of no use, it does something else
 MAX_HELD_BYTES = 134_217_728  # of bodies, of all requests under way
 
 
@@ -77,12 +78,14 @@ class Entrance:
     Attributes:
         refused: How many requests and connections were refused since it was made, by reason.
         held_bytes: Of bodies that wait for their end or for their answer.
+        resting: How many connections are not read for a moment, for what they took of the event loop.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.refused: Counter[str] = Counter()
         self.held_bytes = 0
+        self.resting = 0
         self._open: dict[Visitor, None] = {}  # in the order they came
         self._by_address: Counter[str] = Counter()
         self._candidates: dict[str, list[Visitor]] = {}
@@ -125,6 +128,13 @@ class Entrance:
             logger.warning("clients are refused (%s); %d connections are open", said, len(self._open))
             self._told, self._told_at = self.refused.copy(), now
         return reason
+
+    def rest_seconds(self, spent: float) -> float:
+        """Return how long a connection is not read that took the event loop for so long with what is of no use.
+
+        The more connections do so, the longer each rests: together they take a tenth of the loop, however many they are.
+        """
+        return spent * REST_TIMES * max(1, self.resting)
 
     def _is_proxy(self, address: str) -> bool:
         return bool(address) and any(ip_address(address) in network for network in self.limits.proxies)

@@ -16,11 +16,17 @@ class Phase(IntEnum):
 
 
 class Flow(FlowControl):
-    """Whether more is read. `is_held`: it is not, although the application waits: what would come is another request's."""
+    """Whether more is read.
+
+    Attributes:
+        is_held: It is not, although the application waits: what would come is another request's.
+        is_resting: It is not for a moment: what came took more of the event loop than it is worth.
+    """
 
     is_held = False
+    is_resting = False
 
     def resume_reading(self) -> None:
-        """Read on, unless it is held."""
-        if not self.is_held:
+        """Read on, unless it is held or rests."""
+        if not (self.is_held or self.is_resting):
             super().resume_reading()

@@ -15,28 +15,18 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from tidings.api.serving import bounds
 from tidings.api.serving.entrance import MAX_HELD_BYTES, Entrance
 from tidings.api.serving.heads import declared_length, has_one_host
 from tidings.api.serving.phases import Flow, Phase
 from tidings.api.serving.refusals import MAX_HEADERS, refusal
-
-MAX_PIPELINED = 16  # requests that are read while one is answered; those behind them wait unread
-SHORTEST_HEAD = 18  # bytes: GET / HTTP/1.0 and two ends of lines
-READ_AT_LEAST = MAX_PIPELINED * SHORTEST_HEAD  # bytes at a time: a body is not read by the lines it may be made of
-MAX_SILENT_BYTES = 65_536  # of a body's framing without a byte of it: chunk extensions, trailers
-LINGER_SECONDS = 5.0  # that a client is given to read why it was refused, or to end a body that nobody reads
-LINGER_BYTES = 67_108_864  # read and dropped meanwhile: closing a socket with unread bytes takes the answer back
-STALL_SECONDS = 30.0  # that a client may leave its answer unread
-CLOSING_SECONDS = 5.0  # that a connection has to be over after it was closed
-NEVER = float("inf")
-_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
-
-# What was asked before is answered first. All else is want of time or room, and ends at once.
-_ABOUT_ITSELF = frozenset({"malformed", "host", "large_head", "large_body", "pipelined"})
+from tidings.api.serving.rests import MOST_PIECES, Rests
 
 
 class GuardedProtocol(HttpToolsProtocol):
     """One connection of a client."""
+
+    flow: Flow
 
     def __init__(
         self,
@@ -59,7 +49,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._silent_bytes = 0
         self._body_bytes = 0  # of the requests under way: what `Entrance.held_bytes` has of this connection
         self._dropped_bytes = 0
-        self._stalled_at = self._closing_at = NEVER
+        self._pieces = 0  # of bodies, in what is read now
+        self._rests = Rests(entrance, self.loop, self._read_on)
+        self._stalled_at = self._closing_at = bounds.NEVER
         self._hidden_body: list[tuple[bytes, bytes]] = []  # the headers that frame a body which the parser would not see
         self._is_replayed = False  # what the parser reads now is ours
         self._fault: str | None = None  # found by a callback of the parser, told after it has returned
@@ -74,11 +66,11 @@ class GuardedProtocol(HttpToolsProtocol):
         match self._phase:
             case Phase.OVER | Phase.HEAD:
                 return 0, self._since
-            case Phase.BODY if not self.flow.read_paused:
+            case Phase.BODY if not self.flow.read_paused or self.flow.is_resting:
                 return 1, self._since
             case Phase.REST:
                 return 2, self._since
-        return None if self._stalled_at == NEVER else (1, self._stalled_at)
+        return None if self._stalled_at == bounds.NEVER else (1, self._stalled_at)
 
     def make_way(self) -> None:
         """End for the sake of another connection."""
@@ -96,9 +88,9 @@ class GuardedProtocol(HttpToolsProtocol):
         """End when a deadline is over."""
         if self.transport.is_closing():
             self._closing_at = min(self._closing_at, now)
-            if now - self._closing_at >= CLOSING_SECONDS:
+            if now - self._closing_at >= bounds.CLOSING_SECONDS:
                 self.transport.abort()
-        elif now - self._stalled_at >= STALL_SECONDS:
+        elif now - self._stalled_at >= bounds.STALL_SECONDS:
             self._entrance.refuse("unread", now)
             self.transport.abort()
         elif now >= self._due:
@@ -106,7 +98,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _expire(self, now: float) -> None:
         match self._phase:
-            case Phase.BODY if self.flow.read_paused:
+            case Phase.BODY if self.flow.read_paused and not self.flow.is_resting:
                 self._due = now + self._limits.header_seconds  # it is we who do not read
             case Phase.HEAD if self._is_answering():
                 self._due = now + self._limits.header_seconds  # it comes before its time
@@ -126,7 +118,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.address = self.client[0] if self.client else ""
         if (reason := self._entrance.enter(self, self.loop.time())) is not None:
             transport.write(refusal(reason, self._limits))
-            self._phase, self._due = Phase.OVER, NEVER
+            self._phase, self._due = Phase.OVER, bounds.NEVER
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -134,6 +126,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._entrance.leave(self)
         self._let_go()
         self._hold(b"")
+        self._rests.end(self.flow)
         self._phase = Phase.OVER
         self._leave_running()
         super().connection_lost(exc)
@@ -143,6 +136,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Read what came, up to the bounds of its phase."""
         if self._phase is Phase.OVER:
             self._drop(data)
+            self._begin_rest()
             return
         self._unset_keepalive_if_required()
         if self._phase is Phase.REST:
@@ -151,18 +145,33 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _read(self, data: bytes) -> None:
         """Have the parser read about as many requests as may wait, and keep the rest. It reads all that it gets: few heads."""
-        at = 0
+        at = self._pieces = 0
         self._hold(b"")
         while at < len(data) and self._fault is None:
-            if len(self.pipeline) >= MAX_PIPELINED:
+            if len(self.pipeline) >= bounds.MAX_PIPELINED or self._pieces > MOST_PIECES:
                 self._hold(data[at:])
                 break
-            end = data.find(b"\r\n\r\n", at + READ_AT_LEAST)
-            end = len(data) if end < 0 else end + 4
+            end = data.find(b"\r\n\r\n", at + bounds.READ_AT_LEAST, at + bounds.READ_AT_MOST)
+            end = min(len(data), at + bounds.READ_AT_MOST) if end < 0 else end + 4
             self._take(data[at:end])
             at = end
         if self._fault is not None:
             self._refuse(self._fault)
+        self._rests.took_pieces(self._pieces)
+        self._begin_rest()
+
+    def _begin_rest(self) -> None:
+        if not self.transport.is_closing():
+            self._rests.begin(self.flow)
+
+    def _read_on(self) -> None:
+        self._rests.end(self.flow)
+        if self.transport.is_closing():
+            return
+        if self._unread and len(self.pipeline) < bounds.MAX_PIPELINED:
+            self._read(self._unread)
+        if not self._unread:
+            self.flow.resume_reading()
 
     def _take(self, data: bytes) -> None:
         body_bytes, self._has_begun = self._body_bytes, False
@@ -175,7 +184,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _hold(self, data: bytes) -> None:
         self._entrance.held_bytes += len(data) - len(self._unread)
-        self._unread, self.flow.is_held = data, bool(data)  # type: ignore[attr-defined]  # a `Flow`
+        self._unread, self.flow.is_held = data, bool(data)
         if data:
             self.flow.pause_reading()
             if self._entrance.held_bytes > MAX_HELD_BYTES:
@@ -215,7 +224,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._fault = "large_head"
         elif self._phase is Phase.BODY:
             self._silent_bytes = 0 if has_body else self._silent_bytes + len(data)
-            if self._silent_bytes > MAX_SILENT_BYTES and not self.cycle.response_complete:
+            if self._silent_bytes > bounds.MAX_SILENT_BYTES and not self.cycle.response_complete:
                 self._fault = "malformed"
             elif self.cycle.response_complete:
                 self._drop(data)
@@ -228,7 +237,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """Take note that it has read."""
         super().resume_writing()
-        self._stalled_at = NEVER
+        self._stalled_at = bounds.NEVER
 
     # Called by llhttp ------------------------------------------------------------------------------------------------
 
@@ -269,7 +278,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._fault = "host"
         elif declared_length(self.headers) > self._limits.body_bytes:
             self._fault = "large_body"
-        elif len(self.pipeline) > 2 * MAX_PIPELINED:  # should llhttp take something else for the end of a head
+        elif len(self.pipeline) > 2 * bounds.MAX_PIPELINED:  # should llhttp take something else for the end of a head
             self._fault = "pipelined"
         if self._fault is not None:
             raise ValueError(self._fault)  # llhttp stops; `data_received` knows what it means
@@ -277,11 +286,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._due = self._since + self._limits.body_seconds
         super().on_headers_complete()
         if self.parser.should_upgrade():
-            self._hidden_body = [header for header in self.headers if header[0] in _FRAMING]
+            self._hidden_body = [header for header in self.headers if header[0] in bounds.FRAMING]
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
         super().on_body(body)
+        self._pieces += 1
         if self.cycle.response_complete:
             return
         self._body_bytes += len(body)
@@ -296,7 +306,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._hidden_body:
             return
         super().on_message_complete()
-        self._phase, self._due = Phase.ANSWER, NEVER
+        self._phase, self._due = Phase.ANSWER, bounds.NEVER
         if self.cycle is not None and self.cycle.response_complete:
             self._rest()
 
@@ -314,7 +324,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._rest()
         elif self._phase is Phase.BODY and is_last:  # nobody reads it: its end is waited for, but not for long
             self._unset_keepalive_if_required()
-            self._due = self.loop.time() + LINGER_SECONDS
+            self._due = self.loop.time() + bounds.LINGER_SECONDS
         if self._unread and not self.pipeline and not self.transport.is_closing():  # many at once: each time copies the rest
             self._read(self._unread)
             if not self._unread and self._phase is not Phase.OVER:
@@ -332,7 +342,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _rest(self) -> None:
         # How long is uvicorn's to say: `timeout_keep_alive`.
-        self._phase, self._since, self._due, self._dropped_bytes = Phase.REST, self.loop.time(), NEVER, 0
+        self._phase, self._since, self._due, self._dropped_bytes = Phase.REST, self.loop.time(), bounds.NEVER, 0
 
     def _is_answering(self) -> bool:
         return self._running is not None and not self._running.response_complete
@@ -343,7 +353,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _drop(self, data: bytes) -> None:
         self._dropped_bytes += len(data)
-        if self._dropped_bytes > LINGER_BYTES:
+        self._rests.dropped(len(data))
+        if self._dropped_bytes > bounds.LINGER_BYTES:
             self.transport.abort()
 
     def _refuse(self, reason: str, *, linger: bool = True) -> None:
@@ -355,12 +366,12 @@ class GuardedProtocol(HttpToolsProtocol):
         if is_behind and self._phase is Phase.BODY:
             self.pipeline.popleft()  # what is refused; the application has not seen it
         can_say = not (is_answering and (is_behind or self.cycle.response_started))
-        self._phase, self._since, self._due, self._dropped_bytes = Phase.OVER, now, now + LINGER_SECONDS, 0
+        self._phase, self._since, self._due, self._dropped_bytes = Phase.OVER, now, now + bounds.LINGER_SECONDS, 0
         self._hold(b"")
         if self.transport.is_closing():
             return
-        if is_behind and reason in _ABOUT_ITSELF:
-            self._farewell, self._due = reason, NEVER
+        if is_behind and reason in bounds.ABOUT_ITSELF:
+            self._farewell, self._due = reason, bounds.NEVER
             return
         self.pipeline.clear()
         self._let_go()
@@ -372,7 +383,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _end_with(self, reason: str, *, linger: bool = True) -> None:
         self._unset_keepalive_if_required()
-        self._due = self.loop.time() + LINGER_SECONDS
+        self._due = self.loop.time() + bounds.LINGER_SECONDS
         self.flow.resume_reading()
         self.transport.write(refusal(reason, self._limits))
         if linger and self.transport.can_write_eof():

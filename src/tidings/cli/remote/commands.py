@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import click
 
+from tidings.cli.remote import auditing
 from tidings.cli.remote.doing import argument, do
 from tidings.cli.remote.failures import ends_well
 from tidings.cli.remote.grammar import Thing, Verb, fields
@@ -23,6 +24,9 @@ def group_of(name: str) -> click.Group:
     group = click.Group(name, help=thing.says)
     for verb in thing.verbs:
         group.add_command(_command_of(thing, verb))
+    if name == "audit":
+        for command in auditing.commands():
+            group.add_command(command)
     return group
 
 

@@ -8,15 +8,17 @@ import signal
 import socket
 import sys
 import threading
+from datetime import datetime
 from typing import Any, Final
 
 import click
+import msgspec
 import uvloop
 
 from tidings.cli.remote.cells import Cell, took
 from tidings.cli.remote.failures import INTERRUPTED, USAGE, CommandError, ends_well
 from tidings.cli.remote.inert import inert
-from tidings.cli.remote.listening import Listening
+from tidings.cli.remote.listening import Listening, held_sentence
 from tidings.cli.remote.listening_faults import Faults, Plan, seconds, share
 from tidings.cli.remote.listening_hand import is_shown
 from tidings.cli.remote.listening_keys import Key, Pressed, keys
@@ -52,7 +54,7 @@ def command() -> click.Command:
         desk = Desk(paper, forward=forward_url(_where(given["to"], given["forward"])))
         listening = Listening(
             server, asked, desk.forward, faults=_faults(given), concurrency=given["concurrency"], show=desk.show, say=desk.say,
-            count=given["count"],
+            count=given["count"], now=paper.now,
         )  # fmt: skip
         try:
             uvloop.run(desk.sit(listening, skip=given["skip"]))
@@ -186,6 +188,8 @@ class Desk:
             self.say(f"{_many(skipped)} that waited {'was' if skipped == 1 else 'were'} cancelled (--skip).")
         elif listener["waiting"]:
             self.say(f"{_many(listener['waiting'])} waited for this, to come now; --skip would cancel what waits.")
+        if listener.get("held_until") and listener["waiting"]:
+            self.say(held_sentence(msgspec.convert(listener["held_until"], datetime), listener["waiting"]))
         if listener["reason"]:
             self.say(listener["reason"])
         self.say(KEYS if has_keys else "Ctrl-C ends it.")

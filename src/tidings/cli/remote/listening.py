@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ PATIENCE: Final = 15.0  # seconds beyond that, for its answer
 RENEW_SECONDS: Final = 5.0  # between requests while there is no room for more deliveries
 STALE_SECONDS: Final = LEASE_SECONDS - 5.0  # from a request on, after which its answer is not used
 GRACE_SECONDS: Final = 5.0  # at the end, for what is under way
+LONG_HOLD_SECONDS: Final = 5.0  # from which on somebody wonders why nothing comes
 _AWAY: Final = frozenset({0, 409, 429, 500, 502, 503, 504})
 
 Show = Callable[[dict[str, Any], Exchange, Plan], None]
@@ -49,6 +51,7 @@ class Listening:
         concurrency: int,
         show: Show,
         say: Callable[[str], None],
+        now: Callable[[], datetime],
         count: int | None = None,
     ) -> None:
         """Make one.
@@ -58,6 +61,7 @@ class Listening:
             forward: The URL that deliveries go to.
             show: Told of each delivery that was forwarded.
             say: Told what else happens, in a sentence.
+            now: This machine's clock.
             count: End after so many.
         """
         self._asked = asked
@@ -78,6 +82,8 @@ class Listening:
         self._forwarding: set[asyncio.Task[None]] = set()
         self._answered, self._freed, self._stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._is_away = False
+        self._now = now
+        self._held_until: str | None = None  # as it was told last
         self._begun = 0
         self._unread: OSError | None = None  # nobody reads what is shown any more
         self.hand = Hand(min(MAX_HELD, max(64, 4 * concurrency)))
@@ -176,6 +182,7 @@ class Listening:
                 continue
             pauses.reset()
             self._back()
+            self._tell_of_hold(taken.get("held_until"), taken["waiting"])
             if asyncio.get_running_loop().time() - asked_at > STALE_SECONDS:
                 continue  # this process stood still, and what it was given belongs to others by now
             for delivery in self.hand.take(taken["deliveries"]):
@@ -184,6 +191,15 @@ class Listening:
                 task.add_done_callback(self._forwarding.discard)
             if not self.hand.room:
                 await _within(self._freed.wait(), RENEW_SECONDS)
+
+    def _tell_of_hold(self, until: str | None, waiting: int) -> None:
+        """Say once that nothing comes for long, and why: the terminal would be as still as if nothing happened."""
+        if until is None or not waiting or until == self._held_until:
+            return
+        ends_at = msgspec.convert(until, datetime)
+        if (ends_at - self._now()).total_seconds() >= LONG_HOLD_SECONDS:
+            self._held_until = until
+            self._say(held_sentence(ends_at, waiting))
 
     async def _again(self) -> None:
         try:
@@ -303,6 +319,15 @@ class Listening:
         if self._is_away:
             self._is_away = False
             self._say("It is back; going on.")
+
+
+def held_sentence(until: datetime, waiting: int) -> str:
+    """Return why nothing comes."""
+    many = "1 delivery waits" if waiting == 1 else f"{waiting:,} deliveries wait"
+    return (
+        f"Nothing comes until {until.astimezone():%d %b %H:%M:%S}: the receiver asked to be left alone (Retry-After), or what "
+        f"is first in order waits for its next attempt. {many} until then, unless cancelled: --skip, or tidings listeners skip."
+    )
 
 
 async def _until(event: asyncio.Event) -> None:

@@ -50,7 +50,7 @@ def asked(words: tuple[str, ...], known: list[str], now: datetime) -> dict[str, 
             there_are = f" There are {', '.join(known)}." if known else " This list has none."
             what = f"{name!r} is nothing to search by here." if sign else "write name=value."
             raise CommandError(f"--where {word}: {what}{did_you_mean(name, known)}{there_are}", USAGE)
-        value = instant(value, now) if name in {"since", "until"} else value
+        value = instant(value, now) if name in {"since", "until", "unused_since"} else value
         query[name] = f"{query[name]},{value}" if name in query else value
     return query
 

@@ -102,7 +102,7 @@ RECOVERIES: Final = Thing(
 
 LISTENERS: Final = Thing(
     "listeners", "listener", "Who receives by `tidings listen`.",
-    "Id=id:id Name=name Events=events:list Waiting=waiting:count Clients=clients:count Heard=heard_at:time Webhook=webhook_id:webhook Profile=profile",
+    "Id=id:id Name=name Events=events:list Waiting=waiting:count Held=held_until:time Clients=clients:count Heard=heard_at:time Webhook=webhook_id:webhook Profile=profile",
     (
         Verb("list", "GET", "/api/v1/listeners", "List listeners.", shows="many", pages="whole"),
         Verb("get", "GET", "/api/v1/listeners/{listener_id}", "Show a listener."),
@@ -277,11 +277,13 @@ KEYS: Final = Thing(
     "keys", "key", "What opens the API, and what each key may do.",
     "Id=id:id Name=name Start=start Scopes=scopes:list Bound_to=bound_to Used=used_at:time Expires=expires_at:time Revoked=revoked_at:time",
     (
-        Verb("list", "GET", "/api/v1/keys", "List keys, newest first.", shows="many", pages="offset"),
+        Verb("list", "GET", "/api/v1/keys", "List keys, newest first.", query="expires_before unused_since", shows="many",
+             pages="offset"),
         Verb("get", "GET", "/api/v1/keys/{key_id}", "Show a key, and when it was last used."),
         Verb("current", "GET", "/api/v1/keys/current", "Show the key that these commands are sent with."),
         Verb("create", "POST", "/api/v1/keys", "Make a key. It is in the answer, this once.", body="name scopes:list bound_to expires_in:int",
              quiet="key"),
+        Verb("rename", "PATCH", "/api/v1/keys/{key_id}", "Call a key otherwise.", body="name"),
         Verb("rotate", "POST", "/api/v1/keys/{key_id}/rotate", "Give it another secret; the present one is good for a while.",
              body="overlap_seconds:int expires_in:int", quiet="key"),
         Verb("revoke", "DELETE", "/api/v1/keys/{key_id}", "End a key; within a second it opens nothing.", shows="nothing",
@@ -297,8 +299,11 @@ STATISTICS: Final = Thing(
 
 AUDIT: Final = Thing(
     "audit", "entry", "Who did what.",
-    "No=number:id When=at:time Action=action Who=who Key=key_name Subject=subject Group=group Address=address",
-    (Verb("list", "GET", "/api/v1/audit", "List who did what, newest first.", query="group", shows="many", pages="before:number"),),
+    "No=number:id When=at:time Action=action Who=who Key=key_name Subject=subject Group=group Address=address Changes=changes:json",
+    (
+        Verb("list", "GET", "/api/v1/audit", "List who did what, newest first.",
+             query="group who who_id with_key action subject_id subject address since until", shows="many", pages="header"),
+    ),
     key="number",
     many="entries",
 )  # fmt: skip

@@ -129,7 +129,15 @@ async def retry(services: Services, delivery_id: UUID) -> Delivery:
             await queue.send_again(connection, [delivery_id])
         elif not await queue.send_again_now(connection, delivery_id):
             raise ConflictError(f"The delivery is {state}; it cannot be sent again now.")
-        await audit.note(services, connection, Action.DELIVERY_RETRIED, delivery_id, webhook.name)
+        await audit.note(
+            services,
+            connection,
+            Action.DELIVERY_RETRIED,
+            delivery_id,
+            webhook.name,
+            before={"status": state.value},
+            after={"status": State.PENDING.value},
+        )
         return await _read_one(services, connection, delivery_id)
 
 

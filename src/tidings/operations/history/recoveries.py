@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import msgspec
 
 from tidings.core import recovery as deciding
 from tidings.core.audit import Action
+from tidings.core.differences import HIDDEN
 from tidings.core.errors import InvalidInputError
 from tidings.core.recovery import Recovery
 from tidings.core.search import COUNT_BOUND, first_id
@@ -57,7 +58,7 @@ async def begin_search(services: Services, asked: Asked, *, rate_per_second: flo
         question = await understood(services, connection, asked)
         recovery = deciding.of_search(uuid4(), question, services.clock.now(), rate_per_second=rate_per_second)
         await recoveries.begin(connection, recovery)
-        await audit.note(services, connection, Action.RECOVERY_BEGAN, recovery.id)
+        await audit.note(services, connection, Action.RECOVERY_BEGAN, recovery.id, after=_told(recovery))
     return recovery
 
 
@@ -81,7 +82,7 @@ async def begin_ids(services: Services, ids: Sequence[UUID], *, rate_per_second:
         now = services.clock.now()
         recovery = deciding.of_deliveries(uuid4(), services.group_id, ids, now, rate_per_second=rate_per_second)
         await recoveries.begin(connection, recovery)
-        await audit.note(services, connection, Action.RECOVERY_BEGAN, recovery.id)
+        await audit.note(services, connection, Action.RECOVERY_BEGAN, recovery.id, after=_told(recovery))
     return recovery
 
 
@@ -108,7 +109,7 @@ async def begin_webhook(
     async with services.database.transaction() as connection:
         webhook, recovery = await _of_webhook(services, connection, webhook_id, since, until, missing, rate_per_second)
         await recoveries.begin(connection, recovery)
-        await audit.note(services, connection, Action.RECOVERY_BEGAN, recovery.id, webhook.name)
+        await audit.note(services, connection, Action.RECOVERY_BEGAN, recovery.id, webhook.name, after=_told(recovery))
     return recovery
 
 
@@ -180,8 +181,19 @@ async def cancel(services: Services, recovery_id: UUID) -> Recovery:
     async with services.database.transaction() as connection:
         ended = await recoveries.cancel(connection, services.group_id, recovery_id, services.clock.now())
         ended = there(ended, _GONE.format(recovery_id))
-        await audit.note(services, connection, Action.RECOVERY_CANCELLED, recovery_id)
+        states: dict[str, Any] = {"before": {"queued_count": None}, "after": {"queued_count": ended.queued_count}}
+        await audit.note(services, connection, Action.RECOVERY_CANCELLED, recovery_id, **states)
         return ended
+
+
+def _told(recovery: Recovery) -> dict[str, Any]:
+    """Return what a recovery is asked to do, for the audit. A text that is looked for stands in records, so it is left out."""
+    asked = {} if recovery.question is None else msgspec.to_builtins(recovery.question) | {"group_id": None}
+    if asked.get("text") is not None:
+        asked["text"] = HIDDEN
+    asked = {name: value for name, value in asked.items() if value not in (None, "", [], {}, False)}
+    names = ("webhook_id", "since", "until", "missing", "rate_per_second")
+    return {name: getattr(recovery, name) for name in names} | {"question": asked}
 
 
 async def _of_webhook(

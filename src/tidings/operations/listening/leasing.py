@@ -1,5 +1,6 @@
 """Deliveries for a client of a listener: leased, made ready to be sent, and waited for."""
 
+from datetime import datetime
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -58,11 +59,16 @@ class Leased(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What a client was given. `waiting`: how many deliveries wait beside these. `is_latest`: no later one took its place."""
+    """What a client was given. `waiting`: how many deliveries wait beside these. `is_latest`: no later one took its place.
+
+    `held_until`: until when nothing is given out, since the receiver asked to be left alone, or, of a listener with order, what
+    is first waits for its next attempt.
+    """
 
     deliveries: list[Leased]
     waiting: int
     is_latest: bool = True
+    held_until: datetime | None = None
 
 
 _OVER: Final = Taken([], 0, is_latest=False)
@@ -129,16 +135,15 @@ async def _look(services: Services, listener_id: UUID, session: UUID, turn: UUID
         waits = await listening.waits(connection, listener_id)
     if waits is None:
         return _OVER, 0.0
-    due_at, waiting = waits
-    due_in = LOOK_SECONDS if due_at is None else (due_at - services.clock.now()).total_seconds()
+    due_in = LOOK_SECONDS if waits.due_at is None else (waits.due_at - services.clock.now()).total_seconds()
     if room <= 0 or turn is None or due_in > 0:
-        return Taken([], waiting), min(LOOK_SECONDS, due_in)
+        return Taken([], waits.count, held_until=waits.held_until), min(LOOK_SECONDS, due_in)
     async with services.database.transaction() as connection:
         if not await listening.hold_turn(connection, session, turn):
             return _OVER, 0.0
         webhook = await webhooks.open_webhook(connection, services.box, services.group_id, listener_id)
         leased = [] if webhook is None else await _lease(services, connection, webhook, session, room)
-    return Taken(leased, max(0, waiting - len(leased))), HELD_UP_SECONDS
+    return Taken(leased, max(0, waits.count - len(leased)), held_until=waits.held_until), HELD_UP_SECONDS
 
 
 async def _lease(services: Services, connection: Connection, webhook: Webhook, session: UUID, room: int) -> list[Leased]:

@@ -14,11 +14,13 @@ from tidings.core.listening import MAX_LISTENERS, MAX_NAME_LENGTH, MAX_WAITING, 
 from tidings.core.text import check_text
 from tidings.core.webhook import LISTENER, Subscription, Webhook
 from tidings.operations import audit
+from tidings.operations.listening.mirrors import standing_of
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.webhooks import subscriptions
 from tidings.operations.webhooks.changes import WebhookChange
 from tidings.operations.webhooks.secret_forms import fits
+from tidings.operations.webhooks.shown import on_record
 from tidings.profiles import PROFILES
 from tidings.sources import tables
 from tidings.store import listening, queue, webhooks
@@ -52,6 +54,8 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
         under_way: Those that clients have.
         clients: How many are connected.
         heard_at: When one of them asked last.
+        held_until: Until when nothing is given out: the receiver asked to be left alone (Retry-After), or, with order, what is
+            first waits for its next attempt; None: it is not held.
         secret: Verifies its deliveries; in the answer to its making alone, and not of a webhook that it mirrors.
     """
 
@@ -68,6 +72,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     clients: int
     created_at: datetime
     heard_at: datetime
+    held_until: datetime | None
     secret: str | UnsetType = UNSET
 
 
@@ -122,11 +127,11 @@ async def remove(services: Services, listener_id: UUID) -> None:
         await tables.keep_in_step(connection, was=webhook)
         await queue.cancel_of_webhook(connection, listener_id)
         await webhooks.delete_webhook(connection, listener_id)
-        await audit.note(services, connection, Action.WEBHOOK_DELETED, listener_id, webhook.name)
+        await audit.note(services, connection, Action.WEBHOOK_DELETED, listener_id, webhook.name, before=on_record(webhook))
 
 
 async def skip(services: Services, listener_id: UUID) -> int:
-    """Cancel what waits for a listener, and return how many deliveries that were.
+    """Cancel what waits for a listener, and return how many deliveries that were. It is held no longer.
 
     Raises:
         NotFoundError: There is none.
@@ -138,6 +143,7 @@ async def skip(services: Services, listener_id: UUID) -> int:
             skipped = await listening.skip(connection, listener_id, MAX_WAITING, SKIPPED)
             if not count:
                 await audit.note(services, connection, Action.LISTENER_SKIPPED, listener_id, webhook.name)
+            await listening.ring(connection, [listener_id])  # what comes now need not wait
         count += skipped
         if skipped < MAX_WAITING:
             return count
@@ -172,6 +178,8 @@ async def _make(services: Services, asked: ListenerAsked) -> Webhook:
                 raise ConflictError(
                     f"The group has {MAX_LISTENERS} listeners, and no room for another. Delete one: tidings listeners delete."
                 )
+            if asked.webhook_id is not None:  # who changes it now finds this one, or is found by it
+                await webhooks.lock_webhook(connection, services.box, services.group_id, asked.webhook_id)
             wanted = await _wanted(services, connection, asked, None)
             made, _ = await subscriptions.add(services, connection, wanted)
             await listening.add(connection, made.id, services.group_id, asked.name, asked.webhook_id)
@@ -189,7 +197,8 @@ async def _make(services: Services, asked: ListenerAsked) -> Webhook:
         )
         await tables.keep_in_step(connection, needed_by=wanted, was=before)
         await queue.announce(connection)
-        await audit.note(services, connection, Action.WEBHOOK_CHANGED, wanted.id, wanted.name)
+        states: dict[str, Any] = {"before": on_record(before), "after": on_record(wanted)}
+        await audit.note(services, connection, Action.WEBHOOK_CHANGED, wanted.id, wanted.name, **states)
         return await webhooks.update_webhook(connection, services.box, wanted, was=before)
 
 
@@ -205,9 +214,10 @@ async def _wanted(services: Services, connection: Connection, asked: ListenerAsk
         "name": asked.name,
         "url": url,
         "managed_by": f"{LISTENER}{asked.name}",
+        **standing_of(before),
     }
     if asked.webhook_id is not None:
-        return msgspec.structs.replace(await _mirrored(services, connection, asked.webhook_id), **own)
+        return msgspec.structs.replace(await _mirrored(services, connection, asked.webhook_id), **own, rate_per_second=None)
     events = ["*"] if asked.events is UNSET else asked.events
     change = WebhookChange(name=asked.name, url=url, events=events, profile=asked.profile)
     drafted, _ = subscriptions.draft(services, change)
@@ -226,7 +236,7 @@ async def _mirrored(services: Services, connection: Connection, webhook_id: UUID
         raise ConflictError("This webhook is a listener itself. Name a webhook, or events.")
     if not webhook.events:
         raise ConflictError("This webhook hears its job's ticks alone, which go nowhere else. Name events instead.")
-    return msgspec.structs.replace(webhook, enabled=True, disabled_reason=None, rate_per_second=None)
+    return webhook
 
 
 def _is_same(before: Webhook, wanted: Webhook) -> bool:
@@ -248,4 +258,5 @@ def _shown(row: Any) -> Listener:
         clients=row["clients"],
         created_at=row["created_at"],
         heard_at=row["heard_at"],
+        held_until=row["held_until"],
     )

@@ -53,7 +53,9 @@ async def start(services: Services, table: str, webhook_id: UUID) -> Backfill:
         webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
         row = await backfill.begin(connection, webhook, name_of(table), services.clock.now())
         await tables.keep_in_step(connection, needed=name_of(table))
-        await audit.note(services, connection, Action.BACKFILL_BEGAN, row["id"], ".".join(name_of(table)))
+        await audit.note(
+            services, connection, Action.BACKFILL_BEGAN, row["id"], ".".join(name_of(table)), after={"webhook_id": webhook.id}
+        )
         return backfill_of(row)
 
 
@@ -88,7 +90,15 @@ async def cancel(services: Services, backfill_id: UUID) -> Backfill:
             raise ConflictError(f"The backfill is {row['state']}; there is nothing to cancel.")
         name = (row["table_schema"], row["table_name"])
         await tables.keep_in_step(connection, named=[name])
-        await audit.note(services, connection, Action.BACKFILL_CANCELLED, backfill_id, ".".join(name))
+        await audit.note(
+            services,
+            connection,
+            Action.BACKFILL_CANCELLED,
+            backfill_id,
+            ".".join(name),
+            before={"state": row["state"]},
+            after={"state": "cancelled"},
+        )
         return backfill_of(ended)
 
 

@@ -50,7 +50,7 @@ async def create(
             author=author,
         )
         await keep_triggers(services, connection, made, triggers)
-        await audit.note(services, connection, Action.COLLECTION_CREATED, made.id, made.name)
+        await audit.note(services, connection, Action.COLLECTION_CREATED, made.id, made.name, after=made)
         return made
 
 
@@ -108,7 +108,7 @@ async def change(
         )
         if triggers is not None:
             await keep_triggers(services, connection, made, triggers)
-        await audit.note(services, connection, Action.COLLECTION_CHANGED, made.id, made.name)
+        await audit.note(services, connection, Action.COLLECTION_CHANGED, made.id, made.name, before=before, after=made)
         return made
 
 
@@ -127,4 +127,4 @@ async def remove(services: Services, name: str, *, confirm: str | None) -> None:
     async with services.database.transaction() as connection:
         gone = await collections.remove(connection, services.clock, services.group_id, name)
         await keep_triggers(services, connection, gone, [])
-        await audit.note(services, connection, Action.COLLECTION_DELETED, gone.id, gone.name)
+        await audit.note(services, connection, Action.COLLECTION_DELETED, gone.id, gone.name, before=gone)

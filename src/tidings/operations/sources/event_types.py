@@ -86,10 +86,11 @@ async def put(
         if example is not None:
             check_data(name, schema, example, "example")
     async with services.database.transaction() as connection:
+        before = await event_types.get(connection, services.group_id, name)
         row = await event_types.put(
             connection, services.group_id, name, description=description, schema=schema, example=example
         )
-        await audit.note(services, connection, Action.TYPE_CHANGED, subject=name)
+        await audit.note(services, connection, Action.TYPE_CHANGED, subject=name, before=_told(before), after=_told(row))
     return _own(row)
 
 
@@ -100,9 +101,14 @@ async def remove(services: Services, name: str) -> None:
         NotFoundError: The group has no such type of its own.
     """
     async with services.database.transaction() as connection:
+        before = await event_types.get(connection, services.group_id, name)
         if not await event_types.delete(connection, services.group_id, name):
             raise NotFoundError(f"There is no event type {name!r} of your own in the catalogue.")
-        await audit.note(services, connection, Action.TYPE_DELETED, subject=name)
+        await audit.note(services, connection, Action.TYPE_DELETED, subject=name, before=_told(before))
+
+
+def _told(row: Any | None) -> dict[str, Any] | None:
+    return None if row is None else {name: row[name] for name in ("description", "json_schema", "example")}
 
 
 def _own(row: Any) -> EventType:

@@ -121,7 +121,7 @@ async def create(services: Services, asked: IntegrationChange) -> Integration:
     async with services.database.transaction() as connection:
         await stored.insert(connection, services.box, integration)
         await integrations.tell_change(connection, integration, "connected", now)
-        await audit.note(services, connection, Action.INTEGRATION_CREATED, integration.id, name)
+        await audit.note(services, connection, Action.INTEGRATION_CREATED, integration.id, name, after=integration)
     return integration
 
 
@@ -169,7 +169,7 @@ async def change(services: Services, name: str, asked: IntegrationChange) -> Int
         switched = "connected" if after.enabled else "disconnected"
         action = "updated" if before.enabled == after.enabled else switched
         await integrations.tell_change(connection, after, action, now)
-        await audit.note(services, connection, Action.INTEGRATION_CHANGED, after.id, name)
+        await audit.note(services, connection, Action.INTEGRATION_CHANGED, after.id, name, before=before, after=after)
     return after
 
 
@@ -182,9 +182,9 @@ async def remove(services: Services, name: str) -> None:
     async with services.database.transaction() as connection:
         gone = await _found(services, connection, name)
         await stored.delete(connection, gone.id)
-        gone = msgspec.structs.replace(gone, enabled=False)
-        await integrations.tell_change(connection, gone, "disconnected", services.clock.now())
-        await audit.note(services, connection, Action.INTEGRATION_DELETED, gone.id, name)
+        off = msgspec.structs.replace(gone, enabled=False)
+        await integrations.tell_change(connection, off, "disconnected", services.clock.now())
+        await audit.note(services, connection, Action.INTEGRATION_DELETED, gone.id, name, before=gone)
 
 
 async def list_objects(

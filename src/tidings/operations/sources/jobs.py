@@ -82,7 +82,7 @@ async def create(services: Services, asked: JobChange) -> Scheduled:
         if webhook is not None:
             await webhooks.insert_webhook(connection, services.box, webhook)
         await cron.insert(connection, job)
-        await audit.note(services, connection, Action.JOB_CREATED, job.id, job.name)
+        await audit.note(services, connection, Action.JOB_CREATED, job.id, job.name, after=_told(job, webhook))
     return Scheduled(job, webhook)
 
 
@@ -118,7 +118,7 @@ async def change(services: Services, job_id: UUID, asked: JobChange) -> Schedule
     async with services.database.transaction() as connection:
         before = _there(await cron.lock(connection, services.group_id, job_id), job_id)
         job = changed_job(before, asked, now=services.clock.now(), sql_groups=services.config.sql_jobs)
-        webhook = None
+        webhook = was = None
         if before.webhook_id is not None:
             was = found(
                 await webhooks.lock_webhook(connection, services.box, before.group_id, before.webhook_id), before.webhook_id
@@ -129,7 +129,8 @@ async def change(services: Services, job_id: UUID, asked: JobChange) -> Schedule
             webhook = await webhooks.update_webhook(connection, services.box, wanted, was=was)
             await queue.announce(connection)
         await cron.update(connection, job)
-        await audit.note(services, connection, Action.JOB_CHANGED, job.id, job.name)
+        states: dict[str, Any] = {"before": _told(before, was), "after": _told(job, webhook)}
+        await audit.note(services, connection, Action.JOB_CHANGED, job.id, job.name, **states)
     return Scheduled(job, webhook)
 
 
@@ -141,11 +142,12 @@ async def remove(services: Services, job_id: UUID) -> None:
     """
     async with services.database.transaction() as connection:
         job = _there(await cron.lock(connection, services.group_id, job_id), job_id)
+        before = _told(job, await _webhook_of(connection, job))
         await cron.delete(connection, job_id)
         if job.webhook_id is not None:
             await queue.cancel_of_webhook(connection, job.webhook_id)
             await webhooks.delete_webhook(connection, job.webhook_id)
-        await audit.note(services, connection, Action.JOB_DELETED, job.id, job.name)
+        await audit.note(services, connection, Action.JOB_DELETED, job.id, job.name, before=before)
 
 
 async def run_now(services: Services, job_id: UUID) -> Scheduled:
@@ -188,3 +190,12 @@ def _there(job: Job | None, job_id: UUID) -> Job:
 
 def _past(row: Any) -> PastRun:
     return PastRun(**{name: row[name] for name in PastRun.__struct_fields__})
+
+
+def _told(job: Job, webhook: Subscription | None) -> dict[str, Any]:
+    """Return a job for the audit, with what of its webhook is its own."""
+    told = msgspec.structs.asdict(job) | {"webhook_id": None}
+    if webhook is not None:
+        names = ("url", "method", "headers", "timeout_seconds", "retry", "jwt_enabled")
+        told |= {name: getattr(webhook, name) for name in names}
+    return told

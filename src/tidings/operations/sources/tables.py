@@ -1,6 +1,7 @@
 """Tables: how they are captured. A table is named `orders`, or `sales.orders` outside `public`."""
 
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
 
@@ -8,6 +9,7 @@ from tidings.core.audit import Action
 from tidings.core.capture import TableName, TableSettings
 from tidings.core.errors import NotFoundError
 from tidings.core.filters import OPERATIONS
+from tidings.core.table_name import parse_name
 from tidings.operations import audit
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
@@ -32,9 +34,9 @@ class CapturedTable(msgspec.Struct, frozen=True):
 
 
 def name_of(text: str) -> TableName:
-    """Read a table's name: the schema before a dot, `public` without one."""
-    schema, dot, table = text.partition(".")
-    return (schema, table) if dot else ("public", text)
+    """Read a table's name: the schema before a dot, `public` without one (`core.table_name`)."""
+    schema, table = parse_name(text)
+    return ("public" if schema is None else schema, table)
 
 
 async def list_tables(services: Services) -> list[CapturedTable]:
@@ -63,8 +65,11 @@ async def change(services: Services, settings: TableSettings) -> CapturedTable:
         InvalidInputError: With the field and the reason.
     """
     async with services.database.transaction() as connection:
+        before = await _settings(connection, settings.name)
         await tables.change_settings(connection, settings)
-        await audit.note(services, connection, Action.TABLE_CHANGED, subject=".".join(settings.name), is_of_group=False)
+        states: dict[str, Any] = {"before": before or TableSettings(*settings.name), "after": settings}
+        name = ".".join(settings.name)
+        await audit.note(services, connection, Action.TABLE_CHANGED, subject=name, is_of_group=False, **states)
         return (await _captured(connection, [settings.name]))[settings.name]
 
 
@@ -76,10 +81,16 @@ async def reset(services: Services, table: str) -> None:
     """
     async with services.database.transaction() as connection:
         await capture.lock(connection)
+        before = await _settings(connection, name_of(table))
         if not await capture.remove_settings(connection, name_of(table)):
             raise NotFoundError(f"The table {table!r} has no settings.")
         await tables.keep_in_step(connection, needed=name_of(table))
-        await audit.note(services, connection, Action.TABLE_RESET, subject=".".join(name_of(table)), is_of_group=False)
+        name = ".".join(name_of(table))
+        await audit.note(services, connection, Action.TABLE_RESET, subject=name, is_of_group=False, before=before)
+
+
+async def _settings(connection: Connection, name: TableName) -> TableSettings | None:
+    return (await capture.settings_of(connection, [name])).get(name)
 
 
 async def _captured(connection: Connection, names: Collection[TableName]) -> dict[TableName, CapturedTable]:

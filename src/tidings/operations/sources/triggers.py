@@ -12,6 +12,7 @@ from tidings.core.errors import InvalidInputError
 from tidings.core.filters import CollectionFilter
 from tidings.core.vocabulary import CONTENT_ACTIONS
 from tidings.core.webhook import MAX_NAME_LENGTH, Subscription
+from tidings.operations.listening import mirrors
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted, headers_of, repaired
 from tidings.operations.webhooks.subscriptions import check_webhook_url
@@ -86,6 +87,7 @@ async def keep_triggers(services: Services, connection: Connection, collection: 
             now = services.clock.now()
             webhook = msgspec.structs.replace(changed(repaired(was), asked, now=now), updated_at=now)
             await webhooks.update_webhook(connection, services.box, webhook, was=was)
+            await mirrors.follow(services, connection, webhook.id)
             continue
         asked = msgspec.structs.replace(asked, url=trigger.url, profile="vski")
         made = drafted(asked, group_id=services.group_id, default_profile="vski", now=services.clock.now())

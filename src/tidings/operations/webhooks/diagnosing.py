@@ -11,12 +11,14 @@ from uuid import UUID
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tidings.core.audit import Action
 from tidings.core.errors import BusyError, ConflictError, RenderError
 from tidings.core.event import TEST_TYPE, Event, delivery_id
 from tidings.core.probes import FOLLOWING_SECONDS, Answer, Facts, Kind, Probe, next_probe
 from tidings.core.receiver_faults import Verdict, verdict_of
 from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
+from tidings.operations import audit
 from tidings.operations.lookups import found
 from tidings.operations.services import Services
 from tidings.operations.webhooks.samples import SAMPLE
@@ -62,6 +64,8 @@ async def diagnose(services: Services, webhook_id: UUID) -> Diagnosis:
         raise BusyError(f"{MAX_OF_GROUP} receivers of this group are being examined. Try again in a minute.")
     services.examined[webhook_id] = services.group_id
     try:
+        async with services.database.transaction() as connection:  # before anything goes out: no history has these requests
+            await audit.note(services, connection, Action.WEBHOOK_DIAGNOSED, webhook_id, webhook.name)
         return await _examine(services, webhook, old_secret)
     except RenderError as error:
         raise ConflictError(f"The test event cannot be written as this webhook wants it: {error.message}") from error

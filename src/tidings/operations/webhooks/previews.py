@@ -66,10 +66,15 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """Which event a preview shows: one of history, or a sample. With neither, the last one that the webhook wants."""
+    """Which event a preview shows: one of history, or a sample. With neither, the last one that the webhook wants.
+
+    Attributes:
+        is_made_up: With neither, a sample that the webhook wants: whoever asks may not see what happened.
+    """
 
     event_id: UUID | None = None
     sample: Sample | None = None
+    is_made_up: bool = False
 
 
 async def of_webhook(services: Services, webhook_id: UUID, asked: WebhookChange, wish: Wish) -> Preview:
@@ -158,7 +163,11 @@ async def _event(
         if event is None or event.group_id != services.group_id:
             raise NotFoundError(f"There is no event {wish.event_id}; history is kept for the days of retention.")
         return event, False
-    if wish.sample is None and (event := await _latest_wanted(services, connection, webhook)) is not None:
+    if (
+        wish.sample is None
+        and not wish.is_made_up
+        and (event := await _latest_wanted(services, connection, webhook)) is not None
+    ):
         return event, False
     if wish.sample is not None:
         return await sample_of(services, connection, webhook, wish.sample, now), True

@@ -188,7 +188,7 @@ def _unknown(webhook: Subscription, name: str, known: Mapping[str, str | None]) 
         remedy = f"There are {', '.join(names)}."
     else:
         remedy = (
-            "Write a type that the webhook names or that was published before, one of the catalogue (GET /api/v1/event-types), "
+            "Write a type that the webhook names or that was published before, one of the catalogue of event types, "
             'or {"table": "orders", "event": "INSERT"}.'
         )
     return InvalidInputError("event", f"event is {name!r}, which profile {webhook.profile} does not know.{near} {remedy}")

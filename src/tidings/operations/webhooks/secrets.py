@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -10,6 +11,7 @@ from tidings.core.audit import Action
 from tidings.core.errors import InvalidInputError
 from tidings.core.webhook import Webhook
 from tidings.operations import audit
+from tidings.operations.listening import mirrors
 from tidings.operations.lookups import found
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS, rotated
@@ -70,8 +72,14 @@ async def rotate(
         new = secret or made_secret(PROFILES[before.profile])
         webhook = msgspec.structs.replace(rotated(before, new, now=now, overlap_seconds=overlap_seconds), updated_at=now)
         await webhooks.update_webhook(connection, services.box, webhook, was=before)
-        await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name)
+        await mirrors.follow(services, connection, webhook.id)
+        states: dict[str, Any] = {"before": _told(before), "after": _told(webhook)}
+        await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name, **states)
     return _secrets_of(services, webhook)
+
+
+def _told(webhook: Webhook) -> dict[str, Any]:
+    return {"secret": webhook.secret, "previous_secret_until": webhook.previous_secret_until}
 
 
 def _secrets_of(services: Services, webhook: Webhook) -> Secrets:

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from tidings.core.retry import retry_count
-from tidings.core.webhook import Subscription
+from tidings.core.webhook import Subscription, Webhook
 from tidings.store.webhook_rows import filter_to_json
 
 SCOPES = ("global", "user")  # seed 004's system; here a webhook hears its whole group, whichever is said
@@ -59,3 +59,8 @@ def shown(webhook: Subscription) -> dict[str, Any]:
         "created_at": webhook.created_at,
         "updated_at": webhook.updated_at,
     }
+
+
+def on_record(webhook: Subscription) -> dict[str, Any]:
+    """Return the fields of a webhook for the audit, which hides the secret and tells that it was changed."""
+    return shown(webhook) | {"secret": webhook.secret if isinstance(webhook, Webhook) else None}

@@ -1,6 +1,6 @@
 """Webhooks: create, read, change, remove."""
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -11,14 +11,16 @@ from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
 from tidings.core.target import check_port
 from tidings.core.webhook import Subscription, Webhook, check_url
 from tidings.operations import audit
+from tidings.operations.listening import mirrors
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
 from tidings.operations.webhooks.shapes import Choice, Shape, chosen_profile, shape_of
+from tidings.operations.webhooks.shown import on_record
 from tidings.operations.webhooks.unheard import check_spoken
 from tidings.sources import tables
 from tidings.sources.tables import TableState
-from tidings.store import queue, webhook_versions, webhooks
+from tidings.store import listening, queue, webhook_versions, webhooks
 from tidings.store.database import Connection
 from tidings.store.webhook_versions import Version
 
@@ -74,7 +76,7 @@ async def add(services: Services, connection: Connection, webhook: Webhook) -> t
     await tables.keep_in_step(connection, needed_by=webhook)
     states = await tables.table_states(connection, webhook)
     await webhooks.insert_webhook(connection, services.box, webhook)
-    await audit.note(services, connection, Action.WEBHOOK_CREATED, webhook.id, webhook.name)
+    await audit.note(services, connection, Action.WEBHOOK_CREATED, webhook.id, webhook.name, after=on_record(webhook))
     return webhook, states
 
 
@@ -155,16 +157,20 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         if webhook is before:
             return Standing(before, await tables.table_states(connection, before))
         _own(before)
+        await listening.lock_mirrors(connection, services.group_id, webhook_id)  # before tables are, as who listens does
         if webhook.events != before.events:
             webhook = await _with_tables(connection, webhook)
         webhook = msgspec.structs.replace(webhook, updated_at=now)
         await tables.keep_in_step(connection, needed_by=webhook, was=before)
         states = await tables.table_states(connection, webhook)
         await queue.announce(connection)
-        await audit.note(services, connection, Action.WEBHOOK_CHANGED, webhook.id, webhook.name)
+        changes: dict[str, Any] = {"before": on_record(before), "after": on_record(webhook)}
+        await audit.note(services, connection, Action.WEBHOOK_CHANGED, webhook.id, webhook.name, **changes)
         if asked.secret not in {UNSET, None}:
             await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name)
-        return Standing(await webhooks.update_webhook(connection, services.box, webhook, was=before), states)
+        webhook = await webhooks.update_webhook(connection, services.box, webhook, was=before)
+        await mirrors.follow(services, connection, webhook.id)
+        return Standing(webhook, states)
 
 
 async def remove(services: Services, webhook_id: UUID) -> None:
@@ -179,7 +185,7 @@ async def remove(services: Services, webhook_id: UUID) -> None:
         await tables.keep_in_step(connection, was=webhook)
         await queue.cancel_of_webhook(connection, webhook_id)
         await webhooks.delete_webhook(connection, webhook_id)
-        await audit.note(services, connection, Action.WEBHOOK_DELETED, webhook.id, webhook.name)
+        await audit.note(services, connection, Action.WEBHOOK_DELETED, webhook.id, webhook.name, before=on_record(webhook))
 
 
 async def changeable(services: Services, webhook_id: UUID) -> Subscription:

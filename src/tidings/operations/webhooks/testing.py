@@ -7,9 +7,11 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.audit import Action
 from tidings.core.errors import ConflictError
 from tidings.core.event import TEST_TYPE, delivery_id
 from tidings.core.webhook import Subscription
+from tidings.operations import audit
 from tidings.operations.lookups import found
 from tidings.operations.services import Services
 from tidings.operations.webhooks.previews import sample_of
@@ -67,6 +69,8 @@ async def send(services: Services, webhook_id: UUID, sample: Sample) -> Tested:
             raise ConflictError("A listener is sent no tests. Publish an event that it hears: tidings trigger TYPE.")
         event = await sample_of(services, connection, webhook, sample, now, webhook_id=webhook_id, external_id=TEST_TYPE)
         await outbox.publish(connection, [event])
+        told = {"type": event.type, "delivery_id": delivery_id(event.id, webhook_id)}
+        await audit.note(services, connection, Action.WEBHOOK_TESTED, webhook_id, webhook.name, after=told)
     async with services.database.connection() as connection:
         if not await workers.are_any(connection):
             return Tested(Ending.NO_WORKER, None, event.id, delivery_id(event.id, webhook_id))

@@ -149,7 +149,7 @@ def _told(name: str, types: set[str], choices: Choices) -> str:
         return f'"{name[:MAX_LENGTH]}" is an event of profile {system.profile}. Choose that profile{instead}.'
     near = _near(name) or did_you_mean(name, _sorted(types))
     told = f'No event "{name[:MAX_LENGTH]}" has come yet; it goes out once your application publishes one'
-    return f"{told} (POST /api/v1/events).{near}"
+    return f"{told}.{near}"
 
 
 def _sorted(types: Iterable[str]) -> Sequence[str]:

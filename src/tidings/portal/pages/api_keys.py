@@ -56,6 +56,16 @@ async def show_key(request: Request[Any, Any, Any], visit: NamedDependency[Visit
     return await _key(request, visit, key_id)
 
 
+@post(f"{PATH}/{{key_id:uuid}}/rename")
+async def rename_key(request: Request[Any, Any, Any], visit: NamedDependency[Visit], key_id: FromPath[UUID]) -> Response[Any]:
+    """Call a key otherwise; what it cannot be called is said at the field."""
+    try:
+        await api_keys.rename(visit.services, key_id, (await form_of(request)).get("name", ""))
+    except InvalidInputError as error:
+        return await _key(request, visit, key_id, error=error.message)
+    return go(request, f"{PATH}/{key_id}", said=Notice("good", "The key is called otherwise now."))
+
+
 @post(f"{PATH}/{{key_id:uuid}}/rotate")
 async def rotate_key(request: Request[Any, Any, Any], visit: NamedDependency[Visit], key_id: FromPath[UUID]) -> Response[Any]:
     """Give a key another secret and show it, this once."""
@@ -83,15 +93,17 @@ async def _keys(request: Request[Any, Any, Any], visit: Visit, **more: Any) -> R
     return show(request, "settings/api_keys.html", view, title="API keys", crumbs=CRUMBS, status=status)
 
 
-async def _key(request: Request[Any, Any, Any], visit: Visit, key_id: UUID, *, made: str = "") -> Response[Any]:
+async def _key(
+    request: Request[Any, Any, Any], visit: Visit, key_id: UUID, *, made: str = "", error: str = ""
+) -> Response[Any]:
     found = await api_keys.read(visit.services, key_id)
-    view = key_view(found, visit.services.clock.now(), made=made)
+    view = key_view(found, visit.services.clock.now(), made=made, error=error)
     crumbs = [*CRUMBS, ("API keys", PATH)]
-    return show(request, "settings/api_key.html", view, title="API key", crumbs=crumbs)
+    return show(request, "settings/api_key.html", view, title="API key", crumbs=crumbs, status=422 if error else 200)
 
 
 def _seconds(text: str) -> int | None:
     return int(text) if text.isdecimal() and text.isascii() and len(text) < 10 else None
 
 
-router = Router("/", route_handlers=[list_keys, make_key, show_key, rotate_key, revoke_key])
+router = Router("/", route_handlers=[list_keys, make_key, show_key, rename_key, rotate_key, revoke_key])

@@ -10,7 +10,7 @@ from tidings.operations import set_aside
 from tidings.portal.access import Visit
 from tidings.portal.answers import go, show
 from tidings.portal.views.lists import Pager, link
-from tidings.portal.views.settings import set_aside_detail, set_aside_faults, set_aside_view
+from tidings.portal.views.set_aside import set_aside_detail, set_aside_faults, set_aside_view
 from tidings.portal.views.small import Notice
 
 PATH = "/settings/set-aside"

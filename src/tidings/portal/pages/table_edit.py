@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 
 from tidings.core.capture import TableSettings
 from tidings.core.errors import BusyError, InvalidInputError, NotFoundError, TidingsError
+from tidings.core.table_name import full_name
 from tidings.operations.sources import captures, tables
 from tidings.operations.sources.captures import CaptureDetail
 from tidings.operations.webhooks import choices
@@ -38,7 +39,7 @@ async def take_table(request: Request[Any, Any, Any], visit: NamedDependency[Vis
     except (InvalidInputError, NotFoundError) as error:
         return await _choose(request, visit, typed, error)
     schema, table = found.capture.settings.name
-    return go(request, edit_path(f"{schema}.{table}"))
+    return go(request, edit_path(full_name(schema, table)))
 
 
 async def _choose(
@@ -69,10 +70,10 @@ async def change_table(request: Request[Any, Any, Any], visit: NamedDependency[V
         if own != TableSettings(*settings.name):
             await tables.change(visit.services, own)
         elif found.capture.is_shaped:  # nothing is left that differs from whole rows
-            await tables.reset(visit.services, ".".join(settings.name))
+            await tables.reset(visit.services, full_name(*settings.name))
     except (BusyError, InvalidInputError) as error:
         return _show(request, found, form, error)
-    path = path_of(".".join(settings.name))
+    path = path_of(full_name(*settings.name))
     if found.capture.operations:
         return go(request, path, said=Notice("good", "Changes from now on are captured so."))
     return go(request, path, said=Notice("info", "It is set. The table is captured as soon as a webhook names it."))
@@ -81,8 +82,7 @@ async def change_table(request: Request[Any, Any, Any], visit: NamedDependency[V
 def _show(
     request: Request[Any, Any, Any], found: CaptureDetail, form: Entered, error: TidingsError | None = None
 ) -> Response[Any]:
-    name = ".".join(found.capture.settings.name)
-    path = path_of(name)
+    path = path_of(full_name(*found.capture.settings.name))
     view = form_view(found, form, path, error=error)
     crumbs = [*CRUMBS, (visible(view.raw, limit=60).plain, path)]
     status = error.status if error else 200

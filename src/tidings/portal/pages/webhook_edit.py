@@ -106,7 +106,7 @@ async def _look(visit: Visit, webhook: Subscription, form: Entered) -> Looked:
         after = changed(webhook, change, now=visit.services.clock.now())
         told = said_of(visit, after.profile, types_named(after), there_is)
         compared = change_diff(webhook, after, change, is_customer=visit.is_customer)
-        preview = await previews.of_webhook(visit.services, webhook.id, change, Wish())
+        preview = await previews.of_webhook(visit.services, webhook.id, change, Wish(is_made_up=not visit.may_see_events))
     except InvalidInputError as error:
         return _refused(looked, {field_of(error): error.message})
     except ConflictError as error:  # its secret cannot be read: it can be changed, not shown

@@ -95,6 +95,8 @@ async def dry_run(
     if fields.get("do", [""])[0] != "dry-run" or visit.is_customer:
         return None
     days = days_of(fields.get("days", [""])[0])
+    if not visit.may_see_events:
+        return refused_view(days, "A dry run shows events. The key that you signed in with lacks the scope events:read.")
     change, errors = asked
     if errors:
         return refused_view(days, next(iter(errors.values())))

@@ -136,7 +136,8 @@ async def _create(visit: Visit, change: WebhookChange) -> Made:
 async def _preview(visit: Visit, change: WebhookChange) -> Preview:
     if visit.is_customer:
         return await customers.preview_draft(visit.services, visit.session.access, change)
-    return await previews.of_draft(visit.services, change, Wish(), is_repeated=True)
+    wish = Wish(is_made_up=not visit.may_see_events)
+    return await previews.of_draft(visit.services, change, wish, is_repeated=True)
 
 
 router = Router("/", route_handlers=[new_webhook, create_webhook, preview_new, check_url])

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from tidings.core.api_key import MAX_NAME, ApiKey
+from tidings.core.api_key import ENDING_SOON, MAX_NAME, ApiKey
 from tidings.core.scopes import SAID
 from tidings.operations.api_keys import DEFAULT_OVERLAP_SECONDS, OF_SETTINGS
 from tidings.portal.views.lists import Column, Field, Option, Pager, Row, Table
@@ -76,6 +76,7 @@ class ApiKeyView(msgspec.Struct, frozen=True):
     rotated: When | None
     previous: When | None
     overlap: Field
+    name: Field
     why_not: str
     made: str
 
@@ -123,11 +124,12 @@ def keys_view(
     )
 
 
-def key_view(one: UsedKey, now: datetime, *, made: str = "") -> ApiKeyView:
+def key_view(one: UsedKey, now: datetime, *, made: str = "", error: str = "") -> ApiKeyView:
     """Return one key.
 
     Args:
         made: What a rotation has just made of it.
+        error: Why it cannot be called so.
     """
     key = one.key
     overlap = Field(
@@ -145,6 +147,7 @@ def key_view(one: UsedKey, now: datetime, *, made: str = "") -> ApiKeyView:
         None if key.rotated_at is None else when(key.rotated_at, now),
         None if previous is None else when(previous, now),
         overlap,
+        Field("name", "Name", value=key.name, error=error, is_required=True, max_length=MAX_NAME),
         _why_not(key, now),
         made,
     )
@@ -177,6 +180,8 @@ def _state(key: ApiKey, now: datetime) -> State:
         return State("bad", "x", "revoked")
     if _is_over(key, now):
         return State("quiet", "clock", "expired")
+    if key.expires_at is not None and key.expires_at <= now + ENDING_SOON:
+        return State("warn", "clock", "ends soon")
     if key.previous_until is not None and key.previous_until > now:
         return State("busy", "rotate-ccw", "being rotated")
     return State("good", "check", "good")

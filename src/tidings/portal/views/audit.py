@@ -1,18 +1,26 @@
-"""Who did what, as a page shows it."""
+"""Who did what, as pages show it: searched, with what was changed, and whether it is as it was written."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
-from tidings.core.audit import Action, Who
-from tidings.portal.views.lists import Column, Pager, Row, Table
+from tidings.core.audit import Action, Sought, Who, sought
+from tidings.core.audit_chain import Seal
+from tidings.operations.audit import Page, Verified
+from tidings.portal.views.documents import Diff, diff
+from tidings.portal.views.lists import Column, Filter, FilterBar, Option, Pager, Row, Table, filter_bar, link
+from tidings.portal.views.questions import time_named
 from tidings.portal.views.sections import SETTINGS, Section, sections
-from tidings.portal.views.small import Empty, Id, When, ident, when
-from tidings.portal.views.text import Shown, visible
+from tidings.portal.views.small import Empty, Id, State, When, ident, when
+from tidings.portal.views.text import Shown, count, number, visible
 from tidings.store.audit import Entry
 
 PATH = "/settings/audit"
+VERIFY_PATH = f"{PATH}/verification"
+FILTERS = ("action", "subject", "with_key", "who", "by", "of_group", "address", "since", "until")
 _SAID = {
     Action.SESSION_BEGAN: "A session began",
     Action.SESSION_ENDED: "A session ended",
@@ -22,11 +30,14 @@ _SAID = {
     Action.SECRET_ROTATED: "A secret was rotated",
     Action.KEYS_ROTATED: "The signing keys were rotated",
     Action.API_KEY_MADE: "A key was made",
+    Action.API_KEY_CHANGED: "A key was renamed",
     Action.API_KEY_ROTATED: "A key was rotated",
     Action.API_KEY_REVOKED: "A key was revoked",
     Action.WEBHOOK_CREATED: "A webhook was created",
     Action.WEBHOOK_CHANGED: "A webhook was changed",
     Action.WEBHOOK_DELETED: "A webhook was deleted",
+    Action.WEBHOOK_TESTED: "A test was sent to a webhook",
+    Action.WEBHOOK_DIAGNOSED: "A webhook's receiver was examined",
     Action.GROUP_CREATED: "A group was made",
     Action.GROUP_DELETED: "A group was deleted",
     Action.JOB_CREATED: "A job was created",
@@ -65,8 +76,24 @@ _WHO = {
 }
 
 
+_FAMILIES = tuple(sorted({f"{action.value.partition('.')[0]}.*" for action in Action}))
+_OFFERED = (
+    Filter(
+        "action", "What", options=tuple(Option(name, name) for name in (*_FAMILIES, *Action)), hint="webhook.deleted, secret.*"
+    ),
+    Filter("subject", "To what", hint="an id, or a name of then"),
+    Filter("with_key", "With key", hint="an id, or a name of then"),
+    Filter("since", "Since", hint="1h, 7d, 2026-11-21"),
+    Filter("until", "Until", hint="1h, 2026-11-21 14:00"),
+    Filter("who", "By", "choice", tuple(Option(who.value, said) for who, said in _WHO.items()), is_minor=True),
+    Filter("by", "By the id", hint="of a key, a session or a link", is_minor=True),
+    Filter("of_group", "About group", is_minor=True),
+    Filter("address", "From", hint="203.0.113.7", is_minor=True),
+)
+
+
 class AuditRow(msgspec.Struct, frozen=True):
-    """What somebody did."""
+    """What somebody did. `changes`: what was changed by it; None: nothing is kept of that."""
 
     at: When
     what: str
@@ -77,19 +104,94 @@ class AuditRow(msgspec.Struct, frozen=True):
     address: Shown
     group: Shown
     key: Shown | None
+    changes: Diff | None
 
 
 class AuditView(msgspec.Struct, frozen=True):
-    """Who did what, newest first."""
+    """Who did what, newest first.
+
+    Attributes:
+        sealed: Up to when entries are sealed; None: none is.
+        waiting: How many are not sealed yet; empty: none.
+        verify: Where that is verified; empty: whoever looks may not.
+    """
 
     sections: tuple[Section, ...]
+    filters: FilterBar
     table: Table
     pager: Pager
     empty: Empty | None
+    sealed: When | None
+    waiting: str
+    verify: str
 
 
-def audit_view(found: Sequence[Entry], pager: Pager, now: datetime) -> AuditView:
-    """Return who did what."""
+class VerificationView(msgspec.Struct, frozen=True):
+    """What came of verifying a stretch of the audit.
+
+    Attributes:
+        onward: Where the next stretch is verified; empty: there is none.
+        head: Where the chain ends, to be noted elsewhere.
+    """
+
+    sections: tuple[Section, ...]
+    state: State
+    sentence: str
+    verified: When | None
+    checked: str
+    waiting: str
+    head: str
+    onward: str
+
+
+def asked_of_audit(asked: Mapping[str, str], now: datetime) -> Sought:
+    """Return what the query string of the page asks for.
+
+    Raises:
+        InvalidInputError: With the field and the remedy.
+    """
+    subject, by = asked.get("subject"), asked.get("by")
+    subject_id, by_id = _id(subject), _id(by)
+    return sought(
+        group_id=asked.get("of_group"),
+        who=asked.get("who"),
+        who_id=by_id if by is None or by_id is not None else UUID(int=0),  # a part of an id is nobody's
+        with_key=asked.get("with_key"),
+        actions=[asked["action"]] if "action" in asked else (),
+        subject_id=subject_id,
+        subject=subject if subject_id is None else None,
+        address=asked.get("address"),
+        since=time_named("since", asked.get("since", ""), now),
+        until=time_named("until", asked.get("until", ""), now),
+    )
+
+
+def _id(text: str | None) -> UUID | None:
+    try:
+        return None if text is None else UUID(text)
+    except ValueError:
+        return None
+
+
+def audit_view(
+    page: Page,
+    asked: Mapping[str, str],
+    now: datetime,
+    *,
+    question: Sought | None = None,
+    sealed: Seal | None = None,
+    waiting: int = 0,
+    may_verify: bool = False,
+    error: str = "",
+) -> AuditView:
+    """Return who did what.
+
+    Args:
+        asked: The query string.
+        question: What that asks for.
+        sealed: The last seal.
+        error: What cannot be asked for.
+    """
     columns = (
         Column("When"),
         Column("What", "wide"),
@@ -97,14 +199,66 @@ def audit_view(found: Sequence[Entry], pager: Pager, now: datetime) -> AuditView
         Column("From", is_minor=True),
         Column("Group", is_minor=True),
     )
-    rows = tuple(Row(str(one.number), "", f"number {one.number}", _row(one, now)) for one in found)
-    empty = None if rows else Empty(
+    rows = tuple(Row(str(one.number), "", f"number {one.number}", _row(one, now)) for one in page.entries)
+    kept = {name: asked[name] for name in FILTERS if name in asked}
+    fixed = {**kept, **_moments(question)}  # an hour ago is another time on the next page
+    older = link(PATH, {**fixed, "cursor": page.cursor}) if page.cursor else ""
+    looked = "" if page.searched_to is None else f"Looked back to {when(page.searched_to, now).exact}; go on for older ones."
+    return AuditView(
+        sections(SETTINGS, PATH),
+        filter_bar(PATH, "entries", _OFFERED, asked, error=error),
+        Table("audit", "Who did what", columns, rows),
+        Pager(link(PATH, kept) if "cursor" in asked else "", older, looked),
+        None if rows or older or error else _empty(is_searched=bool(kept)),
+        None if sealed is None else when(sealed.sealed_at, now),
+        count(waiting, "entry", "entries") if waiting else "",
+        VERIFY_PATH if may_verify else "",
+    )
+
+
+def _moments(question: Sought | None) -> dict[str, str]:
+    times = {} if question is None else {"since": question.since, "until": question.until}
+    return {name: at.isoformat() for name, at in times.items() if at is not None}
+
+
+def _empty(*, is_searched: bool) -> Empty:
+    if is_searched:
+        return Empty("Nothing fits", "Nobody did such a thing as far as entries are kept. Take filters away.", icon="search")
+    return Empty(
         "Nothing is on record yet",
         "Sign-ins, keys, portal links, secrets that are shown or rotated, and whatever is made, changed, deleted or sent "
         "again are put on record here.",
         icon="clock",
-    )  # fmt: skip
-    return AuditView(sections(SETTINGS, PATH), Table("audit", "Who did what", columns, rows), pager, empty)
+    )
+
+
+def verification_view(found: Verified, now: datetime) -> VerificationView:
+    """Return what came of verifying a stretch of the audit."""
+    if found.fault is not None:
+        state, sentence = State("bad", "x", "tampered with"), found.fault.sentence
+    elif found.next is not None:
+        state, sentence = State("busy", "clock", "as it was written so far"), "There is more: go on."
+    else:
+        state = State("good", "check", "as it was written")
+        sentence = "Nothing was changed, removed, inserted or reordered."
+    return VerificationView(
+        sections(SETTINGS, PATH),
+        state,
+        sentence,
+        None if found.verified_at is None else when(found.verified_at, now),
+        f"{count(found.checked, 'entry', 'entries')}, up to place {number(found.verified_to)}",
+        count(found.waiting, "entry", "entries") if found.waiting else "",
+        found.head,
+        link(VERIFY_PATH, {"after": str(found.next)}) if found.next is not None else "",
+    )
+
+
+def changes_diff(entry: Entry) -> Diff | None:
+    """Return what an entry says was changed."""
+    if not entry.changes:
+        return None
+    before, after = ({name: sides[at] for name, sides in entry.changes.items() if sides[at] is not None} for at in (0, 1))
+    return diff(*(json.dumps(said, indent=2, ensure_ascii=False) if said else "" for said in (before, after)))
 
 
 def _row(one: Entry, now: datetime) -> AuditRow:
@@ -118,4 +272,5 @@ def _row(one: Entry, now: datetime) -> AuditRow:
         visible(one.address or "–", limit=60),
         visible(one.group_id or "–", limit=60),
         visible(one.key_name, limit=100) if one.key_id is not None else None,
+        changes_diff(one),
     )

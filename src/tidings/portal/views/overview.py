@@ -22,6 +22,9 @@ SPANS = {"24h": (timedelta(days=1), "hour"), "7d": (timedelta(days=7), "hour"), 
 _LABELS = {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 
 
+ENDS_SOON = State("warn", "clock", "ends soon")
+
+
 class Tile(msgspec.Struct, frozen=True):
     """A figure. `spark`: None where nothing is kept to draw it from."""
 
@@ -173,6 +176,9 @@ def _troubles(attention: Attention, now: datetime) -> list[Trouble]:
         said = f"Webhooks name these tables, and their changes are not heard: {names}{more}."
         title = count(attention.uncaptured_count, "table is not captured", "tables are not captured")
         found.append(Trouble(state("missing"), visible(title), "/sources/tables", visible(said)))
+    for key in attention.ending:
+        said = f"It ends {when(key.ends_at, now).exact}. Rotate it with another end, or let whoever uses it have another."
+        found.append(Trouble(ENDS_SOON, visible(f"Key {key.name}", limit=80), f"/settings/api-keys/{key.id}", visible(said)))
     return found
 
 

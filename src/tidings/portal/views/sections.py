@@ -28,6 +28,7 @@ SETTINGS = (
     Section("/settings/groups", "Groups", "layers", "The tenants: each has its own webhooks and events."),
     Section("/settings/links", "Portal links", "external-link", "Links that show a customer their own webhooks."),
     Section("/settings/bins", "Request bins", "radio", "Addresses that take any request, for trying, and what came."),
+    Section("/settings/listeners", "Listeners", "radio", "Who receives by tidings listen, and what waits for them."),
     Section("/settings/api-keys", "API keys", "key-round", "What opens the API: made, rotated, revoked, last used."),
     Section("/settings/keys", "Signing keys", "key-round", "The public keys that receivers verify with."),
     Section("/settings/set-aside", "Set aside", "triangle-alert", "What could not go on, with the reason."),

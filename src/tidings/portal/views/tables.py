@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from tidings.core.capture import TableSettings
+from tidings.core.table_name import short_name
 from tidings.operations.sources.backfills import Backfill
 from tidings.operations.sources.captures import Capture, CaptureDetail
 from tidings.portal.views.lists import Column, Field, Option, Pager, Row, Table, link
@@ -247,8 +248,7 @@ def backfill_row(one: Backfill, now: datetime) -> BackfillRow:
 
 def shown_name(settings: TableSettings) -> str:
     """Return a table's name as people write it."""
-    schema, table = settings.name
-    return table if schema == "public" and "." not in table else f"{schema}.{table}"
+    return short_name(*settings.name)
 
 
 def path_of(name: str) -> str:

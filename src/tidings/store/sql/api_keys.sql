@@ -19,9 +19,14 @@ select {key}, u.used_at, u.address from tidings.api_keys k left join tidings.api
 where k.id = $1 and ($2::text is null or k.group_id = $2);
 
 -- name: list
--- Newest first. $1 group that all is about or null, $2 limit, $3 offset
+-- Newest first. $1 group that all is about or null, $2 good ones that stop before this or null, $3 good ones not used from then on or null, $4 now,
+-- $5 limit, $6 offset
 select {key}, u.used_at, u.address from tidings.api_keys k left join tidings.api_key_uses u on u.key_id = k.id
-where $1::text is null or k.group_id = $1 order by k.created_at desc, k.id desc limit $2 offset $3;
+where ($1::text is null or k.group_id = $1)
+  and ($2::timestamptz is null or k.expires_at < $2) and ($3::timestamptz is null or coalesce(u.used_at, k.created_at) < $3)
+  and (($2::timestamptz is null and $3::timestamptz is null)
+    or (k.revoked_at is null and (k.expires_at is null or k.expires_at > $4::timestamptz)))
+order by k.created_at desc, k.id desc limit $5 offset $6;
 
 -- name: add
 -- Nothing, when there are too many already. $1 id, $2 name, $3 group or null, $4 scopes, $5 hash, $6 now, $7 expires_at or null, $8 how many,
@@ -30,6 +35,10 @@ insert into tidings.api_keys (id, name, group_id, scopes, token_hash, created_at
 select $1, $2, $3, $4, $5, $6, $7 where (select count(*) from tidings.api_keys) < $8
   and (select count(*) from tidings.api_keys where group_id = $3) < $9
 returning id;
+
+-- name: rename
+-- $1 id, $2 name
+update tidings.api_keys set name = $2 where id = $1;
 
 -- name: rotate
 -- $1 id, $2 hash, $3 now, $4 until when the one before is good, $5 expires_at or null

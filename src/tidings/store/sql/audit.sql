@@ -1,25 +1,66 @@
--- name: add
--- $1 at, $2 group or null, $3 action, $4 who, $5 who's id or null, $6 address, $7 subject's id or null, $8 subject, $9 key or null, $10 its name
-insert into tidings.audit (at, group_id, action, who, who_id, address, subject_id, subject, key_id, key_name)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+-- part: entry
+a.number, a.at, a.group_id, a.action, a.who, a.who_id, a.address, a.subject_id, a.subject, a.key_id, a.key_name, a.changes
 
--- name: list
--- Newest first. $1 group or null, $2 before or null, $3 how many
+-- part: window
+-- So many entries along one index, the newest first: what of them fits, and how far they go. The planner is left no choice of index.
+-- $1 behind this number, $2 before this one, $3 how many are looked at, $4 how many are wanted, $5 group or null, $6 who or null, $7 who's id or
+-- null, $8 key or null, $9 its name or null, $10 actions, $11 beginnings of actions (%), $12 subject's id or null, $13 subject or null, $14 address
+-- or null, $15 since or null, $16 until or null; an action that is empty: any
+select (select count(*) from walked) as seen, (select min(number) from walked) as reached, array(
+  select number from walked
+  where ($5::text is null or group_id = $5) and ($6::text is null or who = $6) and ($7::uuid is null or who_id = $7)
+    and ($8::uuid is null or key_id = $8) and ($9::text is null or key_name = $9)
+    and (cardinality($10::text[] || $11::text[]) = 0 or action = any($10) or action like any($11))
+    and ($12::uuid is null or subject_id = $12) and ($13::text is null or subject = $13) and ($14::text is null or address = $14)
+    and ($15::timestamptz is null or at >= $15) and ($16::timestamptz is null or at < $16)
+  order by number desc limit $4
+) as found
+
+-- part: columns
 select number, at, group_id, action, who, who_id, address, subject_id, subject, key_id, key_name from tidings.audit
-where ($1::text is null or group_id = $1) and ($2::bigint is null or number < $2) order by number desc limit $3;
 
--- name: forget_old
--- The oldest first, so many at a time. $1 from before, $2 how many
-delete from tidings.audit where number in (select number from tidings.audit where at < $1 order by at limit $2);
+-- part: bounds
+number > $1 and number < $2 order by number desc limit $3
 
--- name: busy
--- The groups of the newest entries, those with most of them first: nobody else can have become too much. $1 how many entries, $2 how many groups
-select group_id from (select group_id from tidings.audit order by number desc limit $1) newest group by group_id order by count(*) desc limit $2;
+-- name: add
+-- $1 at, $2 group or null, $3 action, $4 who, $5 who's id or null, $6 address, $7 subject's id or null, $8 subject, $9 key or null, $10 its name,
+-- $11 changes as JSON or null, $12 stamp
+insert into tidings.audit (at, group_id, action, who, who_id, address, subject_id, subject, key_id, key_name, changes, stamp)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
--- name: forget_of_group
--- What is past so many of a group: whoever is busy forgets their own. $1 group, $2 how many stay, $3 how many go at a time
-delete from tidings.audit where number in (select number from tidings.audit where group_id = $1 order by number desc offset $2 limit $3);
+-- name: by_all
+with walked as materialized ({columns} where {bounds}) {window};
 
--- name: forget_of_none
--- The same of what is about no group; in words of its own, since an index finds no null by a parameter. $1 how many stay, $2 how many go at a time
-delete from tidings.audit where number in (select number from tidings.audit where group_id is null order by number desc offset $1 limit $2);
+-- name: by_group_id
+with walked as materialized ({columns} where group_id = $5 and {bounds}) {window};
+
+-- name: by_subject_id
+with walked as materialized ({columns} where subject_id = $12 and {bounds}) {window};
+
+-- name: by_who_id
+with walked as materialized ({columns} where who_id = $7 and {bounds}) {window};
+
+-- name: by_key_id
+with walked as materialized ({columns} where key_id = $8 and {bounds}) {window};
+
+-- name: by_key_name
+with walked as materialized ({columns} where key_name = $9 and key_name <> '' and {bounds}) {window};
+
+-- name: by_subject
+with walked as materialized ({columns} where subject = $13 and subject <> '' and {bounds}) {window};
+
+-- name: by_address
+with walked as materialized ({columns} where address = $14 and address <> '' and {bounds}) {window};
+
+-- name: by_action
+with walked as materialized ({columns} where action = ($10::text[])[1] and {bounds}) {window};
+
+-- name: around
+-- Numbers between which all entries of a time are: they are given a moment before an entry is committed, by clocks that may be apart; an hour
+-- is room for both. $1 since or null, $2 until or null
+select coalesce((select number from tidings.audit where at < $1::timestamptz - interval '1 hour' order by at desc limit 1), 0) as low,
+  (select number from tidings.audit where at >= $2::timestamptz + interval '1 hour' order by at limit 1) as high;
+
+-- name: entries
+-- $1 numbers
+select {entry} from tidings.audit a where a.number = any($1::bigint[]) order by a.number desc;

@@ -14,6 +14,11 @@ insert into tidings.listeners (webhook_id, group_id, name, mirrors) values ($1, 
 -- $1 listener, $2 the webhook it mirrors, or null
 update tidings.listeners set mirrors = $2 where webhook_id = $1;
 
+-- name: lock_mirrors
+-- Listeners that have their settings of a webhook, locked. $1 group, $2 the webhook
+select w.id from tidings.listeners s join tidings.webhooks w on w.id = s.webhook_id where s.group_id = $1 and s.mirrors = $2
+order by w.id for update of w;
+
 -- name: called
 -- $1 group, $2 name
 select s.webhook_id, s.mirrors from tidings.listeners s where s.group_id = $1 and s.name = $2;
@@ -21,7 +26,7 @@ select s.webhook_id, s.mirrors from tidings.listeners s where s.group_id = $1 an
 -- name: get
 -- One, or all of a group, by name. $1 group, $2 id, or null for all, $3 how many
 select s.webhook_id as id, s.name, s.mirrors, s.heard_at, w.profile, w.events, w.enabled, w.disabled_reason, w.timeout_seconds, w.version,
-  w.created_at, w.fault, l.waiting, l.in_flight as under_way,
+  w.created_at, w.fault, l.waiting, l.in_flight as under_way, case when l.held_until > now() then l.held_until end as held_until,
   (select count(*)::integer from tidings.listener_sessions c where c.webhook_id = s.webhook_id) as clients
 from tidings.listeners s join tidings.webhooks w on w.id = s.webhook_id join tidings.lanes l on l.webhook_id = s.webhook_id
 where s.group_id = $1 and ($2::uuid is null or s.webhook_id = $2)
@@ -97,10 +102,10 @@ select taken.id, taken.event_id, taken.webhook_id, taken.group_id, taken.attempt
 from taken join flight on flight.delivery_id = taken.id order by taken.due_at, taken.id;
 
 -- name: next_due_at
--- When something of a listener is due next; infinity when nothing waits. $1 listener
+-- When something of a listener is due next, infinity when nothing waits; and until when its lane is held, where it is. $1 listener
 select greatest(l.held_until, coalesce((select q.due_at from tidings.queue q where q.webhook_id = $1 order by q.due_at, q.id limit 1), 'infinity')
     - case when l.ordered then interval '10 seconds' else interval '0' end) as at,
-  l.waiting from tidings.lanes l where l.webhook_id = $1;
+  l.waiting, case when l.held_until > clock_timestamp() then l.held_until end as held_until from tidings.lanes l where l.webhook_id = $1;
 
 -- name: land
 -- Ends leases whose results are written in this transaction: those that are still this client's. $1 session, $2 listener, $3 leases
@@ -112,7 +117,7 @@ returning id, delivery_ids[1] as delivery_id, event_ids[1] as event_id, coalesce
 select id, least(occurred_at, now()) as at from tidings.events where id = any ($1::uuid[]) and id between $2 and $3;
 
 -- name: skip
--- Ends what waits for a listener, whose lane is locked. $1 listener, $2 how many at most, $3 why
+-- Ends what waits for a listener, whose lane is locked and then held no longer: nothing is left that was to wait so long. $1 listener, $2 how many at most, $3 why
 with gone as (
   delete from tidings.queue where id = any (array(select id from tidings.queue where webhook_id = $1 order by due_at, id limit $2)) returning *
 ), counted as (
@@ -122,7 +127,7 @@ with gone as (
   insert into tidings.deliveries (id, webhook_id, event_id, group_id, is_test, status, attempt_count, last_status, last_error, finished_at)
   select id, webhook_id, event_id, group_id, is_test, 'cancelled', attempt_count, last_status, $3, now() from gone
 ), moved as (
-  update tidings.lanes l set waiting = l.waiting - (select count(*) from gone) where l.webhook_id = $1
+  update tidings.lanes l set waiting = l.waiting - (select count(*) from gone), held_until = null where l.webhook_id = $1
 )
 select count(*) from gone;
 

@@ -23,6 +23,9 @@ create table if not exists tidings.migrations (
   applied_at timestamptz not null default now()
 );
 
+-- name: is_there
+select to_regclass('tidings.migrations') is not null;
+
 -- name: applied
 select number from tidings.migrations;
 

@@ -13,8 +13,11 @@ select (select count(*)::integer from tidings.workers where heartbeat_at >= now(
   coalesce(extract(epoch from greatest(interval '0', clock_timestamp() - (select occurred_at from tidings.outbox where isfinite(occurred_at) order by id limit 1))), 0)::float8 as routing_lag;
 
 -- name: rest
--- What else somebody should see to; each is counted up to a thousand.
+-- What else somebody should see to; each is counted up to a thousand. $1 before the end of a key
 select
+  (select count(*)::integer from (
+    select from tidings.api_keys where revoked_at is null and expires_at > now() and expires_at < now() + $1::interval limit 1000
+  ) k) as ending_keys,
   (select coalesce(extract(epoch from greatest(interval '0', now() - min(due_at))), 0)::float8
     from tidings.lanes where open and due_at > '-infinity' and due_at < 'infinity') as lane_lag,
   (select count(*)::integer from (select from tidings.outbox_rejected limit 1000) r) as set_aside,
@@ -28,8 +31,13 @@ select
     where i.inhparent = 'tidings.events'::regclass and c.relname ~ '\d{8}$') as last_day;
 
 -- name: urls
--- Where enabled webhooks send to, those made last. $1 how many
-select url from tidings.webhooks where enabled and fault is null order by id desc limit $1;
+-- Where enabled webhooks send to, listeners left out, which send nowhere: one of each group first, then a second one of each, and so on,
+-- so that the dead hosts of one group do not stand for the way out of all. $1 how many groups, those made last, $2 how many of each
+select w.url from (select id from tidings.groups order by created_at desc, id limit $1) g, lateral (
+  select url, created_at, row_number() over (order by created_at desc, id) as place from tidings.webhooks h
+  where group_id = g.id and enabled and fault is null and not exists (select from tidings.listeners s where s.webhook_id = h.id)
+  order by created_at desc, id limit $2
+) w order by w.place, w.created_at desc;
 
 -- name: write_something
 -- Some hundred kilobytes, gone with the transaction: whether there is room for them, and for the log of it.

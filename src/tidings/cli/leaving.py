@@ -1,0 +1,54 @@
+"""`tidings uninstall`: what it would remove, and removing it."""
+
+import asyncio
+
+import click
+import msgspec
+
+from tidings.app import database_of
+from tidings.cli.logs import set_up_logs
+from tidings.config import Config
+from tidings.store.uninstall import Found, look, remove
+
+MOST_NAMED = 20
+
+
+def run_uninstall(config: Config, *, is_meant: bool, with_collections: bool, as_json: bool) -> None:
+    """Tell what there is of Tidings in the database, and remove it when that is meant."""
+    set_up_logs(config.log_format, config.log_level)
+    found = asyncio.run(_uninstall(config, is_meant=is_meant, with_collections=with_collections))
+    if as_json:
+        click.echo(msgspec.json.encode({"found": found, "is_removed": is_meant and found is not None}))
+    elif found is None:
+        click.echo("There is nothing of Tidings in this database.")
+    elif is_meant:
+        click.echo("\n".join(_told(found, with_collections=with_collections, removed="was removed")))
+    else:
+        click.echo("\n".join(_told(found, with_collections=with_collections, removed="would be removed")))
+        click.echo("Nothing was changed. To remove it, stop every process of Tidings and run this with --yes.")
+
+
+async def _uninstall(config: Config, *, is_meant: bool, with_collections: bool) -> Found | None:
+    async with database_of(config) as database:
+        found = await look(database)
+        if found is not None and is_meant:
+            await remove(database, found, with_collections=with_collections)
+        return found
+
+
+def _told(found: Found, *, with_collections: bool, removed: str) -> list[str]:
+    history = f"{found.bytes / 1e6:,.1f} MB, about {found.events:,} events and {found.deliveries:,} deliveries"
+    lines = [f"Schema tidings {removed}: {history}, webhooks with their secrets, keys, all settings."]
+    tables = sorted({f"{one.schema}.{one.table}" for one in found.triggers})
+    if tables:
+        lines.append(f"{len(found.triggers)} trigger(s) {removed} from {len(tables)} table(s): {_some(tables)}.")
+    names = [f"{schema}.{table}" for schema, table in found.collections]
+    if names and with_collections:
+        lines.append(f"{len(names)} collection(s), with every record, {removed}: {_some(names)}.")
+    elif names:
+        lines.append(f"{len(names)} collection(s) stay as plain tables: {_some(names)}. --collections removes them too.")
+    return lines
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")

@@ -1,0 +1,47 @@
+-- name: is_there
+select to_regclass('tidings.migrations') is not null;
+
+-- name: live_workers
+select count(*) from tidings.workers where heartbeat_at > now() - interval '15 seconds';
+
+-- name: triggers
+-- Every trigger that calls a function of ours, on whatever table. Partitions carry copies of their root's: they are not listed.
+select n.nspname as schema_name, c.relname as table_name, t.tgname as trigger_name, pg_get_userbyid(c.relowner) as owner,
+  pg_has_role(c.relowner, 'USAGE') as is_allowed
+from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+  join pg_proc p on p.oid = t.tgfoid
+where p.pronamespace = to_regnamespace('tidings') and n.nspname <> 'tidings' and not t.tgisinternal and t.tgparentid = 0
+order by n.nspname, c.relname, t.tgname;
+
+-- name: collections
+select k.table_schema as schema_name, k.name as table_name
+from tidings.collections k join pg_namespace n on n.nspname = k.table_schema join pg_class c on c.relnamespace = n.oid and c.relname = k.name
+order by k.table_schema, k.name;
+
+-- name: size
+-- Bytes of all that is in the schema, and about how many rows of each of the tables that people ask about. reltuples is -1 before the first look.
+select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint as bytes,
+  coalesce(sum(greatest(c.reltuples, 0)) filter (where c.relname ~ '^events(_|$)'), 0)::bigint as events,
+  coalesce(sum(greatest(c.reltuples, 0)) filter (where c.relname ~ '^deliveries(_|$)'), 0)::bigint as deliveries
+from pg_class c where c.relnamespace = to_regnamespace('tidings') and c.relkind in ('r', 'm');
+
+-- name: set_lock_timeout
+-- Dropping waits for those who use the table, and others would wait behind that.
+set local lock_timeout = '2s';
+
+-- name: drop_trigger
+-- $1 schema, $2 table, $3 trigger
+select format('drop trigger if exists %I on %I.%I', $3::text, $1::text, $2::text) as statement;
+
+-- name: drop_table
+-- $1 schema, $2 table
+select format('drop table if exists %I.%I cascade', $1::text, $2::text) as statement;
+
+-- name: drop_empty_schema
+-- Nothing, where something else is in it. $1 schema
+select format('drop schema %I', $1::text) as statement
+where to_regnamespace(quote_ident($1)) is not null
+  and not exists (select from pg_class where relnamespace = to_regnamespace(quote_ident($1)));
+
+-- name: drop_schema
+drop schema tidings cascade;

@@ -1,0 +1,97 @@
+"""Leaving: what there is of ours in a database, and taking it away."""
+
+import msgspec
+
+from tidings.core.errors import BusyError, ConflictError, StartupError
+from tidings.store.database import COLLISIONS, Database
+from tidings.store.statements import load
+
+_SQL = load("uninstall")
+
+
+class Trigger(msgspec.Struct, frozen=True):
+    """A trigger of ours on somebody's table.
+
+    Attributes:
+        is_allowed: Our role owns the table, or may act as who owns it: nobody else may drop a trigger.
+    """
+
+    schema: str
+    table: str
+    name: str
+    owner: str
+    is_allowed: bool
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What there is of ours.
+
+    Attributes:
+        triggers: On tables outside the schema `tidings`.
+        collections: Schema and name of the tables of collections: people's data.
+        bytes: Of the schema `tidings`.
+        events: About how many; PostgreSQL's estimate.
+        deliveries: The same.
+    """
+
+    triggers: tuple[Trigger, ...]
+    collections: tuple[tuple[str, str], ...]
+    bytes: int
+    events: int
+    deliveries: int
+
+
+async def look(database: Database) -> Found | None:
+    """Return what there is of ours in a database; None where there is nothing."""
+    async with database.connection() as connection:
+        if not await connection.fetchval(_SQL["is_there"]):
+            return None
+        triggers = [Trigger(*row.values()) for row in await connection.fetch(_SQL["triggers"])]
+        collections = [tuple(row.values()) for row in await connection.fetch(_SQL["collections"])]
+        size = await connection.fetchrow(_SQL["size"])
+    return Found(tuple(triggers), tuple(collections), **dict(size))
+
+
+async def remove(database: Database, found: Found, *, with_collections: bool) -> None:
+    """Take it away: the triggers one by one, the tables of collections if that is wanted, then the schema `tidings`.
+
+    Whatever is refused or held up leaves the rest for the next time: to do it again goes on where it ended.
+
+    Raises:
+        BusyError: Somebody else's transaction holds a table.
+        ConflictError: A worker is running.
+        StartupError: Our role may not drop a trigger, or the schema.
+    """
+    async with database.connection() as connection:
+        if workers := await connection.fetchval(_SQL["live_workers"]):
+            raise ConflictError(f"{workers} worker(s) are running. Stop every process of Tidings, then uninstall it.")
+    if forbidden := [one for one in found.triggers if not one.is_allowed]:
+        statements = " ".join(f'DROP TRIGGER {one.name} ON "{one.schema}"."{one.table}";' for one in forbidden[:20])
+        raise StartupError(
+            f"{len(forbidden)} trigger(s) are on tables that this role does not own, and nothing was removed. "
+            f"Have {forbidden[0].owner} run: {statements}"
+        )
+    for one in found.triggers:
+        await _drop(database, _SQL["drop_trigger"], one.schema, one.table, one.name)
+    if with_collections:
+        for schema, table in found.collections:
+            await _drop(database, _SQL["drop_table"], schema, table)
+        for schema in sorted({schema for schema, _ in found.collections}):
+            await _drop(database, _SQL["drop_empty_schema"], schema)
+    await _run(database, _SQL["drop_schema"], "schema tidings")
+
+
+async def _drop(database: Database, maker: str, *names: str) -> None:
+    async with database.connection() as connection:
+        statement = await connection.fetchval(maker, *names)
+    if statement is not None:
+        await _run(database, statement, ".".join(names[:2]))
+
+
+async def _run(database: Database, statement: str, what: str) -> None:
+    try:
+        async with database.transaction() as connection:
+            await connection.execute(_SQL["set_lock_timeout"])
+            await connection.execute(statement)
+    except COLLISIONS as error:
+        raise BusyError(f"Somebody else's transaction holds {what}. Run it again; it goes on from there.") from error
