@@ -26,6 +26,7 @@ from tidings.config import Config, parse_address
 from tidings.core.errors import StartupError
 from tidings.core.shares import share_out
 from tidings.operations.admission import Admission
+from tidings.operations.allowance import Allowance
 from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
@@ -47,10 +48,10 @@ from tidings.worker.signals import Signal
 logger = logging.getLogger("tidings")
 
 # Connections to PostgreSQL of one process: shares, so that neither calls nor notices nor bins nor keys (one looks, one reads)
-# take what deliveries need. Two listeners and two that commit what is published come on top, and one where `tidings listen`
-# is answered.
-FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS = 10, 6, 2, 1, 2
-FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES + FOR_BINS + FOR_KEYS
+# nor limits take what deliveries need. Two listeners and two that commit what is published come on top, and one where
+# `tidings listen` is answered.
+FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS, FOR_LIMITS = 10, 6, 2, 1, 2, 1
+FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES + FOR_BINS + FOR_KEYS + FOR_LIMITS
 WATCHERS = 16  # connections at the address that metrics have for themselves
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
@@ -101,10 +102,12 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         stack.callback(bell.close)
         admission = Admission(*(database.share(1) for _ in range(FOR_KEYS)))
         stack.push_async_callback(admission.close)
+        allowance = Allowance(admission, database.share(FOR_LIMITS))
+        stack.callback(allowance.close)
         clock = Clock()
         async with database.connection() as connection:
             clock.adjust(await database_time(connection))
-        yield Services(config, database, box, sender, clock, installation, keys, publisher, bell, admission)
+        yield Services(config, database, box, sender, clock, installation, keys, publisher, bell, admission, allowance)
 
 
 @asynccontextmanager

@@ -157,6 +157,9 @@ async def _tables(doing: Doing, receiver: Receiver) -> None:
 async def _administration(doing: Doing) -> None:
     api = doing.api  # noqa: F811
     await doing("POST /api/v1/groups", "group.created", {"id": "acme"})
+    await doing("PATCH /api/v1/groups/{group_id}/limits", "limits.changed", {"webhooks": 50}, group_id="acme")
+    await doing("DELETE /api/v1/groups/{group_id}/limits", "limits.reset", group_id="acme")
+    await doing("PATCH /api/v1/limits", "limits.changed", {"webhooks": 1000})
     link = await doing("POST /api/v1/groups/{group_id}/portal-link", "link.made", {}, group_id="acme")
     ended = await api.client.delete(f"/api/v1/portal-links/{uuid4()}")
     assert ended.status_code == 404

@@ -38,6 +38,7 @@ PAGES = (
     "/sources/catalogue",
     "/settings/groups",
     "/settings/groups/delete?id=default",
+    "/settings/limits",
     "/settings/links",
     "/settings/api-keys",
     "/settings/keys",

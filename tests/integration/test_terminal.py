@@ -428,6 +428,14 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     assert "acme" in (await terminal("groups", "list", "-q")).split()
     assert (await terminal.read("groups", "get", "acme"))["id"] == "acme"
     assert 'Did you mean "acme"' in await terminal.refused("groups", "get", "acne", code=3)
+    limits = await terminal.read("limits", "set", "acme", "--webhooks", "7", "--events-per-second", "50")
+    assert (limits["limits"]["webhooks"], limits["used"]["webhooks"]) == (7, 0)
+    assert (await terminal.read("limits", "set", "acme", "--set", "webhooks=null"))["limits"]["webhooks"] is None
+    assert "webhooks is -1" in await terminal.refused("limits", "set", "acme", "--webhooks", "-1", code=2)
+    assert "50" in await terminal("limits", "show", "acme")
+    assert (await terminal.read("limits", "reset", "acme", "--yes"))["is_own"] is False
+    assert (await terminal.read("limits", "set-defaults", "--payload-bytes", "1000000"))["payload_bytes"] == 1_000_000
+    assert (await terminal.read("limits", "defaults"))["payload_bytes"] == 1_000_000
     link = await terminal.read("groups", "portal-link", "acme", "--expires-in", "600")
     assert link["group"] == "acme"
     assert (await terminal.read("portal-links", "create", "acme", "--access", "read"))["access"] == "read"

@@ -16,6 +16,7 @@ PAGES = {
     "compared": "/gallery#comparison",
     "forms": "/gallery#forms",
     "settings": "/settings",
+    "limits": "/settings/limits",
     "bins-empty": "/settings/bins",
     "bin-new": "/settings/bins/new",
     "listeners-empty": "/settings/listeners",

@@ -85,6 +85,14 @@ def test_others_are_about_for_a_while_after_they_were_seen() -> None:
     assert not crowd.are_others_about(1 + SEEN_FOR)
 
 
+def test_who_comes_to_crowd_was_no_other_to_itself_before() -> None:
+    crowd = Crowd()
+    crowd.note({"alone": 1}, 0)
+    crowd.note({"alone": 1000}, 1)
+    assert crowd.crowding(1) == ["alone"]
+    assert not crowd.are_others_about(1)
+
+
 def test_those_that_crowd_most_are_looked_past_and_the_rest_is_forgotten_in_time() -> None:
     crowd = Crowd()
     for number in range(MOST_CROWDING + 1):
@@ -103,8 +111,11 @@ async def test_others_are_looked_for_while_one_crowds_and_others_have_webhooks()
     assert sharing.crowded.is_set
     assert sharing.look(["loud", "quiet"])
     assert sharing.look(["quiet"])
+    sharing.note([cast("Any", SimpleNamespace(group_id="of no webhook"))])
+    assert sharing.is_shared
     assert not sharing.look(["loud"])
     assert not sharing.crowded.is_set
+    assert not sharing.is_shared
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers())))

@@ -12,9 +12,12 @@ import type {
   Fault,
   FaultsPaged,
   Group,
+  GroupLimits,
   Jwks,
   KeyRotation,
   KeysPaged,
+  Limits,
+  LimitsInput,
   MadeApiKey,
   MadePortalLink,
   PortalLink,
@@ -51,6 +54,36 @@ export class Groups {
   /** Begin to delete a group. `confirm`: its id again, since nothing brings it back. `everything`: with all it has. */
   async delete(id: string, input: { confirm: string; everything?: boolean }): Promise<void> {
     await this.http.request("DELETE", `/api/v1/groups/${part(id)}`, { query: input });
+  }
+}
+
+/** `client.limits`: what groups may have and do, and what is used of it. */
+export class GroupsLimits {
+  constructor(private readonly http: Http) {}
+
+  /** Read the limits of a group, and what is used of them. */
+  get(groupId: string): Promise<GroupLimits> {
+    return this.http.request("GET", `/api/v1/groups/${part(groupId)}/limits`);
+  }
+
+  /** Change limits of a group; those that are left out stay, and null takes one away. */
+  set(groupId: string, input: LimitsInput): Promise<GroupLimits> {
+    return this.http.request("PATCH", `/api/v1/groups/${part(groupId)}/limits`, { body: input });
+  }
+
+  /** Take away a group's own limits, so that those of all groups hold for it. */
+  reset(groupId: string): Promise<GroupLimits> {
+    return this.http.request("DELETE", `/api/v1/groups/${part(groupId)}/limits`);
+  }
+
+  /** Read the limits of all groups that have none of their own. */
+  getDefaults(): Promise<Limits> {
+    return this.http.request("GET", "/api/v1/limits");
+  }
+
+  /** Change the limits of all groups that have none of their own; those that are left out stay. */
+  setDefaults(input: LimitsInput): Promise<Limits> {
+    return this.http.request("PATCH", "/api/v1/limits", { body: input });
   }
 }
 

@@ -1,4 +1,4 @@
-import { Audit, Groups, Installation, Keys, PortalLinks, SetAside, SigningKeys } from "./administration.js";
+import { Audit, Groups, GroupsLimits, Installation, Keys, PortalLinks, SetAside, SigningKeys } from "./administration.js";
 import { Bins } from "./bins.js";
 import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
@@ -62,6 +62,8 @@ export class Client {
   readonly bins: Bins;
   /** Customers or tenants. */
   readonly groups: Groups;
+  /** What groups may have and do, and what is used of it. */
+  readonly limits: GroupsLimits;
   /** What opens the API. */
   readonly keys: Keys;
   /** What shows customers their own webhooks. */
@@ -105,6 +107,7 @@ export class Client {
     this.integrations = new Integrations(this.http);
     this.bins = new Bins(this.http);
     this.groups = new Groups(this.http);
+    this.limits = new GroupsLimits(this.http);
     this.keys = new Keys(this.http);
     this.portalLinks = new PortalLinks(this.http);
     this.signingKeys = new SigningKeys(this.http);

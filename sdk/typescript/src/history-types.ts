@@ -53,6 +53,8 @@ export interface LineError {
   error: string;
   code: string;
   field: string | null;
+  /** Of one that came too soon. */
+  retry_after_seconds: number | null;
 }
 
 /** What became of a batch. */

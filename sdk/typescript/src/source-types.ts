@@ -276,6 +276,52 @@ export interface SyncResult {
   unchanged: number;
 }
 
+/** What a group may have and do; null: as much as it likes. */
+export interface Limits {
+  webhooks: number | null;
+  events_per_second: number | null;
+  /** How many events may come at once after a pause; null: as many as a second's. */
+  events_burst: number | null;
+  /** Of records, old records and answers of receivers that are kept. */
+  stored_bytes: number | null;
+  /** Of one event's data. */
+  payload_bytes: number | null;
+}
+
+/** Limits to change; those that are left out stay, null: no limit. */
+export interface LimitsInput {
+  webhooks?: number | null;
+  events_per_second?: number | null;
+  events_burst?: number | null;
+  stored_bytes?: number | null;
+  payload_bytes?: number | null;
+}
+
+/** What a group has and does. */
+export interface LimitsUsed {
+  webhooks: number;
+  events_per_second: number;
+  /** How many events may be published at once, now; null: as many as it likes. */
+  events_left: number | null;
+  stored_bytes: number;
+}
+
+/** A limit that a group is over, by what nobody refuses, such as captured changes. */
+export interface Overrun {
+  limit: string;
+  since: string;
+}
+
+/** The limits of a group, and what is used of them. */
+export interface GroupLimits {
+  group: string;
+  /** Whether they are its own; else they are those of all groups. */
+  is_own: boolean;
+  limits: Limits;
+  used: LimitsUsed;
+  over: Overrun[];
+}
+
 /** A customer or tenant: webhooks and events of one are never seen by another. */
 export interface Group {
   id: string;

@@ -16,6 +16,7 @@ from tidings.api.http.scopes import needed
 from tidings.api.routes.events import NewEvent, publish_one
 from tidings.core.api_key import ApiKey, check_scope
 from tidings.core.errors import TidingsError
+from tidings.operations.history import events
 from tidings.operations.services import Services
 from tidings.sources.publish import Published
 
@@ -51,7 +52,7 @@ class PublishingFirst:
             return
         key = await self._admitted(scope, headers)
         if not isinstance(key, ApiKey):
-            await _send(send, key)
+            await _send(send, key, {})
             return
         body = await _read(receive)
         if body is None:
@@ -61,7 +62,7 @@ class PublishingFirst:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             await self._app(scope, _said_again(body), send)
             return
-        await _send(send, await self._publish(headers, key, body, said))
+        await _send(send, *await self._publish(headers, key, body, said))
 
     async def _admitted(self, scope: Message, headers: dict[str, str]) -> ApiKey | Refusal:
         """Return the key of a request, or why it does not publish. Mostly the key is at hand, and nobody is asked."""
@@ -76,13 +77,17 @@ class PublishingFirst:
             return refusal_of_fault("POST", PATH, error)
         return key
 
-    async def _publish(self, headers: dict[str, str], key: ApiKey, body: bytes, said: NewEvent) -> Published | Refusal:
+    async def _publish(
+        self, headers: dict[str, str], key: ApiKey, body: bytes, said: NewEvent
+    ) -> tuple[Published | Refusal, dict[str, str]]:
+        """Publish an event, and return what to answer, with what is left of the group's limits."""
         try:
-            return await publish_one(await services_for(self._services, headers, key), body, said)
+            services = await services_for(self._services, headers, key)
+            return await publish_one(services, body, said), events.headers(services)
         except TidingsError as error:
-            return refusal(error)
+            return refusal(error), {}
         except Exception as error:  # noqa: BLE001 - logged and answered as the framework does
-            return refusal_of_fault("POST", PATH, error)
+            return refusal_of_fault("POST", PATH, error), {}
 
 
 def _is_within(headers: dict[str, str], limit: int) -> bool:
@@ -109,8 +114,8 @@ def _said_again(body: bytes) -> Receive:
     return receive
 
 
-async def _send(send: Send, answer: Published | Refusal) -> None:
-    status, body, more = (202, answer, {}) if isinstance(answer, Published) else answer
+async def _send(send: Send, answer: Published | Refusal, left: dict[str, str]) -> None:
+    status, body, more = (202, answer, left) if isinstance(answer, Published) else answer
     text = _encode(body)
     headers = {"content-type": "application/json", "content-length": str(len(text))} | more
     lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]

@@ -61,6 +61,7 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
             _thing("bins", "Addresses that take any request, for trying."),
             _thing("groups", "Tenants."),
             _thing("portal-links", "What shows customers their own webhooks."),
+            _thing("limits", "What groups may have and do, and what is used of it."),
             _thing("keys", "What opens the API, and what each key may do."),
             _thing("signing-keys", "The keys that asymmetric signatures and tokens are made with."),
             _thing("statistics", "How attempts fared."),

@@ -13,6 +13,7 @@ from tidings.client.examined_models import (
     Problem,
     Verdict,
 )
+from tidings.client.limit_models import GroupLimits, Limits, LimitsUsed, Overrun
 from tidings.client.listening_models import Leased, Listener, Recorded, Skipped, Taken
 from tidings.client.models import (
     Attempt,
@@ -101,6 +102,7 @@ __all__ = [
     "Finding",
     "FindingLine",
     "Group",
+    "GroupLimits",
     "Health",
     "HeardEvent",
     "Integration",
@@ -109,10 +111,13 @@ __all__ = [
     "Job",
     "JobPage",
     "Leased",
+    "Limits",
+    "LimitsUsed",
     "LineError",
     "Listener",
     "MadeApiKey",
     "MadePortalLink",
+    "Overrun",
     "Page",
     "PortalLink",
     "Preview",

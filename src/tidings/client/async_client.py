@@ -8,6 +8,7 @@ import httpx
 from tidings.client.async_administration import (
     AsyncAudit,
     AsyncGroups,
+    AsyncGroupsLimits,
     AsyncInstallation,
     AsyncKeys,
     AsyncPortalLinks,
@@ -45,6 +46,7 @@ class AsyncClient:
         integrations: Other systems that send notices.
         bins: Addresses that take any request, for trying.
         groups: Customers or tenants.
+        limits: What groups may have and do, and what is used of it.
         keys: What opens the API.
         portal_links: What shows customers their own webhooks.
         signing_keys: What signs `v1a` signatures and tokens.
@@ -96,6 +98,7 @@ class AsyncClient:
         self.integrations = AsyncIntegrations(http)
         self.bins = AsyncBins(http)
         self.groups = AsyncGroups(http)
+        self.limits = AsyncGroupsLimits(http)
         self.keys = AsyncKeys(http)
         self.portal_links = AsyncPortalLinks(http)
         self.signing_keys = AsyncSigningKeys(http)

@@ -135,6 +135,16 @@ class EventTypeInput(TypedDict, total=False):
     example: Any
 
 
+class LimitsInput(TypedDict, total=False):
+    """Limits to change; None: no limit. `events_burst`: how many events at once after a pause."""
+
+    webhooks: int | None
+    events_per_second: int | None
+    events_burst: int | None
+    stored_bytes: int | None
+    payload_bytes: int | None
+
+
 class TableInput(TypedDict, total=False):
     """How a table is to be captured; what is left out is as for any table."""
 

@@ -189,12 +189,13 @@ class Secret(msgspec.Struct, frozen=True):
 
 
 class LineError(msgspec.Struct, frozen=True):
-    """Why an event of a batch was not accepted; lines are counted from 1."""
+    """Why an event of a batch was not accepted; lines are counted from 1. `retry_after_seconds`: of one that came too soon."""
 
     line: int
     error: str
     code: str
     field: str | None = None
+    retry_after_seconds: int | None = None
 
 
 class BatchResult(msgspec.Struct, frozen=True):

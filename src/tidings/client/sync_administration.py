@@ -1,5 +1,5 @@
 # Made of `async_administration.py` by `python tools/make_sync_client.py`.
-"""`groups`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit` and `diagnosis`, for the synchronous client."""
+"""`groups`, `limits`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit`, `diagnosis` of the synchronous client."""
 
 from collections.abc import Iterator
 from typing import Any, Unpack
@@ -7,7 +7,8 @@ from typing import Any, Unpack
 from tidings.client.examined_models import Examined
 from tidings.client.exchange import WALKED, by_cursor, by_last, by_offset, part
 from tidings.client.filters import AfterPaged, AuditFilters, AuditStretch, FaultsPaged, Id, KeysPaged, Paged, SetAsidePaged
-from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, PortalLinkInput
+from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, LimitsInput, PortalLinkInput
+from tidings.client.limit_models import GroupLimits, Limits
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
@@ -63,6 +64,33 @@ class Groups:
         """
         query = {"confirm": confirm, "everything": everything}
         self._http.request("DELETE", f"/api/v1/groups/{part(group_id)}", object, query=query)
+
+
+class GroupsLimits:
+    """`client.limits`: what groups may have and do, and what is used of it."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def get(self, group_id: str) -> GroupLimits:
+        """Read the limits of a group, and what is used of them."""
+        return self._http.request("GET", f"/api/v1/groups/{part(group_id)}/limits", GroupLimits)
+
+    def set(self, group_id: str, **limits: Unpack[LimitsInput]) -> GroupLimits:
+        """Change limits of a group; those that are left out stay, and None takes one away."""
+        return self._http.request("PATCH", f"/api/v1/groups/{part(group_id)}/limits", GroupLimits, body=limits)
+
+    def reset(self, group_id: str) -> GroupLimits:
+        """Take away a group's own limits, so that those of all groups hold for it."""
+        return self._http.request("DELETE", f"/api/v1/groups/{part(group_id)}/limits", GroupLimits)
+
+    def get_defaults(self) -> Limits:
+        """Read the limits of all groups that have none of their own."""
+        return self._http.request("GET", "/api/v1/limits", Limits)
+
+    def set_defaults(self, **limits: Unpack[LimitsInput]) -> Limits:
+        """Change the limits of all groups that have none of their own; those that are left out stay."""
+        return self._http.request("PATCH", "/api/v1/limits", Limits, body=limits)
 
 
 class Keys:

@@ -10,6 +10,7 @@ from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
 from tidings.client.sync_administration import (
     Audit,
     Groups,
+    GroupsLimits,
     Installation,
     Keys,
     PortalLinks,
@@ -46,6 +47,7 @@ class Client:
         integrations: Other systems that send notices.
         bins: Addresses that take any request, for trying.
         groups: Customers or tenants.
+        limits: What groups may have and do, and what is used of it.
         keys: What opens the API.
         portal_links: What shows customers their own webhooks.
         signing_keys: What signs `v1a` signatures and tokens.
@@ -97,6 +99,7 @@ class Client:
         self.integrations = Integrations(http)
         self.bins = Bins(http)
         self.groups = Groups(http)
+        self.limits = GroupsLimits(http)
         self.keys = Keys(http)
         self.portal_links = PortalLinks(http)
         self.signing_keys = SigningKeys(http)

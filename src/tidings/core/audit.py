@@ -47,6 +47,8 @@ class Action(StrEnum):
     WEBHOOK_DIAGNOSED = "webhook.diagnosed"
     GROUP_CREATED = "group.created"
     GROUP_DELETED = "group.deleted"
+    LIMITS_CHANGED = "limits.changed"
+    LIMITS_RESET = "limits.reset"
     JOB_CREATED = "job.created"
     JOB_CHANGED = "job.changed"
     JOB_DELETED = "job.deleted"

@@ -60,7 +60,7 @@ class Crowd:
         # How many and as of when; a second later a third of them counts. Those noted last are last.
         self._rows: dict[str, tuple[float, float]] = {}
         self._crowding: dict[str, None] = {}
-        self._others_at = float("-inf")
+        self._others: dict[str, float] = {}  # when those that do not crowd were noted, the latest last
 
     def note(self, counts: Mapping[str, int], now: float) -> None:
         """Take note of a batch: so many rows of each group were routed."""
@@ -68,12 +68,15 @@ class Crowd:
             rows, at = self._rows.pop(group_id, (0.0, now))
             rows = rows * exp(at - now) + count
             self._rows[group_id] = rows, now
+            self._others.pop(group_id, None)  # who crowds was no other to itself before
             if rows >= CROWDING:
                 self._crowding[group_id] = None
             elif group_id not in self._crowding:
-                self._others_at = now
+                self._others[group_id] = now
         while len(self._rows) > REMEMBERED:
-            del self._rows[next(iter(self._rows))]
+            forgotten = next(iter(self._rows))
+            del self._rows[forgotten]
+            self._others.pop(forgotten, None)
 
     def crowding(self, now: float) -> list[str]:
         """Return the groups that crowd others, at most so many as are looked past, in the order of their names."""
@@ -88,7 +91,7 @@ class Crowd:
 
     def are_others_about(self, now: float) -> bool:
         """Whether rows of groups that do not crowd were routed lately."""
-        return now - self._others_at < SEEN_FOR
+        return bool(self._others) and now - next(reversed(self._others.values())) < SEEN_FOR
 
     def _now_of(self, group_id: str, now: float) -> float:
         rows, at = self._rows.get(group_id, (0.0, now))

@@ -73,6 +73,19 @@ class BodyTooLargeError(TidingsError):
     status = 413
 
 
+class PayloadTooLargeError(BodyTooLargeError):
+    """An event has more data than its group may send. `allowed` and `used` are the two numbers."""
+
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class LimitReachedError(TidingsError):
+    """A group has as much as it may: `limit`, `allowed`, `used`. `retry_after_seconds` says when to come again."""
+
+    code = "LIMIT_REACHED"
+    status = 429
+
+
 class UnauthorizedError(TidingsError):
     """The key is missing or wrong; which of the two is not told."""
 

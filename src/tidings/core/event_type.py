@@ -8,7 +8,7 @@ import jsonschema_rs
 import msgspec
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.operational import DISABLED, FAILING, LOOP, RECOVERED
+from tidings.core.operational import DISABLED, FAILING, LOOP, OVER_LIMIT, RECOVERED
 
 MAX_SCHEMA_BYTES = 100_000
 
@@ -92,6 +92,11 @@ BUILT_IN: Final = (
         LOOP,
         "Deliveries of another webhook were stopped because they led to themselves.",
         _WEBHOOK | {"reason": "Its deliveries led to themselves."},
+    ),
+    BuiltIn(
+        OVER_LIMIT,
+        "The group has more than a limit of it allows, by captured changes or jobs, which nobody refuses.",
+        {"group": "acme", "limit": "stored_bytes", "allowed": 1_000_000_000, "used": 1_000_200_000},
     ),
 )
 

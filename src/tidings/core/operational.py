@@ -16,8 +16,9 @@ FAILING = "webhook.failing"
 RECOVERED = "webhook.recovered"
 DISABLED = "webhook.disabled"
 LOOP = "webhook.loop"
+OVER_LIMIT = "tidings.over_limit"
 
-TYPES = (FAILING, RECOVERED, DISABLED, LOOP)
+TYPES = (FAILING, RECOVERED, DISABLED, LOOP, OVER_LIMIT)
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -47,3 +48,8 @@ class Told(msgspec.Struct, frozen=True):
             "waiting": self.waiting,
         }
         return written(said).decode()
+
+
+def over_limit_record(group_id: str, limit: str, allowed: int, used: int) -> str:
+    """Return the data of `tidings.over_limit`, as JSON text: a group has more than it may, by what nobody refuses."""
+    return written({"group": group_id, "limit": limit, "allowed": allowed, "used": used}).decode()

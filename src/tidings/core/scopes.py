@@ -58,8 +58,8 @@ SAID: Final[dict[Scope, str]] = {
     Scope.COLLECTIONS_WRITE: "make, change and delete collections and records",
     Scope.SOURCES_READ: "see jobs, integrations and event types",
     Scope.SOURCES_WRITE: "make, change and delete jobs, integrations and event types",
-    Scope.GROUPS_READ: "see groups and portal links",
-    Scope.GROUPS_WRITE: "make and delete groups",
+    Scope.GROUPS_READ: "see groups, their limits and what is used of them, and portal links",
+    Scope.GROUPS_WRITE: "make and delete groups, and set their limits",
     Scope.TABLES_ADMIN: "say which tables are captured and how, and backfill them",
     Scope.ADMIN: "everything, keys, the audit and the installation among it",
 }

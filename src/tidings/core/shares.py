@@ -2,7 +2,7 @@
 
 import msgspec
 
-RESERVED = 80  # PostgreSQL's connections (25), listeners, the event loop, files that are read, and some to spare
+RESERVED = 80  # PostgreSQL's connections (26), listeners, the event loop, files that are read, and some to spare
 LEAST = 128  # descriptors; with fewer nothing is promised
 MAX_INCOMING = 4096  # connections: what one event loop can answer well within a second
 MAX_OUTGOING = 32_768

@@ -51,7 +51,11 @@ _SETTINGS = "settings"  # in place of an id's text
 
 
 class Admission:
-    """The keys that are at hand. One event loop reads and writes it."""
+    """The keys that are at hand. One event loop reads and writes it.
+
+    Attributes:
+        on_look: Is told what each look found of limits (`operations.allowance`), and when it began: one look for both.
+    """
 
     def __init__(self, looks: Database, reads: Database, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Make it.
@@ -73,6 +77,7 @@ class Admission:
         self._noted: dict[UUID, float] = {}
         self._uses: dict[UUID, Use] = {}
         self._noting: asyncio.Task[None] | None = None
+        self.on_look: Callable[[int, float], None] = lambda version, began: None
 
     def at_hand(self, presented: str, address: str, now: datetime) -> ApiKey | None:
         """Return the key that this is, when that is known without asking anybody; None: ask `admit`.
@@ -138,6 +143,18 @@ class Admission:
         for task in (self._looking, self._noting):
             if task is not None:
                 task.cancel()
+
+    def look_soon(self) -> None:
+        """Have somebody look, beside what is done."""
+        self._begin_look()
+
+    async def looked(self) -> None:
+        """Wait for a look, which may have begun before now.
+
+        Raises:
+            Exception: As whatever asks the database.
+        """
+        await self._looked()
 
     # Keys --------------------------------------------------------------------------------------------------------------------
 
@@ -205,8 +222,9 @@ class Admission:
         return None
 
     async def _look(self) -> None:
-        began, version = await self._answer(self._looks, api_keys.version)
+        began, (version, limits_version) = await self._answer(self._looks, api_keys.versions)
         self._learn(version, began)
+        self.on_look(limits_version, began)
 
     async def _answer(self, database: Database, ask: Callable[[Connection], Awaitable[Answer]]) -> tuple[float, Answer]:
         """Return what PostgreSQL says, and when it was asked.

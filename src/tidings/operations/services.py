@@ -10,6 +10,7 @@ from tidings.config import Config
 from tidings.core.audit import Actor
 from tidings.core.event import DEFAULT_GROUP
 from tidings.operations.admission import Admission
+from tidings.operations.allowance import Allowance
 from tidings.operations.readiness import Readiness
 from tidings.operations.sources.refusals import Tally
 from tidings.sources.group_commit import Publisher
@@ -27,6 +28,7 @@ class Services(msgspec.Struct, frozen=True):
 
     Attributes:
         bell: Wakes those who wait for deliveries of listeners.
+        allowance: What groups may publish.
         group_id: The group it is about.
         hops: How many deliveries led to this request.
         bound_to: The one group that whoever asks may act for; None: any.
@@ -49,6 +51,7 @@ class Services(msgspec.Struct, frozen=True):
     publisher: Publisher
     bell: Bell
     admission: Admission
+    allowance: Allowance
     group_id: str = DEFAULT_GROUP
     hops: int = 0
     bound_to: str | None = None

@@ -104,6 +104,9 @@ admin*                          POST      /settings/sessions/end
 groups:read                     GET       /settings/groups
 groups:write*                   POST      /settings/groups
 groups:write*                   GET POST  /settings/groups/delete
+groups:read                     GET       /settings/limits
+groups:write*                   POST      /settings/limits
+groups:write*                   POST      /settings/limits/reset
 groups:read                     GET       /settings/links
 webhooks:write                  POST      /settings/links
 webhooks:write                  POST      /settings/links/end

@@ -27,6 +27,7 @@ from tidings.sources.publish import Draft, Published, answer_again, check, event
 from tidings.store import event_types, outbox
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.event_types import Schema, TypeKey
+from tidings.store.storage import event_bytes
 
 logger = logging.getLogger("tidings.publish")
 
@@ -54,6 +55,7 @@ class _Call(msgspec.Struct, frozen=True):
     draft: Draft
     event: Event
     future: asyncio.Future[Published]
+    is_counted: bool = False
 
     def answer(self, answer: Published | Exception) -> None:
         """Answer, unless that was done before, or nobody waits any more."""
@@ -100,8 +102,11 @@ class Publisher:
         self._commits: set[asyncio.Task[None]] = set()
         self._idle: list[Connection] = []
 
-    async def publish(self, group_id: str, draft: Draft, now: datetime) -> Published:
+    async def publish(self, group_id: str, draft: Draft, now: datetime, *, is_counted: bool = False) -> Published:
         """Publish an event; when this returns, it is committed.
+
+        Args:
+            is_counted: Its bytes are counted in the same commit, since its group has limits; else where it is routed.
 
         Raises:
             InvalidInputError: It cannot be accepted.
@@ -112,7 +117,7 @@ class Publisher:
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + draft.size > MAX_WAITING_BYTES:
             raise BusyError("Too many events wait to be committed. Publish again in a moment, or many at once as a batch.")
         check(draft)
-        call = _Call(draft, event_of(group_id, draft, now), asyncio.get_running_loop().create_future())
+        call = _Call(draft, event_of(group_id, draft, now), asyncio.get_running_loop().create_future(), is_counted)
         self._waiting.append(call)
         self._waiting_bytes += draft.size
         if len(self._commits) < COMMITS_AT_ONCE:
@@ -204,7 +209,7 @@ class Publisher:
             refused = refused_by_schema(events, schemas)
             fit = [call for position, call in enumerate(calls) if position not in refused]
             digests = [call.draft.digest if call.draft.external_id is not None else None for call in fit]
-            done = await outbox.commit(connection, [call.event for call in fit], digests, schemas)
+            done = await outbox.commit(connection, [call.event for call in fit], digests, schemas, _sizes(fit))
             if not done.stale:
                 break
             self._schemas.learn(done.stale, await event_types.schemas(connection, done.stale))
@@ -234,6 +239,13 @@ class Publisher:
             connection.terminate()
             raise
         self._idle.append(connection)
+
+
+def _sizes(calls: Sequence[_Call]) -> list[int | None] | None:
+    """Return the bytes of each event that is counted as it is committed; None: none is."""
+    if not any(call.is_counted for call in calls):
+        return None
+    return [event_bytes(call.event) if call.is_counted else None for call in calls]
 
 
 async def _answer_known(connection: Connection, calls: Sequence[_Call]) -> None:

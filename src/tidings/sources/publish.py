@@ -16,8 +16,9 @@ from tidings.core.event_type import check_data
 from tidings.core.filters import TypeFilter, parse_filter
 from tidings.core.jsontext import stable
 from tidings.core.text import check_text
-from tidings.store import event_types, outbox
+from tidings.store import event_types, limits, outbox
 from tidings.store.database import Connection
+from tidings.store.storage import stored_of
 
 MAX_EXTERNAL_ID_LENGTH = 200
 RESERVED_FAMILIES = ("table.", "webhook.")
@@ -55,11 +56,14 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
 
 
 async def publish(
-    connection: Connection, group_id: str, drafts: Sequence[Draft], now: datetime
+    connection: Connection, group_id: str, drafts: Sequence[Draft], now: datetime, *, is_counted: bool = False
 ) -> list[Published | TidingsError]:
     """Write events to the outbox, in the caller's transaction, and return what became of each.
 
     A draft that cannot be accepted is answered with the reason and keeps none of the others.
+
+    Args:
+        is_counted: Their bytes are counted here, since their group has limits; else where they are routed.
     """
     results: dict[int, Published | TidingsError] = {}
     events: dict[int, Event] = {}
@@ -75,7 +79,9 @@ async def publish(
     results |= await _known(connection, group_id, drafts, fit)
     news = {position: event for position, event in fit.items() if position not in results}
     if news:
-        await outbox.publish(connection, list(news.values()))
+        await outbox.publish(connection, list(news.values()), is_counted=is_counted)
+        if is_counted:
+            await limits.add(connection, stored_of(news.values()))
     results |= {position: Published(event.id, duplicate=False) for position, event in news.items()}
     return [results[position] for position in range(len(drafts))]
 

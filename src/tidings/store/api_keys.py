@@ -50,9 +50,10 @@ class Asked(msgspec.Struct, frozen=True):
     unused_since: datetime | None = None
 
 
-async def version(connection: Connection) -> int:
-    """Return how often keys were changed."""
-    return int(await connection.fetchval(_SQL["version"]))
+async def versions(connection: Connection) -> tuple[int, int]:
+    """Return how often keys were changed, and how often limits of groups were: what is held in memory is believed by both."""
+    row = await connection.fetchrow(_SQL["versions"])
+    return row["version"], row["limits_version"]
 
 
 async def find(connection: Connection, key_id: UUID) -> tuple[int, ApiKey | None]:

@@ -1,6 +1,6 @@
 """History: events, deliveries and attempts, written once, in one partition a day."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ import msgspec
 
 from tidings.core.event import Event
 from tidings.core.outcome import Result, final_state
+from tidings.store import limits
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -54,8 +55,14 @@ async def forget_kinds(connection: Connection, day: date) -> None:
     await connection.execute(_SQL["forget_kinds"], day)
 
 
-async def add_events(connection: Connection, events: Sequence[tuple[Event, int, int | None]]) -> None:
-    """Write events, each with the number of deliveries it was routed to, and the hash of what it is about."""
+async def add_events(
+    connection: Connection, events: Sequence[tuple[Event, int, int | None]], stored: Mapping[limits.Day, tuple[int, int]]
+) -> None:
+    """Write events, each with the number of deliveries it was routed to, and the hash of what it is about.
+
+    Args:
+        stored: What they add to what is kept of each group and day.
+    """
     records = [
         (
             e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record,
@@ -64,9 +71,10 @@ async def add_events(connection: Connection, events: Sequence[tuple[Event, int, 
         for e, count, about in events
     ]  # fmt: skip
     if len(records) <= FEW:
-        await connection.execute(_SQL["add_events"], *zip(*records, strict=True))
+        await connection.execute(_SQL["add_events"], *zip(*records, strict=True), *limits.columns(stored))
         return
     await connection.copy_records_to_table("events", schema_name="tidings", columns=_EVENT_COLUMNS, records=records)
+    await limits.add(connection, stored)
 
 
 async def add_attempts(connection: Connection, results: Sequence[Result], now: datetime) -> None:

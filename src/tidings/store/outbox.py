@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from tidings.core.crowds import Waiting
-from tidings.core.event import Event, event_id, table_event_type
+from tidings.core.event import Event, day_of, event_id, table_event_type
 from tidings.core.event_fault import MAX_EVENT_BYTES, event_fault, size_fault, table_fault
 from tidings.store.database import Connection
 from tidings.store.event_types import Schema, TypeKey
@@ -24,7 +24,7 @@ FEW = 100  # events up to which one statement is cheaper than COPY and its two j
 
 _PUBLISHED_COLUMNS = (
     "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record", "occurred_at",
-    "event_id", "external_id", "webhook_id",
+    "event_id", "external_id", "webhook_id", "is_counted",
 )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ async def take(connection: Connection, limit: int) -> Taken:
 async def take_shares(connection: Connection, shares: Mapping[str, int]) -> Taken:
     """Take of each group up to so many of its oldest committed rows out of the outbox, inside the caller's transaction."""
     groups, counts = list(shares), list(shares.values())
-    return _taken(await connection.fetch(_SQL["take_shares"], groups, counts, MAX_STORED_BYTES, MAX_EVENT_BYTES))
+    return _taken(await connection.fetch(_SQL["take_shares"], groups, MAX_STORED_BYTES, MAX_EVENT_BYTES, counts))
 
 
 def _taken(rows: list[Any]) -> Taken:
@@ -106,6 +106,11 @@ def read_events(taken: Taken, salt: int, now: datetime) -> tuple[list[Event], di
     return events, faults
 
 
+def uncounted(taken: Taken, events: Sequence[Event]) -> list[Event]:
+    """Return those of the events that were read, one of each row, whose bytes nobody has counted yet."""
+    return [event for row, event in zip(taken.rows, events, strict=True) if not row["is_counted"]]
+
+
 def _row_fault(row: Any) -> str | None:
     fault = size_fault(row["size"])
     if fault is None and row["source"] == "tables":
@@ -122,7 +127,7 @@ def _event_from_row(row: Any, salt: int) -> Event:
     """Read a row by position: this runs for every event."""
     (
         number, group, source, type_, operation, subject, schema, table, record, old, at, known_id, external, webhook,
-        problem, hops, _, _,
+        problem, hops, *_,
     ) = row  # fmt: skip
     if source == "tables":
         type_ = table_event_type(schema, table, operation)
@@ -143,12 +148,17 @@ async def reject(connection: Connection, faults: Mapping[int, str]) -> None:
         await connection.execute(_SQL["reject"], numbers, reasons, False)
 
 
-async def publish(connection: Connection, events: Sequence[Event]) -> None:
-    """Write events to the outbox, inside the caller's transaction, and ring the doorbell."""
+async def publish(connection: Connection, events: Sequence[Event], *, is_counted: bool = False) -> None:
+    """Write events to the outbox, inside the caller's transaction, and ring the doorbell.
+
+    Args:
+        is_counted: The caller counts their bytes in the same transaction (`store.limits.add`); else whoever routes them does.
+    """
+    counted = is_counted or None
     records = [
         (
             e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record, e.old_record,
-            e.occurred_at, e.id, e.external_id, e.webhook_id,
+            e.occurred_at, e.id, e.external_id, e.webhook_id, counted,
         )
         for e in events
     ]  # fmt: skip
@@ -169,15 +179,17 @@ async def commit(
     events: Sequence[Event],
     digests: Sequence[bytes | None],
     checked: Mapping[TypeKey, Schema | None],
+    sizes: Sequence[int | None] | None = None,
 ) -> Committed:
     """Write events that applications published, ring the doorbell, and commit: in one journey, outside of any transaction.
 
     Args:
+        sizes: The bytes of each event that are counted with it, null: not here; None: of none.
         digests: Of each event that has an external id, the digest of its content.
         checked: The types of events that were checked, those that were refused too, and the schema each was checked by.
     """
     row = await connection.fetchrow(
-        _SQL["commit"],
+        _SQL["commit"] if sizes is None else _SQL["commit_counted"],
         [group_id for group_id, _ in checked],
         [name for _, name in checked],
         [None if schema is None else schema.version for schema in checked.values()],
@@ -189,6 +201,7 @@ async def commit(
         [e.id for e in events],
         [e.external_id for e in events],
         digests,
+        *(() if sizes is None else (sizes, [day_of(e.id) for e in events])),
     )
     types = list(checked)
     return Committed([types[position] for position in row["stale"]], row["known"])

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.statistics import KEPT, Period, Stretch, Tally
+from tidings.store import limits
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -29,7 +30,12 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 async def write(
-    connection: Connection, part: int, minute: datetime, in_minute: Mapping[Key, Tally], since_last: Mapping[str, Tally]
+    connection: Connection,
+    part: int,
+    minute: datetime,
+    in_minute: Mapping[Key, Tally],
+    since_last: Mapping[str, Tally],
+    stored: Mapping[limits.Day, tuple[int, int]] | None = None,
 ) -> None:
     """Write what the caller has counted.
 
@@ -37,6 +43,7 @@ async def write(
         part: The caller's own rows.
         in_minute: All that it has counted in this minute, of the webhooks and groups that have something new.
         since_last: What it has counted since it last wrote, by outcome.
+        stored: What receivers' answers add to what is kept of each group and day.
     """
     keys = list(in_minute)  # in any order: nobody else writes these rows
     await connection.execute(
@@ -52,6 +59,7 @@ async def write(
         [tally.count for tally in since_last.values()],
         [tally.milliseconds / 1e3 for tally in since_last.values()],
         [_array(tally.latencies) for tally in since_last.values()],
+        *limits.columns(stored or {}),
     )
 
 

@@ -3,9 +3,10 @@
 from datetime import date, timedelta
 
 from tidings.clock import Clock
-from tidings.store import history, statistics
+from tidings.store import history, limits, statistics
 from tidings.store.database import Database
 from tidings.store.statistics import ROLL_UP_AT_ONCE
+from tidings.worker.limit_watch import LimitWatch
 
 BOOKKEEPING_INTERVAL = 30.0  # seconds
 # A minute is summed up when nobody writes it any more: results are written with the minute of their writing, and a transaction
@@ -23,9 +24,11 @@ class Bookkeeper:
         self._clock = clock
         self._retention = timedelta(days=retention_days)
         self._forgot_on: date | None = None
+        self._watch = LimitWatch(database, clock)
 
     async def run_once(self) -> int:
         """Do all of it and return how many rows of minutes were summed up."""
+        await self._watch.run_once()
         now = self._clock.now()
         total = 0
         async with self._database.connection() as connection:
@@ -40,5 +43,7 @@ class Bookkeeper:
                     break
             if self._forgot_on != now.date():
                 await history.forget_kinds(connection, now.date() - self._retention)
+                await limits.forget_days(connection)
+                await limits.forget_groups(connection)
                 self._forgot_on = now.date()
         return total

@@ -26,12 +26,14 @@ from tidings.core.routing import Routes
 from tidings.store import flights, history, outbox, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import Queued
+from tidings.store.storage import Stored, stored_of
 from tidings.worker.batches import BadRowsError, Batch, Routed, Size, Taker, is_told_to_all, without
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
 from tidings.worker.kinds import Kinds
 from tidings.worker.loops import LoopGuard, Matched
+from tidings.worker.payloads import PayloadLimits
 from tidings.worker.places import Places
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.sharing import Sharing, Way
@@ -74,8 +76,10 @@ class Dispatcher:
         taker: Taker,
         tell: Callable[[set[UUID]], None] = lambda _: None,
         loop_depth: int = DEFAULT_DEPTH,
+        payloads: PayloadLimits | None = None,
     ) -> None:
         self._database = database
+        self._payloads = payloads or PayloadLimits(database)
         self._routes = routes
         self._cache = cache
         self._clock = clock
@@ -116,7 +120,10 @@ class Dispatcher:
         is_beside = way is Way.OF_OTHERS
         size = self._size_beside if is_beside else self._size
         limit = self._sharing.limit(size.limit)
-        shares = None if way is Way.BY_AGE else await self._sharing.shares(way, limit)
+        try:
+            shares = None if way is Way.BY_AGE else await self._sharing.shares(way, limit)
+        except COLLISIONS:
+            return BATCH  # as below
         if shares is not None and not shares:
             return 0
         self._places.share(is_shared=self._sharing.is_shared)
@@ -173,12 +180,14 @@ class Dispatcher:
                 return 0
             batch.numbers += taken.numbers
             events, faults = outbox.read_events(taken, self._salt, self._clock.now())
+            faults = faults or self._payloads.faults(zip(taken.numbers, events, strict=True))
             if faults:
                 raise BadRowsError(faults)
             routes = await self._routes.at_least(connection, taken.routes_version)
             made = await self._kinds.make_sure(connection, events)
             worker_id = self._me.worker_id
-            routed = await self._write(connection, events, routes, worker_id, batch)
+            stored = stored_of(outbox.uncounted(taken, events))
+            routed = await self._write(connection, events, routes, worker_id, batch, stored)
         self._kinds.remember(made)  # only now is it sure that they are there
         self._sharing.note(events)
         self._hand_over(routed, worker_id)
@@ -199,7 +208,7 @@ class Dispatcher:
             self._taker.begin(delivery, by_id[delivery.event_id], routed.webhooks[delivery.webhook_id])
 
     async def _write(
-        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID, batch: Batch
+        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID, batch: Batch, stored: Stored
     ) -> Routed:
         """Write events and their deliveries: a flight leases those that can be sent at once, the others wait in the queue."""
         now = self._clock.now()
@@ -216,7 +225,7 @@ class Dispatcher:
             ]
             matched.append(Matched(event, about(event), deliveries))
             fresh += deliveries
-        await history.add_events(connection, [(one.event, len(one.deliveries), one.about) for one in matched])
+        await history.add_events(connection, [(one.event, len(one.deliveries), one.about) for one in matched], stored)
         batch.size.limit = max(1, batch.size.limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, batch.size.limit * 2)
         if not fresh:
             return Routed(events)
@@ -329,9 +338,12 @@ class Dispatcher:
             try:
                 if not self._sharing.look(self._routes.current.groups):
                     await self._sharing.crowded.wait()
+                    continue  # what woke it can be the end
                 begun = time.monotonic()
                 routed = await self.run_once(way=Way.OF_OTHERS)
                 pauses.reset()
+                if routed:
+                    self.rung.set()  # what crowds was passed over by who looked for it in ranges that were ours until now
                 if 0 < routed < BATCH:
                     self._sharing.took(time.monotonic() - begun)
                 if routed < BATCH:

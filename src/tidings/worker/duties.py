@@ -23,6 +23,7 @@ from tidings.store import (
     flights,
     history,
     integrations,
+    limits,
     listening,
     outbox,
     portal_links,
@@ -228,6 +229,8 @@ class Janitor:
             await sessions.forget(connection, self._clock.now())
             await api_keys.forget(connection, self._clock.now())
             await bins.forget(connection, self._clock.now() - KEPT_FOR, self._clock.now() - UNUSED_FOR, FORGOTTEN_AT_ONCE)
+            if dropped:
+                await limits.forget_days(connection)
         if dropped:
             logger.info("%d days of history dropped: older than %d days", dropped, self._retention.days)
             self._on_dropped()

@@ -19,6 +19,7 @@ from tidings.core.pauses import Pauses
 from tidings.store import flights, history, queue, set_aside, statistics, webhooks, workers
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import LaneTally, Retry
+from tidings.store.storage import answered
 from tidings.store.tallies import Minute, add_up
 from tidings.worker import warnings
 from tidings.worker.flights import TRIM_AFTER, Flights
@@ -284,7 +285,8 @@ class Recorder:
         if sums.counters:
             part, minute = self._me.part, now.replace(second=0, microsecond=0)
             rows = self._minute.stage(part, minute, sums.statistics)
-            await statistics.write(connection, part, minute, rows, sums.counters)
+            stored = answered(batch.ended + batch.retried)
+            await statistics.write(connection, part, minute, rows, sums.counters, stored)
         settled = await queue.settle_lanes(connection, sums.lanes, now)
         if batch.retried or batch.released:
             await queue.wait_again(connection, [_retry(r) for r in batch.retried + batch.released], now, self._me.part)

@@ -36,6 +36,7 @@ from tidings.worker.heart import Heart, Pulse
 from tidings.worker.identity import Identity
 from tidings.worker.listeners import KEEP_INTERVAL, Keeper, Ringer
 from tidings.worker.mender import MEND_INTERVAL, Mender
+from tidings.worker.payloads import PAYLOADS_INTERVAL, PayloadLimits
 from tidings.worker.places import Places
 from tidings.worker.recorder import Recorder
 from tidings.worker.recoverer import RECOVER_INTERVAL, Recoverer
@@ -88,9 +89,10 @@ class Worker:
             database, routes, cache, sender, self.recorder, clock, self.me, self.airborne, self.places, keys=keys,
         )  # fmt: skip
         self._ringer = Ringer(database)
+        self.payloads = PayloadLimits(database)
         self.dispatcher = Dispatcher(
             database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.deliverer,
-            tell=self._ringer.tell, loop_depth=loop_depth,
+            tell=self._ringer.tell, loop_depth=loop_depth, payloads=self.payloads,
         )  # fmt: skip
         self._rescuer = Rescuer(database, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
@@ -115,6 +117,7 @@ class Worker:
         if self._tasks:
             return
         await self._janitor.run_once()
+        await self.payloads.run_once()  # before anything is routed
         async with self._database.connection() as connection:  # here, since it can take seconds, and not while work is held
             await self._routes.at_least(connection, await webhooks.routes_version(connection))
         await self.heart.begin()
@@ -136,6 +139,7 @@ class Worker:
             "closer": every(CLOSE_INTERVAL, self.closer, self._stopping),
             "sealer of the audit": every(SEAL_INTERVAL, self.sealer, self._stopping),
             "forgetter of the audit": every(FORGET_INTERVAL, self._forgetter, self._stopping),
+            "limits of payloads": every(PAYLOADS_INTERVAL, self.payloads, self._stopping),
             "signing keys": every(KEYS_INTERVAL, self.key_keeper, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
             "queue listener": self._listen(),

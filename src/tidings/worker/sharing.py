@@ -37,6 +37,7 @@ class Sharing:
         self._monotonic = monotonic
         self._crowd = Crowd()
         self._courtesy = Courtesy()
+        self._has_others = False
         self._behind = dict.fromkeys(Way, "")  # the group that was served last
         self.crowded = Signal()
 
@@ -50,14 +51,16 @@ class Sharing:
     def look(self, groups: Collection[str]) -> bool:
         """Return whether any group crowds others now: of those with webhooks, since nobody waits for what goes nowhere."""
         crowding = self._crowd.crowding(self._monotonic())
-        has_others = bool(crowding) and len(groups) > sum(group_id in groups for group_id in crowding)
-        if not has_others:
+        self._has_others = bool(crowding) and len(groups) > sum(group_id in groups for group_id in crowding)
+        if not self._has_others:
             self.crowded.clear()
-        return has_others
+        return self._has_others
 
     @property
     def is_shared(self) -> bool:
         """Whether a group that crowds others has others beside it, who want little."""
+        if not self._has_others:
+            return False
         now = self._monotonic()
         return self._crowd.are_others_about(now) and bool(self._crowd.crowding(now))
 

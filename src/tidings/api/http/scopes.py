@@ -120,6 +120,11 @@ groups:read       GET     /api/v1/groups
 groups:write*     POST    /api/v1/groups
 groups:read       GET     /api/v1/groups/{group_id}
 groups:write*     DELETE  /api/v1/groups/{group_id}
+groups:read       GET     /api/v1/groups/{group_id}/limits
+groups:write*     PATCH   /api/v1/groups/{group_id}/limits
+groups:write*     DELETE  /api/v1/groups/{group_id}/limits
+groups:read*      GET     /api/v1/limits
+groups:write*     PATCH   /api/v1/limits
 webhooks:write    POST    /api/v1/groups/{group_id}/portal-link
 groups:read       GET     /api/v1/portal-links
 webhooks:write    DELETE  /api/v1/portal-links/{link_id}

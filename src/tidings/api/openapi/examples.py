@@ -35,6 +35,8 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("patch", "/api/webhooks/{webhook_id}"): {"active": False},
     ("post", "/api/v1/signing-keys/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/groups"): {"id": "acme"},
+    ("patch", "/api/v1/groups/{group_id}/limits"): {"webhooks": 20, "events_per_second": 50, "stored_bytes": 1073741824},
+    ("patch", "/api/v1/limits"): {"payload_bytes": 262144},
     ("post", "/api/v1/keys"): {"name": "shop", "scopes": ["events:publish", "deliveries:read"], "expires_in": 7776000},
     ("patch", "/api/v1/keys/{key_id}"): {"name": "shop"},
     ("post", "/api/v1/keys/{key_id}/rotate"): {"overlap_seconds": 86400},

@@ -44,10 +44,13 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
         "Its state does not allow this now.",
         {"error": "The webhook is disabled. Enable it, then send again.", "code": "CONFLICT"},
     ),
-    413: ("The body is too large.", {"error": "The body is larger than 1048576 bytes.", "code": "BODY_TOO_LARGE"}),
+    413: (
+        "The body is too large, or an event is for its group.",
+        {"error": "The body is larger than 1048576 bytes.", "code": "BODY_TOO_LARGE"},
+    ),
     422: ("A field cannot be accepted.", {"error": "url is required.", "code": "INVALID_INPUT", "field": "url"}),
     429: (
-        "There were too many wrong keys or passwords; Retry-After says when to try again.",
+        "There were too many wrong keys or passwords, or the group has as much as it may; Retry-After says when to try again.",
         {
             "error": "Too many wrong keys came from your address. Try again in 42 s.",
             "code": "TOO_MANY_ATTEMPTS",
@@ -162,6 +165,8 @@ def _errors_of(operation: Operation, path: str) -> list[int]:
         statuses |= {401, 422}
     if path.startswith("/api/"):
         statuses |= {403, 429}
+    if path.startswith("/in/"):
+        statuses |= {413, 429}
     if "{" in path or path.endswith("/statistics"):
         statuses |= {404}
     if operation.request_body is not None:
@@ -185,5 +190,8 @@ def _error_schema() -> Schema:
             "field": Schema(type=OpenAPIType.STRING, description="The field at fault."),
             "scope": Schema(type=OpenAPIType.STRING, description="The scope that the key lacks."),
             "retry_after_seconds": Schema(type=OpenAPIType.INTEGER, description="When to try again, as in Retry-After."),
+            "limit": Schema(type=OpenAPIType.STRING, description="The limit of the group that is reached."),
+            "allowed": Schema(type=OpenAPIType.INTEGER, description="How much it allows."),
+            "used": Schema(type=OpenAPIType.INTEGER, description="How much there is."),
         },
     )

@@ -12,7 +12,7 @@ from litestar.params import FromPath, JSONBody
 from tidings.api.http.paging import paging, with_pages
 from tidings.api.http.questions import asked_of_events
 from tidings.api.routes.explanations import explain_event
-from tidings.core.errors import InvalidInputError, TidingsError
+from tidings.core.errors import InvalidInputError, LimitReachedError, TidingsError
 from tidings.operations.history import events
 from tidings.operations.history.events import RecordedEvent
 from tidings.operations.history.search import Asked, Paging
@@ -56,12 +56,13 @@ _decode_data = msgspec.json.Decoder(_RawData).decode
 
 
 class LineError(msgspec.Struct, frozen=True):
-    """Why a line of a batch was not accepted; lines are counted from 1."""
+    """Why a line of a batch was not accepted; lines are counted from 1. `retry_after_seconds`: of one that came too soon."""
 
     line: int
     error: str
     code: str
     field: str | None = None
+    retry_after_seconds: int | None = None
 
 
 class BatchResult(msgspec.Struct, frozen=True):
@@ -94,11 +95,13 @@ class EventView(msgspec.Struct, frozen=True):
 @post("/", status_code=202)
 async def publish_event(
     services: NamedDependency[Services], request: Request[Any, Any, Any], data: JSONBody[NewEvent]
-) -> Published:
+) -> Response[Published]:
     """Publish an event. When this answers 202, it is committed and will be delivered; publishing an `id` again is answered with
     the first event's id. After 503 with code UNAVAILABLE it may or may not be committed: publish it again, with the same `id`.
+    Beyond the group's limits it is refused with 413 or 429 and nothing is committed; headers tell what is left of them.
     """
-    return await publish_one(services, await request.body(), data)
+    published = await publish_one(services, await request.body(), data)
+    return Response(published, headers=events.headers(services))
 
 
 async def publish_one(services: Services, body: bytes, said: NewEvent) -> Published:
@@ -114,11 +117,13 @@ async def publish_one(services: Services, body: bytes, said: NewEvent) -> Publis
 
 
 @post("/batch", status_code=202, request_max_body_size=MAX_BATCH_BYTES)
-async def publish_batch(services: NamedDependency[Services], request: Request[Any, Any, Any]) -> BatchResult:
+async def publish_batch(services: NamedDependency[Services], request: Request[Any, Any, Any]) -> Response[BatchResult]:
     """Publish up to 10,000 events, one JSON document a line (NDJSON), each as to `POST /api/v1/events`.
 
     Lines that cannot be accepted are told with their number and keep none of the others. When this answers, the rest is
-    committed and will be delivered.
+    committed and will be delivered. Of a group with limits as many lines are taken as they allow, in their order; the others
+    are told with code LIMIT_REACHED, to be published again later, or PAYLOAD_TOO_LARGE. When all lines come too soon, it is
+    a 429.
     """
     lines = [(number, line) for number, line in enumerate((await request.body()).split(b"\n"), 1) if line.strip()]
     if not 1 <= len(lines) <= MAX_BATCH:
@@ -126,7 +131,10 @@ async def publish_batch(services: NamedDependency[Services], request: Request[An
             "body", f"body has {len(lines)} lines; write 1 to {MAX_BATCH} events, one JSON document a line."
         )
     results = await events.publish_all(services, [_read_line(line) for _, line in lines])
-    return _batch_result([(number, result) for (number, _), result in zip(lines, results, strict=True)])
+    if all(isinstance(result, LimitReachedError) for result in results):
+        raise next(result for result in results if isinstance(result, LimitReachedError))
+    answer = _batch_result([(number, result) for (number, _), result in zip(lines, results, strict=True)])
+    return Response(answer, headers=events.headers(services))
 
 
 def _read_line(line: bytes) -> Draft | InvalidInputError:
@@ -148,7 +156,9 @@ def _batch_result(results: list[tuple[int, Published | TidingsError]]) -> BatchR
         duplicates=duplicates,
         ids=[result.id if isinstance(result, Published) else None for _, result in results],
         errors=[
-            LineError(number, result.message, result.code, result.details.get("field"))
+            LineError(
+                number, result.message, result.code, result.details.get("field"), result.details.get("retry_after_seconds")
+            )
             for number, result in results
             if isinstance(result, TidingsError)
         ],

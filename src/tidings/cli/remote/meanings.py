@@ -72,6 +72,11 @@ MEANINGS: Final[dict[str, str]] = {
     "fluxbase-t or vski.",
     "bins.profile": "By whose rules requests should be signed: standard, cloudevents, cloudevents-structured, vivreal, "
     "vivreal-content, fluxbase, fluxbase-t or vski.",
+    "webhooks": "How many webhooks the group may have.",
+    "events_per_second": "How many events may be published in a second.",
+    "events_burst": "How many of them may come at once after a pause; without it as many as in a second.",
+    "stored_bytes": "How many bytes of records and of receivers' answers may be kept.",
+    "payload_bytes": "How many bytes the data of one event may have.",
     "rate_per_second": "How many attempts may start in a second, over all workers.",
     "webhooks recover.rate_per_second": "How many go into the queue in a second.",
     "deliveries.rate_per_second": "How many go into the queue in a second.",

@@ -252,6 +252,20 @@ GROUPS: Final = Thing(
     ),
 )  # fmt: skip
 
+_LIMITS: Final = "webhooks:int events_per_second:int events_burst:int stored_bytes:int payload_bytes:int"
+LIMITS: Final = Thing(
+    "limits", "limits", "What groups may have and do, and what is used of it.", "",
+    (
+        Verb("show", "GET", "/api/v1/groups/{group_id}/limits", "Show the limits of a group, and what is used of them."),
+        Verb("set", "PATCH", "/api/v1/groups/{group_id}/limits", "Change limits of a group; --set webhooks=null takes one away.", body=_LIMITS),
+        Verb("reset", "DELETE", "/api/v1/groups/{group_id}/limits", "Take away a group's own limits: those of all groups hold for it.",
+             asks="Take away the own limits of {}?"),
+        Verb("defaults", "GET", "/api/v1/limits", "Show the limits of all groups that have none of their own."),
+        Verb("set-defaults", "PATCH", "/api/v1/limits", "Change the limits of all groups that have none of their own.", body=_LIMITS),
+    ),
+    key="group",
+)  # fmt: skip
+
 PORTAL_LINKS: Final = Thing(
     "portal-links", "portal link", "What shows customers their own webhooks.",
     "Id=id:id Group=group Access=access Expires=expires_at:time Sessions=sessions:count Name=name",
@@ -312,7 +326,7 @@ THINGS: Final[dict[str, Thing]] = {
     thing.name: thing
     for thing in (
         WEBHOOKS, EVENTS, DELIVERIES, LISTENERS, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, BINS,
-        GROUPS, PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
+        GROUPS, LIMITS, PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
     )
 }  # fmt: skip
 

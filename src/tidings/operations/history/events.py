@@ -1,6 +1,6 @@
 """Events: publish them, search them, read them."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -44,11 +44,23 @@ def publish(services: Services, draft: Draft) -> Awaitable[Published]:
     """Publish an event, together with those that others publish at the same moment.
 
     Raises:
+        LimitReachedError: The group publishes too much (`core.limits`).
+        PayloadTooLargeError: The event is larger than the group may send.
         TidingsError: As `Publisher.publish` does.
     """
     if services.hops:
         return _publish_alone(services, draft)
-    return services.publisher.publish(services.group_id, draft, services.clock.now())
+    if services.allowance.is_free(services.group_id):
+        return services.publisher.publish(services.group_id, draft, services.clock.now())
+    return _publish_within(services, draft)
+
+
+async def _publish_within(services: Services, draft: Draft) -> Published:
+    """Publish an event of a group that has limits, or may have."""
+    group_id, allowance = services.group_id, services.allowance
+    await allowance.check(group_id, [len(draft.data)])
+    is_counted = allowance.is_counting(group_id)
+    return await services.publisher.publish(group_id, draft, services.clock.now(), is_counted=is_counted)
 
 
 async def _publish_alone(services: Services, draft: Draft) -> Published:
@@ -62,13 +74,31 @@ async def _publish_alone(services: Services, draft: Draft) -> Published:
 async def publish_all(services: Services, drafts: Sequence[Draft | InvalidInputError]) -> list[Published | TidingsError]:
     """Publish several events in one transaction. What cannot be accepted keeps none of the others.
 
+    Of a group with limits as many are taken as they allow, in their order; the others are answered with why not.
+
     Args:
         drafts: An error stands for what could not even be read; it comes back in its place.
     """
+    group_id = services.group_id
     readable = [draft for draft in drafts if isinstance(draft, Draft)]
-    async with services.database.transaction() as connection:
-        published = iter(await publishing.publish(connection, services.group_id, readable, services.clock.now()))
-    return [next(published) if isinstance(draft, Draft) else draft for draft in drafts]
+    refusals: list[TidingsError | None] = [None] * len(readable)
+    if not services.allowance.is_free(group_id):
+        refusals = await services.allowance.admit(group_id, [len(draft.data) for draft in readable])
+    within = [draft for draft, refusal in zip(readable, refusals, strict=True) if refusal is None]
+    is_counted = services.allowance.is_counting(group_id)
+    published: Iterator[Published | TidingsError] = iter(())
+    if within:
+        async with services.database.transaction() as connection:
+            published = iter(
+                await publishing.publish(connection, group_id, within, services.clock.now(), is_counted=is_counted)
+            )
+    answers = iter([next(published) if refusal is None else refusal for refusal in refusals])
+    return [next(answers) if isinstance(draft, Draft) else draft for draft in drafts]
+
+
+def headers(services: Services) -> dict[str, str]:
+    """Return what tells a publisher how much of the group's limits is left; nothing where it has none."""
+    return services.allowance.headers(services.group_id)
 
 
 async def find(services: Services, asked: Asked, paging: Paging) -> Found[RecordedEvent]:

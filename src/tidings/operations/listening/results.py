@@ -16,11 +16,12 @@ from tidings.core.retry import Chance
 from tidings.core.webhook import Subscription
 from tidings.operations.listening.listeners import listened
 from tidings.operations.services import Services
-from tidings.store import history, listening, live, queue, statistics
+from tidings.store import history, limits, listening, live, queue, statistics
 from tidings.store.database import Connection
 from tidings.store.listening import Landed
 from tidings.store.live import Announced
 from tidings.store.queue import Retry
+from tidings.store.storage import answered
 from tidings.store.tallies import add_up
 
 FAILURES: Final = ("timeout", "dns", "connect", "tls", "reset", "protocol", "too_large", "stopped")
@@ -120,6 +121,7 @@ async def write(
         await live.announce(connection, told_of, is_gap=False)
     sums = add_up(results, now)
     await statistics.add(connection, now.replace(second=0, microsecond=0), sums.statistics, sums.counters)
+    await limits.add(connection, answered(results))
     await queue.settle_lanes(connection, sums.lanes, now)
     if retried:
         await queue.wait_again(connection, [_retry(result) for result in retried], now, 0)

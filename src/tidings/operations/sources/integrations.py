@@ -12,13 +12,16 @@ from msgspec import UNSET, UnsetType
 
 from tidings.core.audit import Action
 from tidings.core.errors import (
+    BodyTooLargeError,
     ConflictError,
     InvalidInputError,
+    LimitReachedError,
     NotFoundError,
     TidingsError,
     UnauthorizedError,
     UnavailableError,
 )
+from tidings.core.limits import text_bytes
 from tidings.core.notice import PLATFORMS, ObjectNews
 from tidings.core.signature import check_text_secret, new_secret, new_text_secret, secret_key
 from tidings.core.webhook import SIGNATURE_FORMATS
@@ -221,9 +224,15 @@ async def sync(services: Services, name: str, objects: Sequence[SyncedObject], *
     bad = next((n for n, one in enumerate(news) if "\x00" in one.type + one.id or not one.type or not one.id), None)
     if bad is not None:
         raise InvalidInputError(f"objects[{bad}]", f"objects[{bad}] must have a type and an id without U+0000.")
+    await services.allowance.check(services.group_id, [text_bytes(one.data) for one in news])
     async with services.database.transaction() as connection:
         integration = await _found(services, connection, name)
         return SyncResult(**await integrations.sync(connection, integration, news, now, is_complete=is_complete))
+
+
+_REFUSALS = (
+    NotFoundError, UnauthorizedError, InvalidInputError, UnavailableError, BodyTooLargeError, LimitReachedError,
+)  # fmt: skip
 
 
 async def receive(services: Services, name: str, headers: Mapping[str, str], body: bytes) -> bool:
@@ -238,6 +247,8 @@ async def receive(services: Services, name: str, headers: Mapping[str, str], bod
 
     Raises:
         NotFoundError: There is no such integration, or it is disconnected.
+        LimitReachedError: The integration's group has too many events, or too much of them is kept.
+        PayloadTooLargeError: It is larger than the group's events may be.
         TidingsError: As `sources.integrations.verified` does.
     """
     now = services.clock.now()
@@ -252,9 +263,10 @@ async def receive(services: Services, name: str, headers: Mapping[str, str], bod
             raise not_here
         _check_readable(integration)
         notice = integrations.verified(integration, headers, body, now)
+        await services.allowance.check(integration.group_id, [len(body)])
         async with services.database.transaction() as connection:
             return await integrations.absorb(connection, integration, notice, now)
-    except (NotFoundError, UnauthorizedError, InvalidInputError, UnavailableError) as error:
+    except _REFUSALS as error:
         reason = _reason(error, is_verified=notice is not None)
         if services.refusals.note(integration.id, reason, error.message, now):
             await _write_refusals(services, now)
@@ -276,6 +288,8 @@ def _reason(error: TidingsError, *, is_verified: bool) -> str:
             return "body"
         case UnavailableError():
             return "fault"
+        case BodyTooLargeError() | LimitReachedError():
+            return "limit"
         case _:
             return "replayed" if is_verified else "signature"
 

@@ -15,6 +15,7 @@ from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.sources.job_changes import JobChange, changed_job, drafted_job, own_headers, webhook_change
 from tidings.operations.webhooks.changes import changed, drafted, repaired
+from tidings.operations.webhooks.room import check_room
 from tidings.operations.webhooks.subscriptions import check_webhook_url
 from tidings.sources import cron as ticks
 from tidings.store import cron, queue, webhooks
@@ -80,6 +81,7 @@ async def create(services: Services, asked: JobChange) -> Scheduled:
         webhook = msgspec.structs.replace(webhook, **owned)
     async with services.database.transaction() as connection:
         if webhook is not None:
+            await check_room(services, connection)
             await webhooks.insert_webhook(connection, services.box, webhook)
         await cron.insert(connection, job)
         await audit.note(services, connection, Action.JOB_CREATED, job.id, job.name, after=_told(job, webhook))

@@ -38,7 +38,9 @@ async def create(services: Services, collection: str, items: Sequence[Record]) -
     Raises:
         InvalidInputError: They are too many.
         InvalidRecordError: One does not fit the collection.
+        LimitReachedError: The group has too many events, or too much of them is kept.
         NotFoundError: There is no such collection.
+        PayloadTooLargeError: One is larger than the group's events may be.
     """
     return await _written(services, collection, items, collections.create_records, is_new=True)
 
@@ -104,7 +106,11 @@ async def change(services: Services, collection: str, items: Sequence[Record]) -
 async def _written(
     services: Services, collection: str, items: Sequence[Record], write: Callable[..., Awaitable[list[str]]], *, is_new: bool
 ) -> list[str]:
-    """Write records in one transaction. Passwords are hashed before it begins: nobody waits for that with a connection."""
+    """Write records in one transaction, each of which counts as an event among the group's limits.
+
+    Passwords are hashed before it begins: nobody waits for that with a connection.
+    """
+    await services.allowance.check(services.group_id, [_size(item) for item in items])
     hashes: dict[int, str] = {}
     if any(PASSWORD in item for item in items):
         async with services.database.connection() as connection:
@@ -125,9 +131,14 @@ async def remove(services: Services, collection: str, record_ids: Sequence[str])
     Raises:
         NotFoundError: There is no such collection, or no such record in it.
     """
+    await services.allowance.check(services.group_id, [0] * len(record_ids))
     async with services.database.transaction() as connection:
         found = await collections.found(connection, services.group_id, collection)
         await collections.delete_records(connection, found, record_ids)
+
+
+def _size(item: Record) -> int:
+    return sum(len(value) for value in map(bytes, item.values()))
 
 
 async def authenticate(services: Services, collection: str, email: str, password: str, *, address: str) -> Identity:

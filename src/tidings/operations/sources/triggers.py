@@ -15,6 +15,7 @@ from tidings.core.webhook import MAX_NAME_LENGTH, Subscription
 from tidings.operations.listening import mirrors
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted, headers_of, repaired
+from tidings.operations.webhooks.room import check_room
 from tidings.operations.webhooks.subscriptions import check_webhook_url
 from tidings.store import queue, webhooks
 from tidings.store.collections import Collection
@@ -91,6 +92,7 @@ async def keep_triggers(services: Services, connection: Connection, collection: 
             continue
         asked = msgspec.structs.replace(asked, url=trigger.url, profile="vski")
         made = drafted(asked, group_id=services.group_id, default_profile="vski", now=services.clock.now())
+        await check_room(services, connection)
         await webhooks.insert_webhook(connection, services.box, msgspec.structs.replace(made, managed_by=owner))
     for webhook in there.values():
         await queue.cancel_of_webhook(connection, webhook.id)

@@ -37,6 +37,7 @@ _RECORD, _RECORD_BEFORE = (
 _CONTENT_OPERATIONS: Final = {"content.created": "INSERT", "content.deleted": "DELETE"}  # all others are updates
 _SOURCES: Final = {
     "collection": "collections", "integration": "integrations", "site": "integrations", "cron": "cron", "webhook": OPERATIONAL,
+    "tidings": OPERATIONAL,
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from tidings.operations.listening import mirrors
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
+from tidings.operations.webhooks.room import check_room
 from tidings.operations.webhooks.shapes import Choice, Shape, chosen_profile, shape_of
 from tidings.operations.webhooks.shown import on_record
 from tidings.operations.webhooks.unheard import check_spoken
@@ -71,10 +72,12 @@ async def add(services: Services, connection: Connection, webhook: Webhook) -> t
 
     Raises:
         InvalidInputError: A table is not there.
+        LimitReachedError: The group has as many as it may.
     """
     webhook = await _with_tables(connection, webhook)
     await tables.keep_in_step(connection, needed_by=webhook)
     states = await tables.table_states(connection, webhook)
+    await check_room(services, connection)
     await webhooks.insert_webhook(connection, services.box, webhook)
     await audit.note(services, connection, Action.WEBHOOK_CREATED, webhook.id, webhook.name, after=on_record(webhook))
     return webhook, states

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 
-from tidings.core.errors import InvalidInputError
+from tidings.core.errors import InvalidInputError, LimitReachedError
 from tidings.core.filters import OPERATIONS
 from tidings.operations.sources.tables import name_of
 from tidings.operations.webhooks import customers, previews, reach, subscriptions
@@ -54,6 +54,8 @@ async def create_webhook(request: Request[Any, Any, Any], visit: NamedDependency
             made = await _create(visit, change)
         except InvalidInputError as error:
             errors = {field_of(error): error.message}
+        except LimitReachedError as error:  # what was typed is not lost
+            errors = {"url": error.message}
         else:
             kept = cookie(request, MADE, str(made.webhook.id), max_age=MADE_SECONDS)
             choice, _ = subscriptions.choice_of(visit.services, change)

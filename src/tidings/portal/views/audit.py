@@ -29,6 +29,8 @@ _SAID = {
     Action.SECRET_SHOWN: "A secret was shown",
     Action.SECRET_ROTATED: "A secret was rotated",
     Action.KEYS_ROTATED: "The signing keys were rotated",
+    Action.LIMITS_CHANGED: "Limits were changed",
+    Action.LIMITS_RESET: "A group's own limits were taken away",
     Action.API_KEY_MADE: "A key was made",
     Action.API_KEY_CHANGED: "A key was renamed",
     Action.API_KEY_ROTATED: "A key was rotated",

@@ -80,7 +80,7 @@ def catalogue_view(types: Sequence[EventType], seen: Sequence[SeenType], pager: 
     )
 
 
-_FAMILIES = ("table.", "collection.", "content.", "cron.", "integration.", "webhook.", "site.")
+_FAMILIES = ("table.", "collection.", "content.", "cron.", "integration.", "webhook.", "site.", "tidings.")
 
 
 def _seen(one: SeenType, *, is_known: bool) -> SeenRow:

@@ -24,6 +24,7 @@ _REASONS = {
     "body": ("Not readable", "Have the sender write a JSON object."),
     "replayed": ("Sent again under another id", "Somebody repeats what was overheard, or the sender changes its ids."),
     "fault": ("Set aside", "Something of the integration cannot be read: write it anew, as its fault says."),
+    "limit": ("Over the group's limits", "Have the sender slow down, or ask for higher limits."),
     "disconnected": ("Disconnected", "Connect it again, or stop the sender."),
 }
 

@@ -26,6 +26,7 @@ SOURCES = (
 SETTINGS = (
     Section("/settings", "General", "settings", "What holds for this installation, and who is signed in."),
     Section("/settings/groups", "Groups", "layers", "The tenants: each has its own webhooks and events."),
+    Section("/settings/limits", "Limits", "activity", "How much the group may have and do, and how much of it is used."),
     Section("/settings/links", "Portal links", "external-link", "Links that show a customer their own webhooks."),
     Section("/settings/bins", "Request bins", "radio", "Addresses that take any request, for trying, and what came."),
     Section("/settings/listeners", "Listeners", "radio", "Who receives by tidings listen, and what waits for them."),

@@ -1,9 +1,9 @@
 -- part: key
 k.id, k.name, k.group_id, k.scopes, k.token_hash, k.previous_hash, k.previous_until, k.created_at, k.rotated_at, k.expires_at, k.revoked_at
 
--- name: version
--- How often keys were changed.
-select version from tidings.api_key_changes;
+-- name: versions
+-- How often keys were changed, and limits of groups.
+select version, limits_version from tidings.api_key_changes;
 
 -- name: find
 -- One key, and how often keys were changed, as of one moment. $1 id

@@ -8,7 +8,12 @@ select tidings.drop_days_before($1);
 
 -- name: add_events
 -- In parallel: $1 ids, $2 groups, $3 sources, $4 types, $5 operations, $6 subjects, $7 schemas, $8 tables, $9 records, $10 old
--- records, $11 times, $12 external ids, $13 webhooks, $14 capture errors, $15 counts of deliveries, $16 hashes of what they are about, $17 hops
+-- records, $11 times, $12 external ids, $13 webhooks, $14 capture errors, $15 counts of deliveries, $16 hashes of what they are about, $17 hops;
+-- and what they add to what is kept (as `add` of limits.sql): $18 groups, $19 days, $20 bytes, $21 events
+with stored as (
+  insert into tidings.stored_changes (group_id, day, bytes, events)
+  select * from unnest($18::text[], $19::date[], $20::bigint[], $21::bigint[])
+)
 insert into tidings.events (id, group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at,
   external_id, webhook_id, capture_error, delivery_count, about, hops)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::json[], $10::json[],

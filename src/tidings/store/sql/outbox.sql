@@ -1,3 +1,16 @@
+-- part: taken
+select id, group_id, source, type, operation, subject, table_schema, table_name, case when size > $3 then null else record end as record,
+  case when size > $3 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error, hops,
+  (select version from tidings.routes_version) as routes_version, size, is_counted
+from taken
+
+-- part: with_size
+returning o.*, case when pg_column_size(o.record) > 100000 or pg_column_size(o.old_record) > 100000
+    then coalesce(octet_length(o.record::text), 0) + coalesce(octet_length(o.old_record::text), 0) end as size
+
+-- part: stored
+coalesce(pg_column_size(o.record), 0) + coalesce(pg_column_size(o.old_record), 0) as stored
+
 -- name: take
 -- The oldest committed rows, deleted as they are read: if routing fails the transaction takes that back. Ranges of numbers
 -- that another dispatcher is routing are left out. Of large records as many as have $2 bytes as they are stored, but one at least. What
@@ -7,19 +20,15 @@ with turn as materialized (
 ), oldest as (
   select row.id, sum(row.stored) over (order by row.id) - row.stored as before
   from turn cross join lateral (
-    select o.id, coalesce(pg_column_size(o.record), 0) + coalesce(pg_column_size(o.old_record), 0) as stored
+    select o.id, {stored}
     from tidings.outbox o where o.id >= turn.first and o.id < turn.first + 256 order by o.id
   ) row
   order by row.id limit $1
 ), taken as (
   delete from tidings.outbox o using oldest where o.id = oldest.id and oldest.before < $2
-  returning o.*, case when pg_column_size(o.record) > 100000 or pg_column_size(o.old_record) > 100000
-    then coalesce(octet_length(o.record::text), 0) + coalesce(octet_length(o.old_record::text), 0) end as size
+  {with_size}
 )
-select id, group_id, source, type, operation, subject, table_schema, table_name, case when size > $3 then null else record end as record,
-  case when size > $3 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error, hops,
-  (select version from tidings.routes_version) as routes_version, size
-from taken;
+{taken};
 
 -- name: groups
 -- The groups that have rows, with how many. $1 behind which name, $2 without these, $3 how many groups at most, $4 counted how far
@@ -27,24 +36,20 @@ select group_id, waiting from tidings.outbox_groups($1, $2, $3, $4);
 
 -- name: take_shares
 -- As `take`, but of each group its oldest rows. Arrays, so that the plan is the index whatever the estimates.
--- $1 groups, $2 how many rows of each, $3 and $4 as $2 and $3 there
+-- $1 groups, $4 how many rows of each, $2 and $3 as there
 with chosen as materialized (
-  select array(select tidings.outbox_turns_of($1, $2)) as ids
+  select array(select tidings.outbox_turns_of($1, $4)) as ids
 ), oldest as materialized (
   select row.id, sum(row.stored) over (order by row.id) - row.stored as before
   from (
-    select o.id, coalesce(pg_column_size(o.record), 0) + coalesce(pg_column_size(o.old_record), 0) as stored
+    select o.id, {stored}
     from tidings.outbox o where o.id = any ((select ids from chosen)::bigint[])
   ) row
 ), taken as (
-  delete from tidings.outbox o where o.id = any (array(select id from oldest where before < $3))
-  returning o.*, case when pg_column_size(o.record) > 100000 or pg_column_size(o.old_record) > 100000
-    then coalesce(octet_length(o.record::text), 0) + coalesce(octet_length(o.old_record::text), 0) end as size
+  delete from tidings.outbox o where o.id = any (array(select id from oldest where before < $2))
+  {with_size}
 )
-select id, group_id, source, type, operation, subject, table_schema, table_name, case when size > $4 then null else record end as record,
-  case when size > $4 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error, hops,
-  (select version from tidings.routes_version) as routes_version, size
-from taken;
+{taken};
 
 -- name: reject
 -- Sets rows aside, each with the reason it cannot be routed; with or without its records. $1 numbers, $2 reasons, $3 with records
@@ -78,19 +83,41 @@ select exists (
 
 -- name: add
 -- A few events, in the caller's transaction, and the doorbell. $1 groups, $2 sources, $3 types, $4 operations, $5 subjects,
--- $6 schemas, $7 tables, $8 records, $9 old records, $10 occurred at, $11 event ids, $12 external ids, $13 webhooks
+-- $6 schemas, $7 tables, $8 records, $9 old records, $10 occurred at, $11 event ids, $12 external ids, $13 webhooks, $14 whether counted
 with event as (
   insert into tidings.outbox (group_id, source, type, operation, subject, table_schema, table_name, record, old_record,
-    occurred_at, event_id, external_id, webhook_id)
+    occurred_at, event_id, external_id, webhook_id, is_counted)
   select e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record::json, e.old_record::json,
-    e.occurred_at, e.event_id, e.external_id, e.webhook_id
+    e.occurred_at, e.event_id, e.external_id, e.webhook_id, e.is_counted
   from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-    $10::timestamptz[], $11::uuid[], $12::text[], $13::uuid[]) with ordinality
+    $10::timestamptz[], $11::uuid[], $12::text[], $13::uuid[], $14::boolean[]) with ordinality
     as e (group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at, event_id,
-      external_id, webhook_id, position)
+      external_id, webhook_id, is_counted, position)
   order by e.position
 )
 select case when pg_try_advisory_xact_lock_shared(7413201, 1) then null else pg_notify('tidings_outbox', '') end;
+
+-- part: stale
+with stale as materialized (
+  select c.position - 1 as position
+  from unnest($1::text[], $2::text[], $3::bigint[]) with ordinality as c (group_id, name, schema_version, position)
+  left join tidings.event_types t on t.group_id = c.group_id and t.name = c.name and t.json_schema is not null
+  where t.xmin::text::bigint is distinct from c.schema_version
+)
+
+-- part: claimed
+claimed as (
+  insert into tidings.published (group_id, external_id, event_id, digest)
+  select e.group_id, e.external_id, e.event_id, e.digest from event e where e.external_id is not null
+  order by e.group_id, e.external_id, e.position  -- in one order, so that two commits cannot wait for each other
+  on conflict do nothing returning event_id
+)
+
+-- part: said
+select array(select s.position from stale s) as stale,
+  array(select e.position - 1 from event e where e.event_id not in (select w.event_id from written w)) as known,
+  case when not exists (select from written) or pg_try_advisory_xact_lock_shared(7413201, 1) then null
+    else pg_notify('tidings_outbox', '') end
 
 -- name: commit
 -- What applications published, by one statement: publishers' ids are claimed, rows written, the doorbell rung. A schema is told
@@ -99,31 +126,38 @@ select case when pg_try_advisory_xact_lock_shared(7413201, 1) then null else pg_
 -- committed is waited for; one that is known keeps its event out and is told.
 -- What was checked: $1 groups, $2 types, $3 the schemas' xmin, null for none. The events: $4 groups, $5 types, $6 subjects,
 -- $7 records, $8 occurred at, $9 event ids, $10 external ids, $11 digests
-with stale as materialized (
-  select c.position - 1 as position
-  from unnest($1::text[], $2::text[], $3::bigint[]) with ordinality as c (group_id, name, schema_version, position)
-  left join tidings.event_types t on t.group_id = c.group_id and t.name = c.name and t.json_schema is not null
-  where t.xmin::text::bigint is distinct from c.schema_version
-), event as materialized (
+{stale}, event as materialized (
   select * from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::uuid[], $10::text[], $11::bytea[])
     with ordinality as e (group_id, type, subject, record, occurred_at, event_id, external_id, digest, position)
   where not exists (select from stale)
-), claimed as (
-  insert into tidings.published (group_id, external_id, event_id, digest)
-  select e.group_id, e.external_id, e.event_id, e.digest from event e where e.external_id is not null
-  order by e.group_id, e.external_id, e.position  -- in one order, so that two commits cannot wait for each other
-  on conflict do nothing returning event_id
-), written as (
+), {claimed}, written as (
   insert into tidings.outbox (group_id, source, type, subject, record, occurred_at, event_id, external_id)
   select e.group_id, 'publish', e.type, e.subject, e.record::json, e.occurred_at, e.event_id, e.external_id
   from event e where e.external_id is null or e.event_id in (select c.event_id from claimed c)
   order by e.position
   returning event_id
 )
-select array(select s.position from stale s) as stale,
-  array(select e.position - 1 from event e where e.event_id not in (select w.event_id from written w)) as known,
-  case when not exists (select from written) or pg_try_advisory_xact_lock_shared(7413201, 1) then null
-    else pg_notify('tidings_outbox', '') end;
+{said};
+
+-- name: commit_counted
+-- The same where the groups of some have a limit of what is kept: their bytes are counted as they are accepted, so that what waits to be routed is
+-- among them. Besides: $12 bytes, null where they are not counted here, $13 days
+{stale}, event as materialized (
+  select * from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::uuid[], $10::text[], $11::bytea[], $12::bigint[], $13::date[])
+    with ordinality as e (group_id, type, subject, record, occurred_at, event_id, external_id, digest, bytes, day, position)
+  where not exists (select from stale)
+), {claimed}, written as (
+  insert into tidings.outbox (group_id, source, type, subject, record, occurred_at, event_id, external_id, is_counted)
+  select e.group_id, 'publish', e.type, e.subject, e.record::json, e.occurred_at, e.event_id, e.external_id, case when e.bytes is not null then true end
+  from event e where e.external_id is null or e.event_id in (select c.event_id from claimed c)
+  order by e.position
+  returning event_id
+), counted as (
+  insert into tidings.stored_changes (group_id, day, bytes, events)
+  select e.group_id, e.day, sum(e.bytes)::bigint, count(*) from event e
+  where e.bytes is not null and e.event_id in (select w.event_id from written w) group by e.group_id, e.day
+)
+{said};
 
 -- name: claim_external_ids
 -- Remembers publishers' ids, and returns those that were not known before. $1 group, $2 external ids, $3 event ids, $4 digests

@@ -1,8 +1,12 @@
 -- name: write
 -- What one recorder has counted: of each webhook and group in one minute so far, and by outcome since the last time. It is the
 -- only one that writes its part, so a minute's row is written as it is known there, not added to. $1 part, $2 minute; in parallel
--- $3 groups, $4 webhooks, $5 outcomes, $6 counts, $7 latencies as text; in parallel $8 outcomes, $9 counts, $10 seconds, $11 latencies as text
-with minutes as (
+-- $3 groups, $4 webhooks, $5 outcomes, $6 counts, $7 latencies as text; in parallel $8 outcomes, $9 counts, $10 seconds, $11 latencies as text;
+-- what is kept besides (as `add` of limits.sql): in parallel $12 groups, $13 days, $14 bytes, $15 events
+with stored as (
+  insert into tidings.stored_changes (group_id, day, bytes, events)
+  select * from unnest($12::text[], $13::date[], $14::bigint[], $15::bigint[])
+), minutes as (
   insert into tidings.statistics (group_id, webhook_id, span, starts_at, outcome, part, count, latencies)
   select r.group_id, r.webhook_id, 'minute', $2, r.outcome, $1, r.count, r.latencies::bigint[]
   from unnest($3::text[], $4::uuid[], $5::text[], $6::bigint[], $7::text[]) as r (group_id, webhook_id, outcome, count, latencies)
