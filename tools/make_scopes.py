@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tidings.api.http.scopes import needed
+from tidings.core.roles import SAID as ROLE_SAID
+from tidings.core.roles import SCOPES, Role
 from tidings.core.scopes import SAID, Need, Scope, granted
 from tidings.portal.scopes import NEEDS
 
@@ -45,6 +47,16 @@ def text_of(paths: dict[str, Any]) -> str:
     """Return the page."""
     lines = ["| scope | may |", "|---|---|", *(f"| `{scope}` | {SAID[scope]} |" for scope in Scope), ""]
     lines += [
+        "## Roles",
+        "",
+        "What a [member](security.md#members) may do, in the group or the groups that the role is for.",
+        "",
+        "| role | is | scopes |",
+        "|---|---|---|",
+        *(f"| `{role}` | {ROLE_SAID[role]} | {', '.join(f'`{scope}`' for scope in SCOPES[role])} |" for role in Role),
+        "",
+        "## Operations",
+        "",
         "An operation with `*` is about the installation: it takes a key that is for all groups. `/metrics` takes `admin` of",
         "all groups, or the key of `TIDINGS_METRICS_KEY`; `/openapi.json` takes any key; `/healthz`, `/readyz`,",
         "`/.well-known/jwks.json` and `/in/<name>` take none. `x`: the scope opens it; `+`: it does together with the",

@@ -41,6 +41,7 @@ from tidings.store.settings import load_installation
 from tidings.store.signing_keys import load_key_ring
 from tidings.store.workers import database_time
 from tidings.transport.descriptors import descriptor_limit
+from tidings.transport.provider import Provider
 from tidings.transport.sender import MAX_IDLE_CONNECTIONS, Sender
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
@@ -94,7 +95,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         installation = await load_installation(database, box, config.admin_key if is_to_change else None)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
         idle = min(MAX_IDLE_CONNECTIONS, share_out(descriptor_limit()).idle)
-        sender = Sender(allowed=config.allowed_networks, allow_http=config.allow_http, max_idle=idle)
+        sender = Sender(config.egress, ca_file=config.ca_file, proxy=config.forward_proxy, max_idle=idle)
         stack.push_async_callback(sender.close)
         publisher = Publisher(database)
         stack.push_async_callback(publisher.close)
@@ -107,7 +108,13 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         clock = Clock()
         async with database.connection() as connection:
             clock.adjust(await database_time(connection))
-        yield Services(config, database, box, sender, clock, installation, keys, publisher, bell, admission, allowance)
+        provider = None
+        if config.oidc_issuer is not None:
+            provider = Provider(config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret)
+            stack.push_async_callback(provider.close)
+        yield Services(
+            config, database, box, sender, clock, installation, keys, publisher, bell, admission, allowance, provider=provider
+        )
 
 
 @asynccontextmanager
@@ -153,6 +160,7 @@ def make_worker(services: Services) -> Worker:
         keys=services.keys,
         salt=services.installation.salt,
         retention_days=config.retention_days,
+        payload_hours=config.payload_retention_hours,
         audit_days=config.audit_days,
         max_in_flight=config.max_in_flight,
         loop_depth=config.loop_depth,
@@ -328,8 +336,15 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "DATABASE_URL": services.database.url,
         "SECRET_KEY": config.secret_key or load_or_make_key(config.data_dir),
         "ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
+        "DENY_NETWORKS": config.deny_networks,
+        "ALLOW_PORTS": config.allow_ports,
+        "DENY_PORTS": config.deny_ports,
+        "HTTP_HOSTS": config.http_hosts or "",
+        "PROXY": config.proxy or "",
+        "CA_FILE": str(config.ca_file or ""),
         "ALLOW_HTTP": str(config.allow_http).lower(),
         "RETENTION_DAYS": str(config.retention_days),
+        "PAYLOAD_RETENTION_HOURS": str(config.payload_retention_hours),
         "AUDIT_DAYS": str(config.audit_days),
         "LOG_FORMAT": config.log_format,
         "LOG_LEVEL": config.log_level,

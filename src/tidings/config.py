@@ -3,7 +3,6 @@
 import os
 import tomllib
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,14 +10,19 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tidings.core.api_key import MAX_KEY
-from tidings.core.errors import StartupError
+from tidings.core.egress import Egress, parse_hosts
+from tidings.core.errors import InvalidInputError, StartupError
 from tidings.core.hops import DEFAULT_DEPTH
-
-Network = IPv4Network | IPv6Network
+from tidings.core.networks import EVERYTHING, Network, parse_networks, parse_ports
+from tidings.core.oidc import PATH as SIGN_IN_PATH
+from tidings.core.oidc import is_safe
+from tidings.core.proxy import Proxy, parse_proxy
+from tidings.core.roles import parse_email
 
 _BOUNDS = {
     "workers": (1, 64),
     "retention_days": (1, 3650),
+    "payload_retention_hours": (0, 87_600),
     "audit_days": (1, 3650),
     "port": (0, 65535),
     "max_in_flight": (1, 100_000),
@@ -32,7 +36,17 @@ _BOUNDS = {
     "customer_webhooks": (0, 10_000),
     "customer_calls_per_minute": (1, 10_000),
 }
-_EVERYTHING: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+# Lists with commas, or in a TOML file as lists.
+_LISTS = (
+    "allow_private_networks",
+    "deny_networks",
+    "allow_ports",
+    "deny_ports",
+    "http_hosts",
+    "trusted_proxies",
+    "oidc_domains",
+    "owners",
+)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,11 +60,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         new_secret_key: What `tidings rekey` changes `secret_key` to.
         allow_private_networks: Networks that webhooks may reach although they are not public, as CIDRs with commas;
             `all` allows every one.
-        allow_http: Call http:// URLs everywhere. Without it they reach the networks of `allow_private_networks` alone.
+        deny_networks: Networks that are never called, public or not, as CIDRs with commas. They outweigh all else.
+        allow_ports: The only ports that are called, such as `443,8000-8999`. Empty: all but those of other protocols.
+        deny_ports: Ports that are never called.
+        http_hosts: Hosts that may be called over plain http://, with commas; `*.` before one stands for all below it. None:
+            what `allow_private_networks` allows; `none`: no host.
+        allow_http: Call http:// URLs everywhere.
+        proxy: The forward proxy that everything goes out by, `http://user:password@host:port`. It resolves
+            the names. None: there is none.
+        ca_file: Authorities that receivers' certificates may come from beside the system's: a file in PEM form.
         host: Address the API listens on.
         port: Port the API listens on; 0 lets the system choose.
         workers: Processes that dispatch and deliver, beside the API.
         retention_days: How long events, deliveries and attempts are kept.
+        payload_retention_hours: How long payloads are kept, where that is shorter; the records of events, deliveries and
+            attempts stay. 0: as long as history.
         audit_days: How long entries of the audit are kept.
         public_url: Where the API is reached from outside, for links; also who its tokens say has signed them. None: links are
             made for browsers on this machine alone.
@@ -77,6 +101,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         body_seconds: How long a request's body may take to come.
         idle_seconds: How long a connection is kept between two requests.
         loop_depth: How many deliveries may lead to an event, one from the other, before it is delivered no more.
+        oidc_issuer: The provider that people sign in to the portal at (OpenID Connect), as it calls itself. None: they sign in
+            with keys alone. It needs `public_url`, where it leads back to.
+        oidc_client_id: What this installation is called there.
+        oidc_client_secret: Its secret there. None: it has none, and PKCE alone protects the code.
+        oidc_client_secret_file: A file that holds it instead.
+        oidc_name: What the button calls the provider. None: the host of `oidc_issuer`.
+        oidc_domains: The domains that addresses of members must be of, with commas. None: any.
+        oidc_trust_unverified_email: Believe addresses of which the provider does not say whether they are verified; for
+            providers that never say, and let nobody choose an address.
+        owners: Addresses of those who are owners of all groups when they sign in by the provider, with commas.
     """
 
     database_url: str | None = None
@@ -85,11 +119,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     secret_key: str | None = None
     new_secret_key: str | None = None
     allow_private_networks: str = ""
+    deny_networks: str = ""
+    allow_ports: str = ""
+    deny_ports: str = ""
+    http_hosts: str | None = None
     allow_http: bool = False
+    proxy: str | None = None
+    ca_file: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
     retention_days: int = 30
+    payload_retention_hours: int = 0
     audit_days: int = 400
     public_url: str | None = None
     trusted_proxies: str = ""
@@ -112,10 +153,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     loop_depth: int = DEFAULT_DEPTH
     customer_webhooks: int = 50
     customer_calls_per_minute: int = 30
+    oidc_issuer: str | None = None
+    oidc_client_id: str = ""
+    oidc_client_secret: str | None = None
+    oidc_client_secret_file: Path | None = None
+    oidc_name: str | None = None
+    oidc_domains: str = ""
+    oidc_trust_unverified_email: bool = False
+    owners: str = ""
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""
-        hidden = {"admin_key", "metrics_key", "secret_key", "new_secret_key", "database_url", "sql_jobs"}
+        hidden = {
+            "admin_key", "metrics_key", "secret_key", "new_secret_key", "database_url", "sql_jobs", "proxy",
+            "oidc_client_secret",
+        }  # fmt: skip
         shown = (
             f"{name}={'***' if name in hidden and getattr(self, name) else getattr(self, name)!r}"
             for name in self.__struct_fields__
@@ -123,19 +175,42 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return f"Config({', '.join(shown)})"
 
     @property
-    def allowed_networks(self) -> tuple[Network, ...]:
-        """The networks of `allow_private_networks`."""
-        return parse_networks(self.allow_private_networks)
+    def egress(self) -> Egress:
+        """What may be called.
+
+        Raises:
+            InvalidInputError: A list cannot be read; `load_config` has refused it.
+        """
+        hosts = self.http_hosts
+        return Egress(
+            allowed=parse_networks(self.allow_private_networks.split(","), "allow_private_networks"),
+            denied=parse_networks(self.deny_networks.split(","), "deny_networks"),
+            ports=parse_ports(self.allow_ports.split(","), "allow_ports") or None,
+            denied_ports=parse_ports(self.deny_ports.split(","), "deny_ports"),
+            http_hosts=None if hosts is None else parse_hosts([] if hosts == "none" else hosts.split(","), "http_hosts"),
+            allow_http=self.allow_http,
+            is_proxied=self.proxy is not None,
+        )
+
+    @property
+    def forward_proxy(self) -> Proxy | None:
+        """The proxy of `proxy`."""
+        return None if self.proxy is None else parse_proxy(self.proxy)
 
     @property
     def trusted_networks(self) -> tuple[Network, ...]:
         """The networks of `trusted_proxies`."""
-        return parse_networks(self.trusted_proxies, "trusted_proxies")
+        return parse_networks(self.trusted_proxies.split(","), "trusted_proxies")
 
     @property
-    def accepts_http(self) -> bool:
-        """Whether http:// URLs are accepted; where they may lead is decided when they are resolved."""
-        return self.allow_http or bool(self.allow_private_networks)
+    def oidc_domain_names(self) -> tuple[str, ...]:
+        """The domains of `oidc_domains`."""
+        return _parts(self.oidc_domains)
+
+    @property
+    def owner_emails(self) -> tuple[str, ...]:
+        """The addresses of `owners`."""
+        return _parts(self.owners)
 
 
 def load_config(
@@ -177,11 +252,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _build(values: dict[str, Any]) -> Config:
-    for name in ("allow_private_networks", "trusted_proxies"):
-        if isinstance(values.get(name), list):
-            values[name] = ",".join(map(str, values[name]))
-    if "data_dir" in values:
-        values["data_dir"] = Path(values["data_dir"])
+    _shape(values)
     try:
         if isinstance(values.get("sql_jobs"), str):
             values["sql_jobs"] = msgspec.json.decode(values["sql_jobs"], type=dict[str, str])
@@ -191,19 +262,77 @@ def _build(values: dict[str, Any]) -> Config:
     for name, (low, high) in _BOUNDS.items():
         if not low <= getattr(config, name) <= high:
             raise StartupError(f"{name} is {getattr(config, name)}; write {low} to {high}.")
-    parse_networks(config.allow_private_networks)
     if config.metrics_address is not None:
         parse_address(config.metrics_address)
-    if config.trusted_networks == _EVERYTHING:
-        raise StartupError("trusted_proxies cannot be all: then anybody could say who they are. Name the proxy's own address.")
+    _check_networks(config)
     if config.public_url is not None:
         _check_public_url(config.public_url)
     _check_admin_key(config.admin_key or "")
+    config = _with_sign_in(config)
     if config.log_format not in {"text", "json"}:
         raise StartupError(f"log_format is {config.log_format!r}; write text or json.")
     if config.log_level not in {"debug", "info", "warning", "error"}:
         raise StartupError(f"log_level is {config.log_level!r}; write debug, info, warning or error.")
     return config
+
+
+def _check_networks(config: Config) -> None:
+    """Refuse lists that cannot be read now, and not when something is sent."""
+    try:
+        config.egress, config.forward_proxy  # noqa: B018
+        trusted = config.trusted_networks
+    except InvalidInputError as error:
+        raise StartupError(error.message) from error
+    if trusted == EVERYTHING:
+        raise StartupError("trusted_proxies cannot be all: then anybody could say who they are. Name the proxy's own address.")
+
+
+def _shape(values: dict[str, Any]) -> None:
+    """Give values the shape that they are read in: lists with commas, paths as such."""
+    for name in _LISTS:
+        if isinstance(values.get(name), list):
+            values[name] = ",".join(map(str, values[name]))
+    if values.get("http_hosts") == "":
+        values["http_hosts"] = "none"  # an empty list
+    for name in ("data_dir", "ca_file", "oidc_client_secret_file"):
+        if name in values:
+            values[name] = Path(values[name])
+
+
+def _with_sign_in(config: Config) -> Config:
+    """Return the settings with what is needed to sign in by a provider."""
+    try:
+        for email in config.owner_emails:
+            parse_email(email)
+    except InvalidInputError as error:
+        raise StartupError(f"owners cannot be read: {error.message}") from error
+    if config.oidc_issuer is None:
+        return config
+    if not is_safe(config.oidc_issuer) or "?" in config.oidc_issuer:
+        raise StartupError(
+            f"oidc_issuer is {config.oidc_issuer!r}; write an https address, such as https://accounts.google.com."
+        )
+    if not config.oidc_client_id:
+        raise StartupError("oidc_issuer is set, and oidc_client_id is not: write what the provider calls this installation.")
+    if config.public_url is None:
+        raise StartupError(
+            "oidc_issuer is set, and public_url is not: the provider leads browsers back to an address that it knows. Set "
+            "TIDINGS_PUBLIC_URL, such as https://webhooks.example.com, and register that address with "
+            f"{SIGN_IN_PATH} behind it at the provider."
+        )
+    if config.oidc_client_secret_file is None:
+        return config
+    if config.oidc_client_secret is not None:
+        raise StartupError("oidc_client_secret and oidc_client_secret_file are both set; write one of them.")
+    try:
+        secret = config.oidc_client_secret_file.read_text().strip()
+    except (OSError, UnicodeError) as error:
+        raise StartupError(f"oidc_client_secret_file {config.oidc_client_secret_file} cannot be read: {error}.") from error
+    return msgspec.structs.replace(config, oidc_client_secret=secret, oidc_client_secret_file=None)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().lower() for part in text.split(",") if part.strip())
 
 
 def _check_admin_key(key: str) -> None:
@@ -219,22 +348,6 @@ def _check_public_url(text: str) -> None:
         is_one = False
     if not is_one or "@" in text or "?" in text or "#" in text or not (text.isascii() and text.isprintable()) or " " in text:
         raise StartupError(f"public_url is {text!r}; write a scheme and a host, such as https://webhooks.example.com.")
-
-
-def parse_networks(text: str, name: str = "allow_private_networks") -> tuple[Network, ...]:
-    """Read networks in CIDR form with commas, or `all`.
-
-    Raises:
-        StartupError: An entry is not a network.
-    """
-    if text.strip() == "all":
-        return _EVERYTHING
-    try:
-        return tuple(ip_network(item.strip()) for item in text.split(",") if item.strip())
-    except ValueError as error:
-        raise StartupError(
-            f"{name} cannot be read: {error}. Write networks such as 10.0.0.0/8,192.168.1.0/24, or all."
-        ) from error
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -18,9 +18,12 @@ _RECORD = "Each record that is changed is an event of its own, which history has
 _SAYS_WHO = "It changes nothing: it tells whether a password is somebody's."
 EXCEPT = {
     "POST /api/v1/webhooks/preview": _LOOKS,
+    "POST /api/v1/redaction-rules/preview": _LOOKS,
+    "POST /api/v1/erasures/find": _LOOKS,
     "POST /api/v1/webhooks/{webhook_id}/preview": _LOOKS,
     "POST /api/v1/webhooks/dry-run": _LOOKS,
     "POST /api/v1/webhooks/{webhook_id}/dry-run": _LOOKS,
+    "POST /api/v1/egress/judge": _LOOKS,
     "POST /api/v1/events": _EVENT,
     "POST /api/v1/events/batch": _EVENT,
     "POST /api/v1/integrations/{name}/sync": _EVENT,
@@ -97,6 +100,17 @@ async def _webhooks(doing: Doing, receiver: Receiver) -> None:
     await doing("DELETE /api/webhooks/{webhook_id}", "webhook.deleted", webhook_id=made["id"])
 
 
+async def _privacy(doing: Doing) -> None:
+    rule = await doing("POST /api/v1/redaction-rules", "redaction.created", {"events": ["secret.*"], "fields": ["a"]})
+    await doing("PATCH /api/v1/redaction-rules/{rule_id}", "redaction.changed", {"name": "b"}, rule_id=rule["id"])
+    await doing("DELETE /api/v1/redaction-rules/{rule_id}", "redaction.deleted", rule_id=rule["id"])
+    erasure = await doing("POST /api/v1/erasures", "erasure.began", {"value": "nobody at all", "dry_run": True})
+    await doing.api.engine.sql(
+        "update tidings.erasures set state = 'waiting', finished_at = null, subject = '\\x00', due_at = now() + interval '1 day'"
+    )
+    await doing("POST /api/v1/erasures/{erasure_id}/cancel", "erasure.cancelled", erasure_id=erasure["id"])
+
+
 async def _listeners(doing: Doing) -> None:
     one = "/api/v1/listeners/{listener_id}"
     made = await doing("POST /api/v1/listeners", "webhook.created", {"name": "desk"})
@@ -166,12 +180,22 @@ async def _administration(doing: Doing) -> None:
     api.client.headers["X-Tidings-Group"] = "acme"
     await doing("DELETE /api/v1/portal-links/{link_id}", "link.ended", link_id=link["id"])
     del api.client.headers["X-Tidings-Group"]
+    await doing("PUT /api/v1/groups/{group_id}/egress", "egress.narrowed", {"https_only": True}, group_id="acme")
     await doing("DELETE /api/v1/groups/{group_id}", "group.deleted", query="?confirm=acme&everything=true", group_id="acme")
     key = await doing("POST /api/v1/keys", "api_key.made", {"name": "shop", "scopes": ["admin"]})
     await doing("PATCH /api/v1/keys/{key_id}", "api_key.changed", {"name": "till"}, key_id=key["id"])
     rotated = await doing("POST /api/v1/keys/{key_id}/rotate", "api_key.rotated", {}, key_id=key["id"])
     doing.planted += [key["key"], rotated["key"], link["url"].rpartition("/")[2]]
     await doing("DELETE /api/v1/keys/{key_id}", "api_key.revoked", key_id=key["id"])
+    member = await doing("POST /api/v1/members", "member.invited", {"email": "ada@example.com", "role": "viewer"})
+    await doing("PATCH /api/v1/members/{member_id}", "member.changed", {"role": "support"}, member_id=member["id"])
+    await doing("DELETE /api/v1/members/{member_id}", "member.removed", member_id=member["id"])
+    await api.engine.sql(
+        "insert into tidings.sessions (id, token_hash, key_hash, group_id, browser, address, created_at, seen_at, ends_at, key_id) "
+        "select gen_random_uuid(), 'x', '', 'default', '', '', now(), now(), now(), id from tidings.api_keys limit 1"
+    )
+    session = await api.engine.value("select id from tidings.sessions")
+    await doing("DELETE /api/v1/sessions/{session_id}", "session.ended", session_id=session)
     await doing("POST /api/v1/signing-keys/rotate", "keys.rotated", {"overlap_seconds": 60})
     for number in range(2):
         await api.engine.sql("insert into tidings.outbox (source, type, record) values ('elsewhere', $1, '{}')", f"t{number}")
@@ -197,6 +221,7 @@ async def test_every_operation_that_changes_something_is_on_record_once(api: Api
     doing = Doing(api)
     await _webhooks(doing, receiver)
     await _listeners(doing)
+    await _privacy(doing)
     await _sources(doing)
     await _tables(doing, receiver)
     await _administration(doing)

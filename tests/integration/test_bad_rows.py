@@ -238,7 +238,9 @@ async def test_a_delivery_that_history_cannot_hold_is_set_aside_and_one_without_
     (row,) = await eventually(lambda: api("GET", "/api/v1/set-aside", 200))
     assert (row["kind"], "cannot be recorded" in row["reason"]) == ("delivery", True)
     failed = await eventually(lambda: api.engine.sql("select last_error from tidings.deliveries where status = 'failed'"))
-    assert failed[0]["last_error"] == "Its event is not in history, so there is nothing to send."
+    assert failed[0]["last_error"] == (
+        "There is nothing to send: its event is not in history, or its payload is hidden for good, past its time, or erased."
+    )
     assert await gauge(api, "delivery") == 1
     await eventually(lambda: api.engine.value("select in_flight = 0 and waiting = 0 from tidings.lanes"))
     await api("POST", f"/api/v1/set-aside/{row['number']}/route", 202)  # as it was: it comes back

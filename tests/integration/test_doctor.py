@@ -38,6 +38,7 @@ from tests.support.terminal import Terminal
 from tidings.client import VerificationError, verify
 from tidings.config import Config
 from tidings.core.diagnosis import unwell
+from tidings.core.egress import Egress
 from tidings.core.probes import MAX_PROBES
 from tidings.operations.webhooks import diagnosing
 from tidings.store import vitals
@@ -322,7 +323,7 @@ async def test_what_stands_before_the_receiver_is_named_rightly(call: Call) -> N
     services = call.engine.services
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with dns({"receiver.test": [["127.0.0.1"]], "inside.test": [["10.1.2.3"]]}) as known:
-            sender = Sender(allowed=(ip_network("127.0.0.0/8"),), tls=trusting, names=Names(("127.0.0.1",), known.port))
+            sender = Sender(Egress(allowed=(ip_network("127.0.0.0/8"),)), tls=trusting, names=Names(("127.0.0.1",), known.port))
             seen = {}
             for name, url in {
                 **{name: f"https://receiver.test:{server.port}/" for name, server in servers.items()},

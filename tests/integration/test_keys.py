@@ -179,7 +179,7 @@ async def test_every_operation_says_which_scope_it_needs(api: Api) -> None:
 def address(path: str, group: str = "default") -> str:
     values = {"number": "1", "group_id": group, "kind": "webhook"} | dict.fromkeys(("table", "collection", "name"), "nothing")
     nobody = {name: str(UUID(int=255)) for name in ("webhook_id", "delivery_id", "event_id", "recovery_id", "backfill_id", "job_id",
-                                                    "link_id", "key_id", "setting_id", "record_id", "bin_id", "listener_id")}  # fmt: skip
+                                                    "link_id", "key_id", "setting_id", "record_id", "bin_id", "listener_id", "member_id", "session_id", "rule_id", "erasure_id")}  # fmt: skip
     return path.format_map(values | nobody)
 
 
@@ -781,7 +781,8 @@ async def test_a_session_sees_and_may_do_what_its_key_allows(
 
 
 VALUES = {name: str(UUID(int=255)) for name in (
-    "webhook_id", "delivery_id", "event_id", "recovery_id", "job_id", "record_id", "key_id", "bin_id", "listener_id", "setting_id")} | {
+    "webhook_id", "delivery_id", "event_id", "recovery_id", "job_id", "record_id", "key_id", "bin_id", "listener_id", "setting_id",
+    "member_id", "rule_id", "erasure_id")} | {
     "number": "1", "part": "request", "name": "nothing", "kind": "webhook",
 }  # fmt: skip
 PAGE_HINT = "{} {} says nothing of the scopes that it needs, so it takes admin of all groups: put it into the table in portal/scopes.py."

@@ -82,6 +82,8 @@ async def test_the_examples_are_taken(api: Api, receiver: Receiver) -> None:  # 
         assert response.status_code < 300, (path, response.text)
         made = {
             "webhooks": "webhook_id", "cron": "job_id", "keys": "key_id", "bins": "bin_id", "listeners": "listener_id",
+            "members": "member_id",
+            "redaction-rules": "rule_id", "erasures": "erasure_id",
         }.get(path.rpartition("/")[2])  # fmt: skip
         if method == "post" and made:
             ids[made] = response.json()["id"]

@@ -19,6 +19,7 @@ from tests.support.dns import dns
 from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, hangs, resets, says
+from tidings.core.egress import Egress
 from tidings.core.outcome import Exchange
 from tidings.core.target import Target, parse_target, request_head
 from tidings.transport.connection import MAX_HEADER_BYTES, MAX_KEPT_BODY_BYTES, Call, HttpConnection
@@ -31,7 +32,7 @@ LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 @pytest.fixture
 async def sender() -> AsyncIterator[Sender]:
-    sender = Sender(allowed=LOOPBACK)
+    sender = Sender(Egress(allowed=LOOPBACK))
     yield sender
     await sender.close()
 
@@ -274,7 +275,10 @@ async def test_addresses_that_are_not_public_are_not_connected_to(host: str, rec
     assert receiver.connections == 0
 
 
-async def test_sentences_name_no_address_that_is_not_public_for_a_name(sender: Sender, unused_tcp_port: int) -> None:
+async def test_sentences_name_no_address_that_is_not_public_for_a_name(
+    sender: Sender, unused_tcp_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "tidings.sender")
     for host, shown in (("localhost", "localhost"), ("127.0.0.1", "127.0.0.1")):
         exchange = await post(sender, f"http://{host}:{unused_tcp_port}/")
         assert (exchange.error or "").startswith(f"The connection to {shown} port {unused_tcp_port} failed (Connection refused")
@@ -282,13 +286,18 @@ async def test_sentences_name_no_address_that_is_not_public_for_a_name(sender: S
         other = Sender(names=Names(("127.0.0.1",), server.port))
         said = (await post(other, "https://inside.test/")).error or ""
         await other.close()
-    assert said.startswith("The host inside.test has no public address and is not called (TIDINGS_ALLOW_PRIVATE_NETWORKS")
+    assert said.startswith("inside.test is not allowed here.")
+    assert "10.1.2.3" not in said
+    (told,) = [record.getMessage() for record in caplog.records if "inside.test" in record.getMessage()]
+    assert "10.1.2.3 is not public (TIDINGS_ALLOW_PRIVATE_NETWORKS" in told, "the operator has to know"
 
 
 async def test_a_refusal_is_known_when_a_webhook_is_made(sender: Sender) -> None:
-    assert "10.0.0.1" in (await sender.refusal("https://10.0.0.1/") or "")
-    assert await sender.refusal("http://127.0.0.1/") is None
-    assert await sender.refusal("https://no-such-host.invalid/") is None
+    refusal = await sender.refusal(parse_target("https://10.0.0.1/"))
+    assert refusal is not None
+    assert "10.0.0.1" in refusal.sentence
+    assert await sender.refusal(parse_target("http://127.0.0.1/")) is None
+    assert await sender.refusal(parse_target("https://no-such-host.invalid/")) is None
 
 
 async def test_tls_is_checked_against_the_name(receiver: Receiver) -> None:
@@ -304,7 +313,7 @@ async def test_tls_is_checked_against_the_name(receiver: Receiver) -> None:
         (trusting, "127.0.0.1", "tls"),
         (None, "localhost", "tls"),
     ):
-        sender = Sender(allowed=(*LOOPBACK, ip_network("::1/128")), tls=context)
+        sender = Sender(Egress(allowed=(*LOOPBACK, ip_network("::1/128"))), tls=context)
         exchange = await post(sender, f"https://{host}:{secure.port}/")
         assert exchange.failure == failure, exchange.error
         if failure is None:
@@ -384,14 +393,14 @@ async def test_a_url_is_reached_for_without_sending_anything(receiver: Receiver)
     authority.configure_trust(trusting)
     secure = Receiver()
     await secure.start(ssl=server_side)
-    sender = Sender(allowed=(*LOOPBACK, ip_network("::1/128")), tls=trusting)
-    reached = await sender.reach(f"https://localhost:{secure.port}/", PATIENCE)
+    sender = Sender(Egress(allowed=(*LOOPBACK, ip_network("::1/128"))), tls=trusting)
+    reached = await sender.reach(parse_target(f"https://localhost:{secure.port}/"), PATIENCE)
     assert (reached.failure, reached.tls) == (None, "TLSv1.3")
     assert reached.certificate_until.endswith("GMT")
-    assert (await sender.reach(receiver.url(), PATIENCE)).tls is None
-    assert (await sender.reach(f"https://127.0.0.1:{secure.port}/", PATIENCE)).failure == "tls"
-    assert (await sender.reach("https://10.0.0.1/", PATIENCE)).failure == "address_refused"
-    assert (await sender.reach("http://127.0.0.1:1/", PATIENCE)).failure == "connect"
+    assert (await sender.reach(parse_target(receiver.url()), PATIENCE)).tls is None
+    assert (await sender.reach(parse_target(f"https://127.0.0.1:{secure.port}/"), PATIENCE)).failure == "tls"
+    assert (await sender.reach(parse_target("https://10.0.0.1/"), PATIENCE)).failure == "address_refused"
+    assert (await sender.reach(parse_target("http://127.0.0.1:1/"), PATIENCE)).failure == "connect"
     assert (secure.received, receiver.received) == ([], [])
     await sender.close()
     await secure.stop()
@@ -741,7 +750,7 @@ async def test_no_response_whatever_it_is_raises_or_hangs(receiver: Receiver, pi
         writer.close()
 
     receiver.otherwise = says_it_and_closes
-    sender = Sender(allowed=LOOPBACK)
+    sender = Sender(Egress(allowed=LOOPBACK))
     exchange = await post(sender, receiver.url(), timeout=PATIENCE)
     await sender.close()
     assert exchange.failure != "timeout"

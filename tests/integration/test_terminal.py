@@ -500,6 +500,31 @@ async def test_the_audit_is_exported_and_verified(terminal: Terminal, engine: En
     await engine.sql("set session_replication_role = origin")
 
 
+async def test_redaction_and_erasures(terminal: Terminal) -> None:
+    rule = await terminal.read(
+        "redaction", "create", "--events", "secret.*", "--fields", "customer.email", "--headers", "set-cookie"
+    )
+    id_ = rule["id"]
+    assert (rule["fields"], rule["responses"]) == (["customer.email"], "none")
+    assert id_ in (await terminal("redaction", "list", "-q")).split()
+    assert "customer.email" in await terminal("redaction", "get", id_)
+    assert (await terminal.read("redaction", "edit", id_, "--payload-hours", "5"))["payload_hours"] == 5
+    published = (await terminal("events", "publish", "--type", "bill.sent", "--data", '{"mail": "x"}', "-q")).strip()
+    await eventually(lambda: _has(terminal, "events", "list", "--where", "type=bill.sent"))
+    tried = '{"events": ["bill.*"], "fields": ["mail"]}'
+    shown = await terminal.read("redaction", "preview", "--rule", tried, "--event-id", published)
+    assert (shown["hidden"], shown["after"]["record"]) == (["mail"], {"mail": "[redacted]"})
+    await terminal("redaction", "delete", id_, "--yes")
+    assert "Add --yes" in await terminal.refused("erasures", "begin", "--value", "nobody@x.example", code=2)
+    begun = await terminal.read("erasures", "begin", "--value", "nobody@x.example", "--dry-run", "--yes")
+    assert begun["id"] in (await terminal("erasures", "list", "-q")).split()
+    found = await terminal.read("erasures", "find", "--value", "NOBODY@x.example")
+    assert [one["id"] for one in found] == [begun["id"]]
+    assert (await terminal.read("erasures", "get", begun["id"]))["dry_run"] is True
+    ended = await terminal.run("erasures", "cancel", begun["id"], "--json")
+    assert json.loads(ended.stdout).get("code", "CONFLICT") == "CONFLICT"  # it may be over already
+
+
 async def test_bins(terminal: Terminal) -> None:
     webhook = (
         await terminal("webhooks", "create", "--url", "https://example.com/", "--name", "Signer", "--events", "bins.*", "-q")

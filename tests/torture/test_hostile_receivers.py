@@ -23,6 +23,7 @@ from tests.support.receiver import Receiver, answer
 from tests.support.torture import LONG, told
 from tests.torture.behaviours import BEHAVIOURS, ENDS_AS, standing
 from tidings.config import Config
+from tidings.core.egress import Egress
 from tidings.core.outcome import FAILURES, Exchange, failure_reason
 from tidings.core.retry import Delays
 from tidings.core.target import parse_target, request_head
@@ -62,7 +63,7 @@ async def sender(ca: trustme.CA) -> AsyncIterator[Sender]:
 
     context = ssl.create_default_context()
     ca.configure_trust(context)
-    sender = Sender(allowed=(ip_network("127.0.0.0/8"),), tls=context)
+    sender = Sender(Egress(allowed=(ip_network("127.0.0.0/8"),)), tls=context)
     yield sender
     await sender.close()
 

@@ -21,8 +21,24 @@ def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
     file = tmp_path / "tidings.toml"
     file.write_text('allow_private_networks = ["10.0.0.0/8", "127.0.0.1"]\n')
     config = load_config(environ={"TIDINGS_CONFIG": str(file)})
-    assert [str(network) for network in config.allowed_networks] == ["10.0.0.0/8", "127.0.0.1/32"]
-    assert config.accepts_http
+    assert [str(network) for network in config.egress.allowed] == ["10.0.0.0/8", "127.0.0.1/32"]
+
+
+def test_what_may_be_called_is_read_from_lists(tmp_path: Path) -> None:
+    environ = {
+        "TIDINGS_DENY_NETWORKS": "8.8.8.0/24, 2001:db8::/32", "TIDINGS_ALLOW_PORTS": "443,8000-8999", "TIDINGS_DENY_PORTS": "8080",
+        "TIDINGS_HTTP_HOSTS": "billing.internal,*.svc.local",
+    }  # fmt: skip
+    egress = load_config(environ=environ).egress
+    assert [str(network) for network in egress.denied] == ["8.8.8.0/24", "2001:db8::/32"]
+    assert (egress.ports, egress.denied_ports) == (((443, 443), (8000, 8999)), ((8080, 8080),))
+    assert egress.http_hosts == ("billing.internal", "*.svc.local")
+    nothing = load_config(environ={}).egress
+    assert (nothing.ports, nothing.http_hosts) == (None, None)
+    assert load_config(environ={"TIDINGS_HTTP_HOSTS": "none"}).egress.http_hosts == ()
+    file = tmp_path / "tidings.toml"
+    file.write_text("http_hosts = []\nallow_ports = [443]\n")
+    assert load_config(file=file, environ={}).egress.http_hosts == ()
 
 
 @pytest.mark.parametrize(
@@ -36,6 +52,10 @@ def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
         ({"TIDINGS_ADMIN_KEY": "k" * 1001}, "admin_key"),
         ({"TIDINGS_ADMIN_KEY": "schlüssel"}, "admin_key"),
         ({"TIDINGS_ALLOW_PRIVATE_NETWORKS": "10.0.0.1/8"}, "allow_private_networks"),
+        ({"TIDINGS_DENY_NETWORKS": "10/8/8"}, "deny_networks"),
+        ({"TIDINGS_ALLOW_PORTS": "https"}, "allow_ports"),
+        ({"TIDINGS_DENY_PORTS": "0"}, "deny_ports"),
+        ({"TIDINGS_HTTP_HOSTS": "http://x"}, "http_hosts"),
         ({"TIDINGS_CONFIG": "/nowhere/tidings.toml"}, "cannot be read"),
     ],
 )

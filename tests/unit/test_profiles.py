@@ -287,7 +287,7 @@ def test_a_request_goes_where_its_url_says() -> None:
         ("http://[::1]:81/x#part", ("::1", 81), "/x", "[::1]:81"),
     ):
         prepared = prepare(to("vski", url=url), KEYS)
-        assert prepared.target == (url.startswith("https"), *target)
+        assert prepared.target == (url.startswith("https"), *target, None)
         request = describe(prepared.write(row(), UUID(int=3), 1))
         assert (request.target, dict(request.headers)["host"]) == (line, host)
 

@@ -8,11 +8,13 @@ import type {
   AuditFilters,
   AuditStretch,
   AuditVerification,
+  EgressRules,
   Examined,
   Fault,
   FaultsPaged,
   Group,
   GroupLimits,
+  Judgement,
   Jwks,
   KeyRotation,
   KeysPaged,
@@ -20,8 +22,14 @@ import type {
   LimitsInput,
   MadeApiKey,
   MadePortalLink,
+  Narrowing,
+  NarrowingInput,
+  Member,
+  MemberInput,
+  MemberRoleInput,
   PortalLink,
   PortalLinkInput,
+  PortalSession,
   SetAsideEvent,
   SetAsidePaged,
   SigningKey,
@@ -129,6 +137,61 @@ export class Keys {
   /** End a key. Within a second it opens nothing any more. */
   async revoke(id: string): Promise<void> {
     await this.http.request("DELETE", `/api/v1/keys/${part(id)}`);
+  }
+}
+
+/** `client.members`: who may sign in to the portal by the provider, and what they are. */
+export class Members {
+  constructor(private readonly http: Http) {}
+
+  /** Let somebody sign in, or give a member a role for more groups. Nothing is sent to them. */
+  invite(input: MemberInput): Promise<Member> {
+    return this.http.request("POST", "/api/v1/members", { body: input });
+  }
+
+  /** List members, in order of their addresses. */
+  list(page: Paged = {}): Promise<Member[]> {
+    return this.http.request("GET", "/api/v1/members", { query: { ...page } });
+  }
+
+  /** Read every member, in order of their addresses. */
+  walk(page: Paged = {}): AsyncGenerator<Member, void, undefined> {
+    return this.http.walk("/api/v1/members", { limit: WALKED, ...page }, byOffset);
+  }
+
+  /** Read a member. */
+  get(id: string): Promise<Member> {
+    return this.http.request("GET", `/api/v1/members/${part(id)}`);
+  }
+
+  /** Say what a member is in some groups, or in all; the role `none` takes away the one they have. */
+  setRole(id: string, input: MemberRoleInput): Promise<Member> {
+    return this.http.request("PATCH", `/api/v1/members/${part(id)}`, { body: input });
+  }
+
+  /** Remove a member, who is signed out everywhere. */
+  async remove(id: string): Promise<void> {
+    await this.http.request("DELETE", `/api/v1/members/${part(id)}`);
+  }
+}
+
+/** `client.sessions`: browsers that are signed in to the portal, of all groups. */
+export class Sessions {
+  constructor(private readonly http: Http) {}
+
+  /** List those who are signed in, newest first; customers, who come by portal links, are not among them. */
+  list(page: Paged = {}): Promise<PortalSession[]> {
+    return this.http.request("GET", "/api/v1/sessions", { query: { ...page } });
+  }
+
+  /** Read every session, newest first. */
+  walk(page: Paged = {}): AsyncGenerator<PortalSession, void, undefined> {
+    return this.http.walk("/api/v1/sessions", { limit: WALKED, ...page }, byOffset);
+  }
+
+  /** End a session. */
+  async end(id: string): Promise<void> {
+    await this.http.request("DELETE", `/api/v1/sessions/${part(id)}`);
   }
 }
 
@@ -249,5 +312,30 @@ export class Installation {
   /** Read what is wrong, each with its remedy. Hosts that webhooks name are connected to; nothing is sent to them. */
   get(): Promise<Examined> {
     return this.http.request("GET", "/api/v1/diagnosis");
+  }
+}
+
+/** `client.egress`: what the installation may call, and what groups may not call although it may. */
+export class Egress {
+  constructor(private readonly http: Http) {}
+
+  /** Read what the settings allow to be called. */
+  get(): Promise<EgressRules> {
+    return this.http.request("GET", "/api/v1/egress");
+  }
+
+  /** Tell whether a URL of the group's may be called. Its name is looked up, and nobody is called. */
+  judge(url: string): Promise<Judgement> {
+    return this.http.request("POST", "/api/v1/egress/judge", { body: { url } });
+  }
+
+  /** Read what a group may not call although the installation may. */
+  getNarrowing(group: string): Promise<Narrowing> {
+    return this.http.request("GET", `/api/v1/groups/${part(group)}/egress`);
+  }
+
+  /** Narrow what a group may call. It widens nothing; an empty one narrows nothing. */
+  narrow(group: string, input: NarrowingInput = {}): Promise<Narrowing> {
+    return this.http.request("PUT", `/api/v1/groups/${part(group)}/egress`, { body: input });
   }
 }

@@ -1,9 +1,10 @@
-import { Audit, Groups, GroupsLimits, Installation, Keys, PortalLinks, SetAside, SigningKeys } from "./administration.js";
+import { Audit, Egress, Groups, GroupsLimits, Installation, Keys, Members, PortalLinks, Sessions, SetAside, SigningKeys } from "./administration.js";
 import { Bins } from "./bins.js";
 import { Collections, Records } from "./content.js";
 import { AttemptStatistics, Deliveries, Events, Recoveries } from "./history.js";
 import { Http } from "./http.js";
 import { Listeners } from "./listening.js";
+import { Erasures, Redaction } from "./privacy.js";
 import { Backfills, EventTypes, Integrations, Jobs, Tables } from "./sources.js";
 import { Webhooks } from "./webhooks.js";
 
@@ -42,6 +43,10 @@ export class Client {
   readonly listeners: Listeners;
   /** Jobs that send many deliveries again. */
   readonly recoveries: Recoveries;
+  /** What of events and of answers is not kept. */
+  readonly redaction: Redaction;
+  /** What is kept of somebody, taken out of all places. */
+  readonly erasures: Erasures;
   /** How attempts fared. */
   readonly statistics: AttemptStatistics;
   /** What events say, described. */
@@ -66,6 +71,8 @@ export class Client {
   readonly limits: GroupsLimits;
   /** What opens the API. */
   readonly keys: Keys;
+  readonly members: Members;
+  readonly sessions: Sessions;
   /** What shows customers their own webhooks. */
   readonly portalLinks: PortalLinks;
   /** What signs `v1a` signatures and tokens. */
@@ -74,6 +81,7 @@ export class Client {
   readonly setAside: SetAside;
   /** Who did what. */
   readonly audit: Audit;
+  readonly egress: Egress;
   /** What is wrong with the installation. */
   readonly diagnosis: Installation;
 
@@ -97,6 +105,8 @@ export class Client {
     this.events = new Events(this.http);
     this.listeners = new Listeners(this.http);
     this.recoveries = new Recoveries(this.http);
+    this.redaction = new Redaction(this.http);
+    this.erasures = new Erasures(this.http);
     this.statistics = new AttemptStatistics(this.http);
     this.eventTypes = new EventTypes(this.http);
     this.tables = new Tables(this.http);
@@ -109,10 +119,13 @@ export class Client {
     this.groups = new Groups(this.http);
     this.limits = new GroupsLimits(this.http);
     this.keys = new Keys(this.http);
+    this.members = new Members(this.http);
+    this.sessions = new Sessions(this.http);
     this.portalLinks = new PortalLinks(this.http);
     this.signingKeys = new SigningKeys(this.http);
     this.setAside = new SetAside(this.http);
     this.audit = new Audit(this.http);
+    this.egress = new Egress(this.http);
     this.diagnosis = new Installation(this.http);
   }
 

@@ -37,6 +37,11 @@ export interface Event {
   capture_error: string | null;
   /** To how many webhooks it went. */
   delivery_count: number;
+  /** What a rule keeps out of it, by its paths. */
+  redacted: string[];
+  /** Why its payload is not kept any more. */
+  payload_gone: "retention" | "erasure" | null;
+  payload_gone_at: string | null;
 }
 
 /** A webhook as it was for a time. `changes`: of each changed field what it was before, and then. */

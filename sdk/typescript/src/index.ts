@@ -20,6 +20,7 @@ export {
   type SeenState,
   type SeenStore,
 } from "./receiving/stores.js";
+export type * from "./privacy-types.js";
 export type * from "./source-types.js";
 export type * from "./types.js";
 export { verify, verifyWebhookSignature, VerificationError, type Body, type Headers, type Profile, type Secrets, type VerifyOptions } from "./verify.js";

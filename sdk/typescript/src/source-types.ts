@@ -1,3 +1,5 @@
+import type { Paged } from "./history-types.js";
+
 /** An event type that is described. `schema`: JSON Schema of its data; null: anything. */
 export interface EventType {
   name: string;
@@ -432,6 +434,8 @@ export interface PortalLink {
   group: string;
   name: string | null;
   origins: string[];
+  /** The key or the member that made it, which it ends with. */
+  made_by: string;
   sessions: number;
   access: "read" | "manage" | "full";
   created_at: string;
@@ -506,6 +510,55 @@ export interface MadeApiKey {
   bound_to: string | null;
   previous_until: string | null;
   expires_at: string | null;
+}
+
+/** What a member is; `bound_to`: null for all groups. */
+export interface MemberRole {
+  role: "owner" | "developer" | "support" | "viewer";
+  bound_to: string | null;
+}
+
+/** Somebody who may sign in to the portal by the provider. `subject`: who they are there; null: they have not come yet. */
+export interface Member {
+  id: string;
+  email: string;
+  name: string;
+  issuer: string | null;
+  subject: string | null;
+  roles: MemberRole[];
+  invited_at: string;
+  joined_at: string | null;
+  signed_in_at: string | null;
+}
+
+/** Somebody to invite. `groups`: null, or left out, for all of them. */
+export interface MemberInput {
+  email: string;
+  role: MemberRole["role"];
+  groups?: string[] | null;
+}
+
+/** What a member is to be. `none` takes away the role that they have. */
+export interface MemberRoleInput {
+  role: MemberRole["role"] | "none";
+  groups?: string[] | null;
+}
+
+/** A browser that is signed in to the portal. */
+export interface PortalSession {
+  id: string;
+  by: "key" | "member";
+  key_id: string | null;
+  key_name: string | null;
+  member_id: string | null;
+  member_email: string | null;
+  browser: string;
+  address: string;
+  group: string;
+  began_at: string;
+  /** To within five minutes. */
+  seen_at: string;
+  ends_at: string;
 }
 
 /** A JSON Web Key Set. */
@@ -687,3 +740,42 @@ export interface Examined {
   problems: Problem[];
   looked_at: string[];
 }
+
+/** What the settings of an installation allow to be called. `http_hosts` null: plain http:// goes to `allowed_networks`. */
+export interface EgressRules {
+  allowed_networks: string[];
+  denied_networks: string[];
+  ports: string;
+  denied_ports: string;
+  http_hosts: string[] | null;
+  allow_http: boolean;
+  proxy: string | null;
+}
+
+/** An address of a name, and why it may not be called; null: it may. */
+export interface JudgedAddress {
+  address: string;
+  cause: string | null;
+}
+
+/** Whether a URL may be called. `sentence`: what whoever writes it is told when not; `cause`: which rule it is. */
+export interface Judgement {
+  url: string;
+  group: string;
+  is_allowed: boolean;
+  sentence: string | null;
+  cause: string | null;
+  addresses: JudgedAddress[];
+}
+
+/** What a group may not call although the installation may. `networks`, `ports`: only these, where there are any. */
+export interface Narrowing {
+  networks: string[];
+  denied_networks: string[];
+  ports: string[];
+  denied_ports: string[];
+  https_only: boolean;
+}
+
+/** A narrowing to set; all of it, each time. */
+export type NarrowingInput = Partial<Narrowing>;

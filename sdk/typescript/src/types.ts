@@ -37,6 +37,12 @@ export interface WebhookInput {
   signature?: Signature | null;
   body_template?: string | null;
   jwt_enabled?: boolean;
+  /** By what its receiver lets it in: `{ type: "basic", username, password }` or `{ type: "oauth2", token_url, client_id, client_secret }`. */
+  auth?: Record<string, string> | null;
+  /** A certificate with its chain, and its key, in PEM form. */
+  client_certificate?: { certificate: string; key: string } | Certificate | null;
+  /** Authorities that its receiver's certificate must come from, in PEM form. */
+  ca_certificates?: string | Certificate[] | null;
   method?: string;
   headers?: Record<string, string>;
   timeout_seconds?: number;
@@ -47,6 +53,15 @@ export interface WebhookInput {
   concurrency?: number;
   rate_per_second?: number | null;
   ordered?: boolean;
+}
+
+/** What is shown of a certificate. `fingerprint`: SHA-256, in hex. */
+export interface Certificate {
+  subject: string;
+  issuer: string;
+  not_before: string;
+  not_after: string;
+  fingerprint: string;
 }
 
 /** Whether the changes of a table that a webhook names are captured; `reason`: why not. */
@@ -71,6 +86,10 @@ export interface Webhook {
   signature: Signature | null;
   body_template: string | null;
   jwt_enabled: boolean;
+  /** With `(hidden)` in the place of the secret. */
+  auth: Record<string, string> | null;
+  client_certificate: Certificate | null;
+  ca_certificates: Certificate[] | null;
   method: string;
   headers: Record<string, string>;
   timeout_seconds: number;
@@ -183,6 +202,8 @@ export interface SentRequest {
   url: string;
   headers: [string, string][];
   body: string | null;
+  /** A rule hides some of it. */
+  is_redacted: boolean;
 }
 
 /** One HTTP request made for a delivery. Times in milliseconds. */

@@ -1,6 +1,7 @@
 """The Python SDK: manage webhooks, publish events, verify what a receiver gets."""
 
 from tidings.client.async_client import AsyncClient
+from tidings.client.egress_models import EgressRules, JudgedAddress, Judgement, Narrowing
 from tidings.client.errors import ApiError
 from tidings.client.examined_models import (
     Bin,
@@ -15,9 +16,11 @@ from tidings.client.examined_models import (
 )
 from tidings.client.limit_models import GroupLimits, Limits, LimitsUsed, Overrun
 from tidings.client.listening_models import Leased, Listener, Recorded, Skipped, Taken
+from tidings.client.member_models import Member, MemberRole, PortalSession
 from tidings.client.models import (
     Attempt,
     BatchResult,
+    Certificate,
     Condition,
     Delivery,
     DryRun,
@@ -42,6 +45,7 @@ from tidings.client.models import (
     Webhook,
     WebhookExplained,
 )
+from tidings.client.privacy_models import ErasedCount, Erasure, KeptEvent, RedactionPreview, RedactionRule
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
@@ -85,12 +89,16 @@ __all__ = [
     "BatchResult",
     "Bin",
     "CaughtRequest",
+    "Certificate",
     "Client",
     "Collection",
     "Condition",
     "Delivery",
     "Diagnosis",
     "DryRun",
+    "EgressRules",
+    "ErasedCount",
+    "Erasure",
     "Event",
     "EventType",
     "Examined",
@@ -110,6 +118,9 @@ __all__ = [
     "IntegrationSettings",
     "Job",
     "JobPage",
+    "JudgedAddress",
+    "Judgement",
+    "KeptEvent",
     "Leased",
     "Limits",
     "LimitsUsed",
@@ -117,9 +128,13 @@ __all__ = [
     "Listener",
     "MadeApiKey",
     "MadePortalLink",
+    "Member",
+    "MemberRole",
+    "Narrowing",
     "Overrun",
     "Page",
     "PortalLink",
+    "PortalSession",
     "Preview",
     "PreviewedEvent",
     "ProbeAnswer",
@@ -128,6 +143,8 @@ __all__ = [
     "RecordPage",
     "Recorded",
     "Recovery",
+    "RedactionPreview",
+    "RedactionRule",
     "Run",
     "Secret",
     "SentRequest",

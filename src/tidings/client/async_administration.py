@@ -1,13 +1,14 @@
-"""`groups`, `limits`, `keys`, `portal_links`, `signing_keys`, `set_aside`, `audit`, `diagnosis` of the asynchronous client."""
+"""What administers an installation: `groups`, `keys`, `audit`, `egress` and others, for the asynchronous client."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Unpack
 
 from tidings.client.async_http import AsyncHttp
+from tidings.client.egress_models import EgressRules, Judgement, Narrowing
 from tidings.client.examined_models import Examined
 from tidings.client.exchange import WALKED, by_cursor, by_last, by_offset, part
 from tidings.client.filters import AfterPaged, AuditFilters, AuditStretch, FaultsPaged, Id, KeysPaged, Paged, SetAsidePaged
-from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, LimitsInput, PortalLinkInput
+from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, LimitsInput, NarrowingInput, PortalLinkInput
 from tidings.client.limit_models import GroupLimits, Limits
 from tidings.client.source_models import (
     ApiKey,
@@ -240,3 +241,26 @@ class AsyncInstallation:
     async def get(self) -> Examined:
         """Read what is wrong, each with its remedy. Hosts that webhooks name are connected to; nothing is sent to them."""
         return await self._http.request("GET", "/api/v1/diagnosis", Examined)
+
+
+class AsyncEgress:
+    """`client.egress`: what the installation may call, and what groups may not call although it may."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def get(self) -> EgressRules:
+        """Read what the settings allow to be called."""
+        return await self._http.request("GET", "/api/v1/egress", EgressRules)
+
+    async def judge(self, url: str) -> Judgement:
+        """Tell whether a URL of the group's may be called. Its name is looked up, and nobody is called."""
+        return await self._http.request("POST", "/api/v1/egress/judge", Judgement, body={"url": url})
+
+    async def get_narrowing(self, group_id: str) -> Narrowing:
+        """Read what a group may not call although the installation may."""
+        return await self._http.request("GET", f"/api/v1/groups/{part(group_id)}/egress", Narrowing)
+
+    async def narrow(self, group_id: str, **said: Unpack[NarrowingInput]) -> Narrowing:
+        """Narrow what a group may call. It widens nothing; an empty one narrows nothing."""
+        return await self._http.request("PUT", f"/api/v1/groups/{part(group_id)}/egress", Narrowing, body=said)

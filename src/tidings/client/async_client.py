@@ -7,6 +7,7 @@ import httpx
 
 from tidings.client.async_administration import (
     AsyncAudit,
+    AsyncEgress,
     AsyncGroups,
     AsyncGroupsLimits,
     AsyncInstallation,
@@ -20,6 +21,8 @@ from tidings.client.async_content import AsyncCollections, AsyncRecords
 from tidings.client.async_history import AsyncAttemptStatistics, AsyncDeliveries, AsyncEvents, AsyncRecoveries
 from tidings.client.async_http import AsyncHttp
 from tidings.client.async_listening import AsyncListeners
+from tidings.client.async_members import AsyncMembers, AsyncSessions
+from tidings.client.async_privacy import AsyncErasures, AsyncRedaction
 from tidings.client.async_sources import AsyncBackfills, AsyncEventTypes, AsyncIntegrations, AsyncJobs, AsyncTables
 from tidings.client.async_webhooks import AsyncWebhooks
 from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
@@ -36,6 +39,8 @@ class AsyncClient:
         events: What happened, and publishing more of it.
         listeners: Who is given deliveries when they ask.
         recoveries: Jobs that send many deliveries again.
+        redaction: What of events and of answers is not kept.
+        erasures: What is kept of somebody, taken out of all places.
         statistics: How attempts fared.
         event_types: What events say, described.
         tables: How the rows of tables become events.
@@ -90,6 +95,8 @@ class AsyncClient:
         self.recoveries = AsyncRecoveries(http)
         self.statistics = AsyncAttemptStatistics(http)
         self.event_types = AsyncEventTypes(http)
+        self.redaction = AsyncRedaction(http)
+        self.erasures = AsyncErasures(http)
         self.tables = AsyncTables(http)
         self.backfills = AsyncBackfills(http)
         self.collections = AsyncCollections(http)
@@ -100,8 +107,11 @@ class AsyncClient:
         self.groups = AsyncGroups(http)
         self.limits = AsyncGroupsLimits(http)
         self.keys = AsyncKeys(http)
+        self.members = AsyncMembers(http)
+        self.sessions = AsyncSessions(http)
         self.portal_links = AsyncPortalLinks(http)
         self.signing_keys = AsyncSigningKeys(http)
+        self.egress = AsyncEgress(http)
         self.set_aside = AsyncSetAside(http)
         self.audit = AsyncAudit(http)
         self.diagnosis = AsyncInstallation(http)

@@ -29,6 +29,9 @@ class WebhookSettings(TypedDict, total=False):
     signature: dict[str, str] | None
     body_template: str | None
     jwt_enabled: bool
+    auth: dict[str, str] | None
+    client_certificate: dict[str, Any] | None
+    ca_certificates: str | Sequence[Any] | None
     method: str
     headers: dict[str, str]
     timeout_seconds: float
@@ -246,6 +249,21 @@ class ApiKeyInput(TypedDict, total=False):
     expires_in: int | None
 
 
+class MemberInput(TypedDict, total=False):
+    """Somebody to invite: by an address, with a role, for some groups (None: all)."""
+
+    email: Required[str]
+    role: Required[str]
+    groups: Sequence[str] | None
+
+
+class MemberRoleInput(TypedDict, total=False):
+    """What a member is to be, in some groups (None: in all)."""
+
+    role: Required[str]
+    groups: Sequence[str] | None
+
+
 class ApiKeyRotation(TypedDict, total=False):
     """How long the present key is good beside the new one, and for how many seconds from now that is (None: as before)."""
 
@@ -260,3 +278,13 @@ class EventInput(TypedDict, total=False):
     data: Any
     subject: str | None
     id: str | None
+
+
+class NarrowingInput(TypedDict, total=False):
+    """What a group may not call although the installation may; all of it, each time. `networks`, `ports`: only these."""
+
+    networks: Sequence[str]
+    denied_networks: Sequence[str]
+    ports: Sequence[str]
+    denied_ports: Sequence[str]
+    https_only: bool

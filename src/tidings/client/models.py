@@ -53,6 +53,16 @@ class TableState(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
+class Certificate(msgspec.Struct, frozen=True):
+    """What is shown of a certificate. `fingerprint`: SHA-256, in hex."""
+
+    subject: str
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str
+
+
 class Webhook(msgspec.Struct, frozen=True):
     """A subscription. `secret`, and `profile_reason`, are in the answer to its creation only; `health` where it is read."""
 
@@ -78,6 +88,9 @@ class Webhook(msgspec.Struct, frozen=True):
     disabled_reason: str | None = None
     signature: dict[str, str] | None = None
     body_template: str | None = None
+    auth: dict[str, str] | None = None
+    client_certificate: Certificate | None = None
+    ca_certificates: list[Certificate] | None = None
     rate_per_second: float | None = None
     version: int = 1
     fault: str | None = None
@@ -223,6 +236,8 @@ class Event(msgspec.Struct, frozen=True):
         external_id: The publisher's own id.
         capture_error: Why the row could not be captured whole.
         delivery_count: To how many webhooks it went.
+        redacted: What a rule keeps out of it, by its paths.
+        payload_gone: Why its payload is not kept any more.
     """
 
     id: UUID
@@ -238,6 +253,9 @@ class Event(msgspec.Struct, frozen=True):
     external_id: str | None = None
     capture_error: str | None = None
     delivery_count: int = 0
+    redacted: list[str] = []
+    payload_gone: str | None = None
+    payload_gone_at: datetime | None = None
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -293,12 +311,13 @@ class FilterExplained(msgspec.Struct, frozen=True):
 
 
 class SentRequest(msgspec.Struct, frozen=True):
-    """A request. `body` is None where others take all the room of the answer."""
+    """A request. `body` is None where others take all the room of the answer. `is_redacted`: a rule hides some of it."""
 
     method: str
     url: str
     headers: list[tuple[str, str]]
     body: str | None = None
+    is_redacted: bool = False
 
 
 class WebhookExplained(msgspec.Struct, frozen=True):

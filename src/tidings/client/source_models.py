@@ -225,6 +225,7 @@ class PortalLink(msgspec.Struct, frozen=True):
     expires_at: datetime
     name: str | None = None
     access: str | None = None
+    made_by: str | None = None
 
 
 class MadePortalLink(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ import httpx
 from tidings.client.options import DEFAULT_TIMEOUT, RETRIES, Options
 from tidings.client.sync_administration import (
     Audit,
+    Egress,
     Groups,
     GroupsLimits,
     Installation,
@@ -22,6 +23,8 @@ from tidings.client.sync_content import Collections, Records
 from tidings.client.sync_history import AttemptStatistics, Deliveries, Events, Recoveries
 from tidings.client.sync_http import Http
 from tidings.client.sync_listening import Listeners
+from tidings.client.sync_members import Members, Sessions
+from tidings.client.sync_privacy import Erasures, Redaction
 from tidings.client.sync_sources import Backfills, EventTypes, Integrations, Jobs, Tables
 from tidings.client.sync_webhooks import Webhooks
 
@@ -37,6 +40,8 @@ class Client:
         events: What happened, and publishing more of it.
         listeners: Who is given deliveries when they ask.
         recoveries: Jobs that send many deliveries again.
+        redaction: What of events and of answers is not kept.
+        erasures: What is kept of somebody, taken out of all places.
         statistics: How attempts fared.
         event_types: What events say, described.
         tables: How the rows of tables become events.
@@ -91,6 +96,8 @@ class Client:
         self.recoveries = Recoveries(http)
         self.statistics = AttemptStatistics(http)
         self.event_types = EventTypes(http)
+        self.redaction = Redaction(http)
+        self.erasures = Erasures(http)
         self.tables = Tables(http)
         self.backfills = Backfills(http)
         self.collections = Collections(http)
@@ -101,8 +108,11 @@ class Client:
         self.groups = Groups(http)
         self.limits = GroupsLimits(http)
         self.keys = Keys(http)
+        self.members = Members(http)
+        self.sessions = Sessions(http)
         self.portal_links = PortalLinks(http)
         self.signing_keys = SigningKeys(http)
+        self.egress = Egress(http)
         self.set_aside = SetAside(http)
         self.audit = Audit(http)
         self.diagnosis = Installation(http)

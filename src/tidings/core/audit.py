@@ -21,7 +21,8 @@ class Who(StrEnum):
     """By what somebody acts."""
 
     KEY = "key"  # a key, in a call of the API
-    SESSION = "session"  # a browser that is signed in
+    SESSION = "session"  # a browser that is signed in by a key
+    MEMBER = "member"  # a browser that somebody signed in to by the provider
     LINK = "link"  # a customer's browser, by a portal link
     SYSTEM = "system"  # the command line, or something that follows from something else
 
@@ -35,11 +36,16 @@ class Action(StrEnum):
     LINK_ENDED = "link.ended"
     SECRET_SHOWN = "secret.shown"  # noqa: S105 - a name, no secret
     SECRET_ROTATED = "secret.rotated"  # noqa: S105
+    CREDENTIALS_CHANGED = "credentials.changed"
     KEYS_ROTATED = "keys.rotated"
     API_KEY_MADE = "api_key.made"
     API_KEY_CHANGED = "api_key.changed"
     API_KEY_ROTATED = "api_key.rotated"
     API_KEY_REVOKED = "api_key.revoked"
+    MEMBER_INVITED = "member.invited"
+    MEMBER_JOINED = "member.joined"
+    MEMBER_CHANGED = "member.changed"
+    MEMBER_REMOVED = "member.removed"
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_CHANGED = "webhook.changed"
     WEBHOOK_DELETED = "webhook.deleted"
@@ -49,6 +55,7 @@ class Action(StrEnum):
     GROUP_DELETED = "group.deleted"
     LIMITS_CHANGED = "limits.changed"
     LIMITS_RESET = "limits.reset"
+    EGRESS_NARROWED = "egress.narrowed"
     JOB_CREATED = "job.created"
     JOB_CHANGED = "job.changed"
     JOB_DELETED = "job.deleted"
@@ -67,6 +74,11 @@ class Action(StrEnum):
     BACKFILL_CANCELLED = "backfill.cancelled"
     RECOVERY_BEGAN = "recovery.began"
     RECOVERY_CANCELLED = "recovery.cancelled"
+    RULE_CREATED = "redaction.created"
+    RULE_CHANGED = "redaction.changed"
+    RULE_DELETED = "redaction.deleted"
+    ERASURE_BEGAN = "erasure.began"
+    ERASURE_CANCELLED = "erasure.cancelled"
     DELIVERY_RETRIED = "delivery.retried"
     LISTENER_SKIPPED = "listener.skipped"
     ROUTED_AGAIN = "set_aside.routed"
@@ -82,10 +94,10 @@ class Actor(msgspec.Struct, frozen=True):
     """Who does something.
 
     Attributes:
-        id: Of the key, the session or the portal link.
+        id: Of the key, the session, the member or the portal link.
         address: Where they come from, as far as those whom we believe say.
         key_id: The key that they do it with, or that their session was begun with.
-        key_name: What it is called.
+        key_name: What it is called; of a member the address.
     """
 
     who: Who = Who.SYSTEM

@@ -220,7 +220,7 @@ def cut_off(ways: Sequence[Way]) -> list[Problem]:
             return [Problem("dns", sentence)]
         sentence = (
             f"None of {len(ways)} hosts that webhooks name can be reached from here. {failed[0].error} Look at the firewall, "
-            "the route and the proxy of this machine: Tidings goes out by itself, without a proxy."
+            "the route of this machine, and at the proxy if it goes out by one (TIDINGS_PROXY)."
         )
         return [Problem("egress", sentence)]
     named = ", ".join(way.host for way in failed)

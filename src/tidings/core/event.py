@@ -41,6 +41,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         webhook_id: The webhook the event is meant for: the only one, except for a job's, which others may hear too.
         capture_error: Why `record` is missing, when PostgreSQL could not write the row as JSON.
         hops: How many deliveries led to it (`core.hops`); None: it is of a version that did not count.
+        redaction: What rules did to it as it is kept (`core.redaction.Redaction`), as JSON text; None: nothing.
+        payload_gone: Why its payload is not kept any more, `retention` or `erasure`; None: it is.
     """
 
     id: UUID
@@ -58,6 +60,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     webhook_id: UUID | None = None
     capture_error: str | None = None
     hops: int | None = 0
+    redaction: str | None = None
+    payload_gone: str | None = None
 
     @property
     def is_test(self) -> bool:

@@ -15,7 +15,7 @@ from tidings.core.retry import Chance, Policy, next_try
 # What can go wrong without a response, or with one that cannot be taken for an answer.
 FAILURES = (
     "timeout", "dns", "connect", "tls", "reset", "protocol", "too_large", "address_refused", "render", "lost", "stopped",
-    "internal",
+    "internal", "token", "proxy",
 )  # fmt: skip
 
 

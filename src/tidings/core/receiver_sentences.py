@@ -257,20 +257,36 @@ BY_FAILURE: Final = {
         "address_refused",
         "Tidings keeps to public addresses unless its operator allows others. Use a public address, or have it allowed.",
     ),
+    "token": Said(
+        "token",
+        "The receiver was not asked. Compare auth of the webhook with what the endpoint of tokens wants, and ask it there.",
+    ),
+    "proxy": Said("ours", "The receiver was not reached: the proxy that this installation goes out by stands between."),
     "exhausted": Said("ours", "That is this machine's fault and not the receiver's: run tidings doctor."),
     "stopped": Said("ours", "Tidings was stopping: ask again."),
     "internal": Said("ours", "That is a fault of Tidings: see its log."),
     "render": Said("ours", "The delivery cannot be written: see the webhook's body_template."),
 }
 _OTHER_NAME: Final = Said("certificate_name", "The certificate is for another name: get one for the name in the URL.")
-_SELF_SIGNED: Final = Said("certificate_untrusted", "Use a certificate of a public authority, such as Let's Encrypt.")
+_SELF_SIGNED: Final = Said(
+    "certificate_untrusted",
+    "Use a certificate of a public authority, such as Let's Encrypt, or give the webhook the authority as ca_certificates.",
+)
 _NO_TLS: Final = Said("not_tls", "It does not speak TLS at that port. Compare port and scheme of the URL.")
 _OLD_TLS: Final = Said(
     "tls_version", "It speaks no TLS that is safe still, or wants another name: turn TLS 1.2 and 1.3 on there."
 )
 TLS_OTHER: Final = Said("tls", "Look at the certificate and the TLS settings there: openssl s_client -connect HOST:PORT.")
+_NO_CERTIFICATE: Final = Said(
+    "client_certificate",
+    "It lets in those alone who show a certificate that it knows: give the webhook a client_certificate of theirs.",
+)
 # By what OpenSSL says, in lower case with blanks.
 BY_TLS: Final = {
+    "certificate required": _NO_CERTIFICATE,
+    "alert bad certificate": _NO_CERTIFICATE,
+    "alert unknown ca": _NO_CERTIFICATE,
+    "alert handshake failure": _OLD_TLS,
     "expired": Said("certificate_expired", "Renew the certificate there."),
     "not yet valid": Said(
         "certificate_expired", "The certificate's time has not come: look at it, and at the clock of this machine."

@@ -24,6 +24,8 @@ class Scope(StrEnum):
     GROUPS_READ = "groups:read"
     GROUPS_WRITE = "groups:write"
     TABLES_ADMIN = "tables:admin"
+    PRIVACY_READ = "privacy:read"
+    PRIVACY_WRITE = "privacy:write"
     ADMIN = "admin"
 
 
@@ -61,6 +63,8 @@ SAID: Final[dict[Scope, str]] = {
     Scope.GROUPS_READ: "see groups, their limits and what is used of them, and portal links",
     Scope.GROUPS_WRITE: "make and delete groups, and set their limits",
     Scope.TABLES_ADMIN: "say which tables are captured and how, and backfill them",
+    Scope.PRIVACY_READ: "see redaction rules, and erasures with their reports",
+    Scope.PRIVACY_WRITE: "make, change and delete redaction rules, see what they hide of an event, and erase by subject",
     Scope.ADMIN: "everything, keys, the audit and the installation among it",
 }
 
@@ -71,6 +75,7 @@ _INCLUDES: Final[dict[Scope, frozenset[Scope]]] = {
     Scope.COLLECTIONS_WRITE: frozenset({Scope.COLLECTIONS_READ}),
     Scope.SOURCES_WRITE: frozenset({Scope.SOURCES_READ}),
     Scope.GROUPS_WRITE: frozenset({Scope.GROUPS_READ}),
+    Scope.PRIVACY_WRITE: frozenset({Scope.PRIVACY_READ}),
     Scope.ADMIN: frozenset(Scope),
 }
 

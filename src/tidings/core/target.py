@@ -5,7 +5,7 @@ from ipaddress import IPv6Address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from tidings.core.errors import InvalidInputError
+from tidings.core.narrowing import Narrowing
 
 # Ports of other protocols, whose servers might act on what a request says (Fetch Standard, "port blocking"); 0 is none at all.
 # 1 and 9 are not here: nobody acts on what comes there, and they stand for "nowhere".
@@ -17,12 +17,58 @@ BAD_PORTS = frozenset({
 })  # fmt: skip
 
 
+class Identity(NamedTuple):
+    """Who TLS shows, and whom it believes. Texts in PEM form; an empty one: as for all.
+
+    Attributes:
+        digest: Of the rest: two that have the same are the same.
+    """
+
+    digest: bytes
+    certificate: str
+    key: str
+    authorities: str
+
+    def __repr__(self) -> str:
+        """Show no key."""
+        return f"Identity({self.digest.hex()[:12]})"
+
+
+class Way:
+    """What else a connection depends on than where it goes. Two that are equal may share connections.
+
+    Attributes:
+        narrowing: What its group may not call.
+        identity: Its own, for TLS.
+    """
+
+    __slots__ = ("_hash", "identity", "narrowing")
+
+    def __init__(self, narrowing: Narrowing | None = None, identity: Identity | None = None) -> None:
+        self.narrowing = narrowing
+        self.identity = identity
+        self._hash = hash((narrowing, None if identity is None else identity.digest))  # once: it is asked for at every attempt
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, Way) and (self.narrowing, self.identity) == (other.narrowing, other.identity)
+        )
+
+
 class Target(NamedTuple):
-    """What a connection is opened to, and a kept-alive one is used again for."""
+    """What a connection is opened to, and a kept-alive one is used again for.
+
+    Attributes:
+        by: None: as any other.
+    """
 
     is_tls: bool
     host: str
     port: int
+    by: Way | None = None
 
 
 # A name's labels (RFC 1123, section 2.1, and the underscore that people use), or an IPv6 address.
@@ -42,21 +88,11 @@ def is_host(text: str) -> bool:
     return "%" not in text  # the zone of an address means something on one machine only
 
 
-def parse_target(url: str) -> Target:
+def parse_target(url: str, by: Way | None = None) -> Target:
     """Return where a URL points. It was checked by `core.webhook.check_url`."""
     parts = urlsplit(url)
     is_tls = parts.scheme == "https"
-    return Target(is_tls, parts.hostname or "", (443 if is_tls else 80) if parts.port is None else parts.port)
-
-
-def check_port(url: str) -> None:
-    """Refuse a URL whose port is of another protocol. What was saved before this was asked stays as it is.
-
-    Raises:
-        InvalidInputError: It is.
-    """
-    if (port := parse_target(url).port) in BAD_PORTS:
-        raise InvalidInputError("url", f"url names port {port}, where no HTTP is spoken; use 80, 443 or one from 1024 on.")
+    return Target(is_tls, parts.hostname or "", (443 if is_tls else 80) if parts.port is None else parts.port, by)
 
 
 def request_head(method: str, url: str) -> str:

@@ -8,11 +8,13 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.credentials import NOTHING, NOTHING_SHOWN, Credentials, Shown
 from tidings.core.errors import InvalidInputError
 from tidings.core.event import Event
 from tidings.core.filters import Filter, TableFilter
+from tidings.core.narrowing import Narrowing
 from tidings.core.retry import STANDARD, Policy
-from tidings.core.target import is_host
+from tidings.core.target import Way, is_host
 
 MAX_NAME_LENGTH = 200
 MAX_URL_LENGTH = 2048
@@ -62,6 +64,8 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         ordered: One at a time, in the order of events; a failing delivery holds back those behind it.
         managed_by: `collection:<id>`, `cron:<id>` or `listener:<name>`, where it is changed; None: by its owner.
         disabled_reason: Why Tidings disabled it; None when its owner did, or it is enabled.
+        credentials_shown: What may be known of its credentials.
+        narrowing: What its group may not call; no part of its versions.
         fault: Why it is set aside, when something of it cannot be read as it is stored; a sentence with the remedy.
         problems: Of each field that cannot be read, why. The field itself says nothing then.
     """
@@ -90,6 +94,8 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_second: float | None = None
     ordered: bool = False
     managed_by: str | None = None
+    narrowing: Narrowing | None = None
+    credentials_shown: Shown = NOTHING_SHOWN
     fault: str | None = None
     problems: dict[str, str] = {}
 
@@ -125,17 +131,26 @@ class Webhook(Subscription, frozen=True, kw_only=True):
     Attributes:
         secret: As its owner sees it.
         previous_secret: The one before, which verifies until `previous_secret_until` as well.
+        credentials: By which its receiver lets it in.
     """
 
     secret: str
     previous_secret: str | None = None
     previous_secret_until: datetime | None = None
+    credentials: Credentials = NOTHING
+
+    @property
+    def way(self) -> Way | None:
+        """What its connections depend on beside its URL; None: nothing."""
+        identity = self.credentials.identity
+        return None if self.narrowing is None and identity is None else Way(self.narrowing, identity)
 
 
 def with_secret(subscription: Subscription, secret: str) -> Webhook:
     """Return the webhook with another secret, which is the only one that verifies from now on."""
     fields = {name: getattr(subscription, name) for name in Subscription.__struct_fields__}
-    return Webhook(**fields, secret=secret)
+    credentials = subscription.credentials if isinstance(subscription, Webhook) else NOTHING
+    return Webhook(**fields, secret=secret, credentials=credentials)
 
 
 def with_problems(subscription: W, problems: dict[str, str]) -> W:
@@ -153,12 +168,14 @@ def fault_of(webhook_id: UUID, problems: dict[str, str]) -> str:
     remedy = f"Change webhook {webhook_id} and write {'it' if len(problems) == 1 else 'them'} anew."
     if "profile" in problems:
         remedy = "Run a version of Tidings that knows the profile, or delete the webhook."
+    if "egress" in problems:  # which is its group's
+        remedy = "Write anew what its group may call."
     told = f"Set aside, since {' and '.join(problems)} cannot be read. {' '.join(problems.values())}"
     return f"{told[: MAX_FAULT_LENGTH - 1 - len(remedy)]} {remedy}"
 
 
-def check_url(url: str, *, allow_http: bool) -> None:
-    """Refuse what cannot be a webhook's URL; whether its address may be called is decided when it is resolved.
+def check_url(url: str) -> None:
+    """Refuse what cannot be a webhook's URL; whether it may be called is decided by `core.egress`.
 
     Raises:
         InvalidInputError: With the reason.
@@ -174,14 +191,12 @@ def check_url(url: str, *, allow_http: bool) -> None:
         raise InvalidInputError("url", f"url is not a URL: {error}.") from error
     if parts.scheme not in {"http", "https"}:
         raise InvalidInputError("url", f"url must begin with https://, not {parts.scheme or 'nothing'!r}.")
-    if parts.scheme == "http" and not allow_http:
-        raise InvalidInputError("url", "url must begin with https:// (TIDINGS_ALLOW_HTTP=true allows http).")
     if not host:
         raise InvalidInputError("url", "url names no host.")
     if not is_host(host):
         raise InvalidInputError("url", f"url names a host, {host!r}, that is neither a name nor an address.")
     if parts.username is not None or parts.password is not None:
-        raise InvalidInputError("url", "url must not carry a user name or password; set an Authorization header.")
+        raise InvalidInputError("url", "url must not carry a user name or password; set auth instead.")
 
 
 def check_headers(headers: dict[str, str]) -> None:

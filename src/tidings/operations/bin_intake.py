@@ -10,7 +10,7 @@ import logging
 import time
 from base64 import b64encode
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -19,11 +19,13 @@ import msgspec
 from tidings.core.bin import BODILESS, Caught, Rates, as_kept
 from tidings.core.claims import STANDARD, TOKEN, Reason, Verdict
 from tidings.core.errors import NotFoundError, StartupError, TooManyAttemptsError, UnavailableError
+from tidings.core.redaction import Rule
+from tidings.core.scrubbing import kept_of_bin
 from tidings.core.token import PUBLIC_KEY_PREFIX
 from tidings.core.verification import Expected, verdict_of
 from tidings.core.webhook import Subscription, Webhook
 from tidings.operations.services import Services
-from tidings.store import bins, webhooks
+from tidings.store import bins, redaction, webhooks
 from tidings.store.bins import Stored, Taken
 from tidings.store.database import COLLISIONS, UNAVAILABLE, said
 
@@ -131,6 +133,7 @@ class Intake:
             found = await bins.several(connection, ids)
             named = [one.bin.webhook_id for one in found.values() if one.bin.webhook_id is not None]
             rows = await webhooks.webhooks_by_id(connection, self._services.box, named) if named else []
+            rules = await redaction.rules_of(connection, {one.bin.group_id for one in found.values()})
         signers = {row.id: row for row in rows}
         known: list[tuple[_Call, Stored, Verdict]] = []
         for call in calls:
@@ -139,9 +142,9 @@ class Intake:
                 call.refuse(NotFoundError(_GONE))
             else:
                 known.append((call, one, await self._verdict(one, signers, call.request)))
-        await self._write(known)
+        await self._write(known, rules)
 
-    async def _write(self, known: Sequence[tuple[_Call, Stored, Verdict]]) -> None:
+    async def _write(self, known: Sequence[tuple[_Call, Stored, Verdict]], rules: Mapping[str, tuple[Rule, ...]]) -> None:
         """Keep requests, each with its number, and answer."""
         came = Counter(call.bin_id for call, _, _ in known)
         if not came:
@@ -161,7 +164,8 @@ class Intake:
                     answer = self._given(call, one)
                     given.append((call, answer))
                     request = as_kept(call.request, self._services.config.admin_key)
-                    taken.append(Taken(call.bin_id, numbers[call.bin_id], request, answer.status, verdict))
+                    kept = kept_of_bin(request, rules.get(one.bin.group_id, ()))
+                    taken.append(Taken(call.bin_id, numbers[call.bin_id], kept, answer.status, verdict))
                 await bins.add_requests(connection, taken)
                 for bin_id in last:
                     await bins.trim(connection, bin_id)

@@ -80,5 +80,5 @@ async def examine(services: Services, *, is_outward: bool = False) -> Examined:
 async def _ways(services: Services, urls: Sequence[str]) -> list[Way]:
     """Return what comes of connecting to the hosts of these URLs, all at once."""
     hosts = dict(list({parse_target(url).host: url for url in urls}.items())[:HOSTS])
-    reached = await asyncio.gather(*(services.sender.reach(url, REACH_SECONDS) for url in hosts.values()))
+    reached = await asyncio.gather(*(services.sender.reach(parse_target(url), REACH_SECONDS) for url in hosts.values()))
     return [Way(host, one.failure, one.error) for host, one in zip(hosts, reached, strict=True)]

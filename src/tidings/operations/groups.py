@@ -1,5 +1,6 @@
 """Groups, the tenants: make them, read them, act for one, delete one."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -59,6 +60,20 @@ async def list_groups(services: Services, *, limit: int, offset: int = 0, after:
             own = await groups.get(connection, services.bound_to) if after < services.bound_to and not offset else None
             return [] if own is None else [_group(own)]
         return [_group(row) for row in await groups.list_groups(connection, limit=limit, offset=offset, after=after)]
+
+
+async def choices(services: Services, may_show: tuple[str, ...] | None, *, limit: int, offset: int) -> Sequence[str]:
+    """Return a page of the groups that a session may show, in order of their ids.
+
+    Args:
+        may_show: They, where they are not all.
+    """
+    if may_show is not None:
+        return may_show[offset : offset + limit]
+    every = msgspec.structs.replace(
+        services, bound_to=None
+    )  # what somebody may do in the one that they look at is another matter
+    return [one.id for one in await list_groups(every, limit=limit, offset=offset)]
 
 
 async def read(services: Services, group_id: str) -> Group:

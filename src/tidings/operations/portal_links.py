@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from tidings.core.audit import Action
+from tidings.core.audit import Action, Who
 from tidings.core.brand import Brand, check_brand, check_origins
 from tidings.core.customers import Access, parse_access
 from tidings.core.errors import InvalidInputError, NotFoundError
@@ -39,7 +39,7 @@ async def create(
     brand: Brand | None = None,
     origins: Sequence[str] = (),
 ) -> NewLink:
-    """Make a link that shows a customer the group, and nothing else.
+    """Make a link that shows a customer the group, and nothing else. It ends with the key or the member that made it.
 
     Args:
         token: 256 random bits as text.
@@ -68,11 +68,14 @@ async def create(
         now,
         now + timedelta(seconds=seconds),
         parse_access(access),
+        made_by=services.actor.key_name,
     )
+    actor = services.actor
     async with services.database.transaction() as connection:
         if await groups.get(connection, services.group_id) is None:
             raise NotFoundError(f"There is no group {services.group_id!r}. Make the group first.")
-        await portal_links.add(connection, token, link)
+        member_id = actor.id if actor.who is Who.MEMBER else None
+        await portal_links.add(connection, token, link, key_id=actor.key_id, member_id=member_id)
         await audit.note(services, connection, Action.LINK_MADE, link.id, link.brand.name or "", after=link)
     return NewLink(link, f"{base}/p/{token}")
 

@@ -20,6 +20,7 @@ from tidings.store.database import Database
 from tidings.store.secrets import SecretBox
 from tidings.store.settings import Installation
 from tidings.store.signing_keys import KeyRing
+from tidings.transport.provider import Provider
 from tidings.transport.sender import Sender
 
 
@@ -38,6 +39,7 @@ class Services(msgspec.Struct, frozen=True):
         for_notices: The database, as those may use it who send notices; None: as everybody.
         for_bins: The database, as it may be used for what strangers send to request bins; None: as everybody.
         readiness: What the last look found (`operations.diagnosis`).
+        provider: Where people sign in; None: nobody does but with a key.
         examined: Webhooks whose receivers are being examined, each with its group.
     """
 
@@ -62,4 +64,5 @@ class Services(msgspec.Struct, frozen=True):
     for_bins: Database | None = None
     passwords: Passwords = msgspec.field(default_factory=Passwords)
     readiness: Readiness = msgspec.field(default_factory=Readiness)
+    provider: Provider | None = None
     examined: dict[UUID, str] = msgspec.field(default_factory=dict)

@@ -1,17 +1,19 @@
-"""Browsers that are signed in to the portal: by a key, for a while, each showing one group."""
+"""Browsers that are signed in to the portal: by a key or by the provider, for a while, each showing one group."""
 
 from uuid import UUID
 
 import msgspec
 
-from tidings.core.api_key import SETTINGS_KEY_ID, ApiKey, check_group
+from tidings.core.api_key import SETTINGS_KEY_ID, ApiKey
 from tidings.core.audit import Action, Actor, Who
 from tidings.core.errors import NotFoundError
+from tidings.core.roles import allowed, check_shown
 from tidings.operations import audit
 from tidings.operations.services import Services
 from tidings.store import groups, portal_links, sessions
 from tidings.store.database import Connection
-from tidings.store.sessions import Ended, Session
+from tidings.store.members import Member
+from tidings.store.sessions import ANYBODY, Ended, Session, Whose
 
 
 async def begin(services: Services, token: str, key: ApiKey, digest: bytes, *, before: str, browser: str, address: str) -> None:
@@ -37,6 +39,28 @@ async def begin(services: Services, token: str, key: ApiKey, digest: bytes, *, b
         )
         by = Actor(Who.SESSION, session_id, address, key.id, key.name)
         await audit.note(services, connection, Action.SESSION_BEGAN, session_id, browser, by=by, is_of_group=False)
+
+
+async def begin_as_member(
+    services: Services, connection: Connection, token: str, member: Member, *, before: str, browser: str, address: str
+) -> Session | None:
+    """Begin a member's session for a new token, in a transaction that is open, and return it; None: they have no role.
+
+    Args:
+        before: The browser's token so far; empty when it had none.
+    """
+    may = allowed(member.held, services.group_id)
+    if may is None:
+        return None
+    if before:
+        await _ended(services, connection, await sessions.end_token(connection, before), address)
+    now = services.clock.now()
+    session_id = await sessions.begin(
+        connection, token, member_id=member.id, group_id=may.group_id, browser=browser, address=address, now=now
+    )
+    by = Actor(Who.MEMBER, member.id, address, key_name=member.email)
+    await audit.note(services, connection, Action.SESSION_BEGAN, session_id, browser, by=by, is_of_group=False)
+    return await sessions.find(connection, token, now=now)
 
 
 async def begin_with_link(
@@ -79,39 +103,57 @@ async def find(services: Services, token: str, group_id: str | None = None) -> S
         group_id: The group that it is to show from now on; None: as before. A customer's shows its link's, whatever is asked.
 
     Raises:
-        ForbiddenError: The key of the session is for another group.
+        ForbiddenError: The key of the session is for another group, or the member has no role in it.
         NotFoundError: There is no such group.
     """
     async with services.database.connection() as connection:
         session = await sessions.find(connection, token, now=services.clock.now())
         if session is None or group_id is None or group_id == session.group_id or session.is_customer:
             return session
-        check_group(session.bound_to, group_id)
+        check_shown(session.may_show, group_id)
         if await groups.get(connection, group_id) is None:
             raise NotFoundError(f"There is no group {group_id!r}. Choose another one at the top of the page.")
         await sessions.show_group(connection, session.id, group_id)
-        return msgspec.structs.replace(session, group_id=group_id)
+        # Who has several roles may something else there.
+        return await sessions.find(connection, token, now=services.clock.now())
 
 
-async def list_sessions(services: Services) -> list[Session]:
-    """Return the sessions whose time is not over, newest first."""
+def own(session: Session) -> Whose:
+    """Return whose sessions are somebody's own: begun with the same key, or by the same member."""
+    return Whose(session.key_id, session.member_id)
+
+
+async def list_sessions(services: Services, whose: Whose = ANYBODY, *, limit: int, offset: int = 0) -> list[Session]:
+    """Return a page of the sessions of those who signed in, whose time is not over, newest first.
+
+    Args:
+        whose: Only those of one key or one member.
+    """
     async with services.database.connection() as connection:
-        return await sessions.list_sessions(connection, now=services.clock.now())
+        return await sessions.list_sessions(connection, whose, now=services.clock.now(), limit=limit, offset=offset)
 
 
-async def end(services: Services, session_id: UUID) -> bool:
-    """End a session, and return whether there was one."""
+async def end(services: Services, session_id: UUID, whose: Whose = ANYBODY) -> bool:
+    """End a session, and return whether there was one of theirs."""
     async with services.database.transaction() as connection:
-        ended = await sessions.end(connection, session_id)
+        ended = await sessions.end(connection, session_id, whose)
         await _ended(services, connection, ended)
         return ended is not None
 
 
-async def end_others(services: Services, session_id: UUID) -> None:
-    """End all sessions but one."""
+async def end_others(services: Services, session_id: UUID | None, whose: Whose = ANYBODY) -> int:
+    """End all of their sessions but one, and return how many those were; customers' sessions go on."""
     async with services.database.transaction() as connection:
-        for one in await sessions.end_others(connection, session_id):
+        ended = await sessions.end_others(connection, session_id, whose)
+        for one in ended:
             await _ended(services, connection, one)
+        return len(ended)
+
+
+async def end_all_of_member(services: Services, connection: Connection, member_id: UUID) -> None:
+    """End a member's sessions, in a transaction that is open: some of what they may is taken away."""
+    for one in await sessions.end_others(connection, None, Whose(member_id=member_id)):
+        await _ended(services, connection, one)
 
 
 async def end_token(services: Services, token: str, *, address: str) -> None:
@@ -120,24 +162,26 @@ async def end_token(services: Services, token: str, *, address: str) -> None:
         await _ended(services, connection, await sessions.end_token(connection, token), address)
 
 
-async def _ended(services: Services, connection: Connection, ended: Ended | None, own: str | None = None) -> None:
+async def _ended(services: Services, connection: Connection, ended: Ended | None, its_own: str | None = None) -> None:
     """Put on record that a session was ended.
 
     Args:
-        own: The address of its own browser, which ended it; None: whoever the services act for did.
+        its_own: The address of its own browser, which ended it; None: whoever the services act for did.
     """
     if ended is None:
         return
-    if ended.link_id is None:
-        by = Actor(Who.SESSION, ended.id, own or "", ended.key_id, ended.key_name)
+    if ended.link_id is not None:
+        by = Actor(Who.LINK, ended.link_id, its_own or "")
+    elif ended.member_id is not None:
+        by = Actor(Who.MEMBER, ended.member_id, its_own or "", key_name=ended.member_email or "")
     else:
-        by = Actor(Who.LINK, ended.link_id, own or "")
+        by = Actor(Who.SESSION, ended.id, its_own or "", ended.key_id, ended.key_name or "")
     await audit.note(
         msgspec.structs.replace(services, group_id=ended.group_id),
         connection,
         Action.SESSION_ENDED,
         ended.id,
         ended.browser,
-        by=None if own is None else by,
+        by=None if its_own is None else by,
         is_of_group=ended.link_id is not None,
     )

@@ -77,7 +77,7 @@ async def route_again(services: Services, number: int) -> None:
         NotFoundError: There is nothing under that number.
     """
     async with services.database.transaction() as connection:
-        kind = there(await set_aside.try_again(connection, min(number, MAX_NUMBER)), _nothing(number))
+        kind = there(await set_aside.try_again(connection, min(number, MAX_NUMBER), services.box), _nothing(number))
         await (outbox.ring(connection) if kind == "event" else queue.announce(connection))
         await audit.note(services, connection, Action.ROUTED_AGAIN, subject=str(number), is_of_group=False)
 

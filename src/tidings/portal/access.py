@@ -29,6 +29,7 @@ from tidings.store.sessions import LONGEST, Session
 
 MAX_TOKEN = 200  # characters of a cookie that is looked up
 GROUP_PARAMETER = "group"  # every page takes it
+ANY_QUERY = "*"  # among the parameters that a page knows: somebody else writes them
 FOR_CUSTOMERS = "customer"  # of a handler's opt: customers may ask it; all others are shut to them
 LOOK, MANAGE = "look", "manage"  # what it says: any link opens it, or those that let their holder change something
 CUSTOMER_COOKIE = "tidings-customer"
@@ -277,6 +278,8 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
 def _actor(request: Request[Any, Any, Any], session: Session) -> Actor:
     if session.is_customer:
         return Actor(Who.LINK, session.link_id, address_of(request))
+    if session.member_id is not None:
+        return Actor(Who.MEMBER, session.member_id, address_of(request), key_name=session.member_email)
     return Actor(Who.SESSION, session.id, address_of(request), session.key_id, session.key_name)
 
 
@@ -379,7 +382,7 @@ async def refuse_unknown(connection: ASGIConnection[Any, Any, Any, Any], handler
     """
     known = {GROUP_PARAMETER, *handler.opt.get("query", ())}
     for name in connection.query_params:
-        if name not in known:
+        if name not in known and ANY_QUERY not in known:
             raise InvalidInputError(name, f"This page knows no parameter {name[:80]!r}. Take it out of the address.")
 
 

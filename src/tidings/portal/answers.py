@@ -120,7 +120,7 @@ def _who(session: Session | None) -> str:
         return ""
     if session.is_customer:
         return "customer"
-    return "admin" if session.key_id == SETTINGS_KEY_ID else visible(session.key_name, limit=40).plain
+    return "admin" if session.key_id == SETTINGS_KEY_ID else visible(session.begun_by, limit=40).plain
 
 
 _BELOW = {"/sources": SOURCES, "/settings": SETTINGS}

@@ -2,7 +2,7 @@
 
 A page shows more than one call of the API answers, so some need several. A page that is not in the table needs `admin` of all
 groups, and a test says what to add. `any` is every key that opens a page at all. A `*` behind a scope: the page is about the
-installation, so a session of a key that is for one group does not see it. Customers come by links, and pages say of
+installation, so a session that may act for one group alone does not see it. Customers come by links, and pages say of
 themselves what they see.
 """
 
@@ -17,6 +17,8 @@ _TABLE: Final = """
 admin*                          GET       /
 any                             GET       /sign-in
 any                             GET POST  /sign-out
+any                             GET       /account
+any                             POST      /account/sessions/end
 any                             GET       /sources
 any                             GET POST  /gallery
 any                             GET       /brand.css
@@ -115,6 +117,11 @@ admin                           GET       /settings/api-keys/{key_id}
 admin                           POST      /settings/api-keys/{key_id}/rename
 admin                           POST      /settings/api-keys/{key_id}/rotate
 admin                           POST      /settings/api-keys/{key_id}/revoke
+admin                           GET POST  /settings/members
+admin                           GET       /settings/members/{member_id}
+admin                           POST      /settings/members/{member_id}/role
+admin                           POST      /settings/members/{member_id}/remove
+admin*                          POST      /settings/members/{member_id}/sessions/end
 webhooks:read                   GET       /settings/bins
 webhooks:write                  GET POST  /settings/bins/new
 webhooks:read,deliveries:read   GET       /settings/bins/{bin_id}
@@ -124,6 +131,7 @@ webhooks:write                  GET POST  /settings/bins/{bin_id}/delete
 webhooks:read                   GET       /settings/listeners
 webhooks:write                  POST      /settings/listeners/{listener_id}/skip
 webhooks:write                  POST      /settings/listeners/{listener_id}/delete
+admin*                          GET POST  /settings/egress
 webhooks:read                   GET       /settings/keys
 admin*                          POST      /settings/keys/rotate
 admin*                          GET       /settings/set-aside
@@ -131,6 +139,15 @@ admin*                          GET       /settings/set-aside/{number}
 admin*                          POST      /settings/set-aside/{number}/route
 admin*                          POST      /settings/set-aside/{number}/discard
 admin*                          POST      /settings/set-aside/settings/{kind}/{setting_id}/retry
+privacy:read                    GET       /settings/redaction
+privacy:write                   GET POST  /settings/redaction/new
+privacy:read                    GET       /settings/redaction/{rule_id}
+privacy:write                   POST      /settings/redaction/{rule_id}
+privacy:write                   POST      /settings/redaction/{rule_id}/delete
+privacy:read                    GET       /settings/erasures
+privacy:write                   POST      /settings/erasures
+privacy:read                    GET       /settings/erasures/{erasure_id}
+privacy:write                   POST      /settings/erasures/{erasure_id}/cancel
 admin                           GET       /settings/audit
 admin*                          GET       /settings/audit/verification
 admin*                          GET       /settings/about
@@ -146,6 +163,7 @@ _FIRST: Final = (
     "/sources/jobs",
     "/sources/tables",
     "/settings/groups",
+    "/settings/redaction",
 )
 
 

@@ -8,6 +8,7 @@ version, the event, the delivery and the time.
 from functools import partial
 from uuid import UUID
 
+from tidings.core.credentials import HIDDEN, OAuth2
 from tidings.core.event import Event
 from tidings.core.hops import HEADER, told
 from tidings.core.jwt import sign_jwt, webhook_claims
@@ -28,14 +29,22 @@ class Prepared:
     Attributes:
         webhook: That version.
         target: Where they go.
+        authorization: What its receiver lets it in by, as a line, where that is always the same; empty: nothing.
+        client: What gets the tokens that it is let in by instead.
     """
 
-    __slots__ = ("_head", "_keys", "_keys_in_overlap", "_overlap_until", "_private", "_profile", "_sign", "_token", "_tokens",
-                 "target", "webhook")  # fmt: skip
+    __slots__ = (
+        "_head", "_hidden", "_keys", "_keys_in_overlap", "_overlap_until", "_private", "_profile", "_sign", "_token", "_tokens",
+        "authorization", "client", "target", "webhook",
+    )  # fmt: skip
 
     def __init__(self, profile: Profile, webhook: Webhook, keys: InstanceKeys) -> None:
         self.webhook = webhook
-        self.target = parse_target(webhook.url)
+        self.target = parse_target(webhook.url, webhook.way)
+        auth = webhook.credentials.auth
+        self.client = auth if isinstance(auth, OAuth2) else None
+        self.authorization = webhook.credentials.basic
+        self._hidden = "" if auth is None else f"Authorization: {'Basic' if self.client is None else 'Bearer'} {HIDDEN}\r\n"
         self._profile = profile
         self._head = request_head(webhook.method, webhook.url) + _standing_headers(profile, webhook)
         self._sign = profile.sign if webhook.signature is None else partial(asked_for, webhook.signature)
@@ -62,16 +71,19 @@ class Prepared:
             return profile.body(event, webhook)
         return template.fill(webhook.body_template, event, webhook, profile.vocabulary.name_of(event))
 
-    def write(self, event: Event, delivery_id: UUID, timestamp: int) -> bytes:
+    def write(self, event: Event, delivery_id: UUID, timestamp: int, authorization: str | None = None) -> bytes:
         """Return the request of one attempt, head and body.
 
         Args:
             timestamp: Seconds since 1970, the time of the attempt.
+            authorization: What the receiver lets it in by, as a line; None: it is to be looked at, with `(hidden)` there.
 
         Raises:
             RenderError: The record cannot be written as JSON.
         """
-        return self.seal(self.body(event), event, delivery_id, timestamp)
+        return self.seal(
+            self.body(event), event, delivery_id, timestamp, self._hidden if authorization is None else authorization
+        )
 
     def seal(self, body: bytes, event: Event, delivery_id: UUID, timestamp: int, more: str = "") -> bytes:
         """Return the request of one attempt with a body of somebody else's.

@@ -49,6 +49,7 @@ class Probing:
         text_keyed = _text_keyed(webhook)
         self._text_keyed = prepare(text_keyed, keys) if text_keyed is not None else None
         self.target = self._genuine.target
+        self.authorization, self.client = self._genuine.authorization, self._genuine.client
 
     def facts(self, event: Event, delivery_id: UUID, now: int) -> Facts:
         """Return what the plan needs to know, as the requests of this webhook show it.
@@ -81,12 +82,13 @@ class Probing:
             is_paused=not self._webhook.enabled,
         )
 
-    def write(self, probe: Probe, event: Event, delivery_id: UUID, now: int) -> bytes:
+    def write(self, probe: Probe, event: Event, delivery_id: UUID, now: int, authorization: str) -> bytes:
         """Return the request of a probe.
 
         Args:
             event: A test event of its own, since receivers drop what they have seen.
             now: Seconds since 1970.
+            authorization: What the receiver lets it in by, as a line; empty: nothing.
 
         Raises:
             RenderError: The event cannot be written as JSON.
@@ -99,7 +101,7 @@ class Probing:
         elif kind is Kind.OLD_SECRET and self._old is not None:
             signer = self._old
         time = now * 1000 if kind is Kind.MILLISECONDS else now + probe.shift
-        return signer.seal(self._body(probe, event), event, delivery_id, time, f"{HEADER}: {kind}\r\n")
+        return signer.seal(self._body(probe, event), event, delivery_id, time, f"{authorization}{HEADER}: {kind}\r\n")
 
     def _body(self, probe: Probe, event: Event) -> bytes:
         body = self._genuine.body(event)

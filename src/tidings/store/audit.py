@@ -31,10 +31,10 @@ class Entry(msgspec.Struct, frozen=True):
     Attributes:
         number: Its place: a later one has a greater number.
         group_id: The group that it is about; None: the installation.
-        who_id: Of the key, the session or the portal link.
+        who_id: Of the key, the session, the member or the portal link.
         subject: What it was called then: a webhook's name, a browser.
         key_id: The key that it was done with, or that the session was begun with.
-        key_name: What that was called then.
+        key_name: What that was called then; of a member the address.
         changes: Field to what it was and what it is (`core.differences`).
     """
 

@@ -70,6 +70,8 @@ async def delete_settings(connection: Connection, group_id: str, limit: int) -> 
         _SQL["delete_integrations"],
         _SQL["delete_types"],
         _SQL["delete_recoveries"],
+        _SQL["delete_rules"],
+        _SQL["delete_erasures"],
         _SQL["delete_links"],
         _SQL["delete_bins"],
     ):

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.store.database import Connection
+from tidings.store.sessions import LINK_MAKERS
 from tidings.store.statements import load
 
 _SQL = load("live")
@@ -31,7 +32,7 @@ class NewDelivery(msgspec.Struct, frozen=True):
 
 async def look(connection: Connection, sessions: Sequence[UUID], now: datetime) -> Look:
     """Return whether something happened, and which of these sessions are not over."""
-    row = await connection.fetchrow(_SQL["look"], list(sessions), now)
+    row = await connection.fetchrow(_SQL["look"], list(sessions), now, LINK_MAKERS)
     return Look(row["counted"], row["sessions"])
 
 

@@ -13,6 +13,7 @@ from tidings.core.event import Event, day_of, event_id, table_event_type
 from tidings.core.event_fault import MAX_EVENT_BYTES, event_fault, size_fault, table_fault
 from tidings.store.database import Connection
 from tidings.store.event_types import Schema, TypeKey
+from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
 
 _SQL = load("outbox")
@@ -34,11 +35,13 @@ class Taken(msgspec.Struct, frozen=True):
     Attributes:
         numbers: Their numbers in the outbox.
         routes_version: The version of the subscriptions, as of the moment the rows were read.
+        privacy_version: That of the redaction rules.
     """
 
     rows: list[Any]
     numbers: list[int]
     routes_version: int
+    privacy_version: int = 0
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -73,7 +76,9 @@ async def take_shares(connection: Connection, shares: Mapping[str, int]) -> Take
 
 def _taken(rows: list[Any]) -> Taken:
     rows.sort(key=_outbox_id)  # DELETE … RETURNING promises no order
-    return Taken(rows, [row[0] for row in rows], rows[0]["routes_version"] if rows else 0)
+    if not rows:
+        return Taken([], [], 0)
+    return Taken(rows, [row[0] for row in rows], rows[0]["routes_version"], rows[0]["privacy_version"])
 
 
 async def groups(connection: Connection, behind: str, past: Sequence[str], *, most: int, deep: int) -> list[Waiting]:
@@ -138,14 +143,43 @@ def _event_from_row(row: Any, salt: int) -> Event:
     )  # fmt: skip
 
 
-async def reject(connection: Connection, faults: Mapping[int, str]) -> None:
-    """Set rows aside, each with the reason it cannot be routed."""
-    numbers, reasons = list(faults), [reason[:MAX_REASON_LENGTH] for reason in faults.values()]
+async def reject(
+    connection: Connection, faults: Mapping[int, str], box: SecretBox, hiding: Sequence[str] = ()
+) -> dict[int, str]:
+    """Set rows aside, each with the reason it cannot be routed, and return these reasons as they are told.
+
+    Args:
+        hiding: Groups with rules that hide something: the records of their rows are sealed, and errors not told.
+    """
+    told = {number: reason[:MAX_REASON_LENGTH] for number, reason in faults.items()}
+    rows = await connection.fetch(_SQL["records"], list(told), hiding, MAX_EVENT_BYTES) if hiding else []
+    sealed: dict[int, bytes] = {}
+    for row in rows:
+        text = msgspec.json.encode((row["record"], row["old_record"])).decode()
+        sealed[row["id"]] = box.seal(text, UUID(int=row["id"]))
+    numbers, reasons = list(told), list(told.values())
+    seals = [sealed.get(number) for number in numbers]
     try:
         async with connection.transaction():
-            await connection.execute(_SQL["reject"], numbers, reasons, True)
+            await connection.execute(_SQL["reject"], numbers, reasons, True, seals)
     except asyncpg.exceptions.ProgramLimitExceededError:  # one is larger than a value can be
-        await connection.execute(_SQL["reject"], numbers, reasons, False)
+        await connection.execute(_SQL["reject"], numbers, reasons, False, seals)
+    return told
+
+
+def unsealed(box: SecretBox, sealed: bytes, number: int) -> tuple[str | None, str | None]:
+    """Return the records of a row that was set aside, of a group with rules.
+
+    Raises:
+        StartupError: They were sealed under another key.
+    """
+    record, old_record = msgspec.json.decode(box.open(sealed, UUID(int=number)), type=tuple[str | None, str | None])
+    return record, old_record
+
+
+async def put_records(connection: Connection, number: int, record: str | None, old_record: str | None) -> None:
+    """Give a row back its records."""
+    await connection.execute(_SQL["put_records"], number, record, old_record)
 
 
 async def publish(connection: Connection, events: Sequence[Event], *, is_counted: bool = False) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from tidings.core.brand import Brand
 from tidings.core.customers import Access
 from tidings.store.database import Connection
-from tidings.store.sessions import hash_token, read_brand, read_origins
+from tidings.store.sessions import LINK_MAKERS, hash_token, read_brand, read_origins
 from tidings.store.statements import load
 
 MAX_LINKS = 10_000  # of an installation; another one ends the oldest
@@ -26,6 +26,7 @@ class PortalLink(msgspec.Struct, frozen=True):
         origins: The origins whose pages may frame it.
         access: What its holder may do.
         session_count: In how many browsers it is open.
+        made_by: What the key was called that made it, or the address of the member; it ends with them.
     """
 
     id: UUID
@@ -36,10 +37,15 @@ class PortalLink(msgspec.Struct, frozen=True):
     ends_at: datetime
     access: Access
     session_count: int = 0
+    made_by: str = ""
 
 
-async def add(connection: Connection, token: str, link: PortalLink) -> None:
-    """Write a new link. When there are too many, the oldest end."""
+async def add(connection: Connection, token: str, link: PortalLink, *, key_id: UUID | None, member_id: UUID | None) -> None:
+    """Write a new link. When there are too many, the oldest end.
+
+    Args:
+        key_id, member_id: Who makes it.
+    """
     await connection.execute(_SQL["keep_newest"], MAX_LINKS - 1)
     brand = msgspec.json.encode(link.brand).decode()
     await connection.execute(
@@ -52,18 +58,21 @@ async def add(connection: Connection, token: str, link: PortalLink) -> None:
         link.created_at,
         link.ends_at,
         link.access.value,
+        key_id,
+        member_id,
+        link.made_by,
     )
 
 
 async def find(connection: Connection, token: str, now: datetime) -> PortalLink | None:
     """Return the link of a token; None when there is none or its time is over."""
-    row = await connection.fetchrow(_SQL["find"], hash_token(token), now)
+    row = await connection.fetchrow(_SQL["find"], hash_token(token), now, LINK_MAKERS)
     return None if row is None else _link(row)
 
 
 async def list_links(connection: Connection, group_id: str, *, now: datetime, limit: int, offset: int) -> Sequence[PortalLink]:
     """Return a page of a group's links whose time is not over, newest first."""
-    return [_link(row) for row in await connection.fetch(_SQL["list"], group_id, now, limit, offset)]
+    return [_link(row) for row in await connection.fetch(_SQL["list"], group_id, now, limit, offset, LINK_MAKERS)]
 
 
 async def end(connection: Connection, group_id: str, link_id: UUID) -> bool:

@@ -64,6 +64,7 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
             logger.warning("%d keys or secrets of integrations and bins cannot be read and stay as they are", unread)
         webhooks = await _reseal_webhooks(connection, reseal)
         versions = await _reseal_versions(connection, reseal)
+        count += await _reseal_payloads(connection, reseal)
         await connection.execute(_SQL["set_fingerprint"], new.fingerprint)
     return webhooks + versions + count
 
@@ -74,6 +75,24 @@ async def _reseal_webhooks(connection: Connection, reseal: _Reseal) -> int:
         last = rows[-1]["id"]
         await connection.executemany(_SQL["reseal_webhook"], anew := _resealed(rows, ("id",), reseal))
         count += len(anew)
+    return count
+
+
+async def _reseal_payloads(connection: Connection, reseal: _Reseal) -> int:
+    """What redaction rules seal, and the subjects of erasures that are not over."""
+    count = 0
+    for read, write in (
+        (_SQL["payloads"], _SQL["reseal_payload"]),
+        (_SQL["set_aside"], _SQL["reseal_set_aside"]),
+        (_SQL["subjects"], _SQL["reseal_subject"]),
+    ):
+        last = UUID(int=0)
+        while rows := await connection.fetch(read, last, PAGE):
+            last = rows[-1]["id"]
+            for row in rows:
+                with suppress(StartupError):
+                    await connection.execute(write, row["id"], reseal(row["sealed"], row["id"]))
+                    count += 1
     return count
 
 
@@ -91,9 +110,9 @@ def _resealed(rows: Sequence[Any], key: Sequence[str], reseal: _Reseal) -> list[
     resealed = []
     for row in rows:
         with suppress(StartupError):
-            previous = row["previous_secret"]
-            kept = None if previous is None else reseal(previous, row["id"])
-            resealed.append((*(row[name] for name in key), reseal(row["secret"], row["id"]), kept))
+            sealed = [row["secret"], row["previous_secret"], row["sealed_credentials"]]
+            anew = [None if one is None else reseal(one, row["id"]) for one in sealed]
+            resealed.append((*(row[name] for name in key), *anew))
     if unread := len(rows) - len(resealed):
         logger.warning("the secrets of %d webhooks or versions cannot be read and stay as they are", unread)
     return resealed

@@ -20,6 +20,7 @@ class SecretBox:
     def __init__(self, secret_key: str) -> None:
         digest = hashlib.sha256(b"tidings secrets " + secret_key.encode()).digest()
         self._cipher = AESGCM(digest)
+        self.subject_key = hashlib.sha256(b"tidings subjects " + secret_key.encode()).digest()
         self.cursor_key = hashlib.sha256(b"tidings cursors " + secret_key.encode()).digest()
         self.fingerprint = hashlib.sha256(b"tidings fingerprint " + secret_key.encode()).hexdigest()[:16]
 

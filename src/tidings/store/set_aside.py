@@ -7,8 +7,10 @@ from uuid import UUID
 import asyncpg
 
 from tidings.core.delivery import Delivery
-from tidings.core.errors import ConflictError
+from tidings.core.errors import ConflictError, StartupError
+from tidings.store import outbox
 from tidings.store.database import Connection
+from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
 
 _SQL = load("set_aside")
@@ -28,7 +30,7 @@ async def get(connection: Connection, number: int) -> Any | None:
     return await connection.fetchrow(_SQL["get"], number, MAX_SHOWN_BYTES)
 
 
-async def try_again(connection: Connection, number: int) -> str | None:
+async def try_again(connection: Connection, number: int, box: SecretBox) -> str | None:
     """Put a row back into the outbox or the queue; return of which kind it is, or None when there is none.
 
     Raises:
@@ -40,10 +42,16 @@ async def try_again(connection: Connection, number: int) -> str | None:
     kind: str = row["kind"]
     try:
         if kind == "event":
-            await connection.fetchval(_SQL["route_again"], number)
+            routed = await connection.fetchval(_SQL["route_again"], number)
+            if row["sealed"] is not None:
+                await outbox.put_records(connection, routed, *outbox.unsealed(box, row["sealed"], number))
             return kind
         await connection.execute(_SQL["lock_lane"], UUID(row["webhook_id"] or ""))
         back = await connection.fetchval(_SQL["deliver_again"], number)
+    except StartupError as error:
+        raise ConflictError(
+            "The row cannot be put back: its records were sealed under another SECRET_KEY. Discard it."
+        ) from error
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError) as error:
         raise ConflictError(f"The row cannot be put back: {error}. Publish what it says anew, and discard it.") from error
     if back is None:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.credentials import NOTHING, NOTHING_SHOWN, Credentials, Shown
 from tidings.core.errors import InvalidInputError, StartupError, TidingsError
 from tidings.core.filters import CollectionFilter, Filter, Kind, TypeFilter, parse_filter
 from tidings.core.retry import STANDARD, Policy, parse_policy
@@ -28,6 +29,7 @@ from tidings.core.webhook import (
 )
 from tidings.profiles import PROFILES
 from tidings.profiles.template import check_template, is_plain_text
+from tidings.store.egress import read_narrowing
 from tidings.store.secrets import SecretBox
 
 T = TypeVar("T")
@@ -95,14 +97,21 @@ def read(row: Any, box: SecretBox | None = None) -> Subscription:
         return with_problems(subscription, reader.problems)
     opened = partial(_opened, box, row["id"])
     secret, previous = reader.take("secret", opened, None), reader.take("secret", opened, None, column="previous_secret")
+    credentials = reader.take("auth", partial(_opened_credentials, box, row["id"]), NOTHING, column="sealed_credentials")
     if reader.problems or secret is None:
         return with_problems(subscription, reader.problems)
-    rotation = {"previous_secret": previous, "previous_secret_until": row["previous_secret_until"]}
+    rotation = {
+        "previous_secret": previous, "previous_secret_until": row["previous_secret_until"], "credentials": credentials,
+    }  # fmt: skip
     return msgspec.structs.replace(with_secret(subscription, secret), **rotation)
 
 
 def _opened(box: SecretBox, owner: UUID, sealed: bytes | None) -> str | None:
     return None if sealed is None else box.open(sealed, owner)
+
+
+def _opened_credentials(box: SecretBox, owner: UUID, sealed: bytes | None) -> Credentials:
+    return NOTHING if sealed is None else msgspec.json.decode(box.open(sealed, owner), type=Credentials)
 
 
 def _told(field: str, error: Exception) -> str:
@@ -155,6 +164,8 @@ class _Reader:
             rate_per_second=row["rate_per_second"],
             ordered=row["ordered"],
             managed_by=row["managed_by"],
+            credentials_shown=self.take("auth", _shown, NOTHING_SHOWN, column="credentials"),
+            narrowing=self.take("egress", read_narrowing, None, column="narrowing"),
             created_at=row["created_at"],
             updated_at=row["updated_at"],
         )
@@ -165,7 +176,7 @@ class _Reader:
         """Look for what the API would have refused."""
         try:
             check_settings(webhook)
-            check_url(webhook.url, allow_http=True)
+            check_url(webhook.url)
             if webhook.body_template is not None:
                 check_template(webhook.body_template, is_text=is_plain_text(webhook.headers))
         except InvalidInputError as error:
@@ -178,6 +189,10 @@ def _signature(text: str | None) -> Signature | None:
     signature = msgspec.json.decode(text, type=Signature)
     check_signature(signature)
     return signature
+
+
+def _shown(text: str | None) -> Shown:
+    return NOTHING_SHOWN if text is None else msgspec.json.decode(text, type=Shown)
 
 
 def _headers(text: str) -> dict[str, str]:

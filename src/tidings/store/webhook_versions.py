@@ -29,9 +29,9 @@ _FIELDS = {
         "previous_secret_until", "signature", "body_template", "jwt_enabled", "method", "headers", "timeout_seconds",
         "retry", "concurrency", "rate_per_second", "ordered",
     )
-} | {"is_asymmetric": "asymmetric"}  # fmt: skip
-_JSON = frozenset({"events", "signature", "headers", "retry"})
-_SECRET = frozenset({"secret", "previous_secret"})
+} | {"is_asymmetric": "asymmetric", "sealed_credentials": "credentials"}  # fmt: skip
+_JSON = frozenset({"sealed_credentials", "events", "signature", "headers", "retry"})
+_SECRET = frozenset({"secret", "previous_secret", "sealed_credentials"})
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -68,7 +68,13 @@ async def versions_of(
 
 def _as_webhook(row: Any) -> dict[str, Any]:
     """Return the row of a version as the row of a webhook."""
-    own = {"id": row["webhook_id"], "created_at": row["webhook_created_at"], "updated_at": row["created_at"], "fault": None}
+    own = {
+        "id": row["webhook_id"],
+        "created_at": row["webhook_created_at"],
+        "updated_at": row["created_at"],
+        "fault": None,
+        "narrowing": None,
+    }
     return dict(row) | own
 
 
@@ -114,10 +120,10 @@ def _differs(column: str, row: Any, previous: Any, box: SecretBox) -> bool:
 
 
 def _shown(row: Any, column: str) -> Any:
-    value = row[column]
+    value = row["credentials" if column == "sealed_credentials" else column]  # which says by itself what is hidden
     if value is None:
         return None
-    if column in _SECRET:
+    if column in {"secret", "previous_secret"}:
         return HIDDEN
     try:
         return msgspec.json.decode(value) if column in _JSON else value

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.credentials import NOTHING
 from tidings.core.errors import ConflictError
 from tidings.core.webhook import Subscription, Webhook
 from tidings.store.database import Connection
@@ -137,7 +138,8 @@ async def webhooks_called(
 async def insert_webhook(connection: Connection, box: SecretBox, webhook: Webhook) -> None:
     """Write a new webhook with its lane, its first version and the tables it names, and tell workers."""
     head = (webhook.group_id, webhook.profile, webhook.created_at)
-    await connection.execute(_SQL["insert_webhook"], *head, *_values(webhook), *_sealed(webhook, box), webhook.managed_by)
+    values = (*_values(webhook), *_sealed(webhook, box), webhook.managed_by, *_credentials(webhook, box))
+    await connection.execute(_SQL["insert_webhook"], *head, *values)
     await put_tables(connection, webhook)
     await connection.execute(_SQL["record_changes"], [webhook.id], webhook.updated_at)
 
@@ -155,8 +157,11 @@ async def update_webhook(connection: Connection, box: SecretBox, webhook: W, *, 
     )
     webhook = msgspec.structs.replace(webhook, version=was.version + is_new)
     secrets = _sealed(webhook, box) if isinstance(webhook, Webhook) and _secrets(webhook) != _secrets(was) else (None,) * 3
+    credentials: tuple[Any, ...] = (False, None, None)
+    if isinstance(webhook, Webhook) and not (isinstance(was, Webhook) and webhook.credentials == was.credentials):
+        credentials = (True, *_credentials(webhook, box))
     head = (webhook.disabled_reason, webhook.updated_at, webhook.version, webhook.fault, webhook.profile)
-    await connection.execute(_SQL["update_webhook"], *head, *_values(webhook), *secrets)
+    await connection.execute(_SQL["update_webhook"], *head, *_values(webhook), *secrets, *credentials)
     if webhook.tables != was.tables or was.problems:  # what named its tables could not be read
         await put_tables(connection, webhook)
     if is_new:
@@ -174,6 +179,14 @@ def _sealed(webhook: Webhook, box: SecretBox) -> tuple[Any, ...]:
     previous = webhook.previous_secret
     sealed = None if previous is None else box.seal(previous, webhook.id)
     return (box.seal(webhook.secret, webhook.id), sealed, webhook.previous_secret_until)
+
+
+def _credentials(webhook: Webhook, box: SecretBox) -> tuple[str | None, bytes | None]:
+    """Return what is shown of a webhook's credentials, and all of them, encrypted."""
+    if webhook.credentials == NOTHING:
+        return None, None
+    whole = _encode(webhook.credentials).decode()
+    return _encode(webhook.credentials_shown).decode(), box.seal(whole, webhook.id)
 
 
 def _values(webhook: Subscription) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -206,6 +207,9 @@ class HttpConnection(asyncio.Protocol):
             return
         if self._status is not None and exc is None and not self._has_length:
             self.end()  # RFC 9112, section 6.3, rule 8: the body ends with the connection
+        elif isinstance(exc, ssl.SSLError) and "ALERT" in (reason := exc.reason or ""):
+            # With TLS 1.3 a server looks at the client's certificate after the client's handshake is over.
+            self.end("tls", f"The receiver ended TLS and did not say why in HTTP ({reason}).")
         elif self._received_bytes:
             self.end("reset", "The receiver closed the connection in the middle of its response.")
         else:

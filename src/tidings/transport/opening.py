@@ -14,12 +14,16 @@ from ipaddress import IPv4Address, ip_address
 from time import perf_counter
 from typing import Any
 
-from tidings.config import Network
-from tidings.core.outcome import EXHAUSTED, Exchange, Timings
+from tidings.core.egress import Egress, Refusal
+from tidings.core.networks import is_public, read_address, unwrapped
+from tidings.core.outcome import EXHAUSTED, Timings
+from tidings.core.proxy import Proxy
 from tidings.core.target import Target
-from tidings.transport.address import ALLOWING, refusal_of_address, refusal_of_name
 from tidings.transport.connection import HttpConnection, OnEnd
+from tidings.transport.failing import OpeningError
 from tidings.transport.names import LookUpError, Names
+from tidings.transport.tls import Contexts
+from tidings.transport.tunnel import away, dig
 
 logger = logging.getLogger("tidings.sender")
 
@@ -28,34 +32,18 @@ CONNECT_TIMEOUT = 10.0  # seconds, over all addresses of a name
 TLS_TIMEOUT = 10.0  # seconds
 MAX_ADDRESSES = 4  # of one name, tried one after the other
 
-_NONE = Timings()
-
 # What this machine lacks, and not the receiver. EADDRNOTAVAIL (no port is left) is judged apart: for an IPv6 address it can
 # mean that this machine has no IPv6, which no waiting mends.
 _LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
-class OpeningError(Exception):
-    """A phase failed before the request could be sent. Carries what `Exchange` says of it."""
-
-    def __init__(self, failure: str, error: str, timings: Timings = _NONE) -> None:
-        super().__init__(error)
-        self.failure, self.error, self.timings = failure, error, timings
-
-    def exchange(self, total_ms: float) -> Exchange:
-        """Return what came of the exchange."""
-        spent = self.timings
-        timings = Timings(spent.dns_ms, spent.connect_ms, spent.tls_ms, None, total_ms)
-        return Exchange(failure=self.failure, error=self.error, timings=timings)
-
-
 class Opener:
     """Opens connections to where they may be opened."""
 
-    def __init__(self, allowed: tuple[Network, ...], tls: ssl.SSLContext, names: Names, *, allow_http: bool) -> None:
-        self._allowed = allowed
-        self._tls = tls
-        self._allow_http = allow_http
+    def __init__(self, egress: Egress, contexts: Contexts, names: Names, proxy: Proxy | None = None) -> None:
+        self._egress = egress
+        self._proxy = proxy
+        self._contexts = contexts
         self._names = names
 
     async def open(self, target: Target, deadline: float, on_end: OnEnd) -> tuple[HttpConnection, Timings]:
@@ -71,12 +59,16 @@ class Opener:
         resolved = perf_counter()
         dns_ms = (resolved - begun) * 1e3
         limit = min(CONNECT_TIMEOUT, deadline - resolved)
-        connected_socket = await _connect(target, addresses, limit, Timings(dns_ms))
+        connected_socket = await self._connect(target, addresses, limit, Timings(dns_ms))
         connected = perf_counter()
         timings = Timings(dns_ms, (connected - resolved) * 1e3)
         try:
             if not target.is_tls:
                 return await _connection(connected_socket, target, on_end), timings
+            if self._proxy is not None:
+                await dig(self._proxy, connected_socket, target, min(CONNECT_TIMEOUT, deadline - connected), timings)
+                connected = perf_counter()
+                timings = Timings(dns_ms, (connected - resolved) * 1e3)
             limit = min(TLS_TIMEOUT, deadline - connected)
             connection = await self._shake_hands(connected_socket, target, limit, on_end, timings)
         except BaseException:  # cancelled too
@@ -84,8 +76,16 @@ class Opener:
             raise
         return connection, Timings(dns_ms, timings.connect_ms, (perf_counter() - connected) * 1e3)
 
+    async def _connect(self, target: Target, addresses: list[str], limit: float, timings: Timings) -> socket.socket:
+        if self._proxy is None:
+            return await _connect(target, addresses, limit, timings)
+        try:
+            return await _connect(self._proxy.target, addresses, limit, timings)
+        except OpeningError as error:
+            raise away(self._proxy, error) from error
+
     async def resolve(self, target: Target, limit: float = DNS_TIMEOUT) -> list[str]:
-        """Return the addresses of the target that may be called.
+        """Return the addresses to connect to: those of the target that may be called, or the proxy's.
 
         Args:
             limit: Seconds.
@@ -93,15 +93,26 @@ class Opener:
         Raises:
             OpeningError: There is none.
         """
-        if (refusal := refusal_of_name(target.host, self._allowed)) is not None:
-            raise OpeningError("address_refused", refusal)
+        narrowing = None if target.by is None else target.by.narrowing
+        if (refusal := self._egress.refusal_of(target, narrowing)) is not None:
+            raise _refused(target, refusal)
+        if self._proxy is not None:  # which the operator named, so nobody judges it
+            try:
+                return (await self._look_up(self._proxy.host, limit))[:MAX_ADDRESSES]
+            except OpeningError as error:
+                raise away(self._proxy, error) from error
         found = await self._look_up(target.host, limit)
-        is_plain = not (target.is_tls or self._allow_http)
-        refusals = [refusal_of_address(address, self._allowed, is_plain=is_plain) for address in found]
-        callable_ones = [address for address, refusal in zip(found, refusals, strict=True) if refusal is None]
-        if not callable_ones:
-            raise OpeningError("address_refused", _refusal_of(target, found[0], refusals[0] or ""))
+        callable_ones, refusal = self._egress.callable_ones(found, target, narrowing)
+        if not callable_ones and refusal is not None:
+            raise _refused(target, refusal)
         return callable_ones[:MAX_ADDRESSES]
+
+    async def addresses(self, target: Target) -> list[str]:
+        """Return the addresses of a target, none when it is not found."""
+        try:
+            return await self._look_up(target.host, DNS_TIMEOUT)
+        except OpeningError:
+            return []
 
     async def _look_up(self, host: str, limit: float) -> list[str]:
         try:
@@ -120,7 +131,8 @@ class Opener:
     ) -> HttpConnection:
         try:
             async with asyncio.timeout(limit):
-                return await _connection(connected_socket, target, on_end, ssl=self._tls, server_hostname=target.host)
+                context = await self._contexts.of(None if target.by is None else target.by.identity)
+                return await _connection(connected_socket, target, on_end, ssl=context, server_hostname=target.host)
         except TimeoutError:
             raise OpeningError("timeout", f"No TLS handshake with {target.host} within {limit:.3g} s.", timings) from None
         except (OSError, ssl.SSLError, ssl.CertificateError) as error:
@@ -179,17 +191,16 @@ async def _connection(connected: socket.socket, target: Target, on_end: OnEnd, *
     return connection
 
 
-def _refusal_of(target: Target, address: str, refusal: str) -> str:
-    """Return why a target is not called. Which address a name has inside is for the log alone: customers read the sentence."""
-    if shown_address(address, target) == address:
-        return refusal
-    logger.info("%s is not called: %s", target.host, refusal)
-    return f"The host {target.host} has no public address and is not called ({ALLOWING})."
+def _refused(target: Target, refusal: Refusal) -> OpeningError:
+    """Tell the log what the operator has to know; customers read the sentence of the exchange."""
+    logger.info("%s port %d is not called: %s", target.host, target.port, refusal.cause)
+    return OpeningError("address_refused", refusal.sentence, refusal=refusal)
 
 
-def shown_address(address: str, target: Target) -> str:
+def shown_address(text: str, target: Target) -> str:
     """Return an address as sentences show it that customers read: one that is not public by the name that was given."""
-    return address if refusal_of_address(address, ()) is None else target.host
+    address = read_address(text)
+    return text if address is not None and is_public(unwrapped(address)) else target.host
 
 
 def is_our_shortage(error: OSError) -> bool:

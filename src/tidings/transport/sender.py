@@ -1,7 +1,7 @@
 """The only outgoing HTTP: a lean HTTP/1.1 client over asyncio and llhttp.
 
 It gives together what libraries do not: the address is resolved, judged and then connected to, with no second look-up in
-between; no redirects, cookies or proxies; caps on what a response may cost; the time of each phase. A failed exchange is a
+between; no redirects or cookies; caps on what a response may cost; the time of each phase. A failed exchange is a
 value (`core.outcome.Exchange`), never an exception.
 
 On a kept-alive connection an exchange is a chain of callbacks: no task, future or timer is made for it. Only opening a
@@ -12,17 +12,22 @@ import asyncio
 import logging
 import ssl
 from collections import deque
+from pathlib import Path
 from time import perf_counter
 
 import msgspec
 
-from tidings.config import Network
+from tidings.core.egress import Egress, Refusal
 from tidings.core.outcome import EXHAUSTED, Exchange
-from tidings.core.target import Target, parse_target
+from tidings.core.proxy import Proxy, judged
+from tidings.core.target import Target
 from tidings.transport.connection import Call, Done, HttpConnection
 from tidings.transport.deadlines import Deadlines
+from tidings.transport.failing import OpeningError
 from tidings.transport.names import Names
-from tidings.transport.opening import Opener, OpeningError, shown_address
+from tidings.transport.opening import Opener, shown_address
+from tidings.transport.tls import Contexts, context_for_all
+from tidings.transport.tokens import Tokens
 
 logger = logging.getLogger("tidings.sender")
 
@@ -36,6 +41,7 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         failure: As of an exchange; None: it was opened.
         error: Why not, in a sentence.
+        refusal: By whom it is refused, when it is.
         address: Of the peer.
         tls: The version that was agreed on; None: there is none.
         certificate_until: The peer's certificate's last day, as it says it.
@@ -43,6 +49,7 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 
     failure: str | None = None
     error: str = ""
+    refusal: Refusal | None = None
     address: str = ""
     connect_ms: float = 0.0
     tls: str | None = None
@@ -54,25 +61,31 @@ class Sender:
 
     def __init__(
         self,
+        egress: Egress | None = None,
         *,
-        allowed: tuple[Network, ...] = (),
-        allow_http: bool = False,
         tls: ssl.SSLContext | None = None,
+        ca_file: Path | None = None,
+        proxy: Proxy | None = None,
         names: Names | None = None,
         max_idle: int = MAX_IDLE_CONNECTIONS,
     ) -> None:
         """Make a sender.
 
         Args:
-            allowed: Networks that may be called although they are not public, over http:// too.
-            allow_http: Every address that may be called may be called over http://.
-            tls: How certificates are checked; by the system's authorities when None.
+            egress: What may be called; None: public addresses over https://.
+            tls: How certificates are checked; by the system's authorities and those of `ca_file` when None.
+            ca_file: Further authorities, in PEM form.
+            proxy: What makes the connections; `egress.is_proxied` says so too.
             names: What looks names up; by the system's settings when None.
             max_idle: Connections that are kept between two exchanges.
         """
         self._max_idle = max_idle
         self._names = names or Names()
-        self._opener = Opener(allowed, tls or ssl.create_default_context(), self._names, allow_http=allow_http)
+        self.egress = egress or Egress()
+        self.tokens = Tokens(self)
+        contexts = Contexts(tls or context_for_all(ca_file), ca_file)
+        self._proxy = proxy
+        self._opener = Opener(self.egress, contexts, self._names, proxy)
         self._deadlines = Deadlines()
         self._idle: dict[Target, deque[HttpConnection]] = {}
         self._idle_count = 0
@@ -118,26 +131,30 @@ class Sender:
         finally:
             call.abort()
 
-    async def refusal(self, url: str) -> str | None:
-        """Return why a URL may not be called as its name resolves now, or None. A name that is not found may be yet."""
+    async def refusal(self, target: Target) -> Refusal | None:
+        """Return why a target may not be called as its name resolves now, or None. A name that is not found may be yet."""
         try:
-            await self._opener.resolve(parse_target(url))
+            await self._opener.resolve(target)
         except OpeningError as error:
-            return error.error if error.failure == "address_refused" else None
+            return error.refusal
         return None
 
-    async def reach(self, url: str, limit: float) -> Reached:
-        """Return what comes of opening a connection to a URL within so many seconds. It is closed at once."""
-        target = parse_target(url)
+    async def resolve(self, target: Target) -> list[str]:
+        """Return the addresses of a target, those that may not be called among them; none: it is not found."""
+        return await self._opener.addresses(target)
+
+    async def reach(self, target: Target, limit: float) -> Reached:
+        """Return what comes of opening a connection to a target within so many seconds. It is closed at once."""
         try:
             connection, timings = await self._opener.open(target, perf_counter() + limit, self._ended)
         except OpeningError as error:
-            return Reached(failure=error.failure, error=error.error)
+            return Reached(failure=error.failure, error=error.error, refusal=error.refusal)
         try:
             peer, secured = connection.transport.get_extra_info("peername"), connection.transport.get_extra_info("ssl_object")
             certificate = secured.getpeercert() if secured is not None else {}
+            where = f"{shown_address(peer[0], target)} port {peer[1]}" if peer else target.host
             return Reached(
-                address=f"{shown_address(peer[0], target)} port {peer[1]}" if peer else target.host,
+                address=where if self._proxy is None else f"{target.host} port {target.port}",
                 connect_ms=(timings.connect_ms or 0.0) + (timings.tls_ms or 0.0),
                 tls=secured.version() if secured is not None else None,
                 certificate_until=str((certificate or {}).get("notAfter", "")),
@@ -179,6 +196,8 @@ class Sender:
 
     def _begin(self, call: Call, connection: HttpConnection, data: bytes) -> None:
         self._deadlines.add(call)
+        if self._proxy is not None and not connection.target.is_tls:
+            data = self._proxy.absolute(connection.target, data)
         connection.begin(call, data)
 
     def _ended(self, connection: HttpConnection, call: Call, exchange: Exchange) -> None:
@@ -187,6 +206,8 @@ class Sender:
             self._keep(connection)
         elif exchange.is_stale_connection:
             self._drop(connection.target)
+        if self._proxy is not None and not connection.target.is_tls:
+            exchange = judged(exchange)
         call.tell(exchange)
 
     # Idle connections ----------------------------------------------------------------------------------------------

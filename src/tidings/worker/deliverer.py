@@ -15,18 +15,21 @@ from tidings.core.event import Event
 from tidings.core.outcome import EXHAUSTED, SUCCEEDED, Exchange, GiveUp, Outcome, Released, Result, RetryAt, decide
 from tidings.core.pauses import Pauses
 from tidings.core.retry import ONCE
+from tidings.core.scrubbing import Keeping, kept_result
 from tidings.core.webhook import Webhook
-from tidings.store import history, queue
+from tidings.store import payloads, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.signing_keys import KeyRing
 from tidings.transport.connection import Call
 from tidings.transport.sender import Sender
+from tidings.transport.tokens import Authorized
 from tidings.worker.by_group import ByGroup
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
 from tidings.worker.places import Places
 from tidings.worker.prepared_cache import PreparedCache
+from tidings.worker.privacy import Privacy
 from tidings.worker.recorder import Recorder
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.shortage import Shortage
@@ -39,7 +42,10 @@ RETRY_INTERVAL = 0.005  # seconds until the next look, when every due lane was h
 BURST = 32  # attempts begun in one turn of the event loop, some 1 ms, on connections that are kept
 OPENING = 4  # what one counts that opens a connection
 OTHERS_BURST = 8  # for those of lanes that are not trusted
-NO_EVENT = Exchange(failure="internal", error="Its event is not in history, so there is nothing to send.")
+NO_EVENT = Exchange(
+    failure="internal",
+    error="There is nothing to send: its event is not in history, or its payload is hidden for good, past its time, or erased.",
+)
 RELEASE_DELAY = timedelta(seconds=1)  # before what could not be sent for want of its webhook is claimed again
 
 _Attempt = tuple[Delivery, Event, Webhook]
@@ -61,6 +67,7 @@ class Deliverer:
         places: Places,
         *,
         keys: KeyRing,
+        privacy: Privacy,
         rng: Random | None = None,
     ) -> None:
         self._database = database
@@ -72,6 +79,7 @@ class Deliverer:
         self._me = me
         self._airborne = airborne
         self._keys = keys
+        self._privacy = privacy
         self._rng = rng or Random()
         self._places = places
         self._loop = asyncio.get_running_loop()
@@ -79,7 +87,7 @@ class Deliverer:
         self._ready: ByGroup[_Attempt] = ByGroup()
         self._opening: ByGroup[_Attempt] = ByGroup()
         self._others: ByGroup[_Attempt] = ByGroup()
-        self._calls: dict[Delivery, Call] = {}
+        self._calls: dict[Delivery, Call | Authorized] = {}
         self._prepared = PreparedCache(keys)
         self._settled = Signal()
         self._shortage = Shortage()
@@ -195,20 +203,32 @@ class Deliverer:
     def _start(self, started_at: datetime, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         # Keys may be rotated before the answer comes: history says what signed the request.
         signer_id = self._keys.current.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
-        done = partial(self._done, delivery, webhook, started_at, signer_id)
+        keeping = self._privacy.keeping(event, webhook)
+        done = partial(self._done, delivery, webhook, started_at, signer_id, keeping)
         try:
             prepared = self._prepared.get(webhook)
-            data = prepared.write(event, delivery.id, int(started_at.timestamp()))
+            timestamp = int(started_at.timestamp())
+            if prepared.client is None:
+                data = prepared.write(event, delivery.id, timestamp, prepared.authorization)
+            else:  # its token may be on its way still
+                write = partial(prepared.seal, prepared.body(event), event, delivery.id, timestamp)
         except RenderError as error:
             done(Exchange(failure="render", error=error.message))
         except MemoryError:
             done(Exchange(failure=EXHAUSTED, error="There was no memory left to write the request."))
         except Exception as error:
-            logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
-            done(_broken(error))
+            # Where something is hidden the error's text is not told: it can hold it.
+            is_told = keeping is None or not keeping.values
+            logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id, exc_info=is_told)
+            done(_broken(error if is_told else RuntimeError(type(error).__name__)))
         else:
-            timeout = webhook.timeout_seconds
-            self._calls[delivery] = self._sender.start(prepared.target, data, timeout_seconds=timeout, done=done)
+            timeout, target = webhook.timeout_seconds, prepared.target
+            if prepared.client is None:
+                self._calls[delivery] = self._sender.start(target, data, timeout_seconds=timeout, done=done)
+                return
+            call = Authorized(self._sender, target, prepared.client, write, timeout_seconds=timeout, done=done)
+            self._calls[delivery] = call
+            call.start()
 
     async def _rest(self) -> None:
         """Wait for a call, for a place, or until the next lane is due."""
@@ -226,12 +246,17 @@ class Deliverer:
         events = {d.event_id: event for d in claimed if (event := self._cache.get(d.event_id)) is not None}
         missing = {delivery.event_id for delivery in claimed if delivery.event_id not in events}
         if missing:
-            for event in await history.events_by_id(connection, list(missing)):
-                events[event.id] = event
+            events |= await payloads.events_to_send(connection, self._privacy.box, list(missing))
         return events
 
     def _done(
-        self, delivery: Delivery, webhook: Webhook, started_at: datetime, signer_id: int | None, exchange: Exchange
+        self,
+        delivery: Delivery,
+        webhook: Webhook,
+        started_at: datetime,
+        signer_id: int | None,
+        keeping: Keeping | None,
+        exchange: Exchange,
     ) -> None:
         """Hand over what came of an attempt."""
         self._calls.pop(delivery, None)
@@ -242,7 +267,8 @@ class Deliverer:
             logger.exception("the outcome of attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
             exchange = _broken(error)
             outcome = self._judge(exchange, delivery, webhook)
-        self._recorder.add(Result(delivery, started_at, exchange, outcome, webhook.version, signer_id))
+        result = Result(delivery, started_at, exchange, outcome, webhook.version, signer_id)
+        self._recorder.add(kept_result(result, keeping))
         if not (self._calls or self._is_any_ready):
             self._settled.set()
 

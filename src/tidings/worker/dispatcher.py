@@ -23,7 +23,7 @@ from tidings.core.lanes import in_turns, place_after, share_out
 from tidings.core.pace import Pace
 from tidings.core.pauses import Pauses
 from tidings.core.routing import Routes
-from tidings.store import flights, history, outbox, queue
+from tidings.store import flights, history, outbox, queue, redaction
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import Queued
 from tidings.store.storage import Stored, stored_of
@@ -35,6 +35,7 @@ from tidings.worker.kinds import Kinds
 from tidings.worker.loops import LoopGuard, Matched
 from tidings.worker.payloads import PayloadLimits
 from tidings.worker.places import Places
+from tidings.worker.privacy import Privacy, marked
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.sharing import Sharing, Way
 from tidings.worker.signals import Signal
@@ -74,6 +75,7 @@ class Dispatcher:
         *,
         salt: int,
         taker: Taker,
+        privacy: Privacy,
         tell: Callable[[set[UUID]], None] = lambda _: None,
         loop_depth: int = DEFAULT_DEPTH,
         payloads: PayloadLimits | None = None,
@@ -88,6 +90,7 @@ class Dispatcher:
         self._salt = salt
         self._places = places
         self._taker = taker
+        self._privacy = privacy
         self._tell = tell
         self._size, self._size_beside = Size(BATCH), Size(BATCH)
         self._kinds = Kinds()
@@ -156,15 +159,15 @@ class Dispatcher:
         """
         self.forget_days()
         if len(at_hand) > 1 or size.suspect != at_hand[0]:
-            logger.warning("a batch cannot be routed, so fewer rows are tried: %s", said(error))
+            logger.warning("a batch cannot be routed, so fewer rows are tried: %s", self._said(error))
             size.limit = max(1, len(at_hand) // 2)
             size.suspect = at_hand[0] if len(at_hand) == 1 else None
             return
         size.suspect = None
         reason = (
-            f"PostgreSQL refuses it: {said(error)}."
+            f"PostgreSQL refuses it: {self._said(error)}."
             if isinstance(error, asyncpg.PostgresError)
-            else f"It cannot be read: {error!r}."
+            else f"It cannot be read: {self._said(error) if self._privacy.hiding else repr(error)}."
         )
         await self._reject({at_hand[0]: reason})
 
@@ -183,6 +186,7 @@ class Dispatcher:
             faults = faults or self._payloads.faults(zip(taken.numbers, events, strict=True))
             if faults:
                 raise BadRowsError(faults)
+            await self._privacy.at_least(connection, taken.privacy_version)
             routes = await self._routes.at_least(connection, taken.routes_version)
             made = await self._kinds.make_sure(connection, events)
             worker_id = self._me.worker_id
@@ -198,7 +202,8 @@ class Dispatcher:
         """Give the deliverer what was leased to it, and keep the events of what waits at hand for the claim that follows."""
         by_id = {event.id: event for event in routed.events}
         for event_id in {q.event_id for q in routed.waiting if q.webhook_id not in routed.listeners}:
-            self._cache.add(by_id[event_id])
+            if by_id[event_id].redaction is None:  # nothing of what is hidden is at hand for longer than it is needed
+                self._cache.add(by_id[event_id])
             self._places.called.set()
         if not routed.leased:
             return
@@ -225,7 +230,9 @@ class Dispatcher:
             ]
             matched.append(Matched(event, about(event), deliveries))
             fresh += deliveries
-        await history.add_events(connection, [(one.event, len(one.deliveries), one.about) for one in matched], stored)
+        kept = await self._privacy.keep(connection, matched, now)
+        await history.add_events(connection, [(one.event, len(one.deliveries), one.about) for one in kept], stored)
+        events = marked(events, kept)
         batch.size.limit = max(1, batch.size.limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, batch.size.limit * 2)
         if not fresh:
             return Routed(events)
@@ -275,9 +282,14 @@ class Dispatcher:
         """Look at the partitions again: the janitor has dropped some."""
         self._kinds.forget_days()
 
+    def _said(self, error: Exception) -> str:
+        """Return what an error says. PostgreSQL's sentence can hold a value, which is not told where rules hide values."""
+        return type(error).__name__ if self._privacy.hiding else said(error)
+
     async def _reject(self, faults: dict[int, str]) -> None:
         async with self._database.transaction() as connection:
-            await outbox.reject(connection, faults)
+            await self._privacy.at_least(connection, await redaction.version(connection))
+            faults = await outbox.reject(connection, faults, self._privacy.box, self._privacy.hiding)
         number, reason = next(iter(faults.items()))
         logger.error("%d outbox rows cannot be routed and were set aside, the first is %d: %s", len(faults), number, reason)
 

@@ -28,6 +28,11 @@ class EventCache:
             _, oldest = self._events.popitem(last=False)
             self._size -= _size(oldest)
 
+    def clear(self) -> None:
+        """Forget all."""
+        self._events.clear()
+        self._size = 0
+
     def get(self, event_id: UUID) -> Event | None:
         """Return the event, when it is remembered."""
         return self._events.get(event_id)

@@ -30,6 +30,7 @@ from tidings.worker.duties import (
     Rescuer,
     every,
 )
+from tidings.worker.eraser import ERASE_INTERVAL, Eraser
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.heart import Heart, Pulse
@@ -38,10 +39,12 @@ from tidings.worker.listeners import KEEP_INTERVAL, Keeper, Ringer
 from tidings.worker.mender import MEND_INTERVAL, Mender
 from tidings.worker.payloads import PAYLOADS_INTERVAL, PayloadLimits
 from tidings.worker.places import Places
+from tidings.worker.privacy import RULES_INTERVAL, Privacy
 from tidings.worker.recorder import Recorder
 from tidings.worker.recoverer import RECOVER_INTERVAL, Recoverer
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.scheduler import SCHEDULE_INTERVAL, Scheduler
+from tidings.worker.shredder import SHRED_INTERVAL, Shredder
 from tidings.worker.signals import Signal
 from tidings.worker.teller import Teller
 
@@ -67,6 +70,7 @@ class Worker:
         keys: KeyRing,
         salt: int,
         retention_days: int,
+        payload_hours: int = 0,
         audit_days: int,
         max_in_flight: int,
         loop_depth: int,
@@ -80,6 +84,7 @@ class Worker:
         self._sender = sender
         self._grace = stop_grace_seconds
         self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight, connections=max_connections)
+        self.privacy = Privacy(database, box, cache)
         self.heart = Heart(database, clock, self.me)
         self.teller = Teller(database)
         self.recorder = Recorder(
@@ -87,12 +92,13 @@ class Worker:
         )  # fmt: skip
         self.deliverer = Deliverer(
             database, routes, cache, sender, self.recorder, clock, self.me, self.airborne, self.places, keys=keys,
+            privacy=self.privacy,
         )  # fmt: skip
         self._ringer = Ringer(database)
         self.payloads = PayloadLimits(database)
         self.dispatcher = Dispatcher(
             database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.deliverer,
-            tell=self._ringer.tell, loop_depth=loop_depth, payloads=self.payloads,
+            privacy=self.privacy, tell=self._ringer.tell, loop_depth=loop_depth, payloads=self.payloads,
         )  # fmt: skip
         self._rescuer = Rescuer(database, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
@@ -103,6 +109,8 @@ class Worker:
         self._stopping = Signal()
         self.backfiller = Backfiller(database, self._stopping)
         self.recoverer = Recoverer(database, clock, self.me, self._stopping)
+        self.shredder = Shredder(database, clock, self._stopping, payload_hours=payload_hours or None)
+        self.eraser = Eraser(database, box, clock, self._stopping)
         self.mender = Mender(database, box, clock)
         self.keeper = Keeper(database, box, clock)
         self.closer = Closer(database, clock)
@@ -135,6 +143,8 @@ class Worker:
             "recoverer": every(RECOVER_INTERVAL, self.recoverer, self._stopping),
             "keeper of listeners": every(KEEP_INTERVAL, self.keeper, self._stopping),
             "ringer of listeners": self._ringer.run(),
+            "shredder": every(SHRED_INTERVAL, self.shredder, self._stopping),
+            "eraser": every(ERASE_INTERVAL, self.eraser, self._stopping),
             "mender": every(MEND_INTERVAL, self.mender, self._stopping),
             "closer": every(CLOSE_INTERVAL, self.closer, self._stopping),
             "sealer of the audit": every(SEAL_INTERVAL, self.sealer, self._stopping),
@@ -142,6 +152,7 @@ class Worker:
             "limits of payloads": every(PAYLOADS_INTERVAL, self.payloads, self._stopping),
             "signing keys": every(KEYS_INTERVAL, self.key_keeper, self._stopping),
             "scheduler": every(SCHEDULE_INTERVAL, self.scheduler, self._stopping),
+            "redaction rules": every(RULES_INTERVAL, self.privacy, self._stopping),
             "queue listener": self._listen(),
         }.items():
             self._begin(name, duty)

@@ -19,6 +19,13 @@ admin             GET     /api/v1/keys/{key_id}
 admin             PATCH   /api/v1/keys/{key_id}
 admin             POST    /api/v1/keys/{key_id}/rotate
 admin             DELETE  /api/v1/keys/{key_id}
+admin             GET     /api/v1/members
+admin             POST    /api/v1/members
+admin             GET     /api/v1/members/{member_id}
+admin             PATCH   /api/v1/members/{member_id}
+admin             DELETE  /api/v1/members/{member_id}
+admin*            GET     /api/v1/sessions
+admin*            DELETE  /api/v1/sessions/{session_id}
 
 webhooks:read     GET     /api/v1/webhooks
 webhooks:write    POST    /api/v1/webhooks
@@ -83,6 +90,18 @@ tables:admin      GET     /api/v1/backfills
 tables:admin      GET     /api/v1/backfills/{backfill_id}
 tables:admin      POST    /api/v1/backfills/{backfill_id}/cancel
 
+privacy:read      GET     /api/v1/redaction-rules
+privacy:write     POST    /api/v1/redaction-rules
+privacy:read      GET     /api/v1/redaction-rules/{rule_id}
+privacy:write     PATCH   /api/v1/redaction-rules/{rule_id}
+privacy:write     DELETE  /api/v1/redaction-rules/{rule_id}
+privacy:write     POST    /api/v1/redaction-rules/preview
+privacy:read      GET     /api/v1/erasures
+privacy:write     POST    /api/v1/erasures
+privacy:write     POST    /api/v1/erasures/find
+privacy:read      GET     /api/v1/erasures/{erasure_id}
+privacy:write     POST    /api/v1/erasures/{erasure_id}/cancel
+
 collections:read  GET     /api/v1/collections
 collections:write POST    /api/v1/collections
 collections:read  GET     /api/v1/collections/{collection}
@@ -129,6 +148,10 @@ webhooks:write    POST    /api/v1/groups/{group_id}/portal-link
 groups:read       GET     /api/v1/portal-links
 webhooks:write    DELETE  /api/v1/portal-links/{link_id}
 
+admin*            GET     /api/v1/egress
+admin*            POST    /api/v1/egress/judge
+admin*            GET     /api/v1/groups/{group_id}/egress
+admin*            PUT     /api/v1/groups/{group_id}/egress
 admin             GET     /api/v1/audit
 admin             GET     /api/v1/audit/export
 admin*            GET     /api/v1/audit/verification

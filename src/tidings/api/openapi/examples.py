@@ -31,15 +31,27 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("post", "/api/v1/events/batch"): (
         '{"type": "order.paid", "data": {"total": 12.5}, "id": "order-17-paid"}\n{"type": "order.paid", "data": {"total": 7}}\n'
     ),
+    ("post", "/api/v1/redaction-rules"): {
+        "name": "card data", "events": ["order.*"], "fields": ["customer.email", "**.card"], "headers": ["set-cookie"],
+        "responses": "none",
+    },
+    ("patch", "/api/v1/redaction-rules/{rule_id}"): {"payload_hours": 48},
+    ("post", "/api/v1/redaction-rules/preview"): {"rule": {"events": ["*"], "fields": ["customer.email"]}},
+    ("post", "/api/v1/erasures"): {"value": "42", "field": "customer.id", "dry_run": True, "pending": "finish"},
+    ("post", "/api/v1/erasures/find"): {"value": "42", "field": "customer.id"},
     ("post", "/api/webhooks"): {"name": "Orders", "url": _HOOK, "method": "POST", "retryLimit": 5, "jwtEnabled": True},
     ("patch", "/api/webhooks/{webhook_id}"): {"active": False},
     ("post", "/api/v1/signing-keys/rotate"): {"overlap_seconds": 86400},
     ("post", "/api/v1/groups"): {"id": "acme"},
     ("patch", "/api/v1/groups/{group_id}/limits"): {"webhooks": 20, "events_per_second": 50, "stored_bytes": 1073741824},
     ("patch", "/api/v1/limits"): {"payload_bytes": 262144},
+    ("post", "/api/v1/egress/judge"): {"url": _HOOK},
+    ("put", "/api/v1/groups/{group_id}/egress"): {"denied_networks": ["198.51.100.0/24"], "denied_ports": ["8080-8089"]},
     ("post", "/api/v1/keys"): {"name": "shop", "scopes": ["events:publish", "deliveries:read"], "expires_in": 7776000},
     ("patch", "/api/v1/keys/{key_id}"): {"name": "shop"},
     ("post", "/api/v1/keys/{key_id}/rotate"): {"overlap_seconds": 86400},
+    ("post", "/api/v1/members"): {"email": "ada@example.com", "role": "developer", "groups": ["acme"]},
+    ("patch", "/api/v1/members/{member_id}"): {"role": "viewer", "groups": ["acme"]},
     ("post", "/api/v1/groups/{group_id}/portal-link"): {
         "expires_in": 3600, "origins": ["https://app.example.com"], "brand": {"name": "Acme", "accent": "#1f5f43"},
     },

@@ -75,7 +75,9 @@ class BatchResult(msgspec.Struct, frozen=True):
 
 
 class EventView(msgspec.Struct, frozen=True):
-    """An event as read. `record` and `old_record` are as they were committed."""
+    """An event as read. `record` and `old_record` are as they were committed, but for what `redacted` names; null once
+    `payload_gone` says why they went (`retention`, `erasure`).
+    """
 
     id: UUID
     source: str
@@ -90,6 +92,9 @@ class EventView(msgspec.Struct, frozen=True):
     external_id: str | None
     capture_error: str | None
     delivery_count: int
+    redacted: tuple[str, ...]
+    payload_gone: str | None
+    payload_gone_at: datetime | None
 
 
 @post("/", status_code=202)

@@ -34,6 +34,7 @@ class PortalLinkView(msgspec.Struct, frozen=True):
     name: str | None
     origins: tuple[str, ...]
     access: str
+    made_by: str
     sessions: int
     created_at: datetime
     expires_at: datetime
@@ -73,7 +74,7 @@ async def create_portal_link(
 
 @get("/")
 async def list_portal_links(services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0) -> list[PortalLinkView]:
-    """List the group's links whose time is not over, newest first."""
+    """List the group's links that are good, newest first. A link ends with the key or the member that made it."""
     return [_view(link) for link in await portal_links.list_links(services, limit=limit, offset=offset)]
 
 
@@ -90,6 +91,7 @@ def _view(link: PortalLink) -> PortalLinkView:
         link.brand.name,
         link.origins,
         link.access.value,
+        link.made_by,
         link.session_count,
         link.created_at,
         link.ends_at,

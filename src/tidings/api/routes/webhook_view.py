@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tidings.core.certificates import Certificate
 from tidings.core.statistics import Figures
 from tidings.core.webhook import Signature, Subscription
 from tidings.operations.webhooks.health import WebhookHealth
@@ -61,6 +62,9 @@ class WebhookView(msgspec.Struct, frozen=True):
     signature: Signature | None
     body_template: str | None
     jwt_enabled: bool
+    auth: dict[str, str] | None
+    client_certificate: Certificate | None
+    ca_certificates: tuple[Certificate, ...] | None
     method: str
     headers: dict[str, str]
     timeout_seconds: float
@@ -93,7 +97,12 @@ def view(
     message: str | UnsetType = UNSET,
 ) -> WebhookView:
     """Return a webhook as the API shows it."""
-    fields = shown(webhook) | {"signature": webhook.signature}
+    told = webhook.credentials_shown
+    fields = shown(webhook) | {
+        "signature": webhook.signature,
+        "client_certificate": told.client_certificate,
+        "ca_certificates": told.ca_certificates,
+    }
     return WebhookView(
         **fields, tables=states, health=_health_view(health), profile_reason=reason, secret=secret, message=message
     )

@@ -15,8 +15,8 @@ from typing import Protocol
 import msgspec
 from prometheus_client import Counter as Metered
 
-from tidings.config import Network
 from tidings.core.attempts import network_of
+from tidings.core.networks import Network
 
 logger = logging.getLogger("tidings.api")
 

@@ -60,6 +60,8 @@ def cell(value: Any, kind: str, now: datetime, *, is_exact: bool) -> Cell:  # no
             return Cell(inert(_BIN_PATH.sub("", str(value)) or "/"))
         case "names":
             return Cell(inert(", ".join(str(one.get("name")) for one in value)))
+        case "roles":
+            return Cell(inert(", ".join(f"{one['role']} of {one['bound_to'] or 'all groups'}" for one in value)))
         case "list":
             return Cell(inert(", ".join(one if isinstance(one, str) else _compact(one) for one in value)))
         case _:

@@ -110,7 +110,7 @@ def forward_url(text: str) -> str:
     local = _LOCAL.fullmatch(text)
     url = f"http://localhost:{local[1]}" if local else text if "://" in text else f"http://{text}"
     try:
-        check_url(url, allow_http=True)
+        check_url(url)
     except InvalidInputError as error:
         raise CommandError(f"{text} cannot be forwarded to: {error.message}", USAGE) from error
     return url

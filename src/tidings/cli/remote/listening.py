@@ -15,8 +15,9 @@ from tidings.cli.remote.listening_hand import MAX_HELD, Hand, Result, request_of
 from tidings.cli.remote.server import Server
 from tidings.client.errors import ApiError
 from tidings.client.exchange import answer_of
-from tidings.config import parse_networks
+from tidings.core.egress import Egress
 from tidings.core.listening import LEASE_SECONDS
+from tidings.core.networks import EVERYTHING
 from tidings.core.outcome import Exchange
 from tidings.core.pauses import Pauses
 from tidings.core.target import parse_target, request_head
@@ -75,8 +76,8 @@ class Listening:
         self._http = httpx.AsyncClient(
             base_url=server.url, headers=server.headers, timeout=WAIT_SECONDS + PATIENCE, verify=server.url.startswith("https:")
         )
-        everywhere = parse_networks("0.0.0.0/0,::/0")  # it is its user's own machine and network
-        self._sender = Sender(allowed=everywhere, allow_http=True)
+        # It is its user's own machine and network.
+        self._sender = Sender(Egress(allowed=EVERYTHING, ports=((1, 65535),), allow_http=True))
         self._session = str(uuid4())
         self._places = asyncio.Semaphore(concurrency)
         self._forwarding: set[asyncio.Task[None]] = set()

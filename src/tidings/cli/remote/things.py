@@ -11,7 +11,7 @@ from tidings.cli.remote.grammar import Thing, Verb
 _DELIVERY_SEARCH: Final = "since until type table record_id text status event_id failure response_status"
 _EVENT_SEARCH: Final = "since until type table record_id subject external_id text"
 _WEBHOOK: Final = (
-    "name description url enabled:flag profile events:list secret asymmetric:flag signature:json body_template jwt_enabled:flag "
+    "name description url enabled:flag profile events:list secret asymmetric:flag signature:json body_template jwt_enabled:flag auth:json client_certificate:json ca_certificates "
     "method headers:map timeout_seconds:number retry:json concurrency:int rate_per_second:number ordered:flag scope"
 )
 _SAMPLE: Final = "event table schema record:json old_record:json data:json"
@@ -112,6 +112,36 @@ LISTENERS: Final = Thing(
              shows="nothing", asks=_SURE, done="deleted"),
     ),
     label="name",
+)  # fmt: skip
+
+_RULE: Final = "name events:list webhook_id fields:list subject:flag headers:list responses resend_hours:int payload_hours:int"
+REDACTION: Final = Thing(
+    "redaction", "redaction rule", "What of events and of answers is not kept.",
+    "Id=id:id Name=name Events=events:list Fields=fields:list Responses=responses Payload_hours=payload_hours:count Webhook=webhook_id:webhook",
+    (
+        Verb("list", "GET", "/api/v1/redaction-rules", "List redaction rules, oldest first.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/redaction-rules/{rule_id}", "Show a redaction rule."),
+        Verb("create", "POST", "/api/v1/redaction-rules", "Make a redaction rule, for what is routed from then on.", body=_RULE),
+        Verb("edit", "PATCH", "/api/v1/redaction-rules/{rule_id}", "Change a redaction rule.", body=_RULE, edits=True),
+        Verb("delete", "DELETE", "/api/v1/redaction-rules/{rule_id}", "Delete a redaction rule.", shows="nothing", asks=_SURE, done="deleted"),
+        Verb("preview", "POST", "/api/v1/redaction-rules/preview", "Show what a rule would do to an event that happened.", body="rule:json event_id"),
+    ),
+    label="name",
+)  # fmt: skip
+
+_ERASURES: Final = "Id=id:id State=state:state Stage=stage Field=field Dry_run=dry_run:flag Begun=created_at:time Ended=finished_at:time Subject=subject_hash Error=error"
+ERASURES: Final = Thing(
+    "erasures", "erasure", "What is kept of somebody, taken out of all places.",
+    _ERASURES,
+    (
+        Verb("list", "GET", "/api/v1/erasures", "List erasures, newest first.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/erasures/{erasure_id}", "Show how far an erasure has come, and its report."),
+        Verb("begin", "POST", "/api/v1/erasures", "Begin to erase what is kept of a subject; with --dry-run only count.",
+             body="value field dry_run:flag pending", asks="Erase what is kept of this subject? Nothing brings it back."),
+        Verb("find", "POST", "/api/v1/erasures/find", "Find the erasures of a subject.", body="value field", shows="many", pages="whole",
+             columns=_ERASURES),
+        Verb("cancel", "POST", "/api/v1/erasures/{erasure_id}/cancel", "End it early; what it has erased stays erased."),
+    ),
 )  # fmt: skip
 
 TABLES: Final = Thing(
@@ -266,6 +296,17 @@ LIMITS: Final = Thing(
     key="group",
 )  # fmt: skip
 
+_NARROWING: Final = "networks:list denied_networks:list ports:list denied_ports:list https_only:flag"
+EGRESS: Final = Thing(
+    "egress", "egress", "What the installation may call, and what groups may not call although it may.", "",
+    (
+        Verb("get", "GET", "/api/v1/egress", "Show what the settings allow to be called."),
+        Verb("judge", "POST", "/api/v1/egress/judge", "Say whether a URL may be called. Nobody is called.", body="url", first="url"),
+        Verb("narrowing", "GET", "/api/v1/groups/{group_id}/egress", "Show what a group may not call although the installation may."),
+        Verb("narrow", "PUT", "/api/v1/groups/{group_id}/egress", "Narrow what a group may call; all of it, each time.", body=_NARROWING),
+    ),
+)  # fmt: skip
+
 PORTAL_LINKS: Final = Thing(
     "portal-links", "portal link", "What shows customers their own webhooks.",
     "Id=id:id Group=group Access=access Expires=expires_at:time Sessions=sessions:count Name=name",
@@ -306,6 +347,29 @@ KEYS: Final = Thing(
     label="name",
 )  # fmt: skip
 
+MEMBERS: Final = Thing(
+    "members", "member", "Who may sign in to the portal by the provider, and what they are.",
+    "Id=id:id Address=email Name=name Roles=roles:roles Invited=invited_at:time Signed_in=signed_in_at:time",
+    (
+        Verb("list", "GET", "/api/v1/members", "List members, in order of their addresses.", shows="many", pages="offset"),
+        Verb("get", "GET", "/api/v1/members/{member_id}", "Show a member."),
+        Verb("invite", "POST", "/api/v1/members", "Let somebody sign in by the provider. Nothing is sent to them.", body="email role groups:list"),
+        Verb("role", "PATCH", "/api/v1/members/{member_id}", "Say what a member is, from their next page on.", body="role groups:list"),
+        Verb("remove", "DELETE", "/api/v1/members/{member_id}", "Remove a member, who is signed out everywhere.", shows="nothing",
+             asks="Remove member {}? They are signed out, and the portal links that they made end.", done="removed"),
+    ),
+    label="email",
+)  # fmt: skip
+
+SESSIONS: Final = Thing(
+    "sessions", "session", "Who is signed in to the portal.",
+    "Id=id:id By=by Member=member_email Key=key_name From=address Began=began_at:time Seen=seen_at:time Ends=ends_at:time",
+    (
+        Verb("list", "GET", "/api/v1/sessions", "List the browsers that are signed in, newest first.", shows="many", pages="offset"),
+        Verb("end", "DELETE", "/api/v1/sessions/{session_id}", "End a session.", shows="nothing", asks="End session {}?", done="ended"),
+    ),
+)  # fmt: skip
+
 STATISTICS: Final = Thing(
     "statistics", "statistics", "How attempts fared.", "",
     (Verb("get", "GET", "/api/v1/statistics", "Show how attempts fared, of the last day unless told.", query="webhook_id since until step"),),
@@ -325,8 +389,8 @@ AUDIT: Final = Thing(
 THINGS: Final[dict[str, Thing]] = {
     thing.name: thing
     for thing in (
-        WEBHOOKS, EVENTS, DELIVERIES, LISTENERS, RECOVERIES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS, EVENT_TYPES, BINS,
-        GROUPS, LIMITS, PORTAL_LINKS, KEYS, SIGNING_KEYS, STATISTICS, AUDIT,
+        WEBHOOKS, EVENTS, DELIVERIES, LISTENERS, RECOVERIES, REDACTION, ERASURES, TABLES, BACKFILLS, COLLECTIONS, RECORDS, JOBS, INTEGRATIONS,
+        EVENT_TYPES, BINS, GROUPS, LIMITS, EGRESS, PORTAL_LINKS, KEYS, MEMBERS, SESSIONS, SIGNING_KEYS, STATISTICS, AUDIT,
     )
 }  # fmt: skip
 
@@ -334,5 +398,5 @@ THINGS: Final[dict[str, Thing]] = {
 NAMED_BY: Final = {
     "webhook_id": "webhooks", "event_id": "events", "delivery_id": "deliveries", "recovery_id": "recoveries", "listener_id": "listeners", "backfill_id": "backfills",
     "job_id": "jobs", "collection": "collections", "table": "tables", "group_id": "groups", "link_id": "portal-links",
-    "bin_id": "bins", "key_id": "keys",
+    "bin_id": "bins", "key_id": "keys", "member_id": "members", "session_id": "sessions", "rule_id": "redaction", "erasure_id": "erasures",
 }  # fmt: skip

@@ -15,15 +15,16 @@ import msgspec
 
 from tidings.core.errors import InvalidInputError, NotFoundError, RenderError, StartupError
 from tidings.core.event import Event
+from tidings.core.redaction import HIDDEN, Redaction, kept_of_answers, read_mark
 from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.profiles import Prepared, describe, prepare
-from tidings.store import history, search, signing_keys, webhook_versions
+from tidings.store import history, redaction, search, signing_keys, webhook_versions
 from tidings.store.database import Connection
 
-_UNSENT = frozenset({"render", "dns", "connect", "tls", "address_refused", "lost"})
+_UNSENT = frozenset({"render", "dns", "connect", "tls", "address_refused", "lost", "token", "proxy"})
 
 GONE = "There is no delivery {}; history is kept for the days of retention."
 
@@ -31,12 +32,17 @@ MAX_BODIES = 4_194_304  # bytes of bodies in one answer; those of further attemp
 
 
 class SentRequest(msgspec.Struct, frozen=True):
-    """The request of an attempt as it was sent. `body` is null where those of the other attempts take all the room."""
+    """The request of an attempt as it was sent. `body` is null where those of the other attempts take all the room.
+
+    Attributes:
+        is_redacted: It is as it was sent but for what rules hide; what was signed, and its length, are hidden with it.
+    """
 
     method: str
     url: str
     headers: list[tuple[str, str]]
     body: str | None
+    is_redacted: bool = False
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -113,6 +119,9 @@ async def sent_requests(
     if not made_with:
         return [None] * len(attempts)
     event = next(iter(await history.events_by_id(connection, [event_id])), None)
+    if event is None or event.payload_gone is not None:
+        return [None] * len(attempts)
+    done = await redaction_for(connection, event, webhook_id)
     known = await webhook_versions.versions_of(connection, services.box, {(webhook_id, version) for version, _ in made_with})
     prepared = {}
     for version, signer_id in made_with:
@@ -121,7 +130,7 @@ async def sent_requests(
     room = MAX_BODIES
     found: list[SentRequest | None] = []
     for row in attempts:
-        request = _sent(prepared.get((row["webhook_version"], row["signer_id"])), event, row)
+        request = _sent(prepared.get((row["webhook_version"], row["signer_id"])), event, row, done)
         if request is not None and request.body is not None:
             room -= len(request.body)
             if room < 0:
@@ -145,14 +154,39 @@ async def _keys(services: Services, connection: Connection, signer_id: int | Non
     return await signing_keys.load_signer(connection, services.box, signer_id)
 
 
-def _sent(prepared: Prepared | None, event: Event | None, row: Any) -> SentRequest | None:
-    if prepared is None or event is None or not _was_sent(row, is_tls=prepared.target.is_tls):
+def _sent(prepared: Prepared | None, event: Event, row: Any, done: Redaction | None) -> SentRequest | None:
+    if prepared is None or not _was_sent(row, is_tls=prepared.target.is_tls):
+        return None
+    return shown(prepared, event, row["delivery_id"], int(row["started_at"].timestamp()), done)
+
+
+def shown(prepared: Prepared, event: Event, delivery_id: UUID, timestamp: int, done: Redaction | None) -> SentRequest | None:
+    """Return a request as people may see it; None where none can be made.
+
+    Args:
+        event: As it is kept.
+        done: What rules do to it and to its headers.
+    """
+    if event.payload_gone is not None:
         return None
     try:
-        request = describe(prepared.write(event, row["delivery_id"], int(row["started_at"].timestamp())))
+        request = describe(prepared.write(event, delivery_id, timestamp))
+        hidden = set() if done is None else set(done.headers)
+        if done is not None and done.hidden:  # what a signature of what is left would be is nobody's signature
+            other = describe(prepared.seal(request.body + b" ", event, delivery_id, timestamp))
+            pairs = zip(request.headers, other.headers, strict=True)
+            hidden |= {name.lower() for (name, value), (_, changed) in pairs if value != changed}
     except RenderError:
         return None
-    return SentRequest(request.method, prepared.webhook.url, request.headers, request.body.decode("utf-8", "replace"))
+    headers = [(name, HIDDEN if name.lower() in hidden else value) for name, value in request.headers]
+    is_redacted = (done is not None and bool(done.hidden)) or headers != request.headers
+    return SentRequest(request.method, prepared.webhook.url, headers, request.body.decode("utf-8", "replace"), is_redacted)
+
+
+async def redaction_for(connection: Connection, event: Event, webhook_id: UUID) -> Redaction | None:
+    """Return what rules do to an event and to the headers of its requests to a webhook."""
+    rules = (await redaction.rules_of(connection, [event.group_id])).get(event.group_id, ())
+    return kept_of_answers(read_mark(event.redaction), rules, event.type, webhook_id)
 
 
 def _was_sent(row: Any, *, is_tls: bool) -> bool:

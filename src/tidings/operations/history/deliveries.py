@@ -11,6 +11,7 @@ from tidings.core.audit import Action
 from tidings.core.delivery import State, Step, may
 from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError, RenderError
 from tidings.core.event import Event
+from tidings.core.redaction import why_unsendable
 from tidings.core.search import id_time
 from tidings.core.webhook import Subscription, Webhook
 from tidings.operations import audit, lookups
@@ -22,6 +23,7 @@ from tidings.profiles import PROFILES, prepare
 from tidings.profiles.template import is_plain_text
 from tidings.store import history, queue, search, webhook_versions, webhooks
 from tidings.store.database import Connection
+from tidings.store.payloads import is_there
 
 MAX_PAYLOADS = 8_388_608  # bytes of payloads in one answer; those of further deliveries are read one by one
 MAX_RETRIED = 100  # at once, each in a transaction of its own; more are a recovery
@@ -124,6 +126,7 @@ async def retry(services: Services, delivery_id: UUID) -> Delivery:
             raise ConflictError("The webhook of this delivery was deleted; there is nowhere to send it.")
         if not webhook.enabled:
             raise ConflictError("The webhook of this delivery is disabled. Enable it, then send again.")
+        await _expect_payload(connection, row["event_id"])
         state = State(row["status"])
         if may(state, Step.RESENT):
             await queue.send_again(connection, [delivery_id])
@@ -139,6 +142,17 @@ async def retry(services: Services, delivery_id: UUID) -> Delivery:
             after={"status": State.PENDING.value},
         )
         return await _read_one(services, connection, delivery_id)
+
+
+async def _expect_payload(connection: Connection, event_id: UUID) -> None:
+    """Refuse to send an event again that can only be sent otherwise than it was.
+
+    Raises:
+        ConflictError: Its payload is hidden for good, or gone.
+    """
+    if not await is_there(connection, event_id):
+        event = next(iter(await history.events_by_id(connection, [event_id])), None)
+        raise ConflictError(why_unsendable(event))
 
 
 class Retried(msgspec.Struct, frozen=True):
@@ -183,7 +197,7 @@ def payloads(services: Services, deliveries: Sequence[Delivery]) -> list[bytes |
 
 def _payload(services: Services, delivery: Delivery) -> bytes | None:
     webhook = delivery.webhook
-    if not isinstance(webhook, Webhook):
+    if not isinstance(webhook, Webhook) or delivery.event.payload_gone is not None:
         return None
     try:
         body = prepare(webhook, services.keys.current).body(delivery.event)

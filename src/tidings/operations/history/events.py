@@ -9,6 +9,7 @@ import msgspec
 
 from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.core.event import Event, row_id
+from tidings.core.redaction import read_mark
 from tidings.operations.history.search import Asked, Found, Paging, find_events
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
@@ -23,6 +24,8 @@ class RecordedEvent(msgspec.Struct, frozen=True):
 
     Attributes:
         delivery_count: How many webhooks wanted it.
+        redacted: The paths of what a rule keeps out of it; `(subject)` for its subject.
+        payload_gone: Why its payload is not kept any more, `retention` or `erasure`; None: it is.
     """
 
     id: UUID
@@ -38,6 +41,9 @@ class RecordedEvent(msgspec.Struct, frozen=True):
     external_id: str | None
     capture_error: str | None
     delivery_count: int
+    redacted: tuple[str, ...] = ()
+    payload_gone: str | None = None
+    payload_gone_at: datetime | None = None
 
 
 def publish(services: Services, draft: Draft) -> Awaitable[Published]:
@@ -133,5 +139,7 @@ def record_id(event: Event) -> str | None:
 def recorded(row: Any) -> RecordedEvent:
     """Return a row of `store.search.events` as an event."""
     renamed = {"schema": row["table_schema"], "table": row["table_name"]}
-    fields = {name: row[name] for name in RecordedEvent.__struct_fields__ if name not in renamed}
-    return RecordedEvent(**fields, **renamed)
+    mark = read_mark(row["redaction"])
+    made = renamed | {"redacted": () if mark is None else mark.hidden}
+    fields = {name: row[name] for name in RecordedEvent.__struct_fields__ if name not in made}
+    return RecordedEvent(**fields, **made)

@@ -11,20 +11,21 @@ from msgspec import UNSET
 
 from tidings.core import explain as deciding
 from tidings.core.delivery import State
-from tidings.core.errors import InvalidInputError, RenderError
+from tidings.core.errors import InvalidInputError
 from tidings.core.event import Event, delivery_id
 from tidings.core.explain import Explanation, near
 from tidings.core.question import Question
+from tidings.core.redaction import Redaction
 from tidings.core.search import drive_of_deliveries, first_id, id_time
 from tidings.core.vocabulary import OPEN
 from tidings.core.webhook import Subscription, Webhook
 from tidings.operations import lookups
-from tidings.operations.history.attempts import MAX_BODIES, SentRequest
+from tidings.operations.history.attempts import MAX_BODIES, SentRequest, redaction_for, shown
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.operations.webhooks import subscriptions
 from tidings.operations.webhooks.changes import WebhookChange, changed
-from tidings.profiles import PROFILES, describe, prepare
+from tidings.profiles import PROFILES, prepare
 from tidings.sources import tables
 from tidings.store import history, search, walks, webhooks
 from tidings.store.database import Connection
@@ -191,7 +192,8 @@ async def _explained(
     room, found = MAX_BODIES, []
     for webhook, explanation in zip(page, explanations, strict=True):
         id_, state = there.get(webhook.id, (None, None))
-        request = _request(services, opened.get(webhook.id), event, id_ or delivery_id(event.id, webhook.id))
+        done = await redaction_for(connection, event, webhook.id) if webhook.id in opened else None
+        request = _request(services, opened.get(webhook.id), event, id_ or delivery_id(event.id, webhook.id), done)
         room -= len((request and request.body) or "")
         if room < 0 and request is not None:
             request = msgspec.structs.replace(request, body=None)
@@ -214,16 +216,17 @@ async def _deliveries(
     return {row["webhook_id"]: (row["id"], State(row["status"])) for row in rows}
 
 
-def _request(services: Services, webhook: Subscription | None, event: Event, id_: UUID) -> SentRequest | None:
+def _request(
+    services: Services, webhook: Subscription | None, event: Event, id_: UUID, done: Redaction | None
+) -> SentRequest | None:
     """Return the request that would be made now; None where none can be."""
     if not isinstance(webhook, Webhook):
         return None
     try:
         timestamp = int(services.clock.now().timestamp())
-        request = describe(prepare(webhook, services.keys.current).write(event, id_, timestamp))
-    except (RenderError, InvalidInputError):
+        return shown(prepare(webhook, services.keys.current), event, id_, timestamp, done)
+    except InvalidInputError:
         return None
-    return SentRequest(request.method, webhook.url, request.headers, request.body.decode("utf-8", "replace"))
 
 
 def _cursor(after: UUID | None, offset: int) -> str:

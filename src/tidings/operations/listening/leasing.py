@@ -17,13 +17,15 @@ from tidings.operations.listening.listeners import listened
 from tidings.operations.listening.results import Told, write
 from tidings.operations.services import Services
 from tidings.profiles import Prepared, describe, prepare
-from tidings.store import flights, history, listening, webhooks
+from tidings.store import flights, listening, payloads, webhooks
 from tidings.store.database import Connection
 
 MAX_WAITS: Final = 64  # requests of one process that wait for deliveries
 HELD_UP_SECONDS: Final = 0.1  # until the next look when what is due cannot go out: in an ordered lane another is before it
 LOOK_SECONDS: Final = 2.0  # between looks while nothing rings: should a ring be lost
-_GONE: Final = "Its event is not in history, so there is nothing to send."
+_GONE: Final = (
+    "There is nothing to send: its event is not in history, or its payload is hidden for good, past its time, or erased."
+)
 
 
 class TakeAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,7 +153,7 @@ async def _lease(services: Services, connection: Connection, webhook: Webhook, s
     deliveries = await listening.lease(connection, session, webhook.id, now, room)
     if not deliveries:
         return []
-    events = {event.id: event for event in await history.events_by_id(connection, [d.event_id for d in deliveries])}
+    events = await payloads.events_to_send(connection, services.box, list({d.event_id for d in deliveries}))
     prepared = prepare(webhook, services.keys.current)
     leased: list[Leased] = []
     broken: dict[int, Told] = {}

@@ -13,7 +13,9 @@ from tidings.core.errors import InvalidInputError
 from tidings.core.listening import MAX_BODY_CHARACTERS, MAX_RESULTS
 from tidings.core.outcome import Exchange, GiveUp, Gone, Result, RetryAt, Timings, decide, final_state
 from tidings.core.retry import Chance
+from tidings.core.scrubbing import kept_result
 from tidings.core.webhook import Subscription
+from tidings.operations.listening.keeping import keepings
 from tidings.operations.listening.listeners import listened
 from tidings.operations.services import Services
 from tidings.store import history, limits, listening, live, queue, statistics
@@ -105,8 +107,11 @@ async def write(
     now = services.clock.now()
     places = await listening.places(connection, {each.event_id for each in landed.values()}) if webhook.ordered else {}
     signer_id = services.keys.current.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
+    keeping = await keepings(services, connection, webhook, [each.event_id for each in landed.values()])
     results = [
-        _result(webhook, told[lease], each, places.get(each.event_id, now), now, rng, signer_id)
+        kept_result(
+            _result(webhook, told[lease], each, places.get(each.event_id, now), now, rng, signer_id), keeping.get(each.event_id)
+        )
         for lease, each in landed.items()
     ]
     ended = [result for result in results if final_state(result.outcome) is not None]

@@ -11,12 +11,12 @@ from tidings.core.audit import Action
 from tidings.core.errors import ConflictError
 from tidings.core.webhook import Subscription
 from tidings.operations import audit
+from tidings.operations.egress import check_callable
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
 from tidings.operations.sources.job_changes import JobChange, changed_job, drafted_job, own_headers, webhook_change
 from tidings.operations.webhooks.changes import changed, drafted, repaired
 from tidings.operations.webhooks.room import check_room
-from tidings.operations.webhooks.subscriptions import check_webhook_url
 from tidings.sources import cron as ticks
 from tidings.store import cron, queue, webhooks
 from tidings.store.cron import Job
@@ -74,7 +74,7 @@ async def create(services: Services, asked: JobChange) -> Scheduled:
     job = drafted_job(asked, group_id=services.group_id, now=now, sql_groups=services.config.sql_jobs)
     webhook = None
     if asked.url is not UNSET:
-        await check_webhook_url(services, asked.url)
+        await check_callable(services, asked.url)
         draft = msgspec.structs.replace(webhook_change(job, asked, {}), url=asked.url, profile="vski")
         webhook = drafted(draft, group_id=job.group_id, default_profile="vski", now=now)
         owned = {"id": job.webhook_id, "events": (), "managed_by": f"cron:{job.id}"}  # it hears its own job's ticks alone
@@ -116,7 +116,7 @@ async def change(services: Services, job_id: UUID, asked: JobChange) -> Schedule
         NotFoundError: There is none.
     """
     if asked.url is not UNSET:
-        await check_webhook_url(services, asked.url)
+        await check_callable(services, asked.url)
     async with services.database.transaction() as connection:
         before = _there(await cron.lock(connection, services.group_id, job_id), job_id)
         job = changed_job(before, asked, now=services.clock.now(), sql_groups=services.config.sql_jobs)

@@ -12,11 +12,11 @@ from tidings.core.errors import InvalidInputError
 from tidings.core.filters import CollectionFilter
 from tidings.core.vocabulary import CONTENT_ACTIONS
 from tidings.core.webhook import MAX_NAME_LENGTH, Subscription
+from tidings.operations.egress import check_callable
 from tidings.operations.listening import mirrors
 from tidings.operations.services import Services
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted, headers_of, repaired
 from tidings.operations.webhooks.room import check_room
-from tidings.operations.webhooks.subscriptions import check_webhook_url
 from tidings.store import queue, webhooks
 from tidings.store.collections import Collection
 from tidings.store.database import Connection
@@ -68,7 +68,7 @@ async def parse_triggers(services: Services, options: dict[str, Any]) -> list[Tr
         if trigger.identity in {other.identity for other in triggers}:
             raise InvalidInputError(place, f"{place} is there twice: same action, method and url.")
         try:
-            await check_webhook_url(services, trigger.url)
+            await check_callable(services, trigger.url)
         except InvalidInputError as error:
             raise InvalidInputError(f"{place}.{error.field}", f"{place}.{error.message}") from error
         triggers.append(trigger)

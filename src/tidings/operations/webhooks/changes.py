@@ -24,6 +24,7 @@ from tidings.core.webhook import (
     with_problems,
     with_secret,
 )
+from tidings.operations.webhooks import credentials
 from tidings.operations.webhooks.moving import moved
 from tidings.operations.webhooks.secret_forms import check_secret, fits, made_secret
 from tidings.operations.webhooks.shapes import check_profile, entries_of
@@ -58,6 +59,9 @@ class WebhookChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: dict[str, Any] | None | UnsetType = UNSET
     body_template: str | None | UnsetType = UNSET
     jwt_enabled: bool | UnsetType = UNSET
+    auth: dict[str, Any] | None | UnsetType = UNSET
+    client_certificate: dict[str, Any] | None | UnsetType = UNSET
+    ca_certificates: str | list[Any] | None | UnsetType = UNSET
     method: str | UnsetType = UNSET
     headers: dict[str, str] | UnsetType = UNSET
     timeout_seconds: float | UnsetType = UNSET
@@ -103,7 +107,10 @@ def drafted(change: WebhookChange, *, group_id: str, default_profile: str, now: 
     profile = PROFILES[name]
     if (secret := given.pop("secret", None)) is not None:
         check_secret(secret, profile)
+    whole, told = credentials.drafted(credentials.taken_from(given), now)
     draft = Webhook(
+        credentials=whole,
+        credentials_shown=told,
         id=uuid4(),
         group_id=group_id,
         name=(urlsplit(change.url).hostname or change.url)[:MAX_NAME_LENGTH],
@@ -134,6 +141,9 @@ def changed(webhook: W, change: WebhookChange, *, now: datetime) -> W | Webhook:
     if not given and not webhook.problems:
         return webhook
     secret = given.pop("secret", None)  # null: keep the secret there is
+    said = credentials.taken_from(given)
+    credentials.check_kept(webhook, given, said)
+    webhook, whole = credentials.changed(webhook, said, has_secret=secret is not None, now=now)
     if (name := given.pop("profile", None)) is not None:
         result = _with(moved(webhook, name, given, has_secret=secret is not None), given)
     else:
@@ -143,7 +153,8 @@ def changed(webhook: W, change: WebhookChange, *, now: datetime) -> W | Webhook:
     if isinstance(result, Webhook):
         return rotated(result, secret, now=now)
     check_secret(secret, PROFILES[result.profile])
-    return with_secret(with_problems(result, {}), secret)  # there is none that could verify beside it
+    anew = with_secret(with_problems(result, {}), secret)  # there is none that could verify beside it
+    return msgspec.structs.replace(anew, credentials=whole)
 
 
 def rotated(webhook: Webhook, secret: str, *, now: datetime, overlap_seconds: float = DEFAULT_OVERLAP_SECONDS) -> Webhook:
@@ -303,6 +314,10 @@ def _check_wire(webhook: Subscription, profile: Profile) -> None:
             raise InvalidInputError(f"headers.{name}", f"header '{name}' belongs to the signature and cannot be set.")
         if webhook.jwt_enabled and name.lower() == "authorization":
             raise InvalidInputError(f"headers.{name}", "header 'Authorization' is the token's while jwt_enabled is true.")
+        if webhook.credentials_shown.auth is not None and name.lower() == "authorization":
+            raise InvalidInputError(f"headers.{name}", "header 'Authorization' is what auth is sent by; leave one of them out.")
+    if webhook.credentials_shown.auth is not None and webhook.jwt_enabled:
+        raise InvalidInputError("auth", "auth and jwt_enabled both send Authorization; leave one of them out.")
     if webhook.asymmetric and profile.secret_form is not SecretForm.WHSEC:
         raise InvalidInputError("asymmetric", f"asymmetric signs as Standard Webhooks do; profile {webhook.profile} does not.")
     if webhook.body_template is not None:

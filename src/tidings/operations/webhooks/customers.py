@@ -13,6 +13,7 @@ from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.filters import Filter, TypeFilter
 from tidings.core.vocabulary import OPEN, Vocabulary
 from tidings.core.webhook import Subscription
+from tidings.operations.egress import check_callable
 from tidings.operations.services import Services
 from tidings.operations.webhooks import choices, previews, subscriptions
 from tidings.operations.webhooks.changes import WebhookChange
@@ -61,7 +62,7 @@ async def create(services: Services, access: Access, asked: WebhookChange) -> Ma
     """
     asked = _drafted(services, await _checked(services, access, asked))
     if asked.url is not UNSET:
-        await subscriptions.check_webhook_url(services, asked.url)
+        await check_callable(services, asked.url)
     webhook, reason = subscriptions.draft(services, asked)
     most = services.config.customer_webhooks
     async with services.database.transaction() as connection:

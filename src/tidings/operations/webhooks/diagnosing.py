@@ -6,6 +6,7 @@ them. Which are sent and what they mean is decided in `core.probes` and `core.re
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tidings.core.audit import Action
 from tidings.core.errors import BusyError, ConflictError, RenderError
 from tidings.core.event import TEST_TYPE, Event, delivery_id
+from tidings.core.outcome import Exchange
 from tidings.core.probes import FOLLOWING_SECONDS, Answer, Facts, Kind, Probe, next_probe
 from tidings.core.receiver_faults import Verdict, verdict_of
 from tidings.core.signature import InstanceKeys
@@ -27,6 +29,7 @@ from tidings.profiles import PROFILES
 from tidings.profiles.probing import Probing, Stranger
 from tidings.sources.publish import new_event
 from tidings.store import webhook_versions, webhooks
+from tidings.transport.tokens import send_authorized
 
 MAX_AT_ONCE = 16  # receivers that one process examines
 MAX_OF_GROUP = 4  # of those: the customers of one keep nobody else waiting
@@ -87,14 +90,26 @@ async def _examine(services: Services, webhook: Webhook, old_secret: str | None)
 
 async def _ask(services: Services, webhook: Webhook, probing: Probing, facts: Facts, probe: Probe) -> Answer:
     event = _test_event(services, webhook)
-    data = probing.write(probe, event, delivery_id(event.id, webhook.id), _seconds(services))
+    write = partial(probing.write, probe, event, delivery_id(event.id, webhook.id), _seconds(services))
     # The first opens a connection of its own: what is wrong with name, way and certificate shows on no other.
     is_first = probe.kind is Kind.PRESENT
     limit = facts.timeout_seconds if is_first else min(facts.timeout_seconds, FOLLOWING_SECONDS)
-    exchange = await services.sender.send(probing.target, data, timeout_seconds=limit, is_fresh=is_first)
+    exchange = await _send(services, probing, write, limit, is_fresh=is_first)
     if exchange.is_stale_connection:
-        exchange = await services.sender.send(probing.target, data, timeout_seconds=limit, is_fresh=True)
+        exchange = await _send(services, probing, write, limit, is_fresh=True)
     return Answer(probe, exchange, services.clock.now())
+
+
+async def _send(
+    services: Services, probing: Probing, write: Callable[[str], bytes], limit: float, *, is_fresh: bool
+) -> Exchange:
+    if probing.client is None:
+        data = write(probing.authorization)
+        return await services.sender.send(probing.target, data, timeout_seconds=limit, is_fresh=is_fresh)
+    write("")  # what cannot be written is told now, and not in the middle
+    return await send_authorized(
+        services.sender, probing.target, probing.client, write, timeout_seconds=limit, is_fresh=is_fresh
+    )
 
 
 def _test_event(services: Services, webhook: Webhook) -> Event:

@@ -10,8 +10,8 @@ from msgspec import UNSET
 from tidings.core.errors import InvalidInputError, NotFoundError, RenderError
 from tidings.core.event import Event, delivery_id
 from tidings.core.question import Question
-from tidings.core.target import check_port
-from tidings.core.webhook import Subscription, Webhook, check_url
+from tidings.core.webhook import Subscription, Webhook
+from tidings.operations.egress import check_written, narrowing_of
 from tidings.operations.history.search import Asked, Paging, find_events
 from tidings.operations.lookups import found
 from tidings.operations.services import Services
@@ -90,8 +90,7 @@ async def of_webhook(services: Services, webhook_id: UUID, asked: WebhookChange,
         before = found(await webhooks.open_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
         webhook = changed(before, asked, now=now)
         if webhook.url != before.url:
-            check_url(webhook.url, allow_http=services.config.accepts_http)
-            check_port(webhook.url)
+            check_written(services, webhook.url, webhook.narrowing)
         notes = [_IN_OVERLAP] if webhook.secret != before.secret and webhook.previous_secret is not None else []
         return await _preview(services, connection, webhook, wish, now, notes)
 
@@ -109,8 +108,7 @@ async def of_draft(services: Services, asked: WebhookChange, wish: Wish, *, is_r
     if asked.events is UNSET:
         asked = msgspec.structs.replace(asked, events=["*"])
     if asked.url is not UNSET:
-        check_url(asked.url, allow_http=services.config.accepts_http)
-        check_port(asked.url)
+        check_written(services, asked.url, await narrowing_of(services))
     webhook, reason = draft(services, asked)
     notes = [] if asked.secret else [_SIGNED_BY_EXAMPLE if is_repeated else _MADE_LATER]
     if not asked.secret and is_repeated:

@@ -3,8 +3,7 @@
 import msgspec
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.target import check_port
-from tidings.core.webhook import check_url
+from tidings.operations import egress
 from tidings.operations.services import Services
 from tidings.transport.sender import Reached
 
@@ -31,15 +30,14 @@ async def check(services: Services, url: str) -> Reach:
     Nothing is sent. It takes at most `REACH_SECONDS`.
     """
     try:
-        check_url(url, allow_http=services.config.accepts_http)
-        check_port(url)
+        target = await egress.target_of(services, url)
     except InvalidInputError as error:
         return Reach(True, error.message)
-    reached = await services.sender.reach(url, REACH_SECONDS)
+    reached = await services.sender.reach(target, REACH_SECONDS)
     if reached.failure is None:
         return Reach(False, _said(reached), reached)
-    if reached.failure == "address_refused":
-        return Reach(True, reached.error)
+    if reached.refusal is not None:
+        return Reach(True, egress.said(services, reached.refusal))
     return Reach(False, f"{reached.error} It can be saved; deliveries are tried again until it answers.", reached)
 
 

@@ -24,6 +24,10 @@ READ_ONLY: Final = {
 OBSERVED: Final = frozenset({"tables", "health", "message", "profile_reason"})
 
 
+def _told(value: Any) -> Any:
+    return None if value is None else msgspec.json.decode(msgspec.json.encode(value))  # lists, where a struct has tuples
+
+
 def shown(webhook: Subscription) -> dict[str, Any]:
     """Return the fields of a webhook as the API shows them, in plain values.
 
@@ -43,6 +47,9 @@ def shown(webhook: Subscription) -> dict[str, Any]:
         "signature": None if webhook.signature is None else msgspec.to_builtins(webhook.signature),
         "body_template": webhook.body_template,
         "jwt_enabled": webhook.jwt_enabled,
+        "auth": webhook.credentials_shown.auth,
+        "client_certificate": _told(webhook.credentials_shown.client_certificate),
+        "ca_certificates": _told(webhook.credentials_shown.ca_certificates),
         "method": webhook.method,
         "headers": webhook.headers,
         "timeout_seconds": webhook.timeout_seconds,

@@ -8,12 +8,12 @@ from msgspec import UNSET
 
 from tidings.core.audit import Action
 from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
-from tidings.core.target import check_port
-from tidings.core.webhook import Subscription, Webhook, check_url
-from tidings.operations import audit
+from tidings.core.webhook import Subscription, Webhook
+from tidings.operations import audit, egress
 from tidings.operations.listening import mirrors
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
+from tidings.operations.webhooks import credentials
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
 from tidings.operations.webhooks.room import check_room
 from tidings.operations.webhooks.shapes import Choice, Shape, chosen_profile, shape_of
@@ -60,8 +60,9 @@ async def create(services: Services, asked: WebhookChange) -> Made:
         InvalidInputError: With the field and the reason.
     """
     if asked.url is not UNSET:
-        await check_webhook_url(services, asked.url)
+        await egress.check_callable(services, asked.url)
     webhook, reason = draft(services, asked)
+    await _check_token_url(services, webhook)
     async with services.database.transaction() as connection:
         webhook, states = await add(services, connection, webhook)
     return Made(webhook, states, reason)
@@ -153,6 +154,8 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
     """
     if asked.url is not UNSET:
         await _check_other_url(services, webhook_id, asked.url)  # asks DNS, so not while a row is locked
+    if isinstance(asked.auth, dict) and isinstance(token_url := asked.auth.get("token_url"), str):
+        await egress.check_callable(services, token_url, "auth.token_url")
     now = services.clock.now()
     async with services.database.transaction() as connection:
         before = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
@@ -169,6 +172,8 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         await queue.announce(connection)
         changes: dict[str, Any] = {"before": on_record(before), "after": on_record(webhook)}
         await audit.note(services, connection, Action.WEBHOOK_CHANGED, webhook.id, webhook.name, **changes)
+        if credentials.differ(webhook, before):
+            await audit.note(services, connection, Action.CREDENTIALS_CHANGED, webhook.id, webhook.name)
         if asked.secret not in {UNSET, None}:
             await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name)
         webhook = await webhooks.update_webhook(connection, services.box, webhook, was=before)
@@ -219,16 +224,10 @@ async def list_versions(services: Services, webhook_id: UUID, *, limit: int, bef
     return page
 
 
-async def check_webhook_url(services: Services, url: str) -> None:
-    """Refuse a URL that may not be called as its name resolves now.
-
-    Raises:
-        InvalidInputError: With what is wrong with it.
-    """
-    check_url(url, allow_http=services.config.accepts_http)
-    check_port(url)
-    if (refusal := await services.sender.refusal(url)) is not None:
-        raise InvalidInputError("url", refusal)
+async def _check_token_url(services: Services, webhook: Webhook) -> None:
+    """Refuse an endpoint of tokens that may not be called as its name resolves now."""
+    if (url := credentials.token_url_of(webhook)) is not None:
+        await egress.check_callable(services, url, "auth.token_url")
 
 
 async def _check_other_url(services: Services, webhook_id: UUID, url: str) -> None:
@@ -236,7 +235,7 @@ async def _check_other_url(services: Services, webhook_id: UUID, url: str) -> No
     async with services.database.connection() as connection:
         webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
     if webhook.url != url or "url" in webhook.problems:
-        await check_webhook_url(services, url)
+        await egress.check_callable(services, url)
 
 
 def _own(webhook: W) -> W:

@@ -37,8 +37,9 @@ async def choose(request: Request[Any, Any, Any], visit: NamedDependency[Visit])
     to = local_path(request.query_params.get("to", "/")).partition("?")[0]
     asked = request.query_params.get("page", "1")
     page = min(MAX_PAGE, max(1, int(asked))) if asked.isdecimal() and len(asked) < 6 else 1
-    found = await groups.list_groups(visit.services, limit=MAX_SHOWN + 1, offset=(page - 1) * MAX_SHOWN)
-    choices = tuple(GroupChoice(one.id, link(to, {"group": one.id}), one.id == visit.group_id) for one in found[:MAX_SHOWN])
+    may_show, offset = visit.session.may_show, (page - 1) * MAX_SHOWN
+    found = await groups.choices(visit.services, may_show, limit=MAX_SHOWN + 1, offset=offset)
+    choices = tuple(GroupChoice(one, link(to, {"group": one}), one == visit.group_id) for one in found[:MAX_SHOWN])
     newer = link("/groups", {"to": to, "page": str(page - 1)}) if page > 1 else ""
     older = link("/groups", {"to": to, "page": str(page + 1)}) if len(found) > MAX_SHOWN else ""
     view = GroupsView(choices, Pager(newer, older))

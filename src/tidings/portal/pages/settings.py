@@ -16,6 +16,7 @@ from tidings.portal.views.settings import PATH, about_view, general_view, group_
 from tidings.portal.views.small import Notice
 
 PAGE_SIZE = 50
+MAX_SESSIONS = 100  # the newest that are shown
 CRUMBS = [("Settings", PATH)]
 
 
@@ -23,7 +24,7 @@ CRUMBS = [("Settings", PATH)]
 async def settings(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Show what holds for this installation, and who is signed in."""
     services = visit.services
-    found = await sessions.list_sessions(services)
+    found = await sessions.list_sessions(services, limit=MAX_SESSIONS)
     problems = (await diagnosis.examine(services)).problems
     view = general_view(found, visit.session.id, services.config, services.clock.now(), problems)
     return show(request, "settings/page.html", view, title="Settings")

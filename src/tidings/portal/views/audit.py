@@ -35,6 +35,10 @@ _SAID = {
     Action.API_KEY_CHANGED: "A key was renamed",
     Action.API_KEY_ROTATED: "A key was rotated",
     Action.API_KEY_REVOKED: "A key was revoked",
+    Action.MEMBER_INVITED: "A member was invited",
+    Action.MEMBER_JOINED: "A member came for the first time",
+    Action.MEMBER_CHANGED: "A member's roles were changed",
+    Action.MEMBER_REMOVED: "A member was removed",
     Action.WEBHOOK_CREATED: "A webhook was created",
     Action.WEBHOOK_CHANGED: "A webhook was changed",
     Action.WEBHOOK_DELETED: "A webhook was deleted",
@@ -73,6 +77,7 @@ _SAID = {
 _WHO = {
     Who.KEY: "the API",
     Who.SESSION: "a session",
+    Who.MEMBER: "a member",
     Who.LINK: "a customer, by a portal link",
     Who.SYSTEM: "Tidings",
 }
@@ -273,6 +278,6 @@ def _row(one: Entry, now: datetime) -> AuditRow:
         None if one.who_id is None else ident(one.who_id),
         visible(one.address or "–", limit=60),
         visible(one.group_id or "–", limit=60),
-        visible(one.key_name, limit=100) if one.key_id is not None else None,
+        visible(one.key_name, limit=100) if one.key_name else None,
         changes_diff(one),
     )

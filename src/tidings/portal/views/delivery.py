@@ -258,7 +258,7 @@ def _timing(made: Attempt, total_ms: float) -> Timing:
 
 
 def _unsent(made: Attempt) -> str:
-    if made.failure in {"dns", "connect", "tls", "address_refused"}:
+    if made.failure in {"dns", "connect", "tls", "address_refused", "token", "proxy"}:
         return "No request was sent: there was no connection to send it on."
     if made.failure == "render":
         return "No request was sent: none could be made of the event."

@@ -69,6 +69,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     unwanted: State | None
     explain: str
     capture_error: Shown
+    kept: Shown
     record: RecordView
     deliveries: Table
     all_deliveries: str
@@ -190,10 +191,20 @@ def event_view(one: RecordedEvent, deliveries: Sequence[Delivery], now: datetime
         unwanted=state("unwanted") if one.delivery_count == 0 else None,
         explain=f"{PATH}/{one.id}/explain",
         capture_error=visible(one.capture_error or "", limit=300),
+        kept=visible(_kept(one), limit=1000),
         record=record_view(one.record, one.old_record, f"{PATH}/{one.id}"),
         deliveries=deliveries_table(deliveries, now),
         all_deliveries=link("/deliveries", {"event_id": str(one.id)}) if one.delivery_count > len(deliveries) else "",
     )
+
+
+def _kept(one: RecordedEvent) -> str:
+    """Return what is not kept of an event, as a sentence; empty: everything is."""
+    if one.payload_gone == "erasure":
+        return "Its payload was erased."
+    if one.payload_gone is not None:
+        return "Its payload is past the time that payloads are kept."
+    return f"Redaction rules keep part of it from being kept: {', '.join(one.redacted)}." if one.redacted else ""
 
 
 def _wanted(number: int) -> str:

@@ -66,7 +66,7 @@ PLACES = (
         "/settings",
         "Settings",
         "settings",
-        ("group settings", "api keys", "request bins", "signing keys", "sessions", "retention", "about"),
+        ("group settings", "api keys", "request bins", "signing keys", "egress", "sessions", "retention", "about"),
     ),
 )
 

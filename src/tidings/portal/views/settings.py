@@ -59,7 +59,7 @@ def general_view(
     )
 
 
-def sessions_table(found: Sequence[Session], this: UUID, now: datetime) -> Table:
+def sessions_table(found: Sequence[Session], this: UUID | None, now: datetime) -> Table:
     """Return the browsers that are signed in, as a table."""
     rows = tuple(
         Row(
@@ -68,7 +68,7 @@ def sessions_table(found: Sequence[Session], this: UUID, now: datetime) -> Table
             one.browser or "a browser",
             SessionRow(
                 visible(one.browser or "–", limit=120),
-                visible(one.key_name, limit=100),
+                visible(one.begun_by, limit=100),
                 visible(one.address),
                 when(one.created_at, now),
                 when(one.seen_at, now),
@@ -80,7 +80,7 @@ def sessions_table(found: Sequence[Session], this: UUID, now: datetime) -> Table
     )
     columns = (
         Column("Browser", "wide"),
-        Column("Key", is_minor=True),
+        Column("By", is_minor=True),
         Column("Address", is_minor=True),
         Column("Signed in"),
         Column("Last seen"),

@@ -39,6 +39,7 @@ def settings_lines(webhook: Subscription, *, is_customer: bool = False) -> tuple
         ("Signature", [f"{webhook.signature.header}, {webhook.signature.format}"] if webhook.signature else []),
         ("Signed as well", ["ed25519, for receivers without the secret"] if webhook.asymmetric else []),
         ("Token", ["Authorization: Bearer, signed by this installation"] if webhook.jwt_enabled else []),
+        *_credential_lines(webhook, is_customer=is_customer),
         ("Tries again", [policy_words(webhook.retry)]),
         ("Timeout", [f"{webhook.timeout_seconds:g} s"]),
         ("At once", [f"{number(webhook.concurrency)} requests"]),
@@ -48,6 +49,21 @@ def settings_lines(webhook: Subscription, *, is_customer: bool = False) -> tuple
     return tuple(
         (label, shown) for label, lines in said if (shown := tuple(visible(line, limit=400) for line in lines if line))
     )
+
+
+def _credential_lines(webhook: Subscription, *, is_customer: bool) -> list[tuple[str, list[str]]]:
+    """Return what a webhook shows to be let in; to a customer, whose operator's it is, nothing of it."""
+    told = webhook.credentials_shown
+    if is_customer:
+        return []
+    auth = [] if told.auth is None else [f"{name}: {value}" for name, value in told.auth.items()]
+    shown = told.client_certificate
+    mine = [] if shown is None else [shown.subject, f"until {shown.not_after:%Y-%m-%d %H:%M} UTC"]
+    return [
+        ("Let in by", auth),
+        ("Client certificate", mine),
+        ("Receiver's authorities", [one.subject for one in told.ca_certificates or ()]),
+    ]
 
 
 def change_diff(before: Subscription, after: Subscription, change: WebhookChange, *, is_customer: bool = False) -> Diff:

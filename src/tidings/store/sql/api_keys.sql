@@ -46,14 +46,14 @@ update tidings.api_keys
 set token_hash = $2, previous_hash = token_hash, previous_until = $4, rotated_at = $3, expires_at = $5 where id = $1;
 
 -- name: revoke
--- With the sessions that were begun with it, and so the streams of their pages. $1 id, $2 now
-with ended as (delete from tidings.sessions where key_id = $1)
+-- With the sessions that were begun with it, and so the streams of their pages, and the portal links that it made. $1 id, $2 now
+with ended as (delete from tidings.sessions where key_id = $1), links as (delete from tidings.portal_links where key_id = $1)
 update tidings.api_keys set revoked_at = $2 where id = $1;
 
 -- name: put
--- The key of the settings, as they say it. $1 id, $2 name, $3 scopes, $4 hash
+-- The key of the settings, as they say it; with another one the links end that the one before made. $1 id, $2 name, $3 scopes, $4 hash
 insert into tidings.api_keys as k (id, name, scopes, token_hash, created_at) values ($1, $2, $3, $4, now())
-on conflict (id) do update set token_hash = excluded.token_hash where k.token_hash <> excluded.token_hash;
+on conflict (id) do update set token_hash = excluded.token_hash, rotated_at = now() where k.token_hash <> excluded.token_hash;
 
 -- name: use
 -- Of keys that were taken away meanwhile nothing is kept. $1 ids, $2 times, $3 addresses, $4 seconds that they are apart at least

@@ -46,6 +46,14 @@ delete from tidings.event_types where group_id = $1 and name in (select name fro
 -- $1 group, $2 how many
 delete from tidings.recoveries where id in (select id from tidings.recoveries where group_id = $1 limit $2) returning id;
 
+-- name: delete_rules
+-- $1 group, $2 how many
+delete from tidings.redaction_rules where id in (select id from tidings.redaction_rules where group_id = $1 limit $2) returning id;
+
+-- name: delete_erasures
+-- With the events that they wait for. $1 group, $2 how many
+delete from tidings.erasures where id in (select id from tidings.erasures where group_id = $1 limit $2) returning id;
+
 -- name: delete_links
 -- With the sessions that began by them. $1 group, $2 how many
 delete from tidings.portal_links where id in (select id from tidings.portal_links where group_id = $1 limit $2) returning id;

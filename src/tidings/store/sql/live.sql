@@ -1,10 +1,15 @@
 -- name: look
--- Whether anything was counted since the last look, and which of the sessions that watch are still there. $1 sessions, $2 now
+-- Whether anything was counted since the last look, and which of the sessions that watch are still there. $1 sessions, $2 now, $3 roles that
+-- make links
 select (select coalesce(sum(count), 0)::bigint from tidings.counters) as counted,
-  array(select s.id from tidings.sessions s join tidings.api_keys k on k.id = s.key_id and k.revoked_at is null -- as `by_key` of sessions.sql
+  array(select s.id from tidings.sessions s -- as `beginning` of sessions.sql
+    left join tidings.api_keys k on k.id = s.key_id and k.revoked_at is null
       and (k.expires_at is null or k.expires_at > $2) and (k.group_id is null or k.group_id = s.group_id)
       and (s.key_hash = encode(k.token_hash, 'hex') or (s.key_hash = encode(k.previous_hash, 'hex') and k.previous_until > $2))
-    where s.id = any ($1::uuid[]) and s.ends_at > $2) as sessions;
+    left join tidings.portal_links l on l.id = s.link_id and tidings.maker_may(l, $2, $3::text[])
+    where s.id = any ($1::uuid[]) and s.ends_at > $2 and (s.link_id is null or l.id is not null)
+      and (k.id is not null or exists (select from tidings.member_roles r where r.member_id = s.member_id
+        and (r.group_id is null or r.group_id = s.group_id)))) as sessions;
 
 -- name: newest
 -- The newest deliveries of all groups after one, by the keys of both places; one under way comes when it is done. $1 after, $2 how many

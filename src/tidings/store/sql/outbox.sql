@@ -1,7 +1,8 @@
 -- part: taken
 select id, group_id, source, type, operation, subject, table_schema, table_name, case when size > $3 then null else record end as record,
   case when size > $3 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error, hops,
-  (select version from tidings.routes_version) as routes_version, size, is_counted
+  (select version from tidings.routes_version) as routes_version, size, is_counted,
+  (select version from tidings.privacy_version) as privacy_version
 from taken
 
 -- part: with_size
@@ -52,15 +53,28 @@ with chosen as materialized (
 {taken};
 
 -- name: reject
--- Sets rows aside, each with the reason it cannot be routed; with or without its records. $1 numbers, $2 reasons, $3 with records
-with taken as (
-  delete from tidings.outbox o where o.id = any ($1::bigint[])
-  returning o.id, o.group_id, o.source, o.type, o.operation, o.subject, o.table_schema, o.table_name, case when $3 then o.record end as record,
-    case when $3 then o.old_record end as old_record, o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error, o.hops
+-- Sets rows aside, each with the reason it cannot be routed; with or without its records. $1 numbers, $2 reasons, $3 with records,
+-- $4 of each its records as they are sealed, or null
+with sealed as materialized (
+  select id, records from unnest($1::bigint[], $4::bytea[]) as s (id, records)
+), taken as (
+  delete from tidings.outbox o using sealed where o.id = any ($1::bigint[]) and sealed.id = o.id
+  returning o.id, o.group_id, o.source, o.type, o.operation, o.subject, o.table_schema, o.table_name,
+    case when $3 and sealed.records is null then o.record end as record, case when $3 and sealed.records is null then o.old_record end as old_record, o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error, o.hops
 )
-insert into tidings.outbox_rejected (id, row_as_json, error)
-select taken.id, to_json(taken), reason.text || case when $3 then '' else ' They could not be kept.' end
-from taken join unnest($1::bigint[], $2::text[]) as reason (id, text) using (id);
+insert into tidings.outbox_rejected (id, row_as_json, error, sealed)
+select taken.id, to_json(taken), reason.text || case when $3 then '' else ' They could not be kept.' end, sealed.records
+from taken join unnest($1::bigint[], $2::text[]) as reason (id, text) using (id) join sealed using (id);
+
+-- name: records
+-- Of rows of some groups; of one that is too large to be routed there are none. $1 numbers, $2 groups, $3 bytes as text
+select id, case when fits then record end as record, case when fits then old_record end as old_record from (
+  select *, coalesce(octet_length(record::text), 0) + coalesce(octet_length(old_record::text), 0) <= $3 as fits
+  from tidings.outbox where id = any ($1::bigint[]) and group_id = any ($2::text[]) and (record is not null or old_record is not null)) o;
+
+-- name: put_records
+-- $1 number, $2 record, $3 old record
+update tidings.outbox set record = $2::text::json, old_record = $3::text::json where id = $1;
 
 -- name: ring
 -- The doorbell, as the capture trigger rings it.

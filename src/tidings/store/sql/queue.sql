@@ -245,7 +245,7 @@ where webhook_id = any (array(select distinct webhook_id from tidings.deliveries
 -- Moves finished deliveries back into the queue with their ids; the attempt in their row goes to those before it. $1 ids
 with again as (
   delete from tidings.deliveries d where d.id = any ($1::uuid[])
-    and exists (select from tidings.lanes l where l.webhook_id = d.webhook_id)
+    and exists (select from tidings.lanes l where l.webhook_id = d.webhook_id) and tidings.payload_is_there(d.event_id)
   returning d.*
 ), kept as (
   insert into tidings.attempts (delivery_id, number, started_at, response_status, response_headers, response_body, is_truncated, failure, error,

@@ -77,7 +77,7 @@ select id from hurried;
 -- name: events
 -- What routing asks of events: not their payload. $1 ids, $2 smallest, $3 largest
 select id, group_id, source, type, operation, subject, table_schema, table_name, null::json, null::json, occurred_at, external_id, webhook_id
-from tidings.events where id = any ($1::uuid[]) and id >= $2 and id <= $3 order by id;
+from tidings.events where id = any ($1::uuid[]) and id >= $2 and id <= $3 and tidings.payload_is_there(id) order by id;
 
 -- name: delivered
 -- Which of these events have a delivery to a webhook, wherever it is, in one snapshot. Its id is between bounds: exactly known, or,

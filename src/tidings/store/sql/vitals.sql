@@ -31,11 +31,11 @@ select
     where i.inhparent = 'tidings.events'::regclass and c.relname ~ '\d{8}$') as last_day;
 
 -- name: urls
--- Where enabled webhooks send to, listeners left out, which send nowhere: one of each group first, then a second one of each, and so on,
+-- Where enabled webhooks send to that need no certificates of their own, listeners left out, which send nowhere: one of each group first, then a second one of each, and so on,
 -- so that the dead hosts of one group do not stand for the way out of all. $1 how many groups, those made last, $2 how many of each
 select w.url from (select id from tidings.groups order by created_at desc, id limit $1) g, lateral (
   select url, created_at, row_number() over (order by created_at desc, id) as place from tidings.webhooks h
-  where group_id = g.id and enabled and fault is null and not exists (select from tidings.listeners s where s.webhook_id = h.id)
+  where group_id = g.id and enabled and fault is null and sealed_credentials is null and not exists (select from tidings.listeners s where s.webhook_id = h.id)
   order by created_at desc, id limit $2
 ) w order by w.place, w.created_at desc;
 

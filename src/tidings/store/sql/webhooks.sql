@@ -18,17 +18,17 @@ where c.version = oldest.version and c.changed_at < $1;
 
 -- name: get_webhook
 -- $1 group, $2 id
-select w.*, l.concurrency, l.rate_per_second, l.ordered
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.group_id = $1 and w.id = $2;
 
 -- name: webhooks_by_id
 -- $1 ids
-select w.*, l.concurrency, l.rate_per_second, l.ordered
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.id = any ($1::uuid[]);
 
 -- name: lock_webhook
 -- The same, held until the transaction ends, so that two changes cannot overwrite each other. $1 group, $2 id
-select w.*, l.concurrency, l.rate_per_second, l.ordered
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.group_id = $1 and w.id = $2 for update of w;
 
 -- name: list_webhooks
@@ -36,7 +36,7 @@ from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.grou
 with last as (
   select created_at, id from tidings.webhooks where group_id = $1 and id = $4
 )
-select w.*, l.concurrency, l.rate_per_second, l.ordered
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id
 where w.group_id = $1 and ($4::uuid is null
   or w.created_at <= (select created_at from last) and (w.created_at < (select created_at from last) or w.id > (select id from last)))
@@ -50,19 +50,20 @@ select id, name, url, updated_at, coalesce(disabled_reason, fault) as reason, en
 
 -- name: managed_webhooks
 -- Oldest first. $1 managed by
-select w.*, l.concurrency, l.rate_per_second, l.ordered
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.managed_by = $1 order by w.created_at, w.id;
 
 -- name: insert_webhook
 -- $1 group, $2 profile, $3 created at; then as in update_webhook: $4 id, $5 name, $6 description, $7 url, $8 enabled, $9 events,
 -- $10 asymmetric, $11 signature, $12 body template, $13 jwt, $14 method, $15 headers, $16 timeout, $17 retry, $18 concurrency,
--- $19 rate, $20 ordered, $21 secret, $22 previous secret, $23 until; $24 managed by. A lane begins with ten at once and doubles with
+-- $19 rate, $20 ordered, $21 secret, $22 previous secret, $23 until; $24 managed by, $25 credentials
+-- as they are shown, $26 sealed. A lane begins with ten at once and doubles with
 -- success: a receiver that has never heard of us is not met by a hundred connections. The lane of a listener is shut: workers leave it alone.
 with made as (
   insert into tidings.webhooks (group_id, profile, created_at, updated_at, id, name, description, url, enabled, events, is_asymmetric,
-    signature, body_template, jwt_enabled, method, headers, timeout_seconds, retry, secret, previous_secret, previous_secret_until, managed_by)
+    signature, body_template, jwt_enabled, method, headers, timeout_seconds, retry, secret, previous_secret, previous_secret_until, managed_by, credentials, sealed_credentials)
   values ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9::jsonb, $10,
-    $11::jsonb, $12, $13, $14, $15::jsonb, $16, $17::jsonb, $21, $22, $23, $24)
+    $11::jsonb, $12, $13, $14, $15::jsonb, $16, $17::jsonb, $21, $22, $23, $24, $25::jsonb, $26)
   returning id
 )
 insert into tidings.lanes (webhook_id, open, closed_at, concurrency, allowance, rate_per_second, ordered, tokens)
@@ -71,13 +72,15 @@ select id, $8 and not coalesce($24 like 'listener:%', false), case when not $8 t
 -- name: update_webhook
 -- $1 disabled reason, $2 updated at, $3 version, $4 fault, $5 profile; then $6 id, $7 name, $8 description, $9 url, $10 enabled, $11 events,
 -- $12 asymmetric, $13 signature, $14 body template, $15 jwt, $16 method, $17 headers, $18 timeout, $19 retry, $20 concurrency, $21 rate,
--- $22 ordered, $23 secret, $24 previous secret, $25 until. Where $23 is null the secrets stay as they are, to the byte.
+-- $22 ordered, $23 secret, $24 previous secret, $25 until, $26 whether the credentials are others now, $27 as they are shown, $28 sealed. Where $23 is null the secrets stay
+-- as they are, to the byte.
 with changed as (
   update tidings.webhooks set disabled_reason = $1, updated_at = $2, version = $3, fault = $4, profile = $5, name = $7, description = $8, url = $9,
     enabled = $10, events = $11::jsonb, is_asymmetric = $12, signature = $13::jsonb, body_template = $14, jwt_enabled = $15, method = $16,
     headers = $17::jsonb, timeout_seconds = $18, retry = $19::jsonb, secret = coalesce($23::bytea, secret),
     previous_secret = case when $23::bytea is null then previous_secret else $24 end,
-    previous_secret_until = case when $23::bytea is null then previous_secret_until else $25 end
+    previous_secret_until = case when $23::bytea is null then previous_secret_until else $25 end,
+    credentials = case when $26 then $27::jsonb else credentials end, sealed_credentials = case when $26 then $28 else sealed_credentials end
   where id = $6
 )
 update tidings.lanes set open = $10 and $4::text is null and not exists (select from tidings.listeners where webhook_id = $6), closed_at = case when not $10 or $4::text is not null then coalesce(closed_at, $2) end,
@@ -121,10 +124,11 @@ with ended as (
 ), kept as (
   insert into tidings.webhook_versions (webhook_id, version, created_at, group_id, name, description, url, enabled, disabled_reason,
     profile, events, secret, previous_secret, previous_secret_until, is_asymmetric, signature, body_template, jwt_enabled, method,
-    headers, timeout_seconds, retry, managed_by, concurrency, rate_per_second, ordered, webhook_created_at)
+    headers, timeout_seconds, retry, managed_by, concurrency, rate_per_second, ordered, webhook_created_at, credentials, sealed_credentials)
   select w.id, w.version, coalesce($2::timestamptz, now()), w.group_id, w.name, w.description, w.url, w.enabled, w.disabled_reason,
     w.profile, w.events, w.secret, w.previous_secret, w.previous_secret_until, w.is_asymmetric, w.signature, w.body_template, w.jwt_enabled, w.method,
-    w.headers, w.timeout_seconds, w.retry, w.managed_by, l.concurrency, l.rate_per_second, l.ordered, w.created_at
+    w.headers, w.timeout_seconds, w.retry, w.managed_by, l.concurrency, l.rate_per_second, l.ordered, w.created_at,
+    w.credentials, w.sealed_credentials
   from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.id = any ($1::uuid[])
 ), next as (
   update tidings.routes_version set version = version + cardinality($1::uuid[]) returning version
@@ -171,6 +175,6 @@ with last as (
 ), ends as (
   select id, place, false as matches from looked where not matches order by place desc limit 1
 )
-select w.*, l.concurrency, l.rate_per_second, l.ordered, c.matches, c.place
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing, c.matches, c.place
 from (select * from chosen union all select * from ends where place = $5) c
 join tidings.webhooks w on w.id = c.id join tidings.lanes l on l.webhook_id = w.id order by c.place;

@@ -1,0 +1,82 @@
+"""`client.redaction` and `client.erasures`, for the asynchronous client."""
+
+from collections.abc import AsyncIterator
+from typing import Unpack
+
+from tidings.client.async_http import AsyncHttp
+from tidings.client.exchange import WALKED, by_offset, part
+from tidings.client.filters import Id, Paged
+from tidings.client.privacy_inputs import ErasureInput, RedactionChange, RedactionInput, RedactionPreviewInput, SubjectInput
+from tidings.client.privacy_models import Erasure, RedactionPreview, RedactionRule
+
+# The classes below have a method called `list`, which hides the type of that name.
+_Rules = list[RedactionRule]
+_Erasures = list[Erasure]
+
+
+class AsyncRedaction:
+    """`client.redaction`: what of events and of answers is not kept."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def create(self, **said: Unpack[RedactionInput]) -> RedactionRule:
+        """Make a rule. It holds for what is routed from then on."""
+        return await self._http.request("POST", "/api/v1/redaction-rules", RedactionRule, body=said)
+
+    async def list(self, **page: Unpack[Paged]) -> _Rules:
+        """List rules, oldest first."""
+        return await self._http.request("GET", "/api/v1/redaction-rules", _Rules, query=page)
+
+    def walk(self, **page: Unpack[Paged]) -> AsyncIterator[RedactionRule]:
+        """Read every rule, oldest first."""
+        return self._http.walk("/api/v1/redaction-rules", _Rules, {"limit": WALKED, **page}, by_offset)
+
+    async def get(self, rule_id: Id) -> RedactionRule:
+        """Read a rule."""
+        return await self._http.request("GET", f"/api/v1/redaction-rules/{part(rule_id)}", RedactionRule)
+
+    async def update(self, rule_id: Id, **changes: Unpack[RedactionChange]) -> RedactionRule:
+        """Change a rule, for what is routed from then on."""
+        return await self._http.request("PATCH", f"/api/v1/redaction-rules/{part(rule_id)}", RedactionRule, body=changes)
+
+    async def delete(self, rule_id: Id) -> None:
+        """Delete a rule. What it has kept from being kept does not come back."""
+        await self._http.request("DELETE", f"/api/v1/redaction-rules/{part(rule_id)}", object)
+
+    async def preview(self, **asked: Unpack[RedactionPreviewInput]) -> RedactionPreview:
+        """Show what a rule would do to an event that happened."""
+        return await self._http.request(
+            "POST", "/api/v1/redaction-rules/preview", RedactionPreview, body=asked, repeatable=True
+        )
+
+
+class AsyncErasures:
+    """`client.erasures`: what is kept of somebody, taken out of all places."""
+
+    def __init__(self, http: AsyncHttp) -> None:
+        self._http = http
+
+    async def begin(self, **said: Unpack[ErasureInput]) -> Erasure:
+        """Begin to erase what is kept of a subject, as a job; with `dry_run` it only counts."""
+        return await self._http.request("POST", "/api/v1/erasures", Erasure, body=said)
+
+    async def find(self, **subject: Unpack[SubjectInput]) -> _Erasures:
+        """Find the erasures of a subject, newest first."""
+        return await self._http.request("POST", "/api/v1/erasures/find", _Erasures, body=subject, repeatable=True)
+
+    async def list(self, **page: Unpack[Paged]) -> _Erasures:
+        """List erasures, newest first."""
+        return await self._http.request("GET", "/api/v1/erasures", _Erasures, query=page)
+
+    def walk(self, **page: Unpack[Paged]) -> AsyncIterator[Erasure]:
+        """Read every erasure, newest first."""
+        return self._http.walk("/api/v1/erasures", _Erasures, {"limit": WALKED, **page}, by_offset)
+
+    async def get(self, erasure_id: Id) -> Erasure:
+        """Read how far an erasure has come, and its report."""
+        return await self._http.request("GET", f"/api/v1/erasures/{part(erasure_id)}", Erasure)
+
+    async def cancel(self, erasure_id: Id) -> Erasure:
+        """End an erasure early. What it has erased stays erased."""
+        return await self._http.request("POST", f"/api/v1/erasures/{part(erasure_id)}/cancel", Erasure)

@@ -1,0 +1,445 @@
+"""What of an event and of its answers is not kept: rules, which of them fit, and the document without what they name.
+
+A rule concerns what is *kept*, shown and logged; receivers are sent the whole event. What nobody may be sent is left out
+where it is captured (a table's `exclude`), or by a template.
+
+A path names members of a JSON document: `customer.email`, from its top. `*` is any member, `**` any number of them, `\\.` a dot
+in a name. Lists are passed through: `items.card` is the card of each item. It is better to hide too much than too little, so
+a document that cannot be read is hidden whole.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from tidings.core.errors import InvalidInputError
+from tidings.core.event import Event
+
+HIDDEN: Final = "[redacted]"
+MAX_FIELDS: Final = 50  # of one rule
+MAX_PATH: Final = 200  # characters
+MAX_DEPTH: Final = 16  # names in a path
+MAX_EVENTS: Final = 50
+MAX_HEADERS: Final = 50
+MAX_NAME: Final = 200
+MAX_HOURS: Final = 8760
+DEFAULT_RESEND_HOURS: Final = 24
+RESPONSES: Final = ("full", "scrubbed", "none")  # from what keeps most to what keeps least
+
+_HIDDEN_TEXT: Final = json.dumps(HIDDEN)
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_TYPE: Final = re.compile(r"[^\s.*\x00]+(\.[^\s.*\x00]+)*")
+
+Path = tuple[str, ...]
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A redaction rule of a group.
+
+    Attributes:
+        events: The types it is for, families (`order.*`) or `*`.
+        webhook_id: The one webhook whose deliveries it is for; None: all. Where it names fields, they are hidden of the event
+            as soon as it goes to that webhook: an event is kept once, for all of its deliveries.
+        fields: Paths of what is not kept of records.
+        subject: Whether the event's subject and the publisher's own id are hidden as well.
+        headers: Names of headers whose values are not kept of answers, nor shown of requests.
+        responses: What is kept of answers: `full`, `scrubbed` of what was hidden, or `none`.
+        resend_hours: For how long the whole payload stays, encrypted, after a delivery ended otherwise than well.
+        payload_hours: After how many hours the payload goes while the record of the event stays; None: with its day.
+    """
+
+    id: UUID
+    group_id: str
+    name: str
+    events: tuple[str, ...]
+    webhook_id: UUID | None = None
+    fields: tuple[str, ...] = ()
+    subject: bool = False
+    headers: tuple[str, ...] = ()
+    responses: str = "full"
+    resend_hours: int = DEFAULT_RESEND_HOURS
+    payload_hours: int | None = None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def hides(self) -> bool:
+        """Whether it hides something of events, rather than of answers alone."""
+        return bool(self.fields) or self.subject
+
+    def is_for(self, type_: str) -> bool:
+        """Whether it is for events of a type."""
+        return any(
+            name == "*" or (type_.startswith(name[:-1]) if name.endswith(".*") else type_ == name) for name in self.events
+        )
+
+
+class Redaction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What rules do to one event, as it is written down with it.
+
+    Attributes:
+        hidden: The paths by which something was hidden of it; `(subject)` for its subject.
+        fields: All paths that were looked for: they are looked for in answers too.
+    """
+
+    hidden: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    subject: bool = False
+    headers: tuple[str, ...] = ()
+    responses: str = "full"
+    resend_hours: int = 0
+    payload_hours: int | None = None
+
+
+SUBJECT: Final = "(subject)"
+
+encode_mark = msgspec.json.Encoder().encode
+_decode_mark = msgspec.json.Decoder(Redaction).decode
+
+
+def read_mark(text: str | None) -> Redaction | None:
+    """Return what was written down with an event. What cannot be read is taken for the strictest."""
+    if text is None:
+        return None
+    try:
+        return _decode_mark(text)
+    except (msgspec.MsgspecError, ValueError):
+        return Redaction(hidden=("**",), fields=("**",), subject=True, responses="none")
+
+
+# Checking ------------------------------------------------------------------------------------------------------------------
+
+
+def parse_path(path: str, field: str = "fields") -> Path:
+    """Return the names of a path.
+
+    Raises:
+        InvalidInputError: It is none.
+    """
+    if not 1 <= len(path) <= MAX_PATH:
+        raise InvalidInputError(field, f"{field} must be a path of 1 to {MAX_PATH} characters, such as customer.email.")
+    names, name, escaped = [], "", False
+    for character in path:
+        if escaped:
+            name += character if character in ".\\" else "\\" + character
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == ".":
+            names.append(name)
+            name = ""
+        else:
+            name += character
+    names.append(name + "\\" * escaped)
+    if "" in names:
+        raise InvalidInputError(
+            field, f"{field} is {path!r}, which has an empty name; write names with dots between, such as customer.email."
+        )
+    if len(names) > MAX_DEPTH or names.count("**") > 2:
+        raise InvalidInputError(field, f"{field} is {path!r}; a path has at most {MAX_DEPTH} names, and ** at most twice.")
+    if names[-1] == "**" and len(names) > 1:
+        raise InvalidInputError(field, f"{field} is {path!r}; write what is behind **, or leave it out.")
+    return tuple(names)
+
+
+def check_rule(rule: Rule) -> None:
+    """Refuse a rule that cannot be, or that does nothing.
+
+    Raises:
+        InvalidInputError: With the field and the remedy.
+    """
+    if not 1 <= len(rule.name) <= MAX_NAME or not rule.name.isprintable():
+        raise InvalidInputError("name", f"name must have 1 to {MAX_NAME} characters that can be seen.")
+    _check_events(rule.events)
+    if len(rule.fields) > MAX_FIELDS:
+        raise InvalidInputError("fields", f"fields has {len(rule.fields)} entries; write at most {MAX_FIELDS}.")
+    for position, path in enumerate(rule.fields):
+        parse_path(path, f"fields[{position}]")
+    if len(rule.headers) > MAX_HEADERS:
+        raise InvalidInputError("headers", f"headers has {len(rule.headers)} entries; write at most {MAX_HEADERS}.")
+    for position, name in enumerate(rule.headers):
+        if not _HEADER.fullmatch(name):
+            raise InvalidInputError(f"headers[{position}]", f"headers[{position}] is no name of a header.")
+    if rule.responses not in RESPONSES:
+        raise InvalidInputError("responses", f"responses is {rule.responses!r}; write {', '.join(RESPONSES)}.")
+    if not 0 <= rule.resend_hours <= MAX_HOURS:
+        raise InvalidInputError("resend_hours", f"resend_hours must be 0 to {MAX_HOURS}.")
+    if rule.payload_hours is not None and not 1 <= rule.payload_hours <= MAX_HOURS:
+        raise InvalidInputError("payload_hours", f"payload_hours must be 1 to {MAX_HOURS}, or null.")
+    if not (rule.hides or rule.headers or rule.responses != "full" or rule.payload_hours):
+        raise InvalidInputError("fields", "The rule does nothing. Name fields or headers, or say responses or payload_hours.")
+
+
+def _check_events(events: Sequence[str]) -> None:
+    if not 1 <= len(events) <= MAX_EVENTS:
+        raise InvalidInputError("events", f"events has {len(events)} entries; write 1 to {MAX_EVENTS}, or * for all.")
+    for position, name in enumerate(events):
+        is_type = len(name) <= MAX_NAME and _TYPE.fullmatch(name.removesuffix(".*")) is not None
+        if name != "*" and not is_type:
+            raise InvalidInputError(
+                f"events[{position}]",
+                f"events[{position}] is {name[:60]!r}; write a type such as order.paid or table.users.updated, a family such "
+                "as order.*, or * for all.",
+            )
+
+
+# Deciding ------------------------------------------------------------------------------------------------------------------
+
+
+def redaction_of(rules: Iterable[Rule], type_: str, webhook_ids: Iterable[UUID]) -> Redaction | None:
+    """Return what rules of an event's group do to it, given where it goes; None: nothing.
+
+    Of several the strictest counts. Rules about one webhook's answers alone are asked when those come (`kept_of_answers`).
+    """
+    routed = set(webhook_ids)
+    fitting = [
+        rule
+        for rule in rules
+        if rule.is_for(type_)
+        and (rule.webhook_id is None or (rule.webhook_id in routed and (rule.hides or rule.payload_hours)))
+    ]
+    return _joined(fitting) if fitting else None
+
+
+def kept_of_answers(mark: Redaction | None, rules: Iterable[Rule], type_: str, webhook_id: UUID) -> Redaction | None:
+    """Return what is done to the answers of one webhook: by what is written down with the event, and by its rules of now."""
+    own = [rule for rule in rules if rule.webhook_id == webhook_id and rule.is_for(type_)]
+    if not own:
+        return mark
+    joined = _joined(own)
+    if mark is None:
+        return joined
+    return msgspec.structs.replace(
+        mark,
+        fields=tuple(dict.fromkeys(mark.fields + joined.fields)),
+        headers=tuple(dict.fromkeys(mark.headers + joined.headers)),
+        responses=max(mark.responses, joined.responses, key=RESPONSES.index),
+    )
+
+
+def _joined(rules: Sequence[Rule]) -> Redaction:
+    hours = [rule.payload_hours for rule in rules if rule.payload_hours is not None]
+    return Redaction(
+        fields=tuple(dict.fromkeys(path for rule in rules for path in rule.fields)),
+        subject=any(rule.subject for rule in rules),
+        headers=tuple(dict.fromkeys(name.lower() for rule in rules for name in rule.headers)),
+        responses=max((rule.responses for rule in rules), key=RESPONSES.index),
+        resend_hours=min((rule.resend_hours for rule in rules if rule.hides), default=0),
+        payload_hours=min(hours, default=None),
+    )
+
+
+def redacted_event(event: Event, redaction: Redaction) -> Event:
+    """Return an event as it is kept, with what was done written down in it."""
+    paths = [(path, parse_path(path)) for path in redaction.fields]
+    hidden: dict[str, None] = {}
+    record, old_record = (None if text is None else _noting(text, paths, hidden) for text in (event.record, event.old_record))
+    changes: dict[str, Any] = {"record": record, "old_record": old_record}
+    if event.capture_error is not None and redaction.fields:  # PostgreSQL's sentence can hold a value
+        changes["capture_error"] = "The row could not be captured whole. Why is not kept, by a redaction rule."
+        hidden["(capture_error)"] = None
+    if redaction.subject and event.operation is None and not event.is_test:
+        changes["subject"] = changes["external_id"] = None
+        if event.subject is not None or event.external_id is not None:
+            hidden[SUBJECT] = None
+    mark = msgspec.structs.replace(redaction, hidden=tuple(hidden))
+    return msgspec.structs.replace(event, **changes, redaction=encode_mark(mark).decode())
+
+
+def _noting(text: str, paths: Sequence[tuple[str, Path]], hidden: dict[str, None]) -> str:
+    result, found = hide(text, [path for _, path in paths])
+    for written, path in paths:
+        if path in found:
+            hidden[written] = None
+    return result
+
+
+def why_unsendable(event: Event | None) -> str:
+    """Return why an event cannot be sent again, with the remedy."""
+    if event is not None and event.payload_gone == "erasure":
+        return f"The payload of event {event.id} was erased; it cannot be sent again."
+    if event is not None and event.payload_gone is not None:
+        return f"The payload of event {event.id} is past the time that payloads are kept; publish it again to have it sent."
+    mark = None if event is None else read_mark(event.redaction)
+    hidden = "" if mark is None else f" ({', '.join(mark.hidden)})"
+    return (
+        f"A redaction rule keeps part of this event{hidden} only while its deliveries are under way, and they have ended; "
+        "publish it again to have it sent whole. A rule's resend_hours says for how long it stays after a failure."
+    )
+
+
+# Documents -----------------------------------------------------------------------------------------------------------------
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def hide(text: str, paths: Iterable[Path]) -> tuple[str, set[Path]]:
+    """Return a JSON document without what paths name, and the paths by which something was hidden.
+
+    What is not hidden keeps its text, with all digits. Of members of the same name only the last is kept where one of them
+    was looked into.
+    """
+    found: set[Path] = set()
+    starts = frozenset(_State(path, path) for path in paths)
+    if not starts:
+        return text, found
+    try:
+        try:
+            result = _walked(msgspec.Raw(text.encode()), starts, found)
+        except (msgspec.DecodeError, UnicodeError):  # half a surrogate pair, which msgspec refuses
+            found.clear()
+            result = msgspec.Raw(_write(_walked_tree(_tree(text), starts, found)).encode("utf-8", "surrogatepass"))
+        return (bytes(result).decode("utf-8", "surrogatepass") if found else text), found
+    except (ValueError, RecursionError):
+        return _HIDDEN_TEXT, {state.path for state in starts}
+
+
+class _State(msgspec.Struct, frozen=True, gc=False):
+    """A path, and what of it is still to come."""
+
+    path: Path
+    rest: Path
+
+
+_States = frozenset[_State]
+
+
+def _open(states: Iterable[_State]) -> set[_State]:
+    """Return states with those that need no further name: `**` also stands for none."""
+    opened = set(states)
+    for state in list(opened):
+        rest = state.rest
+        while rest and rest[0] == "**" and len(rest) > 1:
+            rest = rest[1:]
+            opened.add(_State(state.path, rest))
+    return opened
+
+
+def _below(states: set[_State], name: str | None, found: set[Path]) -> _States | None:
+    """Return the states below a member of a name, or of an element of a list; None: it is hidden."""
+    below: set[_State] = set()
+    is_hidden = False
+    for state in states:
+        head = state.rest[0]
+        fits = head in {"*", "**"} or head == name
+        if fits and len(state.rest) == 1:
+            found.add(state.path)
+            is_hidden = True
+        elif head == "**":
+            below.add(state)
+        elif fits:
+            below.add(_State(state.path, state.rest[1:]))
+        if name is None and head not in {"*", "**"}:  # lists are passed through
+            below.add(state)
+    return None if is_hidden else frozenset(below)
+
+
+def _is_whole(states: set[_State]) -> set[Path]:
+    """Return the paths that name all there is: of a document that has no members, all of it."""
+    return {state.path for state in states if state.rest in {("*",), ("**",)}}
+
+
+def _walked(raw: msgspec.Raw, states: _States, found: set[Path]) -> msgspec.Raw:
+    opened = _open(states)
+    text = bytes(raw).lstrip()
+    if text.startswith(b"{"):
+        members: dict[str, msgspec.Raw] = _members(text)
+        count = len(found)
+        for name, member in members.items():
+            members[name] = _walked_member(member, _below(opened, name, found), found)
+        return msgspec.Raw(_encode(members)) if len(found) > count or found else raw
+    if text.startswith(b"["):
+        elements = [_walked_member(element, _below(opened, None, found), found) for element in _elements(text)]
+        return msgspec.Raw(_encode(elements)) if found else raw
+    if whole := _is_whole(opened):
+        found |= whole
+        return msgspec.Raw(_HIDDEN_TEXT.encode())
+    return raw
+
+
+def _walked_member(raw: msgspec.Raw, below: _States | None, found: set[Path]) -> msgspec.Raw:
+    if below is None:
+        return msgspec.Raw(_HIDDEN_TEXT.encode())
+    return _walked(raw, below, found) if below and bytes(raw).lstrip()[:1] in (b"{", b"[") else raw
+
+
+class _Token(str):
+    """A number, or true, false and null, as it was written."""
+
+    __slots__ = ()
+
+
+def _tree(text: str) -> Any:
+    return json.loads(text, parse_int=_Token, parse_float=_Token, parse_constant=_Token)
+
+
+def _walked_tree(value: Any, states: _States | None, found: set[Path]) -> Any:
+    if states is None:
+        return HIDDEN
+    opened = _open(states)
+    match value:
+        case dict():
+            return {name: _walked_tree(member, _below(opened, name, found), found) for name, member in value.items()}
+        case list():
+            return [_walked_tree(member, _below(opened, None, found), found) for member in value]
+        case _:
+            return value
+
+
+def _write(value: Any) -> str:
+    match value:
+        case dict():
+            return "{" + ",".join(f"{json.dumps(name)}:{_write(member)}" for name, member in value.items()) + "}"
+        case list():
+            return "[" + ",".join(map(_write, value)) + "]"
+        case _Token():
+            return str(value)
+        case _:
+            return json.dumps(value)
+
+
+def hidden_values(text: str | None, kept: str | None) -> list[str]:
+    """Return the values of a document that are not in what is kept of it: strings as they read, numbers as they are written."""
+    if text is None or kept is None or text == kept:
+        return []
+    try:
+        whole, rest = _tree(text), _tree(kept)
+    except (ValueError, RecursionError):
+        return []
+    values: dict[str, None] = {}
+    _differing(whole, rest, values)
+    return list(values)
+
+
+def _differing(whole: Any, kept: Any, values: dict[str, None]) -> None:
+    match whole:
+        case dict() if isinstance(kept, dict):
+            for name, member in whole.items():
+                _differing(member, kept.get(name), values)
+        case list() if isinstance(kept, list):
+            for member, other in zip(whole, kept, strict=False):
+                _differing(member, other, values)
+        case _ if kept == HIDDEN:
+            values |= dict.fromkeys(scalars(whole))
+
+
+def scalars(value: Any) -> Iterable[str]:
+    """Return the strings and numbers in a decoded document, its keys left out."""
+    match value:
+        case dict():
+            for member in value.values():
+                yield from scalars(member)
+        case list():
+            for member in value:
+                yield from scalars(member)
+        case str():
+            yield str(value)
+        case _:
+            return

@@ -1,0 +1,28 @@
+-- name: get_narrowing
+-- $1 group
+select narrowing from tidings.group_egress where group_id = $1;
+
+-- name: list_narrowings
+-- In order of their groups. $1 behind this group, $2 how many
+select group_id, narrowing, changed_at from tidings.group_egress where group_id > $1 order by group_id limit $2;
+
+-- name: put_narrowing
+-- $1 group, $2 narrowing, $3 now
+insert into tidings.group_egress (group_id, narrowing, changed_at) values ($1, $2::jsonb, $3)
+on conflict (group_id) do update set narrowing = excluded.narrowing, changed_at = excluded.changed_at;
+
+-- name: delete_narrowing
+-- $1 group
+delete from tidings.group_egress where group_id = $1;
+
+-- name: tell_of_group
+-- Tells workers that every webhook of a group is to be read anew. What is claimed after the commit is sent by what holds then. The last
+-- statement of its transaction, since it holds back every change of a webhook. $1 group
+with wanted as (
+  select id, row_number() over (order by id) as place from tidings.webhooks where group_id = $1
+), counted as (
+  select count(*) as many from wanted
+), next as (
+  update tidings.routes_version set version = version + counted.many from counted where counted.many > 0 returning version - counted.many as version
+)
+insert into tidings.webhook_changes (version, webhook_id) select next.version + wanted.place, wanted.id from next, wanted;
