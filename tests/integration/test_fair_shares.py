@@ -1,11 +1,13 @@
 """Groups that crowd the outbox, and those that wait beside them: who is routed when, and in which order."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.support.engine import Engine, engine_of
+from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tidings.config import Config
 from tidings.store import outbox
@@ -163,6 +165,31 @@ async def test_an_ordered_webhook_waits_for_its_own_group_alone(config: Config, 
             await deliverer.drain(60)
             await engine.worker.recorder.run_once()
         assert [request.body.split(b'"n":')[1][:1] for request in receiver.received] == [b"1", b"2", b"1"]
+
+
+async def test_who_looks_for_others_has_ranges_looked_at_again_that_it_held(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute("insert into tidings.groups (id) values ('quiet')")
+        await engine.add_webhook(receiver.url("/quiet"), "a.b", group_id="quiet")
+        await write(engine, "loud", BATCH)
+        dispatcher = engine.worker.dispatcher
+        await dispatcher.run_once()
+        await write(engine, "quiet", 1)
+        beside = asyncio.create_task(dispatcher.run_beside())
+        assert await dispatcher.rung.wait(PATIENCE)
+        assert await routed(engine) == {"loud": BATCH, "quiet": 1}
+        dispatcher.stop()
+        await asyncio.wait_for(beside, PATIENCE)
+
+
+async def test_who_looks_for_others_ends_when_told_and_routes_nothing_more(config: Config) -> None:
+    async with engine_of(config) as engine:
+        dispatcher = engine.worker.dispatcher
+        beside = asyncio.create_task(dispatcher.run_beside())
+        await write(engine, "quiet", 1)  # meanwhile it has seen that nobody crowds, and sleeps
+        dispatcher.stop()
+        await asyncio.wait_for(beside, PATIENCE)
+        assert await routed(engine) == {}
 
 
 async def test_a_running_worker_delivers_to_a_group_while_the_backlog_of_another_waits(
