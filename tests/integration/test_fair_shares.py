@@ -167,6 +167,21 @@ async def test_an_ordered_webhook_waits_for_its_own_group_alone(config: Config, 
         assert [request.body.split(b'"n":')[1][:1] for request in receiver.received] == [b"1", b"2", b"1"]
 
 
+async def test_the_order_of_a_group_does_not_hang_on_the_clocks_of_another(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config) as engine:
+        await engine.user.execute("insert into tidings.groups (id) values ('quiet')")
+        await engine.add_webhook(receiver.url("/ordered"), "a.b", group_id="quiet", ordered=True)
+        await write(engine, "loud", 1)
+        await engine.user.execute("update tidings.outbox set occurred_at = occurred_at + interval '5 seconds'")
+        await write(engine, "quiet", 1)
+        await engine.worker.dispatcher.run_once()
+        await write(engine, "quiet", 1)
+        await engine.worker.dispatcher.run_once(way=Way.OF_ALL)
+        places = "select due_at from tidings.queue order by event_id"
+        first, second = [row["due_at"] for row in await engine.sql(places)]
+        assert first < second
+
+
 async def test_who_looks_for_others_has_ranges_looked_at_again_that_it_held(config: Config, receiver: Receiver) -> None:
     async with engine_of(config) as engine:
         await engine.user.execute("insert into tidings.groups (id) values ('quiet')")

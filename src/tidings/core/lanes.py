@@ -158,7 +158,7 @@ def in_turns(things: list[T], group_of: Callable[[T], str]) -> list[T]:
 
 
 def place_after(last: datetime | None, occurred_at: datetime, now: datetime) -> datetime:
-    """Return the place of an event in ordered lanes: its time, and behind the one that was written to the outbox before it.
+    """Return the place of an event in ordered lanes: its time, and behind the one that its group wrote to the outbox before it.
 
     The clock of who routes must not decide, since somebody else routed what is waiting. It only keeps an event that is of the
     future, because PostgreSQL's clock was put back, from holding up its lane until then.

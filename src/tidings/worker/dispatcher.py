@@ -220,10 +220,11 @@ class Dispatcher:
         matched: list[Matched] = []
         fresh: list[Queued] = []
         places: dict[UUID, datetime] = {}  # of events, in ordered lanes
-        place: datetime | None = None
+        latest: dict[str, datetime] = {}  # of each group: nobody's order is to hang on clocks of others
         for event, webhook_ids in await self._match(connection, events, routes):
             is_test, due_at = event.is_test, min(event.occurred_at, now)
-            place = places[event.id] = place_after(place, event.occurred_at, now)
+            place = place_after(latest.get(event.group_id), event.occurred_at, now)
+            places[event.id] = latest[event.group_id] = place
             deliveries = [
                 Queued(delivery_id(event.id, webhook_id), webhook_id, event.id, event.group_id, is_test, due_at)
                 for webhook_id in webhook_ids
