@@ -291,7 +291,7 @@ async def test_a_delivery_whose_event_is_gone_ends_and_says_why(config: Config, 
         await engine.worker.recorder.run_once()
         (delivery,) = await engine.deliveries()
         assert delivery["status"] == "failed"
-        assert "Its event is not in history" in delivery["last_error"]
+        assert "its event is not in history" in delivery["last_error"]
         assert await engine.unfinished() == 0
         assert receiver.received == []
 
