@@ -179,6 +179,7 @@ async def _administration(doing: Doing) -> None:
     assert ended.status_code == 404
     api.client.headers["X-Tidings-Group"] = "acme"
     await doing("DELETE /api/v1/portal-links/{link_id}", "link.ended", link_id=link["id"])
+    await api("POST", "/api/v1/webhooks", 201, {"url": NOBODY, "events": ["*"]})
     del api.client.headers["X-Tidings-Group"]
     await doing("PUT /api/v1/groups/{group_id}/egress", "egress.narrowed", {"https_only": True}, group_id="acme")
     await doing("DELETE /api/v1/groups/{group_id}", "group.deleted", query="?confirm=acme&everything=true", group_id="acme")

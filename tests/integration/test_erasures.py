@@ -210,7 +210,8 @@ async def test_an_erasure_goes_on_where_a_worker_died_and_looks_at_a_bounded_num
         await engine.add_webhook(receiver.url(), "*")
         for number in range(30):
             await publish(engine, ADA if number % 3 == 0 else BOB)
-        await engine.cycle()
+        while await engine.unfinished() or await engine.value("select count(*) from tidings.outbox"):
+            await engine.cycle()
         begun = await erasures.begin(engine.services, Subject(ADA))
         worker = engine.worker
 

@@ -96,13 +96,13 @@ def test_a_key_is_good_until_it_expires_is_revoked_or_rotated_away() -> None:
 
 
 def test_what_a_key_lacks_is_told_and_nothing_else() -> None:
-    check_scope(key_of(), Scope.EVENTS_PUBLISH, is_for_all_groups=False)
-    check_scope(key_of(scopes=()), None, is_for_all_groups=False)
+    check_scope(key_of(), (Scope.EVENTS_PUBLISH,), is_for_all_groups=False)
+    check_scope(key_of(scopes=()), (), is_for_all_groups=False)
     with pytest.raises(ForbiddenError, match="lacks the scope admin") as caught:
-        check_scope(key_of(), Scope.ADMIN, is_for_all_groups=False)
+        check_scope(key_of(), (Scope.ADMIN,), is_for_all_groups=False)
     assert caught.value.details == {"scope": "admin"}
     with pytest.raises(ForbiddenError, match="for one group"):
-        check_scope(key_of(group_id="acme", scopes=(Scope.ADMIN,)), Scope.ADMIN, is_for_all_groups=True)
+        check_scope(key_of(group_id="acme", scopes=(Scope.ADMIN,)), (Scope.ADMIN,), is_for_all_groups=True)
 
 
 def test_who_may_change_sees_and_admin_may_everything() -> None:

@@ -95,8 +95,9 @@ async def change(services: Services, group_id: str, asked: Mapping[str, Any]) ->
         wanted = changed(found.limits, asked)
         if asked and (wanted != found.limits or not found.is_own):
             await stored.put(connection, group_id, wanted)
+            was, is_ = _on_record(found.limits, is_own=found.is_own), _on_record(wanted, is_own=True)
             of_it = msgspec.structs.replace(services, group_id=group_id)
-            await audit.note(of_it, connection, Action.LIMITS_CHANGED, subject=group_id)
+            await audit.note(of_it, connection, Action.LIMITS_CHANGED, subject=group_id, before=was, after=is_)
         after = await _read(connection, group_id)
     services.allowance.changed()
     return after
@@ -113,9 +114,12 @@ async def reset(services: Services, group_id: str) -> GroupLimits:
     async with services.database.transaction() as connection:
         await _there(connection, group_id)
         await stored.lock(connection, group_id)
+        own = await stored.find(connection, group_id)
         if await stored.remove(connection, group_id):
+            now = await stored.find(connection, group_id)
+            was, is_ = _on_record(own.limits, is_own=True), _on_record(now.limits, is_own=False)
             of_it = msgspec.structs.replace(services, group_id=group_id)
-            await audit.note(of_it, connection, Action.LIMITS_RESET, subject=group_id)
+            await audit.note(of_it, connection, Action.LIMITS_RESET, subject=group_id, before=was, after=is_)
         after = await _read(connection, group_id)
     services.allowance.changed()
     return after
@@ -141,9 +145,15 @@ async def change_defaults(services: Services, asked: Mapping[str, Any]) -> Limit
         limits = changed(before, asked)
         if limits != before:
             await stored.put_defaults(connection, limits)
-            await audit.note(services, connection, Action.LIMITS_CHANGED, subject=OF_ALL, is_of_group=False)
+            await audit.note(
+                services, connection, Action.LIMITS_CHANGED, subject=OF_ALL, is_of_group=False, before=before, after=limits
+            )
     services.allowance.changed()
     return limits
+
+
+def _on_record(limits: Limits, *, is_own: bool) -> dict[str, Any]:
+    return {"is_own": is_own, **msgspec.to_builtins(limits)}
 
 
 def _check_may_change(services: Services) -> None:

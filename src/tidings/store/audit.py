@@ -24,6 +24,13 @@ FIELDS: Final = (
 
 _SQL = load("audit")
 
+# What a search goes along, to its statement.
+_ALONG: Final = {
+    "all": _SQL["by_all"], "group_id": _SQL["by_group_id"], "subject_id": _SQL["by_subject_id"], "who_id": _SQL["by_who_id"],
+    "key_id": _SQL["by_key_id"], "key_name": _SQL["by_key_name"], "subject": _SQL["by_subject"], "address": _SQL["by_address"],
+    "action": _SQL["by_action"],
+}  # fmt: skip
+
 
 class Entry(msgspec.Struct, frozen=True):
     """What somebody did.
@@ -115,7 +122,7 @@ async def search(connection: Connection, asked: Sought, *, before: int | None, l
     numbers: list[int] = []
     for size in WINDOWS:
         looked_at = max(size, limit + 1)
-        row = await connection.fetchrow(_SQL[f"by_{asked.drive}"], low, high, looked_at, limit + 1 - len(numbers), *rest)
+        row = await connection.fetchrow(_ALONG[asked.drive], low, high, looked_at, limit + 1 - len(numbers), *rest)
         numbers += row["found"]
         if row["seen"] < looked_at or len(numbers) > limit:
             high = None if row["seen"] < looked_at else row["reached"]
