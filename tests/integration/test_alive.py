@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from tests.support.clusters import Pair
-from tests.support.engine import engine_of, eventually
+from tests.support.engine import Engine, engine_of, eventually
 from tests.support.limits import PATIENCE
 from tests.support.process import Process, run_cli
 from tests.support.receiver import Receiver, answer, says
@@ -30,6 +30,7 @@ from tidings.operations.listening import listeners
 from tidings.operations.listening.listeners import ListenerAsked
 from tidings.store import vitals
 from tidings.store.outages import QUIET_SECONDS, Outages
+from tidings.worker.dispatcher import BATCH
 from tidings.worker.duties import Rescuer
 from tidings.worker.heart import Heart, Pulse
 
@@ -113,6 +114,46 @@ async def test_a_worker_survives_that_the_database_goes_away_without_spinning(
         assert [line.partition(":")[0].partition(", after")[0] for line in lines] == [
             "database unavailable, what needs it waits", "database available again",
         ]  # fmt: skip
+
+
+async def test_the_look_for_what_others_have_beside_a_crowd_survives_that_too(
+    config: Config, switch: Switch, receiver: Receiver
+) -> None:
+    async with engine_of(behind(switch, config)) as engine:
+        await engine.user.execute("insert into tidings.groups (id) values ('quiet')")
+        await engine.add_webhook(receiver.url(), "*", group_id="quiet")
+        dispatcher, outages = engine.worker.dispatcher, engine.services.database.outages
+        await _crowd(engine, config)
+        beside = asyncio.create_task(dispatcher.run_beside())
+        await _write(config, "quiet", 1)
+        await receiver.wait_for(1)
+        switch.cut()
+        begun = time.monotonic()
+        await eventually(lambda: _is(outages.current is not None and outages.current[1] > 2))
+        assert outages.failures < 12 * (time.monotonic() - begun), "it spins"
+        assert not beside.done()
+        switch.mend()
+        await _crowd(engine, config)  # the other one would have ended meanwhile
+        await _write(config, "quiet", 1)
+        await receiver.wait_for(2)
+        dispatcher.stop()
+        await asyncio.wait_for(beside, PATIENCE)
+
+
+async def _crowd(engine: Engine, config: Config) -> None:
+    """Have the default group crowd others for some five seconds."""
+    await _write(config, "default", 20 * BATCH)
+    while await engine.worker.dispatcher.run_once():
+        pass
+
+
+async def _write(config: Config, group_id: str, count: int) -> None:
+    user = await asyncpg.connect(config.database_url)
+    await user.execute(
+        "insert into tidings.outbox (group_id, source, type, record) select $1, 'publish', 'a.b', '{}' from generate_series(1, $2)",
+        group_id, count,
+    )  # fmt: skip
+    await user.close()
 
 
 async def _is(answer: bool) -> bool:
@@ -250,7 +291,7 @@ async def test_a_delivery_whose_event_is_gone_ends_and_says_why(config: Config, 
         await engine.worker.recorder.run_once()
         (delivery,) = await engine.deliveries()
         assert delivery["status"] == "failed"
-        assert "Its event is not in history" in delivery["last_error"]
+        assert "its event is not in history" in delivery["last_error"]
         assert await engine.unfinished() == 0
         assert receiver.received == []
 

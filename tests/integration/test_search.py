@@ -382,13 +382,18 @@ async def test_webhooks_are_looked_for_among_a_bounded_number_of_a_group(stage: 
            insert into tidings.lanes (webhook_id, concurrency, allowance) select id, 10, 10 from made""",
         2 * webhooks.LOOKED_THROUGH,
     )
-    await stage.user.execute("analyze tidings.webhooks; analyze tidings.lanes")
+    await stage.user.execute(
+        """insert into tidings.groups (id) select 'narrowed-' || n from generate_series(1, 1000) n;
+           insert into tidings.group_egress (group_id, narrowing, changed_at) select id, '{}', now() from tidings.groups where id like 'narrowed-%'"""
+    )
+    await stage.user.execute("analyze tidings.webhooks; analyze tidings.lanes; analyze tidings.group_egress")
     explaining = Explaining(stage.user)
     if look == "called":
         assert (await webhooks.webhooks_called(explaining, "default", "nobody is called so", limit=8))[0] == []
     else:
         assert await webhooks.troubled(explaining, "default", 8) == []
     await trying.rollback()
-    await stage.user.execute("analyze tidings.webhooks; analyze tidings.lanes")  # whose figures outlive what is rolled back
+    # Its figures outlive what is rolled back.
+    await stage.user.execute("analyze tidings.webhooks; analyze tidings.lanes; analyze tidings.group_egress")
     assert scanned_whole(explaining.plan) == set()
     assert most_rows(explaining.plan) <= webhooks.LOOKED_THROUGH

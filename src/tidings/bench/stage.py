@@ -85,19 +85,24 @@ class Stage:
         async with self.services.wide.connection() as connection:
             return await connection.fetchval(sql, *args, timeout=STATEMENT_TIMEOUT)
 
-    async def add_webhook(self, wanted: Filter, path: str, *, concurrency: int = 100) -> UUID:
+    @property
+    def database_url(self) -> str:
+        """The URL of the PostgreSQL that the measurements are about."""
+        return self.services.config.database_url or ""
+
+    async def add_webhook(self, wanted: Filter, path: str, *, concurrency: int = 100, group_id: str = "default") -> UUID:
         """Subscribe a path of the receiver to something."""
-        webhook = self._webhook(path, events=(wanted,), concurrency=concurrency)
+        webhook = self._webhook(path, events=(wanted,), concurrency=concurrency, group_id=group_id)
         async with self.services.wide.transaction() as connection:
             await webhooks.insert_webhook(connection, self.services.box, webhook)
             await tables.keep_in_step(connection, needed_by=webhook)
         return webhook.id
 
-    def _webhook(self, path: str, **fields: Any) -> Webhook:
+    def _webhook(self, path: str, *, group_id: str = "default", **fields: Any) -> Webhook:
         now = self.services.clock.now()
         return Webhook(
             id=uuid4(),
-            group_id="default",
+            group_id=group_id,
             name=path,
             url=self.receiver.url(path),
             secret=new_secret(bytes(32)),
