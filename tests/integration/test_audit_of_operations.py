@@ -43,7 +43,7 @@ EXCEPT = {
 # What the action and its subject say is all that there is to say.
 SAYS_ALL = {
     "webhook.diagnosed", "link.ended", "job.fired", "bin.emptied", "listener.skipped", "group.created", "set_aside.routed",
-    "set_aside.discarded", "set_aside.setting_retried",
+    "set_aside.discarded", "set_aside.setting_retried", "session.ended",
 }  # fmt: skip
 
 
