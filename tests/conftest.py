@@ -140,7 +140,7 @@ def url_of(postgres_url: str, database: str) -> str:
 @pytest.fixture(scope="session")
 async def template(postgres: str) -> AsyncIterator[str]:
     """A migrated database with the partitions of these days, from which each test's is cloned."""
-    from tidings.store import history
+    from tidings.store import history, request_role
     from tidings.store.database import open_database
     from tidings.store.migrations import migrate
 
@@ -149,6 +149,7 @@ async def template(postgres: str) -> AsyncIterator[str]:
     await connection.execute(f"create database {name}")
     database = await open_database(url_of(postgres, name), max_connections=1)
     await migrate(database)
+    await request_role.prepare(database, Config().request_role)
     async with database.connection() as inside:
         for ahead in range(-1, 4):
             await history.ensure_day(inside, datetime.now(UTC).date() + timedelta(days=ahead))

@@ -31,6 +31,7 @@ from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
+from tidings.store import request_role
 from tidings.store.bell import Bell
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Database, open_database
 from tidings.store.embedded import Embedded
@@ -52,7 +53,8 @@ logger = logging.getLogger("tidings")
 # nor limits take what deliveries need. Two listeners and two that commit what is published come on top, and one where
 # `tidings listen` is answered.
 FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS, FOR_LIMITS = 10, 6, 2, 1, 2, 1
-FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_NOTICES + FOR_BINS + FOR_KEYS + FOR_LIMITS
+FOR_WIDE = 4  # calls that are about no single group
+FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_WIDE + FOR_NOTICES + FOR_BINS + FOR_KEYS + FOR_LIMITS
 WATCHERS = 16  # connections at the address that metrics have for themselves
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
@@ -84,13 +86,17 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
     if config.default_profile is not None and config.default_profile not in PROFILES:
         raise StartupError(f"default_profile is {config.default_profile!r}; write one of {', '.join(PROFILES)}.")
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(database_of(config, max_connections=FOR_ALL))
+        apart = FOR_CALLS if config.request_role != request_role.NONE else 0
+        database = await stack.enter_async_context(database_of(config, max_connections=FOR_ALL - apart))
         if is_to_change:
             for name in await migrate(database):
                 logger.info("migration %s applied", name)
         else:
             await expect_schema(database)
             expect_key(config.secret_key, config.data_dir)
+        await request_role.prepare(database, config.request_role, is_to_change=is_to_change)
+        requests = await request_role.open_for_requests(database, config.request_role, max_connections=FOR_CALLS)
+        stack.push_async_callback(requests.close)
         box = SecretBox(config.secret_key or load_or_make_key(config.data_dir))
         installation = await load_installation(database, box, config.admin_key if is_to_change else None)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
@@ -113,8 +119,9 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
             provider = Provider(config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret)
             stack.push_async_callback(provider.close)
         yield Services(
-            config, database, box, sender, clock, installation, keys, publisher, bell, admission, allowance, provider=provider
-        )
+            config, database, requests, box, sender, clock, installation, keys, publisher, bell, admission, allowance,
+            provider=provider,
+        )  # fmt: skip
 
 
 @asynccontextmanager
@@ -153,7 +160,7 @@ def make_worker(services: Services) -> Worker:
     """Return a worker made of these parts."""
     config = services.config
     return Worker(
-        services.database,
+        services.wide,
         services.box,
         services.sender,
         services.clock,
@@ -196,7 +203,7 @@ async def run(
             await stack.enter_async_context(_more_workers(services))
         if with_api:
             url = await stack.enter_async_context(_serving(services))
-        on_ready(Ready(url, services.database.url, services.installation.new_admin_key))
+        on_ready(Ready(url, services.wide.url, services.installation.new_admin_key))
         if not with_worker:
             await stop.wait()
             return
@@ -204,7 +211,7 @@ async def run(
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
-        if worker.failed.is_set and not await has_schema(services.database):
+        if worker.failed.is_set and not await has_schema(services.wide):
             raise StartupError(GONE)
     if worker.failed.is_set:
         raise WorkerFailedError
@@ -255,9 +262,10 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     watcher = None if config.metrics_address is None else _bind(*parse_address(config.metrics_address), WATCHERS)
     services = msgspec.structs.replace(
         services,
-        database=services.database.share(FOR_CALLS),
-        for_notices=services.database.share(FOR_NOTICES),
-        for_bins=services.database.share(FOR_BINS),
+        requests=services.requests.share(FOR_CALLS),
+        wide=services.wide.share(FOR_WIDE),
+        for_notices=services.wide.share(FOR_NOTICES),
+        for_bins=services.wide.share(FOR_BINS),
     )
     tails = Tails()
     framework = create_app(services, version=__version__, plugins=[portal, bins], tails=tails)
@@ -333,7 +341,8 @@ def _settings_for_child(services: Services) -> dict[str, str]:
     """Return this process's settings as environment, whatever they came from."""
     config = services.config
     settings = {
-        "DATABASE_URL": services.database.url,
+        "DATABASE_URL": services.wide.url,
+        "REQUEST_ROLE": config.request_role,
         "SECRET_KEY": config.secret_key or load_or_make_key(config.data_dir),
         "ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
         "DENY_NETWORKS": config.deny_networks,

@@ -141,7 +141,7 @@ async def test_the_secret_key_is_changed_and_nothing_is_lost(config: Config, rec
         change = WebhookChange(url=receiver.url("/x"), events=["*"], profile="vivreal")
         webhook = drafted(change, group_id="default", default_profile="standard", now=services.clock.now())
         webhook = msgspec.structs.replace(webhook, previous_secret="an-older-one", previous_secret_until=services.clock.now())
-        async with services.database.transaction() as connection:
+        async with services.wide.transaction() as connection:
             await insert_webhook(connection, services.box, webhook)
         keys = {one.key.id for one in services.keys.published}
     values = {"database_url": config.database_url, "secret_key": config.secret_key, "data_dir": config.data_dir}
@@ -150,7 +150,7 @@ async def test_the_secret_key_is_changed_and_nothing_is_lost(config: Config, rec
     assert json.loads(done.stdout) == {"encrypted": 4}, done.stderr
     assert "SECRET_KEY is not the one" in refused("worker", **values)
     async with opened(msgspec.structs.replace(config, secret_key="a much newer key")) as services:
-        async with services.database.connection() as connection:
+        async with services.wide.connection() as connection:
             (read,) = await webhooks_by_id(connection, services.box, [webhook.id])
         assert (read.secret, read.previous_secret) == (webhook.secret, "an-older-one")
         assert {one.key.id for one in services.keys.published} == keys

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from tests.support.clusters import Pair
-from tests.support.engine import engine_of, eventually
+from tests.support.engine import Engine, engine_of, eventually
 from tests.support.limits import PATIENCE
 from tests.support.process import Process, run_cli
 from tests.support.receiver import Receiver, answer, says
@@ -30,6 +30,7 @@ from tidings.operations.listening import listeners
 from tidings.operations.listening.listeners import ListenerAsked
 from tidings.store import vitals
 from tidings.store.outages import QUIET_SECONDS, Outages
+from tidings.worker.dispatcher import BATCH
 from tidings.worker.duties import Rescuer
 from tidings.worker.heart import Heart, Pulse
 
@@ -95,7 +96,7 @@ async def test_a_worker_survives_that_the_database_goes_away_without_spinning(
         await engine.add_webhook(receiver.url(), "*")
         await engine.publish()
         await receiver.wait_for(1)
-        outages = engine.services.database.outages
+        outages = engine.services.wide.outages
         with caplog.at_level(logging.WARNING):
             switch.cut()
             begun = time.monotonic()
@@ -115,13 +116,53 @@ async def test_a_worker_survives_that_the_database_goes_away_without_spinning(
         ]  # fmt: skip
 
 
+async def test_the_look_for_what_others_have_beside_a_crowd_survives_that_too(
+    config: Config, switch: Switch, receiver: Receiver
+) -> None:
+    async with engine_of(behind(switch, config)) as engine:
+        await engine.user.execute("insert into tidings.groups (id) values ('quiet')")
+        await engine.add_webhook(receiver.url(), "*", group_id="quiet")
+        dispatcher, outages = engine.worker.dispatcher, engine.services.database.outages
+        await _crowd(engine, config)
+        beside = asyncio.create_task(dispatcher.run_beside())
+        await _write(config, "quiet", 1)
+        await receiver.wait_for(1)
+        switch.cut()
+        begun = time.monotonic()
+        await eventually(lambda: _is(outages.current is not None and outages.current[1] > 2))
+        assert outages.failures < 12 * (time.monotonic() - begun), "it spins"
+        assert not beside.done()
+        switch.mend()
+        await _crowd(engine, config)  # the other one would have ended meanwhile
+        await _write(config, "quiet", 1)
+        await receiver.wait_for(2)
+        dispatcher.stop()
+        await asyncio.wait_for(beside, PATIENCE)
+
+
+async def _crowd(engine: Engine, config: Config) -> None:
+    """Have the default group crowd others for some five seconds."""
+    await _write(config, "default", 20 * BATCH)
+    while await engine.worker.dispatcher.run_once():
+        pass
+
+
+async def _write(config: Config, group_id: str, count: int) -> None:
+    user = await asyncpg.connect(config.database_url)
+    await user.execute(
+        "insert into tidings.outbox (group_id, source, type, record) select $1, 'publish', 'a.b', '{}' from generate_series(1, $2)",
+        group_id, count,
+    )  # fmt: skip
+    await user.close()
+
+
 async def _is(answer: bool) -> bool:
     return answer
 
 
 async def test_connections_of_others_do_not_keep_a_worker_from_beating(config: Config) -> None:
     async with engine_of(config, running=True) as engine:
-        database = engine.services.database
+        database = engine.services.wide
         before = await engine.value("select heartbeat_at from tidings.workers")
         lent = [asyncio.create_task(_hold(database)) for _ in range(10)]  # all that the pool has
 
@@ -145,12 +186,12 @@ async def _hold(database: Any) -> None:
 
 async def test_a_loop_that_is_held_goes_on_beating_and_one_that_stands_still_is_ended(config: Config) -> None:
     async with engine_of(config) as engine:
-        heart = Heart(engine.services.database, engine.clock, engine.worker.me)
+        heart = Heart(engine.services.wide, engine.clock, engine.worker.me)
         ended: list[float] = []
         too_long: list[float] = []
         pulse = Pulse(heart, on_failed=lambda error: None, on_stuck=lambda: ended.append(time.monotonic()))
         strict = Pulse(
-            Heart(engine.services.database, engine.clock, engine.worker.me),
+            Heart(engine.services.wide, engine.clock, engine.worker.me),
             on_failed=lambda error: None, on_stuck=lambda: too_long.append(time.monotonic()), stuck_seconds=2,
         )  # fmt: skip
         before = await engine.value("select heartbeat_at from tidings.workers")
@@ -231,7 +272,7 @@ async def test_a_recorder_begins_anew_after_a_failover_as_often_as_that_takes(co
             create function public.ends() returns trigger language plpgsql as $$
               begin perform nextval('public.tries'); perform pg_terminate_backend(pg_backend_pid()); return new; end $$;
             create trigger ends before insert on tidings.workers for each row execute function public.ends()""")
-        engine.services.database.server.failovers += 1
+        engine.services.wide.server.failovers += 1
         await engine.publish()
         await eventually(lambda: engine.value("select is_called and last_value >= 2 from public.tries"))
         await engine.user.execute("drop trigger ends on tidings.workers")
@@ -250,7 +291,7 @@ async def test_a_delivery_whose_event_is_gone_ends_and_says_why(config: Config, 
         await engine.worker.recorder.run_once()
         (delivery,) = await engine.deliveries()
         assert delivery["status"] == "failed"
-        assert "Its event is not in history" in delivery["last_error"]
+        assert "its event is not in history" in delivery["last_error"]
         assert await engine.unfinished() == 0
         assert receiver.received == []
 
@@ -280,7 +321,7 @@ async def test_a_rescuer_does_not_hold_the_lanes_of_the_dead_while_it_waits_for_
         first = await engine.add_webhook(receiver.url("/a"), "a.*")
         second = await engine.add_webhook(receiver.url("/b"), "b.*")
         seconds = 0.0
-        rescuer = Rescuer(engine.services.database, engine.worker.me, engine.worker.airborne, monotonic=lambda: seconds)
+        rescuer = Rescuer(engine.services.wide, engine.worker.me, engine.worker.airborne, monotonic=lambda: seconds)
         await engine.publish("b.x")
         await engine.worker.dispatcher.run_once()
         await engine.worker.deliverer.drain(PATIENCE)
@@ -347,11 +388,11 @@ async def test_readiness_tells_what_is_wrong_and_liveness_does_not_care(
             told = (await client.get("/readyz")).json()
             assert told["code"] == "NOT_READY"
             assert "127.0.0.1" not in told["error"], "nobody is told where the database is"
-            outages = engine.services.database.outages
+            outages = engine.services.wide.outages
             outages._monotonic = lambda at=outages._failed_at: at  # nobody has tried again, and no time passes
             switch.mend()
             await eventually(lambda: says_so(["routing"]))
-            async with engine.services.database.transaction() as connection:
+            async with engine.services.wide.transaction() as connection:
                 await connection.execute("delete from tidings.outbox")
             await eventually(lambda: says_so([]))
             assert outages.current is not None

@@ -139,7 +139,7 @@ async def test_requests_are_made_again_with_the_keys_and_the_name_of_then(config
             from tidings.operations.history.attempts import sent_requests
             from tidings.store import search
 
-            async with engine.services.database.connection() as connection:
+            async with engine.services.wide.connection() as connection:
                 row = (await engine.sql("select id, webhook_id, event_id from tidings.queue"))[0]
                 attempts = await search.attempts(connection, UUID(str(row["id"])))
                 (request,) = await sent_requests(engine.services, connection, row["webhook_id"], row["event_id"], attempts)

@@ -107,7 +107,7 @@ async def test_what_fails_leaves_no_entry(operator: Visitor, receiver: Receiver)
 
 async def test_the_record_is_read_page_by_page_and_by_group(operator: Visitor) -> None:
     services = operator.engine.services
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         for number in range(60):
             await audit.add(
                 connection, services.installation.audit_key, Action.WEBHOOK_CHANGED, Actor(), now=services.clock.now(), subject_id=None, subject=f"w{number:02d}",
@@ -145,7 +145,7 @@ async def test_entries_are_found_by_all_that_they_say(operator: Visitor) -> None
         ("acme", Action.WEBHOOK_CREATED, Who.KEY, "ci", "10.0.0.1", "hook"), ("acme", Action.SECRET_SHOWN, Who.SESSION, "ci", "10.0.0.2", "hook"),
         ("default", Action.WEBHOOK_DELETED, Who.KEY, "deploy", "10.0.0.1", "other"), (None, Action.KEYS_ROTATED, Who.KEY, "deploy", "10.0.0.1", ""),
     ]  # fmt: skip
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         for group_id, action, who, key, address, subject in said:
             actor = Actor(who, ids[key], address, ids[key], key)
             await audit.add(

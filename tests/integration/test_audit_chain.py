@@ -29,7 +29,7 @@ async def engine(config: Config) -> AsyncIterator[Engine]:
 
 async def write(engine: Engine, count: int, start: int = 0, **more: Any) -> None:
     services = engine.services
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         for number in range(start, start + count):
             actor = Actor(Who.KEY, uuid4(), "127.0.0.1", uuid4(), "ci")
             await rows.add(
@@ -44,7 +44,7 @@ async def sealed(engine: Engine, count: int) -> None:
 
 
 def sealer(engine: Engine) -> Sealer:
-    return Sealer(engine.services.database, engine.services.box, engine.clock)
+    return Sealer(engine.services.wide, engine.services.box, engine.clock)
 
 
 async def test_what_nobody_touched_is_as_it_was_written(engine: Engine) -> None:
@@ -153,7 +153,7 @@ async def test_old_entries_go_from_the_beginning_and_the_rest_is_verified_still(
     early = (await audit.verify(engine.services)).head
     engine.clock.ahead = timedelta(days=300)
     await sealed(engine, 4)
-    forgetter = Forgetter(engine.services.database, engine.services.box, engine.clock, audit_days=400)
+    forgetter = Forgetter(engine.services.wide, engine.services.box, engine.clock, audit_days=400)
     assert await forgetter.run_once() == 0
     engine.clock.ahead = timedelta(days=401)
     assert await forgetter.run_once() == 5
@@ -169,12 +169,12 @@ async def test_entries_are_sealed_once_whoever_does_so_and_in_whichever_order_th
     engine: Engine, config: Config
 ) -> None:
     services = engine.services
-    async with engine_of(config) as other, services.database.transaction() as slow:
+    async with engine_of(config) as other, services.wide.transaction() as slow:
         add = {"now": engine.clock.now(), "group_id": None, "subject_id": None}
         await rows.add(slow, services.installation.audit_key, Action.KEYS_ROTATED, Actor(), subject="slow", **add)
         await write(engine, 600, group_id=None)
         assert sum([await sealer(engine).run_once(), await sealer(other).run_once()]) == 600
-        async with services.database.transaction() as holding:
+        async with services.wide.transaction() as holding:
             await holding.fetch("select from tidings.audit_head for update")
             await write(engine, 1)
             assert await sealer(other).run_once() == 0  # somebody else does so: nobody waits
@@ -195,7 +195,7 @@ async def test_a_key_that_was_written_over_stops_no_worker_and_starts_no_process
 
 
 async def audit_count(engine: Engine) -> int:
-    async with engine.services.database.connection() as connection:
+    async with engine.services.wide.connection() as connection:
         return await audit_chain.count_pending(connection)
 
 

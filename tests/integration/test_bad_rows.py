@@ -264,7 +264,7 @@ async def test_a_flight_that_cannot_be_grounded_is_set_aside_and_the_others_are_
         await engine.sql("update tidings.lanes set in_flight = in_flight + 1")
         from tidings.store import flights
 
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             assert await flights.ground_orphans(connection) == 3
         assert tuple((await engine.sql("select in_flight, waiting from tidings.lanes"))[0]) == (0, 2)
         assert "cannot be put back" in await engine.value("select error from tidings.outbox_rejected where kind = 'delivery'")
@@ -404,7 +404,7 @@ async def test_the_key_can_be_changed_whatever_cannot_be_read(api: Api, receiver
     await one_of_each(api, receiver)
     for changes in SETTINGS.values():
         await api.engine.user.execute(changes[0])
-    database, old, new = api.engine.services.database, api.engine.services.box, SecretBox("another key of sixteen")
+    database, old, new = api.engine.services.wide, api.engine.services.box, SecretBox("another key of sixteen")
     await api.engine.sql("update tidings.workers set heartbeat_at = now() - interval '1 minute'")
     assert await rekey(database, old, new) == await rekey(database, new, old) == 7  # two webhooks, three versions, two keys
 
@@ -538,7 +538,7 @@ async def test_every_setting_that_cannot_be_read_is_found_page_by_page_however_m
           from generate_series(1, {count}) n"""
     )
     wanted = {f"a{n}" for n in range(1, 8)} | {f"c{n}" for n in range(500, count, 500)}
-    mender = Mender(api.engine.services.database, api.engine.services.box, api.engine.clock)
+    mender = Mender(api.engine.services.wide, api.engine.services.box, api.engine.clock)
     for _ in range(3):  # each looks through a thousand
         await mender.run_once()
     seen: list[str] = []

@@ -336,7 +336,7 @@ async def test_it_keeps_the_last_requests_and_so_many_bytes(client: Client) -> N
 
 
 def janitor(client: Client) -> Janitor:
-    return Janitor(client.engine.services.database, client.engine.clock, retention_days=90)
+    return Janitor(client.engine.services.wide, client.engine.clock, retention_days=90)
 
 
 async def test_what_is_old_goes_and_a_bin_that_nobody_uses_too(client: Client) -> None:
@@ -369,7 +369,7 @@ async def test_heads_are_kept_up_to_the_bound_of_heads(client: Client) -> None:
 
 async def test_a_secret_is_sealed_anew_with_the_others(client: Client) -> None:
     made = await client.make(profile="vivreal", secret="a text as a secret")
-    database, old, new = client.engine.services.database, client.engine.services.box, SecretBox("another")
+    database, old, new = client.engine.services.wide, client.engine.services.box, SecretBox("another")
     await client.engine.sql("delete from tidings.workers")
     assert await rekey(database, old, new) == 1 + 2  # the bin's, and two keys
     signed = {"X-Vivreal-Signature": sign_hex(HmacKey.of_text("a text as a secret"), b"{}")}

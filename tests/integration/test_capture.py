@@ -80,7 +80,7 @@ async def test_only_the_operations_a_webhook_wants_are_captured(config: Config) 
 
 
 async def drop_webhook(engine: Engine, webhook_id: Any) -> None:
-    async with engine.services.database.transaction() as connection:
+    async with engine.services.wide.transaction() as connection:
         webhook = await webhooks.get_webhook(connection, "default", webhook_id)
         await tables.keep_in_step(connection, was=webhook)
         await webhooks.delete_webhook(connection, webhook_id)
@@ -220,11 +220,11 @@ async def test_altering_dropping_and_renaming_a_captured_table_fails_nothing_and
         await engine.user.execute("alter table t drop column id; insert into t values ('y')")
         assert [row["record"] for row in await outbox(engine)] == ['{"id":1,"note":"x"}', '{"note":"y"}']
         await engine.user.execute("drop table t; alter table u rename to v; insert into v values (1)")
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             states = {state.table: state.state for state in await tables.table_states(connection, webhook)}
         assert states == {"t": "missing", "u": "missing"}
         await engine.user.execute("create table t (id int)")
-        await tables.keep_all_in_step(engine.services.database)
+        await tables.keep_all_in_step(engine.services.wide)
         await engine.user.execute("insert into t values (7); insert into v values (2)")
         assert [row["record"] for row in await outbox(engine)][2:] == ['{"id":1}', '{"id":7}']
 
@@ -234,7 +234,7 @@ async def test_a_disabled_trigger_shows(config: Config) -> None:
         await engine.user.execute("create table t (id int)")
         webhook = await engine.add_webhook(NOWHERE, {"table": "t"})
         await engine.user.execute("alter table t disable trigger tidings_capture")
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             (state,) = await tables.table_states(connection, webhook)
         assert state.state == "disabled"
 
@@ -278,7 +278,7 @@ async def test_one_tables_trouble_does_not_keep_others_from_being_captured(confi
         await engine.user.execute("drop table t; drop table u; create table t (id int); create table u (id int)")
         writer = await asyncpg.connect(config.database_url)
         await writer.execute("begin; insert into t values (1)")
-        await tables.keep_all_in_step(engine.services.database)
+        await tables.keep_all_in_step(engine.services.wide)
         await engine.user.execute("insert into u values (1)")
         assert [row["table_name"] for row in await outbox(engine)] == ["u"]
         await writer.execute("rollback")

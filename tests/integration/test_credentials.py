@@ -291,7 +291,7 @@ async def test_credentials_are_encrypted_anew_with_the_secret_key(api: Api, rece
     await api("PATCH", f"/api/v1/webhooks/{made['id']}", 200, {"name": "n"})
     services, other = api.engine.services, SecretBox("another key")
     await api.engine.sql("delete from tidings.workers")
-    await rekey(services.database, services.box, other)
+    await rekey(services.wide, services.box, other)
     rows = await api.engine.sql("select webhook_id as id, sealed_credentials from tidings.webhook_versions")
     rows += await api.engine.sql("select id, sealed_credentials from tidings.webhooks")
     assert len(rows) == 3

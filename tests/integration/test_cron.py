@@ -33,7 +33,7 @@ async def add_job(engine: Engine, number: int, schedule: str, **fields: Any) -> 
         } | fields
     )  # fmt: skip
     job = msgspec.structs.replace(job, next_at=parse_schedule(job.schedule, job.timezone).after(now))
-    async with engine.services.database.transaction() as connection:
+    async with engine.services.wide.transaction() as connection:
         await cron.insert(connection, job)
     return job
 
@@ -96,7 +96,7 @@ async def test_a_tick_rolled_back_with_its_process_fires_again(config: Config) -
     async with engine_of(config) as engine:
         await add_job(engine, 1, "* * * * *")
         engine.clock.ahead = timedelta(minutes=1)
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             dying = connection.transaction()
             await dying.start()
             assert (await ticks.fire_due(connection, engine.clock.now())).job_count == 1

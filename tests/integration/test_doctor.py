@@ -485,7 +485,7 @@ async def test_a_role_that_may_make_no_temporary_tables_is_not_taken_for_one_tha
     user, services = call.engine.user, call.engine.services
     name = await user.fetchval("select current_database()")
     await user.execute(f"create role app login; revoke temporary on database {name} from public")
-    database = await open_database(services.database.url.replace("postgres:@", "app:@"))
+    database = await open_database(services.wide.url.replace("postgres:@", "app:@"))
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             async with database.transaction() as connection:
@@ -500,7 +500,7 @@ async def test_a_role_that_owns_nothing_of_the_schema_is_told(call: Call) -> Non
     user = call.engine.user
     await user.execute("create role stranger; alter table tidings.settings owner to stranger")
     try:
-        async with call.engine.services.database.transaction() as connection:
+        async with call.engine.services.wide.transaction() as connection:
             await connection.execute(
                 "create role app; grant all on schema tidings to app; grant select on all tables in schema tidings to app"
             )

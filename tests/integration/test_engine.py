@@ -228,7 +228,7 @@ async def test_nobody_is_judged_by_a_worker_that_could_not_look(config: Config) 
             "insert into tidings.workers values (gen_random_uuid(), 'h', 1, now(), now() - interval '1 hour')"
         )
         seconds = 0.0
-        rescuer = Rescuer(engine.services.database, engine.worker.me, engine.worker.airborne, monotonic=lambda: seconds)
+        rescuer = Rescuer(engine.services.wide, engine.worker.me, engine.worker.airborne, monotonic=lambda: seconds)
         for at in (0, 2, 4, 60, 62, 64, 66, 68):  # it stood still, or the database was away
             seconds = at
             await rescuer.run_once()
@@ -272,7 +272,7 @@ async def test_leases_whose_answer_was_lost_are_given_back(config: Config, recei
         await engine.add_webhook(receiver.url(), "*", rate_per_second=100)
         await engine.publish()
         await engine.worker.dispatcher.run_once()
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             await queue.claim(
                 connection, engine.worker.me.worker_id, engine.clock.now(), capacity=10, part=engine.worker.me.part
             )
@@ -287,7 +287,7 @@ async def test_a_result_is_refused_when_its_flight_was_grounded(config: Config, 
         await engine.publish()
         await engine.worker.dispatcher.run_once()
         await receiver.wait_for(1)
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             await connection.execute("delete from tidings.workers")
             assert await flights.ground_orphans(connection) == 1
         await engine.worker.deliverer.drain(10)
@@ -382,7 +382,7 @@ async def test_history_is_made_ahead_and_dropped_by_day_but_never_what_is_unfini
                 now - timedelta(days=days),
             )
         await engine.cycle()
-        janitor = Janitor(engine.services.database, engine.clock, retention_days=30)
+        janitor = Janitor(engine.services.wide, engine.clock, retention_days=30)
         await janitor.run_once()
         assert await engine.value("select count(*) from tidings.events") == 2  # both still needed
         await engine.user.execute("delete from tidings.queue where id = (select id from tidings.queue order by id limit 1)")
@@ -461,7 +461,7 @@ async def test_a_day_without_partitions_gets_them_when_an_event_needs_them(confi
 
 
 async def test_heartbeats_set_the_clock_by_the_database(config: Config) -> None:
-    async with engine_of(config) as engine, engine.services.database.connection() as connection:
+    async with engine_of(config) as engine, engine.services.wide.connection() as connection:
         at = await workers.database_time(connection)
         engine.clock.adjust(at + timedelta(hours=1))
         assert timedelta(minutes=59) < engine.clock.now() - datetime.now(UTC) < timedelta(minutes=61)

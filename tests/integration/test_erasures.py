@@ -210,12 +210,13 @@ async def test_an_erasure_goes_on_where_a_worker_died_and_looks_at_a_bounded_num
         await engine.add_webhook(receiver.url(), "*")
         for number in range(30):
             await publish(engine, ADA if number % 3 == 0 else BOB)
-        await engine.cycle()
+        while await engine.unfinished() or await engine.value("select count(*) from tidings.outbox"):
+            await engine.cycle()
         begun = await erasures.begin(engine.services, Subject(ADA))
         worker = engine.worker
 
         def eraser() -> Eraser:
-            return Eraser(engine.services.database, engine.services.box, engine.clock, worker.eraser._stopping, at_once=4)
+            return Eraser(engine.services.wide, engine.services.box, engine.clock, worker.eraser._stopping, at_once=4)
 
         async def gone() -> int:
             found: int = await engine.value("select count(*) from tidings.events where payload_gone is not null")

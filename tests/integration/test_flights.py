@@ -59,7 +59,7 @@ async def assert_books_are_right(engine: Engine) -> None:
 
 
 async def rescue(by: Engine) -> int:
-    return await Rescuer(by.services.database, by.worker.me, by.worker.airborne).run_once()
+    return await Rescuer(by.services.wide, by.worker.me, by.worker.airborne).run_once()
 
 
 async def die(engine: Engine) -> None:
@@ -146,7 +146,7 @@ async def take(step: str, engine: Engine, receiver: Receiver) -> None:
         case "later":
             engine.clock.ahead += timedelta(seconds=2)
         case "resend":
-            async with engine.services.database.transaction() as connection:
+            async with engine.services.wide.transaction() as connection:
                 ids = [row["id"] for row in await connection.fetch("select id from tidings.deliveries order by id limit 2")]
                 await queue.send_again(connection, ids)
         case "spoil":
@@ -275,7 +275,7 @@ async def test_what_is_under_way_when_its_webhook_goes_ends_with_its_own_result(
         await engine.worker.dispatcher.run_once()
         await receiver.wait_for(2)
         await engine.worker.deliverer.drain(10)
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             await queue.cancel_of_webhook(connection, webhook.id)
             await connection.execute("delete from tidings.webhooks")
         await engine.worker.recorder.run_once()
@@ -317,8 +317,8 @@ async def test_who_falls_asleep_beside_another_looks_once_more(config: Config, r
     async with engine_of(config) as one, engine_of(config) as two:
         await one.add_webhook(receiver.url(), "*")
         first, second = one.worker.dispatcher, two.worker.dispatcher
-        sleeper, bell = await two.services.database.dedicated(), await one.services.database.dedicated()
-        async with one.services.database.transaction() as routing:
+        sleeper, bell = await two.services.wide.dedicated(), await one.services.wide.dedicated()
+        async with one.services.wide.transaction() as routing:
             await one.user.execute("insert into tidings.outbox (source, type, record) values ('publish', 'a.b', '{}')")
             assert len((await outbox.take(routing, 1)).rows) == 1
             await one.user.execute("insert into tidings.outbox (source, type, record) values ('publish', 'a.b', '{}')")

@@ -155,7 +155,7 @@ async def test_an_id_is_published_once_whoever_publishes_it_when(
 ) -> None:
     """Calls at two publishers, as of two processes; `together`: with the call before, else after all before are answered."""
     await desk.engine.user.execute("truncate tidings.outbox, tidings.published")
-    other = Publisher(desk.engine.services.database)
+    other = Publisher(desk.engine.services.wide)
     publishers = (desk.publisher, other)
     pending: list[asyncio.Task[Published]] = []
     for who, external_id, content, together in calls:
@@ -297,7 +297,7 @@ async def test_connections_are_kept_and_as_many_as_commits_at_once(desk: Desk) -
 
 
 async def test_without_a_database_every_caller_is_told_and_the_next_after_it_came_back_is_served(desk: Desk) -> None:
-    url = desk.engine.services.database.url
+    url = desk.engine.services.wide.url
     database = Database("postgresql://postgres:@127.0.0.1:1/postgres", Server())
     publisher = Publisher(database)
 
@@ -322,7 +322,7 @@ async def test_when_its_connection_is_cut_every_caller_of_a_commit_is_told_and_p
         connection.terminate()  # as while it was idle
     assert kinds(await desk.all([draft(external_id="a"), draft(external_id="b")])) == ["new", "new"]
     user = desk.engine.user
-    other = await asyncpg.connect(desk.engine.services.database.url)
+    other = await asyncpg.connect(desk.engine.services.wide.url)
     await user.execute("begin; lock table tidings.published in exclusive mode")
     tasks = [asyncio.create_task(desk.publish(draft(external_id=one))) for one in ("c", "d")]
     waiting = "pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"

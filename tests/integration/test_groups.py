@@ -158,7 +158,7 @@ async def test_what_cannot_go_holds_up_nothing_behind_it_and_is_told_once(
     operator: Visitor, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = operator.engine
-    few_at_once = Closer(engine.services.database, engine.clock, at_once=2)
+    few_at_once = Closer(engine.services.wide, engine.clock, at_once=2)
     for name in ("aardvarks", "bears", "cats", "zebras"):
         await call(operator, "POST", "/api/collections", 201, {"name": name, "schema": [{"name": "a", "type": "text"}]})
     schema = await engine.value("select table_schema from tidings.collections limit 1")

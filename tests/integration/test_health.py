@@ -23,7 +23,7 @@ WELL = says(answer(200))
 
 
 async def state_of(engine: Engine, webhook: Any) -> health.State:
-    async with engine.services.database.connection() as connection:
+    async with engine.services.wide.connection() as connection:
         return (await health.read(connection, "default", [webhook.id, uuid4()], engine.clock.now()))[webhook.id]
 
 
@@ -73,7 +73,7 @@ async def test_health_follows_what_a_webhook_goes_through(config: Config, receiv
         state = await state_of(engine, webhook)
         assert (state.health.state, state.lane.waiting) == (Standing.HEALTHY, 0)
         assert state.health.since == engine.clock.now()
-        async with engine.services.database.snapshot() as connection:
+        async with engine.services.wide.snapshot() as connection:
             figures = await health.figures(connection, "default", webhook.id, engine.clock.now())
             rates = await health.success_rates(connection, "default", [webhook.id, uuid4()], engine.clock.now())
         made = {name: one.succeeded + one.retried + one.failed for name, one in figures.items()}
@@ -92,7 +92,7 @@ async def test_a_webhook_that_is_changed_while_it_fails_is_tried_at_once_and_sti
         await engine.cycle()
         assert (await state_of(engine, webhook)).health.state is Standing.RESTING
         changed = msgspec.structs.replace(webhook, name="other")
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             await webhooks.update_webhook(connection, engine.services.box, changed, was=webhook)
         assert (await state_of(engine, webhook)).health.state is Standing.FAILING
         before = len(receiver.received)
@@ -181,7 +181,7 @@ async def test_a_webhook_that_fails_for_an_hour_is_warned_of_however_few_attempt
                 == expected
             )
             engine.clock.ahead += timedelta(seconds=1900)
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             assert await health.warned(connection, "default") == [webhook.id]
             assert await health.warned(connection, "other") == []
             assert await health.count(connection, engine.clock.now()) == health.Count(failing=1, resting=0)

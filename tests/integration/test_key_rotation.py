@@ -28,7 +28,7 @@ async def signed_by(engine: Engine, receiver: Receiver, count: int) -> str:
     await routed(engine)
     await eventually(lambda: engine.value("select count(*) = $1 from tidings.deliveries where signer_id is not null", count))
     signer = await engine.value("select signer_id from tidings.deliveries order by started_at desc limit 1")
-    async with engine.services.database.connection() as connection:
+    async with engine.services.wide.connection() as connection:
         return (await load_signer(connection, engine.services.box, signer)).webhooks.id
 
 
@@ -65,7 +65,7 @@ async def test_new_keys_are_published_before_they_sign_and_the_old_ones_after(
             )
             services.keys.read_at = None
             assert await published(client) == new
-            again = await load_key_ring(services.database, services.box, issuer=services.keys.current.issuer)
+            again = await load_key_ring(services.wide, services.box, issuer=services.keys.current.issuer)
             assert again.current.webhooks.id in new
 
 

@@ -361,7 +361,7 @@ class Process:
     def __init__(self, services: Services) -> None:
         self.now = 1000.0
         self.clock = services.clock
-        self.database = Counting(services.database.url, services.database.server)
+        self.database = Counting(services.wide.url, services.wide.server)
         self.admission = Admission(self.database, self.database, monotonic=lambda: self.now)
 
     def at_hand(self, key: str) -> bool:
@@ -529,7 +529,7 @@ async def test_use_is_written_once_a_minute(api: Api) -> None:
 async def test_what_is_over_for_long_is_forgotten(api: Api) -> None:
     made = await api.make("webhooks:read", expires_in=60)
     api.engine.clock.ahead += timedelta(seconds=61) + api_keys.KEPT_AFTERWARDS
-    async with api.engine.services.database.transaction() as connection:
+    async with api.engine.services.wide.transaction() as connection:
         await api_keys.forget(connection, api.engine.clock.now())
     await api("GET", f"/api/v1/keys/{made['id']}", 404)
 
@@ -581,7 +581,7 @@ async def test_the_record_says_which_key_it_was(api: Api) -> None:
 
 async def watching(api: Api) -> list[UUID]:
     """Return the sessions whose pages hear what happens."""
-    async with api.engine.services.database.connection() as connection:
+    async with api.engine.services.wide.connection() as connection:
         sessions = [row["id"] for row in await connection.fetch("select id from tidings.sessions")]
         return list((await live.look(connection, sessions, api.engine.clock.now())).sessions)
 

@@ -310,7 +310,7 @@ async def test_sending_again_keeps_what_the_receiver_asked_for(config: Config, r
         if held is None:  # the last attempt has no retry to hold it by
             held = engine.clock.now() + timedelta(seconds=600)
             await engine.user.execute("update tidings.lanes set held_until = $1, due_at = $1", held)
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             assert await queue.send_again(connection, [(await engine.deliveries())[0]["id"]])
         assert await next_due_at(engine) == held
         await engine.cycle()
@@ -328,7 +328,7 @@ async def test_the_head_of_an_ordered_lane_keeps_its_place_when_it_is_sent_again
         await engine.cycle()
         head = await engine.value("select id from tidings.queue where attempt_count = 1")
         receiver.otherwise = WELL
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             assert await queue.send_again_now(connection, head)
         for _ in range(4):
             await engine.cycle()
@@ -352,7 +352,7 @@ async def test_a_test_that_made_a_lane_long_does_not_put_off_its_retries(config:
             now + timedelta(seconds=300), promised,
         )  # fmt: skip
         event = new_event("default", "publish", TEST_TYPE, '{"test":true}', now, webhook_id=webhook.id)
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             await outbox.publish(connection, [event])
         await engine.worker.dispatcher.run_once()
         await engine.worker.deliverer.run_once()
@@ -369,7 +369,7 @@ async def test_a_failed_test_does_not_end_what_the_receiver_asked_for(config: Co
         for tests_succeeded, expected in ((0, held), (1, None)):
             await engine.user.execute("update tidings.lanes set in_flight = 2, held_until = $1, due_at = $1", held)
             tally = LaneTally(ended=2, tests=1, succeeded=1, tests_succeeded=tests_succeeded)
-            async with engine.services.database.transaction() as connection:
+            async with engine.services.wide.transaction() as connection:
                 await queue.settle_lanes(connection, {webhook.id: tally}, now)
             assert await engine.value("select held_until from tidings.lanes") == expected
 
@@ -390,7 +390,7 @@ async def put_waiting(engine: Engine, receiver: Receiver, count: int, **lane: An
 
 async def claimed(engine: Engine, **limits: Any) -> Counter[UUID]:
     me = engine.worker.me
-    async with engine.services.database.transaction() as connection:
+    async with engine.services.wide.transaction() as connection:
         _, flights = await queue.claim(connection, me.worker_id, engine.clock.now(), part=me.part, **limits)
     return Counter(delivery.webhook_id for flight in flights for delivery in flight)
 

@@ -236,7 +236,7 @@ async def test_the_statement_takes_what_the_rule_says(engine: Engine) -> None:
             tokens,
             age,
         )
-        async with services.database.connection() as connection:
+        async with services.wide.connection() as connection:
             asked = Want(f"g{number}", rate, burst, need, ahead(rate))
             took = (await stored.take(connection, [asked]))[asked.group_id]
         _, least = take(Bucket(tokens, 0), rate, burst, age, need, ahead(rate))
@@ -291,7 +291,7 @@ async def test_whatever_is_written_is_counted_and_goes_with_its_day(engine: Engi
         "select coalesce(sum(length(h->>0) + length(h->>1)), 0) from tidings.deliveries, json_array_elements(response_headers) h"
     )
     assert await used(engine) == texts + answers + head > 0
-    assert await LimitWatch(engine.services.database, engine.clock).run_once() == 0
+    assert await LimitWatch(engine.services.wide, engine.clock).run_once() == 0
     assert await engine.value("select count(*) from tidings.stored_changes") == 0
     assert await used(engine) == texts + answers + head
     day = await engine.value("select day from tidings.stored_bytes")
@@ -300,7 +300,7 @@ async def test_whatever_is_written_is_counted_and_goes_with_its_day(engine: Engi
     )
     await engine.user.execute("insert into tidings.stored_changes values ('default', $1, 7, 1)", day)  # written just before
     await engine.user.execute("select tidings.ensure_day($1)", day)
-    async with engine.services.database.connection() as connection:
+    async with engine.services.wide.connection() as connection:
         await stored.forget_days(connection)  # another day is the first that is there, or this one
     assert await used(engine) in {7, texts + answers + head + 7}
 
@@ -326,7 +326,7 @@ async def test_a_change_of_a_row_is_never_refused_and_shown_as_over_the_limit(en
     while await engine.cycle():
         pass
     assert len(receiver.received) == 40
-    watch = LimitWatch(engine.services.database, engine.clock)
+    watch = LimitWatch(engine.services.wide, engine.clock)
     assert await watch.run_once() == 1
     assert await watch.run_once() == 0  # told once
     await engine.cycle()
@@ -343,7 +343,7 @@ async def test_a_change_of_a_row_is_never_refused_and_shown_as_over_the_limit(en
 
 async def test_the_pace_of_what_nobody_refuses_is_shown_and_told(engine: Engine) -> None:
     await limit(engine, events_per_second=10)
-    watch = LimitWatch(engine.services.database, engine.clock)
+    watch = LimitWatch(engine.services.wide, engine.clock)
     for count, told in ((1, 0), (3000, 1)):
         await engine.user.execute("insert into tidings.stored_changes values ('default', current_date, 1, $1)", count)
         assert await watch.run_once() == told
@@ -389,7 +389,7 @@ class Process:
 
     def __init__(self, services: Services) -> None:
         self.now = 1000.0
-        self.database = Counting(services.database.url, services.database.server)
+        self.database = Counting(services.wide.url, services.wide.server)
         self.admission = Admission(self.database, self.database, monotonic=lambda: self.now)
         self.allowance = Allowance(self.admission, self.database, monotonic=lambda: self.now)
 

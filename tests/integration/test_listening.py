@@ -78,7 +78,7 @@ async def opened(api: httpx.AsyncClient, name: str = "desk", **asked: Any) -> An
 async def silence(engine: Engine) -> int:
     """Have a rescuer look for as long as no client may be silent."""
     seconds, freed = 0.0, 0
-    rescuer = Rescuer(engine.services.database, engine.worker.me, engine.worker.airborne, monotonic=lambda: seconds)
+    rescuer = Rescuer(engine.services.wide, engine.worker.me, engine.worker.airborne, monotonic=lambda: seconds)
     while seconds <= LEASE_SECONDS:
         freed += await rescuer.run_once()
         seconds += 2

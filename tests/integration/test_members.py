@@ -395,7 +395,7 @@ async def test_a_role_that_is_taken_away_opens_nothing_from_the_next_page_on(hou
         assert "last role" in (await house("PATCH", one, 409, {"role": "none", "groups": ["b"]}))["error"]
         ids = await house.engine.value("select array_agg(id) from tidings.sessions")
         now = house.engine.clock.now()
-        async with house.engine.services.database.connection() as connection:
+        async with house.engine.services.wide.connection() as connection:
             assert list((await live.look(connection, ids, now)).sessions) == ids
             await house("DELETE", one, 204)
             assert (await live.look(connection, ids, now)).sessions == []

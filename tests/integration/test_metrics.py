@@ -149,7 +149,7 @@ async def books(database_url: str) -> Any:
 async def test_the_bookkeeper_sums_up_forgets_and_leaves_the_present_alone(config: Config) -> None:
     async with engine_of(config) as engine:
         now = engine.clock.now().replace(second=0, microsecond=0)
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             for age in (
                 timedelta(),
                 STILL_WRITTEN - timedelta(minutes=1),
@@ -163,7 +163,7 @@ async def test_the_bookkeeper_sums_up_forgets_and_leaves_the_present_alone(confi
                 connection, [("default", "old.kind", day - timedelta(days=31)), ("default", "new.kind", day)]
             )
         await engine.sql("update tidings.counters set updated_at = now() - interval '2 hours' where part = 3")
-        keeper = Bookkeeper(engine.services.database, engine.clock, retention_days=30)
+        keeper = Bookkeeper(engine.services.wide, engine.clock, retention_days=30)
         assert await keeper.run_once() == 2
         rows = await engine.sql("select span, count, is_rolled_up, part from tidings.statistics order by span, starts_at desc")
         assert [tuple(row) for row in rows] == [

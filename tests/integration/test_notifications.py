@@ -59,7 +59,7 @@ async def test_a_full_queue_of_notifications_is_a_shortage_of_ours(
         lazy = await asyncpg.connect(small_queue)
         await lazy.execute("listen anything")
         await lazy.execute("begin; select 1")
-        sleeper = await engine.services.database.dedicated()  # as a dispatcher that is to be woken
+        sleeper = await engine.services.wide.dedicated()  # as a dispatcher that is to be woken
         assert await outbox.try_sleep(sleeper)
         await fill(engine.user)
         key = {"Authorization": "Bearer test"}
@@ -68,10 +68,10 @@ async def test_a_full_queue_of_notifications_is_a_shortage_of_ours(
             assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE"), answer.text
             assert answer.headers["Retry-After"]
         with pytest.raises(NotificationsFullError) as refused:
-            async with engine.services.database.transaction() as connection:
+            async with engine.services.wide.transaction() as connection:
                 await outbox.ring(connection)
         assert "queue of notifications is full" in sentence(refused.value)
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             found = await vitals.read(connection, LAST, is_all=True)
         problems = unwell(found, machine_time=found.at, disk_left=None, uncaptured=0)
         assert [one.name for one in problems if one.name == "notifications"] == ["notifications"]

@@ -30,7 +30,7 @@ async def test_an_ordered_lane_waits_for_what_a_slow_dispatcher_is_routing(confi
         await engine.add_webhook(receiver.url("/ordered"), "*", ordered=True)
         await engine.add_webhook(receiver.url("/plain"), "*")
         await publish_across_ranges(engine)
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             slow = connection.transaction()
             await slow.start()
             assert len((await outbox.take(connection, 1)).rows) == 1  # it stands still with the first range

@@ -179,7 +179,7 @@ async def test_a_session_is_rotated_ends_when_told_and_when_its_time_is_over(vis
     await visitor.get("/settings")
     visitor.engine.clock.ahead += sessions.LONGEST
     await visitor.get("/settings", 303)
-    async with visitor.engine.services.database.connection() as connection:
+    async with visitor.engine.services.wide.connection() as connection:
         await sessions.forget(connection, visitor.engine.clock.now())
     assert await visitor.engine.value("select count(*) from tidings.sessions") == 0
 
@@ -187,7 +187,7 @@ async def test_a_session_is_rotated_ends_when_told_and_when_its_time_is_over(vis
 async def test_sessions_are_listed_ended_bounded_and_end_with_the_key(visitor: Visitor) -> None:
     services = visitor.engine.services
     known = {"key_id": SETTINGS_KEY_ID, "key_hash": services.installation.admin_key_hash}
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         for number in range(sessions.MAX_SESSIONS + 5):
             now = services.clock.now() + timedelta(milliseconds=number)
             await sessions.begin(

@@ -137,7 +137,7 @@ async def test_a_table_says_what_is_wrong(visitor: Visitor, receiver: Receiver) 
     assert "ENABLE TRIGGER" in (await visitor.get("/sources/tables")).text
     await engine.sql("drop table orders")
     assert "does not exist (any more)" in (await visitor.get("/sources/tables")).text
-    await keep_all_in_step(engine.services.database)
+    await keep_all_in_step(engine.services.wide)
     assert "no such table" in (await visitor.get("/sources/tables/table?name=orders")).text
 
 

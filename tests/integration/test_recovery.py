@@ -34,7 +34,7 @@ EVER = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 async def begin(engine: Engine, recovery: Recovery) -> UUID:
-    async with engine.services.database.transaction() as connection:
+    async with engine.services.wide.transaction() as connection:
         await recoveries.begin(connection, recovery)
     return recovery.id
 
@@ -44,14 +44,14 @@ async def recover(
 ) -> UUID:
     """Begin the recovery of a webhook, up to now."""
     now = engine.clock.now()
-    async with engine.services.database.connection() as connection:
+    async with engine.services.wide.connection() as connection:
         subscription = await webhooks.get_webhook(connection, "default", webhook.id)
     assert subscription is not None
     return await begin(engine, of_webhook(uuid4(), subscription, since, now, now, missing=missing, rate_per_second=rate))
 
 
 async def state_of(engine: Engine, recovery_id: UUID) -> Recovery:
-    async with engine.services.database.connection() as connection:
+    async with engine.services.wide.connection() as connection:
         found = await recoveries.get(connection, "default", recovery_id)
     assert found is not None
     return found
@@ -78,7 +78,7 @@ async def publish(engine: Engine, count: int, type_: str = "order.paid") -> None
 
 async def change(engine: Engine, webhook: Webhook, **fields: Any) -> None:
     """Change a webhook the way the API does."""
-    async with engine.services.database.transaction() as connection:
+    async with engine.services.wide.transaction() as connection:
         was = await webhooks.lock_webhook(connection, engine.services.box, "default", webhook.id)
         assert was is not None
         await webhooks.update_webhook(connection, engine.services.box, msgspec.structs.replace(was, **fields), was=was)
@@ -86,7 +86,7 @@ async def change(engine: Engine, webhook: Webhook, **fields: Any) -> None:
 
 async def delete(engine: Engine, webhook: Webhook) -> None:
     """Delete a webhook the way the API does."""
-    async with engine.services.database.transaction() as connection:
+    async with engine.services.wide.transaction() as connection:
         await webhooks.lock_webhook(connection, engine.services.box, "default", webhook.id)
         await queue.cancel_of_webhook(connection, webhook.id)
         await webhooks.delete_webhook(connection, webhook.id)
@@ -351,13 +351,13 @@ async def test_a_cancelled_recovery_stops_at_the_next_chunk(config: Config, rece
         await rest(engine, webhook)
         id_ = await recover(engine, webhook)
         assert await engine.worker.recoverer._bring_on()
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             ended = await recoveries.cancel(connection, "default", id_, engine.clock.now())
         assert ended is not None
         assert (ended.state, ended.queued_count) == (State.CANCELLED, CHUNK)
         assert await engine.worker.recoverer.run_once() == 0
         assert await engine.value("select count(*) from tidings.queue") == CHUNK
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             with pytest.raises(ConflictError, match="The recovery is cancelled; there is nothing to cancel"):
                 await recoveries.cancel(connection, "default", id_, engine.clock.now())
             assert await recoveries.cancel(connection, "other", id_, engine.clock.now()) is None
@@ -540,7 +540,7 @@ async def test_a_group_has_a_bounded_number_that_are_not_over_and_lists_them_pag
         ids = [await recover(engine, webhook) for _ in range(MAX_OPEN)]
         with pytest.raises(ConflictError, match="Group 'default' has 10 recoveries that are not over"):
             await recover(engine, webhook)
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             first = await recoveries.list_recoveries(connection, "default", limit=7)
             second = await recoveries.list_recoveries(connection, "default", limit=7, after=first[-1].id)
             assert await recoveries.list_recoveries(connection, "other", limit=7) == []
@@ -555,7 +555,7 @@ async def test_those_that_are_over_are_forgotten_with_history(config: Config, re
         over = await recover(engine, webhook)
         await engine.worker.recoverer.run_once()
         running = await recover(engine, webhook)
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             await recoveries.forget(connection, engine.clock.now() - timedelta(days=1), 10)
             assert (await state_of(engine, over)).state == State.DONE
             await recoveries.forget(connection, engine.clock.now(), 10)
@@ -575,7 +575,7 @@ async def test_a_day_that_something_was_just_recovered_of_is_not_dropped(config:
             old,
         )
         janitor = await asyncpg.connect(config.database_url)
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             await connection.execute("select from tidings.events where id = $1 for update", event)
             dropping = asyncio.create_task(
                 janitor.fetchval("select tidings.drop_days_before($1)", old.date() + timedelta(days=1))
@@ -647,7 +647,7 @@ async def test_each_statement_of_a_chunk_reads_what_it_is_about_by_index(config:
             "delivered": (webhook.id, events, ids, ids),
             "count_deliveries": (events, min(events), max(events)),
         }
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             await connection.execute("set local plan_cache_mode = force_generic_plan")
             for name, args in given.items():
                 await connection.execute(f"prepare looked as {load('recoveries')[name]}")
@@ -668,7 +668,7 @@ async def test_each_statement_of_a_chunk_reads_what_it_is_about_by_index(config:
 async def dry(engine: Engine, webhook: Webhook, wanted: int) -> list[int]:
     """What it would have been sent, page by page, as the numbers of its pages' events."""
     now, before, pages, found = engine.clock.now(), None, [], []
-    async with engine.services.database.snapshot() as connection:
+    async with engine.services.wide.snapshot() as connection:
         while True:
             run = await walks.dry_run(connection, webhook, now - timedelta(days=1), now, wanted, before=before)
             pages.append(len(run.events))

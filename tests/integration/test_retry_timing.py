@@ -47,7 +47,7 @@ async def test_a_profile_tries_again_when_its_system_says_then_fails_and_can_be_
         assert await engine.value("select count(*) from tidings.queue") == 0
 
         receiver.otherwise = says(answer(200))
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             await queue.send_again(connection, [failed["id"]])
         engine.clock.ahead += timedelta(minutes=10)  # its lane has rested
         assert await engine.cycle() == 1

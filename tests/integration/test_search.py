@@ -112,7 +112,7 @@ async def walk(stage: Stage, find: Any, asked: Asked, limit: int) -> tuple[list[
 
 
 async def page(services: Services, find: Any, asked: Asked, paging: Paging) -> Any:
-    async with services.database.snapshot() as connection:
+    async with services.wide.snapshot() as connection:
         return await find(services, connection, asked, paging)
 
 
@@ -329,7 +329,7 @@ async def test_every_drive_walks_its_index_and_a_bounded_number_of_rows(
     )
     kinds = ("order.paid", "table.orders.inserted") if name.endswith("by_kind") else ()
     drive = Drive(name, left, left, Span(), kinds, about_hash("default", "orders", "7") if name.endswith("about") else None)
-    async with stage.services.database.transaction() as connection:
+    async with stage.services.wide.transaction() as connection:
         explaining = Explaining(connection)
         looked = await search.LOOKS[name](explaining, Window(drive, Span(), newest_first, ROWS, ROWS, ROWS))
         parents = dict(
@@ -352,7 +352,7 @@ async def test_every_drive_walks_its_index_and_a_bounded_number_of_rows(
 async def test_days_outside_the_bounds_of_time_are_not_opened(stage: Stage) -> None:
     question = msgspec.structs.replace(ALL, since=DAY + timedelta(hours=25), until=DAY + timedelta(hours=47))
     drive = Drive("deliveries_by_id", question, question, span_of(question))
-    async with stage.services.database.transaction() as connection:
+    async with stage.services.wide.transaction() as connection:
         explaining = Explaining(connection)
         await search.deliveries_by_id(explaining, Window(drive, drive.span, True, ROWS, ROWS, ROWS))
     opened = {node.get("Relation Name", "") for node in nodes(explaining.plan) if node["Actual Loops"]}
@@ -361,7 +361,7 @@ async def test_days_outside_the_bounds_of_time_are_not_opened(stage: Stage) -> N
 
 async def test_the_newest_events_about_any_of_some_things_are_read_and_no_more(stage: Stage) -> None:
     several = [about_hash("default", "orders", str(number)) for number in range(20)]
-    async with stage.services.database.transaction() as connection:
+    async with stage.services.wide.transaction() as connection:
         explaining = Explaining(connection)
         found = await search.events_about_any(explaining, "default", several, 3)
     assert len(found) == 3
@@ -382,13 +382,18 @@ async def test_webhooks_are_looked_for_among_a_bounded_number_of_a_group(stage: 
            insert into tidings.lanes (webhook_id, concurrency, allowance) select id, 10, 10 from made""",
         2 * webhooks.LOOKED_THROUGH,
     )
-    await stage.user.execute("analyze tidings.webhooks; analyze tidings.lanes")
+    await stage.user.execute(
+        """insert into tidings.groups (id) select 'narrowed-' || n from generate_series(1, 1000) n;
+           insert into tidings.group_egress (group_id, narrowing, changed_at) select id, '{}', now() from tidings.groups where id like 'narrowed-%'"""
+    )
+    await stage.user.execute("analyze tidings.webhooks; analyze tidings.lanes; analyze tidings.group_egress")
     explaining = Explaining(stage.user)
     if look == "called":
         assert (await webhooks.webhooks_called(explaining, "default", "nobody is called so", limit=8))[0] == []
     else:
         assert await webhooks.troubled(explaining, "default", 8) == []
     await trying.rollback()
-    await stage.user.execute("analyze tidings.webhooks; analyze tidings.lanes")  # whose figures outlive what is rolled back
+    # Its figures outlive what is rolled back.
+    await stage.user.execute("analyze tidings.webhooks; analyze tidings.lanes; analyze tidings.group_egress")
     assert scanned_whole(explaining.plan) == set()
     assert most_rows(explaining.plan) <= webhooks.LOOKED_THROUGH

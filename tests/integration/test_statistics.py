@@ -44,7 +44,7 @@ def test_a_percentile_is_off_by_less_than_the_distance_of_two_bounds(values: lis
 
 
 def bookkeeper(engine: Engine) -> Bookkeeper:
-    return Bookkeeper(engine.services.database, engine.clock, retention_days=30)
+    return Bookkeeper(engine.services.wide, engine.clock, retention_days=30)
 
 
 async def test_each_attempt_is_counted_once_for_its_webhook_and_its_group(config: Config, receiver: Receiver) -> None:
@@ -99,7 +99,7 @@ async def test_a_result_whose_transaction_fails_is_not_counted_twice(config: Con
 async def test_minutes_become_hours_and_days_once_whoever_sums_up(config: Config) -> None:
     async with engine_of(config) as engine:
         webhook, hour = uuid4(), datetime(2026, 11, 20, 13, tzinfo=UTC)
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             for minute in range(0, 120, 7):
                 for part in (1, 2):
                     rows = {("default", webhook, "succeeded"): tally(1, 50, 4000), ("default", webhook, "failed"): tally(2)}
@@ -122,7 +122,7 @@ async def test_minutes_become_hours_and_days_once_whoever_sums_up(config: Config
 async def test_old_rows_are_forgotten_and_counters_of_the_gone_summed_up(config: Config) -> None:
     async with engine_of(config) as engine:
         now = engine.clock.now()
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             await statistics.write(
                 connection,
                 7,
@@ -138,7 +138,7 @@ async def test_old_rows_are_forgotten_and_counters_of_the_gone_summed_up(config:
             "select part, count, latencies[5] as l from tidings.counters where name = 'failed' order by part"
         )
         assert [tuple(row) for row in rows] == [(0, 2, 1), (8, 1, 1)]
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             assert (await statistics.counters(connection))["failed"].count == 3
 
 
@@ -169,13 +169,13 @@ async def test_a_month_is_read_from_days_with_the_minutes_that_are_not_in_them_y
     engine, client = served
     webhook = await engine.add_webhook(receiver.url(), "*")
     now = engine.clock.now()
-    async with engine.services.database.transaction() as connection:
+    async with engine.services.wide.transaction() as connection:
         for days in range(40):
             rows = {("default", id_, name): tally(*values) for id_ in (webhook.id, WHOLE_GROUP)
                     for name, values in (("succeeded", [10] * 9), ("failed", [1]))}  # fmt: skip
             await statistics.write(connection, 1, (now - timedelta(days=days)).replace(second=0, microsecond=0), rows, {})
     await bookkeeper(engine).run_once()
-    async with engine.services.database.connection() as connection:
+    async with engine.services.wide.connection() as connection:
         assert (await connection.fetchval("select count(*) from tidings.statistics where span = 'minute'")) <= 4 * 4
     since = (now - timedelta(days=29)).isoformat()
     for path in (f"/api/v1/webhooks/{webhook.id}/statistics", "/api/v1/statistics"):

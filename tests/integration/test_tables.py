@@ -24,7 +24,7 @@ NOWHERE = "http://127.0.0.1:9/"
 
 
 async def configure(engine: Engine, table: str, **fields: Any) -> None:
-    async with engine.services.database.transaction() as connection:
+    async with engine.services.wide.transaction() as connection:
         await tables.change_settings(connection, TableSettings("public", table, **fields))
 
 
@@ -496,7 +496,7 @@ async def start_backfill(engine: Engine, webhook_id: UUID, table: str = "t") -> 
     from tidings.sources import backfill
     from tidings.store import capture, webhooks
 
-    async with engine.services.database.transaction() as connection:
+    async with engine.services.wide.transaction() as connection:
         await capture.lock(connection)
         webhook = await webhooks.get_webhook(connection, "default", webhook_id)
         assert webhook is not None

@@ -110,7 +110,7 @@ async def test_a_busy_neighbour_neither_drowns_a_stream_nor_shows_in_it(api: Api
     await api.create(receiver.url(), "*")
     async with following(api) as events:
         neighbours = [Announced("acme", uuid4(), 1) for _ in range(MAX_WAITING * 3)]
-        async with api.engine.services.database.connection() as connection:
+        async with api.engine.services.wide.connection() as connection:
             assert await live.announce(connection, neighbours, is_gap=False)
         await api("POST", "/api/v1/events", 202, {"type": "order.paid", "data": {}})
         name, told = await anext(events)
@@ -150,7 +150,7 @@ async def test_streams_of_a_group_share_what_is_read(config: Config, receiver: R
 async def test_attempts_that_were_not_announced_are_a_gap(api: Api, receiver: Receiver) -> None:  # noqa: F811
     await api.create(receiver.url(), "*")
     async with following(api) as events:
-        async with api.engine.services.database.connection() as connection:
+        async with api.engine.services.wide.connection() as connection:
             assert await live.announce(connection, [], is_gap=True)
         assert (await anext(events))[0] == "gap"
 
@@ -160,7 +160,7 @@ async def test_what_is_recorded_notifies_nobody_in_its_transaction(config: Confi
     async with engine_of(config) as engine:
         await engine.add_webhook(receiver.url(), "*")
         heard: list[str] = []
-        listener = await engine.services.database.dedicated()
+        listener = await engine.services.wide.dedicated()
         try:
             await listener.add_listener(live.ATTEMPTS_CHANNEL, lambda _, __, ___, payload: heard.append(payload))
             await live.listen(listener, lambda _, __: None, lambda: None)

@@ -117,7 +117,7 @@ async def test_an_old_delivery_can_be_sent_again_with_all_its_attempts(
     async with engine_of(config) as engine:
         for _ in range(4):
             await engine.cycle()
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             assert await queue.send_again(connection, [ids["failed"]]) == {ids["failed"]}
         await engine.cycle()
         assert [a["number"] for a in await engine.attempts(ids["failed"])] == [1, 2]

@@ -74,7 +74,7 @@ async def test_steps_from_a_position_find_each_delivery_once_in_order(stage: Sta
     found: list[UUID] = []
     position: UUID | None = UUID(int=0)
     exact_ids_from = first_id(stage.services.installation.exact_ids_from)
-    async with stage.services.database.snapshot() as connection:
+    async with stage.services.wide.snapshot() as connection:
         while position is not None:
             drive = drive_of_deliveries(question, await walks.known(connection, question, exact_ids_from))
             walked = await walks.walk(connection, drive, drive.span.within(Span(low=position)), wanted, newest_first=False)

@@ -76,7 +76,7 @@ async def test_creating_and_changing_a_webhook_beside_20000_others_reads_a_handf
         await add_others(engine, 20_000)
         box = engine.services.box
         made = msgspec.structs.replace(named, id=uuid4(), name="another")
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             async with counted(connection) as seen:
                 await tables.keep_in_step(connection, needed_by=made)
                 await webhooks.insert_webhook(connection, box, made)
@@ -95,7 +95,7 @@ async def test_a_webhook_that_names_no_table_needs_no_lock_and_no_look_at_the_ca
         webhook = await engine.add_webhook(NOWHERE, "*", {"table": "*"})
         with pytest.raises(BusyError, match="changing triggers"):
             await engine.add_webhook(NOWHERE, {"table": "t"})
-        async with engine.services.database.transaction() as connection, counted(connection) as seen:
+        async with engine.services.wide.transaction() as connection, counted(connection) as seen:
             assert await tables.keep_in_step(connection, needed_by=webhook, was=webhook) == []
             assert await tables.table_states(connection, webhook) == []
         assert seen["statements"] == 0
@@ -106,11 +106,11 @@ async def test_applying_a_change_reads_one_webhook_however_many_there_are(config
     async with engine_of(config) as engine:
         await add_others(engine, 5000)
         routes = CurrentRoutes(engine.services.box, engine.clock)
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             before = await routes.at_least(connection, await webhooks.routes_version(connection))
         assert len(before) == 5000
         made = await engine.add_webhook(NOWHERE, "order.paid")
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             async with counted(connection) as seen:
                 after = await routes.at_least(connection, before.version + 1)
                 found = await routes.webhooks(connection, [made.id])
@@ -129,17 +129,17 @@ async def test_what_is_known_follows_every_kind_of_change(config: Config) -> Non
         first, second = await engine.add_webhook(NOWHERE, "*"), await engine.add_webhook(NOWHERE, "*")
 
         async def heard() -> dict[UUID, Webhook]:
-            async with engine.services.database.transaction() as connection:
+            async with engine.services.wide.transaction() as connection:
                 index = await routes.at_least(connection, await webhooks.routes_version(connection))
                 return await routes.webhooks(connection, index.match(_EVENT))
 
         assert await heard() == {first.id: first, second.id: second}
         changed = msgspec.structs.replace(first, url="https://example.com/new")
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             changed = await webhooks.update_webhook(connection, box, changed, was=first)
             await webhooks.disable_webhooks(connection, [second.id], "Gone.")
         assert await heard() == {first.id: changed}
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             await webhooks.delete_webhook(connection, first.id)
             await webhooks.disable_webhooks(connection, [second.id, first.id], "Gone.")  # nothing to do
         assert await heard() == {}
@@ -149,14 +149,14 @@ async def test_what_is_known_follows_every_kind_of_change(config: Config) -> Non
 async def test_where_the_log_of_changes_has_a_gap_everything_is_read_anew(config: Config, how: str) -> None:
     async with engine_of(config) as engine:
         routes = CurrentRoutes(engine.services.box, engine.clock)
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             before = await routes.at_least(connection, await webhooks.routes_version(connection))
             webhook = await engine.add_webhook(NOWHERE, "order.paid")
             if how == "forgotten":
-                await Janitor(engine.services.database, engine.clock, retention_days=30).run_once()
+                await Janitor(engine.services.wide, engine.clock, retention_days=30).run_once()
                 assert await engine.value("select count(*) from tidings.webhook_changes") == 1  # of today
                 engine.clock.ahead += timedelta(days=1, minutes=1)
-                await Janitor(engine.services.database, engine.clock, retention_days=30).run_once()
+                await Janitor(engine.services.wide, engine.clock, retention_days=30).run_once()
                 assert await engine.value("select count(*) from tidings.webhook_changes") == 0
             else:
                 await engine.user.execute(CHANGED)
@@ -169,7 +169,7 @@ async def test_more_changes_than_a_page_are_applied_in_order(config: Config) -> 
     async with engine_of(config) as engine:
         routes = CurrentRoutes(engine.services.box, engine.clock)
         webhook = await engine.add_webhook(NOWHERE, "order.paid")
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             before = await routes.at_least(connection, await webhooks.routes_version(connection))
             await connection.execute(
                 "insert into tidings.webhook_changes (version, webhook_id) select $1 + i, gen_random_uuid() from generate_series(1, 2500) i",
@@ -203,7 +203,7 @@ async def test_webhooks_kept_ready_are_bounded_and_the_least_used_goes_first(con
     async with engine_of(config) as engine:
         ids = [(await engine.add_webhook(NOWHERE, "x")).id for _ in range(4)]
         routes = CurrentRoutes(engine.services.box, engine.clock, max_webhooks=3)
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             for used in (0, 1, 2, 0):
                 await routes.webhooks(connection, [ids[used]])
             assert list(await routes.webhooks(connection, [ids[3], uuid4()])) == [ids[3]]
@@ -216,7 +216,7 @@ async def test_a_webhook_read_before_a_change_is_not_kept_beyond_it(config: Conf
     """Its row is read, then another task applies a change of it, then the row arrives."""
     async with engine_of(config) as engine:
         webhook = await engine.add_webhook(NOWHERE, "x")
-        routes, database = CurrentRoutes(engine.services.box, engine.clock), engine.services.database
+        routes, database = CurrentRoutes(engine.services.box, engine.clock), engine.services.wide
         async with database.transaction() as reading, database.transaction() as connection:
             await routes.at_least(connection, await webhooks.routes_version(connection))
             blocker = await asyncpg.connect(config.database_url)
@@ -238,7 +238,7 @@ async def test_a_webhook_read_before_a_change_is_not_kept_beyond_it(config: Conf
 async def test_a_list_of_webhooks_is_read_in_the_order_of_its_index(config: Config) -> None:
     async with engine_of(config) as engine:
         await add_others(engine, 2000)  # all made in the same moment
-        async with engine.services.database.transaction() as connection, counted(connection) as seen:
+        async with engine.services.wide.transaction() as connection, counted(connection) as seen:
             page = await webhooks.list_webhooks(connection, "default", limit=10, offset=0)
         assert [webhook.id for webhook in page] == sorted(webhook.id for webhook in page)
         assert seen["rows"] < 50
@@ -264,20 +264,20 @@ async def test_what_webhooks_name_is_kept_as_rows_until_tidings_disables_them(co
         )
         named = [("public", "t", "UPDATE"), ("sales", "orders", "DELETE"), ("sales", "orders", "INSERT")]
         assert await subscriptions(engine) == named
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             paused = msgspec.structs.replace(hook, enabled=False)
             paused = await webhooks.update_webhook(connection, engine.services.box, paused, was=hook)
         assert await subscriptions(engine) == named
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             fewer = msgspec.structs.replace(paused, enabled=True, events=hook.events[1:])
             await webhooks.update_webhook(connection, engine.services.box, fewer, was=paused)
         assert await subscriptions(engine) == named[:1]
-        await tables.keep_all_in_step(engine.services.database)
+        await tables.keep_all_in_step(engine.services.wide)
         assert await engine.value("select count(*) from pg_trigger where tgname = 'tidings_capture'") == 1
         await engine.user.execute("insert into t values (1); update t set id = 2")
         await engine.cycle()  # 410
         assert await subscriptions(engine) == []
-        await tables.keep_all_in_step(engine.services.database)
+        await tables.keep_all_in_step(engine.services.wide)
         assert await engine.value("select count(*) from pg_trigger where tgname = 'tidings_capture'") == 0
 
 
@@ -288,7 +288,7 @@ async def test_tables_are_found_in_as_many_steps_as_there_are_tables(config: Con
             """insert into tidings.table_subscriptions select id, 'public', 't' || row_number() over () % 3, o.operation
             from tidings.webhooks, unnest('{INSERT,UPDATE}'::text[]) o (operation); analyze tidings.table_subscriptions"""
         )
-        async with engine.services.database.transaction() as connection, counted(connection) as seen:
+        async with engine.services.wide.transaction() as connection, counted(connection) as seen:
             assert await capture.subscribed_tables(connection) == [("public", "t0"), ("public", "t1"), ("public", "t2")]
             wanted = await capture.subscribed_operations(connection, [("public", "t1"), ("public", "none")])
         assert wanted == {("public", "t1"): frozenset({"INSERT", "UPDATE"})}
@@ -367,7 +367,7 @@ async def test_every_change_makes_a_version_and_no_change_makes_none(api: Api, r
 
 async def test_a_webhook_is_read_as_it_was_deleted_or_not(config: Config) -> None:
     async with engine_of(config) as engine:
-        box, database = engine.services.box, engine.services.database
+        box, database = engine.services.box, engine.services.wide
         first = await engine.add_webhook(NOWHERE, "a", headers={"X": "1"}, rate_per_second=2.5, description="one")
         async with database.transaction() as connection:
             changed = msgspec.structs.replace(first, url="https://example.com/two", ordered=True, updated_at=engine.clock.now())
@@ -390,7 +390,7 @@ async def test_a_webhook_is_read_as_it_was_deleted_or_not(config: Config) -> Non
 
 async def test_versions_are_forgotten_a_day_after_the_last_history_that_can_name_them(config: Config) -> None:
     async with engine_of(config) as engine:
-        box, database = engine.services.box, engine.services.database
+        box, database = engine.services.box, engine.services.wide
         janitor = Janitor(database, engine.clock, retention_days=3)
         webhook = await engine.add_webhook(NOWHERE, "a")
         async with database.transaction() as connection:
@@ -408,7 +408,7 @@ async def test_versions_are_forgotten_a_day_after_the_last_history_that_can_name
 
 async def test_versions_survive_a_change_of_the_key_and_are_as_alike_as_before(config: Config) -> None:
     async with engine_of(config) as engine:
-        box, new, database = engine.services.box, SecretBox("a much newer key"), engine.services.database
+        box, new, database = engine.services.box, SecretBox("a much newer key"), engine.services.wide
         webhook = await engine.add_webhook(NOWHERE, "a")
         broken = await engine.add_webhook(NOWHERE, "a")
         await engine.user.execute("update tidings.webhooks set secret = 'x' where id = $1", broken.id)
@@ -427,7 +427,7 @@ async def test_versions_survive_a_change_of_the_key_and_are_as_alike_as_before(c
 async def test_a_key_is_changed_by_whoever_has_the_one_in_use_and_by_nobody_else(config: Config) -> None:
     """Of two that change it at once, the later would find nothing it can read, and leave all of it behind a key nobody has."""
     async with engine_of(config) as engine:
-        database, box = engine.services.database, engine.services.box
+        database, box = engine.services.wide, engine.services.box
         webhook = await engine.add_webhook(NOWHERE, "*")
         await engine.worker.heart.end()
         first, second = SecretBox("first"), SecretBox("second")
@@ -441,7 +441,7 @@ async def test_a_key_is_changed_by_whoever_has_the_one_in_use_and_by_nobody_else
 
 async def test_what_signed_is_found_by_its_number(config: Config) -> None:
     async with engine_of(config) as engine:
-        database, box, keys = engine.services.database, engine.services.box, engine.services.keys.current
+        database, box, keys = engine.services.wide, engine.services.box, engine.services.keys.current
         again = (await load_key_ring(database, box, issuer=keys.issuer)).current
         moved = (await load_key_ring(database, box, issuer="https://elsewhere.example")).current
         assert again.signer_id == keys.signer_id != moved.signer_id
@@ -501,8 +501,8 @@ async def test_a_webhook_that_cannot_be_read_is_set_aside_and_stops_nobody(
         assert [record.args[0] for record in caplog.records] == [broken.id]  # told once
         waiting = await engine.value("select count(*) from tidings.queue where webhook_id = $1", broken.id)
         assert waiting == (0 if field in {"profile", "events"} else 3)
-        await Janitor(engine.services.database, engine.clock, retention_days=30).run_once()
-        async with engine.services.database.connection() as connection:
+        await Janitor(engine.services.wide, engine.clock, retention_days=30).run_once()
+        async with engine.services.wide.connection() as connection:
             listed = await webhooks.list_webhooks(connection, "default", limit=10, offset=0)
         assert {webhook.id: webhook.fault for webhook in listed if webhook.fault} == {broken.id: row["fault"]}
 
@@ -528,7 +528,7 @@ async def test_a_webhook_that_is_being_changed_is_not_set_aside_by_what_it_was(c
     async with engine_of(config) as engine:
         webhook = await engine.add_webhook(receiver.url(), "*")
         await engine.user.execute("update tidings.webhooks set retry = '1'")
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             read = (await webhooks.webhooks_by_id(connection, engine.services.box, [webhook.id]))[0]
             assert read.fault is not None
             mending = await asyncpg.connect(config.database_url)
@@ -602,7 +602,7 @@ async def test_settings_of_a_table_that_cannot_be_read_leave_it_as_it_is_and_the
             "insert into tidings.captured_tables (table_schema, table_name, renamed_columns) values ('public', 'a', '[7]');"
             "drop trigger tidings_capture on b"
         )
-        await Janitor(engine.services.database, engine.clock, retention_days=30).run_once()
+        await Janitor(engine.services.wide, engine.clock, retention_days=30).run_once()
         await engine.user.execute("insert into a values (1); insert into b values (1)")
         rows = await engine.sql("select table_name from tidings.outbox order by id")
         assert [row["table_name"] for row in rows] == ["a", "b"]
@@ -610,7 +610,7 @@ async def test_settings_of_a_table_that_cannot_be_read_leave_it_as_it_is_and_the
         await engine.user.execute("drop trigger tidings_capture on a")
         with pytest.raises(InvalidInputError, match="cannot be read"):
             await engine.add_webhook(NOWHERE, {"table": "a"})
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             with pytest.raises(ConflictError, match="cannot be read"):
                 await backfill.begin(connection, hook, ("public", "a"), engine.clock.now())
             await backfills.insert(

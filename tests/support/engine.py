@@ -64,7 +64,7 @@ class Engine:
     async def add_webhook(self, url: str, *events: Any, **fields: Any) -> Webhook:
         """Subscribe a URL, the way the API does."""
         now = self.clock.now()
-        async with self.services.database.transaction() as connection:
+        async with self.services.wide.transaction() as connection:
             filters = tuple(parse_filter(item, position) for position, item in enumerate(events))
             webhook = Webhook(
                 **{
@@ -143,7 +143,7 @@ async def eventually(check: Any, limit: float = PATIENCE) -> Any:
 async def rescue_after_silence(engine: Engine, *alive: Engine) -> int:
     """Have this engine's rescuer look for longer than anybody may be silent, while the hearts of those who are alive beat."""
     seconds = 0.0
-    rescuer = Rescuer(engine.services.database, engine.worker.me, engine.worker.airborne, monotonic=lambda: seconds)
+    rescuer = Rescuer(engine.services.wide, engine.worker.me, engine.worker.airborne, monotonic=lambda: seconds)
     freed = 0
     while seconds <= SILENCE.total_seconds():
         for each in alive:

@@ -124,7 +124,7 @@ class Play:
         )
         for table in TABLES[:2]:
             await self.make(table, ["a", "b", "c"])
-        await tables.keep_all_in_step(self.engine.services.database)
+        await tables.keep_all_in_step(self.engine.services.wide)
 
     async def make(self, table: str, columns: list[str]) -> None:
         names = ", ".join(f'"{name}" text' for name in columns)
@@ -196,7 +196,7 @@ class Play:
             conditions={"INSERT": when} if when else {},
         )  # fmt: skip
         try:
-            async with self.engine.services.database.transaction() as connection:
+            async with self.engine.services.wide.transaction() as connection:
                 await tables.change_settings(connection, wanted)
         except TidingsError:
             return
@@ -209,7 +209,7 @@ class Play:
 
     async def clean(self) -> None:
         """As the janitor does every minute."""
-        await tables.keep_all_in_step(self.engine.services.database)
+        await tables.keep_all_in_step(self.engine.services.wide)
         await self.pass_on(TABLES)
 
     async def pass_on(self, names: Iterable[str]) -> None:
@@ -226,7 +226,7 @@ class Play:
             self.secret |= {(relation, columns[excluded]) for excluded in kept.asked["exclude"]}
 
     async def state(self, table: str) -> str:
-        async with self.engine.services.database.connection() as connection:
+        async with self.engine.services.wide.connection() as connection:
             return next(one.state for one in await tables.table_states(connection, self.hook) if one.table == table)
 
     # Changes -----------------------------------------------------------------------------------------------------------
@@ -361,7 +361,7 @@ class Play:
         """A backfill, with an alteration between its beginning and its first chunk."""
         before = await self.last()
         try:
-            async with self.engine.services.database.transaction() as connection:
+            async with self.engine.services.wide.transaction() as connection:
                 await capture.lock(connection)
                 await backfill.begin(connection, self.hook, ("public", table), self.engine.clock.now())
                 await tables.keep_in_step(connection, needed=("public", table))

@@ -98,7 +98,7 @@ class Table:
 
     async def put(self, condition: str, operation: str) -> bool:
         try:
-            async with self.engine.services.database.transaction() as connection:
+            async with self.engine.services.wide.transaction() as connection:
                 await tables.change_settings(connection, TableSettings("public", "t", conditions={operation: condition}))
         except InvalidInputError as refused:
             error = refused
@@ -191,7 +191,7 @@ async def test_what_cannot_be_evaluated_is_told_and_shows_in_the_state_without_a
     said = "The condition of INSERT could not be evaluated for this row, so it is told."
     assert [(json.loads(event["record"])["id"], event["capture_error"]) for event in events] == [(1, said), (3, None)]
     await table.engine.worker.dispatcher.run_once()
-    async with table.engine.services.database.connection() as connection:
+    async with table.engine.services.wide.connection() as connection:
         state, _ = (await tables.states(connection, [("public", "t")]))["public", "t"]
     assert state.state == "captured"
     assert (
@@ -205,10 +205,10 @@ async def test_functions_of_conditions_go_when_no_trigger_calls_them(table: Tabl
     assert await table.put("new.n > 2", "INSERT")
     count = "select count(*) from pg_proc where pronamespace = 'tidings'::regnamespace and proname like 'when\\_%'"
     assert await table.user.fetchval(count) == 2
-    await tables.keep_all_in_step(table.engine.services.database)
+    await tables.keep_all_in_step(table.engine.services.wide)
     assert await table.user.fetchval(count) == 1
     await table.user.execute("drop table t")  # nothing of ours keeps it
-    async with table.engine.services.database.transaction() as connection:
+    async with table.engine.services.wide.transaction() as connection:
         await conditions.drop_unused_guards(connection)
     assert await table.user.fetchval(count) == 0
 

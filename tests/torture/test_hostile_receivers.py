@@ -163,7 +163,7 @@ class Scene:
 
     async def without(self, webhook_ids: Iterable[UUID]) -> None:
         """End what `beside` began."""
-        async with self.engine.services.database.transaction() as connection:
+        async with self.engine.services.wide.transaction() as connection:
             await webhooks.disable_webhooks(connection, list(webhook_ids), "It is not needed any more.")
 
     async def measured(self, per_second: int = PER_SECOND) -> float:

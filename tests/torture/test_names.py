@@ -79,9 +79,9 @@ async def test_a_table_is_captured_and_filled_back_whatever_its_columns_are_call
                 "public", "t", excluded_columns=(names[0],) if key != names[0] else (), renamed_columns={names[1]: "told as"},
                 changed_columns=(names[1],), conditions={"INSERT": f"new.{quoted(names[1])} is not null"},
             )  # fmt: skip
-            async with engine.services.database.transaction() as connection:
+            async with engine.services.wide.transaction() as connection:
                 await tables.change_settings(connection, wanted)
-            await tables.keep_all_in_step(engine.services.database)
+            await tables.keep_all_in_step(engine.services.wide)
             values = {name: f"v{place}" for place, name in enumerate(names)} | ({} if is_key else {"id": "1"})
             places = ", ".join(f"${place}" + ("::text::int" if name == "id" else "") for place, name in enumerate(values, 1))
             await user.execute(f"insert into t ({', '.join(map(quoted, values))}) values ({places})", *values.values())

@@ -237,7 +237,7 @@ class Deliveries(RuleBasedStateMachine):
                 updated_at=now, events=(parse_filter("a.b", 0),), ordered=ordered, concurrency=concurrency,
                 retry=parse_policy({"delays": [SHORTEST_DELAY.seconds, 60]}),
             )  # fmt: skip
-            async with world.services.database.transaction() as connection:
+            async with world.services.wide.transaction() as connection:
                 await webhooks.insert_webhook(connection, world.services.box, made)
 
         self.run(step())
@@ -407,7 +407,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule()
     def rescue(self) -> None:
         async def step() -> None:
-            async with self.world.services.database.transaction() as connection:
+            async with self.world.services.wide.transaction() as connection:
                 await flights.ground_orphans(connection)
 
         self.run(step())
@@ -434,7 +434,7 @@ class Deliveries(RuleBasedStateMachine):
                     while network.calls:
                         network.calls.pop().done(ANSWERS["ok"])
                     await worker.recorder.run_once()
-                async with self.world.services.database.transaction() as connection:
+                async with self.world.services.wide.transaction() as connection:
                     await flights.ground_orphans(connection)
                 left = await self.user.fetchval(
                     f"select (select count(*) from tidings.outbox) + (select count(*) from {OPEN} o) + (select count(*) from tidings.queue q "

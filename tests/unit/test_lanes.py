@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.core.lanes import LEAST_FOR_OTHERS, DueLane, claim_shares, place_after, share_out
+from tidings.core.lanes import LEAST_FOR_OTHERS, DueLane, claim_shares, in_turns, place_after, share_out
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
@@ -83,3 +83,44 @@ def test_fresh_deliveries_of_trusted_lanes_get_the_places_there_are() -> None:
     leased, waiting = share_out(fresh, lambda each: each, rooms, 10, doubted={bad}, others_capacity=2)
     assert leased == [good, good, good, bad, bad]
     assert waiting == [bad]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 20), st.integers(0, 30)), min_size=1, max_size=40), st.integers(0, 300)
+)
+def test_a_claim_brings_groups_to_the_same_number_under_way(found: list[tuple[int, int, int]], capacity: int) -> None:
+    lanes = [
+        DueLane(UUID(int=number), True, in_flight, wanted, f"g{group}")
+        for number, (group, in_flight, wanted) in enumerate(found)
+    ]
+    shares = claim_shares(lanes, capacity, 0)
+    assert sum(shares.values()) == min(capacity, sum(lane.wanted for lane in lanes))
+    had = {group: sum(lane.in_flight for lane in lanes if lane.group_id == group) for group in {one.group_id for one in lanes}}
+    got = {group: sum(shares[lane.webhook_id] for lane in lanes if lane.group_id == group) for group in had}
+    left = {group: sum(lane.wanted - shares[lane.webhook_id] for lane in lanes if lane.group_id == group) for group in had}
+    for group in had:
+        for other in had:
+            if left[group] and got[other]:
+                assert had[other] + got[other] <= had[group] + got[group] + 1, (
+                    "nobody gets more while one who has less still wants"
+                )
+
+
+def test_a_group_with_a_thousand_lanes_gets_no_more_than_one_with_one() -> None:
+    loud = [DueLane(UUID(int=number), True, 0, 50, "loud") for number in range(1000)]
+    shares = claim_shares([*loud, DueLane(UUID(int=1000), True, 0, 50, "quiet")], 80, 0)
+    assert shares[UUID(int=1000)] == 40
+    assert sum(shares.values()) == 80
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers())))
+def test_groups_take_turns_and_keep_their_own_order(things: list[tuple[str, int]]) -> None:
+    taken = in_turns(things, lambda thing: thing[0])
+    for group in "abc":
+        assert [thing for thing in taken if thing[0] == group] == [thing for thing in things if thing[0] == group]
+    rank = dict.fromkeys("abc", 0)
+    ranks = []
+    for group, _ in taken:
+        ranks.append(rank[group])
+        rank[group] += 1
+    assert ranks == sorted(ranks)

@@ -183,3 +183,38 @@ async def test_a_lane_is_slow_while_it_has_slow_attempts_under_way() -> None:
     places.leave(slow)
     places.leave(other)
     assert not places.is_slow(UUID(int=5))
+
+
+async def test_groups_that_crowd_leave_an_eighth_of_the_places_to_the_others() -> None:
+    places = Places(80)
+    for _ in range(60):
+        places.enter(attempt())
+    assert places.claim() == 20
+    places.end_claim(0)
+    places.share(is_shared=True)
+    assert places.claim() == 0, "ten are left to others, and a claim is of twenty at least"
+    promised = await places.promise(20, can_wait=False)
+    assert (promised, places.room(promised)) == (10, 10)
+    assert await places.promise(20, can_wait=False) == 0
+    assert await places.promise(64, can_wait=False, is_beside=True) == 10
+    assert places.room(10) == 0
+    assert places.room(10, is_beside=True) == 10
+    places.keep_promise(20)
+    places.share(is_shared=False)
+    assert places.claim() == 20
+
+
+async def test_a_batch_that_leaves_places_to_others_is_woken_when_there_is_room_besides() -> None:
+    places = Places(80)
+    places.share(is_shared=True)
+    under_way = [attempt() for _ in range(80)]
+    for delivery in under_way:
+        places.enter(delivery)
+    waiting = asyncio.create_task(places.promise(20, can_wait=True))
+    await asyncio.sleep(0)
+    for delivery in under_way[:29]:
+        places.leave(delivery)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    places.leave(under_way[29])
+    assert await waiting == 20

@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 import msgspec
 
+from tidings.bench.fairness import fair_shares
 from tidings.bench.history import answering, past_of
 from tidings.bench.listening import KIND, carrying
 from tidings.bench.load import publish_steadily, publish_together, run_load
@@ -55,12 +56,15 @@ class Plan(msgspec.Struct, frozen=True):
     waiting: int
     asked: int
     listened: int
+    fair_seconds: int
+    fair_turns: int
 
 
 FULL = Plan(
-    50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20, 30_000, 3, 100_000, 400_000, 1000, 15, 10_000_000, 1_000_000, 50, 10_000
+    50_000, 3, 60_000, 20, 8, 3, 15, 500_000, 20, 30_000, 3, 100_000, 400_000, 1000, 15, 10_000_000, 1_000_000, 50, 10_000,
+    15, 5,
 )  # fmt: skip
-QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4, 5000, 1, 20_000, 40_000, 200, 6, 200_000, 20_000, 10, 2000)
+QUICK = Plan(15_000, 1, 15_000, 4, 2, 1, 6, 100_000, 4, 5000, 1, 20_000, 40_000, 200, 6, 200_000, 20_000, 10, 2000, 4, 1)
 
 Figures = dict[str, float]
 Measure = Callable[[Stage, Plan], Awaitable[Figures]]
@@ -166,7 +170,7 @@ async def latencies(stage: Stage, sql: str, per_second: int, seconds: int, types
     committed: dict[int, float] = {}
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    async with stage.services.database.connection() as connection:
+    async with stage.services.wide.connection() as connection:
         for number in range(per_second * seconds):
             await asyncio.sleep(max(0.0, begun + number / per_second - loop.time()))
             kind = types[number % len(types)] if types else ""
@@ -354,6 +358,11 @@ async def listening(stage: Stage, plan: Plan) -> Figures:
     return await carrying(stage, half, publish, plan.listened)
 
 
+async def fairness(stage: Stage, plan: Plan) -> Figures:
+    """The p99 of a group beside another that publishes a hundred times as much, over alone."""
+    return await fair_shares(stage, plan.fair_seconds, plan.fair_turns)
+
+
 async def memory(stage: Stage, _: Plan) -> Figures:
     """The engine's resident memory, after all the others."""
     return {"rss_mb": stage.engine_rss_mb()}
@@ -378,5 +387,6 @@ MEASURES: dict[str, Measure] = {
     "history": history,
     "portal": portal,
     "listen": listening,
+    "fairness": fairness,
     "memory": memory,
 }

@@ -44,6 +44,9 @@ GOALS: dict[str, tuple[float, bool]] = {
     "portal_worst_p95_ms": (100, False),
     "listen_per_s": (300, True),
     "listen_added_p50_ms": (10, False),
+    "fair_below_p99_ratio": (2, False),
+    "fair_beyond_p99_ratio": (2, False),
+    "fair_hanging_p99_ratio": (2, False),
     "rss_mb": (200, False),
 }
 

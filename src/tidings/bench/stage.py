@@ -77,27 +77,32 @@ class Stage:
 
     async def execute(self, sql: str, *args: Any) -> None:
         """Run a statement."""
-        async with self.services.database.connection() as connection:
+        async with self.services.wide.connection() as connection:
             await connection.execute(sql, *args, timeout=STATEMENT_TIMEOUT)
 
     async def value(self, sql: str, *args: Any) -> Any:
         """Return what a statement says."""
-        async with self.services.database.connection() as connection:
+        async with self.services.wide.connection() as connection:
             return await connection.fetchval(sql, *args, timeout=STATEMENT_TIMEOUT)
 
-    async def add_webhook(self, wanted: Filter, path: str, *, concurrency: int = 100) -> UUID:
+    @property
+    def database_url(self) -> str:
+        """The URL of the PostgreSQL that the measurements are about."""
+        return self.services.config.database_url or ""
+
+    async def add_webhook(self, wanted: Filter, path: str, *, concurrency: int = 100, group_id: str = "default") -> UUID:
         """Subscribe a path of the receiver to something."""
-        webhook = self._webhook(path, events=(wanted,), concurrency=concurrency)
-        async with self.services.database.transaction() as connection:
+        webhook = self._webhook(path, events=(wanted,), concurrency=concurrency, group_id=group_id)
+        async with self.services.wide.transaction() as connection:
             await webhooks.insert_webhook(connection, self.services.box, webhook)
             await tables.keep_in_step(connection, needed_by=webhook)
         return webhook.id
 
-    def _webhook(self, path: str, **fields: Any) -> Webhook:
+    def _webhook(self, path: str, *, group_id: str = "default", **fields: Any) -> Webhook:
         now = self.services.clock.now()
         return Webhook(
             id=uuid4(),
-            group_id="default",
+            group_id=group_id,
             name=path,
             url=self.receiver.url(path),
             secret=new_secret(bytes(32)),
@@ -109,24 +114,24 @@ class Stage:
     async def backfill(self, webhook_id: UUID, table: TableName) -> None:
         """Send a table's rows to a webhook, and wait until all are routed."""
         services = self.services
-        async with services.database.transaction() as connection:
+        async with services.wide.transaction() as connection:
             (webhook,) = await webhooks.webhooks_by_id(connection, services.box, [webhook_id])
             await backfill.begin(connection, webhook, table, services.clock.now())
             await tables.keep_in_step(connection, needed=table)
-        async with services.database.connection() as connection:
+        async with services.wide.connection() as connection:
             while not await connection.fetchval(SQL["backfill_is_over"]):  # noqa: ASYNC110 - PostgreSQL does not tell
                 await asyncio.sleep(0.02)
 
     async def add_job_webhooks(self, count: int) -> None:
         """Make what jobs are carried by."""
-        async with self.services.database.transaction() as connection:
+        async with self.services.wide.transaction() as connection:
             for number in range(count):
                 await webhooks.insert_webhook(connection, self.services.box, self._webhook(f"/job{number}"))
 
     async def fire_jobs(self, count: int, due_in: timedelta) -> float:
         """Make a job for each such webhook, all due at once; return the seconds from then until their requests are recorded."""
         due = self.services.clock.now() + due_in
-        async with self.services.database.connection() as connection:
+        async with self.services.wide.connection() as connection:
             done = count + await connection.fetchval(SQL["finished_deliveries"])
             await connection.execute(SQL["add_jobs"], due)
             while await connection.fetchval(SQL["finished_deliveries"]) < done:  # noqa: ASYNC110 - PostgreSQL does not tell
@@ -138,11 +143,11 @@ class Stage:
     async def clear_webhooks(self) -> None:
         """Remove every webhook, what is queued for them, and their triggers."""
         await self.execute(SQL["clear_webhooks"])
-        await tables.keep_all_in_step(self.services.database)
+        await tables.keep_all_in_step(self.services.wide)
 
     async def settled(self, limit: float = 600) -> None:
         """Wait until every event is routed and every delivery that can be finished is."""
-        async with asyncio.timeout(limit), self.services.database.connection() as connection:
+        async with asyncio.timeout(limit), self.services.wide.connection() as connection:
             while await connection.fetchval(SQL["is_unsettled"]):  # noqa: ASYNC110 - PostgreSQL does not tell
                 await asyncio.sleep(0.02)
 
@@ -192,7 +197,7 @@ class Stage:
 
     async def usage(self) -> Usage:
         """Return what was used so far."""
-        async with self.services.database.connection() as connection:
+        async with self.services.wide.connection() as connection:
             wal = await connection.fetchval(SQL["wal_position"])
             pids = await connection.fetchval(SQL["server_processes"])
         engine = sum(_cpu(process.pid).own for process in self._engines)

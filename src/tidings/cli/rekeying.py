@@ -35,7 +35,7 @@ def run_rekey(config: Config, *, as_json: bool) -> None:
 
 async def _rekey(config: Config, new_key: str) -> int:
     async with opened(config) as services:
-        count = await rekey(services.database, services.box, SecretBox(new_key))
+        count = await rekey(services.wide, services.box, SecretBox(new_key))
         if config.secret_key is None:
             replace_key(config.data_dir, new_key)
         return count

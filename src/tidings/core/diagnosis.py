@@ -76,6 +76,13 @@ class Way(msgspec.Struct, frozen=True):
     error: str
 
 
+TOGETHER = Problem(
+    "groups",
+    "Queries of requests run with all rights of the database's role (TIDINGS_REQUEST_ROLE is none): nothing but our own SQL "
+    "keeps groups apart. Take that setting away.",
+)
+
+
 def unready(vitals: Vitals, known_schema: int) -> list[Problem]:
     """Return why nothing could be delivered now, though the database answers."""
     found = []

@@ -6,12 +6,15 @@ resting or closed ones, and those whose rate or order only a claim can keep.
 
 A lane is trusted while its last attempt succeeded. Receivers that fail hold a place for up to their timeout, where others
 need one for milliseconds; served in turn with them, the others would wait for all those timeouts. So trusted lanes come
-first, and the others share what they leave: an eighth of each claim at least. Among themselves lanes are brought to the same
-number under way, not given the same number each time: who answers at once gives its places back, and has all it wants.
+first, and the others share what they leave: an eighth of each claim at least. Among themselves groups are brought to the same
+number under way, and so are the lanes of each group; they are not given the same number each time: who answers at once gives
+its places back, and has all it wants. A group with a thousand lanes gets no more than one with three that want as much.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import TypeVar
 from uuid import UUID
 
@@ -30,12 +33,14 @@ class DueLane(msgspec.Struct, frozen=True):
         trusted: Its last attempt succeeded.
         in_flight: Attempts under way, over all workers.
         wanted: How many more it could begin, by its own limits and what waits.
+        group_id: Whose it is.
     """
 
     webhook_id: UUID
     trusted: bool
     in_flight: int
     wanted: int
+    group_id: str = ""
 
 
 def claim_shares(lanes: Sequence[DueLane], capacity: int, others_capacity: int) -> dict[UUID, int]:
@@ -55,27 +60,43 @@ def claim_shares(lanes: Sequence[DueLane], capacity: int, others_capacity: int) 
 
 
 def _level(lanes: Sequence[DueLane], capacity: int) -> dict[UUID, int]:
-    """Bring lanes to the same number under way, as far as they want and the capacity goes."""
+    """Bring groups to the same number under way, and the lanes of each, as far as they want and the capacity goes."""
     if sum(lane.wanted for lane in lanes) <= capacity:
         return {lane.webhook_id: lane.wanted for lane in lanes}
-    low, high = 0, max(lane.in_flight + lane.wanted for lane in lanes)
-    while high - low > 1:
-        level = (low + high) // 2
-        if sum(_up_to(level, lane) for lane in lanes) <= capacity:
-            low = level
-        else:
-            high = level
-    left = capacity - sum(_up_to(low, lane) for lane in lanes)
-    shares = {}
-    for lane in lanes:  # what does not go round is of those due longest
-        more = min(left, _up_to(low + 1, lane) - _up_to(low, lane))
-        left -= more
-        shares[lane.webhook_id] = _up_to(low, lane) + more
+    by_group: dict[str, list[DueLane]] = {}
+    for lane in lanes:
+        by_group.setdefault(lane.group_id, []).append(lane)
+    sums = [(sum(lane.in_flight for lane in theirs), sum(lane.wanted for lane in theirs)) for theirs in by_group.values()]
+    shares: dict[UUID, int] = {}
+    for theirs, share in zip(by_group.values(), _fill(sums, capacity), strict=True):
+        mine = _fill([(lane.in_flight, lane.wanted) for lane in theirs], share)
+        shares |= {lane.webhook_id: most for lane, most in zip(theirs, mine, strict=True)}
     return shares
 
 
-def _up_to(level: int, lane: DueLane) -> int:
-    return min(lane.wanted, max(0, level - lane.in_flight))
+def _fill(wants: Sequence[tuple[int, int]], capacity: int) -> list[int]:
+    """Return how much each gets of a capacity; of each, how much it has and how much more it wants."""
+    if sum(wanted for _, wanted in wants) <= capacity:
+        return [wanted for _, wanted in wants]
+    low, high = 0, max(had + wanted for had, wanted in wants)
+    while high - low > 1:
+        level = (low + high) // 2
+        if sum(_up_to(level, want) for want in wants) <= capacity:
+            low = level
+        else:
+            high = level
+    left = capacity - sum(_up_to(low, want) for want in wants)
+    shares = []
+    for want in wants:  # what does not go round is of those due longest
+        more = min(left, _up_to(low + 1, want) - _up_to(low, want))
+        left -= more
+        shares.append(_up_to(low, want) + more)
+    return shares
+
+
+def _up_to(level: int, want: tuple[int, int]) -> int:
+    had, wanted = want
+    return min(wanted, max(0, level - had))
 
 
 def share_out(
@@ -125,8 +146,19 @@ def _share_out(
     return leased, waiting
 
 
+def in_turns(things: list[T], group_of: Callable[[T], str]) -> list[T]:
+    """Return things so that groups take turns, those of each in their order."""
+    had: Counter[str] = Counter()
+    ranked = []
+    for place, thing in enumerate(things):
+        group_id = group_of(thing)
+        ranked.append((had[group_id], place, thing))
+        had[group_id] += 1
+    return things if len(had) < 2 else [thing for _, _, thing in sorted(ranked, key=itemgetter(0, 1))]
+
+
 def place_after(last: datetime | None, occurred_at: datetime, now: datetime) -> datetime:
-    """Return the place of an event in ordered lanes: its time, and behind the one that was written to the outbox before it.
+    """Return the place of an event in ordered lanes: its time, and behind the one that its group wrote to the outbox before it.
 
     The clock of who routes must not decide, since somebody else routed what is waiting. It only keeps an event that is of the
     future, because PostgreSQL's clock was put back, from holding up its lane until then.

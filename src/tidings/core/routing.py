@@ -11,7 +11,8 @@ who is alone with a kind has no set of its own; groups and kinds are shared.
 """
 
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from uuid import UUID
 
 import msgspec
@@ -39,6 +40,7 @@ class Routes:
         self.version = version
         self._routes: dict[bytes, Route] = {}
         self._wanted: dict[tuple[str, Kind], bytes | set[bytes]] = {}
+        self._groups: Counter[str] = Counter()  # how many webhooks each has
         self._answers: dict[tuple[str | None, ...], tuple[UUID, ...]] = {}
         self._room = _REMEMBERED
 
@@ -52,6 +54,7 @@ class Routes:
         key = webhook_id.bytes
         group_id = sys.intern(route.group_id)
         self._routes[key] = Route(group_id, route.is_enabled, route.kinds)
+        self._groups[group_id] += 1
         for kind in route.kinds if route.is_enabled else ():
             there = self._wanted.get((group_id, kind))
             if there is None:
@@ -61,6 +64,16 @@ class Routes:
             else:
                 self._wanted[group_id, kind] = {there, key}
 
+    @property
+    def groups(self) -> Collection[str]:
+        """The groups that have webhooks."""
+        return self._groups.keys()
+
+    def group_of(self, webhook_id: UUID) -> str:
+        """Return the group of a webhook; nothing when it is not known."""
+        route = self._routes.get(webhook_id.bytes)
+        return "" if route is None else route.group_id
+
     def drop(self, webhook_id: UUID) -> None:
         """Forget a webhook, if it is known."""
         self._forget_answers()
@@ -68,6 +81,9 @@ class Routes:
         route = self._routes.pop(key, None)
         if route is None:
             return
+        self._groups[route.group_id] -= 1
+        if not self._groups[route.group_id]:
+            del self._groups[route.group_id]
         for kind in route.kinds:
             there = self._wanted.get((route.group_id, kind))
             if isinstance(there, set):

@@ -67,7 +67,7 @@ async def create(
     key = ApiKey(
         key_id, check_name(name), group_id, parse_scopes(scopes), hash_of(text), now, expires_at=_expiry(expires_in, now)
     )
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         if group_id is not None and await groups.get(connection, group_id) is None:
             raise NotFoundError(f"There is no group {group_id!r}. Make the group first.")
         if not await api_keys.add(connection, key):
@@ -100,7 +100,7 @@ async def list_keys(
         if at is not None and at.tzinfo is None:
             raise InvalidInputError(name, f"{name} has no zone; write a time such as 2026-12-24T18:00:00Z.")
     asked = api_keys.Asked(services.bound_to, expires_before, unused_since)
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return await api_keys.list_keys(connection, asked, services.clock.now(), limit=limit, offset=offset)
 
 
@@ -110,7 +110,7 @@ async def read(services: Services, key_id: UUID) -> UsedKey:
     Raises:
         NotFoundError: There is none.
     """
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return there(await api_keys.read(connection, key_id, services.bound_to), f"There is no key {key_id}.")
 
 
@@ -123,7 +123,7 @@ async def rename(services: Services, key_id: UUID, name: str) -> UsedKey:
         NotFoundError: There is none.
     """
     name = check_name(name)
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         key = await _changeable(services, connection, key_id)
         if key.name != name:
             await api_keys.rename(connection, key_id, name)
@@ -156,7 +156,7 @@ async def rotate(
         raise InvalidInputError("overlap_seconds", f"overlap_seconds is 0 to {LONGEST_OVERLAP_SECONDS} (30 days).")
     now, text = services.clock.now(), write_key(key_id, secret)
     until = now + timedelta(seconds=overlap_seconds)
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         key = await _changeable(services, connection, key_id)
         expires_at = key.expires_at if expires_in is None else _expiry(expires_in, now)
         if expires_at is not None and expires_at <= now:
@@ -178,7 +178,7 @@ async def revoke(services: Services, key_id: UUID) -> None:
         ConflictError: It is that of the settings, or was revoked.
         NotFoundError: There is none.
     """
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         key = await _changeable(services, connection, key_id)
         await api_keys.revoke(connection, key_id, services.clock.now())
         await _noted(services, connection, Action.API_KEY_REVOKED, key, before=_told(key))

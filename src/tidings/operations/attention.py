@@ -10,6 +10,7 @@ from tidings.core.health import LOOP_TOLD, Health
 from tidings.operations.services import Services
 from tidings.operations.sources import captures
 from tidings.store import api_keys, faults, health, loops, queue, webhooks, workers
+from tidings.store.request_role import as_owner
 
 MANY = 1000  # set-aside things of a kind are counted up to so many
 MAX_LISTED = 10  # of each kind
@@ -71,18 +72,19 @@ class Attention(msgspec.Struct, frozen=True):
 async def read(services: Services) -> Attention:
     """Return what somebody should see to, those that are ill for longest first."""
     now = services.clock.now()
+    asked = api_keys.Asked(services.bound_to, expires_before=now + ENDING_SOON)
     async with services.database.snapshot() as connection:
-        ids = await health.warned(connection, services.group_id, MAX_LISTED)
+        async with as_owner(connection):  # of all groups, or found among them
+            ids = await health.warned(connection, services.group_id, MAX_LISTED)
+            missing = await captures.uncaptured(connection)
+            aside = await faults.counts(connection, limit=MANY)
+            lag = await queue.lag_seconds(connection)
+            alive = await workers.alive(connection)
+            ending = await api_keys.list_keys(connection, asked, now, limit=MAX_LISTED, offset=0)
         states = await health.read(connection, services.group_id, ids, now)
         names = await health.described(connection, ids)
         looping = await loops.looping(connection, services.group_id, now - LOOP_TOLD, MAX_LISTED)
         stopped = await webhooks.troubled(connection, services.group_id, MAX_LISTED)
-        missing = await captures.uncaptured(connection)
-        aside = await faults.counts(connection, limit=MANY)
-        lag = await queue.lag_seconds(connection)
-        alive = await workers.alive(connection)
-        asked = api_keys.Asked(services.bound_to, expires_before=now + ENDING_SOON)
-        ending = await api_keys.list_keys(connection, asked, now, limit=MAX_LISTED, offset=0)
         some = await webhooks.list_webhooks(connection, services.group_id, limit=1)
     return Attention(
         [Failing(id_, names[id_][1], names[id_][2], states[id_].health) for id_ in ids if id_ in names and id_ in states],

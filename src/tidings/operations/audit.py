@@ -119,7 +119,7 @@ async def search(
         if before is not None:
             raise InvalidInputError("before", "before does not go with a cursor, which knows its place; leave one out.")
         before = opened(cursor, services.box.cursor_key, question).at.int
-    async with services.database.snapshot() as connection:
+    async with services.wide.snapshot() as connection:
         found: Found = await audit.search(connection, asked, before=before, limit=limit)
     text = None
     if found.before is not None:
@@ -140,7 +140,7 @@ async def export(services: Services, asked: Sought, *, after: int, limit: int) -
     asked, limit = _allowed(services, asked), min(limit, MAX_EXPORTED)
     taken: list[Sealed] = []
     walked, place = 0, min(after, MAX_NUMBER // 2)
-    async with services.database.snapshot() as connection:
+    async with services.wide.snapshot() as connection:
         while walked < EXPORT_WALK:
             size = min(MAX_EXPORTED, EXPORT_WALK - walked)
             found, last = await audit_chain.sealed_entries(connection, after=place, limit=size)
@@ -184,7 +184,7 @@ async def verify(services: Services, *, after: int = 0, limit: int = MAX_VERIFIE
 
 
 async def _verify_some(services: Services, after: int, limit: int, noted: tuple[int, bytes] | None) -> Verified:
-    async with services.database.snapshot() as connection:
+    async with services.wide.snapshot() as connection:
         found = await audit_chain.stretch(connection, after=after, limit=limit)
         waiting = await audit_chain.count_pending(connection)
         there = None if noted is None else await audit_chain.seal_at(connection, noted[0])
@@ -210,7 +210,7 @@ async def _verify_some(services: Services, after: int, limit: int, noted: tuple[
 
 async def newest_seal(services: Services) -> tuple[Seal | None, int]:
     """Return the last seal, and how many entries wait for one."""
-    async with services.database.snapshot() as connection:
+    async with services.wide.snapshot() as connection:
         return await audit_chain.last_seal(connection), await audit_chain.count_pending(connection)
 
 

@@ -73,7 +73,7 @@ class Intake:
             max_held: How many answers may be put off at once.
         """
         self._services = services
-        self._database = services.for_bins or services.database
+        self._database = services.for_bins or services.wide
         self._max_held = max_held
         self._monotonic = monotonic
         self._rates = Rates()

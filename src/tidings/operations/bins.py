@@ -179,7 +179,7 @@ async def read_request(services: Services, bin_id: UUID, number: int) -> Kept:
 
 async def counts(services: Services, bin_ids: Sequence[UUID]) -> dict[tuple[str, UUID | None], int]:
     """Return how many requests came to bins of any groups, by group and id; one that is gone is missing."""
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return await bins.counts(connection, bin_ids)
 
 

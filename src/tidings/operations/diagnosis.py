@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from tidings.clock import machine_time
-from tidings.core.diagnosis import Examined, Problem, Way, cut_off, unready, unwell
+from tidings.core.diagnosis import TOGETHER, Examined, Problem, Way, cut_off, unready, unwell
 from tidings.core.target import parse_target
 from tidings.operations.services import Services
 from tidings.operations.sources import captures
@@ -14,6 +14,7 @@ from tidings.store import vitals
 from tidings.store.database import UNAVAILABLE
 from tidings.store.migrations import LAST
 from tidings.store.outages import sentence
+from tidings.store.request_role import NONE
 
 LOOK_SECONDS = 3.0  # for an answer of the database
 REACH_SECONDS = 5.0  # for a connection to a host that webhooks name
@@ -21,7 +22,7 @@ GROUPS, HOSTS = 1000, 5  # that are looked through for hosts, and hosts that are
 
 _ALWAYS = (
     "database", "schema", "rights", "workers", "routing", "queue", "clock", "connections", "notifications", "partitions",
-    "set_aside", "webhooks", "tables", "keys",
+    "set_aside", "webhooks", "tables", "keys", "groups",
 )  # fmt: skip
 
 
@@ -33,13 +34,13 @@ async def why_not_ready(services: Services) -> list[Problem]:
 async def look(services: Services) -> list[Problem]:
     """Return why nothing can be delivered now, as one look at the database tells."""
     try:
-        async with asyncio.timeout(LOOK_SECONDS), services.database.connection() as connection:
+        async with asyncio.timeout(LOOK_SECONDS), services.wide.connection() as connection:
             found = await vitals.read(connection, LAST, is_all=False)
     except UNAVAILABLE as error:
         return [Problem("database", sentence(error), is_fatal=True)]
     problems = unready(found, LAST)
     # It answers; but what was written just now may have been refused, because its disk is full for one.
-    if not problems and (outage := services.database.outages.current) is not None and not await _is_over(services):
+    if not problems and (outage := services.wide.outages.current) is not None and not await _is_over(services):
         reason, seconds = outage
         problems = [Problem("database", f"{reason} So it has been for {seconds:.0f} s.", is_fatal=True)]
     return problems
@@ -47,9 +48,9 @@ async def look(services: Services) -> list[Problem]:
 
 async def _is_over(services: Services) -> bool:
     """Try whether the database can be written, and nobody fails meanwhile: who failed last may not have tried again yet."""
-    outages = services.database.outages
+    outages = services.wide.outages
     failures = outages.failures
-    return await vitals.can_write(services.database, LOOK_SECONDS) and outages.failures == failures
+    return await vitals.can_write(services.wide, LOOK_SECONDS) and outages.failures == failures
 
 
 async def examine(services: Services, *, is_outward: bool = False) -> Examined:
@@ -63,12 +64,13 @@ async def examine(services: Services, *, is_outward: bool = False) -> Examined:
         return Examined(problems, ["database"])
     if any(problem.name == "schema" for problem in problems):
         return Examined(problems, ["database", "schema"])
-    async with services.database.snapshot() as connection:
+    async with services.wide.snapshot() as connection:
         found = await vitals.read(connection, LAST, is_all=True)
         uncaptured = len(await captures.uncaptured(connection))
         urls = await vitals.urls(connection, GROUPS, HOSTS) if is_outward else []
     config = services.config
     disk_left = None if config.database_url else (await asyncio.to_thread(shutil.disk_usage, config.data_dir)).free
+    problems += [TOGETHER] if config.request_role == NONE else []
     problems += unwell(found, machine_time=machine_time(), disk_left=disk_left, uncaptured=uncaptured)
     looked_at = [*_ALWAYS, *([] if disk_left is None else ["embedded", "disk"])]
     if ways := await _ways(services, urls):

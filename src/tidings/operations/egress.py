@@ -153,7 +153,7 @@ async def read_narrowing(services: Services, group_id: str) -> NarrowingForm:
     Raises:
         NotFoundError: There is no such group.
     """
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         there(await groups.get(connection, group_id), f"There is no group {group_id!r}.")
         narrowing = await egress.narrowing_of(connection, group_id)
     return (narrowing or Narrowing()).form
@@ -168,7 +168,7 @@ async def narrow(services: Services, group_id: str, asked: NarrowingForm) -> Nar
     """
     narrowing = parse_narrowing(asked)
     of_it = msgspec.structs.replace(services, group_id=group_id)
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         there(await groups.get(connection, group_id), f"There is no group {group_id!r}.")
         was = await egress.narrowing_of(connection, group_id) or Narrowing()
         await audit.note(of_it, connection, Action.EGRESS_NARROWED, subject=group_id, before=was.form, after=narrowing.form)

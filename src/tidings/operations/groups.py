@@ -41,7 +41,7 @@ async def create(services: Services, group_id: str) -> Group:
         ConflictError: There is one with that id.
         InvalidInputError: An id cannot be so.
     """
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         if not await groups.add(connection, [group_id]):
             raise ConflictError(f"There is a group {group_id!r} already.")
         made = msgspec.structs.replace(services, group_id=group_id)
@@ -55,7 +55,7 @@ async def list_groups(services: Services, *, limit: int, offset: int = 0, after:
     Args:
         after: Only those behind this id: the last of the page before.
     """
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         if services.bound_to is not None:
             own = await groups.get(connection, services.bound_to) if after < services.bound_to and not offset else None
             return [] if own is None else [_group(own)]
@@ -84,7 +84,7 @@ async def read(services: Services, group_id: str) -> Group:
         NotFoundError: There is none.
     """
     check_group(services.bound_to, group_id)
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return _group(there(await groups.get(connection, group_id), f"There is no group {group_id!r}."))
 
 
@@ -108,7 +108,7 @@ async def remove(services: Services, group_id: str, *, confirm: str | None, ever
         raise InvalidInputError("confirm", f"confirm must be {group_id!r}. Only with this id does a group go.")
     if group_id == DEFAULT_GROUP:
         raise ConflictError(f"The group {DEFAULT_GROUP!r} is always there. Delete what it has instead.")
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         there(await groups.get(connection, group_id), f"There is no group {group_id!r}.")
         has = {kind: count for kind, count in (await groups.holdings(connection, group_id, COUNTED)).items() if count}
         if has and not everything:
@@ -147,7 +147,7 @@ async def acting_for(services: Services, group_id: str) -> Services:
     now = services.clock.now()
     seen_at = services.known_groups.get(group_id)
     if seen_at is None or not seen_at <= now < seen_at + KNOWN_FOR:
-        async with services.database.connection() as connection:
+        async with services.wide.connection() as connection:
             row = await groups.get(connection, group_id)
         if row is None:
             raise NotFoundError(f"There is no group {group_id!r}. Make the group first.")

@@ -47,7 +47,7 @@ class Installation(msgspec.Struct, frozen=True):
 
 async def read(services: Services) -> Installation:
     """Return what this installation is made of, and how it is doing."""
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         server = await settings.server(connection)
         alive = await workers.list_workers(connection, limit=MAX_WORKERS)
         aside = await set_aside.count(connection, limit=MANY)

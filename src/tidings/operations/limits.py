@@ -69,7 +69,7 @@ async def read(services: Services, group_id: str) -> GroupLimits:
         NotFoundError: There is none.
     """
     check_group(services.bound_to, group_id)
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         await _there(connection, group_id)
         return await _read(connection, group_id)
 
@@ -88,7 +88,7 @@ async def change(services: Services, group_id: str, asked: Mapping[str, Any]) ->
         NotFoundError: There is no such group.
     """
     _check_may_change(services)
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         await _there(connection, group_id)
         await stored.lock(connection, group_id)
         found = await stored.find(connection, group_id)
@@ -111,7 +111,7 @@ async def reset(services: Services, group_id: str) -> GroupLimits:
         NotFoundError: There is no such group.
     """
     _check_may_change(services)
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         await _there(connection, group_id)
         await stored.lock(connection, group_id)
         own = await stored.find(connection, group_id)
@@ -127,7 +127,7 @@ async def reset(services: Services, group_id: str) -> GroupLimits:
 
 async def read_defaults(services: Services) -> Limits:
     """Return the limits of all groups that have none of their own."""
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return await stored.defaults(connection)
 
 
@@ -139,7 +139,7 @@ async def change_defaults(services: Services, asked: Mapping[str, Any]) -> Limit
         InvalidInputError: With the field.
     """
     _check_may_change(services)
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         await stored.lock(connection, None)
         before = await stored.defaults(connection)
         limits = changed(before, asked)

@@ -10,11 +10,11 @@ from tidings.store.live import Look, NewDelivery
 
 async def look(services: Services, sessions: Sequence[UUID]) -> Look:
     """Return whether anything happened, and which of these sessions are not over."""
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return await live.look(connection, sessions, services.clock.now())
 
 
 async def newest(services: Services, after: UUID, limit: int) -> list[NewDelivery]:
     """Return the newest deliveries after one, of all groups, newest first."""
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return await live.newest(connection, after, limit)

@@ -26,7 +26,7 @@ LAST_ROLE: Final = "This is the member's last role. Remove the member instead."
 
 async def list_members(services: Services, *, limit: int, offset: int = 0) -> list[Member]:
     """Return a page of members, in order of their addresses."""
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return await members.list_members(connection, services.bound_to, limit=limit, offset=offset)
 
 
@@ -36,7 +36,7 @@ async def read(services: Services, member_id: UUID) -> Member:
     Raises:
         NotFoundError: There is none.
     """
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return there(await members.read(connection, member_id, services.bound_to), f"There is no member {member_id}.")
 
 
@@ -53,7 +53,7 @@ async def invite(services: Services, *, email: str, role: str, group_ids: Sequen
         NotFoundError: There is no such group.
     """
     email, wanted = parse_email(email), _wanted(services, parse_role(role), group_ids)
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         await _check_groups(connection, wanted)
         member_id, now = uuid4(), services.clock.now()
         await members.add(connection, member_id, email, now)
@@ -87,7 +87,7 @@ async def set_role(services: Services, member_id: UUID, *, role: str, group_ids:
     """
     parsed = None if role == NO_ROLE else parse_role(role)
     wanted = _wanted(services, parsed or Role.VIEWER, group_ids)
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         await _check_groups(connection, wanted)
         await _locked(services, connection, member_id)
         known = there(await members.read(connection, member_id, None), f"There is no member {member_id}.")
@@ -116,7 +116,7 @@ async def remove(services: Services, member_id: UUID) -> None:
     Raises:
         NotFoundError: There is none.
     """
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         known = await _locked(services, connection, member_id)
         every = there(await members.read(connection, member_id, None), f"There is no member {member_id}.")
         await end_all_of_member(services, connection, member_id)

@@ -71,7 +71,7 @@ async def create(
         made_by=services.actor.key_name,
     )
     actor = services.actor
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         if await groups.get(connection, services.group_id) is None:
             raise NotFoundError(f"There is no group {services.group_id!r}. Make the group first.")
         member_id = actor.id if actor.who is Who.MEMBER else None
@@ -82,7 +82,7 @@ async def create(
 
 async def list_links(services: Services, *, limit: int, offset: int = 0) -> Sequence[PortalLink]:
     """Return a page of the group's links whose time is not over, newest first."""
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return await portal_links.list_links(
             connection, services.group_id, now=services.clock.now(), limit=limit, offset=offset
         )
@@ -94,7 +94,7 @@ async def end(services: Services, link_id: UUID) -> None:
     Raises:
         NotFoundError: There is none.
     """
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         if not await portal_links.end(connection, services.group_id, link_id):
             raise NotFoundError(f"There is no portal link {link_id}; its time may be over.")
         await audit.note(services, connection, Action.LINK_ENDED, link_id)

@@ -40,7 +40,7 @@ class Readings(msgspec.Struct, frozen=True):
 
 async def read(services: Services) -> Readings:
     """Return how the installation is doing. Nothing is looked through for it, however much waits."""
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         counted = await statistics.counters(connection)
         backlog, sending = await outbox.backlog(connection), await flights.under_way(connection)
         lag = await queue.lag_seconds(connection)

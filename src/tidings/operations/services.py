@@ -28,6 +28,9 @@ class Services(msgspec.Struct, frozen=True):
     """The parts a request is answered with.
 
     Attributes:
+        wide: The database with our own rights, which sees all groups. Only for what is about no single group, or before it is
+            known about which (docs/security.md).
+        requests: The database as requests use it: `database` is that, for the group.
         bell: Wakes those who wait for deliveries of listeners.
         allowance: What groups may publish.
         group_id: The group it is about.
@@ -44,7 +47,8 @@ class Services(msgspec.Struct, frozen=True):
     """
 
     config: Config
-    database: Database
+    wide: Database
+    requests: Database
     box: SecretBox
     sender: Sender
     clock: Clock
@@ -66,3 +70,12 @@ class Services(msgspec.Struct, frozen=True):
     readiness: Readiness = msgspec.field(default_factory=Readiness)
     provider: Provider | None = None
     examined: dict[UUID, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def database(self) -> Database:
+        """The database, of which the group's rows alone are seen (`store.request_role`)."""
+        return self.requests.acting_for(self.group_id)
+
+    def after(self, hops: int) -> "Services":
+        """Return the same, for what so many deliveries led to."""
+        return msgspec.structs.replace(self, wide=self.wide.after(hops), requests=self.requests.after(hops), hops=hops)

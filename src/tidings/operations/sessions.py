@@ -24,7 +24,7 @@ async def begin(services: Services, token: str, key: ApiKey, digest: bytes, *, b
         before: The browser's token so far; empty when it had none.
         browser: What the browser says of itself.
     """
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         if before:
             await _ended(services, connection, await sessions.end_token(connection, before), address)
         session_id = await sessions.begin(
@@ -72,7 +72,7 @@ async def begin_with_link(
         before: The browser's token of a link so far; empty when it had none.
     """
     now = services.clock.now()
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         link = await portal_links.find(connection, link_token, now)
         if link is None:
             return None
@@ -106,7 +106,7 @@ async def find(services: Services, token: str, group_id: str | None = None) -> S
         ForbiddenError: The key of the session is for another group, or the member has no role in it.
         NotFoundError: There is no such group.
     """
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         session = await sessions.find(connection, token, now=services.clock.now())
         if session is None or group_id is None or group_id == session.group_id or session.is_customer:
             return session
@@ -129,13 +129,13 @@ async def list_sessions(services: Services, whose: Whose = ANYBODY, *, limit: in
     Args:
         whose: Only those of one key or one member.
     """
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return await sessions.list_sessions(connection, whose, now=services.clock.now(), limit=limit, offset=offset)
 
 
 async def end(services: Services, session_id: UUID, whose: Whose = ANYBODY) -> bool:
     """End a session, and return whether there was one of theirs."""
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         ended = await sessions.end(connection, session_id, whose)
         await _ended(services, connection, ended)
         return ended is not None
@@ -143,7 +143,7 @@ async def end(services: Services, session_id: UUID, whose: Whose = ANYBODY) -> b
 
 async def end_others(services: Services, session_id: UUID | None, whose: Whose = ANYBODY) -> int:
     """End all of their sessions but one, and return how many those were; customers' sessions go on."""
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         ended = await sessions.end_others(connection, session_id, whose)
         for one in ended:
             await _ended(services, connection, one)
@@ -158,7 +158,7 @@ async def end_all_of_member(services: Services, connection: Connection, member_i
 
 async def end_token(services: Services, token: str, *, address: str) -> None:
     """End the session of a token, if there is one: its own browser asks."""
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         await _ended(services, connection, await sessions.end_token(connection, token), address)
 
 

@@ -54,7 +54,7 @@ async def list_rows(services: Services, *, limit: int, before: int | None = None
         before: Only what has a smaller number.
     """
     last = None if before is None else max(min(before, MAX_NUMBER), 0)
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         return [_row(found) for found in await set_aside.list_rows(connection, limit=limit, before=last)]
 
 
@@ -64,7 +64,7 @@ async def read(services: Services, number: int) -> SetAside:
     Raises:
         NotFoundError: There is nothing.
     """
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         found = there(await set_aside.get(connection, min(number, MAX_NUMBER)), _nothing(number))
     return _row(found, found["row_as_json"])
 
@@ -76,7 +76,7 @@ async def route_again(services: Services, number: int) -> None:
         ConflictError: It cannot be read as a row of the outbox or the queue, or its webhook was deleted.
         NotFoundError: There is nothing under that number.
     """
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         kind = there(await set_aside.try_again(connection, min(number, MAX_NUMBER), services.box), _nothing(number))
         await (outbox.ring(connection) if kind == "event" else queue.announce(connection))
         await audit.note(services, connection, Action.ROUTED_AGAIN, subject=str(number), is_of_group=False)
@@ -88,7 +88,7 @@ async def discard(services: Services, number: int) -> None:
     Raises:
         NotFoundError: There is nothing under that number.
     """
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         there(await set_aside.discard(connection, min(number, MAX_NUMBER)) or None, _nothing(number))
         await audit.note(services, connection, Action.DISCARDED, subject=str(number), is_of_group=False)
 
@@ -129,7 +129,7 @@ async def list_settings(services: Services, *, limit: int = PAGE, after: str = "
     """
     if after and (after.partition(":")[0] not in faults.KINDS or "\0" in after):
         raise InvalidInputError("cursor", f"{after!r} is no cursor of this list. Take that of the last setting you have.")
-    async with services.database.snapshot() as connection:
+    async with services.wide.snapshot() as connection:
         return await faults.list_faults(connection, services.box, limit=limit, after=after)
 
 
@@ -141,7 +141,7 @@ async def retry_setting(services: Services, kind: str, id_: str) -> None:
         NotFoundError: Nothing of that kind and id is set aside.
     """
     fault = await _fault(services, kind, id_)
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         if kind == "webhook":
             done = await faults.mend_webhook(connection, services.box, str(fault.group_id), UUID(fault.id))
         elif kind == "job":
@@ -180,5 +180,5 @@ async def discard_setting(services: Services, kind: str, id_: str) -> None:
 async def _fault(services: Services, kind: str, id_: str) -> Fault:
     if kind not in faults.KINDS:
         raise NotFoundError(f"There is no kind {kind!r} of settings.")
-    async with services.database.snapshot() as connection:
+    async with services.wide.snapshot() as connection:
         return there(await faults.find(connection, services.box, kind, id_), f"No {kind} {id_!r} is set aside.")

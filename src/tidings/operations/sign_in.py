@@ -101,7 +101,7 @@ async def finish(
         SignInError: The browser brings no answer to the sign-in that it began.
     """
     identity, to = await _within_bounds(_identified(services, said, kept))
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         member = await _member(services, connection, identity, address)
         session = await sessions.begin_as_member(
             services, connection, token, member, before=before, browser=browser, address=address

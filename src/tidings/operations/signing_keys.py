@@ -79,7 +79,7 @@ async def rotate(
         raise InvalidInputError(
             "overlap_seconds", f"overlap_seconds is {overlap_seconds}; write 0 to {MAX_OVERLAP_SECONDS} (30 days)."
         )
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         is_made = await signing_keys.add_following(
             connection, services.box, wait_seconds=overlap_seconds, keep_seconds=0 if is_leaked else KEPT_SECONDS
         )
@@ -90,7 +90,7 @@ async def rotate(
         subject = "an old key has leaked" if is_leaked else ""
         told = {"overlap_seconds": overlap_seconds, "is_leaked": is_leaked}
         await audit.note(services, connection, Action.KEYS_ROTATED, subject=subject, is_of_group=False, after=told)
-    await signing_keys.refresh(services.database, services.box, services.keys)
+    await signing_keys.refresh(services.wide, services.box, services.keys)
     return await list_keys(services)
 
 
@@ -99,5 +99,5 @@ async def _fresh(services: Services) -> signing_keys.KeyRing:
     ring, now = services.keys, services.clock.now()
     if ring.read_at is None or not ring.read_at <= now < ring.read_at + REFRESH_INTERVAL:
         ring.read_at = now
-        await signing_keys.refresh(services.database, services.box, ring)
+        await signing_keys.refresh(services.wide, services.box, ring)
     return ring

@@ -8,6 +8,10 @@ One commit must not make its callers each other's hostages. Each is answered for
 its events are committed one by one, and only what is refused of each alone is refused. A publisher's id that an open
 transaction elsewhere has claimed is waited for, but not for long.
 
+A commit is for several groups at once, and a connection that sees one group's rows could make none: so it is made over
+connections with our own rights. Each event carries the group that its caller acts for; nothing is read but schemas and ids of
+those groups.
+
 A caller that goes away before its answer changes nothing: its event is committed with the others.
 """
 

@@ -6,7 +6,7 @@ transaction: when it exists, its tables are captured. The janitor looks at all o
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 
 import msgspec
@@ -20,6 +20,7 @@ from tidings.core.webhook import Subscription
 from tidings.store import backfills, capture, collections, conditions
 from tidings.store.capture import FoundTable, Installed
 from tidings.store.database import Connection, Database
+from tidings.store.request_role import as_owner
 
 logger = logging.getLogger("tidings.capture")
 
@@ -67,7 +68,7 @@ async def resolve_filters(
         if not isinstance(wanted, TableFilter) or wanted.table == "*":
             resolved.append(wanted)
             continue
-        found = await capture.find_tables(connection, _candidates(wanted))
+        found = await _find(connection, _candidates(wanted))
         table = next((found[name] for name in _candidates(wanted) if name in found), None)
         field = f"events[{position}].table"
         if table is None:
@@ -79,12 +80,20 @@ async def resolve_filters(
     return tuple(resolved)
 
 
+async def _find(connection: Connection, names: Sequence[TableName]) -> dict[TableName, FoundTable]:
+    """Return what names stand for. Tables that are collections of any group are told from others."""
+    async with as_owner(connection):
+        return await capture.find_tables(connection, names)
+
+
 async def _no_table(connection: Connection, group_id: str, wanted: TableFilter) -> str:
     """Return the sentence that tells that there is no such table, and what may have been meant."""
     told = f"There is no table {'.'.join(_candidates(wanted)[0])}."
     if await collections.get(connection, group_id, wanted.table) is not None:
         return f'{told} {wanted.table!r} is a collection: write {{"collection": {msgspec.json.encode(wanted.table).decode()}}}.'
-    known = [".".join(name).removeprefix("public.") for name in await capture.known_tables(connection, MAX_KNOWN)]
+    async with as_owner(connection):
+        tables = await capture.known_tables(connection, MAX_KNOWN)
+    known = [".".join(name).removeprefix("public.") for name in tables]
     near = did_you_mean(".".join(_candidates(wanted)[-1]).removeprefix("public."), known)
     if similar := nearest(wanted.table, await collections.names(connection, group_id, MAX_KNOWN)):
         near += f' There is a collection of a like name: {{"collection": {msgspec.json.encode(similar[0]).decode()}}}.'
@@ -93,7 +102,7 @@ async def _no_table(connection: Connection, group_id: str, wanted: TableFilter) 
 
 async def _no_collection(connection: Connection, group_id: str, name: str) -> str:
     told = f"There is no collection {name!r}."
-    if await capture.find_tables(connection, [("public", name)]):
+    if await _find(connection, [("public", name)]):
         return f'{told} {name!r} is a table: write {{"table": {msgspec.json.encode(name).decode()}}}.'
     near = did_you_mean(name, await collections.names(connection, group_id, MAX_KNOWN))
     return f"{told}{near} Create the collection first."
@@ -151,8 +160,20 @@ async def keep_in_step(
     names = sorted({*present, *(was.tables if was else ()), *([needed] if needed else ()), *named})
     if not names:
         return []
+    async with as_owner(connection):
+        return await _kept_in_step(connection, names, needed_by=needed_by, changed=needed_by or was, needed=needed)
+
+
+async def _kept_in_step(
+    connection: Connection,
+    names: list[TableName],
+    *,
+    needed_by: Subscription | None,
+    changed: Subscription | None,
+    needed: TableName | None,
+) -> list[Plan]:
+    present = needed_by.tables if needed_by else {}
     await capture.lock(connection)
-    changed = needed_by or was
     operations = await capture.subscribed_operations(connection, names, besides=changed.id if changed else None)
     for name, wanted in present.items():
         operations[name] = operations.get(name, frozenset()) | wanted
@@ -291,12 +312,16 @@ async def _try_out(connection: Connection, settings: TableSettings, *, is_partit
 
 async def table_states(connection: Connection, webhook: Subscription) -> list[TableState]:
     """Return how each table that a webhook names is doing."""
-    return [state for state, _ in (await _states(connection, webhook.tables)).values()] if webhook.tables else []
+    if not webhook.tables:
+        return []
+    async with as_owner(connection):
+        return [state for state, _ in (await _states(connection, webhook.tables)).values()]
 
 
 async def states(connection: Connection, names: Collection[TableName]) -> dict[TableName, tuple[TableState, frozenset[str]]]:
     """Return how tables are doing, and what webhooks want of each: of a table that none wants, `unwanted` and nothing."""
-    return await _states(connection, await capture.subscribed_operations(connection, names), names)
+    async with as_owner(connection):
+        return await _states(connection, await capture.subscribed_operations(connection, names), names)
 
 
 async def _states(

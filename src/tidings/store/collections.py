@@ -1,6 +1,7 @@
 """Collections as rows, and the tables they are."""
 
 from datetime import datetime
+from hashlib import md5
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +11,12 @@ import msgspec
 from tidings.core.collection import COLUMN_TYPES, PASSWORD_COLUMN, Field, all_fields
 from tidings.core.errors import BusyError, ConflictError, InvalidInputError
 from tidings.store.database import Connection
+from tidings.store.request_role import as_owner
 from tidings.store.statements import load
 
 _SQL = load("collections")
+
+UNIQUE, RELATION = "u", "r"  # kinds of constraints, by which their names begin
 
 
 class Collection(msgspec.Struct, frozen=True):
@@ -133,6 +137,7 @@ async def insert(connection: Connection, made: Collection) -> None:
         await _constrain(connection, made, field)
     await _run(connection, "create_due_index", *made.table)
     await _run(connection, "create_trigger", *made.table, str(made.id), made.name, made.group_id)
+    await _run(connection, "open_table", *made.table, made.group_id)
 
 
 async def update(connection: Connection, changed: Collection) -> None:
@@ -240,6 +245,11 @@ async def constrain_column(connection: Connection, collection: Collection, old: 
         await _constrain(connection, collection, gained)
 
 
+def constraint_name(kind: str, table: str, column: str) -> str:
+    """Return the name of what keeps a column `UNIQUE` or a `RELATION`, as `collections.sql` gives it."""
+    return f"{kind}_{md5(f'{table}.{column}'.encode(), usedforsecurity=False).hexdigest()}"
+
+
 async def _constrain(connection: Connection, collection: Collection, field: Field) -> None:
     if field.unique:
         try:
@@ -265,7 +275,8 @@ async def _run(connection: Connection, name: str, *args: Any) -> None:
     """Run a statement that PostgreSQL has formatted; prepared, so that it can be no more than one."""
     statement = await connection.fetchval(_SQL[name], *args)
     try:
-        await (await connection.prepare(statement)).fetch()
+        async with as_owner(connection):
+            await (await connection.prepare(statement)).fetch()
     except asyncpg.LockNotAvailableError as error:
         raise _busy() from error
     except asyncpg.DependentObjectsStillExistError as error:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -76,11 +76,13 @@ class Server:
 
     Attributes:
         outages: What is known of its health, by all who ask it anything.
+        is_of_groups: Its connections see the rows of one group at a time (`store.request_role`).
         failovers: How often another server was found to have taken over: what was committed a moment before may be gone.
     """
 
-    def __init__(self, outages: Outages | None = None) -> None:
+    def __init__(self, outages: Outages | None = None, *, is_of_groups: bool = False) -> None:
         self.outages = outages or Outages()
+        self.is_of_groups = is_of_groups
         self.failovers = 0
         self.pool: Any = None
         self._timeline: str | None = None
@@ -110,10 +112,16 @@ class Server:
             raise
 
     @asynccontextmanager
-    async def lend(self) -> AsyncIterator[Connection]:
-        """Lend a connection of the pool."""
+    async def lend(self, group_id: str | None = None) -> AsyncIterator[Connection]:
+        """Lend a connection of the pool.
+
+        Args:
+            group_id: The group that it acts for; None: none, whose rows are none, where connections see one group's.
+        """
         with self.noting():
             async with self.pool.acquire(timeout=LEND_SECONDS) as connection:
+                if self.is_of_groups:
+                    await connection.act_for(group_id or "")
                 yield connection
 
     async def greet(self, connection: Connection) -> None:
@@ -128,11 +136,14 @@ class Server:
 class Database:
     """A PostgreSQL, or a share of its connections."""
 
-    def __init__(self, url: str, server: Server, *, places: asyncio.Semaphore | None = None, hops: int = 0) -> None:
+    def __init__(
+        self, url: str, server: Server, *, places: asyncio.Semaphore | None = None, hops: int = 0, group_id: str | None = None
+    ) -> None:
         self.url = url
         self.server = server
         self._places = places
         self._hops = hops
+        self._group_id = group_id
 
     @property
     def outages(self) -> Outages:
@@ -141,11 +152,15 @@ class Database:
 
     def share(self, connections: int) -> "Database":
         """Return the same pool for somebody who may use so many of its connections at once, and waits for them for a while."""
-        return Database(self.url, self.server, places=asyncio.Semaphore(connections), hops=self._hops)
+        return Database(self.url, self.server, places=asyncio.Semaphore(connections), hops=self._hops, group_id=self._group_id)
 
     def after(self, hops: int) -> "Database":
         """Return the same, for what so many deliveries led to: events that its transactions write say so (`core.hops`)."""
-        return Database(self.url, self.server, places=self._places, hops=hops)
+        return Database(self.url, self.server, places=self._places, hops=hops, group_id=self._group_id)
+
+    def acting_for(self, group_id: str) -> "Database":
+        """Return the same for one group: over connections that see one group's rows, those are its."""
+        return Database(self.url, self.server, places=self._places, hops=self._hops, group_id=group_id)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -155,7 +170,7 @@ class Database:
             BusyError: All of this share are in use, and none came free in time.
         """
         if self._places is None:
-            async with self.server.lend() as connection:
+            async with self.server.lend(self._group_id) as connection:
                 yield connection
             return
         try:
@@ -166,7 +181,7 @@ class Database:
         except TimeoutError:
             raise BusyError("All connections to the database are in use; nothing was done. Try again.") from None
         try:
-            async with self.server.lend() as connection:
+            async with self.server.lend(self._group_id) as connection:
                 yield connection
         finally:
             self._places.release()
@@ -233,7 +248,23 @@ async def open_database(url: str, *, max_connections: int = 10) -> Database:
         await _check(connection, url)
     finally:
         await connection.close()
-    server = Server()
+    return Database(url, await open_pool(url, Server(), max_connections=max_connections))
+
+
+async def open_pool(
+    url: str,
+    server: Server,
+    *,
+    max_connections: int,
+    connection_class: type[asyncpg.Connection] = asyncpg.Connection,
+    prepare_connection: Callable[[Connection], Awaitable[None]] | None = None,
+) -> Server:
+    """Give a server its pool, which opens connections as they are needed, and return it.
+
+    Args:
+        connection_class: What connections are.
+        prepare_connection: What is done with each before it is lent; None: it is greeted.
+    """
     server.pool = await asyncpg.create_pool(
         url,
         min_size=0,
@@ -242,9 +273,10 @@ async def open_database(url: str, *, max_connections: int = 10) -> Database:
         max_inactive_connection_lifetime=300,
         command_timeout=60,
         connect=_connect,
-        init=server.greet,
+        init=prepare_connection or server.greet,
+        connection_class=connection_class,
     )
-    return Database(url, server)
+    return server
 
 
 async def _connect(url: str, **options: Any) -> Connection:

@@ -8,10 +8,12 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from tidings.core.crowds import Waiting
 from tidings.core.event import Event, day_of, event_id, table_event_type
 from tidings.core.event_fault import MAX_EVENT_BYTES, event_fault, size_fault, table_fault
 from tidings.store.database import Connection
 from tidings.store.event_types import Schema, TypeKey
+from tidings.store.request_role import as_owner
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
 
@@ -64,11 +66,31 @@ class Backlog(msgspec.Struct, frozen=True):
 
 async def take(connection: Connection, limit: int) -> Taken:
     """Take up to `limit` of the oldest committed rows out of the outbox, inside the caller's transaction."""
-    rows = await connection.fetch(_SQL["take"], limit, MAX_STORED_BYTES, MAX_EVENT_BYTES)
+    return _taken(await connection.fetch(_SQL["take"], limit, MAX_STORED_BYTES, MAX_EVENT_BYTES))
+
+
+async def take_shares(connection: Connection, shares: Mapping[str, int]) -> Taken:
+    """Take of each group up to so many of its oldest committed rows out of the outbox, inside the caller's transaction."""
+    groups, counts = list(shares), list(shares.values())
+    return _taken(await connection.fetch(_SQL["take_shares"], groups, MAX_STORED_BYTES, MAX_EVENT_BYTES, counts))
+
+
+def _taken(rows: list[Any]) -> Taken:
     rows.sort(key=_outbox_id)  # DELETE … RETURNING promises no order
     if not rows:
         return Taken([], [], 0)
     return Taken(rows, [row[0] for row in rows], rows[0]["routes_version"], rows[0]["privacy_version"])
+
+
+async def groups(connection: Connection, behind: str, past: Sequence[str], *, most: int, deep: int) -> list[Waiting]:
+    """Return groups that have rows in the outbox: the next ones behind a name, and from the first on again.
+
+    Args:
+        past: Groups that are looked past.
+        most: How many at most.
+        deep: How far the rows of each are counted.
+    """
+    return [Waiting(row[0], row[1]) for row in await connection.fetch(_SQL["groups"], behind, past, most, deep)]
 
 
 def read_events(taken: Taken, salt: int, now: datetime) -> tuple[list[Event], dict[int, str]]:
@@ -178,7 +200,8 @@ async def publish(connection: Connection, events: Sequence[Event], *, is_counted
     if len(records) <= FEW:
         await connection.execute(_SQL["add"], *zip(*records, strict=True))
         return
-    await connection.copy_records_to_table("outbox", schema_name="tidings", columns=_PUBLISHED_COLUMNS, records=records)
+    async with as_owner(connection):  # PostgreSQL copies nothing into a table whose rows a policy has to look at
+        await connection.copy_records_to_table("outbox", schema_name="tidings", columns=_PUBLISHED_COLUMNS, records=records)
     await connection.execute(_SQL["ring"])
 
 

@@ -126,12 +126,14 @@ async def claim(
     part: int,
     others_capacity: int | None = None,
     is_slow: Callable[[UUID], bool] = lambda _: False,
+    group_of: Callable[[UUID], str] = lambda _: "",
 ) -> tuple[int, list[list[Delivery]]]:
     """Lease up to `capacity` due deliveries, in the caller's transaction: tests, then a fair share of each lane that is due.
 
     Args:
         others_capacity: How many of lanes that are not trusted, of the capacity; None: all of it.
         is_slow: Tells lanes that are not trusted now, whatever came of their last attempt.
+        group_of: Tells whose a lane is.
 
     Returns:
         The version of the subscriptions, as of the claim, and the flights: the deliveries of each, of trusted lanes first,
@@ -141,9 +143,9 @@ async def claim(
     limits = min(MAX_LANES, capacity), min(MAX_OTHER_LANES, most_others)
     due = await connection.fetch(_SQL["lock_due_lanes"], now, *limits)
     lanes = [
-        DueLane(row["webhook_id"], row["trusted"] and not is_slow(row["webhook_id"]), row["in_flight"], row["wanted"])
+        DueLane(lane, row["trusted"] and not is_slow(lane), row["in_flight"], row["wanted"], group_of(lane))
         for row in due
-        if row["webhook_id"] is not None
+        if (lane := row["webhook_id"]) is not None
     ]
     version, tests = await _claim_tests(connection, worker_id, now, capacity, part) if len(lanes) < len(due) else (0, [])
     others = {lane.webhook_id for lane in lanes if not lane.trusted}

@@ -8,7 +8,7 @@ import msgspec
 
 from tidings.core.errors import ConflictError, InvalidRecordError
 from tidings.core.record_filter import Where
-from tidings.store.collections import Collection
+from tidings.store.collections import RELATION, UNIQUE, Collection, constraint_name
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -42,16 +42,24 @@ async def _write(
     try:
         rows = await connection.fetch(statement, records.decode())
     except asyncpg.UniqueViolationError as error:
-        raise ConflictError(f"Such a record is there already: {error.detail}") from error
+        name = _field_of(collection, error, UNIQUE)
+        raise ConflictError(f"Such a record is there already: one with the same {name}.") from error
     except asyncpg.ForeignKeyViolationError as error:
-        name = next((f.name for f in collection.fields if f.collection and f"({f.name})=" in (error.detail or "")), "id")
-        raise InvalidRecordError({name: f"{name} refers to a record that does not exist: {error.detail}"}) from error
+        name = _field_of(collection, error, RELATION)
+        raise InvalidRecordError({name: f"{name} refers to a record that does not exist."}) from error
     except (asyncpg.UndefinedColumnError, asyncpg.UndefinedTableError) as error:
         raise ConflictError(f"{collection.name} has just been changed. Try again.") from error
     except (asyncpg.DataError, asyncpg.NotNullViolationError) as error:
         name = getattr(error, "column_name", None) or "record"
         raise InvalidRecordError({name: f"{name} cannot be stored: {error}."}) from error
     return {row["id"]: _compact(row["(record)"]) for row in rows}
+
+
+def _field_of(collection: Collection, error: asyncpg.PostgresError, kind: str) -> str:
+    """Return the field that a constraint is about: PostgreSQL tells no values to those whom row-level security binds."""
+    broken = getattr(error, "constraint_name", None)
+    names = (field.name for field in collection.fields)
+    return next((name for name in names if constraint_name(kind, collection.name, name) == broken), "id")
 
 
 def _compact(record: str) -> str:
@@ -68,7 +76,8 @@ async def delete(connection: Connection, collection: Collection, ids: Sequence[s
     try:
         rows = await connection.fetch(await connection.fetchval(_SQL["delete"], *collection.table), ids)
     except asyncpg.ForeignKeyViolationError as error:
-        raise ConflictError(f"Another record refers to it: {error.detail}") from error
+        referring = getattr(error, "table_name", None) or "another collection"
+        raise ConflictError(f"Another record refers to it, in {referring}.") from error
     return {row["id"] for row in rows}
 
 

@@ -78,6 +78,9 @@ async def remove(database: Database, found: Found, *, with_collections: bool) ->
             await _drop(database, _SQL["drop_table"], schema, table)
         for schema in sorted({schema for schema, _ in found.collections}):
             await _drop(database, _SQL["drop_empty_schema"], schema)
+    else:
+        for schema, table in found.collections:
+            await _drop(database, _SQL["close_table"], schema, table)
     await _run(database, _SQL["drop_schema"], "schema tidings")
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,6 +23,7 @@ from tidings.store.signing_keys import KeyRing
 from tidings.transport.connection import Call
 from tidings.transport.sender import Sender
 from tidings.transport.tokens import Authorized
+from tidings.worker.by_group import ByGroup
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
@@ -84,9 +84,9 @@ class Deliverer:
         self._places = places
         self._loop = asyncio.get_running_loop()
         # Leased, and about to begin: of lanes that are trusted, of them those that must open a connection, and of other lanes
-        self._ready: deque[_Attempt] = deque()
-        self._opening: deque[_Attempt] = deque()
-        self._others: deque[_Attempt] = deque()
+        self._ready: ByGroup[_Attempt] = ByGroup()
+        self._opening: ByGroup[_Attempt] = ByGroup()
+        self._others: ByGroup[_Attempt] = ByGroup()
         self._calls: dict[Delivery, Call | Authorized] = {}
         self._prepared = PreparedCache(keys)
         self._settled = Signal()
@@ -136,6 +136,7 @@ class Deliverer:
                 capacity=capacity,
                 others_capacity=others,
                 is_slow=self._places.is_slow,
+                group_of=self._routes.current.group_of,
                 part=self._me.part,
             )
             if not leased:
@@ -163,7 +164,7 @@ class Deliverer:
         """Begin an attempt of a delivery that is leased to this worker, as soon as the event loop comes to it."""
         self._places.enter(delivery)
         is_first = not self._is_any_ready
-        (self._ready if delivery.is_trusted else self._others).append((delivery, event, webhook))
+        (self._ready if delivery.is_trusted else self._others).append(delivery.group_id, (delivery, event, webhook))
         if is_first:
             self._loop.call_soon(self._begin_some)
 
@@ -179,13 +180,13 @@ class Deliverer:
             if self._can_go_at_once(attempt[2]):
                 self._start(now, *attempt)
             else:
-                self._opening.append(attempt)
+                self._opening.append(attempt[0].group_id, attempt)
         self._begin_of(self._opening, now, BURST)
         self._begin_of(self._others, now, OTHERS_BURST)
         if self._is_any_ready:
             self._loop.call_soon(self._begin_some)
 
-    def _begin_of(self, waiting: deque[_Attempt], now: datetime, left: int) -> None:
+    def _begin_of(self, waiting: ByGroup[_Attempt], now: datetime, left: int) -> None:
         while waiting and left > 0:
             attempt = waiting.popleft()
             left -= 1 if self._can_go_at_once(attempt[2]) else OPENING

@@ -10,35 +10,34 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Protocol
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from tidings.clock import Clock
-from tidings.core.delivery import Delivery
 from tidings.core.errors import InvalidInputError
-from tidings.core.event import OPERATIONAL, Event, about, delivery_id
+from tidings.core.event import Event, about, delivery_id
 from tidings.core.hops import DEFAULT_DEPTH
-from tidings.core.lanes import place_after, share_out
+from tidings.core.lanes import in_turns, place_after, share_out
 from tidings.core.pace import Pace
 from tidings.core.pauses import Pauses
 from tidings.core.routing import Routes
-from tidings.core.webhook import Webhook
 from tidings.store import flights, history, outbox, queue, redaction
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import Queued
 from tidings.store.storage import Stored, stored_of
+from tidings.worker.batches import BadRowsError, Batch, Routed, Size, Taker, is_told_to_all, without
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
 from tidings.worker.kinds import Kinds
-from tidings.worker.loops import LoopGuard, Matched, Sorted
+from tidings.worker.loops import LoopGuard, Matched
 from tidings.worker.payloads import PayloadLimits
 from tidings.worker.places import Places
 from tidings.worker.privacy import Privacy, marked
 from tidings.worker.routes import CurrentRoutes
+from tidings.worker.sharing import Sharing, Way
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.dispatcher")
@@ -50,64 +49,15 @@ BATCHES_BETWEEN_LOOKS = 8  # of each pipeline, before a look whether others need
 BELL_SECONDS = 30.0  # for an answer to a question that takes no time
 BUSY_BATCH = 50  # events in one batch that make such a look worth while
 BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
+STRETCH = 0.02  # seconds of work that rests are reckoned by, where a group that crowds others has no backlog
 MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
 MAX_TRIES = 50  # of one batch; a row that PostgreSQL refuses is found in some twenty
 
 _lane_of = attrgetter("webhook_id")
+_group_of = attrgetter("group_id")
 
 # What a row that cannot be routed raises: PostgreSQL refuses it, or it does not fit what we make of it.
 _FAULTS = (asyncpg.PostgresError, InvalidInputError, ValueError, ArithmeticError, LookupError, TypeError)
-
-
-class _BadRowsError(Exception):
-    """Rows of a batch cannot become events; `faults`: the number of each, and why."""
-
-    def __init__(self, faults: dict[int, str]) -> None:
-        super().__init__(f"{len(faults)} rows")
-        self.faults = faults
-
-
-class _Batch(msgspec.Struct):
-    """A batch that is being routed: how many rows at most, their numbers once read, and the places that are kept for it."""
-
-    limit: int
-    promised: int
-    others: int = 0  # of lanes that are not trusted
-    numbers: list[int] = []
-
-
-class Taker(Protocol):
-    """Who takes deliveries over as they are routed: the deliverer of this process."""
-
-    def begin(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
-        """Take over a delivery that was leased to it."""
-
-
-class _Routed(msgspec.Struct, frozen=True):
-    """What became of a batch: its events, and of their deliveries those that are leased at once and those that wait.
-
-    `doubted`: the lanes that are not trusted.
-    """
-
-    events: list[Event]
-    flight_id: int = 0
-    leased: list[Queued] = []
-    waiting: list[Queued] = []
-    webhooks: dict[UUID, Webhook] = {}
-    doubted: set[UUID] = set()
-    listeners: set[UUID] = set()  # whose deliveries wait for their clients, not for workers
-
-
-def _is_told_to_all(event: Event) -> bool:
-    return event.source == OPERATIONAL and event.webhook_id is None
-
-
-def _without(fresh: list[Queued], looped: Sorted) -> tuple[list[Queued], list[Queued]]:
-    """Return the deliveries that are made as usual, and those that are held back."""
-    if not (looped.stopped or looped.held):
-        return fresh, []
-    held = [msgspec.structs.replace(q, due_at=looped.held[q.id]) for q in fresh if q.id in looped.held]
-    return [q for q in fresh if q.id not in looped.held and q.id not in looped.stopped], held
 
 
 class Dispatcher:
@@ -142,17 +92,17 @@ class Dispatcher:
         self._taker = taker
         self._privacy = privacy
         self._tell = tell
-        self._limit = BATCH
-        self._suspect: int | None = None  # the row that failed alone
+        self._size, self._size_beside = Size(BATCH), Size(BATCH)
         self._kinds = Kinds()
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
+        self._sharing = Sharing(database)
         self._stopped = Signal()
         self._pauses = Pauses()
         self.rung = Signal()
         self.fallback_interval = FALLBACK_INTERVAL
 
-    async def run_once(self, *, can_wait: bool = False) -> int:
+    async def run_once(self, *, can_wait: bool = False, way: Way = Way.BY_AGE) -> int:
         """Route one batch and return how many events that were; `BATCH` or more when there may be others.
 
         Rows that cannot become events are set aside with their reasons. A batch that PostgreSQL refuses is tried again with
@@ -160,46 +110,60 @@ class Dispatcher:
 
         Args:
             can_wait: The batch waits for places, so that its deliveries need not wait in the queue.
+            way: How its rows are chosen.
         """
         for _ in range(MAX_TRIES):
-            routed = await self._try_once(can_wait=can_wait)
+            routed = await self._try_once(can_wait=can_wait, way=way)
             if routed is not None:
                 return routed
         return BATCH
 
-    async def _try_once(self, *, can_wait: bool) -> int | None:
+    async def _try_once(self, *, can_wait: bool, way: Way) -> int | None:
         """Route a batch, and return how many events that were; None when rows were in the way, and are no longer."""
-        batch = _Batch(self._limit, await self._places.promise(self._limit, can_wait=can_wait))
+        is_beside = way is Way.OF_OTHERS
+        size = self._size_beside if is_beside else self._size
+        limit = self._sharing.limit(size.limit)
+        try:
+            shares = None if way is Way.BY_AGE else await self._sharing.shares(way, limit)
+        except COLLISIONS:
+            return BATCH  # as below
+        if shares is not None and not shares:
+            return 0
+        self._places.share(is_shared=self._sharing.is_shared)
+        promised = await self._places.promise(limit, can_wait=can_wait, is_beside=is_beside)
+        batch = Batch(limit, promised, size, shares=shares, is_beside=is_beside)
         try:
             routed = await self._route_batch(batch)
         except UNAVAILABLE:
             raise
         except COLLISIONS:
             return BATCH  # nothing is wrong with the rows; go again
-        except _BadRowsError as error:
+        except BadRowsError as error:
             await self._reject(error.faults)
             return None
         except _FAULTS as error:
             if not batch.numbers:
                 raise  # not a row's fault
-            await self._narrow_down(batch.numbers, error)
+            await self._narrow_down(size, batch.numbers, error)
             return None
         finally:
             self._places.give_back(batch.others)
             self._places.keep_promise(batch.promised)
+        if shares is not None:
+            self._sharing.served(way, shares)
         return BATCH if routed == batch.limit else routed
 
-    async def _narrow_down(self, at_hand: list[int], error: Exception) -> None:
+    async def _narrow_down(self, size: Size, at_hand: list[int], error: Exception) -> None:
         """Take half as many rows next time, until one that fails is alone: others wait for some ten batches, not for 512 of one
         row each. It is tried twice: another process's janitor may have dropped its day, and that is not the row's fault.
         """
         self.forget_days()
-        if len(at_hand) > 1 or self._suspect != at_hand[0]:
+        if len(at_hand) > 1 or size.suspect != at_hand[0]:
             logger.warning("a batch cannot be routed, so fewer rows are tried: %s", self._said(error))
-            self._limit = max(1, len(at_hand) // 2)
-            self._suspect = at_hand[0] if len(at_hand) == 1 else None
+            size.limit = max(1, len(at_hand) // 2)
+            size.suspect = at_hand[0] if len(at_hand) == 1 else None
             return
-        self._suspect = None
+        size.suspect = None
         reason = (
             f"PostgreSQL refuses it: {self._said(error)}."
             if isinstance(error, asyncpg.PostgresError)
@@ -207,18 +171,21 @@ class Dispatcher:
         )
         await self._reject({at_hand[0]: reason})
 
-    async def _route_batch(self, batch: _Batch) -> int:
+    async def _route_batch(self, batch: Batch) -> int:
         """Route a batch in one transaction and return how many rows that were; it learns their numbers once read."""
         async with self._database.transaction() as connection:
             # The version is of the same snapshot as the rows: what was subscribed before a row was committed is in it.
-            taken = await outbox.take(connection, batch.limit)
+            if batch.shares is None:
+                taken = await outbox.take(connection, batch.limit)
+            else:
+                taken = await outbox.take_shares(connection, batch.shares)
             if not taken.rows:
                 return 0
             batch.numbers += taken.numbers
             events, faults = outbox.read_events(taken, self._salt, self._clock.now())
             faults = faults or self._payloads.faults(zip(taken.numbers, events, strict=True))
             if faults:
-                raise _BadRowsError(faults)
+                raise BadRowsError(faults)
             await self._privacy.at_least(connection, taken.privacy_version)
             routes = await self._routes.at_least(connection, taken.routes_version)
             made = await self._kinds.make_sure(connection, events)
@@ -226,11 +193,12 @@ class Dispatcher:
             stored = stored_of(outbox.uncounted(taken, events))
             routed = await self._write(connection, events, routes, worker_id, batch, stored)
         self._kinds.remember(made)  # only now is it sure that they are there
+        self._sharing.note(events)
         self._hand_over(routed, worker_id)
         self._tell(routed.listeners)
         return len(events)
 
-    def _hand_over(self, routed: _Routed, worker_id: UUID) -> None:
+    def _hand_over(self, routed: Routed, worker_id: UUID) -> None:
         """Give the deliverer what was leased to it, and keep the events of what waits at hand for the claim that follows."""
         by_id = {event.id: event for event in routed.events}
         for event_id in {q.event_id for q in routed.waiting if q.webhook_id not in routed.listeners}:
@@ -239,37 +207,24 @@ class Dispatcher:
             self._places.called.set()
         if not routed.leased:
             return
-        doubted = routed.doubted
-        leased = [
-            Delivery(
-                q.id,
-                q.event_id,
-                q.webhook_id,
-                q.group_id,
-                1,
-                q.due_at,
-                routed.flight_id,
-                q.is_test,
-                q.webhook_id not in doubted,
-            )
-            for q in routed.leased
-        ]
+        leased = routed.deliveries()
         self._airborne.board(worker_id, leased)
         for delivery in leased:
             self._taker.begin(delivery, by_id[delivery.event_id], routed.webhooks[delivery.webhook_id])
 
     async def _write(
-        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID, batch: _Batch, stored: Stored
-    ) -> _Routed:
+        self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID, batch: Batch, stored: Stored
+    ) -> Routed:
         """Write events and their deliveries: a flight leases those that can be sent at once, the others wait in the queue."""
         now = self._clock.now()
         matched: list[Matched] = []
         fresh: list[Queued] = []
         places: dict[UUID, datetime] = {}  # of events, in ordered lanes
-        place: datetime | None = None
+        latest: dict[str, datetime] = {}  # of each group: nobody's order is to hang on clocks of others
         for event, webhook_ids in await self._match(connection, events, routes):
             is_test, due_at = event.is_test, min(event.occurred_at, now)
-            place = places[event.id] = place_after(place, event.occurred_at, now)
+            place = place_after(latest.get(event.group_id), event.occurred_at, now)
+            places[event.id] = latest[event.group_id] = place
             deliveries = [
                 Queued(delivery_id(event.id, webhook_id), webhook_id, event.id, event.group_id, is_test, due_at)
                 for webhook_id in webhook_ids
@@ -279,18 +234,20 @@ class Dispatcher:
         kept = await self._privacy.keep(connection, matched, now)
         await history.add_events(connection, [(one.event, len(one.deliveries), one.about) for one in kept], stored)
         events = marked(events, kept)
-        self._limit = max(1, self._limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, self._limit * 2)
+        batch.size.limit = max(1, batch.size.limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, batch.size.limit * 2)
         if not fresh:
-            return _Routed(events)
+            return Routed(events)
         lanes = list({q.webhook_id for q in fresh})
         rooms, doubted = await queue.lock_lanes(connection, lanes, now)
         doubted |= {lane for lane in lanes if self._places.is_slow(lane)}
         looped = await self._loops.sort(connection, matched, now)
         await self._loops.stop(connection, looped, now)
-        fresh, held = _without(fresh, looped)
+        fresh, held = without(fresh, looped)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
-        capacity = min(self._places.free(batch.promised), flights.MAX_DELIVERIES)
+        capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), flights.MAX_DELIVERIES)
+        if len(fresh) > capacity:  # some will wait: not all of the same group
+            fresh = in_turns(fresh, _group_of)
         if doubted:
             batch.others = self._places.lend_to_others(at_most=min(capacity, sum(q.webhook_id in doubted for q in fresh)))
         leased, waiting = share_out(fresh, _lane_of, readable, capacity, doubted=doubted, others_capacity=batch.others)
@@ -305,7 +262,7 @@ class Dispatcher:
         if waiting:
             await queue.put(connection, waiting, now, self._me.part)
         flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0
-        return _Routed(events, flight_id, leased, waiting, webhooks, doubted, listeners)
+        return Routed(events, flight_id, leased, waiting, webhooks, doubted, listeners)
 
     async def _match(self, connection: Connection, events: list[Event], routes: Routes) -> list[tuple[Event, Sequence[UUID]]]:
         """Return which webhooks events go to. What Tidings tells of webhooks does not go to those that could not hear it.
@@ -313,12 +270,12 @@ class Dispatcher:
         Where many that name such events share a receiver that is down, each would be told of all the others, for nothing.
         """
         found: list[tuple[Event, Sequence[UUID]]] = [(event, routes.match(event)) for event in events]
-        told = {each for event, matched in found if _is_told_to_all(event) for each in matched}
+        told = {each for event, matched in found if is_told_to_all(event) for each in matched}
         if not told:
             return found
         deaf = await queue.deaf(connection, told)
         return [
-            (event, [each for each in matched if each not in deaf] if _is_told_to_all(event) else matched)
+            (event, [each for each in matched if each not in deaf] if is_told_to_all(event) else matched)
             for event, matched in found
         ]
 
@@ -366,8 +323,8 @@ class Dispatcher:
                 if routed >= BUSY_BATCH and await self._is_crowded(bell):
                     await self._stopped.wait(self._pace.rest_seconds(time.monotonic() - begun))
                 elif routed == BATCH:
-                    # A backlog: while one batch waits for PostgreSQL, another is worked on here.
-                    await asyncio.gather(*(self._drain() for _ in range(PIPELINES)))
+                    # A backlog: while one batch waits for PostgreSQL, another is worked on here; or somebody else's.
+                    await asyncio.gather(*(self._drain() for _ in range(1 if self._sharing.is_shared else PIPELINES)))
                 elif await self._rest(bell):
                     # What rang is routed while the bell is put back: it does not wait for that journey.
                     waking = asyncio.create_task(outbox.wake(bell))
@@ -381,8 +338,31 @@ class Dispatcher:
         is leased as it is routed. It is not waited for long, since slow receivers must not hold up routing.
         """
         for _ in range(BATCHES_BETWEEN_LOOKS):
-            if self._stopped.is_set or await self.run_once(can_wait=True) < BATCH:
+            begun = time.monotonic()
+            if self._stopped.is_set or await self.run_once(can_wait=True, way=self._sharing.way()) < BATCH:
                 return
+            if rest := self._sharing.rest_seconds(time.monotonic() - begun):
+                await self._stopped.wait(rest)
+
+    async def run_beside(self) -> None:
+        """Route what others have while a group crowds them, until told to stop, through outages of the database."""
+        pauses = Pauses()
+        while not self._stopped.is_set:
+            try:
+                if not self._sharing.look(self._routes.current.groups):
+                    await self._sharing.crowded.wait()
+                    continue  # what woke it can be the end
+                begun = time.monotonic()
+                routed = await self.run_once(way=Way.OF_OTHERS)
+                pauses.reset()
+                if routed:
+                    self.rung.set()  # what crowds was passed over by who looked for it in ranges that were ours until now
+                if 0 < routed < BATCH:
+                    self._sharing.took(time.monotonic() - begun)
+                if routed < BATCH:
+                    await self._stopped.wait(self._sharing.interval)
+            except UNAVAILABLE:
+                await self._stopped.wait(pauses.next())
 
     async def _is_crowded(self, bell: Connection) -> bool:
         asked = time.monotonic()
@@ -395,6 +375,9 @@ class Dispatcher:
         Returns:
             Whether the doorbell is held, and is to be put back.
         """
+        if rest := self._sharing.rest_seconds(STRETCH):
+            await self._stopped.wait(rest)  # fewer and larger batches; what others write is not waiting for these
+            return False
         if await outbox.try_sleep(bell):
             if await self.run_once() == 0:  # what was committed before the doorbell was ours
                 await self.rung.wait(self.fallback_interval)
@@ -408,4 +391,5 @@ class Dispatcher:
     def stop(self) -> None:
         """End the loop after the batch it is at."""
         self._stopped.set()
+        self._sharing.crowded.set()
         self.rung.set()

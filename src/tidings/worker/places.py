@@ -15,6 +15,7 @@ EASE_SECONDS = 1.0  # between two steps down, when this machine lacks what attem
 RECOVER_SECONDS = 5.0  # between the steps up again
 OTHERS_PART = 0.5  # of the places for quick attempts: what lanes that are not trusted may take of them,
 OTHERS_SLOW_PART = 0.75  # and of those for slow ones: none of theirs begins while more than that are taken
+BESIDE_PART = 0.125  # of the places for quick attempts: what groups that crowd others leave while those are about
 PATIENCE = 0.1  # seconds that a batch waits for places, since slow receivers must not hold up routing
 OWN_PATIENCE = 1.0  # seconds that it waits while it is this process that is slow: with results, or with what is queued
 
@@ -24,7 +25,8 @@ class Places:
 
     Receivers that accept and never answer must not take the places of those that do: an attempt that has lasted a second
     counts against a limit of its own, eight times as large, since waiting costs little. Of both limits, lanes that are not
-    trusted (`core.lanes`) may use a part alone: however many of them there are, the others find places.
+    trusted (`core.lanes`) may use a part alone: however many of them there are, the others find places. And while groups share
+    (`worker.sharing`), those that crowd leave some to those that do not.
 
     Attributes:
         called: Set when there is something to claim, or room for a claim again.
@@ -57,6 +59,7 @@ class Places:
         self._wake_at = -1  # attempts under way, at which there is room for it
         self._claim_waits = False
         self._others_wait = False
+        self._is_shared = False  # some places are left to groups that do not crowd
         self._is_queue_long = False  # what would be added to it waits longer than it would in the outbox
         self._roomy = Signal()
 
@@ -137,15 +140,32 @@ class Places:
         """Whether there are fewer places than there should be."""
         return self._limit < self._full
 
-    async def promise(self, count: int, *, can_wait: bool) -> int:
+    def share(self, *, is_shared: bool) -> None:
+        """Leave a part of the places to groups that do not crowd others, or no longer."""
+        self._is_shared = is_shared
+
+    def room(self, promised: int, *, is_beside: bool = False) -> int:
+        """Return how many attempts a batch may begin that was promised so many places.
+
+        Args:
+            is_beside: It is of groups that do not crowd others: it has what is left to them as well.
+        """
+        return max(0, self.free(promised) - (0 if is_beside else self._left))
+
+    async def promise(self, count: int, *, can_wait: bool, is_beside: bool = False) -> int:
         """Keep places for a batch that is about to be routed; wait until there are so many, but not for long.
+
+        Args:
+            count: How many.
+            can_wait: There is time.
+            is_beside: See `room`.
 
         Returns:
             How many are kept, until `keep_promise`.
         """
         if can_wait:
             await self._wait_for_room(count)
-        promised = min(count, self._may_promise())
+        promised = min(count, self.free() if is_beside else self._may_promise())
         self._promised += promised
         return promised
 
@@ -156,7 +176,7 @@ class Places:
 
     def claim(self) -> int:
         """Keep all free places for a claim, and return how many; 0 when they are too few for one."""
-        free = self.free()
+        free = max(0, self.free() - self._left)
         self._claim_waits = free < self._for_claims or self._is_recorder_behind
         if self._claim_waits:
             return 0
@@ -188,7 +208,7 @@ class Places:
         """Wake those who wait for places, if there are enough."""
         if self._is_recorder_behind:
             return
-        if self._claim_waits and self.free() >= self._for_claims:
+        if self._claim_waits and self.free() - self._left >= self._for_claims:
             self.called.set()
         if not self._is_queue_long and self._may_promise() >= self._wanted:
             self._roomy.set()
@@ -206,7 +226,7 @@ class Places:
         until = time.monotonic() + (OWN_PATIENCE if self._is_behind else PATIENCE)
         while self._is_behind or self._may_promise() < count:
             self._wanted = count
-            self._wake_at = self._limit - self._promised - self._claiming - count
+            self._wake_at = self._limit - self._left - self._promised - self._claiming - count
             self._roomy.clear()
             if not await self._roomy.wait(until - time.monotonic()):
                 return
@@ -220,4 +240,8 @@ class Places:
         return self.unrecorded > MAX_UNRECORDED
 
     def _may_promise(self) -> int:
-        return max(0, min(self.free(), self._for_routing - self._promised))
+        return max(0, min(self.free() - self._left, self._for_routing - self._promised))
+
+    @property
+    def _left(self) -> int:
+        return int(self._limit * BESIDE_PART) if self._is_shared else 0

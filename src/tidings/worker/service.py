@@ -132,6 +132,7 @@ class Worker:
         self._pulse.start()
         for name, duty in {
             "dispatcher": self.dispatcher.run(),
+            "dispatcher beside crowds": self.dispatcher.run_beside(),
             "deliverer": self.deliverer.run(),
             "recorder": self.recorder.run(),
             "teller": self.teller.run(),
@@ -166,7 +167,7 @@ class Worker:
         self._stopped = True
         self.dispatcher.stop()
         self.deliverer.stop()
-        claiming = [task for task in self._tasks if task.get_name() in {"dispatcher", "deliverer"}]
+        claiming = [task for task in self._tasks if task.get_name() in {"dispatcher", "dispatcher beside crowds", "deliverer"}]
         if claiming:
             await asyncio.wait(claiming, timeout=self._grace)
         await self.deliverer.drain(self._grace)

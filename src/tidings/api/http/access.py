@@ -177,7 +177,7 @@ async def services_for(services: Services, headers: Mapping[str, str], key: ApiK
         NotFoundError: There is no such group.
     """
     if hops := hops_of(headers.get(HEADER)):
-        services = msgspec.structs.replace(services, database=services.database.after(hops), hops=hops)
+        services = services.after(hops)
     bound_to = None if key is None else key.group_id
     named = _group_named(headers[GROUP_HEADER]) if GROUP_HEADER in headers else bound_to or services.group_id
     if bound_to is not None:

@@ -166,9 +166,8 @@ async def sync_integration(
 async def _services_for_notices(request: Request[Any, Any, Any]) -> Services:
     """Return the parts for who sends notices: they share nothing that calls and deliveries need."""
     services: Services = request.app.state.services
-    hops = hops_of(request.headers.get(HEADER))
-    database = (services.for_notices or services.database).after(hops)
-    return msgspec.structs.replace(services, database=database, hops=hops)
+    services = msgspec.structs.replace(services, wide=services.for_notices or services.wide)
+    return services.after(hops_of(request.headers.get(HEADER)))
 
 
 @post(

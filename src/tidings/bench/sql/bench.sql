@@ -126,3 +126,45 @@ select pg_current_wal_insert_lsn() - '0/0'::pg_lsn;
 -- name: server_processes
 -- All but the one that started them; that of this connection first.
 select array_agg(pid order by pid <> pg_backend_pid()) from pg_stat_activity where pid is not null;
+
+-- name: add_group
+-- $1 id
+insert into tidings.groups (id) values ($1) on conflict do nothing;
+
+-- name: publish_of_group
+-- One small event with a number. $1 group, $2 type, $3 number
+with made as (
+  insert into tidings.outbox (group_id, source, type, record) values ($1, 'publish', $2, json_build_object('n', $3::bigint))
+)
+select case when pg_try_advisory_xact_lock_shared(7413201, 1) then null else pg_notify('tidings_outbox', '') end;
+
+-- name: publish_many
+-- Events of 400 bytes of so many types, in one transaction. $1 group, $2 how types begin, $3 how many types, $4 how many events
+with made as (
+  insert into tidings.outbox (group_id, source, type, record)
+  select $1, 'publish', $2 || (random() * 1e6)::integer % $3::integer, json_build_object('id', i, 'note', repeat('x', 370))
+  from generate_series(1, $4::integer) i
+)
+select case when pg_try_advisory_xact_lock_shared(7413201, 1) then null else pg_notify('tidings_outbox', '') end;
+
+-- name: insert_many_captured
+-- In one transaction, through its triggers. $1 how many
+insert into captured (email, total, status, note) select 'user@example.com', 12.5, 'paid', repeat('x', 150) from generate_series(1, $1::integer);
+
+-- name: is_outbox_shorter
+-- $1 than how many
+select count(*) < $1 from (select from tidings.outbox limit $1) waiting;
+
+-- name: delivered
+-- $1 group
+select count(*) from tidings.deliveries where group_id = $1;
+
+-- name: is_group_unsettled
+-- $1 group
+select exists (select from tidings.outbox where group_id = $1) or exists (select from tidings.queue where group_id = $1)
+  or exists (select from tidings.under_way u join tidings.webhooks w on w.id = u.webhook_id where w.group_id = $1);
+
+-- name: forget_unsettled
+-- What a load has left in the outbox, and what hangs.
+with unrouted as (delete from tidings.outbox)
+delete from tidings.queue q using tidings.webhooks w where w.id = q.webhook_id and w.name like '/hang%';

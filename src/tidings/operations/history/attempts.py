@@ -23,6 +23,7 @@ from tidings.operations.services import Services
 from tidings.profiles import Prepared, describe, prepare
 from tidings.store import history, redaction, search, signing_keys, webhook_versions
 from tidings.store.database import Connection
+from tidings.store.request_role import as_owner
 
 _UNSENT = frozenset({"render", "dns", "connect", "tls", "address_refused", "lost", "token", "proxy"})
 
@@ -151,7 +152,8 @@ async def _keys(services: Services, connection: Connection, signer_id: int | Non
     current = services.keys.current
     if signer_id is None or signer_id == current.signer_id:
         return current
-    return await signing_keys.load_signer(connection, services.box, signer_id)
+    async with as_owner(connection):  # keys of the installation
+        return await signing_keys.load_signer(connection, services.box, signer_id)
 
 
 def _sent(prepared: Prepared | None, event: Event, row: Any, done: Redaction | None) -> SentRequest | None:

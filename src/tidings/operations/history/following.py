@@ -93,7 +93,7 @@ async def listen(services: Services, hear: Hear, note_gap: Callable[[], None], s
     Raises:
         OSError, asyncpg.PostgresError: The database went away.
     """
-    connection = await services.database.dedicated(command_timeout=LISTEN_SECONDS)
+    connection = await services.wide.dedicated(command_timeout=LISTEN_SECONDS)
     try:
         await live.listen(connection, hear, note_gap)
         note_gap()

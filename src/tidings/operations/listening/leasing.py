@@ -112,7 +112,7 @@ def _check(asked: TakeAsked) -> None:
 
 async def _begin(services: Services, listener_id: UUID, asked: TakeAsked) -> UUID | None:
     """Take note of a request, and put back what has not reached its client; return its turn; None: the session ends with it."""
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         await listened(services, connection, listener_id)
         await listening.hear(connection, listener_id)
         turn = await listening.begin_turn(connection, asked.session, listener_id)
@@ -140,7 +140,7 @@ async def _look(services: Services, listener_id: UUID, session: UUID, turn: UUID
     due_in = LOOK_SECONDS if waits.due_at is None else (waits.due_at - services.clock.now()).total_seconds()
     if room <= 0 or turn is None or due_in > 0:
         return Taken([], waits.count, held_until=waits.held_until), min(LOOK_SECONDS, due_in)
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         if not await listening.hold_turn(connection, session, turn):
             return _OVER, 0.0
         webhook = await webhooks.open_webhook(connection, services.box, services.group_id, listener_id)

@@ -83,7 +83,7 @@ async def record(services: Services, listener_id: UUID, asked: ResultsAsked) -> 
     told: dict[int, Told] = {}
     for place, each in enumerate(asked.results):
         told.setdefault(each.lease, _checked(each, f"results[{place}]"))
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         webhook = await listened(services, connection, listener_id)
         landed = await write(services, connection, webhook, asked.session, told) if told else set()
     return Recorded(sorted(landed), sorted(told.keys() - landed))

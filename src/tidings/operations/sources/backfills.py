@@ -14,6 +14,7 @@ from tidings.operations.services import Services
 from tidings.operations.sources.tables import name_of
 from tidings.sources import backfill, tables
 from tidings.store import backfills, capture, webhooks
+from tidings.store.request_role import as_owner
 
 
 class Backfill(msgspec.Struct, frozen=True):
@@ -51,7 +52,8 @@ async def start(services: Services, table: str, webhook_id: UUID) -> Backfill:
     async with services.database.transaction() as connection:
         await capture.lock(connection)
         webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
-        row = await backfill.begin(connection, webhook, name_of(table), services.clock.now())
+        async with as_owner(connection):
+            row = await backfill.begin(connection, webhook, name_of(table), services.clock.now())
         await tables.keep_in_step(connection, needed=name_of(table))
         await audit.note(
             services, connection, Action.BACKFILL_BEGAN, row["id"], ".".join(name_of(table)), after={"webhook_id": webhook.id}

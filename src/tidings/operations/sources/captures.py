@@ -14,6 +14,7 @@ from tidings.sources import tables
 from tidings.store import backfills, capture
 from tidings.store.capture import Column, Hearer
 from tidings.store.database import Connection
+from tidings.store.request_role import as_owner
 
 MAX_HEARERS = 100  # webhooks of a table that are named
 _OF_LIST = 4  # of them in a list: three are shown, and whether there are more
@@ -50,12 +51,13 @@ class CaptureDetail(msgspec.Struct, frozen=True):
 
 async def list_captures(services: Services, *, limit: int, offset: int = 0) -> list[Capture]:
     """Return a page of the tables that webhooks name, that carry our triggers or have settings, in order of their names."""
-    async with services.database.connection() as connection:
-        names = {
-            *await capture.subscribed_tables(connection),
-            *await capture.captured_tables(connection),
-            *await capture.tables_with_settings(connection),
-        }
+    async with services.database.transaction() as connection:
+        async with as_owner(connection):
+            names = {
+                *await capture.subscribed_tables(connection),
+                *await capture.captured_tables(connection),
+                *await capture.tables_with_settings(connection),
+            }
         return await _read(services, connection, sorted(names)[offset : offset + limit], hearer_count=_OF_LIST)
 
 
@@ -66,8 +68,9 @@ async def read(services: Services, table: str, *, limit: int = 20) -> CaptureDet
         NotFoundError: There is no such table, and none was named so.
     """
     name = name_of(table)
-    async with services.database.connection() as connection:
-        exists = name in await capture.find_tables(connection, [name])
+    async with services.database.transaction() as connection:
+        async with as_owner(connection):
+            exists = name in await capture.find_tables(connection, [name])
         found = await _read(services, connection, [name], hearer_count=MAX_HEARERS)
         is_known = exists or found[0].state != "missing" or found[0].is_shaped or found[0].operations
         there(
@@ -89,7 +92,8 @@ async def _read(services: Services, connection: Connection, names: Sequence[Tabl
     if not names:
         return []
     states = await tables.states(connection, names)
-    settings = await capture.settings_of(connection, names)
+    async with as_owner(connection):
+        settings = await capture.settings_of(connection, names)
     hearers = await capture.hearers(connection, names, services.group_id, limit=hearer_count)
     rows = await backfills.last_of_tables(connection, names, services.group_id)
     last = {(row["table_schema"], row["table_name"]): backfill_of(row) for row in rows}

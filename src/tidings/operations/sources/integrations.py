@@ -252,7 +252,7 @@ async def receive(services: Services, name: str, headers: Mapping[str, str], bod
         TidingsError: As `sources.integrations.verified` does.
     """
     now = services.clock.now()
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:  # whose it is is known now
         integration = await stored.get(connection, services.box, name)
     not_here = NotFoundError(f"There is no integration {name!r}, or it is disconnected.")
     if integration is None:
@@ -264,7 +264,7 @@ async def receive(services: Services, name: str, headers: Mapping[str, str], bod
         _check_readable(integration)
         notice = integrations.verified(integration, headers, body, now)
         await services.allowance.check(integration.group_id, [len(body)])
-        async with services.database.transaction() as connection:
+        async with services.wide.transaction() as connection:
             return await integrations.absorb(connection, integration, notice, now)
     except _REFUSALS as error:
         reason = _reason(error, is_verified=notice is not None)
@@ -296,7 +296,7 @@ def _reason(error: TidingsError, *, is_verified: bool) -> str:
 
 async def _write_refusals(services: Services, now: datetime) -> None:
     if taken := services.refusals.take(now):
-        async with services.database.connection() as connection:
+        async with services.wide.connection() as connection:
             await stored.count_refusals(connection, taken)
 
 

@@ -41,7 +41,7 @@ def name_of(text: str) -> TableName:
 
 async def list_tables(services: Services) -> list[CapturedTable]:
     """Return the tables that are captured, or have settings."""
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         names = {*await capture.captured_tables(connection), *await capture.tables_with_settings(connection)}
         return list((await _captured(connection, names)).values())
 
@@ -53,7 +53,7 @@ async def read(services: Services, table: str) -> CapturedTable:
         NotFoundError: It is not captured and has no settings.
     """
     name = name_of(table)
-    async with services.database.connection() as connection:
+    async with services.wide.connection() as connection:
         found = (await _captured(connection, [name])).get(name)
     return there(found, f"The table {table!r} is not captured and has no settings.")
 
@@ -64,7 +64,7 @@ async def change(services: Services, settings: TableSettings) -> CapturedTable:
     Raises:
         InvalidInputError: With the field and the reason.
     """
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         before = await _settings(connection, settings.name)
         await tables.change_settings(connection, settings)
         states: dict[str, Any] = {"before": before or TableSettings(*settings.name), "after": settings}
@@ -79,7 +79,7 @@ async def reset(services: Services, table: str) -> None:
     Raises:
         NotFoundError: It has no settings.
     """
-    async with services.database.transaction() as connection:
+    async with services.wide.transaction() as connection:
         await capture.lock(connection)
         before = await _settings(connection, name_of(table))
         if not await capture.remove_settings(connection, name_of(table)):

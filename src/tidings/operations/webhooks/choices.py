@@ -6,6 +6,7 @@ from tidings.core.capture import TableName, TableSettings
 from tidings.core.event_type import BUILT_IN
 from tidings.operations.services import Services
 from tidings.store import capture, collections, event_types, search
+from tidings.store.request_role import as_owner
 
 MAX_TYPES = 300
 MAX_TABLES = 200
@@ -42,9 +43,10 @@ async def read(services: Services) -> Choices:
     async with services.database.snapshot() as connection:
         own = await event_types.list_types(connection, services.group_id)
         seen = await search.kinds(connection, services.group_id, MAX_TYPES)
-        tables = await capture.offered_tables(connection, MAX_TABLES, MAX_COLUMNS)
         names = await collections.names(connection, services.group_id, MAX_COLLECTIONS)
-        settings = await capture.settings_of(connection, [name for name, _ in tables])
+        async with as_owner(connection):
+            tables = await capture.offered_tables(connection, MAX_TABLES, MAX_COLUMNS)
+            settings = await capture.settings_of(connection, [name for name, _ in tables])
     told = {row["name"]: row["description"] or "" for row in own[:MAX_TYPES]}
     examples: dict[str, str | None] = {name: None for name in seen if not name.startswith("table.")}
     examples |= {row["name"]: row["example"] for row in own[:MAX_TYPES]}

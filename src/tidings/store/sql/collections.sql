@@ -60,6 +60,11 @@ select format('create trigger tidings_content after insert or update or delete o
 -- What is to be published finds itself. $1 schema, $2 table
 select format('create index on %I.%I ("publishDate") where "publishDate" is distinct from tidings_announced', $1::text, $2::text) as statement;
 
+-- name: open_table
+-- To whoever asks, when that is a role of its own (`request_role`). $1 schema, $2 table, $3 group
+select case when current_setting('role') = 'none' then 'select' else
+  format('select tidings.open_records(%L, %L, %L, %L)', $1::text, $2::text, $3::text, current_setting('role')) end as statement;
+
 -- name: drop_table
 -- $1 schema, $2 table
 select format('drop table %I.%I', $1::text, $2::text) as statement;

@@ -65,7 +65,7 @@ delete from tidings.unreadable where kind = $1 and key > $2 and ($3::text is nul
 
 -- name: webhooks_after
 -- Webhooks that are set aside, with the limits of their lanes. $1 behind this id, $2 how many
-select w.*, l.concurrency, l.rate_per_second, l.ordered
+select w.*, l.concurrency, l.rate_per_second, l.ordered, (select e.narrowing from tidings.group_egress e where e.group_id = w.group_id) as narrowing
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.fault is not null and w.id > $1 order by w.id limit $2;
 
 -- name: mend_webhooks

@@ -73,7 +73,11 @@ select ordered, in_flight from tidings.lanes where webhook_id = $1 for no key up
 with lane as materialized (
   select ordered from tidings.lanes where webhook_id = $3 and coalesce(held_until <= $2, true)
 ), unrouted as materialized (
-  select occurred_at from tidings.outbox where (select ordered from lane) order by id limit 1
+  select o.occurred_at
+  from (select w.group_id from tidings.webhooks w where w.id = $3 and (select ordered from lane)) g
+  cross join lateral (
+    select occurred_at from tidings.outbox where group_id collate "C" between g.group_id and g.group_id
+    order by group_id collate "C", id limit 1) o
 ), taken as (
   delete from tidings.queue q where q.id = any (array(
     select d.id from lane, lateral (

@@ -1,3 +1,17 @@
+-- part: taken
+select id, group_id, source, type, operation, subject, table_schema, table_name, case when size > $3 then null else record end as record,
+  case when size > $3 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error, hops,
+  (select version from tidings.routes_version) as routes_version, size, is_counted,
+  (select version from tidings.privacy_version) as privacy_version
+from taken
+
+-- part: with_size
+returning o.*, case when pg_column_size(o.record) > 100000 or pg_column_size(o.old_record) > 100000
+    then coalesce(octet_length(o.record::text), 0) + coalesce(octet_length(o.old_record::text), 0) end as size
+
+-- part: stored
+coalesce(pg_column_size(o.record), 0) + coalesce(pg_column_size(o.old_record), 0) as stored
+
 -- name: take
 -- The oldest committed rows, deleted as they are read: if routing fails the transaction takes that back. Ranges of numbers
 -- that another dispatcher is routing are left out. Of large records as many as have $2 bytes as they are stored, but one at least. What
@@ -7,20 +21,36 @@ with turn as materialized (
 ), oldest as (
   select row.id, sum(row.stored) over (order by row.id) - row.stored as before
   from turn cross join lateral (
-    select o.id, coalesce(pg_column_size(o.record), 0) + coalesce(pg_column_size(o.old_record), 0) as stored
+    select o.id, {stored}
     from tidings.outbox o where o.id >= turn.first and o.id < turn.first + 256 order by o.id
   ) row
   order by row.id limit $1
 ), taken as (
   delete from tidings.outbox o using oldest where o.id = oldest.id and oldest.before < $2
-  returning o.*, case when pg_column_size(o.record) > 100000 or pg_column_size(o.old_record) > 100000
-    then coalesce(octet_length(o.record::text), 0) + coalesce(octet_length(o.old_record::text), 0) end as size
+  {with_size}
 )
-select id, group_id, source, type, operation, subject, table_schema, table_name, case when size > $3 then null else record end as record,
-  case when size > $3 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error, hops,
-  (select version from tidings.routes_version) as routes_version, size, is_counted,
-  (select version from tidings.privacy_version) as privacy_version
-from taken;
+{taken};
+
+-- name: groups
+-- The groups that have rows, with how many. $1 behind which name, $2 without these, $3 how many groups at most, $4 counted how far
+select group_id, waiting from tidings.outbox_groups($1, $2, $3, $4);
+
+-- name: take_shares
+-- As `take`, but of each group its oldest rows. Arrays, so that the plan is the index whatever the estimates.
+-- $1 groups, $4 how many rows of each, $2 and $3 as there
+with chosen as materialized (
+  select array(select tidings.outbox_turns_of($1, $4)) as ids
+), oldest as materialized (
+  select row.id, sum(row.stored) over (order by row.id) - row.stored as before
+  from (
+    select o.id, {stored}
+    from tidings.outbox o where o.id = any ((select ids from chosen)::bigint[])
+  ) row
+), taken as (
+  delete from tidings.outbox o where o.id = any (array(select id from oldest where before < $2))
+  {with_size}
+)
+{taken};
 
 -- name: reject
 -- Sets rows aside, each with the reason it cannot be routed; with or without its records. $1 numbers, $2 reasons, $3 with records,

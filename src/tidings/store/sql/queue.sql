@@ -25,7 +25,7 @@ update tidings.lanes set due_at = $2::timestamptz + interval '0.25 seconds' wher
 -- Takes due deliveries of locked lanes out of the queue and leases them by one flight: filter, order, limit, lease and attempt
 -- count in one statement. It visits lanes, not deliveries: of each, the first few waiting rows by index, so a lane with a million
 -- rows costs no more than one with ten. Nobody else takes rows of a locked lane, so the queue rows need no lock of their own.
--- In an ordered lane nothing goes out while the outbox has something as old: dispatchers route ranges of it side by side, and one
+-- In an ordered lane nothing goes out while the outbox has something as old of its group: dispatchers route ranges of it side by side, and one
 -- that is slow, or stands still, has earlier changes under way than what is routed already. Both are read from one snapshot.
 -- $1 worker, $2 now, $3 how many of each lane at most, $4 the lanes, in parallel, $5 part
 with due as materialized (
@@ -41,14 +41,18 @@ with due as materialized (
     select least(case when due.ordered then 1 else due.places end - due.in_flight, floor(due.tokens)::integer) as free
   ) places
 ), unrouted as materialized (
-  select occurred_at from tidings.outbox where (select bool_or(ordered) from due) order by id limit 1
+  select g.group_id, o.occurred_at
+  from (select distinct w.group_id from due join tidings.webhooks w on w.id = due.webhook_id where due.ordered) g
+  cross join lateral (
+    select occurred_at from tidings.outbox where group_id collate "C" between g.group_id and g.group_id
+    order by group_id collate "C", id limit 1) o
 ), seen as materialized (
   -- One row more than there is room for: it tells when the lane is due again.
   select room.webhook_id, q.id, q.ready_at,
     q.ready_at <= $2 and row_number() over (partition by room.webhook_id order by q.due_at, q.id) <= room.room
-      and (not room.ordered or not exists (select from unrouted where unrouted.occurred_at <= q.due_at)) as taken
+      and (not room.ordered or not exists (select from unrouted where unrouted.group_id = q.group_id and unrouted.occurred_at <= q.due_at)) as taken
   from room cross join lateral (
-    select id, due_at, due_at - case when room.ordered then interval '10 seconds' else interval '0' end as ready_at from tidings.queue
+    select id, group_id, due_at, due_at - case when room.ordered then interval '10 seconds' else interval '0' end as ready_at from tidings.queue
     where webhook_id = room.webhook_id
     order by due_at, id
     limit greatest(room.room, 0) + 1

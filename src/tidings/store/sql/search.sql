@@ -31,6 +31,10 @@ from (
   order by u.id desc limit $4
 ) u
 
+-- part: own_webhook
+-- The webhook, where it is the group's, or was before it was deleted: to walk along another group's would never come to an end.
+coalesce((select w.id from tidings.webhooks w where w.id = $17), (select v.webhook_id from tidings.webhook_versions v where v.webhook_id = $17 limit 1))
+
 -- part: fits
 ($6::text[] is null or e.type = any ($6) or e.type like any ($7::text[]) or e.source = 'tables' and e.operation = any ($8::text[]))
   and ($9::text is null or e.table_schema = $9) and ($10::text is null or e.table_name = $10)
@@ -54,13 +58,14 @@ select array(select id from matched order by id desc limit $5) as ids, array(sel
   (select count(*) from matched) as matches, (select count(*) from seen) as seen, (select id from ends order by id desc limit 1) as reached
 
 -- name: deliveries_by_id
+-- Along everybody's: rows of other groups count among those that are looked at (migration 0034).
 with seen as materialized (
   select *, row_number() over (order by id desc) as n from (
-    select {finished} from tidings.deliveries
+    select {finished} from tidings.walked_deliveries
     where 'finished' = any ($15::text[]) and id >= $2 and id < $3 order by id desc limit $4) lane
   union all
   select *, row_number() over (order by id desc) from (
-    select {waiting} from tidings.queue
+    select {waiting} from tidings.walked_queue
     where 'waiting' = any ($15::text[]) and id >= $2 and id < $3 order by id desc limit $4) lane
   union all
   {sending}
@@ -70,11 +75,11 @@ with seen as materialized (
 with seen as materialized (
   select *, row_number() over (order by id desc) as n from (
     select {finished} from tidings.deliveries
-    where 'finished' = any ($15::text[]) and webhook_id = $17 and id >= $2 and id < $3 order by id desc limit $4) lane
+    where 'finished' = any ($15::text[]) and webhook_id = {own_webhook} and id >= $2 and id < $3 order by id desc limit $4) lane
   union all
   select *, row_number() over (order by id desc) from (
     select {waiting} from tidings.queue
-    where 'waiting' = any ($15::text[]) and webhook_id = $17 and id >= $2 and id < $3 order by id desc limit $4) lane
+    where 'waiting' = any ($15::text[]) and webhook_id = {own_webhook} and id >= $2 and id < $3 order by id desc limit $4) lane
   union all
   {sending}
 ), ends as (select id from seen where n = $4), {answer};
@@ -84,11 +89,11 @@ with seen as materialized (
 with seen as materialized (
   select *, row_number() over (order by id desc) as n from (
     select {finished} from tidings.deliveries
-    where 'finished' = any ($15::text[]) and webhook_id = $17 and status <> 'succeeded' and id >= $2 and id < $3 order by id desc limit $4) lane
+    where 'finished' = any ($15::text[]) and webhook_id = {own_webhook} and status <> 'succeeded' and id >= $2 and id < $3 order by id desc limit $4) lane
   union all
   select *, row_number() over (order by id desc) from (
     select {waiting} from tidings.queue
-    where 'waiting' = any ($15::text[]) and webhook_id = $17 and id >= $2 and id < $3 order by id desc limit $4) lane
+    where 'waiting' = any ($15::text[]) and webhook_id = {own_webhook} and id >= $2 and id < $3 order by id desc limit $4) lane
   union all
   {sending}
 ), ends as (select id from seen where n = $4), {answer};
@@ -174,9 +179,10 @@ select array(select id from matched order by id desc limit $5) as ids, (select c
   (select id from seen where n = $4 order by id desc limit 1) as reached
 
 -- name: events_by_id
+-- Along everybody's, as `deliveries_by_id`.
 with seen as materialized (
   select *, row_number() over (order by id desc) as n from (
-    select {event} from tidings.events where id >= $2 and id < $3 order by id desc limit $4) lane
+    select {event} from tidings.walked_events where id >= $2 and id < $3 order by id desc limit $4) lane
 ), {answer_of_events};
 
 -- name: events_by_kind
@@ -275,7 +281,7 @@ select exists (select from tidings.event_kinds where group_id = $1 and type = $2
 
 -- name: share
 -- Which part of the newest events is a group's. $1 group
-select coalesce(avg((group_id = $1)::integer), 1)::float8 from (select group_id from tidings.events order by id desc limit 200) newest;
+select coalesce(avg((group_id is not distinct from $1)::integer), 1)::float8 from (select group_id from tidings.walked_events order by id desc limit 200) newest;
 
 -- name: group_of_webhook
 -- $1 webhook

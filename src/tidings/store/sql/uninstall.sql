@@ -37,6 +37,10 @@ select format('drop trigger if exists %I on %I.%I', $3::text, $1::text, $2::text
 -- $1 schema, $2 table
 select format('drop table if exists %I.%I cascade', $1::text, $2::text) as statement;
 
+-- name: close_table
+-- What kept it to its group, for the role of requests. $1 schema, $2 table
+select format('select tidings.close_records(%L, %L)', $1::text, $2::text) as statement;
+
 -- name: drop_empty_schema
 -- Nothing, where something else is in it. $1 schema
 select format('drop schema %I', $1::text) as statement

@@ -1,0 +1,164 @@
+"""The role that queries of requests run under, and the connections that have it.
+
+The problem: one forgotten `where group_id = $1` shows a tenant what is another's. Our own role owns the tables, so PostgreSQL
+keeps nothing from it.
+
+So requests have a pool of their own. Its connections take another role as they are opened, one that owns nothing, may do with
+each table what requests do and no more (`store.request_rights`), and sees the rows of one group alone: the one that the session
+says (`tidings.group`), which row-level security compares. A connection keeps its group until it is lent for another, so most
+requests ask nothing more than they did; and it is never lent for one group while its session may say another.
+
+Left out: whoever can make us run SQL of their own can also write `set tidings.group`. This is against our mistakes, not
+against that.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+
+from tidings.core.errors import StartupError
+from tidings.store.database import Connection, Database, Server, open_pool, said
+from tidings.store.request_rights import RIGHTS
+from tidings.store.statements import load
+
+logger = logging.getLogger("tidings.database")
+
+NONE = "none"  # in place of a role's name: requests run under our own
+TRIES = 5  # roles are the whole server's: another process may be making the same one
+
+_SQL = load("request_role")
+
+
+class OfOneGroup(asyncpg.Connection):  # type: ignore[misc]
+    """A connection that sees the rows of one group."""
+
+    _acts_for: str | None = None  # what the session says for certain; None: not known
+
+    async def act_for(self, group_id: str) -> None:
+        """See the rows of this group from now on. Outside any transaction, so that none can take it back."""
+        if self._acts_for == group_id:
+            return
+        self._acts_for = None  # whatever becomes of the statement, also when nobody waits for it any more
+        await self.execute(_SQL["act_for"], group_id)
+        self._acts_for = group_id
+
+    def get_reset_query(self) -> str:
+        """Return what is sent when the connection is given back: nothing, so that it keeps its group.
+
+        An open transaction is rolled back all the same, and what a request sets ends with its transaction.
+        """
+        return ""
+
+
+@asynccontextmanager
+async def as_owner(connection: Connection) -> AsyncIterator[None]:
+    """Do with our own rights what asks for them: what is of all groups, or the user's own tables. Keep it short.
+
+    It is done in the transaction that is open, or in one of its own. Over a connection that has these rights nothing changes.
+    """
+    if not connection.is_in_transaction():
+        async with connection.transaction(), as_owner(connection):
+            yield
+        return
+    was = await connection.fetchval(_SQL["raise"])
+    try:
+        yield
+    except BaseException:
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError):  # a failed transaction ends this by itself
+            await connection.execute(_SQL["lower"], was)
+        raise
+    await connection.execute(_SQL["lower"], was)
+
+
+async def open_for_requests(database: Database, role: str, *, max_connections: int) -> Database:
+    """Return the same PostgreSQL over connections that have the role. Whoever uses it says for which group (`acting_for`).
+
+    Args:
+        role: `NONE`: over those of the database, with its rights.
+    """
+    if role == NONE:
+        return database
+    server = Server(database.outages, is_of_groups=True)
+
+    async def take_role(connection: Connection) -> None:
+        await server.greet(connection)
+        await connection.execute(_SQL["take"], role)  # not at its beginning: poolers between us ignore what is said there
+
+    await open_pool(
+        database.url, server, max_connections=max_connections, connection_class=OfOneGroup, prepare_connection=take_role
+    )
+    return Database(database.url, server)
+
+
+async def prepare(database: Database, role: str, *, is_to_change: bool = True) -> None:
+    """Make the role where it is not there, and give it what requests need and nothing else.
+
+    Args:
+        is_to_change: False: only see whether it can be used.
+
+    Raises:
+        StartupError: It cannot be used; with the statements that change that.
+    """
+    if role == NONE:
+        logger.warning("requests run with all rights of the database's role: nothing but our own SQL keeps groups apart")
+        return
+    for _ in range(TRIES):
+        if await _is_prepared(database, role, is_to_change=is_to_change):
+            return
+    raise StartupError(f"Other processes change the role {role} all the time. Start again in a moment.")
+
+
+async def _is_prepared(database: Database, role: str, *, is_to_change: bool) -> bool:
+    """Prepare it, unless another process is just doing the same for another database."""
+    owner = ""
+    try:
+        async with database.transaction() as connection:
+            owner = await connection.fetchval(_SQL["owner"])
+            await _prepare(connection, role, owner, is_to_change=is_to_change)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise _unusable(role, owner, said(error)) from error
+    except (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError) as error:
+        logger.debug("the role %s is tried again: %s", role, error)  # "tuple concurrently updated", and its like
+        return False
+    return True
+
+
+async def _prepare(connection: Connection, role: str, owner: str, *, is_to_change: bool) -> None:
+    await connection.execute(_SQL["lock"])
+    found = await connection.fetchrow(_SQL["find"], role)
+    if found is None and is_to_change:
+        await connection.execute(await connection.fetchval(_SQL["create"], role))
+        logger.info("role %s made: queries of requests run under it", role)
+        found = await connection.fetchrow(_SQL["find"], role)
+    if found is None:
+        raise asyncpg.InsufficientPrivilegeError(f"there is no role {role}")
+    if found["is_strong"]:
+        raise StartupError(
+            f"The role {role} is a superuser, has BYPASSRLS, or has the rights of whoever owns our tables: row-level security "
+            "keeps nothing from it. Set TIDINGS_REQUEST_ROLE to another."
+        )
+    if not found["is_usable"]:
+        if not is_to_change:
+            raise asyncpg.InsufficientPrivilegeError(f"{owner} may not act as {role}")
+        await connection.execute(await connection.fetchval(_SQL["join"], role))
+    if is_to_change:
+        await _grant(connection, role)
+
+
+async def _grant(connection: Connection, role: str) -> None:
+    """Grant what is missing, and take back what is too much."""
+    wanted = sorted((name, verb, column) for name, rights in RIGHTS.items() for verb, column in rights)
+    names, verbs, columns = (list(part) for part in zip(*wanted, strict=True))
+    for row in await connection.fetch(_SQL["differences"], role, names, verbs, columns):
+        await connection.execute(row["statement"])
+    await connection.execute(_SQL["open_collections"], role)
+
+
+def _unusable(role: str, owner: str, reason: str) -> StartupError:
+    return StartupError(
+        f"Queries of requests cannot run under a role of their own: {reason}. As a superuser, or a role that may create roles, "
+        f'run: create role "{role}" nologin; grant "{role}" to "{owner}"; and start again. TIDINGS_REQUEST_ROLE names another '
+        f"role; {NONE} instead of a name has them run with all rights of {owner}, which keeps nothing apart."
+    )

@@ -1,0 +1,91 @@
+"""A batch of the outbox on its way: what it may have, and what became of it."""
+
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from tidings.core.delivery import Delivery
+from tidings.core.event import OPERATIONAL, Event
+from tidings.core.webhook import Webhook
+from tidings.store.queue import Queued
+from tidings.worker.loops import Sorted
+
+
+class BadRowsError(Exception):
+    """Rows of a batch cannot become events; `faults`: the number of each, and why."""
+
+    def __init__(self, faults: dict[int, str]) -> None:
+        super().__init__(f"{len(faults)} rows")
+        self.faults = faults
+
+
+class Size(msgspec.Struct):
+    """How many rows the next batch may have, by what came of the last; `suspect`: the row that failed alone."""
+
+    limit: int
+    suspect: int | None = None
+
+
+class Batch(msgspec.Struct):
+    """A batch that is being routed: how many rows at most, their numbers once read, and the places that are kept for it."""
+
+    limit: int
+    promised: int
+    size: Size
+    others: int = 0  # of lanes that are not trusted
+    numbers: list[int] = []
+    shares: dict[str, int] | None = None  # of groups; None: by age
+    is_beside: bool = False  # of groups that do not crowd others
+
+
+class Taker(Protocol):
+    """Who takes deliveries over as they are routed: the deliverer of this process."""
+
+    def begin(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
+        """Take over a delivery that was leased to it."""
+
+
+class Routed(msgspec.Struct, frozen=True):
+    """What became of a batch: its events, and of their deliveries those that are leased at once and those that wait.
+
+    `doubted`: the lanes that are not trusted.
+    """
+
+    events: list[Event]
+    flight_id: int = 0
+    leased: list[Queued] = []
+    waiting: list[Queued] = []
+    webhooks: dict[UUID, Webhook] = {}
+    doubted: set[UUID] = set()
+    listeners: set[UUID] = set()  # whose deliveries wait for their clients, not for workers
+
+    def deliveries(self) -> list[Delivery]:
+        """Return what is leased, as those who send take it."""
+        return [
+            Delivery(
+                q.id,
+                q.event_id,
+                q.webhook_id,
+                q.group_id,
+                1,
+                q.due_at,
+                self.flight_id,
+                q.is_test,
+                q.webhook_id not in self.doubted,
+            )
+            for q in self.leased
+        ]
+
+
+def is_told_to_all(event: Event) -> bool:
+    """Whether Tidings tells this of a webhook, to all who want to hear such things."""
+    return event.source == OPERATIONAL and event.webhook_id is None
+
+
+def without(fresh: list[Queued], looped: Sorted) -> tuple[list[Queued], list[Queued]]:
+    """Return the deliveries that are made as usual, and those that are held back."""
+    if not (looped.stopped or looped.held):
+        return fresh, []
+    held = [msgspec.structs.replace(q, due_at=looped.held[q.id]) for q in fresh if q.id in looped.held]
+    return [q for q in fresh if q.id not in looped.held and q.id not in looped.stopped], held
