@@ -58,7 +58,7 @@ async def test_no_group_stands_for_the_way_out_of_all(config: Config) -> None:
             for number in range(hosts):
                 await engine.add_webhook(f"https://{group}-{number}.invalid/", "order.*", group_id=group)
         await listeners.open_listener(engine.services, ListenerAsked("desk"))
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             urls = await vitals.urls(connection, groups=10, of_each=5)
         hosts = [urlsplit(url).netloc.partition("-") for url in urls]
         groups = [group for group, *_ in hosts]
