@@ -52,7 +52,7 @@ async def test_control_characters_are_refused_with_the_field(visitor: Visitor) -
 
 
 async def test_a_description_may_have_lines(visitor: Visitor) -> None:
-    body = HOOK | {"url": "https://192.0.2.1/x", "description": "one\ntwo\tthree"}
+    body = HOOK | {"url": "https://1.1.1.1/x", "description": "one\ntwo\tthree"}
     answer = await visitor.client.post("/api/v1/webhooks/preview", json=body, headers=KEY)
     assert answer.status_code == 200, answer.text
 

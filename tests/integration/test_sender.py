@@ -361,7 +361,7 @@ async def test_handshakes_that_fail_leave_no_descriptor_open() -> None:
     async def fail(count: int) -> None:
         for serve, tls, seconds, failure in ways:
             server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, backlog=100)
-            sender, told = Sender(allowed=LOOPBACK), Told()
+            sender, told = Sender(egress=Egress(allowed=LOOPBACK)), Told()
             url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
             came.clear()
             calls = [sender.start(parse_target(url), written(url), timeout_seconds=seconds, done=told) for _ in range(count)]

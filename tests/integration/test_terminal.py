@@ -436,6 +436,18 @@ async def test_integrations_event_types_groups_and_keys(terminal: Terminal) -> N
     assert (await terminal.read("limits", "reset", "acme", "--yes"))["is_own"] is False
     assert (await terminal.read("limits", "set-defaults", "--payload-bytes", "1000000"))["payload_bytes"] == 1_000_000
     assert (await terminal.read("limits", "defaults"))["payload_bytes"] == 1_000_000
+    assert "ports" in await terminal.read("egress", "get")
+    assert (await terminal.read("egress", "judge", "https://10.0.0.1/"))["is_allowed"] is False
+    assert (await terminal.read("egress", "narrow", "acme", "--denied-ports", "8080", "--https-only"))["https_only"] is True
+    assert (await terminal.read("egress", "narrowing", "acme"))["denied_ports"] == ["8080"]
+    member = await terminal.read("members", "invite", "--email", "ada@example.com", "--role", "viewer", "--groups", "acme")
+    assert [one["email"] for one in await terminal.read("members", "list")] == ["ada@example.com"]
+    assert (await terminal.read("members", "get", member["id"]))["email"] == "ada@example.com"
+    assert "developer" in json.dumps(await terminal.read("members", "role", member["id"], "--role", "developer"))
+    await terminal("members", "remove", member["id"], "--yes")
+    assert await terminal.read("members", "list") == []
+    assert await terminal.read("sessions", "list") == []
+    await terminal.refused("sessions", "end", member["id"], "--yes", code=3)
     link = await terminal.read("groups", "portal-link", "acme", "--expires-in", "600")
     assert link["group"] == "acme"
     assert (await terminal.read("portal-links", "create", "acme", "--access", "read"))["access"] == "read"

@@ -219,6 +219,12 @@ class History:
                 secret_of(id_),
             )
             await user.execute("insert into tidings.lanes (webhook_id, concurrency, allowance) values ($1, 10, 10)", id_)
+        await user.execute(  # what is kept of one that was deleted
+            """insert into tidings.webhook_versions select (jsonb_populate_record(null::tidings.webhook_versions, to_jsonb(w)
+                 || jsonb_build_object('webhook_id', $1::uuid, 'version', 1, 'superseded_at', now(), 'concurrency', 10, 'ordered', false, 'webhook_created_at', now()))).*
+               from tidings.webhooks w where group_id = 'default' limit 1""",
+            self.gone,
+        )
 
 
 _FINISHED = {State.SUCCEEDED, State.FAILED, State.CANCELLED}
