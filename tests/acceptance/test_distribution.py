@@ -76,7 +76,7 @@ def test_a_wheel_of_the_source_archive_is_the_same_wheel(wheel: Path, tmp_path: 
     assert digest(next((tmp_path / "wheel").iterdir())) == digest(wheel)
 
 
-def test_what_is_installed_runs_without_the_repository(installed: Path, database_url: str) -> None:
+async def test_what_is_installed_runs_without_the_repository(installed: Path, database_url: str) -> None:
     where = run(installed, "-c", "import tidings; print(tidings.__file__)")
     assert str(installed.parent.parent) in where.stdout, where.stderr
     migrated = run(installed, "-m", "tidings", "migrate", database_url=database_url, secret_key="test")

@@ -84,7 +84,7 @@ async def test_batches_of_shares_keep_out_of_each_others_way(config: Config) -> 
     async with engine_of(config) as engine:
         await engine.user.execute("select setval('tidings.outbox_id_seq', 255)")  # the next number begins a range of 256
         await write(engine, "one", 400)
-        async with engine.services.database.connection() as first, engine.services.database.connection() as second:
+        async with engine.services.wide.connection() as first, engine.services.wide.connection() as second:
             transaction = first.transaction()
             await transaction.start()
             taken = await outbox.take_shares(first, {"one": 10})
@@ -100,7 +100,7 @@ async def test_a_batch_of_shares_locks_a_bounded_number_of_ranges(config: Config
         for _ in range(MOST_TURNS + 2):
             await write(engine, "far", 1)
             await engine.user.execute("select setval('tidings.outbox_id_seq', nextval('tidings.outbox_id_seq') + 256)")
-        async with engine.services.database.transaction() as connection:
+        async with engine.services.wide.transaction() as connection:
             assert len((await outbox.take_shares(connection, {"far": 500})).rows) == MOST_TURNS
             assert (
                 await connection.fetchval("select count(*) from pg_locks where locktype = 'advisory' and classid = 7413202")
@@ -118,7 +118,7 @@ async def test_who_waits_is_found_at_a_bounded_cost_however_many_groups_wait(con
         await engine.user.execute(
             "insert into tidings.outbox (group_id, source, type, record) select 'big', 'publish', 'a.b', '{}' from generate_series(1, 50000) i"
         )
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             found = await outbox.groups(connection, behind, ["big"], most=MOST_GROUPS, deep=128)
             plan: Any = await connection.fetch(
                 "explain (analyze, buffers, timing off, format text) select * from tidings.outbox_groups($1, $2, 64, 128)",
@@ -146,7 +146,7 @@ async def test_an_ordered_webhook_waits_for_its_own_group_alone(config: Config, 
         await engine.user.execute("select setval('tidings.outbox_id_seq', nextval('tidings.outbox_id_seq') + 256)")
         dispatcher, deliverer = engine.worker.dispatcher, engine.worker.deliverer
         await dispatcher.run_once()
-        async with engine.services.database.connection() as connection:
+        async with engine.services.wide.connection() as connection:
             slow = connection.transaction()
             await slow.start()
             assert len((await outbox.take_shares(connection, {"quiet": 1})).rows) == 1  # its first, and it stands still
