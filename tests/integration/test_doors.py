@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
 from tidings import __version__
-from tidings.api.serving import entrance, rests
+from tidings.api.serving import rests
 from tidings.api.serving.bounds import LINGER_BYTES, MAX_PIPELINED
 from tidings.api.serving.budgets import AT_ONCE
 from tidings.api.serving.entrance import Entrance, Limits
@@ -341,8 +341,8 @@ def unfinished(length: int) -> bytes:
 
 
 @pytest.fixture
-def narrow(door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
-    monkeypatch.setattr(entrance, "MAX_HELD_BYTES", 200_000)
+def narrow(door: Door) -> Door:
+    door.entrance.most_held_bytes = 200_000
     door.entrance.limits = msgspec.structs.replace(LIMITS, body_seconds=PATIENCE)
     return door
 

@@ -82,6 +82,7 @@ class Entrance:
     Attributes:
         refused: How many requests and connections were refused since it was made, by reason.
         held_bytes: Of bodies that wait for their end or for their answer.
+        most_held_bytes: Of these, at a time.
         resting: How many connections are not read for a moment, for what they took of the event loop.
     """
 
@@ -89,6 +90,7 @@ class Entrance:
         self.limits = limits
         self.refused: Counter[str] = Counter()
         self.held_bytes = 0
+        self.most_held_bytes = MAX_HELD_BYTES
         self.resting = 0
         self._open: dict[Visitor, None] = {}  # in the order they came
         self._by_address: Counter[str] = Counter()
@@ -129,7 +131,7 @@ class Entrance:
         Of all addresses the one that holds most gives first, and of that the connection that does: few that send large bodies
         and never end them take nobody's place. A visitor that holds most itself makes nobody give way.
         """
-        while self.held_bytes > MAX_HELD_BYTES:
+        while self.held_bytes > self.most_held_bytes:
             heaviest = self._heaviest(visitor)
             if heaviest is visitor:
                 return False
