@@ -16,17 +16,14 @@ from tidings.core.bin import Caught
 from tidings.core.erasure import Erasure, Finder, Pending, State, Subject, cancelled, new, refused
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.event import Event
+from tidings.core.hiding import HIDDEN, hidden_values, hide, parse_path
 from tidings.core.keeping import decide_end
 from tidings.core.outcome import Exchange, GiveUp, Result, Succeeded
 from tidings.core.redaction import (
-    HIDDEN,
     Redaction,
     Rule,
     check_rule,
-    hidden_values,
-    hide,
     kept_of_answers,
-    parse_path,
     read_mark,
     redacted_event,
     redaction_of,

@@ -20,8 +20,8 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.errors import ConflictError, InvalidInputError
-from tidings.core.redaction import hidden_values, hide, parse_path
-from tidings.core.scrubbing import anywhere, forms_of
+from tidings.core.hiding import anywhere, hidden_values, hide, parse_path
+from tidings.core.scrubbing import forms_of
 
 MAX_VALUE: Final = 1000  # characters of a subject
 MIN_TEXT: Final = 4  # of a text: a shorter one stands in everything

@@ -18,8 +18,9 @@ import msgspec
 
 from tidings.core.bin import Caught
 from tidings.core.event import Event
+from tidings.core.hiding import HIDDEN, anywhere, hidden_values, hide
 from tidings.core.outcome import Exchange, GiveUp, Gone, Outcome, Result, RetryAt
-from tidings.core.redaction import HIDDEN, Redaction, Rule, hidden_values, hide, parse_path
+from tidings.core.redaction import Redaction, Rule
 
 MIN_LENGTH: Final = 3  # characters; a shorter value is in every text, and hiding it would hide that
 MAX_VALUES: Final = 500  # more are not looked for: then nothing of the answer is kept
@@ -103,12 +104,6 @@ def kept_body(body: bytes, fields: Iterable[str], values: Sequence[str], *, is_t
     if paths and text.lstrip()[:1] in {"{", "["}:
         text, _ = hide(text, paths)
     return text.encode("utf-8", "replace")
-
-
-def anywhere(path: str) -> tuple[str, ...]:
-    """Return the path that finds what a path names at any depth."""
-    names = parse_path(path)
-    return names if names[0] == "**" else ("**", *names)
 
 
 def _in_text(text: str, scrub: re.Pattern[str] | None) -> str:
