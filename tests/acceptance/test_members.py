@@ -44,7 +44,7 @@ async def test_what_one_process_does_of_members_and_sessions_holds_at_the_other(
             await visitor.get("/settings")
         # A role that is taken down at one opens less at the other.
         path = f"/api/v1/members/{invited['id']}"
-        assert (await first.patch(path, json={"role": "viewer"})).is_success
+        assert (await first.request("PATCH", path, json={"role": "viewer"})).is_success
         await returns.get("/webhooks")
         await returns.get("/settings", 403)
         # A session that is ended at one is over at the other.
