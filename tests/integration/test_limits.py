@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -31,12 +30,6 @@ from tidings.worker.limit_watch import LimitWatch
 
 ACME = "/api/v1/groups/acme/limits"
 NOBODY = {"url": "http://127.0.0.1:9/hook", "events": ["*"]}
-
-
-@pytest.fixture
-async def engine(config: Config) -> AsyncIterator[Engine]:
-    async with engine_of(config) as engine:
-        yield engine
 
 
 def of_size(size: int) -> Draft:

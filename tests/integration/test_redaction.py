@@ -13,7 +13,8 @@ from tests.support.privacy import holds, places_with, written
 from tests.support.receiver import Received, Receiver, answer
 from tidings.config import Config
 from tidings.core.errors import ConflictError
-from tidings.core.redaction import HIDDEN, Rule
+from tidings.core.hiding import HIDDEN
+from tidings.core.redaction import Rule
 from tidings.operations import redaction
 from tidings.operations.history import deliveries
 from tidings.operations.redaction import RuleChange
