@@ -31,6 +31,7 @@ from tidings.portal.pages import (
     explain,
     gallery,
     groups,
+    guide,
     integration_edit,
     integrations,
     job_edit,
@@ -134,7 +135,7 @@ class Portal(InitPlugin):
 def _router(answer_program: Answer) -> Router:
     return Router(
         "/",
-        route_handlers=[assets.serve, *PAGES],
+        route_handlers=[assets.serve, guide.router, *PAGES],
         guards=[refuse_customers, refuse_unknown, require_own_form],
         dependencies={"visit": Provide(visit_of)},
         middleware=[secured],
