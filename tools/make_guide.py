@@ -1,7 +1,7 @@
 """Makes the guide, the pages that a server answers at /docs/guide, from docs/ into the package: `make site`.
 
-A warning of Sphinx (a link that leads nowhere, a page that no list has) ends it. What stands inline in a page is moved into files,
-so that the pages' policy needs no exception: scripts and styles come from the server itself, and from nowhere else.
+A warning of Sphinx (a link that leads nowhere, a page that no list has) ends it. What stands inline in a page is moved into
+files, so that the pages' policy needs no exception: scripts and styles come from the server itself, and from nowhere else.
 """
 
 import hashlib

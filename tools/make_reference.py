@@ -113,6 +113,9 @@ def made(name: str) -> str:
 
 
 if __name__ == "__main__":
-    for name in PAGES:
+    # In a process of its own: what else is imported would count too.
+    stale = [name for name in PAGES if (FOLDER / f"{name}.md").read_text() != made(name)]
+    if "--check" in sys.argv:
+        sys.exit(f"Run tools/make_reference.py: {', '.join(stale)}." if stale else 0)
+    for name in stale:
         (FOLDER / f"{name}.md").write_text(made(name))
-    sys.exit(0)

@@ -1,5 +1,6 @@
-"""`/docs/guide`: the documentation of this version, as `make site` puts it into the package. It holds nothing of an installation,
-so it needs no key.
+"""`/docs/guide`: the documentation of this version, as `make site` puts it into the package.
+
+It holds nothing of an installation, so it needs no key.
 """
 
 import gzip
