@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 TYPED = {str(page.relative_to(ROOT)): [block for block in blocks(page.read_text()) if block.is_typed] for page in PAGES}
 PLAYED = [name for name, typed in TYPED.items() if typed and name not in NOT_PLAYED]
+BEFORE = Path(__file__).parent / "newcomer" / "before"
 INSTALL = "pip install"
 
 
@@ -56,6 +57,9 @@ def test_a_page_does_what_it_says(
     if not any(INSTALL in block.text for block in TYPED[name]):
         folder = request.getfixturevalue("installed")
         environ["PATH"] = f"{folder / 'bin'}{os.pathsep}{environ['PATH']}"
+    if (before := BEFORE / f"{page.stem}.sql").is_file():
+        command = ["psql", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", database_url, "--file", str(before)]
+        subprocess.run(command, check=True, env=environ, timeout=PATIENCE)
     instead = {"localhost:8080": f"localhost:{port}", "8000": receiver, "postgresql://me@localhost/shop": database_url}
     with Player(tmp_path, instead, environ) as player:
         for block in blocks(page.read_text()):
@@ -77,7 +81,8 @@ def test_a_block_is_not_played_for_a_reason_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "error"), [("false\n", "ended with 1"), ("nonesuch-command\n", "ended with 127"), ("echo a | grep b\n", "ended with 1")]
+    ("text", "error"),
+    [("false\n", "ended with 1"), ("nonesuch-command\n", "ended with 127"), ("echo a | grep b\n", "ended with 1")],
 )
 def test_a_command_that_fails_fails_its_page(tmp_path: Path, text: str, error: str) -> None:
     with Player(tmp_path, {}, machine()) as player:

@@ -75,7 +75,11 @@ def test_the_guide_is_small_and_all_of_it_is_shown(folder: Path, shown: Path) ->
 
 
 async def test_a_server_shows_it_without_a_key(api_server: ApiServer, config: Config, shown: Path) -> None:
-    async with engine_of(config) as engine, api_server.serving(engine.services) as url, httpx.AsyncClient(base_url=url) as client:
+    async with (
+        engine_of(config) as engine,
+        api_server.serving(engine.services) as url,
+        httpx.AsyncClient(base_url=url) as client,
+    ):
         begun = await client.get("/docs/guide")
         assert begun.headers["location"] == "/docs/guide/index.html"
         page = await client.get("/docs/guide/index.html")
@@ -93,11 +97,15 @@ async def test_a_server_shows_it_without_a_key(api_server: ApiServer, config: Co
 
 
 async def test_a_package_without_it_says_how_it_is_made(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api_server: ApiServer, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guide, "files", lambda _: tmp_path)
     guide.names.cache_clear()
-    async with engine_of(config) as engine, api_server.serving(engine.services) as url, httpx.AsyncClient(base_url=url) as client:
+    async with (
+        engine_of(config) as engine,
+        api_server.serving(engine.services) as url,
+        httpx.AsyncClient(base_url=url) as client,
+    ):
         missed = await client.get("/docs/guide/index.html")
     guide.names.cache_clear()
     assert missed.status_code == 404
