@@ -63,6 +63,9 @@ class Terminal:
 
     def close(self) -> None:
         """Close it, as a window is closed."""
+        assert self._shell.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._shell.stdin.close()
         for number in (signal.SIGHUP, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._shell.pid, number)
