@@ -4,7 +4,7 @@ BIN := .venv/bin
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: install node browser assets pictures lighthouse demo site dist test torture check checks sdk-tests bench clean
+.PHONY: install node browser assets pictures lighthouse demo site dist test torture check checks sdk-tests bench first-delivery clean
 
 PIP := $(BIN)/pip install --disable-pip-version-check --editable
 
@@ -91,6 +91,10 @@ test:
 torture: install node
 	TIDINGS_TORTURE=long $(BIN)/python -m pytest -q tests/torture
 	$(BIN)/python tools/make_reliability.py
+
+# How long a newcomer waits for a first delivery, into docs/benchmarks.md; it fetches all packages anew.
+first-delivery: install
+	$(BIN)/python tools/measure_first_delivery.py
 
 bench: install
 	$(BIN)/tidings bench

@@ -1,6 +1,7 @@
 """Every command of every page is played from nothing, or stands in a list with the reason why not."""
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -67,6 +68,29 @@ def test_a_page_does_what_it_says(
                 player.play(block)
             except PlayError as error:
                 raise AssertionError(f"{name}, line {block.line}: {error}") from None
+
+
+def test_the_demo_says_in_a_terminal_how_to_change_rows_and_that_works(installed: Path, tmp_path: Path) -> None:
+    environ = machine(TIDINGS_PORT=str(free_port()))
+    environ["PATH"] = f"{installed / 'bin'}{os.pathsep}{environ['PATH']}"
+    with Player(tmp_path, {}, environ) as player:
+        watched = 'stty -echo cols 200 2>/dev/null; script -qec "stty cols 200; tidings demo" /dev/null'
+        player.play(Block("console", f"{watched}\n", 1, {"terminal": "demo", "until": "the documentation"}))
+        printed = re.search(r"^  (tidings --database-url .*)$", player.screen("demo"), re.MULTILINE)
+        assert printed, player.screen("demo")
+        player.play(Block("console", f"{printed[1].strip()}\n", 2))
+        player.play(Block("text", "verified … order 100 new\n", 3, {"shows": "demo"}))
+
+
+def test_the_demo_ends_in_a_pipe_without_commands_that_work_no_more(installed: Path, tmp_path: Path) -> None:
+    environ = machine(TIDINGS_PORT=str(free_port()), HOME=str(tmp_path))
+    done = subprocess.run(
+        [str(installed / "bin/tidings"), "demo"], env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 0, done.stderr
+    assert "9 changes committed, 9 delivered, 9 verified" in done.stdout
+    assert "curl" not in done.stdout
+    assert "psql" not in done.stdout
 
 
 @pytest.mark.parametrize("name", NOT_PLAYED)

@@ -90,6 +90,8 @@ async def test_a_server_shows_it_without_a_key(api_server: ApiServer, config: Co
         assert "unsafe" not in policy
         again = await client.get("/docs/guide/index.html", headers={"If-None-Match": page.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
+        for loaded in re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"([^\"]+)\"", page.text):
+            assert (await client.get(f"/docs/guide/{loaded}")).status_code == 200, loaded
         search = await client.get("/docs/guide/search.html?q=secret")
         assert search.status_code == 200
         for path in ("nothing.html", "../pages/guide.py", "%2e%2e/door.py", "_static"):

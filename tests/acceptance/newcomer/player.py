@@ -128,6 +128,10 @@ class Player:
         elif block.is_typed:
             self._terminal(marks.get("terminal", "first")).type(text, marks.get("until"))
 
+    def screen(self, name: str) -> str:
+        """Return what a terminal shows."""
+        return self._terminals[name].screen()
+
     def _terminal(self, name: str) -> Terminal:
         if name not in self._terminals:
             self._terminals[name] = Terminal(name, self._folder, {**self._environ, "HOME": str(self._folder)})

@@ -17,6 +17,7 @@ from tidings.core.errors import NotFoundError
 
 PATH = "/docs/guide"
 _FIRST = "index.html"
+_QUERY = ("v", "q", "check_keywords", "area", "highlight")  # of files, and of the search's page
 _KINDS = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
@@ -65,7 +66,7 @@ async def begin() -> Redirect:
     return Redirect(f"{PATH}/{_FIRST}")
 
 
-@get(f"{PATH}/{{path:path}}", opt={"is_public": True, "query": ("q", "check_keywords", "area", "highlight")})
+@get(f"{PATH}/{{path:path}}", opt={"is_public": True, "query": _QUERY})
 async def show_guide(path: FromPath[str], request: Request) -> Response[bytes]:  # type: ignore[type-arg]
     """Answer with a file of the guide.
 
