@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from pygments.lexers import BashLexer
+
 from tidings import __version__
 
 project = "Tidings"
@@ -48,3 +50,4 @@ def _leave_the_repository(app: object, page: str, source: list[str]) -> None:
 def setup(app: object) -> None:
     """Called by Sphinx."""
     app.connect("source-read", _leave_the_repository)  # type: ignore[attr-defined]
+    app.add_lexer("console", BashLexer)  # type: ignore[attr-defined] # lines are typed as they stand, without a prompt before them
