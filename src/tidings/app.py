@@ -31,7 +31,7 @@ from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
-from tidings.store import request_role
+from tidings.store import request_role, roles
 from tidings.store.bell import Bell
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Database, open_database
 from tidings.store.embedded import Embedded
@@ -88,13 +88,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         apart = FOR_CALLS if config.request_role != request_role.NONE else 0
         database = await stack.enter_async_context(database_of(config, max_connections=FOR_ALL - apart))
-        if is_to_change:
-            for name in await migrate(database):
-                logger.info("migration %s applied", name)
-        else:
-            await expect_schema(database)
-            expect_key(config.secret_key, config.data_dir)
-        await request_role.prepare(database, config.request_role, is_to_change=is_to_change)
+        await _prepared(database, config, is_to_change=is_to_change)
         requests = await request_role.open_for_requests(database, config.request_role, max_connections=FOR_CALLS)
         stack.push_async_callback(requests.close)
         box = SecretBox(config.secret_key or load_or_make_key(config.data_dir))
@@ -122,6 +116,24 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
             config, database, requests, box, sender, clock, installation, keys, publisher, bell, admission, allowance,
             provider=provider,
         )  # fmt: skip
+
+
+async def _prepared(database: Database, config: Config, *, is_to_change: bool) -> None:
+    """Have the schema and the rights that this program needs, or find that they are there."""
+    async with database.connection() as connection:
+        here = await roles.look(connection)
+    if here.is_running_role:
+        await expect_schema(database)
+        await roles.expect_rights(database, owner=here.owner or "")
+    elif is_to_change:
+        for name in await migrate(database):
+            logger.info("migration %s applied", name)
+        await roles.give(database, None)
+    else:
+        await expect_schema(database)
+    if not is_to_change:
+        expect_key(config.secret_key, config.data_dir)
+    await request_role.prepare(database, config.request_role, is_to_change=is_to_change and not here.is_running_role)
 
 
 @asynccontextmanager

@@ -57,6 +57,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         request_role: The role of PostgreSQL that queries of requests run under, which sees the rows of one group: made at the
             first start, where our own role may make roles. `none`: they run with all rights of our own, and nothing but our own
             SQL keeps groups apart.
+        running_role: A role of PostgreSQL that is to run Tidings without owning its schema; `tidings migrate`, as the owner, gives
+            it what it needs. None: whoever migrates runs it too.
         data_dir: Where the embedded PostgreSQL and a generated secret key live.
         admin_key: The first key of the API. None: made at the first start and printed once.
         secret_key: Encrypts webhook secrets at rest. None: made at the first start, in `data_dir/secret_key`.
@@ -118,6 +120,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str | None = None
     request_role: str = "tidings_request"
+    running_role: str | None = None
     data_dir: Path = Path(".tidings")
     admin_key: str | None = None
     secret_key: str | None = None

@@ -12,6 +12,7 @@ import uvloop
 from tidings.app import Ready, WorkerFailedError, database_of, run
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
+from tidings.store import request_role, roles
 from tidings.store.migrations import migrate, pending
 from tidings.transport.descriptors import raise_descriptors
 from tidings.worker.signals import Signal
@@ -103,4 +104,12 @@ def run_migrate(config: Config, *, is_plan: bool, as_json: bool) -> None:
 
 async def _migrate(config: Config, *, is_plan: bool) -> list[str]:
     async with database_of(config) as database:
-        return await pending(database) if is_plan else await migrate(database)
+        if is_plan:
+            return await pending(database)
+        names = await migrate(database)
+        await roles.give(database, config.running_role)
+        async with database.connection() as connection:
+            takers = await roles.running_roles(connection)
+        if takers:
+            await request_role.prepare(database, config.request_role, takers=takers)
+        return names

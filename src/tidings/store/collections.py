@@ -123,7 +123,7 @@ async def insert(connection: Connection, made: Collection) -> None:
         raise ConflictError(
             f"There is a collection {made.name!r} already. Change it with PATCH, or choose another name."
         ) from error
-    await _run(connection, "create_schema", made.table_schema)
+    await _run(connection, "create_schema", made.table_schema, "")
     columns = [*all_fields(made.fields), *([PASSWORD_COLUMN] if made.type == "auth" else [])]
     await _run(
         connection,
@@ -137,7 +137,9 @@ async def insert(connection: Connection, made: Collection) -> None:
         await _constrain(connection, made, field)
     await _run(connection, "create_due_index", *made.table)
     await _run(connection, "create_trigger", *made.table, str(made.id), made.name, made.group_id)
-    await _run(connection, "open_table", *made.table, made.group_id)
+    asking = await connection.fetchval(_SQL["who_asks"])
+    if asking != "none":
+        await _run(connection, "open_table", *made.table, made.group_id, asking)
 
 
 async def update(connection: Connection, changed: Collection) -> None:
@@ -153,11 +155,8 @@ async def let_go(connection: Connection, collection: Collection) -> None:
     Raises:
         BusyError: Somebody else is using one of them.
     """
-    try:
-        for row in await connection.fetch(_SQL["referring"], *collection.table, collection.group_id):
-            await (await connection.prepare(row["statement"])).fetch()
-    except asyncpg.LockNotAvailableError as error:
-        raise _busy() from error
+    for schema, table, name in await connection.fetch(_SQL["referring"], *collection.table, collection.group_id):
+        await _run(connection, "drop_constraint", schema, table, name)
 
 
 async def delete(connection: Connection, collection: Collection) -> None:
@@ -271,12 +270,11 @@ async def _constrain(connection: Connection, collection: Collection, field: Fiel
             ) from error
 
 
-async def _run(connection: Connection, name: str, *args: Any) -> None:
-    """Run a statement that PostgreSQL has formatted; prepared, so that it can be no more than one."""
-    statement = await connection.fetchval(_SQL[name], *args)
+async def _run(connection: Connection, what: str, schema: str, table: str, *args: Any) -> None:
+    """Change a table as its owner, which is who owns our schema (migration 0049)."""
     try:
         async with as_owner(connection):
-            await (await connection.prepare(statement)).fetch()
+            await connection.execute(_SQL["change"], what, schema, table, _json(args))
     except asyncpg.LockNotAvailableError as error:
         raise _busy() from error
     except asyncpg.DependentObjectsStillExistError as error:
@@ -287,7 +285,9 @@ async def _run(connection: Connection, name: str, *args: Any) -> None:
         raise ConflictError("There is a table of that name in the group's schema already. Choose another name.") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise InvalidInputError(
-            "name", f"The database role may not do that ({error}). Grant it CREATE on the database."
+            "name",
+            f"The role of PostgreSQL that owns schema tidings may not do that ({error}). Collections have a schema for each group: "
+            "grant that role CREATE on the database (`tidings grants` prints the statement).",
         ) from error
 
 

@@ -26,8 +26,7 @@ select current_user::text;
 -- name: find
 -- A role that passes for the owner of a table is not bound by its policies. $1 role
 select r.rolsuper or r.rolbypassrls or exists (
-    select from pg_class c where c.relnamespace = 'tidings'::regnamespace and pg_has_role(r.oid, c.relowner, 'usage')) as is_strong,
-  pg_has_role(r.oid, case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end) as is_usable
+    select from pg_class c where c.relnamespace = 'tidings'::regnamespace and pg_has_role(r.oid, c.relowner, 'usage')) as is_strong
 from pg_roles r where r.rolname = $1;
 
 -- name: create
@@ -35,8 +34,8 @@ from pg_roles r where r.rolname = $1;
 select format('create role %I nologin', $1::text) as statement;
 
 -- name: join
--- $1 role
-select format('grant %I to %I', $1::text, current_user) as statement;
+-- $1 role, $2 who is to take it
+select format('grant %I to %I', $1::text, $2::text) as statement;
 
 -- name: differences
 -- What makes the rights of a role those that it is to have, on everything in our schema; columns are '' where a right is for all of them.
