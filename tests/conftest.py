@@ -160,6 +160,7 @@ async def template(postgres: str) -> AsyncIterator[str]:
             await inside.execute(
                 f"do $$ begin create role {RUNNING_ROLE} login; exception when duplicate_object then end $$; "
                 f"alter default privileges grant select, insert, update, delete, trigger on tables to {RUNNING_ROLE}; "
+                f"alter default privileges grant usage on schemas to {RUNNING_ROLE}; "
                 "grant usage, create on schema public to public"
             )
     if RUNNING_ROLE is not None:

@@ -125,6 +125,25 @@ def migrate(setup: _Setup, *, is_plan: bool, as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--way", type=click.Choice(["one", "two", "managed"]), help="How many roles, and who makes them; found out when unset.")
+@click.option("--owner", help="Role that is to own the schema; found out when unset.")
+@click.option("--running-role", help="Role that is to run Tidings; the owner when there is none.")
+@click.option("--table", "tables", multiple=True, help="A table that is to be captured; those of webhooks are known.")
+@click.option("--check", "is_check", is_flag=True, help="Print what is missing alone; ends with 1 when anything is.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def grants(
+    setup: _Setup, *, way: Any, owner: str | None, running_role: str | None, tables: tuple[str, ...], is_check: bool, as_json: bool
+) -> None:
+    """Print the SQL that gives roles of PostgreSQL what they need. Nothing is changed."""
+    from tidings.cli.granting import run_grants
+
+    config = setup.config(running_role=running_role)
+    sys.exit(run_grants(config, way=way, owner=owner, tables=tables, is_check=is_check, as_json=as_json))
+
+
+@cli.command()
 @click.option("--yes", "is_meant", is_flag=True, help="Do it; without this, only what would be removed is told.")
 @click.option("--collections", "with_collections", is_flag=True, help="Remove tables of collections too, with every record.")
 @_json_option

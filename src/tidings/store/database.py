@@ -87,7 +87,7 @@ class Own(asyncpg.Connection):  # type: ignore[misc]
 
 async def add_rows(connection: Connection, table: str, columns: Sequence[str], records: Sequence[tuple[Any, ...]]) -> None:
     """Write many rows into a table of ours: by COPY, or one by one in a journey where that cannot be."""
-    if connection.may_copy:
+    if getattr(connection, "may_copy", True):  # one that somebody else opened is the owner's
         await connection.copy_records_to_table(table, schema_name="tidings", columns=columns, records=records)
         return
     statement = _inserts.get((table, *columns))

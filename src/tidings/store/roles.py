@@ -95,6 +95,12 @@ async def may_take(connection: Connection, who: str, role: str) -> bool:
     return found
 
 
+async def may_create(connection: Connection, role: str) -> bool:
+    """Whether a role may make schemas in this database."""
+    found: bool = await connection.fetchval(_SQL["may_create"], role)
+    return found
+
+
 async def running_roles(connection: Connection) -> list[str]:
     """Return the roles that were given what running takes."""
     return [row["role"] for row in await connection.fetch(_SQL["running_roles"])]

@@ -51,12 +51,12 @@ with wanted as (
   from pg_class c join pg_attribute t on t.attrelid = c.oid cross join lateral aclexplode(t.attacl) a
   where c.relnamespace = 'tidings'::regnamespace and a.grantee = (select oid from pg_roles where rolname = $1)
 )
-select format('grant usage on schema tidings to %I', $1::text) as statement where not has_schema_privilege($1::text, 'tidings', 'usage')
+select format('grant usage on schema tidings to %I;', $1::text) as statement where not has_schema_privilege($1::text, 'tidings', 'usage')
 union all
-select format('revoke %s%s on tidings.%I from %I', verb, case when col <> '' then format(' (%I)', col) else '' end, name, $1::text)
+select format('revoke %s%s on tidings.%I from %I;', verb, case when col <> '' then format(' (%I)', col) else '' end, name, $1::text)
 from (select * from had except select * from wanted) too_much
 union all
-select format('grant %s%s on tidings.%I to %I', verb, case when col <> '' then format(' (%I)', col) else '' end, name, $1::text)
+select format('grant %s%s on tidings.%I to %I;', verb, case when col <> '' then format(' (%I)', col) else '' end, name, $1::text)
 from (select * from wanted except select * from had) missing;
 
 -- name: open_collections

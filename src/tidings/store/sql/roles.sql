@@ -69,8 +69,12 @@ order by c.relname, a.privilege_type;
 -- Whether one role may take another. $1 who, $2 which
 select pg_has_role($1::text, $2::text, case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end);
 
+-- name: may_create
+-- $1 role
+select has_database_privilege($1::text, current_database(), 'create');
+
 -- name: missing_on
--- What our role lacks to put a trigger on tables, and on partitions of theirs, or to read them. $1 schemas, $2 names, $3 verbs, $4 role
+-- What a role lacks to put a trigger on tables, and on partitions of theirs, or to read them. $1 schemas, $2 names, $3 verbs, $4 role, which need not be there
 with asked as (
   select distinct c.oid, n.nspname, c.relname, c.relowner
   from unnest($1::text[], $2::text[]) a (schema_name, table_name)
@@ -79,10 +83,10 @@ with asked as (
   join pg_class c on c.oid = part.oid join pg_namespace n on n.oid = c.relnamespace
 )
 select pg_get_userbyid(n.nspowner) as owner, format('GRANT USAGE ON SCHEMA %I TO %I;', n.nspname, $4::text) as statement
-from pg_namespace n where n.nspname in (select nspname from asked) and not has_schema_privilege($4::text, n.oid, 'usage')
+from pg_namespace n where n.nspname in (select nspname from asked) and has_schema_privilege((select r.oid from pg_roles r where r.rolname = $4), n.oid, 'usage') is not true
 union all
 (select pg_get_userbyid(relowner), format('GRANT %s ON %I.%I TO %I;', upper(string_agg(v.verb, ', ' order by v.verb)), nspname, relname, $4::text)
-from asked cross join unnest($3::text[]) v (verb) where not has_table_privilege($4::text, asked.oid, v.verb)
+from asked cross join unnest($3::text[]) v (verb) where has_table_privilege((select r.oid from pg_roles r where r.rolname = $4), asked.oid, v.verb) is not true
 group by relowner, nspname, relname order by nspname, relname);
 
 -- name: our_role

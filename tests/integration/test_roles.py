@@ -1,0 +1,152 @@
+"""Roles that own nothing: what they need, that it is enough, and that what is missing is named with its statement."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import date
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from tests.conftest import url_of
+from tests.support import debian
+from tests.support.engine import Engine, engine_of, eventually
+from tests.support.receiver import Receiver
+from tidings.app import opened
+from tidings.config import Config
+from tidings.core.errors import InvalidInputError, StartupError
+from tidings.core.grants import Step
+from tidings.operations import diagnosis, rights
+from tidings.operations.sources import captures, collections, records
+from tidings.operations.webhooks import subscriptions
+from tidings.sources import tables
+from tidings.store import history, request_role, roles
+from tidings.store.database import open_database
+from tidings.store.migrations import migrate
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module", params=["ours", *debian.versions()[:1]])
+async def server(request: pytest.FixtureRequest, postgres: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The PostgreSQL of the tests, and the oldest that the system has."""
+    if request.param == "ours":
+        yield postgres
+        return
+    async with debian.running(request.param, tmp_path_factory.mktemp("pg")) as url:
+        yield url
+
+
+class Place:
+    """An empty database with tables of somebody's, and names for roles that are not there yet."""
+
+    def __init__(self, url: str, name: str, admin: Any) -> None:
+        self.url = url
+        self.name = name
+        self.admin = admin
+        self.owner, self.running, self.request = f"{name}_owner", f"{name}_run", f"{name}_requests"
+
+    def as_(self, role: str) -> str:
+        return self.url.replace("//postgres:@", f"//{role}:@")
+
+    async def grants(self, config: Config, **asked: Any) -> list[Step]:
+        database = await open_database(self.url if config.database_url is None else config.database_url, max_connections=2)
+        try:
+            _, _, told = await rights.examine(
+                database, **{"way": None, "owner": self.owner, "running": config.running_role, "request": self.request} | asked
+            )
+            return told
+        finally:
+            await database.close()
+
+
+@pytest.fixture
+async def place(server: str) -> AsyncIterator[Place]:
+    root = await asyncpg.connect(server)
+    name = f"r{await root.fetchval('select pg_backend_pid()')}_{next(_numbers)}"
+    await root.execute(f"create database {name}")
+    admin = await asyncpg.connect(url_of(server, name))
+    await admin.execute(f"create role {name}_shop; create schema sales authorization {name}_shop")
+    await admin.execute("create table sales.orders (id int primary key, total int, note text)")
+    await admin.execute("create table sales.parts (id int primary key) partition by range (id)")
+    await admin.execute("create table sales.parts_1 partition of sales.parts for values from (0) to (10)")
+    for table in ("orders", "parts", "parts_1"):
+        await admin.execute(f"alter table sales.{table} owner to {name}_shop")
+    yield Place(url_of(server, name), name, admin)
+    await admin.close()
+    await root.execute(f"drop database {name} with (force)")
+    for row in await root.fetch("select rolname from pg_roles where starts_with(rolname, $1) order by rolname", name):
+        await root.execute(f"drop owned by {row['rolname']} cascade; drop role {row['rolname']}")
+    await root.close()
+
+
+@pytest.fixture
+def settings(place: Place, tmp_path: Path) -> Config:
+    return Config(
+        database_url=place.url, data_dir=tmp_path, secret_key="test", admin_key="test", allow_private_networks="127.0.0.0/8",
+        port=0, stop_grace_seconds=5, request_role=place.request, running_role=place.running,
+    )  # fmt: skip
+
+
+async def set_up(place: Place, settings: Config) -> Config:
+    """Do what `tidings grants` says for two roles, have the one migrate, and return the settings of the other."""
+    for step in await place.grants(settings, tables=("sales.orders", "sales.parts")):
+        await place.admin.execute(step.statement)
+    database = await open_database(place.as_(place.owner), max_connections=2)
+    assert len(await migrate(database)) > 20
+    await roles.give(database, place.running)
+    await request_role.prepare(database, place.request, takers=[place.running])
+    await database.close()
+    return msgspec.structs.replace(settings, database_url=place.as_(place.running), running_role=None)
+
+
+async def everything(place: Place, engine: Engine, receiver: Receiver) -> None:
+    """Do once what would take an owner, and see that it is done."""
+    # Triggers on a table that is neither's, with a condition and on partitions; and what they capture arrives.
+    webhook = await engine.add_webhook(receiver.url("/hook"), {"schema": "sales", "table": "orders"}, {"schema": "sales", "table": "parts"})
+    await place.admin.execute("insert into sales.orders values (1, 12), (2, 13); insert into sales.parts values (1)")
+    await place.admin.execute("insert into sales.orders select n, n from generate_series(100, 250) n")  # more than FEW
+    await receiver.wait_for(154)
+    async with engine.services.wide.transaction() as connection:
+        settings = tables.TableSettings("sales", "orders", conditions={"INSERT": "new.total > 5"}, excluded_columns=("note",))
+        await tables.change_settings(connection, settings)
+    await place.admin.execute("insert into sales.orders values (3, 1), (4, 20)")
+    await receiver.wait_for(155)
+    # Collections, which have a table each.
+    fields = [{"name": "title", "type": "text", "required": True, "unique": True}, {"name": "place", "type": "number"}]
+    await collections.create(engine.services, "posts", fields=fields)
+    await records.create(engine.services, "posts", [{"title": msgspec.Raw(b'"one"')}])
+    fields = [{"name": "title", "type": "text"}, {"name": "rank", "type": "text"}, {"name": "of", "type": "relation", "collection": "posts"}]
+    await collections.change(engine.services, "posts", fields=fields, drop=["place"])
+    found = await records.find(engine.services, "posts", limit=5)
+    assert found.total == 1
+    # History, day by day.
+    async with engine.services.wide.transaction() as connection:
+        await history.ensure_day(connection, date(2020, 1, 1))
+        assert await history.drop_days_before(connection, date(2020, 1, 3)) == 1
+    # And all of it goes again.
+    await collections.remove(engine.services, "posts", confirm="posts")
+    await subscriptions.remove(engine.services, webhook.id)
+    assert await place.admin.fetchval("select count(*) from pg_trigger where tgname like 'tidings%' and not tgisinternal") == 0
+    await tables.keep_all_in_step(engine.services.wide)
+
+
+async def owned(place: Place, role: str) -> int:
+    """Return how much a role owns, in this database."""
+    found: int = await place.admin.fetchval(
+        "select count(*) from pg_shdepend where refclassid = 'pg_authid'::regclass and deptype = 'o' "
+        "and refobjid = (select oid from pg_roles where rolname = $1)", role,
+    )  # fmt: skip
+    return found
+
+
+async def test_a_role_that_owns_nothing_runs_it_all(place: Place, settings: Config, receiver: Receiver) -> None:
+    config = await set_up(place, settings)
+    async with engine_of(config, running=True) as engine:
+        await everything(place, engine, receiver)
+        assert {problem.name for problem in (await diagnosis.examine(engine.services)).problems} & {"rights", "groups", "tables"} == set()
+    assert await owned(place, place.running) == 0
+    assert [step.statement for step in await place.grants(config) if step.is_missing] == []
