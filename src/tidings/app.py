@@ -123,7 +123,8 @@ async def _prepared(database: Database, config: Config, *, is_to_change: bool) -
     async with database.connection() as connection:
         here = await roles.look(connection)
     if here.is_running_role:
-        await expect_schema(database)
+        if here.may_use:
+            await expect_schema(database)
         await roles.expect_rights(database, owner=here.owner or "")
     elif is_to_change:
         for name in await migrate(database):

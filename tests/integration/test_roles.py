@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import url_of
 from tests.support import debian
-from tests.support.engine import Engine, engine_of, eventually
+from tests.support.engine import Engine, engine_of
 from tests.support.receiver import Receiver
 from tidings.app import opened
 from tidings.config import Config
@@ -150,3 +150,131 @@ async def test_a_role_that_owns_nothing_runs_it_all(place: Place, settings: Conf
         assert {problem.name for problem in (await diagnosis.examine(engine.services)).problems} & {"rights", "groups", "tables"} == set()
     assert await owned(place, place.running) == 0
     assert [step.statement for step in await place.grants(config) if step.is_missing] == []
+
+
+TAKEN = {
+    "a table": ("revoke update on tidings.flights from {run}", "GRANT UPDATE ON TABLE tidings.flights TO {run};"),
+    "a sequence": ("revoke usage on tidings.statistics_part from {run}", "GRANT USAGE ON SEQUENCE tidings.statistics_part TO {run};"),
+    "a function": ("revoke execute on function tidings.ensure_day(date) from {run}", "GRANT EXECUTE ON FUNCTION tidings.ensure_day(day date) TO {run};"),
+    "the schema": ("revoke usage on schema tidings from {run}", "GRANT USAGE ON SCHEMA tidings TO {run};"),
+    "rows of all groups": ("drop policy running_role on tidings.queue", "CREATE POLICY running_role ON tidings.queue TO {run} USING (true) WITH CHECK (true);"),
+}  # fmt: skip
+
+
+async def test_each_right_that_is_missing_is_named_with_its_statement(place: Place, settings: Config) -> None:
+    config = await set_up(place, settings)
+    for taken, given in TAKEN.values():
+        await place.admin.execute(taken.format(run=place.running))
+        statement = given.format(run=place.running)
+        if "ON SCHEMA" in given and await place.admin.fetchval("select has_schema_privilege($1, 'tidings', 'usage')", place.running):
+            continue  # before PostgreSQL 16 it has what the role of requests has
+        with pytest.raises(StartupError) as refused:
+            async with opened(config):
+                pass
+        assert statement in refused.value.message
+        assert f"TIDINGS_RUNNING_ROLE={place.running} tidings migrate" in refused.value.message
+        assert [step.statement for step in await place.grants(config) if step.is_missing] == [statement]
+        await place.admin.execute(statement)
+        async with opened(config):
+            pass
+    await place.admin.execute(f"grant truncate, delete on tidings.events, tidings.audit_head to {place.running}")  # and what is too much goes
+    database = await open_database(place.as_(place.owner), max_connections=2)
+    given_back = await roles.give(database, None)
+    await database.close()
+    assert len(given_back) == 4
+    assert [one for one in given_back if not one.startswith("REVOKE")] == []
+
+
+async def test_a_table_that_may_not_be_captured_is_refused_with_the_statement(place: Place, settings: Config, receiver: Receiver) -> None:
+    config = await set_up(place, settings)
+    table = {"schema": "sales", "table": "parts"}
+    await place.admin.execute(f"revoke trigger on sales.parts, sales.parts_1 from {place.running}; revoke usage on schema sales from {place.running}")
+    async with engine_of(config) as engine:
+        with pytest.raises(InvalidInputError) as refused:
+            await engine.add_webhook(receiver.url(), table)
+        statements = re.findall(r"GRANT [^;]+;", refused.value.message)
+        assert statements == [
+            f"GRANT USAGE ON SCHEMA sales TO {place.running};",
+            f"GRANT TRIGGER ON sales.parts TO {place.running};",
+            f"GRANT TRIGGER ON sales.parts_1 TO {place.running};",
+        ]
+        for statement in statements:
+            await place.admin.execute(statement)
+        webhook = await engine.add_webhook(receiver.url(), table)
+        # Taken back, so that the trigger cannot be taken away: it is said where one looks, and gone once it may be.
+        await place.admin.execute(f"revoke trigger on sales.parts_1 from {place.running}")
+        await subscriptions.remove(engine.services, webhook.id)
+        left = (await captures.read(engine.services, "sales.parts")).capture
+        assert left.state == "left"
+        assert left.reason is not None
+        assert f'As {place.name}_shop run: DROP TRIGGER "tidings_capture" ON "sales"."parts";' in left.reason
+        assert ["sales.parts"] == [
+            name for one in (await diagnosis.examine(engine.services)).problems if one.name == "rights" for name in re.findall(r"sales\.parts\b(?!_)(?=\.)", one.sentence)
+        ]
+        await place.admin.execute(f"grant trigger on sales.parts_1 to {place.running}")
+        await tables.keep_all_in_step(engine.services.wide)
+        assert (await captures.read(engine.services, "sales.parts")).capture.state == "unwanted"
+    assert await place.admin.fetchval("select count(*) from pg_trigger where tgname like 'tidings%'") == 0
+
+
+async def test_a_role_without_any_rights_gets_there_by_what_it_is_told(place: Place, settings: Config, receiver: Receiver) -> None:
+    """From an empty database, a start after the other: each says what is missing, and an administrator runs just that."""
+    await place.admin.execute(f"create role {place.owner} login")
+    config = msgspec.structs.replace(settings, database_url=place.as_(place.owner), running_role=None)
+    told: list[str] = []
+    for _ in range(4):
+        try:
+            async with opened(config):
+                break
+        except StartupError as error:
+            statements = re.findall(r"(?:GRANT|CREATE ROLE|grant|create role) [^;]+;", error.message)
+            assert statements, error.message
+            for statement in statements:
+                if statement not in told:
+                    await place.admin.execute(statement)
+            told += statements
+    async with engine_of(config, running=True) as engine:
+        with pytest.raises(InvalidInputError) as refused:
+            await engine.add_webhook(receiver.url(), {"schema": "sales", "table": "orders"})
+        for statement in re.findall(r"GRANT [^;]+;", refused.value.message):
+            await place.admin.execute(statement)
+        for table in ("parts", "parts_1"):
+            await place.admin.execute(f"grant trigger on sales.{table} to {place.owner}")
+        await place.admin.execute(f"grant select on sales.orders to {place.owner}")
+        await everything(place, engine, receiver)
+    assert [step.statement for step in await place.grants(config) if step.is_missing] == []
+
+
+async def test_who_is_no_superuser_makes_the_roles(place: Place, settings: Config, receiver: Receiver) -> None:
+    """As on a managed PostgreSQL: the administrator may make roles and owns the database, and that is all."""
+    manager = f"{place.name}_manager"
+    await place.admin.execute(f"create role {manager} login createrole; alter database {place.name} owner to {manager}")
+    as_manager = await asyncpg.connect(place.as_(manager))
+    as_shop = await asyncpg.connect(place.url)
+    await as_shop.execute(f"set session authorization {place.name}_shop")
+    manage = msgspec.structs.replace(settings, database_url=place.as_(manager))
+    for step in await place.grants(manage, way="managed", tables=("sales.orders", "sales.parts")):
+        runs = as_shop if step.who == f"{place.name}_shop" else as_manager
+        await runs.execute(step.statement)
+    await as_manager.close()
+    await as_shop.close()
+    database = await open_database(place.as_(place.owner), max_connections=2)
+    await migrate(database)
+    await roles.give(database, place.running)
+    await request_role.prepare(database, place.request, takers=[place.running])
+    await database.close()
+    config = msgspec.structs.replace(settings, database_url=place.as_(place.running), running_role=None)
+    async with engine_of(config, running=True) as engine:
+        await everything(place, engine, receiver)
+
+
+async def test_who_does_not_own_the_schema_is_told_who_migrates(place: Place, settings: Config) -> None:
+    config = await set_up(place, settings)
+    database = await open_database(place.as_(place.running), max_connections=2)
+    with pytest.raises(StartupError, match=f"belongs to {place.owner}.*TIDINGS_RUNNING_ROLE={place.running}"):
+        await migrate(database)
+    await database.close()
+    await place.admin.execute("delete from tidings.migrations where number = 49")
+    with pytest.raises(StartupError, match="migrate"):
+        async with opened(config):
+            pass

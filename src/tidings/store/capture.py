@@ -176,11 +176,7 @@ async def install(connection: Connection, table: TableName, trigger: Trigger) ->
     """
     operations = " OR ".join(trigger.operations)
     if lacking := await roles.missing_on(connection, [table], ["trigger"]):
-        raise InvalidInputError(
-            "events",
-            f"The database role may not put a trigger on {'.'.join(table)}. As {lacking[0].owner}, or as an administrator, run: "
-            f"{roles.sentence_of([one.statement for one in lacking])}",
-        )
+        raise InvalidInputError("events", forbidden(table, lacking))
     if trigger.bare is not None:
         await conditions.judge_condition(connection, table, operations, trigger.bare)
     if trigger.guard is not None:
@@ -209,6 +205,14 @@ async def remove(connection: Connection, table: TableName, trigger: str) -> None
         await connection.execute(_SQL["drop_leaving"], function)
     except asyncpg.LockNotAvailableError as error:
         raise BusyError(f"Table {'.'.join(table)} is locked by another transaction. Try again.") from error
+
+
+def forbidden(table: TableName, lacking: Sequence[roles.Lacking]) -> str:
+    """Return the sentence that tells that our role may not capture a table, with what it needs."""
+    return (
+        f"The database role may not put a trigger on {'.'.join(table)}. As {lacking[0].owner}, or as an administrator, run: "
+        f"{roles.sentence_of([one.statement for one in lacking])}"
+    )
 
 
 def left_behind(table: TableName, trigger: str, lacking: Sequence[roles.Lacking]) -> str:

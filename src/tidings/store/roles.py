@@ -23,6 +23,7 @@ class Situation(msgspec.Struct, frozen=True):
     Attributes:
         owner: Of the schema `tidings`; None: there is no such schema.
         is_own: That is us, or somebody whose rights we have.
+        may_use: Whether we may look into it.
         may_create: Whether our role may make schemas.
         version: PostgreSQL's.
         is_managed: It has a role that providers give instead of a superuser.
@@ -33,6 +34,7 @@ class Situation(msgspec.Struct, frozen=True):
     database_owner: str
     owner: str | None
     is_own: bool | None
+    may_use: bool
     may_make_roles: bool
     is_superuser: bool
     may_create: bool
@@ -59,8 +61,11 @@ async def look(connection: Connection) -> Situation:
 
 async def missing(connection: Connection, role: str) -> list[str]:
     """Return what a role lacks to run Tidings in a schema that is there and somebody else's, as the statements that give it."""
+    told = [row["statement"] for row in await connection.fetch(_SQL["missing_schema"], role)]
+    if not (await look(connection)).may_use:
+        return told
     rows = await connection.fetch(_SQL["missing"], role, *_wanted(), list(FUNCTIONS))
-    return [row["statement"] for row in rows]
+    return told + [row["statement"] for row in rows]
 
 
 async def missing_on(

@@ -110,7 +110,8 @@ select a.attname as name, a.attnum as number, exists (
     select from pg_index i where i.indrelid = a.attrelid and i.indisprimary and a.attnum = any (i.indkey)
   ) as is_key
 from pg_attribute a
-where a.attrelid = format('%I.%I', $1::text, $2::text)::regclass and a.attnum > 0 and not a.attisdropped
+where a.attrelid = (select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2)
+  and a.attnum > 0 and not a.attisdropped
 order by a.attnum;
 
 -- name: offered_tables

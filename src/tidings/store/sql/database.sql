@@ -2,7 +2,8 @@
 
 -- name: may_copy
 -- PostgreSQL copies nothing into a table whose rows a policy has to look at. True where there is no schema of ours yet.
-select not coalesce(row_security_active(to_regclass('tidings.outbox')::oid), false);
+select not exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname = 'tidings' and c.relname = 'outbox' and row_security_active(c.oid));
 
 -- name: insert_rows
 -- $1 table, $2 columns

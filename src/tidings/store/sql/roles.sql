@@ -3,11 +3,12 @@
 -- name: look
 -- Who we are, and whose the schema is; null where there is none.
 select current_user::text as role, current_database()::text as database, pg_get_userbyid(d.datdba) as database_owner, n.owner,
-  n.is_own, r.rolsuper or (r.rolcreaterole and r.rolinherit) as may_make_roles, r.rolsuper as is_superuser,
+  n.is_own, coalesce(n.may_use, true) as may_use, r.rolsuper or (r.rolcreaterole and r.rolinherit) as may_make_roles, r.rolsuper as is_superuser,
   has_database_privilege(d.oid, 'create') as may_create, current_setting('server_version_num')::integer / 10000 as version,
   exists (select from pg_roles a where a.rolname in ('rds_superuser', 'cloudsqlsuperuser', 'azure_pg_admin', 'alloydbsuperuser')) as is_managed
 from pg_database d join pg_roles r on r.rolname = current_user left join (
-  select pg_get_userbyid(nspowner) as owner, pg_has_role(nspowner, 'usage') as is_own from pg_namespace where nspname = 'tidings'
+  select pg_get_userbyid(nspowner) as owner, pg_has_role(nspowner, 'usage') as is_own,
+    has_schema_privilege(oid, 'usage') as may_use from pg_namespace where nspname = 'tidings'
 ) n on true
 where d.datname = current_database();
 
@@ -20,6 +21,10 @@ where p.polrelid = to_regclass('tidings.webhooks') and p.polname = 'running_role
 -- $1 role
 select exists (select from pg_roles where rolname = $1);
 
+-- name: missing_schema
+-- Without that nothing else can be asked. $1 role
+select format('GRANT USAGE ON SCHEMA tidings TO %I;', $1::text) as statement where not has_schema_privilege($1::text, 'tidings', 'usage');
+
 -- name: missing
 -- What a role lacks to run Tidings, as the statements that give it. $1 role, $2 names of tables and sequences, $3 verbs, $4 functions
 with wanted as (
@@ -28,10 +33,8 @@ with wanted as (
 ), whoever as (
   select r.oid, r.rolname, r.rolsuper or r.rolbypassrls as sees_all from pg_roles r where r.rolname = $1
 )
-select format('GRANT USAGE ON SCHEMA tidings TO %I;', $1::text) as statement
-where not has_schema_privilege($1::text, 'tidings', 'usage')
-union all
-(select format('GRANT %s ON %s tidings.%I TO %I;', upper(string_agg(w.verb, ', ' order by w.verb)), case w.relkind when 'S' then 'SEQUENCE' else 'TABLE' end, w.relname, $1::text)
+(select format('GRANT %s ON %s tidings.%I TO %I;', upper(string_agg(w.verb, ', ' order by w.verb)), case w.relkind when 'S' then 'SEQUENCE' else 'TABLE' end,
+  w.relname, $1::text) as statement
 from wanted w where case w.relkind when 'S' then not has_sequence_privilege($1::text, w.oid, w.verb) else not has_table_privilege($1::text, w.oid, w.verb) end
 group by w.relname, w.relkind order by w.relname)
 union all
