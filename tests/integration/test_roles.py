@@ -278,3 +278,33 @@ async def test_who_does_not_own_the_schema_is_told_who_migrates(place: Place, se
     with pytest.raises(StartupError, match="migrate"):
         async with opened(config):
             pass
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "roles.md").read_text()
+
+
+@pytest.mark.parametrize("section", ["One role that owns all", "A migrating role and a running role", "A managed PostgreSQL"])
+async def test_the_statements_of_the_page_are_enough(place: Place, settings: Config, section: str) -> None:
+    text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    is_one = section.startswith("One")
+    names = {"tidings_owner": place.owner, "tidings_run": place.running, "tidings_request": place.request, "app": place.name, "tidings": place.owner}
+    is_old = await place.admin.fetchval("select current_setting('server_version_num')::int < 160000")
+    for statement in "".join(blocks).splitlines():
+        if is_old:
+            statement = statement.replace(" WITH INHERIT FALSE, SET TRUE", "")
+        await place.admin.execute(re.sub(r"\b(tidings\w*|app)\b", lambda found: names[found[0]], statement))
+    running = place.owner if is_one else place.running
+    if "sales.orders" in "".join(blocks):
+        told = await place.grants(settings, running=running, tables=("sales.orders",))
+    else:
+        told = await place.grants(settings, running=running)
+    assert [step.statement for step in told if not step.is_there] == []
+    database = await open_database(place.as_(place.owner), max_connections=2)
+    await migrate(database)
+    await roles.give(database, None if is_one else running)
+    await request_role.prepare(database, place.request, takers=[running])
+    await database.close()
+    async with opened(msgspec.structs.replace(settings, database_url=place.as_(running))) as services:
+        assert [one for one in (await diagnosis.examine(services)).problems if one.name in {"rights", "groups"}] == []

@@ -85,6 +85,8 @@ def _greeting(ready: Ready) -> str:
     lines = []
     if ready.new_admin_key is not None:
         lines.append(f"Admin key (shown this once): {ready.new_admin_key}")
+        if ready.secret_key_file is not None:
+            lines.append(f"Secret key: in {ready.secret_key_file}. Keep a copy: without it no secret in the database can be read again.")
     lines.append(f"Tidings is ready: {ready.url}" if ready.url else "Tidings worker is ready.")
     if ready.url:
         lines.append(f"The portal, for browsers: {ready.url}/")

@@ -81,7 +81,7 @@ async def remove(database: Database, found: Found, *, with_collections: bool) ->
             async with database.transaction() as connection:
                 await connection.execute(_SQL["set_lock_timeout"])
                 await capture.remove(connection, (one.schema, one.table), one.name)
-        except COLLISIONS as error:
+        except (BusyError, *COLLISIONS) as error:
             raise BusyError(f"Somebody else's transaction holds {one.schema}.{one.table}. Run it again; it goes on from there.") from error
     if with_collections:
         for schema, table in found.collections:
