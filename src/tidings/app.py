@@ -139,7 +139,9 @@ async def _secret_key(database: Database, config: Config, *, is_to_change: bool)
     if not is_to_change:
         raise StartupError(f"There is no secret key: neither TIDINGS_SECRET_KEY is set nor is there {path}.")
     made = load_or_make_key(path)
-    logger.warning("the secret key was made: %s. Keep a copy of it: without it no secret in the database can be read again", path)
+    logger.warning(
+        "the secret key was made: %s. Keep a copy of it: without it no secret in the database can be read again", path
+    )
     return made
 
 

@@ -106,7 +106,9 @@ async def set_up(place: Place, settings: Config) -> Config:
 async def everything(place: Place, engine: Engine, receiver: Receiver) -> None:
     """Do once what would take an owner, and see that it is done."""
     # Triggers on a table that is neither's, with a condition and on partitions; and what they capture arrives.
-    webhook = await engine.add_webhook(receiver.url("/hook"), {"schema": "sales", "table": "orders"}, {"schema": "sales", "table": "parts"})
+    webhook = await engine.add_webhook(
+        receiver.url("/hook"), {"schema": "sales", "table": "orders"}, {"schema": "sales", "table": "parts"}
+    )
     await place.admin.execute("insert into sales.orders values (1, 12), (2, 13); insert into sales.parts values (1)")
     await place.admin.execute("insert into sales.orders select n, n from generate_series(100, 250) n")  # more than FEW
     await receiver.wait_for(154)
@@ -119,7 +121,11 @@ async def everything(place: Place, engine: Engine, receiver: Receiver) -> None:
     fields = [{"name": "title", "type": "text", "required": True, "unique": True}, {"name": "place", "type": "number"}]
     await collections.create(engine.services, "posts", fields=fields)
     await records.create(engine.services, "posts", [{"title": msgspec.Raw(b'"one"')}])
-    fields = [{"name": "title", "type": "text"}, {"name": "rank", "type": "text"}, {"name": "of", "type": "relation", "collection": "posts"}]
+    fields = [
+        {"name": "title", "type": "text"},
+        {"name": "rank", "type": "text"},
+        {"name": "of", "type": "relation", "collection": "posts"},
+    ]
     await collections.change(engine.services, "posts", fields=fields, drop=["place"])
     found = await records.find(engine.services, "posts", limit=5)
     assert found.total == 1
@@ -147,7 +153,11 @@ async def test_a_role_that_owns_nothing_runs_it_all(place: Place, settings: Conf
     config = await set_up(place, settings)
     async with engine_of(config, running=True) as engine:
         await everything(place, engine, receiver)
-        assert {problem.name for problem in (await diagnosis.examine(engine.services)).problems} & {"rights", "groups", "tables"} == set()
+        assert {problem.name for problem in (await diagnosis.examine(engine.services)).problems} & {
+            "rights",
+            "groups",
+            "tables",
+        } == set()
     assert await owned(place, place.running) == 0
     assert [step.statement for step in await place.grants(config) if step.is_missing] == []
 
@@ -166,7 +176,9 @@ async def test_each_right_that_is_missing_is_named_with_its_statement(place: Pla
     for taken, given in TAKEN.values():
         await place.admin.execute(taken.format(run=place.running))
         statement = given.format(run=place.running)
-        if "ON SCHEMA" in given and await place.admin.fetchval("select has_schema_privilege($1, 'tidings', 'usage')", place.running):
+        if "ON SCHEMA" in given and await place.admin.fetchval(
+            "select has_schema_privilege($1, 'tidings', 'usage')", place.running
+        ):
             continue  # before PostgreSQL 16 it has what the role of requests has
         with pytest.raises(StartupError) as refused:
             async with opened(config):
@@ -177,7 +189,9 @@ async def test_each_right_that_is_missing_is_named_with_its_statement(place: Pla
         await place.admin.execute(statement)
         async with opened(config):
             pass
-    await place.admin.execute(f"grant truncate, delete on tidings.events, tidings.audit_head to {place.running}")  # and what is too much goes
+    await place.admin.execute(
+        f"grant truncate, delete on tidings.events, tidings.audit_head to {place.running}"
+    )  # and what is too much goes
     database = await open_database(place.as_(place.owner), max_connections=2)
     given_back = await roles.give(database, None)
     await database.close()
@@ -185,10 +199,14 @@ async def test_each_right_that_is_missing_is_named_with_its_statement(place: Pla
     assert [one for one in given_back if not one.startswith("REVOKE")] == []
 
 
-async def test_a_table_that_may_not_be_captured_is_refused_with_the_statement(place: Place, settings: Config, receiver: Receiver) -> None:
+async def test_a_table_that_may_not_be_captured_is_refused_with_the_statement(
+    place: Place, settings: Config, receiver: Receiver
+) -> None:
     config = await set_up(place, settings)
     table = {"schema": "sales", "table": "parts"}
-    await place.admin.execute(f"revoke trigger on sales.parts, sales.parts_1 from {place.running}; revoke usage on schema sales from {place.running}")
+    await place.admin.execute(
+        f"revoke trigger on sales.parts, sales.parts_1 from {place.running}; revoke usage on schema sales from {place.running}"
+    )
     async with engine_of(config) as engine:
         with pytest.raises(InvalidInputError) as refused:
             await engine.add_webhook(receiver.url(), table)
@@ -209,7 +227,10 @@ async def test_a_table_that_may_not_be_captured_is_refused_with_the_statement(pl
         assert left.reason is not None
         assert f'As {place.name}_shop run: DROP TRIGGER "tidings_capture" ON "sales"."parts";' in left.reason
         assert ["sales.parts"] == [
-            name for one in (await diagnosis.examine(engine.services)).problems if one.name == "rights" for name in re.findall(r"sales\.parts\b(?!_)(?=\.)", one.sentence)
+            name
+            for one in (await diagnosis.examine(engine.services)).problems
+            if one.name == "rights"
+            for name in re.findall(r"sales\.parts\b(?!_)(?=\.)", one.sentence)
         ]
         await place.admin.execute(f"grant trigger on sales.parts_1 to {place.running}")
         await tables.keep_all_in_step(engine.services.wide)
@@ -217,7 +238,9 @@ async def test_a_table_that_may_not_be_captured_is_refused_with_the_statement(pl
     assert await place.admin.fetchval("select count(*) from pg_trigger where tgname like 'tidings%'") == 0
 
 
-async def test_a_role_without_any_rights_gets_there_by_what_it_is_told(place: Place, settings: Config, receiver: Receiver) -> None:
+async def test_a_role_without_any_rights_gets_there_by_what_it_is_told(
+    place: Place, settings: Config, receiver: Receiver
+) -> None:
     """From an empty database, a start after the other: each says what is missing, and an administrator runs just that."""
     await place.admin.execute(f"create role {place.owner} login")
     config = msgspec.structs.replace(settings, database_url=place.as_(place.owner), running_role=None)
@@ -289,7 +312,13 @@ async def test_the_statements_of_the_page_are_enough(place: Place, settings: Con
     blocks = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
     assert blocks
     is_one = section.startswith("One")
-    names = {"tidings_owner": place.owner, "tidings_run": place.running, "tidings_request": place.request, "app": place.name, "tidings": place.owner}
+    names = {
+        "tidings_owner": place.owner,
+        "tidings_run": place.running,
+        "tidings_request": place.request,
+        "app": place.name,
+        "tidings": place.owner,
+    }
     is_old = await place.admin.fetchval("select current_setting('server_version_num')::int < 160000")
     for statement in "".join(blocks).splitlines():
         if is_old:

@@ -31,7 +31,9 @@ def _used() -> set[tuple[str, str]]:
                     used |= {(table, "update"), (table, "select")}
             used |= {(table, "update") for table in re.findall(r"\bupdate (?:only )?tidings\.(\w+)", sql)}
             used |= {(table, "delete") for table in re.findall(r"\bdelete from tidings\.(\w+)", sql)}
-            used |= {(table, "select") for table in re.findall(r"(?:from|join|using|,)\s+(?:only )?tidings\.(\w+)\b(?!\s*\()", sql)}
+            used |= {
+                (table, "select") for table in re.findall(r"(?:from|join|using|,)\s+(?:only )?tidings\.(\w+)\b(?!\s*\()", sql)
+            }
     return used
 
 

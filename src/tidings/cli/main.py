@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # `Config` is a word of types here: its module is imported when a server runs
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -54,6 +55,20 @@ def _json_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too.")(command)
 
 
+def _log_format() -> str:
+    """Return the form of the log as far as it is known: settings that cannot be read may be what is to be told."""
+    from tidings.config import load_config
+
+    setup = click.get_current_context().find_object(_Setup)
+    flags = {
+        name: value for name, value in (setup.flags if setup else {}).items() if name == "log_format" and value is not None
+    }
+    try:
+        return load_config(flags, file=setup.file if setup else None).log_format
+    except TidingsError:
+        return flags.get("log_format") or os.environ.get("TIDINGS_LOG_FORMAT", "text")
+
+
 def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Turn an error raised on purpose into one sentence and an exit code."""
 
@@ -66,6 +81,10 @@ def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
                 import msgspec
 
                 click.echo(msgspec.json.encode({"error": error.message, "code": error.code}))
+            elif _log_format() == "json":
+                from tidings.cli.logs import line
+
+                click.echo(line("error", error.message, code=error.code), err=True)
             else:
                 click.echo(f"tidings: {error.message}", err=True)
             sys.exit(next((code for kind, code in _EXITS.items() if isinstance(error, kind)), 1))
@@ -107,6 +126,9 @@ def worker(setup: _Setup, *, as_json: bool, parent: int | None) -> None:
 
 
 def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bool, parent: int | None = None) -> None:
+    from tidings.cli.logs import set_up_logs
+
+    set_up_logs(config.log_format, config.log_level)  # before anything is imported that may have something to say
     from tidings.cli.running import run_until_signal
 
     sys.exit(run_until_signal(config, as_json=as_json, with_api=with_api, with_worker=with_worker, parent=parent))
@@ -125,7 +147,9 @@ def migrate(setup: _Setup, *, is_plan: bool, as_json: bool) -> None:
 
 
 @cli.command()
-@click.option("--way", type=click.Choice(["one", "two", "managed"]), help="How many roles, and who makes them; found out when unset.")
+@click.option(
+    "--way", type=click.Choice(["one", "two", "managed"]), help="How many roles, and who makes them; found out when unset."
+)
 @click.option("--owner", help="Role that is to own the schema; found out when unset.")
 @click.option("--running-role", help="Role that is to run Tidings; the owner when there is none.")
 @click.option("--table", "tables", multiple=True, help="A table that is to be captured; those of webhooks are known.")
@@ -134,7 +158,14 @@ def migrate(setup: _Setup, *, is_plan: bool, as_json: bool) -> None:
 @_reports_errors
 @click.pass_obj
 def grants(
-    setup: _Setup, *, way: Any, owner: str | None, running_role: str | None, tables: tuple[str, ...], is_check: bool, as_json: bool
+    setup: _Setup,
+    *,
+    way: Any,
+    owner: str | None,
+    running_role: str | None,
+    tables: tuple[str, ...],
+    is_check: bool,
+    as_json: bool,
 ) -> None:
     """Print the SQL that gives roles of PostgreSQL what they need. Nothing is changed."""
     from tidings.cli.granting import run_grants

@@ -139,7 +139,10 @@ def script(way: Way, names: Names, told: Iterable[Step]) -> str:
             who = step.who
         lines.append(f"{'-- is so: ' if step.is_there else ''}{step.statement}  -- {step.why}")
     if names.running != names.owner:
-        lines += ["", f"-- Then, whenever Tidings is upgraded, as {names.owner}: TIDINGS_RUNNING_ROLE={names.running} tidings migrate"]
+        lines += [
+            "",
+            f"-- Then, whenever Tidings is upgraded, as {names.owner}: TIDINGS_RUNNING_ROLE={names.running} tidings migrate",
+        ]
     return "\n".join(lines)
 
 

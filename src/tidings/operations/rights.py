@@ -36,7 +36,9 @@ async def examine(
             others = [here.role] if here.role != owner and not here.is_superuser and here.owner is not None else known
             running = others[0] if others else owner
         if way == "one" and running != owner:
-            raise InvalidInputError("way", f"{owner} owns the schema and {running} runs Tidings: these are two. Ask for --way two.")
+            raise InvalidInputError(
+                "way", f"{owner} owns the schema and {running} runs Tidings: these are two. Ask for --way two."
+            )
         if way == "two" and running == owner:
             running = f"{owner}_run"
         names = Names(here.database, here.database_owner, owner, running, request, here.version)
@@ -50,7 +52,9 @@ async def problems(connection: Connection) -> list[Problem]:
     here = await roles.look(connection)
     told = []
     if here.is_running_role and (lacking := await roles.missing(connection, here.role)):
-        told.append(f"The database role {here.role} lacks rights on schema tidings. As {here.owner} run: {roles.sentence_of(lacking)}")
+        told.append(
+            f"The database role {here.role} lacks rights on schema tidings. As {here.owner} run: {roles.sentence_of(lacking)}"
+        )
     wanted = await capture.subscribed_tables(connection)
     if forbidden := await roles.missing_on(connection, wanted, ["trigger"]):
         told.append(
@@ -69,7 +73,9 @@ async def problems(connection: Connection) -> list[Problem]:
 
 async def _found(connection: Connection, names: Names, tables: Sequence[str], *, has_schema: bool, may_use: bool) -> Found:
     there = frozenset([name for name in {names.owner, names.running, names.request} if await roles.exists(connection, name)])
-    asked = sorted({*map(name_of, tables), *(await roles.named_tables(connection) if has_schema and may_use else [])})[:MAX_TABLES]
+    asked = sorted({*map(name_of, tables), *(await roles.named_tables(connection) if has_schema and may_use else [])})[
+        :MAX_TABLES
+    ]
     capturing = await roles.missing_on(connection, asked, ["trigger"], names.running)
     known = {one.statement for one in capturing}
     reading = await roles.missing_on(connection, asked, ["select"], names.running)
@@ -81,7 +87,11 @@ async def _found(connection: Connection, names: Names, tables: Sequence[str], *,
         may_create=names.owner in there and await roles.may_create(connection, names.owner),
         has_schema=has_schema,
         lacking=tuple(await roles.missing(connection, names.running) if is_given else ()),
-        requests=tuple(await request_role.differences(connection, names.request) if has_schema and may_use and names.request in there else ()),
+        requests=tuple(
+            await request_role.differences(connection, names.request)
+            if has_schema and may_use and names.request in there
+            else ()
+        ),
         on_tables=(
             *((one.owner, one.statement, True) for one in capturing),
             *((one.owner, one.statement, False) for one in reading if one.statement not in known),

@@ -10,9 +10,7 @@ from typing import Final
 _READ = "migrations under_way walked_events walked_deliveries walked_queue"
 _WRITTEN_ONCE = "customer_webhooks signers"
 _READ_AND_CHANGED = "audit_head default_limits routes_version privacy_version api_key_changes"
-_NEVER_DELETED = (
-    "api_key_uses attempts backfills events integration_refusals listeners settings signing_keys"
-)
+_NEVER_DELETED = "api_key_uses attempts backfills events integration_refusals listeners settings signing_keys"
 _NEVER_CHANGED = (
     "audit audit_chain backfill_busy bin_requests erasure_waits group_overruns integration_notices portal_links "
     "table_subscriptions unreadable webhook_changes"

@@ -82,7 +82,9 @@ async def remove(database: Database, found: Found, *, with_collections: bool) ->
                 await connection.execute(_SQL["set_lock_timeout"])
                 await capture.remove(connection, (one.schema, one.table), one.name)
         except (BusyError, *COLLISIONS) as error:
-            raise BusyError(f"Somebody else's transaction holds {one.schema}.{one.table}. Run it again; it goes on from there.") from error
+            raise BusyError(
+                f"Somebody else's transaction holds {one.schema}.{one.table}. Run it again; it goes on from there."
+            ) from error
     if with_collections:
         for schema, table in found.collections:
             await _drop(database, _SQL["drop_table"], schema, table)
