@@ -133,7 +133,8 @@ async def _secret_key(database: Database, config: Config, *, is_to_change: bool)
         return key
     if await is_keyed(database):
         raise StartupError(
-            f"There is no secret key: TIDINGS_SECRET_KEY is not set, and there is no {path}. This database's secrets are encrypted under "
+            f"There is no secret key: TIDINGS_SECRET_KEY is not set, and there is no {path}. This database's secrets are "
+            f"encrypted under "
             "one: set it, or bring its copy to that file. Nothing was written."
         )
     if not is_to_change:

@@ -59,7 +59,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         request_role: The role of PostgreSQL that queries of requests run under, which sees the rows of one group: made at the
             first start, where our own role may make roles. `none`: they run with all rights of our own, and nothing but our own
             SQL keeps groups apart.
-        running_role: A role of PostgreSQL that is to run Tidings without owning its schema; `tidings migrate`, as the owner, gives
+        running_role: A role of PostgreSQL that is to run Tidings without owning its schema; `tidings migrate`, as the owner,
+        gives
             it what it needs. None: whoever migrates runs it too.
         data_dir: Where the embedded PostgreSQL and a generated secret key live (`key_file`).
         admin_key: The first key of the API. None: made at the first start and printed once.
@@ -187,7 +188,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def key_file(self) -> Path:
         """Where the secret key is kept, when the settings do not say it.
 
-        With the embedded PostgreSQL, or in a `data_dir` that was chosen: there. With a database of one's own it does not hang on the
+        With the embedded PostgreSQL, or in a `data_dir` that was chosen: there. With a database of one's own it does not
+        hang on the
         folder that one stands in: it is the user's, in $XDG_DATA_HOME, unless there is one in `.tidings` from before it was so.
         """
         beside = self.data_dir.absolute() / "secret_key"
@@ -296,6 +298,19 @@ def _build(values: dict[str, Any]) -> Config:
     if config.log_level not in {"debug", "info", "warning", "error"}:
         raise StartupError(f"log_level is {config.log_level!r}; write debug, info, warning or error.")
     return config
+
+
+def log_format_of(given: str | None, *, file: Path | None) -> str:
+    """Return the form of the log, also where other settings cannot be read.
+
+    Args:
+        given: By a flag.
+        file: A TOML file with settings.
+    """
+    try:
+        return load_config({} if given is None else {"log_format": given}, file=file).log_format
+    except StartupError:
+        return given or os.environ.get("TIDINGS_LOG_FORMAT", "text")
 
 
 def _check_networks(config: Config) -> None:

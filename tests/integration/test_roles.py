@@ -226,12 +226,8 @@ async def test_a_table_that_may_not_be_captured_is_refused_with_the_statement(
         assert left.state == "left"
         assert left.reason is not None
         assert f'As {place.name}_shop run: DROP TRIGGER "tidings_capture" ON "sales"."parts";' in left.reason
-        assert ["sales.parts"] == [
-            name
-            for one in (await diagnosis.examine(engine.services)).problems
-            if one.name == "rights"
-            for name in re.findall(r"sales\.parts\b(?!_)(?=\.)", one.sentence)
-        ]
+        (problem,) = [one for one in (await diagnosis.examine(engine.services)).problems if one.name == "rights"]
+        assert f"those of sales.parts. Let it, as {place.name}_shop: GRANT TRIGGER ON sales.parts_1" in problem.sentence
         await place.admin.execute(f"grant trigger on sales.parts_1 to {place.running}")
         await tables.keep_all_in_step(engine.services.wide)
         assert (await captures.read(engine.services, "sales.parts")).capture.state == "unwanted"
@@ -251,7 +247,8 @@ async def test_a_role_without_any_rights_gets_there_by_what_it_is_told(
                 break
         except StartupError as error:
             statements = re.findall(r"(?:GRANT|CREATE ROLE|grant|create role) [^;]+;", error.message)
-            assert statements, error.message
+            if not statements:
+                raise
             for statement in statements:
                 if statement not in told:
                     await place.admin.execute(statement)

@@ -41,7 +41,8 @@ def _own_fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def set_up_logs(log_format: str, level: str) -> None:
-    """Write this process's log to standard error: warnings of libraries and what nobody caught too, so that all of it has one form."""
+    """Write this process's log to standard error: warnings of libraries and what nobody caught too, so that all of it has
+    one form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Text())
     root = logging.getLogger()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations  # `Config` is a word of types here: its module is imported when a server runs
 
-import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -57,16 +56,10 @@ def _json_option(command: Callable[..., None]) -> Callable[..., None]:
 
 def _log_format() -> str:
     """Return the form of the log as far as it is known: settings that cannot be read may be what is to be told."""
-    from tidings.config import load_config
+    from tidings.config import log_format_of
 
     setup = click.get_current_context().find_object(_Setup)
-    flags = {
-        name: value for name, value in (setup.flags if setup else {}).items() if name == "log_format" and value is not None
-    }
-    try:
-        return load_config(flags, file=setup.file if setup else None).log_format
-    except TidingsError:
-        return flags.get("log_format") or os.environ.get("TIDINGS_LOG_FORMAT", "text")
+    return log_format_of(None if setup is None else setup.flags.get("log_format"), file=None if setup is None else setup.file)
 
 
 def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:

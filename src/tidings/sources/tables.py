@@ -32,7 +32,8 @@ class TableState(msgspec.Struct, frozen=True):
     """How a table that a webhook names is doing: `captured`, `missing`, `disabled`, `waiting`, `stopped`, or `left`.
 
     `stopped`: its settings do not fit it as it is now, or it has come to its name by being renamed. `reason` says why it is not
-    captured; of one that is, that some row of today or yesterday could not be captured as it should. `left`: no webhook names it
+    captured; of one that is, that some row of today or yesterday could not be captured as it should. `left`: no webhook
+    names it
     any more, and its trigger is still there.
     """
 

@@ -218,7 +218,8 @@ def forbidden(table: TableName, lacking: Sequence[roles.Lacking]) -> str:
 def left_behind(table: TableName, trigger: str, lacking: Sequence[roles.Lacking]) -> str:
     """Return the sentence that tells that a trigger stays where nobody wants it, and how it goes."""
     return (
-        f"The trigger {trigger} on {'.'.join(table)} is wanted by no webhook, and our role may not take it away. As {lacking[0].owner} run: "
+        f"The trigger {trigger} on {'.'.join(table)} is wanted by no webhook, and our role may not take it away. As "
+        f"{lacking[0].owner} run: "
         f"DROP TRIGGER {quoted(trigger)} ON {quoted(table[0])}.{quoted(table[1])}; or let our role do it: "
         f"{roles.sentence_of([one.statement for one in lacking])}"
     )

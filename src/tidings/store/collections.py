@@ -286,7 +286,8 @@ async def _change(connection: Connection, what: str, schema: str, table: str, *a
     except asyncpg.InsufficientPrivilegeError as error:
         raise InvalidInputError(
             "name",
-            f"The role of PostgreSQL that owns schema tidings may not do that ({error}). Collections have a schema for each group: "
+            f"The role of PostgreSQL that owns schema tidings may not do that ({error}). Collections have a schema for "
+            f"each group: "
             "grant that role CREATE on the database (`tidings grants` prints the statement).",
         ) from error
 

@@ -94,7 +94,8 @@ async def _migrate_once(database: Database) -> list[str]:
             return await _apply(connection)
         except asyncpg.InsufficientPrivilegeError as error:
             raise StartupError(
-                f"The migration was taken back, since the database role lacks a right ({error}). `tidings grants` prints what it needs."
+                f"The migration was taken back, since the database role lacks a right ({error}). `tidings grants` prints "
+                f"what it needs."
             ) from error
 
 
@@ -102,14 +103,19 @@ def _refuse_strangers(here: roles.Situation) -> None:
     """Refuse to migrate what our role does not own, or may not make."""
     if here.is_running_role:
         raise StartupError(
-            f"Schema tidings belongs to {here.owner}, and {here.role} may not migrate it. Run `tidings migrate` as {here.owner}; where "
-            f"{here.role} is to run Tidings without owning it, with TIDINGS_RUNNING_ROLE={here.role}. To have {here.role} own it instead, as "
-            f'an administrator run: REASSIGN OWNED BY "{here.owner}" TO "{here.role}"; which gives it all that {here.owner} owns in this database.'
+            f"Schema tidings belongs to {here.owner}, and {here.role} may not migrate it. Run `tidings migrate` as "
+            f"{here.owner}; where "
+            f"{here.role} is to run Tidings without owning it, with TIDINGS_RUNNING_ROLE={here.role}. To have {here.role} "
+            f"own it instead, as "
+            f'an administrator run: REASSIGN OWNED BY "{here.owner}" TO "{here.role}"; which gives it all that {here.owner} '
+            f"owns in this database."
         )
     if here.owner is None and not here.may_create:
         raise StartupError(
-            f"There is no schema tidings yet, and {here.role} may not create it. As {here.database_owner}, who owns the database, run: "
-            f'GRANT CREATE ON DATABASE "{here.database}" TO "{here.role}"; and start again. `tidings grants` prints all that it needs.'
+            f"There is no schema tidings yet, and {here.role} may not create it. As {here.database_owner}, who owns the "
+            f"database, run: "
+            f'GRANT CREATE ON DATABASE "{here.database}" TO "{here.role}"; and start again. `tidings grants` prints all that '
+            f"it needs."
         )
 
 

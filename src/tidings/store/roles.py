@@ -127,7 +127,8 @@ async def give(database: Database, role: str | None) -> list[str]:
         if role is not None and role not in roles and role != situation.role:
             if not await exists(connection, role):
                 raise StartupError(
-                    f'There is no role {role}, which TIDINGS_RUNNING_ROLE names. Run, where roles may be made: CREATE ROLE "{role}" LOGIN;'
+                    f"There is no role {role}, which TIDINGS_RUNNING_ROLE names. Run, where roles may be made: CREATE ROLE "
+                    f'"{role}" LOGIN;'
                 )
             roles.append(role)
         statements = []

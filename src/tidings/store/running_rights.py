@@ -1,7 +1,7 @@
 """What a role that owns nothing needs to run Tidings: what our statements do, and no more.
 
-The role that owns the schema needs nothing of this. What takes an owner is done by functions that have the owner's rights (migration
-0049). `store.request_rights` is the same for requests, which are one group's.
+The role that owns the schema needs nothing of this. What takes an owner is done by functions that have the owner's rights
+(migration 0049). `store.request_rights` is the same for requests, which are one group's.
 """
 
 from typing import Final
@@ -17,10 +17,10 @@ _NEVER_CHANGED = (
 )
 _TAKEN_AWAY = "audit_pending backfill_changes"
 _ALL = (
-    "api_keys bins captured_tables collections counters cron_jobs cron_runs deliveries erasures event_kinds event_types flights "
-    "group_egress group_limits group_paces group_rates groups integration_objects integrations lanes listener_sessions "
-    "member_roles members outbox outbox_rejected payload_ends published queue recoveries redaction_rules sealed_payloads sessions "
-    "statistics stored_bytes stored_changes webhook_versions webhooks workers"
+    "api_keys bins captured_tables collections counters cron_jobs cron_runs deliveries erasures event_kinds event_types "
+    "flights group_egress group_limits group_paces group_rates groups integration_objects integrations lanes "
+    "listener_sessions member_roles members outbox outbox_rejected payload_ends published queue recoveries redaction_rules "
+    "sealed_payloads sessions statistics stored_bytes stored_changes webhook_versions webhooks workers"
 )
 
 
@@ -41,10 +41,9 @@ def _rights() -> dict[str, frozenset[str]]:
 RIGHTS: Final = _rights()
 
 # Functions, whoever else may call them. The last row has the owner's rights.
-FUNCTIONS: Final = tuple(
-    """
-    added announce_due capture capture_bound first_id_of is_bound is_long lock_lanes_to_route maker_may mask_of masked member
-    outbox_groups outbox_turns outbox_turns_of payload_is_there places ring shaped shaped_strange take_events
-    change_records drop_days_before drop_guard drop_leaving ensure_day make_guard make_leaving
-    """.split()
-)
+FUNCTIONS: Final = (
+    "added", "announce_due", "capture", "capture_bound", "first_id_of", "is_bound", "is_long", "lock_lanes_to_route",
+    "maker_may", "mask_of", "masked", "member", "outbox_groups", "outbox_turns", "outbox_turns_of", "payload_is_there",
+    "places", "ring", "shaped", "shaped_strange", "take_events",
+    "change_records", "drop_days_before", "drop_guard", "drop_leaving", "ensure_day", "make_guard", "make_leaving",
+)  # fmt: skip

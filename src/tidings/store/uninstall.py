@@ -14,7 +14,8 @@ class Trigger(msgspec.Struct, frozen=True):
     """A trigger of ours on somebody's table.
 
     Attributes:
-        is_allowed: Our role owns the table, or may make triggers on it: then it can take away its own too (`store.capture.remove`).
+        is_allowed: Our role owns the table, or may make triggers on it: then it can take away its own too
+        (`store.capture.remove`).
     """
 
     schema: str

@@ -15,7 +15,8 @@ SUM_INTERVAL = 1.0  # seconds between lines; where nothing happened there is non
 class Sums:
     """What became of the attempts since the last line.
 
-    `add` counts what was recorded together, `run_once` writes the line and begins anew: both in the worker's loop, so nothing is
+    `add` counts what was recorded together, `run_once` writes the line and begins anew: both in the worker's loop, so
+    nothing is
     counted between.
     """
 
