@@ -342,6 +342,16 @@ async def test_a_change_of_a_row_is_never_refused_and_shown_as_over_the_limit(en
     assert (await limits.read(engine.services, "default")).over == []
 
 
+async def test_an_overrun_is_told_though_somebody_else_added_it_up(engine: Engine) -> None:
+    await limit(engine, stored_bytes=10)
+    written = "insert into tidings.stored_changes select 'default', current_date, 1, 0 from generate_series(1, $1::integer)"
+    await engine.user.execute(written, stored.MANY_ROWS + 1)
+    assert await used(engine) == stored.MANY_ROWS + 1  # whoever looks adds up so many rows himself
+    assert await engine.value("select sum(bytes) from tidings.stored_changes") == 0
+    assert await LimitWatch(engine.services.wide, engine.clock).run_once() == 1
+    assert await used(engine) == stored.MANY_ROWS + 1
+
+
 async def test_the_pace_of_what_nobody_refuses_is_shown_and_told(engine: Engine) -> None:
     await limit(engine, events_per_second=10)
     watch = LimitWatch(engine.services.wide, engine.clock)
@@ -381,7 +391,12 @@ async def test_records_and_notices_are_refused_at_the_door(api: Api) -> None:  #
     await api("PATCH", ACME, 200, {"stored_bytes": None, "events_per_second": 1, "events_burst": 2})
     items = [{"a": str(n)} for n in range(3)]  # more than may ever come at once, all or none: to come again is of no use
     refused = await api("POST", "/api/v1/collections/posts/records", 413, items, group="acme")
-    assert (refused["code"], refused["limit"], refused["allowed"], refused["used"]) == ("PAYLOAD_TOO_LARGE", "events_burst", 2, 3)
+    assert (refused["code"], refused["limit"], refused["allowed"], refused["used"]) == (
+        "PAYLOAD_TOO_LARGE",
+        "events_burst",
+        2,
+        3,
+    )
     left = (await api("GET", ACME, 200))["used"]["events_left"]
     assert left == 2, "it took no tokens"
     assert (await api("GET", "/api/v1/collections/posts/records", 200, group="acme"))["totalItems"] == 0
