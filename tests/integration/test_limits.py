@@ -342,6 +342,18 @@ async def test_a_change_of_a_row_is_never_refused_and_shown_as_over_the_limit(en
     assert (await limits.read(engine.services, "default")).over == []
 
 
+async def test_what_goes_of_one_day_makes_no_room_for_what_another_has(engine: Engine) -> None:
+    """As where payloads go that came before anything was counted."""
+    written = (
+        "insert into tidings.stored_changes values ('default', current_date, 30, 0), ('default', current_date - 1, -500, 0)"
+    )
+    await engine.user.execute("select tidings.ensure_day(current_date - 1)")
+    await engine.user.execute(written)
+    assert await used(engine) == 30
+    await LimitWatch(engine.services.wide, engine.clock).run_once()
+    assert await used(engine) == 30
+
+
 async def test_an_overrun_is_told_though_somebody_else_added_it_up(engine: Engine) -> None:
     await limit(engine, stored_bytes=10)
     written = "insert into tidings.stored_changes select 'default', current_date, 1, 0 from generate_series(1, $1::integer)"
