@@ -12,6 +12,7 @@ Left out: whoever can make us run SQL of their own can also write `set tidings.g
 against that.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -19,15 +20,20 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 
 from tidings.core.errors import StartupError
+<<<<<<< HEAD
 from tidings.store import roles
 from tidings.store.database import Connection, Database, Own, Server, open_pool, said
+=======
+from tidings.core.pauses import Pauses
+from tidings.store.database import COLLISIONS, Connection, Database, Server, open_pool, said
+>>>>>>> main
 from tidings.store.request_rights import RIGHTS
 from tidings.store.statements import load
 
 logger = logging.getLogger("tidings.database")
 
 NONE = "none"  # in place of a role's name: requests run under our own
-TRIES = 5  # roles are the whole server's: another process may be making the same one
+MAX_TRIES = 12  # each waits 2 s for a lock, and there are up to 5 s between them: about a minute
 
 _SQL = load("request_role")
 
@@ -93,12 +99,20 @@ async def open_for_requests(database: Database, role: str, *, max_connections: i
     return Database(database.url, server)
 
 
+<<<<<<< HEAD
 async def prepare(database: Database, role: str, *, is_to_change: bool = True, takers: Sequence[str] = ()) -> None:
+=======
+async def prepare(database: Database, role: str, *, is_to_change: bool = True, tries: int = MAX_TRIES) -> None:
+>>>>>>> main
     """Make the role where it is not there, and give it what requests need and nothing else.
 
     Args:
         is_to_change: False: only see whether it can be used.
+<<<<<<< HEAD
         takers: Roles that are to run Tidings, if ours is not: they must be able to take it.
+=======
+        tries: How often to begin, while others change the role (roles are the whole server's) or hold tables of collections.
+>>>>>>> main
 
     Raises:
         StartupError: It cannot be used; with the statements that change that.
@@ -106,29 +120,54 @@ async def prepare(database: Database, role: str, *, is_to_change: bool = True, t
     if role == NONE:
         logger.warning("requests run with all rights of the database's role: nothing but our own SQL keeps groups apart")
         return
+<<<<<<< HEAD
     for _ in range(TRIES):
         if await _is_prepared(database, role, takers, is_to_change=is_to_change):
+=======
+    pauses = Pauses()
+    for left in reversed(range(tries)):
+        if await _is_prepared(database, role, is_to_change=is_to_change):
+>>>>>>> main
             return
-    raise StartupError(f"Other processes change the role {role} all the time. Start again in a moment.")
+        if left:
+            await asyncio.sleep(pauses.next())
+    raise StartupError(
+        f"The role {role} was not given its rights: other processes change it, or transactions that are open for long use "
+        "tables of collections. Let them end, and start again."
+    )
 
 
+<<<<<<< HEAD
 async def _is_prepared(database: Database, role: str, takers: Sequence[str], *, is_to_change: bool) -> bool:
     """Prepare it, unless another process is just doing the same for another database."""
+=======
+async def _is_prepared(database: Database, role: str, *, is_to_change: bool) -> bool:
+    """Prepare it, unless another process is just doing the same for another database, or holds what is to be changed."""
+>>>>>>> main
     owner = ""
     try:
         async with database.transaction() as connection:
             owner = await connection.fetchval(_SQL["owner"])
             await _prepare(connection, role, takers or [owner], is_to_change=is_to_change)
     except asyncpg.InsufficientPrivilegeError as error:
+<<<<<<< HEAD
         raise _unusable(role, takers or [owner], said(error)) from error
     except (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError) as error:
         logger.debug("the role %s is tried again: %s", role, error)  # "tuple concurrently updated", and its like
+=======
+        raise _unusable(role, owner, said(error)) from error
+    except (*COLLISIONS, asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError) as error:
+        logger.info(
+            "role %s is prepared again in a moment: %s", role, said(error)
+        )  # "tuple concurrently updated", and its like
+>>>>>>> main
         return False
     return True
 
 
 async def _prepare(connection: Connection, role: str, takers: Sequence[str], *, is_to_change: bool) -> None:
     await connection.execute(_SQL["lock"])
+    await connection.execute(_SQL["set_lock_timeout"])
     found = await connection.fetchrow(_SQL["find"], role)
     if found is None and is_to_change:
         await connection.execute(await connection.fetchval(_SQL["create"], role))
