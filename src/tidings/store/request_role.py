@@ -20,13 +20,9 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 
 from tidings.core.errors import StartupError
-<<<<<<< HEAD
-from tidings.store import roles
-from tidings.store.database import Connection, Database, Own, Server, open_pool, said
-=======
 from tidings.core.pauses import Pauses
-from tidings.store.database import COLLISIONS, Connection, Database, Server, open_pool, said
->>>>>>> main
+from tidings.store import roles
+from tidings.store.database import COLLISIONS, Connection, Database, Own, Server, open_pool, said
 from tidings.store.request_rights import RIGHTS
 from tidings.store.statements import load
 
@@ -99,20 +95,15 @@ async def open_for_requests(database: Database, role: str, *, max_connections: i
     return Database(database.url, server)
 
 
-<<<<<<< HEAD
-async def prepare(database: Database, role: str, *, is_to_change: bool = True, takers: Sequence[str] = ()) -> None:
-=======
-async def prepare(database: Database, role: str, *, is_to_change: bool = True, tries: int = MAX_TRIES) -> None:
->>>>>>> main
+async def prepare(
+    database: Database, role: str, *, is_to_change: bool = True, tries: int = MAX_TRIES, takers: Sequence[str] = ()
+) -> None:
     """Make the role where it is not there, and give it what requests need and nothing else.
 
     Args:
         is_to_change: False: only see whether it can be used.
-<<<<<<< HEAD
-        takers: Roles that are to run Tidings, if ours is not: they must be able to take it.
-=======
         tries: How often to begin, while others change the role (roles are the whole server's) or hold tables of collections.
->>>>>>> main
+        takers: Roles that are to run Tidings, if ours is not: they must be able to take it.
 
     Raises:
         StartupError: It cannot be used; with the statements that change that.
@@ -120,14 +111,9 @@ async def prepare(database: Database, role: str, *, is_to_change: bool = True, t
     if role == NONE:
         logger.warning("requests run with all rights of the database's role: nothing but our own SQL keeps groups apart")
         return
-<<<<<<< HEAD
-    for _ in range(TRIES):
-        if await _is_prepared(database, role, takers, is_to_change=is_to_change):
-=======
     pauses = Pauses()
     for left in reversed(range(tries)):
-        if await _is_prepared(database, role, is_to_change=is_to_change):
->>>>>>> main
+        if await _is_prepared(database, role, takers, is_to_change=is_to_change):
             return
         if left:
             await asyncio.sleep(pauses.next())
@@ -137,30 +123,19 @@ async def prepare(database: Database, role: str, *, is_to_change: bool = True, t
     )
 
 
-<<<<<<< HEAD
 async def _is_prepared(database: Database, role: str, takers: Sequence[str], *, is_to_change: bool) -> bool:
-    """Prepare it, unless another process is just doing the same for another database."""
-=======
-async def _is_prepared(database: Database, role: str, *, is_to_change: bool) -> bool:
     """Prepare it, unless another process is just doing the same for another database, or holds what is to be changed."""
->>>>>>> main
     owner = ""
     try:
         async with database.transaction() as connection:
             owner = await connection.fetchval(_SQL["owner"])
             await _prepare(connection, role, takers or [owner], is_to_change=is_to_change)
     except asyncpg.InsufficientPrivilegeError as error:
-<<<<<<< HEAD
         raise _unusable(role, takers or [owner], said(error)) from error
-    except (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError) as error:
-        logger.debug("the role %s is tried again: %s", role, error)  # "tuple concurrently updated", and its like
-=======
-        raise _unusable(role, owner, said(error)) from error
     except (*COLLISIONS, asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError) as error:
         logger.info(
             "role %s is prepared again in a moment: %s", role, said(error)
         )  # "tuple concurrently updated", and its like
->>>>>>> main
         return False
     return True
 

@@ -37,6 +37,11 @@ begin
   end loop;
 end $$;
 
+create or replace view tidings.own_events as
+select id, group_id, source, type, operation, subject, table_schema, table_name, about, external_id, delivery_count
+from tidings.events
+where not (select tidings.is_bound()) or group_id = (select current_setting('tidings.group', true));
+
 -- A running role may take the role of requests, and has its rights; it is not to be bound by what binds that one. Whoever else may take it
 -- can also say another group, so nothing is shown that was not before.
 create or replace function tidings.open_records(table_schema text, name text, group_id text, role text) returns void
