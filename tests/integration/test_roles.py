@@ -1,5 +1,6 @@
 """Roles that own nothing: what they need, that it is enough, and that what is missing is named with its statement."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import date
@@ -14,6 +15,7 @@ import pytest
 from tests.conftest import url_of
 from tests.support import debian
 from tests.support.engine import Engine, engine_of
+from tests.support.process import run_cli
 from tests.support.receiver import Receiver
 from tidings.app import opened
 from tidings.config import Config
@@ -160,6 +162,13 @@ async def test_a_role_that_owns_nothing_runs_it_all(place: Place, settings: Conf
         } == set()
     assert await owned(place, place.running) == 0
     assert [step.statement for step in await place.grants(config) if step.is_missing] == []
+    asked = {"database_url": config.database_url, "request_role": place.request}
+    done = await asyncio.to_thread(run_cli, "grants", "--check", **asked)
+    assert (done.returncode, done.stdout) == (0, "Nothing is missing.\n")
+    await place.admin.execute(f"revoke usage on sequence tidings.statistics_part from {place.running}")
+    lacking = await asyncio.to_thread(run_cli, "grants", "--check", **asked)
+    assert lacking.returncode == 1
+    assert f"GRANT USAGE ON SEQUENCE tidings.statistics_part TO {place.running};" in lacking.stdout
 
 
 TAKEN = {
