@@ -143,7 +143,7 @@ async def test_a_file_from_nothing_to_nothing(terminal: Terminal, engine: Engine
     told = await terminal("export", "--installation", "--secrets")
     assert not [value for value in VARIABLES.values() if value in told.replace("hidden-team", "")]
     given = {**VARIABLES, "ERP_AUTH_PASSWORD": VARIABLES["ERP_PASSWORD"]}
-    named = set(re.findall(r"env: (\w+)", told))
+    named = set(re.findall(r"env: ([A-Z]\w+)", told))
     assert {"ERP_SECRET", "ERP_AUTH_PASSWORD", "VIVREAL_SECRET", "SHOP_SECRET", "OTHER_SECRET"} == named
     other = {name: await terminal("webhooks", "secret", "vivreal", "-q") for name in ("VIVREAL_SECRET",)}
     told = re.sub(r"\n +secret:\n +env: OTHER_SECRET", "", told)
