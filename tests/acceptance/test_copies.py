@@ -56,7 +56,7 @@ def client_of(process: Process) -> httpx.AsyncClient:
 async def publish(url: str, *numbers: int) -> None:
     user = await asyncpg.connect(url)
     for number in numbers:
-        record = "json_build_object('number', $1::integer)::text"
+        record = "json_build_object('number', $1::integer)"
         await user.execute(
             f"insert into tidings.outbox (source, type, record) values ('publish', 'order.paid', {record})", number
         )

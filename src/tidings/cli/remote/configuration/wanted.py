@@ -56,11 +56,11 @@ class WantedError(Exception):
         self.sentence = sentence
 
 
-def asked_by(content: str, environ: Mapping[str, str], *, is_trial: bool = False) -> Asked:
+def asked_by(content: str, variables: Mapping[str, str], *, is_trial: bool = False) -> Asked:
     """Return what a file asks for.
 
     Args:
-        environ: The values of variables.
+        variables: The values that they have.
         is_trial: What has no value here is left out of what is wanted, instead of refused.
 
     Raises:
@@ -70,13 +70,13 @@ def asked_by(content: str, environ: Mapping[str, str], *, is_trial: bool = False
         document = text.read(content)
     except TextError as error:
         raise WantedError(error.line, "", error.sentence) from error
-    return _Reading(document, environ, is_trial=is_trial).read()
+    return _Reading(document, variables, is_trial=is_trial).read()
 
 
 class _Reading:
-    def __init__(self, document: Document, environ: Mapping[str, str], *, is_trial: bool) -> None:
+    def __init__(self, document: Document, variables: Mapping[str, str], *, is_trial: bool) -> None:
         self._document = document
-        self._environ = environ
+        self._values = variables
         self._is_trial = is_trial
         self._unset: dict[str, None] = {}
 
@@ -150,7 +150,7 @@ class _Reading:
                     (*path, *within, _ENV), "env must be the name of an environment variable, such as ERP_SECRET."
                 )
             known[place] = variable
-            value = self._environ.get(variable)
+            value = self._values.get(variable)
             if not value and not self._is_trial:
                 raise self._error(
                     (*path, *within), f"The variable {variable} is not set. Set it, or leave {place} out: it stays as it is."
