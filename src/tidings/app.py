@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 import uvicorn
 
@@ -207,7 +208,8 @@ async def run(
             await stop.wait()
             return
         if is_held:
-            worker = await _working(stack, services)
+            with _starting():
+                worker = await _working(stack, services)
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(worker.failed.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -239,6 +241,8 @@ async def _adopted(services: Services, stop: Signal) -> bool:
                     return True
         except (*UNAVAILABLE, TimeoutError) as error:
             services.wide.outages.failed(error)
+        except asyncpg.UndefinedTableError as error:
+            raise StartupError(GONE) from error
     return False
 
 

@@ -226,7 +226,7 @@ async def test_names_that_several_have_are_refused_with_the_remedy(terminal: Ter
 async def test_a_refusal_in_the_middle_says_how_far_it_came_and_the_next_time_goes_on(terminal: Terminal) -> None:
     file = "tidings: 1\nevent_types: {a.b: {description: x}}\nwebhooks: {late: {url: https://late.example.com/, events: [{table: nowhere}]}}"
     said = await terminal.refused("apply", "-", "-q", code=2, input=file)
-    assert "webhooks.late.events[0].table: There is no table public.nowhere." in said
+    assert "line 3, webhooks.late.events[0].table: There is no table public.nowhere." in said
     assert "1 of 2 steps were done before; run it again when this is mended." in said
     mended = file.replace("{table: nowhere}", "a.b")
     assert steps(await applied(terminal, mended)) == {"webhooks.late": "add"}

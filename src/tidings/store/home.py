@@ -1,7 +1,5 @@
 """Which database an installation was made in, noted in it (`core.home`)."""
 
-import asyncpg
-
 from tidings.core.home import HELD, Home, is_copy
 from tidings.store.database import Connection, Database
 from tidings.store.statements import load
@@ -40,7 +38,5 @@ async def hold(database: Database) -> None:
 
 async def _here(connection: Connection) -> Home:
     number: int = await connection.fetchval(_SQL["database"])
-    try:
-        return Home(await connection.fetchval(_SQL["system"]), number)
-    except asyncpg.InsufficientPrivilegeError:  # some who run PostgreSQL for others allow it to nobody
-        return Home(None, number)
+    may_read: bool = await connection.fetchval(_SQL["may_read_system"])
+    return Home(await connection.fetchval(_SQL["system"]) if may_read else None, number)

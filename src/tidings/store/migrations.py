@@ -167,7 +167,7 @@ async def _ahead(connection: Connection, done: set[int], last: int) -> list[tupl
     if not newer:
         return [one for one in available() if one[0] not in done and one[0] <= last]
     found = await connection.fetchval(_SQL["oldest"])
-    if found is None or int(found) > LAST:
+    if found is None or int(found) > LAST or {number for number, _, _ in available()} - done:
         raise StartupError(
             f"Schema tidings was made by a newer Tidings (it has migration {newer[-1]}). Run that version, or a later one."
         )

@@ -25,6 +25,11 @@ _ORDER: Final = tuple(kind.section for kind in KINDS)
 _IMPLIED: Final = {kind.section: kind.implied for kind in KINDS if kind.implied is not None}
 _MADE: Final = {Does.ADD: "added", Does.CHANGE: "changed", Does.REMOVE: "removed"}
 _MOST_NAMED: Final = 20
+# What is said of a thing that was made without a secret. None is shown: what this writes is kept in logs.
+_SECRETS: Final = {
+    "webhooks": "webhooks.{name}: a secret was made. Read it with: tidings webhooks secret {id}",
+    "integrations": "integrations.{name}: a secret was made, which nobody knows. Give it one: secret: {{env: NAME}}",
+}
 
 
 def apply() -> click.Command:
@@ -169,8 +174,8 @@ class Applying:
             except ApiError as error:
                 raise self._refused(error, step, number, len(steps)) from error
             yield step, None if step.does is Does.COMPARE and not self._is_changed(step, answer) else step.does
-            if step.does is Does.ADD and step.section in {"webhooks", "integrations"} and "secret" not in sent:
-                self._paper.say(_secret_made(step, answer))
+            if step.does is Does.ADD and step.section in _SECRETS and "secret" not in sent:
+                click.echo(inert(_SECRETS[step.section].format(name=step.name, id=answer.get("id"))), err=True)
 
     def _is_changed(self, step: Step, answer: Any) -> bool:
         before = self._estate.present(step.section).answers[step.name]
@@ -179,14 +184,17 @@ class Applying:
 
     def _refused(self, error: ApiError, step: Step, done: int, of: int) -> CommandError:
         place = f"{step.section}.{step.name}" + (f".{error.field}" if error.field else "")
+        line = 0 if step.does is Does.REMOVE else self._asked.line_of(step.section, step.name, error.field or "")
+        where = f"{self._file}, line {line}" if line else self._file
         so_far = (
             f" {done} of {of} steps were done before; run it again when this is mended." if done else " Nothing was changed."
         )
         return CommandError(
-            f"{self._file}, {place}: {error.message}{so_far}",
+            f"{where}, {place}: {error.message}{so_far}",
             exit_code_of(error.status),
             code=error.code,
             field=place,
+            line=line or None,
             done=done,
         )
 
@@ -218,13 +226,6 @@ class Applying:
         }
         counts = ", ".join(f"{count} {word}" for word, count in says.items() if count)
         self._paper.write([Cell(f"Would be: {counts}. Nothing was changed." if is_trial else f"Done: {counts}.", "bold")])
-
-
-def _secret_made(step: Step, answer: Any) -> str:
-    if step.section == "webhooks":
-        return f"{step.name}: a secret was made. Read it with: tidings webhooks secret {answer['id']}"
-    made = answer.get("secret")
-    return f"{step.name}: its secret, shown this once: {made}" if made else ""
 
 
 def _content(file: BinaryIO, name: str) -> str:

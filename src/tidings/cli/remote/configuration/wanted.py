@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from tidings.cli.remote.configuration import entries, text
-from tidings.cli.remote.configuration.kinds import KINDS, SECRET, Kind
+from tidings.cli.remote.configuration.kinds import BY_SECTION, KINDS, SECRET, Kind
 from tidings.cli.remote.configuration.text import Document, Path, TextError
 from tidings.core.errors import InvalidInputError
 from tidings.core.near import did_you_mean
@@ -31,6 +31,7 @@ class Asked(NamedTuple):
         sent: What is sent of each, by section and name: as the file says it, with the values of variables.
         variables: Which variable stands at a path of a thing.
         unset: Those that have no value.
+        document: The file as it is written, which knows the line of everything.
     """
 
     group: str | None
@@ -38,6 +39,12 @@ class Asked(NamedTuple):
     sent: dict[str, dict[str, dict[str, Any]]]
     variables: dict[tuple[str, str], dict[str, str]]
     unset: tuple[str, ...]
+    document: Document
+
+    def line_of(self, section: str, name: str, field: str = "") -> int:
+        """Return the line of a thing, or of one of its fields."""
+        is_named = BY_SECTION[section].is_named
+        return self.document.line_of((*section.split("."), *((name,) if is_named else ()), *_pieces(field)))
 
 
 class WantedError(Exception):
@@ -95,7 +102,7 @@ class _Reading:
             inner = self._mapping(inner, (INSTALLATION,), INSTALLATION)
             own = [one.section.partition(".")[2] for one in KINDS if "." in one.section]
             self._check_names((INSTALLATION,), inner, own)
-        asked = Asked(group, {}, {}, {}, ())
+        asked = Asked(group, {}, {}, {}, (), self._document)
         for kind in KINDS:
             path = tuple(kind.section.split("."))
             holder = top if len(path) == 1 else (inner or {})
