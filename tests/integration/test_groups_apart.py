@@ -9,12 +9,14 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 
 from tests.support.engine import Engine
 from tests.support.furnished import MARK, ROLE, Furnished, as_role, furnishing
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
+from tidings.operations import attention
 from tidings.store.request_rights import RIGHTS
 from tidings.store.statements import load
 
@@ -88,7 +90,7 @@ async def unreached(connection: Any) -> list[str]:
         elif is_named is not row["is_reached"]:
             wrong.append(f"{name} is{'' if row['is_reached'] else ' not'} reached, against what is said of it")
         elif row["is_reached"] and row["kind"] == "v":
-            wrong += [] if "row_security_active" in row["definition"] else [f"{name} is a view that keeps nothing apart"]
+            wrong += [] if "is_bound" in row["definition"] else [f"{name} is a view that keeps nothing apart"]
         elif row["is_reached"] and not (row["is_secured"] and row["has_policy"]):
             wrong.append(f"{name} is reached without a policy")
     return wrong
@@ -269,6 +271,21 @@ async def test_a_statement_that_forgets_to_ask_for_the_group_shows_nothing_of_ot
                     break  # it is no statement of requests
     assert hidden == []
     assert len(shown) >= 15, shown
+
+
+async def test_the_overview_of_somebody_of_one_group_tells_nothing_of_what_others_should_see_to(acme: Furnished) -> None:
+    engine = acme.engine
+    await engine.user.execute("create table secretive (id int primary key)")
+    await engine.add_webhook("http://127.0.0.1:9/", {"table": "secretive"}, group_id="acme")
+    await engine.user.execute("drop table secretive")
+    await engine.user.execute(
+        "insert into tidings.outbox_rejected (id, row_as_json, error) values (1, '{\"group_id\": \"acme\"}', 'It was ill.')"
+    )
+    whole = await attention.read(engine.services)
+    assert "public.secretive" in whole.uncaptured
+    assert sum(whole.set_aside.values()) > 0
+    own = await attention.read(msgspec.structs.replace(engine.services, group_id="other", bound_to="other"))
+    assert (own.uncaptured, own.uncaptured_count, own.set_aside) == ([], 0, {})
 
 
 # Connections ------------------------------------------------------------------------------------------------------------------
