@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-from pygments.lexers import BashLexer
-
 from tidings import __version__
 
 project = "Tidings"
@@ -30,6 +28,7 @@ pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 
 _ROOT = Path(__file__).resolve().parents[1]
+_TYPED = re.compile(r"^```console\n(?!\$ )", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]\n]+)\]\(([^):\s#]+)(?:#[^)\s]*)?\)")
 
 
@@ -44,10 +43,10 @@ def _leave_the_repository(app: object, page: str, source: list[str]) -> None:
         name = str(path.relative_to(_ROOT))
         return found[1] if name in found[1] else f"{found[1]} (`{name}` in the repository)"
 
-    source[0] = _LINK.sub(named, source[0])
+    # What is typed has no prompt before it on most pages; `console` would draw it as what a program prints.
+    source[0] = _TYPED.sub("```bash\n", _LINK.sub(named, source[0]))
 
 
 def setup(app: object) -> None:
     """Called by Sphinx."""
     app.connect("source-read", _leave_the_repository)  # type: ignore[attr-defined]
-    app.add_lexer("console", BashLexer)  # type: ignore[attr-defined] # lines are typed as they stand, without a prompt before them

@@ -3,17 +3,21 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
 
 from tests.support.engine import engine_of
 from tests.support.limits import PATIENCE
-from tests.support.serving import ApiServer
+from tidings import __version__
+from tidings.api.server import create_app
 from tidings.config import Config
-from tidings.portal.pages import guide
+from tidings.portal.door import Portal
+from tidings.portal.pages.guide import Guide
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "tools"
@@ -32,15 +36,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.fixture
-def shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The guide, where a server looks for it."""
-    monkeypatch.setattr(guide, "files", lambda _: folder.parent)
-    guide.names.cache_clear()
-    guide._read.cache_clear()
-    yield folder
-    guide.names.cache_clear()
-    guide._read.cache_clear()
+@asynccontextmanager
+async def visiting(config: Config, folder: Path) -> AsyncIterator[AsyncTestClient[Litestar]]:
+    """Somebody without a key, at a server that shows the guide in a folder."""
+    async with engine_of(config) as engine:
+        app = create_app(engine.services, version=__version__, plugins=[Portal(folder)])
+        async with AsyncTestClient(app, base_url="http://localhost:8080") as client:
+            client.follow_redirects = False
+            yield client
 
 
 def test_the_pages_that_are_made_of_the_code_say_what_it_does() -> None:
@@ -68,47 +71,35 @@ def test_every_link_between_pages_leads_somewhere(folder: Path) -> None:
     assert lost == []
 
 
-def test_the_guide_is_small_and_all_of_it_is_shown(folder: Path, shown: Path) -> None:
+def test_the_guide_is_small_and_all_of_it_is_shown(folder: Path) -> None:
+    guide = Guide(folder)
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {str(path.relative_to(folder)) for path in files} == guide.names()
-    assert sum(len(guide._read(name).packed) for name in guide.names()) < 2_000_000
+    assert {str(path.relative_to(folder)) for path in files} == guide.names
+    assert sum(len(guide.file(name).packed) for name in guide.names) < 2_000_000
 
 
-async def test_a_server_shows_it_without_a_key(api_server: ApiServer, config: Config, shown: Path) -> None:
-    async with (
-        engine_of(config) as engine,
-        api_server.serving(engine.services) as url,
-        httpx.AsyncClient(base_url=url) as client,
-    ):
+async def test_a_server_shows_it_without_a_key(config: Config, folder: Path) -> None:
+    async with visiting(config, folder) as client:
         begun = await client.get("/docs/guide")
         assert begun.headers["location"] == "/docs/guide/index.html"
         page = await client.get("/docs/guide/index.html")
         assert page.status_code == 200
-        assert "Tidings" in page.text
         policy = page.headers["content-security-policy"]
         assert "script-src 'self'" in policy
         assert "unsafe" not in policy
         again = await client.get("/docs/guide/index.html", headers={"If-None-Match": page.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
-        for loaded in re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"([^\"]+)\"", page.text):
-            assert (await client.get(f"/docs/guide/{loaded}")).status_code == 200, loaded
+        for loaded in re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"([^\"#]+)\"", page.text):
+            answer = await client.get(f"/docs/guide/{loaded}")
+            assert answer.status_code == 200, loaded
         search = await client.get("/docs/guide/search.html?q=secret")
         assert search.status_code == 200
-        for path in ("nothing.html", "../pages/guide.py", "%2e%2e/door.py", "_static"):
+        for path in ("nothing.html", "..%2fpages/guide.py", "%2e%2e/door.py", "_static"):
             assert (await client.get(f"/docs/guide/{path}")).status_code == 404, path
 
 
-async def test_a_package_without_it_says_how_it_is_made(
-    api_server: ApiServer, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(guide, "files", lambda _: tmp_path)
-    guide.names.cache_clear()
-    async with (
-        engine_of(config) as engine,
-        api_server.serving(engine.services) as url,
-        httpx.AsyncClient(base_url=url) as client,
-    ):
+async def test_a_package_without_it_says_how_it_is_made(config: Config, tmp_path: Path) -> None:
+    async with visiting(config, tmp_path) as client:
         missed = await client.get("/docs/guide/index.html")
-    guide.names.cache_clear()
     assert missed.status_code == 404
     assert "make site" in missed.text

@@ -5,8 +5,9 @@ It holds nothing of an installation, so it needs no key.
 
 import gzip
 import hashlib
-from functools import cache
+from functools import cached_property
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 import msgspec
 from litestar import Request, Response, Router, get
@@ -38,26 +39,49 @@ class File(msgspec.Struct, frozen=True):
     tag: str
 
 
-@cache
-def names() -> frozenset[str]:
-    """Return the paths of all files there are. None: the package was made without the guide."""
-    found: set[str] = set()
-    waiting = [(files("tidings.portal") / "guide", "")]
-    while waiting:
-        folder, before = waiting.pop()
-        for entry in folder.iterdir() if folder.is_dir() else ():
-            if entry.is_dir():
-                waiting.append((entry, f"{before}{entry.name}/"))
-            elif entry.name.rpartition(".")[2] in _KINDS:
-                found.add(before + entry.name)
-    return frozenset(found)
+class Guide:
+    """The guide in a folder. What was read once is kept; there is no more of it than there are files."""
+
+    def __init__(self, folder: Traversable) -> None:
+        self._folder = folder
+        self._read: dict[str, File] = {}
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The paths of all files there are. None: the package was made without the guide."""
+        found: set[str] = set()
+        waiting = [(self._folder, "")]
+        while waiting:
+            folder, before = waiting.pop()
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                if entry.is_dir():
+                    waiting.append((entry, f"{before}{entry.name}/"))
+                elif entry.name.rpartition(".")[2] in _KINDS:
+                    found.add(before + entry.name)
+        return frozenset(found)
+
+    def file(self, name: str) -> File:
+        """Return a file.
+
+        Raises:
+            NotFoundError: There is none of that name, or no guide at all.
+        """
+        if not self.names:
+            raise NotFoundError(
+                "This package was made without the guide. In the repository, make site makes it; docs/ has the same text."
+            )
+        if name not in self.names:
+            raise NotFoundError(f"The guide has no page {name!r}. It begins at {PATH}.")
+        if name not in self._read:
+            content = self._folder.joinpath(*name.split("/")).read_bytes()
+            tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+            self._read[name] = File(_KINDS[name.rpartition(".")[2]], content, gzip.compress(content, mtime=0), tag)
+        return self._read[name]
 
 
-@cache  # no more than there are names
-def _read(name: str) -> File:
-    content = (files("tidings.portal") / "guide").joinpath(*name.split("/")).read_bytes()
-    tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-    return File(_KINDS[name.rpartition(".")[2]], content, gzip.compress(content, mtime=0), tag)
+def packaged() -> Traversable:
+    """Return the folder of the package that `make site` fills."""
+    return files("tidings.portal") / "guide"
 
 
 @get(PATH, opt={"is_public": True})
@@ -73,14 +97,8 @@ async def show_guide(path: FromPath[str], request: Request) -> Response[bytes]: 
     Raises:
         NotFoundError: There is none of that name, or no guide at all.
     """
-    name = path.strip("/")
-    if name not in names():
-        if not names():
-            raise NotFoundError(
-                "This package was made without the guide. In the repository, make site makes it; docs/ has the same text."
-            )
-        raise NotFoundError(f"The guide has no page {name!r}. It begins at {PATH}.")
-    file = _read(name)
+    guide: Guide = request.app.state["guide"]
+    file = guide.file(path.strip("/"))
     headers = {"Cache-Control": "no-cache", "ETag": file.tag, "Vary": "Accept-Encoding"}
     if request.headers.get("if-none-match", "").removeprefix("W/") == file.tag:
         return Response(b"", status_code=304, headers=headers)
