@@ -6,6 +6,7 @@ from enum import StrEnum
 import msgspec
 
 LOOP_TOLD = timedelta(days=1)  # that a lane is said to loop, after a delivery was stopped
+CERTIFICATE_SOON = timedelta(days=30)  # before the end of a certificate, in which people are told of it
 
 
 class Standing(StrEnum):
