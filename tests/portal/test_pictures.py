@@ -16,8 +16,6 @@ PAGES = {
     "compared": "/gallery#comparison",
     "forms": "/gallery#forms",
     "settings": "/settings",
-    "limits": "/settings/limits",
-    "limit-defaults": "/settings/limits/defaults",
     "bins-empty": "/settings/bins",
     "bin-new": "/settings/bins/new",
     "listeners-empty": "/settings/listeners",

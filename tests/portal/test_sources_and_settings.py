@@ -42,12 +42,8 @@ PAGES = {
     "dry-run": "/webhooks/{webhook}/dry-run",
     "settings": "/settings",
     "groups": "/settings/groups",
-    "links": "/settings/links",
-    "api-keys": "/settings/api-keys",
     "keys": "/settings/keys",
-    "egress": "/settings/egress?url=https%3A%2F%2F10.0.0.1%2F",
     "set-aside": "/settings/set-aside",
-    "audit": "/settings/audit",
     "set-aside-row": "/settings/set-aside/{aside}",
     "about": "/settings/about",
 }

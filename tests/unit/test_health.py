@@ -101,7 +101,7 @@ def health(*, enabled: bool = True, reason: str | None = None, fault: str | None
             health(certificate_ends_at=NOW + timedelta(days=40), authorities_end_at=NOW + timedelta(days=20)),
             Health(
                 Standing.EXPIRING,
-                NOW - timedelta(days=10),
+                None,
                 None,
                 "The last authority that it believes its receiver by ends at 2026-04-04 12:00:00 UTC. Give it another one before. "
                 "No attempt is on record.",

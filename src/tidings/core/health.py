@@ -135,8 +135,9 @@ def _with_certificates(health: Health, lane: Lane, now: datetime) -> Health:
     said = certificate_sentence(ends_at, is_own=is_own, is_over=is_over)
     if health.state not in {Standing.HEALTHY, Standing.IDLE}:
         return msgspec.structs.replace(health, sentence=f"{health.sentence} {said}")
-    since = ends_at if is_over else ends_at - CERTIFICATE_SOON
-    return Health(Standing.EXPIRED if is_over else Standing.EXPIRING, since, None, f"{said} {health.sentence}")
+    return Health(
+        Standing.EXPIRED if is_over else Standing.EXPIRING, ends_at if is_over else None, None, f"{said} {health.sentence}"
+    )
 
 
 def _closed(reason: str | None, lane: Lane, end: str) -> Health:

@@ -216,7 +216,7 @@ def says_something(form: EnteredCredentials, errors: Mapping[str, str]) -> bool:
 
 
 class CertificateView(msgspec.Struct, frozen=True):
-    """A certificate. `until`: None where nobody need look at it: its time is far."""
+    """A certificate. `exact`: the day on which its time is over."""
 
     state: State
     subject: Shown
@@ -255,7 +255,7 @@ def credentials_view(webhook: Subscription, now: datetime) -> CredentialsView | 
     kind = said.pop("type", "")
     return CredentialsView(
         _KINDS.get(kind, kind) if kind else "",
-        tuple((_LABELS.get(name, name), visible(value, limit=300)) for name, value in said.items() if value),
+        tuple((label, visible(said[name], limit=300)) for name, label in _LABELS.items() if said.get(name)),
         None if told.client_certificate is None else _certificate(told.client_certificate, now),
         tuple(_certificate(one, now) for one in told.ca_certificates or ()),
     )
