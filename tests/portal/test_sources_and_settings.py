@@ -125,7 +125,9 @@ async def test_sources_settings_and_a_customers_page_can_be_used_by_everybody(
         await page.goto(made.url)
         await page.wait_for_url("**/home")
         faults["customer"] = await look_at(page, "/home", f"customer-{look}")
-        faults["customer-new"] = await look_at(page, "/webhooks/new", f"customer-new-{look}")
+        own = f"/webhooks/{needs['webhook']}"
+        for name, path in (("new", "/webhooks/new"), ("webhook", own), ("edit", f"{own}/edit"), ("deliveries", "/deliveries")):
+            faults[f"customer-{name}"] = await look_at(page, path, f"customer-{name}-{look}")
     assert {name: found for name, found in faults.items() if found} == {}
 
 
