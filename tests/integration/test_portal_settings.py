@@ -12,7 +12,7 @@ from tests.support.serving import ApiServer
 from tidings.config import Config
 from tidings.core.attempts import Attempts
 from tidings.core.audit import Action
-from tidings.portal.views.audit import WORDS as AUDIT_WORDS
+from tidings.portal.views.audit import SAID as AUDIT_WORDS
 
 HOSTILE = "<script>alert(1)</script>\u202e"
 KEY = {"Authorization": "Bearer test"}
