@@ -42,6 +42,7 @@ OUT_OF_REACH = {
     "group_paces": "written by the bookkeeper; limits are read with our own rights",
     "group_overruns": "written by the bookkeeper; limits are read with our own rights",
     "stored_bytes": "written by the bookkeeper; limits are read with our own rights",
+    "certificate_warnings": "the engine's own",
     "payload_ends": "the engine's own",
     "erasure_waits": "the engine's own",
     "privacy_version": "the engine's own; a trigger with our rights counts",

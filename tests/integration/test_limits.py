@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from typing import Any
 
@@ -496,9 +497,19 @@ async def test_the_page_shows_what_is_used_and_sets_limits(api: Api, api_server:
             assert said in (await visitor.send(path, form | {"webhooks": bad}, 422)).text
         await visitor.send(f"{path}/reset", {})
         assert "limits of all groups" in (await visitor.get(path)).text
+        await visitor.send(f"{path}/defaults", form | {"webhooks": "7"})
+        assert (await api("GET", "/api/v1/limits", 200)) == set_["limits"] | {"webhooks": 7}
+        assert (await api("GET", "/api/v1/groups/default/limits", 200))["limits"]["webhooks"] == 7
+        refused = (await visitor.send(f"{path}/defaults", form | {"payload_bytes": "-1"}, 422)).text
+        assert re.search(r'id="payload_bytes-error">.{1,200}Write a whole number', refused, re.DOTALL)
+        assert 'value="7"' in (await visitor.get(f"{path}/defaults")).text
+        assert "Limits were changed" in (await visitor.get("/settings/audit?subject=all+groups")).text
     reader = (await api.make("groups:read", bound_to="acme"))["key"]
     async with visiting(api.engine, str(api.client.base_url)) as visitor:
         await visitor.send("/sign-in", {"key": reader, "to": path}, of="/sign-in")
         page = (await visitor.get(path)).text
         assert "Set the limits" not in page
         await visitor.send(path, form, 403, of=path)
+        assert f"{path}/defaults" not in page
+        await visitor.get(f"{path}/defaults", 403)
+        await visitor.send(f"{path}/defaults", form, 403, of=path)

@@ -42,6 +42,8 @@ class Vitals(msgspec.Struct, frozen=True):
         role: That we work as.
         notifications: How full PostgreSQL's queue of notifications is, from 0 to 1.
         ending_keys: How many keys end within `ENDING_SOON`.
+        ending_certificates: How many webhooks have a certificate that ends within `CERTIFICATE_SOON`.
+        ended_certificates: How many have one that has ended.
         not_owned: How many tables and sequences of ours belong to another role.
         is_copy: The installation was made in another database, and this one was not adopted.
         oldest_program: The last migration of the oldest program that can run on the schema; None: it does not say.
@@ -64,6 +66,8 @@ class Vitals(msgspec.Struct, frozen=True):
     ending_keys: int = 0
     is_copy: bool = False
     oldest_program: int | None = None
+    ending_certificates: int = 0
+    ended_certificates: int = 0
 
 
 class Examined(msgspec.Struct, frozen=True):
@@ -213,9 +217,20 @@ def _in_trouble(vitals: Vitals, uncaptured: int) -> list[Problem]:
         found.append(Problem("failing", f"{_many(vitals.failing, 'webhook')} {said}"))
     if vitals.ending_keys:
         found.append(Problem("keys", _ending(vitals.ending_keys)))
+    found += _certificates(vitals)
     if uncaptured:
         said = "that webhooks name are not captured. The state of each table says why."
         found.append(Problem("uncaptured", f"{_many(uncaptured, 'table')} {said}"))
+    return found
+
+
+def _certificates(vitals: Vitals) -> list[Problem]:
+    """Return what is said of certificates that webhooks show, or believe their receivers by."""
+    found = []
+    remedy = "Give them other ones; the health of each says which."
+    for count, ends in ((vitals.ended_certificates, "has ended"), (vitals.ending_certificates, "ends soon")):
+        if count:
+            found.append(Problem("certificates", f"A certificate {ends} of {_many(count, 'webhook')}. {remedy}"))
     return found
 
 

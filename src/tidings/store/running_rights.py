@@ -10,7 +10,9 @@ from typing import Final
 _READ = "migrations under_way walked_events walked_deliveries walked_queue own_events"
 _WRITTEN_ONCE = "customer_webhooks signers"
 _READ_AND_CHANGED = "audit_head default_limits routes_version privacy_version api_key_changes"
-_NEVER_DELETED = "api_key_uses attempts backfills events integration_refusals listeners settings signing_keys"
+_NEVER_DELETED = (
+    "api_key_uses attempts backfills certificate_warnings events integration_refusals listeners settings signing_keys"
+)
 _NEVER_CHANGED = (
     "audit audit_chain backfill_busy bin_requests erasure_waits group_overruns integration_notices portal_links "
     "table_subscriptions unreadable webhook_changes"
@@ -42,7 +44,8 @@ RIGHTS: Final = _rights()
 
 # Functions, whoever else may call them. The last row has the owner's rights.
 FUNCTIONS: Final = (
-    "added", "announce_due", "capture", "capture_bound", "first_id_of", "is_bound", "is_long", "lock_lanes_to_route",
+    "added", "announce_due", "authorities_end", "capture", "capture_bound", "certificate_end", "client_certificate_end",
+    "first_id_of", "is_bound", "is_long", "lock_lanes_to_route",
     "maker_may", "mask_of", "masked", "member", "outbox_groups", "outbox_turns", "outbox_turns_of", "payload_is_there",
     "places", "ring", "shaped", "shaped_strange", "take_events",
     "change_records", "drop_days_before", "drop_guard", "drop_leaving", "ensure_day", "make_guard", "make_leaving",

@@ -8,6 +8,7 @@ import msgspec
 
 from tidings.core.api_key import ENDING_SOON
 from tidings.core.diagnosis import Vitals, fits
+from tidings.core.health import CERTIFICATE_SOON
 from tidings.store import home
 from tidings.store.database import UNAVAILABLE, Connection, Database
 from tidings.store.statements import load
@@ -31,7 +32,7 @@ async def read(connection: Connection, known_schema: int, *, is_all: bool) -> Vi
     more: dict[str, Any] = dict(await connection.fetchrow(_SQL["lags"], SILENCE))
     more["is_copy"] = await home.is_held(connection)
     if is_all:
-        more |= dict(await connection.fetchrow(_SQL["rest"], ENDING_SOON))
+        more |= dict(await connection.fetchrow(_SQL["rest"], ENDING_SOON, CERTIFICATE_SOON))
     return msgspec.structs.replace(vitals, **more)
 
 

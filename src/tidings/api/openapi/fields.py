@@ -141,7 +141,7 @@ FIELDS: Final[dict[str, str]] = {
     "sending": "How many attempts are under way.",
     "sentence": "Why, and what happens next.",
     "HealthView.since": "Since when it is so; null when that is not known.",
-    "HealthView.state": "`healthy`, `failing`, `resting`, `paused`, `disabled` or `idle`.",
+    "HealthView.state": "`healthy`, `failing`, `resting`, `paused`, `disabled`, `idle`, `expiring` or `expired`.",
     "HealthView.until": "When it is tried next, where it rests.",
     "HealthView.success_rate": "The share of the last hour's attempts that succeeded; null when there were none.",
     "HealthView.waiting": "How many deliveries wait for it.",

@@ -72,7 +72,7 @@ async def one_bin(request: Request[Any, Any, Any], visit: NamedDependency[Visit]
     base = url_as_asked(services.config.public_url, scheme_of(request), host_of(request))
     page = Page(base, chosen, before, has_more=len(rows) > ROWS)
     view = bin_view(found, rows[:ROWS], shown, services.clock.now(), page)
-    return show(request, "settings/bin.html", view, title=shown_name(found), crumbs=CRUMBS)
+    return show(request, "settings/bin.html", view, title=shown_name(found), crumbs=CRUMBS, on_record=bin_id)
 
 
 def _number(request: Request[Any, Any, Any], name: str) -> int | None:

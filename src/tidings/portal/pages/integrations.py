@@ -35,7 +35,7 @@ async def integration(request: Request[Any, Any, Any], visit: NamedDependency[Vi
     """Show an integration: its address, its last notices, what was refused."""
     found = await integrations.read_traffic(visit.services, name)
     view = integration_view(found, base_url(request), visit.services.clock.now())
-    return show(request, "sources/integration.html", view, title=view.name.plain, crumbs=CRUMBS)
+    return show(request, "sources/integration.html", view, title=view.name.plain, crumbs=CRUMBS, on_record=name)
 
 
 @post(f"{PATH}/{{name:str}}/switch")

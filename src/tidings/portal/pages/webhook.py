@@ -58,7 +58,7 @@ async def show_webhook(
     """Show a webhook: how it fares, what it was sent lately, what it is."""
     found = await standing.read(visit.services, webhook_id)
     view = webhook_view(found, await _latest(visit, webhook_id), visit.services.clock.now(), access=limits_of(visit))
-    return show(request, "webhook/page.html", view, title=view.head.name.plain, crumbs=_CRUMBS)
+    return show(request, "webhook/page.html", view, title=view.head.name.plain, crumbs=_CRUMBS, on_record=webhook_id)
 
 
 async def _latest(visit: Visit, webhook_id: UUID, limit: int = LATEST) -> list[Delivery]:
@@ -184,7 +184,10 @@ async def _show_secrets(
     webhook, top = await _head(visit, webhook_id, "Secrets")
     now = visit.services.clock.now()
     view = secrets_view(top, scheme_of(webhook).kind, found, now, errors=errors, typed=typed)
-    return show(request, "webhook/secrets.html", view, title="Secrets", crumbs=_CRUMBS, notice=notice, status=status)
+    return show(
+        request, "webhook/secrets.html", view, title="Secrets", crumbs=_CRUMBS, notice=notice, status=status,
+        on_record=webhook_id,
+    )  # fmt: skip
 
 
 # Versions ------------------------------------------------------------------------------------------------------------------
@@ -200,7 +203,7 @@ async def versions(request: Request[Any, Any, Any], visit: NamedDependency[Visit
     view = versions_view(
         top, found[:VERSIONS], len(found) > VERSIONS, asked, visit.services.clock.now(), is_customer=visit.is_customer
     )
-    return show(request, "webhook/versions.html", view, title="Versions", crumbs=_CRUMBS)
+    return show(request, "webhook/versions.html", view, title="Versions", crumbs=_CRUMBS, on_record=webhook_id)
 
 
 # Going ---------------------------------------------------------------------------------------------------------------------

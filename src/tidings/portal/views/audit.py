@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -108,8 +109,47 @@ _OFFERED = (
 )
 
 
+# Where the pages are of what entries are about: by its id, or by its name.
+_BY_ID = {
+    **dict.fromkeys(("webhook", "secret", "credentials"), "/webhooks"),
+    "job": "/sources/jobs",
+    "delivery": "/deliveries",
+    "recovery": "/recoveries",
+    "api_key": "/settings/api-keys",
+    "member": "/settings/members",
+    "bin": "/settings/bins",
+    "redaction": "/settings/redaction",
+    "erasure": "/settings/erasures",
+}
+_BY_NAME = {"integration": "/sources/integrations", "collection": "/sources/collections"}
+_AS_A_WHOLE = {"link": "/settings/links", "limits": "/settings/limits", "egress": "/settings/egress", "keys": "/settings/keys"}
+_OF_PEOPLE = {Who.KEY: "/settings/api-keys", Who.MEMBER: "/settings/members"}
+
+
+def page_of(entry: Entry, group_id: str) -> str:
+    """Return the page of what an entry is about; empty: there is none, or it was deleted.
+
+    Args:
+        group_id: The group that is shown. What is of another one is shown with it.
+    """
+    family, _, end = entry.action.partition(".")
+    if end in {"deleted", "removed"}:
+        return ""
+    path = _AS_A_WHOLE.get(family, "")
+    if family in _BY_ID and entry.subject_id is not None:
+        path = f"{_BY_ID[family]}/{entry.subject_id}"
+    elif family in _BY_NAME and entry.subject:
+        path = f"{_BY_NAME[family]}/{quote(entry.subject, safe='')}"
+    return link(path, {"group": entry.group_id if entry.group_id and entry.group_id != group_id else ""}) if path else ""
+
+
 class AuditRow(msgspec.Struct, frozen=True):
-    """What somebody did. `changes`: what was changed by it; None: nothing is kept of that."""
+    """What somebody did.
+
+    Attributes:
+        href: The page of what it was done to; empty: there is none.
+        changes: What was changed by it; None: nothing is kept of that.
+    """
 
     at: When
     what: str
@@ -120,6 +160,7 @@ class AuditRow(msgspec.Struct, frozen=True):
     address: Shown
     group: Shown
     key: Shown | None
+    href: str
     changes: Diff | None
 
 
@@ -199,6 +240,7 @@ def audit_view(
     waiting: int = 0,
     may_verify: bool = False,
     error: str = "",
+    group_id: str = "",
 ) -> AuditView:
     """Return who did what.
 
@@ -207,6 +249,7 @@ def audit_view(
         question: What that asks for.
         sealed: The last seal.
         error: What cannot be asked for.
+        group_id: The group that is shown.
     """
     columns = (
         Column("When"),
@@ -215,7 +258,7 @@ def audit_view(
         Column("From", is_minor=True),
         Column("Group", is_minor=True),
     )
-    rows = tuple(Row(str(one.number), "", f"number {one.number}", _row(one, now)) for one in page.entries)
+    rows = tuple(Row(str(one.number), "", f"number {one.number}", _row(one, now, group_id)) for one in page.entries)
     kept = {name: asked[name] for name in FILTERS if name in asked}
     fixed = {**kept, **_moments(question)}  # an hour ago is another time on the next page
     older = link(PATH, {**fixed, "cursor": page.cursor}) if page.cursor else ""
@@ -277,16 +320,18 @@ def changes_diff(entry: Entry) -> Diff | None:
     return diff(*(json.dumps(said, indent=2, ensure_ascii=False) if said else "" for said in (before, after)))
 
 
-def _row(one: Entry, now: datetime) -> AuditRow:
+def _row(one: Entry, now: datetime, group_id: str) -> AuditRow:
+    people = _OF_PEOPLE.get(one.who)
     return AuditRow(
         when(one.at, now),
         SAID.get(one.action, one.action),
         visible(one.subject, limit=80),
         None if one.subject_id is None else ident(one.subject_id),
         _WHO[one.who],
-        None if one.who_id is None else ident(one.who_id),
+        None if one.who_id is None else ident(one.who_id, f"{people}/{one.who_id}" if people else None),
         visible(one.address or "–", limit=60),
         visible(one.group_id or "–", limit=60),
         visible(one.key_name, limit=100) if one.key_name else None,
+        page_of(one, group_id),
         changes_diff(one),
     )

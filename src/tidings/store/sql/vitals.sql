@@ -15,8 +15,16 @@ select (select count(*)::integer from tidings.workers where heartbeat_at >= now(
   coalesce(extract(epoch from greatest(interval '0', clock_timestamp() - (select occurred_at from tidings.outbox where isfinite(occurred_at) order by id limit 1))), 0)::float8 as routing_lag;
 
 -- name: rest
--- What else somebody should see to; each is counted up to a thousand. $1 before the end of a key
+-- What else somebody should see to; each is counted up to a thousand. $1 before the end of a key, $2 before that of a certificate
 select
+  (select count(*)::integer from (
+    select from tidings.webhooks where tidings.certificate_end(credentials) is not null and tidings.certificate_end(credentials) <= now()
+      and enabled limit 1000
+  ) c) as ended_certificates,
+  (select count(*)::integer from (
+    select from tidings.webhooks where tidings.certificate_end(credentials) is not null and tidings.certificate_end(credentials) > now()
+      and tidings.certificate_end(credentials) < now() + $2::interval and enabled limit 1000
+  ) c) as ending_certificates,
   (select count(*)::integer from (
     select from tidings.api_keys where revoked_at is null and expires_at > now() and expires_at < now() + $1::interval limit 1000
   ) k) as ending_keys,
