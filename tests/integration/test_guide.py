@@ -41,7 +41,7 @@ async def visiting(config: Config, folder: Path) -> AsyncIterator[AsyncTestClien
     """Somebody without a key, at a server that shows the guide in a folder."""
     async with engine_of(config) as engine:
         app = create_app(engine.services, version=__version__, plugins=[Portal(folder)])
-        async with AsyncTestClient(app, base_url="http://localhost:8080") as client:
+        async with AsyncTestClient(app, base_url="http://127.0.0.1:8080") as client:
             client.follow_redirects = False
             yield client
 
