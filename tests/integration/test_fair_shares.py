@@ -13,6 +13,7 @@ from tests.support.receiver import Receiver
 from tidings.config import Config
 from tidings.core.lanes import GroupTurns
 from tidings.store import outbox, queue
+from tidings.store.database import Database
 from tidings.worker.dispatcher import BATCH
 from tidings.worker.sharing import MOST_GROUPS, Way
 
@@ -308,3 +309,25 @@ async def test_who_has_few_keeps_its_order_its_rate_and_its_limit_beside_a_crowd
         for _ in range(3):
             total += await claim(engine, turns, capacity=100)
         assert (total["ordered"], total["rate_per_second"], total["concurrency"]) == (1, 2, 3)
+
+
+async def test_calls_of_one_group_leave_others_their_turn_at_the_database(config: Config) -> None:
+    """A hundred calls of one group wait for two places: one of another waits for one of those to end, whatever it may see."""
+    async with engine_of(config) as engine:
+        share = engine.services.requests.share(2)
+        loud, quiet = share.acting_for("loud"), share.acting_for("quiet")
+        over: list[str] = []
+
+        async def call(database: Database, group: str) -> None:
+            async with database.transaction() as connection:
+                assert await connection.fetchval("select current_setting('tidings.group')") == group
+                over.append(group)
+
+        async with loud.connection(), loud.connection():
+            tasks = [asyncio.create_task(call(loud, "loud")) for _ in range(100)]
+            await asyncio.sleep(0)
+            tasks.append(asyncio.create_task(call(quiet.after(2), "quiet")))
+            await asyncio.sleep(0)
+            assert over == []
+        await asyncio.gather(*tasks)
+        assert (over.index("quiet") < 4, len(over)) == (True, 101)

@@ -9,6 +9,7 @@ from random import Random
 from uuid import UUID
 
 from tidings.clock import Clock
+from tidings.core.by_group import ByGroup
 from tidings.core.delivery import Delivery
 from tidings.core.errors import RenderError
 from tidings.core.event import Event
@@ -24,7 +25,6 @@ from tidings.store.signing_keys import KeyRing
 from tidings.transport.connection import Call
 from tidings.transport.sender import Sender
 from tidings.transport.tokens import Authorized
-from tidings.worker.by_group import ByGroup
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
