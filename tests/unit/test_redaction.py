@@ -98,10 +98,27 @@ def test_half_a_surrogate_pair_hides_nothing_less() -> None:
     assert (kept, found) == ('{"\\ud800":{"x":"[redacted]","n":1.00},"x":"[redacted]"}', {("**", "x")})
 
 
-def test_of_members_of_one_name_no_earlier_one_is_left() -> None:
-    assert hide('{"a": "secret", "a": 1, "b": {"c": "secret", "c": 2}}', [("a",), ("b", "c")])[0] == (
-        '{"a":"[redacted]","b":{"c":"[redacted]"}}'
-    )
+@pytest.mark.parametrize(
+    ("text", "path", "wanted"),
+    [
+        ('{"a": "secret", "a": 1.50, "n": 1.00}', "a", '{"a":"[redacted]","a":"[redacted]","n":1.00}'),
+        ('{"b": {"c": "secret"}, "b": {}}', "b.c", '{"b":{"c":"[redacted]"},"b":{}}'),
+        ('{"b": {"c": "secret"}, "b": 1}', "**.c", '{"b":{"c":"[redacted]"},"b":1}'),
+        ('{"b": [{"c": "secret", "d": 1}], "b": null}', "b.c", '{"b":[{"c":"[redacted]","d":1}],"b":null}'),
+        ('{"b": {"c": "secret"}, "\\u0062": {}}', "b.c", '{"b":{"c":"[redacted]"},"b":{}}'),
+    ],
+)
+def test_members_of_one_name_are_each_looked_at(text: str, path: str, wanted: str) -> None:
+    names = parse_path(path)
+    kept, found = hide(text, [names])
+    assert (kept, found) == (wanted, {names})
+    assert "secret" in hidden_values(text, kept)
+
+
+def test_what_is_about_somebody_is_found_in_each_member_of_one_name() -> None:
+    finder = Finder(Subject("ada", "customer.id"))
+    assert finder.in_record('{"customer": {"id": "ada"}, "customer": {"id": "grace"}}')
+    assert not finder.in_record('{"customer": {"id": "eve"}, "customer": {"id": "grace"}}')
 
 
 @pytest.mark.parametrize("path", ["", ".", "a..b", "a.", "x" * 201, ".".join("a" * 17), "**.a.**.b.**.c", "a.**"])

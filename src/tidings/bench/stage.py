@@ -132,9 +132,8 @@ class Stage:
         """Make a job for each such webhook, all due at once; return the seconds from then until their requests are recorded."""
         due = self.services.clock.now() + due_in
         async with self.services.wide.connection() as connection:
-            done = count + await connection.fetchval(SQL["finished_deliveries"])
             await connection.execute(SQL["add_jobs"], due)
-            while await connection.fetchval(SQL["finished_deliveries"]) < done:  # noqa: ASYNC110 - PostgreSQL does not tell
+            while await connection.fetchval(SQL["finished_deliveries"]) < count:  # noqa: ASYNC110 - PostgreSQL does not tell
                 await asyncio.sleep(0.02)
             taken: timedelta = self.services.clock.now() - due
             await connection.execute(SQL["clear_jobs"])

@@ -283,8 +283,8 @@ _encode = msgspec.json.Encoder().encode
 def hide(text: str, paths: Iterable[Path]) -> tuple[str, set[Path]]:
     """Return a JSON document without what paths name, and the paths by which something was hidden.
 
-    What is not hidden keeps its text, with all digits. Of members of the same name only the last is kept where one of them
-    was looked into.
+    What is not hidden keeps its text, with all digits. Members of the same name are each looked at: some read the first, some
+    the last.
     """
     found: set[Path] = set()
     starts = frozenset(_State(path, path) for path in paths)
@@ -292,8 +292,9 @@ def hide(text: str, paths: Iterable[Path]) -> tuple[str, set[Path]]:
         return text, found
     try:
         try:
+            _refuse_twins(text)
             result = _walked(msgspec.Raw(text.encode()), starts, found)
-        except (msgspec.DecodeError, UnicodeError):  # half a surrogate pair, which msgspec refuses
+        except (_TwinsError, msgspec.DecodeError, UnicodeError):  # half a surrogate pair is refused by msgspec
             found.clear()
             result = msgspec.Raw(_write(_walked_tree(_tree(text), starts, found)).encode("utf-8", "surrogatepass"))
         return (bytes(result).decode("utf-8", "surrogatepass") if found else text), found
@@ -376,8 +377,28 @@ class _Token(str):
     __slots__ = ()
 
 
+class _Members(list[tuple[str, Any]]):
+    """The members of an object as they were written, those of the same name among them."""
+
+    __slots__ = ()
+
+
+class _TwinsError(Exception):
+    """An object has two members of the same name."""
+
+
 def _tree(text: str) -> Any:
-    return json.loads(text, parse_int=_Token, parse_float=_Token, parse_constant=_Token)
+    return json.loads(text, object_pairs_hook=_Members, parse_int=_Token, parse_float=_Token, parse_constant=_Token)
+
+
+def _refuse_twins(text: str) -> None:
+    """Refuse what msgspec would read the last of alone. Numbers are left as they are: Python bounds their digits."""
+    json.loads(text, object_pairs_hook=_refuse_twin_members, parse_int=str, parse_float=str, parse_constant=str)
+
+
+def _refuse_twin_members(members: list[tuple[str, Any]]) -> None:
+    if len(members) > 1 and len(dict(members)) < len(members):
+        raise _TwinsError
 
 
 def _walked_tree(value: Any, states: _States | None, found: set[Path]) -> Any:
@@ -385,8 +406,8 @@ def _walked_tree(value: Any, states: _States | None, found: set[Path]) -> Any:
         return HIDDEN
     opened = _open(states)
     match value:
-        case dict():
-            return {name: _walked_tree(member, _below(opened, name, found), found) for name, member in value.items()}
+        case _Members():
+            return _Members((name, _walked_tree(member, _below(opened, name, found), found)) for name, member in value)
         case list():
             return [_walked_tree(member, _below(opened, None, found), found) for member in value]
         case _:
@@ -395,8 +416,8 @@ def _walked_tree(value: Any, states: _States | None, found: set[Path]) -> Any:
 
 def _write(value: Any) -> str:
     match value:
-        case dict():
-            return "{" + ",".join(f"{json.dumps(name)}:{_write(member)}" for name, member in value.items()) + "}"
+        case _Members():
+            return "{" + ",".join(f"{json.dumps(name)}:{_write(member)}" for name, member in value) + "}"
         case list():
             return "[" + ",".join(map(_write, value)) + "]"
         case _Token():
@@ -420,9 +441,9 @@ def hidden_values(text: str | None, kept: str | None) -> list[str]:
 
 def _differing(whole: Any, kept: Any, values: dict[str, None]) -> None:
     match whole:
-        case dict() if isinstance(kept, dict):
-            for name, member in whole.items():
-                _differing(member, kept.get(name), values)
+        case _Members() if isinstance(kept, _Members):
+            for (_, member), (_, other) in zip(whole, kept, strict=False):
+                _differing(member, other, values)
         case list() if isinstance(kept, list):
             for member, other in zip(whole, kept, strict=False):
                 _differing(member, other, values)
@@ -431,10 +452,10 @@ def _differing(whole: Any, kept: Any, values: dict[str, None]) -> None:
 
 
 def scalars(value: Any) -> Iterable[str]:
-    """Return the strings and numbers in a decoded document, its keys left out."""
+    """Return the strings and numbers in a document as `_tree` reads it, its keys left out."""
     match value:
-        case dict():
-            for member in value.values():
+        case _Members():
+            for _, member in value:
                 yield from scalars(member)
         case list():
             for member in value:
