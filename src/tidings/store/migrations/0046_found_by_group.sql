@@ -1,5 +1,5 @@
 -- To the operator: lanes know whose they are, so that claims can look at those of each group. Rewrites `lanes`, one small row for each webhook:
--- some 3 s for 300,000 of them, while deliveries wait. One index on it goes and one comes.
+-- some 3 s for 300,000 of them, while deliveries wait. One index on it goes and one comes. Two others come, on `backfills` and `integrations`, which are small.
 
 alter table tidings.lanes add column group_id text;
 update tidings.lanes l set group_id = w.group_id from tidings.webhooks w where w.id = l.webhook_id;
@@ -25,3 +25,8 @@ create policy own_group on tidings.lanes using (group_id = (select current_setti
 create index lanes_due_by_group on tidings.lanes (trusted, group_id collate "C", due_at) where open and due_at < 'infinity';
 -- Nothing asks by time alone any more: both kinds have an index of their own for that.
 drop index tidings.lanes_due;
+
+-- Lists of one group's, in their order, without a look at all that others have.
+create index backfills_by_group on tidings.backfills (group_id, created_at desc, id);
+drop index tidings.integrations_of_group;
+create index integrations_of_group on tidings.integrations (group_id, name);
