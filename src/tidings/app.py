@@ -331,8 +331,8 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     watcher = None if config.metrics_address is None else _bind(*parse_address(config.metrics_address), WATCHERS)
     services = msgspec.structs.replace(
         services,
-        requests=services.requests.share(FOR_CALLS),
-        wide=services.wide.share(FOR_WIDE),
+        requests=services.requests.share(FOR_CALLS, most_waiting=shares.incoming // 2),
+        wide=services.wide.share(FOR_WIDE, most_waiting=shares.incoming // 2),
         for_notices=services.wide.share(FOR_NOTICES),
         for_bins=services.wide.share(FOR_BINS),
     )
