@@ -708,7 +708,7 @@ export interface ProbeAnswer {
   sent: string;
   /** Of a body that was made large. */
   bytes: number | null;
-  status_code: number | null;
+  response_status: number | null;
   response_body: string | null;
   error: string | null;
   total_ms: number;

@@ -94,8 +94,6 @@ export interface Webhook {
   headers: Record<string, string>;
   timeout_seconds: number;
   retry: RetryPolicy;
-  max_retries: number;
-  retry_backoff_seconds: number;
   concurrency: number;
   rate_per_second: number | null;
   ordered: boolean;
@@ -179,7 +177,8 @@ export interface Delivery {
   webhook_id: string;
   event_id: string;
   event: string;
-  table_name: string | null;
+  schema: string | null;
+  table: string | null;
   record_id: string | null;
   status: DeliveryStatus;
   attempts: number;
@@ -247,7 +246,7 @@ export interface TestResult {
   message: string;
   event_id: string;
   delivery_id: string;
-  status_code: number | null;
+  response_status: number | null;
   response_body: string | null;
   error: string | null;
   total_ms: number | null;

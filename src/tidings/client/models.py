@@ -76,8 +76,6 @@ class Webhook(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     timeout_seconds: float
     retry: dict[str, Any]
-    max_retries: int
-    retry_backoff_seconds: float
     concurrency: int
     ordered: bool
     asymmetric: bool
@@ -117,7 +115,8 @@ class Delivery(msgspec.Struct, frozen=True):
     failure: str | None = None
     error: str | None = None
     payload: Any = None
-    table_name: str | None = None
+    schema: str | None = None
+    table: str | None = None
     record_id: str | None = None
     delivered_at: datetime | None = None
     finished_at: datetime | None = None
@@ -163,7 +162,7 @@ class TestResult(msgspec.Struct, frozen=True):
     delivery_id: UUID
     outcome: str | None = None
     success: bool | None = None
-    status_code: int | None = None
+    response_status: int | None = None
     response_body: str | None = None
     error: str | None = None
     total_ms: float | None = None

@@ -1,4 +1,4 @@
-"""A webhook as it is shown: our fields, and the other spellings the seed systems' clients read."""
+"""A webhook as it is shown. Each thing has one name; what Fluxbase's clients call it besides is in `dialects.fluxbase`."""
 
 from datetime import datetime
 from typing import Any
@@ -46,7 +46,6 @@ class WebhookView(msgspec.Struct, frozen=True):
 
     `version` counts its changes. `fault`: why it is set aside, because something of it cannot be read as it is stored; what is
     for it waits until that is changed.
-    `is_active`, `max_retries` and `retry_backoff_seconds` say what `enabled` and `retry` say, as seed 004's clients read it.
     """
 
     id: UUID
@@ -54,7 +53,6 @@ class WebhookView(msgspec.Struct, frozen=True):
     description: str | None
     url: str
     enabled: bool
-    is_active: bool
     disabled_reason: str | None
     profile: str
     events: list[Any]
@@ -69,12 +67,9 @@ class WebhookView(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     timeout_seconds: float
     retry: Any
-    max_retries: int
-    retry_backoff_seconds: float
     concurrency: int
     rate_per_second: float | None
     ordered: bool
-    scope: str
     managed_by: str | None
     version: int
     fault: str | None
@@ -84,7 +79,6 @@ class WebhookView(msgspec.Struct, frozen=True):
     health: HealthView | UnsetType = UNSET
     profile_reason: str | UnsetType = UNSET
     secret: str | UnsetType = UNSET
-    message: str | UnsetType = UNSET
 
 
 def view(
@@ -94,15 +88,12 @@ def view(
     health: WebhookHealth | None = None,
     reason: str | UnsetType = UNSET,
     secret: str | UnsetType = UNSET,
-    message: str | UnsetType = UNSET,
 ) -> WebhookView:
     """Return a webhook as the API shows it."""
     told = webhook.credentials_shown
-    fields = shown(webhook) | {
+    fields = {name: value for name, value in shown(webhook).items() if name in WebhookView.__struct_fields__} | {
         "signature": webhook.signature,
         "client_certificate": told.client_certificate,
         "ca_certificates": told.ca_certificates,
     }
-    return WebhookView(
-        **fields, tables=states, health=_health_view(health), profile_reason=reason, secret=secret, message=message
-    )
+    return WebhookView(**fields, tables=states, health=_health_view(health), profile_reason=reason, secret=secret)

@@ -62,7 +62,7 @@ WEBHOOKS: Final = Thing(
         Verb("recover", "POST", "/api/v1/webhooks/{webhook_id}/recover", "Begin to send it again what it did not acknowledge.", body=_RECOVER),
     ),
     label="name",
-    hides="is_active max_retries retry_backoff_seconds",
+    hides="is_active max_retries retry_backoff_seconds scope",
 )  # fmt: skip
 
 EVENTS: Final = Thing(
@@ -87,7 +87,7 @@ DELIVERIES: Final = Thing(
         Verb("retry-all", "POST", "/api/v1/deliveries/retry", "Begin to send many again: by ids, or all that a search finds.",
              body="ids:list since until type table record_id text status webhook_id event_id failure response_status rate_per_second:number"),
     ),
-    hides="event_type attempt attempt_number status_code http_status_code response_code error_message",
+    hides="event_type table_name attempt attempt_number status_code http_status_code response_code error_message",
 )  # fmt: skip
 
 RECOVERIES: Final = Thing(
