@@ -20,7 +20,8 @@ from tidings.api.dialects.vski import webhooks as vski_webhooks
 from tidings.api.http import errors
 from tidings.api.http.access import require_key, require_reader, services_of
 from tidings.api.http.parameters import refuse_unknown
-from tidings.api.openapi import reference
+from tidings.api.openapi.document import document
+from tidings.api.openapi.operation_ids import operation_id
 from tidings.api.routes import (
     attempts,
     audit,
@@ -102,9 +103,7 @@ class _Described(JsonRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         if self._text is None:
-            document = request.app.openapi_schema
-            reference.describe(document)
-            self._text = super().render(request, document.to_schema())
+            self._text = super().render(request, document(request.app))
         return self._text
 
 
@@ -135,6 +134,7 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
             version=version,
             openapi_router=Router("/openapi.json", route_handlers=[], guards=[require_reader], include_in_schema=False),
             use_handler_docstrings=True,
+            operation_id_creator=operation_id,
             render_plugins=[_Described(path="/")],
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description=_SAID)}),
         ),
