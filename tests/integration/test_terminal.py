@@ -52,12 +52,7 @@ ELSEWHERE = {
 }
 # Fields of bodies without an option: other systems' names for the same, and what only the server says.
 UNSAID = {  # by a field that tells which body it is
-    "events": {
-        "is_active", "active", "max_retries", "retry_backoff_seconds", "id", "created_at", "updated_at", "version", "disabled_reason",
-        "managed_by", "fault", "tables", "health", "message", "profile_reason",
-    },
-    "missed": {"enabled"},
-    "drop": {"fields"},
+    "events": {"max_retries", "retry_backoff_seconds", "version"},
 }  # fmt: skip
 PAGING = {"limit", "offset", "cursor", "count", "before", "after", "page", "perPage"}
 KIND_OF = {

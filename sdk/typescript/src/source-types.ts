@@ -1,4 +1,5 @@
 import type { Paged } from "./history-types.js";
+import type { Warned } from "./types.js";
 
 /** An event type that is described. `schema`: JSON Schema of its data; null: anything. */
 export interface EventType {
@@ -36,9 +37,11 @@ export interface Table {
   /** Operation to the condition under which it is told. */
   when: Record<string, string>;
   fault: string | null;
-  state: "captured" | "missing" | "disabled" | "waiting";
+  state: "captured" | "waiting" | "missing" | "disabled" | "stopped" | "unwanted";
   /** Why it is in that state. */
   reason: string | null;
+  /** Who hears less of it now. In the answer to a change. */
+  warnings?: Warned[];
 }
 
 /** How a table is to be captured; what is left out is as for any table. */
@@ -68,6 +71,8 @@ export interface Backfill {
   created_at: string;
   updated_at: string;
   finished_at: string | null;
+  /** Why rows were left out. */
+  warnings: Warned[];
 }
 
 /** A field of a collection. */

@@ -72,6 +72,13 @@ export interface TableState {
   reason: string | null;
 }
 
+/** What a call did that somebody should know: who hears less than one may think. `field`: what it is about. */
+export interface Warned {
+  code: string;
+  message: string;
+  field: string;
+}
+
 /** A subscription. */
 export interface Webhook {
   id: string;
@@ -111,6 +118,8 @@ export interface Webhook {
   health?: Health;
   /** Why it has its profile. In the answer to the creation only. */
   profile_reason?: string;
+  /** What it will not hear. In the answers to its creation and its changes. */
+  warnings?: Warned[];
 }
 
 /** How a webhook fares. `hour`, `day` and `month` are told of one webhook, not in lists. */

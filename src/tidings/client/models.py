@@ -44,6 +44,14 @@ class Health(msgspec.Struct, frozen=True):
     month: Figures | None = None
 
 
+class Warned(msgspec.Struct, frozen=True):
+    """What a call did that somebody should know: who hears less than one may think. `field`: what it is about."""
+
+    code: str
+    message: str
+    field: str
+
+
 class TableState(msgspec.Struct, frozen=True):
     """Whether the changes of a table that a webhook names are captured; `reason`: why not."""
 
@@ -97,6 +105,7 @@ class Webhook(msgspec.Struct, frozen=True):
     health: Health | None = None
     profile_reason: str | None = None
     secret: str | None = None
+    warnings: list[Warned] = []
 
 
 class Delivery(msgspec.Struct, frozen=True):

@@ -42,7 +42,7 @@ NAMES: Final = {
     "Rotation": "SecretRotation", "RuleView": "RedactionRule", "RunView": "CronRun", "SecretView": "WebhookSecret",
     "Session": "AuthSession", "Settings": "IntegrationSettings", "Shown": "PreviewedEvent", "SubjectBody": "ErasureSearch",
     "SyncBody": "IntegrationSync", "TakeAsked": "ListenerTake", "TestBody": "WebhookTest", "UrlToJudge": "EgressQuestion",
-    "Verdict": "SignatureVerdict", "Version": "WebhookVersion", "WebhookExplained": "WebhookExplanation",
+    "Verdict": "SignatureVerdict", "Version": "WebhookVersion", "Warned": "Warning", "WebhookExplained": "WebhookExplanation",
     # what one type is in the code and two are here (`SPLIT`): for changes
     "BinChange": "BinUpdate", "CollectionChange": "CollectionUpdate", "IntegrationChange": "IntegrationUpdate",
     "JobChange": "CronJobUpdate", "RuleChange": "RedactionRuleUpdate", "VskiChange": "VskiWebhookUpdate",
@@ -57,7 +57,7 @@ _SENT_BACK: Final = (
 # What is taken, and told to nobody who makes a client: what is read may be sent back as it was, and other systems' names.
 HIDDEN: Final[dict[str, tuple[str, ...]]] = {
     "WebhookChange": _SENT_BACK,
-    "PreviewBody": (*_SENT_BACK, "version"),
+    "PreviewBody": _SENT_BACK,
     "VskiChange": ("id", "created", "updated"),
     "CollectionChange": ("fields",),
     "JobChange": ("enabled",),
@@ -82,7 +82,7 @@ SPLIT: Final[dict[str, Creation]] = {
 }
 
 SOURCES: Final = ("tables", "collections", "cron", "integrations", "publish", "tidings")
-TABLE_STATES: Final = ("captured", "missing", "disabled", "waiting")
+TABLE_STATES: Final = ("captured", "waiting", "missing", "disabled", "stopped", "unwanted")
 BACKFILL_STATES: Final = ("running", "finished", "cancelled")
 
 # Name of the words, the words, and the fields and parameters that are one of them.
@@ -170,6 +170,7 @@ MADE: Final[dict[str, dict[str, Any]]] = {
             "type": "array", "items": {"type": "string", "enum": [*CONTENT_ACTIONS, "*"]}, "description": "All when left out.",
         },
     ),
+    "Record": {"type": "object", "description": "A record, with all its fields.", "additionalProperties": True},
     "EventFilter": {
         "description": "A type such as `order.paid`, a family `order.*`, `*` for everything; or a table, or a collection.",
         "anyOf": [{"type": "string", "examples": ["order.paid"]}, _ref("TableFilter"), _ref("CollectionFilter")],
@@ -177,7 +178,10 @@ MADE: Final[dict[str, dict[str, Any]]] = {
     "RetryDelays": _object(
         "The seconds between one attempt and the next; after the last the delivery has failed.",
         ("delays",),
-        delays={"type": "array", "items": {"type": "number", "minimum": 0}, "maxItems": 100, "examples": [[5, 300, 1800]]},
+        delays={
+            "type": "array", "items": {"type": "number", "minimum": 0}, "maxItems": 100, "examples": [[5, 300, 1800]],
+            "description": "In seconds; empty: it is tried once.",
+        },
         jitter=_JITTER,
     ),
     "RetryBackoff": _object(
@@ -205,19 +209,19 @@ MADE: Final[dict[str, dict[str, Any]]] = {
     "BasicAuth": _object(
         "Name and password.",
         ("type", "username", "password"),
-        type={"type": "string", "const": "basic"},
-        username={"type": "string"},
-        password={"type": "string"},
+        type=_text("`basic`.", const="basic"),
+        username=_text("The name."),
+        password=_text("The password. It is never shown again."),
     ),
     "OAuth2Auth": _object(
         "A token of the receiver's provider, got with the client's own credentials.",
         ("type", "token_url", "client_id", "client_secret"),
-        type={"type": "string", "const": "oauth2"},
-        token_url={"type": "string"},
-        client_id={"type": "string"},
-        client_secret={"type": "string"},
-        scope={"type": "string"},
-        audience={"type": "string"},
+        type=_text("`oauth2`.", const="oauth2"),
+        token_url=_text("Where the provider gives tokens: https."),
+        client_id=_text("The client."),
+        client_secret=_text("Its secret. It is never shown again."),
+        scope=_text("What the token is asked for."),
+        audience=_text("For whom the token is."),
         sends={"type": "string", "enum": list(SENDS), "description": "Where client and secret stand; `header` when left out."},
     ),
 }  # fmt: skip

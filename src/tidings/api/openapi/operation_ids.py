@@ -64,7 +64,8 @@ def operation_id(handler: HTTPRouteHandler, method: Method, components: list[str
     parts = [component if isinstance(component, str) else f"{{{component.name}}}" for component in components]
     is_vskis = parts[:1] == ["api"] and parts[1:2] != ["v1"]
     ours = ["api", "v1", *parts[1:]] if is_vskis else parts
-    name = _NAMES.get(f"{method} /{'/'.join(ours)}") or _camel(str(handler.handler_name))
+    verb = str(getattr(method, "value", method))
+    name = _NAMES.get(f"{verb} /{'/'.join(ours)}") or _camel(str(handler.handler_name))
     return f"vski{name[:1].upper()}{name[1:]}" if is_vskis else name
 
 

@@ -17,7 +17,7 @@ from litestar.openapi.spec import (
     RequestBody,
     Schema,
 )
-from litestar.openapi.spec.enums import OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from tidings.api.http.scopes import needed
 from tidings.api.openapi.examples import example_of
@@ -126,14 +126,16 @@ def _document(operation: Operation, method: str, path: str) -> None:
     if path.startswith("/api/"):
         need = needed(method.upper(), path)
         operation.security = [{"key": [scope.value for scope in need.scopes]}]
-        operation.description = f"{operation.description or ''}\n\n{_door(need)}"
+        operation.description = f"{_without_sections(operation.description)}\n\n{_door(need)}"
+    else:
+        operation.description = _without_sections(operation.description)
     if path.endswith("/batch"):  # lines, which the framework has no type for
         lines = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, description=_LINES))
-        operation.request_body = RequestBody(content={"application/x-ndjson": lines}, required=True, description=_LINES)
+        binary = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=_LINES))
+        kinds = {"application/x-ndjson": lines, "application/octet-stream": binary}  # for generators that know no lines
+        operation.request_body = RequestBody(content=kinds, required=True, description=_LINES)
     responses = operation.responses = dict(operation.responses or {})
     responses.pop("400", None)  # what the framework supposes
-    if "/collections/" in path and "/records" in path:
-        _document_records(operation)
     for status in _errors_of(operation, path):
         responses[str(status)] = OpenAPIResponse(description=ERRORS[status][0])  # told in full once (`document.py`)
     example = example_of(method, path)
@@ -142,20 +144,15 @@ def _document(operation: Operation, method: str, path: str) -> None:
             media.examples = {"example": Example(value=example)}
 
 
+def _without_sections(docstring: str | None) -> str:
+    """Return a docstring without what it says to those who read the code."""
+    return (docstring or "").partition("\n\nRaises:")[0].partition("\n\nArgs:")[0]
+
+
 def _door(need: Need) -> str:
     names = " and ".join(f"`{scope.value}`" for scope in need.scopes)
     key = f"a key with the scope{'s' if len(need.scopes) > 1 else ''} {names}" if names else "any key"
     return f"Needs {key}{' that is for all groups' if need.is_for_all_groups else ''}."
-
-
-def _document_records(operation: Operation) -> None:
-    """Say what comes back as the text it was stored as, which the framework takes for text."""
-    record = Schema(type=OpenAPIType.OBJECT, description="The record, with all its fields.")
-    records = Schema(type=OpenAPIType.ARRAY, items=record, description="The records, in the order they were given.")
-    for response in (operation.responses or {}).values():
-        for media in (response.content or {}).values() if isinstance(response, OpenAPIResponse) else ():
-            if isinstance(media.schema, Schema) and media.schema.type is OpenAPIType.STRING:
-                media.schema = Schema(any_of=[record, records])
 
 
 def _errors_of(operation: Operation, path: str) -> list[int]:

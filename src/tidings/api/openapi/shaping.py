@@ -38,6 +38,7 @@ def shape(document: Json) -> Json:
     _rename(document, schemas)
     document["components"]["schemas"] = dict(sorted((schemas | deepcopy(MADE)).items()))
     _tidy_parameters(document)
+    _say_records(document)
     return document
 
 
@@ -158,7 +159,28 @@ def _rename(document: Json, schemas: Json) -> None:
         if told_as(name) in schemas:
             raise ValueError(f"Two types are called {told_as(name)}.")
         said.pop("title", None)
+        if not said.get("required"):
+            said.pop("required", None)
         schemas[told_as(name)] = said
+
+
+def _say_records(document: Json) -> None:
+    """Say of the records of collections what they are: they go in and come out as the text they are stored as."""
+    record = {"$ref": f"{_SCHEMAS}Record"}
+    records = {"type": "array", "items": record}
+    for method, path, operation in operations(document):
+        if "/collections/{collection}/records" not in path:
+            continue
+        whole = record if "{record_id}" in path else {"anyOf": [record, records]}
+        for status, response in operation["responses"].items():
+            media = response.get("content", {}).get("application/json")
+            is_text = media and "$ref" not in media["schema"] and media["schema"].get("type", "string") == "string"
+            if int(status) < 300 and is_text:
+                media["schema"] = deepcopy(whole)
+        if method in {"post", "patch"} and "requestBody" in operation:
+            is_many = method == "patch" and whole is not record
+            for media in operation["requestBody"]["content"].values():
+                media["schema"] = deepcopy(records if is_many else whole)
 
 
 def _tidy_parameters(document: Json) -> None:

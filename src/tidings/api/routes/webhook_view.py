@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from tidings.core.certificates import Certificate
 from tidings.core.statistics import Figures
+from tidings.core.warned import Warned
 from tidings.core.webhook import Signature, Subscription
 from tidings.operations.webhooks.health import WebhookHealth
 from tidings.operations.webhooks.shown import shown
@@ -42,7 +43,7 @@ def _health_view(found: WebhookHealth | None) -> HealthView | UnsetType:
 
 class WebhookView(msgspec.Struct, frozen=True):
     """A webhook as read. `secret` is in the answer to its creation only; `GET …/secret` shows it again; so is
-    `profile_reason`, which says why it has its profile.
+    `profile_reason`, which says why it has its profile. `warnings` is in the answers to its creation and its changes.
 
     `version` counts its changes. `fault`: why it is set aside, because something of it cannot be read as it is stored; what is
     for it waits until that is changed.
@@ -79,6 +80,14 @@ class WebhookView(msgspec.Struct, frozen=True):
     health: HealthView | UnsetType = UNSET
     profile_reason: str | UnsetType = UNSET
     secret: str | UnsetType = UNSET
+    warnings: list[Warned] | UnsetType = UNSET
+
+
+class WebhookDeleted(msgspec.Struct, frozen=True):
+    """The answer to a deletion, as seed 004's clients read it."""
+
+    message: str = "Webhook deleted successfully"
+    success: bool = True
 
 
 def view(
@@ -88,6 +97,7 @@ def view(
     health: WebhookHealth | None = None,
     reason: str | UnsetType = UNSET,
     secret: str | UnsetType = UNSET,
+    warnings: list[Warned] | UnsetType = UNSET,
 ) -> WebhookView:
     """Return a webhook as the API shows it."""
     told = webhook.credentials_shown
@@ -96,4 +106,6 @@ def view(
         "client_certificate": told.client_certificate,
         "ca_certificates": told.ca_certificates,
     }
-    return WebhookView(**fields, tables=states, health=_health_view(health), profile_reason=reason, secret=secret)
+    return WebhookView(
+        **fields, tables=states, health=_health_view(health), profile_reason=reason, secret=secret, warnings=warnings
+    )

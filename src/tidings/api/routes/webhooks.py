@@ -23,7 +23,7 @@ from tidings.api.routes import (
 )
 from tidings.api.routes.deliveries import page_view
 from tidings.api.routes.delivery_view import DeliveryView
-from tidings.api.routes.webhook_view import WebhookView, view
+from tidings.api.routes.webhook_view import WebhookDeleted, WebhookView, view
 from tidings.core.webhook import Subscription
 from tidings.operations.history import deliveries
 from tidings.operations.history.search import Asked, Paging
@@ -46,7 +46,7 @@ def _view(
 async def create_webhook(services: NamedDependency[Services], data: WebhookBody) -> WebhookView:
     """Create a webhook, and put triggers on the tables it names, in one transaction."""
     made = await subscriptions.create(services, data)
-    return _view(made.webhook, made.tables, reason=made.reason, secret=made.webhook.secret)
+    return _view(made.webhook, made.tables, reason=made.reason, secret=made.webhook.secret, warnings=made.warnings)
 
 
 @get("/")
@@ -70,21 +70,21 @@ async def get_webhook(services: NamedDependency[Services], webhook_id: FromPath[
 async def change_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID], data: WebhookBody) -> WebhookView:
     """Change what the body names; the rest stays."""
     made = await subscriptions.change(services, webhook_id, data)
-    return _view(made.webhook, made.tables, is_changed=True)
+    return _view(made.webhook, made.tables, is_changed=True, warnings=made.warnings)
 
 
 @put("/{webhook_id:str}")
 async def put_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID], data: WebhookBody) -> WebhookView:
     """The same as PATCH, for clients that say PUT: what the body does not name stays."""
     made = await subscriptions.change(services, webhook_id, data)
-    return _view(made.webhook, made.tables, is_changed=True)
+    return _view(made.webhook, made.tables, is_changed=True, warnings=made.warnings)
 
 
 @delete("/{webhook_id:str}", status_code=200)
-async def delete_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> dict[str, Any]:
+async def delete_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> WebhookDeleted:
     """Delete a webhook. Its unfinished deliveries are cancelled; its history stays until retention ends."""
     await subscriptions.remove(services, webhook_id)
-    return {"message": "Webhook deleted successfully", "success": True}
+    return WebhookDeleted()
 
 
 @get(
