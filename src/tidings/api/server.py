@@ -20,7 +20,7 @@ from tidings.api.dialects.vski import webhooks as vski_webhooks
 from tidings.api.http import errors
 from tidings.api.http.access import require_key, require_reader, services_of
 from tidings.api.http.parameters import refuse_unknown
-from tidings.api.openapi.document import document
+from tidings.api.openapi.document import document_text
 from tidings.api.openapi.operation_ids import operation_id
 from tidings.api.routes import (
     attempts,
@@ -95,16 +95,12 @@ GUARDED = (
 class _Described(JsonRenderPlugin):
     """The document of the API with all that is said of it, made when somebody asks: a start has no use for it."""
 
-    _text: bytes | None = None
-
     def has_path(self, path: str) -> bool:
         """Say that it is the document, though it stands at the root of its own path: then no other is made."""
         return path in {"/", "/openapi.json"}
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        if self._text is None:
-            self._text = super().render(request, document(request.app))
-        return self._text
+        return document_text(request.app)
 
 
 _HANDLERS: dict[type[Exception] | int, Any] = {

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import msgspec
 from litestar import Litestar
 
 from tidings.api.openapi import reference
@@ -47,6 +48,14 @@ _PAGE_HEADERS: Final = {
     "Tidings-Searched-To": "How far was looked, where that was not far enough to fill the page.",
     "Tidings-Count": "How many there are, when `count` asks; exact up to 10,000, else `>10000`.",
 }
+
+
+def document_text(app: Litestar) -> bytes:
+    """Return the document as it is sent: made when somebody asks, and once."""
+    text: bytes | None = app.state.get("openapi_text")
+    if text is None:
+        text = app.state["openapi_text"] = msgspec.json.encode(document(app))
+    return text
 
 
 def document(app: Litestar) -> Json:

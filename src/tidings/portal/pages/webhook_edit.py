@@ -55,9 +55,8 @@ async def change_webhook(
     if what == "save" and not looked.errors:
         change, _ = _asked(visit, webhook, form)
         try:
-            told = await _change(
-                visit, webhook_id, msgspec.structs.replace(change, version=webhook.version)
-            )  # of two, one is told
+            change = msgspec.structs.replace(change, version=webhook.version)  # of two who change it, one is told
+            warnings = await _change(visit, webhook_id, change)
         except InvalidInputError as error:
             looked = msgspec.structs.replace(looked, errors={field_of(error): error.message})
         except ConflictError as error:

@@ -1,0 +1,47 @@
+"""`/docs`: the API in the browser, from the document that `/openapi.json` is.
+
+Whoever may read that may read this: a browser that is signed in, or everybody where `open_documents` says so. Redoc draws it,
+from a file of the package; it puts its styles into the page by itself, so this page alone has a policy with a number for them
+that is made for each answer.
+"""
+
+import secrets
+from typing import Any
+
+from litestar import MediaType, Request, Response, Router, get
+
+from tidings.api.openapi.document import document_text
+from tidings.portal.access import services_of, visit_of
+from tidings.portal.answers import environment
+
+PATH = "/docs"
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; connect-src 'self'; "
+    "worker-src blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+@get(PATH)
+async def show_docs(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Show the API's own document."""
+    await _admitted(request)
+    nonce = secrets.token_urlsafe(16)
+    request.scope["state"]["portal_policy"] = _POLICY.format(nonce=nonce)
+    text = environment.get_template("docs.html").render(nonce=nonce, document=f"{PATH}/openapi.json")
+    return Response(text, media_type=MediaType.HTML, headers={"Cache-Control": "no-store"})
+
+
+@get(f"{PATH}/openapi.json")
+async def show_document(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Answer with the document, to a browser that is signed in: it has no key to send."""
+    await _admitted(request)
+    return Response(document_text(request.app), media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
+
+
+async def _admitted(request: Request[Any, Any, Any]) -> None:
+    if not services_of(request).config.open_documents:
+        await visit_of(request)
+
+
+router = Router("/", route_handlers=[show_docs, show_document])
