@@ -63,9 +63,9 @@ def part(name: str) -> Any:
 
 
 async def test_a_client_made_by_openapi_python_client_drives_a_server(
-    api: Api,
+    api: Api,  # noqa: F811
     receiver: Receiver,
-    generated: Path,  # noqa: F811
+    generated: Path,
 ) -> None:
     assert len(list((generated / "models").iterdir())) < 260  # one Error, and none for each operation and status
     models = part("models")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -12,6 +13,9 @@ from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+from tidings.core.errors import InvalidInputError
+from tidings.operations.webhooks import subscriptions
+from tidings.sources import backfill
 
 ACME = {"X-Tidings-Group": "acme"}
 
@@ -76,6 +80,24 @@ async def test_a_backfill_says_why_rows_were_skipped(api: Api, receiver: Receive
     read = await api("GET", f"/api/v1/backfills/{begun['id']}", 200)
     assert said(read) == [("ROWS_SKIPPED", "skipped_count")]
     assert read["warnings"][0]["message"].startswith("3 rows were not sent")
+
+
+async def test_a_backfill_of_rows_that_may_not_be_read_is_refused_with_the_statement_that_grants_it(
+    api: Api, receiver: Receiver
+) -> None:
+    made = await api.create(receiver.url("/hook"), {"table": "orders"})
+    services = api.engine.services
+    webhook = (await subscriptions.read(services, UUID(made["id"]))).webhook
+    role = f"reader_{made['id'][:8]}"  # gone with the transaction
+    with pytest.raises(InvalidInputError) as refused:
+        async with services.wide.transaction() as connection:
+            await connection.execute(
+                f"create role {role}; grant usage on schema tidings to {role}; "
+                f"grant select, insert on all tables in schema tidings to {role}; set local role {role}"
+            )
+            await backfill.begin(connection, webhook, ("public", "orders"), services.clock.now())
+    assert refused.value.field == "table"
+    assert f'GRANT SELECT ON "public"."orders" TO "{role}";' in str(refused.value)
 
 
 @pytest.mark.parametrize(

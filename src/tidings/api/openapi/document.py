@@ -19,8 +19,9 @@ the same wherever it appears. New fields may come to answers at any time; none g
 
 TAGS: Final[dict[str, str]] = {
     "Webhooks": "Subscriptions: who hears what, and how it is told.",
-    "Deliveries": "What became of each event for each webhook, attempt by attempt.",
     "Events": "Publish what happened, and read what did.",
+    "Deliveries": "What became of each event for each webhook, attempt by attempt.",
+    "Tables": "How tables are captured, and their present rows as events.",
     "Watch": "For machines that watch this one.",
     "VSKI": "The same in the words of VSKI's clients.",
 }
@@ -73,10 +74,20 @@ def document(app: Litestar) -> Json:
     for method, path, operation in operations(told):
         _share(method, path, operation)
         used |= set(operation.get("tags", ()))
-    told["tags"] = [{"name": name, **({"description": TAGS[name]} if name in TAGS else {})} for name in sorted(used)]
+    told["tags"] = [
+        {"name": name, **({"description": TAGS[name]} if name in TAGS else {})} for name in sorted(used, key=_place)
+    ]
     for name, example in ANSWERS.items():
         components["schemas"][name]["examples"] = [example]
     return told
+
+
+def _place(tag: str) -> tuple[int, str]:
+    """Where a tag stands: what most read first, in the order of the table; what machines and other systems call last."""
+    names = list(TAGS)
+    last = names.index("Watch")
+    at = names.index(tag) if tag in TAGS else last
+    return (at if at < last else at + 1 if tag in TAGS else last, tag)
 
 
 def _share(method: str, path: str, operation: Json) -> None:

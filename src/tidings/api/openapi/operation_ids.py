@@ -77,4 +77,4 @@ def _camel(name: str) -> str:
 def summary_of(name: Any) -> str:
     """Return an operation's name in words."""
     text = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in str(name).removeprefix("vski"))
-    return text.strip().capitalize()
+    return f"{text.strip().capitalize()}{' (VSKI)' if str(name).startswith('vski') else ''}"

@@ -9,7 +9,6 @@ window.Redoc.init(
     hideHostname: true,
     jsonSampleExpandLevel: 3,
     requiredPropsFirst: true,
-    sortTagsAlphabetically: true,
     theme: {
       colors: { primary: { main: "#0b57a4" } },
       typography: { fontFamily: system, headings: { fontFamily: system }, code: { fontFamily: "ui-monospace, monospace" } },
