@@ -89,13 +89,17 @@ async def test_a_backfill_of_rows_that_may_not_be_read_is_refused_with_the_state
     services = api.engine.services
     webhook = (await subscriptions.read(services, UUID(made["id"]))).webhook
     role = f"reader_{made['id'][:8]}"  # gone with the transaction
-    with pytest.raises(InvalidInputError) as refused:
+
+    async def begin() -> None:
         async with services.wide.transaction() as connection:
             await connection.execute(
                 f"create role {role}; grant usage on schema tidings to {role}; "
                 f"grant select, insert on all tables in schema tidings to {role}; set local role {role}"
             )
             await backfill.begin(connection, webhook, ("public", "orders"), services.clock.now())
+
+    with pytest.raises(InvalidInputError) as refused:
+        await begin()
     assert refused.value.field == "table"
     assert f'GRANT SELECT ON "public"."orders" TO "{role}";' in str(refused.value)
 
