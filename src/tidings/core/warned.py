@@ -101,7 +101,7 @@ def _of_table_named(
             Warned(
                 "ROWS_OF_OTHER_GROUPS",
                 f"All rows of {shown} belong to group {DEFAULT_GROUP!r}, so this webhook of group {webhook.group_id!r} "
-                f"hears none of them. Say with group_by which column names their group: PUT /api/v1/tables/{wanted.table}.",
+                "hears none of them. Say with group_by of the table which column names their group.",
                 field,
             )
         ]
