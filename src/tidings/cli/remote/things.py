@@ -12,7 +12,7 @@ _DELIVERY_SEARCH: Final = "since until type table record_id text status event_id
 _EVENT_SEARCH: Final = "since until type table record_id subject external_id text"
 _WEBHOOK: Final = (
     "name description url enabled:flag profile events:list secret asymmetric:flag signature:json body_template jwt_enabled:flag auth:json client_certificate:json ca_certificates "
-    "method headers:map timeout_seconds:number retry:json concurrency:int rate_per_second:number ordered:flag scope"
+    "method headers:map timeout_seconds:number retry:json concurrency:int rate_per_second:number ordered:flag"
 )
 _SAMPLE: Final = "event table schema record:json old_record:json data:json"
 _JOB: Final = (
