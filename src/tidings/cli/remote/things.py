@@ -19,7 +19,7 @@ _JOB: Final = (
     "name schedule timezone type url method headers:map body contentType retryLimit:int jwtEnabled:flag sql database timeout:number "
     "missed active:flag"
 )
-_COLLECTION: Final = "name type schema:list options:json author drop:list"
+_COLLECTION: Final = "name type schema:list options:json author"
 _CAPTURE: Final = "group_by unknown_groups exclude:list rename:map changed:list when:either"
 _RECOVER: Final = "since until missing:flag rate_per_second:number"
 _DELIVERIES: Final = "Id=id:id Status=status:state Event=event Answer=response_status:code When=created_at:time Tries=attempts:count Webhook=webhook_id:webhook Error=error"
@@ -176,7 +176,7 @@ COLLECTIONS: Final = Thing(
         Verb("list", "GET", "/api/v1/collections", "List collections.", shows="many", pages="offset"),
         Verb("get", "GET", "/api/v1/collections/{collection}", "Show a collection."),
         Verb("create", "POST", "/api/v1/collections", "Make a collection.", body=_COLLECTION),
-        Verb("edit", "PATCH", "/api/v1/collections/{collection}", "Change a collection.", body=_COLLECTION, edits=True),
+        Verb("edit", "PATCH", "/api/v1/collections/{collection}", "Change a collection.", body=f"{_COLLECTION} drop:list", edits=True),
         Verb("delete", "DELETE", "/api/v1/collections/{collection}", "Delete a collection and its records.", query="confirm",
              shows="nothing", asks="Delete {} and all its records? Nothing brings them back.", done="deleted"),
     ),
