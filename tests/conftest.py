@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import hypothesis
@@ -20,6 +20,9 @@ import uvloop
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
+
+if TYPE_CHECKING:
+    from tests.support.engine import Engine
 
 # Databases of runs and processes that share a PostgreSQL (TEST_DATABASE_URL) do not meet.
 _PREFIX = f"tidings_test_{os.getpid()}"
@@ -202,6 +205,15 @@ def config(database_url: str, tmp_path: Path) -> Config:
         port=0,
         stop_grace_seconds=5,
     )
+
+
+@pytest.fixture
+async def engine(config: Config) -> "AsyncIterator[Engine]":
+    """A worker on a database of its own, which does its duties when the test says so."""
+    from tests.support.engine import engine_of
+
+    async with engine_of(config) as engine:
+        yield engine
 
 
 @pytest.fixture

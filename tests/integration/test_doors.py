@@ -316,6 +316,61 @@ def test_what_is_left_unread_for_its_pieces_is_read_after_a_rest() -> None:
     assert rests.MOST_PIECES * rests.PIECE_SECONDS >= rests.SPENT_AT_ONCE
 
 
+async def test_requests_behind_one_in_pieces_wait_for_the_rest(door: Door) -> None:
+    pieces = in_pieces(b"x", 2_000).replace(b"connection: close\r\n", b"")
+    reads = 0
+
+    def counted(_spent: float) -> float:
+        nonlocal reads
+        reads += 1
+        return 0.0
+
+    door.entrance.rest_seconds = counted  # type: ignore[method-assign]
+    _, writer = await door.open(pieces * 10)
+    await eventually(lambda: _true(len(door.bodies) == 10))
+    assert reads >= 8, "all were read in one rest"
+    writer.close()
+
+
+# What is held of bodies ----------------------------------------------------------------------------------------------------
+
+
+def unfinished(length: int) -> bytes:
+    """A request with so much of its body, and not its last byte."""
+    return b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (length + 1) + b"x" * length
+
+
+@pytest.fixture
+def narrow(door: Door) -> Door:
+    door.entrance.most_held_bytes = 200_000
+    door.entrance.limits = msgspec.structs.replace(LIMITS, body_seconds=PATIENCE)
+    return door
+
+
+async def test_bodies_that_never_end_make_way_for_others(narrow: Door) -> None:
+    hogs = [await narrow.open(unfinished(length)) for length in (60_000, 80_000, 59_990)]
+    await eventually(lambda: _true(narrow.entrance.held_bytes == 199_990))
+    answer = await narrow.ask(unfinished(90_000) + b"x", "127.0.0.2")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert [len(body) for body in narrow.bodies] == [90_001]
+    assert (await _rest(hogs[1][0])).startswith(b"HTTP/1.1 503"), "the largest made way"
+    for _, writer in hogs:
+        writer.close()
+
+
+async def test_who_holds_most_is_told_that_there_is_no_room(narrow: Door) -> None:
+    others = [await narrow.open(unfinished(60_000)) for _ in range(2)]
+    await eventually(lambda: _true(narrow.entrance.held_bytes == 120_000))
+    answer = await narrow.ask(unfinished(90_000) + b"x")
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert narrow.bodies == []
+    for _, writer in others:
+        writer.write(b"x")
+    await eventually(lambda: _true(len(narrow.bodies) == 2))
+    for _, writer in others:
+        writer.close()
+
+
 async def test_few_pipelined_requests_are_read_before_they_are_answered(door: Door) -> None:
     reader, writer = await door.open(GET % b"hold" + _ASKS)
     await eventually(lambda: _true(door.held == 1))

@@ -8,15 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.test_groups_apart import KEY, OF_NO_GROUP, as_role
+from tests.integration.test_groups_apart import OF_NO_GROUP
 from tests.integration.test_portal_links import routes
-from tests.support.engine import Engine, engine_of
-from tests.support.furnished import MARK, NOWHERE, Furnished
+from tests.support.engine import Engine
+from tests.support.furnished import MARK, NOWHERE, Furnished, as_role, furnishing
 from tests.support.limits import PATIENCE
 from tests.support.portal import visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
-from tidings.config import Config
 from tidings.core.attempts import Attempts
 from tidings.store.request_rights import RIGHTS
 
@@ -80,26 +79,15 @@ async def kept(engine: Engine, group_id: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def engine(config: Config) -> AsyncIterator[Engine]:
-    async with engine_of(config) as engine:
-        yield engine
-
-
-@pytest.fixture
 async def acme(engine: Engine, api_server: ApiServer, receiver: Receiver) -> AsyncIterator[Furnished]:
-    async with (
-        api_server.serving(engine.services) as url,
-        httpx.AsyncClient(base_url=url, headers=KEY, timeout=PATIENCE) as client,
-    ):
-        for group in ("acme", "other"):
-            assert (await client.post("/api/v1/groups", json={"id": group})).is_success
-        furnished = await Furnished(client, engine, "acme").make(receiver.url())
-        made = {"name": "theirs", "scopes": ["admin"], "bound_to": "acme"}
-        furnished.ids["key_id"] = (await client.post("/api/v1/keys", json=made)).json()["id"]
+    """The same, with a key of its own, and a recovery that is not over."""
+    async with furnishing(engine, api_server, receiver.url()) as made:
+        theirs = {"name": "theirs", "scopes": ["admin"], "bound_to": "acme"}
+        made.ids["key_id"] = (await made.client.post("/api/v1/keys", json=theirs)).json()["id"]
         await engine.sql(
             "update tidings.recoveries set state = 'waiting', finished_at = null, due_at = now() + interval '1 day'"
         )
-        yield furnished
+        yield made
 
 
 async def _key(acme: Furnished) -> str:

@@ -23,6 +23,8 @@ from tidings.store import webhooks
 from tidings.worker.duties import SILENCE, Rescuer
 from tidings.worker.service import Worker
 
+_WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+
 
 class VirtualClock(Clock):
     """A clock that can be put forward."""
@@ -60,6 +62,21 @@ class Engine:
 
     async def value(self, sql: str, *args: Any) -> Any:
         return await self.user.fetchval(sql, *args)
+
+    async def are_waiting(self, many: int) -> bool:
+        """Tell whether so many sessions wait for what others hold: not to be asked in a transaction, which asks once."""
+        return bool(await self.value(_WAITING) >= many)
+
+    @asynccontextmanager
+    async def holding(self, sql: str) -> AsyncIterator[None]:
+        """Hold what a statement locks, in a session of its own."""
+        blocker = await asyncpg.connect(self.services.wide.url)
+        try:
+            async with blocker.transaction():
+                await blocker.execute(sql)
+                yield
+        finally:
+            await blocker.close()
 
     async def add_webhook(self, url: str, *events: Any, **fields: Any) -> Webhook:
         """Subscribe a URL, the way the API does."""

@@ -4,8 +4,10 @@ import asyncio
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
@@ -28,6 +30,13 @@ def run_cli(*args: str, timeout: float = PATIENCE, **values: Any) -> subprocess.
         text=True,
         timeout=timeout,
     )
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports on which nobody listens, for processes that must know where they are reached before they start."""
+    with ExitStack() as stack:
+        listening = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in listening]
 
 
 class Process:

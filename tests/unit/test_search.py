@@ -42,7 +42,7 @@ from tidings.core.search import (
     span_of,
     window,
 )
-from tidings.core.vocabulary import FLUXBASE, VIVREAL_CONTENT
+from tidings.core.vocabulary import FLUXBASE, VIVREAL_CONTENT, VSKI
 
 ASKED = Question(group_id="default")
 AT = datetime(2026, 11, 21, 3, 42, 37, 2000, tzinfo=UTC)
@@ -285,6 +285,9 @@ def test_types_are_understood_in_our_words_first_and_for_a_webhook_in_its_own() 
     assert kinds_named(["integration.updated"], (), ()) == Kinds(("integration.updated",))
     assert kinds_named(["integration.updated"], (), (), VIVREAL_CONTENT) == Kinds(("integration.object.updated",))
     assert kinds_named(["order.paid"], seen, (), VIVREAL_CONTENT) == Kinds(("order.paid",))
+    # A type that somebody publishes under a word of the system is sent under it, beside what the system means by it.
+    assert kinds_named(["create"], (), (), VSKI) == Kinds(("content.created",), (), ("INSERT",))
+    assert kinds_named(["create"], {"create"}, (), VSKI) == Kinds(("content.created", "create"), (), ("INSERT",))
     assert kinds_named(["UPDATE"], (), (), FLUXBASE) == Kinds(
         ("content.updated", "content.published", "content.archived"), (), ("UPDATE",)
     )

@@ -618,7 +618,7 @@ export interface AuditEntry {
   group: string | null;
   /** Such as `webhook.created`, `secret.shown` or `link.made`. */
   action: string;
-  who: "key" | "session" | "link" | "system";
+  who: "key" | "session" | "member" | "link" | "system";
   /** The id of the key, the session or the portal link. */
   who_id: string | null;
   address: string;
@@ -670,7 +670,7 @@ export interface AuditStretch {
 export interface AuditFilters extends SetAsidePaged {
   cursor?: string;
   group?: string;
-  who?: "key" | "session" | "link" | "system";
+  who?: "key" | "session" | "member" | "link" | "system";
   who_id?: string;
   with_key?: string;
   /** Such as `webhook.deleted`, or a family such as `secret.*`. */

@@ -132,9 +132,8 @@ class Stage:
         """Make a job for each such webhook, all due at once; return the seconds from then until their requests are recorded."""
         due = self.services.clock.now() + due_in
         async with self.services.wide.connection() as connection:
-            done = count + await connection.fetchval(SQL["finished_deliveries"])
             await connection.execute(SQL["add_jobs"], due)
-            while await connection.fetchval(SQL["finished_deliveries"]) < done:  # noqa: ASYNC110 - PostgreSQL does not tell
+            while await connection.fetchval(SQL["finished_deliveries"]) < count:  # noqa: ASYNC110 - PostgreSQL does not tell
                 await asyncio.sleep(0.02)
             taken: timedelta = self.services.clock.now() - due
             await connection.execute(SQL["clear_jobs"])
@@ -213,6 +212,11 @@ class Stage:
         async with opened(config) as services:
             yield Stage(services, self._server, self.receiver)
         await self.execute(SQL["drop_database"])
+
+    def configured(self, **settings: Any) -> "Stage":
+        """Return a stage on the same database, whose processes are started with other settings."""
+        config = msgspec.structs.replace(self.services.config, **settings)
+        return Stage(msgspec.structs.replace(self.services, config=config), self._server, self.receiver)
 
     @asynccontextmanager
     async def running(self, command: str, count: int = 1) -> AsyncIterator[str]:
@@ -297,6 +301,7 @@ async def _start(config: Config, command: str) -> tuple[asyncio.subprocess.Proce
             "TIDINGS_PORT": "0",
             "TIDINGS_ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
             "TIDINGS_LOG_LEVEL": config.log_level,
+            "TIDINGS_REQUEST_ROLE": config.request_role,
         },
         stdout=subprocess.PIPE,
     )

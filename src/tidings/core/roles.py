@@ -141,13 +141,21 @@ def parse_role(text: str) -> Role:
 def parse_email(text: str) -> str:
     """Return an address as it is kept and compared: in small letters.
 
+    A letter that is not ASCII stays one: the small letter of the sign for kelvin is a k, and who has the one mailbox need not
+    have the other.
+
     Raises:
         InvalidInputError: It is none.
     """
-    email = text.strip().lower()
+    email = "".join(map(_small, text.strip()))
     if len(email) > MAX_EMAIL or not email.isprintable() or not _EMAIL.fullmatch(email):
         raise InvalidInputError("email", f"email is {text[:80]!r}; write an address such as ada@example.com.")
     return email
+
+
+def _small(sign: str) -> str:
+    small = sign.lower()
+    return small if sign.isascii() or not any(one.isascii() for one in small) else sign
 
 
 def check_count(held: Iterable[Held]) -> None:

@@ -50,7 +50,9 @@ class Attention(msgspec.Struct, frozen=True):
     Attributes:
         looping: Webhooks that had deliveries stopped within a day, because they led to themselves.
         set_aside: How many events, deliveries and settings of all groups are set aside, by kind; `MANY` of each at most.
-        uncaptured: Tables that webhooks name and that carry no trigger of ours, or whose settings do not fit them any more.
+            Nothing for whoever may act for one group alone: what others have is neither theirs to know nor to see to.
+        uncaptured: Tables that webhooks of any group name and that carry no trigger of ours, or whose settings do not fit
+            them any more; nothing for the same people.
         workers: How many are alive.
         ending: Keys that end within `ENDING_SOON`, of all groups or of the one that whoever asks may act for.
         lag_seconds: For how long the lane of any group that has been due longest has waited.
@@ -73,11 +75,12 @@ async def read(services: Services) -> Attention:
     """Return what somebody should see to, those that are ill for longest first."""
     now = services.clock.now()
     asked = api_keys.Asked(services.bound_to, expires_before=now + ENDING_SOON)
+    is_of_all = services.bound_to is None
     async with services.database.snapshot() as connection:
         async with as_owner(connection):  # of all groups, or found among them
             ids = await health.warned(connection, services.group_id, MAX_LISTED)
-            missing = await captures.uncaptured(connection)
-            aside = await faults.counts(connection, limit=MANY)
+            missing = await captures.uncaptured(connection) if is_of_all else []
+            aside = await faults.counts(connection, limit=MANY) if is_of_all else {}
             lag = await queue.lag_seconds(connection)
             alive = await workers.alive(connection)
             ending = await api_keys.list_keys(connection, asked, now, limit=MAX_LISTED, offset=0)

@@ -17,18 +17,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from tidings.core.api_key import SETTINGS_KEY_ID
 from tidings.core.errors import BusyError, TidingsError
 from tidings.portal import assets
-from tidings.portal.access import (
-    LinkEndedError,
-    NotSignedInError,
-    TooManyError,
-    cookie,
-    cookie_of,
-    customer_cookie,
-    customer_token,
-    form_token,
-    theme_of,
-    with_cookies,
-)
+from tidings.portal.access import LinkEndedError, NotSignedInError, TooManyError, form_token
+from tidings.portal.cookies import cookie, cookie_of, customer_cookie, customer_token, theme_of, with_cookies
 from tidings.portal.scopes import first_page, opens
 from tidings.portal.views.customers import discreet
 from tidings.portal.views.errors import ErrorView, error_view

@@ -56,6 +56,7 @@ RIGHTS: Final[dict[str, frozenset[_Right]]] = {
     "sealed_payloads": _rights("select"),
     # Views, which keep groups apart themselves
     "under_way": _rights("select"),
+    "own_events": _rights("select"),
     "walked_events": _rights("select"),
     "walked_deliveries": _rights("select"),
     "walked_queue": _rights("select"),

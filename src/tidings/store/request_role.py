@@ -12,6 +12,7 @@ Left out: whoever can make us run SQL of their own can also write `set tidings.g
 against that.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -19,14 +20,15 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 
 from tidings.core.errors import StartupError
-from tidings.store.database import Connection, Database, Server, open_pool, said
+from tidings.core.pauses import Pauses
+from tidings.store.database import COLLISIONS, Connection, Database, Server, open_pool, said
 from tidings.store.request_rights import RIGHTS
 from tidings.store.statements import load
 
 logger = logging.getLogger("tidings.database")
 
 NONE = "none"  # in place of a role's name: requests run under our own
-TRIES = 5  # roles are the whole server's: another process may be making the same one
+MAX_TRIES = 12  # each waits 2 s for a lock, and there are up to 5 s between them: about a minute
 
 _SQL = load("request_role")
 
@@ -92,11 +94,12 @@ async def open_for_requests(database: Database, role: str, *, max_connections: i
     return Database(database.url, server)
 
 
-async def prepare(database: Database, role: str, *, is_to_change: bool = True) -> None:
+async def prepare(database: Database, role: str, *, is_to_change: bool = True, tries: int = MAX_TRIES) -> None:
     """Make the role where it is not there, and give it what requests need and nothing else.
 
     Args:
         is_to_change: False: only see whether it can be used.
+        tries: How often to begin, while others change the role (roles are the whole server's) or hold tables of collections.
 
     Raises:
         StartupError: It cannot be used; with the statements that change that.
@@ -104,14 +107,20 @@ async def prepare(database: Database, role: str, *, is_to_change: bool = True) -
     if role == NONE:
         logger.warning("requests run with all rights of the database's role: nothing but our own SQL keeps groups apart")
         return
-    for _ in range(TRIES):
+    pauses = Pauses()
+    for left in reversed(range(tries)):
         if await _is_prepared(database, role, is_to_change=is_to_change):
             return
-    raise StartupError(f"Other processes change the role {role} all the time. Start again in a moment.")
+        if left:
+            await asyncio.sleep(pauses.next())
+    raise StartupError(
+        f"The role {role} was not given its rights: other processes change it, or transactions that are open for long use "
+        "tables of collections. Let them end, and start again."
+    )
 
 
 async def _is_prepared(database: Database, role: str, *, is_to_change: bool) -> bool:
-    """Prepare it, unless another process is just doing the same for another database."""
+    """Prepare it, unless another process is just doing the same for another database, or holds what is to be changed."""
     owner = ""
     try:
         async with database.transaction() as connection:
@@ -119,14 +128,17 @@ async def _is_prepared(database: Database, role: str, *, is_to_change: bool) -> 
             await _prepare(connection, role, owner, is_to_change=is_to_change)
     except asyncpg.InsufficientPrivilegeError as error:
         raise _unusable(role, owner, said(error)) from error
-    except (asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError) as error:
-        logger.debug("the role %s is tried again: %s", role, error)  # "tuple concurrently updated", and its like
+    except (*COLLISIONS, asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError) as error:
+        logger.info(
+            "role %s is prepared again in a moment: %s", role, said(error)
+        )  # "tuple concurrently updated", and its like
         return False
     return True
 
 
 async def _prepare(connection: Connection, role: str, owner: str, *, is_to_change: bool) -> None:
     await connection.execute(_SQL["lock"])
+    await connection.execute(_SQL["set_lock_timeout"])
     found = await connection.fetchrow(_SQL["find"], role)
     if found is None and is_to_change:
         await connection.execute(await connection.fetchval(_SQL["create"], role))

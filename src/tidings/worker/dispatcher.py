@@ -233,7 +233,8 @@ class Dispatcher:
             fresh += deliveries
         kept = await self._privacy.keep(connection, matched, now)
         await history.add_events(connection, [(one.event, len(one.deliveries), one.about) for one in kept], stored)
-        events = marked(events, kept)
+        if kept is not matched:
+            events = marked(events, kept)
         batch.size.limit = max(1, batch.size.limit // 2) if len(fresh) > MANY_DELIVERIES else min(BATCH, batch.size.limit * 2)
         if not fresh:
             return Routed(events)

@@ -53,13 +53,13 @@ class Privacy:
         """The groups that have rules which hide something of events."""
         return [group_id for group_id, rules in self._rules.items() if any(rule.hides for rule in rules)]
 
-    async def keep(self, connection: Connection, matched: Sequence[Matched], now: datetime) -> list[Matched]:
+    async def keep(self, connection: Connection, matched: Sequence[Matched], now: datetime) -> Sequence[Matched]:
         """Return events with their deliveries as they are kept; what is to be sent of them beyond that is sealed for these.
 
         The events among what is returned say in `redaction` what was done.
         """
         if not self._rules:
-            return list(matched)
+            return matched
         kept = [self._kept(one) for one in matched]
         wholes = [
             (whole.event, mark)
@@ -88,6 +88,8 @@ class Privacy:
 
     def keeping(self, event: Event, webhook: Webhook) -> Keeping | None:
         """Return what is kept of the answers to an event that is sent to a webhook; None: all."""
+        if event.redaction is None and event.group_id not in self._rules:
+            return None
         mark = read_mark(event.redaction)
         done = kept_of_answers(mark, self._rules.get(event.group_id, ()), event.type, webhook.id)
         if done is None:

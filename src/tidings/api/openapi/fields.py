@@ -25,7 +25,7 @@ FIELDS: Final[dict[str, str]] = {
     "BinChange.secret": "What requests should be signed with; a public key (`whpk_…`) for `v1a` and tokens; null: nothing.",
     "BinChange.signature": "The signature that requests should have, instead of the profile's: header and format.",
     "BinChange.webhook_id": "Verify with this webhook's secret, by its rules, instead.",
-    "CaughtView.number": "How manieth of the bin it was.",
+    "CaughtView.number": "Its number in the bin: 1 is the first that came.",
     "CaughtView.headers": "Name and value of each, in their order, read as Latin-1.",
     "CaughtView.body": "The body, as far as it is kept, when it is text; else null.",
     "CaughtView.method": "The method.",

@@ -62,6 +62,10 @@ class Visitor(Protocol):
 
     address: str
 
+    @property
+    def held_bytes(self) -> int:
+        """What it has of `Entrance.held_bytes`."""
+
     def idle_since(self) -> tuple[int, float] | None:
         """Return how easily it can make way (0 before 1 before 2), and since when; None: not at all."""
 
@@ -78,6 +82,7 @@ class Entrance:
     Attributes:
         refused: How many requests and connections were refused since it was made, by reason.
         held_bytes: Of bodies that wait for their end or for their answer.
+        most_held_bytes: Of these, at a time.
         resting: How many connections are not read for a moment, for what they took of the event loop.
     """
 
@@ -85,6 +90,7 @@ class Entrance:
         self.limits = limits
         self.refused: Counter[str] = Counter()
         self.held_bytes = 0
+        self.most_held_bytes = MAX_HELD_BYTES
         self.resting = 0
         self._open: dict[Visitor, None] = {}  # in the order they came
         self._by_address: Counter[str] = Counter()
@@ -118,6 +124,20 @@ class Entrance:
             self._by_address[visitor.address] -= 1
             if not self._by_address[visitor.address]:
                 del self._by_address[visitor.address]
+
+    def has_room(self, visitor: Visitor) -> bool:
+        """Whether what is held is within its bound, once those have made way who hold most and wait for their client.
+
+        Of all addresses the one that holds most gives first, and of that the connection that does: few that send large bodies
+        and never end them take nobody's place. A visitor that holds most itself makes nobody give way.
+        """
+        while self.held_bytes > self.most_held_bytes:
+            heaviest = self._heaviest(visitor)
+            if heaviest is visitor:
+                return False
+            heaviest.make_way()
+            self.leave(heaviest)
+        return True
 
     def refuse(self, reason: str, now: float) -> str:
         """Count something that is refused, and say so in the log once a minute at most."""
@@ -155,6 +175,15 @@ class Entrance:
                     self.leave(visitor)  # its descriptor is free at the end of this turn
                     return True
         return False
+
+    def _heaviest(self, visitor: Visitor) -> Visitor:
+        """Return who holds most, of the address that does: a visitor, or another that waits for bytes of its client."""
+        held: dict[str, list[Visitor]] = {visitor.address: [visitor]}
+        for other in self._open:
+            if other is not visitor and other.held_bytes and other.idle_since() is not None:
+                held.setdefault(other.address, []).append(other)
+        of_one = max(held.values(), key=lambda those: sum(one.held_bytes for one in those))
+        return max(of_one, key=lambda one: one.held_bytes)
 
     def _found_candidates(self) -> dict[str, list[Visitor]]:
         """Return who can make way: by address, those with most connections first, and of each the most useless first."""

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from tidings.api.serving import bounds
-from tidings.api.serving.entrance import MAX_HELD_BYTES, Entrance
+from tidings.api.serving.entrance import Entrance
 from tidings.api.serving.heads import declared_length, has_one_host
 from tidings.api.serving.phases import Flow, Phase
 from tidings.api.serving.refusals import MAX_HEADERS, refusal
@@ -60,6 +60,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self._farewell: str | None = None  # why the connection ends, said behind the answers that come before
 
     # What the entrance asks ------------------------------------------------------------------------------------------
+
+    @property
+    def held_bytes(self) -> int:
+        """What it has of `Entrance.held_bytes`."""
+        return self._body_bytes + len(self._unread)
 
     def idle_since(self) -> tuple[int, float] | None:
         """Return how easily it can make way: one that waits for bytes, or for its answer to be read, before one that rests."""
@@ -187,7 +192,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unread, self.flow.is_held = data, bool(data)
         if data:
             self.flow.pause_reading()
-            if self._entrance.held_bytes > MAX_HELD_BYTES:
+            if not self._entrance.has_room(self):
                 self._fault = "bodies"
 
     def _feed(self, data: bytes) -> None:
@@ -298,8 +303,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._entrance.held_bytes += len(body)
         if self._body_bytes > self._limits.body_bytes:
             self._fault = "large_body"
-        elif self._entrance.held_bytes > MAX_HELD_BYTES:
+        elif not self._entrance.has_room(self):
             self._fault = "bodies"
+        if self._fault is not None:
+            raise ValueError(self._fault)  # before the message is over, so that its client is told why
 
     def on_message_complete(self) -> None:
         """Wait for the answer, or rest after it."""
@@ -325,6 +332,8 @@ class GuardedProtocol(HttpToolsProtocol):
         elif self._phase is Phase.BODY and is_last:  # nobody reads it: its end is waited for, but not for long
             self._unset_keepalive_if_required()
             self._due = self.loop.time() + bounds.LINGER_SECONDS
+        if self.flow.is_resting:
+            return  # what is left unread is read after the rest
         if self._unread and not self.pipeline and not self.transport.is_closing():  # many at once: each time copies the rest
             self._read(self._unread)
             if not self._unread and self._phase is not Phase.OVER:

@@ -18,8 +18,9 @@ from tidings.operations.webhooks import secrets, standing, subscriptions
 from tidings.operations.webhooks.changes import DEFAULT_OVERLAP_SECONDS, WebhookChange
 from tidings.operations.webhooks.secrets import Secrets
 from tidings.operations.webhooks.unheard import types_named
-from tidings.portal.access import LOOK, MANAGE, Visit, cookie, cookie_of, form_of, with_cookies
+from tidings.portal.access import LOOK, MANAGE, Visit, form_of
 from tidings.portal.answers import go, show, show_part
+from tidings.portal.cookies import cookie, cookie_of, with_cookies
 from tidings.portal.pages.webhook_forms import limits_of, offered, said_of
 from tidings.portal.pages.webhook_new import MADE
 from tidings.portal.views.documents import CodeSample

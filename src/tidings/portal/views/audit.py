@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -21,16 +22,19 @@ from tidings.store.audit import Entry
 PATH = "/settings/audit"
 VERIFY_PATH = f"{PATH}/verification"
 FILTERS = ("action", "subject", "with_key", "who", "by", "of_group", "address", "since", "until")
-_SAID = {
+# By the name of an action; an entry of a newer release can have one that is not here.
+SAID: Final[Mapping[str, str]] = {
     Action.SESSION_BEGAN: "A session began",
     Action.SESSION_ENDED: "A session ended",
     Action.LINK_MADE: "A portal link was made",
     Action.LINK_ENDED: "A portal link was ended",
     Action.SECRET_SHOWN: "A secret was shown",
     Action.SECRET_ROTATED: "A secret was rotated",
+    Action.CREDENTIALS_CHANGED: "A webhook's credentials were changed",
     Action.KEYS_ROTATED: "The signing keys were rotated",
     Action.LIMITS_CHANGED: "Limits were changed",
     Action.LIMITS_RESET: "A group's own limits were taken away",
+    Action.EGRESS_NARROWED: "What a group may call was changed",
     Action.API_KEY_MADE: "A key was made",
     Action.API_KEY_CHANGED: "A key was renamed",
     Action.API_KEY_ROTATED: "A key was rotated",
@@ -64,6 +68,11 @@ _SAID = {
     Action.BACKFILL_CANCELLED: "A backfill was cancelled",
     Action.RECOVERY_BEGAN: "A recovery was begun",
     Action.RECOVERY_CANCELLED: "A recovery was cancelled",
+    Action.RULE_CREATED: "A redaction rule was made",
+    Action.RULE_CHANGED: "A redaction rule was changed",
+    Action.RULE_DELETED: "A redaction rule was deleted",
+    Action.ERASURE_BEGAN: "An erasure was begun",
+    Action.ERASURE_CANCELLED: "An erasure was cancelled",
     Action.DELIVERY_RETRIED: "A delivery was sent again",
     Action.ROUTED_AGAIN: "Something set aside was routed again",
     Action.DISCARDED: "Something set aside was discarded",
@@ -93,7 +102,7 @@ _OFFERED = (
     Filter("since", "Since", hint="1h, 7d, 2026-11-21"),
     Filter("until", "Until", hint="1h, 2026-11-21 14:00"),
     Filter("who", "By", "choice", tuple(Option(who.value, said) for who, said in _WHO.items()), is_minor=True),
-    Filter("by", "By the id", hint="of a key, a session or a link", is_minor=True),
+    Filter("by", "By the id", hint="of a key, a session, a member or a link", is_minor=True),
     Filter("of_group", "About group", is_minor=True),
     Filter("address", "From", hint="203.0.113.7", is_minor=True),
 )
@@ -271,7 +280,7 @@ def changes_diff(entry: Entry) -> Diff | None:
 def _row(one: Entry, now: datetime) -> AuditRow:
     return AuditRow(
         when(one.at, now),
-        next((said for action, said in _SAID.items() if action.value == one.action), one.action),
+        SAID.get(one.action, one.action),
         visible(one.subject, limit=80),
         None if one.subject_id is None else ident(one.subject_id),
         _WHO[one.who],

@@ -9,8 +9,9 @@ select set_config('role', $1, false), set_config('tidings.group', '', false);
 select set_config('tidings.group', $1, false);
 
 -- name: raise
--- Our own rights, to the end of the transaction or until `lower`. Returns what the role was.
-with was as materialized (select current_setting('role') as role) select was.role from was, set_config('role', 'none', true);
+-- Our own rights, to the end of the transaction or until `lower`. Returns what the role was: read before it is set, since what is selected is
+-- worked out for a row that is there already, while sources of rows are read in whichever order the planner likes.
+with was as materialized (select current_setting('role') as role) select was.role, set_config('role', 'none', true) from was;
 
 -- name: lower
 -- $1 what the role was
@@ -19,6 +20,10 @@ select set_config('role', $1, true);
 -- name: lock
 -- One process at a time; as for migrations.
 select pg_advisory_xact_lock(7413201, 0);
+
+-- name: set_lock_timeout
+-- As for migrations too: whoever comes to use a table of the user's would wait behind us.
+set local lock_timeout = '2s';
 
 -- name: owner
 select current_user::text;

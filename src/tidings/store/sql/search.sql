@@ -32,8 +32,9 @@ from (
 ) u
 
 -- part: own_webhook
--- The webhook, where it is the group's, or was before it was deleted: to walk along another group's would never come to an end.
-coalesce((select w.id from tidings.webhooks w where w.id = $17), (select v.webhook_id from tidings.webhook_versions v where v.webhook_id = $17 limit 1))
+-- The webhook, where it is the group's, or was before it was deleted: to walk along another group's would never come to an end. Selected as
+-- a whole: PostgreSQL does not know that coalesce tells nothing, and would not use an index for it behind a policy.
+(select coalesce((select w.id from tidings.webhooks w where w.id = $17), (select v.webhook_id from tidings.webhook_versions v where v.webhook_id = $17 limit 1)))
 
 -- part: fits
 ($6::text[] is null or e.type = any ($6) or e.type like any ($7::text[]) or e.source = 'tables' and e.operation = any ($8::text[]))
@@ -146,7 +147,7 @@ bounds as materialized (
 with via as materialized (
   select e.id, e.n from unnest($22::text[]) as kind (type) cross join lateral (
     select id, row_number() over (order by id desc) as n from (
-      select id from tidings.events
+      select id from tidings.own_events
       where hashtextextended(type, hashtextextended(group_id, 0)) = hashtextextended(kind.type, hashtextextended($1, 0))
         and type = kind.type and group_id = $1 and id >= $23 and id < $24 order by id desc limit $4) lane
   ) e
@@ -190,7 +191,7 @@ with seen as materialized (
 with seen as materialized (
   select e.* from unnest($15::text[]) as kind (type) cross join lateral (
     select *, row_number() over (order by id desc) as n from (
-      select {event} from tidings.events
+      select {event} from tidings.own_events
       where hashtextextended(type, hashtextextended(group_id, 0)) = hashtextextended(kind.type, hashtextextended($1, 0))
         and type = kind.type and group_id = $1 and id >= $2 and id < $3 order by id desc limit $4) lane
   ) e
