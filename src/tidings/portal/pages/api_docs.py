@@ -11,8 +11,9 @@ from typing import Any
 from litestar import MediaType, Request, Response, Router, get
 
 from tidings.api.openapi.document import document_text
-from tidings.portal.access import services_of, visit_of
+from tidings.portal.access import visit_of
 from tidings.portal.answers import environment
+from tidings.portal.cookies import services_of
 
 PATH = "/docs"
 
