@@ -216,6 +216,9 @@ def secured(app: ASGIApp) -> ASGIApp:
 
 def _lines_for(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Return the headers of an answer: a customer's portal may be framed by the origins of its link, and by no other page."""
+    if (own := scope.get("state", {}).get("portal_policy")) is not None:  # of a page that needs another
+        others = [line for line in _LINES if line[0] != b"content-security-policy"]
+        return [*others, (b"content-security-policy", own.encode())]
     session: Session | None = scope.get("state", {}).get("portal_session")
     if session is None or not session.origins:
         return _LINES

@@ -21,6 +21,8 @@ any                             GET       /account
 any                             POST      /account/sessions/end
 any                             GET       /sources
 any                             GET POST  /gallery
+any                             GET       /docs
+any                             GET       /docs/openapi.json
 any                             GET       /brand.css
 any                             GET       /home
 groups:read                     GET       /groups

@@ -38,7 +38,7 @@ class ProbeView(msgspec.Struct, frozen=True):
     probe: Kind
     sent: str
     bytes: int | None
-    status_code: int | None
+    response_status: int | None
     response_body: str | None
     error: str | None
     total_ms: float

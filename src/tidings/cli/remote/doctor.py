@@ -199,8 +199,8 @@ def _show(paper: Paper, found: dict[str, Any], *, is_verbose: bool) -> None:
     paper.say("")
     for place, probe in enumerate(found["probes"], 1):
         size = f" of {probe['bytes']:,} bytes" if probe["bytes"] else ""
-        said = str(probe["status_code"]) if probe["status_code"] is not None else inert(probe["error"] or "no answer")
-        is_taken = probe["status_code"] is not None and probe["status_code"] // 100 == 2
+        said = str(probe["response_status"]) if probe["response_status"] is not None else inert(probe["error"] or "no answer")
+        is_taken = probe["response_status"] is not None and probe["response_status"] // 100 == 2
         style = "green" if is_taken != (probe["probe"] in MEANT_TO_FAIL) else "red"
         paper.write((Cell(f"  {place}  {inert(probe['sent'])}{size}  ", "dim"), Cell(said, style)))
         if is_verbose and probe["response_body"]:

@@ -99,6 +99,7 @@ def _request(
         paper.say(verb.then.format(called, called))
         return
     paper.one(answer, verb.quiet or thing.key, frozenset(thing.hides.split()))
+    _warn(answer)
     if verb.waits and isinstance(answer, dict) and answer.get("success") is False:
         sys.exit(FAILED)
     if verb.path.endswith("/batch") and answer["errors"]:
@@ -106,6 +107,12 @@ def _request(
             for one in answer["errors"]:
                 click.echo(inert(f"tidings: Line {one['line']}: {one['error']}"), err=True)
         sys.exit(FAILED)
+
+
+def _warn(answer: Any) -> None:
+    """Say what the answer warns of beside the answer itself, which may be read by a program."""
+    for one in (answer.get("warnings") or ()) if isinstance(answer, dict) else ():
+        click.echo(inert(f"tidings: {one['field']}: {one['message']}"), err=True)
 
 
 def _list(
