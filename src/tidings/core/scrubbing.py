@@ -23,6 +23,12 @@ from tidings.core.redaction import HIDDEN, Redaction, Rule, hidden_values, hide,
 
 MIN_LENGTH: Final = 3  # characters; a shorter value is in every text, and hiding it would hide that
 MAX_VALUES: Final = 500  # more are not looked for: then nothing of the answer is kept
+_SAFE: Final = (
+    "",
+    "/",
+    "!*'()",
+    ";/?:@&=+$,#!*'()",
+)  # what is left as it is in URLs: by Python, and by the two ways of JavaScript
 MAX_VALUE: Final = 4096  # characters of a value that is looked for; of a longer one its beginning is
 
 
@@ -72,7 +78,9 @@ def kept_exchange(exchange: Exchange, keeping: Keeping) -> Exchange:
     return msgspec.structs.replace(
         exchange,
         headers=tuple((name, _in_text(value, scrub)) for name, value in headers),
-        body=kept_body(exchange.body, redaction.fields, keeping.values, is_truncated=exchange.is_truncated),
+        body=kept_body(
+            exchange.body, redaction.fields, keeping.values, is_truncated=exchange.is_truncated or exchange.failure is not None
+        ),
         error=error,
     )
 
@@ -134,8 +142,11 @@ def forms_of(value: str) -> set[str]:
         value,
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],
+        json.dumps(value)[1:-1].replace("/", "\\/"),  # as PHP and Java write it
         html.escape(value),
-        quote(data, safe=""),
+        html.escape(value, quote=False),
+        html.escape(value).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),  # as Go and Jinja write it
+        *(quote(data, safe=safe) for safe in _SAFE),
         quote_plus(data),
         data.hex(),
         *_base64_forms(data),
