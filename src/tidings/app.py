@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvicorn
 
 from tidings import __version__
 from tidings.api.bins import Bins
@@ -19,6 +18,7 @@ from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.api.serving.server import limits_of, serving
+from tidings.api.serving.stopping import StoppingServer
 from tidings.api.serving.watching import Watching
 from tidings.api.tails import Tails
 from tidings.clock import Clock
@@ -243,7 +243,7 @@ class WorkerFailedError(Exception):
 # The API ---------------------------------------------------------------------------------------------------------------
 
 
-class _Server(uvicorn.Server):
+class _Server(StoppingServer):
     """uvicorn without its own signal handlers: stopping is decided in one place."""
 
     @contextmanager

@@ -86,7 +86,7 @@ def _forms_of_all(values: tuple[str, ...]) -> tuple[bytes, ...]:
     forms = {form.encode("utf-8", "surrogatepass").lower() for value in values for form in forms_of(value)}
     for value in values:
         if not value.isascii():
-            # What reads UTF-8 as Latin-1, as servers read passwords, writes each byte as a letter; some write Latin-1 themselves.
+            # Servers that read UTF-8 as Latin-1 write each byte as a letter; some write Latin-1 themselves.
             forms |= {value.encode().decode("latin-1").encode().lower(), value.encode("latin-1", "ignore").lower()}
             forms |= {value.upper().encode().lower(), value.lower().encode()}  # bytes have large letters of ASCII alone
     return tuple(sorted((form for form in forms if len(form) >= 3), key=len, reverse=True))
@@ -94,7 +94,7 @@ def _forms_of_all(values: tuple[str, ...]) -> tuple[bytes, ...]:
 
 def _holds(data: bytes, forms: tuple[bytes, ...]) -> bool:
     lowered = data.lower()
-    return any([form in lowered for form in forms])
+    return any(form in lowered for form in forms)
 
 
 def _in_header(text: str, forms: tuple[bytes, ...]) -> str:
