@@ -74,7 +74,7 @@ def verified(token: str, keys: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     except (PyJWTError, ValueError, RecursionError) as error:
         raise ProviderError(f"The token cannot be read: {error}") from error
     algorithm, key_id = header.get("alg"), header.get("kid")
-    if algorithm not in _KNOWN:
+    if not isinstance(algorithm, str) or algorithm not in _KNOWN:
         raise ProviderError(f"The token is signed by {str(algorithm)[:40]!r}; known are {', '.join(sorted(_KNOWN))}.")
     if "crit" in header:
         raise ProviderError("The token's header demands extensions (crit), and none is known here.")
