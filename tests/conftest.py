@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import hypothesis
@@ -21,9 +21,15 @@ from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
 
+if TYPE_CHECKING:
+    from tests.support.engine import Engine
+
 # Databases of runs and processes that share a PostgreSQL (TEST_DATABASE_URL) do not meet.
 _PREFIX = f"tidings_test_{os.getpid()}"
 _numbers = itertools.count(1)
+
+# Has engines of tests run under a role of this name, which owns nothing, while what users do in them is done as before.
+RUNNING_ROLE = os.environ.get("TEST_RUNNING_ROLE")
 
 # Begun first, so that the others run beside them: what takes long mostly waits. (Files that take ten seconds or more.)
 _LONG = (
@@ -140,7 +146,7 @@ def url_of(postgres_url: str, database: str) -> str:
 @pytest.fixture(scope="session")
 async def template(postgres: str) -> AsyncIterator[str]:
     """A migrated database with the partitions of these days, from which each test's is cloned."""
-    from tidings.store import history, request_role
+    from tidings.store import history, request_role, roles
     from tidings.store.database import open_database
     from tidings.store.migrations import migrate
 
@@ -153,6 +159,16 @@ async def template(postgres: str) -> AsyncIterator[str]:
     async with database.connection() as inside:
         for ahead in range(-1, 4):
             await history.ensure_day(inside, datetime.now(UTC).date() + timedelta(days=ahead))
+        if RUNNING_ROLE is not None:
+            await inside.execute(
+                f"do $$ begin create role {RUNNING_ROLE} login; exception when duplicate_object then end $$; "
+                f"alter default privileges grant select, insert, update, delete, trigger on tables to {RUNNING_ROLE}; "
+                f"alter default privileges grant usage on schemas to {RUNNING_ROLE}; "
+                "grant usage, create on schema public to public"
+            )
+    if RUNNING_ROLE is not None:
+        await roles.give(database, RUNNING_ROLE)
+        await request_role.prepare(database, Config().request_role, takers=[RUNNING_ROLE])
     await database.close()
     yield name
     await connection.execute(f"drop database {name} with (force)")
@@ -194,7 +210,7 @@ async def api_server() -> AsyncIterator[ApiServer]:
 @pytest.fixture
 def config(database_url: str, tmp_path: Path) -> Config:
     return Config(
-        database_url=database_url,
+        database_url=database_url if RUNNING_ROLE is None else database_url.replace("//postgres:@", f"//{RUNNING_ROLE}:@"),
         data_dir=tmp_path,
         secret_key="test",
         admin_key="test",
@@ -202,6 +218,15 @@ def config(database_url: str, tmp_path: Path) -> Config:
         port=0,
         stop_grace_seconds=5,
     )
+
+
+@pytest.fixture
+async def engine(config: Config) -> "AsyncIterator[Engine]":
+    """A worker on a database of its own, which does its duties when the test says so."""
+    from tests.support.engine import engine_of
+
+    async with engine_of(config) as engine:
+        yield engine
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from tidings import __version__
@@ -24,6 +25,7 @@ from tidings.api.tails import Tails
 from tidings.clock import Clock
 from tidings.config import Config, parse_address
 from tidings.core.errors import StartupError
+from tidings.core.home import COPY
 from tidings.core.shares import share_out
 from tidings.operations.admission import Admission
 from tidings.operations.allowance import Allowance
@@ -31,14 +33,14 @@ from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
-from tidings.store import request_role
+from tidings.store import home, request_role, roles
 from tidings.store.bell import Bell
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Database, open_database
 from tidings.store.embedded import Embedded
 from tidings.store.migrations import expect_schema, has_schema, migrate
 from tidings.store.outages import sentence
-from tidings.store.secrets import SecretBox, expect_key, load_or_make_key
-from tidings.store.settings import load_installation
+from tidings.store.secrets import SecretBox, find_key, load_or_make_key
+from tidings.store.settings import is_keyed, load_installation
 from tidings.store.signing_keys import load_key_ring
 from tidings.store.workers import database_time
 from tidings.transport.descriptors import descriptor_limit
@@ -56,6 +58,7 @@ FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS, FOR_LIMITS = 10, 6, 
 FOR_WIDE = 4  # calls that are about no single group
 FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_WIDE + FOR_NOTICES + FOR_BINS + FOR_KEYS + FOR_LIMITS
 WATCHERS = 16  # connections at the address that metrics have for themselves
+ADOPTION_INTERVAL = 1.0  # seconds between looks whether a copy was adopted
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
 
@@ -66,11 +69,13 @@ class Ready(msgspec.Struct, frozen=True):
         url: Where the API listens; None without one.
         database_url: The PostgreSQL in use.
         new_admin_key: The key, when it was made just now; it is shown nowhere else.
+        secret_key_file: Where the secret key is, unless the settings say the key itself.
     """
 
     url: str | None
     database_url: str
     new_admin_key: str | None
+    secret_key_file: str | None = None
 
 
 @asynccontextmanager
@@ -88,17 +93,12 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         apart = FOR_CALLS if config.request_role != request_role.NONE else 0
         database = await stack.enter_async_context(database_of(config, max_connections=FOR_ALL - apart))
-        if is_to_change:
-            for name in await migrate(database):
-                logger.info("migration %s applied", name)
-        else:
-            await expect_schema(database)
-            expect_key(config.secret_key, config.data_dir)
-        await request_role.prepare(database, config.request_role, is_to_change=is_to_change)
+        await _prepared(database, config, is_to_change=is_to_change)
         requests = await request_role.open_for_requests(database, config.request_role, max_connections=FOR_CALLS)
         stack.push_async_callback(requests.close)
-        box = SecretBox(config.secret_key or load_or_make_key(config.data_dir))
-        installation = await load_installation(database, box, config.admin_key if is_to_change else None)
+        box = SecretBox(await _secret_key(database, config, is_to_change=is_to_change))
+        key_file = None if config.secret_key is not None else config.key_file
+        installation = await load_installation(database, box, config.admin_key if is_to_change else None, key_file=key_file)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
         idle = min(MAX_IDLE_CONNECTIONS, share_out(descriptor_limit()).idle)
         sender = Sender(config.egress, ca_file=config.ca_file, proxy=config.forward_proxy, max_idle=idle)
@@ -122,6 +122,48 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
             config, database, requests, box, sender, clock, installation, keys, publisher, bell, admission, allowance,
             provider=provider,
         )  # fmt: skip
+
+
+async def _secret_key(database: Database, config: Config, *, is_to_change: bool) -> str:
+    """Return the secret key. It is made where nothing is encrypted yet, and nowhere else: another would open nothing.
+
+    Raises:
+        StartupError: There is none, and it cannot be made.
+    """
+    path = config.key_file
+    key = config.secret_key or find_key(path)
+    if key is not None:
+        return key
+    if await is_keyed(database):
+        raise StartupError(
+            f"There is no secret key: TIDINGS_SECRET_KEY is not set, and there is no {path}. This database's secrets are "
+            f"encrypted under "
+            "one: set it, or bring its copy to that file. Nothing was written."
+        )
+    if not is_to_change:
+        raise StartupError(f"There is no secret key: neither TIDINGS_SECRET_KEY is set nor is there {path}.")
+    made = load_or_make_key(path)
+    logger.warning(
+        "the secret key was made: %s. Keep a copy of it: without it no secret in the database can be read again", path
+    )
+    return made
+
+
+async def _prepared(database: Database, config: Config, *, is_to_change: bool) -> None:
+    """Have the schema and the rights that this program needs, or find that they are there."""
+    async with database.connection() as connection:
+        here = await roles.look(connection)
+    if here.is_running_role:
+        if here.may_use:
+            await expect_schema(database)
+        await roles.expect_rights(database, owner=here.owner or "")
+    elif is_to_change:
+        for name in await migrate(database):
+            logger.info("migration %s applied", name)
+        await roles.give(database, None)
+    else:
+        await expect_schema(database)
+    await request_role.prepare(database, config.request_role, is_to_change=is_to_change and not here.is_running_role)
 
 
 @asynccontextmanager
@@ -195,18 +237,19 @@ async def run(
         url = None
         with _starting():
             services = await stack.enter_async_context(opened(config))
-            if with_worker:
-                worker = make_worker(services)
-                stack.push_async_callback(worker.stop)
-                await worker.start()
-        if with_worker and config.workers > 1:
-            await stack.enter_async_context(_more_workers(services))
+            is_held = await home.settle(services.wide) and with_worker
+            if with_worker and not is_held:
+                worker = await _working(stack, services)
         if with_api:
             url = await stack.enter_async_context(_serving(services))
-        on_ready(Ready(url, services.wide.url, services.installation.new_admin_key))
-        if not with_worker:
+        key_file = None if config.secret_key is not None else str(config.key_file)
+        on_ready(Ready(url, services.wide.url, services.installation.new_admin_key, key_file))
+        if not with_worker or (is_held and not await _adopted(services, stop)):
             await stop.wait()
             return
+        if is_held:
+            with _starting():
+                worker = await _working(stack, services)
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(worker.failed.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -215,6 +258,32 @@ async def run(
             raise StartupError(GONE)
     if worker.failed.is_set:
         raise WorkerFailedError
+
+
+async def _working(stack: AsyncExitStack, services: Services) -> Worker:
+    """Return a worker that has begun, with as many other processes as there are to be."""
+    worker = make_worker(services)
+    stack.push_async_callback(worker.stop)
+    await worker.start()
+    if services.config.workers > 1:
+        await stack.enter_async_context(_more_workers(services))
+    return worker
+
+
+async def _adopted(services: Services, stop: Signal) -> bool:
+    """Wait until the copy that this database is becomes the installation's own; False: this process is to stop before."""
+    logger.warning("%s", COPY)
+    while not await stop.wait(ADOPTION_INTERVAL):
+        try:
+            async with services.wide.connection() as connection:
+                if not await home.is_held(connection):
+                    logger.warning("This database was adopted: routing and sending begin.")
+                    return True
+        except (*UNAVAILABLE, TimeoutError) as error:
+            services.wide.outages.failed(error)
+        except asyncpg.UndefinedTableError as error:
+            raise StartupError(GONE) from error
+    return False
 
 
 GONE = (
@@ -343,7 +412,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
     settings = {
         "DATABASE_URL": services.wide.url,
         "REQUEST_ROLE": config.request_role,
-        "SECRET_KEY": config.secret_key or load_or_make_key(config.data_dir),
+        "SECRET_KEY": config.secret_key or load_or_make_key(config.key_file),
         "ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
         "DENY_NETWORKS": config.deny_networks,
         "ALLOW_PORTS": config.allow_ports,

@@ -1,6 +1,6 @@
 """Tampering with the audit shows: changed, removed, inserted and reordered entries, a cut end, and a chain made anew."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -19,12 +19,6 @@ from tidings.worker.archivist import Forgetter, Sealer
 
 Tamper = Callable[[Engine], Awaitable[Any]]
 OPEN = "set session_replication_role = replica"  # what an owner of the tables can do: no trigger fires
-
-
-@pytest.fixture
-async def engine(config: Config) -> AsyncIterator[Engine]:
-    async with engine_of(config) as engine:
-        yield engine
 
 
 async def write(engine: Engine, count: int, start: int = 0, **more: Any) -> None:

@@ -20,6 +20,7 @@ from tests.support.engine import eventually
 from tests.support.privacy import holds, places_with
 from tests.support.receiver import Received, Receiver, answer, hangs, says
 from tests.support.tokens import TokenServer, answers, wants
+from tidings.operations import attention as overview
 from tidings.store.rekey import rekey
 from tidings.store.secrets import SecretBox
 
@@ -336,6 +337,56 @@ async def test_tls_below_1_2_is_refused(api: Api) -> None:
             made = await api.create(f"https://127.0.0.1:{server.port}/", "order.*", ca_certificates=authority.pem)
             verdict = await api("POST", f"/api/v1/webhooks/{made['id']}/diagnose", 200)
             assert verdict["is_taking"] is (version is ssl.TLSVersion.TLSv1_2), verdict
+
+
+async def test_a_certificate_that_ends_is_told_of_once_before_and_once_after(api: Api, receiver: Receiver) -> None:
+    authority, engine = Authority(), api.engine
+    engine.clock.stand_still()
+    begun = engine.clock.now()
+    ends = (begun + timedelta(days=40)).replace(microsecond=0)
+    client = authority.client(not_after=ends, not_before=begun - timedelta(days=400))
+    made = await api.create(receiver.url(), "order.*", name="ERP", client_certificate=client)
+    await api.create(receiver.url("/watch"), "webhook.*")
+    paused = await api.create(receiver.url("/paused"), "order.*", client_certificate=client, enabled=False)
+
+    async def looked(webhook: Any = made) -> tuple[str, str]:
+        for _ in range(2):
+            await engine.worker.certificates.run_once()
+        health = (await api("GET", f"/api/v1/webhooks/{webhook['id']}", 200))["health"]
+        return health["state"], health["sentence"]
+
+    async def problems() -> set[str]:
+        return {one["name"] for one in (await api("GET", "/api/v1/diagnosis", 200))["problems"]}
+
+    assert await looked() == ("idle", "No attempt is on record.")
+    assert "certificates" not in await problems()
+    engine.clock.ahead += timedelta(days=11)
+    state, sentence = await looked()
+    assert state == "expiring"
+    assert sentence == f"Its client certificate ends at {ends:%Y-%m-%d %H:%M:%S} UTC. Give it another one before. No attempt is on record."  # fmt: skip
+    attention = await overview.read(engine.services)
+    assert [(str(one.id), one.health.state) for one in attention.certificates] == [(made["id"], "expiring")]
+    engine.clock.ahead += timedelta(days=30)
+    assert (await looked())[0] == "expired"
+    assert (await looked(paused))[0] == "paused"
+    heard = await engine.sql(
+        "select type, subject from tidings.events where source = 'tidings' union all "
+        "select type, subject from tidings.outbox where source = 'tidings'"
+    )
+    assert {row["subject"] for row in heard} == {made["id"]}
+    assert sorted(row["type"] for row in heard) == ["webhook.certificate_expired", "webhook.certificate_expiring"]
+    later = authority.client(not_after=engine.clock.now() + timedelta(days=300))
+    await api("PATCH", f"/api/v1/webhooks/{made['id']}", 200, {"client_certificate": later})
+    assert (await looked())[0] == "idle"
+    await api("PATCH", f"/api/v1/webhooks/{made['id']}", 200, {"ca_certificates": authority.pem})
+    assert (await looked())[0] == "idle", "an authority that ends in years"
+
+
+async def test_doctor_tells_of_certificates_that_end(api: Api, receiver: Receiver) -> None:
+    client = Authority().client(not_after=api.engine.clock.now() + timedelta(days=10))
+    await api.create(receiver.url(), "order.*", client_certificate=client)
+    (said,) = [one for one in (await api("GET", "/api/v1/diagnosis", 200))["problems"] if one["name"] == "certificates"]
+    assert said["sentence"].startswith("A certificate ends soon of 1 webhook.")
 
 
 async def test_certificates_are_looked_at_when_they_are_saved(api: Api) -> None:

@@ -1,7 +1,9 @@
 """What may be called, asked by every door, told to operators and narrowed by group."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -10,6 +12,7 @@ import pytest
 from tests.integration.test_api import KEY, Api
 from tests.support.dns import dns
 from tests.support.engine import engine_of, eventually
+from tests.support.furnished import NOWHERE
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
@@ -91,6 +94,29 @@ async def test_a_group_is_narrowed_for_saving_preview_and_what_is_sent(api: Api,
     await api("POST", "/api/v1/events", 202, event, **acme)
     await receiver.wait_for(3)
     assert await api.engine.value("select count(*) from tidings.group_egress") == 0
+
+
+async def test_a_webhook_that_is_made_meanwhile_is_narrowed_too(api: Api) -> None:
+    """It is written before the narrowing is, and committed while that waits for it."""
+    await api("POST", "/api/v1/groups", 201, {"id": "acme"})
+    acme = {"headers": {"x-tidings-group": "acme"}}
+    async with api.engine.holding("select from tidings.routes_version for update"):
+        making = asyncio.create_task(api("POST", "/api/v1/webhooks", 201, {"url": NOWHERE, "events": ["*"]}, **acme))
+        await eventually(lambda: api.engine.are_waiting(1))
+        narrowing = asyncio.create_task(api("PUT", "/api/v1/groups/acme/egress", 200, {"https_only": True}))
+        await eventually(lambda: api.engine.are_waiting(2))
+    made, _ = await asyncio.gather(making, narrowing)
+    told = await api.engine.value("select count(*) from tidings.webhook_changes where webhook_id = $1", UUID(made["id"]))
+    assert told == 2  # that it was made, and that it is narrowed
+
+
+async def test_a_narrowing_that_cannot_be_read_is_written_anew(api: Api) -> None:
+    await api.engine.sql("insert into tidings.group_egress values ('default', '{\"networks\": [\"nonsense\"]}', now())")
+    assert "Write anew" in str(await api("GET", "/api/v1/groups/default/egress", 409))
+    await api("PUT", "/api/v1/groups/default/egress", 200, {"https_only": True})
+    assert (await api("GET", "/api/v1/groups/default/egress", 200))["https_only"]
+    (entry,) = await api.engine.sql("select * from tidings.audit where action = 'egress.narrowed'")
+    assert "https_only" in str(dict(entry))
 
 
 async def test_a_narrowing_that_cannot_be_is_refused(api: Api) -> None:

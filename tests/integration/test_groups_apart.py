@@ -4,26 +4,21 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import httpx
+import msgspec
 import pytest
 
-from tests.support.engine import Engine, engine_of
-from tests.support.furnished import MARK, Furnished
-from tests.support.limits import PATIENCE
+from tests.support.engine import Engine
+from tests.support.furnished import MARK, ROLE, Furnished, as_role, furnishing
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
-from tidings.config import Config
+from tidings.operations import attention
 from tidings.store.request_rights import RIGHTS
 from tidings.store.statements import load
-
-ROLE = Config().request_role
-KEY = {"X-API-Key": "test"}
 
 # Tables that the role of requests cannot reach at all. A new one stands here, with the reason, or in `RIGHTS`, with a policy.
 OUT_OF_REACH = {
@@ -47,6 +42,7 @@ OUT_OF_REACH = {
     "group_paces": "written by the bookkeeper; limits are read with our own rights",
     "group_overruns": "written by the bookkeeper; limits are read with our own rights",
     "stored_bytes": "written by the bookkeeper; limits are read with our own rights",
+    "certificate_warnings": "the engine's own",
     "payload_ends": "the engine's own",
     "erasure_waits": "the engine's own",
     "privacy_version": "the engine's own; a trigger with our rights counts",
@@ -78,34 +74,9 @@ select p.oid::regprocedure::text from pg_proc p where p.pronamespace = 'tidings'
 
 
 @pytest.fixture
-async def engine(config: Config) -> AsyncIterator[Engine]:
-    async with engine_of(config) as engine:
-        yield engine
-
-
-@pytest.fixture
 async def acme(engine: Engine, api_server: ApiServer, receiver: Receiver) -> AsyncIterator[Furnished]:
-    """A group that has one of everything; beside it are two that have nothing, and the first."""
-    async with (
-        api_server.serving(engine.services) as url,
-        httpx.AsyncClient(base_url=url, headers=KEY, timeout=PATIENCE) as client,
-    ):
-        for group in ("acme", "other"):
-            assert (await client.post("/api/v1/groups", json={"id": group})).is_success
-        yield await Furnished(client, engine, "acme").make(receiver.url())
-
-
-@asynccontextmanager
-async def as_role(engine: Engine, group_id: str | None) -> AsyncIterator[Any]:
-    """A connection that has the role of requests, with raw SQL; None: no group was ever said."""
-    connection = await asyncpg.connect(engine.services.wide.url)
-    try:
-        await connection.execute(f"set role {ROLE}")
-        if group_id is not None:
-            await connection.execute("select set_config('tidings.group', $1, false)", group_id)
-        yield connection
-    finally:
-        await connection.close()
+    async with furnishing(engine, api_server, receiver.url()) as made:
+        yield made
 
 
 async def unreached(connection: Any) -> list[str]:
@@ -120,7 +91,7 @@ async def unreached(connection: Any) -> list[str]:
         elif is_named is not row["is_reached"]:
             wrong.append(f"{name} is{'' if row['is_reached'] else ' not'} reached, against what is said of it")
         elif row["is_reached"] and row["kind"] == "v":
-            wrong += [] if "row_security_active" in row["definition"] else [f"{name} is a view that keeps nothing apart"]
+            wrong += [] if "is_bound" in row["definition"] else [f"{name} is a view that keeps nothing apart"]
         elif row["is_reached"] and not (row["is_secured"] and row["has_policy"]):
             wrong.append(f"{name} is reached without a policy")
     return wrong
@@ -301,6 +272,21 @@ async def test_a_statement_that_forgets_to_ask_for_the_group_shows_nothing_of_ot
                     break  # it is no statement of requests
     assert hidden == []
     assert len(shown) >= 15, shown
+
+
+async def test_the_overview_of_somebody_of_one_group_tells_nothing_of_what_others_should_see_to(acme: Furnished) -> None:
+    engine = acme.engine
+    await engine.user.execute("create table secretive (id int primary key)")
+    await engine.add_webhook("http://127.0.0.1:9/", {"table": "secretive"}, group_id="acme")
+    await engine.user.execute("drop table secretive")
+    await engine.user.execute(
+        "insert into tidings.outbox_rejected (id, row_as_json, error) values (1, '{\"group_id\": \"acme\"}', 'It was ill.')"
+    )
+    whole = await attention.read(engine.services)
+    assert "public.secretive" in whole.uncaptured
+    assert sum(whole.set_aside.values()) > 0
+    own = await attention.read(msgspec.structs.replace(engine.services, group_id="other", bound_to="other"))
+    assert (own.uncaptured, own.uncaptured_count, own.set_aside) == ([], 0, {})
 
 
 # Connections ------------------------------------------------------------------------------------------------------------------

@@ -203,7 +203,7 @@ async def test_two_webhooks_that_watch_each_other_and_both_fail_do_not_feed_each
         assert [one["type"] for one in await told(engine)] == ["webhook.failing"] * 2
 
 
-@pytest.mark.parametrize("name", ["read", "warned", "attempts_since"])
+@pytest.mark.parametrize("name", ["read", "warned", "attempts_since", "ending", "warn"])
 async def test_health_is_read_by_index_however_many_webhooks_there_are(database_url: str, name: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute(
@@ -215,6 +215,8 @@ async def test_health_is_read_by_index_however_many_webhooks_there_are(database_
         insert into tidings.lanes (webhook_id, concurrency, allowance) select id, 1, 1 from made;
         insert into tidings.statistics (group_id, webhook_id, span, starts_at, outcome, part, count, latencies)
           select 'default', webhook_id, 'minute', now(), 'succeeded', 1, 1, '{}' from tidings.lanes;
+        update tidings.webhooks set sealed_credentials = '', credentials = jsonb_build_object('client_certificate', jsonb_build_object('not_after', now()))
+          where id = md5('7')::uuid;
         update tidings.lanes set warned_at = now() where webhook_id = md5('7')::uuid;
         analyze tidings.webhooks; analyze tidings.lanes; analyze tidings.statistics"""
     )
@@ -223,8 +225,10 @@ async def test_health_is_read_by_index_however_many_webhooks_there_are(database_
         "read": {"$1": "'default'", "$2::uuid[]": f"array[{page}]::uuid[]"},
         "warned": {"$1": "'default'", "$2": "50", "$3": "10000"},
         "attempts_since": {"$1": "'default'", "$2::uuid[]": f"array[{page}]::uuid[]", "$3": "now() - interval '1 hour'"},
+        "ending": {"$1": "'default'", "$2": "now() + interval '1 day'", "$3": "10"},
+        "warn": {"$1": "now()", "$2": "now() + interval '1 day'", "$3": "10"},
     }[name]
-    statement = load("health")[name]
+    statement = (load("certificates") if name in {"ending", "warn"} else load("health"))[name]
     for place, value in values.items():
         statement = statement.replace(place, value)
     plan = await connection.fetchval(f"explain (analyze, format json) {statement}")

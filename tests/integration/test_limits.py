@@ -2,8 +2,8 @@
 
 import asyncio
 import json
+import re
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -31,12 +31,6 @@ from tidings.worker.limit_watch import LimitWatch
 
 ACME = "/api/v1/groups/acme/limits"
 NOBODY = {"url": "http://127.0.0.1:9/hook", "events": ["*"]}
-
-
-@pytest.fixture
-async def engine(config: Config) -> AsyncIterator[Engine]:
-    async with engine_of(config) as engine:
-        yield engine
 
 
 def of_size(size: int) -> Draft:
@@ -119,8 +113,7 @@ async def test_an_event_may_be_as_large_as_the_limit_and_not_a_byte_larger(api: 
     path = "/api/v1/events"
     good = await api.ask("POST", path, group="acme", json={"type": "a.b", "data": "x" * 8})
     assert good.status_code == 202
-    assert good.headers["ratelimit-policy"] == '"payload";q=10;qu="content-bytes"'
-    assert "ratelimit-policy" not in (await api.ask("POST", path, json={"type": "a.b", "data": 1})).headers
+    assert "ratelimit-policy" not in good.headers
     said = await api("POST", path, 413, {"type": "a.b", "data": "x" * 9}, group="acme")
     assert (said["code"], said["allowed"], said["used"]) == ("PAYLOAD_TOO_LARGE", 10, 11)
     lines = b"\n".join(json.dumps({"type": "a.b", "data": "x" * size}).encode() for size in (8, 9, 1))
@@ -141,7 +134,9 @@ async def test_a_burst_goes_through_and_one_more_is_told_when_to_come_again(api:
     assert [one["line"] for one in took["errors"]] == list(range(took["accepted"] + 1, 21))  # in their order
     assert {one["code"] for one in took["errors"]} == {"LIMIT_REACHED"}
     assert all(one["retry_after_seconds"] >= 1 for one in took["errors"])
-    assert batch.headers["ratelimit-policy"] == '"events";q=1;w=1'
+    assert batch.headers["ratelimit-policy"] == '"events";q=1;w=1;tidings-burst=4'
+    assert batch.headers["ratelimit"] == '"events";r=0;t=1'
+    assert "ratelimit-policy" not in (await api.ask("POST", "/api/v1/events", json={"type": "a.b", "data": 1})).headers
     refused = await _refused(api, {"type": "a.b", "data": 1})
     said = refused.json()
     assert (said["code"], said["limit"], said["allowed"]) == ("LIMIT_REACHED", "events_per_second", 1)
@@ -341,6 +336,28 @@ async def test_a_change_of_a_row_is_never_refused_and_shown_as_over_the_limit(en
     assert (await limits.read(engine.services, "default")).over == []
 
 
+async def test_what_goes_of_one_day_makes_no_room_for_what_another_has(engine: Engine) -> None:
+    """As where payloads go that came before anything was counted."""
+    written = (
+        "insert into tidings.stored_changes values ('default', current_date, 30, 0), ('default', current_date - 1, -500, 0)"
+    )
+    await engine.user.execute("select tidings.ensure_day(current_date - 1)")
+    await engine.user.execute(written)
+    assert await used(engine) == 30
+    await LimitWatch(engine.services.wide, engine.clock).run_once()
+    assert await used(engine) == 30
+
+
+async def test_an_overrun_is_told_though_somebody_else_added_it_up(engine: Engine) -> None:
+    await limit(engine, stored_bytes=10)
+    written = "insert into tidings.stored_changes select 'default', current_date, 1, 0 from generate_series(1, $1::integer)"
+    await engine.user.execute(written, stored.MANY_ROWS + 1)
+    assert await used(engine) == stored.MANY_ROWS + 1  # whoever looks adds up so many rows himself
+    assert await engine.value("select sum(bytes) from tidings.stored_changes") == 0
+    assert await LimitWatch(engine.services.wide, engine.clock).run_once() == 1
+    assert await used(engine) == stored.MANY_ROWS + 1
+
+
 async def test_the_pace_of_what_nobody_refuses_is_shown_and_told(engine: Engine) -> None:
     await limit(engine, events_per_second=10)
     watch = LimitWatch(engine.services.wide, engine.clock)
@@ -378,9 +395,16 @@ async def test_records_and_notices_are_refused_at_the_door(api: Api) -> None:  #
         "POST", "/api/v1/integrations/hub/sync", 429, {"objects": [{"type": "a", "id": "1", "data": {"n": 1}}]}, group="acme"
     )
     await api("PATCH", ACME, 200, {"stored_bytes": None, "events_per_second": 1, "events_burst": 2})
-    items = [{"a": str(n)} for n in range(3)]  # more than may ever come at once: all or none
-    refused = await api("POST", "/api/v1/collections/posts/records", 429, items, group="acme")
-    assert "2 at once" in refused["error"]
+    items = [{"a": str(n)} for n in range(3)]  # more than may ever come at once, all or none: to come again is of no use
+    refused = await api("POST", "/api/v1/collections/posts/records", 413, items, group="acme")
+    assert (refused["code"], refused["limit"], refused["allowed"], refused["used"]) == (
+        "PAYLOAD_TOO_LARGE",
+        "events_burst",
+        2,
+        3,
+    )
+    left = (await api("GET", ACME, 200))["used"]["events_left"]
+    assert left == 2, "it took no tokens"
     assert (await api("GET", "/api/v1/collections/posts/records", 200, group="acme"))["totalItems"] == 0
 
 
@@ -473,9 +497,19 @@ async def test_the_page_shows_what_is_used_and_sets_limits(api: Api, api_server:
             assert said in (await visitor.send(path, form | {"webhooks": bad}, 422)).text
         await visitor.send(f"{path}/reset", {})
         assert "limits of all groups" in (await visitor.get(path)).text
+        await visitor.send(f"{path}/defaults", form | {"webhooks": "7"})
+        assert (await api("GET", "/api/v1/limits", 200)) == set_["limits"] | {"webhooks": 7}
+        assert (await api("GET", "/api/v1/groups/default/limits", 200))["limits"]["webhooks"] == 7
+        refused = (await visitor.send(f"{path}/defaults", form | {"payload_bytes": "-1"}, 422)).text
+        assert re.search(r'id="payload_bytes-error">.{1,200}Write a whole number', refused, re.DOTALL)
+        assert 'value="7"' in (await visitor.get(f"{path}/defaults")).text
+        assert "Limits were changed" in (await visitor.get("/settings/audit?subject=all+groups")).text
     reader = (await api.make("groups:read", bound_to="acme"))["key"]
     async with visiting(api.engine, str(api.client.base_url)) as visitor:
         await visitor.send("/sign-in", {"key": reader, "to": path}, of="/sign-in")
         page = (await visitor.get(path)).text
         assert "Set the limits" not in page
         await visitor.send(path, form, 403, of=path)
+        assert f"{path}/defaults" not in page
+        await visitor.get(f"{path}/defaults", 403)
+        await visitor.send(f"{path}/defaults", form, 403, of=path)

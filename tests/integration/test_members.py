@@ -1,5 +1,6 @@
 """Members: who signs in by a provider, what is believed of it, what roles open, and how both end."""
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from tests.integration.test_api import KEY
-from tests.support.engine import Engine, engine_of
+from tests.support.engine import Engine, engine_of, eventually
 from tests.support.portal import Visitor, visiting
 from tests.support.provider import CLIENT, SECRET, Key, Provider, providing, unsigned
 from tests.support.serving import ApiServer
@@ -123,6 +124,18 @@ async def test_who_was_invited_signs_in_and_is_that_person_from_then_on(house: H
     assert [tuple(row) for row in rows][:3] == [
         ("member.invited", "key", "admin key of the settings"), ("member.joined", "member", ADA), ("session.began", "member", ADA),
     ]  # fmt: skip
+
+
+async def test_one_person_comes_by_two_browsers_at_once(house: House) -> None:
+    await house.invite("viewer")
+    async with visiting(house.engine, house.url) as one, visiting(house.engine, house.url) as other:
+        async with house.engine.holding("select from tidings.members for update"):
+            coming = [asyncio.create_task(house.come(visitor)) for visitor in (one, other)]
+            await eventually(lambda: house.engine.are_waiting(2))
+        await asyncio.gather(*coming)
+        for visitor in (one, other):
+            await visitor.get("/webhooks")
+    assert await house.engine.value("select count(*) from tidings.audit where action = 'member.joined'") == 1
 
 
 @pytest.mark.parametrize(

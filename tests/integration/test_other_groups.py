@@ -8,16 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.test_groups_apart import KEY, OF_NO_GROUP, as_role
+from tests.integration.test_groups_apart import OF_NO_GROUP
 from tests.integration.test_portal_links import routes
-from tests.support.engine import Engine, engine_of
-from tests.support.furnished import MARK, NOWHERE, Furnished
+from tests.support.engine import Engine
+from tests.support.furnished import MARK, NOWHERE, Furnished, as_role, furnishing
 from tests.support.limits import PATIENCE
 from tests.support.portal import visiting
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
-from tidings.config import Config
-from tidings.core.attempts import Attempts
+from tidings.core.attempts import CALLS_SECONDS, Attempts
 from tidings.store.request_rights import RIGHTS
 
 SINCE = {"since": "2020-01-01T00:00:00Z"}
@@ -80,26 +79,15 @@ async def kept(engine: Engine, group_id: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def engine(config: Config) -> AsyncIterator[Engine]:
-    async with engine_of(config) as engine:
-        yield engine
-
-
-@pytest.fixture
 async def acme(engine: Engine, api_server: ApiServer, receiver: Receiver) -> AsyncIterator[Furnished]:
-    async with (
-        api_server.serving(engine.services) as url,
-        httpx.AsyncClient(base_url=url, headers=KEY, timeout=PATIENCE) as client,
-    ):
-        for group in ("acme", "other"):
-            assert (await client.post("/api/v1/groups", json={"id": group})).is_success
-        furnished = await Furnished(client, engine, "acme").make(receiver.url())
-        made = {"name": "theirs", "scopes": ["admin"], "bound_to": "acme"}
-        furnished.ids["key_id"] = (await client.post("/api/v1/keys", json=made)).json()["id"]
+    """The same, with a key of its own, and a recovery that is not over."""
+    async with furnishing(engine, api_server, receiver.url()) as made:
+        theirs = {"name": "theirs", "scopes": ["admin"], "bound_to": "acme"}
+        made.ids["key_id"] = (await made.client.post("/api/v1/keys", json=theirs)).json()["id"]
         await engine.sql(
             "update tidings.recoveries set state = 'waiting', finished_at = null, due_at = now() + interval '1 day'"
         )
-        yield furnished
+        yield made
 
 
 async def _key(acme: Furnished) -> str:
@@ -168,15 +156,16 @@ async def test_a_key_of_one_group_that_names_another_is_refused_by_every_operati
     assert await kept(acme.engine, "acme") == before
 
 
+@pytest.mark.parametrize("who", ["a key", "a customer's link"])
 async def test_every_page_with_another_groups_session_and_ids_finds_nothing_and_changes_nothing(
-    acme: Furnished, api_server: ApiServer
+    acme: Furnished, api_server: ApiServer, who: str
 ) -> None:
     application = api_server._framework
     assert application is not None
     application.state["sign_in_attempts"] = Attempts()
+    application.state["customer_calls"] = Attempts(seconds=CALLS_SECONDS)
     ids = acme.ids
     before = await kept(acme.engine, "acme")
-    key = await _key(acme)
     fields = {name: ids[name] for name in ("webhook_id", "delivery_id", "event_id", "job_id", "bin_id", "link_id", "number")} | {
         "id": ids["delivery_id"], "webhook": ids["webhook_id"], "link": ids["link_id"], "confirm": ids["collection"], "table": "orders",
         "backfill_id": ids["backfill_id"], "backfill": ids["backfill_id"],
@@ -184,20 +173,26 @@ async def test_every_page_with_another_groups_session_and_ids_finds_nothing_and_
     unsent = {name: id_ for name, id_ in ids.items() if id_ not in fields.values()}  # what was sent is shown again
     asked = 0
     async with visiting(acme.engine, str(acme.client.base_url)) as visitor:
-        await visitor.send("/sign-in", {"key": key, "to": "/"}, of="/sign-in")
+        if who == "a key":
+            await visitor.send("/sign-in", {"key": await _key(acme), "to": "/"}, of="/sign-in")
+        else:
+            made = await acme.client.post("/api/v1/groups/other/portal-link", json={"access": "full"})
+            await visitor.get("/p/" + made.json()["url"].rpartition("/p/")[2], 303)
         sent = fields | {"csrf": await visitor.csrf("/sign-out")}
         origin = {"Origin": str(acme.client.base_url).rstrip("/")}
         for method, path, handler in routes(application):
             if path.startswith(("/api", "/in/", "/bin", "/metrics", "/openapi", "/static", "/.well-known", "/p/")):
                 continue
-            if path in {"/live", "/sign-out", "/sign-in", "/theme", "/healthz", "/readyz"} or "{file" in path:
+            if path in {"/live", "/sign-out", "/sign-in", "/theme", "/healthz", "/readyz"} or path == "/assets/{name}":
                 continue
             asked += 1
             here = ids | {"name": ids["collection"]} if "/collections/" in path else ids
             where = re.sub(r"{(\w+)}", lambda place, here=here: here.get(place[1], "x"), path)
             form = {"data": sent, "headers": origin} if method == "POST" else {}
             response = await _tells_nothing(visitor.client, method, where, unsent, **form)
-            if set(re.findall(r"{(\w+)}", path)) - {"number", "part", "kind"}:
+            if who != "a key" and not handler.opt.get("customer"):
+                assert response.status_code == 403, (method, path)
+            elif set(re.findall(r"{(\w+)}", path)) - {"number", "part", "kind"}:
                 refused = {403, 404, 422} if method == "POST" else {403, 404}  # 422: the form, before anything is looked up
                 assert response.status_code in refused, (method, path, response.status_code)
             for name in handler.opt.get("query", ()):

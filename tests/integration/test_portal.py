@@ -39,6 +39,7 @@ PAGES = (
     "/settings/groups",
     "/settings/groups/delete?id=default",
     "/settings/limits",
+    "/settings/limits/defaults",
     "/settings/links",
     "/settings/members",
     "/account",

@@ -442,7 +442,9 @@ async def test_an_operator_makes_and_ends_links_in_settings(operator: Visitor) -
     page = (await operator.send("/settings/links", form, 200)).text
     path = re.findall(r"<code>http://[^<]+(/p/[\w-]+)</code>", page)[0]
     token = path.rpartition("/")[2]
-    assert token not in (await operator.get("/settings/links")).text
+    listed = (await operator.get("/settings/links")).text
+    assert token not in listed
+    assert re.search(r'<span class="said">by admin', listed), "who made it"
     async with visiting(operator.engine, str(operator.client.base_url)) as visitor:
         await enter(visitor, path)
         await visitor.get("/home")

@@ -1,5 +1,6 @@
 """The pages of settings, over HTTP, and what is set aside by the API."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -143,3 +144,36 @@ async def test_settings_tell_what_is_wrong_with_the_remedy(visitor: Visitor) -> 
     page = (await visitor.get("/settings")).text
     assert "No worker is alive, so nothing is delivered." in page
     assert "1 event could not be routed" in page
+
+
+async def test_entries_of_the_audit_lead_to_what_they_are_about_and_back(visitor: Visitor) -> None:
+    hook = await _made(visitor, "webhooks", url="http://127.0.0.1:9/", events=["*"], name="ERP")
+    await visitor.send(f"/webhooks/{hook['id']}/secrets/reveal", {}, 200)
+    key = await _made(visitor, "keys", name="a key", scopes=["webhooks:read"])
+    catcher = await _made(visitor, "bins", name="a bin")
+    job = await _made(visitor, "cron", name="nightly", schedule="0 2 * * *", url="http://127.0.0.1:9/")
+    await _made(visitor, "collections", name="posts", schema=[{"name": "title", "type": "text"}])
+    await _made(visitor, "integrations", name="shop", platform="github")
+    rule = await _made(visitor, "redaction-rules", events=["order.*"], fields=["card"])
+    gone = await _made(visitor, "bins", name="gone")
+    await visitor.send(f"/settings/bins/{gone['id']}/delete", {"name": "gone"})
+    page = (await visitor.get("/settings/audit")).text
+    rows = re.findall(r'<span class="said"><a href="([^"]+)">', page)
+    assert {path.split("?")[0] for path in rows} >= {
+        f"/webhooks/{hook['id']}", f"/settings/api-keys/{key['id']}", f"/settings/bins/{catcher['id']}", f"/sources/jobs/{job['id']}",
+        "/sources/collections/posts", "/sources/integrations/shop", f"/settings/redaction/{rule['id']}",
+    }  # fmt: skip
+    for path in set(rows) - {f"/settings/bins/{gone['id']}"}:
+        there = (await visitor.get(path)).text
+        (back,) = re.findall(r'class="on-record" href="([^"]+)"', there) or [""]
+        assert back, path
+        assert f'<a href="{path}">' in (await visitor.get(back)).text, path
+    keys = set(re.findall(r'<a href="(/settings/(?:api-keys|members)/[^"]+)">[^<]*…', page))
+    for path in keys:
+        await visitor.get(path)
+
+
+async def _made(visitor: Visitor, what: str, **fields: Any) -> Any:
+    answer = await visitor.client.post(f"/api/v1/{what}", json=fields, headers=KEY)
+    assert answer.status_code == 201, answer.text
+    return answer.json()

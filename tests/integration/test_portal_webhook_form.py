@@ -1,10 +1,13 @@
 """The form of a webhook over HTTP: its profile by what is entered, names in vain, and edits that keep what they do not show."""
 
 import json
+import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.support.engine import engine_of
 from tests.support.forms import fields_of_page
@@ -145,3 +148,103 @@ async def test_an_edit_that_touches_nothing_changes_nothing_of_any_webhook(visit
         await visitor.send(edit, fields | {"do": ["save"], "concurrency": ["17"]})
         after = (await visitor.client.get(path, headers=KEY)).json()
         assert after | {"updated_at": 0} == before | {"concurrency": 17, "version": 2, "updated_at": 0}
+
+
+# Credentials ---------------------------------------------------------------------------------------------------------------
+
+BASIC = {"auth": "basic", "auth_username": "shop", "auth_password": "pa55-word"}
+
+
+async def _edit(visitor: Visitor, path: str, expect: int, do: str = "save", **changed: Any) -> str:
+    """Send the form of a webhook as a browser does that finds it as it is, with other values in some fields."""
+    form = fields_of_page((await visitor.get(f"{path}/edit")).text, "webhook")
+    sent = {name: values for name, values in form.items() if name != "csrf"} | changed | {"do": do}
+    return (await visitor.send(f"{path}/edit", sent, expect)).text
+
+
+async def test_credentials_are_set_shown_without_secrets_replaced_and_removed(visitor: Visitor, receiver: Receiver) -> None:
+    page = (await visitor.get(NEW)).text
+    assert '<details class="part more" id="credentials"><summary>' in page, "folded, and there without script"
+    authority = trustme.CA()
+    soon = visitor.engine.clock.now() + timedelta(days=10)
+    issued, other = authority.issue_cert("shop@example.com", not_after=soon), authority.issue_cert("other@example.com")
+    pems = {
+        one: {"certificate": one.cert_chain_pems[0].bytes().decode(), "certificate_key": one.private_key_pem.bytes().decode()}
+        for one in (issued, other)
+    }
+    typed = {"url": receiver.url(), "names": ["*"], "name": "ERP", "do": "save", **BASIC}
+    refused = (await visitor.send(NEW, typed | {"certificate": "x", "certificate_key": "y"}, 422)).text
+    assert re.search(r'id="certificate-error">.{1,200}cannot be read as certificates', refused, re.DOTALL)
+    assert 'value="pa55-word"' in refused, "what was typed stays"
+    saved = await visitor.send(NEW, typed | pems[issued] | {"authorities": authority.cert_pem.bytes().decode()})
+    path = saved.headers["location"].removesuffix("/ready")
+    key = pems[issued]["certificate_key"].splitlines()[3]
+
+    page = (await visitor.get(path)).text
+    for said in ("A user and a password (Basic)", "shop", "Client certificate", "ends soon", "Receiver's authorities"):
+        assert said in page, said
+    form = (await visitor.get(f"{path}/edit")).text
+    versions = (await visitor.get(f"{path}/versions")).text
+    for secret in ("pa55-word", key, "BEGIN CERTIFICATE-----\\r\\nMII"):
+        assert secret not in page + form + versions, secret
+    assert "nothing changed" in await _edit(visitor, path, 200, "review")
+
+    assert re.search(r'id="auth_password-error">.{1,200}Write the password', await _edit(visitor, path, 422, auth_username="erp"), re.DOTALL)  # fmt: skip
+    reviewed = await _edit(visitor, path, 200, "review", auth_password="another-one")
+    assert "(written anew)" in reviewed
+    assert 'value="another-one"' in reviewed, "what is reviewed can be saved"
+    moved = await _edit(visitor, path, 422, url="http://127.0.0.1:9/")
+    assert re.search(r'id="auth-error">.{1,200}another host', moved, re.DOTALL)
+    for changed, words in (
+        ({"certificate": pems[other]["certificate"]}, 'id="certificate_key-error">.{1,200}belong together'),
+        (pems[other] | {"certificate_key": pems[issued]["certificate_key"]}, 'id="certificate_key-error">.{1,200}not the one'),
+        (pems[other] | {"certificate_gone": "true"}, 'id="certificate-error">.{1,200}Take the tick away'),
+        ({"authorities": "x"}, 'id="authorities-error">.{1,200}cannot be read'),
+        ({"authorities": "x" * 140_000}, 'id="authorities-error">.{1,200}longer than 131072'),
+        ({"auth": "oauth2", "auth_token_url": "https://10.0.0.1/t", "auth_client_id": "a", "auth_client_secret": "b"},
+         'id="auth_token_url-error">.{1,200}not'),
+        ({"auth": "other"}, 'id="auth-error">.{1,200}Choose one'),
+    ):  # fmt: skip
+        assert re.search(words, await _edit(visitor, path, 422, **changed), re.DOTALL), words
+    assert await visitor.engine.value("select max(version) from tidings.webhook_versions") == 1
+
+    await _edit(visitor, path, 303, auth_password="another-one", **pems[other])
+    assert "ends soon" not in (await visitor.get(path)).text, "the other one does not"
+    await _edit(visitor, path, 303, auth="", certificate_gone="true", authorities_gone="true")
+    assert "credentials-title" not in (await visitor.get(path)).text
+    assert await visitor.engine.value("select credentials from tidings.webhooks") is None
+    assert "credentials" in (await visitor.get(f"{path}/versions")).text
+
+
+async def test_a_customer_is_told_nothing_of_the_operators_credentials(visitor: Visitor, receiver: Receiver) -> None:
+    typed = {"url": receiver.url(), "names": ["*"], "name": "ERP", "do": "save", **BASIC, "auth_username": "the-operator"}
+    path = (await visitor.send(NEW, typed)).headers["location"].removesuffix("/ready")
+    await _edit(visitor, path, 303, auth_password="another-one")
+    made = await visitor.client.post("/api/v1/groups/default/portal-link", json={"access": "full"}, headers=KEY)
+    async with visiting(visitor.engine, str(visitor.client.base_url)) as customer:
+        await customer.get("/p/" + made.json()["url"].rpartition("/p/")[2], 303)
+        for page in (path, f"{path}/edit", f"{path}/versions", "/webhooks", "/home"):
+            text = (await customer.get(page)).text
+            assert "the-operator" not in text, page
+            assert "auth_username" not in text, page
+        moved = await _edit(customer, path, 422, url="http://127.0.0.1:9/")
+        assert "sends headers that were set for its present host" in moved
+        await _edit(customer, path, 303, name="mine", auth="", auth_username="x")
+    assert await visitor.engine.value("select credentials->'auth'->>'username' from tidings.webhooks") == "the-operator"
+
+
+async def test_a_token_is_asked_for_as_the_form_says(visitor: Visitor, receiver: Receiver) -> None:
+    typed = {"url": receiver.url(), "names": ["*"], "do": "save", "auth": "oauth2", "auth_client_id": "shop"}
+    typed |= {
+        "auth_token_url": receiver.url("/token"),
+        "auth_client_secret": "s3cret",
+        "auth_scope": "hooks",
+        "auth_sends": "body",
+    }
+    path = (await visitor.send(NEW, typed)).headers["location"].removesuffix("/ready")
+    found = (await visitor.client.get(f"/api/v1{path}", headers=KEY)).json()["auth"]
+    assert found == {
+        "type": "oauth2", "token_url": receiver.url("/token"), "client_id": "shop", "client_secret": "(hidden)",
+        "scope": "hooks", "sends": "body",
+    }  # fmt: skip
+    assert "nothing changed" in await _edit(visitor, path, 200, "review")

@@ -13,7 +13,8 @@ from tests.support.privacy import holds, places_with, written
 from tests.support.receiver import Received, Receiver, answer
 from tidings.config import Config
 from tidings.core.errors import ConflictError
-from tidings.core.redaction import HIDDEN, Rule
+from tidings.core.hiding import HIDDEN
+from tidings.core.redaction import Rule
 from tidings.operations import redaction
 from tidings.operations.history import deliveries
 from tidings.operations.redaction import RuleChange
@@ -176,9 +177,13 @@ async def test_payloads_go_before_their_record_by_rule_and_by_setting_but_not_wh
         engine.clock.ahead += timedelta(hours=2)
         await engine.worker.shredder.run_once()
         assert await kept() == {"order.paid": False, "user.made": True, "order.waits": True}
+        gone = "select sum(bytes) from tidings.stored_changes where bytes < 0"
+        assert await engine.value(gone) == -len('{"a": 1}'), "it counts as stored no more"
         engine.clock.ahead += timedelta(hours=49)
         await engine.worker.shredder.run_once()
         assert await kept() == {"order.paid": False, "user.made": False, "order.waits": True}
+        await engine.worker.shredder.run_once()
+        assert await engine.value(gone) == -2 * len('{"a": 1}'), "and is taken off once"
         assert await engine.value("select count(*) from tidings.deliveries where response_body is not null") == 0
         assert await engine.value("select count(*) from tidings.deliveries where status = 'succeeded'") == 2
         paid = next(row for row in await engine.deliveries() if row["webhook_id"] == webhook.id)

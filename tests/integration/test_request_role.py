@@ -14,6 +14,7 @@ from tidings.app import opened
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.operations import diagnosis
+from tidings.operations.sources import collections
 from tidings.operations.webhooks import subscriptions
 from tidings.store import request_role
 from tidings.store.database import open_database
@@ -131,6 +132,22 @@ async def test_rights_that_are_too_many_or_too_few_are_put_right_at_the_next_sta
         assert not await engine.value(asked, role, "tidings.api_keys", "select")
         assert not await engine.value(asked, role, "tidings.settings", "select")
         assert await engine.value(asked, role, "tidings.webhooks", "insert")
+
+
+async def test_a_start_does_not_wait_for_long_behind_whoever_uses_a_collection(config: Config) -> None:
+    """Others would wait behind it. It gives up what it has and tries again."""
+    role = config.request_role
+    async with engine_of(config) as engine:
+        await collections.create(engine.services, "posts", fields=[{"name": "a", "type": "text"}])
+        (table,) = await engine.sql("select format('%I.%I', table_schema, name) as name from tidings.collections")
+        await engine.sql(f"drop policy tidings_requests on {table['name']}")  # as from before there was a role
+        async with engine.user.transaction():
+            await engine.user.execute(f"lock table {table['name']} in access share mode")
+            with pytest.raises(StartupError, match="tables of collections"):
+                await request_role.prepare(engine.services.wide, role, tries=1)
+        await request_role.prepare(engine.services.wide, role, tries=1)
+        policies = "select count(*) from pg_policy where polrelid = $1::text::regclass and polname = 'tidings_requests'"
+        assert await engine.value(policies, table["name"]) == 1
 
 
 async def test_without_the_role_requests_run_as_before_and_the_doctor_says_so(config: Config) -> None:

@@ -16,7 +16,6 @@ PAGES = {
     "compared": "/gallery#comparison",
     "forms": "/gallery#forms",
     "settings": "/settings",
-    "limits": "/settings/limits",
     "bins-empty": "/settings/bins",
     "bin-new": "/settings/bins/new",
     "listeners-empty": "/settings/listeners",

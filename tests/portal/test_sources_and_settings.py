@@ -42,12 +42,8 @@ PAGES = {
     "dry-run": "/webhooks/{webhook}/dry-run",
     "settings": "/settings",
     "groups": "/settings/groups",
-    "links": "/settings/links",
-    "api-keys": "/settings/api-keys",
     "keys": "/settings/keys",
-    "egress": "/settings/egress?url=https%3A%2F%2F10.0.0.1%2F",
     "set-aside": "/settings/set-aside",
-    "audit": "/settings/audit",
     "set-aside-row": "/settings/set-aside/{aside}",
     "about": "/settings/about",
 }
@@ -129,7 +125,9 @@ async def test_sources_settings_and_a_customers_page_can_be_used_by_everybody(
         await page.goto(made.url)
         await page.wait_for_url("**/home")
         faults["customer"] = await look_at(page, "/home", f"customer-{look}")
-        faults["customer-new"] = await look_at(page, "/webhooks/new", f"customer-new-{look}")
+        own = f"/webhooks/{needs['webhook']}"
+        for name, path in (("new", "/webhooks/new"), ("webhook", own), ("edit", f"{own}/edit"), ("deliveries", "/deliveries")):
+            faults[f"customer-{name}"] = await look_at(page, path, f"customer-{name}-{look}")
     assert {name: found for name, found in faults.items() if found} == {}
 
 

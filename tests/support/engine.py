@@ -1,6 +1,7 @@
 """The engine inside the test's own process: the real parts, driven by hand or left to run."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -22,6 +23,8 @@ from tidings.sources import tables
 from tidings.store import webhooks
 from tidings.worker.duties import SILENCE, Rescuer
 from tidings.worker.service import Worker
+
+_WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
 
 
 class VirtualClock(Clock):
@@ -60,6 +63,21 @@ class Engine:
 
     async def value(self, sql: str, *args: Any) -> Any:
         return await self.user.fetchval(sql, *args)
+
+    async def are_waiting(self, many: int) -> bool:
+        """Tell whether so many sessions wait for what others hold: not to be asked in a transaction, which asks once."""
+        return bool(await self.value(_WAITING) >= many)
+
+    @asynccontextmanager
+    async def holding(self, sql: str) -> AsyncIterator[None]:
+        """Hold what a statement locks, in a session of its own."""
+        blocker = await asyncpg.connect(self.services.wide.url)
+        try:
+            async with blocker.transaction():
+                await blocker.execute(sql)
+                yield
+        finally:
+            await blocker.close()
 
     async def add_webhook(self, url: str, *events: Any, **fields: Any) -> Webhook:
         """Subscribe a URL, the way the API does."""
@@ -111,12 +129,19 @@ class Engine:
         )
 
 
+def user_url(config: Config) -> str:
+    """Return the URL of the user's connections, where engines run under a role that owns nothing (TEST_RUNNING_ROLE)."""
+    role = os.environ.get("TEST_RUNNING_ROLE")
+    url = config.database_url or ""
+    return url if role is None else url.replace(f"//{role}:@", "//postgres:@")
+
+
 @asynccontextmanager
 async def engine_of(config: Config, *, running: bool = False) -> AsyncIterator[Engine]:
     """An engine on a database. Not running: its duties happen when the test says so, at the time the test says."""
     clock = VirtualClock()
     async with opened(config) as services:
-        user = await asyncpg.connect(config.database_url)
+        user = await asyncpg.connect(user_url(config))
         await user.execute("set timezone = 'UTC'")
         import msgspec
 

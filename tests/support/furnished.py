@@ -1,18 +1,28 @@
 """A group that has one of everything, made over the API as its owner would."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import msgspec
 
 from tests.support.engine import Engine
+from tests.support.limits import PATIENCE
+from tests.support.serving import ApiServer
+from tidings.config import Config
 from tidings.operations.sources import integrations
 from tidings.store import sessions
 
 MARK = "only-acme-may-read-this"  # stands in whatever of it can hold a text
 NOWHERE = "http://127.0.0.1:9/"
 BROKEN = "http://127.0.0.1:9/broken"
+
+
+KEY = {"X-API-Key": "test"}
+ROLE = Config().request_role
 
 
 class Furnished:
@@ -113,3 +123,28 @@ class Furnished:
         take = {"session": "6f1f8a3e-3f55-4f0e-9d4c-4f0c5a1f0a01", "limit": 1, "wait_seconds": 0}
         take["session"] = take["session"][:-2] + f"{len(self.group_id):02x}"
         await self("POST", f"/api/v1/listeners/{self.ids['listener_id']}/take", take)
+
+
+@asynccontextmanager
+async def furnishing(engine: Engine, api_server: ApiServer, url: str) -> AsyncIterator[Furnished]:
+    """A group that has one of everything, served; beside it are one that has nothing, and the first. Deliveries go to the URL."""
+    async with (
+        api_server.serving(engine.services) as served,
+        httpx.AsyncClient(base_url=served, headers=KEY, timeout=PATIENCE) as client,
+    ):
+        for group in ("acme", "other"):
+            assert (await client.post("/api/v1/groups", json={"id": group})).is_success
+        yield await Furnished(client, engine, "acme").make(url)
+
+
+@asynccontextmanager
+async def as_role(engine: Engine, group_id: str | None) -> AsyncIterator[Any]:
+    """A connection that has the role of requests, with raw SQL; None: no group was ever said."""
+    connection = await asyncpg.connect(engine.services.wide.url)
+    try:
+        await connection.execute(f"set role {ROLE}")
+        if group_id is not None:
+            await connection.execute("select set_config('tidings.group', $1, false)", group_id)
+        yield connection
+    finally:
+        await connection.close()

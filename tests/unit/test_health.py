@@ -94,6 +94,43 @@ def health(*, enabled: bool = True, reason: str | None = None, fault: str | None
             ),
         ),
         (
+            health(last_success_at=NOW, turned_at=BEFORE, certificate_ends_at=NOW + timedelta(days=30)),
+            Health(Standing.HEALTHY, BEFORE, None, "Its last attempt succeeded, at 2026-03-15 12:00:00 UTC."),
+        ),
+        (
+            health(certificate_ends_at=NOW + timedelta(days=40), authorities_end_at=NOW + timedelta(days=20)),
+            Health(
+                Standing.EXPIRING,
+                None,
+                None,
+                "The last authority that it believes its receiver by ends at 2026-04-04 12:00:00 UTC. Give it another one before. "
+                "No attempt is on record.",
+            ),
+        ),
+        (
+            health(certificate_ends_at=NOW, authorities_end_at=LATER),
+            Health(
+                Standing.EXPIRED,
+                NOW,
+                None,
+                "Its client certificate ended at 2026-03-15 12:00:00 UTC. Give it another one. No attempt is on record.",
+            ),
+        ),
+        (
+            health(certificate_ends_at=BEFORE, **FAILS | {"failure_count": 1}),
+            Health(
+                Standing.FAILING,
+                BEFORE,
+                None,
+                "Its last attempt failed: The receiver answered HTTP 500. What comes next is tried at once. "
+                "Its client certificate ended at 2026-03-15 11:55:00 UTC. Give it another one.",
+            ),
+        ),
+        (
+            health(enabled=False, closed_at=BEFORE, certificate_ends_at=BEFORE),
+            Health(Standing.PAUSED, BEFORE, None, "Its owner paused it. Events that come now are not sent to it."),
+        ),
+        (
             health(enabled=False, closed_at=BEFORE, waiting=4, **FAILS),
             Health(
                 Standing.PAUSED,

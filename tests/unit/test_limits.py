@@ -1,5 +1,6 @@
 """Limits: what may be asked for, and buckets of which processes take portions."""
 
+import re
 from random import Random
 from typing import Any
 
@@ -56,10 +57,19 @@ def test_what_is_left_is_said_in_the_fields_of_the_draft() -> None:
     assert headers(Limits(webhooks=3), 0, None) == {}
     whole = Limits(events_per_second=5, events_burst=9, stored_bytes=100, payload_bytes=10)
     assert headers(whole, 7, 120) == {
-        "RateLimit-Policy": '"events";q=5;w=1, "stored";q=100;qu="content-bytes", "payload";q=10;qu="content-bytes"',
-        "RateLimit": '"events";r=7;t=0, "stored";r=0',
+        "RateLimit-Policy": '"events";q=5;w=1;tidings-burst=9, "stored";q=100;qu="content-bytes"',
+        "RateLimit": '"events";r=7;t=1, "stored";r=0',
     }
-    assert headers(Limits(events_per_second=5), 0, None)["RateLimit"] == '"events";r=0;t=1'
+    assert headers(Limits(events_per_second=5), 0, None) == {
+        "RateLimit-Policy": '"events";q=5;w=1',
+        "RateLimit": '"events";r=0;t=1',
+    }
+    assert headers(Limits(payload_bytes=10), 0, None) == {}, "a bound of each event is no quota"
+
+
+def test_numbers_in_fields_have_no_more_digits_than_fields_can_have() -> None:
+    said = headers(Limits(stored_bytes=BOUNDS["stored_bytes"][1]), 0, 0)
+    assert [len(digits) for text in said.values() for digits in re.findall(r"[0-9]+", text)] == [15, 15]
 
 
 class Group:

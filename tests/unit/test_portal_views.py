@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.core.attempts import MAX_ADDRESSES, MAX_ATTEMPTS, WINDOW_SECONDS, Attempts
+from tidings.core.audit import Action
 from tidings.core.delivery import State as DeliveryState
+from tidings.portal.views.audit import SAID
 from tidings.portal.views.documents import MAX_DOCUMENT, comparison, diff, document, headers
 from tidings.portal.views.errors import error_view
 from tidings.portal.views.figures import WIDTH, sparkline, timing
@@ -240,3 +242,8 @@ def test_customers_are_not_told_of_groups_and_retention() -> None:
     said = error_view(404, "There is no page.", is_customer=True).remedy
     assert "group" not in said
     assert "retention" not in said
+
+
+def test_whatever_is_put_on_record_has_a_sentence_on_the_page() -> None:
+    assert [action.value for action in Action if action not in SAID] == []
+    assert len(set(SAID.values())) == len(SAID)

@@ -12,21 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.privacy import holds, written
+from tidings.core import hiding
 from tidings.core.bin import Caught
 from tidings.core.erasure import Erasure, Finder, Pending, State, Subject, cancelled, new, refused
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.event import Event
+from tidings.core.hiding import HIDDEN, hidden_values, hide, parse_path
 from tidings.core.keeping import decide_end
 from tidings.core.outcome import Exchange, GiveUp, Result, Succeeded
 from tidings.core.redaction import (
-    HIDDEN,
     Redaction,
     Rule,
     check_rule,
-    hidden_values,
-    hide,
     kept_of_answers,
-    parse_path,
     read_mark,
     redacted_event,
     redaction_of,
@@ -101,14 +99,15 @@ def test_half_a_surrogate_pair_hides_nothing_less() -> None:
 @pytest.mark.parametrize(
     ("text", "path", "wanted"),
     [
-        ('{"a": "secret", "a": 1.50, "n": 1.00}', "a", '{"a":"[redacted]","a":"[redacted]","n":1.00}'),
-        ('{"b": {"c": "secret"}, "b": {}}', "b.c", '{"b":{"c":"[redacted]"},"b":{}}'),
-        ('{"b": {"c": "secret"}, "b": 1}', "**.c", '{"b":{"c":"[redacted]"},"b":1}'),
-        ('{"b": [{"c": "secret", "d": 1}], "b": null}', "b.c", '{"b":[{"c":"[redacted]","d":1}],"b":null}'),
-        ('{"b": {"c": "secret"}, "\\u0062": {}}', "b.c", '{"b":{"c":"[redacted]"},"b":{}}'),
+        ('{"a": "secret", "a": 1.50, "n": 1.00}', "a", '{"a":"[redacted]","n":1.00}'),
+        ('{"b": {"c": "secret"}, "b": {}}', "b.c", '{"b":{}}'),
+        ('{"b": {"c": "secret"}, "b": 1}', "**.c", '{"b":1}'),
+        ('{"b": [{"c": "secret", "d": 1}], "b": null}', "b.c", '{"b":null}'),
+        ('{"b": {"c": "secret"}, "\\u0062": {}}', "b.c", '{"b":{}}'),
     ],
 )
 def test_members_of_one_name_are_each_looked_at(text: str, path: str, wanted: str) -> None:
+    """Some read the first, some the last: only the last is kept, and what was hidden of the others is known."""
     names = parse_path(path)
     kept, found = hide(text, [names])
     assert (kept, found) == (wanted, {names})
@@ -119,6 +118,31 @@ def test_what_is_about_somebody_is_found_in_each_member_of_one_name() -> None:
     finder = Finder(Subject("ada", "customer.id"))
     assert finder.in_record('{"customer": {"id": "ada"}, "customer": {"id": "grace"}}')
     assert not finder.in_record('{"customer": {"id": "eve"}, "customer": {"id": "grace"}}')
+
+
+def test_an_earlier_member_of_one_name_is_looked_into_as_the_last_is() -> None:
+    text = '{"c": {"email": "ada@x.example", "n": 7}, "c": 1, "d": 1.50}'
+    kept, found = hide(text, [("c", "email")])
+    assert (kept, found) == ('{"c":1,"d":1.50}', {("c", "email")})
+    assert hidden_values(text, kept) == ["ada@x.example", "7"]
+    assert hide(text, [("c", "gone")]) == (text, set())
+    assert Finder(Subject("ada@x.example", "c.email")).in_record(text)
+
+
+def test_a_document_is_walked_once_however_deep_it_is_and_however_many_paths_there_are() -> None:
+    def asked(document: Any, paths: list[tuple[str, ...]]) -> int:
+        """How often paths are asked what becomes of a member: once for each name that they say, not for each element."""
+        walk = hiding._Walk()
+        walk.document(document, frozenset(hiding._State(path, path) for path in paths))
+        assert walk.found == {paths[-1]}
+        return sum(len(steps) for _, steps in walk._steps.values())
+
+    rows = [{"card": {"n": str(n), "m": n}, "x": [1]} for n in range(2_000)]
+    assert asked(rows, [*(("card", f"x{n}") for n in range(300)), ("card", "n")]) < 20
+    deep: Any = {"card": "4111"}
+    for _ in range(300):
+        deep = {"a": deep}
+    assert asked(deep, [("**", "card")]) < 20
 
 
 @pytest.mark.parametrize("path", ["", ".", "a..b", "a.", "x" * 201, ".".join("a" * 17), "**.a.**.b.**.c", "a.**"])
@@ -225,6 +249,12 @@ def test_base64_around_a_value_is_scrubbed_wherever_it_begins() -> None:
     assert not holds(kept.body, secret)
 
 
+def test_what_is_hidden_is_found_in_letters_of_either_size_where_it_overlaps_and_behind_odd_letters() -> None:
+    keeping = Keeping(Redaction(responses="scrubbed"), ("abcdef", "defghi", "İstanbul"))
+    body = "İİ ABCDEFGHI, abcdefabcdef, İSTANBUL!".encode()
+    assert kept_exchange(Exchange(200, (), body), keeping).body.decode() == "İİ [redacted], [redacted][redacted], [redacted]!"
+
+
 def test_an_answer_is_kept_as_the_rules_say() -> None:
     exchange = Exchange(500, (("set-cookie", "a"), ("x", "b")), b'{"in": {"card": 4111}}', error="It said ada@x.example.")
     none = kept_exchange(exchange, Keeping(Redaction(responses="none"), ("ada@x.example",)))
@@ -234,7 +264,9 @@ def test_an_answer_is_kept_as_the_rules_say() -> None:
     scrubbed = kept_exchange(exchange, Keeping(Redaction(fields=("card",), responses="scrubbed")))
     assert scrubbed.body == b'{"in":{"card":"[redacted]"}}'
     many = kept_exchange(exchange, Keeping(Redaction(responses="scrubbed"), tuple(f"value {n}" for n in range(501))))
-    assert many.body == b""
+    assert (many.body, many.error) == (b"", HIDDEN)  # nobody looks for so many
+    long = kept_exchange(exchange, Keeping(Redaction(responses="scrubbed"), tuple(f"{n}" * 4000 for n in range(10, 17))))
+    assert (long.body, long.error) == (b"", HIDDEN)
     keeping = Keeping(Redaction(), ("ada@x.example",))
     assert kept_outcome(GiveUp("ada@x.example is gone"), keeping) == GiveUp("[redacted] is gone")
     assert kept_outcome(Succeeded(), keeping) == Succeeded()
@@ -247,7 +279,18 @@ def test_nothing_is_done_where_nothing_is_hidden() -> None:
     found = keeping_of(done, event(), redacted_event(event(), done))
     assert found is not None
     assert found.values == ("ada@x.example", "ada", "e-1")
-    assert hidden_values("{", "[]") == []
+    assert hidden_values("{", "[]") is None
+
+
+def test_of_a_document_that_nobody_can_read_no_answer_is_kept_and_no_value_is_missed() -> None:
+    deep = '{"a":' * 3000 + '"ada@x.example"' + "}" * 3000
+    done = Redaction(fields=("a",), responses="scrubbed")
+    whole = event(record=deep, subject=None, external_id=None)
+    keeping = keeping_of(done, whole, redacted_event(whole, done))
+    assert keeping is not None
+    assert kept_exchange(Exchange(200, (), b"ada@x.example"), keeping).body == b""
+    assert Finder(Subject("ada@x.example", "**.b")).in_record(deep)
+    assert not Finder(Subject("bob@x.example", "**.b")).in_record(deep)
 
 
 def test_a_bin_keeps_no_field_of_any_rule() -> None:

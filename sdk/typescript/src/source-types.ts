@@ -36,7 +36,7 @@ export interface Table {
   /** Operation to the condition under which it is told. */
   when: Record<string, string>;
   fault: string | null;
-  state: "captured" | "missing" | "disabled" | "waiting";
+  state: "captured" | "missing" | "disabled" | "waiting" | "stopped" | "unwanted" | "left";
   /** Why it is in that state. */
   reason: string | null;
 }
@@ -613,7 +613,7 @@ export interface AuditEntry {
   group: string | null;
   /** Such as `webhook.created`, `secret.shown` or `link.made`. */
   action: string;
-  who: "key" | "session" | "link" | "system";
+  who: "key" | "session" | "member" | "link" | "system";
   /** The id of the key, the session or the portal link. */
   who_id: string | null;
   address: string;
@@ -665,7 +665,7 @@ export interface AuditStretch {
 export interface AuditFilters extends SetAsidePaged {
   cursor?: string;
   group?: string;
-  who?: "key" | "session" | "link" | "system";
+  who?: "key" | "session" | "member" | "link" | "system";
   who_id?: string;
   with_key?: string;
   /** Such as `webhook.deleted`, or a family such as `secret.*`. */

@@ -117,7 +117,7 @@ export interface Webhook {
 
 /** How a webhook fares. `hour`, `day` and `month` are told of one webhook, not in lists. */
 export interface Health {
-  state: "healthy" | "failing" | "resting" | "paused" | "disabled" | "idle";
+  state: "healthy" | "failing" | "resting" | "paused" | "disabled" | "idle" | "expiring" | "expired";
   since: string | null;
   until: string | null;
   sentence: string;

@@ -91,7 +91,7 @@ async def _asked(url: str, past: Past, runs: int) -> Figures:
     """Ask every question so often, and return the 95th percentile of each in milliseconds."""
     figures: Figures = {}
     async with httpx.AsyncClient(base_url=url, headers={"X-API-Key": KEY}, timeout=60) as client:
-        for name, query in _questions(past).items():
+        for name, query in questions(past).items():
             times = []
             for number in range(runs + 2):  # the first two open connections and prepare statements
                 path, parameters = query(number)
@@ -120,7 +120,7 @@ def _kind(number: int) -> str:
     return f"bench.t{number % TYPES}"
 
 
-def _questions(past: Past) -> dict[str, Query]:
+def questions(past: Past) -> dict[str, Query]:
     """Return every kind of question by its name; what they are about changes from run to run where it can."""
     return _about_deliveries(past) | _counts(past) | _about_events(past)
 

@@ -14,6 +14,7 @@ from tidings.bench.fairness import fair_shares
 from tidings.bench.history import answering, past_of
 from tidings.bench.listening import KIND, carrying
 from tidings.bench.load import publish_steadily, publish_together, run_load
+from tidings.bench.policies import comparing
 from tidings.bench.portal import browsing
 from tidings.bench.stage import KEY, Stage
 from tidings.bench.statements import SQL
@@ -346,6 +347,11 @@ async def portal(stage: Stage, plan: Plan) -> Figures:
     return await browsing(await past_of(stage, plan.stored, plan.waiting), plan.asked)
 
 
+async def policies(stage: Stage, plan: Plan) -> Figures:
+    """Requests beside the same history, in turns with row-level security and without: how much longer they take."""
+    return await comparing(await past_of(stage, plan.stored, plan.waiting), plan.asked)
+
+
 async def listening(stage: Stage, plan: Plan) -> Figures:
     """Deliveries by `tidings listen` to this machine: how many a second, and what it adds to the median of a webhook's."""
 
@@ -386,6 +392,7 @@ MEASURES: dict[str, Measure] = {
     "ticks": ticks,
     "history": history,
     "portal": portal,
+    "policies": policies,
     "listen": listening,
     "fairness": fairness,
     "memory": memory,

@@ -42,6 +42,7 @@ GOALS: dict[str, tuple[float, bool]] = {
     "late_jobs_p99_ratio": (2, False),
     "portal_first_page_bytes": (120_000, False),
     "portal_worst_p95_ms": (100, False),
+    "policies_ratio": (1.05, False),
     "listen_per_s": (300, True),
     "listen_added_p50_ms": (10, False),
     "fair_below_p99_ratio": (2, False),

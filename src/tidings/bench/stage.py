@@ -213,6 +213,11 @@ class Stage:
             yield Stage(services, self._server, self.receiver)
         await self.execute(SQL["drop_database"])
 
+    def configured(self, **settings: Any) -> "Stage":
+        """Return a stage on the same database, whose processes are started with other settings."""
+        config = msgspec.structs.replace(self.services.config, **settings)
+        return Stage(msgspec.structs.replace(self.services, config=config), self._server, self.receiver)
+
     @asynccontextmanager
     async def running(self, command: str, count: int = 1) -> AsyncIterator[str]:
         """Run processes of the engine, each a `worker` or a `serve`; lends the URL of the last one's API, when it has one."""
@@ -296,6 +301,7 @@ async def _start(config: Config, command: str) -> tuple[asyncio.subprocess.Proce
             "TIDINGS_PORT": "0",
             "TIDINGS_ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
             "TIDINGS_LOG_LEVEL": config.log_level,
+            "TIDINGS_REQUEST_ROLE": config.request_role,
         },
         stdout=subprocess.PIPE,
     )

@@ -24,7 +24,9 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """How a webhook fares: `healthy`, `failing`, `resting`, `paused`, `disabled` or `idle`, since when, and why.
+    """How a webhook fares: `healthy`, `failing`, `resting`, `paused`, `disabled`, `idle`, since when, and why.
+
+    `expiring` and `expired` say that nothing fails, and a certificate of it ends within 30 days or has ended.
 
     `hour`, `day` and `month` are told of one webhook; in a list there is the last hour's `success_rate`.
     """

@@ -324,7 +324,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
     Attributes:
         group: What it is about; None: the installation.
         action: Such as `webhook.created`, `secret.shown` or `link.made`.
-        who: By what they acted: `key`, `session`, `link` or `system`; `who_id`: the key's, session's or link's.
+        who: By what they acted: `key`, `session`, `member`, `link` or `system`; `who_id`: its id.
         key_id: The key that it was done with, or that the session was begun with; `key_name`: what that was called then.
         subject: What it was called then.
         changes: Field to what it was and what it is; what is secret is hidden, what is long is cut.

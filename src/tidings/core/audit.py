@@ -115,7 +115,7 @@ class Sought(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         group_id: What is about this group.
-        who_id: Of the key, the session or the portal link.
+        who_id: Of the key, the session, the member or the portal link.
         key_id, key_name: The key that it was done with, or that the session was begun with.
         actions, families: Any of these actions, or of those that begin so (`webhook.`).
         subject: What it was called then, exactly.

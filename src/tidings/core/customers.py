@@ -87,7 +87,8 @@ def check_moved(webhook: Subscription, url: str) -> None:
     Raises:
         ConflictError: It would.
     """
-    if webhook.headers and origin_of(url) != origin_of(webhook.url):
+    has_any = webhook.headers or webhook.credentials_shown.auth is not None  # which is sent as a header, too
+    if has_any and origin_of(url) != origin_of(webhook.url):
         raise ConflictError(
             "This webhook sends headers that were set for its present host by whoever runs this service. Make another webhook "
             "for the new address, or ask them to change this one."

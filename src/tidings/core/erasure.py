@@ -10,7 +10,6 @@ is killed leaves nothing half done, and any other worker goes on. Deliveries tha
 are noted and come last, once they have ended (`finish`), or after those that wait are cancelled (`cancel`).
 """
 
-import json
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -20,8 +19,8 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.errors import ConflictError, InvalidInputError
-from tidings.core.redaction import hidden_values, hide, parse_path
-from tidings.core.scrubbing import anywhere, forms_of
+from tidings.core.hiding import anywhere, hidden_values, hide, parse_path, strings_of
+from tidings.core.scrubbing import forms_of
 
 MAX_VALUE: Final = 1000  # characters of a subject
 MIN_TEXT: Final = 4  # of a text: a shorter one stands in everything
@@ -291,13 +290,14 @@ class Finder:
         if "\\" not in text:
             return False
         try:
-            return self._finds("\n".join(_strings(json.loads(text))))
+            return self._finds("\n".join(strings_of(text)))
         except (ValueError, RecursionError):
             return False
 
     def _at(self, text: str, path: tuple[str, ...]) -> bool:
         kept, found = hide(text, [path])
-        return bool(found) and any(self._is(value) for value in hidden_values(text, kept))
+        values = hidden_values(text, kept) if found else []
+        return self._finds(text) if values is None else any(map(self._is, values))
 
     def _is(self, value: str) -> bool:
         if value.casefold() == self._value.casefold():
@@ -314,15 +314,3 @@ def _number(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return value if value.is_finite() else None
-
-
-def _strings(value: Any) -> list[str]:
-    match value:
-        case dict():
-            return [text for name, member in value.items() for text in (name, *_strings(member))]
-        case list():
-            return [text for member in value for text in _strings(member)]
-        case str():
-            return [value]
-        case _:
-            return []

@@ -8,7 +8,15 @@ import jsonschema_rs
 import msgspec
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.operational import DISABLED, FAILING, LOOP, OVER_LIMIT, RECOVERED
+from tidings.core.operational import (
+    CERTIFICATE_EXPIRED,
+    CERTIFICATE_EXPIRING,
+    DISABLED,
+    FAILING,
+    LOOP,
+    OVER_LIMIT,
+    RECOVERED,
+)
 
 MAX_SCHEMA_BYTES = 100_000
 
@@ -92,6 +100,16 @@ BUILT_IN: Final = (
         LOOP,
         "Deliveries of another webhook were stopped because they led to themselves.",
         _WEBHOOK | {"reason": "Its deliveries led to themselves."},
+    ),
+    BuiltIn(
+        CERTIFICATE_EXPIRING,
+        "A certificate of another webhook ends within 30 days: one that it shows, or believes its receiver by.",
+        _WEBHOOK | {"reason": "Its client certificate ends at 2026-04-14 12:00:00 UTC. Give it another one before."},
+    ),
+    BuiltIn(
+        CERTIFICATE_EXPIRED,
+        "A certificate of another webhook has ended.",
+        _WEBHOOK | {"reason": "Its client certificate ended at 2026-03-15 12:00:00 UTC. Give it another one."},
     ),
     BuiltIn(
         OVER_LIMIT,

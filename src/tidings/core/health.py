@@ -6,6 +6,7 @@ from enum import StrEnum
 import msgspec
 
 LOOP_TOLD = timedelta(days=1)  # that a lane is said to loop, after a delivery was stopped
+CERTIFICATE_SOON = timedelta(days=30)  # before the end of a certificate, in which people are told of it
 
 
 class Standing(StrEnum):
@@ -17,6 +18,8 @@ class Standing(StrEnum):
     PAUSED = "paused"  # its owner disabled it
     DISABLED = "disabled"  # something else did: a 410, or a row that cannot be read
     IDLE = "idle"  # no attempt is on record
+    EXPIRING = "expiring"  # nothing fails, and a certificate that it shows or believes ends soon
+    EXPIRED = "expired"  # nothing failed yet, and such a certificate has ended
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +31,8 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
         turned_at: Since when its attempts fail (`failure_count` > 0) or succeed.
         closed_at: Since when nothing is taken from it.
         looped_at: When a delivery was stopped last because it led to itself; how many were, and why, in the other two.
+        certificate_ends_at: Until when the certificate that it shows is good; None: it shows none.
+        authorities_end_at: When the last authority ends that it believes its receiver by; None: it believes the system's.
     """
 
     ordered: bool = False
@@ -47,6 +52,8 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     looped_at: datetime | None = None
     loop_count: int = 0
     loop_reason: str | None = None
+    certificate_ends_at: datetime | None = None
+    authorities_end_at: datetime | None = None
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -73,7 +80,7 @@ def decide_health(*, enabled: bool, disabled_reason: str | None, fault: str | No
     """
     if not enabled or fault is not None:
         return _closed(disabled_reason, lane, "it is enabled") if not enabled else _closed(fault, lane, "it is put right")
-    health = _open(lane, now)
+    health = _with_certificates(_open(lane, now), lane, now)
     if lane.looped_at is None or lane.looped_at <= now - LOOP_TOLD:
         return health
     many = "1 delivery was" if lane.loop_count == 1 else f"{lane.loop_count:,} deliveries were"
@@ -103,6 +110,33 @@ def _open(lane: Lane, now: datetime) -> Health:
         lane.turned_at,
         None,
         f"Its last attempt succeeded, at {_time(lane.last_success_at)}.{_waits(lane)}",
+    )
+
+
+def certificate_sentence(ends_at: datetime, *, is_own: bool, is_over: bool) -> str:
+    """Return what is said of a certificate that ends soon, or has ended.
+
+    Args:
+        is_own: The webhook shows it; otherwise it believes its receiver by it.
+    """
+    which = "Its client certificate" if is_own else "The last authority that it believes its receiver by"
+    if is_over:
+        return f"{which} ended at {_time(ends_at)}. Give it another one."
+    return f"{which} ends at {_time(ends_at)}. Give it another one before."
+
+
+def _with_certificates(health: Health, lane: Lane, now: datetime) -> Health:
+    """Return how a webhook fares, with what is to be said of its certificates. What fails already is told first."""
+    ends = [(at, is_own) for at, is_own in ((lane.certificate_ends_at, True), (lane.authorities_end_at, False)) if at]
+    ends_at, is_own = min(ends, default=(None, True))
+    if ends_at is None or ends_at >= now + CERTIFICATE_SOON:
+        return health
+    is_over = ends_at <= now
+    said = certificate_sentence(ends_at, is_own=is_own, is_over=is_over)
+    if health.state not in {Standing.HEALTHY, Standing.IDLE}:
+        return msgspec.structs.replace(health, sentence=f"{health.sentence} {said}")
+    return Health(
+        Standing.EXPIRED if is_over else Standing.EXPIRING, ends_at if is_over else None, None, f"{said} {health.sentence}"
     )
 
 

@@ -21,6 +21,7 @@ MAX_PORTION: Final = 1_000  # events ahead
 LAPSE_SECONDS: Final = 1.0  # until what was taken and not used is lost
 LONGEST_WAIT_SECONDS: Final = 3_600  # that anybody is told to wait for
 STORED_WAIT_SECONDS: Final = 60  # until another try at a place that is full: history goes day by day, and limits can be raised
+MAX_FIELD_INTEGER: Final = 10**15 - 1  # RFC 9651, 3.3.1: a field with a larger number is malformed, and ignored
 PACE_COUNTS: Final = timedelta(minutes=3)  # since the last look at how many events a group has; an idle one has none
 
 NAMES: Final = ("webhooks", "events_per_second", "events_burst", "stored_bytes", "payload_bytes")
@@ -188,6 +189,15 @@ def stored_reached(limits: Limits, used: int) -> LimitReachedError:
     )  # fmt: skip
 
 
+def burst_exceeded(limits: Limits, count: int) -> PayloadTooLargeError:
+    """Return what is said to whoever asks for more events at once, all or none, than there ever are tokens."""
+    return PayloadTooLargeError(
+        f"This call makes {count:,} events, all or none; of this group at most {limits.burst:,} are taken at once "
+        "(events_burst). Send fewer in one call.",
+        limit="events_burst", allowed=limits.burst, used=count,
+    )  # fmt: skip
+
+
 def webhooks_reached(allowed: int, used: int) -> LimitReachedError:
     """Return what is said to whoever creates one webhook too many."""
     return LimitReachedError(
@@ -215,7 +225,10 @@ def payload_fault(allowed: int, size: int) -> str:
 
 
 def headers(limits: Limits, tokens: int, stored: int | None) -> dict[str, str]:
-    """Return what tells a publisher what is left, in the fields of the IETF's draft "RateLimit header fields for HTTP".
+    """Return what tells a publisher what is left, in the fields of draft-ietf-httpapi-ratelimit-headers-11.
+
+    The size that one event may have is no quota, so it is not among them. The draft has no unit for events: they are counted as
+    its default, `requests`, of which it says that a request may use none, or several.
 
     Args:
         tokens: Events that can be published at once.
@@ -223,13 +236,12 @@ def headers(limits: Limits, tokens: int, stored: int | None) -> dict[str, str]:
     """
     policy, left = [], []
     if limits.events_per_second is not None:
-        policy.append(f'"events";q={limits.events_per_second};w=1')
-        left.append(f'"events";r={tokens};t={0 if tokens else 1}')
+        burst = f";tidings-burst={limits.burst}" if limits.burst != limits.events_per_second else ""
+        policy.append(f'"events";q={limits.events_per_second};w=1{burst}')
+        left.append(f'"events";r={tokens};t=1')  # a second later there is one more at least, whatever the rate
     if limits.stored_bytes is not None:
-        policy.append(f'"stored";q={limits.stored_bytes};qu="content-bytes"')
+        policy.append(f'"stored";q={min(limits.stored_bytes, MAX_FIELD_INTEGER)};qu="content-bytes"')
         if stored is not None:
-            left.append(f'"stored";r={max(0, limits.stored_bytes - stored)}')
-    if limits.payload_bytes is not None:
-        policy.append(f'"payload";q={limits.payload_bytes};qu="content-bytes"')
+            left.append(f'"stored";r={min(max(0, limits.stored_bytes - stored), MAX_FIELD_INTEGER)}')
     said = {"RateLimit-Policy": ", ".join(policy), "RateLimit": ", ".join(left)}
     return {name: value for name, value in said.items() if value}

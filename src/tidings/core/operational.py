@@ -16,9 +16,11 @@ FAILING = "webhook.failing"
 RECOVERED = "webhook.recovered"
 DISABLED = "webhook.disabled"
 LOOP = "webhook.loop"
+CERTIFICATE_EXPIRING = "webhook.certificate_expiring"
+CERTIFICATE_EXPIRED = "webhook.certificate_expired"
 OVER_LIMIT = "tidings.over_limit"
 
-TYPES = (FAILING, RECOVERED, DISABLED, LOOP, OVER_LIMIT)
+TYPES = (FAILING, RECOVERED, DISABLED, LOOP, CERTIFICATE_EXPIRING, CERTIFICATE_EXPIRED, OVER_LIMIT)
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -26,7 +28,7 @@ class Told(msgspec.Struct, frozen=True):
 
     Attributes:
         type: One of `TYPES`.
-        since: Since when it fails, had failed or is disabled.
+        since: Since when it fails, had failed or is disabled; when its certificate ended, or began to end soon.
         reason: One sentence.
         waiting: How many of its deliveries wait.
     """

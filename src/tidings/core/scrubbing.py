@@ -8,7 +8,6 @@ otherwise, as a hash, or a part of it, is not found.
 
 import html
 import json
-import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -18,17 +17,15 @@ import msgspec
 
 from tidings.core.bin import Caught
 from tidings.core.event import Event
+from tidings.core.hiding import HIDDEN, anywhere, hidden_values, hide
 from tidings.core.outcome import Exchange, GiveUp, Gone, Outcome, Result, RetryAt
-from tidings.core.redaction import HIDDEN, Redaction, Rule, hidden_values, hide, parse_path
+from tidings.core.redaction import Redaction, Rule
 
 MIN_LENGTH: Final = 3  # characters; a shorter value is in every text, and hiding it would hide that
 MAX_VALUES: Final = 500  # more are not looked for: then nothing of the answer is kept
-_SAFE: Final = (
-    "",
-    "/",
-    "!*'()",
-    ";/?:@&=+$,#!*'()",
-)  # what is left as it is in URLs: by Python, and by the two ways of JavaScript
+MAX_CHARACTERS: Final = 50_000  # of all values together; of more the same holds
+# What is left as it is in URLs: by Python, and by the two ways of JavaScript.
+_SAFE: Final = ("", "/", "!*'()", ";/?:@&=+$,#!*'()")
 MAX_VALUE: Final = 4096  # characters of a value that is looked for; of a longer one its beginning is
 
 
@@ -50,89 +47,116 @@ def keeping_of(redaction: Redaction | None, event: Event, kept: Event | None) ->
         return None
     values: tuple[str, ...] = ()
     if kept is not None:
-        found = [
-            *hidden_values(event.record, kept.record),
-            *hidden_values(event.old_record, kept.old_record),
-            *(
-                said
-                for said, left in ((event.subject, kept.subject), (event.external_id, kept.external_id))
-                if said and not left
-            ),
-        ]
+        of_records = hidden_values(event.record, kept.record), hidden_values(event.old_record, kept.old_record)
+        if None in of_records:  # nobody knows what to look for
+            redaction = msgspec.structs.replace(redaction, responses="none")
+        told = ((event.subject, kept.subject), (event.external_id, kept.external_id))
+        found = [*(value for some in of_records for value in some or ()), *(said for said, left in told if said and not left)]
         values = tuple(dict.fromkeys(value for value in found if len(value) >= MIN_LENGTH))
     if not (values or redaction.fields or redaction.headers or redaction.responses != "full"):
         return None
     return Keeping(redaction, values)
 
 
-def kept_exchange(exchange: Exchange, keeping: Keeping) -> Exchange:
-    """Return what came of a request as it is kept."""
-    redaction = keeping.redaction
-    scrub = _scrubber(keeping.values)
-    error = None if exchange.error is None else _in_text(exchange.error, scrub)
-    if redaction.responses == "none" or len(keeping.values) > MAX_VALUES:
-        return msgspec.structs.replace(exchange, headers=(), body=b"", is_truncated=False, error=error)
-    headers = tuple((name, HIDDEN if name in redaction.headers else value) for name, value in exchange.headers)
-    if redaction.responses == "full":
-        return msgspec.structs.replace(exchange, headers=headers, error=error)
-    return msgspec.structs.replace(
-        exchange,
-        headers=tuple((name, _in_text(value, scrub)) for name, value in headers),
-        body=kept_body(
-            exchange.body, redaction.fields, keeping.values, is_truncated=exchange.is_truncated or exchange.failure is not None
-        ),
-        error=error,
+class _Scrub:
+    """Takes values out of texts, in the forms that are common. Made once for all texts of an answer.
+
+    The forms are looked for one by one, and not by one expression: of some thousands an expression takes a second, in which
+    nobody is served.
+    """
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self.is_too_much = len(values) > MAX_VALUES or sum(map(len, values)) > MAX_CHARACTERS
+        looked_for = values[:MAX_VALUES] if not self.is_too_much else ()
+        self._forms = sorted({_lowered(form) for value in looked_for for form in forms_of(value[:MAX_VALUE])}, key=len)
+        self.longest = len(self._forms[-1]) if self._forms else 0
+
+    def __call__(self, text: str) -> str:
+        if not self._forms or len(text) < len(self._forms[0]):
+            return text
+        lowered = _lowered(text)
+        found = sorted(span for form in self._forms if len(form) <= len(text) for span in _spans(lowered, form))
+        kept, end = [], 0
+        for first, behind in found:
+            if first >= end:
+                kept += [text[end:first], HIDDEN]
+            end = max(end, behind)
+        return "".join((*kept, text[end:])) if kept else text
+
+
+def _spans(text: str, form: str) -> Iterable[tuple[int, int]]:
+    at = text.find(form)
+    while at >= 0:
+        yield at, at + len(form)
+        at = text.find(form, at + len(form))
+
+
+def _lowered(text: str) -> str:
+    """Return a text in small letters, each in its place: some letters are two when they are small."""
+    lowered = text.lower()
+    return (
+        lowered if len(lowered) == len(text) else "".join(small if len(small := sign.lower()) == 1 else sign for sign in text)
     )
-
-
-def kept_outcome(outcome: Outcome, keeping: Keeping) -> Outcome:
-    """Return what an attempt means, without what is hidden in its reason."""
-    if not isinstance(outcome, RetryAt | GiveUp | Gone) or not keeping.values:
-        return outcome
-    return msgspec.structs.replace(outcome, reason=_in_text(outcome.reason, _scrubber(keeping.values)))
 
 
 def kept_result(result: Result, keeping: Keeping | None) -> Result:
     """Return what came of an attempt as it is kept, told and logged."""
     if keeping is None:
         return result
-    exchange = kept_exchange(result.exchange, keeping)
-    return msgspec.structs.replace(result, exchange=exchange, outcome=kept_outcome(result.outcome, keeping))
+    scrub = _Scrub(keeping.values)
+    exchange, outcome = _kept_exchange(result.exchange, keeping, scrub), _kept_outcome(result.outcome, scrub)
+    return msgspec.structs.replace(result, exchange=exchange, outcome=outcome)
 
 
-def kept_body(body: bytes, fields: Iterable[str], values: Sequence[str], *, is_truncated: bool) -> bytes:
+def kept_exchange(exchange: Exchange, keeping: Keeping) -> Exchange:
+    """Return what came of a request as it is kept."""
+    return _kept_exchange(exchange, keeping, _Scrub(keeping.values))
+
+
+def kept_outcome(outcome: Outcome, keeping: Keeping) -> Outcome:
+    """Return what an attempt means, without what is hidden in its reason."""
+    return _kept_outcome(outcome, _Scrub(keeping.values))
+
+
+def _kept_exchange(exchange: Exchange, keeping: Keeping, scrub: _Scrub) -> Exchange:
+    redaction = keeping.redaction
+    error = None if exchange.error is None else _told(exchange.error, scrub)
+    if redaction.responses == "none" or scrub.is_too_much:
+        return msgspec.structs.replace(exchange, headers=(), body=b"", is_truncated=False, error=error)
+    headers = tuple((name, HIDDEN if name in redaction.headers else value) for name, value in exchange.headers)
+    if redaction.responses == "full":
+        return msgspec.structs.replace(exchange, headers=headers, error=error)
+    return msgspec.structs.replace(
+        exchange,
+        headers=tuple((name, scrub(value)) for name, value in headers),
+        body=_kept_body(
+            exchange.body, redaction.fields, scrub, is_truncated=exchange.is_truncated or exchange.failure is not None
+        ),
+        error=error,
+    )
+
+
+def _kept_outcome(outcome: Outcome, scrub: _Scrub) -> Outcome:
+    if not isinstance(outcome, RetryAt | GiveUp | Gone):
+        return outcome
+    return msgspec.structs.replace(outcome, reason=_told(outcome.reason, scrub))
+
+
+def _told(sentence: str, scrub: _Scrub) -> str:
+    """Return a sentence about an attempt as it is kept: hidden whole where nobody looks for all values."""
+    return HIDDEN if scrub.is_too_much else scrub(sentence)
+
+
+def _kept_body(body: bytes, fields: Iterable[str], scrub: _Scrub, *, is_truncated: bool) -> bytes:
     """Return a body whose shape is not known without values, and, where it is JSON, without fields, however deep they are."""
     text = body.decode("utf-8", "replace")
-    scrub = _scrubber(values)
-    if is_truncated and scrub is not None:  # half a value can stand at its end
-        text = text[: max(0, len(text) - _longest(values))]
-    text = _in_text(text, scrub)
+    if is_truncated:  # half a value can stand at its end
+        text = text[: max(0, len(text) - scrub.longest)]
+    text = scrub(text)
     paths = [anywhere(path) for path in fields]
     if paths and text.lstrip()[:1] in {"{", "["}:
         text, _ = hide(text, paths)
     return text.encode("utf-8", "replace")
-
-
-def anywhere(path: str) -> tuple[str, ...]:
-    """Return the path that finds what a path names at any depth."""
-    names = parse_path(path)
-    return names if names[0] == "**" else ("**", *names)
-
-
-def _in_text(text: str, scrub: re.Pattern[str] | None) -> str:
-    return text if scrub is None else scrub.sub(HIDDEN, text)
-
-
-def _scrubber(values: Sequence[str]) -> re.Pattern[str] | None:
-    forms = {form for value in values[:MAX_VALUES] for form in forms_of(value[:MAX_VALUE])}
-    if not forms:
-        return None
-    longest_first = sorted(forms, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
-
-
-def _longest(values: Sequence[str]) -> int:
-    return max((len(form) for value in values[:MAX_VALUES] for form in forms_of(value[:MAX_VALUE])), default=0)
 
 
 def forms_of(value: str) -> set[str]:
@@ -183,5 +207,5 @@ def kept_of_bin(request: Caught, rules: Iterable[Rule]) -> Caught:
     body = request.body
     is_json = request.is_whole and body.lstrip()[:1] in {b"{", b"["}
     if body:
-        body = kept_body(body, fields, (), is_truncated=False) if is_json else HIDDEN.encode()
+        body = _kept_body(body, fields, _Scrub(()), is_truncated=False) if is_json else HIDDEN.encode()
     return msgspec.structs.replace(request, path=request.path.partition("?")[0], body=body)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from tidings.core.errors import LimitReachedError, TidingsError, UnavailableError
-from tidings.core.limits import Hand, Limits, ahead, headers, payload_refused, rate_reached, stored_reached
+from tidings.core.limits import Hand, Limits, ahead, burst_exceeded, headers, payload_refused, rate_reached, stored_reached
 from tidings.operations.admission import BELIEVED, LOOK_AFTER, Admission
 from tidings.store import limits as stored_limits
 from tidings.store.database import Database
@@ -122,10 +122,13 @@ class Allowance:
 
         Raises:
             LimitReachedError: They come too soon, or no more are kept.
-            PayloadTooLargeError: One is larger than the group may send.
+            PayloadTooLargeError: One is larger than the group may send, or they are more than may ever come at once.
         """
         if self.is_free(group_id) or not sizes:
             return
+        known = await self._known(group_id)
+        if known is not None and known.limits.events_per_second is not None and len(sizes) > known.limits.burst:
+            raise burst_exceeded(known.limits, len(sizes))  # before any token is taken: to come again would be of no use
         group, answers = await self._prepared(group_id, sizes)
         for refusal in filter(None, answers):
             raise refusal

@@ -4,7 +4,7 @@ import msgspec
 
 from tidings.core.audit import Action
 from tidings.core.egress import Refusal
-from tidings.core.errors import InvalidInputError
+from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.narrowing import Narrowing, NarrowingForm, parse_narrowing
 from tidings.core.target import Target, Way, parse_target
 from tidings.core.webhook import check_url
@@ -12,6 +12,7 @@ from tidings.operations import audit
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
 from tidings.store import egress, groups
+from tidings.store.database import Connection
 
 MAX_ADDRESSES = 20  # of a name that are judged one by one
 MAX_CHANGED_FIELDS = 200
@@ -170,8 +171,16 @@ async def narrow(services: Services, group_id: str, asked: NarrowingForm) -> Nar
     of_it = msgspec.structs.replace(services, group_id=group_id)
     async with services.wide.transaction() as connection:
         there(await groups.get(connection, group_id), f"There is no group {group_id!r}.")
-        was = await egress.narrowing_of(connection, group_id) or Narrowing()
-        await audit.note(of_it, connection, Action.EGRESS_NARROWED, subject=group_id, before=was.form, after=narrowing.form)
+        before = await _before(connection, group_id)
+        await audit.note(of_it, connection, Action.EGRESS_NARROWED, subject=group_id, before=before, after=narrowing.form)
         kept = None if narrowing == Narrowing() else narrowing
         await egress.put_narrowing(connection, group_id, kept, services.clock.now())
     return narrowing.form
+
+
+async def _before(connection: Connection, group_id: str) -> NarrowingForm | None:
+    """Return how a group is narrowed; None where that cannot be read: it is mended by being written anew."""
+    try:
+        return (await egress.narrowing_of(connection, group_id) or Narrowing()).form
+    except ConflictError:
+        return None

@@ -168,9 +168,10 @@ async def _member(services: Services, connection: Connection, identity: Identity
     is_owner = email is not None and email in config.owner_emails
     if member is None:
         member = await _invited(services, connection, identity, is_owner=is_owner)
-        await members.join(connection, member.id, identity.issuer, identity.subject, now)
-        by = Actor(Who.MEMBER, member.id, address, key_name=member.email)
-        await audit.note(services, connection, Action.MEMBER_JOINED, member.id, member.email, by=by, is_of_group=False)
+        if not _is(member, identity):
+            await members.join(connection, member.id, identity.issuer, identity.subject, now)
+            by = Actor(Who.MEMBER, member.id, address, key_name=member.email)
+            await audit.note(services, connection, Action.MEMBER_JOINED, member.id, member.email, by=by, is_of_group=False)
     if is_owner and _OWNER not in member.held:
         await members.put_role(connection, member.id, _OWNER)
         said = f"{member.email}: owner of all groups, by TIDINGS_OWNERS"
@@ -188,11 +189,17 @@ async def _invited(services: Services, connection: Connection, identity: Identit
     member = await members.lock_address(connection, identity.email)
     if member is None:
         raise _refused(identity, f"Ask an owner of this installation to invite {identity.email} (Settings, Members).")
+    if _is(member, identity):  # they have come by another browser since they were looked for
+        return member
     if member.issuer == identity.issuer:  # an address that was given to somebody else; another issuer is one that was left
         raise _refused(
             identity, "This address belongs to another account. Ask an owner to remove the member, and to invite you."
         )
     return member
+
+
+def _is(member: Member, identity: Identity) -> bool:
+    return (member.issuer, member.subject) == (identity.issuer, identity.subject)
 
 
 def _refused(identity: Identity, why: str) -> NotMemberError:

@@ -1,4 +1,4 @@
-"""Who may look: sessions, the cookies that carry them, and whether a form is one of ours.
+"""Who may look: sessions, and whether a form is one of ours.
 
 A form is ours when its `Origin` is, and when it holds the token that follows from the cookie: no other page can read either, so
 none can make a browser that is signed in send something. The token is an HMAC of the cookie's, so nothing is kept for it.
@@ -6,14 +6,12 @@ none can make a browser that is signed in send something. The token is an HMAC o
 
 import hmac
 import math
-import secrets
 import time
 from typing import Any
 
 import msgspec
-from litestar import Request, Response
+from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 
 from tidings.core import reached
@@ -22,17 +20,24 @@ from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.core.scopes import Scope, granted
 from tidings.operations import sessions
 from tidings.operations.services import Services
+from tidings.portal.cookies import (
+    address_of,
+    cookie_of,
+    customer_token,
+    host_of,
+    scheme_of,
+    services_of,
+    session_of,
+    session_token,
+)
 from tidings.portal.scopes import check_page
 from tidings.portal.views.errors import NOT_FOR_CUSTOMERS
-from tidings.portal.views.frame import THEMES
-from tidings.store.sessions import LONGEST, Session
+from tidings.store.sessions import Session
 
-MAX_TOKEN = 200  # characters of a cookie that is looked up
 GROUP_PARAMETER = "group"  # every page takes it
 ANY_QUERY = "*"  # among the parameters that a page knows: somebody else writes them
 FOR_CUSTOMERS = "customer"  # of a handler's opt: customers may ask it; all others are shut to them
 LOOK, MANAGE = "look", "manage"  # what it says: any link opens it, or those that let their holder change something
-CUSTOMER_COOKIE = "tidings-customer"
 LINK_ENDED = "This link has ended. Open it again where you found it."
 ONLY_LOOKS = "Your link lets you look, and change nothing."
 _HALF = 32  # digits of a token: 128 bits for the cookie, 128 for the group
@@ -111,126 +116,6 @@ class Visit(msgspec.Struct, frozen=True):
     def may_manage(self) -> bool:
         """Whether whoever asks may change webhooks, test them and send again."""
         return self.session.may_manage
-
-
-def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:
-    """Return the parts that requests are answered with, acting for the first group."""
-    services: Services = connection.app.state.services
-    return services
-
-
-# Cookies -----------------------------------------------------------------------------------------------------------------
-
-
-def is_secure(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
-    """Whether the browser speaks HTTPS, to us or to a proxy in front of us."""
-    if connection.url.scheme == "https":
-        return True
-    public = services_of(connection).config.public_url or ""
-    return public.lower().startswith("https:") and reached.is_public_host(public, host_of(connection))
-
-
-def host_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return the name that the browser asked for, whatever it is worth."""
-    return connection.headers.get("host", "")
-
-
-def scheme_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return the scheme that the browser speaks."""
-    return "https" if is_secure(connection) else "http"
-
-
-def address_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return the address that the browser comes from, as far as those whom we believe say; empty when nobody does."""
-    return connection.client.host if connection.client else ""
-
-
-def base_url(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return where this installation is reached; empty when nobody who is believed has said (`core.reached`)."""
-    public = services_of(connection).config.public_url
-    return reached.base_url(public, scheme_of(connection), host_of(connection)) or ""
-
-
-class FramedCookie(Cookie):
-    """A cookie that is sent in a frame of another site, and kept apart for each of them (CHIPS)."""
-
-    def to_header(self, **kwargs: Any) -> str:
-        """Return it as a header's value; Python's own cookies know no `Partitioned` before 3.14."""
-        return f"{super().to_header(**kwargs)}; Partitioned"
-
-
-def _named(connection: ASGIConnection[Any, Any, Any, Any], name: str) -> str:
-    return f"__Host-{name}" if is_secure(connection) else name
-
-
-def cookie(connection: ASGIConnection[Any, Any, Any, Any], name: str, value: str, *, max_age: int | None = None) -> Cookie:
-    """Return a cookie of ours: not for scripts, not for other sites, and under HTTPS for this very host alone.
-
-    Of a portal that other pages may frame it is sent in these frames too, and kept apart for each of the sites that frame it.
-    Browsers do that under HTTPS alone.
-    """
-    secure, session = is_secure(connection), session_of(connection)
-    is_framed = secure and session is not None and bool(session.origins)
-    kind = FramedCookie if is_framed else Cookie
-    return kind(
-        _named(connection, name),
-        value=value,
-        path="/",
-        httponly=True,
-        samesite="none" if is_framed else "lax",
-        secure=secure,
-        max_age=max_age,
-    )
-
-
-def cookie_of(connection: ASGIConnection[Any, Any, Any, Any], name: str, *, most: int = MAX_TOKEN) -> str:
-    """Return a cookie of ours, or an empty text.
-
-    Args:
-        most: Characters that it has at most; a longer one is none that we gave.
-    """
-    value = connection.cookies.get(_named(connection, name), "")
-    return value if len(value) <= most else ""
-
-
-def session_cookie(connection: ASGIConnection[Any, Any, Any, Any], token: str) -> Cookie:
-    """Return the cookie that carries a session; without a token, one that takes it away."""
-    return cookie(connection, "tidings", token, max_age=int(LONGEST.total_seconds()) if token else 0)
-
-
-def customer_cookie(connection: ASGIConnection[Any, Any, Any, Any], token: str, seconds: int = 0) -> Cookie:
-    """Return the cookie that carries a customer's session; without a token, one that takes it away.
-
-    It has a name of its own: an operator who opens a customer's link does not lose the session they have.
-    """
-    return cookie(connection, CUSTOMER_COOKIE, token, max_age=seconds if token else 0)
-
-
-def customer_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return the token of the browser's session by a portal link, or an empty text."""
-    return cookie_of(connection, CUSTOMER_COOKIE)
-
-
-def session_token(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return the token of the browser's session, or an empty text. A customer's goes before an operator's."""
-    return customer_token(connection) or cookie_of(connection, "tidings")
-
-
-def session_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Session | None:
-    """Return the session that a request has turned out to be of, if any."""
-    found: Session | None = connection.scope.get("state", {}).get("portal_session")
-    return found
-
-
-def theme_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-    """Return how the browser wants pages to look."""
-    theme = cookie_of(connection, "tidings-theme")
-    return theme if theme in THEMES else "auto"
-
-
-def new_token() -> str:
-    """Return 256 bits that nobody guesses."""
-    return secrets.token_urlsafe(32)
 
 
 # Sessions ----------------------------------------------------------------------------------------------------------------
@@ -396,10 +281,3 @@ async def fields_of(request: Request[Any, Any, Any]) -> dict[str, list[str]]:
     """Return the fields of a form as text, all of each name."""
     form = await request.form()
     return {name: [value for value in form.getall(name) if isinstance(value, str)] for name in form}
-
-
-def with_cookies(response: Response[Any], *cookies: Cookie) -> Response[Any]:
-    """Return a response that sets cookies."""
-    for one in cookies:
-        response.set_cookie(one)
-    return response

@@ -17,22 +17,14 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from tidings.core.api_key import SETTINGS_KEY_ID
 from tidings.core.errors import BusyError, TidingsError
 from tidings.portal import assets
-from tidings.portal.access import (
-    LinkEndedError,
-    NotSignedInError,
-    TooManyError,
-    cookie,
-    cookie_of,
-    customer_cookie,
-    customer_token,
-    form_token,
-    theme_of,
-    with_cookies,
-)
+from tidings.portal.access import LinkEndedError, NotSignedInError, TooManyError, form_token
+from tidings.portal.cookies import cookie, cookie_of, customer_cookie, customer_token, theme_of, with_cookies
 from tidings.portal.scopes import first_page, opens
+from tidings.portal.views.audit import PATH as AUDIT
 from tidings.portal.views.customers import discreet
 from tidings.portal.views.errors import ErrorView, error_view
 from tidings.portal.views.frame import CUSTOMER_HOME, MAX_BACK, Entry, Frame, brand_view, entries
+from tidings.portal.views.lists import link
 from tidings.portal.views.sections import SETTINGS, SOURCES, Section
 from tidings.portal.views.small import Notice
 from tidings.portal.views.text import visible
@@ -80,12 +72,14 @@ def show(
     search: str = "",
     notice: Notice | None = None,
     crumbs: Sequence[tuple[str, str]] = (),
+    on_record: object = "",
 ) -> Response[str]:
     """Return a page.
 
     Args:
         template: Of `templates/`, which extends `base.html` and finds `view` and `frame`.
         notice: What to tell above it; what a redirect left to be told comes first.
+        on_record: The id or name by which the audit tells of what the page shows; empty: it does not.
     """
     session = request.scope["state"].get("portal_session")
     left = _said_before(request)
@@ -106,6 +100,7 @@ def show(
         may_manage=session is None or session.may_manage,
         brand=brand_view(session.brand) if session else None,
         home=CUSTOMER_HOME if is_customer else _home(session),
+        on_record=_on_record(session, str(on_record)),
     )
     if session and not is_customer and isinstance(around := getattr(view, "sections", None), tuple):
         view = msgspec.structs.replace(view, sections=_open_ones(around, session))  # type: ignore[type-var]  # it has one
@@ -113,6 +108,13 @@ def show(
     if left:
         response.set_cookie(cookie(request, "tidings-said", "", max_age=0))
     return response
+
+
+def _on_record(session: Session | None, subject: str) -> str:
+    """Return where the audit tells of something; empty for those who may not see that."""
+    if session is None or session.is_customer or not subject or not opens(session, AUDIT):
+        return ""
+    return link(AUDIT, {"subject": subject})
 
 
 def _who(session: Session | None) -> str:

@@ -109,6 +109,8 @@ groups:write*                   GET POST  /settings/groups/delete
 groups:read                     GET       /settings/limits
 groups:write*                   POST      /settings/limits
 groups:write*                   POST      /settings/limits/reset
+groups:read*                    GET       /settings/limits/defaults
+groups:write*                   POST      /settings/limits/defaults
 groups:read                     GET       /settings/links
 webhooks:write                  POST      /settings/links
 webhooks:write                  POST      /settings/links/end

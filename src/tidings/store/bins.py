@@ -37,7 +37,7 @@ class Kept(msgspec.Struct, frozen=True):
     """A request that a bin keeps.
 
     Attributes:
-        number: How manieth of the bin it was.
+        number: Its place in the bin: 1 is the first that came.
         path: With the query string.
         headers: In their order.
         body: As much of it as is kept.

@@ -49,4 +49,5 @@ async def put_narrowing(connection: Connection, group_id: str, narrowing: Narrow
         await connection.execute(_SQL["delete_narrowing"], group_id)
     else:
         await connection.execute(_SQL["put_narrowing"], group_id, msgspec.json.encode(narrowing.form).decode(), now)
+    await connection.execute(_SQL["hold_routes"])
     await connection.execute(_SQL["tell_of_group"], group_id)

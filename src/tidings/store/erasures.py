@@ -180,6 +180,7 @@ async def erase(connection: Connection, stage: Stage, keys: Sequence[str]) -> No
 async def erase_events(connection: Connection, event_ids: Sequence[UUID], now: datetime) -> int:
     """Take payloads of events out, with all that was answered to them; return how many answers that were."""
     bounds = await payloads.bounds_of(connection, event_ids)
+    await payloads.uncount(connection, event_ids)
     await connection.execute(_SQL["erase_events"], event_ids, min(event_ids), max(event_ids), now)
     await payloads.shred(connection, event_ids)
     return len(await connection.fetch(_SQL["erase_answers"], event_ids, *bounds))

@@ -38,14 +38,22 @@ class Count(msgspec.Struct, frozen=True):
     resting: int
 
 
-async def read(connection: Connection, group_id: str, webhook_ids: Sequence[UUID], now: datetime) -> dict[UUID, State]:
-    """Return how webhooks of a group fare, at most `MAX_PAGE` of them. Those that are not there are left out."""
+async def read(
+    connection: Connection, group_id: str, webhook_ids: Sequence[UUID], now: datetime, *, tells_certificates: bool = True
+) -> dict[UUID, State]:
+    """Return how webhooks of a group fare, at most `MAX_PAGE` of them. Those that are not there are left out.
+
+    Args:
+        tells_certificates: Whoever asks may know of their certificates; a customer, whose operator's they are, may not.
+    """
     rows = await connection.fetch(_SQL["read"], group_id, list(webhook_ids[:MAX_PAGE]))
-    return {row["id"]: _state(row, now) for row in rows}
+    return {row["id"]: _state(row, now, tells_certificates=tells_certificates) for row in rows}
 
 
-def _state(row: Any, now: datetime) -> State:
+def _state(row: Any, now: datetime, *, tells_certificates: bool) -> State:
     fields = {name: row[name] for name in _LANE}
+    if not tells_certificates:
+        fields |= {"certificate_ends_at": None, "authorities_end_at": None}
     if fields["due_at"].year == MAXYEAR:  # infinity
         fields["due_at"] = None
     lane = Lane(**fields)

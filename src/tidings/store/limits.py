@@ -134,7 +134,9 @@ async def stored(connection: Connection, group_ids: Collection[str]) -> dict[str
     """Return how many bytes groups have. Where many rows are not added up yet, they are now."""
     rows = await connection.fetch(_SQL["stored"], list(group_ids))
     if any(row["rows"] > MANY_ROWS for row in rows):
-        await fold(connection)
+        async with connection.transaction():
+            _, folded = await fold(connection)
+            await connection.execute(_SQL["look_again"], folded)
     return {row["group_id"]: row["bytes"] for row in rows}
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.errors import StartupError
-from tidings.core.event import Event, delivery_id_bounds, uuid7
+from tidings.core.event import Event, day_of, delivery_id_bounds, uuid7
 from tidings.core.redaction import Redaction, read_mark
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
@@ -159,10 +159,17 @@ async def put_off(connection: Connection, event_ids: Sequence[UUID], until: date
         await connection.execute(_SQL["put_off"], event_ids, until)
 
 
+async def uncount(connection: Connection, event_ids: Sequence[UUID]) -> None:
+    """Count the payloads of events as stored no more, in the transaction that takes them out. Answers go on counting."""
+    days = [day_of(event_id) for event_id in event_ids]
+    await connection.execute(_SQL["uncount"], event_ids, days, min(event_ids), max(event_ids))
+
+
 async def empty(connection: Connection, event_ids: Sequence[UUID], why: str, now: datetime) -> None:
     """Take the payloads of events, and what was answered to them, out of history. Their records stay."""
     if not event_ids:
         return
+    await uncount(connection, event_ids)
     await connection.execute(_SQL["empty"], event_ids, min(event_ids), max(event_ids), why, now)
     await connection.execute(_SQL["empty_responses"], event_ids, *await bounds_of(connection, event_ids))
     await connection.execute(_SQL["shred"], event_ids)

@@ -104,7 +104,7 @@ class Eraser:
     def _is_about(self, row: Any, stage: Stage, finder: Finder) -> bool:
         texts: list[str | None] = list(row["texts"])
         if stage is Stage.BINS:
-            texts[2] = row["body"].decode("utf-8", "replace")
+            texts += [row["body"].decode("utf-8", "replace"), row["body"].decode("latin-1")]
         if stage is Stage.SET_ASIDE and row["sealed"] is not None:
             with suppress(StartupError):  # of another key: nobody can read it
                 texts += outbox.unsealed(self._box, row["sealed"], int(row["key"]))

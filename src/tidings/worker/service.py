@@ -16,6 +16,7 @@ from tidings.transport.sender import Sender
 from tidings.worker.archivist import FORGET_INTERVAL, SEAL_INTERVAL, Forgetter, Sealer
 from tidings.worker.attempt_log import log_attempts
 from tidings.worker.bookkeeping import BOOKKEEPING_INTERVAL, Bookkeeper
+from tidings.worker.certificates import CERTIFICATES_INTERVAL, CertificateWatch
 from tidings.worker.closer import CLOSE_INTERVAL, Closer
 from tidings.worker.deliverer import Deliverer
 from tidings.worker.dispatcher import Dispatcher
@@ -46,6 +47,7 @@ from tidings.worker.routes import CurrentRoutes
 from tidings.worker.scheduler import SCHEDULE_INTERVAL, Scheduler
 from tidings.worker.shredder import SHRED_INTERVAL, Shredder
 from tidings.worker.signals import Signal
+from tidings.worker.summing import SUM_INTERVAL, Sums
 from tidings.worker.teller import Teller
 
 logger = logging.getLogger("tidings.worker")
@@ -87,9 +89,7 @@ class Worker:
         self.privacy = Privacy(database, box, cache)
         self.heart = Heart(database, clock, self.me)
         self.teller = Teller(database)
-        self.recorder = Recorder(
-            database, clock, self.me, self.airborne, self.places, on_recorded=self._on_recorded,
-        )  # fmt: skip
+        self.recorder = Recorder(database, clock, self.me, self.airborne, self.places, on_recorded=self._on_recorded)
         self.deliverer = Deliverer(
             database, routes, cache, sender, self.recorder, clock, self.me, self.airborne, self.places, keys=keys,
             privacy=self.privacy,
@@ -113,7 +113,9 @@ class Worker:
         self.eraser = Eraser(database, box, clock, self._stopping)
         self.mender = Mender(database, box, clock)
         self.keeper = Keeper(database, box, clock)
+        self.certificates = CertificateWatch(database, clock)
         self.closer = Closer(database, clock)
+        self.sums = Sums(database)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
         self._pulse = Pulse(self.heart, on_failed=self._on_heart_failed)
@@ -146,7 +148,9 @@ class Worker:
             "shredder": every(SHRED_INTERVAL, self.shredder, self._stopping),
             "eraser": every(ERASE_INTERVAL, self.eraser, self._stopping),
             "mender": every(MEND_INTERVAL, self.mender, self._stopping),
+            "certificates": every(CERTIFICATES_INTERVAL, self.certificates, self._stopping),
             "closer": every(CLOSE_INTERVAL, self.closer, self._stopping),
+            "sums for a terminal": every(SUM_INTERVAL, self.sums, self._stopping),
             "sealer of the audit": every(SEAL_INTERVAL, self.sealer, self._stopping),
             "forgetter of the audit": every(FORGET_INTERVAL, self._forgetter, self._stopping),
             "limits of payloads": every(PAYLOADS_INTERVAL, self.payloads, self._stopping),
@@ -191,6 +195,7 @@ class Worker:
 
     def _on_recorded(self, results: list[Result]) -> None:
         log_attempts(results)
+        self.sums.add(results)
         self.teller.add(results)
 
     def _begin(self, name: str, duty: Coroutine[Any, Any, None]) -> None:

@@ -22,8 +22,8 @@ _LARGEST = 2**62
 
 Before = Annotated[int | None, QueryParameter(description="Only what has a smaller number.")]
 OfGroup = Annotated[str | None, QueryParameter(description="Only what is about this group.", max_length=200)]
-ByWho = Annotated[str | None, QueryParameter(description="Only by such: `key`, `session`, `link` or `system`.")]
-WhoId = Annotated[UUID | None, QueryParameter(description="Only by this key, session or portal link.")]
+ByWho = Annotated[str | None, QueryParameter(description="Only by such: `key`, `session`, `member`, `link` or `system`.")]
+WhoId = Annotated[UUID | None, QueryParameter(description="Only by this key, session, member or portal link.")]
 WithKey = Annotated[str | None, QueryParameter(description="Only with this key: its id, or what it was called then.")]
 ActionNames = Annotated[
     list[str] | None,

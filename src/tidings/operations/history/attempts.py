@@ -15,7 +15,8 @@ import msgspec
 
 from tidings.core.errors import InvalidInputError, NotFoundError, RenderError, StartupError
 from tidings.core.event import Event
-from tidings.core.redaction import HIDDEN, Redaction, kept_of_answers, read_mark
+from tidings.core.hiding import HIDDEN
+from tidings.core.redaction import Redaction, kept_of_answers, read_mark
 from tidings.core.signature import InstanceKeys
 from tidings.core.webhook import Webhook
 from tidings.operations.lookups import there

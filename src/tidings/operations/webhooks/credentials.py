@@ -29,15 +29,18 @@ def drafted(said: dict[str, Any], now: datetime) -> tuple[Credentials, Shown]:
 def changed(webhook: W, said: dict[str, Any], *, has_secret: bool, now: datetime) -> tuple[W, Credentials]:
     """Return the webhook with what is said of its credentials, and the whole of them.
 
-    Where what is stored cannot be read, they are only what is said.
+    Where what is stored cannot be read, they are only what is said; so they are of a webhook that was read without its
+    secrets, to look at what a change comes to.
 
     Raises:
         InvalidInputError: With the field and the reason.
     """
-    before = (webhook.credentials, webhook.credentials_shown) if isinstance(webhook, Webhook) else (NOTHING, NOTHING_SHOWN)
+    is_unreadable = not isinstance(webhook, Webhook) and bool(webhook.problems)
+    kept = webhook.credentials if isinstance(webhook, Webhook) else NOTHING
+    before = (kept, NOTHING_SHOWN if is_unreadable else webhook.credentials_shown)
     if not said:
-        return webhook, before[0]
-    if not isinstance(webhook, Webhook) and not has_secret:
+        return webhook, kept
+    if is_unreadable and not has_secret:
         raise InvalidInputError("secret", "Nothing that is encrypted of this webhook can be read: write secret anew beside it.")
     credentials, told = with_given(before, said, now)
     left = {field: reason for field, reason in webhook.problems.items() if field != "auth"}
@@ -55,7 +58,8 @@ def check_kept(webhook: Subscription, given: dict[str, Any], said: dict[str, Any
     if auth is not None and "auth" not in said and "url" in given and origin(given["url"]) != origin(webhook.url):
         raise InvalidInputError(
             "auth",
-            "url leads to another host, which is not to get what was given for this one. Send auth beside it, or null.",
+            "The URL leads to another host, which is not to get what was given for the present one. Give auth anew beside it, "
+            "or take it away (null).",
         )
 
 

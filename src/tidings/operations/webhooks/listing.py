@@ -7,6 +7,7 @@ import msgspec
 from tidings.core.webhook import Subscription
 from tidings.operations.lookups import found
 from tidings.operations.services import Services
+from tidings.operations.webhooks.standing import may_know
 from tidings.store import health, webhooks
 from tidings.store.health import State
 
@@ -45,7 +46,7 @@ async def find(services: Services, words: str = "", *, after: UUID | None = None
             connection, services.group_id, words[:MAX_WORDS], after=after, limit=limit
         )
         ids = [webhook.id for webhook in page]
-        states = await health.read(connection, services.group_id, ids, now)
+        states = await health.read(connection, services.group_id, ids, now, tells_certificates=may_know(services))
         rates = await health.success_rates(connection, services.group_id, ids, now)
     items = [Listed(webhook, states[webhook.id], rates.get(webhook.id)) for webhook in page]
     return Listing(items, following)

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.audit import Who
 from tidings.core.statistics import Figures
 from tidings.core.webhook import Subscription
 from tidings.operations.lookups import found, there
@@ -23,6 +24,11 @@ class Standing(msgspec.Struct, frozen=True):
     tables: list[TableState]
 
 
+def may_know(services: Services) -> bool:
+    """Whether whoever asks may know of certificates: a customer may not, whose operator's they are."""
+    return services.actor.who is not Who.LINK
+
+
 async def read(services: Services, webhook_id: UUID) -> Standing:
     """Return how a webhook stands.
 
@@ -32,7 +38,7 @@ async def read(services: Services, webhook_id: UUID) -> Standing:
     now = services.clock.now()
     async with services.database.snapshot() as connection:
         webhook = found(await webhooks.get_webhook(connection, services.group_id, webhook_id), webhook_id)
-        states = await health.read(connection, services.group_id, [webhook_id], now)
+        states = await health.read(connection, services.group_id, [webhook_id], now, tells_certificates=may_know(services))
         figures = await health.figures(connection, services.group_id, webhook_id, now)
         doing = await tables.table_states(connection, webhook)
     return Standing(webhook, states[webhook_id], figures, doing)
@@ -46,5 +52,5 @@ async def read_state(services: Services, webhook_id: UUID) -> State:
     """
     now = services.clock.now()
     async with services.database.connection() as connection:
-        states = await health.read(connection, services.group_id, [webhook_id], now)
+        states = await health.read(connection, services.group_id, [webhook_id], now, tells_certificates=may_know(services))
     return there(states.get(webhook_id), f"There is no webhook {webhook_id}.")

@@ -99,7 +99,9 @@ async def _key(
     found = await api_keys.read(visit.services, key_id)
     view = key_view(found, visit.services.clock.now(), made=made, error=error)
     crumbs = [*CRUMBS, ("API keys", PATH)]
-    return show(request, "settings/api_key.html", view, title="API key", crumbs=crumbs, status=422 if error else 200)
+    return show(
+        request, "settings/api_key.html", view, title="API key", crumbs=crumbs, status=422 if error else 200, on_record=key_id
+    )
 
 
 def _seconds(text: str) -> int | None:

@@ -33,7 +33,10 @@ async def list_entries(request: Request[Any, Any, Any], visit: NamedDependency[V
         status = 200 if request.headers.get("hx-request") else refused.status
     sealed, waiting = await audit.newest_seal(services)
     may_verify = opens(visit.session, VERIFY_PATH)
-    view = audit_view(page, asked, now, question=question, sealed=sealed, waiting=waiting, may_verify=may_verify, error=error)
+    view = audit_view(
+        page, asked, now, question=question, sealed=sealed, waiting=waiting, may_verify=may_verify, error=error,
+        group_id=visit.group_id,
+    )  # fmt: skip
     return show(request, "settings/audit.html", view, title="Audit", crumbs=CRUMBS, status=status)
 
 

@@ -12,8 +12,9 @@ from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError,
 from tidings.core.reached import url_as_asked
 from tidings.operations import bins
 from tidings.operations.webhooks import subscriptions
-from tidings.portal.access import Visit, form_of, host_of, scheme_of
+from tidings.portal.access import Visit, form_of
 from tidings.portal.answers import go, show
+from tidings.portal.cookies import host_of, scheme_of
 from tidings.portal.numbering import cut, page_number
 from tidings.portal.views.bins import PATH, Page, bin_view, bins_view, change_of, form_view, path_of, shown_name, written_of
 from tidings.portal.views.gone import gone_view
@@ -71,7 +72,7 @@ async def one_bin(request: Request[Any, Any, Any], visit: NamedDependency[Visit]
     base = url_as_asked(services.config.public_url, scheme_of(request), host_of(request))
     page = Page(base, chosen, before, has_more=len(rows) > ROWS)
     view = bin_view(found, rows[:ROWS], shown, services.clock.now(), page)
-    return show(request, "settings/bin.html", view, title=shown_name(found), crumbs=CRUMBS)
+    return show(request, "settings/bin.html", view, title=shown_name(found), crumbs=CRUMBS, on_record=bin_id)
 
 
 def _number(request: Request[Any, Any, Any], name: str) -> int | None:

@@ -62,7 +62,7 @@ async def collection(request: Request[Any, Any, Any], visit: NamedDependency[Vis
     shown, pager = cut(more, path_of(name), number, PAGE_SIZE, asked=asked) if items else ((), Pager())
     view = collection_view(found, shown, total, pager, visit.services.clock.now(), asked, error=error)
     status = 422 if error and not request.headers.get("hx-request") else 200  # htmx puts no refusal in place
-    return show(request, "sources/collection.html", view, title=view.name.plain, crumbs=CRUMBS, status=status)
+    return show(request, "sources/collection.html", view, title=view.name.plain, crumbs=CRUMBS, status=status, on_record=name)
 
 
 @get(f"{PATH}/{{name:str}}/add", opt={"query": ()})

@@ -29,7 +29,7 @@ async def show_delivery(
     number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else None
     access = visit.session.access if visit.is_customer else None
     view = delivery_view(one, made, visit.services.clock.now(), number=number, access=access)
-    return show(request, "delivery/page.html", view, title=f"Delivery {view.id.short}", crumbs=CRUMBS)
+    return show(request, "delivery/page.html", view, title=f"Delivery {view.id.short}", crumbs=CRUMBS, on_record=delivery_id)
 
 
 @post(f"{PATH}/{{delivery_id:uuid}}/retry", opt={"customer": MANAGE})

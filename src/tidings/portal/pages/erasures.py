@@ -50,7 +50,7 @@ async def show_erasure(
     if request.headers.get("hx-request"):
         return show_part(request, "settings/erasure_report.html", view)
     crumbs = [*_CRUMBS, ("Erasures", PATH)]
-    return show(request, "settings/erasure.html", view, title=f"Erasure {view.id.short}", crumbs=crumbs)
+    return show(request, "settings/erasure.html", view, title=f"Erasure {view.id.short}", crumbs=crumbs, on_record=erasure_id)
 
 
 @post(f"{PATH}/{{erasure_id:uuid}}/cancel")

@@ -8,8 +8,9 @@ from litestar.params import FromPath
 
 from tidings.core.errors import ConflictError, InvalidInputError, TidingsError
 from tidings.operations.sources import integrations
-from tidings.portal.access import Visit, base_url, form_of
+from tidings.portal.access import Visit, form_of
 from tidings.portal.answers import go, show
+from tidings.portal.cookies import base_url
 from tidings.portal.views.gone import gone_view
 from tidings.portal.views.integration_form import Entered, change_of, entered, entered_of, form_view, made_view
 from tidings.portal.views.integrations import PATH, path_of

@@ -9,8 +9,9 @@ from litestar.params import FromPath
 from tidings.core.errors import InvalidInputError
 from tidings.operations.sources import integrations
 from tidings.operations.sources.integrations import IntegrationChange
-from tidings.portal.access import Visit, base_url, form_of
+from tidings.portal.access import Visit, form_of
 from tidings.portal.answers import go, show
+from tidings.portal.cookies import base_url
 from tidings.portal.numbering import cut, page_number
 from tidings.portal.views.integrations import PATH, integration_view, integrations_view, path_of
 from tidings.portal.views.small import Notice
@@ -34,7 +35,7 @@ async def integration(request: Request[Any, Any, Any], visit: NamedDependency[Vi
     """Show an integration: its address, its last notices, what was refused."""
     found = await integrations.read_traffic(visit.services, name)
     view = integration_view(found, base_url(request), visit.services.clock.now())
-    return show(request, "sources/integration.html", view, title=view.name.plain, crumbs=CRUMBS)
+    return show(request, "sources/integration.html", view, title=view.name.plain, crumbs=CRUMBS, on_record=name)
 
 
 @post(f"{PATH}/{{name:str}}/switch")

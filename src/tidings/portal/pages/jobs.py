@@ -38,7 +38,7 @@ async def job(request: Request[Any, Any, Any], visit: NamedDependency[Visit], jo
     runs = await jobs.list_runs(visit.services, job_id, limit=PAGE_SIZE + 1, offset=(number - 1) * PAGE_SIZE)
     shown, pager = cut(runs, path_of(job_id), number, PAGE_SIZE)
     view = job_view(found, shown, pager, visit.services.clock.now())
-    return show(request, "sources/job.html", view, title=view.name.plain, crumbs=CRUMBS)
+    return show(request, "sources/job.html", view, title=view.name.plain, crumbs=CRUMBS, on_record=job_id)
 
 
 @post(f"{PATH}/{{job_id:uuid}}/run")

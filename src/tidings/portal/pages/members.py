@@ -139,7 +139,7 @@ async def _member(
     open_ = await sessions.list_sessions(services, whose, limit=MAX_SESSIONS) if may_all else None
     view = member_view(found, visit.group_id, services.clock.now(), may_all=may_all, open_=open_, error=error)
     crumbs = [*CRUMBS, ("Members", PATH)]
-    return show(request, "settings/member.html", view, title="Member", crumbs=crumbs, status=status)
+    return show(request, "settings/member.html", view, title="Member", crumbs=crumbs, status=status, on_record=member_id)
 
 
 router = Router("/", route_handlers=[list_members, invite, show_member, give_role, remove, end_sessions, account, end_own])

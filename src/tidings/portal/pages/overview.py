@@ -11,8 +11,9 @@ from tidings.core.question import Question
 from tidings.operations import attention, statistics
 from tidings.operations.history import deliveries
 from tidings.operations.history.search import Asked, Paging
-from tidings.portal.access import session_of, visit_of
+from tidings.portal.access import visit_of
 from tidings.portal.answers import go, show
+from tidings.portal.cookies import session_of
 from tidings.portal.scopes import first_page
 from tidings.portal.views.frame import asks_for_html
 from tidings.portal.views.overview import MAX_FAILURES, SPANS, overview_view

@@ -16,23 +16,18 @@ from tidings.operations import portal_links, sessions
 from tidings.operations.history import deliveries
 from tidings.operations.history.search import Asked, Paging
 from tidings.operations.webhooks import subscriptions
-from tidings.portal.access import (
-    LINK_ENDED,
-    LOOK,
-    NoSuchLinkError,
-    TooManyError,
-    Visit,
+from tidings.portal.access import LINK_ENDED, LOOK, NoSuchLinkError, TooManyError, Visit, form_of
+from tidings.portal.answers import go, show
+from tidings.portal.cookies import (
     address_of,
     base_url,
     customer_cookie,
     customer_token,
-    form_of,
     host_of,
     new_token,
     scheme_of,
     services_of,
 )
-from tidings.portal.answers import go, show
 from tidings.portal.numbering import cut, page_number
 from tidings.portal.views.frame import CUSTOMER_HOME
 from tidings.portal.views.portal_links import PATH, home_view, links_view

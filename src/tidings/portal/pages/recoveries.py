@@ -42,7 +42,7 @@ async def show_one(
     if request.headers.get("hx-request"):
         return show_part(request, "recoveries/progress.html", view)
     crumbs = [*_CRUMBS, ("Recoveries", PATH)]
-    return show(request, "recoveries/one.html", view, title=f"Recovery {view.id.short}", crumbs=crumbs)
+    return show(request, "recoveries/one.html", view, title=f"Recovery {view.id.short}", crumbs=crumbs, on_record=recovery_id)
 
 
 router = Router("/", route_handlers=[show_list, show_one])

@@ -105,7 +105,10 @@ def _form(
     view = form_view(rule_id, written, errors, tried)
     title = "New redaction rule" if rule_id is None else "Redaction rule"
     crumbs = [*_CRUMBS, ("Redaction", PATH)]
-    return show(request, "settings/redaction_form.html", view, title=title, crumbs=crumbs, status=422 if errors else 200)
+    return show(
+        request, "settings/redaction_form.html", view, title=title, crumbs=crumbs, status=422 if errors else 200,
+        on_record=rule_id or "",
+    )  # fmt: skip
 
 
 router = Router("/", route_handlers=[list_rules, new_rule, make_rule, show_rule, change_rule, delete_rule])

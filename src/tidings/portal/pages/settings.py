@@ -9,8 +9,9 @@ from litestar.di import NamedDependency
 from tidings import __version__
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.operations import diagnosis, groups, installation, sessions, signing_keys
-from tidings.portal.access import Visit, base_url, form_of
+from tidings.portal.access import Visit, form_of
 from tidings.portal.answers import go, show
+from tidings.portal.cookies import base_url
 from tidings.portal.numbering import cut, page_number
 from tidings.portal.views.settings import PATH, about_view, general_view, group_view, groups_view, keys_view
 from tidings.portal.views.small import Notice

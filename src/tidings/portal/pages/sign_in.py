@@ -14,27 +14,22 @@ from tidings.core.oidc import BEGUN_SECONDS, SignInError, provider_name
 from tidings.core.reached import is_loopback
 from tidings.operations import sessions
 from tidings.operations import sign_in as provided
-from tidings.portal.access import (
-    ANY_QUERY,
-    LOOK,
-    NotSignedInError,
+from tidings.portal.access import ANY_QUERY, LOOK, NotSignedInError, csrf_source, form_of, visit_of
+from tidings.portal.answers import go, show
+from tidings.portal.cookies import (
     address_of,
     cookie,
     cookie_of,
-    csrf_source,
     customer_cookie,
     customer_token,
-    form_of,
     host_of,
     is_secure,
     new_token,
     services_of,
     session_cookie,
     session_token,
-    visit_of,
     with_cookies,
 )
-from tidings.portal.answers import go, show
 from tidings.portal.scopes import first_page
 from tidings.portal.views.frame import THEMES, local_path
 from tidings.portal.views.lists import Field

@@ -71,7 +71,9 @@ async def _table(
         raise InvalidInputError("name", "name must be a table's: orders, or sales.orders outside public.")
     found = await captures.read(visit.services, name)
     view = table_view(found, visit.services.clock.now(), error=error, chosen=chosen)
-    return show(request, "sources/table.html", view, title=view.name.plain, crumbs=CRUMBS, status=422 if error else 200)
+    return show(
+        request, "sources/table.html", view, title=view.name.plain, crumbs=CRUMBS, status=422 if error else 200, on_record=name
+    )
 
 
 def _uuid(text: str, field: str) -> UUID:

@@ -18,8 +18,9 @@ from tidings.operations.webhooks import secrets, standing, subscriptions
 from tidings.operations.webhooks.changes import DEFAULT_OVERLAP_SECONDS, WebhookChange
 from tidings.operations.webhooks.secrets import Secrets
 from tidings.operations.webhooks.unheard import types_named
-from tidings.portal.access import LOOK, MANAGE, Visit, cookie, cookie_of, form_of, with_cookies
+from tidings.portal.access import LOOK, MANAGE, Visit, form_of
 from tidings.portal.answers import go, show, show_part
+from tidings.portal.cookies import cookie, cookie_of, with_cookies
 from tidings.portal.pages.webhook_forms import limits_of, offered, said_of
 from tidings.portal.pages.webhook_new import MADE
 from tidings.portal.views.documents import CodeSample
@@ -57,7 +58,7 @@ async def show_webhook(
     """Show a webhook: how it fares, what it was sent lately, what it is."""
     found = await standing.read(visit.services, webhook_id)
     view = webhook_view(found, await _latest(visit, webhook_id), visit.services.clock.now(), access=limits_of(visit))
-    return show(request, "webhook/page.html", view, title=view.head.name.plain, crumbs=_CRUMBS)
+    return show(request, "webhook/page.html", view, title=view.head.name.plain, crumbs=_CRUMBS, on_record=webhook_id)
 
 
 async def _latest(visit: Visit, webhook_id: UUID, limit: int = LATEST) -> list[Delivery]:
@@ -183,7 +184,10 @@ async def _show_secrets(
     webhook, top = await _head(visit, webhook_id, "Secrets")
     now = visit.services.clock.now()
     view = secrets_view(top, scheme_of(webhook).kind, found, now, errors=errors, typed=typed)
-    return show(request, "webhook/secrets.html", view, title="Secrets", crumbs=_CRUMBS, notice=notice, status=status)
+    return show(
+        request, "webhook/secrets.html", view, title="Secrets", crumbs=_CRUMBS, notice=notice, status=status,
+        on_record=webhook_id,
+    )  # fmt: skip
 
 
 # Versions ------------------------------------------------------------------------------------------------------------------
@@ -199,7 +203,7 @@ async def versions(request: Request[Any, Any, Any], visit: NamedDependency[Visit
     view = versions_view(
         top, found[:VERSIONS], len(found) > VERSIONS, asked, visit.services.clock.now(), is_customer=visit.is_customer
     )
-    return show(request, "webhook/versions.html", view, title="Versions", crumbs=_CRUMBS)
+    return show(request, "webhook/versions.html", view, title="Versions", crumbs=_CRUMBS, on_record=webhook_id)
 
 
 # Going ---------------------------------------------------------------------------------------------------------------------

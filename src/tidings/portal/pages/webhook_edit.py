@@ -20,6 +20,7 @@ from tidings.portal.pages.webhook_forms import Looked, dry_run, limits_of, offer
 from tidings.portal.views.dry_run import DryRunView
 from tidings.portal.views.small import Notice
 from tidings.portal.views.text import visible
+from tidings.portal.views.webhook_credentials import credentials_view
 from tidings.portal.views.webhook_form import Entered, change_of, entered_of, field_of, shown_to_customer
 from tidings.portal.views.webhook_pages import RequestView, form_view
 from tidings.portal.views.webhook_settings import change_diff
@@ -144,6 +145,7 @@ async def _show(
         dry=dry,
         access=limits_of(visit),
         kept=customers.keeps(visit.session.access, webhook),
+        credentials=None if visit.is_customer else credentials_view(webhook, visit.services.clock.now()),
     )
     view = view if notice is None else msgspec.structs.replace(view, notice=notice)
     crumbs = [("Webhooks", PATH), (visible(webhook.name, limit=60).plain, path)]

@@ -15,8 +15,9 @@ from tidings.operations.webhooks.previews import Preview, Wish
 from tidings.operations.webhooks.shapes import STANDARD
 from tidings.operations.webhooks.subscriptions import Made
 from tidings.operations.webhooks.unheard import named_in
-from tidings.portal.access import MANAGE, Visit, cookie, count_call, fields_of, form_of
+from tidings.portal.access import MANAGE, Visit, count_call, fields_of, form_of
 from tidings.portal.answers import go, show, show_part
+from tidings.portal.cookies import cookie
 from tidings.portal.pages.webhook_forms import Looked, dry_run, limits_of, offered, said_of, show_typed, shown_request, typed
 from tidings.portal.views.dry_run import DryRunView
 from tidings.portal.views.small import Notice

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -21,16 +23,19 @@ from tidings.store.audit import Entry
 PATH = "/settings/audit"
 VERIFY_PATH = f"{PATH}/verification"
 FILTERS = ("action", "subject", "with_key", "who", "by", "of_group", "address", "since", "until")
-_SAID = {
+# By the name of an action; an entry of a newer release can have one that is not here.
+SAID: Final[Mapping[str, str]] = {
     Action.SESSION_BEGAN: "A session began",
     Action.SESSION_ENDED: "A session ended",
     Action.LINK_MADE: "A portal link was made",
     Action.LINK_ENDED: "A portal link was ended",
     Action.SECRET_SHOWN: "A secret was shown",
     Action.SECRET_ROTATED: "A secret was rotated",
+    Action.CREDENTIALS_CHANGED: "A webhook's credentials were changed",
     Action.KEYS_ROTATED: "The signing keys were rotated",
     Action.LIMITS_CHANGED: "Limits were changed",
     Action.LIMITS_RESET: "A group's own limits were taken away",
+    Action.EGRESS_NARROWED: "What a group may call was changed",
     Action.API_KEY_MADE: "A key was made",
     Action.API_KEY_CHANGED: "A key was renamed",
     Action.API_KEY_ROTATED: "A key was rotated",
@@ -64,6 +69,11 @@ _SAID = {
     Action.BACKFILL_CANCELLED: "A backfill was cancelled",
     Action.RECOVERY_BEGAN: "A recovery was begun",
     Action.RECOVERY_CANCELLED: "A recovery was cancelled",
+    Action.RULE_CREATED: "A redaction rule was made",
+    Action.RULE_CHANGED: "A redaction rule was changed",
+    Action.RULE_DELETED: "A redaction rule was deleted",
+    Action.ERASURE_BEGAN: "An erasure was begun",
+    Action.ERASURE_CANCELLED: "An erasure was cancelled",
     Action.DELIVERY_RETRIED: "A delivery was sent again",
     Action.ROUTED_AGAIN: "Something set aside was routed again",
     Action.DISCARDED: "Something set aside was discarded",
@@ -93,14 +103,53 @@ _OFFERED = (
     Filter("since", "Since", hint="1h, 7d, 2026-11-21"),
     Filter("until", "Until", hint="1h, 2026-11-21 14:00"),
     Filter("who", "By", "choice", tuple(Option(who.value, said) for who, said in _WHO.items()), is_minor=True),
-    Filter("by", "By the id", hint="of a key, a session or a link", is_minor=True),
+    Filter("by", "By the id", hint="of a key, a session, a member or a link", is_minor=True),
     Filter("of_group", "About group", is_minor=True),
     Filter("address", "From", hint="203.0.113.7", is_minor=True),
 )
 
 
+# Where the pages are of what entries are about: by its id, or by its name.
+_BY_ID = {
+    **dict.fromkeys(("webhook", "secret", "credentials"), "/webhooks"),
+    "job": "/sources/jobs",
+    "delivery": "/deliveries",
+    "recovery": "/recoveries",
+    "api_key": "/settings/api-keys",
+    "member": "/settings/members",
+    "bin": "/settings/bins",
+    "redaction": "/settings/redaction",
+    "erasure": "/settings/erasures",
+}
+_BY_NAME = {"integration": "/sources/integrations", "collection": "/sources/collections"}
+_AS_A_WHOLE = {"link": "/settings/links", "limits": "/settings/limits", "egress": "/settings/egress", "keys": "/settings/keys"}
+_OF_PEOPLE = {Who.KEY: "/settings/api-keys", Who.MEMBER: "/settings/members"}
+
+
+def page_of(entry: Entry, group_id: str) -> str:
+    """Return the page of what an entry is about; empty: there is none, or it was deleted.
+
+    Args:
+        group_id: The group that is shown. What is of another one is shown with it.
+    """
+    family, _, end = entry.action.partition(".")
+    if end in {"deleted", "removed"}:
+        return ""
+    path = _AS_A_WHOLE.get(family, "")
+    if family in _BY_ID and entry.subject_id is not None:
+        path = f"{_BY_ID[family]}/{entry.subject_id}"
+    elif family in _BY_NAME and entry.subject:
+        path = f"{_BY_NAME[family]}/{quote(entry.subject, safe='')}"
+    return link(path, {"group": entry.group_id if entry.group_id and entry.group_id != group_id else ""}) if path else ""
+
+
 class AuditRow(msgspec.Struct, frozen=True):
-    """What somebody did. `changes`: what was changed by it; None: nothing is kept of that."""
+    """What somebody did.
+
+    Attributes:
+        href: The page of what it was done to; empty: there is none.
+        changes: What was changed by it; None: nothing is kept of that.
+    """
 
     at: When
     what: str
@@ -111,6 +160,7 @@ class AuditRow(msgspec.Struct, frozen=True):
     address: Shown
     group: Shown
     key: Shown | None
+    href: str
     changes: Diff | None
 
 
@@ -190,6 +240,7 @@ def audit_view(
     waiting: int = 0,
     may_verify: bool = False,
     error: str = "",
+    group_id: str = "",
 ) -> AuditView:
     """Return who did what.
 
@@ -198,6 +249,7 @@ def audit_view(
         question: What that asks for.
         sealed: The last seal.
         error: What cannot be asked for.
+        group_id: The group that is shown.
     """
     columns = (
         Column("When"),
@@ -206,7 +258,7 @@ def audit_view(
         Column("From", is_minor=True),
         Column("Group", is_minor=True),
     )
-    rows = tuple(Row(str(one.number), "", f"number {one.number}", _row(one, now)) for one in page.entries)
+    rows = tuple(Row(str(one.number), "", f"number {one.number}", _row(one, now, group_id)) for one in page.entries)
     kept = {name: asked[name] for name in FILTERS if name in asked}
     fixed = {**kept, **_moments(question)}  # an hour ago is another time on the next page
     older = link(PATH, {**fixed, "cursor": page.cursor}) if page.cursor else ""
@@ -268,16 +320,18 @@ def changes_diff(entry: Entry) -> Diff | None:
     return diff(*(json.dumps(said, indent=2, ensure_ascii=False) if said else "" for said in (before, after)))
 
 
-def _row(one: Entry, now: datetime) -> AuditRow:
+def _row(one: Entry, now: datetime, group_id: str) -> AuditRow:
+    people = _OF_PEOPLE.get(one.who)
     return AuditRow(
         when(one.at, now),
-        next((said for action, said in _SAID.items() if action.value == one.action), one.action),
+        SAID.get(one.action, one.action),
         visible(one.subject, limit=80),
         None if one.subject_id is None else ident(one.subject_id),
         _WHO[one.who],
-        None if one.who_id is None else ident(one.who_id),
+        None if one.who_id is None else ident(one.who_id, f"{people}/{one.who_id}" if people else None),
         visible(one.address or "–", limit=60),
         visible(one.group_id or "–", limit=60),
         visible(one.key_name, limit=100) if one.key_name else None,
+        page_of(one, group_id),
         changes_diff(one),
     )

@@ -114,6 +114,7 @@ class Frame(msgspec.Struct, frozen=True):
         may_manage: They may change webhooks.
         brand: How their pages look.
         home: The first page.
+        on_record: Where the audit tells of what the page shows; empty: nowhere, or whoever looks may not see it.
     """
 
     title: str
@@ -130,6 +131,7 @@ class Frame(msgspec.Struct, frozen=True):
     may_manage: bool = True
     brand: BrandView | None = None
     home: str = "/"
+    on_record: str = ""
 
 
 def entries(path: str, *, is_customer: bool = False) -> tuple[Entry, ...]:

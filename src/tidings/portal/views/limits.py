@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from tidings.core.errors import InvalidInputError
-from tidings.core.limits import NAMES
+from tidings.core.limits import NAMES, Limits
 from tidings.operations.limits import COUNTED_WEBHOOKS, GroupLimits
 from tidings.portal.views.lists import Field
 from tidings.portal.views.sections import SETTINGS, Section, sections
@@ -14,6 +14,7 @@ from tidings.portal.views.small import Progress
 from tidings.portal.views.text import Shown, number, size, visible
 
 PATH = "/settings/limits"
+DEFAULTS_PATH = f"{PATH}/defaults"
 MAX_DIGITS: Final = 20
 
 _LABELS: Final = {
@@ -38,11 +39,25 @@ class LimitRow(msgspec.Struct, frozen=True):
 
 
 class LimitsView(msgspec.Struct, frozen=True):
-    """The limits of a group. `fields`: of the form that changes them; none for whoever may not."""
+    """The limits of a group.
+
+    Attributes:
+        fields: Of the form that changes them; none for whoever may not.
+        defaults: Where those of all groups are shown; empty: whoever looks may act for one group alone.
+    """
 
     sections: tuple[Section, ...]
     group: Shown
     is_own: bool
+    rows: tuple[LimitRow, ...]
+    fields: tuple[Field, ...]
+    defaults: str
+
+
+class DefaultsView(msgspec.Struct, frozen=True):
+    """The limits of all groups that have none of their own: each with its label. `fields`: as of `LimitsView`."""
+
+    sections: tuple[Section, ...]
     rows: tuple[LimitRow, ...]
     fields: tuple[Field, ...]
 
@@ -51,18 +66,36 @@ def limits_view(
     found: GroupLimits,
     *,
     may_change: bool,
+    sees_all: bool,
     written: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
 ) -> LimitsView:
     """Return the limits of a group.
 
     Args:
+        sees_all: Whoever looks may act for all groups.
         written: What somebody wrote into the form, to be shown again.
         errors: Field to what is wrong with it.
     """
     over = {one.limit for one in found.over}
+    fields = tuple(_field(found.limits, name, written, errors or {}) for name in NAMES) if may_change else ()
+    defaults = DEFAULTS_PATH if sees_all else ""
+    return LimitsView(sections(SETTINGS, PATH), visible(found.group_id), found.is_own, _rows(found, over), fields, defaults)
+
+
+def defaults_view(
+    found: Limits, *, may_change: bool, written: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None
+) -> DefaultsView:
+    """Return the limits of all groups that have none of their own; `written` and `errors` as of `limits_view`."""
+    rows = tuple(LimitRow(_LABELS[name][0], _said(name, getattr(found, name)), "", None) for name in NAMES)
     fields = tuple(_field(found, name, written, errors or {}) for name in NAMES) if may_change else ()
-    return LimitsView(sections(SETTINGS, PATH), visible(found.group_id), found.is_own, _rows(found, over), fields)
+    return DefaultsView(sections(SETTINGS, PATH), rows, fields)
+
+
+def _said(name: str, limit: int | None) -> str:
+    if limit is None:
+        return "as many as a second's" if name == "events_burst" else "no limit"
+    return f"at most {size(limit) if name.endswith('_bytes') else number(limit)}"
 
 
 def _rows(found: GroupLimits, over: set[str]) -> tuple[LimitRow, ...]:
@@ -94,9 +127,9 @@ def _row(name: str, said: str, done: int, whole: int | None, over: set[str], sho
     return LimitRow(label, sentence, told, Progress(label, min(done, whole), max(whole, 1), f"{shown(done)} of {shown(whole)}"))
 
 
-def _field(found: GroupLimits, name: str, written: Mapping[str, str] | None, errors: Mapping[str, str]) -> Field:
+def _field(found: Limits, name: str, written: Mapping[str, str] | None, errors: Mapping[str, str]) -> Field:
     label, hint = _LABELS[name]
-    now = getattr(found.limits, name)
+    now = getattr(found, name)
     value = "" if now is None else str(now)
     return Field(
         name, label, value=value if written is None else written.get(name, ""), hint=hint, error=errors.get(name, ""),

@@ -201,7 +201,8 @@ class Field(msgspec.Struct, frozen=True):
 
     Attributes:
         name: Of what is sent.
-        kind: `text`, `password`, `url`, `number`, `area`, `choice`, `check` or `search`.
+        kind: `text`, `password`, `secret` (as dots, and what was typed is kept where the form is shown again), `url`, `number`,
+            `area`, `choice`, `check` or `search`.
         hint: What to write, in a sentence.
         error: What is wrong with what was written; empty: nothing.
         autocomplete: As HTML has it.

@@ -176,6 +176,9 @@ def _troubles(attention: Attention, now: datetime) -> list[Trouble]:
         said = f"Webhooks name these tables, and their changes are not heard: {names}{more}."
         title = count(attention.uncaptured_count, "table is not captured", "tables are not captured")
         found.append(Trouble(state("missing"), visible(title), "/sources/tables", visible(said)))
+    for one in attention.certificates:
+        href = f"/webhooks/{one.id}#credentials-title"
+        found.append(Trouble(state(one.health.state.value), _name(one.name, one.url), href, visible(one.health.sentence)))
     for key in attention.ending:
         said = f"It ends {when(key.ends_at, now).exact}. Rotate it with another end, or let whoever uses it have another."
         found.append(Trouble(ENDS_SOON, visible(f"Key {key.name}", limit=80), f"/settings/api-keys/{key.id}", visible(said)))

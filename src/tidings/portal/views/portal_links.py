@@ -24,9 +24,10 @@ LIFETIMES = ((900, "15 minutes"), (DEFAULT_SECONDS, "an hour"), (4 * 3600, "4 ho
 
 
 class LinkRow(msgspec.Struct, frozen=True):
-    """A link."""
+    """A link. `maker`: the key or the member that made it, with which it ends; None: that is not known."""
 
     name: Shown
+    maker: Shown | None
     access: str
     origins: tuple[Shown, ...]
     made: When
@@ -84,7 +85,8 @@ def links_view(
             "",
             f"the link of {one.created_at:%H:%M}",
             LinkRow(
-                visible(one.brand.name or "no name of its own", limit=80), one.access.value, tuple(map(visible, one.origins)),
+                visible(one.brand.name or "no name of its own", limit=80),
+                visible(one.made_by, limit=100) if one.made_by else None, one.access.value, tuple(map(visible, one.origins)),
                 when(one.created_at, now), when(one.ends_at, now), number(one.session_count),
             ),
         )

@@ -40,6 +40,8 @@ _STATES = {
     "disabled": State("quiet", "ban", "disabled"),
     "set_aside": State("bad", "triangle-alert", "set aside"),
     "idle": State("quiet", "circle-dashed", "nothing sent yet"),
+    "expiring": State("warn", "clock", "certificate ends"),
+    "expired": State("bad", "clock", "certificate ended"),
     # of what makes events
     "running": State("busy", "loader", "running"),
     "done": State("good", "check", "done"),

@@ -1,6 +1,6 @@
 """One webhook: its head, how it fares, what it was sent lately, its secrets, its versions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -17,7 +17,8 @@ from tidings.portal.views.documents import Diff
 from tidings.portal.views.lists import Column, Pager, Row, Table, link
 from tidings.portal.views.small import Empty, Id, Notice, Secret, State, Url, When, ident, state, url, when
 from tidings.portal.views.text import Shown, count, duration, number, shortened, visible
-from tidings.portal.views.webhook_settings import settings_lines, version_diff
+from tidings.portal.views.webhook_credentials import CredentialsView, credentials_view
+from tidings.portal.views.webhook_settings import NOT_FOR_CUSTOMERS, settings_lines, version_diff
 from tidings.portal.views.webhooks import PATH, manager_of, rate_of, standing_of
 from tidings.profiles import PROFILES
 from tidings.store.webhook_versions import Version
@@ -135,6 +136,7 @@ class WebhookView(msgspec.Struct, frozen=True, kw_only=True):
         tables: Of each table it names that is not captured as it should be: name, state, why.
         history: The path of all its deliveries; `failed`: of those that failed.
         delete_name: What is typed to delete it.
+        credentials: That it shows to be let in; None: none, or a customer looks, whose operator's they are.
     """
 
     head: Head
@@ -146,6 +148,7 @@ class WebhookView(msgspec.Struct, frozen=True, kw_only=True):
     history: str
     failed: str
     delete_name: str
+    credentials: CredentialsView | None = None
 
 
 _PERIODS = (("hour", "Last hour"), ("day", "Last day"), ("month", "Last 30 days"))
@@ -185,6 +188,7 @@ def webhook_view(standing: Standing, latest: Sequence[Delivery], now: datetime, 
         history=link("/deliveries", asked),
         failed=link("/deliveries", {**asked, "status": "failed"}),
         delete_name=name_to_type(webhook),
+        credentials=None if access is not None else credentials_view(webhook, now),
     )
 
 
@@ -346,19 +350,25 @@ def versions_view(
         before: The last number of the page before; empty: this is the first page.
         is_customer: Who looks is told no values of headers.
     """
+    hidden = NOT_FOR_CUSTOMERS if is_customer else frozenset()
     views = tuple(
         VersionView(
             one.version,
             when(one.created_at, now),
             one.superseded_at is None,
-            ", ".join(one.changes) or "set up",
-            version_diff(one.changes, is_customer=is_customer) if one.changes else None,
+            _changed(one.changes, is_customer=is_customer),
+            version_diff(one.changes, is_customer=is_customer) if one.changes.keys() - hidden else None,
         )
         for one in found
     )
     path = f"{top.path}/versions"
     older = link(path, {"before": str(found[-1].version)}) if more and found else ""
     return VersionsView(top, views, Pager(path if before else "", older))
+
+
+def _changed(changes: Mapping[str, object], *, is_customer: bool) -> str:
+    names = [name for name in changes if not is_customer or name not in NOT_FOR_CUSTOMERS]
+    return ", ".join(names) or ("what whoever runs this service has set" if changes else "set up")
 
 
 # Going ---------------------------------------------------------------------------------------------------------------------

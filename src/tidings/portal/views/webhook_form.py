@@ -15,6 +15,8 @@ from tidings.core.filters import CollectionFilter, Filter, TableFilter
 from tidings.core.retry import Delays
 from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.changes import WebhookChange
+from tidings.portal.views import webhook_credentials
+from tidings.portal.views.webhook_credentials import EnteredCredentials
 from tidings.portal.views.webhook_entries import (
     boxes_read,
     collection_value,
@@ -45,7 +47,7 @@ PROFILE_LABELS = {
 }
 
 
-class Entered(msgspec.Struct, frozen=True, kw_only=True):
+class Entered(EnteredCredentials, frozen=True, kw_only=True):
     """A form as it was typed.
 
     Attributes:
@@ -91,8 +93,9 @@ class Entered(msgspec.Struct, frozen=True, kw_only=True):
 EVENTS = ("names", "more", "tables", "collections")
 OF_CUSTOMERS = ("name", "description", "url", *EVENTS, "version")  # what they have a say in
 MANY = frozenset({"names", "tables", "collections"})
-TICKS = frozenset({"ordered", "asymmetric", "jwt"})
-AREAS = frozenset({"more", "headers", "template"})  # whose lines are kept; browsers take line breaks out of the others
+TICKS = frozenset({"ordered", "asymmetric", "jwt"}) | webhook_credentials.TICKS
+# Whose lines are kept; browsers take line breaks out of the others.
+AREAS = frozenset({"more", "headers", "template"}) | webhook_credentials.AREAS
 
 
 def entered(fields: Fields) -> Entered:
@@ -105,9 +108,10 @@ def entered(fields: Fields) -> Entered:
         elif name in TICKS:
             values[name] = bool(given)
         else:
-            values[name] = (given[0] if given else "")[:MAX_TEXT].replace("\r\n", "\n")
+            values[name] = (given[0] if given else "").replace("\r\n", "\n")[: webhook_credentials.LENGTHS.get(name, MAX_TEXT)]
     values["retry"] = values["retry"] or "profile"
     values["method"] = values["method"] or "POST"
+    values["auth_sends"] = values["auth_sends"] or Entered().auth_sends
     return Entered(**values)
 
 
@@ -162,7 +166,7 @@ def entered_of(webhook: Subscription) -> Entered:
         asymmetric=webhook.asymmetric,
         jwt=webhook.jwt_enabled,
         version=str(webhook.version),
-        **_retry_fields(webhook),
+        **(webhook_credentials.entered_of(webhook) | _retry_fields(webhook)),
     )
 
 
@@ -282,6 +286,9 @@ _READERS: tuple[tuple[tuple[str, ...], str, Callable[[Entered], dict[str, Any]]]
     (("signature_format", "signature_header"), "signature", _signature),
     (("asymmetric",), "asymmetric", lambda form: {"asymmetric": form.asymmetric}),
     (("jwt",), "jwt_enabled", lambda form: {"jwt_enabled": form.jwt}),
+    (webhook_credentials.OF_AUTH, "auth", webhook_credentials.auth),
+    (webhook_credentials.OF_CERTIFICATE, "client_certificate", webhook_credentials.certificate),
+    (webhook_credentials.OF_AUTHORITIES, "ca_certificates", webhook_credentials.authorities),
     (("secret",), "secret", lambda form: {"secret": form.secret.strip()} if form.secret.strip() else {}),
 )  # fmt: skip
 
@@ -302,7 +309,7 @@ _FIELDS = {
     "jwt_enabled": "jwt",
     "signature": "signature_header",
     "signature.format": "signature_format",
-}
+} | webhook_credentials.ERRORS
 
 
 def field_of(error: InvalidInputError) -> str:

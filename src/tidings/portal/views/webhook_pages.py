@@ -12,12 +12,14 @@ from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.previews import Preview
 from tidings.operations.webhooks.reach import Reach
 from tidings.operations.webhooks.shapes import Choice
+from tidings.portal.views import webhook_credentials
 from tidings.portal.views.documents import Diff, Document, Headers, document, headers
 from tidings.portal.views.dry_run import DryRunView
 from tidings.portal.views.lists import Field, Option
 from tidings.portal.views.small import Notice, Url, url
 from tidings.portal.views.text import Shown, count, visible
 from tidings.portal.views.webhook_choices import Offer, offer, offer_published
+from tidings.portal.views.webhook_credentials import CredentialsView
 from tidings.portal.views.webhook_entries import policy_words
 from tidings.portal.views.webhook_form import PROFILE_LABELS, Entered
 from tidings.portal.views.webhooks import filter_words
@@ -73,6 +75,8 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
         notice: What is wrong and belongs to no field.
         cancel: Where one gets to without saving.
         dry: What it would have been sent of the last days, where that was asked.
+        credentials: Those that it has; None: none.
+        are_credentials_open: Their fields are shown unfolded.
     """
 
     path: str
@@ -94,6 +98,8 @@ class FormView(msgspec.Struct, frozen=True, kw_only=True):
     kept: tuple[Shown, ...] = ()
     notice: Notice | None = None
     dry: DryRunView | None = None
+    credentials: CredentialsView | None = None
+    are_credentials_open: bool = False
 
 
 def form_view(
@@ -109,6 +115,7 @@ def form_view(
     dry: DryRunView | None = None,
     access: Access | None = None,
     kept: Sequence[Filter] = (),
+    credentials: CredentialsView | None = None,
 ) -> FormView:
     """Return the form of a webhook.
 
@@ -118,13 +125,14 @@ def form_view(
         webhook_path: Of the webhook that is changed; None: it is a new one.
         access: What the customer may do whose form it is; None: it is an operator's.
         kept: Events that they have no say in.
+        credentials: That the webhook has; None: none.
     """
     path = f"{webhook_path}/edit" if webhook_path else "/webhooks/new"
     is_narrow = access is not None and access is not Access.FULL
     return FormView(
         path=path,
         preview=f"{path}/preview",
-        fields={field.name: field for field in _fields(form, errors, profile, is_new=webhook_path is None)},
+        fields={field.name: field for field in _fields(form, errors, profile, credentials, is_new=webhook_path is None)},
         offer=offer_published(choices, form, profile) if is_narrow else offer(choices, form, profile),
         events_error=errors.get("events", ""),
         request=request,
@@ -140,6 +148,8 @@ def form_view(
         kept=tuple(visible(filter_words(one), limit=200) for one in kept),
         notice=Notice("bad", errors[""]) if errors.get("") else None,
         dry=dry,
+        credentials=credentials,
+        are_credentials_open=credentials is not None or webhook_credentials.says_something(form, errors),
     )
 
 
@@ -147,9 +157,17 @@ def form_view(
 _USUAL = {name: {getattr(Entered(), name)} | ({"100"} if name == "concurrency" else set()) for name in _FOLDED}
 
 
-def _fields(form: Entered, errors: Mapping[str, str], profile_name: str, *, is_new: bool) -> tuple[Field, ...]:
+def _fields(
+    form: Entered, errors: Mapping[str, str], profile_name: str, credentials: CredentialsView | None, *, is_new: bool
+) -> tuple[Field, ...]:
     profile = PROFILES.get(profile_name, PROFILES["standard"])
-    fields = (*_first_fields(form, is_new=is_new), *_delivery_fields(form, profile), *_folded_fields(form))
+    of_credentials = webhook_credentials.fields(
+        form,
+        is_new=is_new,
+        has_certificate=credentials is not None and credentials.certificate is not None,
+        has_authorities=credentials is not None and bool(credentials.authorities),
+    )
+    fields = (*_first_fields(form, is_new=is_new), *_delivery_fields(form, profile), *_folded_fields(form), *of_credentials)
     return tuple(msgspec.structs.replace(field, error=errors.get(field.name, "")) for field in fields)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from tidings.core.credentials import HIDDEN as CREDENTIAL_HIDDEN
 from tidings.core.webhook import Subscription
 from tidings.operations.webhooks.changes import WebhookChange
 from tidings.portal.views.customers import HIDDEN
@@ -18,6 +19,7 @@ from tidings.portal.views.webhooks import filter_words, manager_of
 from tidings.store.webhook_rows import filter_to_json
 
 MAX_EVENTS_SHOWN = 50
+NOT_FOR_CUSTOMERS = frozenset({"credentials"})  # what they are told nothing of in a webhook's versions
 
 
 def settings_lines(webhook: Subscription, *, is_customer: bool = False) -> tuple[tuple[str, tuple[Shown, ...]], ...]:
@@ -39,7 +41,6 @@ def settings_lines(webhook: Subscription, *, is_customer: bool = False) -> tuple
         ("Signature", [f"{webhook.signature.header}, {webhook.signature.format}"] if webhook.signature else []),
         ("Signed as well", ["ed25519, for receivers without the secret"] if webhook.asymmetric else []),
         ("Token", ["Authorization: Bearer, signed by this installation"] if webhook.jwt_enabled else []),
-        *_credential_lines(webhook, is_customer=is_customer),
         ("Tries again", [policy_words(webhook.retry)]),
         ("Timeout", [f"{webhook.timeout_seconds:g} s"]),
         ("At once", [f"{number(webhook.concurrency)} requests"]),
@@ -51,27 +52,29 @@ def settings_lines(webhook: Subscription, *, is_customer: bool = False) -> tuple
     )
 
 
-def _credential_lines(webhook: Subscription, *, is_customer: bool) -> list[tuple[str, list[str]]]:
-    """Return what a webhook shows to be let in; to a customer, whose operator's it is, nothing of it."""
-    told = webhook.credentials_shown
-    if is_customer:
-        return []
-    auth = [] if told.auth is None else [f"{name}: {value}" for name, value in told.auth.items()]
-    shown = told.client_certificate
-    mine = [] if shown is None else [shown.subject, f"until {shown.not_after:%Y-%m-%d %H:%M} UTC"]
-    return [
-        ("Let in by", auth),
-        ("Client certificate", mine),
-        ("Receiver's authorities", [one.subject for one in told.ca_certificates or ()]),
-    ]
-
-
 def change_diff(before: Subscription, after: Subscription, change: WebhookChange, *, is_customer: bool = False) -> Diff:
     """Return what a change changes of a webhook, before it is saved."""
     news = {"secret": "(another; the present one verifies for a day)"} if change.secret not in {UNSET, None} else {}
     if is_customer:
         before, after = (msgspec.structs.replace(one, headers=dict.fromkeys(one.headers, HIDDEN)) for one in (before, after))
-    return diff(_text(before), _text(after, news))
+        return diff(_text(before), _text(after, news))
+    is_anew = isinstance(change.auth, dict)
+    return diff(_text(before, _credentials(before)), _text(after, _credentials(after, is_anew=is_anew) | news))
+
+
+def _credentials(webhook: Subscription, *, is_anew: bool = False) -> dict[str, Any]:
+    """Return what is shown of a webhook's credentials.
+
+    Args:
+        is_anew: As whom it shows itself was written anew: the secret of it may be another one, though nothing shows it.
+    """
+    told, said = webhook.credentials_shown, "(written anew)" if is_anew else CREDENTIAL_HIDDEN
+    auth = told.auth and {name: said if value == CREDENTIAL_HIDDEN else value for name, value in told.auth.items()}
+    return {
+        "auth": auth,
+        "client_certificate": msgspec.to_builtins(told.client_certificate),
+        "ca_certificates": msgspec.to_builtins(told.ca_certificates),
+    }
 
 
 def _text(webhook: Subscription, more: Mapping[str, Any] | None = None) -> str:
@@ -98,7 +101,9 @@ def _text(webhook: Subscription, more: Mapping[str, Any] | None = None) -> str:
 
 
 def version_diff(changes: Mapping[str, tuple[Any, Any]], *, is_customer: bool = False) -> Diff:
-    """Return what changed between two versions; to a customer without the values of headers."""
+    """Return what changed between two versions; to a customer without the values of headers, and nothing of credentials."""
+    if is_customer:
+        changes = {name: pair for name, pair in changes.items() if name not in NOT_FOR_CUSTOMERS}
     if is_customer and "headers" in changes:
         names = tuple(dict.fromkeys(headers or {}, HIDDEN) for headers in changes["headers"])
         changes = {**changes, "headers": (names[0], names[1])}

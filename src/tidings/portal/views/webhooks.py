@@ -15,7 +15,7 @@ from tidings.portal.views.text import Shown, number, share, visible
 
 PATH = "/webhooks"
 EVENTS_SHOWN = 2  # of a webhook in the list
-_ALARMING = frozenset({"failing", "resting", "disabled", "set_aside"})
+_ALARMING = frozenset({"failing", "resting", "disabled", "set_aside", "expiring", "expired"})
 
 
 class WebhookRow(msgspec.Struct, frozen=True):

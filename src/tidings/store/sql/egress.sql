@@ -15,9 +15,13 @@ on conflict (group_id) do update set narrowing = excluded.narrowing, changed_at 
 -- $1 group
 delete from tidings.group_egress where group_id = $1;
 
+-- name: hold_routes
+-- Waits for changes of webhooks that are under way, so that the next statement sees what they made. From here on every change of a webhook
+-- is held back: what follows is the end of the transaction.
+select from tidings.routes_version for update;
+
 -- name: tell_of_group
--- Tells workers that every webhook of a group is to be read anew. What is claimed after the commit is sent by what holds then. The last
--- statement of its transaction, since it holds back every change of a webhook. $1 group
+-- Tells workers that every webhook of a group is to be read anew. What is claimed after the commit is sent by what holds then. $1 group
 with wanted as (
   select id, row_number() over (order by id) as place from tidings.webhooks where group_id = $1
 ), counted as (

@@ -53,18 +53,20 @@ where id = $1 returning outbox_past;
 select not exists (select from tidings.outbox where id <= $1);
 
 -- name: page_events
--- With what is sealed of them.
-with sized as (
-  select id, group_id, record, old_record, subject, external_id, capture_error, payload_gone, redaction, operation,
-    sum(coalesce(pg_column_size(record), 0) + coalesce(pg_column_size(old_record), 0)) over (order by id)
-      - coalesce(pg_column_size(record), 0) - coalesce(pg_column_size(old_record), 0) as before
-  from tidings.events where ($2::text is null or id > $2::uuid) and id < $3::uuid order by id limit $4
+-- With what is sealed of them, which counts as well: a rule that hides everything leaves little else.
+with looked as (
+  select * from tidings.events where ($2::text is null or id > $2::uuid) and id < $3::uuid order by id limit $4
+), measured as (
+  select e.*, s.sealed, coalesce(pg_column_size(e.record), 0) + coalesce(pg_column_size(e.old_record), 0) + coalesce(pg_column_size(s.sealed), 0) as bytes
+  from looked e left join tidings.sealed_payloads s on s.event_id = e.id
+), sized as (
+  select *, sum(bytes) over (order by id) - bytes as before from measured
 )
-select e.id::text as key, e.group_id = $1 and e.payload_gone is distinct from 'erasure' as is_ours,
-  case when e.group_id = $1 then e.record end as record, case when e.group_id = $1 then e.old_record end as old_record,
-  case when e.group_id = $1 then array[e.external_id, e.capture_error, case when e.operation is null then e.subject end] end as texts,
-  case when e.group_id = $1 then s.sealed end as sealed
-from sized e left join tidings.sealed_payloads s on s.event_id = e.id where e.before < $5 order by e.id;
+select id::text as key, group_id = $1 and payload_gone is distinct from 'erasure' as is_ours,
+  case when group_id = $1 then record end as record, case when group_id = $1 then old_record end as old_record,
+  case when group_id = $1 then array[external_id, capture_error, case when operation is null then subject end] end as texts,
+  case when group_id = $1 then sealed end as sealed
+from sized where before < $5 order by id;
 
 -- name: page_deliveries
 with sized as (
@@ -106,34 +108,51 @@ update tidings.queue set last_error = 'Erased.' where id = any ($1::text[]::uuid
 
 -- name: page_set_aside
 -- A row may hold what no operator of json takes; its group is told by its text.
-select id::text as key, is_ours, case when is_ours then array[row_as_json::text, error] end as texts, case when is_ours then sealed end as sealed from (
-  select id, row_as_json, error, sealed,
-    (regexp_replace(row_as_json::text, '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\u0001', 'g')::json ->> 'group_id') is not distinct from $1 as is_ours
-  from tidings.outbox_rejected where ($2::text is null or id > $2::bigint) and $3::uuid is not null and $5::bigint > 0 order by id limit $4
-) r order by id;
+with looked as (
+  select id, row_as_json, error, sealed, pg_column_size(row_as_json) + coalesce(pg_column_size(sealed), 0) as bytes
+  from tidings.outbox_rejected where ($2::text is null or id > $2::bigint) and $3::uuid is not null order by id limit $4
+), sized as (
+  select *, sum(bytes) over (order by id) - bytes as before from looked
+), told as (
+  select *, (regexp_replace(row_as_json::text, '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\u0001', 'g')::json ->> 'group_id') is not distinct from $1 as is_ours
+  from sized where before < $5
+)
+select id::text as key, is_ours, case when is_ours then array[row_as_json::text, error] end as texts, case when is_ours then sealed end as sealed
+from told order by id;
 
 -- name: erase_set_aside
 delete from tidings.outbox_rejected where id = any ($1::text[]::bigint[]);
 
 -- name: page_bins
-with ours as materialized (select id from tidings.bins where group_id = $1)
-select json_build_array(bin_id, number)::text as key, true as is_ours,
-  array[headers, path, convert_from(body, 'LATIN1'), verdict, encode(body, 'escape')] as texts, body
-from tidings.bin_requests where bin_id in (select id from ours)
-  and ($2::text is null or (bin_id, number) > (($2::json ->> 0)::uuid, ($2::json ->> 1)::bigint)) and $3::uuid is not null and $5::bigint > 0
-order by bin_id, number limit $4;
+with ours as materialized (
+  select id from tidings.bins where group_id = $1
+), looked as (
+  select bin_id, number, headers, path, verdict, body, pg_column_size(body) as bytes from tidings.bin_requests where bin_id in (select id from ours)
+    and ($2::text is null or (bin_id, number) > (($2::json ->> 0)::uuid, ($2::json ->> 1)::bigint)) and $3::uuid is not null
+  order by bin_id, number limit $4
+), sized as (
+  select *, sum(bytes) over (order by bin_id, number) - bytes as before from looked
+)
+select json_build_array(bin_id, number)::text as key, true as is_ours, array[headers, path, verdict] as texts, body
+from sized where before < $5 order by bin_id, number;
 
 -- name: erase_bins
 delete from tidings.bin_requests r using (select (k::json ->> 0)::uuid as bin_id, (k::json ->> 1)::bigint as number from unnest($1::text[]) k) e
 where r.bin_id = e.bin_id and r.number = e.number;
 
 -- name: page_objects
-with ours as materialized (select id from tidings.integrations where group_id = $1)
+with ours as materialized (
+  select id from tidings.integrations where group_id = $1
+), looked as (
+  select integration_id, object_type, object_id, data, pg_column_size(data) as bytes from tidings.integration_objects
+  where integration_id in (select id from ours)
+    and ($2::text is null or (integration_id, object_type, object_id) > (($2::json ->> 0)::uuid, $2::json ->> 1, $2::json ->> 2)) and $3::uuid is not null
+  order by integration_id, object_type, object_id limit $4
+), sized as (
+  select *, sum(bytes) over (order by integration_id, object_type, object_id) - bytes as before from looked
+)
 select json_build_array(integration_id, object_type, object_id)::text as key, true as is_ours, array[data::text, object_id] as texts
-from tidings.integration_objects where integration_id in (select id from ours)
-  and ($2::text is null or (integration_id, object_type, object_id) > (($2::json ->> 0)::uuid, $2::json ->> 1, $2::json ->> 2))
-  and $3::uuid is not null and $5::bigint > 0
-order by integration_id, object_type, object_id limit $4;
+from sized where before < $5 order by integration_id, object_type, object_id;
 
 -- name: erase_objects
 delete from tidings.integration_objects o

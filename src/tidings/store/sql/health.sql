@@ -2,7 +2,8 @@
 -- What the health of webhooks depends on, by their keys. $1 group, $2 webhooks
 select w.id, w.enabled, w.disabled_reason, w.fault, l.ordered, l.waiting, l.in_flight, tidings.is_long(l.waiting) as is_long, l.due_at,
   l.failure_count, l.resting_until, l.held_until, l.turned_at, l.warned_at, l.closed_at, l.last_success_at, l.last_failure_at, l.last_failure,
-  l.looped_at, l.loop_count, l.loop_reason
+  l.looped_at, l.loop_count, l.loop_reason, tidings.client_certificate_end(w.credentials) as certificate_ends_at,
+  tidings.authorities_end(w.credentials) as authorities_end_at
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id where w.group_id = $1 and w.id = any ($2::uuid[]);
 
 -- name: warned

@@ -58,6 +58,18 @@ update tidings.payload_ends set due_at = $2 where event_id = any ($1::uuid[]);
 -- $1 events
 delete from tidings.payload_ends where event_id = any ($1::uuid[]);
 
+-- name: uncount
+-- Payloads that are about to go count as stored no more. Those that are there still, locked, so that nobody takes them off twice.
+-- In parallel $1 events, $2 their days; $3 smallest, $4 largest
+with there as materialized (
+  select e.id, e.group_id, coalesce(octet_length(e.record::text), 0) + coalesce(octet_length(e.old_record::text), 0) as bytes
+  from tidings.events e
+  where e.id = any ($1::uuid[]) and e.id >= $3 and e.id <= $4 and (e.record is not null or e.old_record is not null) order by e.id for update
+)
+insert into tidings.stored_changes (group_id, day, bytes, events)
+select there.group_id, asked.day, -sum(there.bytes)::bigint, 0
+from there join unnest($1::uuid[], $2::date[]) as asked (id, day) using (id) group by there.group_id, asked.day;
+
 -- name: empty
 -- Takes payloads out of history; the record stays. $1 events, $2 smallest, $3 largest, $4 why, $5 now
 update tidings.events set record = null, old_record = null, payload_gone = $4, payload_gone_at = $5

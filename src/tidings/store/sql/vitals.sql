@@ -5,7 +5,9 @@ select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean 
   current_setting('max_connections')::integer - (select count(*)::integer from pg_stat_activity where backend_type = 'client backend') as connections_left;
 
 -- name: schema_number
-select max(number) from tidings.migrations;
+-- The last migration, and that of the oldest program that can run on the schema.
+select (select max(number) from tidings.migrations) as number,
+  (select value::integer from tidings.settings where name = 'oldest_program') as oldest;
 
 -- name: lags
 -- $1 how long a worker may be silent. Before PostgreSQL 17 no infinite time can be subtracted.
@@ -13,8 +15,16 @@ select (select count(*)::integer from tidings.workers where heartbeat_at >= now(
   coalesce(extract(epoch from greatest(interval '0', clock_timestamp() - (select occurred_at from tidings.outbox where isfinite(occurred_at) order by id limit 1))), 0)::float8 as routing_lag;
 
 -- name: rest
--- What else somebody should see to; each is counted up to a thousand. $1 before the end of a key
+-- What else somebody should see to; each is counted up to a thousand. $1 before the end of a key, $2 before that of a certificate
 select
+  (select count(*)::integer from (
+    select from tidings.webhooks where tidings.certificate_end(credentials) is not null and tidings.certificate_end(credentials) <= now()
+      and enabled limit 1000
+  ) c) as ended_certificates,
+  (select count(*)::integer from (
+    select from tidings.webhooks where tidings.certificate_end(credentials) is not null and tidings.certificate_end(credentials) > now()
+      and tidings.certificate_end(credentials) < now() + $2::interval and enabled limit 1000
+  ) c) as ending_certificates,
   (select count(*)::integer from (
     select from tidings.api_keys where revoked_at is null and expires_at > now() and expires_at < now() + $1::interval limit 1000
   ) k) as ending_keys,
@@ -26,7 +36,9 @@ select
   pg_notification_queue_usage()::float8 as notifications,
   current_user::text as role,
   (select count(*)::integer from pg_class c
-    where c.relnamespace = 'tidings'::regnamespace and c.relkind in ('r', 'p', 'S') and not pg_has_role(c.relowner, 'usage')) as not_owned,
+    where c.relnamespace = 'tidings'::regnamespace and c.relkind in ('r', 'p', 'S') and not pg_has_role(c.relowner, 'usage')
+      and not exists (select from pg_policy p cross join lateral unnest(p.polroles) r (id)
+        where p.polrelid = 'tidings.webhooks'::regclass and p.polname = 'running_role' and pg_has_role(r.id, 'usage'))) as not_owned,
   (select max(to_date(right(c.relname, 8), 'YYYYMMDD')) from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'tidings.events'::regclass and c.relname ~ '\d{8}$') as last_day;
 
