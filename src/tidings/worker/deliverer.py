@@ -226,7 +226,8 @@ class Deliverer:
         else:
             timeout, target = webhook.timeout_seconds, prepared.target
             if prepared.client is None:
-                self._calls[delivery] = self._sender.start(target, data, timeout_seconds=timeout, done=done)
+                echo = prepared.echo
+                self._calls[delivery] = self._sender.start(target, data, timeout_seconds=timeout, done=done, echo=echo)
                 return
             call = Authorized(self._sender, target, prepared.client, write, timeout_seconds=timeout, done=done)
             self._calls[delivery] = call
