@@ -109,7 +109,7 @@ _OFFERED = (
 
 
 class AuditRow(msgspec.Struct, frozen=True):
-    """What somebody did. `changes`: what was changed by it; None: nothing is kept of that."""
+    """What somebody did. `by`: what stands before the key; `changes`: what was changed by it; None: nothing is kept of that."""
 
     at: When
     what: str
@@ -120,6 +120,7 @@ class AuditRow(msgspec.Struct, frozen=True):
     address: Shown
     group: Shown
     key: Shown | None
+    by: str
     changes: Diff | None
 
 
@@ -288,5 +289,6 @@ def _row(one: Entry, now: datetime) -> AuditRow:
         visible(one.address or "–", limit=60),
         visible(one.group_id or "–", limit=60),
         visible(one.key_name, limit=100) if one.key_name else None,
+        "with key" if one.who is not Who.MEMBER else "",  # the name is the address then
         changes_diff(one),
     )
