@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _PREFIX = f"tidings_test_{os.getpid()}"
 _numbers = itertools.count(1)
 
+# Has engines of tests run under a role of this name, which owns nothing, while what users do in them is done as before.
+RUNNING_ROLE = os.environ.get("TEST_RUNNING_ROLE")
+
 # Begun first, so that the others run beside them: what takes long mostly waits. (Files that take ten seconds or more.)
 _LONG = (
     "test_ledger.py",
@@ -143,7 +146,7 @@ def url_of(postgres_url: str, database: str) -> str:
 @pytest.fixture(scope="session")
 async def template(postgres: str) -> AsyncIterator[str]:
     """A migrated database with the partitions of these days, from which each test's is cloned."""
-    from tidings.store import history, request_role
+    from tidings.store import history, request_role, roles
     from tidings.store.database import open_database
     from tidings.store.migrations import migrate
 
@@ -156,6 +159,16 @@ async def template(postgres: str) -> AsyncIterator[str]:
     async with database.connection() as inside:
         for ahead in range(-1, 4):
             await history.ensure_day(inside, datetime.now(UTC).date() + timedelta(days=ahead))
+        if RUNNING_ROLE is not None:
+            await inside.execute(
+                f"do $$ begin create role {RUNNING_ROLE} login; exception when duplicate_object then end $$; "
+                f"alter default privileges grant select, insert, update, delete, trigger on tables to {RUNNING_ROLE}; "
+                f"alter default privileges grant usage on schemas to {RUNNING_ROLE}; "
+                "grant usage, create on schema public to public"
+            )
+    if RUNNING_ROLE is not None:
+        await roles.give(database, RUNNING_ROLE)
+        await request_role.prepare(database, Config().request_role, takers=[RUNNING_ROLE])
     await database.close()
     yield name
     await connection.execute(f"drop database {name} with (force)")
@@ -197,7 +210,7 @@ async def api_server() -> AsyncIterator[ApiServer]:
 @pytest.fixture
 def config(database_url: str, tmp_path: Path) -> Config:
     return Config(
-        database_url=database_url,
+        database_url=database_url if RUNNING_ROLE is None else database_url.replace("//postgres:@", f"//{RUNNING_ROLE}:@"),
         data_dir=tmp_path,
         secret_key="test",
         admin_key="test",

@@ -31,14 +31,14 @@ from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
-from tidings.store import request_role
+from tidings.store import request_role, roles
 from tidings.store.bell import Bell
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Database, open_database
 from tidings.store.embedded import Embedded
 from tidings.store.migrations import expect_schema, has_schema, migrate
 from tidings.store.outages import sentence
-from tidings.store.secrets import SecretBox, expect_key, load_or_make_key
-from tidings.store.settings import load_installation
+from tidings.store.secrets import SecretBox, find_key, load_or_make_key
+from tidings.store.settings import is_keyed, load_installation
 from tidings.store.signing_keys import load_key_ring
 from tidings.store.workers import database_time
 from tidings.transport.descriptors import descriptor_limit
@@ -66,11 +66,13 @@ class Ready(msgspec.Struct, frozen=True):
         url: Where the API listens; None without one.
         database_url: The PostgreSQL in use.
         new_admin_key: The key, when it was made just now; it is shown nowhere else.
+        secret_key_file: Where the secret key is, unless the settings say the key itself.
     """
 
     url: str | None
     database_url: str
     new_admin_key: str | None
+    secret_key_file: str | None = None
 
 
 @asynccontextmanager
@@ -88,17 +90,12 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         apart = FOR_CALLS if config.request_role != request_role.NONE else 0
         database = await stack.enter_async_context(database_of(config, max_connections=FOR_ALL - apart))
-        if is_to_change:
-            for name in await migrate(database):
-                logger.info("migration %s applied", name)
-        else:
-            await expect_schema(database)
-            expect_key(config.secret_key, config.data_dir)
-        await request_role.prepare(database, config.request_role, is_to_change=is_to_change)
+        await _prepared(database, config, is_to_change=is_to_change)
         requests = await request_role.open_for_requests(database, config.request_role, max_connections=FOR_CALLS)
         stack.push_async_callback(requests.close)
-        box = SecretBox(config.secret_key or load_or_make_key(config.data_dir))
-        installation = await load_installation(database, box, config.admin_key if is_to_change else None)
+        box = SecretBox(await _secret_key(database, config, is_to_change=is_to_change))
+        key_file = None if config.secret_key is not None else config.key_file
+        installation = await load_installation(database, box, config.admin_key if is_to_change else None, key_file=key_file)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
         idle = min(MAX_IDLE_CONNECTIONS, share_out(descriptor_limit()).idle)
         sender = Sender(config.egress, ca_file=config.ca_file, proxy=config.forward_proxy, max_idle=idle)
@@ -122,6 +119,48 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
             config, database, requests, box, sender, clock, installation, keys, publisher, bell, admission, allowance,
             provider=provider,
         )  # fmt: skip
+
+
+async def _secret_key(database: Database, config: Config, *, is_to_change: bool) -> str:
+    """Return the secret key. It is made where nothing is encrypted yet, and nowhere else: another would open nothing.
+
+    Raises:
+        StartupError: There is none, and it cannot be made.
+    """
+    path = config.key_file
+    key = config.secret_key or find_key(path)
+    if key is not None:
+        return key
+    if await is_keyed(database):
+        raise StartupError(
+            f"There is no secret key: TIDINGS_SECRET_KEY is not set, and there is no {path}. This database's secrets are "
+            f"encrypted under "
+            "one: set it, or bring its copy to that file. Nothing was written."
+        )
+    if not is_to_change:
+        raise StartupError(f"There is no secret key: neither TIDINGS_SECRET_KEY is set nor is there {path}.")
+    made = load_or_make_key(path)
+    logger.warning(
+        "the secret key was made: %s. Keep a copy of it: without it no secret in the database can be read again", path
+    )
+    return made
+
+
+async def _prepared(database: Database, config: Config, *, is_to_change: bool) -> None:
+    """Have the schema and the rights that this program needs, or find that they are there."""
+    async with database.connection() as connection:
+        here = await roles.look(connection)
+    if here.is_running_role:
+        if here.may_use:
+            await expect_schema(database)
+        await roles.expect_rights(database, owner=here.owner or "")
+    elif is_to_change:
+        for name in await migrate(database):
+            logger.info("migration %s applied", name)
+        await roles.give(database, None)
+    else:
+        await expect_schema(database)
+    await request_role.prepare(database, config.request_role, is_to_change=is_to_change and not here.is_running_role)
 
 
 @asynccontextmanager
@@ -203,7 +242,8 @@ async def run(
             await stack.enter_async_context(_more_workers(services))
         if with_api:
             url = await stack.enter_async_context(_serving(services))
-        on_ready(Ready(url, services.wide.url, services.installation.new_admin_key))
+        key_file = None if config.secret_key is not None else str(config.key_file)
+        on_ready(Ready(url, services.wide.url, services.installation.new_admin_key, key_file))
         if not with_worker:
             await stop.wait()
             return
@@ -343,7 +383,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
     settings = {
         "DATABASE_URL": services.wide.url,
         "REQUEST_ROLE": config.request_role,
-        "SECRET_KEY": config.secret_key or load_or_make_key(config.data_dir),
+        "SECRET_KEY": config.secret_key or load_or_make_key(config.key_file),
         "ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
         "DENY_NETWORKS": config.deny_networks,
         "ALLOW_PORTS": config.allow_ports,

@@ -48,6 +48,8 @@ _LISTS = (
     "owners",
 )
 
+DATA_DIR = Path(".tidings")  # where one stands
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting. Each can be given as `TIDINGS_<NAME>`, as `<name>` in the TOML file, or as a flag.
@@ -57,9 +59,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         request_role: The role of PostgreSQL that queries of requests run under, which sees the rows of one group: made at the
             first start, where our own role may make roles. `none`: they run with all rights of our own, and nothing but our own
             SQL keeps groups apart.
-        data_dir: Where the embedded PostgreSQL and a generated secret key live.
+        running_role: A role of PostgreSQL that is to run Tidings without owning its schema; `tidings migrate`, as the owner,
+        gives
+            it what it needs. None: whoever migrates runs it too.
+        data_dir: Where the embedded PostgreSQL and a generated secret key live (`key_file`).
         admin_key: The first key of the API. None: made at the first start and printed once.
-        secret_key: Encrypts webhook secrets at rest. None: made at the first start, in `data_dir/secret_key`.
+        secret_key: Encrypts webhook secrets at rest. None: made at the first start, in `key_file`.
         new_secret_key: What `tidings rekey` changes `secret_key` to.
         allow_private_networks: Networks that webhooks may reach although they are not public, as CIDRs with commas;
             `all` allows every one.
@@ -118,7 +123,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str | None = None
     request_role: str = "tidings_request"
-    data_dir: Path = Path(".tidings")
+    running_role: str | None = None
+    data_dir: Path = DATA_DIR
     admin_key: str | None = None
     secret_key: str | None = None
     new_secret_key: str | None = None
@@ -177,6 +183,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             for name in self.__struct_fields__
         )
         return f"Config({', '.join(shown)})"
+
+    @property
+    def key_file(self) -> Path:
+        """Where the secret key is kept, when the settings do not say it.
+
+        With the embedded PostgreSQL, or in a `data_dir` that was chosen: there. With a database of one's own it does not
+        hang on the
+        folder that one stands in: it is the user's, in $XDG_DATA_HOME, unless there is one in `.tidings` from before it was so.
+        """
+        beside = self.data_dir.absolute() / "secret_key"
+        if self.database_url is None or self.data_dir != DATA_DIR or beside.exists():
+            return beside
+        home = os.environ.get("XDG_DATA_HOME") or ""
+        return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "tidings" / "secret_key"
 
     @property
     def egress(self) -> Egress:
@@ -278,6 +298,19 @@ def _build(values: dict[str, Any]) -> Config:
     if config.log_level not in {"debug", "info", "warning", "error"}:
         raise StartupError(f"log_level is {config.log_level!r}; write debug, info, warning or error.")
     return config
+
+
+def log_format_of(given: str | None, *, file: Path | None) -> str:
+    """Return the form of the log, also where other settings cannot be read.
+
+    Args:
+        given: By a flag.
+        file: A TOML file with settings.
+    """
+    try:
+        return load_config({} if given is None else {"log_format": given}, file=file).log_format
+    except StartupError:
+        return given or os.environ.get("TIDINGS_LOG_FORMAT", "text")
 
 
 def _check_networks(config: Config) -> None:

@@ -90,7 +90,7 @@ async def unreached(connection: Any) -> list[str]:
         elif is_named is not row["is_reached"]:
             wrong.append(f"{name} is{'' if row['is_reached'] else ' not'} reached, against what is said of it")
         elif row["is_reached"] and row["kind"] == "v":
-            wrong += [] if "row_security_active" in row["definition"] else [f"{name} is a view that keeps nothing apart"]
+            wrong += [] if "is_bound" in row["definition"] else [f"{name} is a view that keeps nothing apart"]
         elif row["is_reached"] and not (row["is_secured"] and row["has_policy"]):
             wrong.append(f"{name} is reached without a policy")
     return wrong

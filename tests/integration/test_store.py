@@ -235,7 +235,7 @@ def test_a_sealed_secret_opens_for_its_owner_alone() -> None:
 
 
 def test_a_made_key_is_kept_and_readable_by_its_owner_only(tmp_path: Path) -> None:
-    key = load_or_make_key(tmp_path / "new")
-    assert load_or_make_key(tmp_path / "new") == key
+    key = load_or_make_key(tmp_path / "new" / "secret_key")
+    assert load_or_make_key(tmp_path / "new" / "secret_key") == key
     assert (tmp_path / "new" / "secret_key").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["secret_key"]

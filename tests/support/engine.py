@@ -1,6 +1,7 @@
 """The engine inside the test's own process: the real parts, driven by hand or left to run."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -128,12 +129,19 @@ class Engine:
         )
 
 
+def user_url(config: Config) -> str:
+    """Return the URL of the user's connections, where engines run under a role that owns nothing (TEST_RUNNING_ROLE)."""
+    role = os.environ.get("TEST_RUNNING_ROLE")
+    url = config.database_url or ""
+    return url if role is None else url.replace(f"//{role}:@", "//postgres:@")
+
+
 @asynccontextmanager
 async def engine_of(config: Config, *, running: bool = False) -> AsyncIterator[Engine]:
     """An engine on a database. Not running: its duties happen when the test says so, at the time the test says."""
     clock = VirtualClock()
     async with opened(config) as services:
-        user = await asyncpg.connect(config.database_url)
+        user = await asyncpg.connect(user_url(config))
         await user.execute("set timezone = 'UTC'")
         import msgspec
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,11 +22,14 @@ def settings(**values: Any) -> dict[str, str]:
     return clean | {f"TIDINGS_{name.upper()}": str(value) for name, value in values.items()}
 
 
-def run_cli(*args: str, timeout: float = PATIENCE, **values: Any) -> subprocess.CompletedProcess[str]:
+def run_cli(
+    *args: str, timeout: float = PATIENCE, environ: dict[str, str] | None = None, cwd: Path | None = None, **values: Any
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "tidings", *args],
-        env=settings(**values),
+        env=settings(**values) | (environ or {}),
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -48,16 +52,26 @@ class Process:
 
     @classmethod
     async def start(
-        cls, *args: str, environ: dict[str, str] | None = None, descriptors: int | None = None, **values: Any
+        cls,
+        *args: str,
+        environ: dict[str, str] | None = None,
+        descriptors: int | None = None,
+        cwd: Path | None = None,
+        **values: Any,
     ) -> "Process":
         """Start it with these settings, and perhaps more of an environment, and wait until it says that it is ready."""
-        process = await cls.maybe_start(*args, environ=environ, descriptors=descriptors, **values)
+        process = await cls.maybe_start(*args, environ=environ, descriptors=descriptors, cwd=cwd, **values)
         assert process is not None, "it did not start"
         return process
 
     @classmethod
     async def maybe_start(
-        cls, *args: str, environ: dict[str, str] | None = None, descriptors: int | None = None, **values: Any
+        cls,
+        *args: str,
+        environ: dict[str, str] | None = None,
+        descriptors: int | None = None,
+        cwd: Path | None = None,
+        **values: Any,
     ) -> "Process | None":
         """Start it and wait until it says that it is ready; None when it refuses to start."""
         process = await asyncio.create_subprocess_exec(
@@ -68,6 +82,7 @@ class Process:
             "--json",
             env=settings(log_level="error", **values) | (environ or {}),
             stdout=subprocess.PIPE,
+            cwd=cwd,
             preexec_fn=descriptors and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))),
         )
         assert process.stdout is not None

@@ -36,7 +36,7 @@ export interface Table {
   /** Operation to the condition under which it is told. */
   when: Record<string, string>;
   fault: string | null;
-  state: "captured" | "missing" | "disabled" | "waiting";
+  state: "captured" | "missing" | "disabled" | "waiting" | "stopped" | "unwanted" | "left";
   /** Why it is in that state. */
   reason: string | null;
 }

@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import threading
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -39,10 +41,30 @@ def _own_fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def set_up_logs(log_format: str, level: str) -> None:
-    """Write this process's log to standard error."""
+    """Write this process's log to standard error: warnings of libraries and what nobody caught too, so that all of it has
+    one form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Text())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("tidings").setLevel(level.upper())
+    is_watched = log_format == "text" and sys.stderr.isatty()  # by somebody who wants to see that something happens
+    logging.getLogger("tidings.deliveries").setLevel(level.upper() if is_watched else logging.WARNING)
+    logging.captureWarnings(True)
+    if log_format == "json":
+        sys.excepthook = _uncaught
+        threading.excepthook = lambda thrown: _uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
+        sys.unraisablehook = lambda thrown: _uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if error is not None and not issubclass(kind, KeyboardInterrupt | SystemExit):
+        logging.getLogger("tidings").critical("%s: %s", kind.__name__, error, exc_info=(kind, error, trace))
+
+
+def line(level: str, message: str, **fields: Any) -> str:
+    """Return a line of a JSON log, for what is said whatever the level is."""
+    record = logging.LogRecord("tidings", logging.getLevelName(level.upper()), "", 0, message, (), None)
+    vars(record).update(fields)
+    return _Json().format(record)

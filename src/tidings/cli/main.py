@@ -54,6 +54,14 @@ def _json_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too.")(command)
 
 
+def _log_format() -> str:
+    """Return the form of the log as far as it is known: settings that cannot be read may be what is to be told."""
+    from tidings.config import log_format_of
+
+    setup = click.get_current_context().find_object(_Setup)
+    return log_format_of(None if setup is None else setup.flags.get("log_format"), file=None if setup is None else setup.file)
+
+
 def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Turn an error raised on purpose into one sentence and an exit code."""
 
@@ -66,6 +74,10 @@ def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
                 import msgspec
 
                 click.echo(msgspec.json.encode({"error": error.message, "code": error.code}))
+            elif _log_format() == "json":
+                from tidings.cli.logs import line
+
+                click.echo(line("error", error.message, code=error.code), err=True)
             else:
                 click.echo(f"tidings: {error.message}", err=True)
             sys.exit(next((code for kind, code in _EXITS.items() if isinstance(error, kind)), 1))
@@ -107,6 +119,9 @@ def worker(setup: _Setup, *, as_json: bool, parent: int | None) -> None:
 
 
 def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bool, parent: int | None = None) -> None:
+    from tidings.cli.logs import set_up_logs
+
+    set_up_logs(config.log_format, config.log_level)  # before anything is imported that may have something to say
     from tidings.cli.running import run_until_signal
 
     sys.exit(run_until_signal(config, as_json=as_json, with_api=with_api, with_worker=with_worker, parent=parent))
@@ -122,6 +137,34 @@ def migrate(setup: _Setup, *, is_plan: bool, as_json: bool) -> None:
     from tidings.cli.running import run_migrate
 
     run_migrate(setup.config(), is_plan=is_plan, as_json=as_json)
+
+
+@cli.command()
+@click.option(
+    "--way", type=click.Choice(["one", "two", "managed"]), help="How many roles, and who makes them; found out when unset."
+)
+@click.option("--owner", help="Role that is to own the schema; found out when unset.")
+@click.option("--running-role", help="Role that is to run Tidings; the owner when there is none.")
+@click.option("--table", "tables", multiple=True, help="A table that is to be captured; those of webhooks are known.")
+@click.option("--check", "is_check", is_flag=True, help="Print what is missing alone; ends with 1 when anything is.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def grants(
+    setup: _Setup,
+    *,
+    way: Any,
+    owner: str | None,
+    running_role: str | None,
+    tables: tuple[str, ...],
+    is_check: bool,
+    as_json: bool,
+) -> None:
+    """Print the SQL that gives roles of PostgreSQL what they need. Nothing is changed."""
+    from tidings.cli.granting import run_grants
+
+    config = setup.config(running_role=running_role)
+    sys.exit(run_grants(config, way=way, owner=owner, tables=tables, is_check=is_check, as_json=as_json))
 
 
 @cli.command()

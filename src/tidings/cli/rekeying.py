@@ -29,7 +29,7 @@ def run_rekey(config: Config, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode({"encrypted": count}))
         return
-    where = f"{config.data_dir}/secret_key has it" if config.secret_key is None else "set TIDINGS_SECRET_KEY to it everywhere"
+    where = f"{config.key_file} has it" if config.secret_key is None else "set TIDINGS_SECRET_KEY to it everywhere"
     click.echo(f"{count} secrets and keys are encrypted under the new key; {where}.")
 
 
@@ -37,5 +37,5 @@ async def _rekey(config: Config, new_key: str) -> int:
     async with opened(config) as services:
         count = await rekey(services.wide, services.box, SecretBox(new_key))
         if config.secret_key is None:
-            replace_key(config.data_dir, new_key)
+            replace_key(config.key_file, new_key)
         return count

@@ -10,8 +10,9 @@ import msgspec
 import uvloop
 
 from tidings.app import Ready, WorkerFailedError, database_of, run
-from tidings.cli.logs import set_up_logs
+from tidings.cli.logs import line, set_up_logs
 from tidings.config import Config
+from tidings.store import request_role, roles
 from tidings.store.migrations import migrate, pending
 from tidings.transport.descriptors import raise_descriptors
 from tidings.worker.signals import Signal
@@ -47,7 +48,11 @@ def tune_gc() -> None:
 
 async def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bool, parent: int | None) -> None:
     def show(ready: Ready) -> None:
-        click.echo(msgspec.json.encode(ready) if as_json else _greeting(ready))
+        if not as_json and config.log_format == "json":
+            said = {"url": ready.url, "new_admin_key": ready.new_admin_key, "secret_key_file": ready.secret_key_file}
+            click.echo(line("info", "Tidings is ready", **{name: value for name, value in said.items() if value is not None}))
+        else:
+            click.echo(msgspec.json.encode(ready) if as_json else _greeting(ready))
 
     stop = stop_on_signals()
     watching = None if parent is None else asyncio.create_task(_stop_when_orphaned(stop, parent))
@@ -84,6 +89,10 @@ def _greeting(ready: Ready) -> str:
     lines = []
     if ready.new_admin_key is not None:
         lines.append(f"Admin key (shown this once): {ready.new_admin_key}")
+        if ready.secret_key_file is not None:
+            lines.append(
+                f"Secret key: in {ready.secret_key_file}. Keep a copy: without it no secret in the database can be read again."
+            )
     lines.append(f"Tidings is ready: {ready.url}" if ready.url else "Tidings worker is ready.")
     if ready.url:
         lines.append(f"The portal, for browsers: {ready.url}/")
@@ -103,4 +112,12 @@ def run_migrate(config: Config, *, is_plan: bool, as_json: bool) -> None:
 
 async def _migrate(config: Config, *, is_plan: bool) -> list[str]:
     async with database_of(config) as database:
-        return await pending(database) if is_plan else await migrate(database)
+        if is_plan:
+            return await pending(database)
+        names = await migrate(database)
+        await roles.give(database, config.running_role)
+        async with database.connection() as connection:
+            takers = await roles.running_roles(connection)
+        if takers:
+            await request_role.prepare(database, config.request_role, takers=takers)
+        return names

@@ -17,7 +17,7 @@ from tidings.core.event import DEFAULT_GROUP
 from tidings.core.filters import OPERATIONS, CollectionFilter, Filter, TableFilter
 from tidings.core.near import MAX_KNOWN, did_you_mean, nearest
 from tidings.core.webhook import Subscription
-from tidings.store import backfills, capture, collections, conditions
+from tidings.store import backfills, capture, collections, conditions, roles
 from tidings.store.capture import FoundTable, Installed
 from tidings.store.database import Connection, Database
 from tidings.store.request_role import as_owner
@@ -29,10 +29,12 @@ TABLES_AT_ONCE = 500  # whose triggers the janitor compares in one transaction
 
 
 class TableState(msgspec.Struct, frozen=True):
-    """How a table that a webhook names is doing: `captured`, `missing`, `disabled`, `waiting` or `stopped`.
+    """How a table that a webhook names is doing: `captured`, `missing`, `disabled`, `waiting`, `stopped`, or `left`.
 
     `stopped`: its settings do not fit it as it is now, or it has come to its name by being renamed. `reason` says why it is not
-    captured; of one that is, that some row of today or yesterday could not be captured as it should.
+    captured; of one that is, that some row of today or yesterday could not be captured as it should. `left`: no webhook
+    names it
+    any more, and its trigger is still there.
     """
 
     schema: str
@@ -332,20 +334,33 @@ async def _states(
     installed = await capture.installed(connection, names)
     settings = await capture.settings_of(connection, names)
     errors = await capture.capture_errors(connection, names)
-    return {
-        name: (
-            _state(name, wanted[name], found.get(name), installed.get(name, []), settings.get(name), errors.get(name))
-            if name in wanted
-            else _unwanted(name, found.get(name)),
-            wanted.get(name, frozenset()),
-        )
+    states = {
+        name: _state(name, wanted[name], found.get(name), installed.get(name, []), settings.get(name), errors.get(name))
+        if name in wanted
+        else _unwanted(name, found.get(name), installed.get(name, []))
         for name in names
     }
+    for name, state in states.items():
+        if state.state in {"waiting", "left"} and (found[name].refusal is None or state.state == "left"):
+            states[name] = await _with_rights(connection, state, installed.get(name, []))
+    return {name: (state, wanted.get(name, frozenset())) for name, state in states.items()}
 
 
-def _unwanted(name: TableName, found: FoundTable | None) -> TableState:
+async def _with_rights(connection: Connection, state: TableState, there: list[Installed]) -> TableState:
+    """Return a state with the statements that our role needs for it to change; as it is where it needs none."""
+    name = (state.schema, state.table)
+    if not (lacking := await roles.missing_on(connection, [name], ["trigger"])):
+        return state
+    if state.state == "left":
+        return msgspec.structs.replace(state, reason=capture.left_behind(name, there[0].trigger, lacking))
+    return msgspec.structs.replace(state, reason=capture.forbidden(name, lacking))
+
+
+def _unwanted(name: TableName, found: FoundTable | None, there: list[Installed]) -> TableState:
     if found is None:
         return TableState(*name, "missing", _GONE)
+    if there:
+        return TableState(*name, "left", "No webhook names it. Its trigger is taken away within a minute.")
     return TableState(*name, "unwanted", found.refusal or "No webhook names it, but such as were disabled.")
 
 

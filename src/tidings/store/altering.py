@@ -20,7 +20,8 @@ async def run_on(connection: Connection, statement: str, table: TableName) -> No
         raise InvalidInputError("events", f"Table {shown} has just been dropped.") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise InvalidInputError(
-            "events", f"The database role may not put a trigger on {shown}. Run GRANT TRIGGER ON {shown} for it."
+            "events",
+            f"The database role may not change the triggers of {shown} ({error}). `tidings grants` prints what it needs.",
         ) from error
     except (asyncpg.SyntaxOrAccessError, asyncpg.InvalidTextRepresentationError, asyncpg.FeatureNotSupportedError) as error:
         raise InvalidInputError("when", f"A condition on {shown} cannot be used: {error}.") from error

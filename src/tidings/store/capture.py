@@ -1,15 +1,15 @@
 """Triggers on the user's tables, and the settings they follow from."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from tidings.core.capture import TableName, TableSettings, Trigger, at_present
-from tidings.core.errors import BusyError
-from tidings.store import conditions
+from tidings.core.capture import TableName, TableSettings, Trigger, at_present, quoted
+from tidings.core.errors import BusyError, InvalidInputError
+from tidings.store import conditions, roles
 from tidings.store.altering import run_on
 from tidings.store.database import Connection
 from tidings.store.statements import load
@@ -175,6 +175,8 @@ async def install(connection: Connection, table: TableName, trigger: Trigger) ->
         InvalidInputError: Our role may not make triggers on it, or its condition is not one, or may do more than look.
     """
     operations = " OR ".join(trigger.operations)
+    if lacking := await roles.missing_on(connection, [table], ["trigger"]):
+        raise InvalidInputError("events", forbidden(table, lacking))
     if trigger.bare is not None:
         await conditions.judge_condition(connection, table, operations, trigger.bare)
     if trigger.guard is not None:
@@ -190,8 +192,37 @@ async def remove(connection: Connection, table: TableName, trigger: str) -> None
 
     Raises:
         BusyError: The table is locked by someone else's long transaction.
+        InvalidInputError: Our role neither owns the table nor may make triggers on it.
     """
-    await run_on(connection, await connection.fetchval(_SQL["remove"], *table, trigger), table)
+    if await connection.fetchval(_SQL["may_drop"], *table) is not False:
+        await run_on(connection, await connection.fetchval(_SQL["remove"], *table, trigger), table)
+        return
+    if lacking := await roles.missing_on(connection, [table], ["trigger"]):
+        raise InvalidInputError("events", left_behind(table, trigger, lacking))
+    function = await connection.fetchval(_SQL["make_leaving"])
+    await run_on(connection, await connection.fetchval(_SQL["leave"], *table, trigger, function), table)
+    try:
+        await connection.execute(_SQL["drop_leaving"], function)
+    except asyncpg.LockNotAvailableError as error:
+        raise BusyError(f"Table {'.'.join(table)} is locked by another transaction. Try again.") from error
+
+
+def forbidden(table: TableName, lacking: Sequence[roles.Lacking]) -> str:
+    """Return the sentence that tells that our role may not capture a table, with what it needs."""
+    return (
+        f"The database role may not put a trigger on {'.'.join(table)}. As {lacking[0].owner}, or as an administrator, run: "
+        f"{roles.sentence_of([one.statement for one in lacking])}"
+    )
+
+
+def left_behind(table: TableName, trigger: str, lacking: Sequence[roles.Lacking]) -> str:
+    """Return the sentence that tells that a trigger stays where nobody wants it, and how it goes."""
+    return (
+        f"The trigger {trigger} on {'.'.join(table)} is wanted by no webhook, and our role may not take it away. As "
+        f"{lacking[0].owner} run: "
+        f"DROP TRIGGER {quoted(trigger)} ON {quoted(table[0])}.{quoted(table[1])}; or let our role do it: "
+        f"{roles.sentence_of([one.statement for one in lacking])}"
+    )
 
 
 async def settings_of(connection: Connection, names: Collection[TableName]) -> dict[TableName, TableSettings]:

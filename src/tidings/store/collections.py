@@ -123,9 +123,9 @@ async def insert(connection: Connection, made: Collection) -> None:
         raise ConflictError(
             f"There is a collection {made.name!r} already. Change it with PATCH, or choose another name."
         ) from error
-    await _run(connection, "create_schema", made.table_schema)
+    await _change(connection, "create_schema", made.table_schema, "")
     columns = [*all_fields(made.fields), *([PASSWORD_COLUMN] if made.type == "auth" else [])]
-    await _run(
+    await _change(
         connection,
         "create_table",
         *made.table,
@@ -135,9 +135,11 @@ async def insert(connection: Connection, made: Collection) -> None:
     )
     for field in made.fields:
         await _constrain(connection, made, field)
-    await _run(connection, "create_due_index", *made.table)
-    await _run(connection, "create_trigger", *made.table, str(made.id), made.name, made.group_id)
-    await _run(connection, "open_table", *made.table, made.group_id)
+    await _change(connection, "create_due_index", *made.table)
+    await _change(connection, "create_trigger", *made.table, str(made.id), made.name, made.group_id)
+    asking = await connection.fetchval(_SQL["who_asks"])
+    if asking != "none":
+        await _change(connection, "open_table", *made.table, made.group_id, asking)
 
 
 async def update(connection: Connection, changed: Collection) -> None:
@@ -153,11 +155,8 @@ async def let_go(connection: Connection, collection: Collection) -> None:
     Raises:
         BusyError: Somebody else is using one of them.
     """
-    try:
-        for row in await connection.fetch(_SQL["referring"], *collection.table, collection.group_id):
-            await (await connection.prepare(row["statement"])).fetch()
-    except asyncpg.LockNotAvailableError as error:
-        raise _busy() from error
+    for schema, table, name in await connection.fetch(_SQL["referring"], *collection.table, collection.group_id):
+        await _change(connection, "drop_constraint", schema, table, name)
 
 
 async def delete(connection: Connection, collection: Collection) -> None:
@@ -167,7 +166,7 @@ async def delete(connection: Connection, collection: Collection) -> None:
         ConflictError: Another collection refers to it.
     """
     await connection.execute(_SQL["delete"], collection.id)
-    await _run(connection, "drop_table", *collection.table)
+    await _change(connection, "drop_table", *collection.table)
 
 
 # Columns ---------------------------------------------------------------------------------------------------------------
@@ -185,18 +184,18 @@ async def add_column(connection: Connection, collection: Collection, field: Fiel
     Raises:
         InvalidInputError: It is required, and there are records that would not have it.
     """
-    await _run(connection, "add_column", *collection.table, field.name, field.column_type)
+    await _change(connection, "add_column", *collection.table, field.name, field.column_type)
     await constrain_column(connection, collection, None, field)
 
 
 async def drop_column(connection: Connection, collection: Collection, column: str) -> None:
     """Drop a column, with all that is in it."""
-    await _run(connection, "drop_column", *collection.table, column)
+    await _change(connection, "drop_column", *collection.table, column)
 
 
 async def rename_column(connection: Connection, collection: Collection, old: str, new: str) -> None:
     """Give a column another name."""
-    await _run(connection, "rename_column", *collection.table, old, new)
+    await _change(connection, "rename_column", *collection.table, old, new)
 
 
 async def retype_column(connection: Connection, collection: Collection, field: Field) -> None:
@@ -206,7 +205,7 @@ async def retype_column(connection: Connection, collection: Collection, field: F
         InvalidInputError: Some value cannot be of that type.
     """
     try:
-        await _run(connection, "retype_column", *collection.table, field.name, field.column_type)
+        await _change(connection, "retype_column", *collection.table, field.name, field.column_type)
     except (asyncpg.DataError, asyncpg.CannotCoerceError) as error:
         raise InvalidInputError(
             f"schema.{field.name}", f"{field.name} cannot become {field.type}: {error}. Correct these records first."
@@ -221,19 +220,19 @@ async def constrain_column(connection: Connection, collection: Collection, old: 
     """
     table = collection.table
     if old is not None and old.required != new.required and not new.required:
-        await _run(connection, "require_column", *table, new.name, False)
+        await _change(connection, "require_column", *table, new.name, False)
     if new.required and (old is None or not old.required):
         try:
-            await _run(connection, "require_column", *table, new.name, True)
+            await _change(connection, "require_column", *table, new.name, True)
         except asyncpg.NotNullViolationError as error:
             raise InvalidInputError(
                 f"schema.{new.name}",
                 f"{new.name} cannot be required while there are records without it. Fill it in them first, then require it.",
             ) from error
     if old is not None and old.unique and not new.unique:
-        await _run(connection, "drop_unique", *table, old.name)
+        await _change(connection, "drop_unique", *table, old.name)
     if old is not None and old.collection is not None and (old.collection, old.required) != (new.collection, new.required):
-        await _run(connection, "drop_relation", *table, old.name)
+        await _change(connection, "drop_relation", *table, old.name)
         old = msgspec.structs.replace(old, collection=None)
     unchanged = old is not None and (old.unique, old.collection) == (new.unique, new.collection)
     if not unchanged:
@@ -253,14 +252,14 @@ def constraint_name(kind: str, table: str, column: str) -> str:
 async def _constrain(connection: Connection, collection: Collection, field: Field) -> None:
     if field.unique:
         try:
-            await _run(connection, "add_unique", *collection.table, field.name)
+            await _change(connection, "add_unique", *collection.table, field.name)
         except asyncpg.UniqueViolationError as error:
             raise InvalidInputError(
                 f"schema.{field.name}", f"{field.name} cannot be unique: {error.detail} Correct these records first."
             ) from error
     if field.collection is not None:
         try:
-            await _run(connection, "add_relation", *collection.table, field.name, field.collection, field.required)
+            await _change(connection, "add_relation", *collection.table, field.name, field.collection, field.required)
         except asyncpg.UndefinedTableError as error:
             raise InvalidInputError(
                 f"schema.{field.name}", f"{field.name} refers to {field.collection!r}, which is no collection. Make it first."
@@ -271,12 +270,11 @@ async def _constrain(connection: Connection, collection: Collection, field: Fiel
             ) from error
 
 
-async def _run(connection: Connection, name: str, *args: Any) -> None:
-    """Run a statement that PostgreSQL has formatted; prepared, so that it can be no more than one."""
-    statement = await connection.fetchval(_SQL[name], *args)
+async def _change(connection: Connection, what: str, schema: str, table: str, *args: Any) -> None:
+    """Change a table as its owner, which is who owns our schema (migration 0049)."""
     try:
         async with as_owner(connection):
-            await (await connection.prepare(statement)).fetch()
+            await connection.execute(_SQL["change"], what, schema, table, _json(args))
     except asyncpg.LockNotAvailableError as error:
         raise _busy() from error
     except asyncpg.DependentObjectsStillExistError as error:
@@ -287,7 +285,10 @@ async def _run(connection: Connection, name: str, *args: Any) -> None:
         raise ConflictError("There is a table of that name in the group's schema already. Choose another name.") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise InvalidInputError(
-            "name", f"The database role may not do that ({error}). Grant it CREATE on the database."
+            "name",
+            f"The role of PostgreSQL that owns schema tidings may not do that ({error}). Collections have a schema for "
+            f"each group: "
+            "grant that role CREATE on the database (`tidings grants` prints the statement).",
         ) from error
 
 

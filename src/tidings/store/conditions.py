@@ -56,16 +56,10 @@ async def _functions(connection: Connection, asked: Called, types: dict[int, Typ
 
 async def make_guard(connection: Connection, guard: Guard) -> None:
     """Make the function that evaluates a condition."""
-    await _run(connection, "make_guard", guard.name, guard.body, guard.is_settled)
-    await _run(connection, "grant_guard", guard.name)
+    await connection.execute(_SQL["make_guard"], guard.name, guard.body, guard.is_settled)
 
 
 async def drop_unused_guards(connection: Connection) -> None:
     """Drop functions of conditions that no trigger calls any more. The caller holds the lock on triggers."""
     for row in await connection.fetch(_SQL["unused_guards"], MAX_DROPPED):
-        await _run(connection, "drop_guard", row["name"])
-
-
-async def _run(connection: Connection, name: str, *args: str | bool) -> None:
-    """Run a statement that PostgreSQL has formatted; prepared, so that it can be no more than one."""
-    await (await connection.prepare(await connection.fetchval(_SQL[name], *args))).fetch()
+        await connection.execute(_SQL["drop_guard"], row["name"])

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -71,6 +71,34 @@ UNACKNOWLEDGED_SECONDS = 20
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
 
 
+class Own(asyncpg.Connection):  # type: ignore[misc]
+    """A connection, and what is known of the role that it was opened by.
+
+    Attributes:
+        may_copy: Whether rows can be copied into our tables: not where the role does not own them, as policies bind it then.
+    """
+
+    may_copy = True
+
+    async def look_at_role(self) -> None:
+        """Find out what the role may do."""
+        self.may_copy = await self.fetchval(_SQL["may_copy"])
+
+
+async def add_rows(connection: Connection, table: str, columns: Sequence[str], records: Sequence[tuple[Any, ...]]) -> None:
+    """Write many rows into a table of ours: by COPY, or one by one in a journey where that cannot be."""
+    if getattr(connection, "may_copy", True):  # one that somebody else opened is the owner's
+        await connection.copy_records_to_table(table, schema_name="tidings", columns=columns, records=records)
+        return
+    statement = _inserts.get((table, *columns))
+    if statement is None:
+        statement = _inserts[table, *columns] = await connection.fetchval(_SQL["insert_rows"], table, columns)
+    await connection.executemany(statement, records)
+
+
+_inserts: dict[tuple[str, ...], str] = {}  # of each table that rows are added to
+
+
 class Server:
     """A pool of connections to one PostgreSQL, and what is known of it.
 
@@ -127,6 +155,7 @@ class Server:
     async def greet(self, connection: Connection) -> None:
         """Prepare a new connection, and take note which server it leads to."""
         await read_any_time(connection)
+        await connection.look_at_role()
         timeline = await connection.fetchval(_SQL["timeline"])
         if timeline is not None:
             self.failovers += self._timeline not in {None, timeline}
@@ -215,8 +244,11 @@ class Database:
             settings: Of PostgreSQL, for this connection.
         """
         with self.server.noting():
-            connection = await _connect(self.url, server_settings=_SETTINGS | settings, command_timeout=command_timeout)
+            connection = await _connect(
+                self.url, server_settings=_SETTINGS | settings, command_timeout=command_timeout, connection_class=Own
+            )
         await read_any_time(connection)
+        await connection.look_at_role()
         return connection
 
     async def close(self) -> None:
@@ -256,7 +288,7 @@ async def open_pool(
     server: Server,
     *,
     max_connections: int,
-    connection_class: type[asyncpg.Connection] = asyncpg.Connection,
+    connection_class: type[Own] = Own,
     prepare_connection: Callable[[Connection], Awaitable[None]] | None = None,
 ) -> Server:
     """Give a server its pool, which opens connections as they are needed, and return it.

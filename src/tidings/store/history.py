@@ -10,7 +10,7 @@ import msgspec
 from tidings.core.event import Event
 from tidings.core.outcome import Result, final_state
 from tidings.store import limits
-from tidings.store.database import Connection
+from tidings.store.database import Connection, add_rows
 from tidings.store.statements import load
 
 _SQL = load("history")
@@ -73,7 +73,7 @@ async def add_events(
     if len(records) <= FEW:
         await connection.execute(_SQL["add_events"], *zip(*records, strict=True), *limits.columns(stored))
         return
-    await connection.copy_records_to_table("events", schema_name="tidings", columns=_EVENT_COLUMNS, records=records)
+    await add_rows(connection, "events", _EVENT_COLUMNS, records)
     await limits.add(connection, stored)
 
 
@@ -83,7 +83,7 @@ async def add_attempts(connection: Connection, results: Sequence[Result], now: d
         (r.delivery.id, r.delivery.attempt_number, min(r.started_at, now), r.exchange.status, r.reason, *_response(r))
         for r in results
     ]
-    await connection.copy_records_to_table("attempts", schema_name="tidings", columns=_ATTEMPT_COLUMNS, records=records)
+    await add_rows(connection, "attempts", _ATTEMPT_COLUMNS, records)
 
 
 async def add_deliveries(connection: Connection, results: Sequence[Result], now: datetime) -> None:
@@ -99,7 +99,7 @@ async def add_deliveries(connection: Connection, results: Sequence[Result], now:
     if len(records) <= FEW:
         await connection.execute(_SQL["add_deliveries"], *zip(*records, strict=True))
         return
-    await connection.copy_records_to_table("deliveries", schema_name="tidings", columns=_DELIVERY_COLUMNS, records=records)
+    await add_rows(connection, "deliveries", _DELIVERY_COLUMNS, records)
 
 
 def _response(result: Result) -> tuple[Any, ...]:

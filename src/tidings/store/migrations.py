@@ -15,7 +15,7 @@ import asyncpg
 from tidings.core.diagnosis import unready
 from tidings.core.errors import StartupError
 from tidings.core.pauses import Pauses
-from tidings.store import vitals
+from tidings.store import roles, vitals
 from tidings.store.database import UNAVAILABLE, Connection, Database
 from tidings.store.statements import load
 
@@ -88,14 +88,35 @@ async def _migrate_once(database: Database) -> list[str]:
     async with database.transaction() as connection:
         await connection.execute(_SQL["lock"])  # the others wait here, then find nothing to do
         await connection.execute(_SQL["set_lock_timeout"])
+        _refuse_strangers(await roles.look(connection))
         try:
             await connection.execute(_SQL["prepare"])
             return await _apply(connection)
         except asyncpg.InsufficientPrivilegeError as error:
             raise StartupError(
-                f"The database role may not create schema tidings ({error}). "
-                "Grant it CREATE on the database, or run `tidings migrate` once as its owner."
+                f"The migration was taken back, since the database role lacks a right ({error}). `tidings grants` prints "
+                f"what it needs."
             ) from error
+
+
+def _refuse_strangers(here: roles.Situation) -> None:
+    """Refuse to migrate what our role does not own, or may not make."""
+    if here.is_running_role:
+        raise StartupError(
+            f"Schema tidings belongs to {here.owner}, and {here.role} may not migrate it. Run `tidings migrate` as "
+            f"{here.owner}; where "
+            f"{here.role} is to run Tidings without owning it, with TIDINGS_RUNNING_ROLE={here.role}. To have {here.role} "
+            f"own it instead, as "
+            f'an administrator run: REASSIGN OWNED BY "{here.owner}" TO "{here.role}"; which gives it all that {here.owner} '
+            f"owns in this database."
+        )
+    if here.owner is None and not here.may_create:
+        raise StartupError(
+            f"There is no schema tidings yet, and {here.role} may not create it. As {here.database_owner}, who owns the "
+            f"database, run: "
+            f'GRANT CREATE ON DATABASE "{here.database}" TO "{here.role}"; and start again. `tidings grants` prints all that '
+            f"it needs."
+        )
 
 
 async def _who_blocks(database: Database) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from tidings.core.crowds import Waiting
 from tidings.core.event import Event, day_of, event_id, table_event_type
 from tidings.core.event_fault import MAX_EVENT_BYTES, event_fault, size_fault, table_fault
-from tidings.store.database import Connection
+from tidings.store.database import Connection, add_rows
 from tidings.store.event_types import Schema, TypeKey
 from tidings.store.request_role import as_owner
 from tidings.store.secrets import SecretBox
@@ -201,7 +201,7 @@ async def publish(connection: Connection, events: Sequence[Event], *, is_counted
         await connection.execute(_SQL["add"], *zip(*records, strict=True))
         return
     async with as_owner(connection):  # PostgreSQL copies nothing into a table whose rows a policy has to look at
-        await connection.copy_records_to_table("outbox", schema_name="tidings", columns=_PUBLISHED_COLUMNS, records=records)
+        await add_rows(connection, "outbox", _PUBLISHED_COLUMNS, records)
     await connection.execute(_SQL["ring"])
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from tidings.core.delivery import Delivery
 from tidings.core.lanes import DueLane, claim_shares
-from tidings.store.database import Connection
+from tidings.store.database import Connection, add_rows
 from tidings.store.statements import load
 
 _SQL = load("queue")
@@ -112,7 +112,7 @@ async def put(connection: Connection, waiting: Sequence[Queued], now: datetime, 
         part: Which counters are this process's own (`store.statistics`).
     """
     records = [(q.id, q.webhook_id, q.event_id, q.group_id, q.is_test, q.due_at) for q in waiting]
-    await connection.copy_records_to_table("queue", schema_name="tidings", columns=_COLUMNS, records=records)
+    await add_rows(connection, "queue", _COLUMNS, records)
     lanes = Counter(q.webhook_id for q in waiting)
     await connection.execute(_SQL["make_due"], list(lanes), list(lanes.values()), now, part)
 

@@ -14,14 +14,15 @@ against that.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
 from tidings.core.errors import StartupError
 from tidings.core.pauses import Pauses
-from tidings.store.database import COLLISIONS, Connection, Database, Server, open_pool, said
+from tidings.store import roles
+from tidings.store.database import COLLISIONS, Connection, Database, Own, Server, open_pool, said
 from tidings.store.request_rights import RIGHTS
 from tidings.store.statements import load
 
@@ -33,7 +34,7 @@ MAX_TRIES = 12  # each waits 2 s for a lock, and there are up to 5 s between the
 _SQL = load("request_role")
 
 
-class OfOneGroup(asyncpg.Connection):  # type: ignore[misc]
+class OfOneGroup(Own):
     """A connection that sees the rows of one group."""
 
     _acts_for: str | None = None  # what the session says for certain; None: not known
@@ -94,12 +95,15 @@ async def open_for_requests(database: Database, role: str, *, max_connections: i
     return Database(database.url, server)
 
 
-async def prepare(database: Database, role: str, *, is_to_change: bool = True, tries: int = MAX_TRIES) -> None:
+async def prepare(
+    database: Database, role: str, *, is_to_change: bool = True, tries: int = MAX_TRIES, takers: Sequence[str] = ()
+) -> None:
     """Make the role where it is not there, and give it what requests need and nothing else.
 
     Args:
         is_to_change: False: only see whether it can be used.
         tries: How often to begin, while others change the role (roles are the whole server's) or hold tables of collections.
+        takers: Roles that are to run Tidings, if ours is not: they must be able to take it.
 
     Raises:
         StartupError: It cannot be used; with the statements that change that.
@@ -109,7 +113,7 @@ async def prepare(database: Database, role: str, *, is_to_change: bool = True, t
         return
     pauses = Pauses()
     for left in reversed(range(tries)):
-        if await _is_prepared(database, role, is_to_change=is_to_change):
+        if await _is_prepared(database, role, takers, is_to_change=is_to_change):
             return
         if left:
             await asyncio.sleep(pauses.next())
@@ -119,15 +123,15 @@ async def prepare(database: Database, role: str, *, is_to_change: bool = True, t
     )
 
 
-async def _is_prepared(database: Database, role: str, *, is_to_change: bool) -> bool:
+async def _is_prepared(database: Database, role: str, takers: Sequence[str], *, is_to_change: bool) -> bool:
     """Prepare it, unless another process is just doing the same for another database, or holds what is to be changed."""
     owner = ""
     try:
         async with database.transaction() as connection:
             owner = await connection.fetchval(_SQL["owner"])
-            await _prepare(connection, role, owner, is_to_change=is_to_change)
+            await _prepare(connection, role, takers or [owner], is_to_change=is_to_change)
     except asyncpg.InsufficientPrivilegeError as error:
-        raise _unusable(role, owner, said(error)) from error
+        raise _unusable(role, takers or [owner], said(error)) from error
     except (*COLLISIONS, asyncpg.InternalServerError, asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError) as error:
         logger.info(
             "role %s is prepared again in a moment: %s", role, said(error)
@@ -136,7 +140,7 @@ async def _is_prepared(database: Database, role: str, *, is_to_change: bool) -> 
     return True
 
 
-async def _prepare(connection: Connection, role: str, owner: str, *, is_to_change: bool) -> None:
+async def _prepare(connection: Connection, role: str, takers: Sequence[str], *, is_to_change: bool) -> None:
     await connection.execute(_SQL["lock"])
     await connection.execute(_SQL["set_lock_timeout"])
     found = await connection.fetchrow(_SQL["find"], role)
@@ -151,26 +155,33 @@ async def _prepare(connection: Connection, role: str, owner: str, *, is_to_chang
             f"The role {role} is a superuser, has BYPASSRLS, or has the rights of whoever owns our tables: row-level security "
             "keeps nothing from it. Set TIDINGS_REQUEST_ROLE to another."
         )
-    if not found["is_usable"]:
-        if not is_to_change:
-            raise asyncpg.InsufficientPrivilegeError(f"{owner} may not act as {role}")
-        await connection.execute(await connection.fetchval(_SQL["join"], role))
+    for taker in takers:
+        if not await roles.may_take(connection, taker, role):
+            if not is_to_change:
+                raise asyncpg.InsufficientPrivilegeError(f"{taker} may not act as {role}")
+            await connection.execute(await connection.fetchval(_SQL["join"], role, taker))
     if is_to_change:
         await _grant(connection, role)
 
 
-async def _grant(connection: Connection, role: str) -> None:
-    """Grant what is missing, and take back what is too much."""
+async def differences(connection: Connection, role: str) -> list[str]:
+    """Return what makes the rights of the role those that requests need, as statements."""
     wanted = sorted((name, verb, column) for name, rights in RIGHTS.items() for verb, column in rights)
     names, verbs, columns = (list(part) for part in zip(*wanted, strict=True))
-    for row in await connection.fetch(_SQL["differences"], role, names, verbs, columns):
-        await connection.execute(row["statement"])
+    return [row["statement"] for row in await connection.fetch(_SQL["differences"], role, names, verbs, columns)]
+
+
+async def _grant(connection: Connection, role: str) -> None:
+    """Grant what is missing, and take back what is too much."""
+    for statement in await differences(connection, role):
+        await connection.execute(statement)
     await connection.execute(_SQL["open_collections"], role)
 
 
-def _unusable(role: str, owner: str, reason: str) -> StartupError:
+def _unusable(role: str, takers: Sequence[str], reason: str) -> StartupError:
+    given = " ".join(f'grant "{role}" to "{taker}";' for taker in takers)
     return StartupError(
         f"Queries of requests cannot run under a role of their own: {reason}. As a superuser, or a role that may create roles, "
-        f'run: create role "{role}" nologin; grant "{role}" to "{owner}"; and start again. TIDINGS_REQUEST_ROLE names another '
-        f"role; {NONE} instead of a name has them run with all rights of {owner}, which keeps nothing apart."
+        f'run: create role "{role}" nologin; {given} and start again. TIDINGS_REQUEST_ROLE names another '
+        f"role; {NONE} instead of a name has them run with all rights of {takers[0]}, which keeps nothing apart."
     )

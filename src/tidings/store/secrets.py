@@ -43,15 +43,28 @@ class SecretBox:
             ) from error
 
 
-def load_or_make_key(data_dir: Path) -> str:
-    """Return the key in `data_dir/secret_key`, made at the first call and readable by its owner only.
+def find_key(path: Path) -> str | None:
+    """Return the key in a file; None where there is no file.
+
+    Raises:
+        StartupError: It cannot be read.
+    """
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StartupError(f"The secret key {path} cannot be read ({error.strerror}). Set TIDINGS_SECRET_KEY.") from error
+
+
+def load_or_make_key(path: Path) -> str:
+    """Return the key in a file, made at the first call and readable by its owner only.
 
     Raises:
         StartupError: The file can be neither read nor made.
     """
-    path = data_dir / "secret_key"
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             # Written whole under another name first: a process that starts beside this one never reads half a key.
             draft = path.with_suffix(f".{os.getpid()}")
@@ -67,23 +80,13 @@ def load_or_make_key(data_dir: Path) -> str:
         ) from error
 
 
-def expect_key(secret_key: str | None, data_dir: Path) -> None:
-    """Return when there is a key, in the settings or in `data_dir/secret_key`.
-
-    Raises:
-        StartupError: There is none.
-    """
-    if secret_key is None and not (data_dir / "secret_key").exists():
-        raise StartupError(f"There is no secret key: neither TIDINGS_SECRET_KEY is set nor is there {data_dir / 'secret_key'}.")
-
-
-def replace_key(data_dir: Path, secret_key: str) -> None:
-    """Write another key into `data_dir/secret_key`, whole or not at all.
+def replace_key(path: Path, secret_key: str) -> None:
+    """Write another key into the file, whole or not at all.
 
     Raises:
         OSError: It cannot be written.
     """
-    draft = data_dir / f"secret_key.{os.getpid()}"
+    draft = path.with_suffix(f".{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write(secret_key)
-    draft.replace(data_dir / "secret_key")
+    draft.replace(path)

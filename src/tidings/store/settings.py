@@ -1,6 +1,7 @@
 """Facts of this installation, made once and shared by every process."""
 
 import secrets
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,37 +39,51 @@ def hash_key(key: str) -> str:
     return hash_of(key).hex()
 
 
-async def load_installation(database: Database, box: SecretBox, admin_key: str | None) -> Installation:
+async def is_keyed(database: Database) -> bool:
+    """Whether something in the database is encrypted under some key already."""
+    async with database.connection() as connection:
+        return await connection.fetchval(_SQL["get"], "secret_key_fingerprint") is not None
+
+
+async def load_installation(
+    database: Database, box: SecretBox, admin_key: str | None, *, key_file: Path | None = None
+) -> Installation:
     """Read the installation's facts, making what is missing.
 
     Args:
         admin_key: As configured; it replaces the one known so far. None: keep that, or make one.
+        key_file: Where the secret key was read; None: in the settings.
 
     Raises:
-        StartupError: SECRET_KEY is not the one this database's secrets are encrypted under.
+        StartupError: SECRET_KEY is not the one this database's secrets are encrypted under. Nothing was written.
     """
     made = write_key(SETTINGS_KEY_ID, secrets.token_bytes(SECRET_BYTES))
     async with database.transaction() as connection:
-        await connection.execute(_SQL["make"], "salt", str(secrets.randbits(34)))
         await connection.execute(_SQL["make"], "secret_key_fingerprint", box.fingerprint)
+        if await connection.fetchval(_SQL["get"], "secret_key_fingerprint") != box.fingerprint:
+            raise _wrong_key(key_file)
+        await connection.execute(_SQL["make"], "salt", str(secrets.randbits(34)))
         if admin_key is not None:
             await connection.execute(_SQL["replace"], "admin_key_hash", hash_key(admin_key))
         else:
             await connection.execute(_SQL["make"], "admin_key_hash", hash_key(made))
         salt = await connection.fetchval(_SQL["get"], "salt")
-        fingerprint = await connection.fetchval(_SQL["get"], "secret_key_fingerprint")
         admin_key_hash = await connection.fetchval(_SQL["get"], "admin_key_hash")
         await api_keys.put_settings_key(connection, bytes.fromhex(admin_key_hash))
         exact_ids_from = int(await connection.fetchval(_SQL["get"], "delivery_ids_by_event_since"))
-    if fingerprint != box.fingerprint:
-        raise StartupError(
-            "SECRET_KEY is not the one this database's secrets are encrypted under. "
-            "Set TIDINGS_SECRET_KEY to that key (every process of an installation needs the same)."
-        )
     async with database.transaction() as connection:
         audit_key = await audit_chain.load_key(connection, box)
     return Installation(
         int(salt), admin_key_hash, exact_ids_from, audit_key, made if admin_key_hash == hash_key(made) else None
+    )
+
+
+def _wrong_key(path: Path | None) -> StartupError:
+    where = "SECRET_KEY" if path is None else f"The secret key in {path}"
+    return StartupError(
+        f"{where} is not the one this database's secrets are encrypted under; nothing was written. "
+        f"Set TIDINGS_SECRET_KEY to that key{'' if path is None else ', or bring its copy to that file'} "
+        "(every process of an installation needs the same)."
     )
 
 

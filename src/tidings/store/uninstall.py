@@ -3,6 +3,7 @@
 import msgspec
 
 from tidings.core.errors import BusyError, ConflictError, StartupError
+from tidings.store import capture, roles
 from tidings.store.database import COLLISIONS, Database
 from tidings.store.statements import load
 
@@ -13,7 +14,8 @@ class Trigger(msgspec.Struct, frozen=True):
     """A trigger of ours on somebody's table.
 
     Attributes:
-        is_allowed: Our role owns the table, or may act as who owns it: nobody else may drop a trigger.
+        is_allowed: Our role owns the table, or may make triggers on it: then it can take away its own too
+        (`store.capture.remove`).
     """
 
     schema: str
@@ -71,8 +73,19 @@ async def remove(database: Database, found: Found, *, with_collections: bool) ->
             f"{len(forbidden)} trigger(s) are on tables that this role does not own, and nothing was removed. "
             f"Have {forbidden[0].owner} run: {statements}"
         )
+    async with database.connection() as connection:
+        here = await roles.look(connection)
+    if here.is_running_role:
+        raise StartupError(f"Schema tidings belongs to {here.owner}; {here.role} may not take it away. Run it as {here.owner}.")
     for one in found.triggers:
-        await _drop(database, _SQL["drop_trigger"], one.schema, one.table, one.name)
+        try:
+            async with database.transaction() as connection:
+                await connection.execute(_SQL["set_lock_timeout"])
+                await capture.remove(connection, (one.schema, one.table), one.name)
+        except (BusyError, *COLLISIONS) as error:
+            raise BusyError(
+                f"Somebody else's transaction holds {one.schema}.{one.table}. Run it again; it goes on from there."
+            ) from error
     if with_collections:
         for schema, table in found.collections:
             await _drop(database, _SQL["drop_table"], schema, table)

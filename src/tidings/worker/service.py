@@ -46,6 +46,7 @@ from tidings.worker.routes import CurrentRoutes
 from tidings.worker.scheduler import SCHEDULE_INTERVAL, Scheduler
 from tidings.worker.shredder import SHRED_INTERVAL, Shredder
 from tidings.worker.signals import Signal
+from tidings.worker.summing import SUM_INTERVAL, Sums
 from tidings.worker.teller import Teller
 
 logger = logging.getLogger("tidings.worker")
@@ -114,6 +115,7 @@ class Worker:
         self.mender = Mender(database, box, clock)
         self.keeper = Keeper(database, box, clock)
         self.closer = Closer(database, clock)
+        self.sums = Sums(database)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
         self._pulse = Pulse(self.heart, on_failed=self._on_heart_failed)
@@ -147,6 +149,7 @@ class Worker:
             "eraser": every(ERASE_INTERVAL, self.eraser, self._stopping),
             "mender": every(MEND_INTERVAL, self.mender, self._stopping),
             "closer": every(CLOSE_INTERVAL, self.closer, self._stopping),
+            "sums for a terminal": every(SUM_INTERVAL, self.sums, self._stopping),
             "sealer of the audit": every(SEAL_INTERVAL, self.sealer, self._stopping),
             "forgetter of the audit": every(FORGET_INTERVAL, self._forgetter, self._stopping),
             "limits of payloads": every(PAYLOADS_INTERVAL, self.payloads, self._stopping),
@@ -191,6 +194,7 @@ class Worker:
 
     def _on_recorded(self, results: list[Result]) -> None:
         log_attempts(results)
+        self.sums.add(results)
         self.teller.add(results)
 
     def _begin(self, name: str, duty: Coroutine[Any, Any, None]) -> None:

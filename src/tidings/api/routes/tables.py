@@ -35,8 +35,9 @@ class CaptureChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TableView(msgspec.Struct, frozen=True):
     """A table that is captured, or has settings. `operations`: those that some webhook wants now.
 
-    `state`: `captured`, `waiting`, `missing`, `disabled`, `unwanted`, or `stopped`: its settings do not fit it as it is now,
-    and nothing is captured until they are written anew. `reason`: why it is not captured; of one that is, what went wrong
+    `state`: `captured`, `waiting`, `missing`, `disabled`, `unwanted`, `left`: nobody wants it and its trigger is still
+    there, or `stopped`: its settings do not fit it as it is now, and nothing is captured until they are written anew.
+    `reason`: why it is not captured; of one that is, what went wrong
     with a row of today or yesterday. Columns are shown by the names that they have now.
     `fault`: why its settings cannot be read as they are stored; its triggers stay as they are until they are written anew.
     """

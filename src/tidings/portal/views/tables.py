@@ -269,6 +269,7 @@ def _state(one: Capture) -> State:
         "disabled": State("bad", "circle-alert", "trigger disabled"),
         "missing": State("bad", "circle-alert", "no such table"),
         "stopped": State("bad", "circle-alert", "capture stopped"),
+        "left": State("bad", "circle-alert", "trigger left behind"),
         "unwanted": State("quiet", "circle-dashed", "not captured"),
     }.get(one.state) or state(one.state)
 

@@ -84,6 +84,22 @@ select format('create or replace trigger %I after %s on %I.%I for each row %s ex
 -- $1 schema, $2 table, $3 trigger
 select format('drop trigger if exists %I on %I.%I', $3::text, $1::text, $2::text) as statement;
 
+-- name: may_drop
+-- PostgreSQL has triggers dropped by the table's owner alone. $1 schema, $2 table
+select pg_has_role(c.relowner, 'usage') from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2;
+
+-- name: make_leaving
+-- For those who may only make triggers (theory: 0049_roles.sql).
+select tidings.make_leaving();
+
+-- name: leave
+-- $1 schema, $2 table, $3 trigger, $4 function
+select format('create or replace trigger %I after delete on %I.%I for each row when (false) execute function tidings.%I()', $3::text, $1::text, $2::text, $4::text) as statement;
+
+-- name: drop_leaving
+-- $1 function
+select tidings.drop_leaving($1);
+
 -- name: lock
 -- One process at a time changes triggers.
 select pg_advisory_xact_lock(7413201, 3);
@@ -94,7 +110,8 @@ select a.attname as name, a.attnum as number, exists (
     select from pg_index i where i.indrelid = a.attrelid and i.indisprimary and a.attnum = any (i.indkey)
   ) as is_key
 from pg_attribute a
-where a.attrelid = format('%I.%I', $1::text, $2::text)::regclass and a.attnum > 0 and not a.attisdropped
+where a.attrelid = (select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2)
+  and a.attnum > 0 and not a.attisdropped
 order by a.attnum;
 
 -- name: offered_tables

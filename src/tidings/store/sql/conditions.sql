@@ -34,14 +34,7 @@ where a.attrelid = format('%I.%I', $1::text, $2::text)::regclass and a.attnum > 
 
 -- name: make_guard
 -- $1 function, $2 body, $3 whether it is to mean the same in every session
-select format('create or replace function tidings.%I(r record) returns boolean language plpgsql immutable set search_path = pg_catalog%s as %L',
-  $1::text, case when $3::boolean then $$ set timezone = 'UTC' set datestyle = 'ISO, MDY' set intervalstyle = 'postgres'
-  set extra_float_digits = 1 set bytea_output = 'hex' set array_nulls = on set transform_null_equals = off set lc_monetary = 'C'$$ end,
-  $2::text) as statement;
-
--- name: grant_guard
--- Whoever changes a row calls it. $1 function
-select format('grant execute on function tidings.%I(record) to public', $1::text) as statement;
+select tidings.make_guard($1, $2, $3);
 
 -- name: unused_guards
 -- $1 how many
@@ -52,4 +45,4 @@ limit $1;
 
 -- name: drop_guard
 -- $1 function
-select format('drop function if exists tidings.%I(record)', $1::text) as statement;
+select tidings.drop_guard($1);

@@ -31,8 +31,7 @@ select current_user::text;
 -- name: find
 -- A role that passes for the owner of a table is not bound by its policies. $1 role
 select r.rolsuper or r.rolbypassrls or exists (
-    select from pg_class c where c.relnamespace = 'tidings'::regnamespace and pg_has_role(r.oid, c.relowner, 'usage')) as is_strong,
-  pg_has_role(r.oid, case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end) as is_usable
+    select from pg_class c where c.relnamespace = 'tidings'::regnamespace and pg_has_role(r.oid, c.relowner, 'usage')) as is_strong
 from pg_roles r where r.rolname = $1;
 
 -- name: create
@@ -40,8 +39,8 @@ from pg_roles r where r.rolname = $1;
 select format('create role %I nologin', $1::text) as statement;
 
 -- name: join
--- $1 role
-select format('grant %I to %I', $1::text, current_user) as statement;
+-- $1 role, $2 who is to take it
+select format('grant %I to %I', $1::text, $2::text) as statement;
 
 -- name: differences
 -- What makes the rights of a role those that it is to have, on everything in our schema; columns are '' where a right is for all of them.
@@ -57,12 +56,12 @@ with wanted as (
   from pg_class c join pg_attribute t on t.attrelid = c.oid cross join lateral aclexplode(t.attacl) a
   where c.relnamespace = 'tidings'::regnamespace and a.grantee = (select oid from pg_roles where rolname = $1)
 )
-select format('grant usage on schema tidings to %I', $1::text) as statement where not has_schema_privilege($1::text, 'tidings', 'usage')
+select format('grant usage on schema tidings to %I;', $1::text) as statement where not has_schema_privilege($1::text, 'tidings', 'usage')
 union all
-select format('revoke %s%s on tidings.%I from %I', verb, case when col <> '' then format(' (%I)', col) else '' end, name, $1::text)
+select format('revoke %s%s on tidings.%I from %I;', verb, case when col <> '' then format(' (%I)', col) else '' end, name, $1::text)
 from (select * from had except select * from wanted) too_much
 union all
-select format('grant %s%s on tidings.%I to %I', verb, case when col <> '' then format(' (%I)', col) else '' end, name, $1::text)
+select format('grant %s%s on tidings.%I to %I;', verb, case when col <> '' then format(' (%I)', col) else '' end, name, $1::text)
 from (select * from wanted except select * from had) missing;
 
 -- name: open_collections

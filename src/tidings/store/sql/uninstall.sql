@@ -7,7 +7,8 @@ select count(*) from tidings.workers where heartbeat_at > now() - interval '15 s
 -- name: triggers
 -- Every trigger that calls a function of ours, on whatever table. Partitions carry copies of their root's: they are not listed.
 select n.nspname as schema_name, c.relname as table_name, t.tgname as trigger_name, pg_get_userbyid(c.relowner) as owner,
-  pg_has_role(c.relowner, 'USAGE') as is_allowed
+  pg_has_role(c.relowner, 'USAGE') or (has_schema_privilege(n.oid, 'usage') and not exists (
+    select from (select c.oid union select relid from pg_partition_tree(c.oid)) part (oid) where not has_table_privilege(part.oid, 'trigger'))) as is_allowed
 from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
   join pg_proc p on p.oid = t.tgfoid
 where p.pronamespace = to_regnamespace('tidings') and n.nspname <> 'tidings' and not t.tgisinternal and t.tgparentid = 0
@@ -28,10 +29,6 @@ from pg_class c where c.relnamespace = to_regnamespace('tidings') and c.relkind 
 -- name: set_lock_timeout
 -- Dropping waits for those who use the table, and others would wait behind that.
 set local lock_timeout = '2s';
-
--- name: drop_trigger
--- $1 schema, $2 table, $3 trigger
-select format('drop trigger if exists %I on %I.%I', $3::text, $1::text, $2::text) as statement;
 
 -- name: drop_table
 -- $1 schema, $2 table

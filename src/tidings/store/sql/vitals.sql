@@ -26,7 +26,9 @@ select
   pg_notification_queue_usage()::float8 as notifications,
   current_user::text as role,
   (select count(*)::integer from pg_class c
-    where c.relnamespace = 'tidings'::regnamespace and c.relkind in ('r', 'p', 'S') and not pg_has_role(c.relowner, 'usage')) as not_owned,
+    where c.relnamespace = 'tidings'::regnamespace and c.relkind in ('r', 'p', 'S') and not pg_has_role(c.relowner, 'usage')
+      and not exists (select from pg_policy p cross join lateral unnest(p.polroles) r (id)
+        where p.polrelid = 'tidings.webhooks'::regclass and p.polname = 'running_role' and pg_has_role(r.id, 'usage'))) as not_owned,
   (select max(to_date(right(c.relname, 8), 'YYYYMMDD')) from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'tidings.events'::regclass and c.relname ~ '\d{8}$') as last_day;
 
