@@ -57,7 +57,8 @@ def main() -> int:
             problems.append(f"{name} asks the database itself, which operations do")
         if not DOORS & set(path.parts) and any(_names_a_route(node) for node in ast.walk(tree)):
             problems.append(f"{name} tells somebody a route, which other doors do not have")
-        if path.name != "config.py" and re.search(r"environ\b", text) and path.name != "app.py":
+        # A file of configuration names variables for secrets, which the command that applies it looks up.
+        if path.name not in {"config.py", "app.py", "apply.py"} and re.search(r"environ\b", text):
             problems.append(f"{name} reads the environment")
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         text = path.read_text()

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 import uvicorn
 
@@ -24,6 +25,7 @@ from tidings.api.tails import Tails
 from tidings.clock import Clock
 from tidings.config import Config, parse_address
 from tidings.core.errors import StartupError
+from tidings.core.home import COPY
 from tidings.core.shares import share_out
 from tidings.operations.admission import Admission
 from tidings.operations.allowance import Allowance
@@ -31,7 +33,7 @@ from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
-from tidings.store import request_role, roles
+from tidings.store import home, request_role, roles
 from tidings.store.bell import Bell
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Database, open_database
 from tidings.store.embedded import Embedded
@@ -56,6 +58,7 @@ FOR_DELIVERIES, FOR_CALLS, FOR_NOTICES, FOR_BINS, FOR_KEYS, FOR_LIMITS = 10, 6, 
 FOR_WIDE = 4  # calls that are about no single group
 FOR_ALL = FOR_DELIVERIES + FOR_CALLS + FOR_WIDE + FOR_NOTICES + FOR_BINS + FOR_KEYS + FOR_LIMITS
 WATCHERS = 16  # connections at the address that metrics have for themselves
+ADOPTION_INTERVAL = 1.0  # seconds between looks whether a copy was adopted
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
 
@@ -234,19 +237,19 @@ async def run(
         url = None
         with _starting():
             services = await stack.enter_async_context(opened(config))
-            if with_worker:
-                worker = make_worker(services)
-                stack.push_async_callback(worker.stop)
-                await worker.start()
-        if with_worker and config.workers > 1:
-            await stack.enter_async_context(_more_workers(services))
+            is_held = await home.settle(services.wide) and with_worker
+            if with_worker and not is_held:
+                worker = await _working(stack, services)
         if with_api:
             url = await stack.enter_async_context(_serving(services))
         key_file = None if config.secret_key is not None else str(config.key_file)
         on_ready(Ready(url, services.wide.url, services.installation.new_admin_key, key_file))
-        if not with_worker:
+        if not with_worker or (is_held and not await _adopted(services, stop)):
             await stop.wait()
             return
+        if is_held:
+            with _starting():
+                worker = await _working(stack, services)
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(worker.failed.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -255,6 +258,32 @@ async def run(
             raise StartupError(GONE)
     if worker.failed.is_set:
         raise WorkerFailedError
+
+
+async def _working(stack: AsyncExitStack, services: Services) -> Worker:
+    """Return a worker that has begun, with as many other processes as there are to be."""
+    worker = make_worker(services)
+    stack.push_async_callback(worker.stop)
+    await worker.start()
+    if services.config.workers > 1:
+        await stack.enter_async_context(_more_workers(services))
+    return worker
+
+
+async def _adopted(services: Services, stop: Signal) -> bool:
+    """Wait until the copy that this database is becomes the installation's own; False: this process is to stop before."""
+    logger.warning("%s", COPY)
+    while not await stop.wait(ADOPTION_INTERVAL):
+        try:
+            async with services.wide.connection() as connection:
+                if not await home.is_held(connection):
+                    logger.warning("This database was adopted: routing and sending begin.")
+                    return True
+        except (*UNAVAILABLE, TimeoutError) as error:
+            services.wide.outages.failed(error)
+        except asyncpg.UndefinedTableError as error:
+            raise StartupError(GONE) from error
+    return False
 
 
 GONE = (

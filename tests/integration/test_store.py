@@ -16,7 +16,7 @@ from tidings.core.event import Event, day_bounds
 from tidings.sources.publish import new_id
 from tidings.store import outbox
 from tidings.store.database import open_database
-from tidings.store.migrations import available, migrate
+from tidings.store.migrations import LAST, OLDEST, available, expect_schema, migrate, pending
 from tidings.store.secrets import SecretBox, load_or_make_key
 from tidings.store.settings import load_installation
 from tidings.store.statements import load
@@ -65,11 +65,100 @@ async def test_processes_that_start_at_once_migrate_once(empty_database_url: str
 async def test_a_schema_of_a_newer_version_is_refused(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute("insert into tidings.migrations (number, name) values (9999, 'future')")
-    await connection.close()
+    await connection.execute("update tidings.settings set value = '9999' where name = 'oldest_program'")
     database = await open_database(database_url, max_connections=1)
-    with pytest.raises(StartupError, match="newer Tidings"):
-        await migrate(database)
+    for doing in (migrate, pending, expect_schema):
+        with pytest.raises(StartupError, match="newer Tidings"):
+            await doing(database)
+    await connection.execute("update tidings.settings set value = $1 where name = 'oldest_program'", str(LAST))
+    assert await migrate(database) == await pending(database) == []  # it says that this program can run there
+    await expect_schema(database)
     await database.close()
+    await connection.close()
+
+
+async def test_migrations_go_as_far_as_is_said(empty_database_url: str) -> None:
+    database = await open_database(empty_database_url, max_connections=1)
+    names = [f"{number:04d}_{name}" for number, name, _ in available()]
+    assert await pending(database, to="3") == await migrate(database, to="0003_sources") == names[:3]
+    assert await migrate(database, to="0002_profiles") == []  # there is no way back
+    with pytest.raises(StartupError, match=r"There is no migration '0003_source'; .* Did you mean \"0003_sources\"?"):
+        await migrate(database, to="0003_source")
+    assert await migrate(database) == names[3:]
+    await database.close()
+
+
+# What a program that does not know a migration may stumble over, in the SQL of one.
+_BREAKS = re.compile(
+    r"\b(drop\s+(table|column|view|function|type|schema|sequence|policy|trigger)|rename\s+(to|column)|alter\s+column\s+\w+\s+(set\s+not\s+null|type|drop\s+default)"
+    r"|set\s+data\s+type|truncate|delete\s+from\s+tidings|revoke\s+(?!all\s+on\s+function)|set\s+schema|force\s+row\s+level)\b",
+    re.IGNORECASE,
+)
+_NEEDED = re.compile(r"add\s+column\s+(?:if\s+not\s+exists\s+)?\w+[^,;]*\bnot\s+null\b[^,;]*", re.IGNORECASE)
+
+
+def breaks(sql: str) -> list[str]:
+    """What of a migration could break a program that was there before it."""
+    bare = re.sub(r"--[^\n]*", "", sql)
+    bare = re.sub(r"\$(\w*)\$.*?\$\1\$", "''", bare, flags=re.DOTALL)  # what functions do is looked at when they are reviewed
+    needed = [found for found in _NEEDED.findall(bare) if "default" not in found.lower() and "generated" not in found.lower()]
+    return [found[0] for found in _BREAKS.finditer(bare)] + needed
+
+
+def test_what_came_after_the_oldest_program_only_adds() -> None:
+    """Raise OLDEST to the number of a migration that does more: programs of before it then say that they cannot go on."""
+    assert {number: found for number, _, sql in available() if number > OLDEST and (found := breaks(sql))} == {}
+    assert OLDEST <= LAST
+
+
+def test_what_breaks_a_program_of_before_is_seen() -> None:
+    for sql in (
+        "drop table tidings.events", "alter table tidings.queue rename column a to b", "alter table a alter column b set not null",
+        "alter table a alter b set data type text", "alter table a add column b int not null", "truncate tidings.outbox",
+        "alter table a alter column b type bigint", "drop function tidings.publish", "revoke select on tidings.groups from public",
+    ):  # fmt: skip
+        assert breaks(sql) != [], sql
+    for sql in (
+        "create table tidings.new (id int not null)", "alter table a add column b int not null default 0, add column c text",
+        "alter table a add column n int not null generated always as (1) stored", "-- drop table a", "revoke all on function f from public",
+        "do $$ begin delete from tidings.a; end $$",
+    ):  # fmt: skip
+        assert breaks(sql) == [], sql
+
+
+async def test_no_migration_waits_for_a_table_that_is_in_use(empty_database_url: str) -> None:
+    """Behind a long reader and an open writer each is taken back or done in a moment, and then nothing is locked; it goes when they went."""
+    owner = await schema_up_to(29, empty_database_url)
+    reader, writer = await asyncpg.connect(empty_database_url), await asyncpg.connect(empty_database_url)
+    taken_back = 0
+    for number, name, sql in available():
+        if number < 30:
+            continue
+        reading, writing = reader.transaction(isolation="repeatable_read"), writer.transaction()
+        await reading.start()
+        for table in await owner.fetch(
+            "select relname from pg_class where relnamespace = 'tidings'::regnamespace and relkind in ('r', 'p')"
+        ):
+            await reader.fetch(f'select from tidings."{table["relname"]}" limit 1')
+        await writing.start()
+        await writer.execute("insert into tidings.outbox (source, type, record) values ('publish', 'a.b', '{}')")
+        await owner.execute("set lock_timeout = '50ms'")
+        try:
+            async with owner.transaction():
+                await owner.execute(sql)
+        except asyncpg.LockNotAvailableError:
+            taken_back += 1
+            assert await owner.fetchval("select count(*) from pg_locks where pid = pg_backend_pid() and relation >= 16384") == 0
+            await writing.rollback()
+            await reading.rollback()
+            await owner.execute(sql)
+        else:
+            await writing.rollback()
+            await reading.rollback()
+        await owner.execute("insert into tidings.migrations (number, name) values ($1, $2)", number, name)
+    assert taken_back > 0  # the test can tell
+    for connection in (owner, reader, writer):
+        await connection.close()
 
 
 async def test_a_migration_does_not_hold_up_writers_behind_an_idle_one_and_says_who_that_is(empty_database_url: str) -> None:

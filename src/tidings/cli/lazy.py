@@ -73,6 +73,10 @@ SECTIONS: Final[dict[str, dict[str, Place]]] = {
             _thing("audit", "Who did what."),
         )
     ),
+    "Configuration as a file": {
+        "export": Place("Write a group's configuration as a file to keep in git.", "tidings.cli.remote.apply", "export"),
+        "apply": Place("Make a server's configuration what a file says.", "tidings.cli.remote.apply", "apply"),
+    },
     "Servers": dict(
         (
             _own("login", "Keep a server's address and key.", "login"),

@@ -1,4 +1,4 @@
-"""`tidings uninstall`: what it would remove, and removing it."""
+"""`tidings uninstall`: what it would remove, and removing it. `tidings adopt`: a copy that is to be the installation."""
 
 import asyncio
 
@@ -8,6 +8,8 @@ import msgspec
 from tidings.app import database_of
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
+from tidings.store import home
+from tidings.store.migrations import expect_schema
 from tidings.store.uninstall import Found, look, remove
 
 MOST_NAMED = 20
@@ -26,6 +28,29 @@ def run_uninstall(config: Config, *, is_meant: bool, with_collections: bool, as_
     else:
         click.echo("\n".join(_told(found, with_collections=with_collections, removed="would be removed")))
         click.echo("Nothing was changed. To remove it, stop every process of Tidings and run this with --yes.")
+
+
+def run_adopt(config: Config, *, is_to_hold: bool, as_json: bool) -> None:
+    """Make a database the installation's own, or have nothing be sent from it."""
+    set_up_logs(config.log_format, config.log_level)
+    was_held = asyncio.run(_adopt(config, is_to_hold=is_to_hold))
+    if as_json:
+        click.echo(msgspec.json.encode({"is_held": is_to_hold, "was_held": was_held}))
+    elif is_to_hold:
+        click.echo("Nothing is sent from this database when Tidings is started on it, until `tidings adopt` is run.")
+    elif was_held:
+        click.echo("This database is the installation's from now on. What waits in it is sent; processes that wait begin.")
+    else:
+        click.echo("Nothing to do: this database is the installation's own.")
+
+
+async def _adopt(config: Config, *, is_to_hold: bool) -> bool:
+    async with database_of(config) as database:
+        await expect_schema(database)
+        if is_to_hold:
+            await home.hold(database)
+            return False
+        return await home.adopt(database)
 
 
 async def _uninstall(config: Config, *, is_meant: bool, with_collections: bool) -> Found | None:

@@ -129,14 +129,15 @@ def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bool, pa
 
 @cli.command()
 @click.option("--plan", "is_plan", is_flag=True, help="Tell what would be applied, and change nothing.")
+@click.option("--to", metavar="NAME", help="Stop after this migration, by its name or number; else all are applied.")
 @_json_option
 @_reports_errors
 @click.pass_obj
-def migrate(setup: _Setup, *, is_plan: bool, as_json: bool) -> None:
+def migrate(setup: _Setup, *, is_plan: bool, to: str | None, as_json: bool) -> None:
     """Bring the database's schema up to date, and stop."""
     from tidings.cli.running import run_migrate
 
-    run_migrate(setup.config(), is_plan=is_plan, as_json=as_json)
+    run_migrate(setup.config(), is_plan=is_plan, to=to, as_json=as_json)
 
 
 @cli.command()
@@ -178,6 +179,18 @@ def uninstall(setup: _Setup, *, is_meant: bool, with_collections: bool, as_json:
     from tidings.cli.leaving import run_uninstall
 
     run_uninstall(setup.config(), is_meant=is_meant, with_collections=with_collections, as_json=as_json)
+
+
+@cli.command()
+@click.option("--hold", "is_to_hold", is_flag=True, help="The opposite: send nothing from here when it is started again.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def adopt(setup: _Setup, *, is_to_hold: bool, as_json: bool) -> None:
+    """Make a restored copy of a database the installation's own: from now on things are sent from it."""
+    from tidings.cli.leaving import run_adopt
+
+    run_adopt(setup.config(), is_to_hold=is_to_hold, as_json=as_json)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})

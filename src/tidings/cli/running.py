@@ -99,22 +99,24 @@ def _greeting(ready: Ready) -> str:
     return "\n".join(lines)
 
 
-def run_migrate(config: Config, *, is_plan: bool, as_json: bool) -> None:
+def run_migrate(config: Config, *, is_plan: bool, to: str | None = None, as_json: bool) -> None:
     """Apply migrations and tell which; or only tell which there are to apply."""
     set_up_logs(config.log_format, config.log_level)
-    names = asyncio.run(_migrate(config, is_plan=is_plan))
+    names = asyncio.run(_migrate(config, is_plan=is_plan, to=to))
     if as_json:
         click.echo(msgspec.json.encode({"pending" if is_plan else "applied": names}))
     else:
         said = "would apply" if is_plan else "applied"
-        click.echo("\n".join(f"{said} {name}" for name in names) or "Nothing to do: the schema is up to date.")
+        click.echo(
+            "\n".join(f"{said} {name}" for name in names) or f"Nothing to do: the schema is {'there' if to else 'up to date'}."
+        )
 
 
-async def _migrate(config: Config, *, is_plan: bool) -> list[str]:
+async def _migrate(config: Config, *, is_plan: bool, to: str | None) -> list[str]:
     async with database_of(config) as database:
         if is_plan:
-            return await pending(database)
-        names = await migrate(database)
+            return await pending(database, to=to)
+        names = await migrate(database, to=to)
         await roles.give(database, config.running_role)
         async with database.connection() as connection:
             takers = await roles.running_roles(connection)

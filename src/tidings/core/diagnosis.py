@@ -6,6 +6,7 @@ from datetime import date, datetime
 import msgspec
 
 from tidings.core.api_key import ENDING_SOON
+from tidings.core.home import COPY
 
 MAX_ROUTING_LAG = 300.0  # seconds that the oldest event may wait to be routed
 MAX_LANE_LAG = 300.0  # seconds that the lane that is due longest may wait
@@ -42,6 +43,8 @@ class Vitals(msgspec.Struct, frozen=True):
         notifications: How full PostgreSQL's queue of notifications is, from 0 to 1.
         ending_keys: How many keys end within `ENDING_SOON`.
         not_owned: How many tables and sequences of ours belong to another role.
+        is_copy: The installation was made in another database, and this one was not adopted.
+        oldest_program: The last migration of the oldest program that can run on the schema; None: it does not say.
     """
 
     is_read_only: bool
@@ -59,6 +62,8 @@ class Vitals(msgspec.Struct, frozen=True):
     role: str = ""
     not_owned: int = 0
     ending_keys: int = 0
+    is_copy: bool = False
+    oldest_program: int | None = None
 
 
 class Examined(msgspec.Struct, frozen=True):
@@ -83,6 +88,13 @@ TOGETHER = Problem(
 )
 
 
+def fits(vitals: Vitals, known_schema: int) -> bool:
+    """Whether a program can work with the schema: it is its own, or a newer one that says so."""
+    if vitals.schema_number is None or vitals.schema_number <= known_schema:
+        return vitals.schema_number == known_schema
+    return vitals.oldest_program is not None and vitals.oldest_program <= known_schema
+
+
 def unready(vitals: Vitals, known_schema: int) -> list[Problem]:
     """Return why nothing could be delivered now, though the database answers."""
     found = []
@@ -99,7 +111,7 @@ def unready(vitals: Vitals, known_schema: int) -> list[Problem]:
         state = "is missing" if vitals.schema_number is None else f"is at migration {vitals.schema_number} of {known_schema}"
         found.append(Problem("schema", f"Schema tidings {state}. Run `tidings migrate`.", is_fatal=True))
         return found
-    if vitals.schema_number > known_schema:
+    if not fits(vitals, known_schema):
         found.append(
             Problem(
                 "schema",
@@ -108,7 +120,9 @@ def unready(vitals: Vitals, known_schema: int) -> list[Problem]:
                 is_fatal=True,
             )
         )
-    if not vitals.workers:
+    if vitals.is_copy:
+        found.append(Problem("copy", COPY, is_fatal=True))
+    elif not vitals.workers:
         found.append(
             Problem(
                 "workers",

@@ -14,6 +14,7 @@ import asyncpg
 
 from tidings.core.diagnosis import unready
 from tidings.core.errors import StartupError
+from tidings.core.near import did_you_mean
 from tidings.core.pauses import Pauses
 from tidings.store import roles, vitals
 from tidings.store.database import UNAVAILABLE, Connection, Database
@@ -38,21 +39,25 @@ def available() -> list[tuple[int, str, str]]:
 
 
 LAST = max(number for number, _, _ in available())  # that this program knows
+# The last migration of the oldest program that can run on the schema of this one. What came after it only adds, and a test
+# reads it; a migration that does more raises this number to its own, and then every process stops for the upgrade.
+OLDEST = 42
 
 
-async def migrate(database: Database, *, tries: int = MAX_TRIES) -> list[str]:
+async def migrate(database: Database, *, tries: int = MAX_TRIES, to: str | None = None) -> list[str]:
     """Bring schema `tidings` up to date, all or nothing, and return the names of what was applied.
 
     Args:
         tries: How often to begin, while open transactions hold what is to be changed.
+        to: The last that is to be applied, by name or number; None: all.
 
     Raises:
         StartupError: The role may not create the schema, the schema is newer than this program, or somebody holds its tables.
     """
-    pauses = Pauses()
+    pauses, last = Pauses(), _number(to)
     for left in reversed(range(tries)):
         try:
-            return await _migrate_once(database)
+            return await _migrate_once(database, last)
         except asyncpg.LockNotAvailableError as error:
             blocker = await _who_blocks(database)
             if not left:
@@ -71,27 +76,43 @@ async def has_schema(database: Database) -> bool:
         return True
 
 
-async def pending(database: Database) -> list[str]:
+async def pending(database: Database, *, to: str | None = None) -> list[str]:
     """Return the names of what `migrate` would apply, and change nothing.
 
     Raises:
-        StartupError: The schema is newer than this program.
+        StartupError: The schema is newer than this program can work with, or there is no migration of that name.
     """
+    last = _number(to)
     async with database.connection() as connection:
         is_there: bool = await connection.fetchval(_SQL["is_there"])
         done = {row["number"] for row in await connection.fetch(_SQL["applied"])} if is_there else set()
-    _refuse_newer(done)
-    return [f"{number:04d}_{name}" for number, name, _ in available() if number not in done]
+        steps = await _ahead(connection, done, last)
+    return [f"{number:04d}_{name}" for number, name, _ in steps]
 
 
-async def _migrate_once(database: Database) -> list[str]:
+def _number(to: str | None) -> int:
+    """Return the number of the migration that is meant.
+
+    Raises:
+        StartupError: There is none.
+    """
+    if to is None:
+        return LAST
+    for number, name, _ in available():
+        if to in {f"{number:04d}_{name}", name} or (to.isdecimal() and to.isascii() and len(to) < 10 and int(to) == number):
+            return number
+    names = [f"{number:04d}_{name}" for number, name, _ in available()]
+    raise StartupError(f"There is no migration {to!r}; the last is {names[-1]}.{did_you_mean(to, names)}")
+
+
+async def _migrate_once(database: Database, last: int) -> list[str]:
     async with database.transaction() as connection:
         await connection.execute(_SQL["lock"])  # the others wait here, then find nothing to do
         await connection.execute(_SQL["set_lock_timeout"])
         _refuse_strangers(await roles.look(connection))
         try:
             await connection.execute(_SQL["prepare"])
-            return await _apply(connection)
+            return await _apply(connection, last)
         except asyncpg.InsufficientPrivilegeError as error:
             raise StartupError(
                 f"The migration was taken back, since the database role lacks a right ({error}). `tidings grants` prints "
@@ -145,21 +166,31 @@ async def expect_schema(database: Database) -> None:
             raise StartupError(problem.sentence)
 
 
-async def _apply(connection: Connection) -> list[str]:
-    known = available()
+async def _apply(connection: Connection, last: int) -> list[str]:
     done = {row["number"] for row in await connection.fetch(_SQL["applied"])}
-    _refuse_newer(done)
     applied = []
-    for number, name, sql in known:
-        if number not in done:
-            await connection.execute(sql, timeout=MAX_SECONDS)
-            await connection.execute(_SQL["record"], number, name)
-            applied.append(f"{number:04d}_{name}")
+    for number, name, sql in await _ahead(connection, done, last):
+        await connection.execute(sql, timeout=MAX_SECONDS)
+        await connection.execute(_SQL["record"], number, name)
+        applied.append(f"{number:04d}_{name}")
+    if applied and last == LAST:
+        await connection.execute(_SQL["put_oldest"], str(OLDEST))
     return applied
 
 
-def _refuse_newer(done: set[int]) -> None:
-    if newer := sorted(done - {number for number, _, _ in available()}):
+async def _ahead(connection: Connection, done: set[int], last: int) -> list[tuple[int, str, str]]:
+    """Return what is to be applied. On the schema of a newer program that says that this one can run there: nothing.
+
+    Raises:
+        StartupError: The schema is newer than this program can work with.
+    """
+    newer = sorted(done - {number for number, _, _ in available()})
+    if not newer:
+        return [one for one in available() if one[0] not in done and one[0] <= last]
+    found = await connection.fetchval(_SQL["oldest"])
+    if found is None or int(found) > LAST or {number for number, _, _ in available()} - done:
         raise StartupError(
             f"Schema tidings was made by a newer Tidings (it has migration {newer[-1]}). Run that version, or a later one."
         )
+    logger.info("the schema is of a newer Tidings (migration %d), which lets this one run on it", newer[-1])
+    return []

@@ -7,7 +7,8 @@ import asyncpg
 import msgspec
 
 from tidings.core.api_key import ENDING_SOON
-from tidings.core.diagnosis import Vitals
+from tidings.core.diagnosis import Vitals, fits
+from tidings.store import home
 from tidings.store.database import UNAVAILABLE, Connection, Database
 from tidings.store.statements import load
 from tidings.store.workers import SILENCE
@@ -23,11 +24,12 @@ async def read(connection: Connection, known_schema: int, *, is_all: bool) -> Vi
         is_all: Also what somebody should see to at some time.
     """
     row = await connection.fetchrow(_SQL["there"])
-    number: int | None = await connection.fetchval(_SQL["schema_number"]) if row["has_schema"] else None
-    vitals = Vitals(row["is_read_only"], number, row["at"], row["connections_left"])
-    if number != known_schema:
+    schema = await connection.fetchrow(_SQL["schema_number"]) if row["has_schema"] else {"number": None, "oldest": None}
+    vitals = Vitals(row["is_read_only"], schema["number"], row["at"], row["connections_left"], oldest_program=schema["oldest"])
+    if not fits(vitals, known_schema):
         return vitals
     more: dict[str, Any] = dict(await connection.fetchrow(_SQL["lags"], SILENCE))
+    more["is_copy"] = await home.is_held(connection)
     if is_all:
         more |= dict(await connection.fetchrow(_SQL["rest"], ENDING_SOON))
     return msgspec.structs.replace(vitals, **more)

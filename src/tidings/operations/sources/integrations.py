@@ -168,6 +168,8 @@ async def change(services: Services, name: str, asked: IntegrationChange) -> Int
         after = msgspec.structs.replace(before, updated_at=now, problems=problems, **known)
         if after.fault is not None:  # what cannot be read is not written over by anything else
             raise ConflictError(after.fault)
+        if msgspec.structs.replace(after, updated_at=before.updated_at) == before:
+            return before  # what says what it says already is no change
         await stored.update(connection, services.box, after)
         switched = "connected" if after.enabled else "disconnected"
         action = "updated" if before.enabled == after.enabled else switched

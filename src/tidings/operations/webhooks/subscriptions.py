@@ -160,7 +160,7 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
     async with services.database.transaction() as connection:
         before = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
         webhook = changed(before, asked, now=now)
-        if webhook is before:
+        if webhook is before or (webhook == before and not before.problems):  # credentials that are said again, too
             return Standing(before, await tables.table_states(connection, before))
         _own(before)
         await listening.lock_mirrors(connection, services.group_id, webhook_id)  # before tables are, as who listens does

@@ -29,6 +29,14 @@ select to_regclass('tidings.migrations') is not null;
 -- name: applied
 select number from tidings.migrations;
 
+-- name: oldest
+-- The last migration of the oldest program that can run on this schema.
+select value from tidings.settings where name = 'oldest_program';
+
+-- name: put_oldest
+-- $1 number
+insert into tidings.settings (name, value) values ('oldest_program', $1) on conflict (name) do update set value = excluded.value;
+
 -- name: record
 -- $1 number, $2 name
 insert into tidings.migrations (number, name) values ($1, $2);

@@ -5,7 +5,9 @@ select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean 
   current_setting('max_connections')::integer - (select count(*)::integer from pg_stat_activity where backend_type = 'client backend') as connections_left;
 
 -- name: schema_number
-select max(number) from tidings.migrations;
+-- The last migration, and that of the oldest program that can run on the schema.
+select (select max(number) from tidings.migrations) as number,
+  (select value::integer from tidings.settings where name = 'oldest_program') as oldest;
 
 -- name: lags
 -- $1 how long a worker may be silent. Before PostgreSQL 17 no infinite time can be subtracted.
