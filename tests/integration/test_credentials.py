@@ -78,6 +78,8 @@ async def test_a_password_is_sent_and_never_shown(api: Api, receiver: Receiver) 
     for secret in ("pässword", "other", BASIC_LINE):
         assert secret not in told + stored + str(sent) + str(preview)
     assert "credentials.changed" in told
+    (entry,) = await api("GET", "/api/v1/audit?action=credentials.changed", 200)
+    assert list(entry["changes"]) == ["auth"]
     same = await api("PATCH", path, 200, {"auth": changed["auth"]})
     assert same["version"] == changed["version"] == 2, "what was read is no change"
     assert (await api("PATCH", path, 200, {"auth": None}))["auth"] is None
@@ -314,7 +316,7 @@ async def _is_let_in_by_its_certificate_alone(
     assert (await api("PATCH", path, 200, same))["version"] == 1
     for number, change, words in (
         (2, {"client_certificate": other.client()}, "receiver ended TLS"),
-        (3, {"client_certificate": None}, "receiver ended TLS"),
+        (3, {"client_certificate": None}, "set client_certificate of the webhook"),
         (4, {"ca_certificates": other.pem, "client_certificate": client}, "certificate in certificate chain"),
         (5, {"ca_certificates": None}, "certificate in certificate chain"),
     ):

@@ -490,6 +490,9 @@ async def test_the_audit_is_exported_and_verified(terminal: Terminal, engine: En
     await eventually(all_sealed)
     lines = [json.loads(line) for line in (await terminal("audit", "export", "--where", "group=verified")).splitlines()]
     assert [(one["action"], one["subject"]) for one in lines] == [("group.created", "verified")]
+    assert len((await terminal("audit", "export", "--group", "verified")).splitlines()) == 1
+    assert len(await terminal.read("audit", "list", "--group", "verified")) == 1
+    assert len(await terminal.read("audit", "list", "--where", "group=verified", "--group", "default")) == 1
     said = await terminal("audit", "verify")
     assert "as written" in said
     head = (await terminal("audit", "verify", "-q")).strip()
@@ -523,7 +526,7 @@ async def test_redaction_and_erasures(terminal: Terminal) -> None:
     assert (shown["hidden"], shown["after"]["record"]) == (["mail"], {"mail": "[redacted]"})
     await terminal("redaction", "delete", id_, "--yes")
     assert "Add --yes" in await terminal.refused("erasures", "begin", "--value", "nobody@x.example", code=2)
-    begun = await terminal.read("erasures", "begin", "--value", "nobody@x.example", "--dry-run", "--yes")
+    begun = await terminal.read("erasures", "begin", "--value", "nobody@x.example", "--dry-run")
     assert begun["id"] in (await terminal("erasures", "list", "-q")).split()
     found = await terminal.read("erasures", "find", "--value", "NOBODY@x.example")
     assert [one["id"] for one in found] == [begun["id"]]
@@ -875,6 +878,9 @@ async def test_errors_are_sentences_with_remedies_and_exit_codes(terminal: Termi
     sentence = await terminal.refused("webhooks", "list", code=4, TIDINGS_KEY="nonsense")
     assert f"tidings login {terminal.url}" in sentence
     assert "no key that" not in sentence
+    over = (await terminal("keys", "create", "--name", "over", "--scopes", "webhooks:read", "-q")).strip()
+    await terminal("keys", "revoke", "over", "--yes")
+    assert "was revoked" in await terminal.refused("webhooks", "list", code=4, TIDINGS_KEY=over)
     assert "There is no webhook" in await terminal.refused("webhooks", "get", NOBODY, code=3)
     assert "no id of a delivery" in await terminal.refused("deliveries", "get", "x", code=3)
     assert "no id of an event" in await terminal.refused("explain", "x", code=3)

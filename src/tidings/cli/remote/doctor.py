@@ -50,7 +50,7 @@ def command() -> click.Command:
             ],
             callback=ends_well(_webhook),
             help="Say why a webhook's receiver refuses deliveries, with the line to change.\n\n"
-            "Up to nine signed requests of type webhook.test go to it, some signed wrongly on purpose. They are no deliveries, "
+            "Up to twelve requests of type webhook.test go to it, some signed wrongly on purpose. They are no deliveries, "
             "and go out paused or not. Exit code 1 when deliveries are refused.",
         )
     )

@@ -178,7 +178,8 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         changes: dict[str, Any] = {"before": on_record(before), "after": on_record(webhook)}
         await audit.note(services, connection, Action.WEBHOOK_CHANGED, webhook.id, webhook.name, **changes)
         if credentials.differ(webhook, before):
-            await audit.note(services, connection, Action.CREDENTIALS_CHANGED, webhook.id, webhook.name)
+            changes = {"before": credentials.on_record(before), "after": credentials.on_record(webhook)}
+            await audit.note(services, connection, Action.CREDENTIALS_CHANGED, webhook.id, webhook.name, **changes)
         if asked.secret not in {UNSET, None}:
             await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name)
         webhook = await webhooks.update_webhook(connection, services.box, webhook, was=before)
