@@ -14,8 +14,10 @@ FILES = {
     "sse.js": "htmx-ext-sse/dist/sse.min.js",
     "uplot.js": "uplot/dist/uPlot.iife.min.js",
     "uplot.css": "uplot/dist/uPlot.min.css",
+    "redoc.js": "redoc/bundles/redoc.standalone.js",
 }
-LICENCES = ("htmx.org", "htmx-ext-sse", "uplot", "lucide-static")
+LICENCES = ("htmx.org", "htmx-ext-sse", "uplot", "redoc", "lucide-static")
+ELSEWHERE = "https://cdn.redoc.ly/redoc/logo-mini.svg"  # a picture that Redoc would load from its makers' server
 ICONS = (
     "activity", "arrow-down", "arrow-left", "arrow-right", "arrow-up", "ban", "check", "chevron-down", "chevron-right",
     "circle-alert", "circle-dashed", "circle-pause", "circle-question-mark", "clock", "code", "copy", "database", "download",
@@ -46,6 +48,8 @@ def main() -> None:
     FOLDER.mkdir(parents=True)
     for name, source in FILES.items():
         shutil.copyfile(PACKAGES / source, FOLDER / name)
+    redoc = FOLDER / "redoc.js"
+    redoc.write_text(redoc.read_text().replace(ELSEWHERE, "data:,"))
     symbols = "\n".join(map(symbol, ICONS))
     (FOLDER / "icons.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg">\n{symbols}\n</svg>\n')
     texts = [f"{name}\n{'=' * len(name)}\n\n{(PACKAGES / name / 'LICENSE').read_text().strip()}\n" for name in LICENCES]

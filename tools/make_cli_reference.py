@@ -3,7 +3,10 @@
 import sys
 from pathlib import Path
 
+import click
+
 from tidings.cli.lazy import SECTIONS
+from tidings.cli.remote import auditing
 from tidings.cli.remote.failures import EXIT_CODES
 from tidings.cli.remote.grammar import Verb, fields
 from tidings.cli.remote.things import THINGS
@@ -24,6 +27,7 @@ def made() -> str:
     for thing in THINGS.values():
         parts += [f"\n### tidings {thing.name}\n", f"{thing.says}\n", "| command | what it does | options |", "|---|---|---|"]
         parts += [f"| `{' '.join([verb.name, *arguments(verb)])}` | {verb.says} | {options(verb)} |" for verb in thing.verbs]
+        parts += [f"| `{one.name}` | {one.help} | {_flags(one)} |" for one in auditing.commands() if thing.name == "audit"]
     return "\n".join(parts) + "\n"
 
 
@@ -41,6 +45,12 @@ def options(verb: Verb) -> str:
     flags += ["`--limit`", "`--all`"] if verb.shows == "many" and verb.pages != "whole" else []
     flags += ["`--yes`"] if verb.asks else []
     return " ".join(flags)
+
+
+def _flags(command: click.Command) -> str:
+    """Return what a command takes besides, of one that stands in no table."""
+    flags = [option.opts[-1] for option in command.params if not getattr(option, "hidden", False)]
+    return " ".join(f"`{flag}`" for flag in flags if flag not in {"--server", "--group", "--json", "--quiet"})
 
 
 def placed(page: str) -> str:

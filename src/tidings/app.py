@@ -12,7 +12,6 @@ from typing import Any
 
 import asyncpg
 import msgspec
-import uvicorn
 
 from tidings import __version__
 from tidings.api.bins import Bins
@@ -20,6 +19,7 @@ from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
 from tidings.api.server import create_app
 from tidings.api.serving.server import limits_of, serving
+from tidings.api.serving.stopping import StoppingServer
 from tidings.api.serving.watching import Watching
 from tidings.api.tails import Tails
 from tidings.clock import Clock
@@ -312,7 +312,7 @@ class WorkerFailedError(Exception):
 # The API ---------------------------------------------------------------------------------------------------------------
 
 
-class _Server(uvicorn.Server):
+class _Server(StoppingServer):
     """uvicorn without its own signal handlers: stopping is decided in one place."""
 
     @contextmanager
@@ -331,8 +331,8 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     watcher = None if config.metrics_address is None else _bind(*parse_address(config.metrics_address), WATCHERS)
     services = msgspec.structs.replace(
         services,
-        requests=services.requests.share(FOR_CALLS),
-        wide=services.wide.share(FOR_WIDE),
+        requests=services.requests.share(FOR_CALLS, most_waiting=shares.incoming // 2),
+        wide=services.wide.share(FOR_WIDE, most_waiting=shares.incoming // 2),
         for_notices=services.wide.share(FOR_NOTICES),
         for_bins=services.wide.share(FOR_BINS),
     )

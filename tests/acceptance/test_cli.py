@@ -1,13 +1,18 @@
 """The command line, as an operator meets it."""
 
+import asyncio
+import itertools
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -15,7 +20,7 @@ import msgspec
 import pytest
 
 from tests.support.limits import PATIENCE
-from tests.support.process import Process, run_cli
+from tests.support.process import Process, run_cli, settings
 from tests.support.receiver import Receiver
 from tidings import __version__
 from tidings.app import opened
@@ -208,3 +213,32 @@ async def test_more_worker_processes_share_the_work_and_are_replaced(database_ur
     await eventually(replaced)
     await connection.close()
     assert await process.stop() == 0
+
+
+async def test_a_stop_beside_bodies_without_an_end_is_told_in_a_line(database_url: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tidings", "serve", "--port", "0", "--json", stdout=PIPE, stderr=PIPE,
+        env=settings(database_url=database_url, secret_key="k", admin_key="k"),
+    )  # fmt: skip
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        url = urlsplit(msgspec.json.decode(await process.stdout.readline())["url"])
+    opened = [await asyncio.open_connection(url.hostname, url.port) for _ in range(60)]
+    path = itertools.cycle(["/api/v1/events", "/api/v1/webhooks", "/in/none"])
+    for _, writer in opened:
+        head = f"POST {next(path)} HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\ncontent-type: application/json\r\ncontent-length: 90"
+        writer.write(f"{head}\r\n\r\n{{".encode())
+        await writer.drain()
+    reader, last = await asyncio.open_connection(url.hostname, url.port)  # answered after those before it were read
+    last.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n")).endswith(b" 200 OK\r\n")
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(PATIENCE):
+        said = [await reader.read(9_999) for reader, _ in opened]
+        for _, writer in [*opened, (reader, last)]:
+            writer.close()
+        _, log = await process.communicate()
+    assert process.returncode == 0
+    assert sum(one.startswith(b"HTTP/1.1 503 ") for one in said) >= 40, "all whose body is waited for"
+    assert b"Traceback" not in log
+    assert log.count(b"stopping ") == 1, log.decode()

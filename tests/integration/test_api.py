@@ -55,7 +55,7 @@ async def test_a_webhook_is_created_read_changed_and_deleted(api: Api, receiver:
     read = await api("GET", path, 200)
     health = read.pop("health")
     assert (health["state"], health["waiting"], health["day"]["success_rate"]) == ("idle", 0, None)
-    assert read == {name: value for name, value in made.items() if name not in {"secret", "profile_reason"}}
+    assert read == {name: value for name, value in made.items() if name not in {"secret", "profile_reason", "warnings"}}
     (listed,) = await api("GET", "/api/v1/webhooks", 200)
     assert listed.pop("health") == {n: v for n, v in health.items() if n not in {"hour", "day", "month"}}
     assert listed == {n: v for n, v in read.items() if n != "tables"}
@@ -194,13 +194,13 @@ async def test_the_test_button_takes_the_real_path_and_tells_the_result(api: Api
     hook = await api.create(receiver.url(), "nothing.else")
     other = await api.create(receiver.url("/other"), "*")
     result = await api("POST", f"/api/v1/webhooks/{hook['id']}/test", 200)
-    assert (result["success"], result["status_code"], result["response_body"]) == (True, 200, "ok")
+    assert (result["success"], result["response_status"], result["response_body"]) == (True, 200, "ok")
     assert [request.path for request in receiver.received] == ["/hook"]
     delivery = await api("GET", f"/api/v1/deliveries/{result['delivery_id']}", 200)
     assert (delivery["is_test"], delivery["event"]) == (True, "webhook.test")
     receiver.otherwise = says(answer(500, b"no"))
     result = await api("POST", f"/api/v1/webhooks/{hook['id']}/test", 200)
-    assert (result["success"], result["status_code"], result["response_body"]) == (False, 500, "no")
+    assert (result["success"], result["response_status"], result["response_body"]) == (False, 500, "no")
     assert {request.path for request in receiver.received} == {"/hook"}
     await api("DELETE", f"/api/v1/webhooks/{other['id']}", 200)
     await api("POST", f"/api/v1/webhooks/{other['id']}/test", 404)

@@ -33,7 +33,7 @@ async def test_the_async_client_does_what_the_api_does(url: str, receiver: Recei
     async with AsyncClient(url, "test") as client:
         webhook = await client.webhooks.create(receiver.url("/hook"), ["order.*"], name="Orders", retry={"delays": [1]})
         assert webhook.secret is not None
-        assert (webhook.name, webhook.profile, webhook.max_retries) == ("Orders", "standard", 1)
+        assert (webhook.name, webhook.profile, webhook.retry["delays"]) == ("Orders", "standard", [1])
         published = await client.events.publish("order.paid", {"total": 12.5}, id="o-1")
         assert (await client.events.publish("order.paid", {"total": 12.5}, id="o-1")).duplicate
         await receiver.wait_for(1)

@@ -2,12 +2,14 @@
 """What webhooks show to be let in: passwords, tokens and certificates, towards real servers that look at them."""
 
 import base64
+import json
 import ssl
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -15,7 +17,8 @@ import trustme
 
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
 from tests.support.engine import eventually
-from tests.support.receiver import Receiver, answer, hangs, says
+from tests.support.privacy import holds, places_with
+from tests.support.receiver import Received, Receiver, answer, hangs, says
 from tests.support.tokens import TokenServer, answers, wants
 from tidings.operations import attention as overview
 from tidings.store.rekey import rekey
@@ -75,6 +78,8 @@ async def test_a_password_is_sent_and_never_shown(api: Api, receiver: Receiver) 
     for secret in ("pässword", "other", BASIC_LINE):
         assert secret not in told + stored + str(sent) + str(preview)
     assert "credentials.changed" in told
+    (entry,) = await api("GET", "/api/v1/audit?action=credentials.changed", 200)
+    assert list(entry["changes"]) == ["auth"]
     same = await api("PATCH", path, 200, {"auth": changed["auth"]})
     assert same["version"] == changed["version"] == 2, "what was read is no change"
     assert (await api("PATCH", path, 200, {"auth": None}))["auth"] is None
@@ -191,6 +196,70 @@ async def test_an_examined_receiver_gets_its_token(api: Api, receiver: Receiver,
     assert (verdict["is_taking"], verdict["verdict"]) == (False, "token")
 
 
+# What comes back -----------------------------------------------------------------------------------------------------------
+
+SECRET = "Tr0ub4dor/&3 <ü>?"  # written otherwise by JSON, HTML, URLs and PHP
+
+
+def echoes(status: int, *values: str) -> Any:
+    """Return a receiver's script that answers with its request, and with what it makes of it, in headers and body."""
+
+    async def script(received: Received, writer: Any) -> None:
+        line = received.headers["authorization"]
+        told = [line, *values] + [base64.b64decode(line.split()[1]).decode()] * line.startswith("Basic ")
+        body = received.raw + b"\n".join(
+            form
+            for value in told
+            for form in (
+                value.encode(), value.upper().encode(), value.encode().hex().encode(), base64.b64encode(b"x" + value.encode()),
+                json.dumps(value).encode(), json.dumps(value).replace("/", "\\/").encode(), quote(value).encode(),
+                value.encode().decode("latin-1").encode(),
+            )
+        )  # fmt: skip
+        writer.write(answer(status, body, {"x-echo": line, "www-authenticate": f"Basic realm={line}"}))
+
+    return script
+
+
+@pytest.mark.parametrize("kind", ["basic", "oauth2", "oauth2 whose receiver gives the tokens"])
+async def test_what_a_receiver_echoes_of_credentials_is_nowhere(
+    api: Api, receiver: Receiver, tokens: TokenServer, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    caplog.set_level("DEBUG", "tidings")
+    token = "t0ken/" + "Qx7+" * 8
+    if kind == "basic":
+        auth, secrets = {"type": "basic", "username": "shop", "password": SECRET}, [SECRET]
+        secrets.append(base64.b64encode(f"shop:{SECRET}".encode()).decode())
+    else:
+        auth, secrets = oauth2(tokens, client_secret=SECRET, sends="body"), [SECRET, token]
+        tokens.otherwise = answers(200, msgspec.json.encode({"access_token": token}))
+    receiver.otherwise = echoes(500, *([SECRET] if kind.endswith("tokens") else []))
+    made = await api.create(receiver.url(), "order.*", auth=auth, retry={"delays": []})
+    path = f"/api/v1/webhooks/{made['id']}"
+    told = [await api("POST", f"{path}/test", 200, {}), await api("POST", f"{path}/diagnose", 200)]
+    told.append(await api("POST", f"{path}/preview", 200, {}))
+    receiver.otherwise = echoes(200)
+    await publish(api)
+    await ended(api, 2)
+    for delivery in await api("GET", "/api/v1/deliveries", 200):
+        told.append(await api("GET", f"/api/v1/deliveries/{delivery['id']}", 200))
+        told.append(await api("GET", f"/api/v1/deliveries/{delivery['id']}/attempts", 200))
+    if kind != "basic":
+        tokens.otherwise = answers(400, b'{"error": "topsecret"}')
+        other = oauth2(tokens, client_secret="topsecret")
+        await api("PATCH", path, 200, {"auth": other})
+        await publish(api)
+        (told_of,) = [row["error"] for row in await ended(api, 3) if row["failure"] == "token"]
+        assert "HTTP 400 ((hidden))" in told_of
+    said = json.dumps(told, ensure_ascii=False)
+    assert "(hidden)" in said
+    async with api.engine.services.wide.connection() as connection:
+        for secret in secrets:
+            assert await places_with(connection, secret) == []
+            assert not holds((said + caplog.text).encode(), secret)
+            assert not holds(json.dumps(told).encode(), secret)
+
+
 # Certificates --------------------------------------------------------------------------------------------------------------
 
 
@@ -247,7 +316,7 @@ async def _is_let_in_by_its_certificate_alone(
     assert (await api("PATCH", path, 200, same))["version"] == 1
     for number, change, words in (
         (2, {"client_certificate": other.client()}, "receiver ended TLS"),
-        (3, {"client_certificate": None}, "receiver ended TLS"),
+        (3, {"client_certificate": None}, "set client_certificate of the webhook"),
         (4, {"ca_certificates": other.pem, "client_certificate": client}, "certificate in certificate chain"),
         (5, {"ca_certificates": None}, "certificate in certificate chain"),
     ):

@@ -56,7 +56,7 @@ async def test_a_webhook_is_made_and_changed_in_fluxbases_words(api: Api, receiv
         assert refused["error"] == "Invalid webhook ID"
 
 
-async def test_a_delivery_has_every_spelling_of_its_fields(api: Api, receiver: Receiver) -> None:
+async def test_a_delivery_to_a_fluxbase_webhook_has_every_spelling_of_its_fields(api: Api, receiver: Receiver) -> None:
     receiver.scripts.append(says(answer(201, b"thanks")))
     made = await api.create(receiver.url("/hook"), {"table": "posts"}, profile="fluxbase", secret="your-webhook-secret")
     await api.engine.user.execute("insert into posts values (7, 'Grüße')")
@@ -80,6 +80,22 @@ async def test_a_delivery_has_every_spelling_of_its_fields(api: Api, receiver: R
     assert (delivery["table_name"], delivery["record_id"]) == ("posts", "7")
     assert delivery["payload"] == json.loads(receiver.received[0].body)
     assert await api("GET", f"/api/v1/deliveries/{delivery['id']}", 200) == delivery
+
+
+async def test_a_thing_has_one_name_where_the_profile_is_not_fluxbases(api: Api, receiver: Receiver) -> None:
+    made = await api.create(receiver.url("/hook"), {"table": "posts"})
+    others = {"is_active", "max_retries", "retry_backoff_seconds", "scope", "message"}
+    path = f"/api/v1/webhooks/{made['id']}"
+    for told in (made, await api("GET", path, 200), await api("PATCH", path, 200, {"is_active": True, "max_retries": 3})):
+        assert others.isdisjoint(told)
+    await api.engine.user.execute("insert into posts values (7, 'Grüße')")
+    await receiver.wait_for(1)
+    (delivery,) = await api("GET", f"{path}/deliveries", 200)
+    assert (delivery["schema"], delivery["table"], delivery["record_id"]) == ("public", "posts", "7")
+    others = {"event_type", "table_name", "attempt", "attempt_number", "status_code", "http_status_code", "response_code"}
+    assert (others | {"error_message"}).isdisjoint(delivery)
+    result = await api("POST", f"{path}/test", 200)
+    assert (result["response_status"], "status_code" in result) == (200, False)
 
 
 @pytest.mark.parametrize(

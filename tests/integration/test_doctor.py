@@ -368,7 +368,7 @@ async def test_every_profile_is_examined(call: Call, receiver: Receiver) -> None
 
         receiver.otherwise = script
         found = await call.diagnose(await call.create(receiver.url(), profile=profile, secret=secret))
-        assert (found["verdict"], found["probes"][1]["status_code"]) == ("healthy", 401), (profile, found)
+        assert (found["verdict"], found["probes"][1]["response_status"]) == ("healthy", 401), (profile, found)
     receiver.otherwise = says(answer())
     found = await call.diagnose(await call.create(receiver.url(), profile="vski", secret="a-secret-of-text"))
     assert (found["verdict"], names(found)) == ("healthy", {"unsigned"})

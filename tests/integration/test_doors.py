@@ -11,14 +11,12 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
 from tidings import __version__
-from tidings.api.serving import rests
 from tidings.api.serving.bounds import LINGER_BYTES, MAX_PIPELINED
 from tidings.api.serving.budgets import AT_ONCE
 from tidings.api.serving.entrance import Entrance, Limits
@@ -26,6 +24,7 @@ from tidings.api.serving.heads import has_one_host
 from tidings.api.serving.protocol import GuardedProtocol
 from tidings.api.serving.refusals import MAX_HEADERS
 from tidings.api.serving.server import serving
+from tidings.api.serving.stopping import StoppingServer
 from tidings.app import _serving, opened
 from tidings.config import Config, load_config
 from tidings.core.errors import StartupError
@@ -46,7 +45,7 @@ class Door:
         config = serving(self, LIMITS)
         config.lifespan = "off"
         self.entrance: Entrance = config.http.keywords["entrance"]  # type: ignore[union-attr]
-        self.server = uvicorn.Server(config)
+        self.server = StoppingServer(config)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
 
@@ -312,8 +311,62 @@ def test_all_that_rest_take_a_tenth_of_the_loop_together(connections: int, spent
     assert connections * spent <= entrance.rest_seconds(spent) / 10 * 1.001
 
 
-def test_what_is_left_unread_for_its_pieces_is_read_after_a_rest() -> None:
-    assert rests.MOST_PIECES * rests.PIECE_SECONDS >= rests.SPENT_AT_ONCE
+async def test_few_pieces_at_a_time_are_paid_for_as_many_are(door: Door) -> None:
+    rested = await _rests_of(door)
+    head, pieces = in_pieces(b"x", 4_000).split(b"\r\n\r\n", 1)
+    reader, writer = await door.open(head + b"\r\n\r\n")
+    for at in range(0, len(pieces), 600):  # a hundred pieces
+        writer.write(pieces[at : at + 600])
+        await writer.drain()
+    assert (await _rest(reader)).startswith(b"HTTP/1.1 200")
+    writer.close()
+    assert sum(rested) > 0.9 * 4_000 * 2e-6, "all but what is saved is paid for"
+
+
+async def test_who_uploads_in_chunks_of_a_kilobyte_or_asks_often_never_rests(door: Door) -> None:
+    rested = await _rests_of(door)
+    chunks = b"".join(b"3e8\r\n" + b"x" * 1000 + b"\r\n" for _ in range(99)) + b"0\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    small = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
+    reader, writer = await door.open()
+    for _ in range(10):
+        writer.write(head + chunks)
+        await reader.readuntil(b"\r\n\r\nok")
+    for _ in range(300):
+        writer.write(small)
+        await reader.readuntil(b"\r\n\r\nok")
+    writer.close()
+    assert [len(body) for body in door.bodies] == [99_000] * 10 + [4] * 300
+    assert rested == []
+
+
+async def _rests_of(door: Door) -> list[float]:
+    rested: list[float] = []
+
+    def noted(spent: float) -> float:
+        rested.append(spent)
+        return 0.0
+
+    door.entrance.rest_seconds = noted  # type: ignore[method-assign]
+    return rested
+
+
+async def test_a_stop_ends_bodies_without_an_end_and_answers_without_one(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    head = b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 90\r\n\r\n"
+    unfinished = [await door.open(head) for _ in range(3)]
+    held, ending = await door.open(GET % b"hold")
+    await eventually(lambda: _true(door.held == 1 and len(door.entrance) == 4))
+    door.server.should_exit = True
+    said = [await _rest(reader) for reader, _ in unfinished]
+    assert [one.split(b"\r\n")[0] for one in said] == [b"HTTP/1.1 503 Service Unavailable"] * 3
+    assert all(b'"STOPPING"' in one and b"retry-after" in one for one in said)
+    assert await _rest(held) == b"", "it was cut off"
+    for _, writer in [*unfinished, (held, ending)]:
+        writer.close()
+    await eventually(lambda: _true(bool(caplog.records)))
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "tidings.api"]
+    assert line.startswith("clients are refused (stopping 4); ")
+    assert "Traceback" not in caplog.text
 
 
 async def test_requests_behind_one_in_pieces_wait_for_the_rest(door: Door) -> None:

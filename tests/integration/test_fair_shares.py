@@ -1,6 +1,7 @@
 """Groups that crowd the outbox, and those that wait beside them: who is routed when, and in which order."""
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ from tests.support.engine import Engine, engine_of
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tidings.config import Config
-from tidings.store import outbox
+from tidings.core.lanes import GroupTurns
+from tidings.store import outbox, queue
+from tidings.store.database import Database
 from tidings.worker.dispatcher import BATCH
 from tidings.worker.sharing import MOST_GROUPS, Way
 
@@ -219,3 +222,112 @@ async def test_a_running_worker_delivers_to_a_group_while_the_backlog_of_another
             await engine.user.execute("notify tidings_outbox")
         await receiver.wait_for(1)
         assert await engine.value("select count(*) from tidings.outbox where group_id = 'loud'") > 0
+
+
+async def put_due(engine: Engine, group: str, count: int, *, seconds_ago: int, trusted: bool, deep: int = 1) -> None:
+    """Have so many webhooks with lanes that are due, a few deliveries each."""
+    await engine.user.execute("insert into tidings.groups (id) values ($1) on conflict do nothing", group)
+    await engine.user.execute(
+        """with made as (
+          insert into tidings.webhooks select gen_random_uuid(), $1::text, 'n', null, 'https://x', true, null, 'standard', '[]', '', 'POST', '{}', 30, '{}', now(), now()
+          from generate_series(1, $2) returning id, group_id
+        ), lanes as (
+          insert into tidings.lanes (webhook_id, due_at, concurrency, allowance, waiting, failure_count, last_success_at)
+          select id, now() - make_interval(secs => $3), 10, 10, $5, case when $4 then 0 else 3 end, now() from made
+        )
+        insert into tidings.queue (id, webhook_id, event_id, group_id, due_at)
+        select gen_random_uuid(), id, gen_random_uuid(), group_id, now() - make_interval(secs => $3) from made, generate_series(1, $5)""",
+        group, count, float(seconds_ago), trusted, deep,
+    )  # fmt: skip
+
+
+async def claim(engine: Engine, turns: GroupTurns | None, **limits: Any) -> Counter[str]:
+    """Claim as a worker does, and return how many deliveries of each group were leased."""
+    me = engine.worker.me
+    async with engine.services.wide.transaction() as connection:
+        _, flights = await queue.claim(connection, me.worker_id, engine.clock.now(), part=me.part, turns=turns, **limits)
+    return Counter(delivery.group_id for flight in flights for delivery in flight)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_thousands_of_due_lanes_do_not_keep_those_of_another_group_from_being_claimed(
+    config: Config, *, trusted: bool
+) -> None:
+    async with engine_of(config) as engine:
+        await put_due(engine, "loud", 5000, seconds_ago=3600, trusted=trusted)
+        await put_due(engine, "quiet", 3, seconds_ago=60, trusted=trusted)
+        assert (await claim(engine, None, capacity=200))["quiet"] == 0, "they are behind, by age"
+        first = await claim(engine, GroupTurns(), capacity=200)
+        assert first == {"loud": 197, "quiet": 3}
+
+
+async def test_groups_take_turns_though_there_is_one_place_at_a_time(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await put_due(engine, "loud", 2000, seconds_ago=3600, trusted=False)
+        await put_due(engine, "quiet", 3, seconds_ago=60, trusted=False)
+        await put_due(engine, "still", 3, seconds_ago=60, trusted=False)
+        turns, total = GroupTurns(), Counter[str]()
+        for _ in range(9):
+            total += await claim(engine, turns, capacity=1)
+        assert total == {"loud": 3, "quiet": 3, "still": 3}
+
+
+async def test_two_groups_with_very_many_due_lanes_get_alike(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await put_due(engine, "first", 2000, seconds_ago=3600, trusted=True)
+        await put_due(engine, "second", 2000, seconds_ago=60, trusted=True)
+        turns, total = GroupTurns(), Counter[str]()
+        for _ in range(4):
+            total += await claim(engine, turns, capacity=200)
+        assert total == {"first": 400, "second": 400}
+
+
+async def test_turns_pass_over_groups_of_which_nothing_is_due(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await put_due(engine, "loud", 1000, seconds_ago=3600, trusted=True)
+        for number in range(2 * queue.MAX_STEPS):
+            await put_due(engine, f"later{number}", 1, seconds_ago=-3600, trusted=True)
+        await put_due(engine, "quiet", 3, seconds_ago=60, trusted=True)
+        turns, total = GroupTurns(), Counter[str]()
+        for _ in range(3):
+            total += await claim(engine, turns, capacity=50)
+        assert total == {"loud": 147, "quiet": 3}
+        await put_due(engine, "a", 1, seconds_ago=1, trusted=True)
+        assert (await claim(engine, turns, capacity=50))["a"] == 1, "after the last group it is the first one's turn"
+
+
+async def test_who_has_few_keeps_its_order_its_rate_and_its_limit_beside_a_crowd(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await put_due(engine, "loud", 1000, seconds_ago=3600, trusted=True)
+        for settings in ("ordered = true", "rate_per_second = 2, tokens = 2", "concurrency = 3"):
+            group = settings.split()[0]
+            await put_due(engine, group, 1, seconds_ago=60, trusted=True, deep=8)
+            await engine.user.execute(
+                f"update tidings.lanes set {settings}, refilled_at = now() + interval '1 hour' where group_id = $1", group
+            )
+        turns, total = GroupTurns(), Counter[str]()
+        for _ in range(3):
+            total += await claim(engine, turns, capacity=100)
+        assert (total["ordered"], total["rate_per_second"], total["concurrency"]) == (1, 2, 3)
+
+
+async def test_calls_of_one_group_leave_others_their_turn_at_the_database(config: Config) -> None:
+    """A hundred calls of one group wait for two places: one of another waits for one of those to end, whatever it may see."""
+    async with engine_of(config) as engine:
+        share = engine.services.requests.share(2)
+        loud, quiet = share.acting_for("loud"), share.acting_for("quiet")
+        over: list[str] = []
+
+        async def call(database: Database, group: str) -> None:
+            async with database.transaction() as connection:
+                assert await connection.fetchval("select current_setting('tidings.group')") == group
+                over.append(group)
+
+        async with loud.connection(), loud.connection():
+            tasks = [asyncio.create_task(call(loud, "loud")) for _ in range(100)]
+            await asyncio.sleep(0)
+            tasks.append(asyncio.create_task(call(quiet.after(2), "quiet")))
+            await asyncio.sleep(0)
+            assert over == []
+        await asyncio.gather(*tasks)
+        assert (over.index("quiet") < 4, len(over)) == (True, 101)

@@ -1,6 +1,7 @@
 """Going out by a forward proxy: what it is told, and whose fault it is when it says no."""
 
 import asyncio
+import base64
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -56,6 +57,14 @@ async def test_plain_requests_go_in_absolute_form(receiver: Receiver) -> None:
         (request,) = receiver.received
         assert request.headers["host"] == "hooks.test:8080"
         assert "proxy-authorization" not in request.headers
+
+
+async def test_a_proxy_that_hands_our_password_on_has_it_shown_to_nobody(receiver: Receiver) -> None:
+    async with forward_proxy({}, user="a:secret-pass") as proxy, going_out_by(proxy, "a:secret-pass") as sender:
+        line = "Basic " + base64.b64encode(b"a:secret-pass").decode()
+        proxy.says = answer(200, f"you sent {line}".encode(), {"x-echo": line, "connection": "close"})
+        exchange = await post(sender, "http://hooks.test/")
+        assert (exchange.body, dict(exchange.headers)["x-echo"]) == (b"you sent Basic (hidden)", "Basic (hidden)")
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -1,7 +1,7 @@
 """Group commit: many callers, one statement, and each is answered for itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import asyncpg
@@ -14,6 +14,7 @@ from tidings.config import Config
 from tidings.core.errors import BusyError, ConflictError
 from tidings.sources.group_commit import (
     COMMITS_AT_ONCE,
+    GROUP_PART,
     MAX_BYTES,
     MAX_EVENTS,
     MAX_SCHEMAS,
@@ -46,6 +47,12 @@ class Desk:
     async def all(self, drafts: Iterable[Draft]) -> list[Any]:
         """Publish all at the same time, and return what each caller gets."""
         return await asyncio.gather(*map(self.publish, drafts), return_exceptions=True)
+
+    async def all_of_two(self, drafts: Sequence[Draft], more: Sequence[Draft]) -> list[Any]:
+        """Publish the same for two groups, and then more for a third, as above."""
+        await self.engine.user.execute("insert into tidings.groups (id) values ('acme'), ('third')")
+        given = [(one, "default") for one in drafts] + [(one, "acme") for one in drafts] + [(one, "third") for one in more]
+        return await asyncio.gather(*(self.publish(*each) for each in given), return_exceptions=True)
 
     async def commits(self) -> list[int]:
         """How many events there were in each commit, in their order: rows of one statement share a transaction."""
@@ -113,10 +120,10 @@ async def test_callers_that_come_together_share_a_commit_and_each_gets_its_own_a
     assert await desk.commits() == [1, 5]
     rows = await desk.engine.sql("select event_id, external_id, group_id, subject from tidings.outbox order by id")
     assert [tuple(row)[1:] for row in rows] == [
-        ("old", "default", None), (None, "default", None), ("new", "default", None), (None, "default", None), (None, "default", "s"),
-        ("old", "acme", None),
+        ("old", "default", None), (None, "default", None), ("old", "acme", None),
+        ("new", "default", None), (None, "default", None), (None, "default", "s"),
     ]  # fmt: skip
-    assert [row["event_id"] for row in rows[1:]] == [results[n].id for n in (0, 3, 7, 10, 11)]
+    assert [row["event_id"] for row in rows[1:]] == [results[n].id for n in (0, 11, 3, 7, 10)]
 
 
 async def test_events_of_one_caller_keep_their_order(desk: Desk) -> None:
@@ -271,14 +278,14 @@ async def test_schemas_that_are_remembered_have_a_bound_and_the_oldest_goes_firs
 
 
 async def test_one_call_more_than_may_wait_is_told_to_come_again(desk: Desk) -> None:
-    results = await desk.all([draft()] * (MAX_WAITING + 1))
+    results = await desk.all_of_two([draft()] * (MAX_WAITING // 2), [draft()])
     assert kinds(results) == ["new"] * MAX_WAITING + ["BusyError"]
     assert await desk.commits() == [MAX_EVENTS] * (MAX_WAITING // MAX_EVENTS)
 
 
 async def test_data_that_waits_has_a_bound_and_so_has_that_of_a_commit(desk: Desk) -> None:
     large = draft(data=f'"{"x" * (MIB - 2)}"')
-    results = await desk.all([large] * (MAX_WAITING_BYTES // MIB) + [draft()])
+    results = await desk.all_of_two([large] * (MAX_WAITING_BYTES // MIB // 2), [draft()])
     assert kinds(results) == ["new"] * (MAX_WAITING_BYTES // MIB) + ["BusyError"]
     assert await desk.commits() == [MAX_BYTES // MIB] * (MAX_WAITING_BYTES // MAX_BYTES)
     larger = draft(subject="x" * MAX_BYTES)
@@ -341,3 +348,25 @@ async def test_closing_finishes_what_is_under_way_and_answers_everybody(config: 
         await desk.publisher.close()
         assert kinds(await asyncio.gather(*tasks)) == ["new"] * len(tasks)
         assert not desk.publisher._idle
+
+
+async def test_where_more_wait_than_one_commit_takes_groups_take_turns(desk: Desk) -> None:
+    await desk.engine.user.execute("insert into tidings.groups (id) values ('quiet') on conflict do nothing")
+    calls = [desk.publish(draft(f"l{number}")) for number in range(2 * MAX_EVENTS)]
+    answers = await asyncio.gather(*calls, desk.publish(draft("q"), "quiet"))
+    assert len(answers) == 2 * MAX_EVENTS + 1
+    beside = await desk.engine.value(
+        "select count(*) from tidings.outbox where xmin::text = (select xmin::text from tidings.outbox where group_id = 'quiet')"
+    )
+    assert beside == MAX_EVENTS, "it is in a whole commit, and not in the one of those that are left over"
+
+
+async def test_one_group_has_half_of_the_room_for_those_who_wait(desk: Desk) -> None:
+    most = int(MAX_WAITING * GROUP_PART)
+    tasks = [asyncio.create_task(desk.publish(draft())) for _ in range(most)]
+    await asyncio.sleep(0)
+    with pytest.raises(BusyError):
+        await desk.publish(draft())
+    await desk.engine.user.execute("insert into tidings.groups (id) values ('quiet') on conflict do nothing")
+    assert not (await desk.publish(draft(), "quiet")).duplicate
+    await asyncio.gather(*tasks)

@@ -215,6 +215,10 @@ def _wrong(name: str, provider: Provider) -> None:
             provider.claims["nbf"] = now + 86_400
         case "subject":
             provider.claims["sub"] = 17
+        case "half a letter":
+            provider.claims["sub"] = "\ud800"
+        case "algorithms":
+            provider.sign = lambda claims: unsigned(claims, ["RS256"])
         case "unsigned":
             provider.sign = unsigned
         case "hmac":
@@ -241,7 +245,7 @@ def _wrong(name: str, provider: Provider) -> None:
 
 _WAYS = (
     "nonce", "no nonce", "audience", "two audiences", "party", "issuer", "expired", "no expiry", "old", "of tomorrow", "subject",
-    "unsigned", "hmac", "another key", "unknown key", "no token", "no json", "refused code", "elsewhere", "huge", "a bomb", "deep",
+    "half a letter", "algorithms", "unsigned", "hmac", "another key", "unknown key", "no token", "no json", "refused code", "elsewhere", "huge", "a bomb", "deep",
 )  # fmt: skip
 
 

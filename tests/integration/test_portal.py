@@ -115,8 +115,10 @@ async def visitor(config: Config, api_server: ApiServer) -> AsyncIterator[Visito
 async def test_a_browser_is_led_to_sign_in_and_back_and_a_program_is_answered_in_json(visitor: Visitor) -> None:
     assert (await visitor.get("/", 303)).headers["location"] == "/sign-in"
     assert (await visitor.get("/settings", 303)).headers["location"] == "/sign-in?to=%2Fsettings"
-    answer = await visitor.get("/", 404, Accept="application/json")
-    assert answer.json() == {"error": "There is no /.", "code": "NOT_FOUND"}
+    answer = await visitor.get("/", Accept="application/json")
+    assert (answer.json()["docs"], answer.json()["document"]) == ("/docs", "/openapi.json")
+    assert (await visitor.get("/docs", 303)).headers["location"] == "/sign-in?to=%2Fdocs"
+    await visitor.get("/docs/openapi.json", 303)
     assert (await visitor.get("/api/v1/nowhere", 404)).headers["content-type"] == "application/json"
     assert "version" not in (await visitor.get("/openapi.json", 401)).text
     assert (await visitor.sign_in(to="/settings")).headers["location"] == "/settings"

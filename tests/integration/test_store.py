@@ -276,6 +276,52 @@ async def test_a_claim_finds_the_trusted_lanes_behind_very_many_others_by_index(
     await connection.close()
 
 
+@pytest.mark.parametrize("idle", [0, 40_000], ids=["nearly all are due", "most wait for nothing"])
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_claim_steps_from_group_to_group_by_index(database_url: str, *, trusted: bool, idle: int) -> None:
+    """20,000 lanes of one group have been due for longer than three of another, and 300 groups wait for later."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        """insert into tidings.groups (id) select unnest(array['loud', 'quiet']) union all select 'later' || i from generate_series(20004, 20303) i
+        union all select 'zz' || i from generate_series(0, 99) i;
+        with made as (
+          insert into tidings.webhooks select gen_random_uuid(), case when i > 20303 then 'zz' || i % 100 when i > 20003 then 'later' || i when i > 20000 then 'quiet' else 'loud' end,
+            'n', null, 'https://x', true, null, 'standard', '[]', '', 'POST', '{}', 30, '{}', now(), now()
+          from generate_series(1, 20303 + {idle}) i returning id, group_id)
+        insert into tidings.lanes (webhook_id, due_at, concurrency, allowance, waiting, failure_count, last_success_at)
+        select id, case when group_id like 'zz%' then 'infinity' when group_id like 'later%' then now() + interval '1 hour' when group_id = 'loud' then now() - interval '1 hour'
+          else now() end, 100, 100, 50, {failures}, now() from made""".replace("{idle}", str(idle)).replace(
+            "{failures}", "0" if trusted else "7"
+        )
+    )
+    await connection.execute("analyze tidings.lanes")
+
+    await connection.execute("set plan_cache_mode = force_generic_plan")  # as after the fifth time on a connection
+    await connection.execute(
+        "prepare look (boolean, text, timestamptz, integer, integer, text[], integer) as "
+        + load("queue")["lock_due_lanes_of_groups"]
+    )
+
+    def asked(behind: str) -> str:
+        return f"execute look ({trusted}, '{behind}', now(), 32, 250, array['loud'], 64)"
+
+    groups: list[str] = []
+    behind, looks = "", 0
+    while behind is not None:
+        *rows, last = await connection.fetch(asked(behind))
+        groups += [row["group_id"] for row in rows]
+        behind, looks = last["group_id"], looks + 1
+    assert groups == ["quiet"] * 3
+    assert looks == 5, "302 groups wait for something, and a look goes 64 steps"
+    for behind in ("", "later20150", "m"):
+        plan = await connection.fetchval("explain (analyze, format json) " + asked(behind))
+        looked = [int(float(number)) for number in re.findall(r'"(?:Actual Rows|Rows Removed by [A-Za-z ]+)": ([\d.]+)', plan)]
+        assert "Seq Scan" not in plan
+        assert set(re.findall(r'"Index Name": "(\w+)"', plan)) == {"lanes_due_by_group"}
+        assert max(looked) <= 64
+    await connection.close()
+
+
 @pytest.mark.parametrize("count", [1, outbox.FEW, outbox.FEW + 1])
 async def test_few_events_and_many_are_written_alike_in_their_order_and_the_bell_rings(database_url: str, count: int) -> None:
     writer, sleeper = await asyncpg.connect(database_url), await asyncpg.connect(database_url)

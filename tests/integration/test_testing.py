@@ -35,7 +35,7 @@ async def test_a_test_is_of_any_type_and_goes_to_its_webhook_alone(api: Api, rec
         ({}, "webhook.test"),
     ):
         result = await pressed(api, hook, 200, body)
-        assert (result["outcome"], result["success"], result["status_code"]) == ("answered", True, 200)
+        assert (result["outcome"], result["success"], result["response_status"]) == ("answered", True, 200)
         request = receiver.received[-1]
         assert verify(request.body, request.headers, hook["secret"])["type"] == type_
         delivery = await api("GET", f"/api/v1/deliveries/{result['delivery_id']}", 200)
@@ -78,14 +78,14 @@ async def test_what_came_of_a_test_is_told_apart(api: Api, receiver: Receiver) -
         silent_url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         hook = await api.create(silent_url, "*", timeout_seconds=0.2)
         late = await pressed(api, hook)
-    assert (late["outcome"], late["success"], late["status_code"]) == ("timed_out", False, None)
+    assert (late["outcome"], late["success"], late["response_status"]) == ("timed_out", False, None)
     gone = await pressed(api, hook)  # nobody listens there any more
     assert (gone["outcome"], gone["success"]) == ("refused", False)
     assert "could not be reached" in gone["message"]
     receiver.otherwise = says(answer(500, b"no"))
     hook = await api.create(receiver.url("/hook"), "*")
     failed = await pressed(api, hook)
-    assert (failed["outcome"], failed["success"], failed["status_code"]) == ("answered", False, 500)
+    assert (failed["outcome"], failed["success"], failed["response_status"]) == ("answered", False, 500)
 
 
 async def test_without_a_worker_a_test_says_so_and_does_not_wait(

@@ -51,8 +51,8 @@ class Key:
         return f"{head}.{body}.{_b64(hmac.digest(secret, f'{head}.{body}'.encode(), 'sha256'))}"
 
 
-def unsigned(claims: Claims) -> str:
-    return f"{_part({'alg': 'none'})}.{_part(claims)}."
+def unsigned(claims: Claims, algorithm: Any = "none") -> str:
+    return f"{_part({'alg': algorithm})}.{_part(claims)}."
 
 
 def _part(value: Any) -> str:

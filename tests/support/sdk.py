@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from tidings.api.openapi import reference
+from tidings.api.openapi import document as openapi
 from tidings.api.server import create_app
 from tidings.config import Config
 
@@ -19,9 +19,7 @@ CALL = {call["name"]: call for call in CALLS}
 def document() -> dict[str, Any]:
     """Return what `/openapi.json` says."""
     services: Any = SimpleNamespace(config=Config())
-    said = create_app(services, version="0").openapi_schema
-    reference.describe(said)
-    return said.to_schema()
+    return openapi.document(create_app(services, version="0"))
 
 
 def path_of(call: dict[str, Any]) -> str:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidings.core.by_group import ByGroup
 from tidings.core.crowds import CROWDING, MOST_CROWDING, REMEMBERED, SEEN_FOR, Crowd, Waiting, split
-from tidings.worker.by_group import ByGroup
 from tidings.worker.sharing import MOST_GROUPS, Sharing
 
 _COUNTS = st.lists(st.integers(1, 600), max_size=70)

@@ -171,7 +171,7 @@ def rule(**fields: Any) -> Rule:
     ("fields", "at"),
     [
         ({"name": ""}, "name"), ({"name": "a\n"}, "name"), ({"events": ()}, "events"), ({"events": ("a b",)}, "events[0]"),
-        ({"events": ("*", "a.*.b")}, "events[1]"), ({"fields": ("a",) * 51}, "fields"), ({"fields": ("a", "")}, "fields[1]"),
+        ({"events": ("*", "a.*.b")}, "events[1]"), ({"events": ("x\u202e",)}, "events[0]"), ({"fields": ("a",) * 51}, "fields"), ({"fields": ("a", "")}, "fields[1]"),
         ({"headers": ("a",) * 51}, "headers"), ({"headers": ("a b",)}, "headers[0]"), ({"responses": "some"}, "responses"),
         ({"resend_hours": -1}, "resend_hours"), ({"payload_hours": 0}, "payload_hours"), ({}, "fields"),
     ],
@@ -336,6 +336,8 @@ def test_a_text_is_found_however_it_is_escaped_and_a_value_by_its_path() -> None
         True, True, True, True, False, True, False,
     ]  # fmt: skip
     assert not field.in_record('{"id": 42}')
+    assert not Finder(Subject("4_2", "a")).in_record('{"a": 42}')
+    assert not field.in_record('{"customer": {"id": "4_2"}}')
     assert field.in_answer('{"a": [{"customer": {"id": 42}}]}')
     assert not field.in_answer("customer.id = 42")
     assert not field.in_words("42")

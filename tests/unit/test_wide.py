@@ -44,6 +44,7 @@ OWNER = {
     "operations/history/attempts.py": "the installation's keys, to make a request again as it was signed",
     "operations/sources/backfills.py": "looks at the user's table",
     "operations/sources/captures.py": "which of the user's tables are captured, by webhooks of all groups",
+    "operations/webhooks/warnings.py": "how the user's tables are captured that a webhook names",
     "operations/webhooks/choices.py": "which tables of the user's there are, and how they are captured",
 }
 

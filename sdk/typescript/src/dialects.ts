@@ -7,15 +7,24 @@ import type { Delivery, Webhook, WebhookInput } from "./types.js";
 import { type Profile, verifyWebhookSignature } from "./verify.js";
 import { Webhooks } from "./webhooks.js";
 
-/** A delivery, with every name that the two systems' code has for a thing. */
+/** A delivery. To a webhook of profile `fluxbase` or `fluxbase-t` it has every name that Fluxbase's code has for a thing. */
 export interface DialectDelivery extends Delivery {
-  event_type: string;
-  attempt: number;
-  attempt_number: number;
-  status_code: number | null;
-  http_status_code: number | null;
-  response_code: number | null;
-  error_message: string | null;
+  event_type?: string;
+  table_name?: string | null;
+  attempt?: number;
+  attempt_number?: number;
+  status_code?: number | null;
+  http_status_code?: number | null;
+  response_code?: number | null;
+  error_message?: string | null;
+}
+
+/** A webhook. One of profile `fluxbase` or `fluxbase-t` has Fluxbase's names too. */
+export interface DialectWebhook extends Webhook {
+  is_active?: boolean;
+  max_retries?: number;
+  retry_backoff_seconds?: number;
+  scope?: string;
 }
 
 /** A page, as VSKI counts. */
@@ -63,8 +72,12 @@ class DialectWebhooks extends Webhooks {
     super(http);
   }
 
-  override create(input: WebhookInput): Promise<Webhook> {
+  override create(input: WebhookInput): Promise<DialectWebhook> {
     return super.create({ profile: this.profile, ...input });
+  }
+
+  override get(id: string): Promise<DialectWebhook> {
+    return super.get(id);
   }
 
   /** List a webhook's deliveries, newest first. */

@@ -1,4 +1,5 @@
 import type { Paged } from "./history-types.js";
+import type { Warned } from "./types.js";
 
 /** An event type that is described. `schema`: JSON Schema of its data; null: anything. */
 export interface EventType {
@@ -39,6 +40,8 @@ export interface Table {
   state: "captured" | "missing" | "disabled" | "waiting" | "stopped" | "unwanted" | "left";
   /** Why it is in that state. */
   reason: string | null;
+  /** Who hears less of it now. In the answer to a change. */
+  warnings?: Warned[];
 }
 
 /** How a table is to be captured; what is left out is as for any table. */
@@ -68,6 +71,8 @@ export interface Backfill {
   created_at: string;
   updated_at: string;
   finished_at: string | null;
+  /** Why rows were left out. */
+  warnings: Warned[];
 }
 
 /** A field of a collection. */
@@ -708,7 +713,7 @@ export interface ProbeAnswer {
   sent: string;
   /** Of a body that was made large. */
   bytes: number | null;
-  status_code: number | null;
+  response_status: number | null;
   response_body: string | null;
   error: string | null;
   total_ms: number;

@@ -72,6 +72,13 @@ export interface TableState {
   reason: string | null;
 }
 
+/** What a call did that somebody should know: who hears less than one may think. `field`: what it is about. */
+export interface Warned {
+  code: string;
+  message: string;
+  field: string;
+}
+
 /** A subscription. */
 export interface Webhook {
   id: string;
@@ -94,8 +101,6 @@ export interface Webhook {
   headers: Record<string, string>;
   timeout_seconds: number;
   retry: RetryPolicy;
-  max_retries: number;
-  retry_backoff_seconds: number;
   concurrency: number;
   rate_per_second: number | null;
   ordered: boolean;
@@ -113,6 +118,8 @@ export interface Webhook {
   health?: Health;
   /** Why it has its profile. In the answer to the creation only. */
   profile_reason?: string;
+  /** What it will not hear. In the answers to its creation and its changes. */
+  warnings?: Warned[];
 }
 
 /** How a webhook fares. `hour`, `day` and `month` are told of one webhook, not in lists. */
@@ -179,7 +186,8 @@ export interface Delivery {
   webhook_id: string;
   event_id: string;
   event: string;
-  table_name: string | null;
+  schema: string | null;
+  table: string | null;
   record_id: string | null;
   status: DeliveryStatus;
   attempts: number;
@@ -247,7 +255,7 @@ export interface TestResult {
   message: string;
   event_id: string;
   delivery_id: string;
-  status_code: number | null;
+  response_status: number | null;
   response_body: string | null;
   error: string | null;
   total_ms: number | null;

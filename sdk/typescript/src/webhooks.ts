@@ -73,7 +73,7 @@ export class Webhooks {
   }
 
   /**
-   * Find out why a webhook's receiver refuses deliveries, by up to nine signed requests to it, paused or not.
+   * Find out why a webhook's receiver refuses deliveries, by up to twelve requests to it, paused or not.
    *
    * Some are signed wrongly on purpose. They are no deliveries: no history or statistics hear of them.
    */

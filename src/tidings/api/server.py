@@ -4,6 +4,7 @@ Its document is not at the root, where the framework would take every path of on
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from litestar import Litestar, Request, Response, Router
@@ -20,7 +21,8 @@ from tidings.api.dialects.vski import webhooks as vski_webhooks
 from tidings.api.http import errors
 from tidings.api.http.access import require_key, require_reader, services_of
 from tidings.api.http.parameters import refuse_unknown
-from tidings.api.openapi import reference
+from tidings.api.openapi.document import document_text
+from tidings.api.openapi.operation_ids import operation_id
 from tidings.api.routes import (
     attempts,
     audit,
@@ -94,18 +96,12 @@ GUARDED = (
 class _Described(JsonRenderPlugin):
     """The document of the API with all that is said of it, made when somebody asks: a start has no use for it."""
 
-    _text: bytes | None = None
-
     def has_path(self, path: str) -> bool:
         """Say that it is the document, though it stands at the root of its own path: then no other is made."""
         return path in {"/", "/openapi.json"}
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        if self._text is None:
-            document = request.app.openapi_schema
-            reference.describe(document)
-            self._text = super().render(request, document.to_schema())
-        return self._text
+        return document_text(request.app)
 
 
 _HANDLERS: dict[type[Exception] | int, Any] = {
@@ -124,7 +120,7 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
         tails: The streams of attempts, which whoever stops the server closes; None: nobody does.
     """
     guarded = Router("/", route_handlers=GUARDED, guards=[require_key, refuse_unknown], security=[{"key": []}])
-    return Litestar(
+    app = Litestar(
         route_handlers=[guarded, integrations.receive, health.router, wellknown.router],
         dependencies={"services": Provide(services_of)},
         exception_handlers=dict(_HANDLERS),
@@ -135,6 +131,7 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
             version=version,
             openapi_router=Router("/openapi.json", route_handlers=[], guards=[require_reader], include_in_schema=False),
             use_handler_docstrings=True,
+            operation_id_creator=operation_id,
             render_plugins=[_Described(path="/")],
             components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description=_SAID)}),
         ),
@@ -142,3 +139,5 @@ def create_app(services: Services, *, version: str, plugins: Sequence[InitPlugin
         logging_config=None,
         plugins=plugins,
     )
+    app.state["openapi_document"] = partial(document_text, app)  # for the page that shows it, which knows no API
+    return app

@@ -42,6 +42,7 @@ from tidings.client.models import (
     TableState,
     TestResult,
     Version,
+    Warned,
     Webhook,
     WebhookExplained,
 )
@@ -161,6 +162,7 @@ __all__ = [
     "Verdict",
     "VerificationError",
     "Version",
+    "Warned",
     "Webhook",
     "WebhookExplained",
     "publish",

@@ -71,7 +71,7 @@ class AsyncWebhooks:
         return await self._http.request("POST", f"{_at(webhook_id)}/test", TestResult, body=content, timeout=TEST_TIMEOUT)
 
     async def diagnose(self, webhook_id: Id) -> Diagnosis:
-        """Find out why a webhook's receiver refuses deliveries, by up to nine signed requests to it, paused or not.
+        """Find out why a webhook's receiver refuses deliveries, by up to twelve requests to it, paused or not.
 
         Some are signed wrongly on purpose. They are no deliveries: no history or statistics hear of them.
         """

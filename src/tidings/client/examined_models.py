@@ -99,7 +99,7 @@ class ProbeAnswer(msgspec.Struct, frozen=True):
     sent: str
     total_ms: float
     bytes: int | None = None
-    status_code: int | None = None
+    response_status: int | None = None
     response_body: str | None = None
     error: str | None = None
 

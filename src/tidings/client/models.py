@@ -46,6 +46,14 @@ class Health(msgspec.Struct, frozen=True):
     month: Figures | None = None
 
 
+class Warned(msgspec.Struct, frozen=True):
+    """What a call did that somebody should know: who hears less than one may think. `field`: what it is about."""
+
+    code: str
+    message: str
+    field: str
+
+
 class TableState(msgspec.Struct, frozen=True):
     """Whether the changes of a table that a webhook names are captured; `reason`: why not."""
 
@@ -78,8 +86,6 @@ class Webhook(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     timeout_seconds: float
     retry: dict[str, Any]
-    max_retries: int
-    retry_backoff_seconds: float
     concurrency: int
     ordered: bool
     asymmetric: bool
@@ -101,6 +107,7 @@ class Webhook(msgspec.Struct, frozen=True):
     health: Health | None = None
     profile_reason: str | None = None
     secret: str | None = None
+    warnings: list[Warned] = []
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -119,7 +126,8 @@ class Delivery(msgspec.Struct, frozen=True):
     failure: str | None = None
     error: str | None = None
     payload: Any = None
-    table_name: str | None = None
+    schema: str | None = None
+    table: str | None = None
     record_id: str | None = None
     delivered_at: datetime | None = None
     finished_at: datetime | None = None
@@ -165,7 +173,7 @@ class TestResult(msgspec.Struct, frozen=True):
     delivery_id: UUID
     outcome: str | None = None
     success: bool | None = None
-    status_code: int | None = None
+    response_status: int | None = None
     response_body: str | None = None
     error: str | None = None
     total_ms: float | None = None

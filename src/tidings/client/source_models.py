@@ -6,6 +6,8 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.client.models import Warned
+
 
 class EventType(msgspec.Struct, frozen=True):
     """An event type that is described. `schema`: what its data must be, as JSON Schema; None: anything."""
@@ -45,6 +47,7 @@ class Table(msgspec.Struct, frozen=True):
     fault: str | None = None
     state: str | None = None
     reason: str | None = None
+    warnings: list[Warned] = []
 
 
 class Backfill(msgspec.Struct, frozen=True):
@@ -66,6 +69,7 @@ class Backfill(msgspec.Struct, frozen=True):
     updated_at: datetime
     error: str | None = None
     finished_at: datetime | None = None
+    warnings: list[Warned] = []
 
 
 class Field(msgspec.Struct, frozen=True):

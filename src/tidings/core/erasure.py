@@ -307,6 +307,8 @@ class Finder:
 
 def _number(text: str) -> Decimal | None:
     """Return the number that a text is, so that 42, 42.0 and "42" are one subject."""
+    if "_" in text:  # which Python reads as digits of one number
+        return None
     try:
         value = Decimal(text)
     except InvalidOperation:

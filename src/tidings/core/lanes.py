@@ -43,6 +43,29 @@ class DueLane(msgspec.Struct, frozen=True):
     group_id: str = ""
 
 
+class GroupTurns:
+    """Whose turn it is to have lanes looked at by a worker's claims, while more are due than one looks at.
+
+    Those that have been due longest are looked at first, whoever has them; a group with thousands would have others wait until
+    it is through. So a claim looks at lanes of the next groups in line as well, by the order of their names, round and round.
+    """
+
+    def __init__(self) -> None:
+        self._behind = {True: "", False: ""}  # the group that had its turn last, of trusted lanes and of others
+
+    def behind(self, is_trusted: bool) -> str:
+        """Return the group behind which the next look begins; nothing: with the first."""
+        return self._behind[is_trusted]
+
+    def served(self, is_trusted: bool, last: str | None) -> None:
+        """Take note of a look that went as far as a group; None: as far as there are groups."""
+        self._behind[is_trusted] = last or ""
+
+    def end(self, is_trusted: bool) -> None:
+        """Take note that nobody waits for a turn."""
+        self._behind[is_trusted] = ""
+
+
 def claim_shares(lanes: Sequence[DueLane], capacity: int, others_capacity: int) -> dict[UUID, int]:
     """Return how many deliveries a claim takes of each lane at most.
 

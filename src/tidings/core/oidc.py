@@ -245,7 +245,7 @@ def check_claims(
         raise ProviderError("The token's nonce is another sign-in's.")
     _check_times(claims, now)
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT or "\0" in subject:
+    if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT or not subject.isprintable():
         raise ProviderError(f"The token's subject is {str(subject)[:80]!r}.")
     return Identity(issuer, subject, _email(claims, trusts_unverified=trusts_unverified), _name(claims))
 

@@ -137,7 +137,7 @@ def _check_events(events: Sequence[str]) -> None:
     if not 1 <= len(events) <= MAX_EVENTS:
         raise InvalidInputError("events", f"events has {len(events)} entries; write 1 to {MAX_EVENTS}, or * for all.")
     for position, name in enumerate(events):
-        is_type = len(name) <= MAX_NAME and _TYPE.fullmatch(name.removesuffix(".*")) is not None
+        is_type = len(name) <= MAX_NAME and name.isprintable() and _TYPE.fullmatch(name.removesuffix(".*")) is not None
         if name != "*" and not is_type:
             raise InvalidInputError(
                 f"events[{position}]",

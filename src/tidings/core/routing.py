@@ -69,11 +69,6 @@ class Routes:
         """The groups that have webhooks."""
         return self._groups.keys()
 
-    def group_of(self, webhook_id: UUID) -> str:
-        """Return the group of a webhook; nothing when it is not known."""
-        route = self._routes.get(webhook_id.bytes)
-        return "" if route is None else route.group_id
-
     def drop(self, webhook_id: UUID) -> None:
         """Forget a webhook, if it is known."""
         self._forget_answers()

@@ -24,6 +24,8 @@ from tidings.core.redaction import Redaction, Rule
 MIN_LENGTH: Final = 3  # characters; a shorter value is in every text, and hiding it would hide that
 MAX_VALUES: Final = 500  # more are not looked for: then nothing of the answer is kept
 MAX_CHARACTERS: Final = 50_000  # of all values together; of more the same holds
+# What is left as it is in URLs: by Python, and by the two ways of JavaScript.
+_SAFE: Final = ("", "/", "!*'()", ";/?:@&=+$,#!*'()")
 MAX_VALUE: Final = 4096  # characters of a value that is looked for; of a longer one its beginning is
 
 
@@ -127,7 +129,9 @@ def _kept_exchange(exchange: Exchange, keeping: Keeping, scrub: _Scrub) -> Excha
     return msgspec.structs.replace(
         exchange,
         headers=tuple((name, scrub(value)) for name, value in headers),
-        body=_kept_body(exchange.body, redaction.fields, scrub, is_truncated=exchange.is_truncated),
+        body=_kept_body(
+            exchange.body, redaction.fields, scrub, is_truncated=exchange.is_truncated or exchange.failure is not None
+        ),
         error=error,
     )
 
@@ -162,8 +166,11 @@ def forms_of(value: str) -> set[str]:
         value,
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],
+        json.dumps(value)[1:-1].replace("/", "\\/"),  # as PHP and Java write it
         html.escape(value),
-        quote(data, safe=""),
+        html.escape(value, quote=False),
+        html.escape(value).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),  # as Go and Jinja write it
+        *(quote(data, safe=safe) for safe in _SAFE),
         quote_plus(data),
         data.hex(),
         *_base64_forms(data),

@@ -190,7 +190,8 @@ def check_url(url: str) -> None:
     except ValueError as error:
         raise InvalidInputError("url", f"url is not a URL: {error}.") from error
     if parts.scheme not in {"http", "https"}:
-        raise InvalidInputError("url", f"url must begin with https://, not {parts.scheme or 'nothing'!r}.")
+        not_that = f", not with {parts.scheme}:" if parts.scheme else ""
+        raise InvalidInputError("url", f"url must begin with https://{not_that}.")
     if not host:
         raise InvalidInputError("url", "url names no host.")
     if not is_host(host):

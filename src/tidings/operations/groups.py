@@ -147,7 +147,7 @@ async def acting_for(services: Services, group_id: str) -> Services:
     now = services.clock.now()
     seen_at = services.known_groups.get(group_id)
     if seen_at is None or not seen_at <= now < seen_at + KNOWN_FOR:
-        async with services.wide.connection() as connection:
+        async with services.wide.in_turn_of(group_id).connection() as connection:
             row = await groups.get(connection, group_id)
         if row is None:
             raise NotFoundError(f"There is no group {group_id!r}. Make the group first.")
@@ -156,7 +156,7 @@ async def acting_for(services: Services, group_id: str) -> Services:
         if len(services.known_groups) >= MAX_KNOWN_GROUPS:
             services.known_groups.clear()
         services.known_groups[group_id] = now
-    return msgspec.structs.replace(services, group_id=group_id)
+    return msgspec.structs.replace(services, group_id=group_id, wide=services.wide.in_turn_of(group_id))
 
 
 def _group(row: Any) -> Group:

@@ -15,7 +15,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings.core.api_key import SETTINGS_KEY_ID
-from tidings.core.errors import BusyError, TidingsError
+from tidings.core.errors import BusyError, ForbiddenError, TidingsError
 from tidings.portal import assets
 from tidings.portal.access import LinkEndedError, NotSignedInError, TooManyError, form_token
 from tidings.portal.cookies import cookie, cookie_of, customer_cookie, customer_token, theme_of, with_cookies
@@ -216,6 +216,9 @@ def secured(app: ASGIApp) -> ASGIApp:
 
 def _lines_for(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Return the headers of an answer: a customer's portal may be framed by the origins of its link, and by no other page."""
+    if (own := scope.get("state", {}).get("portal_policy")) is not None:  # of a page that needs another
+        others = [line for line in _LINES if line[0] != b"content-security-policy"]
+        return [*others, (b"content-security-policy", own.encode())]
     session: Session | None = scope.get("state", {}).get("portal_session")
     if session is None or not session.origins:
         return _LINES
@@ -238,14 +241,18 @@ def show_refusal(request: Request[Any, Any, Any], error: TidingsError) -> Respon
             return Response(b"", status_code=401, headers={"HX-Redirect": "/sign-in"}, media_type="text/html")
         return go(request, f"/sign-in{back}")
     if isinstance(error, LinkEndedError):
-        return with_cookies(_show_error(request, error_view(401, error.message)), customer_cookie(request, ""))
+        return with_cookies(
+            _show_error(request, error_view(401, error.message, is_customer=True)), customer_cookie(request, "")
+        )
     if isinstance(error, TooManyError):
         response = _show_error(request, error_view(429, error.message))
         response.headers["Retry-After"] = str(error.wait)
         return response
     if error.status >= 500 and not isinstance(error, BusyError):  # to be busy is no fault of ours
         logger.error("%s %s failed: %s", request.method, request.url.path, error.message)
-    return _show_error(request, error_view(error.status, error.message, is_customer=_is_customer(request)))
+    is_of_rights = isinstance(error, ForbiddenError)
+    view = error_view(error.status, error.message, is_customer=_is_customer(request), is_of_rights=is_of_rights)
+    return _show_error(request, view)
 
 
 def _is_customer(request: Request[Any, Any, Any]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from litestar import Request, Router
+from litestar import Request, Response, Router
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, NotFoundException
@@ -16,6 +16,7 @@ from tidings.portal import assets
 from tidings.portal.access import refuse_customers, refuse_unknown, require_own_form, visit_of
 from tidings.portal.answers import SECURITY_HEADERS, secured, show_broken, show_http_fault, show_refusal
 from tidings.portal.pages import (
+    api_docs,
     api_keys,
     audit,
     bins,
@@ -99,6 +100,7 @@ PAGES = (
     bins.router,
     listeners.router,
     gallery.router,
+    api_docs.router,
     webhooks.router,
     webhook_new.router,
     webhook_edit.router,
@@ -148,10 +150,16 @@ def _router(answer_program: Answer) -> Router:
         exception_handlers={
             TidingsError: show_refusal,
             HTTPException: show_http_fault,
-            overview.NotForProgramsError: answer_program,
+            overview.NotForProgramsError: _index,
             Exception: show_broken,
         },
     )
+
+
+def _index(_: Request[Any, Any, Any], __: Exception) -> Response[dict[str, str]]:
+    """Tell a program that asks for the first page where the rest is; nothing of how this installation is."""
+    places = {"api": "/api/v1", "document": "/openapi.json", "docs": "/docs", "health": "/healthz"}
+    return Response({"name": "Tidings", **places})
 
 
 def _for_browsers(answer_program: Answer) -> Answer:

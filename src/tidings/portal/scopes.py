@@ -10,7 +10,8 @@ from typing import Final
 
 from tidings.core.api_key import check_allowed
 from tidings.core.errors import ForbiddenError
-from tidings.core.scopes import UNDECLARED, Need, Scope
+from tidings.core.roles import roles_with
+from tidings.core.scopes import UNDECLARED, Need, Scope, granted
 from tidings.store.sessions import Session
 
 _TABLE: Final = """
@@ -21,6 +22,8 @@ any                             GET       /account
 any                             POST      /account/sessions/end
 any                             GET       /sources
 any                             GET POST  /gallery
+any                             GET       /docs
+any                             GET       /docs/openapi.json
 any                             GET       /brand.css
 any                             GET       /home
 groups:read                     GET       /groups
@@ -191,7 +194,21 @@ def check_page(session: Session, method: str, path: str) -> None:
         ForbiddenError: With the scope that it lacks.
     """
     for need in NEEDS.get((method, path), (UNDECLARED,)):
-        check_allowed(session.scopes, session.bound_to, need.scopes, is_for_all_groups=need.is_for_all_groups)
+        try:
+            check_allowed(session.scopes, session.bound_to, need.scopes, is_for_all_groups=need.is_for_all_groups)
+        except ForbiddenError as error:
+            if session.member_id is None:
+                raise
+            raise ForbiddenError(_said_to_a_member(error, session), **error.details) from error
+
+
+def _said_to_a_member(error: ForbiddenError, session: Session) -> str:
+    """Return the refusal for somebody who has a role and no key."""
+    if Scope(error.details["scope"]) in granted(session.scopes):
+        return "This is about the whole installation, and your role is for single groups. Ask an owner of all groups."
+    lacking = Scope(error.details["scope"])
+    roles = " or ".join(roles_with(lacking))
+    return f"Your role here does not include {lacking}, which takes the role {roles}. Ask an owner for it."
 
 
 def opens(session: Session, path: str) -> bool:

@@ -9,6 +9,7 @@ from functools import partial
 from uuid import UUID
 
 from tidings.core.credentials import HIDDEN, OAuth2
+from tidings.core.echoes import echo_of
 from tidings.core.event import Event
 from tidings.core.hops import HEADER, told
 from tidings.core.jwt import sign_jwt, webhook_claims
@@ -31,11 +32,12 @@ class Prepared:
         target: Where they go.
         authorization: What its receiver lets it in by, as a line, where that is always the same; empty: nothing.
         client: What gets the tokens that it is let in by instead.
+        echo: What hides `authorization` in the receiver's answers; None: there is none.
     """
 
     __slots__ = (
         "_head", "_hidden", "_keys", "_keys_in_overlap", "_overlap_until", "_private", "_profile", "_sign", "_token", "_tokens",
-        "authorization", "client", "target", "webhook",
+        "authorization", "client", "echo", "target", "webhook",
     )  # fmt: skip
 
     def __init__(self, profile: Profile, webhook: Webhook, keys: InstanceKeys) -> None:
@@ -44,6 +46,7 @@ class Prepared:
         auth = webhook.credentials.auth
         self.client = auth if isinstance(auth, OAuth2) else None
         self.authorization = webhook.credentials.basic
+        self.echo = echo_of(webhook.credentials)
         self._hidden = "" if auth is None else f"Authorization: {'Basic' if self.client is None else 'Bearer'} {HIDDEN}\r\n"
         self._profile = profile
         self._head = request_head(webhook.method, webhook.url) + _standing_headers(profile, webhook)

@@ -50,6 +50,7 @@ class Probing:
         self._text_keyed = prepare(text_keyed, keys) if text_keyed is not None else None
         self.target = self._genuine.target
         self.authorization, self.client = self._genuine.authorization, self._genuine.client
+        self.echo = self._genuine.echo
 
     def facts(self, event: Event, delivery_id: UUID, now: int) -> Facts:
         """Return what the plan needs to know, as the requests of this webhook show it.

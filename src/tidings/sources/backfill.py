@@ -68,6 +68,11 @@ async def begin(connection: Connection, webhook: Subscription, table: TableName,
         raise InvalidInputError(
             "table", f"A backfill remembers how far it is by the primary key of {shown}, but {min(hidden)} is excluded."
         )
+    if (role := await backfills.reader_without_right(connection, found.relation)) is not None:
+        raise InvalidInputError(
+            "table",
+            f"The role {role} may not read {shown}, which is what a backfill sends. Run {_grant(table, role)} as its owner.",
+        )
     return await backfills.insert(
         connection,
         uuid4(),
@@ -79,6 +84,11 @@ async def begin(connection: Connection, webhook: Subscription, table: TableName,
         key_numbers=tuple(column.number for column in keys),
         heard=heard,
     )
+
+
+def _grant(table: TableName, role: str) -> str:
+    schema, name, to = (part.replace('"', '""') for part in (*table, role))
+    return f'GRANT SELECT ON "{schema}"."{name}" TO "{to}";'
 
 
 def _hears(webhook: Subscription, table: TableName, operation: str, now: Any) -> bool:

@@ -2,7 +2,7 @@
 
 A commit costs a journey to PostgreSQL and a flush to its disk, for one event as for a hundred. So calls that arrive while
 commits are under way wait, and the next takes them all: one statement, whosever they are. A lone call waits for nobody. No
-timer collects calls: under load they collect by themselves.
+timer collects calls: under load they collect by themselves. Where more wait than one commit takes, groups take turns.
 
 One commit must not make its callers each other's hostages. Each is answered for its own event. If PostgreSQL refuses a commit,
 its events are committed one by one, and only what is refused of each alone is refused. A publisher's id that an open
@@ -17,7 +17,7 @@ A caller that goes away before its answer changes nothing: its event is committe
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -25,6 +25,7 @@ from datetime import datetime
 import asyncpg
 import msgspec
 
+from tidings.core.by_group import ByGroup
 from tidings.core.errors import BusyError, UnavailableError
 from tidings.core.event import Event
 from tidings.sources.publish import Draft, Published, answer_again, check, event_of, refused_by_schema
@@ -40,6 +41,7 @@ MAX_EVENTS = 500  # of one commit
 MAX_BYTES = 4_194_304  # of data in one commit; an event that has more is committed alone
 MAX_WAITING = 5_000  # calls
 MAX_WAITING_BYTES = 67_108_864  # of their data
+GROUP_PART = 0.5  # of both: what the calls of one group may have
 MAX_SCHEMAS = MAX_EVENTS  # remembered; as many as one commit can need
 MAX_LOOKS = 5  # at schemas that change again and again while a commit is made
 LOCK_TIMEOUT = "200ms"  # for an id that another transaction has claimed
@@ -101,8 +103,9 @@ class Publisher:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._schemas = Schemas()
-        self._waiting: deque[_Call] = deque()
+        self._waiting: ByGroup[_Call] = ByGroup()
         self._waiting_bytes = 0
+        self._bytes_of: Counter[str] = Counter()  # of each group, of those
         self._commits: set[asyncio.Task[None]] = set()
         self._idle: list[Connection] = []
 
@@ -118,17 +121,27 @@ class Publisher:
             BusyError: Too many calls wait already, or another transaction is publishing the same id. Nothing was published.
             UnavailableError: The database went away. Whether the event was committed is not known.
         """
-        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + draft.size > MAX_WAITING_BYTES:
+        if not self._has_room(group_id, draft.size):
             raise BusyError("Too many events wait to be committed. Publish again in a moment, or many at once as a batch.")
         check(draft)
         call = _Call(draft, event_of(group_id, draft, now), asyncio.get_running_loop().create_future(), is_counted)
-        self._waiting.append(call)
+        self._waiting.append(group_id, call)
         self._waiting_bytes += draft.size
+        self._bytes_of[group_id] += draft.size
         if len(self._commits) < COMMITS_AT_ONCE:
             task = asyncio.create_task(self._commit_waiting(), name="commit")
             self._commits.add(task)
             task.add_done_callback(self._commits.discard)
         return await call.future
+
+    def _has_room(self, group_id: str, size: int) -> bool:
+        of_group = self._waiting.count(group_id)
+        return (
+            len(self._waiting) < MAX_WAITING
+            and of_group < MAX_WAITING * GROUP_PART
+            and self._waiting_bytes + size <= MAX_WAITING_BYTES
+            and (not of_group or self._bytes_of[group_id] + size <= MAX_WAITING_BYTES * GROUP_PART)
+        )
 
     async def close(self) -> None:
         """Finish the commits under way, and close the connections. Calls that still wait are answered with UnavailableError."""
@@ -156,15 +169,19 @@ class Publisher:
                     call.answer(UnavailableError(_UNKNOWN))  # unless it was answered before
 
     def _take(self) -> list[_Call]:
-        """Take the calls of the next commit out of those that wait, oldest first."""
+        """Take the calls of the next commit out of those that wait, by turns of the groups, and of each the oldest first."""
         calls: list[_Call] = []
         size = 0
         while self._waiting and len(calls) < MAX_EVENTS:
-            size += self._waiting[0].draft.size
+            size += self._waiting.first.draft.size
             if calls and size > MAX_BYTES:
                 break
             calls.append(self._waiting.popleft())
-            self._waiting_bytes -= calls[-1].draft.size
+            group_id, size_of_call = calls[-1].event.group_id, calls[-1].draft.size
+            self._waiting_bytes -= size_of_call
+            self._bytes_of[group_id] -= size_of_call
+            if not self._waiting.count(group_id):
+                del self._bytes_of[group_id]
         return calls
 
     async def _commit(self, calls: Sequence[_Call]) -> None:

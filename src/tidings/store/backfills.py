@@ -127,6 +127,12 @@ async def busy_keys(connection: Connection, row: Any, limit: int) -> list[str]:
     return [found["key"] for found in await connection.fetch(_SQL["busy"], row["id"], limit)]
 
 
+async def reader_without_right(connection: Connection, relation: int) -> str | None:
+    """Return the role that would read a table's rows, when it may not; else None."""
+    role: str | None = await connection.fetchval(_SQL["reader_without_right"], relation)
+    return role
+
+
 async def tell(connection: Connection, row: Any, settings: TableSettings | None, keys: list[str]) -> tuple[int, int, list[str]]:
     """Write rows to the outbox.
 

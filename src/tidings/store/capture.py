@@ -115,6 +115,11 @@ async def hearers(
     return found
 
 
+async def hearers_of_all(connection: Connection, name: TableName, *, limit: int) -> list[str]:
+    """Return the names of so many webhooks, of whatever group, that name a table."""
+    return [row["name"] for row in await connection.fetch(_SQL["hearers_of_all"], *name, limit)]
+
+
 def _split(names: Collection[TableName]) -> tuple[list[str], list[str]]:
     return [schema for schema, _ in names], [table for _, table in names]
 

@@ -10,16 +10,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from tidings.core.errors import BusyError, StartupError
+from tidings.core.errors import StartupError
 from tidings.store.instants import read_any_time
 from tidings.store.outages import NotificationsFullError, Outages
 from tidings.store.statements import load
+from tidings.store.turns import MAX_WAITING, Places
 
 _SQL = load("database")
 
 MIN_SERVER_VERSION = 14  # CREATE OR REPLACE TRIGGER
-
-SHARE_PATIENCE = 10.0  # seconds that a request waits for a connection
 
 Connection = Any  # asyncpg has no types of its own; this name says what is meant
 
@@ -166,54 +165,84 @@ class Database:
     """A PostgreSQL, or a share of its connections."""
 
     def __init__(
-        self, url: str, server: Server, *, places: asyncio.Semaphore | None = None, hops: int = 0, group_id: str | None = None
+        self,
+        url: str,
+        server: Server,
+        *,
+        places: Places | None = None,
+        hops: int = 0,
+        group_id: str | None = None,
+        turn_of: str = "",
     ) -> None:
         self.url = url
         self.server = server
         self._places = places
         self._hops = hops
         self._group_id = group_id
+        self._turn_of = turn_of
 
     @property
     def outages(self) -> Outages:
         """What is known of its health."""
         return self.server.outages
 
-    def share(self, connections: int) -> "Database":
-        """Return the same pool for somebody who may use so many of its connections at once, and waits for them for a while."""
-        return Database(self.url, self.server, places=asyncio.Semaphore(connections), hops=self._hops, group_id=self._group_id)
+    def share(self, connections: int, *, most_waiting: int = MAX_WAITING) -> "Database":
+        """Return the same pool for somebody who may use so many of its connections at once.
+
+        Whoever finds none free waits for a while, in turns of the groups (`store.turns`).
+
+        Args:
+            connections: How many.
+            most_waiting: How many calls of one group may wait.
+        """
+        return self._but(places=Places(connections, most_waiting=most_waiting))
 
     def after(self, hops: int) -> "Database":
         """Return the same, for what so many deliveries led to: events that its transactions write say so (`core.hops`)."""
-        return Database(self.url, self.server, places=self._places, hops=hops, group_id=self._group_id)
+        return self._but(hops=hops)
 
     def acting_for(self, group_id: str) -> "Database":
         """Return the same for one group: over connections that see one group's rows, those are its."""
-        return Database(self.url, self.server, places=self._places, hops=self._hops, group_id=group_id)
+        return self._but(group_id=group_id, turn_of=group_id)
+
+    def in_turn_of(self, group_id: str) -> "Database":
+        """Return the same for calls of one group, whatever they may see: they wait in its turns."""
+        return self._but(turn_of=group_id)
+
+    def _but(
+        self,
+        *,
+        places: Places | None = None,
+        hops: int | None = None,
+        group_id: str | None = None,
+        turn_of: str | None = None,
+    ) -> "Database":
+        return Database(
+            self.url,
+            self.server,
+            places=places or self._places,
+            hops=self._hops if hops is None else hops,
+            group_id=self._group_id if group_id is None else group_id,
+            turn_of=self._turn_of if turn_of is None else turn_of,
+        )
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection from the pool.
 
         Raises:
-            BusyError: All of this share are in use, and none came free in time.
+            BusyError: All of this share are in use, and none came free in time, or too many of the group wait.
         """
         if self._places is None:
             async with self.server.lend(self._group_id) as connection:
                 yield connection
             return
-        try:
-            if self._places.locked():
-                await asyncio.wait_for(self._places.acquire(), SHARE_PATIENCE)
-            else:  # without the task that waiting for a time costs
-                await self._places.acquire()
-        except TimeoutError:
-            raise BusyError("All connections to the database are in use; nothing was done. Try again.") from None
+        await self._places.take(self._turn_of)
         try:
             async with self.server.lend(self._group_id) as connection:
                 yield connection
         finally:
-            self._places.release()
+            self._places.give()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

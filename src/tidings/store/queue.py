@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.delivery import Delivery
-from tidings.core.lanes import DueLane, claim_shares
+from tidings.core.lanes import LEAST_FOR_OTHERS, DueLane, GroupTurns, claim_shares
 from tidings.store.database import Connection, add_rows
 from tidings.store.statements import load
 
@@ -19,6 +19,8 @@ QUEUE_CHANNEL = "tidings_queue"
 
 MAX_LANES = 500  # trusted ones that one claim locks
 MAX_OTHER_LANES = 250  # that are not trusted, beside them: trusted ones wait for these meanwhile
+MAX_GROUPS = 32  # with due lanes, whose turn it is to be looked at as well, where there are more lanes than that
+MAX_STEPS = 64  # from group to group, whether something of theirs is due or not: some 3 us each
 
 _COLUMNS = ("id", "webhook_id", "event_id", "group_id", "is_test", "due_at")
 
@@ -126,14 +128,14 @@ async def claim(
     part: int,
     others_capacity: int | None = None,
     is_slow: Callable[[UUID], bool] = lambda _: False,
-    group_of: Callable[[UUID], str] = lambda _: "",
+    turns: GroupTurns | None = None,
 ) -> tuple[int, list[list[Delivery]]]:
     """Lease up to `capacity` due deliveries, in the caller's transaction: tests, then a fair share of each lane that is due.
 
     Args:
         others_capacity: How many of lanes that are not trusted, of the capacity; None: all of it.
         is_slow: Tells lanes that are not trusted now, whatever came of their last attempt.
-        group_of: Tells whose a lane is.
+        turns: Whose turn it is to be looked at, where more lanes are due than a claim looks at; None: there is one group alone.
 
     Returns:
         The version of the subscriptions, as of the claim, and the flights: the deliveries of each, of trusted lanes first,
@@ -142,12 +144,14 @@ async def claim(
     most_others = capacity if others_capacity is None else min(capacity, others_capacity)
     limits = min(MAX_LANES, capacity), min(MAX_OTHER_LANES, most_others)
     due = await connection.fetch(_SQL["lock_due_lanes"], now, *limits)
+    by_age = [row for row in due if row["webhook_id"] is not None]
+    version, tests = await _claim_tests(connection, worker_id, now, capacity, part) if len(by_age) < len(due) else (0, [])
+    by_turns = [] if turns is None else await _lock_lanes_in_turn(connection, now, by_age, limits, turns)
+    looked = {row["webhook_id"]: row for row in by_turns + by_age}  # what does not go round is of those whose turn it is
     lanes = [
-        DueLane(lane, row["trusted"] and not is_slow(lane), row["in_flight"], row["wanted"], group_of(lane))
-        for row in due
-        if (lane := row["webhook_id"]) is not None
+        DueLane(lane, row["trusted"] and not is_slow(lane), row["in_flight"], row["wanted"], row["group_id"])
+        for lane, row in looked.items()
     ]
-    version, tests = await _claim_tests(connection, worker_id, now, capacity, part) if len(lanes) < len(due) else (0, [])
     others = {lane.webhook_id for lane in lanes if not lane.trusted}
     if others and not most_others:  # those that turned slow: there is room for them when some of them have ended
         await connection.execute(_SQL["put_off"], list(others), now)
@@ -159,6 +163,33 @@ async def claim(
     leased = [_leased(row, is_trusted=row["webhook_id"] not in others) for row in rows]
     leased.sort(key=_rank)
     return rows[0]["routes_version"], [claimed for claimed in (tests, leased) if claimed]
+
+
+async def _lock_lanes_in_turn(
+    connection: Connection, now: datetime, by_age: Sequence[Any], limits: tuple[int, int], turns: GroupTurns
+) -> list[Any]:
+    """Lock lanes of the groups whose turn it is, of each kind that has more due than was looked at, and return their rows."""
+    locked: list[Any] = []
+    for is_trusted, limit in zip((True, False), limits, strict=True):
+        counts = Counter(row["group_id"] for row in by_age if row["trusted"] is is_trusted)
+        if not limit or counts.total() < limit:
+            turns.end(is_trusted)  # all that is due was looked at
+            continue
+        most = max(1, limit // 2)
+        seen = [group_id for group_id, count in counts.items() if count * LEAST_FOR_OTHERS >= limit]
+        *rows, last = await connection.fetch(
+            _SQL["lock_due_lanes_of_groups"],
+            is_trusted,
+            turns.behind(is_trusted),
+            now,
+            min(MAX_GROUPS, most),
+            most,
+            seen,
+            MAX_STEPS,
+        )
+        turns.served(is_trusted, last["group_id"])
+        locked += rows
+    return locked
 
 
 async def _claim_tests(

@@ -209,7 +209,7 @@ class HttpConnection(asyncio.Protocol):
             self.end()  # RFC 9112, section 6.3, rule 8: the body ends with the connection
         elif isinstance(exc, ssl.SSLError) and "ALERT" in (reason := exc.reason or ""):
             # With TLS 1.3 a server looks at the client's certificate after the client's handshake is over.
-            self.end("tls", f"The receiver ended TLS and did not say why in HTTP ({reason}).")
+            self.end("tls", f"The receiver ended TLS and did not say why in HTTP ({reason}).{_remedy_for(reason)}")
         elif self._received_bytes:
             self.end("reset", "The receiver closed the connection in the middle of its response.")
         else:
@@ -264,6 +264,10 @@ class HttpConnection(asyncio.Protocol):
             return
         self._is_complete = True
         self.can_be_reused = self._parser.should_keep_alive()
+
+
+def _remedy_for(alert: str) -> str:
+    return " It wants a client certificate: set client_certificate of the webhook." if "CERTIFICATE_REQUIRED" in alert else ""
 
 
 def _keep_alive_seconds(value: bytes) -> float:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus
 
+from tidings.core.echoes import Echo
 from tidings.core.id_token import NoSuchKeyError, read_keys, verified
 from tidings.core.oidc import Answered, Discovery, ProviderError, discovery_url, read_answer, read_discovery
+from tidings.core.outcome import Exchange
 
 if TYPE_CHECKING:
     import httpx
@@ -31,6 +33,7 @@ class Provider:
 
     def __init__(self, issuer: str, client_id: str, client_secret: str | None, *, call_seconds: float = CALL_SECONDS) -> None:
         self.issuer, self.client_id, self._secret = issuer, client_id, client_secret
+        self._echo = None if client_secret is None else Echo(client_secret, f"{client_id}:{client_secret}")
         self._call_seconds = call_seconds
         self._monotonic: Callable[[], float] = time.monotonic
         self._client: httpx.AsyncClient | None = None
@@ -115,6 +118,10 @@ class Provider:
                 self._keys = read_keys(await self._get(found.jwks_uri)), at
             return self._keys[0]
 
+    def _hide(self, said: bytes) -> bytes:
+        """Return what the provider says for the log, without what it was told to know us by."""
+        return said if self._echo is None else self._echo.hidden(Exchange(body=said)).body
+
     async def _get(self, url: str) -> bytes:
         return await self._call("GET", url, {}, None)
 
@@ -141,12 +148,12 @@ class Provider:
             )  # fmt: skip
         try:
             async with self._client.stream(method, url, headers=headers, data=form) as response:
-                return await _body(response, f"{method} {url}")
+                return await _body(response, f"{method} {url}", self._hide)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
             raise ProviderError(f"{method} {url} failed: {type(error).__name__} {error}") from error
 
 
-async def _body(response: "httpx.Response", call: str) -> bytes:
+async def _body(response: "httpx.Response", call: str, hide: Callable[[bytes], bytes]) -> bytes:
     if response.headers.get("content-encoding", "identity") != "identity":
         raise ProviderError(f"{call} answers compressed, which was not asked for.")
     body = b""
@@ -155,6 +162,6 @@ async def _body(response: "httpx.Response", call: str) -> bytes:
         if len(body) > MAX_BYTES:
             raise ProviderError(f"{call} answers more than {MAX_BYTES} bytes.")
     if response.status_code != 200:
-        told = body[:300].decode("utf-8", "replace")
+        told = hide(body)[:300].decode("utf-8", "replace")
         raise ProviderError(f"{call} answers {response.status_code}: {told!r}")
     return body

@@ -17,6 +17,7 @@ from time import perf_counter
 
 import msgspec
 
+from tidings.core.echoes import Echo, echo_of_line
 from tidings.core.egress import Egress, Refusal
 from tidings.core.outcome import EXHAUSTED, Exchange
 from tidings.core.proxy import Proxy, judged
@@ -85,6 +86,7 @@ class Sender:
         self.tokens = Tokens(self)
         contexts = Contexts(tls or context_for_all(ca_file), ca_file)
         self._proxy = proxy
+        self._proxy_echo = None if proxy is None else echo_of_line(proxy.authorization)
         self._opener = Opener(self.egress, contexts, self._names, proxy)
         self._deadlines = Deadlines()
         self._idle: dict[Target, deque[HttpConnection]] = {}
@@ -92,7 +94,16 @@ class Sender:
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    def start(self, target: Target, data: bytes, *, timeout_seconds: float, done: Done, is_fresh: bool = False) -> Call:
+    def start(
+        self,
+        target: Target,
+        data: bytes,
+        *,
+        timeout_seconds: float,
+        done: Done,
+        is_fresh: bool = False,
+        echo: Echo | None = None,
+    ) -> Call:
         """Begin one exchange: send a request, and tell `done` what came of it.
 
         `done` is called exactly once, by the event loop or by `Call.abort`, never before this returns. It may start another
@@ -102,9 +113,10 @@ class Sender:
             data: The request, head and body.
             timeout_seconds: For everything, from DNS to the response's last byte. It ends at most a tenth of a second later.
             is_fresh: Open a connection, whatever others stand open.
+            echo: What hides the request's credentials in its answer, before `done` is told; None: it has none.
         """
         started = perf_counter()
-        call = Call(done, timeout_seconds, started)
+        call = Call(done if echo is None else echo.before(done), timeout_seconds, started)
         connection = None if is_fresh else self._take_idle(target, started)
         if connection is None:
             call.opening = asyncio.get_running_loop().create_task(self._open(call, target, data))
@@ -116,14 +128,16 @@ class Sender:
         """Tell whether an exchange could begin on a connection that is kept."""
         return bool(self._idle.get(target))
 
-    async def send(self, target: Target, data: bytes, *, timeout_seconds: float, is_fresh: bool = False) -> Exchange:
+    async def send(
+        self, target: Target, data: bytes, *, timeout_seconds: float, is_fresh: bool = False, echo: Echo | None = None
+    ) -> Exchange:
         """Make one exchange as `start` does, and return what came of it.
 
         Cancelling it closes the connection: the receiver may or may not have acted on the request.
         """
         answer: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
         call = self.start(
-            target, data, timeout_seconds=timeout_seconds, is_fresh=is_fresh,
+            target, data, timeout_seconds=timeout_seconds, is_fresh=is_fresh, echo=echo,
             done=lambda exchange: None if answer.done() else answer.set_result(exchange),
         )  # fmt: skip
         try:
@@ -208,6 +222,8 @@ class Sender:
             self._drop(connection.target)
         if self._proxy is not None and not connection.target.is_tls:
             exchange = judged(exchange)
+            if self._proxy_echo is not None:  # some proxies pass it on, and the receiver is no business of who runs this
+                exchange = self._proxy_echo.hidden(exchange)
         call.tell(exchange)
 
     # Idle connections ----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from tidings.core.credentials import OAuth2
+from tidings.core.echoes import echo_of_tokens
 from tidings.core.oauth2 import Token, token_of, token_request
 from tidings.core.outcome import Exchange
 from tidings.core.target import Target, Way, parse_target
@@ -148,6 +149,7 @@ class Authorized:
         self._is_fresh = is_fresh
         self._done: Done | None = done
         self._token = ""
+        self._tokens: tuple[str, ...] = ()  # that were sent: two at most
         self._began: float | None = None
         self._is_last = False
         self._call: Call | None = None
@@ -169,6 +171,7 @@ class Authorized:
             return
         now = perf_counter()
         self._token, self._began = found, now if self._began is None else self._began
+        self._tokens += (found,)
         left = max(0.1, self._timeout_seconds - (now - self._began))
         data = self._write(f"Authorization: Bearer {found}\r\n")
         self._call = self._sender.start(self._target, data, timeout_seconds=left, done=self._ended, is_fresh=self._is_fresh)
@@ -184,7 +187,7 @@ class Authorized:
     def _tell(self, exchange: Exchange) -> None:
         done, self._done = self._done, None
         if done is not None:
-            done(exchange)
+            done(echo_of_tokens(self._client, self._tokens).hidden(exchange))
 
 
 async def send_authorized(

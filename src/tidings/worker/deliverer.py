@@ -9,9 +9,11 @@ from random import Random
 from uuid import UUID
 
 from tidings.clock import Clock
+from tidings.core.by_group import ByGroup
 from tidings.core.delivery import Delivery
 from tidings.core.errors import RenderError
 from tidings.core.event import Event
+from tidings.core.lanes import GroupTurns
 from tidings.core.outcome import EXHAUSTED, SUCCEEDED, Exchange, GiveUp, Outcome, Released, Result, RetryAt, decide
 from tidings.core.pauses import Pauses
 from tidings.core.retry import ONCE
@@ -23,7 +25,6 @@ from tidings.store.signing_keys import KeyRing
 from tidings.transport.connection import Call
 from tidings.transport.sender import Sender
 from tidings.transport.tokens import Authorized
-from tidings.worker.by_group import ByGroup
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
@@ -82,6 +83,7 @@ class Deliverer:
         self._privacy = privacy
         self._rng = rng or Random()
         self._places = places
+        self._turns = GroupTurns()
         self._loop = asyncio.get_running_loop()
         # Leased, and about to begin: of lanes that are trusted, of them those that must open a connection, and of other lanes
         self._ready: ByGroup[_Attempt] = ByGroup()
@@ -136,7 +138,7 @@ class Deliverer:
                 capacity=capacity,
                 others_capacity=others,
                 is_slow=self._places.is_slow,
-                group_of=self._routes.current.group_of,
+                turns=self._turns if len(self._routes.current.groups) > 1 else None,
                 part=self._me.part,
             )
             if not leased:
@@ -224,7 +226,8 @@ class Deliverer:
         else:
             timeout, target = webhook.timeout_seconds, prepared.target
             if prepared.client is None:
-                self._calls[delivery] = self._sender.start(target, data, timeout_seconds=timeout, done=done)
+                echo = prepared.echo
+                self._calls[delivery] = self._sender.start(target, data, timeout_seconds=timeout, done=done, echo=echo)
                 return
             call = Authorized(self._sender, target, prepared.client, write, timeout_seconds=timeout, done=done)
             self._calls[delivery] = call

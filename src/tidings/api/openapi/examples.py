@@ -92,6 +92,41 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
 }  # fmt: skip
 
 
+_DELIVERY = "0195d1c4-9a0b-7c11-8d6e-4f6c0f6f3a10"
+_EVENT = "0195d1c4-9a0a-7b22-9c5d-3e5b0e5e2a01"
+
+# An example of what is answered, by the name of its type in the document.
+ANSWERS: Final[dict[str, Any]] = {
+    "Delivery": {
+        "id": _DELIVERY, "webhook_id": _ID, "event_id": _EVENT, "event": "table.orders.updated", "schema": "public",
+        "table": "orders", "record_id": "17", "status": "succeeded", "attempts": 2, "response_status": 200,
+        "response_body": "ok", "failure": None, "error": None, "payload": {"type": "table.orders.updated"}, "is_test": False,
+        "created_at": _AT, "delivered_at": "2026-11-21T03:42:42.017Z", "finished_at": "2026-11-21T03:42:42.017Z",
+        "next_retry_at": None,
+    },
+    "Attempt": {
+        "number": 1, "started_at": _AT, "response_status": 503, "response_headers": [["content-type", "text/plain"]],
+        "response_body": "later", "is_truncated": False, "failure": None, "error": "The receiver answered 503.", "dns_ms": 1.2,
+        "connect_ms": 3.4, "tls_ms": 9.8, "first_byte_ms": 20.1, "total_ms": 21.0, "webhook_version": 3, "request": None,
+    },
+    "Event": {
+        "id": _EVENT, "source": "tables", "type": "table.orders.updated", "operation": "UPDATE", "subject": None,
+        "schema": "public", "table": "orders", "record": {"id": 17, "status": "paid"},
+        "old_record": {"id": 17, "status": "open"}, "occurred_at": _AT, "external_id": None, "capture_error": None,
+        "delivery_count": 1, "redacted": [], "payload_gone": None, "payload_gone_at": None,
+    },
+    "Published": {"id": _EVENT, "duplicate": False},
+    "BatchResult": {
+        "accepted": 1, "duplicates": 0, "ids": [_EVENT, None],
+        "errors": [{"line": 2, "error": "type is required.", "code": "INVALID_INPUT", "field": "type"}],
+    },
+    "TestResult": {
+        "outcome": "answered", "success": True, "message": "Test webhook sent successfully", "event_id": _EVENT,
+        "delivery_id": _DELIVERY, "response_status": 200, "response_body": "ok", "error": None, "total_ms": 12.5,
+    },
+}  # fmt: skip
+
+
 def example_of(method: str, path: str) -> Any | None:
     """Return the example of a route's body; what is served under /api/ and /api/v1/ alike has one."""
     return REQUESTS.get((method, path)) or REQUESTS.get((method, path.replace("/api/v1/", "/api/", 1)))

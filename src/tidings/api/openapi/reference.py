@@ -17,7 +17,7 @@ from litestar.openapi.spec import (
     RequestBody,
     Schema,
 )
-from litestar.openapi.spec.enums import OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from tidings.api.http.scopes import needed
 from tidings.api.openapi.examples import example_of
@@ -62,6 +62,8 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
         {"error": "The database is unavailable. Try again.", "code": "UNAVAILABLE"},
     ),
 }  # fmt: skip
+
+_LINES: Final = "One event a line, each an `EventCreate` as JSON, with `\\n` at its end: `curl --data-binary @events.ndjson`."
 
 # Routes whose last part says that they may meet a state that does not allow them.
 _MAY_CONFLICT = (
@@ -124,22 +126,27 @@ def _document(operation: Operation, method: str, path: str) -> None:
     if path.startswith("/api/"):
         need = needed(method.upper(), path)
         operation.security = [{"key": [scope.value for scope in need.scopes]}]
-        operation.description = f"{operation.description or ''}\n\n{_door(need)}"
+        operation.description = f"{_without_sections(operation.description)}\n\n{_door(need)}"
+    else:
+        operation.description = _without_sections(operation.description)
     if path.endswith("/batch"):  # lines, which the framework has no type for
-        lines = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
-        operation.request_body = RequestBody(content={"application/x-ndjson": lines}, required=True)
+        lines = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, description=_LINES))
+        binary = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description=_LINES))
+        kinds = {"application/x-ndjson": lines, "application/octet-stream": binary}  # for generators that know no lines
+        operation.request_body = RequestBody(content=kinds, required=True, description=_LINES)
     responses = operation.responses = dict(operation.responses or {})
     responses.pop("400", None)  # what the framework supposes
-    if "/collections/" in path and "/records" in path:
-        _document_records(operation)
     for status in _errors_of(operation, path):
-        sentence, answer = ERRORS[status]
-        media = OpenAPIMediaType(schema=_error_schema(), examples={"error": Example(value=answer)})
-        responses[str(status)] = OpenAPIResponse(description=sentence, content={"application/json": media})
+        responses[str(status)] = OpenAPIResponse(description=ERRORS[status][0])  # told in full once (`document.py`)
     example = example_of(method, path)
     if example is not None and operation.request_body is not None and not isinstance(operation.request_body, Reference):
         for media in operation.request_body.content.values():
             media.examples = {"example": Example(value=example)}
+
+
+def _without_sections(docstring: str | None) -> str:
+    """Return a docstring without what it says to those who read the code."""
+    return (docstring or "").partition("\n\nRaises:")[0].partition("\n\nArgs:")[0]
 
 
 def _door(need: Need) -> str:
@@ -148,23 +155,19 @@ def _door(need: Need) -> str:
     return f"Needs {key}{' that is for all groups' if need.is_for_all_groups else ''}."
 
 
-def _document_records(operation: Operation) -> None:
-    """Say what comes back as the text it was stored as, which the framework takes for text."""
-    record = Schema(type=OpenAPIType.OBJECT, description="The record, with all its fields.")
-    records = Schema(type=OpenAPIType.ARRAY, items=record, description="The records, in the order they were given.")
-    for response in (operation.responses or {}).values():
-        for media in (response.content or {}).values() if isinstance(response, OpenAPIResponse) else ():
-            if isinstance(media.schema, Schema) and media.schema.type is OpenAPIType.STRING:
-                media.schema = Schema(any_of=[record, records])
-
-
 def _errors_of(operation: Operation, path: str) -> list[int]:
     """Return the statuses a route may refuse with, which follow from what it takes."""
     statuses = {503}
+    if path == "/metrics":
+        statuses |= {401, 403, 422, 429}
+    if path == "/healthz":
+        statuses = {422}
+    if path == "/readyz":
+        statuses |= {422}
     if path.startswith(("/api/", "/in/")):
         statuses |= {401, 422}
     if path.startswith("/api/"):
-        statuses |= {403, 429}
+        statuses |= {403, 404, 429}  # the group that X-Tidings-Group names may not be there
     if path.startswith("/in/"):
         statuses |= {413, 429}
     if "{" in path or path.endswith("/statistics"):
@@ -180,18 +183,40 @@ def _errors_of(operation: Operation, path: str) -> list[int]:
     return sorted(statuses)
 
 
-def _error_schema() -> Schema:
-    return Schema(
-        type=OpenAPIType.OBJECT,
-        required=["error", "code"],
-        properties={
-            "error": Schema(type=OpenAPIType.STRING, description="What is wrong and what to do, in a sentence."),
-            "code": Schema(type=OpenAPIType.STRING, description="A stable name for programs."),
-            "field": Schema(type=OpenAPIType.STRING, description="The field at fault."),
-            "scope": Schema(type=OpenAPIType.STRING, description="The scope that the key lacks."),
-            "retry_after_seconds": Schema(type=OpenAPIType.INTEGER, description="When to try again, as in Retry-After."),
-            "limit": Schema(type=OpenAPIType.STRING, description="The limit of the group that is reached."),
-            "allowed": Schema(type=OpenAPIType.INTEGER, description="How much it allows."),
-            "used": Schema(type=OpenAPIType.INTEGER, description="How much there is."),
+def error_response(status: int) -> dict[str, Any]:
+    """Return the answer that all refusals of a status are, as the document tells it."""
+    sentence, answer = ERRORS[status]
+    media = {"schema": {"$ref": "#/components/schemas/Error"}, "examples": {"error": {"value": answer}}}
+    said: dict[str, Any] = {"description": sentence, "content": {"application/json": media}}
+    if status in {429, 503}:
+        after = {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}
+        said["headers"] = {"Retry-After": after}
+    return said
+
+
+def error_schema() -> dict[str, Any]:
+    """Return the type that every refusal is of."""
+
+    def text(said: str) -> dict[str, Any]:
+        return {"type": "string", "description": said}
+
+    def number(said: str) -> dict[str, Any]:
+        return {"type": "integer", "description": said}
+
+    return {
+        "type": "object",
+        "description": "Why a call was refused.",
+        "required": ["error", "code"],
+        "properties": {
+            "error": text("What is wrong and what to do, in a sentence."),
+            "code": text("A stable name for programs."),
+            "field": text("The field at fault."),
+            "scope": text("The scope that the key lacks."),
+            "retry_after_seconds": number("When to try again, as in Retry-After."),
+            "limit": text("The limit of the group that is reached."),
+            "allowed": number("How much it allows."),
+            "used": number("How much there is."),
+            "event_id": text("The event that was published under this id before, with other content."),
         },
-    )
+        "examples": [ERRORS[422][1]],
+    }

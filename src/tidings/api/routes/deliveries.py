@@ -9,51 +9,16 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
+from tidings.api.dialects import fluxbase
 from tidings.api.http.paging import paging, with_pages
 from tidings.api.http.questions import WebhookId, asked_of_deliveries
+from tidings.api.routes.delivery_view import DeliveryView, view
 from tidings.api.routes.recoveries import retry_deliveries
 from tidings.operations.history import attempts, deliveries
 from tidings.operations.history.attempts import Attempt, SentRequest
 from tidings.operations.history.deliveries import Delivery
-from tidings.operations.history.events import record_id
 from tidings.operations.history.search import Asked, Found, Paging
 from tidings.operations.services import Services
-
-
-class DeliveryView(msgspec.Struct, frozen=True):
-    """A delivery as read. `created_at` is its event's time, to the millisecond.
-
-    What is said of a response is of the last attempt that has a result. `payload` is the body as it is sent; null once the
-    webhook is gone, or while it is set aside. Seed 004's clients know some fields by other names: `event_type`, `attempt`,
-    `attempt_number`, `status_code`, `http_status_code`, `response_code` and `error_message` repeat `event`, `attempts`,
-    `response_status` and `error`.
-    """
-
-    id: UUID
-    webhook_id: UUID
-    event_id: UUID
-    event: str
-    event_type: str
-    table_name: str | None
-    record_id: str | None
-    status: str
-    attempts: int
-    attempt: int
-    attempt_number: int
-    response_status: int | None
-    status_code: int | None
-    http_status_code: int | None
-    response_code: int | None
-    response_body: str | None
-    failure: str | None
-    error: str | None
-    error_message: str | None
-    payload: msgspec.Raw | None
-    is_test: bool
-    created_at: datetime
-    delivered_at: datetime | None
-    finished_at: datetime | None
-    next_retry_at: datetime | None
 
 
 class AttemptView(msgspec.Struct, frozen=True):
@@ -79,44 +44,16 @@ class AttemptView(msgspec.Struct, frozen=True):
 def page_view(request: Request[Any, Any, Any], services: Services, found: Found[Delivery]) -> Response[list[DeliveryView]]:
     """Answer with a page of deliveries."""
     payloads = deliveries.payloads(services, found.items)
-    views = [_with_payload(delivery, payload) for delivery, payload in zip(found.items, payloads, strict=True)]
+    views = [_shown(delivery, payload) for delivery, payload in zip(found.items, payloads, strict=True)]
     return with_pages(request, found.result, views)
 
 
 def _view(services: Services, delivery: Delivery) -> DeliveryView:
-    return _with_payload(delivery, *deliveries.payloads(services, [delivery]))
+    return _shown(delivery, *deliveries.payloads(services, [delivery]))
 
 
-def _with_payload(delivery: Delivery, payload: bytes | None) -> DeliveryView:
-    event = delivery.event
-    attempts, status, error = delivery.attempt_count, delivery.response_status, delivery.error
-    return DeliveryView(
-        id=delivery.id,
-        webhook_id=delivery.webhook_id,
-        event_id=event.id,
-        event=event.type,
-        event_type=event.type,
-        table_name=event.table_name,
-        record_id=record_id(event),
-        status=delivery.state,
-        attempts=attempts,
-        attempt=attempts,
-        attempt_number=attempts,
-        response_status=status,
-        status_code=status,
-        http_status_code=status,
-        response_code=status,
-        response_body=delivery.response_body,
-        failure=delivery.failure,
-        error=error,
-        error_message=error,
-        payload=None if payload is None else msgspec.Raw(payload),
-        is_test=delivery.is_test,
-        created_at=delivery.created_at,
-        delivered_at=delivery.delivered_at,
-        finished_at=delivery.finished_at,
-        next_retry_at=delivery.next_retry_at,
-    )
+def _shown(delivery: Delivery, payload: bytes | None) -> DeliveryView:
+    return fluxbase.delivery(view(delivery, payload), delivery.webhook)
 
 
 def _attempt_view(attempt: Attempt) -> AttemptView:

@@ -1,5 +1,7 @@
 """`/api/v1/events`: publishing, and reading what happened."""
 
+import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,6 +23,10 @@ from tidings.sources.publish import Draft, Published
 
 MAX_BATCH = 10_000
 MAX_BATCH_BYTES = 33_554_432
+_LINES = (
+    'This call takes NDJSON: one event a line, such as {"type": "order.paid", "data": {}}. Send a file with '
+    "curl -H 'Content-Type: application/x-ndjson' --data-binary @events.ndjson; `jq -c '.[]'` makes lines of an array."
+)
 
 
 class NewEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,19 +133,45 @@ async def publish_batch(services: NamedDependency[Services], request: Request[An
 
     Lines that cannot be accepted are told with their number and keep none of the others. When this answers, the rest is
     committed and will be delivered. Of a group with limits as many lines are taken as they allow, in their order; the others
-    are told with code LIMIT_REACHED, to be published again later, or PAYLOAD_TOO_LARGE. When all lines come too soon, it is
-    a 429.
+    are told with code LIMIT_REACHED, to be published again later, or PAYLOAD_TOO_LARGE. When none of the lines can be accepted
+    it is an error: that of the first line, with its number; 429 when all come too soon.
     """
     lines = [(number, line) for number, line in enumerate((await request.body()).split(b"\n"), 1) if line.strip()]
     if not 1 <= len(lines) <= MAX_BATCH:
         raise InvalidInputError(
             "body", f"body has {len(lines)} lines; write 1 to {MAX_BATCH} events, one JSON document a line."
         )
+    if lines[0][1].lstrip().startswith(b"["):  # before a line of it that is an event by chance is taken
+        raise InvalidInputError("body", f"The body is a JSON array. {_LINES}")
     results = await events.publish_all(services, [_read_line(line) for _, line in lines])
-    if all(isinstance(result, LimitReachedError) for result in results):
-        raise next(result for result in results if isinstance(result, LimitReachedError))
+    refused = [result for result in results if isinstance(result, TidingsError)]
+    if len(refused) == len(results):
+        raise _of_all(lines, refused)
     answer = _batch_result([(number, result) for (number, _), result in zip(lines, results, strict=True)])
     return Response(answer, headers=events.headers(services))
+
+
+def _of_all(lines: list[tuple[int, bytes]], refused: Sequence[TidingsError]) -> TidingsError:
+    """Return the error of a batch of which nothing was accepted."""
+    if all(isinstance(one, LimitReachedError) for one in refused):
+        return refused[0]
+    if (form := _other_form([line for _, line in lines])) is not None:
+        return InvalidInputError("body", f"{form} {_LINES}")
+    first = next(one for one in refused if not isinstance(one, LimitReachedError))
+    more = f" None of the {len(refused)} lines was accepted." if len(refused) > 1 else ""
+    return InvalidInputError(
+        str(first.details.get("field", "line")), f"Line {lines[refused.index(first)][0]}: {first.message}{more}"
+    )
+
+
+def _other_form(lines: list[bytes]) -> str | None:
+    """Tell what a body is that has no event for a line, as far as one can tell; None: nothing that we know."""
+    first = lines[0].strip()
+    if len(lines) == 1 and re.search(rb"\}\s*\{", first):
+        return "The body has several documents in one line, as `curl -d @file` makes of lines: it takes out their ends."
+    if len(lines) > 1 and first == b"{":
+        return "The body is JSON over several lines."
+    return None
 
 
 def _read_line(line: bytes) -> Draft | InvalidInputError:

@@ -44,7 +44,7 @@ async def readyz(services: NamedDependency[Services]) -> str:
     return "ready"
 
 
-@get("/metrics", media_type=MediaType.TEXT, guards=[require_watcher])
+@get("/metrics", media_type=MediaType.TEXT, guards=[require_watcher], security=[{"key": []}])
 async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Answer in Prometheus's text format: what all processes have counted, and the memory and time of this one."""
     found = await readings.read(services)
@@ -116,4 +116,4 @@ class _Read(Collector):
         yield from self._found
 
 
-router = Router("/", route_handlers=[healthz, readyz, metrics], guards=[refuse_unknown], include_in_schema=False)
+router = Router("/", route_handlers=[healthz, readyz, metrics], guards=[refuse_unknown], tags=["Watch"])

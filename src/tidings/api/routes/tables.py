@@ -7,10 +7,12 @@ import msgspec
 from litestar import Router, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, UnsetType
 
 from tidings.api.http.paging import Limit, Offset
 from tidings.core.capture import TableSettings
 from tidings.core.filters import OPERATIONS
+from tidings.core.warned import Warned, of_backfill
 from tidings.operations.services import Services
 from tidings.operations.sources import backfills, tables
 from tidings.operations.sources.backfills import Backfill
@@ -54,6 +56,7 @@ class TableView(msgspec.Struct, frozen=True):
     fault: str | None
     state: str
     reason: str | None
+    warnings: list[Warned] | UnsetType = UNSET
 
 
 class NewBackfill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +84,7 @@ class BackfillView(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    warnings: list[Warned]
 
 
 @get("/")
@@ -98,7 +102,8 @@ async def get_table(services: NamedDependency[Services], table: FromPath[str]) -
 @put("/{table:str}")
 async def put_table(services: NamedDependency[Services], table: FromPath[str], data: JSONBody[CaptureChange]) -> TableView:
     """Say how a table is captured. Changes committed after this answer are told so; none is told twice or lost meanwhile."""
-    return _view(await tables.change(services, _settings(table, data)))
+    made = await tables.change(services, _settings(table, data))
+    return _view(made, made.warnings)
 
 
 @delete("/{table:str}", status_code=204)
@@ -147,7 +152,7 @@ def _settings(table: str, asked: CaptureChange) -> TableSettings:
     )
 
 
-def _view(found: CapturedTable) -> TableView:
+def _view(found: CapturedTable, warnings: list[Warned] | UnsetType = UNSET) -> TableView:
     own = found.settings
     return TableView(
         *own.name,
@@ -161,11 +166,13 @@ def _view(found: CapturedTable) -> TableView:
         fault=own.fault,
         state=found.state,
         reason=found.reason,
+        warnings=warnings,
     )
 
 
 def _backfill_view(found: Backfill) -> BackfillView:
-    return BackfillView(**{name: getattr(found, name) for name in BackfillView.__struct_fields__})
+    fields = {name: getattr(found, name) for name in Backfill.__struct_fields__}
+    return BackfillView(**fields, warnings=of_backfill(found.skipped_count))
 
 
 router = Router(

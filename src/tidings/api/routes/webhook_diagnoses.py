@@ -38,7 +38,7 @@ class ProbeView(msgspec.Struct, frozen=True):
     probe: Kind
     sent: str
     bytes: int | None
-    status_code: int | None
+    response_status: int | None
     response_body: str | None
     error: str | None
     total_ms: float
@@ -60,7 +60,7 @@ class DiagnosisView(msgspec.Struct, frozen=True):
 
 @post("/{webhook_id:str}/diagnose", status_code=200)
 async def diagnose_webhook(services: NamedDependency[Services], webhook_id: FromPath[UUID]) -> DiagnosisView:
-    """Find out why a webhook's receiver refuses deliveries: at most nine signed requests of type `webhook.test`, paused or not.
+    """Find out why a webhook's receiver refuses deliveries: at most twelve requests of type `webhook.test`, paused or not.
 
     Some are signed wrongly on purpose. They are no deliveries: they stand in no history or statistics.
     It takes at most the webhook's timeout and a minute.

@@ -9,10 +9,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
+from tidings.api.dialects import fluxbase
+from tidings.api.routes.test_view import TestResult, view
 from tidings.operations.services import Services
 from tidings.operations.webhooks import testing
 from tidings.operations.webhooks.samples import Sample
-from tidings.operations.webhooks.testing import Ending, Tested
 
 
 class TestBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,20 +38,6 @@ class _RawBody(msgspec.Struct, frozen=True):
     data: msgspec.Raw | UnsetType = UNSET
 
 
-class TestResult(msgspec.Struct, frozen=True):
-    """What came of a test delivery. `success` is null while no attempt is on record."""
-
-    outcome: Ending
-    success: bool | None
-    message: str
-    event_id: UUID
-    delivery_id: UUID
-    status_code: int | None = None
-    response_body: str | None = None
-    error: str | None = None
-    total_ms: float | None = None
-
-
 @post("/{webhook_id:str}/test", status_code=200)
 async def send_test(
     services: NamedDependency[Services],
@@ -64,7 +51,8 @@ async def send_test(
     """
     body = data or TestBody()
     sample = Sample(body.event, body.table, body.schema, **raw_documents(await request.body()))
-    return _view(await testing.send(services, webhook_id, sample))
+    tested = await testing.send(services, webhook_id, sample)
+    return fluxbase.test_result(view(tested), tested.profile)
 
 
 def raw_documents(body: bytes) -> dict[str, bytes | UnsetType]:
@@ -72,24 +60,3 @@ def raw_documents(body: bytes) -> dict[str, bytes | UnsetType]:
     raw = msgspec.json.decode(body or b"{}", type=_RawBody | None) or _RawBody()
     documents = {name: getattr(raw, name) for name in _RawBody.__struct_fields__}
     return {name: UNSET if document is UNSET else bytes(document) for name, document in documents.items()}
-
-
-def _view(tested: Tested) -> TestResult:
-    fields = {name: getattr(tested, name) for name in Tested.__struct_fields__}
-    return TestResult(message=_message(tested), **fields)
-
-
-def _message(tested: Tested) -> str:
-    match tested.outcome:
-        case Ending.NO_WORKER:
-            return "No worker runs, so nothing was sent yet. Start one: tidings worker. The test goes out then."
-        case Ending.WAITING:
-            return "A worker runs, but no attempt is on record yet; look at the delivery later."
-        case Ending.TIMED_OUT:
-            return f"The receiver did not answer in time: {tested.error}"
-        case Ending.REFUSED:
-            return f"The receiver could not be reached: {tested.error}"
-        case _ if tested.success:
-            return "Test webhook sent successfully"
-        case _:
-            return f"The test failed: {tested.error}"

@@ -1,4 +1,4 @@
-"""A webhook as it is shown: our fields, and the other spellings the seed systems' clients read."""
+"""A webhook as it is shown. Each thing has one name; what Fluxbase's clients call it besides is in `dialects.fluxbase`."""
 
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from tidings.core.certificates import Certificate
 from tidings.core.statistics import Figures
+from tidings.core.warned import Warned
 from tidings.core.webhook import Signature, Subscription
 from tidings.operations.webhooks.health import WebhookHealth
 from tidings.operations.webhooks.shown import shown
@@ -42,11 +43,10 @@ def _health_view(found: WebhookHealth | None) -> HealthView | UnsetType:
 
 class WebhookView(msgspec.Struct, frozen=True):
     """A webhook as read. `secret` is in the answer to its creation only; `GET …/secret` shows it again; so is
-    `profile_reason`, which says why it has its profile.
+    `profile_reason`, which says why it has its profile. `warnings` is in the answers to its creation and its changes.
 
     `version` counts its changes. `fault`: why it is set aside, because something of it cannot be read as it is stored; what is
     for it waits until that is changed.
-    `is_active`, `max_retries` and `retry_backoff_seconds` say what `enabled` and `retry` say, as seed 004's clients read it.
     """
 
     id: UUID
@@ -54,7 +54,6 @@ class WebhookView(msgspec.Struct, frozen=True):
     description: str | None
     url: str
     enabled: bool
-    is_active: bool
     disabled_reason: str | None
     profile: str
     events: list[Any]
@@ -69,12 +68,9 @@ class WebhookView(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     timeout_seconds: float
     retry: Any
-    max_retries: int
-    retry_backoff_seconds: float
     concurrency: int
     rate_per_second: float | None
     ordered: bool
-    scope: str
     managed_by: str | None
     version: int
     fault: str | None
@@ -84,7 +80,14 @@ class WebhookView(msgspec.Struct, frozen=True):
     health: HealthView | UnsetType = UNSET
     profile_reason: str | UnsetType = UNSET
     secret: str | UnsetType = UNSET
-    message: str | UnsetType = UNSET
+    warnings: list[Warned] | UnsetType = UNSET
+
+
+class WebhookDeleted(msgspec.Struct, frozen=True):
+    """The answer to a deletion, as seed 004's clients read it."""
+
+    message: str = "Webhook deleted successfully"
+    success: bool = True
 
 
 def view(
@@ -94,15 +97,15 @@ def view(
     health: WebhookHealth | None = None,
     reason: str | UnsetType = UNSET,
     secret: str | UnsetType = UNSET,
-    message: str | UnsetType = UNSET,
+    warnings: list[Warned] | UnsetType = UNSET,
 ) -> WebhookView:
     """Return a webhook as the API shows it."""
     told = webhook.credentials_shown
-    fields = shown(webhook) | {
+    fields = {name: value for name, value in shown(webhook).items() if name in WebhookView.__struct_fields__} | {
         "signature": webhook.signature,
         "client_certificate": told.client_certificate,
         "ca_certificates": told.ca_certificates,
     }
     return WebhookView(
-        **fields, tables=states, health=_health_view(health), profile_reason=reason, secret=secret, message=message
+        **fields, tables=states, health=_health_view(health), profile_reason=reason, secret=secret, warnings=warnings
     )

@@ -143,11 +143,19 @@ class Entrance:
         """Count something that is refused, and say so in the log once a minute at most."""
         self.refused[reason] += 1
         REFUSED.labels(reason).inc()
-        if now - self._told_at >= TOLD_INTERVAL:
-            said = ", ".join(f"{reason} {count}" for reason, count in sorted((self.refused - self._told).items()))
-            logger.warning("clients are refused (%s); %d connections are open", said, len(self._open))
-            self._told, self._told_at = self.refused.copy(), now
+        if now - self._told_at >= TOLD_INTERVAL and reason != "stopping":  # those are summed up when all is over
+            self._tell(now)
         return reason
+
+    def close(self) -> None:
+        """Say what was refused since it was said last: the server has stopped."""
+        if self.refused - self._told:
+            self._tell(asyncio.get_running_loop().time())
+
+    def _tell(self, now: float) -> None:
+        said = ", ".join(f"{reason} {count}" for reason, count in sorted((self.refused - self._told).items()))
+        logger.warning("clients are refused (%s); %d connections are open", said, len(self._open))
+        self._told, self._told_at = self.refused.copy(), now
 
     def rest_seconds(self, spent: float) -> float:
         """Return how long a connection is not read that took the event loop for so long with what is of no use.

@@ -8,6 +8,7 @@ bytes are counted here, beside the parser; the times are looked at by `Entrance`
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import httptools
@@ -20,7 +21,8 @@ from tidings.api.serving.entrance import Entrance
 from tidings.api.serving.heads import declared_length, has_one_host
 from tidings.api.serving.phases import Flow, Phase
 from tidings.api.serving.refusals import MAX_HEADERS, refusal
-from tidings.api.serving.rests import MOST_PIECES, Rests
+from tidings.api.serving.rests import Rests
+from tidings.api.serving.stopping import STOP_SECONDS, unless_stopped
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -49,12 +51,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._silent_bytes = 0
         self._body_bytes = 0  # of the requests under way: what `Entrance.held_bytes` has of this connection
         self._dropped_bytes = 0
-        self._pieces = 0  # of bodies, in what is read now
         self._rests = Rests(entrance, self.loop, self._read_on)
         self._stalled_at = self._closing_at = bounds.NEVER
         self._hidden_body: list[tuple[bytes, bytes]] = []  # the headers that frame a body which the parser would not see
         self._is_replayed = False  # what the parser reads now is ours
         self._fault: str | None = None  # found by a callback of the parser, told after it has returned
+        self._is_stopping = False  # the server is
         self._running: RequestResponseCycle | None = None  # what the application works on; `cycle` is what came last
         self._unread = b""  # requests behind those of `pipeline`
         self._farewell: str | None = None  # why the connection ends, said behind the answers that come before
@@ -110,7 +112,7 @@ class GuardedProtocol(HttpToolsProtocol):
             case Phase.HEAD if self._head_bytes or self.cycle is not None:
                 self._refuse("slow_head")
             case Phase.BODY if not self.cycle.response_complete:
-                self._refuse("slow_body")
+                self._refuse("stopping" if self._is_stopping else "slow_body")
             case _:
                 self.transport.close()
 
@@ -137,6 +139,13 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self.pipeline.clear()
 
+    def shutdown(self) -> None:
+        """Stop with the server: what is asked for whole is answered, the end of a body is not waited for long."""
+        self._is_stopping = True
+        if self._phase is Phase.BODY:
+            self._due = min(self._due, self.loop.time() + STOP_SECONDS)
+        super().shutdown()
+
     def data_received(self, data: bytes) -> None:
         """Read what came, up to the bounds of its phase."""
         if self._phase is Phase.OVER:
@@ -150,10 +159,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _read(self, data: bytes) -> None:
         """Have the parser read about as many requests as may wait, and keep the rest. It reads all that it gets: few heads."""
-        at = self._pieces = 0
+        at = 0
         self._hold(b"")
         while at < len(data) and self._fault is None:
-            if len(self.pipeline) >= bounds.MAX_PIPELINED or self._pieces > MOST_PIECES:
+            if len(self.pipeline) >= bounds.MAX_PIPELINED or self._rests.are_due:
                 self._hold(data[at:])
                 break
             end = data.find(b"\r\n\r\n", at + bounds.READ_AT_LEAST, at + bounds.READ_AT_MOST)
@@ -162,7 +171,6 @@ class GuardedProtocol(HttpToolsProtocol):
             at = end
         if self._fault is not None:
             self._refuse(self._fault)
-        self._rests.took_pieces(self._pieces)
         self._begin_rest()
 
     def _begin_rest(self) -> None:
@@ -251,6 +259,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._is_replayed:
             return
         super().on_message_begin()
+        self._rests.began()
         self._has_begun, self._head_bytes, self._silent_bytes = True, 0, 0
         if self._phase is not Phase.HEAD:
             self._await_head()
@@ -296,7 +305,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
         super().on_body(body)
-        self._pieces += 1
+        self._rests.took_piece(len(body))
         if self.cycle.response_complete:
             return
         self._body_bytes += len(body)
@@ -341,7 +350,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(unless_stopped, app, self._cut_off))
+
+    def _cut_off(self) -> None:
+        """End in the middle of an answer, because the server has waited for it as long as it may."""
+        self._entrance.refuse("stopping", self.loop.time())
+        self._leave_running()
+        self.transport.abort()
 
     # Phases ----------------------------------------------------------------------------------------------------------
 

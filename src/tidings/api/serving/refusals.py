@@ -13,6 +13,7 @@ _SENTENCES: Final = {
     "connections": (503, "TOO_BUSY", "There are too many connections. Try again."),
     "address": (503, "TOO_BUSY", "There are too many connections from your address. Close some, or try again."),
     "way": (503, "TOO_BUSY", "There are too many connections; this one made way for another. Try again."),
+    "stopping": (503, "STOPPING", "The server is stopping; nothing was done. Try again."),
     "bodies": (503, "TOO_BUSY", "Too much is being sent at once. Try again."),
     "slow_head": (408, "TOO_SLOW", "The request's headers did not come in time."),
     "slow_body": (408, "TOO_SLOW", "The request's body did not come in time."),

@@ -8,6 +8,7 @@ import uvicorn
 from tidings.api.serving.budgets import Budgets
 from tidings.api.serving.entrance import Entrance, Limits
 from tidings.api.serving.protocol import GuardedProtocol
+from tidings.api.serving.stopping import GRACE_SECONDS
 from tidings.config import Config
 
 MAX_BODY_BYTES = 33_554_432  # of the calls that take many things at once; the others take `max_body_bytes`
@@ -48,6 +49,6 @@ def serving(app: Any, limits: Limits, *, is_first: bool = True) -> uvicorn.Confi
         log_config=None,
         access_log=False,
         lifespan="on" if is_first else "off",
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
     )

@@ -67,6 +67,8 @@ def _export_command() -> click.Command:
         paper = Paper(as_json=True)
         query: dict[str, Any] = asked(where, _EXPORTED_BY, paper.now())
         server = chosen(given["server"], given["key"], given["group"])
+        if server.group:
+            query.setdefault("group", server.group)
         place: str | None = str(after)
         while place is not None:
             response = server.send("GET", f"{_PATH}/export", query=query | {"after": place})

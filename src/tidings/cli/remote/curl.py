@@ -41,7 +41,12 @@ def command() -> click.Command:
             return
         click.echo(line)
         if left:
-            click.echo(f"Left out: {', '.join(left)}. Add --signed for a line that is verified.", err=True)
+            remedy = "" if request["is_redacted"] else " Add --signed for a line that is verified."
+            click.echo(f"Left out: {', '.join(left)}.{remedy}", err=True)
+        if request["is_redacted"]:
+            click.echo(
+                "A redaction rule keeps part of it: [redacted] is not what was sent, and no signature fits it.", err=True
+            )
 
     return click.Command(
         "curl",

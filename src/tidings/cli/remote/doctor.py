@@ -50,7 +50,7 @@ def command() -> click.Command:
             ],
             callback=ends_well(_webhook),
             help="Say why a webhook's receiver refuses deliveries, with the line to change.\n\n"
-            "Up to nine signed requests of type webhook.test go to it, some signed wrongly on purpose. They are no deliveries, "
+            "Up to twelve requests of type webhook.test go to it, some signed wrongly on purpose. They are no deliveries, "
             "and go out paused or not. Exit code 1 when deliveries are refused.",
         )
     )
@@ -199,8 +199,8 @@ def _show(paper: Paper, found: dict[str, Any], *, is_verbose: bool) -> None:
     paper.say("")
     for place, probe in enumerate(found["probes"], 1):
         size = f" of {probe['bytes']:,} bytes" if probe["bytes"] else ""
-        said = str(probe["status_code"]) if probe["status_code"] is not None else inert(probe["error"] or "no answer")
-        is_taken = probe["status_code"] is not None and probe["status_code"] // 100 == 2
+        said = str(probe["response_status"]) if probe["response_status"] is not None else inert(probe["error"] or "no answer")
+        is_taken = probe["response_status"] is not None and probe["response_status"] // 100 == 2
         style = "green" if is_taken != (probe["probe"] in MEANT_TO_FAIL) else "red"
         paper.write((Cell(f"  {place}  {inert(probe['sent'])}{size}  ", "dim"), Cell(said, style)))
         if is_verbose and probe["response_body"]:

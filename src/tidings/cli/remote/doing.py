@@ -36,6 +36,8 @@ def do(thing: Thing, verb: Verb, given: dict[str, Any]) -> None:
     named = {name: str(given[argument(name)]) for name in verb.arguments}
     body = body_of(verb, given, paper)
     server = chosen(given["server"], given["key"], given["group"])
+    if "group" in verb.query.split() and server.group:  # the audit is one of all groups: the header alone narrows nothing
+        query.setdefault("group", server.group)
     _check_names(thing, named)
     for name, text in named.items():
         owner = owner_of(thing, name)
@@ -43,7 +45,7 @@ def do(thing: Thing, verb: Verb, given: dict[str, Any]) -> None:
     for place in (query, body):
         if isinstance(place, dict) and isinstance(place.get("webhook_id"), str) and "webhook_id" not in named:
             place["webhook_id"] = server.id_of(THINGS["webhooks"], place["webhook_id"])
-    if verb.asks:
+    if verb.asks and not (isinstance(body, dict) and body.get("dry_run")):  # what only counts can be undone
         confirm(verb.asks.format(" ".join(named.values())), is_sure=given["yes"])
     if "confirm" in verb.query.split():
         query["confirm"] = named[verb.arguments[0]]
@@ -99,6 +101,7 @@ def _request(
         paper.say(verb.then.format(called, called))
         return
     paper.one(answer, verb.quiet or thing.key, frozenset(thing.hides.split()))
+    _warn(answer)
     if verb.waits and isinstance(answer, dict) and answer.get("success") is False:
         sys.exit(FAILED)
     if verb.path.endswith("/batch") and answer["errors"]:
@@ -106,6 +109,12 @@ def _request(
             for one in answer["errors"]:
                 click.echo(inert(f"tidings: Line {one['line']}: {one['error']}"), err=True)
         sys.exit(FAILED)
+
+
+def _warn(answer: Any) -> None:
+    """Say what the answer warns of beside the answer itself, which may be read by a program."""
+    for one in (answer.get("warnings") or ()) if isinstance(answer, dict) else ():
+        click.echo(inert(f"tidings: {one['field']}: {one['message']}"), err=True)
 
 
 def _list(

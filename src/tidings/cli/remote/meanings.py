@@ -102,7 +102,6 @@ MEANINGS: Final[dict[str, str]] = {
     "schema": "A JSON Schema that data must match to be published.",
     "collections.schema": "A field: {name, type, required?, unique?, values?, collection?, was?}. May be given again.",
     "webhooks.schema": "The table's schema.",
-    "scope": "Accepted for clients that send it: user or global. A webhook hears its whole group.",
     "scopes": "What it may do; may be given again: webhooks:read, webhooks:write, events:publish, events:read, "
     "deliveries:read, deliveries:retry, collections:read, collections:write, sources:read, sources:write, groups:read, "
     "groups:write, tables:admin, privacy:read, privacy:write or admin.",

@@ -17,6 +17,7 @@ from tidings.cli.remote.grammar import UUID, Thing, Verb
 from tidings.cli.remote.things import NAMED_BY, THINGS
 from tidings.client.errors import ApiError
 from tidings.client.exchange import answer_of, is_worth_retrying, pause_before, unreachable
+from tidings.core.api_key import KEY_REQUIRED
 from tidings.core.near import MAX_KNOWN, did_you_mean
 
 TIMEOUT: Final = 30.0  # seconds
@@ -183,7 +184,9 @@ class Server:
         except ApiError as error:
             remedy = ""
             if response.status_code == 401:
-                error.message = f"{self.url} does not take this key."
+                # Whoever has a key that is over is told what became of it; of any other key the server says nothing.
+                known = "" if error.message == KEY_REQUIRED else f" {error.message}"
+                error.message = f"{self.url} does not take this key.{known}"
                 remedy = f" Sign in with: tidings login {self.url}, or set TIDINGS_KEY."
             elif response.is_redirect:
                 remedy = f" It sends elsewhere, to {response.headers.get('location', '?')}: name that address."

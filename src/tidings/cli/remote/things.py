@@ -12,14 +12,14 @@ _DELIVERY_SEARCH: Final = "since until type table record_id text status event_id
 _EVENT_SEARCH: Final = "since until type table record_id subject external_id text"
 _WEBHOOK: Final = (
     "name description url enabled:flag profile events:list secret asymmetric:flag signature:json body_template jwt_enabled:flag auth:json client_certificate:json ca_certificates "
-    "method headers:map timeout_seconds:number retry:json concurrency:int rate_per_second:number ordered:flag scope"
+    "method headers:map timeout_seconds:number retry:json concurrency:int rate_per_second:number ordered:flag"
 )
 _SAMPLE: Final = "event table schema record:json old_record:json data:json"
 _JOB: Final = (
     "name schedule timezone type url method headers:map body contentType retryLimit:int jwtEnabled:flag sql database timeout:number "
     "missed active:flag"
 )
-_COLLECTION: Final = "name type schema:list options:json author drop:list"
+_COLLECTION: Final = "name type schema:list options:json author"
 _CAPTURE: Final = "group_by unknown_groups exclude:list rename:map changed:list when:either"
 _RECOVER: Final = "since until missing:flag rate_per_second:number"
 _DELIVERIES: Final = "Id=id:id Status=status:state Event=event Answer=response_status:code When=created_at:time Tries=attempts:count Webhook=webhook_id:webhook Error=error"
@@ -62,7 +62,7 @@ WEBHOOKS: Final = Thing(
         Verb("recover", "POST", "/api/v1/webhooks/{webhook_id}/recover", "Begin to send it again what it did not acknowledge.", body=_RECOVER),
     ),
     label="name",
-    hides="is_active max_retries retry_backoff_seconds",
+    hides="is_active max_retries retry_backoff_seconds scope",
 )  # fmt: skip
 
 EVENTS: Final = Thing(
@@ -87,7 +87,7 @@ DELIVERIES: Final = Thing(
         Verb("retry-all", "POST", "/api/v1/deliveries/retry", "Begin to send many again: by ids, or all that a search finds.",
              body="ids:list since until type table record_id text status webhook_id event_id failure response_status rate_per_second:number"),
     ),
-    hides="event_type attempt attempt_number status_code http_status_code response_code error_message",
+    hides="event_type table_name attempt attempt_number status_code http_status_code response_code error_message",
 )  # fmt: skip
 
 RECOVERIES: Final = Thing(
@@ -176,7 +176,7 @@ COLLECTIONS: Final = Thing(
         Verb("list", "GET", "/api/v1/collections", "List collections.", shows="many", pages="offset"),
         Verb("get", "GET", "/api/v1/collections/{collection}", "Show a collection."),
         Verb("create", "POST", "/api/v1/collections", "Make a collection.", body=_COLLECTION),
-        Verb("edit", "PATCH", "/api/v1/collections/{collection}", "Change a collection.", body=_COLLECTION, edits=True),
+        Verb("edit", "PATCH", "/api/v1/collections/{collection}", "Change a collection.", body=f"{_COLLECTION} drop:list", edits=True),
         Verb("delete", "DELETE", "/api/v1/collections/{collection}", "Delete a collection and its records.", query="confirm",
              shows="nothing", asks="Delete {} and all its records? Nothing brings them back.", done="deleted"),
     ),
@@ -311,7 +311,7 @@ PORTAL_LINKS: Final = Thing(
     "portal-links", "portal link", "What shows customers their own webhooks.",
     "Id=id:id Group=group Access=access Expires=expires_at:time Sessions=sessions:count Name=name",
     (
-        Verb("list", "GET", "/api/v1/portal-links", "List portal links.", shows="many", pages="offset"),
+        Verb("list", "GET", "/api/v1/portal-links", "List the portal links of the group that --group names.", shows="many", pages="offset"),
         Verb("create", "POST", "/api/v1/groups/{group_id}/portal-link", "Make a link that shows a customer a group.", body=_LINK),
         Verb("delete", "DELETE", "/api/v1/portal-links/{link_id}", "End a portal link and the sessions that came by it.",
              shows="nothing", asks="End portal link {} and its sessions?", done="over"),

@@ -8,8 +8,10 @@ import msgspec
 from tidings.core.audit import Action
 from tidings.core.capture import TableName, TableSettings
 from tidings.core.errors import NotFoundError
+from tidings.core.event import DEFAULT_GROUP
 from tidings.core.filters import OPERATIONS
 from tidings.core.table_name import parse_name
+from tidings.core.warned import NAMED, Warned, of_grouping
 from tidings.operations import audit
 from tidings.operations.lookups import there
 from tidings.operations.services import Services
@@ -25,12 +27,14 @@ class CapturedTable(msgspec.Struct, frozen=True):
         operations: Those that some webhook wants now.
         state: `captured`, `waiting`, `missing`, `disabled`, `stopped` or `unwanted`.
         reason: Why it is not captured; of one that is, what went wrong with a row lately.
+        warnings: Of one that was changed, who hears less of it.
     """
 
     settings: TableSettings
     operations: list[str]
     state: str
     reason: str | None
+    warnings: list[Warned] = []
 
 
 def name_of(text: str) -> TableName:
@@ -70,7 +74,9 @@ async def change(services: Services, settings: TableSettings) -> CapturedTable:
         states: dict[str, Any] = {"before": before or TableSettings(*settings.name), "after": settings}
         name = ".".join(settings.name)
         await audit.note(services, connection, Action.TABLE_CHANGED, subject=name, is_of_group=False, **states)
-        return (await _captured(connection, [settings.name]))[settings.name]
+        made = (await _captured(connection, [settings.name]))[settings.name]
+        told = await _who_loses(connection, before or TableSettings(*settings.name), settings)
+        return msgspec.structs.replace(made, warnings=told)
 
 
 async def reset(services: Services, table: str) -> None:
@@ -87,6 +93,18 @@ async def reset(services: Services, table: str) -> None:
         await tables.keep_in_step(connection, needed=name_of(table))
         name = ".".join(name_of(table))
         await audit.note(services, connection, Action.TABLE_RESET, subject=name, is_of_group=False, before=before)
+
+
+async def _who_loses(connection: Connection, before: TableSettings, after: TableSettings) -> list[Warned]:
+    """Return what to tell of webhooks that heard rows which are others' now."""
+    if before.group_column == after.group_column:
+        return []
+    if before.group_column is None:  # all rows were of one group
+        found = await capture.hearers(connection, [after.name], DEFAULT_GROUP, limit=NAMED + 1)
+        names = [hearer.name for hearer in found.get(after.name, ())]
+    else:
+        names = await capture.hearers_of_all(connection, after.name, limit=NAMED + 1)
+    return of_grouping(before, after, names, are_more=len(names) > NAMED)
 
 
 async def _settings(connection: Connection, name: TableName) -> TableSettings | None:

@@ -69,6 +69,12 @@ def token_url_of(webhook: Webhook) -> str | None:
     return auth.token_url if isinstance(auth, OAuth2) else None
 
 
+def on_record(webhook: Subscription) -> dict[str, Any]:
+    """Return a webhook's credentials for the audit, which hides what is secret in them and tells which were changed."""
+    made: dict[str, Any] = msgspec.to_builtins(webhook.credentials) if isinstance(webhook, Webhook) else {}
+    return made
+
+
 def differ(webhook: Subscription, before: Subscription) -> bool:
     """Whether a change gives the webhook other credentials."""
     if isinstance(webhook, Webhook) and isinstance(before, Webhook):

@@ -105,7 +105,7 @@ async def _send(
 ) -> Exchange:
     if probing.client is None:
         data = write(probing.authorization)
-        return await services.sender.send(probing.target, data, timeout_seconds=limit, is_fresh=is_fresh)
+        return await services.sender.send(probing.target, data, timeout_seconds=limit, is_fresh=is_fresh, echo=probing.echo)
     write("")  # what cannot be written is told now, and not in the middle
     return await send_authorized(
         services.sender, probing.target, probing.client, write, timeout_seconds=limit, is_fresh=is_fresh

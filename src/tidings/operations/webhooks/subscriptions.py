@@ -8,12 +8,13 @@ from msgspec import UNSET
 
 from tidings.core.audit import Action
 from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tidings.core.warned import Warned
 from tidings.core.webhook import Subscription, Webhook
 from tidings.operations import audit, egress
 from tidings.operations.listening import mirrors
 from tidings.operations.lookups import found, there
 from tidings.operations.services import Services
-from tidings.operations.webhooks import credentials
+from tidings.operations.webhooks import credentials, warnings
 from tidings.operations.webhooks.changes import WebhookChange, changed, drafted
 from tidings.operations.webhooks.room import check_room
 from tidings.operations.webhooks.shapes import Choice, Shape, chosen_profile, shape_of
@@ -35,10 +36,11 @@ W_co = TypeVar("W_co", bound=Subscription, covariant=True)
 
 
 class Standing(msgspec.Struct, Generic[W_co], frozen=True):
-    """A webhook, and how each table it names is doing."""
+    """A webhook, and how each table it names is doing. `warnings`: of one that was changed, what it will not hear."""
 
     webhook: W_co
     tables: list[TableState]
+    warnings: list[Warned] = []
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -46,11 +48,13 @@ class Made(msgspec.Struct, frozen=True):
 
     Attributes:
         reason: Why it has its profile, in a sentence.
+        warnings: What it will not hear.
     """
 
     webhook: Webhook
     tables: list[TableState]
     reason: str
+    warnings: list[Warned] = []
 
 
 async def create(services: Services, asked: WebhookChange) -> Made:
@@ -65,7 +69,7 @@ async def create(services: Services, asked: WebhookChange) -> Made:
     await _check_token_url(services, webhook)
     async with services.database.transaction() as connection:
         webhook, states = await add(services, connection, webhook)
-    return Made(webhook, states, reason)
+        return Made(webhook, states, reason, await warnings.read(services, connection, webhook, states))
 
 
 async def add(services: Services, connection: Connection, webhook: Webhook) -> tuple[Webhook, list[TableState]]:
@@ -161,7 +165,8 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         before = found(await webhooks.lock_webhook(connection, services.box, services.group_id, webhook_id), webhook_id)
         webhook = changed(before, asked, now=now)
         if webhook is before or (webhook == before and not before.problems):  # credentials that are said again, too
-            return Standing(before, await tables.table_states(connection, before))
+            states = await tables.table_states(connection, before)
+            return Standing(before, states, await warnings.read(services, connection, before, states))
         _own(before)
         await listening.lock_mirrors(connection, services.group_id, webhook_id)  # before tables are, as who listens does
         if webhook.events != before.events:
@@ -173,12 +178,13 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         changes: dict[str, Any] = {"before": on_record(before), "after": on_record(webhook)}
         await audit.note(services, connection, Action.WEBHOOK_CHANGED, webhook.id, webhook.name, **changes)
         if credentials.differ(webhook, before):
-            await audit.note(services, connection, Action.CREDENTIALS_CHANGED, webhook.id, webhook.name)
+            changes = {"before": credentials.on_record(before), "after": credentials.on_record(webhook)}
+            await audit.note(services, connection, Action.CREDENTIALS_CHANGED, webhook.id, webhook.name, **changes)
         if asked.secret not in {UNSET, None}:
             await audit.note(services, connection, Action.SECRET_ROTATED, webhook.id, webhook.name)
         webhook = await webhooks.update_webhook(connection, services.box, webhook, was=before)
         await mirrors.follow(services, connection, webhook.id)
-        return Standing(webhook, states)
+        return Standing(webhook, states, await warnings.read(services, connection, webhook, states))
 
 
 async def remove(services: Services, webhook_id: UUID) -> None:

@@ -38,16 +38,18 @@ class Tested(msgspec.Struct, frozen=True):
     Attributes:
         success: Whether the receiver acknowledged it; None while there is no attempt on record.
         total_ms: How long the exchange took.
+        profile: The webhook's.
     """
 
     outcome: Ending
     success: bool | None
     event_id: UUID
     delivery_id: UUID
-    status_code: int | None = None
+    response_status: int | None = None
     response_body: str | None = None
     error: str | None = None
     total_ms: float | None = None
+    profile: str = ""
 
 
 async def send(services: Services, webhook_id: UUID, sample: Sample) -> Tested:
@@ -73,7 +75,7 @@ async def send(services: Services, webhook_id: UUID, sample: Sample) -> Tested:
         await audit.note(services, connection, Action.WEBHOOK_TESTED, webhook_id, webhook.name, after=told)
     async with services.database.connection() as connection:
         if not await workers.are_any(connection):
-            return Tested(Ending.NO_WORKER, None, event.id, delivery_id(event.id, webhook_id))
+            return Tested(Ending.NO_WORKER, None, event.id, delivery_id(event.id, webhook_id), profile=webhook.profile)
     return await _result(services, webhook, event.id)
 
 
@@ -85,11 +87,11 @@ async def _result(services: Services, webhook: Subscription, event_id: UUID) -> 
         async with services.database.connection() as connection:
             attempts = await search.attempts(connection, delivery)
         if attempts:
-            return _tested(attempts[0], event_id, delivery)
+            return msgspec.structs.replace(_tested(attempts[0], event_id, delivery), profile=webhook.profile)
         await asyncio.sleep(POLL_INTERVAL)
     async with services.database.connection() as connection:
         is_worker = await workers.are_any(connection)
-    return Tested(Ending.WAITING if is_worker else Ending.NO_WORKER, None, event_id, delivery)
+    return Tested(Ending.WAITING if is_worker else Ending.NO_WORKER, None, event_id, delivery, profile=webhook.profile)
 
 
 def _tested(made: Any, event_id: UUID, delivery: UUID) -> Tested:

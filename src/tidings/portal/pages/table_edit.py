@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from tidings.core.capture import TableSettings
 from tidings.core.errors import BusyError, InvalidInputError, NotFoundError, TidingsError
 from tidings.core.table_name import full_name
+from tidings.core.warned import Warned
 from tidings.operations.sources import captures, tables
 from tidings.operations.sources.captures import CaptureDetail
 from tidings.operations.webhooks import choices
@@ -15,7 +16,7 @@ from tidings.portal.access import Visit, form_of
 from tidings.portal.answers import go, show
 from tidings.portal.views.lists import link
 from tidings.portal.views.sections import NEW
-from tidings.portal.views.small import Notice
+from tidings.portal.views.small import Notice, warned
 from tidings.portal.views.table_form import Entered, choice_view, entered, entered_of, form_view, settings_of
 from tidings.portal.views.tables import PATH, edit_path, path_of
 from tidings.portal.views.text import visible
@@ -65,15 +66,18 @@ async def change_table(request: Request[Any, Any, Any], visit: NamedDependency[V
     found = await _found(visit, written.get("name", ""))
     settings = found.capture.settings
     form = entered(written)
+    told: list[Warned] = []
     try:
         own = settings_of(form, settings.name)
         if own != TableSettings(*settings.name):
-            await tables.change(visit.services, own)
+            told = (await tables.change(visit.services, own)).warnings
         elif found.capture.is_shaped:  # nothing is left that differs from whole rows
             await tables.reset(visit.services, full_name(*settings.name))
     except (BusyError, InvalidInputError) as error:
         return _show(request, found, form, error)
     path = path_of(full_name(*settings.name))
+    if (said := warned(told, "Changes from now on are captured so.")) is not None:
+        return go(request, path, said=said)
     if found.capture.operations:
         return go(request, path, said=Notice("good", "Changes from now on are captured so."))
     return go(request, path, said=Notice("info", "It is set. The table is captured as soon as a webhook names it."))

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.core.warned import Warned
 from tidings.core.webhook import Subscription
 from tidings.operations.webhooks import customers, previews, subscriptions
 from tidings.operations.webhooks.changes import WebhookChange, changed
@@ -18,7 +19,7 @@ from tidings.portal.access import MANAGE, Visit, fields_of
 from tidings.portal.answers import go, show
 from tidings.portal.pages.webhook_forms import Looked, dry_run, limits_of, offered, said_of, show_typed, shown_request, typed
 from tidings.portal.views.dry_run import DryRunView
-from tidings.portal.views.small import Notice
+from tidings.portal.views.small import Notice, warned
 from tidings.portal.views.text import visible
 from tidings.portal.views.webhook_credentials import credentials_view
 from tidings.portal.views.webhook_form import Entered, change_of, entered_of, field_of, shown_to_customer
@@ -55,13 +56,15 @@ async def change_webhook(
     if what == "save" and not looked.errors:
         change, _ = _asked(visit, webhook, form)
         try:
-            await _change(visit, webhook_id, msgspec.structs.replace(change, version=webhook.version))  # of two, one is told
+            change = msgspec.structs.replace(change, version=webhook.version)  # of two who change it, one is told
+            warnings = await _change(visit, webhook_id, change)
         except InvalidInputError as error:
             looked = msgspec.structs.replace(looked, errors={field_of(error): error.message})
         except ConflictError as error:
             looked = msgspec.structs.replace(looked, errors={"": error.message})
         else:
-            return go(request, f"{PATH}/{webhook_id}", said=Notice("good", "The webhook is changed."))
+            done = warned(warnings, "The webhook is changed.") or Notice("good", "The webhook is changed.")
+            return go(request, f"{PATH}/{webhook_id}", said=done)
     if (dry := await dry_run(visit, fields, _asked(visit, webhook, form), webhook_id)) is not None:
         return await _show(request, visit, webhook, form, looked, dry=dry)
     status = 422 if looked.errors else 200
@@ -152,11 +155,12 @@ async def _show(
     return show(request, "webhook/form.html", view, title="Edit webhook", crumbs=crumbs, status=status)
 
 
-async def _change(visit: Visit, webhook_id: UUID, change: WebhookChange) -> None:
+async def _change(visit: Visit, webhook_id: UUID, change: WebhookChange) -> list[Warned]:
+    """Change a webhook, and return what is to be said of it; to a customer nothing, whose remedies these are not."""
     if visit.is_customer:
         await customers.change(visit.services, visit.session.access, webhook_id, change)
-    else:
-        await subscriptions.change(visit.services, webhook_id, change)
+        return []
+    return (await subscriptions.change(visit.services, webhook_id, change)).warnings
 
 
 router = Router("/", route_handlers=[edit_webhook, change_webhook, preview_change])

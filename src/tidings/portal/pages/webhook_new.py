@@ -20,7 +20,7 @@ from tidings.portal.answers import go, show, show_part
 from tidings.portal.cookies import cookie
 from tidings.portal.pages.webhook_forms import Looked, dry_run, limits_of, offered, said_of, show_typed, shown_request, typed
 from tidings.portal.views.dry_run import DryRunView
-from tidings.portal.views.small import Notice
+from tidings.portal.views.small import Notice, warned
 from tidings.portal.views.webhook_entries import table_value
 from tidings.portal.views.webhook_form import Entered, Fields, change_of, field_of
 from tidings.portal.views.webhook_pages import RequestView, form_view, profile_words, reach_view
@@ -61,6 +61,7 @@ async def create_webhook(request: Request[Any, Any, Any], visit: NamedDependency
             kept = cookie(request, MADE, str(made.webhook.id), max_age=MADE_SECONDS)
             choice, _ = subscriptions.choice_of(visit.services, change)
             said = None if form.profile else Notice("info", profile_words(choice))
+            said = warned(made.warnings) or said
             return go(request, f"{PATH}/{made.webhook.id}/ready", kept, said=said)
     return await _show(request, visit, form, await _look(visit, form), errors, status=422)
 

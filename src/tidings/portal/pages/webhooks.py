@@ -19,7 +19,7 @@ async def show_webhooks(request: Request[Any, Any, Any], visit: NamedDependency[
     words = request.query_params.get("q", "")[: listing.MAX_WORDS].strip()
     after = request.query_params.get("cursor", "")
     found = await listing.find(visit.services, words, after=_place(after))
-    view = webhooks_view(found, words, after, visit.services.clock.now())
+    view = webhooks_view(found, words, after, visit.services.clock.now(), may_manage=visit.may_manage)
     return show(request, "webhooks/page.html", view, title="Webhooks")
 
 

@@ -147,6 +147,7 @@ class AuditRow(msgspec.Struct, frozen=True):
     """What somebody did.
 
     Attributes:
+        by: What stands before the key.
         href: The page of what it was done to; empty: there is none.
         changes: What was changed by it; None: nothing is kept of that.
     """
@@ -161,6 +162,7 @@ class AuditRow(msgspec.Struct, frozen=True):
     group: Shown
     key: Shown | None
     href: str
+    by: str
     changes: Diff | None
 
 
@@ -333,5 +335,6 @@ def _row(one: Entry, now: datetime, group_id: str) -> AuditRow:
         visible(one.group_id or "–", limit=60),
         visible(one.key_name, limit=100) if one.key_name else None,
         page_of(one, group_id),
+        "with key" if one.who is not Who.MEMBER else "",  # the name is the address then
         changes_diff(one),
     )

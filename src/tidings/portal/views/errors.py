@@ -30,14 +30,23 @@ _OURS = (
 )
 
 
+_OF_SCOPES = "What you may do stands under your name at the top of the page."
 _OF_LINKS = "Whoever gave you the link can give you one that shows more; what this one shows begins at the overview."
 
 
 _NOT_THERE = "It may be too long ago, or the address is mistyped. Look for it in the lists, or begin at the overview."
 
 
-def error_view(status: int, said: str, *, is_customer: bool = False) -> ErrorView:
-    """Return what to say. Customers know nothing of groups and retention."""
+def error_view(status: int, said: str, *, is_customer: bool = False, is_of_rights: bool = False) -> ErrorView:
+    """Return what to say. Customers know nothing of groups and retention.
+
+    Args:
+        is_of_rights: Whoever is signed in may not do this, so that to do it again changes nothing.
+    """
+    if is_of_rights and not is_customer:
+        return ErrorView(status, _KNOWN[403][0], said, _OF_SCOPES)
+    if is_customer and status == 401:
+        return ErrorView(status, "This link is over", said, "Or ask whoever gave it to you for another.")
     if is_customer and status == 404:
         return ErrorView(status, _KNOWN[status][0], said, _NOT_THERE)
     if said == NOT_FOR_CUSTOMERS:

@@ -203,12 +203,18 @@ def _fields(written: Mapping[str, str], wrong: Mapping[str, str]) -> tuple[Field
     )  # fmt: skip
 
 
+_HIDDEN_IN = ("record", "old_record", "subject", "external_id")
+
+
 def tried_view(tried: Tried) -> TriedView:
     """Return what a rule would do to an event."""
     before, after, hidden = tried.before, tried.after, tried.redaction.hidden
-    said = "Receivers are sent what has a minus; what has a plus would be kept." if hidden else (
-        "Nothing of this event would be hidden: none of the paths is in it."
-    )  # fmt: skip
+    if not hidden:
+        said = "Nothing of this event would be hidden: none of the paths is in it."
+    elif all(getattr(before, name) == getattr(after, name) for name in _HIDDEN_IN):
+        said = "All of this is hidden of the event already, by a rule that there is. Try it on an event from before that rule."
+    else:
+        said = "Receivers are sent what has a minus; what has a plus would be kept."
     return TriedView(
         ident(before.id, f"/events/{before.id}"),
         visible(before.type, limit=200),

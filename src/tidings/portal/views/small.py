@@ -1,10 +1,12 @@
 """The small parts: state, id, time, URL, progress, notice, empty state, secret."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import msgspec
 
+from tidings.core.warned import Warned, sentences
 from tidings.portal.views.text import Shown, number, sendable, shortened, visible
 
 # States ----------------------------------------------------------------------------------------------------------------
@@ -155,6 +157,11 @@ class Notice(msgspec.Struct, frozen=True):
     def icon(self) -> str:
         """Its sign."""
         return {"good": "check", "warn": "triangle-alert", "bad": "circle-alert"}.get(self.tone, "info")
+
+
+def warned(warnings: Sequence[Warned], done: str = "") -> Notice | None:
+    """Return what a call's answer warns of, after what was done; None: nothing."""
+    return Notice("warn", f"{done} {sentences(warnings)}".strip()) if warnings else None
 
 
 class Empty(msgspec.Struct, frozen=True):

@@ -145,7 +145,7 @@ def result_view(tested: Tested) -> ResultView:
     match tested.outcome:
         case Ending.ANSWERED:
             shown = state("succeeded" if tested.success else "failed")
-            return ResultView(shown, visible(f"The receiver answered {tested.status_code}{took}."), body, href)
+            return ResultView(shown, visible(f"The receiver answered {tested.response_status}{took}."), body, href)
         case Ending.REFUSED:
             return ResultView(_REFUSED, visible(tested.error or "No answer came.", limit=500), body, href)
         case Ending.TIMED_OUT:

@@ -127,3 +127,9 @@ select format('with told as (insert into tidings.outbox (group_id, source, opera
   case when $5::text is null then 'true' else format('coalesce(w.whole ->> %L, ''default'') = $5', $5::text) end,
   coalesce($6::text, 'true'), 'The condition of INSERT could not be evaluated for this row, so it is told.'
 ) as statement;
+
+-- name: reader_without_right
+-- The role that reads rows, when it may not read a table whole; else null. $1 the table
+select current_user::text where not has_table_privilege($1::oid, 'select')
+  and exists (select from pg_attribute a where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped
+    and not has_column_privilege($1::oid, a.attnum, 'select'));

@@ -187,3 +187,9 @@ cross join lateral (
   group by w.id, w.name order by w.name, w.id limit $4
 ) w
 order by asked.table_schema, asked.table_name, w.name, w.id;
+
+-- name: hearers_of_all
+-- The names of webhooks of all groups that name a table. $1 schema, $2 table, $3 how many
+select w.name from tidings.webhooks w
+where exists (select from tidings.table_subscriptions s where s.webhook_id = w.id and s.table_schema = $1 and s.table_name = $2)
+order by w.name, w.id limit $3;

@@ -5,17 +5,50 @@
 -- Pairs are compared because no other index keeps their order: by `lanes_due` the planner would walk past all that fail, however many.
 -- $1 now, $2 how many trusted lanes at most, $3 how many others. Returns of each what it has under way and how many more it could begin
 with trusted as materialized (
-  select webhook_id, trusted, in_flight, waiting, ordered, concurrency, allowance from tidings.lanes
+  select webhook_id, group_id, trusted, in_flight, waiting, ordered, concurrency, allowance from tidings.lanes
   where open and (trusted, due_at) between (true, '-infinity') and (true, $1) order by trusted, due_at limit $2 for update skip locked
 ), others as materialized (
-  select webhook_id, trusted, in_flight, waiting, ordered, concurrency, allowance from tidings.lanes
+  select webhook_id, group_id, trusted, in_flight, waiting, ordered, concurrency, allowance from tidings.lanes
   where open and (trusted, due_at) <= (false, $1) order by trusted, due_at limit $3 for update skip locked
 )
-select webhook_id, trusted, in_flight,
+select webhook_id, group_id, trusted, in_flight,
   greatest(0, least(case when ordered then 1 else tidings.places(concurrency, allowance, waiting) end - in_flight, waiting))::integer as wanted
 from (select * from trusted union all select * from others) due
 union all
-select null, null, null, null where exists (select from tidings.queue where is_test and due_at <= $1);
+select null, null, null, null, null where exists (select from tidings.queue where is_test and due_at <= $1);
+
+-- name: lock_due_lanes_of_groups
+-- Where `lock_due_lanes` did not come to the end of what is due: lanes of the next groups behind a name, of each those due longest. It steps
+-- from group to group by the index, past those of which nothing is due, so many of both at most; no walk along anybody's lanes.
+-- Pairs are compared, and both columns put in order, because only `lanes_due_by_group` has that order: whatever the estimates, no plan walks the other one.
+-- $1 whether of the trusted lanes or of the others, $2 behind this group, $3 now, $4 how many groups at most, $5 how many lanes,
+-- $6 groups that have been looked at, $7 how many steps. The last row is none of a lane: it names the group that the next look is behind; null: there are no more.
+with recursive steps as (
+  (select l.group_id, l.due_at, 1 as step, (l.due_at <= $3 and l.group_id <> all ($6::text[]))::integer as found from tidings.lanes l
+   where l.open and l.due_at < 'infinity' and l.trusted = $1::boolean and l.group_id collate "C" > $2::text
+   order by l.group_id collate "C", l.due_at limit 1)
+  union all
+  select next.group_id, next.due_at, steps.step + 1, steps.found + (next.due_at <= $3 and next.group_id <> all ($6::text[]))::integer
+  from steps cross join lateral (
+    select l.group_id, l.due_at from tidings.lanes l
+    where l.open and l.due_at < 'infinity' and l.trusted = $1 and l.group_id collate "C" > steps.group_id
+    order by l.group_id collate "C", l.due_at limit 1
+  ) next
+  where steps.step < $7::integer and steps.found < $4::integer
+), found as materialized (
+  select group_id, step from steps where due_at <= $3 and group_id <> all ($6::text[])
+), due as materialized (
+  select found.step, lane.* from found cross join lateral (
+    select webhook_id, group_id, trusted, in_flight, waiting, ordered, concurrency, allowance from tidings.lanes
+    where open and due_at < 'infinity' and trusted = $1 and (group_id collate "C", due_at) between (found.group_id, '-infinity') and (found.group_id, $3)
+    order by group_id collate "C", due_at limit greatest(1, $5::integer / (select count(*) from found)) for update skip locked
+  ) lane
+)
+select webhook_id, group_id, trusted, in_flight,
+  greatest(0, least(case when ordered then 1 else tidings.places(concurrency, allowance, waiting) end - in_flight, waiting))::integer as wanted
+from (select * from due order by step) due
+union all
+select null, (select group_id from steps where step >= $7::integer or found >= $4::integer order by step desc limit 1), null, null, null;
 
 -- name: put_off
 -- Locked lanes that are due, and for which there is no room now: those behind them come first. $1 webhooks, $2 now
@@ -286,8 +319,9 @@ select pg_notify('tidings_queue', '');
 
 -- name: lag
 -- For how long the lane that has been due longest has waited. Before PostgreSQL 17 no infinite time can be subtracted.
-select coalesce(extract(epoch from greatest(interval '0', now() - min(due_at))), 0)::float8
-from tidings.lanes where open and due_at > '-infinity' and due_at < 'infinity';
+select coalesce(extract(epoch from greatest(interval '0', now() - least(
+  (select min(due_at) from tidings.lanes where open and trusted and due_at > '-infinity' and due_at < 'infinity'),
+  (select min(due_at) from tidings.lanes where open and not trusted and due_at > '-infinity' and due_at < 'infinity')))), 0)::float8;
 
 -- name: close_lane
 -- Waits for those who are writing to the lane's queue; whoever comes later finds no lane. $1 webhook

@@ -28,8 +28,9 @@ select
   (select count(*)::integer from (
     select from tidings.api_keys where revoked_at is null and expires_at > now() and expires_at < now() + $1::interval limit 1000
   ) k) as ending_keys,
-  (select coalesce(extract(epoch from greatest(interval '0', now() - min(due_at))), 0)::float8
-    from tidings.lanes where open and due_at > '-infinity' and due_at < 'infinity') as lane_lag,
+  coalesce(extract(epoch from greatest(interval '0', now() - least(
+    (select min(due_at) from tidings.lanes where open and trusted and due_at > '-infinity' and due_at < 'infinity'),
+    (select min(due_at) from tidings.lanes where open and not trusted and due_at > '-infinity' and due_at < 'infinity')))), 0)::float8 as lane_lag,
   (select count(*)::integer from (select from tidings.outbox_rejected limit 1000) r) as set_aside,
   (select count(*)::integer from (select from tidings.lanes where warned_at is not null and open limit 1000) f) as failing,
   (select count(*)::integer from (select from tidings.webhooks where fault is not null limit 1000) s) as stopped,
