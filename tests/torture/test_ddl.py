@@ -79,6 +79,9 @@ _kinds: dict[str, st.SearchStrategy[tuple[Any, ...]]] = {
 _OFTEN = {"alteration": 4, "change": 8, "settings": 2, "janitor": 1, "old snapshot": 1, "backfill": 1}
 _step = st.sampled_from([kind for kind, times in _OFTEN.items() for _ in range(times)]).flatmap(_kinds.__getitem__)
 _first = st.tuples(st.just("settings"), st.just("t"), _settings, st.none())
+# A session keeps what it has compiled of every trigger that it ever fired, and looks through all of it at each change of a table.
+OF_ONE_SESSION = 25  # scripts
+
 _scripts = st.tuples(_first, st.lists(_step, min_size=12, max_size=40 if LONG else 24)).map(lambda drawn: [drawn[0], *drawn[1]])
 
 # Found by chance: a backfill passes the settings on to the table that took the name, before the columns change their names.
@@ -390,6 +393,10 @@ async def test_nothing_left_out_is_told_whatever_becomes_of_the_table(config: Co
         loop = asyncio.get_running_loop()
 
         async def play(steps: list[tuple[Any, ...]]) -> None:
+            nonlocal user
+            if totals.get("scripts", 0) % OF_ONE_SESSION == OF_ONE_SESSION - 1:
+                await user.close()
+                user = await asyncpg.connect(config.database_url, statement_cache_size=0)
             script = Play(engine, user, other, hook)
             await script.begin()
             for step in steps:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import asyncpg
 import msgspec
 
 from tidings.core.capture import TableName
@@ -9,7 +10,7 @@ from tidings.core.condition import OPERATORS, Guard, read_condition
 from tidings.core.condition_tree import Called, Function, Type, called, judge, parse_tree
 from tidings.core.errors import InvalidInputError
 from tidings.store.altering import run_on
-from tidings.store.database import Connection
+from tidings.store.database import Connection, said
 from tidings.store.statements import load
 
 _SQL = load("conditions")
@@ -46,6 +47,22 @@ async def judge_condition(connection: Connection, table: TableName, operations: 
         raise InvalidInputError("when", "The condition is nested too deeply; write fewer operators in a row.") from error
     types = {row["oid"]: Type(**dict(row)) for row in await connection.fetch(_SQL["types"], asked.types)}
     judge(parsed, await _functions(connection, asked, types), types)
+    await _plan(connection, table, bare)
+
+
+async def _plan(connection: Connection, table: TableName, bare: str) -> None:
+    """Refuse a condition that fails whatever a row holds, such as one with 1/0 in it.
+
+    A function with such a condition fails when it is planned, and not always when it is called again: of its two triggers, one
+    for rows that it is true of and one for those of which it cannot be said, neither would tell of a row.
+    """
+    try:
+        async with connection.transaction():
+            await connection.execute(await connection.fetchval(_SQL["plan"], *table, bare))
+    except asyncpg.DataError as error:
+        raise InvalidInputError(
+            "when", f"The condition fails whatever a row holds: {said(error)}. Change that part."
+        ) from error
 
 
 async def _functions(connection: Connection, asked: Called, types: dict[int, Type]) -> dict[int, Function]:

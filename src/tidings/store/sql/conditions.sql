@@ -9,6 +9,13 @@ select format(E'create trigger tidings_capture_probe after %s on %I.%I for each 
 select t.tgqual::text from pg_trigger t
 where t.tgrelid = format('%I.%I', $1::text, $2::text)::regclass and t.tgname = 'tidings_capture_probe' and t.tgparentid = 0;
 
+-- name: plan
+-- Has PostgreSQL plan the condition: what in it asks for no row is worked out then. Columns of nothing stand for the row, kept from being
+-- worked out themselves. $1 schema, $2 table, $3 condition
+select format(E'explain select from (select %1$s offset 0) new, (select %1$s offset 0) old where (%2$s\n)',
+  (select string_agg(format('null::%s as %I', format_type(a.atttypid, a.atttypmod), a.attname), ', ' order by a.attnum)
+   from pg_attribute a where a.attrelid = format('%I.%I', $1::text, $2::text)::regclass and a.attnum > 0 and not a.attisdropped), $3::text) as statement;
+
 -- name: functions
 -- 16384 is the first number of what PostgreSQL did not bring. $1 object ids, $2 operators that conditions may have
 select p.oid, p.proname as name, p.prosrc as code, p.provolatile = 'i' as is_immutable,
