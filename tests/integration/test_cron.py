@@ -359,6 +359,30 @@ async def test_sql_runs_in_the_role_of_its_group_with_a_limit_of_time(reporter: 
         await eventually(is_over)
 
 
+_CATCHES = "loop begin perform pg_sleep(60); exception when query_canceled then null; end; end loop;"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "set statement_timeout = 0; select pg_sleep(60)",
+        f"do $$ begin {_CATCHES} end $$",
+    ],
+)
+async def test_sql_that_takes_its_limit_away_ends_with_its_time(reporter: Config, sql: str) -> None:
+    async with engine_of(reporter) as engine:
+        await add_job(engine, 1, "* * * * *", type="sql", webhook_id=None, sql=sql, timeout_seconds=0.3)
+        engine.clock.ahead = timedelta(minutes=1)
+        await engine.worker.scheduler.run_once()
+        await engine.worker.scheduler.settled()
+        assert "cut off" in await engine.value("select error from tidings.cron_runs")
+
+        async def is_over() -> bool:
+            return not await engine.value("select count(*) from pg_stat_activity where application_name = 'tidings cron'")
+
+        await eventually(is_over)
+
+
 async def test_a_run_whose_process_died_is_given_up(config: Config) -> None:
     async with engine_of(config) as engine:
         engine.clock.stand_still()

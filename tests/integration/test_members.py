@@ -3,10 +3,11 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
@@ -418,6 +419,60 @@ async def test_a_role_that_is_taken_away_opens_nothing_from_the_next_page_on(hou
             assert (await live.look(connection, ids, now)).sessions == []
         await visitor.get("/webhooks", 303)
         await house.come(visitor, expect=403)
+
+
+@asynccontextmanager
+async def _half_sent(url: str, path: str, body: bytes, **headers: str) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+    """Send a POST but for its last byte; what is yielded sends that and returns the first line of the answer."""
+    address = httpx.URL(url)
+    lines = {"host": f"{address.host}:{address.port}", "content-length": str(len(body)), "connection": "close"} | headers
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+
+    async def end() -> bytes:
+        writer.write(body[-1:])
+        return await reader.readline()
+
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in lines.items())
+    writer.write(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body[:-1])
+    await writer.drain()
+    try:
+        yield end
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_what_is_half_sent_as_a_member_is_removed_does_nothing(house: House) -> None:
+    member = await house.invite("owner")
+    async with visiting(house.engine, house.url) as visitor:
+        await house.come(visitor)
+        csrf = await visitor.csrf("/sign-out")
+        cookies = "; ".join(f"{one.name}={one.value}" for one in visitor.client.cookies.jar)
+        form = urlencode({"email": "eve@example.com", "role": "owner", "group": "*"}).encode()
+        about = {"content_type": "application/x-www-form-urlencoded", "x_csrf_token": csrf, "origin": house.url}
+        async with _half_sent(house.url, "/settings/members", form, cookie=cookies, **about) as end:
+            await visitor.get("/account")  # so that the server has seen the head by now
+            await house("DELETE", f"/api/v1/members/{member['id']}", 204)
+            assert b" 303 " in await end()  # to the sign-in
+    assert await house.engine.value("select count(*) from tidings.members") == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind"),
+    [
+        ("/api/v1/groups", b'{"id": "late"}', "application/json"),
+        ("/api/v1/events/batch", b'{"type": "order.paid", "data": {}}\n', "application/x-ndjson"),
+    ],
+)
+async def test_what_is_half_sent_as_its_key_is_revoked_does_nothing(house: House, path: str, body: bytes, kind: str) -> None:
+    made = await house("POST", "/api/v1/keys", 201, {"name": "late", "scopes": ["admin"]})
+    async with _half_sent(house.url, path, body, x_api_key=made["key"], content_type=kind) as end:
+        await house("GET", "/api/v1/groups")
+        await house("DELETE", f"/api/v1/keys/{made['id']}", 204)
+        house.engine.clock.ahead += timedelta(seconds=2)
+        assert b" 401 " in await end()
+    assert await house.engine.value("select count(*) from tidings.groups") == 1
+    assert await house.engine.value("select count(*) from tidings.outbox where source = 'publish'") == 0
 
 
 async def test_a_group_that_is_deleted_takes_its_roles_along(house: House) -> None:

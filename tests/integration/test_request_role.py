@@ -1,8 +1,10 @@
 """The role of requests: made where it can be, asked for where it cannot."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from itertools import count
+from pathlib import Path
 
 import asyncpg
 import msgspec
@@ -19,6 +21,9 @@ from tidings.operations.webhooks import subscriptions
 from tidings.store import request_role
 from tidings.store.database import open_database
 from tidings.store.migrations import migrate
+from tidings.store.statements import load
+
+SECURITY = Path(__file__).parents[2] / "docs/security.md"
 
 _numbers = count(1)
 
@@ -83,6 +88,36 @@ async def test_a_login_that_may_make_roles_makes_it(name: str, postgres: str, em
         await engine.user.execute("create table orders (id int)")
         await engine.add_webhook("http://127.0.0.1:9/", {"table": "orders"})
         assert [one.name for one in await subscriptions.list_webhooks(engine.services, limit=5)] == ["test"]
+
+
+async def test_locks_of_the_engine_are_kept_from_others_as_the_docs_say(
+    name: str, postgres: str, empty_database_url: str, config: Config
+) -> None:
+    url = await _owned(postgres, empty_database_url, f"{name}_owner", may_make_roles=True)
+    config = msgspec.structs.replace(config, database_url=url, request_role=f"{name}_requests")
+    said = re.search(r"```sql\n(revoke execute on function pg_advisory.*?)```", SECURITY.read_text(), re.DOTALL)
+    assert said is not None
+    statements = said[1].replace("to tidings, tidings_request", f"to {name}_owner, {name}_requests")
+    async with engine_of(config) as engine:
+        await engine.user.execute("create table orders (id int); grant insert on orders to public")
+        await engine.add_webhook("http://127.0.0.1:9/", {"table": "orders"})
+        admin = await asyncpg.connect(empty_database_url)
+        await admin.execute(f"create role {name}_other login")
+        other = await asyncpg.connect(_as(url, f"{name}_other"))
+        await other.execute("select pg_advisory_lock(7413202, turn) from generate_series(0, 9) turn")
+        await other.execute("insert into orders values (1)")
+        assert await engine.worker.dispatcher.run_once() == 0  # held up
+        await other.execute("select pg_advisory_unlock_all()")
+        await admin.execute(statements)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await other.execute("select pg_advisory_lock(7413202, 0)")
+        await other.execute("insert into orders values (2)")
+        assert await engine.worker.dispatcher.run_once() == 2
+        assert [one.name for one in await subscriptions.list_webhooks(engine.services, limit=5)] == ["test"]
+        async with engine.services.database.transaction() as connection:
+            await connection.execute(load("outbox")["ring"])
+        await other.close()
+        await admin.close()
 
 
 @pytest.mark.parametrize("power", ["superuser", "bypassrls", "owner"])

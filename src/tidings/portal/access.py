@@ -135,6 +135,8 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
         NotSignedInError: The browser is not signed in, or no longer.
         NotFoundError: There is no such group.
     """
+    if request.method not in _SAFE:
+        await request.form()  # whole, before it is known who asks: it may take a minute, in which a session can end
     services, token = services_of(request), session_token(request)
     is_customer = bool(customer_token(request))
     session = await sessions.find(services, token, request.query_params.get(GROUP_PARAMETER)) if token else None

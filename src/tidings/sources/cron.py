@@ -1,6 +1,7 @@
 """Ticks as events: a job that is due is written to the outbox, recorded and given its next time in one transaction."""
 
 import asyncio
+import logging
 from datetime import datetime
 from uuid import UUID
 
@@ -15,8 +16,11 @@ from tidings.store import cron, outbox
 from tidings.store.cron import Job, Run
 from tidings.store.database import Connection
 
+logger = logging.getLogger("tidings.scheduler")
+
 BATCH = 100  # jobs fired in one transaction, which holds their rows
 TURN = 0.005  # seconds of deciding after which others have theirs: a job that was missed for years takes milliseconds
+ENDING_SECONDS = 5.0  # for ending the session of a job whose time is over
 MAX_RESULT_LENGTH = 2000  # characters of what PostgreSQL says that are kept
 
 FIRED = "cron.fired"
@@ -101,7 +105,7 @@ async def carry_out(url: str | None, run: Run) -> tuple[str | None, str | None]:
     """Run a job's SQL as the role of its group.
 
     It has a connection of its own, made with that role's name: a role that is only set (SET ROLE) could be set back by the
-    SQL itself. It is cut off when its time is over.
+    SQL itself. It is cut off when its time is over, also where it took its own limit away.
 
     Args:
         url: The connection of the job's group; None: it has none.
@@ -111,22 +115,47 @@ async def carry_out(url: str | None, run: Run) -> tuple[str | None, str | None]:
     """
     if url is None:
         return None, "SQL jobs are not enabled for this group (setting sql_jobs)."
+    session: cron.Session | None = None
     try:
         async with asyncio.timeout(run.job.timeout_seconds):
             # Cut off on both sides: PostgreSQL does not notice at once that its client has gone.
-            limit = str(int(run.job.timeout_seconds * 1000))
-            connection = await asyncpg.connect(
-                url, server_settings={"application_name": "tidings cron", "statement_timeout": limit}
-            )
+            connection = await _open(url, str(int(run.job.timeout_seconds * 1000)))
             try:
+                session = await cron.session_of(connection)
                 status = await connection.execute(run.job.sql or "")
+                session = None
             finally:
                 connection.terminate()
     except TimeoutError:
         return None, f"It took longer than {run.job.timeout_seconds:g} s and was cut off."
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         return None, f"{type(error).__name__}: {error}"[:MAX_RESULT_LENGTH]
+    finally:
+        if session is not None:  # its end was not seen
+            await _end(url, session, run)
     return str(status)[:MAX_RESULT_LENGTH], None
+
+
+async def _open(url: str, limit: str) -> Connection:
+    return await asyncpg.connect(url, server_settings={"application_name": "tidings cron", "statement_timeout": limit})
+
+
+async def _end(url: str, session: cron.Session, run: Run) -> None:
+    """End a session of a job from another one: the SQL may have set the limit back, and catches what only cancels it."""
+    try:
+        async with asyncio.timeout(ENDING_SECONDS):
+            connection = await _open(url, str(int(ENDING_SECONDS * 1000)))
+            try:
+                await cron.end_session(connection, session)
+            finally:
+                connection.terminate()
+    except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        logger.warning(
+            "the session %d of job %s may run on: it could not be ended (%r). See pg_stat_activity.",
+            session.pid,
+            run.job.id,
+            error,
+        )
 
 
 async def finish(connection: Connection, run: Run, now: datetime, result: str | None, error: str | None) -> None:

@@ -61,6 +61,13 @@ class Run(msgspec.Struct, frozen=True):
     status: str
 
 
+class Session(msgspec.Struct, frozen=True):
+    """A session of PostgreSQL: numbers of processes come again, together with the time they do not."""
+
+    pid: int
+    began_at: datetime
+
+
 def from_row(row: Any) -> Job:
     """Return what a row says."""
     return Job(**{name: row[name] for name in Job.__struct_fields__})
@@ -176,3 +183,14 @@ async def list_runs(connection: Connection, job_id: UUID, *, limit: int, offset:
 async def forget_runs(connection: Connection, older_than: datetime) -> None:
     """Forget runs that history no longer holds."""
     await connection.execute(_SQL["forget_runs"], older_than)
+
+
+async def session_of(connection: Connection) -> Session:
+    """Return which session a connection is."""
+    row = await connection.fetchrow(_SQL["session"])
+    return Session(row["pid"], row["began_at"])
+
+
+async def end_session(connection: Connection, session: Session) -> None:
+    """End another session of the same role, if it is there still."""
+    await connection.execute(_SQL["end_session"], session.pid, session.began_at)

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -26,7 +27,9 @@ OWN_ADDRESS = "tidings.metrics_address"  # in the scope of what comes to the add
 _KEY_HEADERS = ("x-api-key", "apikey", "x-client-key", "x-service-key")
 _SCHEMES = ("bearer ", "servicekey ")
 _QUERY_NAMES = frozenset({*_KEY_HEADERS, "key", "api_key", "api-key", "token", "access_token", "authorization", "servicekey"})
-_KEY = "tidings_key"  # in the state of a request that was let in
+_KEY, _ADMITTED_AT = "tidings_key", "tidings_admitted_at"  # in the state of a request that was let in
+_SLOW = timedelta(seconds=1)  # that a key is believed without another look
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 async def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -88,6 +91,7 @@ async def _admitted(connection: ASGIConnection[Any, Any, Any, Any], required: st
         raise UnauthorizedError(required)
     key = await services.admission.admit(presented, address_of(connection), services.clock.now())
     connection.scope["state"][_KEY] = key
+    connection.scope["state"][_ADMITTED_AT] = services.clock.now()
     return key
 
 
@@ -140,12 +144,17 @@ async def services_of(request: Request[Any, Any, Any]) -> Services:
     Raises:
         ForbiddenError: Its key is for another group.
         NotFoundError: There is no such group.
+        UnauthorizedError: Its key was good as the request began, and is not any more.
     """
     key: ApiKey | None = request.scope["state"].get(_KEY)
     services: Services = request.app.state.services
     address = address_of(request)
     if key is None:  # a door that is everybody's: it is about no group, and tells nobody which there are
         return msgspec.structs.replace(services, actor=Actor(Who.KEY, address=address))
+    if request.method not in _WITHOUT_BODY:
+        await request.body()
+        if services.clock.now() - request.scope["state"][_ADMITTED_AT] >= _SLOW:
+            key = await _admitted(request)  # it may have been revoked while the body came
     services = await services_for(services, request.headers, key)
     return msgspec.structs.replace(services, actor=Actor(Who.KEY, key.id, address, key.id, key.name))
 

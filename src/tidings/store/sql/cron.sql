@@ -71,3 +71,12 @@ from tidings.cron_runs where job_id = $1 order by scheduled_at desc limit $2 off
 -- name: forget_runs
 -- $1 older than
 delete from tidings.cron_runs where scheduled_at < $1 and status <> 'running';
+
+-- name: session
+-- Of a job's role, which may have set a search_path of its own: names are written out, operators too.
+select pid, backend_start as began_at from pg_catalog.pg_stat_activity where pid operator(pg_catalog.=) pg_catalog.pg_backend_pid();
+
+-- name: end_session
+-- $1 number, $2 when it began
+select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
+where pid operator(pg_catalog.=) $1 and backend_start operator(pg_catalog.=) $2;
