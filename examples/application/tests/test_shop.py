@@ -47,7 +47,7 @@ def test_a_delivery_that_fails_comes_again_under_the_same_id(shop, customer):
 
 
 def test_an_order_that_is_paid_twice_is_told_once(shop, customer):
-    one = customer()
+    one = customer(credit=40)  # enough for once
     bought = buy(shop, one)
     assert [shop.post(f"/orders/{bought}/pay").status_code for _ in range(2)] == [200, 200]
     assert [one.hears()[1]["type"] for _ in range(2)] == ["order.paid", "table.orders.updated"]
