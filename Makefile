@@ -26,7 +26,7 @@ install: .venv/.installed
 # The TypeScript SDK, and what the tests run under Node.
 node: tests/node/.installed
 
-tests/node/.installed: $(wildcard docs/sdk-typescript.md sdk/typescript/*.json sdk/typescript/src/*.ts sdk/typescript/src/*/*.ts tests/node/*.json tests/node/*/*.mts tests/node/*.mjs examples/receivers/*.ts examples/receivers/*.mjs)
+tests/node/.installed: $(wildcard docs/sdk-typescript.md sdk/typescript/*.json sdk/typescript/src/*.ts sdk/typescript/src/*/*.ts tests/node/*.json tests/node/*/*.mts tests/node/*.mjs examples/receivers/*.ts examples/receivers/*.mjs examples/application/typescript/*.mts)
 	cd sdk/typescript && npm ci --silent && npm run --silent build
 	cd tests/node && npm ci --silent && node copy-examples.mjs && ../../sdk/typescript/node_modules/.bin/tsc -p .
 	touch $@

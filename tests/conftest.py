@@ -40,6 +40,7 @@ _LONG = (
     "test_cron_processes.py",
     "test_backfill.py",
     "test_cli.py",
+    "test_applications.py",
 )
 
 hypothesis.settings.register_profile("tidings", deadline=None)  # how fast a machine is decides no test

@@ -8,16 +8,17 @@ Follow one delivery, front to back: `store/migrations/0001_engine.sql` (capture)
 `core/routing.py`, `worker/deliverer.py`, `transport/sender.py`, `core/outcome.py`, `worker/recorder.py`.
 
 From an application: `Client` and `AsyncClient` manage webhooks and publish events, `publish` and `publish_async` do that in the
-application's own transaction, `verify` checks what a receiver got.
+application's own transaction, `within` and `within_async` say there that a delivery led to it, `verify` checks what a receiver
+got.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidings.client import AsyncClient, Client, publish, publish_async, verify
+    from tidings.client import AsyncClient, Client, publish, publish_async, verify, within, within_async
 
 __version__ = "0.1.0"
-__all__ = ["AsyncClient", "Client", "__version__", "publish", "publish_async", "verify"]
+__all__ = ["AsyncClient", "Client", "__version__", "publish", "publish_async", "verify", "within", "within_async"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ writeFileSync(
 );
 writeFileSync(new URL("hono.mjs", copied), readFileSync(new URL("hono.mjs", examples)));
 writeFileSync(new URL("next-route.mts", copied), readFileSync(new URL("next-route.ts", examples)));
+writeFileSync(new URL("shop.mts", copied), readFileSync(new URL("../application/typescript/shop.mts", examples)));
 
 // The page of the SDK as one program, with the receiver that the test has.
 const page = readFileSync(new URL("../../docs/sdk-typescript.md", import.meta.url), "utf8");
