@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE
+from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -419,7 +420,7 @@ async def test_escapes_that_are_no_text_stop_no_record_that_is_written_by_sql(ap
         await api.engine.user.execute("delete from collections_default.notes")
         await others_are_served(api, receiver, before=count)
     told = [json.loads(request.body)["type"] for request in receiver.received if request.path == "/notes"]
-    assert told == ["content.created", "content.updated", "content.deleted"] * 4
+    assert Counter(told) == {"content.created": 4, "content.updated": 4, "content.deleted": 4}  # they go side by side
 
 
 async def test_a_table_of_any_name_is_asked_for_by_it(api: Api) -> None:

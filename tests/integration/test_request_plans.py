@@ -15,11 +15,11 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.integration.test_groups_apart import KEY, OF_NO_GROUP, as_role
+from tests.integration.test_groups_apart import OF_NO_GROUP
 from tests.integration.test_other_groups import ENDLESS, NO_KEY, bodies
 from tests.integration.test_portal_links import routes
 from tests.support.engine import Engine, engine_of
-from tests.support.furnished import Furnished
+from tests.support.furnished import KEY, Furnished, as_role
 from tests.support.limits import PATIENCE
 from tests.support.portal import visiting
 from tests.support.receiver import Receiver
@@ -209,7 +209,7 @@ async def ask_everything(acme: Furnished, server: ApiServer, watching: Watching)
             where = path.format_map(ids)
             body = {} if method == "get" else {"json": sent.get(name, {})}
             await client.request(method.upper(), where, **body)
-            asked = [each["name"] for each in one.get("parameters", ()) if each["in"] == "query"]
+            asked = [each["name"] for each in one.get("parameters", ()) if each.get("in") == "query"]
             for parameter in [each for each in asked if method == "get" and each in ids]:
                 await client.request("GET", f"{where}?{parameter}={ids[parameter]}")
 

@@ -118,7 +118,7 @@ class Held:
     def has_idle(self, target: Any) -> bool:
         return True
 
-    def start(self, target: Any, data: bytes, *, timeout_seconds: float, done: Callable[[Exchange], None]) -> Call:
+    def start(self, target: Any, data: bytes, *, done: Callable[[Exchange], None], **_: Any) -> Call:
         call = Call(done)
         self.calls.append(call)
         return call

@@ -15,8 +15,8 @@ with wanted as materialized (
     jsonb_populate_record(v, jsonb_build_object('webhook_id', wanted.id, 'group_id', wanted.group_id, 'name', wanted.name, 'events', wanted.events)) r
   where v.name = '/w0'
 )
-insert into tidings.lanes (webhook_id, open, closed_at, concurrency, allowance, rate_per_second, ordered, tokens)
-select wanted.id, l.open, l.closed_at, l.concurrency, l.allowance, l.rate_per_second, l.ordered, l.tokens
+insert into tidings.lanes (webhook_id, group_id, open, closed_at, concurrency, allowance, rate_per_second, ordered, tokens)
+select wanted.id, wanted.group_id, l.open, l.closed_at, l.concurrency, l.allowance, l.rate_per_second, l.ordered, l.tokens
 from tidings.webhooks w join tidings.lanes l on l.webhook_id = w.id, wanted
 where w.name = '/w0';
 

@@ -4,12 +4,14 @@
 alter table tidings.lanes add column group_id text;
 update tidings.lanes l set group_id = w.group_id from tidings.webhooks w where w.id = l.webhook_id;
 alter table tidings.lanes alter column group_id set not null;
-comment on column tidings.lanes.group_id is 'Whose it is: its webhook''s. The trigger writes it, whoever makes the lane.';
+comment on column tidings.lanes.group_id is 'Whose it is: its webhook''s. A trigger writes it where whoever makes the lane does not.';
 
--- A webhook and its lane are made by one statement; a trigger sees what that has written so far.
+-- For programs of before: a webhook and its lane are made by one statement, and a trigger sees what that has written so far.
 create function tidings.lane_is_its_webhooks() returns trigger language plpgsql set search_path = pg_catalog as $$
 begin
-  select w.group_id into new.group_id from tidings.webhooks w where w.id = new.webhook_id;
+  if new.group_id is null then
+    select w.group_id into new.group_id from tidings.webhooks w where w.id = new.webhook_id;
+  end if;
   return new;
 end $$;
 create trigger its_webhooks before insert on tidings.lanes for each row execute function tidings.lane_is_its_webhooks();

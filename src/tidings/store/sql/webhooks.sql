@@ -64,10 +64,10 @@ with made as (
     signature, body_template, jwt_enabled, method, headers, timeout_seconds, retry, secret, previous_secret, previous_secret_until, managed_by, credentials, sealed_credentials)
   values ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9::jsonb, $10,
     $11::jsonb, $12, $13, $14, $15::jsonb, $16, $17::jsonb, $21, $22, $23, $24, $25::jsonb, $26)
-  returning id
+  returning id, group_id
 )
-insert into tidings.lanes (webhook_id, open, closed_at, concurrency, allowance, rate_per_second, ordered, tokens)
-select id, $8 and not coalesce($24 like 'listener:%', false), case when not $8 then $3::timestamptz end, $18, least($18, 10), $19, $20, coalesce(greatest($19::float8, 1), 0) from made;
+insert into tidings.lanes (webhook_id, group_id, open, closed_at, concurrency, allowance, rate_per_second, ordered, tokens)
+select id, group_id, $8 and not coalesce($24 like 'listener:%', false), case when not $8 then $3::timestamptz end, $18, least($18, 10), $19, $20, coalesce(greatest($19::float8, 1), 0) from made;
 
 -- name: update_webhook
 -- $1 disabled reason, $2 updated at, $3 version, $4 fault, $5 profile; then $6 id, $7 name, $8 description, $9 url, $10 enabled, $11 events,
