@@ -101,7 +101,7 @@ async def _operations(acme: Furnished) -> list[tuple[str, str, list[str]]]:
     found = []
     for path, item in document["paths"].items():
         for method, one in item.items():
-            named = [each["name"] for each in one.get("parameters", ()) if each["in"] == "query"]
+            named = [each["name"] for each in one.get("parameters", ()) if each.get("in") == "query"]
             found.append((f"{method.upper()} {path}", path, named))
     return found
 
