@@ -131,7 +131,7 @@ def delivery_view(
         more_tries=max(0, len(attempts) - MAX_TRIES),
         attempt=None if chosen is None else _attempt(one, chosen, now, is_customer=is_customer),
         record=record_view(event.record, event.old_record, "" if is_customer else f"/events/{event.id}"),
-        can_retry=(access is None or access.may_manage) and one.webhook is not None and one.state is not Stage.SENDING,
+        can_retry=one.webhook is not None and one.state is not Stage.SENDING,
         is_test=one.is_test,
         live=link("/live", {"of": "delivery"}) if is_open else "",
         same_record=link(PATH, of_record) if all(of_record.values()) else "",
