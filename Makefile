@@ -4,7 +4,7 @@ BIN := .venv/bin
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: install node browser assets pictures lighthouse demo dist test torture check checks sdk-tests bench clean
+.PHONY: install node browser assets pictures lighthouse demo site dist test torture check checks sdk-tests bench first-delivery clean
 
 PIP := $(BIN)/pip install --disable-pip-version-check --editable
 
@@ -58,8 +58,13 @@ lighthouse: install browser
 demo: .venv/.demo
 	@$(BIN)/tidings demo
 
+# The guide that a server shows at /docs/guide, from docs/ into the package.
+site: install
+	$(BIN)/python tools/make_reference.py
+	$(BIN)/python tools/make_guide.py
+
 # The wheel and the source archive, the same bytes each time, and the TypeScript package.
-dist: install node
+dist: install node site
 	rm -rf dist
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation --outdir dist
 	cd sdk/typescript && npm pack --silent --pack-destination ../../dist
@@ -87,8 +92,12 @@ torture: install node
 	TIDINGS_TORTURE=long $(BIN)/python -m pytest -q tests/torture
 	$(BIN)/python tools/make_reliability.py
 
+# How long a newcomer waits for a first delivery, into docs/benchmarks.md; it fetches all packages anew.
+first-delivery: install
+	$(BIN)/python tools/measure_first_delivery.py
+
 bench: install
 	$(BIN)/tidings bench
 
 clean:
-	rm -rf .venv .tidings build dist sdk/typescript/dist sdk/typescript/node_modules tests/node/node_modules tools/assets/node_modules tools/lighthouse/node_modules tests/node/built tests/node/copied tests/node/.installed
+	rm -rf .venv .tidings build dist src/tidings/portal/guide sdk/typescript/dist sdk/typescript/node_modules tests/node/node_modules tools/assets/node_modules tools/lighthouse/node_modules tests/node/built tests/node/copied tests/node/.installed

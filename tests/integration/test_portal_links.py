@@ -76,6 +76,8 @@ PUBLIC = {
     "/healthz",
     "/readyz",
     "/.well-known/jwks.json",
+    "/docs/guide",
+    "/docs/guide/{path}",
     "/in/{name}",
 }
 

@@ -1,6 +1,7 @@
 """`tidings demo`: everything real and small. A table, a webhook, a receiver that verifies, rows that change."""
 
 import asyncio
+import shlex
 import shutil
 import statistics
 import sys
@@ -30,6 +31,7 @@ from tidings.worker.signals import Signal
 
 SHOWN_CHANGES = 9
 PAUSE_SECONDS = 0.4  # between the changes that are shown
+_ROW = "insert into orders values (100, 'you@example.com', 12.50, 'new')"
 ARRIVAL_LIMIT = 60.0  # seconds to wait for the last delivery
 
 
@@ -107,10 +109,10 @@ class _Demo:
         self.arrivals = Arrivals(self._show)
         self._committed: dict[tuple[str, int], float] = {}
 
-    def say(self, text: str = "") -> None:
-        """Tell the reader something, unless JSON was asked for."""
+    def say(self, text: str = "", *, markup: bool = True) -> None:
+        """Tell the reader something, unless JSON was asked for. `markup`: what stands in brackets is a style."""
         if not self._quiet:
-            self._console.print(text)
+            self._console.print(text, markup=markup)
 
     async def run(self, ready: Ready, stop: Signal) -> dict[str, Any]:
         """Set up, change rows, wait for the deliveries, and return the summary."""
@@ -127,9 +129,9 @@ class _Demo:
                 await self._change_rows(connection)
                 await self._wait_for_arrivals()
                 summary = self.summary()
-                self._conclude(ready, summary)
+                self._conclude(summary)
                 if self._events is None and sys.stdout.isatty():
-                    self.say("\nServing until Ctrl-C. Change rows of orders yourself and watch them arrive.")
+                    self._invite(ready)
                     await stop.wait()
                 return summary
         finally:
@@ -174,16 +176,26 @@ class _Demo:
         changed = f" changed {', '.join(data['changed'])}" if data["changed"] else ""
         self.say(f"  {mark}  {event['type']:22} order {row['id']} {row['status']}{changed}  [dim]{message_id}[/]")
 
-    def _conclude(self, ready: Ready, summary: dict[str, Any]) -> None:
+    def _conclude(self, summary: dict[str, Any]) -> None:
         self.say(
             f"\n{summary['committed']} changes committed, {summary['delivered']} delivered, {summary['verified']} verified, "
             f"{summary['duplicates']} repeated, {summary['lost']} lost. Commit to receipt: median {summary['p50_ms']} ms."
         )
+
+    def _invite(self, ready: Ready) -> None:
+        """Say what can be done while it goes on. Where it ends here, nothing of this would work any more."""
         key = self._config.admin_key
+        self.say("\nServing until Ctrl-C. Change rows of orders yourself, in another terminal, and watch them arrive:")
+        self.say(f"  {_program()} --database-url '{ready.database_url}' psql -- -c \"{_ROW}\"", markup=False)
         self.say("\nWhere to look next:")
-        self.say(f"  curl -H 'Authorization: Bearer {key}' {ready.url}/api/v1/deliveries")
-        self.say(f"  curl {ready.url}/metrics -H 'Authorization: Bearer {key}'")
-        self.say(f"  {ready.url}/   the portal        docs/reference.md   the API        docs/design.md   how it works")
+        self.say(f"  {ready.url}/   the portal; the key is {key}")
+        self.say(f"  curl -H 'Authorization: Bearer {key}' {ready.url}/api/v1/deliveries", markup=False)
+        self.say(f"  {ready.url}/docs/guide   the documentation")
+
+
+def _program() -> str:
+    """Return how this program is called at a prompt: by its name, where the shell finds it."""
+    return "tidings" if shutil.which("tidings") else shlex.quote(str(Path(sys.executable).parent / "tidings"))
 
 
 def run_demo(config: Config, *, events: int | None, as_json: bool) -> None:

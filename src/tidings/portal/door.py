@@ -1,6 +1,7 @@
 """The portal as a part of the application that serves the API: its routes, and whose mistakes it answers."""
 
 from collections.abc import Callable
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from litestar import Request, Response, Router
@@ -32,6 +33,7 @@ from tidings.portal.pages import (
     explain,
     gallery,
     groups,
+    guide,
     integration_edit,
     integrations,
     job_edit,
@@ -114,8 +116,10 @@ Answer = Callable[[Request[Any, Any, Any], Any], Any]
 class Portal(InitPlugin):
     """Puts the portal's pages beside the API's routes."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Traversable | None = None) -> None:
+        """Args: shown: Where the guide is; None: where the package has it."""
         self._watch = Watch()
+        self._guide = guide.Guide(shown or guide.packaged())
 
     def close(self) -> None:
         """End what is live, so that the server can stop: a stream of events has no end of its own."""
@@ -130,13 +134,14 @@ class Portal(InitPlugin):
         app_config.state["link_guesses"] = Attempts(MAX_LINKS)
         app_config.state["customer_calls"] = Attempts(seconds=CALLS_SECONDS)
         app_config.state["watch"] = self._watch
+        app_config.state["guide"] = self._guide
         return app_config
 
 
 def _router(answer_program: Answer) -> Router:
     return Router(
         "/",
-        route_handlers=[assets.serve, *PAGES],
+        route_handlers=[assets.serve, guide.router, *PAGES],
         guards=[refuse_customers, refuse_unknown, require_own_form],
         dependencies={"visit": Provide(visit_of)},
         middleware=[secured],

@@ -49,8 +49,13 @@ async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """Answer in Prometheus's text format: what all processes have counted, and the memory and time of this one."""
     found = await readings.read(services)
     registry = CollectorRegistry()
-    registry.register(_Read([*_gauges(found), _set_aside(found.set_aside), _attempts(found.counted)]))
+    registry.register(_Read(families(found)))
     return Response(generate_latest(registry) + generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+
+def families(found: Readings) -> list[Metric]:
+    """Return what is told of the whole installation."""
+    return [*_gauges(found), _set_aside(found.set_aside), _attempts(found.counted)]
 
 
 def _gauges(found: Readings) -> list[Metric]:
