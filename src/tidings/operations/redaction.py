@@ -112,7 +112,7 @@ async def list_rules(services: Services, *, limit: int, offset: int = 0) -> list
 
 
 async def preview(services: Services, said: RuleChange, event_id: UUID | None = None) -> Shown:
-    """Return what a rule would do to an event that happened: the one that is named, or the latest that the rule is for. Tests of
+    """Return what a rule would do to an event: the one that is named, or the latest that the rule is for. Tests of
     webhooks hold samples, which say nothing of what rules are for: they are to be named.
 
     Nothing is changed. What other rules have hidden of the event stays hidden.
@@ -142,7 +142,7 @@ async def _event(services: Services, connection: Connection, rule: Rule, event_i
         if id_ in events and rule.is_for(events[id_].type) and events[id_].external_id != TEST_TYPE:
             return events[id_]
     raise NotFoundError(
-        f"None of the latest {LATEST} events is of a type that the rule is for, tests of webhooks left out. Name an event by its id."
+        f"None of the latest {LATEST} events is of a type that the rule is for, tests of webhooks left out. Name one by its id."
     )
 
 

@@ -77,7 +77,7 @@ def show(
     """Return a page.
 
     Args:
-        template: Of `templates/`, which extends `base.html` and finds `view`, `frame`, and `may`: what whoever looks may ask for.
+        template: Of `templates/`, which extends `base.html` and finds `view`, `frame` and `may`: what may be asked for.
         notice: What to tell above it; what a redirect left to be told comes first.
         on_record: The id or name by which the audit tells of what the page shows; empty: it does not.
     """

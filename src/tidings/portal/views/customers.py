@@ -35,7 +35,7 @@ def veiled(headers: Iterable[Sequence[str]], profile: str | None) -> list[tuple[
 
 
 def discreet(page: str) -> str:
-    """Return a page without the addresses that our sentences about failures hold, and without whom the operator asks for tokens.
+    """Return a page without the addresses that our sentences about failures hold, and without where tokens are had from.
 
     What such a server answered is told behind its name, in words of its own, so all of that goes, to the end of the text.
     """
