@@ -180,7 +180,7 @@ def test_an_empty_list_teaches_and_a_search_without_result_says_so() -> None:
     nothing = webhooks_view(Listing([], None), "", "", NOW).empty
     assert nothing
     assert nothing.href == "/webhooks/new"
-    looked_at = webhooks_view(Listing([], None), "", "", NOW, may_manage=False).empty
+    looked_at = webhooks_view(Listing([], None), "", "", NOW, may_make=False).empty
     assert looked_at
     assert (looked_at.href, looked_at.command) == ("", "")
     assert webhooks_view(Listing([], None), "erp", "", NOW).empty != nothing

@@ -83,7 +83,7 @@ export interface ErasedCount {
 export interface Erasure {
   id: string;
   state: "waiting" | "running" | "done" | "cancelled" | "failed";
-  stage: string;
+  stage: string | null;
   field: string | null;
   /** The same for the same subject, who is not told. */
   subject_hash: string;

@@ -56,7 +56,7 @@ class Erasure(msgspec.Struct, frozen=True):
 
     id: UUID
     state: str
-    stage: str
+    stage: str | None
     subject_hash: str
     dry_run: bool
     pending: str

@@ -114,6 +114,13 @@ async def read(services: Services, key_id: UUID) -> UsedKey:
         return there(await api_keys.read(connection, key_id, services.bound_to), f"There is no key {key_id}.")
 
 
+async def read_own(services: Services, key: ApiKey) -> UsedKey:
+    """Return the key that a call is made with, and its last use that is written down. Whoever has it may know."""
+    async with services.wide.connection() as connection:
+        found = await api_keys.read(connection, key.id, key.group_id)
+    return UsedKey(key, None, None) if found is None else msgspec.structs.replace(found, key=key)
+
+
 async def rename(services: Services, key_id: UUID, name: str) -> UsedKey:
     """Call a key otherwise. What it opens stays as it is, and what is on record keeps the name of then.
 

@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from tidings.core.audit import Action
 from tidings.core.errors import InvalidInputError, NotFoundError
-from tidings.core.event import Event
+from tidings.core.event import TEST_TYPE, Event
 from tidings.core.question import Question
 from tidings.core.redaction import (
     DEFAULT_RESEND_HOURS,
@@ -112,7 +112,8 @@ async def list_rules(services: Services, *, limit: int, offset: int = 0) -> list
 
 
 async def preview(services: Services, said: RuleChange, event_id: UUID | None = None) -> Shown:
-    """Return what a rule would do to an event that happened: the one that is named, or the latest that the rule is for.
+    """Return what a rule would do to an event: the one that is named, or the latest that the rule is for. Tests of
+    webhooks hold samples, which say nothing of what rules are for: they are to be named.
 
     Nothing is changed. What other rules have hidden of the event stays hidden.
 
@@ -138,9 +139,11 @@ async def _event(services: Services, connection: Connection, rule: Rule, event_i
     ids = (await find_events(services, connection, asked, Paging(LATEST, 0, None, count=False))).page.ids
     events = {event.id: event for event in await history.events_by_id(connection, ids)} if ids else {}
     for id_ in ids:
-        if id_ in events and rule.is_for(events[id_].type):
+        if id_ in events and rule.is_for(events[id_].type) and events[id_].external_id != TEST_TYPE:
             return events[id_]
-    raise NotFoundError(f"None of the latest {LATEST} events is of a type that the rule is for. Name an event by its id.")
+    raise NotFoundError(
+        f"None of the latest {LATEST} events is of a type that the rule is for, tests of webhooks left out. Name one by its id."
+    )
 
 
 def _made(services: Services, said: RuleChange) -> Rule:

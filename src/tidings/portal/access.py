@@ -7,6 +7,7 @@ none can make a browser that is signed in send something. The token is an HMAC o
 import hmac
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -30,8 +31,10 @@ from tidings.portal.cookies import (
     session_of,
     session_token,
 )
-from tidings.portal.scopes import check_page
+from tidings.portal.scopes import check_page, passes
 from tidings.portal.views.errors import NOT_FOR_CUSTOMERS
+from tidings.portal.views.may import May
+from tidings.portal.ways import way_of
 from tidings.store.sessions import Session
 
 GROUP_PARAMETER = "group"  # every page takes it
@@ -96,6 +99,7 @@ class Visit(msgspec.Struct, frozen=True):
 
     services: Services  # acting for the group that is shown
     session: Session
+    may: May  # what whoever asks may ask for: pages show ways there and no others
 
     @property
     def group_id(self) -> str:
@@ -111,11 +115,6 @@ class Visit(msgspec.Struct, frozen=True):
     def may_see_events(self) -> bool:
         """Whether whoever asks may see what happened: otherwise requests are shown with samples."""
         return self.is_customer or Scope.EVENTS_READ in granted(self.session.scopes)
-
-    @property
-    def may_manage(self) -> bool:
-        """Whether whoever asks may change webhooks, test them and send again."""
-        return self.session.may_manage
 
 
 # Sessions ----------------------------------------------------------------------------------------------------------------
@@ -146,7 +145,7 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
         request.scope["state"]["portal_session"] = session
         if not is_customer or not request.route_handler.opt.get(FOR_CUSTOMERS) or GROUP_PARAMETER in request.query_params:
             raise NotForCustomersError(NOT_FOR_CUSTOMERS)
-        if request.route_handler.opt[FOR_CUSTOMERS] == MANAGE and not session.access.may_manage:
+        if not _is_for(session, request.route_handler.opt):
             raise NotForCustomersError(ONLY_LOOKS)
     if session is not None and session.is_customer != is_customer:
         session = None  # a token under the name of the other kind
@@ -159,7 +158,25 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
         raise ForeignFormError("This page showed another group than this browser shows now. Load it again and repeat it.")
     bound_to = session.group_id if session.is_customer else session.bound_to
     acting = msgspec.structs.replace(services, group_id=session.group_id, bound_to=bound_to, actor=_actor(request, session))
-    return Visit(acting, session)
+    return Visit(acting, session, may_of(request, session))
+
+
+def may_of(request: Request[Any, Any, Any], session: Session | None) -> May:
+    """Return what a session may ask for, as `visit_of` decides it when that is asked; nobody's may ask for nothing."""
+
+    def allows(method: str, path: str) -> bool:
+        way = None if session is None else way_of(request.app, method, path)
+        if session is None or way is None:
+            return False
+        return _is_for(session, way.opt) if session.is_customer else passes(session, method, way.template)
+
+    return May(allows)
+
+
+def _is_for(session: Session, opt: Mapping[str, Any]) -> bool:
+    """Whether a handler is for the customer of a session."""
+    wanted = opt.get(FOR_CUSTOMERS)
+    return wanted == LOOK or (wanted == MANAGE and session.access.may_manage)
 
 
 def _actor(request: Request[Any, Any, Any], session: Session) -> Actor:

@@ -17,7 +17,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from tidings.core.api_key import SETTINGS_KEY_ID
 from tidings.core.errors import BusyError, ForbiddenError, TidingsError
 from tidings.portal import assets
-from tidings.portal.access import LinkEndedError, NotSignedInError, TooManyError, form_token
+from tidings.portal.access import LinkEndedError, NotSignedInError, TooManyError, form_token, may_of
 from tidings.portal.cookies import cookie, cookie_of, customer_cookie, customer_token, theme_of, with_cookies
 from tidings.portal.scopes import first_page, opens
 from tidings.portal.views.audit import PATH as AUDIT
@@ -77,7 +77,7 @@ def show(
     """Return a page.
 
     Args:
-        template: Of `templates/`, which extends `base.html` and finds `view` and `frame`.
+        template: Of `templates/`, which extends `base.html` and finds `view`, `frame` and `may`: what may be asked for.
         notice: What to tell above it; what a redirect left to be told comes first.
         on_record: The id or name by which the audit tells of what the page shows; empty: it does not.
     """
@@ -97,14 +97,15 @@ def show(
         notice=left or notice,
         crumbs=tuple(crumbs),
         is_customer=is_customer,
-        may_manage=session is None or session.may_manage,
         brand=brand_view(session.brand) if session else None,
         home=CUSTOMER_HOME if is_customer else _home(session),
         on_record=_on_record(session, str(on_record)),
     )
     if session and not is_customer and isinstance(around := getattr(view, "sections", None), tuple):
         view = msgspec.structs.replace(view, sections=_open_ones(around, session))  # type: ignore[type-var]  # it has one
-    response = _rendered(request, environment.get_template(template).render(frame=frame, view=view), status)
+    response = _rendered(
+        request, environment.get_template(template).render(frame=frame, view=view, may=may_of(request, session)), status
+    )
     if left:
         response.set_cookie(cookie(request, "tidings-said", "", max_age=0))
     return response
@@ -153,8 +154,9 @@ def _open_ones(around: tuple[Section, ...], session: Session) -> tuple[Section, 
 
 
 def show_part(request: Request[Any, Any, Any], template: str, view: object, *, status: int = 200) -> Response[str]:
-    """Return a part of a page, for htmx to put in its place. Its template finds `view` and `csrf`."""
-    text = environment.get_template(template).render(view=view, csrf=form_token(request))
+    """Return a part of a page, for htmx to put in its place. Its template finds `view`, `csrf` and `may`."""
+    may = may_of(request, request.scope["state"].get("portal_session"))
+    text = environment.get_template(template).render(view=view, csrf=form_token(request), may=may)
     return _rendered(request, text, status)
 
 

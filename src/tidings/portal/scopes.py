@@ -213,8 +213,13 @@ def _said_to_a_member(error: ForbiddenError, session: Session) -> str:
 
 def opens(session: Session, path: str) -> bool:
     """Whether a session's key opens a page."""
+    return passes(session, "GET", path)
+
+
+def passes(session: Session, method: str, path: str) -> bool:
+    """Whether `check_page` lets a session's key pass."""
     try:
-        check_page(session, "GET", path)
+        check_page(session, method, path)
     except ForbiddenError:
         return False
     return True

@@ -12,7 +12,7 @@ from tidings.core.brand import Brand, check_brand, check_origins
 from tidings.core.customers import Access
 from tidings.core.errors import InvalidInputError
 from tidings.core.roles import Held, Role, allowed, roles_with
-from tidings.core.scopes import Scope, granted, known_scopes
+from tidings.core.scopes import Scope, known_scopes
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -77,12 +77,6 @@ class Session(msgspec.Struct, frozen=True):
     def is_customer(self) -> bool:
         """Whether it was begun with a portal link, and shows that link's group alone."""
         return self.link_id is not None
-
-    @property
-    def may_manage(self) -> bool:
-        """Whether it changes webhooks or sends again: what it may not is refused anyway, and only not shown by this."""
-        allowed = granted(self.scopes)
-        return self.access.may_manage if self.is_customer else bool(allowed & {Scope.WEBHOOKS_WRITE, Scope.DELIVERIES_RETRY})
 
 
 def hash_token(token: str) -> bytes:

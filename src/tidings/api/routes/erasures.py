@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from tidings.api.http.paging import Limit, Offset
-from tidings.core.erasure import Count, Erasure, Subject
+from tidings.core.erasure import Count, Erasure, State, Subject
 from tidings.operations import erasures
 from tidings.operations.services import Services
 
@@ -35,7 +35,7 @@ class ErasureView(msgspec.Struct, frozen=True):
 
     id: UUID
     state: str
-    stage: str
+    stage: str | None
     field: str | None
     subject_hash: str
     dry_run: bool
@@ -87,7 +87,7 @@ def _view(erasure: Erasure) -> ErasureView:
     return ErasureView(
         erasure.id,
         erasure.state,
-        erasure.stage,
+        None if erasure.state is State.DONE else erasure.stage,
         erasure.path,
         erasure.subject_hash.hex(),
         erasure.dry_run,

@@ -80,8 +80,7 @@ class MadeApiKey(msgspec.Struct, frozen=True):
 @get("/current")
 async def get_current_key(services: NamedDependency[Services], request: Request[Any, Any, Any]) -> ApiKeyView:
     """Read the key that this call is made with: what it may do, and for how long."""
-    del services  # it has refused a group that the key is not for
-    return _view(UsedKey(key_of(request), None, None))
+    return _view(await api_keys.read_own(services, key_of(request)))
 
 
 @get("/")

@@ -19,6 +19,7 @@ from tidings.cli.remote.paper import Paper
 from tidings.cli.remote.server import TEST_TIMEOUT, Server, chosen, owner_of, path_of
 from tidings.cli.remote.things import THINGS
 from tidings.client.errors import ApiError
+from tidings.core.event import DEFAULT_GROUP
 from tidings.core.near import MAX_KNOWN, did_you_mean
 
 _OBSERVED = frozenset({"id", "created", "updated", "created_at", "updated_at", "collectionId", "collectionName"})
@@ -129,10 +130,11 @@ def _list(
 ) -> None:
     limit = None if given.get("all_") or "limit" not in given else given["limit"]
     items: Iterable[Any] = server.walk(verb, path, query, body, limit)
-    shown = columns(verb.columns or thing.columns)
+    shown, of = columns(verb.columns or thing.columns), _plural(thing, verb)
     if not paper.as_json and not paper.quiet:
         items = _with_names(server, list(items), shown)
-    if not paper.many(items, shown, _key(thing, verb), of=_plural(thing, verb)) and not paper.as_json:
+        of += _whose(server) if verb.of_group and not items else ""
+    if not paper.many(items, shown, _key(thing, verb), of=of) and not paper.as_json:
         _hint(server, verb, path, query)
 
 
@@ -290,6 +292,11 @@ def _hint(server: Server, verb: Verb, path: str, query: dict[str, Any]) -> None:
         return
     if list(server.walk(verb, path, query | {"status": "retrying"}, None, 1)):
         click.echo("Some failed and are tried again: --where status=retrying.", err=True)
+
+
+def _whose(server: Server) -> str:
+    """Return of which group a list is that was asked for: the one that is named, or that the key is for."""
+    return f" of group {server.group or server.ask('GET', '/api/v1/keys/current')['bound_to'] or DEFAULT_GROUP}"
 
 
 def _key(thing: Thing, verb: Verb) -> str:

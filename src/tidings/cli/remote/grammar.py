@@ -30,6 +30,7 @@ class Verb(NamedTuple):
         quiet: The field that `--quiet` shows of the answer; empty: that of the thing.
         first: The field of the body that may also be written without its option, as the first word.
         then: What is said to people instead of the answer; `{}` is what they called it.
+        of_group: A list of the one group that is acted for, whatever the key is for: that it has none names that group.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Verb(NamedTuple):
     quiet: str = ""
     first: str = ""
     then: str = ""
+    of_group: bool = False
 
     @property
     def arguments(self) -> list[str]:

@@ -311,7 +311,8 @@ PORTAL_LINKS: Final = Thing(
     "portal-links", "portal link", "What shows customers their own webhooks.",
     "Id=id:id Group=group Access=access Expires=expires_at:time Sessions=sessions:count Name=name",
     (
-        Verb("list", "GET", "/api/v1/portal-links", "List the portal links of the group that --group names.", shows="many", pages="offset"),
+        Verb("list", "GET", "/api/v1/portal-links", "List the portal links of the group that --group names.", shows="many", pages="offset",
+             of_group=True),
         Verb("create", "POST", "/api/v1/groups/{group_id}/portal-link", "Make a link that shows a customer a group.", body=_LINK),
         Verb("delete", "DELETE", "/api/v1/portal-links/{link_id}", "End a portal link and the sessions that came by it.",
              shows="nothing", asks="End portal link {} and its sessions?", done="over"),

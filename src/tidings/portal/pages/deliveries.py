@@ -38,9 +38,11 @@ async def show_history(request: Request[Any, Any, Any], visit: NamedDependency[V
         webhook_id = await naming.meant(services, asked["webhook"]) if "webhook" in asked else None
         page = Paging(limit=PAGE, offset=0, cursor=asked.get("cursor"), count=False)
         found = await deliveries.find(services, question.of_webhook(webhook_id), page)
-        view = history(found, question, asked, now, webhooks=names, webhook_id=webhook_id, may_manage=visit.may_manage)
+        view = history(
+            found, question, asked, now, webhooks=names, webhook_id=webhook_id, may_retry=visit.may.send(f"{PATH}/retry")
+        )
     except InvalidInputError as error:
-        view = history(None, None, asked, now, webhooks=names, error=error.message, may_manage=visit.may_manage)
+        view = history(None, None, asked, now, webhooks=names, error=error.message, may_retry=visit.may.send(f"{PATH}/retry"))
         status = 200 if request.headers.get("hx-request") else error.status
     return show(request, "deliveries/page.html", view, title="Webhook Delivery", status=status)
 

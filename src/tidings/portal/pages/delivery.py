@@ -28,7 +28,7 @@ async def show_delivery(
     asked = request.query_params.get("attempt", "")
     number = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else None
     access = visit.session.access if visit.is_customer else None
-    view = delivery_view(one, made, visit.services.clock.now(), number=number, access=access)
+    view = delivery_view(one, made, visit.services.clock.now(), number=number, access=access, may=visit.may)
     return show(request, "delivery/page.html", view, title=f"Delivery {view.id.short}", crumbs=CRUMBS, on_record=delivery_id)
 
 

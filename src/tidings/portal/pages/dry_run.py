@@ -42,7 +42,7 @@ async def dry_run(request: Request[Any, Any, Any], visit: NamedDependency[Visit]
     webhook = (await subscriptions.read(services, webhook_id)).webhook
     state, now = await standing.read_state(services, webhook_id), services.clock.now()
     shown = dry_run_view(run, days, now, path=f"{PATH}/{webhook_id}/dry-run")
-    view = DryRunPage(head(webhook, state.health, now, "Dry run"), shown)
+    view = DryRunPage(head(webhook, state.health, now, "Dry run", may=visit.may), shown)
     return show(request, "webhook/dry_run.html", view, title="Dry run", crumbs=[("Webhooks", PATH)])
 
 

@@ -139,7 +139,7 @@ async def home(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -
     own = await subscriptions.list_webhooks(visit.services, limit=OWN_WEBHOOKS + 1)
     asked = Asked(Question(group_id=visit.group_id))
     last = await deliveries.find(visit.services, asked, Paging(LAST_DELIVERIES, 0, None, count=False))
-    view = home_view(own, last.items, visit.services.clock.now(), limit=OWN_WEBHOOKS, may_manage=visit.may_manage)
+    view = home_view(own, last.items, visit.services.clock.now(), limit=OWN_WEBHOOKS, may_make=visit.may.open("/webhooks/new"))
     return show(request, "customers/home.html", view, title="Overview")
 
 

@@ -57,7 +57,8 @@ async def show_webhook(
 ) -> Response[Any]:
     """Show a webhook: how it fares, what it was sent lately, what it is."""
     found = await standing.read(visit.services, webhook_id)
-    view = webhook_view(found, await _latest(visit, webhook_id), visit.services.clock.now(), access=limits_of(visit))
+    latest, now = await _latest(visit, webhook_id), visit.services.clock.now()
+    view = webhook_view(found, latest, now, access=limits_of(visit), may=visit.may)
     return show(request, "webhook/page.html", view, title=view.head.name.plain, crumbs=_CRUMBS, on_record=webhook_id)
 
 
@@ -70,7 +71,7 @@ async def _latest(visit: Visit, webhook_id: UUID, limit: int = LATEST) -> list[D
 async def _head(visit: Visit, webhook_id: UUID, here: str) -> tuple[Subscription, Head]:
     webhook = (await subscriptions.read(visit.services, webhook_id)).webhook
     state = await standing.read_state(visit.services, webhook_id)
-    return webhook, head(webhook, state.health, visit.services.clock.now(), here, may_manage=visit.may_manage)
+    return webhook, head(webhook, state.health, visit.services.clock.now(), here, may=visit.may)
 
 
 @post(["/webhooks/{webhook_id:str}/pause", "/webhooks/{webhook_id:str}/resume"], opt={"customer": MANAGE})

@@ -50,7 +50,7 @@ async def _show(
 ) -> Response[Any]:
     webhook = (await subscriptions.read(visit.services, webhook_id)).webhook
     state = await standing.read_state(visit.services, webhook_id)
-    top = head(webhook, state.health, visit.services.clock.now(), "Diagnose")
+    top = head(webhook, state.health, visit.services.clock.now(), "Diagnose", may=visit.may)
     view = DiagnosisView(top, None if found is None else diagnosed_view(found), error)
     if request.headers.get("hx-request") and request.method == "POST":
         return show_part(request, "webhook/diagnosed.html", view)  # whatever the status: htmx shows only what is 200

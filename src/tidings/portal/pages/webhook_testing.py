@@ -57,7 +57,7 @@ async def _show(
     state = await standing.read_state(visit.services, webhook_id)
     access, now = visit.session.access, visit.services.clock.now()
     offered = await customers.offered(visit.services, access)
-    top = head(webhook, state.health, now, "Test")
+    top = head(webhook, state.health, now, "Test", may=visit.may)
     view = testing_view(top, webhook, offered, typed, now, access=access, result=result, errors=errors)
     if request.headers.get("hx-request") and request.method == "POST":
         return show_part(request, "webhook/tested.html", view)  # whatever the status: htmx shows only what is 200

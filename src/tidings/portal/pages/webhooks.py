@@ -10,7 +10,7 @@ from tidings.core.errors import InvalidInputError
 from tidings.operations.webhooks import listing
 from tidings.portal.access import LOOK, Visit
 from tidings.portal.answers import show
-from tidings.portal.views.webhooks import webhooks_view
+from tidings.portal.views.webhooks import PATH, webhooks_view
 
 
 @get("/webhooks", opt={"query": ("q", "cursor"), "customer": LOOK})
@@ -19,7 +19,7 @@ async def show_webhooks(request: Request[Any, Any, Any], visit: NamedDependency[
     words = request.query_params.get("q", "")[: listing.MAX_WORDS].strip()
     after = request.query_params.get("cursor", "")
     found = await listing.find(visit.services, words, after=_place(after))
-    view = webhooks_view(found, words, after, visit.services.clock.now(), may_manage=visit.may_manage)
+    view = webhooks_view(found, words, after, visit.services.clock.now(), may_make=visit.may.open(f"{PATH}/new"))
     return show(request, "webhooks/page.html", view, title="Webhooks")
 
 

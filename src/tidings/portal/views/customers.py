@@ -10,9 +10,13 @@ from tidings.profiles import PROFILES
 # an address is bounded: pages hold what senders make up, and a pattern that looks far ahead from each place would never end.
 _ADDRESS = r"(?<![0-9A-Fa-f:.])([0-9A-Fa-f:.]{2,45})(?:%\w{1,15})?"
 _REFUSED = re.compile(rf"The address {_ADDRESS} is not public and is not called(?: \([^()]{{0,120}}\))?")
+_TOKEN = re.compile(
+    r"No token could be had from [^<\"]*(?:<(?:span class=\"(?:sign|cut)\"[^>]*|/span)>[^<\"]*)*"
+)  # to its node's end
 _CONNECTED = re.compile(rf"{_ADDRESS} port (\d{{1,5}})\b")
 
 
+NOT_SENT = "Nothing was sent to the receiver, for a reason that whoever runs this service can see."
 HIDDEN = "(hidden)"
 _EVERYBODYS = frozenset({"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent"})
 
@@ -31,7 +35,11 @@ def veiled(headers: Iterable[Sequence[str]], profile: str | None) -> list[tuple[
 
 
 def discreet(page: str) -> str:
-    """Return a page without the addresses that our sentences about failures hold."""
+    """Return a page without the addresses that our sentences about failures hold, and without where tokens are had from.
+
+    What such a server answered is told behind its name, in words of its own, so all of that goes, to the end of the text.
+    """
+    page = _TOKEN.sub(NOT_SENT, page)
     return _CONNECTED.sub(_without_address, _REFUSED.sub("The address is not public and is not called", page))
 
 

@@ -119,14 +119,14 @@ def history(
     webhooks: Sequence[str] = (),
     webhook_id: UUID | None = None,
     error: str = "",
-    may_manage: bool = True,
+    may_retry: bool = True,
 ) -> HistoryView:
     """Return the page of what was found.
 
     Args:
         found: None: what was asked for could not be understood; `error` says why.
         webhook_id: The webhook that is asked for.
-        may_manage: Who looks may send them again.
+        may_retry: Who looks may send them again.
     """
     filters = {name: value for name, value in asked.items() if name != "cursor"}
     items = [] if found is None else found.items
@@ -142,7 +142,7 @@ def history(
             Choice(label, link(PATH, {**filters, "since": value}), filters.get("since", "") == value) for value, label in _SPANS
         ),
         counts="" if found is None or filters.get("text") else link(f"{PATH}/counts", filters),
-        table=deliveries_table(items, now, form="chosen" if may_manage else ""),
+        table=deliveries_table(items, now, form="chosen" if may_retry else ""),
         pager=pages,
         empty=empty,
         live=live_path(filters, webhook_id, items[0].id if items else None) if is_newest else "",

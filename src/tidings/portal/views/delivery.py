@@ -18,6 +18,7 @@ from tidings.portal.views.deliveries import PATH, record_of, webhook_name
 from tidings.portal.views.documents import MAX_DOCUMENT, Comparison, Document, Headers, comparison, document, headers
 from tidings.portal.views.figures import Timing, timing
 from tidings.portal.views.lists import link
+from tidings.portal.views.may import ALL, May
 from tidings.portal.views.small import Id, State, Url, When, ident, state, url, when
 from tidings.portal.views.text import Shown, count, duration, visible
 
@@ -99,13 +100,20 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def delivery_view(
-    one: Delivery, attempts: Sequence[Attempt], now: datetime, *, number: int | None = None, access: Access | None = None
+    one: Delivery,
+    attempts: Sequence[Attempt],
+    now: datetime,
+    *,
+    number: int | None = None,
+    access: Access | None = None,
+    may: May = ALL,
 ) -> DeliveryView:
     """Return the page of a delivery.
 
     Args:
         number: The attempt that is shown in full; None: the last.
         access: What the customer may do who looks, to whom the pages of events are shut; None: an operator looks.
+        may: What whoever looks may ask for.
     """
     chosen = next((made for made in attempts if made.number == number), attempts[-1] if attempts else None)
     is_open = one.state in {Stage.PENDING, Stage.RETRYING, Stage.SENDING}
@@ -130,8 +138,12 @@ def delivery_view(
         tries=_tries(one, attempts[-MAX_TRIES:], chosen, now),
         more_tries=max(0, len(attempts) - MAX_TRIES),
         attempt=None if chosen is None else _attempt(one, chosen, now, is_customer=is_customer),
-        record=record_view(event.record, event.old_record, "" if is_customer else f"/events/{event.id}"),
-        can_retry=(access is None or access.may_manage) and one.webhook is not None and one.state is not Stage.SENDING,
+        record=record_view(
+            event.record,
+            event.old_record,
+            f"/events/{event.id}" if not is_customer and may.open(f"/events/{event.id}/record") else "",
+        ),
+        can_retry=one.webhook is not None and one.state is not Stage.SENDING,
         is_test=one.is_test,
         live=link("/live", {"of": "delivery"}) if is_open else "",
         same_record=link(PATH, of_record) if all(of_record.values()) else "",

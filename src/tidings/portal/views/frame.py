@@ -111,7 +111,6 @@ class Frame(msgspec.Struct, frozen=True):
         notice: What has just happened.
         crumbs: (label, path) of the pages above this one.
         is_customer: Whoever looks came by a portal link.
-        may_manage: They may change webhooks.
         brand: How their pages look.
         home: The first page.
         on_record: Where the audit tells of what the page shows; empty: nowhere, or whoever looks may not see it.
@@ -128,7 +127,6 @@ class Frame(msgspec.Struct, frozen=True):
     notice: Notice | None = None
     crumbs: tuple[tuple[str, str], ...] = ()
     is_customer: bool = False
-    may_manage: bool = True
     brand: BrandView | None = None
     home: str = "/"
     on_record: str = ""

@@ -163,19 +163,19 @@ class HomeView(msgspec.Struct, frozen=True):
 
 
 def home_view(
-    webhooks: Sequence[Subscription], deliveries: Sequence[Delivery], now: datetime, *, limit: int, may_manage: bool
+    webhooks: Sequence[Subscription], deliveries: Sequence[Delivery], now: datetime, *, limit: int, may_make: bool
 ) -> HomeView:
     """Return a customer's first page.
 
     Args:
         limit: How many webhooks it shows.
-        may_manage: They may make one.
+        may_make: They may make one.
     """
     own = tuple(Row(str(one.id), f"/webhooks/{one.id}", one.name, _webhook(one)) for one in webhooks[:limit])
     last = tuple(Row(str(one.id), f"/deliveries/{one.id}", f"delivery {one.id}", _delivery(one, now)) for one in deliveries)
     empty = None if own else Empty(
         "No webhooks yet",
-        f"A webhook is an address of yours that hears of what happens here. {'Make one.' if may_manage else 'Ask for one.'}",
+        f"A webhook is an address of yours that hears of what happens here. {'Make one.' if may_make else 'Ask for one.'}",
         icon="webhook",
     )  # fmt: skip
     return HomeView(

@@ -15,6 +15,7 @@ from tidings.operations.webhooks.secrets import Secrets
 from tidings.operations.webhooks.standing import Standing
 from tidings.portal.views.documents import Diff
 from tidings.portal.views.lists import Column, Pager, Row, Table, link
+from tidings.portal.views.may import ALL, May
 from tidings.portal.views.small import Empty, Id, Notice, Secret, State, Url, When, ident, state, url, when
 from tidings.portal.views.text import Shown, count, duration, number, shortened, visible
 from tidings.portal.views.webhook_credentials import CredentialsView, credentials_view
@@ -30,7 +31,6 @@ class Tab(msgspec.Struct, frozen=True):
     label: str
     href: str
     is_here: bool
-    is_for_operators: bool = False
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     since: When | None
     sentence: Shown
     enabled: bool
-    may_manage: bool
     managed: str
     managed_href: str
     fault: Shown | None
@@ -61,8 +60,6 @@ _TABS = (
     ("Overview", ""), ("Test", "/test"), ("Diagnose", "/diagnose"), ("Dry run", "/dry-run"), ("Secrets", "/secrets"),
     ("Versions", "/versions"),
 )  # fmt: skip
-_OPEN = frozenset({"Overview", "Versions"})
-_FOR_OPERATORS = {"/dry-run"}
 _MANAGERS = {
     "job": ("a job", "/sources/jobs"),
     "collection": ("the triggers of a collection", "/sources/collections"),
@@ -70,12 +67,12 @@ _MANAGERS = {
 }
 
 
-def head(webhook: Subscription, health: Health, now: datetime, here: str, *, may_manage: bool = True) -> Head:
+def head(webhook: Subscription, health: Health, now: datetime, here: str, *, may: May = ALL) -> Head:
     """Return what stands above the pages of a webhook.
 
     Args:
         here: The label of the page that is shown; empty: another.
-        may_manage: Who looks may change it, and see its secrets.
+        may: What whoever looks may ask for.
     """
     path = f"{PATH}/{webhook.id}"
     by, href = _MANAGERS.get(manager_of(webhook), ("", ""))
@@ -88,14 +85,11 @@ def head(webhook: Subscription, health: Health, now: datetime, here: str, *, may
         since=None if health.since is None else when(health.since, now),
         sentence=visible(health.sentence, limit=500),
         enabled=webhook.enabled,
-        may_manage=may_manage,
         managed=f"It belongs to {by}, and is changed, paused and deleted there." if by else "",
         managed_href=_manager_path(webhook, href),
         fault=None if webhook.fault is None else visible(webhook.fault, limit=1000),
         tabs=tuple(
-            Tab(label, f"{path}{end}", label == here, end in _FOR_OPERATORS)
-            for label, end in _TABS
-            if may_manage or label in _OPEN
+            Tab(label, f"{path}{end}", label == here) for label, end in _TABS if label == here or may.open(f"{path}{end}")
         ),
     )
 
@@ -162,14 +156,17 @@ _COLUMNS = (
 )
 
 
-def webhook_view(standing: Standing, latest: Sequence[Delivery], now: datetime, *, access: Access | None = None) -> WebhookView:
+def webhook_view(
+    standing: Standing, latest: Sequence[Delivery], now: datetime, *, access: Access | None = None, may: May = ALL
+) -> WebhookView:
     """Return the first page of a webhook.
 
     Args:
         access: What the customer may do who looks; None: an operator looks.
+        may: What whoever looks may ask for.
     """
     webhook, lane = standing.webhook, standing.state.lane
-    top = head(webhook, standing.state.health, now, "Overview", may_manage=access is None or access.may_manage)
+    top = head(webhook, standing.state.health, now, "Overview", may=may)
     tiles = [_tile(label, standing.figures[name]) for name, label in _PERIODS]
     oldest = f", next {when(lane.due_at, now).relative}" if lane.waiting and lane.due_at and lane.due_at > now else ""
     tiles.append(Tile("Waiting", number(lane.waiting), "quiet", f"{number(lane.in_flight)} under way{oldest}"))

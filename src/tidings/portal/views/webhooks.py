@@ -51,18 +51,18 @@ _COLUMNS = (
 )
 
 
-def webhooks_view(listing: Listing, words: str, after: str, now: datetime, *, may_manage: bool = True) -> WebhooksView:
+def webhooks_view(listing: Listing, words: str, after: str, now: datetime, *, may_make: bool = True) -> WebhooksView:
     """Return a page of webhooks as people look through it.
 
     Args:
         after: Where the page before ended; empty: this is the first.
-        may_manage: Who looks may make one, and is led to where.
+        may_make: Who looks may make one, and is led to where.
     """
     rows = tuple(_row(item, now) for item in listing.items)
     older = link(PATH, {"q": words, "cursor": str(listing.following)}) if listing.following else ""
     newest = link(PATH, {"q": words}) if after else ""
     said = "" if not listing.following or rows else "None of the last 10\u2009000 is called so; older ones may be."
-    empty = None if rows or listing.following else _nothing(words, after, may_manage=may_manage)
+    empty = None if rows or listing.following else _nothing(words, after, may_make=may_make)
     return WebhooksView(words, Table("webhooks", "Webhooks", _COLUMNS, rows), Pager(newest, older, said), empty)
 
 
@@ -86,12 +86,12 @@ def _row(item: Listed, now: datetime) -> Row:
     return Row(str(webhook.id), f"{PATH}/{webhook.id}", f"{name.plain}, {state(called).word}", cells)
 
 
-def _nothing(words: str, after: str, *, may_manage: bool) -> Empty:
+def _nothing(words: str, after: str, *, may_make: bool) -> Empty:
     if words:
         return Empty("No webhook is called so", "The search looks at names, URLs and ids.", "All webhooks", PATH, icon="search")
     if after:
         return Empty("That was the last one", "There is no webhook behind it.", "All webhooks", PATH, icon="webhook")
-    if not may_manage:
+    if not may_make:
         return Empty("No webhooks yet", "Somebody who may make webhooks in this group has made none so far.", icon="webhook")
     return Empty(
         "No webhooks yet",
