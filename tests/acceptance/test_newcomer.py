@@ -47,7 +47,7 @@ def installed(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", PLAYED)
-def test_a_page_does_what_it_says(
+async def test_a_page_does_what_it_says(
     name: str, wheels: Path, request: pytest.FixtureRequest, database_url: str, tmp_path: Path
 ) -> None:
     page = ROOT / name

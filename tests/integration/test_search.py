@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.history import DAY, History, Past, Stage, staged
 from tidings.core.delivery import State
-from tidings.core.event import Event, about_hash, milliseconds, row_id
+from tidings.core.event import TEST_TYPE, Event, about_hash, milliseconds, row_id
 from tidings.core.question import Question, checked, table_named
 from tidings.core.search import COUNT_BOUND, Drive, Span, Window, span_of
 from tidings.operations.history.search import Asked, Paging, find_deliveries, find_events
@@ -40,7 +40,8 @@ def is_of_type(event: Event, word: str, profile: str | None) -> bool:
     if word.endswith("*") and not word.startswith("integration.object"):
         return event.type.startswith(word[:-1])
     if own is not None and own.sent is not None and (word == own.test or word in own.sent.values()):
-        return own.name_of(event) == word
+        is_sent = event.operation is not None or event.type in own.sent or event.type == TEST_TYPE
+        return is_sent and own.name_of(event) == word
     if word in ours or word.startswith("table."):
         return event.type == word
     return any(

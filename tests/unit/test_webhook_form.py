@@ -21,6 +21,7 @@ from tidings.operations.webhooks.choices import Choices
 from tidings.operations.webhooks.customers import keeps
 from tidings.portal.answers import environment
 from tidings.portal.views.frame import Frame
+from tidings.portal.views.may import ALL
 from tidings.portal.views.webhook_form import (
     MANY,
     OF_CUSTOMERS,
@@ -93,7 +94,7 @@ def webhooks(draw: st.DrawFn) -> Webhook:
 def sent_by_a_browser(form: Entered, profile: str, access: Access | None = None) -> dict[str, list[str]]:
     """Return what a browser sends of the page that shows a form."""
     view = form_view(form, CHOICES, RequestView(error="-"), {}, profile=profile, webhook_path=f"/webhooks/{ID}", access=access)
-    return fields_of_page(environment.get_template("webhook/form.html").render(view=view, frame=FRAME), "webhook")
+    return fields_of_page(environment.get_template("webhook/form.html").render(view=view, frame=FRAME, may=ALL), "webhook")
 
 
 @settings(max_examples=60, deadline=None)

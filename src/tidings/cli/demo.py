@@ -31,7 +31,6 @@ from tidings.worker.signals import Signal
 
 SHOWN_CHANGES = 9
 PAUSE_SECONDS = 0.4  # between the changes that are shown
-_ROW = "insert into orders values (100, 'you@example.com', 12.50, 'new')"
 ARRIVAL_LIMIT = 60.0  # seconds to wait for the last delivery
 
 
@@ -186,7 +185,7 @@ class _Demo:
         """Say what can be done while it goes on. Where it ends here, nothing of this would work any more."""
         key = self._config.admin_key
         self.say("\nServing until Ctrl-C. Change rows of orders yourself, in another terminal, and watch them arrive:")
-        self.say(f"  {_program()} --database-url '{ready.database_url}' psql -- -c \"{_ROW}\"", markup=False)
+        self.say(f"  {_program()} --database-url '{ready.database_url}' psql -- -c \"{SQL['by_hand']}\"", markup=False)
         self.say("\nWhere to look next:")
         self.say(f"  {ready.url}/   the portal; the key is {key}")
         self.say(f"  curl -H 'Authorization: Bearer {key}' {ready.url}/api/v1/deliveries", markup=False)

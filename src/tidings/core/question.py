@@ -181,8 +181,6 @@ def kinds_named(words: Sequence[str], seen: Collection[str], near: Collection[st
         if word == "*":
             return None
         named = _named_by(own, word)
-        if named[0] and word in seen and word not in (own.sent or ()):  # who publishes such a type has it sent as it is
-            named = ((*named[0], word), named[1])
         if not named[0]:
             named = _named_by_us(word, seen)
         if not named[0]:

@@ -12,3 +12,7 @@ update orders set status = 'paid' where id = $1;
 -- name: demo_delete
 -- $1 id
 delete from orders where id = $1;
+
+-- name: by_hand
+-- What the demo tells people to try, as one line.
+insert into orders values (100, 'you@example.com', 12.50, 'new')
