@@ -51,6 +51,7 @@ NAMES: Final = {
 
 _SENT_BACK: Final = (
     "id", "created_at", "updated_at", "disabled_reason", "managed_by", "fault", "tables", "health", "message", "profile_reason",
+    "warnings",
     "is_active", "active", "scope",
 )  # fmt: skip
 

@@ -83,6 +83,7 @@ class WebhookChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     health: Any | UnsetType = UNSET
     message: Any | UnsetType = UNSET
     profile_reason: Any | UnsetType = UNSET
+    warnings: Any | UnsetType = UNSET
 
 
 def drafted(change: WebhookChange, *, group_id: str, default_profile: str, now: datetime) -> Webhook:

@@ -21,7 +21,7 @@ READ_ONLY: Final = {
     "fault": "It goes when what cannot be read is written anew.",
 }
 # What is observed changes by itself between a reading and a change; what is said of it there means nothing.
-OBSERVED: Final = frozenset({"tables", "health", "message", "profile_reason"})
+OBSERVED: Final = frozenset({"tables", "health", "message", "profile_reason", "warnings"})
 
 
 def _told(value: Any) -> Any:
