@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
 from tidings import __version__
-from tidings.api.serving.bounds import LINGER_BYTES, MAX_PIPELINED
+from tidings.api.serving.bounds import LINGER_BYTES, MAX_PIPELINED, READ_AT_LEAST, READ_AT_MOST
 from tidings.api.serving.budgets import AT_ONCE
 from tidings.api.serving.entrance import Entrance, Limits
-from tidings.api.serving.heads import has_one_host
+from tidings.api.serving.heads import end_of_read, has_one_host
 from tidings.api.serving.protocol import GuardedProtocol
 from tidings.api.serving.refusals import MAX_HEADERS
+from tidings.api.serving.rests import DROP_SECONDS
 from tidings.api.serving.server import serving
 from tidings.api.serving.stopping import StoppingServer
 from tidings.app import _serving, opened
@@ -338,6 +339,27 @@ async def test_who_uploads_in_chunks_of_a_kilobyte_or_asks_often_never_rests(doo
     writer.close()
     assert [len(body) for body in door.bodies] == [99_000] * 10 + [4] * 300
     assert rested == []
+
+
+async def test_large_pieces_that_nobody_reads_pay_for_nothing(door: Door) -> None:
+    rested = await _rests_of(door)
+    reader, writer = await door.open(b"POST /refuses HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+    for _ in range(100):
+        writer.write(b"ffff\r\n" + b"x" * 65_535 + b"\r\n")
+        await writer.drain()
+    writer.close()
+    await eventually(lambda: _true(len(door.entrance) == 0))
+    assert sum(rested) > 0.5 * 100 * 65_535 / READ_AT_MOST * DROP_SECONDS
+
+
+@given(
+    st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"x", b"x" * 300, b"x" * 40_000]), max_size=30).map(b"".join),
+    st.integers(0, 60_000),
+)
+def test_what_is_read_at_a_time_ends_behind_the_end_of_a_head(data: bytes, at: int) -> None:
+    end = data.find(b"\r\n\r\n", at + READ_AT_LEAST, at + READ_AT_MOST)
+    assert end_of_read(data, at) == (min(len(data), at + READ_AT_MOST) if end < 0 else end + 4)
 
 
 async def _rests_of(door: Door) -> list[float]:

@@ -2,6 +2,7 @@
 for good and an upgrade never meets an old one. Nothing is loaded from elsewhere.
 """
 
+import asyncio
 import gzip
 import hashlib
 from functools import cache
@@ -27,7 +28,6 @@ class Asset(msgspec.Struct, frozen=True):
     address: str
     media_type: str
     content: bytes
-    packed: bytes
 
 
 @cache
@@ -39,14 +39,18 @@ def _every() -> dict[str, Asset]:
         if path.is_file() and ending in _KINDS:
             content = path.read_bytes()
             digest = hashlib.sha256(content).hexdigest()[:12]
-            packed = gzip.compress(content, mtime=0)
-            found[path.name] = Asset(f"/assets/{stem}.{digest}.{ending}", _KINDS[ending], content, packed)
+            found[path.name] = Asset(f"/assets/{stem}.{digest}.{ending}", _KINDS[ending], content)
     return found
 
 
 @cache
 def _by_address() -> dict[str, Asset]:
     return {asset.address: asset for asset in _every().values()}
+
+
+@cache
+def _packed(address: str) -> bytes:
+    return gzip.compress(_by_address()[address].content, mtime=0)
 
 
 def address(name: str) -> str:
@@ -62,5 +66,6 @@ async def serve(name: FromPath[str], request: Request) -> Response[bytes]:  # ty
         raise NotFoundException
     headers = {"Cache-Control": _FOREVER, "Vary": "Accept-Encoding"}
     if "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(asset.packed, media_type=asset.media_type, headers={**headers, "Content-Encoding": "gzip"})
+        packed = await asyncio.to_thread(_packed, asset.address)  # the largest takes tens of milliseconds, the first time
+        return Response(packed, media_type=asset.media_type, headers={**headers, "Content-Encoding": "gzip"})
     return Response(asset.content, media_type=asset.media_type, headers=headers)

@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 
 from tidings.api.serving import bounds
 from tidings.api.serving.entrance import Entrance
-from tidings.api.serving.heads import declared_length, has_one_host
+from tidings.api.serving.heads import declared_length, end_of_read, has_one_host
 from tidings.api.serving.phases import Flow, Phase
 from tidings.api.serving.refusals import MAX_HEADERS, refusal
 from tidings.api.serving.rests import Rests
@@ -165,8 +165,7 @@ class GuardedProtocol(HttpToolsProtocol):
             if len(self.pipeline) >= bounds.MAX_PIPELINED or self._rests.are_due:
                 self._hold(data[at:])
                 break
-            end = data.find(b"\r\n\r\n", at + bounds.READ_AT_LEAST, at + bounds.READ_AT_MOST)
-            end = min(len(data), at + bounds.READ_AT_MOST) if end < 0 else end + 4
+            end = end_of_read(data, at)
             self._take(data[at:end])
             at = end
         if self._fault is not None:
@@ -305,9 +304,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
         super().on_body(body)
-        self._rests.took_piece(len(body))
         if self.cycle.response_complete:
+            self._rests.took_piece(0)  # what nobody reads pays for nothing
             return
+        self._rests.took_piece(len(body))
         self._body_bytes += len(body)
         self._entrance.held_bytes += len(body)
         if self._body_bytes > self._limits.body_bytes:

@@ -3,6 +3,7 @@
 It holds nothing of an installation, so it needs no key.
 """
 
+import asyncio
 import gzip
 import hashlib
 from functools import cached_property
@@ -98,7 +99,7 @@ async def show_guide(path: FromPath[str], request: Request) -> Response[bytes]: 
         NotFoundError: There is none of that name, or no guide at all.
     """
     guide: Guide = request.app.state["guide"]
-    file = guide.file(path.strip("/"))
+    file = await asyncio.to_thread(guide.file, path.strip("/"))  # read and packed the first time
     headers = {"Cache-Control": "no-cache", "ETag": file.tag, "Vary": "Accept-Encoding"}
     if request.headers.get("if-none-match", "").removeprefix("W/") == file.tag:
         return Response(b"", status_code=304, headers=headers)
