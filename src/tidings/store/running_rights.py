@@ -15,7 +15,7 @@ _NEVER_DELETED = (
 )
 _NEVER_CHANGED = (
     "audit audit_chain backfill_busy bin_requests erasure_waits group_overruns integration_notices portal_links "
-    "table_subscriptions unreadable webhook_changes"
+    "landed_flights relay_flights relay_wishes table_subscriptions unreadable webhook_changes"
 )
 _TAKEN_AWAY = "audit_pending backfill_changes"
 _ALL = (
@@ -35,7 +35,7 @@ def _rights() -> dict[str, frozenset[str]]:
         _NEVER_CHANGED: "select insert delete",
         _TAKEN_AWAY: "select delete",
         _ALL: "select insert update delete",
-        "outbox_id_seq statistics_part": "usage",
+        "outbox_id_seq statistics_part relay_flights_number_seq": "usage",
     }
     return {name: frozenset(given.split()) for names, given in verbs.items() for name in names.split()}
 
