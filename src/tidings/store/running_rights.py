@@ -35,7 +35,7 @@ def _rights() -> dict[str, frozenset[str]]:
         _NEVER_CHANGED: "select insert delete",
         _TAKEN_AWAY: "select delete",
         _ALL: "select insert update delete",
-        "outbox_id_seq statistics_part relay_flights_number_seq": "usage",
+        "outbox_id_seq statistics_part": "usage",
     }
     return {name: frozenset(given.split()) for names, given in verbs.items() for name in names.split()}
 
