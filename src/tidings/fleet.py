@@ -12,7 +12,9 @@ from tidings.core.fleet import Fleet, check_name, fleet_of
 from tidings.store import home
 from tidings.store import relay as stored
 from tidings.transport import stream
-from tidings.transport.stream import MAX_BYTES, Standing, Stream, StreamAwayError
+from tidings.transport.stream import Stream, StreamAwayError
+from tidings.transport.stream_making import MAX_BYTES, Standing, make
+from tidings.transport.stream_making import standing as found_standing
 from tidings.worker.duties import every
 from tidings.worker.relay import WISHES_INTERVAL, Relay, Wishes
 from tidings.worker.signals import Signal
@@ -109,7 +111,7 @@ async def make_stream(config: Config, homes: Sequence[str], *, replicas: int, mo
     fleet = fleet_of(tuple(homes))
     async with _stream(config) as way:
         try:
-            await way.make(fleet, replicas=replicas, most_bytes=most_bytes)
+            await make(way, fleet, replicas=replicas, most_bytes=most_bytes)
         except StreamAwayError as error:
             raise StartupError(f"The stream did not answer: {error}.") from error
     return fleet
@@ -123,7 +125,7 @@ async def standing(config: Config) -> list[Standing]:
     """
     async with _stream(config) as way:
         try:
-            return await way.standing(await way.fleet())
+            return await found_standing(way, await way.fleet())
         except StreamAwayError as error:
             raise StartupError(f"The stream did not answer: {error}.") from error
 

@@ -26,6 +26,7 @@ from tidings.operations import set_aside
 from tidings.store import relay as stored
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError
+from tidings.transport.stream_making import make, standing
 from tidings.worker.intake import Intake, Teller
 from tidings.worker.landing import landing
 from tidings.worker.relay import BATCH, Relay, Wishes
@@ -43,7 +44,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 @pytest.fixture
 async def way(cluster: Cluster) -> AsyncIterator[Stream]:
     async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
-        await way.make(FLEET, replicas=1, most_bytes=10_000_000)
+        await make(way, FLEET, replicas=1, most_bytes=10_000_000)
         yield way
 
 
@@ -278,32 +279,32 @@ async def test_an_event_that_postgresql_refuses_is_set_aside_and_the_others_of_i
 
 
 async def test_a_stream_is_made_once_and_another_fleet_is_refused(way: Stream) -> None:
-    await way.make(FLEET, replicas=1, most_bytes=10_000_000)
+    await make(way, FLEET, replicas=1, most_bytes=10_000_000)
     assert await way.fleet() == FLEET
     with pytest.raises(StartupError, match="There is a fleet"):
-        await way.make(fleet_of(("here", "there")), replicas=1, most_bytes=10_000_000)
-    (standing,) = await way.standing(FLEET)
-    assert (standing.home, standing.flights, standing.replicas) == ("here", 0, 1)
+        await make(way, fleet_of(("here", "there")), replicas=1, most_bytes=10_000_000)
+    (found,) = await standing(way, FLEET)
+    assert (found.home, found.flights, found.replicas) == ("here", 0, 1)
 
 
 async def test_too_few_nodes_are_refused_and_nothing_is_left_half_made(cluster: Cluster) -> None:
     async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
         with pytest.raises(StartupError, match="--replicas"):
-            await way.make(FLEET, replicas=3, most_bytes=10_000_000)
+            await make(way, FLEET, replicas=3, most_bytes=10_000_000)
         with pytest.raises(StartupError, match="stream init"):
             await way.fleet()
-        await way.make(FLEET, replicas=1, most_bytes=10_000_000)
+        await make(way, FLEET, replicas=1, most_bytes=10_000_000)
 
 
 async def test_a_stream_that_is_full_refuses_and_drops_nothing(cluster: Cluster) -> None:
     async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
-        await way.make(FLEET, replicas=1, most_bytes=200_000)
+        await make(way, FLEET, replicas=1, most_bytes=200_000)
         for _ in range(3):
             await way.send("here", "shop", uuid4(), uuid4().bytes * 3_500)
         with pytest.raises(StreamAwayError, match="maximum bytes"):
             await way.send("here", "shop", uuid4(), uuid4().bytes * 3_500)
-        (standing,) = await way.standing(FLEET)
-        assert standing.flights == 3
+        (found,) = await standing(way, FLEET)
+        assert found.flights == 3
 
 
 async def test_servers_that_cannot_be_reached_are_one_sentence() -> None:
@@ -332,7 +333,7 @@ async def test_servers_without_jetstream_are_one_sentence(tmp_path: Path) -> Non
             try:
                 async with stream.opened(url, credentials=None, ca_file=None) as way:
                     with pytest.raises(StartupError, match="JetStream"):
-                        await way.make(FLEET, replicas=1, most_bytes=1_000_000)
+                        await make(way, FLEET, replicas=1, most_bytes=1_000_000)
                     return True
             except StartupError:
                 return False

@@ -25,16 +25,7 @@ try:
     from nats.aio.msg import Msg
     from nats.errors import Error as NatsError
     from nats.js import JetStreamContext
-    from nats.js.api import (
-        AckPolicy,
-        ConsumerConfig,
-        DiscardPolicy,
-        RetentionPolicy,
-        StorageType,
-        StoreCompression,
-        StreamConfig,
-    )
-    from nats.js.errors import APIError, BadRequestError, NotFoundError, ServiceUnavailableError
+    from nats.js.errors import NotFoundError
 except ImportError as error:  # pragma: no cover - the extra is installed where tests run
     raise StartupError('TIDINGS_STREAM needs what "tidings[fleet]" brings. Run: pip install "tidings[fleet]"') from error
 
@@ -44,15 +35,9 @@ CONNECT_SECONDS: Final = 5
 ANSWER_SECONDS: Final = 10.0  # for the quorum to have a flight, and for answers
 LANDING_SECONDS: Final = 5.0  # until a flight that was received and not acknowledged comes again
 RECEIVED_AT_ONCE: Final = 8  # flights
-MAX_UNACKNOWLEDGED: Final = 64  # flights of one home, of all its processes
-MAX_BYTES: Final = 8 * 2**30  # of flights that wait for a home, unless it is said otherwise
-DUPLICATE_SECONDS: Final = 120.0  # within which the stream itself knows a flight again; homes always do
-LEAST_PAYLOAD: Final = 65_536  # bytes of a message that servers must take
-LEAST_VERSION: Final = (2, 10)
 BUCKET: Final = "TIDINGS"
-_CONSUMER: Final = "home"
-_FLEET, _WISHES = "fleet", "wishes"
-_TOO_FEW_NODES: Final = {10005, 10074, 10023}  # no suitable peers; replicas not supported alone; insufficient resources
+CONSUMER: Final = "home"
+FLEET, _WISHES = "fleet", "wishes"
 MAX_SAID: Final = 300  # characters of what the stream said
 _MESSAGE_ID: Final = "Nats-Msg-Id"
 
@@ -92,24 +77,13 @@ class Arrived:
 
     async def done(self) -> None:
         """Acknowledge it: the stream forgets it."""
-        with _told():
+        with told():
             await self._message.ack()
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """What waits for a home. `replicas`: how many nodes hold it; `current`: how many of these are up to date."""
-
-    home: str
-    flights: int
-    bytes: int
-    most_bytes: int
-    replicas: int
-    current: int
-    leader: str
-
-
 @contextmanager
-def _told() -> Any:
+def told() -> Any:
+    """Have what the stream refuses, or does not answer, be said as StreamAwayError."""
     try:
         yield
     except (NatsError, OSError, TimeoutError) as error:
@@ -123,14 +97,20 @@ class Stream:
 
     def __init__(self, client: Client, servers: str) -> None:
         self._client = client
-        self._servers = servers
-        self._jetstream: JetStreamContext = client.jetstream(timeout=ANSWER_SECONDS)
+        self.servers = servers  # as they are shown: without secrets
+        self.jetstream: JetStreamContext = client.jetstream(timeout=ANSWER_SECONDS)
         self._pull: Any = None
 
     @property
     def most_bytes(self) -> int:
         """What a message may have."""
         return int(self._client.max_payload)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Of the server that we are connected to."""
+        version = self._client.connected_server_version
+        return version.major, version.minor
 
     # What all agree about --------------------------------------------------------------------------------------------
 
@@ -141,30 +121,30 @@ class Stream:
             StartupError: There is none here.
             StreamAwayError: No answer came.
         """
-        none = StartupError(f"There is no fleet at {self._servers}. Run: tidings stream init --home NAME")
-        with _told():
+        none = StartupError(f"There is no fleet at {self.servers}. Run: tidings stream init --home NAME")
+        with told():
             try:
-                bucket = await self._jetstream.key_value(BUCKET)
-                entry = await bucket.get(_FLEET)
+                bucket = await self.jetstream.key_value(BUCKET)
+                entry = await bucket.get(FLEET)
             except NotFoundError:
                 raise none from None
         try:
             return msgspec.json.decode(entry.value or b"", type=Fleet)
         except msgspec.MsgspecError as error:
-            raise StartupError(f"What the fleet at {self._servers} is cannot be read: {error}.") from error
+            raise StartupError(f"What the fleet at {self.servers} is cannot be read: {error}.") from error
 
     async def put_wishes(self, home: str, wanted: Mapping[TableName, frozenset[str]]) -> None:
         """Tell the sources what webhooks of a home want to hear of tables."""
         rows = [(*table, sorted(operations)) for table, operations in sorted(wanted.items())]
-        with _told():
-            bucket = await self._jetstream.key_value(BUCKET)
+        with told():
+            bucket = await self.jetstream.key_value(BUCKET)
             await bucket.put(f"{_WISHES}.{home}", msgspec.json.encode(rows))
 
     async def wishes(self, homes: Iterable[str]) -> dict[str, dict[TableName, frozenset[str]]]:
         """Return what webhooks of homes want to hear of tables; of those that have said it."""
         found = {}
-        with _told():
-            bucket = await self._jetstream.key_value(BUCKET)
+        with told():
+            bucket = await self.jetstream.key_value(BUCKET)
             for home in homes:
                 with suppress(NotFoundError):
                     entry = await bucket.get(f"{_WISHES}.{home}")
@@ -180,9 +160,13 @@ class Stream:
         Raises:
             StreamAwayError: It is not known whether the stream has it. Sent again, it is landed once all the same.
         """
-        with _told():
-            await self._jetstream.publish(
-                _subject(home, source), cargo, timeout=ANSWER_SECONDS, stream=_stream(home), headers={_MESSAGE_ID: str(flight)}
+        with told():
+            await self.jetstream.publish(
+                subject_of(home, source),
+                cargo,
+                timeout=ANSWER_SECONDS,
+                stream=stream_of(home),
+                headers={_MESSAGE_ID: str(flight)},
             )
 
     async def receive(self, home: str, seconds: float) -> list[Arrived]:
@@ -191,9 +175,9 @@ class Stream:
         Raises:
             StreamAwayError: The stream did not answer.
         """
-        with _told():
+        with told():
             if self._pull is None:
-                self._pull = await self._jetstream.pull_subscribe_bind(_CONSUMER, _stream(home))
+                self._pull = await self.jetstream.pull_subscribe_bind(CONSUMER, stream_of(home))
             try:
                 return [Arrived(one) for one in await self._pull.fetch(RECEIVED_AT_ONCE, timeout=seconds)]
             except TimeoutError:
@@ -205,123 +189,18 @@ class Stream:
         Raises:
             StreamAwayError: The stream did not answer.
         """
-        with _told():
-            info = await self._jetstream.consumer_info(_stream(home), _CONSUMER)
+        with told():
+            info = await self.jetstream.consumer_info(stream_of(home), CONSUMER)
             return int(info.num_ack_pending or 0)
 
-    # Looking after it --------------------------------------------------------------------------------------------------
 
-    async def make(self, fleet: Fleet, *, replicas: int, most_bytes: int) -> None:
-        """Make what a fleet needs; nothing, when something of it cannot be made. What is there stays.
-
-        Raises:
-            StartupError: The servers cannot do it, or another fleet is there; with the remedy.
-        """
-        self._check_servers()
-        made: list[str] = []
-        try:
-            await self._jetstream.account_info()
-            await self._make_bucket(fleet, replicas, made)
-            for home in fleet.homes:
-                await self._make_stream(home, replicas, most_bytes, made)
-        except BaseException as error:
-            for name in made:
-                with suppress(NatsError, OSError, TimeoutError):
-                    await self._jetstream.delete_stream(name)
-            if isinstance(error, NatsError | OSError | TimeoutError):
-                raise StartupError(self._why(error, replicas)) from error
-            raise
-
-    async def _make_bucket(self, fleet: Fleet, replicas: int, made: list[str]) -> None:
-        try:
-            there = await self.fleet()
-        except StartupError:
-            there = None
-        if there is not None:
-            if there != fleet:
-                raise StartupError(
-                    f"There is a fleet at {self._servers} already, with homes {', '.join(there.homes)}. Homes are not added "
-                    "or taken away while groups live in them: name these, or use another account of NATS."
-                )
-            return
-        made.append(f"KV_{BUCKET}")
-        bucket = await self._jetstream.create_key_value(bucket=BUCKET, history=1, replicas=replicas)
-        await bucket.put(_FLEET, msgspec.json.encode(fleet))
-
-    async def _make_stream(self, home: str, replicas: int, most_bytes: int, made: list[str]) -> None:
-        name = _stream(home)
-        try:
-            await self._jetstream.stream_info(name)
-        except NotFoundError:
-            pass
-        else:
-            return
-        made.append(name)
-        await self._jetstream.add_stream(
-            StreamConfig(
-                name=name, subjects=[_subject(home, "*")], retention=RetentionPolicy.WORK_QUEUE, storage=StorageType.FILE,
-                discard=DiscardPolicy.NEW, num_replicas=replicas, max_bytes=most_bytes, duplicate_window=DUPLICATE_SECONDS,
-                compression=StoreCompression.S2,
-            )
-        )  # fmt: skip
-        await self._jetstream.add_consumer(
-            name,
-            ConsumerConfig(
-                durable_name=_CONSUMER, ack_policy=AckPolicy.EXPLICIT, ack_wait=LANDING_SECONDS,
-                max_ack_pending=MAX_UNACKNOWLEDGED,
-            ),
-        )  # fmt: skip
-
-    def _check_servers(self) -> None:
-        version = (self._client.connected_server_version.major, self._client.connected_server_version.minor)
-        if version < LEAST_VERSION:
-            raise StartupError(
-                f"NATS at {self._servers} is {version[0]}.{version[1]}; Tidings needs {LEAST_VERSION[0]}.{LEAST_VERSION[1]} or "
-                "later."
-            )
-        if self.most_bytes < LEAST_PAYLOAD:
-            raise StartupError(
-                f"NATS at {self._servers} takes messages of {self.most_bytes:,} bytes. Set max_payload to {LEAST_PAYLOAD:,} or "
-                "more."
-            )
-
-    def _why(self, error: BaseException, replicas: int) -> str:
-        if isinstance(error, APIError) and error.err_code in _TOO_FEW_NODES:
-            return (
-                f"NATS at {self._servers} cannot keep {replicas} copies ({error.description}). Start as many nodes with "
-                "JetStream, with room on their disks, or ask for fewer: --replicas."
-            )
-        if isinstance(error, ServiceUnavailableError) or "no responders" in str(error):
-            return f"NATS at {self._servers} has no JetStream, or none that answers. Start its nodes with jetstream enabled."
-        if isinstance(error, BadRequestError | APIError):
-            return f"NATS at {self._servers} refused: {error.description}."
-        return f"NATS at {self._servers} did not answer ({error or type(error).__name__})."
-
-    async def standing(self, fleet: Fleet) -> list[Standing]:
-        """Return what waits for each home.
-
-        Raises:
-            StreamAwayError: No answer came, or the stream of a home is gone.
-        """
-        found = []
-        with _told():
-            for home in fleet.homes:
-                info = await self._jetstream.stream_info(_stream(home))
-                peers = (info.cluster.replicas or []) if info.cluster is not None else []
-                found.append(
-                    Standing(
-                        home, info.state.messages, info.state.bytes, info.config.max_bytes or -1, info.config.num_replicas or 1,
-                        1 + sum(bool(peer.current) for peer in peers), (info.cluster.leader if info.cluster else "") or "",
-                    )
-                )  # fmt: skip
-        return found
-
-
-def _stream(home: str) -> str:
+def stream_of(home: str) -> str:
+    """Return what the stream of a home is called."""
     return f"TIDINGS_{home}"
 
 
-def _subject(home: str, source: str) -> str:
+def subject_of(home: str, source: str) -> str:
+    """Return the subject of what a source sends to a home."""
     return f"tidings.flights.{home}.{source}"
 
 
@@ -400,4 +279,4 @@ def _without_secrets(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:200]
 
 
-__all__ = ["Arrived", "Standing", "Stream", "StreamAwayError", "opened"]
+__all__ = ["Arrived", "Stream", "StreamAwayError", "opened"]
