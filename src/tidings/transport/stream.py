@@ -10,7 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -39,6 +39,8 @@ BUCKET: Final = "TIDINGS"
 CONSUMER: Final = "home"
 FLEET, _WISHES = "fleet", "wishes"
 MAX_SAID: Final = 300  # characters of what the stream said
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[^\x00]*$")]  # of a schema or a table
+_Operation = Literal["INSERT", "UPDATE", "DELETE"]
 _MESSAGE_ID: Final = "Nats-Msg-Id"
 
 
@@ -93,13 +95,24 @@ def told() -> Any:
 
 
 class Stream:
-    """A connection to the stream. It connects again by itself, for ever."""
+    """A connection to the stream. It connects again by itself, until the stream tells it to go for good (`until_closed`)."""
 
-    def __init__(self, client: Client, servers: str) -> None:
+    def __init__(self, client: Client, servers: str, closed: asyncio.Event) -> None:
         self._client = client
         self.servers = servers  # as they are shown: without secrets
         self.jetstream: JetStreamContext = client.jetstream(timeout=ANSWER_SECONDS)
+        self._closed = closed
         self._pull: Any = None
+
+    async def until_closed(self) -> None:
+        """Wait until the stream has closed the connection for good: credentials that ended, too many connections.
+
+        Raises:
+            StartupError: That is so.
+        """
+        await self._closed.wait()
+        reason = self._client.last_error or "it gave no reason"
+        raise StartupError(f"NATS at {self.servers} closed the connection ({reason}). Correct the credentials, or its limits.")
 
     @property
     def most_bytes(self) -> int:
@@ -140,16 +153,15 @@ class Stream:
             bucket = await self.jetstream.key_value(BUCKET)
             await bucket.put(f"{_WISHES}.{home}", msgspec.json.encode(rows))
 
-    async def wishes(self, homes: Iterable[str]) -> dict[str, dict[TableName, frozenset[str]]]:
-        """Return what webhooks of homes want to hear of tables; of those that have said it."""
-        found = {}
+    async def wishes(self, homes: Iterable[str]) -> dict[str, dict[TableName, frozenset[str]] | None]:
+        """Return what webhooks of homes want to hear of tables; None: what a home has said cannot be read."""
+        found: dict[str, dict[TableName, frozenset[str]] | None] = {}
         with told():
             bucket = await self.jetstream.key_value(BUCKET)
             for home in homes:
                 with suppress(NotFoundError):
                     entry = await bucket.get(f"{_WISHES}.{home}")
-                    rows = msgspec.json.decode(entry.value or b"[]", type=list[tuple[str, str, list[str]]])
-                    found[home] = {(schema, table): frozenset(operations) for schema, table, operations in rows}
+                    found[home] = _wanted(entry.value or b"[]")
         return found
 
     # Flights -----------------------------------------------------------------------------------------------------------
@@ -183,15 +195,23 @@ class Stream:
             except TimeoutError:
                 return []
 
-    async def unacknowledged(self, home: str) -> int:
-        """Return how many flights were given to somebody who has not acknowledged them; they come again after a while.
+    async def first(self, home: str) -> int:
+        """Return the number of the first flight that the stream keeps for a home, or will: all before it were landed.
 
         Raises:
             StreamAwayError: The stream did not answer.
         """
         with told():
-            info = await self.jetstream.consumer_info(stream_of(home), CONSUMER)
-            return int(info.num_ack_pending or 0)
+            state = (await self.jetstream.stream_info(stream_of(home))).state
+            return int(state.first_seq if state.messages else state.last_seq + 1)
+
+
+def _wanted(said: bytes) -> dict[TableName, frozenset[str]] | None:
+    try:
+        rows = msgspec.json.decode(said, type=list[tuple[_Name, _Name, list[_Operation]]])
+    except msgspec.MsgspecError:
+        return None
+    return {(schema, table): frozenset(operations) for schema, table, operations in rows}
 
 
 def stream_of(home: str) -> str:
@@ -204,13 +224,24 @@ def subject_of(home: str, source: str) -> str:
     return f"tidings.flights.{home}.{source}"
 
 
+def inbox_of(role: str, name: str) -> str:
+    """Return what subjects begin with that answers to a member come to, so that it may be denied to hear others'.
+
+    Flights come to homes by it: whoever may subscribe to all inboxes reads them.
+    """
+    return f"_INBOX.{role}.{name}"
+
+
 @asynccontextmanager
-async def opened(servers: str, *, credentials: Path | None, ca_file: Path | None) -> AsyncIterator[Stream]:
+async def opened(
+    servers: str, *, credentials: Path | None, ca_file: Path | None, inbox: str = "_INBOX"
+) -> AsyncIterator[Stream]:
     """Lend a connection to the stream.
 
     Args:
         servers: URLs with commas, `nats://…` or `tls://…`; a user and a password, or a token, in them.
         credentials: A file of NATS credentials (`.creds`).
+        inbox: What the subjects begin with that answers, and flights, come to: of each member its own (`inbox_of`).
 
     Raises:
         StartupError: No server can be reached, or it refuses us.
@@ -224,18 +255,25 @@ async def opened(servers: str, *, credentials: Path | None, ca_file: Path | None
     if any(urlsplit(url).scheme == "tls" for url in urls):
         tls = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     refused: list[BaseException] = []
-    noting = _Noting()
+    noting, closed = _Noting(), asyncio.Event()
+
+    async def on_closed() -> None:
+        closed.set()
 
     async def on_error(error: Exception) -> None:
         refused.append(error)
         del refused[:-1]
+        if (said := str(error)[:MAX_SAID]) != noting.said and "permissions violation" in said.lower():
+            noting.said = said  # else nothing tells it from a stream that does not answer
+            logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
 
     client = Client()
     options: dict[str, Any] = {"tls": tls} if tls is not None else {}
     if credentials is not None:
         options["user_credentials"] = str(credentials)
     connecting = client.connect(
-        urls, name="tidings", error_cb=on_error, disconnected_cb=noting.lost, reconnected_cb=noting.found,
+        urls, name="tidings", inbox_prefix=inbox, error_cb=on_error,
+        disconnected_cb=noting.lost, reconnected_cb=noting.found, closed_cb=on_closed,
         connect_timeout=CONNECT_SECONDS, max_reconnect_attempts=3, reconnect_time_wait=1, **options,
     )  # fmt: skip
     try:
@@ -250,7 +288,7 @@ async def opened(servers: str, *, credentials: Path | None, ca_file: Path | None
     client.options["max_reconnect_attempts"] = -1
     noting.is_wanted = True
     try:
-        yield Stream(client, shown)
+        yield Stream(client, shown, closed)
     finally:
         noting.is_wanted = False
         await client.close()
@@ -261,6 +299,7 @@ class _Noting:
 
     def __init__(self) -> None:
         self.is_wanted = False
+        self.said = ""  # about permissions, last
         self._is_lost = False
 
     async def lost(self) -> None:

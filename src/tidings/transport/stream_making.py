@@ -67,7 +67,7 @@ async def _make_bucket(way: Stream, fleet: Fleet, replicas: int, made: list[str]
             )
         return
     made.append(f"KV_{BUCKET}")
-    bucket = await way.jetstream.create_key_value(bucket=BUCKET, history=1, replicas=replicas)
+    bucket = await way.jetstream.create_key_value(bucket=BUCKET, history=1, replicas=replicas, direct=True)
     await bucket.put(FLEET, msgspec.json.encode(fleet))
 
 
