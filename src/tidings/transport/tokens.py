@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tidings.core.credentials import OAuth2
 from tidings.core.echoes import echo_of_tokens
 from tidings.core.oauth2 import Token, token_of, token_request
-from tidings.core.outcome import Exchange
+from tidings.core.outcome import EXHAUSTED, Exchange
 from tidings.core.target import Target, Way, parse_target
 from tidings.transport.connection import STOPPED, Call, Done
 
@@ -187,7 +187,8 @@ class Authorized:
         except Exception as error:  # noqa: BLE001 - others wait for the same token, and are told it in the same turn
             kind, target = type(error).__name__, self._target  # its text can hold what a rule hides
             logger.error("no request with a token could be made to %s port %d: %s", target.host, target.port, kind)  # noqa: TRY400
-            self._tell(Exchange(failure="internal", error=f"Tidings failed to make the attempt ({kind})."))
+            failure = EXHAUSTED if isinstance(error, MemoryError) else "internal"
+            self._tell(Exchange(failure=failure, error=f"Tidings failed to make the attempt ({kind})."))
 
     def _ended(self, exchange: Exchange) -> None:
         self._call = None
