@@ -195,8 +195,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         beside = self.data_dir.absolute() / "secret_key"
         if self.database_url is None or self.data_dir != DATA_DIR or beside.exists():
             return beside
-        home = os.environ.get("XDG_DATA_HOME") or ""
-        return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "tidings" / "secret_key"
+        data = Path(os.environ.get("XDG_DATA_HOME") or "")
+        if not data.is_absolute():
+            home = Path(os.path.expanduser("~"))  # as it is where a user has none, as some in containers
+            data = home / ".local" / "share" if home.is_absolute() else self.data_dir.absolute()
+        return data / "tidings" / "secret_key"
 
     @property
     def egress(self) -> Egress:

@@ -78,3 +78,17 @@ def test_keys_and_passwords_are_not_shown() -> None:
         "database_url": "postgresql://u:p-very@h/d",
     }
     assert "very" not in repr(load_config(values, environ={}))
+
+
+def test_who_has_no_home_keeps_the_key_in_the_folder_of_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a container whose user is a number that nobody has."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(number: int) -> Any:
+        raise KeyError(number)
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    config = load_config(environ={"TIDINGS_DATABASE_URL": "postgresql://db/app"})
+    assert config.key_file == config.data_dir.absolute() / "tidings" / "secret_key"

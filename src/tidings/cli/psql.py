@@ -47,7 +47,7 @@ def without_password(url: str) -> tuple[str, str | None]:
 
 def _embedded(data_dir: Path) -> str:
     """Return the URL of the embedded PostgreSQL that runs."""
-    folder = data_dir.resolve() / "postgres"
+    folder = Path(os.path.realpath(data_dir)) / "postgres"
     lines = (folder / "postmaster.pid").read_text().splitlines() if (folder / "postmaster.pid").is_file() else []
     if len(lines) < 5 or not _runs(lines[0]) or not Path(lines[4]).is_dir():
         raise StartupError(
