@@ -64,8 +64,8 @@ def find_key(path: Path) -> str | None:
         key = ""
     if not key or "\0" in key:  # under an empty one nothing would be secret
         raise StartupError(
-            f"The secret key {path} is empty, or no key. Bring the copy of it there, or set TIDINGS_SECRET_KEY; where nothing is "
-            f"encrypted yet, remove it, and it is made anew."
+            f"The secret key {path} is empty, or no key. Bring the copy of it there, or set TIDINGS_SECRET_KEY; where nothing "
+            f"is encrypted yet, remove it, and it is made anew."
         )
     return key
 
