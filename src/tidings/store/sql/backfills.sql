@@ -129,7 +129,7 @@ select format('select pg_catalog.json_build_object(%s)::text as key from %I.%I a
 -- $1 schema, $2 table, $3 key columns, $4 is shaped, $5 group's column or null, $6 call of the condition of INSERT or null
 select format('with told as (insert into tidings.outbox (group_id, source, operation, table_schema, table_name, record, webhook_id, capture_error) '
   || 'select $5, ''tables'', ''INSERT'', %1$L, %2$L, %3$s, $4, case when w.holds is null then %8$L end '
-  || 'from %1$I.%2$I as new cross join lateral (select tidings.row_of(new.*, %9$L::pg_catalog.regclass) as whole, %7$s as holds offset 0) w '
+  || 'from %1$I.%2$I as new cross join lateral (select %9$s as whole, %7$s as holds offset 0) w '
   || 'where (%4$s) in (select %5$s from pg_catalog.unnest($1::text[]) given (key), pg_catalog.json_populate_record(null::%1$I.%2$I, given.key::json) p) '
   || 'and %6$s and w.holds is not false '
   || 'and not exists (select from tidings.backfill_changes c where c.backfill_id = $2 and c.operation = any ($3) '
@@ -140,7 +140,9 @@ select format('with told as (insert into tidings.outbox (group_id, source, opera
   (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
   (select string_agg(format('p.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
   case when $5::text is null then 'true' else format('coalesce(w.whole ->> %L, ''default'') = $5', $5::text) end,
-  coalesce($6::text, 'true'), 'The condition of INSERT could not be evaluated for this row, so it is told.', format('%I.%I', $1::text, $2::text)
+  coalesce($6::text, 'true'), 'The condition of INSERT could not be evaluated for this row, so it is told.',
+  case when exists (select from pg_attribute a where a.attrelid = format('%I.%I', $1::text, $2::text)::regclass and a.attnum > 0 and a.atttypid >= 16384)
+    then format('tidings.row_of(new.*, %s)', format('%I.%I', $1::text, $2::text)::regclass::oid) else 'pg_catalog.row_to_json(new.*)' end
 ) as statement;
 
 -- name: reader_without_right
