@@ -193,16 +193,19 @@ async def test_a_migration_does_not_hold_up_writers_behind_an_idle_one_and_says_
         await connection.close()
 
 
+TABLES = "select relname from pg_class where relnamespace = 'tidings'::regnamespace and relkind = 'r' order by relname"
+
+
 async def test_a_failed_migration_leaves_nothing_behind(empty_database_url: str) -> None:
     connection = await asyncpg.connect(empty_database_url)
-    await connection.execute("create schema tidings; create table tidings.queue (mine int)")
     database = await open_database(empty_database_url, max_connections=1)
-    with pytest.raises(asyncpg.DuplicateTableError):
+    await migrate(database, to="1")
+    await connection.execute("create function tidings.shaped(json, text[], json) returns json language sql return $1")
+    before = await connection.fetch(TABLES)
+    with pytest.raises(asyncpg.DuplicateFunctionError):
         await migrate(database)
-    tables = await connection.fetch(
-        "select relname from pg_class where relnamespace = 'tidings'::regnamespace and relkind = 'r'"
-    )
-    assert [row["relname"] for row in tables] == ["queue"]
+    assert await connection.fetch(TABLES) == before
+    assert await connection.fetch("select number from tidings.migrations") == [(1,)]
     await database.close()
     await connection.close()
 

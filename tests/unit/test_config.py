@@ -1,5 +1,8 @@
 """Settings: where they come from and what is refused."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +83,18 @@ def test_keys_and_passwords_are_not_shown() -> None:
     assert "very" not in repr(load_config(values, environ={}))
 
 
-def test_who_has_no_home_keeps_the_key_in_the_folder_of_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+HOMELESS = """
+import pwd
+from tidings.config import load_config
+pwd.getpwuid = lambda number: {}[number]  # nobody has it
+print(load_config(environ={"TIDINGS_DATABASE_URL": "postgresql://db/app"}).key_file)
+"""
+
+
+def test_who_has_no_home_keeps_the_key_in_the_folder_of_data(tmp_path: Path) -> None:
     """As a container whose user is a number that nobody has."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("HOME", "XDG_DATA_HOME"):
-        monkeypatch.delenv(name, raising=False)
-
-    def unknown(number: int) -> Any:
-        raise KeyError(number)
-
-    monkeypatch.setattr("pwd.getpwuid", unknown)
-    config = load_config(environ={"TIDINGS_DATABASE_URL": "postgresql://db/app"})
-    assert config.key_file == config.data_dir.absolute() / "tidings" / "secret_key"
+    environ = {name: value for name, value in os.environ.items() if name not in {"HOME", "XDG_DATA_HOME"}}
+    done = subprocess.run(
+        [sys.executable, "-c", HOMELESS], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == f"{tmp_path}/.tidings/tidings/secret_key\n", done.stderr
