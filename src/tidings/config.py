@@ -197,8 +197,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             return beside
         data = Path(os.environ.get("XDG_DATA_HOME") or "")
         if not data.is_absolute():
-            home = Path(os.path.expanduser("~"))  # as it is where a user has none, as some in containers
-            data = home / ".local" / "share" if home.is_absolute() else self.data_dir.absolute()
+            home = Path(os.path.expanduser("~"))
+            if not home.is_absolute():  # "~": the user has none, as some in containers
+                return beside
+            data = home / ".local" / "share"
         return data / "tidings" / "secret_key"
 
     @property

@@ -32,6 +32,15 @@ create function public.cardinality(text[]) returns integer language plpgsql as
 create function public.tell(text, integer) returns text language plpgsql as
   $$ begin insert into public.caught values (current_user); return $1 || $2::text; end $$;
 create operator public.|| (leftarg = text, rightarg = integer, function = public.tell);
+create type public.mood as enum ('calm', 'wild');
+create function public.above(mood[], mood[]) returns boolean language plpgsql as
+  $$ begin insert into public.caught values (current_user); return array_gt($1, $2); end $$;
+create function public.same(mood[], mood[]) returns boolean language plpgsql as
+  $$ begin insert into public.caught values (current_user); return array_eq($1, $2); end $$;
+create operator public.> (leftarg = mood[], rightarg = mood[], function = public.above);
+create operator public.= (leftarg = mood[], rightarg = mood[], function = public.same);
+create table moods (moods mood[] primary key);
+insert into moods values ('{calm}'), ('{wild}');
 """
 
 
@@ -56,6 +65,11 @@ async def test_functions_of_strangers_in_public_are_not_run(config: Config, stra
         await configure(engine, "t", excluded_columns=("note",), conditions={"INSERT": "new.total > 5"})
         await start_backfill(engine, hook.id)
         await engine.worker.backfiller.run_once()
+        hook = await engine.add_webhook(NOWHERE, {"table": "moods"}, name="of moods")
+        await start_backfill(engine, hook.id, "moods")
+        while await engine.value("select count(*) from tidings.backfills where state = 'running'"):
+            await engine.worker.backfiller.run_once()
+        assert await engine.value("select sum(row_count) from tidings.backfills") == 3
         await collections.create(engine.services, "posts", fields=[{"name": "title", "type": "text"}])
         await engine.cycle()
         assert len(receiver.received) == 1

@@ -97,4 +97,4 @@ def test_who_has_no_home_keeps_the_key_in_the_folder_of_data(tmp_path: Path) -> 
     done = subprocess.run(
         [sys.executable, "-c", HOMELESS], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
     )
-    assert done.stdout == f"{tmp_path}/.tidings/tidings/secret_key\n", done.stderr
+    assert done.stdout == f"{tmp_path}/.tidings/secret_key\n", done.stderr

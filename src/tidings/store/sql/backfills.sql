@@ -82,13 +82,13 @@ update tidings.backfills set state = 'cancelled', error = $2, updated_at = now()
 
 -- name: see_types
 -- Where types of a key have operators of their own (citext), names are looked up behind PostgreSQL's own in their schemas too, to the end of the
--- transaction: compared by others, rows would be passed over. Such types take a superuser. $1 schema, $2 table, $3 key columns
+-- transaction: compared by others, rows would be passed over. To make such a type takes a superuser; an array or an enum takes nobody, and has PostgreSQL's. $1 schema, $2 table, $3 key columns
 select set_config('search_path', concat_ws(', ', 'pg_catalog', (
   select string_agg(distinct quote_ident(s.nspname), ', ') from pg_attribute a join pg_type t on t.oid = a.atttypid
   join pg_type b on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
   join pg_namespace s on s.oid = b.typnamespace and s.nspname <> 'pg_catalog'
   where a.attrelid = (select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2)
-    and a.attnum > 0 and a.attname = any ($3::text[]) and b.typtype = 'b'), 'pg_temp'), true);
+    and a.attnum > 0 and a.attname = any ($3::text[]) and b.typtype = 'b' and b.typsubscript <> 'array_subscript_handler'::regproc), 'pg_temp'), true);
 
 -- name: see_own
 -- Names are PostgreSQL's own again.
