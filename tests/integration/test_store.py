@@ -66,11 +66,12 @@ async def test_processes_that_start_at_once_migrate_once(empty_database_url: str
 async def test_a_schema_of_a_newer_version_is_refused(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute("insert into tidings.migrations (number, name) values (9999, 'future')")
-    await connection.execute("update tidings.settings set value = '9999' where name = 'oldest_program'")
     database = await open_database(database_url, max_connections=1)
-    for doing in (migrate, pending, expect_schema):
-        with pytest.raises(StartupError, match="newer Tidings"):
-            await doing(database)
+    for oldest in ("9999", "unreadable", "9" * 20):
+        await connection.execute("update tidings.settings set value = $1 where name = 'oldest_program'", oldest)
+        for doing in (migrate, pending, expect_schema):
+            with pytest.raises(StartupError, match="newer Tidings"):
+                await doing(database)
     await connection.execute("update tidings.settings set value = $1 where name = 'oldest_program'", str(LAST))
     assert await migrate(database) == await pending(database) == []  # it says that this program can run there
     await expect_schema(database)

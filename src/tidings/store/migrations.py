@@ -27,6 +27,7 @@ MAX_SECONDS = 3600  # for one migration; some copy every row of a table
 MAX_TRIES = 12  # each waits 2 s for a lock, and there are up to 5 s between them: about a minute
 
 _SQL = load("migrations")
+_COUNT = re.compile(r"[0-9]{1,9}")
 _FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -194,7 +195,7 @@ async def _ahead(connection: Connection, done: set[int], last: int) -> list[tupl
     if not newer:
         return [one for one in available() if one[0] not in done and one[0] <= last]
     found = await connection.fetchval(_SQL["oldest"])
-    if found is None or int(found) > LAST or {number for number, _, _ in available()} - done:
+    if found is None or not _COUNT.fullmatch(found) or int(found) > LAST or {number for number, _, _ in available()} - done:
         raise StartupError(
             f"Schema tidings was made by a newer Tidings (it has migration {newer[-1]}). Run that version, or a later one."
         )
