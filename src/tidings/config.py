@@ -206,8 +206,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         beside = self.data_dir.absolute() / "secret_key"
         if self.database_url is None or self.data_dir != DATA_DIR or beside.exists():
             return beside
-        home = os.environ.get("XDG_DATA_HOME") or ""
-        return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "tidings" / "secret_key"
+        data = Path(os.environ.get("XDG_DATA_HOME") or "")
+        if not data.is_absolute():
+            home = Path(os.path.expanduser("~"))
+            if not home.is_absolute():  # "~": the user has none, as some in containers
+                return beside
+            data = home / ".local" / "share"
+        return data / "tidings" / "secret_key"
 
     @property
     def egress(self) -> Egress:

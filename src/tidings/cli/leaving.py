@@ -67,6 +67,10 @@ def _told(found: Found, *, with_collections: bool, removed: str) -> list[str]:
     tables = sorted({f"{one.schema}.{one.table}" for one in found.triggers})
     if tables:
         lines.append(f"{len(found.triggers)} trigger(s) {removed} from {len(tables)} table(s): {_some(tables)}.")
+    if found.dependents:
+        lines.append(
+            f"{len(found.dependents)} thing(s) that others made of it, which have to go first: {_some(list(found.dependents))}."
+        )
     names = [f"{schema}.{table}" for schema, table in found.collections]
     if names and with_collections:
         lines.append(f"{len(names)} collection(s), with every record, {removed}: {_some(names)}.")

@@ -7,7 +7,7 @@ select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean 
 -- name: schema_number
 -- The last migration, and that of the oldest program that can run on the schema.
 select (select max(number) from tidings.migrations) as number,
-  (select value::integer from tidings.settings where name = 'oldest_program') as oldest;
+  (select case when value ~ '^[0-9]{1,9}$' then value::integer end from tidings.settings where name = 'oldest_program') as oldest;
 
 -- name: lags
 -- $1 how long a worker may be silent. Before PostgreSQL 17 no infinite time can be subtracted.
