@@ -136,7 +136,8 @@ def _refuse_strangers(here: roles.Situation) -> None:
             f"There is no schema tidings yet, and {here.role} may not create it. As {here.database_owner}, who owns the "
             f"database, run: "
             f'GRANT CREATE ON DATABASE "{here.database}" TO "{here.role}"; and start again. `tidings grants` prints all that '
-            f"it needs."
+            f"it needs. Where another role is to own the schema, run `tidings migrate` as that one, with "
+            f"TIDINGS_RUNNING_ROLE={here.role}."
         )
 
 
