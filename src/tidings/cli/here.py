@@ -17,7 +17,7 @@ def expect_database(config: Config) -> None:
         StartupError: There is none.
     """
     if config.database_url is None and (why := why_none(config.data_dir)) is not None:
-        raise StartupError(f"{why} Set it, or name the folder with --data-dir.")
+        raise StartupError(f"{why} Set TIDINGS_DATABASE_URL, or name the folder with --data-dir.")
 
 
 def why_none(data_dir: Path) -> str | None:
