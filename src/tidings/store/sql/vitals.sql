@@ -34,6 +34,7 @@ select
   (select count(*)::integer from (select from tidings.outbox_rejected limit 1000) r) as set_aside,
   (select count(*)::integer from (select from tidings.lanes where warned_at is not null and open limit 1000) f) as failing,
   (select count(*)::integer from (select from tidings.webhooks where fault is not null limit 1000) s) as stopped,
+  (select count(*)::integer from (select from tidings.backfills where state = 'running' and error is not null limit 1000) b) as held_backfills,
   pg_notification_queue_usage()::float8 as notifications,
   current_user::text as role,
   (select count(*)::integer from pg_class c
