@@ -142,7 +142,7 @@ def _refuse_strangers(here: roles.Situation) -> None:
         raise StartupError(
             f"There is no schema tidings yet, and {here.role} may not create it. As {here.database_owner}, who owns the "
             f"database, run: "
-f"GRANT CREATE ON DATABASE {quoted(here.database)} TO {quoted(here.role)}; and start again. `tidings grants` "
+            f"GRANT CREATE ON DATABASE {quoted(here.database)} TO {quoted(here.role)}; and start again. `tidings grants` "
             f"prints all that it needs. Where another role is to own the schema, run `tidings migrate` as that one, with "
             f"TIDINGS_RUNNING_ROLE={here.role}."
         )
