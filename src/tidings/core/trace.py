@@ -64,11 +64,6 @@ def with_span(traceparent: str, span_id: int) -> str:
     return f"{traceparent[:_BEFORE]}{span_id:016x}{traceparent[_BEHIND:]}"
 
 
-def is_sampled(traceparent: str) -> bool:
-    """Whether the trace of a `traceparent` that is kept is recorded."""
-    return bool(int(traceparent[-1], 16) & SAMPLED)
-
-
 def trace_id_of(event_id: UUID) -> int:
     """Return the trace of an event that nobody who traces caused."""
     return _number(event_id.bytes, b"trace", 16)
