@@ -48,6 +48,7 @@ from tidings.transport.provider import Provider
 from tidings.transport.sender import MAX_IDLE_CONNECTIONS, Sender
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
+from tidings.worker.telemetry import Telemetry, open_telemetry
 
 logger = logging.getLogger("tidings")
 
@@ -198,8 +199,8 @@ async def _embedded(data_dir: Path) -> AsyncIterator[str]:
         await asyncio.to_thread(server.stop)
 
 
-def make_worker(services: Services) -> Worker:
-    """Return a worker made of these parts."""
+def make_worker(services: Services, telemetry: Telemetry | None = None) -> Worker:
+    """Return a worker made of these parts. It closes `telemetry` when it stops."""
     config = services.config
     return Worker(
         services.wide,
@@ -216,6 +217,9 @@ def make_worker(services: Services) -> Worker:
         stop_grace_seconds=config.stop_grace_seconds,
         sql_jobs=config.sql_jobs,
         max_connections=share_out(descriptor_limit()).sending,
+        log_attempts=config.log_attempts,
+        metrics_webhooks=config.metrics_webhooks,
+        telemetry=telemetry,
     )
 
 
@@ -268,7 +272,7 @@ async def _working(stack: AsyncExitStack, services: Services) -> Worker:
                 f"This database is the source {source!r} of a fleet: what is committed here is routed at the homes. Run "
                 "tidings relay here, and serve or worker at the homes."
             )
-    worker = make_worker(services)
+    worker = make_worker(services, open_telemetry(os.environ, __version__))
     stack.push_async_callback(worker.stop)
     await worker.start()
     if services.config.workers > 1:
@@ -436,6 +440,8 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "AUDIT_DAYS": str(config.audit_days),
         "LOG_FORMAT": config.log_format,
         "LOG_LEVEL": config.log_level,
+        "LOG_ATTEMPTS": str(config.log_attempts).lower(),
+        "METRICS_WEBHOOKS": str(config.metrics_webhooks),
         "MAX_IN_FLIGHT": str(config.max_in_flight),
         "LOOP_DEPTH": str(config.loop_depth),
         "STOP_GRACE_SECONDS": str(config.stop_grace_seconds),

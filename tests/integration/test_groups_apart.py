@@ -45,6 +45,7 @@ OUT_OF_REACH = {
     "group_overruns": "written by the bookkeeper; limits are read with our own rights",
     "stored_bytes": "written by the bookkeeper; limits are read with our own rights",
     "certificate_warnings": "the engine's own",
+    "webhook_counters": "written by the bookkeeper, and read for /metrics, which is of all groups",
     "payload_ends": "the engine's own",
     "erasure_waits": "the engine's own",
     "privacy_version": "the engine's own; a trigger with our rights counts",

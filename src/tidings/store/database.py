@@ -73,6 +73,9 @@ CONNECT_SECONDS = 10.0
 LEND_SECONDS = 30.0  # until a connection of the pool is free, and then until it is clean again
 # A network that is gone says nothing: without these the system keeps trying for a quarter of an hour.
 UNACKNOWLEDGED_SECONDS = 20
+# What led to a transaction; columns of the outbox read it (`core.hops`, `core.trace`).
+_CAUSE = "select set_config('tidings.hops', $1, true), set_config('tidings.traceparent', $2, true)"
+
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
 
 
@@ -177,6 +180,7 @@ class Database:
         *,
         places: Places | None = None,
         hops: int = 0,
+        traceparent: str | None = None,
         group_id: str | None = None,
         turn_of: str = "",
     ) -> None:
@@ -184,6 +188,7 @@ class Database:
         self.server = server
         self._places = places
         self._hops = hops
+        self._traceparent = traceparent
         self._group_id = group_id
         self._turn_of = turn_of
 
@@ -203,9 +208,14 @@ class Database:
         """
         return self._but(places=Places(connections, most_waiting=most_waiting))
 
-    def after(self, hops: int) -> "Database":
-        """Return the same, for what so many deliveries led to: events that its transactions write say so (`core.hops`)."""
-        return self._but(hops=hops)
+    def after(self, hops: int, traceparent: str | None) -> "Database":
+        """Return the same, for what so many deliveries led to, in a trace: events that its transactions write say so.
+
+        Args:
+            hops: See `core.hops`.
+            traceparent: See `core.trace`; None: of no trace.
+        """
+        return self._but(hops=hops, traceparent=traceparent)
 
     def acting_for(self, group_id: str) -> "Database":
         """Return the same for one group: over connections that see one group's rows, those are its."""
@@ -220,6 +230,7 @@ class Database:
         *,
         places: Places | None = None,
         hops: int | None = None,
+        traceparent: str | None = None,
         group_id: str | None = None,
         turn_of: str | None = None,
     ) -> "Database":
@@ -228,6 +239,7 @@ class Database:
             self.server,
             places=places or self._places,
             hops=self._hops if hops is None else hops,
+            traceparent=traceparent or self._traceparent,
             group_id=self._group_id if group_id is None else group_id,
             turn_of=self._turn_of if turn_of is None else turn_of,
         )
@@ -255,8 +267,8 @@ class Database:
         """Lend a connection inside a transaction."""
         with self.server.noting():  # a commit that fails too
             async with self.connection() as connection, connection.transaction():
-                if self._hops:
-                    await connection.execute("select set_config('tidings.hops', $1, true)", str(self._hops))
+                if self._hops or self._traceparent is not None:
+                    await connection.execute(_CAUSE, str(self._hops or ""), self._traceparent or "")
                 yield connection
         self.outages.worked()
 

@@ -58,7 +58,7 @@ def publish(services: Services, draft: Draft) -> Awaitable[Published]:
     if services.hops:
         return _publish_alone(services, draft)
     if services.allowance.is_free(services.group_id):
-        return services.publisher.publish(services.group_id, draft, services.clock.now())
+        return services.publisher.publish(services.group_id, draft, services.clock.now(), traceparent=services.traceparent)
     return _publish_within(services, draft)
 
 
@@ -67,7 +67,8 @@ async def _publish_within(services: Services, draft: Draft) -> Published:
     group_id, allowance = services.group_id, services.allowance
     await allowance.check(group_id, [len(draft.data)])
     is_counted = allowance.is_counting(group_id)
-    return await services.publisher.publish(group_id, draft, services.clock.now(), is_counted=is_counted)
+    now, trace = services.clock.now(), services.traceparent
+    return await services.publisher.publish(group_id, draft, now, is_counted=is_counted, traceparent=trace)
 
 
 async def _publish_alone(services: Services, draft: Draft) -> Published:
