@@ -37,7 +37,7 @@ class _Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():8} {record.getMessage()}"
-        fields = " ".join(f"{name}={_plain(value)}" for name, value in _own_fields(record).items() if value is not None)
+        fields = " ".join(f"{name}={_marked(value)}" for name, value in _own_fields(record).items() if value is not None)
         trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
         return _plain(f"{line} {fields}".rstrip() + trace)
 
@@ -47,7 +47,7 @@ def _plain(text: str) -> str:
     return _CONTROLS.sub(lambda sign: ascii(sign[0])[1:-1], text).replace("\n", "\n    ")
 
 
-def _plain(value: Any) -> str:
+def _marked(value: Any) -> str:
     """Return a value so that its end can be seen, and nobody can write a line of his own: in quotes where it needs them."""
     text = str(value)
     is_plain = text.isprintable() and not any(sign in text for sign in ' "=')

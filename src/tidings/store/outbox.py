@@ -33,7 +33,7 @@ _PUBLISHED_COLUMNS = (
 
 _COLUMNS = (
     "event_id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
-    "occurred_at", "external_id", "webhook_id", "capture_error", "hops",
+    "occurred_at", "external_id", "webhook_id", "capture_error", "hops", "traceparent",
 )  # fmt: skip
 
 
@@ -221,7 +221,7 @@ async def bring(connection: Connection, events: Sequence[Event]) -> None:
     records = [
         (
             e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record, e.old_record,
-            e.occurred_at, e.external_id, e.webhook_id, e.capture_error, e.hops,
+            e.occurred_at, e.external_id, e.webhook_id, e.capture_error, e.hops, e.traceparent,
         )
         for e in events
     ]  # fmt: skip
