@@ -80,7 +80,7 @@ class Worker:
         sql_jobs: Mapping[str, str],
         max_connections: int | None = None,
     ) -> None:
-        routes, cache = CurrentRoutes(box, clock), EventCache()
+        routes, cache = CurrentRoutes(box, clock, server=database.server), EventCache()
         self._database = database
         self._routes = routes
         self._sender = sender
