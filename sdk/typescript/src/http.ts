@@ -142,7 +142,7 @@ export class Http {
   }
 }
 
-function baggageOf(headers: CausedBy["causedBy"]): string {
+export function baggageOf(headers: CausedBy["causedBy"]): string {
   if (!headers) return "";
   const value = typeof headers.get === "function" ? headers.get("baggage") : (headers as Record<string, string | string[] | undefined>)["baggage"];
   return Array.isArray(value) ? value.join(",") : (value ?? "");
