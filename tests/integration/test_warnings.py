@@ -53,6 +53,11 @@ async def test_group_by_that_takes_rows_from_webhooks_says_so_and_what_to_do(api
     assert response.json()["warnings"] == []
     back = await api("PUT", "/api/v1/tables/orders", 200, {})
     assert said(back) == [("ROWS_TAKEN_FROM_WEBHOOKS", "group_by")]
+    await api("PUT", "/api/v1/tables/orders", 200, {"group_by": "account_id"})
+    gone = await api("DELETE", "/api/v1/tables/orders", 200)
+    assert (said(gone), gone["group_by"], gone["state"]) == ([("ROWS_TAKEN_FROM_WEBHOOKS", "group_by")], None, "captured")
+    await api("PUT", "/api/v1/tables/orders", 200, {"exclude": ["account_id"]})
+    assert said(await api("DELETE", "/api/v1/tables/orders", 200)) == []
     response = await api.client.request(
         "PATCH", f"/api/v1/webhooks/{response.json()['id']}", json={"name": "late"}, headers=ACME
     )
@@ -103,7 +108,7 @@ async def test_a_backfill_of_rows_that_may_not_be_read_is_refused_with_the_state
     with pytest.raises(InvalidInputError) as refused:
         await begin()
     assert refused.value.field == "table"
-    assert f'GRANT SELECT ON "public"."orders" TO "{role}";' in str(refused.value)
+    assert f"GRANT SELECT ON public.orders TO {role}; GRANT UPDATE (id) ON public.orders TO {role};" in str(refused.value)
 
 
 @pytest.mark.parametrize(
