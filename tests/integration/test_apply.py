@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +15,6 @@ from tests.conftest import url_of
 from tests.support.engine import Engine, engine_of, eventually
 from tests.support.serving import ApiServer
 from tests.support.terminal import Terminal
-from tidings.cli.remote.configuration import text
 from tidings.config import Config
 
 FILE = """
@@ -89,12 +87,14 @@ async def installation(postgres: str, template: str, name: str, folder: Path) ->
         database_url=url_of(postgres, name), data_dir=folder, secret_key="test", admin_key="test",
         allow_private_networks="127.0.0.0/8", port=0, stop_grace_seconds=5,
     )  # fmt: skip
-    async with engine_of(config) as engine:
-        await engine.user.execute("create table orders (id int primary key, total int, secret text)")
-        await engine.user.execute("create schema sales; create table sales.items (id int primary key, account text)")
-        yield engine
-    await connection.execute(f"drop database {name} with (force)")
-    await connection.close()
+    try:
+        async with engine_of(config) as engine:
+            await engine.user.execute("create table orders (id int primary key, total int, secret text)")
+            await engine.user.execute("create schema sales; create table sales.items (id int primary key, account text)")
+            yield engine
+    finally:
+        await connection.execute(f"drop database {name} with (force)")
+        await connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -216,69 +216,6 @@ BAD = {
 async def test_what_cannot_be_is_refused_with_its_line(terminal: Terminal, text: str | bytes) -> None:
     said = await terminal.refused("apply", "-", "--group", "globex", code=2, input=text)
     assert BAD[text] in said
-
-
-def anything(rng: random.Random) -> dict[str, Any]:
-    """A file with many things, each with some of its fields, chosen by lot."""
-
-    def some(**fields: Any) -> dict[str, Any]:
-        return {name: value for name, value in fields.items() if rng.random() < 0.4}
-
-    def word() -> str:
-        return "".join(rng.choice("aZ09-_ .:#'\"äß漢é😀") for _ in range(rng.randint(1, 12))).strip() or "x"
-
-    def webhook() -> dict[str, Any]:
-        events = rng.choice(
-            ["*", ["a.b"], ["a.*", {"table": "orders", "operations": ["INSERT"]}], [{"schema": "sales", "table": "items"}]]
-        )
-        return {"url": f"https://h{rng.randint(0, 99)}.example.com/{rng.randint(0, 9)}", "events": events} | some(
-            profile=rng.choice(["standard", "vivreal", "cloudevents", "vski", "fluxbase"]), description=word(), enabled=rng.random() < 0.5,
-            method=rng.choice(["POST", "PUT", "PATCH"]), headers={"X-A": word().encode("ascii", "ignore").decode().strip() or "1"},
-            timeout_seconds=rng.randint(1, 60) / 2, retry=rng.choice([{"delays": [1, 2.5]}, {"delays": []}, {"base": 5, "factor": 2, "max": 3600, "tries": 4}]),
-            concurrency=rng.randint(1, 9), rate_per_second=rng.choice([None, 0.5, 7]), ordered=rng.random() < 0.5,
-        )  # fmt: skip
-
-    def job() -> dict[str, Any]:
-        return {"schedule": rng.choice(["0 3 * * *", "*/5 * * * MON"]), "url": "https://j.example.com/"} | some(
-            timezone="Asia/Tokyo", timeout=rng.randint(1, 60), active=rng.random() < 0.5, missed=rng.choice(["once", "skip"]),
-            retryLimit=rng.randint(0, 5), body=rng.choice([{"a": [1, None]}, word()]), headers={"X-B": "1"},
-        )  # fmt: skip
-
-    def rule() -> dict[str, Any]:
-        return {"events": ["*"]} | some(
-            fields=["a.b", "c"], headers=["x-a"], responses=rng.choice(["none", "scrubbed"]), resend_hours=9, payload_hours=24
-        )
-
-    def type_() -> dict[str, Any]:
-        return some(description=word(), schema={"type": "object", "required": [word()]}, example={word(): [1.5, word(), None]})
-
-    return {
-        "tidings": 1,
-        "webhooks": {f"{word()} {n}": webhook() for n in range(25)},
-        "jobs": {f"{word()} {n}": job() for n in range(8)},
-        "redaction": {f"{word()} {n}": rule() for n in range(5)},
-        "event_types": {f"t{n}.made": type_() for n in range(8)},
-    }
-
-
-async def test_what_is_exported_makes_an_empty_installation_the_same(
-    postgres: str, template: str, api_server: ApiServer, tmp_path: Path
-) -> None:
-    """Whatever there is: applied to an empty database, exported, applied to another one and exported again."""
-    told = [text.write(anything(random.Random(7)))]
-    for name in ("one", "other"):
-        folder = tmp_path / name
-        folder.mkdir()
-        async with (
-            installation(postgres, template, f"{template}_{name}", folder) as own,
-            api_server.serving(own.services) as url,
-        ):
-            there = Terminal(url, folder)
-            await there("apply", "-", input=told[-1])
-            assert "Nothing to do" in await there("apply", "-", "--prune", "--yes", input=told[-1])
-            told.append(await there("export"))
-            assert "Nothing to do" in await there("apply", "-", "--prune", "--yes", input=told[-1])
-    assert told[1] == told[2]
 
 
 async def test_two_that_apply_the_same_at_once_are_told_that_it_is_there_twice(
