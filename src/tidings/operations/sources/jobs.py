@@ -120,7 +120,7 @@ async def change(services: Services, job_id: UUID, asked: JobChange) -> Schedule
     """
     if asked.url is not UNSET:
         await check_callable(services, asked.url)
-    if asked.sql is not UNSET:
+    if asked.sql is not UNSET and asked.sql != (await read(services, job_id)).job.sql:  # what is read may be sent back
         await check_allowed(services.config.sql_jobs.get(services.group_id), asked.sql)
     async with services.database.transaction() as connection:
         before = _there(await cron.lock(connection, services.group_id, job_id), job_id)
