@@ -98,7 +98,8 @@ async def test_a_backfill_of_rows_that_may_not_be_read_is_refused_with_the_state
     role = f"reader_{made['id'][:8]}"  # gone with the transaction
 
     async def begin() -> None:
-        async with services.wide.transaction() as connection:
+        connection = api.engine.user  # who may make a role
+        async with connection.transaction():
             await connection.execute(
                 f"create role {role}; grant usage on schema tidings to {role}; "
                 f"grant select, insert on all tables in schema tidings to {role}; set local role {role}"
