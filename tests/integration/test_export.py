@@ -44,7 +44,8 @@ def anything(rng: random.Random) -> dict[str, Any]:
         )
 
     def type_() -> dict[str, Any]:
-        return some(description=word(), schema={"type": "object", "required": [word()]}, example={word(): [1.5, word(), None]})
+        field = word()
+        return some(description=word(), schema={"type": "object", "required": [field]}, example={field: [1.5, word(), None]})
 
     return {
         "tidings": 1,
