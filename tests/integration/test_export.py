@@ -35,12 +35,12 @@ def anything(rng: random.Random) -> dict[str, Any]:
     def job() -> dict[str, Any]:
         return {"schedule": rng.choice(["0 3 * * *", "*/5 * * * MON"]), "url": "https://j.example.com/"} | some(
             timezone="Asia/Tokyo", timeout=rng.randint(1, 60), active=rng.random() < 0.5, missed=rng.choice(["once", "skip"]),
-            retryLimit=rng.randint(0, 5), body=rng.choice([{"a": [1, None]}, word()]), headers={"X-B": "1"},
+            retryLimit=rng.randint(0, 5), body=rng.choice([{"a": [1, None]}, [word()]]), headers={"X-B": "1"},
         )  # fmt: skip
 
     def rule() -> dict[str, Any]:
-        return {"events": ["*"]} | some(
-            fields=["a.b", "c"], headers=["x-a"], responses=rng.choice(["none", "scrubbed"]), resend_hours=9, payload_hours=24
+        return {"events": ["*"], "headers": ["x-a"]} | some(
+            fields=["a.b", "c"], responses="none", resend_hours=9, payload_hours=24
         )
 
     def type_() -> dict[str, Any]:
