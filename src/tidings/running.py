@@ -28,7 +28,7 @@ from tidings.core.home import COPY
 from tidings.core.shares import share_out
 from tidings.operations.services import Services
 from tidings.portal.door import Portal
-from tidings.store import home
+from tidings.store import home, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE
 from tidings.store.migrations import has_schema
 from tidings.store.outages import sentence
@@ -103,11 +103,21 @@ async def run(
 
 async def _working(stack: AsyncExitStack, services: Services) -> Worker:
     """Return a worker that has begun, with as many other processes as there are to be."""
+    async with services.wide.connection() as connection:
+        if (source := await relay.source(connection)) is not None:
+            raise StartupError(
+                f"This database is the source {source!r} of a fleet: what is committed here is routed at the homes. Run "
+                "tidings relay here, and serve or worker at the homes."
+            )
     worker = make_worker(services)
     stack.push_async_callback(worker.stop)
     await worker.start()
     if services.config.workers > 1:
         await stack.enter_async_context(_more_workers(services))
+    if services.config.home is not None:
+        from tidings.worker.landing import landing  # with what only members of a fleet have installed
+
+        await stack.enter_async_context(landing(services.config, services.wide, on_failed=worker.failed.set))
     return worker
 
 
@@ -273,6 +283,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "PUBLIC_URL": config.public_url or "",
         "SQL_JOBS": msgspec.json.encode(config.sql_jobs).decode(),
         "WORKERS": "1",
+        "HOME": "",
         "CONFIG": "",
     }
     return {f"TIDINGS_{name}": value for name, value in settings.items()}
