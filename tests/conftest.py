@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import hypothesis
+import msgspec
 import pytest
 import trustme
 import uvloop
@@ -238,6 +239,12 @@ def config(database_url: str, tmp_path: Path) -> Config:
         port=0,
         stop_grace_seconds=5,
     )
+
+
+@pytest.fixture
+def config_of_owner(config: Config, database_url: str) -> Config:
+    """The same as the owner of the schema, whatever role others run under: for what only an owner does, such as migrating."""
+    return msgspec.structs.replace(config, database_url=database_url)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prometheus_client.core import REGISTRY
 
-import tidings.app  # noqa: F401 - registers what the process counts
+import tidings.running  # noqa: F401 - registers what the process counts
 from tidings.api.routes.health import families
 from tidings.cli.main import cli
 from tidings.config import _BOUNDS, Config

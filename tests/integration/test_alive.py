@@ -268,7 +268,7 @@ async def test_a_recorder_begins_anew_after_a_failover_as_often_as_that_takes(co
     async with engine_of(config, running=True) as engine:
         await engine.add_webhook(receiver.url(), "*")
         await engine.user.execute("""
-            create sequence public.tries;
+            create sequence public.tries; grant usage on sequence public.tries to public;
             create function public.ends() returns trigger language plpgsql as $$
               begin perform nextval('public.tries'); perform pg_terminate_backend(pg_backend_pid()); return new; end $$;
             create trigger ends before insert on tidings.workers for each row execute function public.ends()""")

@@ -285,11 +285,10 @@ async def test_what_a_receiver_echoes_of_credentials_is_nowhere(
         assert "HTTP 400 ((hidden))" in told_of
     said = json.dumps(told, ensure_ascii=False)
     assert "(hidden)" in said
-    async with api.engine.services.wide.connection() as connection:
-        for secret in secrets:
-            assert await places_with(connection, secret) == []
-            assert not holds((said + caplog.text).encode(), secret)
-            assert not holds(json.dumps(told).encode(), secret)
+    for secret in secrets:
+        assert await places_with(api.engine.user, secret) == []
+        assert not holds((said + caplog.text).encode(), secret)
+        assert not holds(json.dumps(told).encode(), secret)
 
 
 # Certificates --------------------------------------------------------------------------------------------------------------

@@ -16,13 +16,13 @@ from tests.support import stream as servers
 from tests.support.engine import Engine, engine_of, eventually
 from tests.support.receiver import Receiver
 from tests.support.stream import Cluster
-from tidings.app import run
 from tidings.config import Config
 from tidings.core.cargo import FORMAT
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, fleet_of
 from tidings.fleet import leave
 from tidings.operations import set_aside
+from tidings.running import run
 from tidings.store import relay as stored
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError

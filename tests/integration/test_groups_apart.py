@@ -210,7 +210,8 @@ async def test_records_of_a_collection_are_seen_by_its_group_alone_and_by_whoeve
     try:
         await acme.engine.sql(f'grant usage on schema "{table["table_schema"]}" to {reader}')
         await acme.engine.sql(f'grant select on "{table["table_schema"]}"."{table["name"]}" to {reader}')
-        async with acme.engine.services.wide.transaction() as connection:
+        connection = acme.engine.user  # who may take the role
+        async with connection.transaction():
             await connection.execute(f"set local role {reader}")
             assert await connection.fetchval(asked) == 1
     finally:

@@ -22,7 +22,7 @@ from tidings.config import Config
 from tidings.core.errors import InvalidInputError, StartupError
 from tidings.core.grants import Step
 from tidings.operations import diagnosis, rights
-from tidings.operations.sources import captures, collections, records
+from tidings.operations.sources import backfills, captures, collections, records
 from tidings.operations.webhooks import subscriptions
 from tidings.sources import tables
 from tidings.store import history, request_role, roles
@@ -241,6 +241,49 @@ async def test_a_table_that_may_not_be_captured_is_refused_with_the_statement(
         await tables.keep_all_in_step(engine.services.wide)
         assert (await captures.read(engine.services, "sales.parts")).capture.state == "unwanted"
     assert await place.admin.fetchval("select count(*) from pg_trigger where tgname like 'tidings%'") == 0
+
+
+async def test_a_backfill_is_refused_at_the_call_with_all_that_it_takes(
+    place: Place, settings: Config, receiver: Receiver
+) -> None:
+    """What its role may not read would be left out in silence, or be found out when the answer is long given."""
+    config = await set_up(place, settings)
+    await place.admin.execute(
+        "insert into sales.orders select n, n from generate_series(1, 20) n; alter table sales.orders enable row level security; "
+        f"revoke select, update (id) on sales.orders from {place.running}; revoke usage on schema sales from {place.running}"
+    )
+    async with engine_of(config, running=True) as engine:
+        await place.admin.execute(f"grant usage on schema sales to {place.running}")
+        webhook = await engine.add_webhook(receiver.url(), {"schema": "sales", "table": "orders"})
+        await place.admin.execute(f"revoke usage on schema sales from {place.running}")
+        with pytest.raises(InvalidInputError) as refused:
+            await backfills.start(engine.services, "sales.orders", webhook.id)
+        assert refused.value.field == "table"
+        statements = re.findall(r"(?:GRANT|CREATE POLICY) [^;]+;", refused.value.message)
+        assert statements == [
+            f"GRANT USAGE ON SCHEMA sales TO {place.running};",
+            f"GRANT SELECT ON sales.orders TO {place.running};",
+            f"GRANT UPDATE (id) ON sales.orders TO {place.running};",
+            f"CREATE POLICY tidings_backfills ON sales.orders TO {place.running} USING (true) WITH CHECK (false);",
+        ]
+        for statement in statements:
+            await place.admin.execute(statement)
+        await backfills.start(engine.services, "sales.orders", webhook.id)
+        await receiver.wait_for(20)
+
+
+async def test_a_collection_is_refused_at_the_call_where_no_schema_may_be_made(place: Place, settings: Config) -> None:
+    config = await set_up(place, settings)
+    async with engine_of(config) as engine:
+        await place.admin.execute(f"revoke create on database {place.name} from {place.owner}")
+        with pytest.raises(InvalidInputError) as refused:
+            await collections.create(engine.services, "posts", fields=[{"name": "title", "type": "text"}])
+        (statement,) = re.findall(r"GRANT [^;]+;", refused.value.message)
+        assert statement == f"GRANT CREATE ON DATABASE {place.name} TO {place.owner};"
+        await place.admin.execute(statement)
+        await collections.create(engine.services, "posts", fields=[{"name": "title", "type": "text"}])
+        await place.admin.execute(f"revoke create on database {place.name} from {place.owner}")
+        await collections.create(engine.services, "notes", fields=[{"name": "title", "type": "text"}])  # the schema is there
 
 
 async def test_a_role_without_any_rights_gets_there_by_what_it_is_told(

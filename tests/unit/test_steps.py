@@ -1,6 +1,7 @@
 """From a file to what is wanted, and from there to steps: what holds for all of them."""
 
 import json
+import re
 from typing import Any
 
 from hypothesis import given, settings
@@ -142,3 +143,16 @@ def test_what_is_exported_asks_for_what_is_there(file: Any) -> None:
     assert again.group == "acme"
     implied = {kind.section: kind.implied for kind in KINDS if kind.implied is not None}
     assert plan(again.things, present, order=list(BY_SECTION), implied=implied, pruned=list(BY_SECTION)) == []
+
+
+def test_no_two_secrets_are_given_by_one_variable() -> None:
+    hook = {"url": "https://a.example.com/", "events": "*", "enabled": True}
+    file = {
+        "tidings": 1,
+        "integrations": {"a b": {"platform": "hmac", "enabled": True}},
+        "webhooks": {"a b": hook, "a-b": hook, "A_B": hook},
+    }
+    asked = asked_by(text.write(file), {})
+    present = {section: {name: one.fields for name, one in things.items()} for section, things in asked.things.items()}
+    names = re.findall(r"env: (\w+)", exported(None, present, with_secrets=True))
+    assert sorted(names) == ["A_B_SECRET", "A_B_SECRET_2", "A_B_SECRET_3", "A_B_SECRET_4"]

@@ -144,7 +144,7 @@ export class Http {
   }
 }
 
-function headerOf(headers: CausedBy["causedBy"], name: string): string {
+export function headerOf(headers: CausedBy["causedBy"], name: string): string {
   if (!headers) return "";
   const value = typeof headers.get === "function" ? headers.get(name) : (headers as Record<string, string | string[] | undefined>)[name];
   return Array.isArray(value) ? value.join(",") : (value ?? "");

@@ -20,13 +20,13 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from tidings.app import Ready, run
 from tidings.cli.demo_client import DemoClient
 from tidings.cli.logs import set_up_logs
 from tidings.cli.running import stop_on_signals
 from tidings.cli.statements import SQL
 from tidings.config import Config
 from tidings.core.errors import StartupError
+from tidings.running import Ready, run
 from tidings.worker.signals import Signal
 
 SHOWN_CHANGES = 9

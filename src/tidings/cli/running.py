@@ -9,9 +9,10 @@ import click
 import msgspec
 import uvloop
 
-from tidings.app import Ready, WorkerFailedError, database_of, run
+from tidings.app import database_of
 from tidings.cli.logs import line, set_up_logs
 from tidings.config import Config
+from tidings.running import Ready, WorkerFailedError, run
 from tidings.store import request_role, roles
 from tidings.store.migrations import migrate, pending
 from tidings.transport.descriptors import raise_descriptors

@@ -12,6 +12,7 @@ from tidings.core.capture import TableName, TableSettings, Watch, left_out
 from tidings.core.condition import guard_of, read_condition
 from tidings.core.errors import ConflictError
 from tidings.store.database import Connection
+from tidings.store.roles import Lacking
 from tidings.store.statements import load
 
 _SQL = load("backfills")
@@ -129,10 +130,13 @@ async def busy_keys(connection: Connection, row: Any, limit: int) -> list[str]:
     return [found["key"] for found in await connection.fetch(_SQL["busy"], row["id"], limit)]
 
 
-async def reader_without_right(connection: Connection, relation: int) -> str | None:
-    """Return the role that would read a table's rows, when it may not; else None."""
-    role: str | None = await connection.fetchval(_SQL["reader_without_right"], relation)
-    return role
+async def missing(connection: Connection, relation: int, column: str) -> list[Lacking]:
+    """Return what our role lacks to read all rows of a table and to lock them against changes.
+
+    Args:
+        column: One of the table's: to lock rows takes the right to change one of their columns, whichever.
+    """
+    return [Lacking(row["owner"], row["statement"]) for row in await connection.fetch(_SQL["missing"], relation, column)]
 
 
 async def tell(connection: Connection, row: Any, settings: TableSettings | None, keys: list[str]) -> tuple[int, int, list[str]]:

@@ -124,6 +124,12 @@ async def insert(connection: Connection, made: Collection) -> None:
         raise ConflictError(
             f"There is a collection {made.name!r} already. Change it with PATCH, or choose another name."
         ) from error
+    if (lacking := await connection.fetchrow(_SQL["missing_schema_right"], made.table_schema)) is not None:
+        raise InvalidInputError(
+            "name",
+            "Collections have a schema for each group, and the role that owns schema tidings may make none. As "
+            f"{lacking['owner']}, or as an administrator, run: {lacking['statement']}",
+        )
     await _change(connection, "create_schema", made.table_schema, "")
     if (stranger := await connection.fetchval(_SQL["foreign_schema"], made.table_schema)) is not None:
         raise ConflictError(

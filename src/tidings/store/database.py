@@ -13,7 +13,8 @@ import asyncpg
 
 from tidings.core.errors import StartupError
 from tidings.store.instants import read_any_time
-from tidings.store.outages import NotificationsFullError, Outages
+from tidings.store.leading import Leading
+from tidings.store.outages import NotificationsFullError, Outages, RefusedConnectionError
 from tidings.store.statements import load
 from tidings.store.turns import MAX_WAITING, Places
 
@@ -113,15 +114,17 @@ class Server:
     Attributes:
         outages: What is known of its health, by all who ask it anything.
         is_of_groups: Its connections see the rows of one group at a time (`store.request_role`).
+        leading: Which database its connections lead to.
         failovers: How often another server was found to have taken over: what was committed a moment before may be gone.
     """
 
     def __init__(self, outages: Outages | None = None, *, is_of_groups: bool = False) -> None:
         self.outages = outages or Outages()
         self.is_of_groups = is_of_groups
+        self.leading = Leading()
         self.failovers = 0
         self.pool: Any = None
-        self._timeline: str | None = None
+        self._history: tuple[int, str] | None = None
         self._expiring: asyncio.Future[None] | None = None
 
     @contextmanager
@@ -162,12 +165,14 @@ class Server:
 
     async def greet(self, connection: Connection) -> None:
         """Prepare a new connection, and take note which server it leads to."""
+        await self.leading.expect(connection)
         await read_any_time(connection)
         await connection.look_at_role()
         timeline = await connection.fetchval(_SQL["timeline"])
         if timeline is not None:
-            self.failovers += self._timeline not in {None, timeline}
-            self._timeline = timeline
+            history = (self.leading.moves, timeline)
+            self.failovers += self._history not in {None, history}
+            self._history = history
 
 
 class Database:
@@ -291,11 +296,16 @@ class Database:
             settings: Of PostgreSQL, for this connection.
         """
         with self.server.noting():
-            connection = await _connect(
+            connection = await _reconnect(
                 self.url, server_settings=_SETTINGS | settings, command_timeout=command_timeout, connection_class=Own
             )
-        await read_any_time(connection)
-        await connection.look_at_role()
+            try:
+                await self.server.leading.expect(connection)
+                await read_any_time(connection)
+                await connection.look_at_role()
+            except BaseException:
+                connection.terminate()
+                raise
         return connection
 
     async def close(self) -> None:
@@ -356,7 +366,7 @@ async def open_pool(
         server_settings=_SETTINGS,
         max_inactive_connection_lifetime=300,
         command_timeout=60,
-        connect=_connect,
+        connect=_reconnect,
         init=prepare_connection or server.greet,
         connection_class=connection_class,
     )
@@ -383,6 +393,20 @@ async def _connect(url: str, **options: Any) -> Connection:
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_SECONDS * 1000)
     return connection
+
+
+async def _reconnect(url: str, **options: Any) -> Connection:
+    """Open a connection to what could be reached once: whatever keeps it away now, nothing was wrong with what is asked.
+
+    Raises:
+        RefusedConnectionError: PostgreSQL is there and refuses: somebody restores the database, say, or changed a password.
+    """
+    try:
+        return await _connect(url, **options)
+    except UNAVAILABLE:
+        raise
+    except asyncpg.PostgresError as error:
+        raise RefusedConnectionError(said(error)) from error
 
 
 async def _check(connection: Connection, url: str) -> None:

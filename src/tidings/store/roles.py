@@ -84,6 +84,12 @@ async def missing_on(
     return [Lacking(row["owner"], row["statement"]) for row in rows]
 
 
+async def missing_to_lock(connection: Connection, tables: Collection[tuple[str, str]], role: str) -> list[Lacking]:
+    """Return what a role lacks to lock rows of tables against changes, of those that backfills are possible of."""
+    rows = await connection.fetch(_SQL["missing_to_lock"], [schema for schema, _ in tables], [name for _, name in tables], role)
+    return [Lacking(row["owner"], row["statement"]) for row in rows]
+
+
 async def named_tables(connection: Connection) -> list[tuple[str, str]]:
     """Return the tables that webhooks name."""
     return [(row["table_schema"], row["table_name"]) for row in await connection.fetch(_SQL["named_tables"])]

@@ -85,7 +85,7 @@ class Worker:
         metrics_webhooks: int = DEFAULT_SERIES,
         telemetry: Telemetry | None = None,
     ) -> None:
-        routes, cache = CurrentRoutes(box, clock), EventCache()
+        routes, cache = CurrentRoutes(box, clock, server=database.server), EventCache()
         self._database, self._routes, self._sender, self._grace = database, routes, sender, stop_grace_seconds
         self._log_attempts, self._telemetry = log_attempts, telemetry
         self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight, connections=max_connections)

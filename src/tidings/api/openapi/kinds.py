@@ -22,6 +22,7 @@ from tidings.core.scopes import Scope
 from tidings.core.statistics import STEPS
 from tidings.core.vocabulary import CONTENT_ACTIONS
 from tidings.core.webhook import METHODS
+from tidings.operations.listening import results
 from tidings.profiles import PROFILES
 
 # Types whose name in the code says too little, or the wrong thing, outside it. Else `View` is taken off.
@@ -103,7 +104,8 @@ WORDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         METHODS,
         ("WebhookView.method", "WebhookChange.method", "PreviewBody.method", "Preview.method", "Leased.method"),
     ),
-    "Failure": (FAILURES, ("?failure[]",)),
+    "Failure": (FAILURES, ("?failure[]", "DeliveryView.failure", "AttemptView.failure")),
+    "ListenerFailure": (results.FAILURES, ("AttemptTold.failure",)),
     "HealthState": (tuple(Standing), ("HealthView.state",)),
     "TableCaptureState": (TABLE_STATES, ("TableState.state", "TableView.state")),
     "BackfillState": (BACKFILL_STATES, ("BackfillView.state",)),

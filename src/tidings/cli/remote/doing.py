@@ -98,6 +98,7 @@ def _request(
         raise
     if verb.shows == "nothing":
         paper.say(f"{thing.one} {path.rpartition('/')[2]} is {verb.done}.")
+        _warn(answer)
         return
     if verb.then and not paper.as_json and not paper.quiet:
         called = shlex.quote(str(given[argument(verb.arguments[0])]))
@@ -309,11 +310,23 @@ def _with_names(server: Server, items: list[Any], shown: list[Column]) -> list[A
 
 
 def _hint(server: Server, verb: Verb, path: str, query: dict[str, Any]) -> None:
-    """Say of a search for what failed, which found nothing, that others are still tried."""
+    """Say why a search of history may have found nothing: nothing has the type, or others are still tried."""
+    if isinstance(word := query.get("type"), str) and path.endswith(("/events", "/deliveries")):
+        _hint_of_type(server, word)
     if query.get("status") != "failed" or not path.endswith("/deliveries"):
         return
     if list(server.walk(verb, path, query | {"status": "retrying"}, None, 1)):
         click.echo("Some failed and are tried again: --where status=retrying.", err=True)
+
+
+def _hint_of_type(server: Server, word: str) -> None:
+    """Say what may have been meant by a type that nobody has described."""
+    try:
+        names = [one["name"] for one in server.ask("GET", "/api/v1/event-types")]
+    except ApiError:  # of a key that may not see the catalogue
+        return
+    if word not in names and (near := did_you_mean(word, names)):
+        click.echo(inert(f"No type {word} is described.{near}"), err=True)
 
 
 def _whose(server: Server) -> str:

@@ -73,8 +73,9 @@ select pg_try_advisory_xact_lock_shared(7413201, 3);
 set local lock_timeout = '2s';
 
 -- name: hold_table
--- Makes the statement that keeps a table's columns as they are until the transaction ends. $1 schema, $2 table
-select format('lock table only %I.%I in row share mode', $1::text, $2::text) as statement;
+-- Makes the statement that keeps a table's columns as they are until the transaction ends. LOCK TABLE would take more rights than reading
+-- does. $1 schema, $2 table
+select format('select from only %I.%I limit 0', $1::text, $2::text) as statement;
 
 -- name: stop
 -- $1 id, $2 why
@@ -145,8 +146,15 @@ select format('with told as (insert into tidings.outbox (group_id, source, opera
     then format('tidings.row_of(new.*, %s)', format('%I.%I', $1::text, $2::text)::regclass::oid) else 'pg_catalog.row_to_json(new.*)' end
 ) as statement;
 
--- name: reader_without_right
--- The role that reads rows, when it may not read a table whole; else null. $1 the table
-select current_user::text where not has_table_privilege($1::oid, 'select')
-  and exists (select from pg_attribute a where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped
-    and not has_column_privilege($1::oid, a.attnum, 'select'));
+-- name: missing
+-- What our role lacks to read a table whole and to lock its rows against changes, which takes UPDATE on any one column; and to see them all,
+-- where policies of the table show it some. $1 the table, $2 a column
+select pg_get_userbyid(w.owner) as owner, w.statement from pg_class c join pg_namespace n on n.oid = c.relnamespace cross join lateral (values
+  (1, n.nspowner, not has_schema_privilege(n.oid, 'usage'), format('GRANT USAGE ON SCHEMA %I TO %I;', n.nspname, current_user)),
+  (2, c.relowner, not has_table_privilege(c.oid, 'select') and exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum > 0
+    and not a.attisdropped and not has_column_privilege(c.oid, a.attnum, 'select')), format('GRANT SELECT ON %I.%I TO %I;', n.nspname, c.relname, current_user)),
+  (3, c.relowner, not has_any_column_privilege(c.oid, 'update'), format('GRANT UPDATE (%I) ON %I.%I TO %I;', $2::text, n.nspname, c.relname, current_user)),
+  (4, c.relowner, row_security_active(c.oid) and not exists (select from pg_policy p where p.polrelid = c.oid and p.polpermissive and p.polcmd = '*'
+    and pg_get_expr(p.polqual, p.polrelid) = 'true' and (p.polroles = '{0}' or exists (select from unnest(p.polroles) r where pg_has_role(r, 'usage')))),
+    format('CREATE POLICY tidings_backfills ON %I.%I TO %I USING (true) WITH CHECK (false);', n.nspname, c.relname, current_user))
+) as w (place, owner, is_missing, statement) where c.oid = $1::oid and w.is_missing order by w.place;

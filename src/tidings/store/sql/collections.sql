@@ -1,3 +1,9 @@
+-- name: missing_schema_right
+-- What whoever owns our schema lacks to make another one; null: it is there, or may be made. $1 schema
+select pg_get_userbyid(d.datdba) as owner, format('GRANT CREATE ON DATABASE %I TO %I;', d.datname, pg_get_userbyid(n.nspowner)) as statement
+from pg_namespace n join pg_database d on d.datname = current_database()
+where n.nspname = 'tidings' and to_regnamespace(quote_ident($1)) is null and not has_database_privilege(n.nspowner, d.oid, 'create');
+
 -- name: insert
 -- $1 id, $2 group, $3 name, $4 type, $5 fields, $6 options, $7 author, $8 schema, $9 now
 insert into tidings.collections (id, group_id, name, type, fields, options, author, table_schema, created_at, updated_at)
