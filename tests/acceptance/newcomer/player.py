@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -19,6 +20,7 @@ from tests.support.limits import PATIENCE
 
 _LOOK = 0.05  # seconds between looks at what a terminal shows
 _TYPIST = Path(__file__).with_name("typist.py")
+_COLOURS = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
 _KEPT = ("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 
 
@@ -42,8 +44,8 @@ class Terminal:
         self._enter("set -eo pipefail")
 
     def screen(self) -> str:
-        """Return all that it has shown."""
-        return self._screen.read_text(errors="replace")
+        """Return all that it has shown, without colours."""
+        return _COLOURS.sub("", self._screen.read_text(errors="replace"))
 
     def type(
         self, commands: str, until: str | None = None, *, answers: str | None = None, shows: str = "", code: str = "0"

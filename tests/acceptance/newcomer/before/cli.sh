@@ -6,4 +6,4 @@ tidings webhooks create --name Orders --url https://erp.example.com/hook --event
 tidings webhooks create --name erp --url https://erp.example.com/refused --events 'order.*'
 tidings webhooks test Orders
 DELIVERY=$(tidings deliveries list --quiet --limit 1)
-while curl "$TIDINGS_SERVER/api/v1/events" -H "X-API-Key: $KEY" -d '{"type": "order.paid", "data": {}}' >/dev/null; do sleep 0.5; done &
+while curl "$TIDINGS_SERVER/api/v1/events" -H "X-API-Key: $KEY" -d '{"type": "order.paid", "data": {"total": 12.5}}' >/dev/null; do sleep 0.5; done &

@@ -8,4 +8,4 @@ file = Path("tidings.yaml")
 kept = yaml.safe_load(file.read_text())
 kept["webhooks"]["erp"] |= {"events": ["order.*", "invoice.*"], "headers": {"X-Team": "billing"}}
 kept["webhooks"]["crm"] = {"url": "https://crm.example.com/hook", "events": ["*"]}
-file.write_text(yaml.safe_dump(kept))
+file.write_text(yaml.safe_dump(kept, sort_keys=False))
