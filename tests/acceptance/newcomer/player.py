@@ -170,9 +170,11 @@ class Player:
         return self._terminals[name]
 
     def _here(self, text: str) -> str:
-        for said, meant in self._instead.items():
-            text = text.replace(said, meant)
-        return text
+        if not self._instead:
+            return text
+        # At once: what one stands for may hold what another does, such as a port.
+        said = re.compile("|".join(map(re.escape, sorted(self._instead, key=len, reverse=True))))
+        return said.sub(lambda found: self._instead[found[0]], text)
 
 
 def machine(**more: str) -> dict[str, str]:
