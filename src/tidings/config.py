@@ -12,6 +12,7 @@ import msgspec
 from tidings.core.api_key import MAX_KEY
 from tidings.core.egress import Egress, parse_hosts
 from tidings.core.errors import InvalidInputError, StartupError
+from tidings.core.fleet import check_name
 from tidings.core.hops import DEFAULT_DEPTH
 from tidings.core.networks import EVERYTHING, Network, parse_networks, parse_ports
 from tidings.core.oidc import PATH as SIGN_IN_PATH
@@ -60,8 +61,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             first start, where our own role may make roles. `none`: they run with all rights of our own, and nothing but our own
             SQL keeps groups apart.
         running_role: A role of PostgreSQL that is to run Tidings without owning its schema; `tidings migrate`, as the owner,
-        gives
-            it what it needs. None: whoever migrates runs it too.
+            gives it what it needs. None: whoever migrates runs it too.
         data_dir: Where the embedded PostgreSQL and a generated secret key live (`key_file`).
         admin_key: The first key of the API. None: made at the first start and printed once.
         secret_key: Encrypts webhook secrets at rest. None: made at the first start, in `key_file`.
@@ -76,7 +76,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         allow_http: Call http:// URLs everywhere.
         proxy: The forward proxy that everything goes out by, `http://user:password@host:port`. It resolves
             the names. None: there is none.
-        ca_file: Authorities that receivers' certificates may come from beside the system's: a file in PEM form.
+        ca_file: Authorities that receivers' certificates may come from beside the system's: a file in PEM form. It is read at
+            the start.
         host: Address the API listens on.
         port: Port the API listens on; 0 lets the system choose.
         workers: Processes that dispatch and deliver, beside the API.
@@ -92,7 +93,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         sql_jobs: Group to the PostgreSQL URL that its scheduled SQL runs with, as that URL's role: a TOML table, or JSON. A
             group that is not named has no SQL jobs.
         log_format: `text` or `json`.
-        log_level: `debug` also logs every delivered attempt.
+        log_level: `debug`, `info`, `warning` or `error`. `debug` also logs every delivered attempt.
         max_body_bytes: Largest body the API accepts.
         stop_grace_seconds: How long a stop waits for requests that are under way.
         customer_webhooks: How many webhooks the customers of a group may make by portal links.
@@ -119,6 +120,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         oidc_trust_unverified_email: Believe addresses of which the provider does not say whether they are verified; for
             providers that never say, and let nobody choose an address.
         owners: Addresses of those who are owners of all groups when they sign in by the provider, with commas.
+        stream: Where the NATS servers of a fleet are, `nats://host:4222` or `tls://…`, several with commas. None: this
+            installation is no part of a fleet.
+        stream_credentials: A file of NATS credentials (`.creds`) to sign in there with.
+        home: The home of the fleet that this database is: what comes by the stream for it is delivered from here.
+        source: What this database is called in the fleet where it is a source (`tidings relay`).
     """
 
     database_url: str | None = None
@@ -171,12 +177,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     oidc_domains: str = ""
     oidc_trust_unverified_email: bool = False
     owners: str = ""
+    stream: str | None = None
+    stream_credentials: Path | None = None
+    home: str | None = None
+    source: str | None = None
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""
         hidden = {
             "admin_key", "metrics_key", "secret_key", "new_secret_key", "database_url", "sql_jobs", "proxy",
-            "oidc_client_secret",
+            "oidc_client_secret", "stream",
         }  # fmt: skip
         shown = (
             f"{name}={'***' if name in hidden and getattr(self, name) else getattr(self, name)!r}"
@@ -195,8 +205,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         beside = self.data_dir.absolute() / "secret_key"
         if self.database_url is None or self.data_dir != DATA_DIR or beside.exists():
             return beside
-        home = os.environ.get("XDG_DATA_HOME") or ""
-        return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "tidings" / "secret_key"
+        data = Path(os.environ.get("XDG_DATA_HOME") or "")
+        if not data.is_absolute():
+            home = Path(os.path.expanduser("~"))
+            if not home.is_absolute():  # "~": the user has none, as some in containers
+                return beside
+            data = home / ".local" / "share"
+        return data / "tidings" / "secret_key"
 
     @property
     def egress(self) -> Egress:
@@ -293,6 +308,10 @@ def _build(values: dict[str, Any]) -> Config:
         _check_public_url(config.public_url)
     _check_admin_key(config.admin_key or "")
     config = _with_sign_in(config)
+    if config.home is not None:
+        check_name(config.home, "home")
+        if config.stream is None:
+            raise StartupError("home is set and stream is not: say where the stream is that brings what is to be delivered.")
     if config.log_format not in {"text", "json"}:
         raise StartupError(f"log_format is {config.log_format!r}; write text or json.")
     if config.log_level not in {"debug", "info", "warning", "error"}:

@@ -1,6 +1,8 @@
 """Log lines, as text for people or JSON for machines."""
 
+import json
 import logging
+import re
 import sys
 import threading
 from types import TracebackType
@@ -9,6 +11,7 @@ from typing import Any
 import msgspec
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class _Json(logging.Formatter):
@@ -23,17 +26,25 @@ class _Json(logging.Formatter):
         } | _own_fields(record)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        try:
+            return msgspec.json.encode(line, enc_hook=str).decode()
+        except (UnicodeEncodeError, OverflowError):  # bytes of a path that are no text, a number of many digits
+            return json.dumps(line, default=str)
 
 
 class _Text(logging.Formatter):
-    """Time, level, message, then the line's own fields as name=value."""
+    """Time, level, message, then the line's own fields as name=value. What others wrote moves no cursor and begins no line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():8} {record.getMessage()}"
         fields = " ".join(f"{name}={value}" for name, value in _own_fields(record).items() if value is not None)
         trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return f"{line} {fields}".rstrip() + trace
+        return _plain(f"{line} {fields}".rstrip() + trace)
+
+
+def _plain(text: str) -> str:
+    """Return a text whose control characters are shown and not obeyed, and whose lines after the first are indented."""
+    return _CONTROLS.sub(lambda sign: ascii(sign[0])[1:-1], text).replace("\n", "\n    ")
 
 
 def _own_fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from tidings.app import opened
+from tidings.cli.here import expect_database
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
 from tidings.core.errors import InvalidInputError
@@ -59,6 +60,7 @@ def run_discard(config: Config, what: str, *, as_json: bool) -> None:
 
 async def _with(config: Config, work: Callable[[Services], Awaitable[T]]) -> T:
     set_up_logs(config.log_format, "error")
+    expect_database(config)
     async with opened(config) as services:
         return await work(services)
 

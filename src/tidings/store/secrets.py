@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tidings.core.errors import StartupError
 
 _NONCE_BYTES = 12  # NIST SP 800-38D, section 8.2: 96 bits, random
+MAX_KEY_FILE_BYTES = 4096
 
 
 class SecretBox:
@@ -47,14 +49,25 @@ def find_key(path: Path) -> str | None:
     """Return the key in a file; None where there is no file.
 
     Raises:
-        StartupError: It cannot be read.
+        StartupError: It cannot be read, or is none.
     """
     try:
-        return path.read_text().strip()
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # nobody may ever write into a pipe
+            content = file.read(MAX_KEY_FILE_BYTES + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StartupError(f"The secret key {path} cannot be read ({error.strerror}). Set TIDINGS_SECRET_KEY.") from error
+    try:
+        key = "" if content is None or len(content) > MAX_KEY_FILE_BYTES else content.decode().strip()
+    except UnicodeDecodeError:
+        key = ""
+    if not key or "\0" in key:  # under an empty one nothing would be secret
+        raise StartupError(
+            f"The secret key {path} is empty, or no key. Bring the copy of it there, or set TIDINGS_SECRET_KEY; where nothing "
+            f"is encrypted yet, remove it, and it is made anew."
+        )
+    return key
 
 
 def load_or_make_key(path: Path) -> str:
@@ -68,16 +81,21 @@ def load_or_make_key(path: Path) -> str:
         if not path.exists():
             # Written whole under another name first: a process that starts beside this one never reads half a key.
             draft = path.with_suffix(f".{os.getpid()}")
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-                file.write(os.urandom(32).hex())
-            with suppress(FileExistsError):
-                os.link(draft, path)
-            draft.unlink()
-        return path.read_text().strip()
+            try:
+                with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+                    file.write(os.urandom(32).hex())
+                with suppress(FileExistsError):
+                    os.link(draft, path)
+            finally:
+                draft.unlink(missing_ok=True)
+        key = find_key(path)
     except OSError as error:
         raise StartupError(
             f"The secret key {path} can be neither read nor made ({error.strerror}). Set TIDINGS_SECRET_KEY."
         ) from error
+    if key is None:
+        raise StartupError(f"The secret key {path} can be neither read nor made (it leads nowhere). Set TIDINGS_SECRET_KEY.")
+    return key
 
 
 def replace_key(path: Path, secret_key: str) -> None:

@@ -14,6 +14,10 @@ NOT_PLAYED = {
         "tidings bench --only history": _MINUTES,
         "tidings bench --growth": _MINUTES,
     },
+    "docs/fleet.md": {
+        "$ pip install": "The tutorial installs a package; what this extra brings is among what the tests install.",
+        "$ tidings stream": "It needs three nodes of NATS and several databases; tests/torture/test_fleet.py runs both on them.",
+    },
     "docs/operations.md": {
         "psql -d app_restored -c 'create role": "Roles are the cluster's, and this one, which the backup came from, has it.",
     },
