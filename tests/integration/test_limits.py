@@ -119,6 +119,9 @@ async def test_an_event_may_be_as_large_as_the_limit_and_not_a_byte_larger(api: 
     lines = b"\n".join(json.dumps({"type": "a.b", "data": "x" * size}).encode() for size in (8, 9, 1))
     batch = (await api.ask("POST", f"{path}/batch", group="acme", content=lines)).json()
     assert (batch["accepted"], [(one["line"], one["code"]) for one in batch["errors"]]) == (2, [(2, "PAYLOAD_TOO_LARGE")])
+    large = b"\n".join([json.dumps({"type": "a.b", "data": "x" * 9}).encode()] * 2)
+    refused = await api.ask("POST", f"{path}/batch", group="acme", content=large)
+    assert (refused.status_code, refused.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")
     await api("POST", "/api/v1/collections", 201, {"name": "posts", "schema": [{"name": "a", "type": "text"}]}, group="acme")
     await api("POST", "/api/v1/collections/posts/records", 413, {"a": "x" * 20}, group="acme")
 

@@ -208,6 +208,20 @@ async def test_each_right_that_is_missing_is_named_with_its_statement(place: Pla
     assert [one for one in given_back if not one.startswith("REVOKE")] == []
 
 
+async def test_rights_that_cannot_be_given_now_make_nobody_wait(place: Place, settings: Config) -> None:
+    await set_up(place, settings)
+    await place.admin.execute("drop policy running_role on tidings.webhooks; drop policy running_role on tidings.queue")
+    database = await open_database(place.as_(place.owner), max_connections=2)
+    idle = await asyncpg.connect(place.url)
+    async with idle.transaction():  # one of the user's, whose trigger has read a table of ours
+        await idle.execute("select from tidings.webhooks")
+        with pytest.raises(StartupError, match="open for long use tables of Tidings"):
+            await roles.give(database, place.running, tries=1)
+    await idle.close()
+    assert len(await roles.give(database, place.running)) == 2
+    await database.close()
+
+
 async def test_a_table_that_may_not_be_captured_is_refused_with_the_statement(
     place: Place, settings: Config, receiver: Receiver
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tidings.config import Config
 from tidings.portal.door import PAGES
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,14 @@ def test_every_test_a_page_names_exists(page: Path) -> None:
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_pages_call_the_file_of_the_secret_key_by_its_name() -> None:
+    name = Config().key_file.name
+    for page in ("operations", "reference"):
+        text = (ROOT / "docs" / f"{page}.md").read_text()
+        assert f"`{name}`" in text
+        assert "`secret-key`" not in text
 
 
 def test_every_screen_that_is_promised_has_its_page() -> None:

@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+import time
 from types import TracebackType
 from typing import Any
 
@@ -14,9 +15,11 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 class _Json(logging.Formatter):
     """One JSON object a line: time, level, logger, message, then the line's own fields."""
 
+    converter = staticmethod(time.gmtime)  # machines in several places write into one log
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}",
+            "at": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -33,7 +36,18 @@ class _Text(logging.Formatter):
         line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():8} {record.getMessage()}"
         fields = " ".join(f"{name}={value}" for name, value in _own_fields(record).items() if value is not None)
         trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return f"{line} {fields}".rstrip() + trace
+        return plain(f"{line} {fields}".rstrip(), line_feed="\n    ") + trace
+
+
+def plain(text: str, *, line_feed: str = "\N{REPLACEMENT CHARACTER}") -> str:
+    """Return a text that moves no cursor and begins no line that looks like one of ours, whoever wrote what is in it.
+
+    Args:
+        line_feed: What stands for the end of a line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else line_feed if sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def _own_fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from litestar.params import FromPath, JSONBody
 from tidings.api.http.paging import paging, with_pages
 from tidings.api.http.questions import asked_of_events
 from tidings.api.routes.explanations import explain_event
-from tidings.core.errors import InvalidInputError, LimitReachedError, TidingsError
+from tidings.core.errors import InvalidInputError, LimitReachedError, PayloadTooLargeError, TidingsError
 from tidings.operations.history import events
 from tidings.operations.history.events import RecordedEvent
 from tidings.operations.history.search import Asked, Paging
@@ -153,7 +153,7 @@ async def publish_batch(services: NamedDependency[Services], request: Request[An
 
 def _of_all(lines: list[tuple[int, bytes]], refused: Sequence[TidingsError]) -> TidingsError:
     """Return the error of a batch of which nothing was accepted."""
-    if all(isinstance(one, LimitReachedError) for one in refused):
+    if any(all(isinstance(one, kind) for one in refused) for kind in (LimitReachedError, PayloadTooLargeError)):
         return refused[0]
     if (form := _other_form([line for _, line in lines])) is not None:
         return InvalidInputError("body", f"{form} {_LINES}")

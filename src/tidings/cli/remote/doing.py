@@ -102,7 +102,7 @@ def _request(
         paper.say(verb.then.format(called, called))
         return
     paper.one(answer, verb.quiet or thing.key, frozenset(thing.hides.split()))
-    _warn(answer)
+    warn(answer)
     if verb.waits and isinstance(answer, dict) and answer.get("success") is False:
         sys.exit(FAILED)
     if verb.path.endswith("/batch") and answer["errors"]:
@@ -112,10 +112,14 @@ def _request(
         sys.exit(FAILED)
 
 
-def _warn(answer: Any) -> None:
-    """Say what the answer warns of beside the answer itself, which may be read by a program."""
+def warn(answer: Any, place: str = "") -> None:
+    """Say what an answer warns of beside the answer itself, which may be read by a program.
+
+    Args:
+        place: Of what it is the answer, with a dot at its end.
+    """
     for one in (answer.get("warnings") or ()) if isinstance(answer, dict) else ():
-        click.echo(inert(f"tidings: {one['field']}: {one['message']}"), err=True)
+        click.echo(inert(f"tidings: {place}{one['field']}: {one['message']}"), err=True)
 
 
 def _list(
