@@ -16,9 +16,10 @@ from tests.support.receiver import Receiver, answer, says
 from tidings.config import Config
 from tidings.core.erasure import Count, Erasure, State, Subject
 from tidings.core.errors import ConflictError
-from tidings.operations import erasures, redaction
+from tidings.operations import erasures, redaction, set_aside
 from tidings.operations.history import deliveries
 from tidings.operations.redaction import RuleChange
+from tidings.store import set_aside as stored_set_aside
 from tidings.worker.eraser import Eraser
 
 ADA = "Ada.Lovelace+1815@analytical.example"
@@ -262,3 +263,44 @@ async def _over(api: Api, id_: str) -> Any:  # noqa: F811
 
 async def _async(value: Any) -> Any:
     return value
+
+
+async def test_what_is_set_aside_is_not_routed_again_while_its_group_is_erased(config: Config) -> None:
+    async with engine_of(config) as engine:
+        row = json.dumps({"group_id": "default", "source": "app", "type": "order.paid", "record": {"email": ADA, "odd": "\x00"},
+                          "occurred_at": "2026-01-01T00:00:00Z"})  # fmt: skip
+        for number, text in ((900, row), (901, row.replace(ADA, BOB)), (902, row.replace("default", "acme"))):
+            await engine.sql("insert into tidings.outbox_rejected (id, row_as_json, error) values ($1, $2, 'x')", number, text)
+        counting = await erasures.begin(engine.services, Subject(BOB), dry_run=True)
+        begun = await erasures.begin(engine.services, Subject(ADA))
+        with pytest.raises(ConflictError, match="Wait for the erasure"):
+            await set_aside.route_again(engine.services, 900)
+        await set_aside.route_again(engine.services, 902)  # of another group
+        await erasures.cancel(engine.services, begun.id)
+        await set_aside.route_again(engine.services, 901)  # the one that only counts misses nothing
+        assert (await erasures.read(engine.services, counting.id)).is_open
+        assert await engine.value("select array_agg(id) from tidings.outbox_rejected") == [900]
+
+
+async def test_an_erasure_begins_behind_a_row_that_is_just_routed_again(config: Config, receiver: Receiver) -> None:
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*")
+        row = json.dumps({"group_id": "default", "source": "app", "type": "order.paid", "subject": ADA, "record": {"email": ADA}, "hops": 0,
+                          "occurred_at": "2026-01-01T00:00:00Z"})  # fmt: skip
+        await engine.sql("insert into tidings.outbox_rejected (id, row_as_json, error) values (900, $1, 'x')", row)
+        async with engine.services.wide.transaction() as connection:
+            assert await stored_set_aside.try_again(connection, 900, engine.services.box) == "event"
+            beginning = asyncio.create_task(erasures.begin(engine.services, Subject(ADA)))
+            waiting = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query like '%groups where id%')"
+
+            async def waits() -> bool:
+                return bool(await engine.value(waiting))
+
+            await eventually(waits)
+        begun = await beginning
+        for _ in range(20):
+            await engine.cycle()
+            engine.clock.ahead += timedelta(seconds=6)
+            await engine.worker.eraser.run_once()
+        assert (await erasures.read(engine.services, begun.id)).state is State.DONE
+        assert await places_with(engine.user, ADA) == []

@@ -73,7 +73,8 @@ async def route_again(services: Services, number: int) -> None:
     """Put a row back where it was taken from. When its reason still holds, it is set aside again, under another number.
 
     Raises:
-        ConflictError: It cannot be read as a row of the outbox or the queue, or its webhook was deleted.
+        ConflictError: It cannot be read as a row of the outbox or the queue, its webhook was deleted, or its group has an
+            erasure under way.
         NotFoundError: There is nothing under that number.
     """
     async with services.wide.transaction() as connection:

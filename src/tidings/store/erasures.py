@@ -95,6 +95,20 @@ async def begin(connection: Connection, box: SecretBox, erasure: Erasure) -> Non
     )
 
 
+async def refuse_while_erasing(connection: Connection, group_id: str) -> None:
+    """Refuse what an erasure of the group could miss; none begins before the caller's transaction ends.
+
+    Raises:
+        ConflictError: One is under way.
+    """
+    await connection.execute(_SQL["lock_group"], group_id)
+    if await connection.fetchval(_SQL["is_erasing"], group_id):
+        raise ConflictError(
+            f"Group {group_id!r} has an erasure that is not over, and this row could pass it by. Wait for the erasure, or "
+            "cancel it; then do this again."
+        )
+
+
 async def get(connection: Connection, group_id: str, erasure_id: UUID) -> Erasure | None:
     """Return an erasure of the group, without its subject."""
     row = await connection.fetchrow(_SQL["get"], group_id, erasure_id)

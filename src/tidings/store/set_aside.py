@@ -8,7 +8,7 @@ import asyncpg
 
 from tidings.core.delivery import Delivery
 from tidings.core.errors import ConflictError, StartupError
-from tidings.store import outbox
+from tidings.store import erasures, outbox
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
@@ -34,12 +34,14 @@ async def try_again(connection: Connection, number: int, box: SecretBox) -> str 
     """Put a row back into the outbox or the queue; return of which kind it is, or None when there is none.
 
     Raises:
-        ConflictError: It cannot be read as a row of either, or its webhook was deleted.
+        ConflictError: It cannot be read as a row of either, its webhook was deleted, or its group has an erasure under way.
     """
     row = await connection.fetchrow(_SQL["kind"], number)
     if row is None:
         return None
     kind: str = row["kind"]
+    if row["group_id"] is not None:
+        await erasures.refuse_while_erasing(connection, row["group_id"])
     try:
         if kind == "event":
             routed = await connection.fetchval(_SQL["route_again"], number)

@@ -113,8 +113,8 @@ insert into tidings.cron_jobs (id, group_id, name, schedule, timezone, type, web
 select id, 'default', id::text, '* * * * *', 'UTC', 'http', id, 30, 'once', true, $1, now(), now() from tidings.webhooks;
 
 -- name: finished_deliveries
--- Of jobs, each with a webhook that has no other; asked along the index of webhooks, since history is long by now.
-select count(*) from tidings.cron_jobs j cross join lateral (select from tidings.deliveries d where d.webhook_id = j.webhook_id and d.status = 'succeeded' limit 1) one;
+-- Of jobs, each with a webhook that has no other. Their lanes are asked: history is long by now, and no index is sure to be used.
+select count(*) from tidings.cron_jobs j join tidings.lanes l on l.webhook_id = j.webhook_id where l.last_success_at is not null;
 
 -- name: clear_jobs
 truncate tidings.cron_jobs, tidings.cron_runs;

@@ -10,6 +10,10 @@ select from tidings.groups where id = $1 for no key update;
 -- $1 group
 select count(*) from tidings.erasures where group_id = $1 and state in ('waiting', 'running');
 
+-- name: is_erasing
+-- Whether something is taken out of a group, which is locked. $1 group
+select exists (select from tidings.erasures where group_id = $1 and state in ('waiting', 'running') and not dry_run);
+
 -- name: begin
 -- What is open now, or was begun before, may have written to the outbox unseen. $1 id, $2 group, $3 kind, $4 path, $5 hash, $6 subject, sealed,
 -- $7 dry run, $8 pending, $9 state, $10 stage, $11 now

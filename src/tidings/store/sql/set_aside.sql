@@ -18,7 +18,9 @@ from (select id, kind, error, rejected_at, row_as_json::text as row_as_is, regex
 
 -- name: kind
 -- Locked to the end of the transaction. $1 number
-select kind, case when kind <> 'event' then row_as_json ->> 'webhook_id' end as webhook_id, sealed from tidings.outbox_rejected where id = $1 for update;
+select kind, case when kind <> 'event' then row_as_json ->> 'webhook_id' end as webhook_id, sealed,
+  regexp_replace(row_as_json::text, '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\u0001', 'g')::json ->> 'group_id' as group_id
+from tidings.outbox_rejected where id = $1 for update;
 
 -- name: route_again
 -- Puts a row back into the outbox, where it gets a new number, and with it a new event id unless it had one. What json_populate_record
