@@ -95,6 +95,9 @@ async def test_leaving_step_by_step(used: Any, database_url: str) -> None:
     assert await user.fetchval("select to_regnamespace('tidings')") is None
     assert await user.fetchval("select count(*) from pg_trigger where tgname like 'tidings%'") == 0
     await user.execute('insert into "My Shop".orders values (2)')
+    policies = "select count(*) from pg_policy where polrelid = 'collections_default.posts'::regclass"
+    assert await user.fetchval(policies) == 0, "a plain table shows its rows to whoever may read it"
+    assert not await user.fetchval("select has_table_privilege('tidings_request', 'collections_default.posts', 'select')")
     await user.execute("update collections_default.posts set title = 'changed'")
     assert await user.fetchval("select title from collections_default.posts") == "changed"
     again = uninstall(database_url, "--yes")

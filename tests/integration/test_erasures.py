@@ -291,7 +291,9 @@ async def test_an_erasure_begins_behind_a_row_that_is_just_routed_again(config: 
         async with engine.services.wide.transaction() as connection:
             assert await stored_set_aside.try_again(connection, 900, engine.services.box) == "event"
             beginning = asyncio.create_task(erasures.begin(engine.services, Subject(ADA)))
-            waiting = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query like '%groups where id%')"
+            waiting = (
+                "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and query like '%groups where id%')"
+            )
 
             async def waits() -> bool:
                 return bool(await engine.value(waiting))
