@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,3 +161,11 @@ def test_what_comes_from_a_variable_is_not_shown_in_a_plan() -> None:
         change = Change(field, "before-secret", "after-secret")
         assert shown.sides(change, {field: "TEAM"}) == (HIDDEN, "(from $TEAM)")
     assert shown.sides(Change("headers.X-Plain", "a", "b"), {}) == ("a", "b")
+
+
+def test_what_looks_like_a_secret_is_exported_as_a_variable() -> None:
+    kind = BY_SECTION["webhooks"]
+    said = {"url": "https://x.y/", "events": ["a.b"], "headers": {"Authorization": "Bearer hidden", "X-Plain": "1"}}
+    told = exported(None, {"webhooks": {"erp": kind.normal("erp", msgspec.convert(said, kind.entry))}}, with_secrets=False)
+    headers = text.read(told).value["webhooks"]["erp"]["headers"]
+    assert headers == {"Authorization": {"env": "ERP_HEADERS_AUTHORIZATION"}, "X-Plain": "1"}
