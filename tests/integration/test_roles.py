@@ -220,6 +220,8 @@ async def test_rights_that_cannot_be_given_now_make_nobody_wait(place: Place, se
     await idle.close()
     assert len(await roles.give(database, place.running)) == 2
     await database.close()
+    await place.admin.execute(f"revoke create on database {place.name} from {place.owner}")  # it has made its schema
+    assert [step.statement for step in await place.grants(settings) if step.is_missing] == []
 
 
 async def test_a_table_that_may_not_be_captured_is_refused_with_the_statement(

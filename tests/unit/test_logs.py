@@ -2,8 +2,11 @@
 
 import json
 import logging
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
+from tests.support.limits import PATIENCE
 from tidings.cli.logs import _Json, _Text
 
 
@@ -34,3 +37,16 @@ def test_a_traceback_stays_as_it_is() -> None:
         made = record("it failed")
         made.exc_info = (ValueError, error, error.__traceback__)
     assert "\nTraceback (most recent call last):\n  File" in _Text().format(made)
+
+
+def test_what_nobody_caught_is_a_line_of_json_wherever_it_was_thrown() -> None:
+    program = (
+        "import threading\nfrom tidings.cli.logs import set_up_logs\nset_up_logs('json', 'info')\n"
+        "class Odd:\n    def __del__(self): raise OSError('in a destructor')\n"
+        "Odd()\nthread = threading.Thread(target=lambda: int('of a thread'))\nthread.start()\nthread.join()\n1 / 0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["level"], line["message"].partition(":")[0]) for line in lines] == [
+        ("critical", "OSError"), ("critical", "ValueError"), ("critical", "ZeroDivisionError"),
+    ]  # fmt: skip
