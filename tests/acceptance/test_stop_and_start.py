@@ -116,7 +116,7 @@ async def test_nothing_is_left_however_the_first_process_ends(tmp_path: Path, nu
     family += [one for one in psutil.process_iter() if str(tmp_path) in _command(one) and one.pid != process.pid]
     assert len({one.pid for one in family}) > 5
     process.send_signal(number)
-    await process.wait()
+    assert await process.wait() == (-number if number is signal.SIGKILL else 0)  # told to stop, it ends as one that was
 
     async def all_gone() -> bool:
         return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family)
