@@ -1039,7 +1039,7 @@ async def test_psql_is_opened_on_the_database(terminal: Terminal, engine: Engine
     asked = r"""\! tr '\0' ' ' < /proc/$PPID/cmdline; echo "and $PGPASSWORD" """
     command = [*_TIDINGS, "psql", "--", "-Atc", asked]
     done = await asyncio.to_thread(subprocess.run, command, env=environ, capture_output=True, text=True, check=False)
-    arguments, _, password = done.stdout.partition("and ")
+    arguments, _, password = done.stdout.rpartition("and ")
     assert ("psql" in arguments, "hidden" in arguments, password) == (True, False, "hidden\n"), done
     assert "set aside under 5" in await terminal.refused(
         "set-aside", "retry", "5", code=3, TIDINGS_DATABASE_URL=url, TIDINGS_SECRET_KEY="test"
