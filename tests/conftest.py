@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,6 +184,25 @@ async def database_url(postgres: str, template: str) -> AsyncIterator[str]:
     await connection.execute(f"create database {name} template {template}")
     yield url_of(postgres, name)
     await connection.execute(f"drop database {name} with (force)")
+    await connection.close()
+
+
+@pytest.fixture
+async def fresh_databases(postgres: str, template: str) -> AsyncIterator[Callable[[int], Awaitable[list[str]]]]:
+    """Makes so many fresh, migrated databases, and returns their URLs."""
+    connection = await asyncpg.connect(postgres)
+    made: list[str] = []
+
+    async def make(count: int) -> list[str]:
+        names = [f"{_PREFIX}_{next(_numbers)}" for _ in range(count)]
+        for name in names:
+            await connection.execute(f"create database {name} template {template}")
+            made.append(name)
+        return [url_of(postgres, name) for name in names]
+
+    yield make
+    for name in made:
+        await connection.execute(f"drop database {name} with (force)")
     await connection.close()
 
 

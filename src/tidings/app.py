@@ -33,7 +33,7 @@ from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.profiles import PROFILES
 from tidings.sources.group_commit import Publisher
-from tidings.store import home, request_role, roles
+from tidings.store import home, relay, request_role, roles
 from tidings.store.bell import Bell
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Database, open_database
 from tidings.store.embedded import Embedded
@@ -262,11 +262,21 @@ async def run(
 
 async def _working(stack: AsyncExitStack, services: Services) -> Worker:
     """Return a worker that has begun, with as many other processes as there are to be."""
+    async with services.wide.connection() as connection:
+        if (source := await relay.source(connection)) is not None:
+            raise StartupError(
+                f"This database is the source {source!r} of a fleet: what is committed here is routed at the homes. Run "
+                "tidings relay here, and serve or worker at the homes."
+            )
     worker = make_worker(services)
     stack.push_async_callback(worker.stop)
     await worker.start()
     if services.config.workers > 1:
         await stack.enter_async_context(_more_workers(services))
+    if services.config.home is not None:
+        from tidings.worker.landing import landing  # with what only members of a fleet have installed
+
+        await stack.enter_async_context(landing(services.config, services.wide, on_failed=worker.failed.set))
     return worker
 
 
@@ -432,6 +442,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "PUBLIC_URL": config.public_url or "",
         "SQL_JOBS": msgspec.json.encode(config.sql_jobs).decode(),
         "WORKERS": "1",
+        "HOME": "",
         "CONFIG": "",
     }
     return {f"TIDINGS_{name}": value for name, value in settings.items()}

@@ -12,6 +12,7 @@ import msgspec
 from tidings.core.api_key import MAX_KEY
 from tidings.core.egress import Egress, parse_hosts
 from tidings.core.errors import InvalidInputError, StartupError
+from tidings.core.fleet import check_name
 from tidings.core.hops import DEFAULT_DEPTH
 from tidings.core.networks import EVERYTHING, Network, parse_networks, parse_ports
 from tidings.core.oidc import PATH as SIGN_IN_PATH
@@ -119,6 +120,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         oidc_trust_unverified_email: Believe addresses of which the provider does not say whether they are verified; for
             providers that never say, and let nobody choose an address.
         owners: Addresses of those who are owners of all groups when they sign in by the provider, with commas.
+        stream: Where the NATS servers of a fleet are, `nats://host:4222` or `tls://…`, several with commas. None: this
+            installation is no part of a fleet.
+        stream_credentials: A file of NATS credentials (`.creds`) to sign in there with.
+        home: The home of the fleet that this database is: what comes by the stream for it is delivered from here.
+        source: What this database is called in the fleet where it is a source (`tidings relay`).
     """
 
     database_url: str | None = None
@@ -171,12 +177,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     oidc_domains: str = ""
     oidc_trust_unverified_email: bool = False
     owners: str = ""
+    stream: str | None = None
+    stream_credentials: Path | None = None
+    home: str | None = None
+    source: str | None = None
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""
         hidden = {
             "admin_key", "metrics_key", "secret_key", "new_secret_key", "database_url", "sql_jobs", "proxy",
-            "oidc_client_secret",
+            "oidc_client_secret", "stream",
         }  # fmt: skip
         shown = (
             f"{name}={'***' if name in hidden and getattr(self, name) else getattr(self, name)!r}"
@@ -293,6 +303,10 @@ def _build(values: dict[str, Any]) -> Config:
         _check_public_url(config.public_url)
     _check_admin_key(config.admin_key or "")
     config = _with_sign_in(config)
+    if config.home is not None:
+        check_name(config.home, "home")
+        if config.stream is None:
+            raise StartupError("home is set and stream is not: say where the stream is that brings what is to be delivered.")
     if config.log_format not in {"text", "json"}:
         raise StartupError(f"log_format is {config.log_format!r}; write text or json.")
     if config.log_level not in {"debug", "info", "warning", "error"}:

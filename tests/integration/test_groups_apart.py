@@ -34,6 +34,8 @@ OUT_OF_REACH = {
     "member_roles": "who may act for a group is not the group's to read",
     "captured_tables": "settings of the user's tables, which are of all groups",
     "flights": "leases of several groups in one row: read through under_way",
+    "relay_flights": "events of several groups in one row, on their way to a home",
+    "landed_flights": "the engine's own",
     "outbox_rejected": "what could not be read, of all groups: operators' alone",
     "unreadable": "what could not be read, of all groups: operators' alone",
     "backfill_changes": "the engine's own",
@@ -52,7 +54,7 @@ OUT_OF_REACH = {
 }
 
 # Rows of no group: the policy lets everybody see them.
-OF_NO_GROUP = {"routes_version", "webhook_changes", "counters", "workers", "default_limits", "api_key_changes"}
+OF_NO_GROUP = {"routes_version", "webhook_changes", "counters", "workers", "default_limits", "api_key_changes", "relay_wishes"}
 
 # What is asked of the catalogue: every relation of ours, with what the role may do with it. Partitions are reached by their roots.
 _RELATIONS = """

@@ -87,7 +87,10 @@ class Engine:
             webhook = Webhook(
                 **{
                     "id": uuid4(), "group_id": "default", "name": "test", "url": url, "secret": new_secret(token_bytes(32)),
-                    "created_at": now, "updated_at": now, "events": await tables.resolve_filters(connection, filters),
+                    "created_at": now, "updated_at": now,
+                    "events": await tables.resolve_filters(
+                        connection, filters, are_elsewhere=self.services.are_tables_elsewhere
+                    ),
                 } | fields
             )  # fmt: skip
             await webhooks.insert_webhook(connection, self.services.box, webhook)

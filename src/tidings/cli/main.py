@@ -256,6 +256,52 @@ def bench(*, quick: bool, only: tuple[str, ...], growth: bool, pictures: Path | 
         run_bench(quick=quick, only=only, as_json=as_json)
 
 
+@cli.command()
+@click.option("--source", help="What this database is called in the fleet.")
+@click.option("--leave", "is_leaving", is_flag=True, help="Be a source no more: send what waits, and stop.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def relay(setup: _Setup, *, source: str | None, is_leaving: bool, as_json: bool) -> None:
+    """Run the relay of a source: what is committed here is delivered from the homes of a fleet."""
+    from tidings.cli.fleet import run_leave, run_relay_until_signal
+
+    if is_leaving:
+        run_leave(setup.config(source=source), as_json=as_json)
+        return
+    sys.exit(run_relay_until_signal(setup.config(source=source), as_json=as_json))
+
+
+@cli.group()
+def stream() -> None:
+    """The stream between the sources and the homes of a fleet."""
+
+
+@stream.command("init")
+@click.option("--home", "homes", multiple=True, required=True, help="A home's name; may be given again.")
+@click.option("--replicas", type=click.IntRange(1, 5), default=3, show_default=True, help="Nodes that keep each flight.")
+@click.option("--max-bytes", type=click.IntRange(1_000_000), default=8 * 2**30, show_default=True, help="That wait for a home.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def stream_init(setup: _Setup, *, homes: tuple[str, ...], replicas: int, max_bytes: int, as_json: bool) -> None:
+    """Make the stream. What is there stays."""
+    from tidings.cli.fleet import run_init
+
+    run_init(setup.config(), homes, replicas=replicas, most_bytes=max_bytes, as_json=as_json)
+
+
+@stream.command("status")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def stream_status(setup: _Setup, *, as_json: bool) -> None:
+    """Say what waits for each home. Ends with 1 when a copy is not up to date."""
+    from tidings.cli.fleet import run_status
+
+    sys.exit(run_status(setup.config(), as_json=as_json))
+
+
 @cli.group("set-aside")
 def set_aside() -> None:
     """What could be neither routed nor delivered, and settings that cannot be read."""

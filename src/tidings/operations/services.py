@@ -72,6 +72,11 @@ class Services(msgspec.Struct, frozen=True):
     examined: dict[UUID, str] = msgspec.field(default_factory=dict)
 
     @property
+    def are_tables_elsewhere(self) -> bool:
+        """Whether tables can be in other databases: this is a home of a fleet."""
+        return self.config.home is not None
+
+    @property
     def database(self) -> Database:
         """The database, of which the group's rows alone are seen (`store.request_role`)."""
         return self.requests.acting_for(self.group_id)

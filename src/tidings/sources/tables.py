@@ -52,12 +52,15 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 async def resolve_filters(
-    connection: Connection, filters: Iterable[Filter], group_id: str = DEFAULT_GROUP
+    connection: Connection, filters: Iterable[Filter], group_id: str = DEFAULT_GROUP, *, are_elsewhere: bool = False
 ) -> tuple[Filter, ...]:
     """Return the filters with the schema of each table found out.
 
     A name without a schema is looked for in `public`; when it is not there and has a dot, its first part is taken for
     the schema.
+
+    Args:
+        are_elsewhere: Tables that are not here may be in another database, a source of the fleet.
 
     Raises:
         InvalidInputError: There is no such table or collection, or it cannot be captured.
@@ -73,6 +76,10 @@ async def resolve_filters(
         found = await _find(connection, _candidates(wanted))
         table = next((found[name] for name in _candidates(wanted) if name in found), None)
         field = f"events[{position}].table"
+        if table is None and are_elsewhere:
+            schema, name = _candidates(wanted)[-1]
+            resolved.append(msgspec.structs.replace(wanted, schema=schema, table=name))
+            continue
         if table is None:
             raise InvalidInputError(field, await _no_table(connection, group_id, wanted))
         if table.refusal is not None:

@@ -30,6 +30,12 @@ _PUBLISHED_COLUMNS = (
 )  # fmt: skip
 
 
+_COLUMNS = (
+    "event_id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
+    "occurred_at", "external_id", "webhook_id", "capture_error", "hops",
+)  # fmt: skip
+
+
 class Taken(msgspec.Struct, frozen=True):
     """Rows taken out of the outbox, in their order.
 
@@ -202,6 +208,22 @@ async def publish(connection: Connection, events: Sequence[Event], *, is_counted
         return
     async with as_owner(connection):  # PostgreSQL copies nothing into a table whose rows a policy has to look at
         await add_rows(connection, "outbox", _PUBLISHED_COLUMNS, records)
+    await connection.execute(_SQL["ring"])
+
+
+async def bring(connection: Connection, events: Sequence[Event]) -> None:
+    """Write events to the outbox that were taken out of another, inside the caller's transaction, and ring the doorbell.
+
+    They keep their ids, and what led to them.
+    """
+    records = [
+        (
+            e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record, e.old_record,
+            e.occurred_at, e.external_id, e.webhook_id, e.capture_error, e.hops,
+        )
+        for e in events
+    ]  # fmt: skip
+    await add_rows(connection, "outbox", _COLUMNS, records)
     await connection.execute(_SQL["ring"])
 
 

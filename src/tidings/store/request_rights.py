@@ -22,6 +22,7 @@ RIGHTS: Final[dict[str, frozenset[_Right]]] = {
     "webhooks": _rights("select insert update delete"),
     "webhook_versions": _rights("select insert update"),
     "table_subscriptions": _rights("select insert delete"),
+    "relay_wishes": _rights("select"),
     "lanes": _rights("select insert update delete"),
     "customer_webhooks": _rights("select insert"),
     "listeners": _rights("select insert update"),

@@ -15,7 +15,7 @@ _NEVER_DELETED = (
 )
 _NEVER_CHANGED = (
     "audit audit_chain backfill_busy bin_requests erasure_waits group_overruns integration_notices portal_links "
-    "table_subscriptions unreadable webhook_changes"
+    "landed_flights relay_flights relay_wishes table_subscriptions unreadable webhook_changes"
 )
 _TAKEN_AWAY = "audit_pending backfill_changes"
 _ALL = (

@@ -27,6 +27,7 @@ from tidings.store import flights, history, outbox, queue, redaction
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.store.queue import Queued
 from tidings.store.storage import Stored, stored_of
+from tidings.worker import doorbell
 from tidings.worker.batches import BadRowsError, Batch, Routed, Size, Taker, is_told_to_all, without
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
@@ -43,12 +44,9 @@ from tidings.worker.signals import Signal
 logger = logging.getLogger("tidings.dispatcher")
 
 BATCH = 512  # two turns of the outbox
-FALLBACK_INTERVAL = 1.0  # seconds; for poolers that break session locks, and when the sleeping dispatcher died
 PIPELINES = 2  # batches routed at a time while there is a backlog
 BATCHES_BETWEEN_LOOKS = 8  # of each pipeline, before a look whether others need the machine
-BELL_SECONDS = 30.0  # for an answer to a question that takes no time
 BUSY_BATCH = 50  # events in one batch that make such a look worth while
-BUSY_INTERVAL = 0.01  # seconds between looks while transactions keep the doorbell: larger batches, fewer of them
 STRETCH = 0.02  # seconds of work that rests are reckoned by, where a group that crowds others has no backlog
 MANY_DELIVERIES = 5000  # of one batch; when events go to so many webhooks, the next batch takes half as many of them
 MAX_TRIES = 50  # of one batch; a row that PostgreSQL refuses is found in some twenty
@@ -100,7 +98,7 @@ class Dispatcher:
         self._stopped = Signal()
         self._pauses = Pauses()
         self.rung = Signal()
-        self.fallback_interval = FALLBACK_INTERVAL
+        self.fallback_interval = doorbell.FALLBACK_INTERVAL
 
     async def run_once(self, *, can_wait: bool = False, way: Way = Way.BY_AGE) -> int:
         """Route one batch and return how many events that were; `BATCH` or more when there may be others.
@@ -308,7 +306,7 @@ class Dispatcher:
                 await self._stopped.wait(self._pauses.next())  # not for the bell: whose connection is gone has rung it
 
     async def _run_connected(self) -> None:
-        bell = await self._database.dedicated(command_timeout=BELL_SECONDS)
+        bell = await self._database.dedicated(command_timeout=doorbell.BELL_SECONDS)
         waking: asyncio.Task[None] | None = None
         try:
             await bell.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: self.rung.set())
@@ -379,15 +377,7 @@ class Dispatcher:
         if rest := self._sharing.rest_seconds(STRETCH):
             await self._stopped.wait(rest)  # fewer and larger batches; what others write is not waiting for these
             return False
-        if await outbox.try_sleep(bell):
-            if await self.run_once() == 0:  # what was committed before the doorbell was ours
-                await self.rung.wait(self.fallback_interval)
-            return True
-        if not await outbox.is_someone_asleep(bell):
-            await self.rung.wait(BUSY_INTERVAL)
-        elif await self.run_once() == 0:  # who fell asleep while we held a turn could not look at what came into it meanwhile
-            await self.rung.wait(self.fallback_interval)
-        return False
+        return await doorbell.rest(bell, self.rung, self.run_once, fallback_interval=self.fallback_interval)
 
     def stop(self) -> None:
         """End the loop after the batch it is at."""

@@ -145,7 +145,7 @@ async def dry_run(
         asked = msgspec.structs.replace(asked, url=_PLACEHOLDER_URL)
     webhook, _ = subscriptions.draft(services, asked)
     async with services.database.snapshot() as connection:
-        return await _dry_run(connection, await _with_tables(connection, webhook), now, days, limit, cursor)
+        return await _dry_run(connection, await _with_tables(services, connection, webhook), now, days, limit, cursor)
 
 
 async def dry_run_webhook(
@@ -169,7 +169,7 @@ async def dry_run_webhook(
         if change is not None:
             before, webhook = webhook, changed(webhook, change, now=now)
             if webhook.events != before.events:
-                webhook = await _with_tables(connection, webhook)
+                webhook = await _with_tables(services, connection, webhook)
         return await _dry_run(connection, webhook, now, days, limit, cursor)
 
 
@@ -262,6 +262,8 @@ async def _dry_run(
     return DryRun(webhook, [Heard(event, name_of(event)) for event in run.events], run.seen, since, searched_to, run.before)
 
 
-async def _with_tables(connection: Connection, webhook: Subscription) -> Subscription:
-    found = await tables.resolve_filters(connection, webhook.events, webhook.group_id)
+async def _with_tables(services: Services, connection: Connection, webhook: Subscription) -> Subscription:
+    found = await tables.resolve_filters(
+        connection, webhook.events, webhook.group_id, are_elsewhere=services.are_tables_elsewhere
+    )
     return msgspec.structs.replace(webhook, events=found)

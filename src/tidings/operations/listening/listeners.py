@@ -192,7 +192,9 @@ async def _make(services: Services, asked: ListenerAsked) -> Webhook:
             return before
         wanted = msgspec.structs.replace(
             wanted,
-            events=await tables.resolve_filters(connection, wanted.events, wanted.group_id),
+            events=await tables.resolve_filters(
+                connection, wanted.events, wanted.group_id, are_elsewhere=services.are_tables_elsewhere
+            ),
             updated_at=services.clock.now(),
         )
         await tables.keep_in_step(connection, needed_by=wanted, was=before)
@@ -226,7 +228,11 @@ async def _wanted(services: Services, connection: Connection, asked: ListenerAsk
         return drafted
     kept = {name: getattr(before, name) for name in ("secret", "previous_secret", "previous_secret_until")}
     return msgspec.structs.replace(
-        drafted, **kept, events=await tables.resolve_filters(connection, drafted.events, drafted.group_id)
+        drafted,
+        **kept,
+        events=await tables.resolve_filters(
+            connection, drafted.events, drafted.group_id, are_elsewhere=services.are_tables_elsewhere
+        ),
     )
 
 

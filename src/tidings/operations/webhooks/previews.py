@@ -128,7 +128,9 @@ async def known_types(services: Services, connection: Connection) -> dict[str, s
 async def _preview(
     services: Services, connection: Connection, webhook: Webhook, wish: Wish, now: datetime, notes: list[str]
 ) -> Preview:
-    events = await tables.resolve_filters(connection, webhook.events, webhook.group_id)
+    events = await tables.resolve_filters(
+        connection, webhook.events, webhook.group_id, are_elsewhere=services.are_tables_elsewhere
+    )
     webhook = msgspec.structs.replace(webhook, events=events)
     event, is_sample = await _event(services, connection, webhook, wish, now)
     if is_sample and wish == Wish():

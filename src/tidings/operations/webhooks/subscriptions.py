@@ -79,7 +79,7 @@ async def add(services: Services, connection: Connection, webhook: Webhook) -> t
         InvalidInputError: A table is not there.
         LimitReachedError: The group has as many as it may.
     """
-    webhook = await _with_tables(connection, webhook)
+    webhook = await _with_tables(services, connection, webhook)
     await tables.keep_in_step(connection, needed_by=webhook)
     states = await tables.table_states(connection, webhook)
     await check_room(services, connection)
@@ -170,7 +170,7 @@ async def change(services: Services, webhook_id: UUID, asked: WebhookChange) -> 
         _own(before)
         await listening.lock_mirrors(connection, services.group_id, webhook_id)  # before tables are, as who listens does
         if webhook.events != before.events:
-            webhook = await _with_tables(connection, webhook)
+            webhook = await _with_tables(services, connection, webhook)
         webhook = msgspec.structs.replace(webhook, updated_at=now)
         await tables.keep_in_step(connection, needed_by=webhook, was=before)
         states = await tables.table_states(connection, webhook)
@@ -253,5 +253,10 @@ def _own(webhook: W) -> W:
     return webhook
 
 
-async def _with_tables(connection: Connection, webhook: W) -> W:
-    return msgspec.structs.replace(webhook, events=await tables.resolve_filters(connection, webhook.events, webhook.group_id))
+async def _with_tables(services: Services, connection: Connection, webhook: W) -> W:
+    return msgspec.structs.replace(
+        webhook,
+        events=await tables.resolve_filters(
+            connection, webhook.events, webhook.group_id, are_elsewhere=services.are_tables_elsewhere
+        ),
+    )

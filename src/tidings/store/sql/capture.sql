@@ -45,7 +45,7 @@ where t.tgname like 'tidings\_capture%' and not t.tgisinternal and t.tgparentid 
 
 -- name: subscribed_tables
 -- Every table that a webhook names, each found from the one before by index: as many steps as there are tables, however
--- many webhooks name them.
+-- many webhooks name them. Those of webhooks at homes of a fleet are counted in.
 with recursive named as (
   (select table_schema, table_name from tidings.table_subscriptions order by table_schema, table_name limit 1)
   union all
@@ -54,7 +54,7 @@ with recursive named as (
     where (s.table_schema, s.table_name) > (named.table_schema, named.table_name) order by s.table_schema, s.table_name limit 1
   ) following
 )
-select table_schema, table_name from named;
+select table_schema, table_name from named union select table_schema, table_name from tidings.relay_wishes;
 
 -- name: subscribed_operations
 -- The operations that webhooks want of tables, other than one webhook. Each is one look into the index: the limit keeps the planner
@@ -63,9 +63,12 @@ select asked.table_schema, asked.table_name, o.operation
 from unnest($1::text[], $2::text[]) as asked (table_schema, table_name)
 cross join unnest('{INSERT,UPDATE,DELETE}'::text[]) as o (operation)
 cross join lateral (
-  select from tidings.table_subscriptions s
+  (select from tidings.table_subscriptions s
   where s.table_schema = asked.table_schema and s.table_name = asked.table_name and s.operation = o.operation
     and s.webhook_id is distinct from $3::uuid
+  limit 1)
+  union all
+  (select from tidings.relay_wishes r where r.table_schema = asked.table_schema and r.table_name = asked.table_name and r.operation = o.operation limit 1)
   limit 1
 ) wanted;
 

@@ -1,0 +1,143 @@
+"""Running the relay of a source, and looking after the stream (docs/fleet.md)."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from tidings.app import opened
+from tidings.config import Config
+from tidings.core.errors import StartupError
+from tidings.core.fleet import Fleet, check_name, fleet_of
+from tidings.store import home
+from tidings.store import relay as stored
+from tidings.transport import stream
+from tidings.transport.stream import MAX_BYTES, Standing, Stream, StreamAwayError
+from tidings.worker.duties import every
+from tidings.worker.relay import WISHES_INTERVAL, Relay, Wishes
+from tidings.worker.signals import Signal
+
+logger = logging.getLogger("tidings.relay")
+
+STOP_SECONDS = 10.0
+LEFT_AT_ONCE = 100  # flights
+
+
+class RelayFailedError(Exception):
+    """The relay died; the log has the cause."""
+
+
+async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet], None] = lambda _: None) -> None:
+    """Run the relay of a source until told to stop.
+
+    Raises:
+        StartupError: It cannot start, with the remedy.
+        RelayFailedError: It died.
+    """
+    if config.source is None:
+        raise StartupError("TIDINGS_SOURCE is not set. Write the name of this database in the fleet, such as billing.")
+    source = check_name(config.source, "TIDINGS_SOURCE")
+    async with opened(config) as services, _stream(config) as way:
+        fleet = await _fleet(way)
+        if await home.settle(services.wide):
+            raise StartupError(
+                "This database is a copy, and nothing is sent from it. If it is the source from now on, run: tidings adopt"
+            )
+        async with services.wide.connection() as connection:
+            await stored.become_source(connection, source)
+        relay = Relay(
+            services.wide, way, fleet, services.box, services.clock, source=source, salt=services.installation.salt
+        )  # fmt: skip
+        wishes, stopping = Wishes(services.wide, way, fleet), Signal()
+        duties = [
+            asyncio.create_task(relay.run(), name="relay"),
+            asyncio.create_task(every(WISHES_INTERVAL, wishes, stopping), name="wishes"),
+        ]
+        stopped = asyncio.create_task(stop.wait())
+        on_ready(fleet)
+        try:
+            await asyncio.wait([*duties, stopped], return_when=asyncio.FIRST_COMPLETED)
+            relay.stop()
+            stopping.set()
+            await asyncio.wait(duties, timeout=STOP_SECONDS)
+            for duty in duties:
+                if duty.done() and (error := duty.exception()) is not None:
+                    logger.critical("%s died; the relay stops", duty.get_name(), exc_info=error)
+            if not stop.is_set:
+                raise RelayFailedError
+        finally:
+            for each in (*duties, stopped):
+                each.cancel()
+
+
+async def leave(config: Config) -> int:
+    """Have a database be a source no more, once the stream has what was taken; return how many flights were sent.
+
+    Rows that were not taken are routed by whatever worker begins here.
+
+    Raises:
+        StartupError: The stream cannot be reached, or a relay is at work here still.
+    """
+    async with opened(config) as services, _stream(config) as way:
+        owner = await services.wide.dedicated(command_timeout=STOP_SECONDS)
+        try:
+            if not await stored.try_own(owner):
+                raise StartupError("A relay is at work here. Stop it first.")
+            name, sent = await stored.source(owner) or "source", 0
+            while left := await stored.left(owner, LEFT_AT_ONCE):
+                for flight in left:
+                    try:
+                        await way.send(flight.home, name, flight.id, flight.cargo)
+                    except StreamAwayError as error:
+                        raise StartupError(
+                            f"The stream does not take what waits here ({error}). Nothing is lost: try again."
+                        ) from error
+                await stored.forget(owner, [flight.id for flight in left])
+                sent += len(left)
+            await stored.leave(owner)
+        finally:
+            owner.terminate()
+    return sent
+
+
+async def make_stream(config: Config, homes: Sequence[str], *, replicas: int, most_bytes: int = MAX_BYTES) -> Fleet:
+    """Make what a fleet with these homes needs, where it is not there.
+
+    Raises:
+        StartupError: It cannot be made; with the remedy.
+    """
+    fleet = fleet_of(tuple(homes))
+    async with _stream(config) as way:
+        try:
+            await way.make(fleet, replicas=replicas, most_bytes=most_bytes)
+        except StreamAwayError as error:
+            raise StartupError(f"The stream did not answer: {error}.") from error
+    return fleet
+
+
+async def standing(config: Config) -> list[Standing]:
+    """Return what waits for each home.
+
+    Raises:
+        StartupError: The stream cannot be asked.
+    """
+    async with _stream(config) as way:
+        try:
+            return await way.standing(await way.fleet())
+        except StreamAwayError as error:
+            raise StartupError(f"The stream did not answer: {error}.") from error
+
+
+async def _fleet(way: Stream) -> Fleet:
+    try:
+        return await way.fleet()
+    except StreamAwayError as error:
+        raise StartupError(f"The stream did not say what the fleet is: {error}.") from error
+
+
+@asynccontextmanager
+async def _stream(config: Config) -> AsyncIterator[Stream]:
+    if config.stream is None:
+        raise StartupError("TIDINGS_STREAM is not set. Write where NATS is: nats://host:4222, several with commas.")
+    async with stream.opened(config.stream, credentials=config.stream_credentials, ca_file=config.ca_file) as way:
+        yield way

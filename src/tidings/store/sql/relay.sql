@@ -1,0 +1,58 @@
+-- Flights between databases (theory: core.cargo).
+
+-- name: try_own
+-- One process at a time takes a source's outbox, so that what is committed keeps its order: the first, until its connection ends.
+select pg_try_advisory_lock(7413201, 10);
+
+-- name: try_own_landing
+-- The same of what lands flights in a home.
+select pg_try_advisory_lock(7413201, 11);
+
+-- name: make_groups
+-- Groups whose events come, as a table makes them whose rows are of groups. $1 names
+insert into tidings.groups (id) select distinct unnest($1::text[]) on conflict do nothing;
+
+-- name: keep
+-- In parallel: $1 ids, $2 homes, $3 cargoes, $4 numbers of events
+insert into tidings.relay_flights (id, home, cargo, event_count)
+select f.id, f.home, f.cargo, f.event_count
+from unnest($1::uuid[], $2::text[], $3::bytea[], $4::integer[]) with ordinality as f (id, home, cargo, event_count, position) order by f.position;
+
+-- name: left
+-- What the stream may not have yet, in the order it was taken. $1 how many at most
+select id, home, cargo, event_count from tidings.relay_flights order by number limit $1;
+
+-- name: forget
+-- The stream has them. $1 ids
+delete from tidings.relay_flights where id = any ($1::uuid[]);
+
+-- name: waiting
+-- How many flights and events wait for the stream, so many flights at most, and for how long the oldest has. $1 limit
+select count(*) as flights, coalesce(sum(event_count), 0) as events, coalesce(extract(epoch from clock_timestamp() - min(made_at)), 0)::float8 as seconds
+from (select event_count, made_at from tidings.relay_flights order by number limit $1) w;
+
+-- name: wishes
+select home, table_schema, table_name, operation from tidings.relay_wishes;
+
+-- name: drop_wishes
+-- $1 homes, those that are given anew
+delete from tidings.relay_wishes where home = any ($1::text[]);
+
+-- name: put_wishes
+-- In parallel: $1 homes, $2 schemas, $3 tables, $4 operations
+insert into tidings.relay_wishes (home, table_schema, table_name, operation)
+select distinct * from unnest($1::text[], $2::text[], $3::text[], $4::text[]);
+
+-- name: land
+-- Nothing comes back when it was landed before. $1 flight
+insert into tidings.landed_flights (id) values ($1) on conflict do nothing returning id;
+
+-- name: forget_landed
+-- $1 days, $2 how many at most
+delete from tidings.landed_flights where id in (
+  select id from tidings.landed_flights where landed_at < now() - make_interval(days => $1) order by landed_at limit $2) ;
+
+-- name: set_aside
+-- A flight that cannot be read, or an event of one that PostgreSQL refuses. $1 kind, $2 JSON, $3 why
+insert into tidings.outbox_rejected (id, kind, row_as_json, error)
+values (nextval(pg_get_serial_sequence('tidings.outbox', 'id')), $1, $2::text::json, $3);

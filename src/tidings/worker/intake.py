@@ -1,0 +1,257 @@
+"""The intake of a home: flights that come by the stream are landed in its outbox, each once, in the order they were sent.
+
+From there on all is as if the events had been committed here. The stream forgets a flight once it is landed; one that comes
+again, since its sender or we died in between, is known by its id. One process at a time does so for a home.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import asyncpg
+from prometheus_client import Counter
+
+from tidings.core import cargo
+from tidings.core.capture import TableName
+from tidings.core.cargo import CargoError
+from tidings.core.event import Event
+from tidings.core.pauses import Pauses
+from tidings.store import backfills, capture, relay
+from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
+from tidings.transport.stream import LANDING_SECONDS, StreamAwayError
+from tidings.worker import doorbell
+from tidings.worker.signals import Signal
+
+logger = logging.getLogger("tidings.intake")
+
+RECEIVE_SECONDS: Final = 5.0  # that a flight is waited for
+STANDBY_INTERVAL: Final = 1.0  # seconds between looks whether the intake at work is gone
+MAX_OUTBOX: Final = 50_000  # rows that wait to be routed, beyond which flights wait in the stream
+FULL_INTERVAL: Final = 0.2  # seconds
+TELL_INTERVAL: Final = 2.0  # seconds between looks at what webhooks want to hear
+LANDED_DAYS: Final = (
+    30  # for which a flight is known; a source that was away for longer than that repeats what it had sent last
+)
+FORGET_INTERVAL: Final = 3600.0  # seconds
+
+LANDED = Counter("tidings_flights_landed_total", "Flights that came by the stream, by what became of them.", ["outcome"])
+
+
+class Flight(Protocol):
+    """A flight that came, until it is acknowledged."""
+
+    @property
+    def name(self) -> str:
+        """What its sender called it."""
+
+    @property
+    def id(self) -> UUID | None:
+        """Its id; None: whoever sent it was no relay."""
+
+    @property
+    def sequence(self) -> int:
+        """Its number in the stream, without gaps."""
+
+    @property
+    def cargo(self) -> bytes:
+        """What it carries."""
+
+    async def done(self) -> None:
+        """Acknowledge it."""
+
+
+class Way(Protocol):
+    """The stream, as far as a home needs it."""
+
+    async def receive(self, home: str, seconds: float) -> Sequence[Flight]:
+        """Return flights that came within some seconds."""
+
+    async def unacknowledged(self, home: str) -> int:
+        """Return how many flights were given to somebody who has not acknowledged them."""
+
+
+class Notice(Protocol):
+    """The stream, as far as a home says by it what it wants."""
+
+    async def put_wishes(self, home: str, wanted: dict[TableName, frozenset[str]]) -> None:
+        """Tell the sources what webhooks want to hear."""
+
+
+class Intake:
+    """Lands what comes for a home.
+
+    A flight that was given to somebody who died, or was lost on its way, comes again after some seconds, behind later ones. So
+    that none is landed before one that was sent earlier, these seconds are waited for whenever that can be.
+    """
+
+    def __init__(self, database: Database, stream: Way, home: str, *, again_seconds: float = LANDING_SECONDS + 1) -> None:
+        """Make it. `again_seconds`: after which what was not acknowledged has come again."""
+        self._database = database
+        self._stream = stream
+        self._home = home
+        self._again_seconds = again_seconds
+        self._last: int | None = None  # the number in the stream of what was landed last; None: whatever comes is the first
+        self._stopped = Signal()
+
+    async def run(self) -> None:
+        """Land what comes until told to stop, through outages of the database and of the stream."""
+        pauses = Pauses()
+        while not self._stopped.is_set:
+            try:
+                await self._run_connected(pauses)
+            except UNAVAILABLE as error:
+                self._database.outages.failed(error)
+                await self._stopped.wait(pauses.next())
+            except StreamAwayError as error:
+                logger.info("nothing comes by the stream now: %s", error)
+                await self._stopped.wait(pauses.next())
+
+    def stop(self) -> None:
+        """End the loop after the flights it is at."""
+        self._stopped.set()
+
+    async def _run_connected(self, pauses: Pauses) -> None:
+        owner = await self._database.dedicated(command_timeout=doorbell.BELL_SECONDS)
+        lost = Signal()
+        owner.add_termination_listener(lambda _: lost.set())
+        try:
+            while not await relay.try_own_landing(owner):
+                if await self._stopped.wait(STANDBY_INTERVAL):
+                    return
+            self._last = None
+            if await self._stream.unacknowledged(self._home):
+                await self._stopped.wait(self._again_seconds)
+            while not (self._stopped.is_set or lost.is_set):
+                await self.run_once()
+                pauses.reset()
+        finally:
+            owner.terminate()
+
+    async def run_once(self) -> int:
+        """Land what has come, and return how many flights that were."""
+        async with self._database.connection() as connection:
+            is_full = await backfills.is_outbox_full(connection, MAX_OUTBOX)
+        if is_full:
+            await self._stopped.wait(FULL_INTERVAL)
+            return 0
+        arrived = sorted(await self._stream.receive(self._home, RECEIVE_SECONDS), key=lambda flight: flight.sequence)
+        next_ones = self._next_ones(arrived)
+        if next_ones:
+            await self._land(next_ones)
+            for flight in next_ones:
+                await flight.done()
+        if len(next_ones) < len(arrived):
+            await self._stopped.wait(self._again_seconds)
+            self._last = None
+        return len(next_ones)
+
+    def _next_ones(self, arrived: Sequence[Flight]) -> list[Flight]:
+        """Return what may be landed now: up to a gap, behind which somebody has what comes first."""
+        found: list[Flight] = []
+        for flight in arrived:
+            if self._last is not None and flight.sequence > self._last + 1:
+                break
+            self._last = max(flight.sequence, self._last or 0)
+            found.append(flight)
+        return found
+
+    async def _land(self, arrived: Sequence[Flight]) -> None:
+        """Land flights together; when PostgreSQL refuses something of them, each alone, and of that one each event."""
+        pauses = Pauses()
+        while True:
+            try:
+                return await self._land_together(arrived)
+            except COLLISIONS:
+                continue
+            except UNAVAILABLE as error:
+                # They are kept at hand: the stream would give them to nobody else for a minute.
+                self._database.outages.failed(error)
+                if await self._stopped.wait(pauses.next()):
+                    raise
+            except (CargoError, asyncpg.PostgresError, ValueError) as error:
+                if len(arrived) > 1:
+                    for flight in arrived:
+                        await self._land([flight])
+                    return None
+                await self._land_what_can_be(arrived[0], error)
+                return None
+
+    async def _land_together(self, arrived: Sequence[Flight]) -> None:
+        outcomes = []
+        async with self._database.transaction() as connection:
+            for flight in arrived:
+                if flight.id is None:
+                    raise CargoError("It has no id of a flight: no relay sent it.")
+                is_new = await relay.land(connection, flight.id, await _unpacked(flight))
+                outcomes.append("landed" if is_new else "known")
+        for outcome in outcomes:
+            LANDED.labels(outcome).inc()
+
+    async def _land_what_can_be(self, flight: Flight, error: Exception) -> None:
+        """Set a flight aside that cannot be read; of one that can, the events that PostgreSQL refuses."""
+        events: list[Event] = []
+        if not isinstance(error, CargoError):
+            events = await _unpacked(flight)
+        async with self._database.transaction() as connection:
+            if flight.id is not None and not await relay.note_landed(connection, flight.id):
+                return
+            if not events:
+                await relay.set_aside_flight(connection, flight.name, flight.cargo, str(error))
+            for event in events:
+                await self._land_one(connection, event)
+        LANDED.labels("set aside" if not events else "landed").inc()
+        logger.error("flight %s was set aside, whole or in part: %s", flight.name[:40], error)
+
+    async def _land_one(self, connection: Connection, event: Event) -> None:
+        try:
+            async with connection.transaction():
+                await relay.bring(connection, event)
+        except (*UNAVAILABLE, *COLLISIONS):
+            raise
+        except (asyncpg.PostgresError, ValueError) as error:
+            await relay.set_aside_event(connection, event, f"PostgreSQL refuses it: {said(error)}.")
+
+
+async def _unpacked(flight: Flight) -> list[Event]:
+    return (
+        await asyncio.to_thread(cargo.unpacked, flight.cargo) if len(flight.cargo) > 1_000_000 else cargo.unpacked(flight.cargo)
+    )
+
+
+class Teller:
+    """Tells the sources what webhooks of a home want to hear of tables."""
+
+    def __init__(self, database: Database, stream: Notice, home: str) -> None:
+        self._database = database
+        self._stream = stream
+        self._home = home
+        self._told: Any = None
+
+    async def run_once(self) -> bool:
+        """Tell it, if it is not what was told last; return whether it was told."""
+        async with self._database.connection() as connection:
+            names = await capture.subscribed_tables(connection)
+            wanted = await capture.subscribed_operations(connection, names)
+        if wanted == self._told:
+            return False
+        try:
+            await self._stream.put_wishes(self._home, wanted)
+        except StreamAwayError as error:
+            logger.info("sources cannot be told now what is wanted of them: %s", error)
+            return False
+        self._told = wanted
+        return True
+
+
+class LandedForgetter:
+    """Forgets flights that were landed long ago."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def run_once(self) -> None:
+        """Forget some."""
+        async with self._database.connection() as connection:
+            await relay.forget_landed(connection, LANDED_DAYS)
