@@ -9,7 +9,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -1015,10 +1015,10 @@ async def test_keys_that_could_not_be_kept_are_left_nowhere(terminal: Terminal, 
 async def test_a_deletion_whose_answer_was_lost_is_done(receiver: Receiver) -> None:
     gone = answer(404, b'{"error": "There is no webhook x.", "code": "NOT_FOUND"}')
     receiver.scripts += [says(answer(503, b"")), says(gone), says(gone)]
-    server = Server(receiver.url().rstrip("/"), "test", None)
-    assert await asyncio.to_thread(server.ask, "DELETE", "/api/v1/webhooks/x") is None
-    with pytest.raises(ApiError, match="There is no webhook x"):  # of one try it says what it was
-        await asyncio.to_thread(server.ask, "DELETE", "/api/v1/webhooks/x")
+    with closing(Server(receiver.url().rstrip("/"), "test", None)) as server:
+        assert await asyncio.to_thread(server.ask, "DELETE", "/api/v1/webhooks/x") is None
+        with pytest.raises(ApiError, match="There is no webhook x"):  # of one try it says what it was
+            await asyncio.to_thread(server.ask, "DELETE", "/api/v1/webhooks/x")
 
 
 async def test_psql_is_opened_on_the_database(terminal: Terminal, engine: Engine) -> None:
