@@ -53,7 +53,7 @@ def _attributes(kind: type) -> Iterator[tuple[str, str]]:
 
 
 def _default(value: object) -> str:
-    return {"": "none", "None": "none", "{}": "none"}.get(
+    return {"": "none", "None": "none", "<factory>": "none"}.get(  # a factory makes an empty one
         str(value), f"`{str(value).lower() if isinstance(value, bool) else value}`"
     )
 

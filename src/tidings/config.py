@@ -61,8 +61,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             first start, where our own role may make roles. `none`: they run with all rights of our own, and nothing but our own
             SQL keeps groups apart.
         running_role: A role of PostgreSQL that is to run Tidings without owning its schema; `tidings migrate`, as the owner,
-        gives
-            it what it needs. None: whoever migrates runs it too.
+            gives it what it needs. None: whoever migrates runs it too.
         data_dir: Where the embedded PostgreSQL and a generated secret key live (`key_file`).
         admin_key: The first key of the API. None: made at the first start and printed once.
         secret_key: Encrypts webhook secrets at rest. None: made at the first start, in `key_file`.
@@ -77,7 +76,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         allow_http: Call http:// URLs everywhere.
         proxy: The forward proxy that everything goes out by, `http://user:password@host:port`. It resolves
             the names. None: there is none.
-        ca_file: Authorities that receivers' certificates may come from beside the system's: a file in PEM form.
+        ca_file: Authorities that receivers' certificates may come from beside the system's: a file in PEM form. It is read at
+            the start.
         host: Address the API listens on.
         port: Port the API listens on; 0 lets the system choose.
         workers: Processes that dispatch and deliver, beside the API.
@@ -93,7 +93,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         sql_jobs: Group to the PostgreSQL URL that its scheduled SQL runs with, as that URL's role: a TOML table, or JSON. A
             group that is not named has no SQL jobs.
         log_format: `text` or `json`.
-        log_level: `debug` also logs every delivered attempt.
+        log_level: `debug`, `info`, `warning` or `error`. `debug` also logs every delivered attempt.
         max_body_bytes: Largest body the API accepts.
         stop_grace_seconds: How long a stop waits for requests that are under way.
         customer_webhooks: How many webhooks the customers of a group may make by portal links.
@@ -205,8 +205,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         beside = self.data_dir.absolute() / "secret_key"
         if self.database_url is None or self.data_dir != DATA_DIR or beside.exists():
             return beside
-        home = os.environ.get("XDG_DATA_HOME") or ""
-        return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "tidings" / "secret_key"
+        data = Path(os.environ.get("XDG_DATA_HOME") or "")
+        if not data.is_absolute():
+            home = Path(os.path.expanduser("~"))
+            if not home.is_absolute():  # "~": the user has none, as some in containers
+                return beside
+            data = home / ".local" / "share"
+        return data / "tidings" / "secret_key"
 
     @property
     def egress(self) -> Egress:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -62,6 +63,13 @@ def test_an_error_is_json_where_json_was_asked_for(unused_tcp_port: int) -> None
 
 def test_what_is_no_url_is_refused() -> None:
     assert "TIDINGS_DATABASE_URL" in refused("migrate", database_url="nonsense://x")
+
+
+@pytest.mark.parametrize("password", ["hun/ter2", "hun#ter2", "hun?ter2", "hun[ter2"])
+def test_a_password_that_makes_it_no_url_is_not_told(password: str) -> None:
+    told = refused("migrate", database_url=f"postgresql://app:{password}@127.0.0.1/db")
+    assert "TIDINGS_DATABASE_URL" in told
+    assert not re.search("hun|ter2", told)
 
 
 async def test_a_read_only_database_is_refused_and_left_as_it_is(empty_database_url: str) -> None:

@@ -73,14 +73,26 @@ async def test_leaving_step_by_step(used: Any, database_url: str) -> None:
     refused = uninstall(database_url.replace("postgres:@", "tidings_leaver:@"), "--yes")
     await user.execute("drop owned by tidings_leaver; drop role tidings_leaver")
     assert refused.returncode == 2
-    assert 'DROP TRIGGER "tidings_capture"' in refused.stderr
-    assert 'ON "My Shop"."orders";' in refused.stderr
+    assert "DROP TRIGGER tidings_capture" in refused.stderr
+    assert 'ON "My Shop".orders;' in refused.stderr
 
     async with user.transaction():
         await user.execute('select * from "My Shop".orders')
         refused = uninstall(database_url, "--yes")
     assert "Somebody else's transaction holds My Shop.orders" in refused.stderr
     assert await user.fetchval("select count(*) from tidings.webhooks") == 1
+
+    await user.execute("create schema reports; create view reports.sent as select status from tidings.deliveries")
+    await user.execute("create table reports.notes (id int primary key, webhook_id uuid references tidings.webhooks)")
+    await user.execute("create materialized view reports.days as select tidings.first_id_of('2026-01-01') as id")
+    told = uninstall(database_url)
+    assert "3 thing(s) that others made of it, which have to go first" in told.stdout
+    refused = uninstall(database_url, "--yes")
+    assert refused.returncode != 0
+    for one in ("view reports.sent", "constraint notes_webhook_id_fkey", "materialized view reports.days"):
+        assert one in refused.stderr
+    assert await user.fetchval("select count(*) from tidings.webhooks") == 1
+    await user.execute("drop schema reports cascade")
 
     runner = f"{await user.fetchval('select current_database()')}_run"
     await user.execute(f"create role {runner}")

@@ -66,11 +66,12 @@ async def test_processes_that_start_at_once_migrate_once(empty_database_url: str
 async def test_a_schema_of_a_newer_version_is_refused(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute("insert into tidings.migrations (number, name) values (9999, 'future')")
-    await connection.execute("update tidings.settings set value = '9999' where name = 'oldest_program'")
     database = await open_database(database_url, max_connections=1)
-    for doing in (migrate, pending, expect_schema):
-        with pytest.raises(StartupError, match="newer Tidings"):
-            await doing(database)
+    for oldest in ("9999", "unreadable", "9" * 20):
+        await connection.execute("update tidings.settings set value = $1 where name = 'oldest_program'", oldest)
+        for doing in (migrate, pending, expect_schema):
+            with pytest.raises(StartupError, match="newer Tidings"):
+                await doing(database)
     await connection.execute("update tidings.settings set value = $1 where name = 'oldest_program'", str(LAST))
     assert await migrate(database) == await pending(database) == []  # it says that this program can run there
     await expect_schema(database)
@@ -203,16 +204,19 @@ async def test_a_migration_does_not_hold_up_writers_behind_an_idle_one_and_says_
         await connection.close()
 
 
+TABLES = "select relname from pg_class where relnamespace = 'tidings'::regnamespace and relkind = 'r' order by relname"
+
+
 async def test_a_failed_migration_leaves_nothing_behind(empty_database_url: str) -> None:
     connection = await asyncpg.connect(empty_database_url)
-    await connection.execute("create schema tidings; create table tidings.queue (mine int)")
     database = await open_database(empty_database_url, max_connections=1)
-    with pytest.raises(asyncpg.DuplicateTableError):
+    await migrate(database, to="1")
+    await connection.execute("create function tidings.shaped(json, text[], json) returns json language sql return $1")
+    before = await connection.fetch(TABLES)
+    with pytest.raises(asyncpg.DuplicateFunctionError):
         await migrate(database)
-    tables = await connection.fetch(
-        "select relname from pg_class where relnamespace = 'tidings'::regnamespace and relkind = 'r'"
-    )
-    assert [row["relname"] for row in tables] == ["queue"]
+    assert await connection.fetch(TABLES) == before
+    assert await connection.fetch("select number from tidings.migrations") == [(1,)]
     await database.close()
     await connection.close()
 
@@ -387,15 +391,6 @@ def test_a_made_key_is_kept_and_readable_by_its_owner_only(tmp_path: Path) -> No
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["secret_key"]
 
 
-@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe"])
-def test_a_key_that_is_none_encrypts_nothing(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "secret_key").write_bytes(content)
-    for read in (find_key, load_or_make_key):
-        with pytest.raises(StartupError, match="empty or no text"):
-            read(tmp_path / "secret_key")
-    assert find_key(tmp_path / "none") is None
-
-
 def test_a_key_is_replaced_whole_whatever_a_process_of_the_same_number_left(tmp_path: Path) -> None:
     path = tmp_path / "secret_key"
     load_or_make_key(path)
@@ -403,3 +398,26 @@ def test_a_key_is_replaced_whole_whatever_a_process_of_the_same_number_left(tmp_
     replace_key(path, "a much newer key")
     assert (find_key(path), path.stat().st_mode & 0o777) == ("a much newer key", 0o600)
     assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe", b"a\0b", b"a" * 5000])
+def test_what_is_no_key_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    """Of an empty file in particular: everybody knows what is encrypted under nothing."""
+    file = tmp_path / "secret_key"
+    file.write_bytes(content)
+    for read in (find_key, load_or_make_key):
+        with pytest.raises(StartupError, match="is empty, or no key"):
+            read(file)
+    assert file.read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
+
+
+def test_a_key_that_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone" / "key")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name in ("pipe", "folder", "nowhere", "loop"):
+        with pytest.raises(StartupError, match="secret key"):
+            load_or_make_key(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "loop", "nowhere", "pipe"]

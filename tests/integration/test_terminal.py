@@ -530,8 +530,15 @@ async def test_redaction_and_erasures(terminal: Terminal) -> None:
     assert "Add --yes" in await terminal.refused("erasures", "begin", "--value", "nobody@x.example", code=2)
     begun = await terminal.read("erasures", "begin", "--value", "nobody@x.example", "--dry-run")
     assert begun["id"] in (await terminal("erasures", "list", "-q")).split()
-    found = await terminal.read("erasures", "find", "--value", "NOBODY@x.example")
-    assert [one["id"] for one in found] == [begun["id"]]
+    for words in (["--value", "NOBODY@x.example"], ["--value", "-"], []):  # the last two leave nothing in the shell's history
+        found = await terminal.read(
+            "erasures", "find", *words, input="nobody@x.example\r\n" if "-" in words else "nobody@x.example"
+        )
+        assert [one["id"] for one in found] == [begun["id"]]
+    for said, words in (("", "Give --value on standard input"), ("a@b.example\nb@b.example\n", "more than a line")):
+        assert words in await terminal.refused("erasures", "begin", "--value", "-", "--dry-run", code=2, input=said)
+    whole = json.dumps({"value": "nobody@x.example"})
+    assert len(await terminal.read("erasures", "find", "--input", "-", input=whole)) == 1
     assert (await terminal.read("erasures", "get", begun["id"]))["dry_run"] is True
     ended = await terminal.run("erasures", "cancel", begun["id"], "--json")
     assert json.loads(ended.stdout).get("code", "CONFLICT") == "CONFLICT"  # it may be over already

@@ -1,5 +1,8 @@
 """Settings: where they come from and what is refused."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +88,20 @@ def test_keys_and_passwords_are_not_shown() -> None:
         "database_url": "postgresql://u:p-very@h/d",
     }
     assert "very" not in repr(load_config(values, environ={}))
+
+
+HOMELESS = """
+import pwd
+from tidings.config import load_config
+pwd.getpwuid = lambda number: {}[number]  # nobody has it
+print(load_config(environ={"TIDINGS_DATABASE_URL": "postgresql://db/app"}).key_file)
+"""
+
+
+def test_who_has_no_home_keeps_the_key_in_the_folder_of_data(tmp_path: Path) -> None:
+    """As a container whose user is a number that nobody has."""
+    environ = {name: value for name, value in os.environ.items() if name not in {"HOME", "XDG_DATA_HOME"}}
+    done = subprocess.run(
+        [sys.executable, "-c", HOMELESS], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == f"{tmp_path}/.tidings/secret_key\n", done.stderr

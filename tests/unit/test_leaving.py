@@ -4,13 +4,12 @@ from tidings.store.uninstall import MOST_NAMED, Trigger, statements_of
 
 
 def trigger(number: int, owner: str) -> Trigger:
-    return Trigger('a "b"', f"t{number}", "tidings_capture", owner, is_allowed=False)
+    return Trigger("s", f"t{number}", "tidings_capture", owner, is_allowed=False, drop=f"DROP TRIGGER x ON s.t{number};")
 
 
 def test_each_owner_is_told_what_to_run() -> None:
     assert statements_of([trigger(1, "ada"), trigger(2, "bob"), trigger(3, "ada")]) == (
-        'Have ada run: DROP TRIGGER "tidings_capture" ON "a ""b"""."t1"; DROP TRIGGER "tidings_capture" ON "a ""b"""."t3"; '
-        'Have bob run: DROP TRIGGER "tidings_capture" ON "a ""b"""."t2";'
+        "Have ada run: DROP TRIGGER x ON s.t1; DROP TRIGGER x ON s.t3; Have bob run: DROP TRIGGER x ON s.t2;"
     )
 
 

@@ -1,4 +1,4 @@
-"""Lines of the log."""
+"""Lines of the log, whatever is in what they tell."""
 
 import json
 import logging
@@ -6,37 +6,63 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.support.limits import PATIENCE
-from tidings.cli.logs import _Json, _Text
+from tidings.cli.logs import _Json, line, set_up_logs
+from tidings.store.database import where
+
+HOSTILE = "a\n12:00:00 ERROR    forged\x1b[2J\x9b31m\r\x00 \u2028 \udcff end"
 
 
-def record(message: str, **fields: object) -> logging.LogRecord:
-    made = logging.LogRecord("tidings", logging.INFO, "", 0, message, (), None)
-    vars(made).update(fields)
-    return made
+@pytest.fixture
+def logging_as_before():
+    root, tidings = logging.getLogger(), logging.getLogger("tidings")
+    before = root.handlers[:], root.level, tidings.level
+    yield
+    root.handlers[:], root.level, tidings.level = before[0], before[1], before[2]
+    logging.captureWarnings(False)
+
+
+def test_what_others_wrote_moves_no_cursor_and_begins_no_line(
+    logging_as_before: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    set_up_logs("text", "info")
+    logging.getLogger("tidings.x").warning("name %s", HOSTILE, extra={"url": HOSTILE})
+    said = capfd.readouterr().err
+    assert said.count("\n") == 3
+    assert [line.startswith("    ") for line in said.splitlines()] == [False, True, True]
+    assert all(sign.isprintable() for sign in said.replace("\n", ""))
+    assert r"\x1b[2J" in said
+    assert r"\udcff" in said
+
+
+def test_a_json_line_is_one_whatever_is_in_it(capfd: pytest.CaptureFixture[str]) -> None:
+    for value in (HOSTILE, 10**400, float("nan"), b"\xff", {1: "\udcff"}, object()):
+        told = line("info", f"about {HOSTILE}", value=value)
+        assert "\n" not in told
+        assert json.loads(told)["message"] == f"about {HOSTILE}"
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:secret@db/app", "db/app"),
+        ("postgresql:///app?host=/run/pg&password=secret", "/run/pg"),
+        ("postgresql://db/app?user=u&password=secret", "db/app"),
+        ("postgresql:///app?password=secret&host=/run/pg&user=secret", "/run/pg"),
+    ],
+)
+def test_where_a_database_is_says_no_password(url: str, shown: str) -> None:
+    assert where(url) == shown
 
 
 def test_a_line_of_json_says_when_wherever_it_is_written() -> None:
-    made = record("x")
+    made = logging.LogRecord("tidings", logging.INFO, "", 0, "x", (), None)
     said = datetime.fromisoformat(json.loads(_Json().format(made))["at"])
     assert said.tzinfo == UTC
     assert abs(said - datetime.fromtimestamp(made.created, UTC)) < timedelta(milliseconds=2)
-
-
-def test_what_others_wrote_begins_no_line_and_moves_no_cursor() -> None:
-    said = _Text().format(record("of 'a\n12:00:00 info     all is well\x1b[2J'", table="t\rx"))
-    first, second = said.split("\n")
-    assert first.endswith("of 'a")
-    assert second == "    12:00:00 info     all is well\N{REPLACEMENT CHARACTER}[2J' table=t\N{REPLACEMENT CHARACTER}x"
-
-
-def test_a_traceback_stays_as_it_is() -> None:
-    try:
-        int("no")
-    except ValueError as error:
-        made = record("it failed")
-        made.exc_info = (ValueError, error, error.__traceback__)
-    assert "\nTraceback (most recent call last):\n  File" in _Text().format(made)
 
 
 def test_what_nobody_caught_is_a_line_of_json_wherever_it_was_thrown() -> None:

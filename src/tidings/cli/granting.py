@@ -7,6 +7,7 @@ import msgspec
 
 from tidings.app import database_of
 from tidings.cli import asking
+from tidings.cli.here import expect_database
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
 from tidings.core import grants
@@ -19,6 +20,7 @@ def run_grants(
 ) -> int:
     """Print the statements, or those that are missing; return the exit code."""
     set_up_logs(config.log_format, "error")
+    expect_database(config)
     chosen, names, told = asking.done(_look(config, way, owner, tables))
     missing = [step for step in told if step.is_missing]
     if as_json:

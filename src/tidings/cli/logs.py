@@ -1,6 +1,8 @@
 """Log lines, as text for people or JSON for machines."""
 
+import json
 import logging
+import re
 import sys
 import threading
 import time
@@ -10,6 +12,7 @@ from typing import Any
 import msgspec
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class _Json(logging.Formatter):
@@ -26,28 +29,25 @@ class _Json(logging.Formatter):
         } | _own_fields(record)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        try:
+            return msgspec.json.encode(line, enc_hook=str).decode()
+        except (UnicodeEncodeError, OverflowError):  # bytes of a path that are no text, a number of many digits
+            return json.dumps(line, default=str)
 
 
 class _Text(logging.Formatter):
-    """Time, level, message, then the line's own fields as name=value."""
+    """Time, level, message, then the line's own fields as name=value. What others wrote moves no cursor and begins no line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():8} {record.getMessage()}"
         fields = " ".join(f"{name}={value}" for name, value in _own_fields(record).items() if value is not None)
         trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return plain(f"{line} {fields}".rstrip(), line_feed="\n    ") + trace
+        return plain(f"{line} {fields}".rstrip() + trace)
 
 
-def plain(text: str, *, line_feed: str = "\N{REPLACEMENT CHARACTER}") -> str:
-    """Return a text that moves no cursor and begins no line that looks like one of ours, whoever wrote what is in it.
-
-    Args:
-        line_feed: What stands for the end of a line.
-    """
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else line_feed if sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text)
+def plain(text: str, *, line_feed: str = "\n    ") -> str:
+    """Return a text whose control characters are shown and not obeyed, and whose lines after the first are indented."""
+    return _CONTROLS.sub(lambda sign: ascii(sign[0])[1:-1], text).replace("\n", line_feed)
 
 
 def _own_fields(record: logging.LogRecord) -> dict[str, Any]:

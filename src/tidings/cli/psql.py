@@ -3,7 +3,7 @@
 import os
 import shutil
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import click
 import msgspec
@@ -35,15 +35,20 @@ def run_psql(config: Config, arguments: tuple[str, ...], *, as_json: bool, is_pr
 def without_password(url: str) -> tuple[str, str | None]:
     """Return a database's URL without the password in it, and the password."""
     parts = urlsplit(url)
-    if not parts.password:
+    user, at, host = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    asked = parse_qsl(parts.query, keep_blank_values=True)
+    found = [value for key, value in asked if key == "password"]  # it outweighs the other
+    if not password and not found:
         return url, None
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}")), unquote(parts.password)
+    rest = urlencode([(key, value) for key, value in asked if key != "password"], quote_via=quote)
+    plain = urlunsplit(parts._replace(netloc=f"{name}{at}{host}", query=rest if found else parts.query))
+    return plain, found[-1] if found else unquote(password)
 
 
 def _embedded(data_dir: Path) -> str:
     """Return the URL of the embedded PostgreSQL that runs."""
-    folder = data_dir.resolve() / "postgres"
+    folder = Path(os.path.realpath(data_dir)) / "postgres"
     running = Running.read(folder)
     if running.socket_dir is None:
         raise StartupError(

@@ -5,6 +5,7 @@ import msgspec
 
 from tidings.app import opened
 from tidings.cli import asking
+from tidings.cli.here import expect_database
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
 from tidings.core.errors import StartupError
@@ -24,6 +25,7 @@ def run_rekey(config: Config, *, as_json: bool) -> None:
     new_key = config.new_secret_key
     if new_key is None or len(new_key) < MIN_KEY_LENGTH:
         raise StartupError(f"Set TIDINGS_NEW_SECRET_KEY to the key to change to, at least {MIN_KEY_LENGTH} characters.")
+    expect_database(config)
     count = asking.done(_rekey(config, new_key))
     if as_json:
         click.echo(msgspec.json.encode({"encrypted": count}))

@@ -9,6 +9,7 @@ import msgspec
 
 from tidings.app import opened
 from tidings.cli import asking
+from tidings.cli.here import expect_database
 from tidings.cli.logs import plain, set_up_logs
 from tidings.config import Config
 from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
@@ -29,10 +30,10 @@ def run_list(config: Config, *, as_json: bool) -> None:
         return
     for row in rows:
         what = row.type or " ".join(part for part in (row.operation, row.schema, row.table) if part) or row.kind
-        click.echo(f"{row.number}  {row.kind}  {plain(what)}  {plain(row.group_id or '-')}  {plain(row.reason)}")
+        click.echo(f"{row.number}  {row.kind}  {_plain(what)}  {_plain(row.group_id or '-')}  {_plain(row.reason)}")
     for fault in settings:
         click.echo(
-            f"{fault.kind}:{plain(fault.id)}  {plain(fault.name)}  {plain(fault.group_id or '-')}  {plain(fault.reason)}"
+            f"{fault.kind}:{_plain(fault.id)}  {_plain(fault.name)}  {_plain(fault.group_id or '-')}  {_plain(fault.reason)}"
         )
     if not rows and not settings:
         click.echo("Nothing is set aside.")
@@ -58,7 +59,7 @@ def _retry_all(config: Config, *, as_json: bool) -> None:
     else:
         click.echo(f"{count} retried.")
         for number, reason in refused.items():
-            click.echo(f"tidings: {number}: {plain(reason)}", err=True)
+            click.echo(f"tidings: {number}: {_plain(reason)}", err=True)
     if refused:
         sys.exit(1)
 
@@ -75,6 +76,7 @@ def run_discard(config: Config, what: str, *, as_json: bool) -> None:
 
 async def _with(config: Config, work: Callable[[Services], Awaitable[T]]) -> T:
     set_up_logs(config.log_format, "error")
+    expect_database(config)
     async with opened(config, is_to_change=False) as services:
         return await work(services)
 
@@ -136,3 +138,8 @@ def _say(done: str, count: int, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode({done: count}))
     else:
         click.echo(f"{count} {done}.")
+
+
+def _plain(text: str) -> str:
+    """Return a text of one line: others wrote it."""
+    return plain(text, line_feed=" ")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -58,11 +59,16 @@ _SETTINGS = {
     "tcp_keepalives_count": "3",
     "application_name": "tidings",
     "timezone": "UTC",
+    # Names without a schema are PostgreSQL's. Whoever may make functions in `public` could else have us run theirs in place of
+    # format() or unnest(), by arguments that fit better, with all our rights.
+    "search_path": "pg_catalog, pg_temp",
     "jit": "off",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
 }
 
+_QUOTED = re.compile(r"""(?<=['"]).+(?=['"])""", re.DOTALL)
+_HOST = re.compile(r"[?&]host=([^&]*)")
 CONNECT_SECONDS = 10.0
 LEND_SECONDS = 30.0  # until a connection of the pool is free, and then until it is clean again
 # A network that is gone says nothing: without these the system keeps trying for a quarter of an hour.
@@ -304,7 +310,12 @@ async def open_database(url: str, *, max_connections: int = 10) -> Database:
             "Start it, or correct TIDINGS_DATABASE_URL."
         ) from error
     except ValueError as error:
-        raise StartupError(f"TIDINGS_DATABASE_URL is not a connection URL: {error}.") from error
+        # Python quotes what it could not read, which may be part of the password.
+        told = _QUOTED.sub("…", str(error))
+        raise StartupError(
+            f"TIDINGS_DATABASE_URL is not a connection URL: {told}. In a password, write / # ? @ : and % as "
+            f"%2F %23 %3F %40 %3A and %25."
+        ) from error
     try:
         await _check(connection, url)
     finally:
@@ -383,4 +394,6 @@ def said(error: BaseException) -> str:
 def where(url: str) -> str:
     """Return a connection URL without user and password, for messages."""
     tail = url.rsplit("@", 1)[-1]
-    return tail.split("://", 1)[-1].split("?", 1)[0] if "host=" not in tail else tail.split("host=", 1)[1]
+    if found := _HOST.search(tail):
+        return found[1]
+    return tail.split("://", 1)[-1].split("?", 1)[0]

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import msgspec
 
 from tidings.core.errors import StartupError
+from tidings.core.grants import migration_for, quoted
 from tidings.core.pauses import Pauses
 from tidings.store.database import COLLISIONS, Connection, Database, said
 from tidings.store.running_rights import FUNCTIONS, RIGHTS
@@ -152,7 +153,7 @@ async def _give_once(database: Database, role: str | None) -> list[str]:
             if not await exists(connection, role):
                 raise StartupError(
                     f"There is no role {role}, which TIDINGS_RUNNING_ROLE names. Run, where roles may be made: CREATE ROLE "
-                    f'"{role}" LOGIN;'
+                    f"{quoted(role)} LOGIN;"
                 )
             roles.append(role)
         statements = []
@@ -179,7 +180,7 @@ async def expect_rights(database: Database, *, owner: str) -> None:
     if told:
         raise StartupError(
             f"The database role {role} lacks {len(told)} right(s) on schema tidings, which {owner} owns. As {owner} run: "
-            f"TIDINGS_RUNNING_ROLE={role} tidings migrate. Or run these statements: {sentence_of(told)}"
+            f"{migration_for(role)}. Or run these statements: {sentence_of(told)}"
         )
 
 

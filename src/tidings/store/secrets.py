@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tidings.core.errors import StartupError
 
 _NONCE_BYTES = 12  # NIST SP 800-38D, section 8.2: 96 bits, random
+MAX_KEY_FILE_BYTES = 4096
 
 
 class SecretBox:
@@ -48,14 +50,25 @@ def find_key(path: Path) -> str | None:
     """Return the key in a file; None where there is no file.
 
     Raises:
-        StartupError: It cannot be read, or holds none.
+        StartupError: It cannot be read, or is none.
     """
     try:
-        return _read(path)
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # nobody may ever write into a pipe
+            content = file.read(MAX_KEY_FILE_BYTES + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StartupError(f"The secret key {path} cannot be read ({error.strerror}). Set TIDINGS_SECRET_KEY.") from error
+    try:
+        key = "" if content is None or len(content) > MAX_KEY_FILE_BYTES else content.decode().strip()
+    except UnicodeDecodeError:
+        key = ""
+    if not key or "\0" in key:  # under an empty one nothing would be secret
+        raise StartupError(
+            f"The secret key {path} is empty, or no key. Bring the copy of it there, or set TIDINGS_SECRET_KEY; where nothing "
+            f"is encrypted yet, remove it, and it is made anew."
+        )
+    return key
 
 
 def load_or_make_key(path: Path) -> str:
@@ -69,11 +82,14 @@ def load_or_make_key(path: Path) -> str:
         if not path.exists():
             with _draft(path, os.urandom(32).hex()) as draft, suppress(FileExistsError):
                 os.link(draft, path)
-        return _read(path)
+        key = find_key(path)
     except OSError as error:
         raise StartupError(
             f"The secret key {path} can be neither read nor made ({error.strerror}). Set TIDINGS_SECRET_KEY."
         ) from error
+    if key is None:
+        raise StartupError(f"The secret key {path} can be neither read nor made (it leads nowhere). Set TIDINGS_SECRET_KEY.")
+    return key
 
 
 def replace_key(path: Path, secret_key: str) -> None:
@@ -84,17 +100,6 @@ def replace_key(path: Path, secret_key: str) -> None:
     """
     with _draft(path, secret_key) as draft:
         draft.replace(path)
-
-
-def _read(path: Path) -> str:
-    """Return the key in a file. An empty one, left by a copy that failed, would encrypt everything under what anybody knows."""
-    try:
-        key = path.read_text().strip()
-    except UnicodeDecodeError:
-        key = ""
-    if not key:
-        raise StartupError(f"The secret key {path} is empty or no text. Bring its copy there, or set TIDINGS_SECRET_KEY.")
-    return key
 
 
 @contextmanager

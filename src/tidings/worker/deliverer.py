@@ -22,7 +22,7 @@ from tidings.core.webhook import Webhook
 from tidings.store import payloads, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.signing_keys import KeyRing
-from tidings.transport.connection import Call
+from tidings.transport.connection import Call, Done
 from tidings.transport.sender import Sender
 from tidings.transport.tokens import Authorized
 from tidings.worker.event_cache import EventCache
@@ -203,17 +203,18 @@ class Deliverer:
         return bool(self._ready or self._opening or self._others)
 
     def _start(self, started_at: datetime, delivery: Delivery, event: Event, webhook: Webhook) -> None:
+        """Begin an attempt. Whatever breaks on the way ends this attempt alone: others are to begin in the same turn."""
         # Keys may be rotated before the answer comes: history says what signed the request.
         signer_id = self._keys.current.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
-        keeping = self._privacy.keeping(event, webhook)
+        try:
+            keeping = self._privacy.keeping(event, webhook)
+        except Exception as error:  # then nobody knows what may be told: its kind alone
+            logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id, exc_info=False)
+            self._done(delivery, webhook, started_at, None, None, _broken(RuntimeError(type(error).__name__)))
+            return
         done = partial(self._done, delivery, webhook, started_at, signer_id, keeping)
         try:
-            prepared = self._prepared.get(webhook)
-            timestamp = int(started_at.timestamp())
-            if prepared.client is None:
-                data = prepared.write(event, delivery.id, timestamp, prepared.authorization)
-            else:  # its token may be on its way still
-                write = partial(prepared.seal, prepared.body(event), event, delivery.id, timestamp)
+            self._exchange(delivery, event, webhook, int(started_at.timestamp()), done)
         except RenderError as error:
             done(Exchange(failure="render", error=error.message))
         except MemoryError:
@@ -223,15 +224,20 @@ class Deliverer:
             is_told = keeping is None or not keeping.values
             logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id, exc_info=is_told)
             done(_broken(error if is_told else RuntimeError(type(error).__name__)))
-        else:
-            timeout, target = webhook.timeout_seconds, prepared.target
-            if prepared.client is None:
-                echo = prepared.echo
-                self._calls[delivery] = self._sender.start(target, data, timeout_seconds=timeout, done=done, echo=echo)
-                return
-            call = Authorized(self._sender, target, prepared.client, write, timeout_seconds=timeout, done=done)
+
+    def _exchange(self, delivery: Delivery, event: Event, webhook: Webhook, timestamp: int, done: Done) -> None:
+        """Begin the exchange of an attempt. Where this raises, `done` is told nothing."""
+        prepared = self._prepared.get(webhook)
+        timeout, target = webhook.timeout_seconds, prepared.target
+        if prepared.client is None:
+            data = prepared.write(event, delivery.id, timestamp, prepared.authorization)
+            call = self._sender.start(target, data, timeout_seconds=timeout, done=done, echo=prepared.echo)
             self._calls[delivery] = call
-            call.start()
+            return
+        write = partial(prepared.seal, prepared.body(event), event, delivery.id, timestamp)  # its token may be on its way still
+        authorized = Authorized(self._sender, target, prepared.client, write, timeout_seconds=timeout, done=done)
+        self._calls[delivery] = authorized
+        authorized.start()
 
     async def _rest(self) -> None:
         """Wait for a call, for a place, or until the next lane is due."""

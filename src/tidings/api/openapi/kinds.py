@@ -7,7 +7,7 @@ a list. Tests hold them against the document: what names no type or field fails.
 
 from typing import Any, Final
 
-from tidings.core import audit_chain, erasure, recovery
+from tidings.core import audit_chain, erasure, job
 from tidings.core.audit import Who
 from tidings.core.claims import Reason
 from tidings.core.credentials import SENDS
@@ -107,8 +107,8 @@ WORDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "HealthState": (tuple(Standing), ("HealthView.state",)),
     "TableCaptureState": (TABLE_STATES, ("TableState.state", "TableView.state")),
     "BackfillState": (BACKFILL_STATES, ("BackfillView.state",)),
-    "RecoveryState": (tuple(recovery.State), ("RecoveryView.state",)),
-    "ErasureState": (tuple(erasure.State), ("ErasureView.state",)),
+    "RecoveryState": (tuple(job.State), ("RecoveryView.state",)),
+    "ErasureState": (tuple(job.State), ("ErasureView.state",)),
     "ErasurePending": (tuple(erasure.Pending), ("ErasureView.pending", "ErasureBody.pending")),
     "Platform": (PLATFORMS, ("IntegrationView.platform", "IntegrationChange.platform")),
     "SignatureReason": (tuple(Reason), ("Verdict.reason",)),

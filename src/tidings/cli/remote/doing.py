@@ -6,12 +6,12 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from tidings.cli.remote.failures import FAILED, NOT_FOUND, USAGE, CommandError
-from tidings.cli.remote.grammar import UUID, Column, Thing, Verb, columns, fields, read_setting, read_value
+from tidings.cli.remote.grammar import UUID, Column, Field, Thing, Verb, columns, fields, read_setting, read_value
 from tidings.cli.remote.inert import inert
 from tidings.cli.remote.meanings import meaning
 from tidings.cli.remote.options import asked, instant
@@ -21,6 +21,8 @@ from tidings.cli.remote.things import THINGS
 from tidings.client.errors import ApiError
 from tidings.core.event import DEFAULT_GROUP
 from tidings.core.near import MAX_KNOWN, did_you_mean
+
+_MAX_PRIVATE: Final = 10_000  # characters; servers take fewer, and say so
 
 _OBSERVED = frozenset({"id", "created", "updated", "created_at", "updated_at", "collectionId", "collectionName"})
 
@@ -169,6 +171,9 @@ def body_of(verb: Verb, given: dict[str, Any], paper: Paper) -> Any:
         } | _set(verb, given["set_"])
         if verb.first and given[argument(verb.first)] is not None:
             said[verb.first] = given[argument(verb.first)]
+        for field in fields(verb.body):
+            if field.kind == "private" and (given[field.name] == "-" or not (field.name in said or content)):
+                said[field.name] = _read_private(field)
     except ValueError as error:
         raise CommandError(str(error), USAGE) from error
     if isinstance(body, dict):
@@ -180,6 +185,23 @@ def body_of(verb: Verb, given: dict[str, Any], paper: Paper) -> Any:
     if not body and verb.body.strip() == "*" and not verb.edits:
         raise CommandError("Say what: --set name=value, or --input FILE with JSON.", USAGE)
     return body
+
+
+def _read_private(field: Field) -> str:
+    """Read what is not to stand in the shell's history, nor in the list of processes: a line.
+
+    Raises:
+        CommandError: There is none, or more than one.
+    """
+    if sys.stdin.isatty():
+        return str(click.prompt(field.name.replace("_", " ").capitalize(), err=True))
+    text = sys.stdin.readline(_MAX_PRIVATE)
+    line = text.rstrip("\r\n")
+    if not line:
+        raise CommandError(f'Give {field.flag} on standard input: printf %s "$WHO" | tidings … {field.flag} -', USAGE)
+    if len(line) == _MAX_PRIVATE or sys.stdin.read(1):
+        raise CommandError(f"Standard input has more than a line of {_MAX_PRIVATE:,} characters; {field.flag} is one.", USAGE)
+    return line
 
 
 def _set(verb: Verb, words: tuple[str, ...]) -> dict[str, Any]:

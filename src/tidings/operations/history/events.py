@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.batch import refusal_of_all
 from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.core.event import Event, row_id
 from tidings.core.redaction import read_mark
@@ -100,6 +101,26 @@ async def publish_all(services: Services, drafts: Sequence[Draft | InvalidInputE
             )
     answers = iter([next(published) if refusal is None else refusal for refusal in refusals])
     return [next(answers) if isinstance(draft, Draft) else draft for draft in drafts]
+
+
+async def publish_batch(
+    services: Services, lines: Sequence[tuple[int, Draft | InvalidInputError]], *, form: str | None = None
+) -> list[tuple[int, Published | TidingsError]]:
+    """Publish the events of a batch as `publish_all` does, and return what came of each line, with its number.
+
+    Args:
+        lines: Their numbers and what they say; one at least.
+        form: What is said when none is accepted since the whole is no batch.
+
+    Raises:
+        InvalidInputError: None was accepted.
+        LimitReachedError: All come too soon.
+    """
+    results = await publish_all(services, [draft for _, draft in lines])
+    told = [(number, result) for (number, _), result in zip(lines, results, strict=True)]
+    if (refusal := refusal_of_all(told, form)) is not None:
+        raise refusal
+    return told
 
 
 def headers(services: Services) -> dict[str, str]:

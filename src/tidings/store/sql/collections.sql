@@ -43,6 +43,13 @@ order by n.nspname, c.relname, k.conname;
 -- What takes the owner of a collection's table. $1 what, $2 schema, $3 table, $4 arguments as JSON
 select tidings.change_records($1, $2, $3, $4::json);
 
+-- name: foreign_schema
+-- Whose a schema is, where that is neither a superuser, nor whose the database or our own schema is: they could put another table in the place
+-- of a collection's. $1 schema
+select pg_get_userbyid(n.nspowner) from pg_namespace n join pg_roles r on r.oid = n.nspowner
+where n.nspname = $1 and not r.rolsuper and n.nspowner not in (
+  (select nspowner from pg_namespace where nspname = 'tidings'), (select datdba from pg_database where datname = current_database()));
+
 -- name: who_asks
 -- The role that the table is to be open to, when that is one of its own (`request_role`).
 select current_setting('role');
