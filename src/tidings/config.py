@@ -289,7 +289,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text())
     except OSError as error:
         raise StartupError(f"The configuration file {path} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StartupError(f"The configuration file {path} is not TOML: {error}.") from error
     unknown = sorted(set(values) - set(Config.__struct_fields__))
     if unknown:

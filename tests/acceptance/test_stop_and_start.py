@@ -120,7 +120,7 @@ async def _left_by(number: signal.Signals, tmp_path: Path) -> list[psutil.Proces
     family += [one for one in psutil.process_iter() if str(tmp_path) in _command(one) and one.pid != process.pid]
     assert len({one.pid for one in family}) > 5
     process.send_signal(number)
-    await process.wait()
+    assert await process.wait() == (-number if number is signal.SIGKILL else 0)  # told to stop, it ends as one that was
 
     async def all_gone() -> bool:
         return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family)

@@ -259,6 +259,19 @@ async def test_a_refusal_in_the_middle_says_how_far_it_came_and_the_next_time_go
     assert steps(await applied(terminal, mended)) == {"webhooks.late": "add"}
 
 
+async def test_what_a_change_takes_from_others_is_said_once(terminal: Terminal) -> None:
+    file = "tidings: 1\nwebhooks: {hears: {url: https://hears.example.com/, events: [{table: orders}]}}\n"
+    assert "a secret was made" in (await terminal.run("apply", "-", input=file)).stderr
+    file += "installation: {tables: {orders: {group_by: secret}}}"
+    said = (await terminal.run("apply", "-", "--json", input=file)).stderr
+    assert said.startswith(
+        "tidings: installation.tables.orders.group_by: A row of public.orders belongs to the group that its "
+    )
+    assert "'hears'" in said
+    assert (await terminal.run("apply", "-", "--json", input=file)).stderr == ""
+    await terminal("apply", "-", "--prune", "--yes", input="tidings: 1\nwebhooks: {}\ninstallation: {tables: {}}")
+
+
 async def test_a_key_of_one_group_exports_what_it_may_see(terminal: Terminal, tmp_path: Path) -> None:
     await terminal("groups", "create", "initech")
     key = await terminal("keys", "create", "--name", "k", "--scopes", "webhooks:write", "--bound-to", "initech", "-q")

@@ -208,6 +208,55 @@ async def test_each_right_that_is_missing_is_named_with_its_statement(place: Pla
     assert [one for one in given_back if not one.startswith("REVOKE")] == []
 
 
+# Functions with the owner's rights, each asked for what it is not for.
+OVERREACHING = (
+    "make_guard('capture', 'begin return true; end', true)",
+    "make_guard('when_' || repeat('0', 31) || 'g', 'begin return true; end', true)",
+    "drop_guard('is_bound')",
+    "drop_leaving('capture')",
+    "change_records('drop_table', 'tidings', 'webhooks', '[]')",
+    "change_records('drop_table', 'sales', 'orders', '[]')",
+    "change_records('add_column', 'collections_default', 'posts', '[\"a\", \"tidings.webhooks\"]')",
+    "change_records('drop database', 'collections_default', 'posts', '[]')",
+)
+
+
+async def test_what_has_the_owners_rights_does_one_thing_each_for_running_roles_alone(place: Place, settings: Config) -> None:
+    await set_up(place, settings)
+    running = await asyncpg.connect(place.as_(place.running))
+    for asked in OVERREACHING:
+        with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.RaiseError)) as refused:
+            await running.execute(f"select tidings.{asked}")
+        assert "permission denied" not in str(refused.value), asked  # it is refused for what it asks
+    await running.close()
+    stranger = f"{place.name}_stranger"
+    await place.admin.execute(f"create role {stranger}; grant usage on schema tidings to {stranger}")
+    names = ["ensure_day", "drop_days_before", "make_guard", "drop_guard", "make_leaving", "drop_leaving", "change_records"]
+    rows = await place.admin.fetch(
+        "select has_function_privilege($1, oid, 'execute') as may, prosecdef from pg_proc "
+        "where pronamespace = 'tidings'::regnamespace and proname = any ($2)",
+        stranger,
+        names,
+    )
+    assert [(row["may"], row["prosecdef"]) for row in rows] == [(False, True)] * len(names)
+
+
+async def test_rights_that_cannot_be_given_now_make_nobody_wait(place: Place, settings: Config) -> None:
+    await set_up(place, settings)
+    await place.admin.execute("drop policy running_role on tidings.webhooks; drop policy running_role on tidings.queue")
+    database = await open_database(place.as_(place.owner), max_connections=2)
+    idle = await asyncpg.connect(place.url)
+    async with idle.transaction():  # one of the user's, whose trigger has read a table of ours
+        await idle.execute("select from tidings.webhooks")
+        with pytest.raises(StartupError, match="open for long use tables of Tidings"):
+            await roles.give(database, place.running, tries=1)
+    await idle.close()
+    assert len(await roles.give(database, place.running)) == 2
+    await database.close()
+    await place.admin.execute(f"revoke create on database {place.name} from {place.owner}")  # it has made its schema
+    assert [step.statement for step in await place.grants(settings) if step.is_missing] == []
+
+
 async def test_a_table_that_may_not_be_captured_is_refused_with_the_statement(
     place: Place, settings: Config, receiver: Receiver
 ) -> None:

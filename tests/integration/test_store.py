@@ -16,9 +16,9 @@ from tidings.core.errors import StartupError
 from tidings.core.event import Event, day_bounds
 from tidings.sources.publish import new_id
 from tidings.store import outbox
-from tidings.store.database import open_database
+from tidings.store.database import Database, open_database
 from tidings.store.migrations import LAST, OLDEST, available, expect_schema, migrate, pending
-from tidings.store.secrets import SecretBox, find_key, load_or_make_key
+from tidings.store.secrets import SecretBox, find_key, load_or_make_key, replace_key
 from tidings.store.settings import load_installation
 from tidings.store.statements import load
 
@@ -83,11 +83,21 @@ async def test_migrations_go_as_far_as_is_said(empty_database_url: str) -> None:
     database = await open_database(empty_database_url, max_connections=1)
     names = [f"{number:04d}_{name}" for number, name, _ in available()]
     assert await pending(database, to="3") == await migrate(database, to="0003_sources") == names[:3]
+    assert await oldest(database) == "3"
     assert await migrate(database, to="0002_profiles") == []  # there is no way back
     with pytest.raises(StartupError, match=r"There is no migration '0003_source'; .* Did you mean \"0003_sources\"?"):
         await migrate(database, to="0003_source")
-    assert await migrate(database) == names[3:]
+    between = next(place for place, name in enumerate(names) if int(name[:4]) == OLDEST)
+    assert await migrate(database, to=str(OLDEST)) == names[3 : between + 1]
+    assert await oldest(database) == str(OLDEST), "a program that this breaks must not take it for its own"
+    assert await migrate(database) == names[between + 1 :]
+    assert await oldest(database) == str(OLDEST)
     await database.close()
+
+
+async def oldest(database: Database) -> str:
+    async with database.connection() as connection:
+        return await connection.fetchval("select value from tidings.settings where name = 'oldest_program'")
 
 
 # What a program that does not know a migration may stumble over, in the SQL of one.
@@ -379,6 +389,15 @@ def test_a_made_key_is_kept_and_readable_by_its_owner_only(tmp_path: Path) -> No
     assert load_or_make_key(tmp_path / "new" / "secret_key") == key
     assert (tmp_path / "new" / "secret_key").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["secret_key"]
+
+
+def test_a_key_is_replaced_whole_whatever_a_process_of_the_same_number_left(tmp_path: Path) -> None:
+    path = tmp_path / "secret_key"
+    load_or_make_key(path)
+    path.with_suffix(f".{os.getpid()}").write_text("x" * 100)
+    replace_key(path, "a much newer key")
+    assert (find_key(path), path.stat().st_mode & 0o777) == ("a much newer key", 0o600)
+    assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe", b"a\0b", b"a" * 5000])

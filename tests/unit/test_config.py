@@ -67,6 +67,13 @@ def test_a_setting_that_cannot_be_is_refused_in_one_sentence(environ: dict[str, 
         load_config(environ=environ)
 
 
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tidings.toml"
+    file.write_bytes(b'admin_key = "\xff"\n')
+    with pytest.raises(StartupError, match="is not TOML"):
+        load_config(file=file, environ={})
+
+
 def test_an_unknown_setting_in_the_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "tidings.toml"
     file.write_text("prot = 1\n")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tidings.config import Config
 from tidings.portal.door import PAGES
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,14 @@ def headings(page: Path) -> set[str]:
     )
     texts = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title) for title in titles]
     return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in texts}
+
+
+def test_pages_call_the_file_of_the_secret_key_by_its_name() -> None:
+    name = Config().key_file.name
+    for page in ("operations", "reference"):
+        text = (ROOT / "docs" / f"{page}.md").read_text()
+        assert f"`{name}`" in text
+        assert "`secret-key`" not in text
 
 
 def test_every_screen_that_is_promised_has_its_page() -> None:

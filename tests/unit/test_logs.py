@@ -2,10 +2,14 @@
 
 import json
 import logging
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidings.cli.logs import line, set_up_logs
+from tests.support.limits import PATIENCE
+from tidings.cli.logs import _Json, line, set_up_logs
 from tidings.store.database import where
 
 HOSTILE = "a\n12:00:00 ERROR    forged\x1b[2J\x9b31m\r\x00 \u2028 \udcff end"
@@ -52,3 +56,23 @@ def test_a_json_line_is_one_whatever_is_in_it(capfd: pytest.CaptureFixture[str])
 )
 def test_where_a_database_is_says_no_password(url: str, shown: str) -> None:
     assert where(url) == shown
+
+
+def test_a_line_of_json_says_when_wherever_it_is_written() -> None:
+    made = logging.LogRecord("tidings", logging.INFO, "", 0, "x", (), None)
+    said = datetime.fromisoformat(json.loads(_Json().format(made))["at"])
+    assert said.tzinfo == UTC
+    assert abs(said - datetime.fromtimestamp(made.created, UTC)) < timedelta(milliseconds=2)
+
+
+def test_what_nobody_caught_is_a_line_of_json_wherever_it_was_thrown() -> None:
+    program = (
+        "import threading\nfrom tidings.cli.logs import set_up_logs\nset_up_logs('json', 'info')\n"
+        "class Odd:\n    def __del__(self): raise OSError('in a destructor')\n"
+        "Odd()\nthread = threading.Thread(target=lambda: int('of a thread'))\nthread.start()\nthread.join()\n1 / 0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["level"], line["message"].partition(":")[0]) for line in lines] == [
+        ("critical", "OSError"), ("critical", "ValueError"), ("critical", "ZeroDivisionError"),
+    ]  # fmt: skip

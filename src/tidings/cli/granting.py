@@ -1,12 +1,12 @@
 """`tidings grants`: what roles of PostgreSQL need, as SQL to be run by whoever may. Nothing is changed."""
 
-import asyncio
 from collections.abc import Sequence
 
 import click
 import msgspec
 
 from tidings.app import database_of
+from tidings.cli import asking
 from tidings.cli.here import expect_database
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
@@ -21,7 +21,7 @@ def run_grants(
     """Print the statements, or those that are missing; return the exit code."""
     set_up_logs(config.log_format, "error")
     expect_database(config)
-    chosen, names, told = asyncio.run(_look(config, way, owner, tables))
+    chosen, names, told = asking.done(_look(config, way, owner, tables))
     missing = [step for step in told if step.is_missing]
     if as_json:
         shown = missing if is_check else told

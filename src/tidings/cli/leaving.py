@@ -1,11 +1,10 @@
 """`tidings uninstall`: what it would remove, and removing it. `tidings adopt`: a copy that is to be the installation."""
 
-import asyncio
-
 import click
 import msgspec
 
 from tidings.app import database_of
+from tidings.cli import asking
 from tidings.cli.here import expect_database
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
@@ -20,7 +19,7 @@ def run_uninstall(config: Config, *, is_meant: bool, with_collections: bool, as_
     """Tell what there is of Tidings in the database, and remove it when that is meant."""
     set_up_logs(config.log_format, config.log_level)
     expect_database(config)
-    found = asyncio.run(_uninstall(config, is_meant=is_meant, with_collections=with_collections))
+    found = asking.done(_uninstall(config, is_meant=is_meant, with_collections=with_collections))
     if as_json:
         click.echo(msgspec.json.encode({"found": found, "is_removed": is_meant and found is not None}))
     elif found is None:
@@ -36,7 +35,7 @@ def run_adopt(config: Config, *, is_to_hold: bool, as_json: bool) -> None:
     """Make a database the installation's own, or have nothing be sent from it."""
     set_up_logs(config.log_format, config.log_level)
     expect_database(config)
-    was_held = asyncio.run(_adopt(config, is_to_hold=is_to_hold))
+    was_held = asking.done(_adopt(config, is_to_hold=is_to_hold))
     if as_json:
         click.echo(msgspec.json.encode({"is_held": is_to_hold, "was_held": was_held}))
     elif is_to_hold:

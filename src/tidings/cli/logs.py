@@ -5,6 +5,7 @@ import logging
 import re
 import sys
 import threading
+import time
 from types import TracebackType
 from typing import Any
 
@@ -17,9 +18,11 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 class _Json(logging.Formatter):
     """One JSON object a line: time, level, logger, message, then the line's own fields."""
 
+    converter = staticmethod(time.gmtime)  # machines in several places write into one log
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}",
+            "at": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -39,12 +42,12 @@ class _Text(logging.Formatter):
         line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():8} {record.getMessage()}"
         fields = " ".join(f"{name}={_marked(value)}" for name, value in _own_fields(record).items() if value is not None)
         trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return _plain(f"{line} {fields}".rstrip() + trace)
+        return plain(f"{line} {fields}".rstrip() + trace)
 
 
-def _plain(text: str) -> str:
+def plain(text: str, *, line_feed: str = "\n    ") -> str:
     """Return a text whose control characters are shown and not obeyed, and whose lines after the first are indented."""
-    return _CONTROLS.sub(lambda sign: ascii(sign[0])[1:-1], text).replace("\n", "\n    ")
+    return _CONTROLS.sub(lambda sign: ascii(sign[0])[1:-1], text).replace("\n", line_feed)
 
 
 def _marked(value: Any) -> str:

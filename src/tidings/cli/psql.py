@@ -10,6 +10,7 @@ import msgspec
 
 from tidings.config import Config
 from tidings.core.errors import StartupError
+from tidings.store.embedded_programs import Running
 
 
 def run_psql(config: Config, arguments: tuple[str, ...], *, as_json: bool, is_printed: bool) -> None:
@@ -48,24 +49,13 @@ def without_password(url: str) -> tuple[str, str | None]:
 def _embedded(data_dir: Path) -> str:
     """Return the URL of the embedded PostgreSQL that runs."""
     folder = Path(os.path.realpath(data_dir)) / "postgres"
-    lines = (folder / "postmaster.pid").read_text().splitlines() if (folder / "postmaster.pid").is_file() else []
-    if len(lines) < 5 or not _runs(lines[0]) or not Path(lines[4]).is_dir():
+    running = Running.read(folder)
+    if running.socket_dir is None:
         raise StartupError(
             f"No PostgreSQL runs in {folder}. "
             "Start tidings serve, name its folder with --data-dir, or set TIDINGS_DATABASE_URL."
         )
-    return f"postgresql://postgres@/postgres?host={lines[4]}&port={lines[3]}"
-
-
-def _runs(number: str) -> bool:
-    """Whether there is a process of this number: a crash leaves the file behind."""
-    try:
-        os.kill(int(number), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass  # it is another user's
-    return True
+    return f"postgresql://postgres@/postgres?host={running.socket_dir}&port={running.port}"
 
 
 def _brought_along() -> str | None:

@@ -181,8 +181,8 @@ async def _apply(connection: Connection, last: int) -> list[str]:
         await connection.execute(sql, timeout=MAX_SECONDS)
         await connection.execute(_SQL["record"], number, name)
         applied.append(f"{number:04d}_{name}")
-    if applied and last == LAST:
-        await connection.execute(_SQL["put_oldest"], str(OLDEST))
+    if applied:  # of a schema on the way to a later one nobody says what of it a program before it can bear
+        await connection.execute(_SQL["put_oldest"], str(min(OLDEST, last)))
     return applied
 
 

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -79,15 +80,8 @@ def load_or_make_key(path: Path) -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            # Written whole under another name first: a process that starts beside this one never reads half a key.
-            draft = path.with_suffix(f".{os.getpid()}")
-            try:
-                with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-                    file.write(os.urandom(32).hex())
-                with suppress(FileExistsError):
-                    os.link(draft, path)
-            finally:
-                draft.unlink(missing_ok=True)
+            with _draft(path, os.urandom(32).hex()) as draft, suppress(FileExistsError):
+                os.link(draft, path)
         key = find_key(path)
     except OSError as error:
         raise StartupError(
@@ -104,7 +98,29 @@ def replace_key(path: Path, secret_key: str) -> None:
     Raises:
         OSError: It cannot be written.
     """
+    with _draft(path, secret_key) as draft:
+        draft.replace(path)
+
+
+@contextmanager
+def _draft(path: Path, secret_key: str) -> Iterator[Path]:
+    """Write a key whole under another name, to be given its own by the block: nobody ever reads half a key there.
+
+    It is on the disk before the block begins, and under its name when the block ends: what is encrypted under it is in a
+    database that outlives a loss of power.
+    """
     draft = path.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-        file.write(secret_key)
-    draft.replace(path)
+    try:
+        draft.unlink(missing_ok=True)  # of a process that had our number, and may be open to everybody
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secret_key)
+            file.flush()
+            os.fsync(file.fileno())
+        yield draft
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,11 +1,15 @@
 """Leaving: what there is of ours in a database, and taking it away."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from tidings.core.errors import BusyError, ConflictError, StartupError
 from tidings.store import capture, roles
 from tidings.store.database import COLLISIONS, Database
 from tidings.store.statements import load
+
+MOST_NAMED = 20  # triggers in one sentence
 
 _SQL = load("uninstall")
 MAX_DEPENDENTS = 100  # that are looked for
@@ -79,10 +83,9 @@ async def remove(database: Database, found: Found, *, with_collections: bool) ->
             f"{', '.join(found.dependents[:20])}. Drop them, or have them do without it, first."
         )
     if forbidden := [one for one in found.triggers if not one.is_allowed]:
-        statements = " ".join(one.drop for one in forbidden[:20])
         raise StartupError(
             f"{len(forbidden)} trigger(s) are on tables that this role does not own, and nothing was removed. "
-            f"Have {forbidden[0].owner} run: {statements}"
+            f"{statements_of(forbidden)}"
         )
     async with database.connection() as connection:
         here = await roles.look(connection)
@@ -105,7 +108,22 @@ async def remove(database: Database, found: Found, *, with_collections: bool) ->
     else:
         for schema, table in found.collections:
             await _drop(database, _SQL["close_table"], schema, table)
+            await _drop(database, _SQL["revoke_records"], schema, table)
+    async with database.connection() as connection:
+        partitions = [row["relname"] for row in await connection.fetch(_SQL["partitions"])]
+    for name in partitions:  # one by one: PostgreSQL has not locks enough for the history of a year in one transaction
+        await _drop(database, _SQL["drop_partition"], name)
     await _run(database, _SQL["drop_schema"], "schema tidings")
+
+
+def statements_of(triggers: Sequence[Trigger]) -> str:
+    """Return who has to run what so that triggers go, so many as one can read."""
+    by_owner: dict[str, list[str]] = {}
+    for one in triggers[:MOST_NAMED]:
+        by_owner.setdefault(one.owner, []).append(one.drop)
+    told = " ".join(f"Have {owner} run: {' '.join(statements)}" for owner, statements in by_owner.items())
+    more = len(triggers) - MOST_NAMED
+    return told + (f" There are {more} more, which are named once these are gone." if more > 0 else "")
 
 
 async def _drop(database: Database, maker: str, *names: str) -> None:

@@ -12,7 +12,7 @@ from tidings.cli.remote.configuration import exported, shown, text
 from tidings.cli.remote.configuration.kinds import BY_SECTION, KINDS
 from tidings.cli.remote.configuration.present import Estate, request_of, unnamed
 from tidings.cli.remote.configuration.wanted import Asked, WantedError, asked_by
-from tidings.cli.remote.doing import confirm
+from tidings.cli.remote.doing import confirm, warn
 from tidings.cli.remote.failures import FAILED, NOT_ALLOWED, USAGE, CommandError, ends_well, exit_code_of
 from tidings.cli.remote.inert import inert
 from tidings.cli.remote.options import output_options, server_options
@@ -192,7 +192,10 @@ class Applying:
                 answer = self._server.ask(request.method, request.path, body=request.body)
             except ApiError as error:
                 raise self._refused(error, step, number, len(steps)) from error
-            yield step, None if step.does is Does.COMPARE and not self._is_changed(step, answer) else step.does
+            did = None if step.does is Does.COMPARE and not self._is_changed(step, answer) else step.does
+            if did is not None:  # what was so already is no surprise
+                warn(answer, f"{step.section}.{step.name}.")
+            yield step, did
             if step.does is Does.ADD and step.section in _SECRETS and "secret" not in sent:
                 click.echo(inert(_SECRETS[step.section].format(name=step.name, id=answer.get("id"))), err=True)
 

@@ -98,14 +98,14 @@ def _request(
         raise
     if verb.shows == "nothing":
         paper.say(f"{thing.one} {path.rpartition('/')[2]} is {verb.done}.")
-        _warn(answer)
+        warn(answer)
         return
     if verb.then and not paper.as_json and not paper.quiet:
         called = shlex.quote(str(given[argument(verb.arguments[0])]))
         paper.say(verb.then.format(called, called))
         return
     paper.one(answer, verb.quiet or thing.key, frozenset(thing.hides.split()))
-    _warn(answer)
+    warn(answer)
     if verb.waits and isinstance(answer, dict) and answer.get("success") is False:
         sys.exit(FAILED)
     if verb.path.endswith("/batch") and answer["errors"]:
@@ -115,10 +115,14 @@ def _request(
         sys.exit(FAILED)
 
 
-def _warn(answer: Any) -> None:
-    """Say what the answer warns of beside the answer itself, which may be read by a program."""
+def warn(answer: Any, place: str = "") -> None:
+    """Say what an answer warns of beside the answer itself, which may be read by a program.
+
+    Args:
+        place: Of what it is the answer, with a dot at its end.
+    """
     for one in (answer.get("warnings") or ()) if isinstance(answer, dict) else ():
-        click.echo(inert(f"tidings: {one['field']}: {one['message']}"), err=True)
+        click.echo(inert(f"tidings: {place}{one['field']}: {one['message']}"), err=True)
 
 
 def _list(

@@ -63,6 +63,19 @@ select format('drop table if exists %I.%I cascade', $1::text, $2::text) as state
 -- What kept it to its group, for the role of requests. $1 schema, $2 table
 select format('select tidings.close_records(%L, %L)', $1::text, $2::text) as statement;
 
+-- name: revoke_records
+-- What running roles may do with it, which their rights on the schema tidings do not take along. $1 schema, $2 table
+select string_agg(format('revoke all on %1$I.%2$I from %3$I; revoke usage on schema %1$I from %3$I;', $1::text, $2::text, r.rolname), ' ') as statement
+from pg_policy p join pg_roles r on r.oid = any (p.polroles) where p.polrelid = to_regclass('tidings.webhooks') and p.polname = 'running_role';
+
+-- name: partitions
+select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+where c.relnamespace = to_regnamespace('tidings') and c.relispartition and c.relkind = 'r' order by c.relname;
+
+-- name: drop_partition
+-- $1 table
+select format('drop table if exists tidings.%I', $1::text) as statement;
+
 -- name: drop_empty_schema
 -- Nothing, where something else is in it. $1 schema
 select format('drop schema %I', $1::text) as statement
