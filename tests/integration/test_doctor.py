@@ -523,13 +523,12 @@ async def test_a_backfill_that_cannot_go_on_is_told_of_until_it_does(config: Con
         return [one.sentence for one in (await examine(engine.services)).problems if one.name == "backfills"]
 
     async with engine_of(config) as engine:
-        async with engine.services.wide.connection() as connection:
-            await connection.execute("create table stock (sku int primary key); insert into stock values (1)")
+        await engine.user.execute("create table stock (sku int primary key); insert into stock values (1)")
         webhook = await engine.add_webhook(receiver.url("/hook"), {"table": "stock"})
         begun = await backfills.start(engine.services, "stock", webhook.id)
         assert await told(engine) == []
         async with engine.services.wide.transaction() as other:
-            await other.execute("lock table stock")
+            await other.execute("lock table public.stock")
             await engine.worker.backfiller.run_once()
         assert "lock timeout" in str((await backfills.read(engine.services, begun.id)).error)
         (sentence,) = await told(engine)
