@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prometheus_client.core import REGISTRY
 
-import tidings.app  # noqa: F401 - registers what the process counts
+import tidings.running  # noqa: F401 - registers what the process counts
 from tidings.api.routes.health import families
 from tidings.cli.main import cli
 from tidings.config import _BOUNDS, Config
@@ -53,7 +53,7 @@ def _attributes(kind: type) -> Iterator[tuple[str, str]]:
 
 
 def _default(value: object) -> str:
-    return {"": "none", "None": "none", "{}": "none"}.get(
+    return {"": "none", "None": "none", "<factory>": "none"}.get(  # a factory makes an empty one
         str(value), f"`{str(value).lower() if isinstance(value, bool) else value}`"
     )
 

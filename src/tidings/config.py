@@ -19,6 +19,7 @@ from tidings.core.oidc import PATH as SIGN_IN_PATH
 from tidings.core.oidc import is_safe
 from tidings.core.proxy import Proxy, parse_proxy
 from tidings.core.roles import parse_email
+from tidings.core.statistics import DEFAULT_SERIES
 
 _BOUNDS = {
     "workers": (1, 64),
@@ -34,6 +35,7 @@ _BOUNDS = {
     "body_seconds": (0.1, 3600),
     "idle_seconds": (0.1, 3600),
     "loop_depth": (1, 1000),
+    "metrics_webhooks": (0, 1000),
     "customer_webhooks": (0, 10_000),
     "customer_calls_per_minute": (1, 10_000),
 }
@@ -61,8 +63,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             first start, where our own role may make roles. `none`: they run with all rights of our own, and nothing but our own
             SQL keeps groups apart.
         running_role: A role of PostgreSQL that is to run Tidings without owning its schema; `tidings migrate`, as the owner,
-        gives
-            it what it needs. None: whoever migrates runs it too.
+            gives it what it needs. None: whoever migrates runs it too.
         data_dir: Where the embedded PostgreSQL and a generated secret key live (`key_file`).
         admin_key: The first key of the API. None: made at the first start and printed once.
         secret_key: Encrypts webhook secrets at rest. None: made at the first start, in `key_file`.
@@ -77,7 +78,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         allow_http: Call http:// URLs everywhere.
         proxy: The forward proxy that everything goes out by, `http://user:password@host:port`. It resolves
             the names. None: there is none.
-        ca_file: Authorities that receivers' certificates may come from beside the system's: a file in PEM form.
+        ca_file: Authorities that receivers' certificates may come from beside the system's: a file in PEM form. It is read at
+            the start.
         host: Address the API listens on.
         port: Port the API listens on; 0 lets the system choose.
         workers: Processes that dispatch and deliver, beside the API.
@@ -93,7 +95,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         sql_jobs: Group to the PostgreSQL URL that its scheduled SQL runs with, as that URL's role: a TOML table, or JSON. A
             group that is not named has no SQL jobs.
         log_format: `text` or `json`.
-        log_level: `debug` also logs every delivered attempt.
+        log_level: `debug`, `info`, `warning` or `error`. `debug` also logs every delivered attempt.
+        log_attempts: Log one line for each attempt, delivered or not, with all that is known of it but what was sent.
         max_body_bytes: Largest body the API accepts.
         stop_grace_seconds: How long a stop waits for requests that are under way.
         customer_webhooks: How many webhooks the customers of a group may make by portal links.
@@ -103,6 +106,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         metrics_key: Opens `/metrics` and `/openapi.json` and nothing else. None: the admin key alone opens them.
         metrics_address: Where `/metrics` is answered without a key, such as `127.0.0.1:9464`; beside `/healthz` and `/readyz`.
         open_documents: Answer `/metrics` and `/openapi.json` without a key, to everybody.
+        metrics_webhooks: How many webhooks `/metrics` counts apart: the first that deliver anything. The rest are counted
+            together.
         max_connections: Connections that clients may have at once. 0: as many as there are descriptors for, at most 4096.
         max_connections_per_address: Of those, how many one address may have. 0: half of them. A trusted proxy may have all.
         max_header_bytes: Largest head of a request.
@@ -154,12 +159,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sql_jobs: dict[str, str] = {}
     log_format: str = "text"
     log_level: str = "info"
+    log_attempts: bool = False
     max_body_bytes: int = 1_048_576
     stop_grace_seconds: float = 35.0
     max_in_flight: int = 2048
     metrics_key: str | None = None
     metrics_address: str | None = None
     open_documents: bool = False
+    metrics_webhooks: int = DEFAULT_SERIES
     max_connections: int = 0
     max_connections_per_address: int = 0
     max_header_bytes: int = 32_768
@@ -205,8 +212,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         beside = self.data_dir.absolute() / "secret_key"
         if self.database_url is None or self.data_dir != DATA_DIR or beside.exists():
             return beside
-        home = os.environ.get("XDG_DATA_HOME") or ""
-        return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "tidings" / "secret_key"
+        data = Path(os.environ.get("XDG_DATA_HOME") or "")
+        if not data.is_absolute():
+            home = Path(os.path.expanduser("~"))
+            if not home.is_absolute():  # "~": the user has none, as some in containers
+                return beside
+            data = home / ".local" / "share"
+        return data / "tidings" / "secret_key"
 
     @property
     def egress(self) -> Egress:
@@ -277,7 +289,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text())
     except OSError as error:
         raise StartupError(f"The configuration file {path} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StartupError(f"The configuration file {path} is not TOML: {error}.") from error
     unknown = sorted(set(values) - set(Config.__struct_fields__))
     if unknown:

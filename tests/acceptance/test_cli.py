@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,7 +25,9 @@ from tests.support.process import Process, run_cli, settings
 from tests.support.receiver import Receiver
 from tidings import __version__
 from tidings.app import opened
+from tidings.cli import rekeying
 from tidings.config import Config
+from tidings.core.errors import StartupError
 from tidings.operations.webhooks.changes import WebhookChange, drafted
 from tidings.store.migrations import available
 from tidings.store.webhooks import insert_webhook, webhooks_by_id
@@ -62,6 +65,13 @@ def test_what_is_no_url_is_refused() -> None:
     assert "TIDINGS_DATABASE_URL" in refused("migrate", database_url="nonsense://x")
 
 
+@pytest.mark.parametrize("password", ["hun/ter2", "hun#ter2", "hun?ter2", "hun[ter2"])
+def test_a_password_that_makes_it_no_url_is_not_told(password: str) -> None:
+    told = refused("migrate", database_url=f"postgresql://app:{password}@127.0.0.1/db")
+    assert "TIDINGS_DATABASE_URL" in told
+    assert not re.search("hun|ter2", told)
+
+
 async def test_a_read_only_database_is_refused_and_left_as_it_is(empty_database_url: str) -> None:
     connection = await asyncpg.connect(empty_database_url)
     name = await connection.fetchval("select current_database()")
@@ -81,6 +91,37 @@ async def test_a_role_that_may_not_create_is_refused_with_the_remedy(empty_datab
     assert role in sentence
     await connection.execute(f"drop role {role}")
     await connection.close()
+
+
+async def test_what_a_role_may_not_do_is_told_in_a_sentence(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    role = await connection.fetchval("select current_database() || '_nobody'")
+    await connection.execute(f"create role {role} login")
+    url = database_url.replace("postgres:@", f"{role}:@")
+    for words in (["migrate", "--plan"], ["uninstall"], ["adopt"]):
+        sentence = refused(*words, database_url=url)
+        assert "tidings grants" in sentence, words
+    await connection.execute(f"drop role {role}")
+    await connection.close()
+
+
+async def test_what_only_looks_or_mends_migrates_nothing(empty_database_url: str) -> None:
+    values = {"database_url": empty_database_url, "secret_key": "test"}
+    for words in (["set-aside", "list"], ["set-aside", "retry", "all"]):
+        assert "Run `tidings migrate`" in refused(*words, **values)
+    assert "Run `tidings migrate`" in refused("rekey", **values, new_secret_key="a much newer key")
+    connection = await asyncpg.connect(empty_database_url)
+    assert await connection.fetchval("select to_regnamespace('tidings')") is None
+    await connection.close()
+
+
+async def test_a_new_key_that_cannot_be_kept_is_told(config: Config) -> None:
+    config = msgspec.structs.replace(config, secret_key=None)
+    async with opened(config):
+        pass
+    config.key_file.with_suffix(f".{os.getpid()}").mkdir()
+    with pytest.raises(StartupError, match=r"encrypted under the new key, but .*secret_key cannot be written"):
+        await rekeying._rekey(config, "a much newer key")
 
 
 def _message(kind: bytes, body: bytes) -> bytes:
@@ -171,7 +212,13 @@ async def test_migrate_says_what_it_did(empty_database_url: str) -> None:
 
 
 def test_the_demo_delivers_everything_verified_and_exits_0() -> None:
-    done = run_cli("demo", "--events", "300", "--json")
+    # What is set for an installation does not become the demo's: nothing of this could be reached.
+    elsewhere = {
+        "database_url": "postgresql://127.0.0.1:9/x",
+        "public_url": "https://example.com",
+        "proxy": "http://127.0.0.1:9",
+    }
+    done = run_cli("demo", "--events", "300", "--json", **elsewhere, environ={"http_proxy": "http://127.0.0.1:9"})
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert {name: summary[name] for name in ("committed", "delivered", "verified", "lost")} == {

@@ -159,6 +159,68 @@ async def test_a_dump_while_deliveries_go_on_restores_and_holds(
         await copy.stop()
 
 
+async def replaced_by_a_copy(postgres: str, url: str, *changes: str) -> str:
+    """Put a copy in the place of a database, under its name, and return the name that the original has now."""
+    name, former = name_in(url), f"{name_in(url)}_former"
+    connection = await asyncpg.connect(postgres)
+    await connection.execute(f"alter database {name} allow_connections false")
+
+    async def is_left() -> bool:
+        await connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
+        return bool(await connection.fetchval("select not exists (select from pg_stat_activity where datname = $1)", name))
+
+    await eventually(is_left)
+    await connection.execute(f"alter database {name} rename to {former}")
+    await connection.execute(f"create database {name} template {former} allow_connections false")
+    await connection.execute(f"alter database {name} allow_connections true")
+    await connection.close()
+    return former
+
+
+async def test_a_process_that_is_led_to_a_copy_waits_until_it_is_adopted(
+    postgres: str, database_url: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    """Somebody restores the database under its name while a process runs: what is sent from the original is not sent again."""
+    server = await Process.start("serve", **settings(database_url, tmp_path))
+    async with client_of(server) as client:
+        for path in ("/kept", "/lost"):
+            hook = {"url": receiver.url(path), "events": ["order.*"]}
+            assert (await client.post("/api/v1/webhooks", json=hook)).status_code == 201
+        await publish(database_url, 1)
+        await received(receiver, 2)
+        former = await replaced_by_a_copy(postgres, database_url)
+        user = await asyncpg.connect(database_url)
+        # As it was before the second webhook was made, and with something that waits.
+        await user.execute("""
+            with gone as (delete from tidings.webhooks where url like '%/lost' returning id)
+            delete from tidings.webhook_changes where webhook_id in (select id from gone);
+            update tidings.routes_version set version = (select max(version) from tidings.webhook_changes)""")
+        await publish(database_url, 2)
+
+        async def is_told() -> bool:
+            return "leads to another database than before" in (await client.get("/readyz")).text
+
+        await eventually(is_told)
+        assert (await client.get("/api/v1/webhooks")).status_code == 503
+        held = await asyncio.to_thread(run_cli, "doctor", database_url=database_url, data_dir=tmp_path, secret_key="test")
+        assert "This database is a copy" in held.stdout + held.stderr
+        assert await user.fetchval("select count(*) from tidings.outbox") == 1
+        assert len(receiver.received) == 2
+        assert (await asyncio.to_thread(run_cli, "adopt", database_url=database_url, secret_key="test")).returncode == 0
+        await received(receiver, 3)
+        assert [request.path for request in receiver.received].count("/lost") == 1
+
+        async def is_ready() -> bool:
+            return (await client.get("/readyz")).status_code == 200
+
+        await eventually(is_ready)
+        await user.close()
+    await server.stop()
+    root = await asyncpg.connect(postgres)
+    await root.execute(f"drop database {former} with (force)")
+    await root.close()
+
+
 def _run(programs: Binaries, program: str, *words: str) -> None:
     done = subprocess.run([programs.path(program), *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,9 +1,7 @@
 """What is installed: the wheel holds all that the program reads, is the same bytes each time, and runs without the repository."""
 
 import hashlib
-import os
 import subprocess
-import sys
 import sysconfig
 import venv
 import zipfile
@@ -12,22 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.limits import PATIENCE
+from tests.support.once import build, wheel_of
 from tests.support.process import settings
 
 ROOT = Path(__file__).parents[2]
 
 
-def build(kind: str, folder: Path) -> Path:
-    subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "--outdir", str(folder), str(ROOT)],
-        check=True, capture_output=True, timeout=PATIENCE, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"},
-    )  # fmt: skip
-    return next(folder.iterdir())
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("wheel", tmp_path_factory.mktemp("wheel"))
+    return wheel_of(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -61,19 +52,11 @@ def test_the_wheel_holds_what_the_repository_has(wheel: Path) -> None:
     assert held == kept
 
 
-def test_the_wheel_is_the_same_bytes_each_time(wheel: Path, tmp_path: Path) -> None:
-    assert digest(build("wheel", tmp_path)) == digest(wheel)
-
-
-def test_a_wheel_of_the_source_archive_is_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_is_the_same_bytes_each_time_also_of_the_source_archive(wheel: Path, tmp_path: Path) -> None:
     archive = build("sdist", tmp_path / "archive")
     subprocess.run(["tar", "xzf", str(archive), "-C", str(tmp_path)], check=True)
     unpacked = next(path for path in tmp_path.iterdir() if path.name != "archive")
-    subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(tmp_path / "wheel"), str(unpacked)],
-        check=True, capture_output=True, timeout=PATIENCE, env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"},
-    )  # fmt: skip
-    assert digest(next((tmp_path / "wheel").iterdir())) == digest(wheel)
+    assert digest(build("wheel", tmp_path / "wheel", unpacked)) == digest(wheel)
 
 
 async def test_what_is_installed_runs_without_the_repository(installed: Path, database_url: str) -> None:

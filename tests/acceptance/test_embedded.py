@@ -15,7 +15,7 @@ from tests.support.clusters import Disk
 from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
 from tests.support.process import Process, run_cli
-from tidings.store.embedded import Embedded, start_embedded
+from tidings.store.embedded import Embedded, reason_of, start_embedded
 
 
 def postmasters(folder: Path) -> list[int]:
@@ -193,7 +193,19 @@ async def test_it_comes_back_when_its_disk_was_full_and_has_room_again(tmp_path:
 
 def test_a_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "postgres").write_text("in the way")
-    done = run_cli("serve", "--port", "0", data_dir=tmp_path)
-    assert done.returncode == 2
-    assert "The embedded PostgreSQL in" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for folder in (tmp_path, tmp_path / "loop"):
+        done = run_cli("serve", "--port", "0", data_dir=folder)
+        assert done.returncode == 2
+        assert "The embedded PostgreSQL in" in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_why_it_cannot_be_made_is_told_and_not_what_is_tidied_up() -> None:
+    said = (
+        'FATAL:  could not write to file "pg_wal/xlogtemp.1": No space left on device\nchild process exited with exit code 1\n'
+        'initdb: removing contents of data directory "/x"\n'
+    )
+    assert "No space left" in reason_of(said)
+    assert reason_of("initdb: error: no\ninitdb: hint: so\n") == "initdb: error: no"
+    assert (reason_of("strange\n"), reason_of("")) == ("strange", "initdb said nothing")

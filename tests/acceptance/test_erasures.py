@@ -8,7 +8,8 @@ from tests.support.privacy import places_with
 from tests.support.process import Process
 from tests.support.receiver import Receiver
 from tidings.config import Config
-from tidings.core.erasure import Erasure, State, Subject
+from tidings.core.erasure import Erasure, Subject
+from tidings.core.job import State
 from tidings.operations import erasures
 
 

@@ -15,12 +15,13 @@ import asyncpg
 from tests.support.engine import engine_of, eventually
 from tests.support.process import Process
 from tests.support.receiver import Receiver, answer
+from tests.support.torture import LONG
 from tidings.config import Config
 from tidings.core.retry import Delays
 from tidings.store.database import UNAVAILABLE
 from tidings.store.embedded import start_embedded
 
-WRITING_SECONDS = float(os.environ.get("LEDGER_SECONDS", "30"))
+WRITING_SECONDS = float(os.environ.get("LEDGER_SECONDS", "30" if LONG else "15"))
 
 
 async def write_rows(url: str, rng: random.Random, per_second: int) -> None:

@@ -268,7 +268,7 @@ async def test_a_recorder_begins_anew_after_a_failover_as_often_as_that_takes(co
     async with engine_of(config, running=True) as engine:
         await engine.add_webhook(receiver.url(), "*")
         await engine.user.execute("""
-            create sequence public.tries;
+            create sequence public.tries; grant usage on sequence public.tries to public;
             create function public.ends() returns trigger language plpgsql as $$
               begin perform nextval('public.tries'); perform pg_terminate_backend(pg_backend_pid()); return new; end $$;
             create trigger ends before insert on tidings.workers for each row execute function public.ends()""")
@@ -453,3 +453,26 @@ async def test_doctor_tells_what_is_wrong_in_sentences(config: Config, empty_dat
     assert code == 1
     assert "SECRET_KEY is not the one" in told[0]
     assert run_cli("doctor", database_url="postgresql://127.0.0.1:1/x").returncode == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "set-aside list",
+        "set-aside retry all",
+        "set-aside discard 1",
+        "adopt",
+        "uninstall",
+        "uninstall --yes",
+        "rekey",
+        "grants",
+    ],
+)
+async def test_a_command_that_looks_after_a_database_makes_none(tmp_path: Path, words: str) -> None:
+    """An empty one in its place would say that all is well, and its secret key would be taken for the installation's."""
+    done = await asyncio.to_thread(
+        run_cli, *words.split(), cwd=tmp_path, data_dir=str(tmp_path / "none"), new_secret_key="another-key-for-a-test"
+    )
+    assert done.returncode == 2
+    assert "There is no database: TIDINGS_DATABASE_URL is not set" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,8 +1,10 @@
 """Configuration as a file: what is exported applies as nothing to do, and what is applied is there."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import asyncpg
 import pytest
 
 from tests.conftest import url_of
-from tests.support.engine import Engine, engine_of
+from tests.support.engine import Engine, engine_of, eventually
 from tests.support.serving import ApiServer
 from tests.support.terminal import Terminal
 from tidings.config import Config
@@ -76,21 +78,29 @@ VARIABLES = {
 UNCOMPARED = ["integrations.shop", "webhooks.erp"]  # what has what cannot be read
 
 
-@pytest.fixture(scope="module")
-async def engine(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
-    name = f"{template}_apply"
+@asynccontextmanager
+async def installation(postgres: str, template: str, name: str, folder: Path) -> AsyncIterator[Engine]:
+    """An installation in a database of its own."""
     connection = await asyncpg.connect(postgres)
     await connection.execute(f"create database {name} template {template}")
     config = Config(
-        database_url=url_of(postgres, name), data_dir=tmp_path_factory.mktemp("data"), secret_key="test", admin_key="test",
+        database_url=url_of(postgres, name), data_dir=folder, secret_key="test", admin_key="test",
         allow_private_networks="127.0.0.0/8", port=0, stop_grace_seconds=5,
     )  # fmt: skip
-    async with engine_of(config) as engine:
-        await engine.user.execute("create table orders (id int primary key, total int, secret text)")
-        await engine.user.execute("create schema sales; create table sales.items (id int primary key, account text)")
+    try:
+        async with engine_of(config) as engine:
+            await engine.user.execute("create table orders (id int primary key, total int, secret text)")
+            await engine.user.execute("create schema sales; create table sales.items (id int primary key, account text)")
+            yield engine
+    finally:
+        await connection.execute(f"drop database {name} with (force)")
+        await connection.close()
+
+
+@pytest.fixture(scope="module")
+async def engine(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engine]:
+    async with installation(postgres, template, f"{template}_apply", tmp_path_factory.mktemp("data")) as engine:
         yield engine
-    await connection.execute(f"drop database {name} with (force)")
-    await connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +218,23 @@ async def test_what_cannot_be_is_refused_with_its_line(terminal: Terminal, text:
     assert BAD[text] in said
 
 
+async def test_two_that_apply_the_same_at_once_are_told_that_it_is_there_twice(
+    terminal: Terminal, engine: Engine, tmp_path: Path
+) -> None:
+    """Names of webhooks are free, so the server takes both; whoever reads last says so."""
+    file = tmp_path / "twice.yaml"
+    file.write_text("tidings: 1\nwebhooks: {race: {url: https://race.example.com/, events: [a.b]}}\n")
+    async with engine.holding("lock table tidings.webhooks in share mode"):  # both look, and neither can add
+        both = [terminal.start("apply", str(file)) for _ in range(2)]
+        await eventually(lambda: engine.are_waiting(2))
+    said = [await asyncio.to_thread(one.communicate) for one in both]
+    assert 1 in {one.returncode for one in both}, said
+    assert "2 webhooks are called 'race', since another apply added it at the same time" in "".join(err for _, err in said)
+    (id_, *_) = [one["id"] for one in await terminal.read("webhooks", "list") if one["name"] == "race"]
+    await terminal("webhooks", "delete", id_, "--yes")
+    assert "Nothing to do" in await terminal("apply", str(file))
+
+
 async def test_names_that_several_have_are_refused_with_the_remedy(terminal: Terminal) -> None:
     for _ in range(2):
         await terminal("webhooks", "create", "--name", "twin", "--url", "https://twin.example.com/", "--events", "a.b")
@@ -230,6 +257,19 @@ async def test_a_refusal_in_the_middle_says_how_far_it_came_and_the_next_time_go
     assert "1 of 2 steps were done before; run it again when this is mended." in said
     mended = file.replace("{table: nowhere}", "a.b")
     assert steps(await applied(terminal, mended)) == {"webhooks.late": "add"}
+
+
+async def test_what_a_change_takes_from_others_is_said_once(terminal: Terminal) -> None:
+    file = "tidings: 1\nwebhooks: {hears: {url: https://hears.example.com/, events: [{table: orders}]}}\n"
+    assert "a secret was made" in (await terminal.run("apply", "-", input=file)).stderr
+    file += "installation: {tables: {orders: {group_by: secret}}}"
+    said = (await terminal.run("apply", "-", "--json", input=file)).stderr
+    assert said.startswith(
+        "tidings: installation.tables.orders.group_by: A row of public.orders belongs to the group that its "
+    )
+    assert "'hears'" in said
+    assert (await terminal.run("apply", "-", "--json", input=file)).stderr == ""
+    await terminal("apply", "-", "--prune", "--yes", input="tidings: 1\nwebhooks: {}\ninstallation: {tables: {}}")
 
 
 async def test_a_key_of_one_group_exports_what_it_may_see(terminal: Terminal, tmp_path: Path) -> None:

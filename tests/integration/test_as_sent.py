@@ -12,9 +12,9 @@ import pytest
 from tests.support.engine import Engine, engine_of
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, says
-from tidings.app import _serving
 from tidings.config import Config
 from tidings.profiles import PROFILES
+from tidings.running import _serving
 
 KEY = {"Authorization": "Bearer test"}
 POLICY = {"delays": [1] * 20, "jitter": 0}

@@ -16,8 +16,9 @@ from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.config import Config
 from tidings.core.attempts import Attempts
-from tidings.core.audit import Action, Actor, Who
+from tidings.core.audit import Action, Actor, Who, sought
 from tidings.store import audit
+from tidings.store.statements import load
 
 KEY = {"Authorization": "Bearer test"}
 ACME = KEY | {"X-Tidings-Group": "acme"}
@@ -266,3 +267,22 @@ async def test_a_key_of_a_group_reads_and_exports_its_entries_alone(operator: Vi
     assert [json.loads(line)["action"] for line in lines] == ["api_key.made"]
     for path in ("/api/v1/audit?group=b", "/api/v1/audit/export?group=b", "/api/v1/audit/verification"):
         assert (await client.get(path, headers=own)).status_code == 403
+
+
+async def test_an_action_is_walked_along_its_own_index_however_rare_it_is(operator: Visitor) -> None:
+    """What nobody did is found out at once, and not by walking all that others did."""
+    sql = operator.engine.sql
+    await sql("set session_replication_role = replica")
+    await sql(
+        """insert into tidings.audit (at, group_id, action, who, address, subject)
+           select now(), null, case n % 2 when 0 then 'webhook.changed' else 'session.began' end, 'key', '', '' from generate_series(1, 20000) n"""
+    )
+    await sql("analyze tidings.audit")
+    await sql("set plan_cache_mode = force_generic_plan")
+    asked = sought(actions=["job.deleted"])
+    walk = load("audit")[f"by_{asked.drive}"].rstrip().rstrip(";")
+    await sql(f"prepare walk as {walk}")
+    sent = "0, 9223372036854775807, 250, 50, null, null, null, null, null, '{job.deleted}', '{}', null, null, null, null, null"
+    plan = "\n".join(row[0] for row in await sql(f"explain analyze execute walk ({sent})"))
+    assert "audit_of_action" in plan, plan
+    assert "Rows Removed by Filter" not in plan.partition("CTE walked")[2].partition("InitPlan")[0], plan

@@ -513,7 +513,14 @@ async def test_the_command_line_lists_tries_again_and_discards(api: Api, config:
     assert "cannot be decrypted" in await run("retry", "integration:shop", code=1)
     assert await run("discard", str(gone)) == "1 discarded.\n"
     assert await run("discard", "integration:shop") == "1 discarded.\n"
-    assert await run("retry", "all") == "1 retried.\n"
+    # One that cannot be put back keeps none from it.
+    await api.engine.user.execute(
+        "insert into tidings.outbox_rejected (id, kind, error, row_as_json)"
+        """ values (nextval('tidings.outbox_id_seq'), 'delivery', 'x', '{"id": "1"}')"""
+    )
+    said = await run("retry", "all", code=1)
+    assert said.startswith("1 retried.\ntidings: ")
+    assert "cannot be put back" in said
     assert "neither a number" in await run("retry", "nonsense", code=1)
     await eventually(lambda: api.engine.value("select count(*) from tidings.outbox_rejected where id > $1", again))
 

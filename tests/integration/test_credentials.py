@@ -1,6 +1,7 @@
 # ruff: noqa: F811 - fixtures of another module are arguments here
 """What webhooks show to be let in: passwords, tokens and certificates, towards real servers that look at them."""
 
+import asyncio
 import base64
 import json
 import ssl
@@ -8,6 +9,8 @@ import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -17,12 +20,19 @@ import trustme
 
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
 from tests.support.engine import eventually
+from tests.support.limits import PATIENCE
 from tests.support.privacy import holds, places_with
 from tests.support.receiver import Received, Receiver, answer, hangs, says
 from tests.support.tokens import TokenServer, answers, wants
+from tidings.core.credentials import OAuth2
+from tidings.core.egress import Egress
+from tidings.core.errors import StartupError
+from tidings.core.target import Identity, Way, parse_target, request_head
 from tidings.operations import attention as overview
 from tidings.store.rekey import rekey
 from tidings.store.secrets import SecretBox
+from tidings.transport.sender import Sender
+from tidings.transport.tokens import send_authorized
 
 BASIC = {"type": "basic", "username": "shop", "password": "pässword"}
 BASIC_LINE = "Basic " + base64.b64encode("shop:pässword".encode()).decode()
@@ -176,6 +186,28 @@ async def test_an_endpoint_that_lies_hangs_or_is_down_fails_the_attempt_and_is_t
     assert shown[-1] is not None
 
 
+async def test_who_cannot_write_its_request_keeps_no_token_from_others(
+    receiver: Receiver, tokens: TokenServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They wait for the same token, and are told it in one turn."""
+    sender = Sender(Egress(allowed=(ip_network("127.0.0.0/8"),)))
+    client, target = OAuth2(tokens.url("/token"), "shop", "s3cret"), parse_target(receiver.url())
+
+    def write(line: str) -> bytes:
+        return f"{request_head('POST', receiver.url())}{line}content-length: 0\r\n\r\n".encode()
+
+    def breaks(line: str) -> bytes:
+        raise ValueError(line)
+
+    ends = await asyncio.gather(
+        *(send_authorized(sender, target, client, each, timeout_seconds=PATIENCE) for each in (breaks, write, breaks, write))
+    )
+    assert [one.failure for one in ends] == ["internal", None, "internal", None]
+    assert (tokens.given, len(receiver.received)) == (1, 2)
+    assert "token-1" not in caplog.text + str(ends), "what it was to write is nowhere"
+    await sender.close()
+
+
 async def test_a_token_is_refreshed_before_its_end(api: Api, receiver: Receiver, tokens: TokenServer) -> None:
     tokens.expires_in = 0
     await api.create(receiver.url(), "order.*", auth=oauth2(tokens, sends="body"))
@@ -253,11 +285,10 @@ async def test_what_a_receiver_echoes_of_credentials_is_nowhere(
         assert "HTTP 400 ((hidden))" in told_of
     said = json.dumps(told, ensure_ascii=False)
     assert "(hidden)" in said
-    async with api.engine.services.wide.connection() as connection:
-        for secret in secrets:
-            assert await places_with(connection, secret) == []
-            assert not holds((said + caplog.text).encode(), secret)
-            assert not holds(json.dumps(told).encode(), secret)
+    for secret in secrets:
+        assert await places_with(api.engine.user, secret) == []
+        assert not holds((said + caplog.text).encode(), secret)
+        assert not holds(json.dumps(told).encode(), secret)
 
 
 # Certificates --------------------------------------------------------------------------------------------------------------
@@ -330,6 +361,27 @@ async def _is_let_in_by_its_certificate_alone(
     assert (await ended(api, 6))[-1]["response_status"] == 200
     assert len(server.received) == 2
     assert client["key"].splitlines()[3] not in caplog.text + str(await api("GET", path, 200))
+
+
+async def test_the_file_of_authorities_is_read_once_for_all_connections(tmp_path: Path) -> None:
+    authority, file = Authority(), tmp_path / "ca.pem"
+    file.write_text(f"# an authority of ours: Größe\n{authority.pem}", encoding="utf-8")
+    client = authority.client()
+    own = Way(identity=Identity(b"own", client["certificate"], client["key"], ""))
+    sender = Sender(Egress(allowed=(ip_network("127.0.0.0/8"),)), ca_file=file)
+    async with authority.server() as server:
+        file.unlink()  # as when it is exchanged
+        url = f"https://127.0.0.1:{server.port}/"
+        for way in (None, own):
+            data = f"{request_head('POST', url)}content-length: 0\r\n\r\n".encode()
+            exchange = await sender.send(parse_target(url, way), data, timeout_seconds=PATIENCE)
+            assert exchange.status == 200, exchange.error
+    await sender.close()
+    for content, words in ((None, "No such file"), (b"", "no certificates"), (b"nonsense", "no certificates")):
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(StartupError, match=words):
+            Sender(ca_file=file)
 
 
 async def test_tls_below_1_2_is_refused(api: Api) -> None:

@@ -11,10 +11,13 @@ import msgspec
 import pytest
 
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
-from tests.support.engine import Engine, engine_of, eventually
+from tests.support.engine import Engine, engine_of, eventually, user_url
 from tests.support.receiver import Receiver, answer, says
 from tidings.app import make_worker, opened
 from tidings.config import Config
+from tidings.core.errors import InvalidInputError
+from tidings.operations.sources import jobs
+from tidings.operations.sources.job_changes import JobChange
 from tidings.store import cron
 from tidings.store.cron import Job
 
@@ -308,14 +311,14 @@ async def test_what_is_no_job_is_refused(api: Api) -> None:  # noqa: F811
 @pytest.fixture
 async def reporter(config: Config) -> Any:
     """A configuration whose group runs SQL as a role that may do little."""
-    connection = await asyncpg.connect(config.database_url)
+    url = user_url(config)  # of somebody who may make roles
+    connection = await asyncpg.connect(url)
     role = f"reporter_{await connection.fetchval('select current_database()')}"
     await connection.execute(f"drop role if exists {role}; create role {role} login")
     await connection.execute(
         f"create table totals (n int); grant insert, select on totals to {role}; create table secrets (n int)"
     )
-    assert config.database_url is not None
-    yield msgspec.structs.replace(config, sql_jobs={"default": config.database_url.replace("postgres:@", f"{role}:@")})
+    yield msgspec.structs.replace(config, sql_jobs={"default": url.replace("postgres:@", f"{role}:@")})
     await connection.execute(f"drop owned by {role}; drop role {role}")
     await connection.close()
 
@@ -357,6 +360,43 @@ async def test_sql_runs_in_the_role_of_its_group_with_a_limit_of_time(reporter: 
             return not await engine.value("select count(*) from pg_stat_activity where application_name = 'tidings cron'")
 
         await eventually(is_over)
+
+
+async def test_sql_that_its_role_may_not_run_is_refused_at_the_call_with_the_statement_that_lets_it(reporter: Config) -> None:
+    async with engine_of(reporter) as engine:
+        (role,) = [url.partition("//")[2].partition(":")[0] for url in reporter.sql_jobs.values()]
+        await engine.sql("create schema closed")
+        await engine.sql("create table closed.books (n int)")
+        await engine.sql("create function counted() returns int language sql as 'select 1'")
+        await engine.sql("revoke execute on function counted() from public")
+        for sql, statement in (
+            ("insert into secrets select * from totals", f"GRANT INSERT ON public.secrets TO {role};"),
+            ("delete from totals using secrets", f"GRANT DELETE ON public.totals TO {role};"),
+            ("select * from closed.books", f"GRANT USAGE ON SCHEMA closed TO {role};"),
+            ("select counted()", f"GRANT EXECUTE ON FUNCTION counted TO {role};"),
+        ):
+            asked = JobChange(name="night", schedule="0 3 * * *", sql=sql)
+            with pytest.raises(InvalidInputError) as refused:
+                await jobs.create(engine.services, asked)
+            assert (refused.value.field, statement in refused.value.message) == ("sql", True), refused.value.message
+            await engine.sql(statement)
+        made = (await jobs.create(engine.services, JobChange(name="a", schedule="0 3 * * *", sql="select counted()"))).job
+        with pytest.raises(InvalidInputError, match=r"GRANT UPDATE ON public\.totals"):
+            await jobs.change(engine.services, made.id, JobChange(sql="update totals set n = 1"))
+        # What it is already may be said again, whatever became of the role's rights.
+        await engine.sql(f"revoke execute on function counted() from {role}")
+        await jobs.change(engine.services, made.id, JobChange(sql="select counted()", timeout=9))
+        # What cannot be looked at without running it is taken as before, and none of it has run.
+        for sql in (
+            "analyze delete from totals",
+            "do $$ begin delete from secrets; end $$",
+            "delete from secrets; select 1",
+            "nonsense",
+        ):
+            await jobs.change(engine.services, made.id, JobChange(sql=sql))
+        await engine.sql("insert into totals values (7)")
+        await jobs.change(engine.services, made.id, JobChange(sql="delete from totals where n = 7"))
+        assert await engine.value("select count(*) from totals") == 1
 
 
 _CATCHES = "loop begin perform pg_sleep(60); exception when query_canceled then null; end; end loop;"

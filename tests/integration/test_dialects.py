@@ -14,9 +14,10 @@ from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, says
 from tests.support.serving import ApiServer
 from tests.unit.test_profiles import hex_of
-from tidings.app import _serving, opened
+from tidings.app import opened
 from tidings.config import Config
 from tidings.core.errors import StartupError
+from tidings.running import _serving
 
 
 @pytest.fixture

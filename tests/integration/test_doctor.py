@@ -40,6 +40,8 @@ from tidings.config import Config
 from tidings.core.diagnosis import unwell
 from tidings.core.egress import Egress
 from tidings.core.probes import MAX_PROBES
+from tidings.operations.diagnosis import examine
+from tidings.operations.sources import backfills
 from tidings.operations.webhooks import diagnosing
 from tidings.store import vitals
 from tidings.store.database import open_database
@@ -514,3 +516,24 @@ async def test_a_role_that_owns_nothing_of_the_schema_is_told(call: Call) -> Non
     assert found.not_owned > 10
     told = unwell(found, machine_time=found.at, disk_left=None, uncaptured=0)
     assert any("REASSIGN OWNED" in problem.sentence for problem in told)
+
+
+async def test_a_backfill_that_cannot_go_on_is_told_of_until_it_does(config: Config, receiver: Receiver) -> None:
+    async def told(engine: Engine) -> list[str]:
+        return [one.sentence for one in (await examine(engine.services)).problems if one.name == "backfills"]
+
+    async with engine_of(config) as engine:
+        await engine.user.execute("create table stock (sku int primary key); insert into stock values (1)")
+        webhook = await engine.add_webhook(receiver.url("/hook"), {"table": "stock"})
+        begun = await backfills.start(engine.services, "stock", webhook.id)
+        assert await told(engine) == []
+        async with engine.services.wide.transaction() as other:
+            await other.execute("lock table public.stock")
+            await engine.worker.backfiller.run_once()
+        assert "lock timeout" in str((await backfills.read(engine.services, begun.id)).error)
+        (sentence,) = await told(engine)
+        assert sentence.startswith("1 backfill cannot go on")
+        await engine.worker.backfiller.run_once()
+        assert await told(engine) == []
+        now = await backfills.read(engine.services, begun.id)
+        assert (now.error, now.row_count) == (None, 1)

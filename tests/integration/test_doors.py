@@ -26,9 +26,10 @@ from tidings.api.serving.refusals import MAX_HEADERS
 from tidings.api.serving.rests import DROP_SECONDS
 from tidings.api.serving.server import serving
 from tidings.api.serving.stopping import StoppingServer
-from tidings.app import _serving, opened
+from tidings.app import opened
 from tidings.config import Config, load_config
 from tidings.core.errors import StartupError
+from tidings.running import _serving
 
 LIMITS = Limits(
     connections=8, per_address=6, header_bytes=4096, header_seconds=1.0, body_bytes=100_000, body_seconds=1.0, idle_seconds=1.0

@@ -16,6 +16,7 @@ from tests.support.furnished import NOWHERE
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
+from tests.support.tokens import TokenServer
 from tidings.config import Config
 from tidings.transport.names import Names
 
@@ -94,6 +95,56 @@ async def test_a_group_is_narrowed_for_saving_preview_and_what_is_sent(api: Api,
     await api("POST", "/api/v1/events", 202, event, **acme)
     await receiver.wait_for(3)
     assert await api.engine.value("select count(*) from tidings.group_egress") == 0
+
+
+async def test_a_name_that_leads_elsewhere_once_it_is_saved_is_not_followed(api: Api, receiver: Receiver) -> None:
+    """Allowed as it is saved, denied as it is sent to, and allowed again for the next."""
+    denied = Receiver()
+    denied._server = await asyncio.start_server(denied._serve, "127.9.1.1", receiver.port)
+    event = {"type": "order.paid", "data": {}}
+    async with dns({"turning.test": [["127.0.0.1"], ["127.9.1.1"], ["127.0.0.1"]]}) as server:
+        api.engine.services.sender._opener._names = Names(("127.0.0.1",), server.port)
+        await api.create(f"http://turning.test:{receiver.port}/", "*")
+        await api("POST", "/api/v1/events", 202, event)
+        (refused,) = await eventually(api.engine.attempts)
+        assert refused["failure"] == "address_refused"
+        assert "127.9" not in refused["error"], "what the name resolved to is not told"
+        await api("POST", "/api/v1/events", 202, event)
+        await receiver.wait_for(1)
+    await denied.stop()
+    assert denied.connections == 0
+
+
+async def test_connections_and_tokens_of_before_a_narrowing_serve_nobody_whom_it_denies_them(
+    api: Api, receiver: Receiver
+) -> None:
+    """Both groups use one receiver and one endpoint of tokens, by connections that are kept."""
+    tokens = TokenServer()
+    tokens._server = await asyncio.start_server(tokens._serve, "127.0.0.3", 0)
+    tokens.port = tokens._server.sockets[0].getsockname()[1]
+    await api("POST", "/api/v1/groups", 201, {"id": "acme"})
+    acme = {"headers": {"x-tidings-group": "acme"}}
+    auth = {"type": "oauth2", "token_url": f"http://127.0.0.3:{tokens.port}/", "client_id": "a", "client_secret": "b"}
+    body = {"url": receiver.url(), "events": ["*"], "retry": {"delays": []}, "auth": auth}
+    event = {"type": "order.paid", "data": {}}
+    for of_group in (acme, {}):
+        await api("POST", "/api/v1/webhooks", 201, body, **of_group)
+        await api("POST", "/api/v1/events", 202, event, **of_group)
+    await receiver.wait_for(2)
+    asked = len(tokens.received)
+    await api("PUT", "/api/v1/groups/acme/egress", 200, {"denied_networks": ["127.0.0.3/32"]})
+    await api("POST", "/api/v1/events", 202, event, **acme)
+
+    async def refused() -> Any:
+        return [row for row in await api.engine.attempts() if row["failure"] is not None]
+
+    (row,) = await eventually(refused)
+    assert row["failure"] in {"token", "address_refused"}
+    assert len(tokens.received) == asked, "its endpoint may not be called, though its token was good and its connection open"
+    await api("POST", "/api/v1/events", 202, event)
+    await receiver.wait_for(3)
+    assert receiver.received[-1].headers["authorization"].startswith("Bearer token-")
+    await tokens.stop()
 
 
 async def test_a_webhook_that_is_made_meanwhile_is_narrowed_too(api: Api) -> None:

@@ -12,7 +12,10 @@ from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, hangs, resets, says
 from tidings.config import Config
 from tidings.core.retry import Delays
+from tidings.core.target import Target
 from tidings.store import flights, queue, workers
+from tidings.transport.connection import Call
+from tidings.transport.sender import Sender
 from tidings.worker.duties import Janitor, Rescuer
 
 FAST = Delays(delays=(10, 100), jitter=0)
@@ -342,6 +345,35 @@ async def test_a_body_that_cannot_be_rendered_fails_with_its_reason(config: Conf
             ("failed", "The record is nested too deeply to be sent as JSON."),
             ("succeeded", ""),
         ]
+
+
+class Unwilling(Sender):
+    """Begins no exchange with one port."""
+
+    def start(self, target: Target, data: bytes, **options: Any) -> Call:
+        if target.port == 9:
+            raise RuntimeError("no more of those")
+        return super().start(target, data, **options)
+
+
+async def test_an_attempt_that_cannot_begin_fails_alone_and_is_tried_again(
+    config: Config, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with engine_of(config) as engine:
+        await engine.add_webhook("http://127.0.0.1:9/", "*", name="unwilling", retry=FAST)
+        await engine.add_webhook(receiver.url(), "*")
+        engine.worker.deliverer._sender = unwilling = Unwilling(engine.services.sender.egress)
+        for _ in range(3):
+            await engine.publish()
+        assert await engine.cycle() == 6, "all of them in one turn: none waits for the rescuer"
+        assert len(receiver.received) == 3
+        await engine.publish()
+        assert await engine.cycle() >= 2, "and the next turn begins"
+        tried = await engine.sql("select failure, error from tidings.attempts")
+        assert {row["failure"] for row in tried} == {"internal"}
+        assert all("RuntimeError('no more of those')" in row["error"] for row in tried)
+        assert caplog.text.count("broke") == len(tried)
+        await unwilling.close()
 
 
 async def test_a_response_postgresql_cannot_hold_is_recorded_as_far_as_it_can(config: Config, receiver: Receiver) -> None:

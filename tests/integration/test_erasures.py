@@ -3,9 +3,11 @@
 import asyncio
 import json
 from datetime import timedelta
+from secrets import token_urlsafe
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
@@ -14,11 +16,13 @@ from tests.support.engine import Engine, engine_of, eventually
 from tests.support.privacy import places_with
 from tests.support.receiver import Receiver, answer, says
 from tidings.config import Config
-from tidings.core.erasure import Count, Erasure, State, Subject
+from tidings.core.erasure import Count, Erasure, Stage, Subject
 from tidings.core.errors import ConflictError
+from tidings.core.job import State
 from tidings.operations import erasures, redaction, set_aside
 from tidings.operations.history import deliveries
 from tidings.operations.redaction import RuleChange
+from tidings.store import erasures as stored
 from tidings.store import set_aside as stored_set_aside
 from tidings.worker.eraser import Eraser
 
@@ -225,6 +229,71 @@ async def test_an_erasure_looks_at_a_bounded_number_of_rows_at_a_time_and_any_wo
         assert max(erased) <= 4
         assert sum(erased) == 10
         assert len(erased) >= 30 // 4 + 9  # the stages, and the events four by four
+        assert await places_with(engine.user, ADA) == []
+
+
+async def test_a_page_is_bounded_by_what_comes_of_it_however_well_it_is_stored(config: Config) -> None:
+    """A megabyte of one letter is stored in a hundredth of it."""
+    count, size = 24, 1_000_000
+    async with engine_of(config) as engine:
+        day = engine.clock.now()
+        ids = [UUID(int=(int(day.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62) + number) for number in range(count)]
+        await engine.user.executemany(
+            """insert into tidings.events (id, group_id, source, type, occurred_at, delivery_count, record)
+               values ($1, $2, 'publish', 'a.b', $3, 0, json_build_object('email', $4::text, 'fill', repeat('a', $5)))""",
+            [(id_, "other" if number == 1 else "default", day, ADA, size) for number, id_ in enumerate(ids)],
+        )
+        engine.clock.ahead += timedelta(seconds=1)
+        begun = await erasures.begin(engine.services, Subject(ADA))
+        walking = msgspec.structs.replace(begun, stage=Stage.EVENTS)
+        pages = []
+        async with engine.services.wide.transaction() as connection:
+            while page := await stored.page(connection, walking):
+                pages.append([len(row["record"] or "") for row in page])
+                walking = msgspec.structs.replace(walking, position=page[-1]["key"])
+        assert [len(page) for page in pages] == [17, 7]  # one is another group's, of which nothing comes
+        assert sum(pages[0][:-1]) < stored.MAX_UNPACKED_BYTES <= sum(pages[0])
+        assert pages[0][1] == 0
+        for _ in range(40):
+            await engine.worker.eraser.run_once()
+            engine.clock.ahead += timedelta(seconds=6)
+        done = await erasures.read(engine.services, begun.id)
+        assert (done.state, done.report["events"]) == (State.DONE, Count(count - 1, count - 1))
+
+
+async def test_attempts_of_a_delivery_and_objects_that_are_gone_hide_nothing_behind_them(
+    config: Config, receiver: Receiver
+) -> None:
+    """Pages end between deliveries, never within one; what has no bytes is a row like others."""
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*")
+        for _ in range(2):
+            await publish(engine, BOB)
+        await engine.cycle()
+        first, second = [row["id"] for row in await engine.deliveries()]
+        bodies = [
+            (first, number, token_urlsafe(45_000)) for number in range(16)
+        ]  # 60,000 characters that nothing makes shorter
+        bodies += [(second, number, token_urlsafe(45_000)) for number in range(18)] + [(second, 18, f"thank you, {ADA}")]
+        assert 2_000_000 < sum(len(body) for *_, body in bodies) < 2_060_000, "a page ends among those of the second delivery"
+        await engine.user.executemany(
+            "insert into tidings.attempts (delivery_id, number, started_at, response_body) values ($1, $2 + 1, now(), $3)",
+            bodies,
+        )
+        integration = uuid4()
+        await engine.sql(
+            """insert into tidings.integrations (id, group_id, name, platform, secret, settings, enabled, created_at, updated_at)
+               values ($1, 'default', 'shop', 'github', '\\x00', '{}', true, now(), now())""",
+            integration,
+        )
+        for id_, data in (("0", None), ("1", None), ("2", json.dumps({"email": ADA}))):
+            await engine.sql(
+                "insert into tidings.integration_objects values ($1, 'order', $2, 1, $3, now())", integration, id_, data
+            )
+        stop = engine.worker.eraser._stopping
+        engine.worker.eraser = Eraser(engine.services.wide, engine.services.box, engine.clock, stop, at_once=2)
+        done = await erase(engine, Subject(ADA))
+        assert (done.report["attempts"], done.report["objects"]) == (Count(1, 1), Count(1, 1))
         assert await places_with(engine.user, ADA) == []
 
 

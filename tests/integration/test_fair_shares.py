@@ -326,7 +326,7 @@ async def test_calls_of_one_group_leave_others_their_turn_at_the_database(config
         async with loud.connection(), loud.connection():
             tasks = [asyncio.create_task(call(loud, "loud")) for _ in range(100)]
             await asyncio.sleep(0)
-            tasks.append(asyncio.create_task(call(quiet.after(2), "quiet")))
+            tasks.append(asyncio.create_task(call(quiet.after(2, None), "quiet")))
             await asyncio.sleep(0)
             assert over == []
         await asyncio.gather(*tasks)

@@ -15,12 +15,12 @@ from tests.support.engine import Engine, eventually
 from tests.support.fleet import FLEET, land, pack, relay_of, relaying
 from tests.support.receiver import Receiver
 from tests.support.stream import Cluster
-from tidings.app import run
 from tidings.core.cargo import FORMAT
 from tidings.core.errors import StartupError
 from tidings.core.fleet import fleet_of
 from tidings.fleet import leave
 from tidings.operations import set_aside
+from tidings.running import run
 from tidings.store import relay as stored
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError

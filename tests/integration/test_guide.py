@@ -13,6 +13,7 @@ from litestar.testing import AsyncTestClient
 
 from tests.support.engine import engine_of
 from tests.support.limits import PATIENCE
+from tests.support.once import once
 from tidings import __version__
 from tidings.api.server import create_app
 from tidings.config import Config
@@ -28,12 +29,14 @@ FROM_ELSEWHERE = re.compile(r"""<(?:script|img|iframe)[^>]*src=["'](?:https?:)?/
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The guide as `make site` makes it."""
-    place = tmp_path_factory.mktemp("made") / "guide"
-    done = subprocess.run(
-        [sys.executable, str(TOOLS / "make_guide.py"), str(place)], capture_output=True, text=True, timeout=PATIENCE
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return place
+
+    def make(place: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, str(TOOLS / "make_guide.py"), str(place)], capture_output=True, text=True, timeout=PATIENCE
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return once(tmp_path_factory, "guide", make)
 
 
 @asynccontextmanager

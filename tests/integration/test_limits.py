@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import time
+from functools import partial
 from typing import Any
 
 import httpx
@@ -141,15 +142,18 @@ async def test_a_burst_goes_through_and_one_more_is_told_when_to_come_again(api:
     said = refused.json()
     assert (said["code"], said["limit"], said["allowed"]) == ("LIMIT_REACHED", "events_per_second", 1)
     assert int(refused.headers["retry-after"]) == said["retry_after_seconds"] >= 1
+    for answer in (refused, await _refused(api, path="/api/v1/events/batch", content=b'{"type": "a.b", "data": 1}')):
+        assert answer.headers["ratelimit-policy"] == '"events";q=1;w=1;tidings-burst=4'
+        assert answer.headers["ratelimit"] == '"events";r=0;t=1'
     await api("PATCH", ACME, 200, {"events_per_second": None})  # at once in this process
     await api("POST", "/api/v1/events", 202, {"type": "a.b", "data": 1}, group="acme")
 
 
-async def _refused(api: Api, body: Any) -> httpx.Response:  # noqa: F811
+async def _refused(api: Api, body: Any = None, path: str = "/api/v1/events", **said: Any) -> httpx.Response:  # noqa: F811
     """Publish until it is refused: on a slow machine a token may have come meanwhile."""
 
     async def tried() -> httpx.Response | None:
-        answer = await api.ask("POST", "/api/v1/events", group="acme", json=body)
+        answer = await api.ask("POST", path, group="acme", **said or {"json": body})
         return answer if answer.status_code == 429 else None
 
     response: httpx.Response = await eventually(tried)
@@ -358,6 +362,22 @@ async def test_an_overrun_is_told_though_somebody_else_added_it_up(engine: Engin
     assert await used(engine) == stored.MANY_ROWS + 1
 
 
+async def test_two_that_look_at_the_same_moment_tell_of_an_overrun_once(engine: Engine) -> None:
+    """The other looked before this one added it up: what it ends would be what this one has told by then."""
+    await limit(engine, stored_bytes=10)
+    watch = LimitWatch(engine.services.wide, engine.clock)
+    async with engine.services.wide.transaction() as other:
+        await stored.lock_overruns(other)
+        found = await stored.overruns(other, ["default"])
+        await engine.user.execute("insert into tidings.stored_changes values ('default', current_date, 11, 1)")
+        telling = asyncio.create_task(watch.run_once())
+        await eventually(partial(engine.are_waiting, 1))
+        assert await stored.note_overruns(other, found, engine.clock.now()) == []
+    assert await telling == 1
+    assert await watch.run_once() == 0
+    assert await engine.value("select count(*) from tidings.group_overruns") == 1
+
+
 async def test_the_pace_of_what_nobody_refuses_is_shown_and_told(engine: Engine) -> None:
     await limit(engine, events_per_second=10)
     watch = LimitWatch(engine.services.wide, engine.clock)
@@ -405,6 +425,16 @@ async def test_records_and_notices_are_refused_at_the_door(api: Api) -> None:  #
     )
     left = (await api("GET", ACME, 200))["used"]["events_left"]
     assert left == 2, "it took no tokens"
+    objects = [{"type": "a", "id": str(n), "data": {"n": n}} for n in range(3)]
+    sync = "/api/v1/integrations/hub/sync"
+    assert (await api("POST", sync, 200, {"objects": objects[:2]}, group="acme"))["created"] == 2
+    unchanged = {"objects": objects[:2]}  # and there are no tokens now
+    assert (await api("POST", sync, 200, unchanged, group="acme"))["unchanged"] == 2, "what is not told counts nothing"
+    more = [{"type": "b", "id": str(n), "data": n} for n in range(3)]
+    answer = await api.ask("POST", sync, group="acme", json={"objects": [*objects[:2], *more]})
+    assert (answer.status_code, answer.json()["used"]) == (413, 3)
+    assert answer.headers["ratelimit-policy"] == '"events";q=1;w=1;tidings-burst=2'
+    assert (await api.engine.value("select count(*) from tidings.integration_objects")) == 2, "all of it is taken back"
     assert (await api("GET", "/api/v1/collections/posts/records", 200, group="acme"))["totalItems"] == 0
 
 

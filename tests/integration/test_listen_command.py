@@ -71,7 +71,7 @@ async def test_deliveries_are_forwarded_signed_and_their_answers_recorded(
     first, second = await receiver.wait_for(2)
     assert verify(first.body, first.headers, secret) == verify(second.body, second.headers, secret)
     lines = [json.loads(line) for line in said.splitlines()]
-    assert [(line["result"]["status"], line["delivery"]["attempt_number"]) for line in lines] == [(500, 1), (200, 2)]
+    assert [(line["result"]["response_status"], line["delivery"]["attempt_number"]) for line in lines] == [(500, 1), (200, 2)]
     assert "2 deliveries: 1 succeeded, 1 failed." in told
     assert "keeps what comes" in told
     assert told.endswith("Remove it with: tidings listeners delete desk\n")

@@ -62,7 +62,7 @@ class Client:
         return found
 
     async def tell(self, *deliveries: Any, expects: int = 200, **said: Any) -> Any:
-        outcome = said or {"status": 200}
+        outcome = said or {"response_status": 200}
         results = [{"lease": d["lease"], "version": d["version"]} | outcome for d in deliveries]
         answer = await self.api.post(f"{self.path}/results", json={"session": self.session, "results": results})
         assert answer.status_code == expects, answer.text
@@ -187,7 +187,9 @@ async def test_failures_are_tried_again_by_the_policy_and_a_410_ends_nothing_els
     client = Client(api, listener := await opened(api, events=["order.*"]))
     await engine.publish()
     [delivery] = await client.take()
-    await client.tell(delivery, status=503, body="busy\x00", headers=[["Retry-After", "1"]], total_ms=12.5)
+    await client.tell(
+        delivery, response_status=503, response_body="busy\x00", response_headers=[["Retry-After", "1"]], total_ms=12.5
+    )
     assert await client.take(wait=0) == []
     engine.clock.ahead += type(engine.clock.ahead)(seconds=2)
     [again] = await client.take_all(1)
@@ -195,7 +197,7 @@ async def test_failures_are_tried_again_by_the_policy_and_a_410_ends_nothing_els
     await client.tell(again, failure="connect", error="Nobody listens on port 3000.")
     engine.clock.ahead += type(engine.clock.ahead)(seconds=5)
     [third] = await client.take_all(1)
-    await client.tell(third, status=410)
+    await client.tell(third, response_status=410)
     assert await states(engine, listener) == [("failed", 3, 410, "The receiver answered HTTP 410.")]
     assert await engine.value("select enabled from tidings.webhooks where id = $1", UUID(listener["id"]))
     first, second, _ = await engine.attempts(UUID(delivery["id"]))
@@ -257,7 +259,7 @@ async def test_a_receiver_that_asks_to_be_left_alone_is_and_that_is_told_until_i
     assert listener["held_until"] is None
     await engine.publish("order.paid", "{}")
     [delivery] = await client.take()
-    await client.tell(delivery, status=429, headers=[["retry-after", "7200"]])
+    await client.tell(delivery, response_status=429, response_headers=[["retry-after", "7200"]])
     told = (await api.get(client.path)).json()
     held_for = datetime.fromisoformat(told["held_until"]) - engine.services.clock.now()
     assert timedelta(seconds=7000) < held_for < timedelta(seconds=14_400)
@@ -374,21 +376,21 @@ async def test_inputs_and_numbers_are_bounded(engine: Engine, api: httpx.AsyncCl
         refused = await api.post(f"{client.path}/take", json={"session": client.session} | body)
         assert (refused.status_code, refused.json()["field"]) == (422, field)
     for field, result in (
-        ("results[0].status", {}),
-        ("results[0].status", {"status": 7}),
-        ("results[0].status", {"status": 200, "failure": "timeout"}),
+        ("results[0].response_status", {}),
+        ("results[0].response_status", {"response_status": 7}),
+        ("results[0].response_status", {"response_status": 200, "failure": "timeout"}),
         ("results[0].failure", {"failure": "tired"}),
-        ("results[0].total_ms", {"status": 200, "total_ms": -1}),
-        ("results[0].headers", {"status": 200, "headers": [["a", "b" * 5000]]}),
+        ("results[0].total_ms", {"response_status": 200, "total_ms": -1}),
+        ("results[0].response_headers", {"response_status": 200, "response_headers": [["a", "b" * 5000]]}),
     ):
         body = {"session": client.session, "results": [{"lease": 1, "version": 1} | result]}
         refused = await api.post(f"{client.path}/results", json=body)
         assert (refused.status_code, refused.json()["field"]) == (422, field), refused.text
-    many = {"session": client.session, "results": [{"lease": n, "version": 1, "status": 200} for n in range(129)]}
+    many = {"session": client.session, "results": [{"lease": n, "version": 1, "response_status": 200} for n in range(129)]}
     assert (await api.post(f"{client.path}/results", json=many)).json()["field"] == "results"
     await engine.publish()
     [delivery] = await client.take()
-    await client.tell(delivery, status=200, body="é" * 100_000)
+    await client.tell(delivery, response_status=200, response_body="é" * 100_000)
     kept = await engine.value("select length(response_body) from tidings.deliveries where is_truncated")
     assert kept == 16_384
     for asked in (

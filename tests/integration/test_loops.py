@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.integration.test_api import KEY, Api
-from tests.support.engine import engine_of, eventually
+from tests.support.engine import engine_of, eventually, user_url
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Received, Receiver, answer
 from tests.support.serving import ApiServer
@@ -70,7 +70,7 @@ def publishes_again(api: Api, how: str) -> Any:
         elif how == "record":
             await api.client.post("/api/collections/posts/records", json={"title": "again"}, headers=carried)
         else:
-            user = await asyncpg.connect(api.engine.services.config.database_url)
+            user = await asyncpg.connect(user_url(api.engine.services.config))  # an application's, whose role may publish
             try:
                 async with user.transaction():
                     await within_async(user, received.headers)

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from tests.integration.test_api import KEY
+from tests.integration.test_keys import VALUES
 from tests.support.engine import Engine, engine_of, eventually
 from tests.support.portal import Visitor, visiting
 from tests.support.provider import CLIENT, SECRET, Key, Provider, providing, unsigned
@@ -387,12 +388,35 @@ async def test_each_role_opens_the_pages_of_its_scopes_and_no_other(house: House
         await house.invite(role.value, "default", email=f"{role}@example.com")
         async with visiting(house.engine, house.url) as visitor:
             await house.come(visitor)
+            form = {"data": {"csrf": await visitor.csrf("/sign-out")}, "headers": {"Origin": house.url}}
             for (method, path), needs in NEEDS.items():
-                if method != "GET" or "{" in path or path.startswith("/sign") or path in {"/", "/brand.css", "/home", "/live"}:
+                if path.startswith("/sign") or path in {"/", "/brand.css", "/home", "/live"}:
                     continue
                 is_open = all(set(need.scopes) <= granted(SCOPES[role]) and not need.is_for_all_groups for need in needs)
-                answer = await visitor.client.get(path)
-                assert (answer.status_code != 403) == is_open, (role, path, answer.status_code)
+                where = path.format_map(VALUES)
+                answer = await visitor.client.request(method, where, **form if method == "POST" else {})
+                assert (answer.status_code != 403) == is_open, (role, method, path, answer.status_code)
+                assert answer.status_code < 500, (role, method, path)
+
+
+async def test_who_owns_one_group_writes_nothing_into_another_that_they_view(house: House) -> None:
+    """With a form of the group they own, by an address that names the other; and with a form of the other."""
+    await house("POST", "/api/v1/groups", 201, {"id": "acme"})
+    await house.invite("owner", "default")
+    await house.invite("viewer", "acme")
+    async with visiting(house.engine, house.url) as visitor:
+        await house.come(visitor)
+        tokens = [await visitor.csrf(f"/account?group={group}") for group in ("default", "acme")]
+        written = [path for (method, path), needs in NEEDS.items() if method == "POST" and not path.startswith("/sign") and path != "/account/sessions/end"
+                   and not all(set(need.scopes) <= granted(SCOPES[Role.VIEWER]) and not need.is_for_all_groups for need in needs)]  # fmt: skip
+        assert len(written) > 40
+        for path in written:
+            for token in tokens:
+                where = f"{path.format_map(VALUES)}?group=acme"
+                answer = await visitor.client.post(where, data={"csrf": token, "name": "x"}, headers={"Origin": house.url})
+                assert answer.status_code in {403, 422}, (path, answer.status_code)
+    acts = await house.engine.sql("select action from tidings.audit where group_id = 'acme' and who = 'member'")
+    assert [row["action"] for row in acts] == []
 
 
 async def test_a_role_that_is_taken_away_opens_nothing_from_the_next_page_on(house: House) -> None:

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
-from tests.support.engine import engine_of
+from tests.support.engine import engine_of, user_url
+from tests.support.node import run_snippet
 from tests.support.receiver import Receiver
 from tidings import publish, publish_async
 from tidings.config import Config
@@ -100,9 +101,8 @@ async def test_what_is_no_schema_is_refused(api: Api) -> None:  # noqa: F811
 
 
 def dsn(config: Config) -> str:
-    """The same database, as psycopg names it."""
-    assert config.database_url is not None
-    return config.database_url
+    """The same database, as an application names it, whose role may publish."""
+    return user_url(config)
 
 
 def engine_url(config: Config, driver: str) -> sa.URL:
@@ -184,6 +184,29 @@ async def test_an_event_is_committed_with_the_change_or_not_at_all(config: Confi
         # A publisher over HTTP knows it by the same id.
         known = await engine.value("select event_id from tidings.published where external_id = '1'")
         assert known == event[0]["id"]
+
+
+POOL = ", whose queries have a transaction each. Take a connection of it (await pool.connect()) and begin one."
+
+
+async def test_the_typescript_sdk_publishes_in_transactions_of_pg(config: Config) -> None:
+    async with engine_of(config) as engine:
+        await engine.sql("insert into tidings.groups (id) values ('acme')")
+        said = await run_snippet("transaction.mjs", POSTGRES=dsn(config))
+        assert said.splitlines() == [
+            "true 0",
+            "true",
+            "DatabaseError: There is no group 'nobody'.",
+            f"TypeError: This is a pool{POOL}",
+            "TypeError: The event has no data; write data: null if there is nothing to tell.",
+            "TypeError: The event has data and json; write one of them.",
+        ]
+        assert await outbox(engine) == [
+            ("order.paid", '{"id":17,"lines":[1,null]}', "order-17", "order-17-paid", "default"),
+            ("order.exact", '{"total": 0.1234567890123456789}', None, None, "acme"),
+            ("order.list", '[1,"two"]', None, None, "default"),
+        ]
+        assert [row["hops"] for row in await engine.sql("select hops from tidings.outbox order by id")] == [None, 3, None]
 
 
 async def test_sessions_of_sqlalchemys_orm_publish_too(config: Config) -> None:

@@ -22,8 +22,9 @@ from tidings.config import Config
 from tidings.core.delivery import State as DeliveryState
 from tidings.core.errors import ConflictError
 from tidings.core.event import delivery_id, milliseconds, uuid7
+from tidings.core.job import State
 from tidings.core.question import Question
-from tidings.core.recovery import CHUNK, MAX_OPEN, MAX_WAITING, Recovery, State, of_search, of_webhook
+from tidings.core.recovery import CHUNK, MAX_OPEN, MAX_WAITING, Recovery, of_search, of_webhook
 from tidings.core.retry import Delays
 from tidings.core.webhook import Webhook
 from tidings.store import queue, recoveries, walks, webhooks

@@ -64,7 +64,8 @@ async def fill(engine: Engine) -> list[str]:
     """Have every table that grows hold thousands of rows of other groups; return their names."""
     filled = []
     # In one transaction, since what each row is a copy of must not be another copy.
-    async with engine.services.wide.transaction() as connection:
+    connection = engine.user
+    async with connection.transaction():
         await connection.execute("set local session_replication_role = replica")
         for table in RIGHTS:
             kind = await connection.fetchval(

@@ -156,9 +156,9 @@ async def test_processes_that_start_at_once_make_one_role(postgres: str, name: s
         await admin.close()
 
 
-async def test_rights_that_are_too_many_or_too_few_are_put_right_at_the_next_start(config: Config) -> None:
-    role = config.request_role
-    async with engine_of(config) as engine:
+async def test_rights_that_are_too_many_or_too_few_are_put_right_at_the_next_start(config_of_owner: Config) -> None:
+    role = config_of_owner.request_role
+    async with engine_of(config_of_owner) as engine:
         await engine.sql(f"grant select on tidings.api_keys to {role}")
         await engine.sql(f"grant select (value) on tidings.settings to {role}")
         await engine.sql(f"revoke insert on tidings.webhooks from {role}")
@@ -169,10 +169,10 @@ async def test_rights_that_are_too_many_or_too_few_are_put_right_at_the_next_sta
         assert await engine.value(asked, role, "tidings.webhooks", "insert")
 
 
-async def test_a_start_does_not_wait_for_long_behind_whoever_uses_a_collection(config: Config) -> None:
+async def test_a_start_does_not_wait_for_long_behind_whoever_uses_a_collection(config_of_owner: Config) -> None:
     """Others would wait behind it. It gives up what it has and tries again."""
-    role = config.request_role
-    async with engine_of(config) as engine:
+    role = config_of_owner.request_role
+    async with engine_of(config_of_owner) as engine:
         await collections.create(engine.services, "posts", fields=[{"name": "a", "type": "text"}])
         (table,) = await engine.sql("select format('%I.%I', table_schema, name) as name from tidings.collections")
         await engine.sql(f"drop policy tidings_requests on {table['name']}")  # as from before there was a role

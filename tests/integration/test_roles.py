@@ -22,7 +22,7 @@ from tidings.config import Config
 from tidings.core.errors import InvalidInputError, StartupError
 from tidings.core.grants import Step
 from tidings.operations import diagnosis, rights
-from tidings.operations.sources import captures, collections, records
+from tidings.operations.sources import backfills, captures, collections, records
 from tidings.operations.webhooks import subscriptions
 from tidings.sources import tables
 from tidings.store import history, request_role, roles
@@ -208,6 +208,55 @@ async def test_each_right_that_is_missing_is_named_with_its_statement(place: Pla
     assert [one for one in given_back if not one.startswith("REVOKE")] == []
 
 
+# Functions with the owner's rights, each asked for what it is not for.
+OVERREACHING = (
+    "make_guard('capture', 'begin return true; end', true)",
+    "make_guard('when_' || repeat('0', 31) || 'g', 'begin return true; end', true)",
+    "drop_guard('is_bound')",
+    "drop_leaving('capture')",
+    "change_records('drop_table', 'tidings', 'webhooks', '[]')",
+    "change_records('drop_table', 'sales', 'orders', '[]')",
+    "change_records('add_column', 'collections_default', 'posts', '[\"a\", \"tidings.webhooks\"]')",
+    "change_records('drop database', 'collections_default', 'posts', '[]')",
+)
+
+
+async def test_what_has_the_owners_rights_does_one_thing_each_for_running_roles_alone(place: Place, settings: Config) -> None:
+    await set_up(place, settings)
+    running = await asyncpg.connect(place.as_(place.running))
+    for asked in OVERREACHING:
+        with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.RaiseError)) as refused:
+            await running.execute(f"select tidings.{asked}")
+        assert "permission denied" not in str(refused.value), asked  # it is refused for what it asks
+    await running.close()
+    stranger = f"{place.name}_stranger"
+    await place.admin.execute(f"create role {stranger}; grant usage on schema tidings to {stranger}")
+    names = ["ensure_day", "drop_days_before", "make_guard", "drop_guard", "make_leaving", "drop_leaving", "change_records"]
+    rows = await place.admin.fetch(
+        "select has_function_privilege($1, oid, 'execute') as may, prosecdef from pg_proc "
+        "where pronamespace = 'tidings'::regnamespace and proname = any ($2)",
+        stranger,
+        names,
+    )
+    assert [(row["may"], row["prosecdef"]) for row in rows] == [(False, True)] * len(names)
+
+
+async def test_rights_that_cannot_be_given_now_make_nobody_wait(place: Place, settings: Config) -> None:
+    await set_up(place, settings)
+    await place.admin.execute("drop policy running_role on tidings.webhooks; drop policy running_role on tidings.queue")
+    database = await open_database(place.as_(place.owner), max_connections=2)
+    idle = await asyncpg.connect(place.url)
+    async with idle.transaction():  # one of the user's, whose trigger has read a table of ours
+        await idle.execute("select from tidings.webhooks")
+        with pytest.raises(StartupError, match="open for long use tables of Tidings"):
+            await roles.give(database, place.running, tries=1)
+    await idle.close()
+    assert len(await roles.give(database, place.running)) == 2
+    await database.close()
+    await place.admin.execute(f"revoke create on database {place.name} from {place.owner}")  # it has made its schema
+    assert [step.statement for step in await place.grants(settings) if step.is_missing] == []
+
+
 async def test_a_table_that_may_not_be_captured_is_refused_with_the_statement(
     place: Place, settings: Config, receiver: Receiver
 ) -> None:
@@ -241,6 +290,49 @@ async def test_a_table_that_may_not_be_captured_is_refused_with_the_statement(
         await tables.keep_all_in_step(engine.services.wide)
         assert (await captures.read(engine.services, "sales.parts")).capture.state == "unwanted"
     assert await place.admin.fetchval("select count(*) from pg_trigger where tgname like 'tidings%'") == 0
+
+
+async def test_a_backfill_is_refused_at_the_call_with_all_that_it_takes(
+    place: Place, settings: Config, receiver: Receiver
+) -> None:
+    """What its role may not read would be left out in silence, or be found out when the answer is long given."""
+    config = await set_up(place, settings)
+    await place.admin.execute(
+        "insert into sales.orders select n, n from generate_series(1, 20) n; alter table sales.orders enable row level security; "
+        f"revoke select, update (id) on sales.orders from {place.running}; revoke usage on schema sales from {place.running}"
+    )
+    async with engine_of(config, running=True) as engine:
+        await place.admin.execute(f"grant usage on schema sales to {place.running}")
+        webhook = await engine.add_webhook(receiver.url(), {"schema": "sales", "table": "orders"})
+        await place.admin.execute(f"revoke usage on schema sales from {place.running}")
+        with pytest.raises(InvalidInputError) as refused:
+            await backfills.start(engine.services, "sales.orders", webhook.id)
+        assert refused.value.field == "table"
+        statements = re.findall(r"(?:GRANT|CREATE POLICY) [^;]+;", refused.value.message)
+        assert statements == [
+            f"GRANT USAGE ON SCHEMA sales TO {place.running};",
+            f"GRANT SELECT ON sales.orders TO {place.running};",
+            f"GRANT UPDATE (id) ON sales.orders TO {place.running};",
+            f"CREATE POLICY tidings_backfills ON sales.orders TO {place.running} USING (true) WITH CHECK (false);",
+        ]
+        for statement in statements:
+            await place.admin.execute(statement)
+        await backfills.start(engine.services, "sales.orders", webhook.id)
+        await receiver.wait_for(20)
+
+
+async def test_a_collection_is_refused_at_the_call_where_no_schema_may_be_made(place: Place, settings: Config) -> None:
+    config = await set_up(place, settings)
+    async with engine_of(config) as engine:
+        await place.admin.execute(f"revoke create on database {place.name} from {place.owner}")
+        with pytest.raises(InvalidInputError) as refused:
+            await collections.create(engine.services, "posts", fields=[{"name": "title", "type": "text"}])
+        (statement,) = re.findall(r"GRANT [^;]+;", refused.value.message)
+        assert statement == f"GRANT CREATE ON DATABASE {place.name} TO {place.owner};"
+        await place.admin.execute(statement)
+        await collections.create(engine.services, "posts", fields=[{"name": "title", "type": "text"}])
+        await place.admin.execute(f"revoke create on database {place.name} from {place.owner}")
+        await collections.create(engine.services, "notes", fields=[{"name": "title", "type": "text"}])  # the schema is there
 
 
 async def test_a_role_without_any_rights_gets_there_by_what_it_is_told(
@@ -303,7 +395,7 @@ async def test_who_does_not_own_the_schema_is_told_who_migrates(place: Place, se
     with pytest.raises(StartupError, match=f"belongs to {place.owner}.*TIDINGS_RUNNING_ROLE={place.running}"):
         await migrate(database)
     await database.close()
-    await place.admin.execute("delete from tidings.migrations where number = 49")
+    await place.admin.execute("delete from tidings.migrations where number = (select max(number) from tidings.migrations)")
     with pytest.raises(StartupError, match="migrate"):
         async with opened(config):
             pass

@@ -456,6 +456,25 @@ async def test_done_is_told_once_and_never_before_start_returns(sender: Sender, 
     assert len(told.exchanges) == 50
 
 
+async def test_a_request_that_cannot_be_written_ends_its_exchange_once(
+    sender: Sender, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = receiver.url()
+    assert (await post(sender, url)).status == 200
+    ((kept,),) = sender._idle.values()
+    transport, kept.transport = kept.transport, None  # nothing can be written to it
+    told = Told()
+    sender.start(parse_target(url), written(url), timeout_seconds=PATIENCE, done=told)
+    assert told.exchanges == [], "never before it returns"
+    (exchange,) = await told.reach(1)
+    assert exchange.failure == "internal"
+    assert "no request could be written" in caplog.text
+    transport.abort()
+    assert (await post(sender, url)).status == 200, "on another connection"
+    assert len(told.exchanges) == 1
+    assert not any(sender._deadlines._buckets.values())
+
+
 async def test_a_done_that_breaks_is_told_and_hurts_nobody_else(
     sender: Sender, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tests.support.engine import Engine, engine_of
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, says
-from tidings.app import _serving
 from tidings.config import Config
 from tidings.core.retry import Delays
 from tidings.core.statistics import BOUNDS_MS, KEPT, Tally, percentile_ms
+from tidings.running import _serving
 from tidings.store import statistics
 from tidings.store.statistics import WHOLE_GROUP
 from tidings.store.tallies import MAX_REMEMBERED

@@ -1,6 +1,7 @@
 """The schema, the statements and the plans they run by."""
 
 import asyncio
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,9 @@ from tidings.core.errors import StartupError
 from tidings.core.event import Event, day_bounds
 from tidings.sources.publish import new_id
 from tidings.store import outbox
-from tidings.store.database import open_database
+from tidings.store.database import Database, open_database
 from tidings.store.migrations import LAST, OLDEST, available, expect_schema, migrate, pending
-from tidings.store.secrets import SecretBox, load_or_make_key
+from tidings.store.secrets import SecretBox, find_key, load_or_make_key, replace_key
 from tidings.store.settings import load_installation
 from tidings.store.statements import load
 
@@ -65,11 +66,12 @@ async def test_processes_that_start_at_once_migrate_once(empty_database_url: str
 async def test_a_schema_of_a_newer_version_is_refused(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute("insert into tidings.migrations (number, name) values (9999, 'future')")
-    await connection.execute("update tidings.settings set value = '9999' where name = 'oldest_program'")
     database = await open_database(database_url, max_connections=1)
-    for doing in (migrate, pending, expect_schema):
-        with pytest.raises(StartupError, match="newer Tidings"):
-            await doing(database)
+    for oldest in ("9999", "unreadable", "9" * 20):
+        await connection.execute("update tidings.settings set value = $1 where name = 'oldest_program'", oldest)
+        for doing in (migrate, pending, expect_schema):
+            with pytest.raises(StartupError, match="newer Tidings"):
+                await doing(database)
     await connection.execute("update tidings.settings set value = $1 where name = 'oldest_program'", str(LAST))
     assert await migrate(database) == await pending(database) == []  # it says that this program can run there
     await expect_schema(database)
@@ -81,11 +83,21 @@ async def test_migrations_go_as_far_as_is_said(empty_database_url: str) -> None:
     database = await open_database(empty_database_url, max_connections=1)
     names = [f"{number:04d}_{name}" for number, name, _ in available()]
     assert await pending(database, to="3") == await migrate(database, to="0003_sources") == names[:3]
+    assert await oldest(database) == "3"
     assert await migrate(database, to="0002_profiles") == []  # there is no way back
     with pytest.raises(StartupError, match=r"There is no migration '0003_source'; .* Did you mean \"0003_sources\"?"):
         await migrate(database, to="0003_source")
-    assert await migrate(database) == names[3:]
+    between = next(place for place, name in enumerate(names) if int(name[:4]) == OLDEST)
+    assert await migrate(database, to=str(OLDEST)) == names[3 : between + 1]
+    assert await oldest(database) == str(OLDEST), "a program that this breaks must not take it for its own"
+    assert await migrate(database) == names[between + 1 :]
+    assert await oldest(database) == str(OLDEST)
     await database.close()
+
+
+async def oldest(database: Database) -> str:
+    async with database.connection() as connection:
+        return await connection.fetchval("select value from tidings.settings where name = 'oldest_program'")
 
 
 # What a program that does not know a migration may stumble over, in the SQL of one.
@@ -192,16 +204,19 @@ async def test_a_migration_does_not_hold_up_writers_behind_an_idle_one_and_says_
         await connection.close()
 
 
+TABLES = "select relname from pg_class where relnamespace = 'tidings'::regnamespace and relkind = 'r' order by relname"
+
+
 async def test_a_failed_migration_leaves_nothing_behind(empty_database_url: str) -> None:
     connection = await asyncpg.connect(empty_database_url)
-    await connection.execute("create schema tidings; create table tidings.queue (mine int)")
     database = await open_database(empty_database_url, max_connections=1)
-    with pytest.raises(asyncpg.DuplicateTableError):
+    await migrate(database, to="1")
+    await connection.execute("create function tidings.shaped(json, text[], json) returns json language sql return $1")
+    before = await connection.fetch(TABLES)
+    with pytest.raises(asyncpg.DuplicateFunctionError):
         await migrate(database)
-    tables = await connection.fetch(
-        "select relname from pg_class where relnamespace = 'tidings'::regnamespace and relkind = 'r'"
-    )
-    assert [row["relname"] for row in tables] == ["queue"]
+    assert await connection.fetch(TABLES) == before
+    assert await connection.fetch("select number from tidings.migrations") == [(1,)]
     await database.close()
     await connection.close()
 
@@ -374,3 +389,35 @@ def test_a_made_key_is_kept_and_readable_by_its_owner_only(tmp_path: Path) -> No
     assert load_or_make_key(tmp_path / "new" / "secret_key") == key
     assert (tmp_path / "new" / "secret_key").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["secret_key"]
+
+
+def test_a_key_is_replaced_whole_whatever_a_process_of_the_same_number_left(tmp_path: Path) -> None:
+    path = tmp_path / "secret_key"
+    load_or_make_key(path)
+    path.with_suffix(f".{os.getpid()}").write_text("x" * 100)
+    replace_key(path, "a much newer key")
+    assert (find_key(path), path.stat().st_mode & 0o777) == ("a much newer key", 0o600)
+    assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe", b"a\0b", b"a" * 5000])
+def test_what_is_no_key_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    """Of an empty file in particular: everybody knows what is encrypted under nothing."""
+    file = tmp_path / "secret_key"
+    file.write_bytes(content)
+    for read in (find_key, load_or_make_key):
+        with pytest.raises(StartupError, match="is empty, or no key"):
+            read(file)
+    assert file.read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
+
+
+def test_a_key_that_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone" / "key")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name in ("pipe", "folder", "nowhere", "loop"):
+        with pytest.raises(StartupError, match="secret key"):
+            load_or_make_key(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "loop", "nowhere", "pipe"]

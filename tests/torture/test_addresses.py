@@ -164,6 +164,36 @@ async def test_answers_that_change_reach_what_is_allowed_alone(canary: Receiver,
     assert let_in.connections == 7
 
 
+async def test_however_an_answer_comes_it_is_judged_as_it_is_connected_to(canary: Receiver, let_in: Receiver) -> None:
+    """Aliases, answers over TCP that say something else than what was cut, remembered ones, and very many."""
+    let_in.otherwise = says(answer(200, b"", {"connection": "close"}))
+    inside = {"inside.test": [[KEPT_OUT]], "outside.test": [[LET_IN]]}
+    many = [f"127.1.{number // 250}.{number % 250 + 1}" for number in range(1000)]
+    others = {
+        "alias.test": [["outside.test"], ["inside.test"]], "cut.test": [[LET_IN]], "opened.test": [[KEPT_OUT]],
+        "many.test": [[KEPT_OUT]], "crowd.test": [[KEPT_OUT]],
+    }  # fmt: skip
+    async with dns(inside | others) as server:
+        server.by_tcp = {
+            "cut.test": [KEPT_OUT],
+            "opened.test": [LET_IN],
+            "many.test": [*many, LET_IN],
+            "crowd.test": [*many, KEPT_OUT],
+        }
+        sender = at((LET_IN,), server.port)
+        names = ["alias.test", "alias.test", "cut.test", "opened.test", "many.test", "crowd.test"]
+        ends = [(await post(sender, f"http://{name}:{canary.port}/")).failure for name in names]
+        await sender.close()
+    assert ends == [None, "address_refused", "address_refused", None, None, "address_refused"]
+    async with dns({"remembered.test": [[LET_IN], [KEPT_OUT]]}) as server:
+        server.seconds = 3600
+        sender = at((LET_IN,), server.port)
+        again = {(await post(sender, f"http://remembered.test:{canary.port}/")).failure for _ in range(4)}
+        await sender.close()
+    assert again <= {None, "address_refused"}
+    assert canary.connections == 0
+
+
 async def test_a_redirect_is_an_answer_and_leads_nowhere(canary: Receiver, let_in: Receiver) -> None:
     async with dns({"allowed.test": [[LET_IN]]}) as server:
         sender = at((LET_IN,), server.port)

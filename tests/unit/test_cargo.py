@@ -34,6 +34,7 @@ events = st.builds(
     webhook_id=st.none() | st.uuids(),
     capture_error=some,
     hops=st.integers(0, 1000),
+    traceparent=some,
 )
 
 

@@ -1,5 +1,8 @@
 """Settings: where they come from and what is refused."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,13 @@ def test_a_setting_that_cannot_be_is_refused_in_one_sentence(environ: dict[str, 
         load_config(environ=environ)
 
 
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tidings.toml"
+    file.write_bytes(b'admin_key = "\xff"\n')
+    with pytest.raises(StartupError, match="is not TOML"):
+        load_config(file=file, environ={})
+
+
 def test_an_unknown_setting_in_the_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "tidings.toml"
     file.write_text("prot = 1\n")
@@ -78,3 +88,20 @@ def test_keys_and_passwords_are_not_shown() -> None:
         "database_url": "postgresql://u:p-very@h/d",
     }
     assert "very" not in repr(load_config(values, environ={}))
+
+
+HOMELESS = """
+import pwd
+from tidings.config import load_config
+pwd.getpwuid = lambda number: {}[number]  # nobody has it
+print(load_config(environ={"TIDINGS_DATABASE_URL": "postgresql://db/app"}).key_file)
+"""
+
+
+def test_who_has_no_home_keeps_the_key_in_the_folder_of_data(tmp_path: Path) -> None:
+    """As a container whose user is a number that nobody has."""
+    environ = {name: value for name, value in os.environ.items() if name not in {"HOME", "XDG_DATA_HOME"}}
+    done = subprocess.run(
+        [sys.executable, "-c", HOMELESS], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == f"{tmp_path}/.tidings/secret_key\n", done.stderr

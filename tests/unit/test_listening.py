@@ -99,14 +99,14 @@ def test_a_lease_is_held_until_its_result_is_acknowledged() -> None:
 def test_what_is_told_of_an_answer_is_bounded() -> None:
     headers = (*((f"x-{n}", "v" * 9000) for n in range(100)), ("n" * 200, "v"))
     told = result_of(DELIVERY, Exchange(200, headers, "é".encode() * 40_000, timings=Timings(total_ms=12.3456))).told
-    assert (told["lease"], told["version"], told["status"], told["total_ms"]) == (7, 3, 200, 12.346)
-    assert (len(told["body"]), told["is_truncated"], len(told["headers"])) == (BODY, True, MAX_HEADERS)
-    assert all(len(name) + len(value) <= results.MAX_HEADER for name, value in told["headers"])
+    assert (told["lease"], told["version"], told["response_status"], told["total_ms"]) == (7, 3, 200, 12.346)
+    assert (len(told["response_body"]), told["is_truncated"], len(told["response_headers"])) == (BODY, True, MAX_HEADERS)
+    assert all(len(name) + len(value) <= results.MAX_HEADER for name, value in told["response_headers"])
     lost = result_of(DELIVERY, Exchange(failure="exhausted", error="No descriptor is left."))
     assert lost.told["failure"] in results.FAILURES
     for failure in outcome.FAILURES:
         assert result_of(DELIVERY, Exchange(failure=failure)).told["failure"] in results.FAILURES
-    assert "status" not in lost.told
+    assert "response_status" not in lost.told
 
 
 def test_results_go_in_requests_that_servers_take() -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from tidings.core.delivery import State as DeliveryState
 from tidings.core.errors import InvalidInputError
+from tidings.core.job import State
 from tidings.core.question import Kinds, Question
-from tidings.core.recovery import Recovery, State, of_deliveries, of_search
+from tidings.core.recovery import Recovery, of_deliveries, of_search
 from tidings.operations.history.asking import as_words
 from tidings.operations.history.recoveries import Forecast
 from tidings.portal.views.questions import question_of_deliveries

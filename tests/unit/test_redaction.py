@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from tests.support.privacy import holds, written
 from tidings.core import hiding
 from tidings.core.bin import Caught
-from tidings.core.erasure import Erasure, Finder, Pending, State, Subject, cancelled, new, refused
+from tidings.core.erasure import Erasure, Finder, Pending, Subject, cancelled, failed, new, refused
 from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.event import Event
 from tidings.core.hiding import HIDDEN, hidden_values, hide, parse_path
+from tidings.core.job import State
 from tidings.core.keeping import decide_end
 from tidings.core.outcome import Exchange, GiveUp, Result, Succeeded
 from tidings.core.redaction import (
@@ -354,6 +355,8 @@ def test_an_erasure_that_is_refused_tries_again_later_and_fails_at_last() -> Non
     for _ in range(10):
         one = refused(one, "no", NOW)
     assert (one.state, one.subject, one.finished_at) == (State.FAILED, None, NOW)
+    assert one.error == "no It was tried 10 times. Put that right, and ask for it again."
+    assert (failed(erasure(), "no", NOW).state, failed(erasure(), "no", NOW).subject) == (State.FAILED, None)
     assert cancelled(erasure(), NOW).state is State.CANCELLED
     with pytest.raises(ConflictError):
         cancelled(one, NOW)

@@ -209,6 +209,14 @@ def test_a_call_whose_answer_was_lost_is_made_again_where_that_does_nothing_twic
     assert len(seen) == 1
 
 
+async def test_settings_of_a_table_that_an_earlier_try_took_away_are_gone() -> None:
+    transport, _ = answering(
+        httpx.ConnectError("lost"), httpx.Response(404, json={"error": "no settings", "code": "NOT_FOUND"})
+    )
+    async with AsyncClient("http://t", transport=transport) as client:
+        assert await client.tables.delete("orders") is None
+
+
 def pages_of(call: dict[str, Any]) -> tuple[list[httpx.Response], list[Any], dict[str, Any]]:
     """Two pages as a list of this kind gives them, their entries, and what is asked for the second."""
     full = json.loads(answer_to(call).content)

@@ -255,6 +255,12 @@ def test_words_may_be_given_several_times_or_with_commas_within_bounds() -> None
         with pytest.raises(InvalidInputError) as caught:
             words_of("type", given_)
         assert caught.value.field == "type"
+    # A program may ask for what has not happened yet; what can be no type is refused all the same.
+    for word, kinds in (("order.payd", Kinds(("order.payd",))), ("paid", Kinds(("paid",))), ("new.*", Kinds((), ("new.",)))):
+        assert kinds_named([word], (), {"order.paid"}, may_be_new=True) == kinds
+    for word in ("order paid", "order.", ".*", "a*b", "or*"):
+        with pytest.raises(InvalidInputError):
+            kinds_named([word], (), (), may_be_new=True)
 
 
 def test_names_are_read_and_unknown_ones_are_told_their_nearest() -> None:

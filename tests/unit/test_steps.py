@@ -1,16 +1,19 @@
 """From a file to what is wanted, and from there to steps: what holds for all of them."""
 
 import json
+import re
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidings.cli.remote.configuration import text
+from tidings.cli.remote.configuration import shown, text
 from tidings.cli.remote.configuration.exported import exported
 from tidings.cli.remote.configuration.kinds import BY_SECTION, KINDS
 from tidings.cli.remote.configuration.wanted import asked_by
-from tidings.core.steps import Does, Step, Wanted, plan
+from tidings.core.differences import HIDDEN
+from tidings.core.steps import Change, Does, Step, Wanted, plan
 
 NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8)
 WORDS = st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | st.text(
@@ -142,3 +145,41 @@ def test_what_is_exported_asks_for_what_is_there(file: Any) -> None:
     assert again.group == "acme"
     implied = {kind.section: kind.implied for kind in KINDS if kind.implied is not None}
     assert plan(again.things, present, order=list(BY_SECTION), implied=implied, pruned=list(BY_SECTION)) == []
+
+
+def test_no_two_secrets_are_given_by_one_variable() -> None:
+    hook = {"url": "https://a.example.com/", "events": "*", "enabled": True}
+    file = {
+        "tidings": 1,
+        "integrations": {"a b": {"platform": "hmac", "enabled": True}},
+        "webhooks": {"a b": hook, "a-b": hook, "A_B": hook},
+    }
+    asked = asked_by(text.write(file), {})
+    present = {section: {name: one.fields for name, one in things.items()} for section, things in asked.things.items()}
+    names = re.findall(r"env: (\w+)", exported(None, present, with_secrets=True))
+    assert sorted(names) == ["A_B_SECRET", "A_B_SECRET_2", "A_B_SECRET_3", "A_B_SECRET_4"]
+
+
+def test_what_stands_on_others_is_made_after_them_and_removed_before() -> None:
+    present = {"groups": {"p": {}}, "webhooks": {"p": {}}, "rules": {"p": {}, "q": {}}}
+    asked = {"groups": {"r": {}}, "webhooks": {"r": {}}, "rules": {"r": {}}}
+    steps = plan(wanted_of(asked), present, order=ORDER, pruned=ORDER)
+    assert [(step.does, step.section, step.name) for step in steps] == [
+        *((Does.ADD, section, "r") for section in ORDER),
+        (Does.REMOVE, "rules", "q"), (Does.REMOVE, "rules", "p"), (Does.REMOVE, "webhooks", "p"), (Does.REMOVE, "groups", "p"),
+    ]  # fmt: skip
+
+
+def test_what_comes_from_a_variable_is_not_shown_in_a_plan() -> None:
+    for field in ("url", "headers.X-Team", "ca_certificates"):
+        change = Change(field, "before-secret", "after-secret")
+        assert shown.sides(change, {field: "TEAM"}) == (HIDDEN, "(from $TEAM)")
+    assert shown.sides(Change("headers.X-Plain", "a", "b"), {}) == ("a", "b")
+
+
+def test_what_looks_like_a_secret_is_exported_as_a_variable() -> None:
+    kind = BY_SECTION["webhooks"]
+    said = {"url": "https://x.y/", "events": ["a.b"], "headers": {"Authorization": "Bearer hidden", "X-Plain": "1"}}
+    told = exported(None, {"webhooks": {"erp": kind.normal("erp", msgspec.convert(said, kind.entry))}}, with_secrets=False)
+    headers = text.read(told).value["webhooks"]["erp"]["headers"]
+    assert headers == {"Authorization": {"env": "ERP_HEADERS_AUTHORIZATION"}, "X-Plain": "1"}

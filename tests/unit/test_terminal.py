@@ -254,6 +254,9 @@ def test_a_server_is_called_by_its_host_and_by_its_port_where_another_has_that_n
 def test_a_password_is_no_argument_that_others_can_read() -> None:
     assert without_password("postgresql://app:s%40cret@db/x?a=1") == ("postgresql://app@db/x?a=1", "s@cret")
     assert without_password("postgresql://postgres@/postgres?host=/a") == ("postgresql://postgres@/postgres?host=/a", None)
+    asked = "postgresql://db/x?user=app&password=s%40cret&sslmode=require"
+    assert without_password(asked) == ("postgresql://db/x?user=app&sslmode=require", "s@cret")
+    assert without_password("postgresql://a:old@db,other/x?password=new") == ("postgresql://a@db,other/x", "new")
 
 
 def test_the_reference_of_commands_is_of_the_commands_that_there_are() -> None:

@@ -9,6 +9,8 @@ ROOT = Path(tidings.__file__).parent
 
 WIDE = {
     "app.py": "joins the parts: workers act for all groups",
+    "running.py": "runs the parts: workers act for all groups",
+    "fleet.py": "what a relay sends is of all groups",
     "api/routes/integrations.py": "the share of connections that notices have",
     "operations/services.py": "what it is",
     "operations/sessions.py": "who somebody is, before it is known for which group",

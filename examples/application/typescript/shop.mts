@@ -2,7 +2,7 @@
 //   DATABASE_URL=postgresql://… TIDINGS_URL=… TIDINGS_KEY=… WEBHOOK_SECRET=whsec_… node shop.mjs --port 8000
 import { randomUUID } from "node:crypto";
 import { serve } from "@hono/node-server";
-import { Client, PostgresStore, Receiver } from "@tidings/sdk";
+import { Client, PostgresStore, publish, Receiver, within } from "@tidings/sdk";
 import { webhook } from "@tidings/sdk/hono";
 import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
@@ -46,7 +46,7 @@ app.post("/orders/:id/pay", async (c) => {
     const order = await found(client, `select ${SHOWN} from orders where id = $1 for update`, c.req.param("id"));
     if (order.status !== "new") return order; // it was paid: a second click tells nobody anything
     const data = `{"id": ${order.id}, "total": ${order.total}}`; // all digits: a number of JavaScript has not room for every one
-    await client.query("select tidings.publish('order.paid', $1::json, null, $2, $3)", [data, `order-${order.id}-paid`, order.account_id]);
+    await publish(client, { type: "order.paid", json: data, id: `order-${order.id}-paid`, group: order.account_id });
     await client.query("update accounts set credit = credit - $1 where id = $2", [order.total, order.account_id]);
     return (await client.query(`update orders set status = 'paid' where id = $1 returning ${SHOWN}`, [order.id])).rows[0];
   }).catch((error) => {
@@ -69,9 +69,8 @@ app.post(
   webhook<{ object: { order_id?: number; status?: string } }>(receiver, async (event) => {
     const parcel = event.data.object; // verified, and each event once
     if (parcel.status !== "delivered") return;
-    const hops = /tidings\.hops=(\d+)/.exec((event.headers as Headers).get("baggage") ?? "")?.[1] ?? "0";
     await transaction(async (client) => {
-      await client.query("select set_config('tidings.hops', $1, true)", [hops]); // this answers a delivery: loops are found so
+      await within(client, event.headers); // this answers a delivery: loops are found so
       await client.query("update orders set status = 'delivered' where id = $1 and status = 'paid'", [parcel.order_id]);
     });
   }),

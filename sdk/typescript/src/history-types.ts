@@ -222,13 +222,13 @@ export interface Taken {
   held_until: string | null;
 }
 
-/** What came of a delivery: an answer, by its `status`, or a `failure` such as `timeout` or `connect`, with a sentence. */
+/** What came of a delivery: an answer, by its `response_status`, or a `failure` such as `timeout` or `connect`, with a sentence. */
 export interface AttemptTold {
   lease: number;
   version: number;
-  status?: number | null;
-  headers?: [string, string][];
-  body?: string;
+  response_status?: number | null;
+  response_headers?: [string, string][];
+  response_body?: string;
   is_truncated?: boolean;
   failure?: string | null;
   error?: string | null;

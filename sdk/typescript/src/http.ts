@@ -30,7 +30,7 @@ export interface Asked {
   causedBy?: CausedBy["causedBy"];
 }
 
-/** What led to a call: the headers of the delivery that it answers, so that a loop is found. Their `baggage` is handed on. */
+/** What led to a call: the headers of the delivery that it answers, so that a loop is found. Their `baggage` and `traceparent` are handed on. */
 export interface CausedBy {
   causedBy?: { get(name: string): string | null } | Record<string, string | string[] | undefined> | undefined;
 }
@@ -132,8 +132,10 @@ export class Http {
     if (this.options.apiKey) headers["authorization"] = `Bearer ${this.options.apiKey}`;
     if (this.options.group) headers["x-tidings-group"] = encodeURIComponent(this.options.group);
     if (body !== undefined) headers["content-type"] = "application/json";
-    const baggage = baggageOf(causedBy);
-    if (baggage) headers["baggage"] = baggage;
+    for (const name of ["baggage", "traceparent"]) {
+      const value = headerOf(causedBy, name);
+      if (value) headers[name] = value;
+    }
     const limit = AbortSignal.timeout(Math.max(this.options.timeoutMs, timeoutMs));
     const signal = this.options.signal ? either(this.options.signal, limit) : limit;
     const init: RequestInit = { method, headers, signal };
@@ -142,9 +144,9 @@ export class Http {
   }
 }
 
-function baggageOf(headers: CausedBy["causedBy"]): string {
+export function headerOf(headers: CausedBy["causedBy"], name: string): string {
   if (!headers) return "";
-  const value = typeof headers.get === "function" ? headers.get("baggage") : (headers as Record<string, string | string[] | undefined>)["baggage"];
+  const value = typeof headers.get === "function" ? headers.get(name) : (headers as Record<string, string | string[] | undefined>)[name];
   return Array.isArray(value) ? value.join(",") : (value ?? "");
 }
 

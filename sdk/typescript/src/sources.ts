@@ -63,9 +63,12 @@ export class Tables {
     return this.http.request("PUT", `/api/v1/tables/${part(table)}`, { body: input });
   }
 
-  /** Capture the table as any other again: whole rows, into group `default`. */
-  async delete(table: string): Promise<void> {
-    await this.http.request("DELETE", `/api/v1/tables/${part(table)}`);
+  /**
+   * Capture the table as any other again: whole rows, into group `default`. `warnings` say who hears less of it. Nothing comes back
+   * when an earlier try of this call had done it, whose answer was lost.
+   */
+  delete(table: string): Promise<Table | undefined> {
+    return this.http.request("DELETE", `/api/v1/tables/${part(table)}`);
   }
 
   /** Send a table's present rows to a webhook as insertions, and go on with their changes, without gap or overlap. */

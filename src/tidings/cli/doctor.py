@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from tidings.app import opened
+from tidings.cli.here import why_none
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
 from tidings.core.diagnosis import Examined, Problem
@@ -21,14 +22,10 @@ def examine_here(config: Config) -> Examined:
 
 
 def _missing(data_dir: Path) -> Problem | None:
+    if (why := why_none(data_dir)) is not None:
+        remedy = "Set it, name the folder with --data-dir, or ask a server: tidings doctor --server URL."
+        return Problem("embedded", f"{why} {remedy}", is_fatal=True)
     embedded = Embedded(data_dir)
-    if not (embedded.pgdata / "PG_VERSION").exists():
-        return Problem(
-            "embedded",
-            f"There is no database: TIDINGS_DATABASE_URL is not set, and {embedded.pgdata} holds no embedded PostgreSQL. "
-            "Set it, name the folder with --data-dir, or ask a server: tidings doctor --server URL.",
-            is_fatal=True,
-        )
     if embedded.get_pid() is None:
         return Problem(
             "embedded", f"The embedded PostgreSQL in {embedded.pgdata} is not running. Start tidings serve.", is_fatal=True

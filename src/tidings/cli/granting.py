@@ -1,12 +1,13 @@
 """`tidings grants`: what roles of PostgreSQL need, as SQL to be run by whoever may. Nothing is changed."""
 
-import asyncio
 from collections.abc import Sequence
 
 import click
 import msgspec
 
 from tidings.app import database_of
+from tidings.cli import asking
+from tidings.cli.here import expect_database
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
 from tidings.core import grants
@@ -19,7 +20,8 @@ def run_grants(
 ) -> int:
     """Print the statements, or those that are missing; return the exit code."""
     set_up_logs(config.log_format, "error")
-    chosen, names, told = asyncio.run(_look(config, way, owner, tables))
+    expect_database(config)
+    chosen, names, told = asking.done(_look(config, way, owner, tables))
     missing = [step for step in told if step.is_missing]
     if as_json:
         shown = missing if is_check else told

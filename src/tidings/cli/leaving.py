@@ -1,11 +1,11 @@
 """`tidings uninstall`: what it would remove, and removing it. `tidings adopt`: a copy that is to be the installation."""
 
-import asyncio
-
 import click
 import msgspec
 
 from tidings.app import database_of
+from tidings.cli import asking
+from tidings.cli.here import expect_database
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
 from tidings.store import home
@@ -18,7 +18,8 @@ MOST_NAMED = 20
 def run_uninstall(config: Config, *, is_meant: bool, with_collections: bool, as_json: bool) -> None:
     """Tell what there is of Tidings in the database, and remove it when that is meant."""
     set_up_logs(config.log_format, config.log_level)
-    found = asyncio.run(_uninstall(config, is_meant=is_meant, with_collections=with_collections))
+    expect_database(config)
+    found = asking.done(_uninstall(config, is_meant=is_meant, with_collections=with_collections))
     if as_json:
         click.echo(msgspec.json.encode({"found": found, "is_removed": is_meant and found is not None}))
     elif found is None:
@@ -33,7 +34,8 @@ def run_uninstall(config: Config, *, is_meant: bool, with_collections: bool, as_
 def run_adopt(config: Config, *, is_to_hold: bool, as_json: bool) -> None:
     """Make a database the installation's own, or have nothing be sent from it."""
     set_up_logs(config.log_format, config.log_level)
-    was_held = asyncio.run(_adopt(config, is_to_hold=is_to_hold))
+    expect_database(config)
+    was_held = asking.done(_adopt(config, is_to_hold=is_to_hold))
     if as_json:
         click.echo(msgspec.json.encode({"is_held": is_to_hold, "was_held": was_held}))
     elif is_to_hold:
@@ -67,6 +69,10 @@ def _told(found: Found, *, with_collections: bool, removed: str) -> list[str]:
     tables = sorted({f"{one.schema}.{one.table}" for one in found.triggers})
     if tables:
         lines.append(f"{len(found.triggers)} trigger(s) {removed} from {len(tables)} table(s): {_some(tables)}.")
+    if found.dependents:
+        lines.append(
+            f"{len(found.dependents)} thing(s) that others made of it, which have to go first: {_some(list(found.dependents))}."
+        )
     names = [f"{schema}.{table}" for schema, table in found.collections]
     if names and with_collections:
         lines.append(f"{len(names)} collection(s), with every record, {removed}: {_some(names)}.")

@@ -3,13 +3,14 @@
 import os
 import shutil
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import click
 import msgspec
 
 from tidings.config import Config
 from tidings.core.errors import StartupError
+from tidings.store.embedded_programs import Running
 
 
 def run_psql(config: Config, arguments: tuple[str, ...], *, as_json: bool, is_printed: bool) -> None:
@@ -34,33 +35,27 @@ def run_psql(config: Config, arguments: tuple[str, ...], *, as_json: bool, is_pr
 def without_password(url: str) -> tuple[str, str | None]:
     """Return a database's URL without the password in it, and the password."""
     parts = urlsplit(url)
-    if not parts.password:
+    user, at, host = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    asked = parse_qsl(parts.query, keep_blank_values=True)
+    found = [value for key, value in asked if key == "password"]  # it outweighs the other
+    if not password and not found:
         return url, None
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}")), unquote(parts.password)
+    rest = urlencode([(key, value) for key, value in asked if key != "password"], quote_via=quote)
+    plain = urlunsplit(parts._replace(netloc=f"{name}{at}{host}", query=rest if found else parts.query))
+    return plain, found[-1] if found else unquote(password)
 
 
 def _embedded(data_dir: Path) -> str:
     """Return the URL of the embedded PostgreSQL that runs."""
-    folder = data_dir.resolve() / "postgres"
-    lines = (folder / "postmaster.pid").read_text().splitlines() if (folder / "postmaster.pid").is_file() else []
-    if len(lines) < 5 or not _runs(lines[0]) or not Path(lines[4]).is_dir():
+    folder = Path(os.path.realpath(data_dir)) / "postgres"
+    running = Running.read(folder)
+    if running.socket_dir is None:
         raise StartupError(
             f"No PostgreSQL runs in {folder}. "
             "Start tidings serve, name its folder with --data-dir, or set TIDINGS_DATABASE_URL."
         )
-    return f"postgresql://postgres@/postgres?host={lines[4]}&port={lines[3]}"
-
-
-def _runs(number: str) -> bool:
-    """Whether there is a process of this number: a crash leaves the file behind."""
-    try:
-        os.kill(int(number), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass  # it is another user's
-    return True
+    return f"postgresql://postgres@/postgres?host={running.socket_dir}&port={running.port}"
 
 
 def _brought_along() -> str | None:

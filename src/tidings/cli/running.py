@@ -9,9 +9,11 @@ import click
 import msgspec
 import uvloop
 
-from tidings.app import Ready, WorkerFailedError, database_of, run
+from tidings.app import database_of
+from tidings.cli import asking
 from tidings.cli.logs import line, set_up_logs
 from tidings.config import Config
+from tidings.running import Ready, WorkerFailedError, run
 from tidings.store import request_role, roles
 from tidings.store.migrations import migrate, pending
 from tidings.transport.descriptors import raise_descriptors
@@ -102,7 +104,7 @@ def _greeting(ready: Ready) -> str:
 def run_migrate(config: Config, *, is_plan: bool, to: str | None = None, as_json: bool) -> None:
     """Apply migrations and tell which; or only tell which there are to apply."""
     set_up_logs(config.log_format, config.log_level)
-    names = asyncio.run(_migrate(config, is_plan=is_plan, to=to))
+    names = asking.done(_migrate(config, is_plan=is_plan, to=to))
     if as_json:
         click.echo(msgspec.json.encode({"pending" if is_plan else "applied": names}))
     else:

@@ -1,6 +1,6 @@
 """`tidings set-aside`: what could not go on, on the command line."""
 
-import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -8,9 +8,11 @@ import click
 import msgspec
 
 from tidings.app import opened
-from tidings.cli.logs import set_up_logs
+from tidings.cli import asking
+from tidings.cli.here import expect_database
+from tidings.cli.logs import plain, set_up_logs
 from tidings.config import Config
-from tidings.core.errors import InvalidInputError
+from tidings.core.errors import ConflictError, InvalidInputError, NotFoundError
 from tidings.operations import set_aside
 from tidings.operations.services import Services
 from tidings.store.faults import Fault
@@ -22,7 +24,7 @@ PAGE = 500  # rows read at a time
 
 def run_list(config: Config, *, as_json: bool) -> None:
     """Print what is set aside: each event and delivery by its number, each setting as kind:id."""
-    rows, settings = asyncio.run(_with(config, _read_all))
+    rows, settings = asking.done(_with(config, _read_all))
     if as_json:
         click.echo(msgspec.json.encode({"rows": rows, "settings": settings}))
         return
@@ -43,8 +45,23 @@ def run_retry(config: Config, what: str, *, as_json: bool) -> None:
     Raises:
         InvalidInputError: It is neither a number, nor kind:id, nor `all`.
     """
-    count = asyncio.run(_with(config, lambda services: _retry(services, what)))
-    _say("retried", count, as_json=as_json)
+    if what == "all":
+        _retry_all(config, as_json=as_json)
+        return
+    asking.done(_with(config, lambda services: _retry(services, what)))
+    _say("retried", 1, as_json=as_json)
+
+
+def _retry_all(config: Config, *, as_json: bool) -> None:
+    count, refused = asking.done(_with(config, _retry_rows))
+    if as_json:
+        click.echo(msgspec.json.encode({"retried": count, "refused": refused}))
+    else:
+        click.echo(f"{count} retried.")
+        for number, reason in refused.items():
+            click.echo(f"tidings: {number}: {_plain(reason)}", err=True)
+    if refused:
+        sys.exit(1)
 
 
 def run_discard(config: Config, what: str, *, as_json: bool) -> None:
@@ -53,13 +70,14 @@ def run_discard(config: Config, what: str, *, as_json: bool) -> None:
     Raises:
         InvalidInputError: It is neither a number nor kind:id.
     """
-    count = asyncio.run(_with(config, lambda services: _discard(services, what)))
+    count = asking.done(_with(config, lambda services: _discard(services, what)))
     _say("discarded", count, as_json=as_json)
 
 
 async def _with(config: Config, work: Callable[[Services], Awaitable[T]]) -> T:
     set_up_logs(config.log_format, "error")
-    async with opened(config) as services:
+    expect_database(config)
+    async with opened(config, is_to_change=False) as services:
         return await work(services)
 
 
@@ -73,18 +91,29 @@ async def _read_all(services: Services) -> tuple[list[set_aside.SetAside], list[
     return rows, settings
 
 
-async def _retry(services: Services, what: str) -> int:
-    if what == "all":
-        rows, _ = await _read_all(services)
-        for row in rows:
-            await set_aside.route_again(services, row.number)
-        return len(rows)
+async def _retry_rows(services: Services) -> tuple[int, dict[int, str]]:
+    """Put back all rows, newest first; return how many, and why others stayed. What is set aside again has a greater number."""
+    count, refused = 0, dict[int, str]()
+    last: int | None = None
+    while len(refused) < PAGE and (page := await set_aside.list_rows(services, limit=PAGE, before=last)):
+        for row in page:
+            last = row.number
+            try:
+                await set_aside.route_again(services, row.number)
+                count += 1
+            except NotFoundError:
+                pass  # somebody else did it, or discarded it
+            except ConflictError as error:
+                refused[row.number] = error.message
+    return count, refused
+
+
+async def _retry(services: Services, what: str) -> None:
     kind, _, id_ = what.partition(":")
     if id_:
         await set_aside.retry_setting(services, kind, id_)
     else:
         await set_aside.route_again(services, _number(what))
-    return 1
 
 
 async def _discard(services: Services, what: str) -> int:
@@ -112,5 +141,5 @@ def _say(done: str, count: int, *, as_json: bool) -> None:
 
 
 def _plain(text: str) -> str:
-    """Return a text that moves no cursor: others wrote it."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    """Return a text of one line: others wrote it."""
+    return plain(text, line_feed=" ")

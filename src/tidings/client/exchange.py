@@ -187,6 +187,5 @@ def unreachable(url: str, error: httpx.TransportError) -> ApiError:
 
 
 def trace_of(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Return what of a delivery's headers is handed on, by which Tidings finds loops."""
-    baggage = next((value for name, value in (headers or {}).items() if name.lower() == "baggage"), None)
-    return {} if baggage is None else {"baggage": baggage}
+    """Return what of a delivery's headers is handed on: by `baggage` loops are found, `traceparent` says whose trace it is."""
+    return {name.lower(): value for name, value in (headers or {}).items() if name.lower() in {"baggage", "traceparent"}}

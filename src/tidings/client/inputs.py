@@ -110,13 +110,13 @@ class TakeInput(TypedDict, total=False):
 
 
 class AttemptTold(TypedDict, total=False):
-    """What came of a delivery: an answer, by its `status`, or a `failure` such as `timeout` or `connect`, with a sentence."""
+    """What came of a delivery: an answer, by its `response_status`, or a `failure` such as `timeout`, with a sentence."""
 
     lease: Required[int]
     version: Required[int]
-    status: int | None
-    headers: Sequence[tuple[str, str]]
-    body: str
+    response_status: int | None
+    response_headers: Sequence[tuple[str, str]]
+    response_body: str
     is_truncated: bool
     failure: str | None
     error: str | None

@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Unpack
 
-from tidings.client.exchange import WALKED, by_number, by_offset, part
+from tidings.client.exchange import WALKED, answer_of, by_number, by_offset, part
 from tidings.client.filters import Id, Numbered, ObjectFilters, Paged
 from tidings.client.inputs import EventTypeInput, IntegrationInput, JobInput, TableInput
 from tidings.client.source_models import (
@@ -71,9 +71,14 @@ class Tables:
         """Say how a table is captured. Changes committed after this answer are told so; none is lost meanwhile."""
         return self._http.request("PUT", f"/api/v1/tables/{part(table)}", Table, body=settings)
 
-    def delete(self, table: str) -> None:
-        """Capture the table as any other again: whole rows, into group `default`."""
-        self._http.request("DELETE", f"/api/v1/tables/{part(table)}", object)
+    def delete(self, table: str) -> Table | None:
+        """Capture the table as any other again: whole rows, into group `default`. `warnings` say who hears less of it.
+
+        Returns:
+            How it is captured now; None when an earlier try of this call had done it, whose answer was lost.
+        """
+        response = self._http.send("DELETE", f"/api/v1/tables/{part(table)}")
+        return None if response.status_code == 204 else answer_of(response, Table)
 
     def backfill(self, table: str, *, webhook_id: Id) -> Backfill:
         """Send a table's present rows to a webhook as insertions, and go on with their changes, without gap or overlap."""

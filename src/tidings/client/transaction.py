@@ -27,7 +27,11 @@ _SQLALCHEMY = (
     "cast(:group as text))"
 )
 
-_HOPS = "select set_config('tidings.hops', {0}, true)"
+# Of a trace that the transaction says already nothing is taken away where the headers name none.
+_CAUSE = (
+    "select set_config('tidings.hops', {0}, true), "
+    "set_config('tidings.traceparent', coalesce(nullif({1}, ''), current_setting('tidings.traceparent', true), ''), true)"
+)
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -87,34 +91,40 @@ async def publish_async(
 
 
 def within(connection: Any, headers: Mapping[str, str]) -> None:
-    """Say that a delivery led to what this transaction does: rows that it changes, and events. So a loop is found.
+    """Say that a delivery led to what this transaction does: its rows and events. So loops are found, and traces go on.
 
     Args:
         connection: As of `publish`, inside a transaction.
         headers: Of the delivery, as the receiver got them.
     """
-    hops = str(hops_of(trace_of(headers).get("baggage")))
+    hops, trace = _cause_of(headers)
     match _kind_of(connection):
         case "psycopg":
-            connection.execute(_HOPS.format("%s"), (hops,))
+            connection.execute(_CAUSE.format("%s", "%s"), (hops, trace))
         case "sqlalchemy":
-            connection.execute(_text(_HOPS.format(":hops")), {"hops": hops})
+            connection.execute(_text(_CAUSE.format(":hops", ":trace")), {"hops": hops, "trace": trace})
         case _:
             raise _stranger(connection)
 
 
 async def within_async(connection: Any, headers: Mapping[str, str]) -> None:
     """Say that a delivery led to what this transaction does, as `within` does, on a connection that `publish_async` takes."""
-    hops = str(hops_of(trace_of(headers).get("baggage")))
+    hops, trace = _cause_of(headers)
     match _kind_of(connection):
         case "asyncpg":
-            await connection.execute(_HOPS.format("$1"), hops)
+            await connection.execute(_CAUSE.format("$1", "$2::text"), hops, trace)
         case "psycopg async":
-            await connection.execute(_HOPS.format("%s"), (hops,))
+            await connection.execute(_CAUSE.format("%s", "%s"), (hops, trace))
         case "sqlalchemy async":
-            await connection.execute(_text(_HOPS.format(":hops")), {"hops": hops})
+            await connection.execute(_text(_CAUSE.format(":hops", ":trace")), {"hops": hops, "trace": trace})
         case _:
             raise _stranger(connection)
+
+
+def _cause_of(headers: Mapping[str, str]) -> tuple[str, str]:
+    """Return how many deliveries led to what headers came with, and its trace, as settings of a transaction."""
+    handed_on = trace_of(headers)
+    return str(hops_of(handed_on.get("baggage"))), handed_on.get("traceparent", "")
 
 
 def _kind_of(connection: Any) -> str | None:

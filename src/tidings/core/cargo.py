@@ -38,6 +38,7 @@ class _Carried(msgspec.Struct, frozen=True, array_like=True, gc=False):
     webhook_id: UUID | None
     capture_error: str | None
     hops: int | None
+    traceparent: str | None = None
 
 
 class _Cargo(msgspec.Struct, frozen=True, array_like=True):
@@ -50,6 +51,9 @@ class Packed(msgspec.Struct, frozen=True):
 
     data: bytes
     count: int
+
+
+_SHARED: Final = len(_Carried.__struct_fields__) - 1  # members that both have, in one order; the trace comes last
 
 
 class CargoError(ValueError):
@@ -90,7 +94,12 @@ def alone(event: Event) -> bytes:
 
 def packed(events: Iterable[Event]) -> list[bytes]:
     """Return events, each packed alone."""
-    return [_encode(_Carried(*msgspec.structs.astuple(event)[:15])) for event in events]
+    return [_encode((*msgspec.structs.astuple(event)[:_SHARED], event.traceparent)) for event in events]
+
+
+def _event(carried: _Carried) -> Event:
+    *shared, traceparent = msgspec.structs.astuple(carried)
+    return msgspec.structs.replace(Event(*shared), traceparent=traceparent)
 
 
 def too_large(sizes: Sequence[int], limit: int) -> list[int]:
@@ -127,6 +136,6 @@ def unpacked(cargo: bytes) -> list[Event]:
     if found.format != FORMAT:
         raise CargoError(f"It is of format {found.format}, and this version of Tidings reads {FORMAT}. Upgrade homes first.")
     try:
-        return [Event(*msgspec.structs.astuple(_decode_event(one))) for one in found.events]
+        return [_event(_decode_event(one)) for one in found.events]
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise CargoError(f"An event in it cannot be read ({error}).") from error

@@ -60,6 +60,7 @@ class Vitals(msgspec.Struct, frozen=True):
     set_aside: int = 0
     failing: int = 0
     stopped: int = 0
+    held_backfills: int = 0
     notifications: float = 0.0
     role: str = ""
     not_owned: int = 0
@@ -215,6 +216,9 @@ def _in_trouble(vitals: Vitals, uncaptured: int) -> list[Problem]:
     if vitals.failing:
         said = "have been failing for long. The health of each says why."
         found.append(Problem("failing", f"{_many(vitals.failing, 'webhook')} {said}"))
+    if vitals.held_backfills:
+        said = "cannot go on, and try again. The list of backfills says why, and so does what is set aside."
+        found.append(Problem("backfills", f"{_many(vitals.held_backfills, 'backfill')} {said}"))
     if vitals.ending_keys:
         found.append(Problem("keys", _ending(vitals.ending_keys)))
     found += _certificates(vitals)

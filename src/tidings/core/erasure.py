@@ -5,39 +5,29 @@ An event that is about it loses its payload and all that was answered to it; its
 says so. What happened up to the moment when the erasure was asked for is covered; what is published afterwards is not: stop the
 source first.
 
-It walks along stage by stage, a bounded number of rows in a transaction, which commits with the position behind them. Whoever
-is killed leaves nothing half done, and any other worker goes on. Deliveries that are under way hold what is sent: their events
-are noted and come last, once they have ended (`finish`), or after those that wait are cancelled (`cancel`).
+It walks along stage by stage, a bounded number of rows at a time (`core.job`). Deliveries that are under way hold what is sent:
+their events are noted and come last, once they have ended (`finish`), or after those that wait are cancelled (`cancel`).
 """
 
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.core import job
+from tidings.core.errors import InvalidInputError
 from tidings.core.hiding import anywhere, hidden_values, hide, parse_path, strings_of
+from tidings.core.job import Job, State
 from tidings.core.scrubbing import forms_of
 
 MAX_VALUE: Final = 1000  # characters of a subject
 MIN_TEXT: Final = 4  # of a text: a shorter one stands in everything
 MAX_OPEN: Final = 3  # of a group at a time
-MAX_FAULTS: Final = 10
 ERASED: Final = "Erased."
 WAIT_LATER: Final = timedelta(seconds=5)
-
-
-class State(StrEnum):
-    """Where an erasure stands."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
 
 
 class Pending(StrEnum):
@@ -101,7 +91,7 @@ class Subject(msgspec.Struct, frozen=True):
     path: str | None = None
 
 
-class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+class Erasure(Job, frozen=True, kw_only=True):
     """An erasure as it is written down.
 
     Attributes:
@@ -110,33 +100,17 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
         subject_hash: By which who knows the subject can find the erasure.
         until: What happened before is covered.
         position: Behind which the stage goes on; None: from its beginning.
-        due_at: When it goes on.
-        error: Why it failed; while it runs, what it waits for.
     """
 
-    id: UUID
-    group_id: str
     path: str | None
     subject: Subject | None
     subject_hash: bytes
     dry_run: bool
     pending: Pending
     until: datetime
-    created_at: datetime
-    updated_at: datetime
-    due_at: datetime
-    state: State = State.WAITING
     stage: Stage = Stage.OUTBOX
     position: str | None = None
-    report: Report = {}
-    fault_count: int = 0
-    error: str | None = None
-    finished_at: datetime | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is not over."""
-        return self.state in {State.WAITING, State.RUNNING}
+    report: Report = msgspec.field(default_factory=dict)
 
     @property
     def progress(self) -> float:
@@ -196,31 +170,30 @@ def check_subject(subject: Subject) -> None:
 
 def advanced(erasure: Erasure, done: Done, now: datetime) -> Erasure:
     """Return an erasure after a chunk."""
-    changes: dict[str, Any] = {
-        "state": State.RUNNING,
-        "report": added(erasure.report, done.counts),
-        "fault_count": 0,
-        "error": done.waits_for,
-        "updated_at": now,
-        "due_at": now if done.waits_for is None else now + WAIT_LATER,
-        "position": done.position,
-    }
-    if done.position is None and done.waits_for is None:
-        last = erasure.stage is STAGES[-1]
-        if last:
-            changes |= _ended(State.DONE, now)
-        else:
-            changes["stage"] = STAGES[STAGES.index(erasure.stage) + 1]
-    return msgspec.structs.replace(erasure, **changes)
+    is_at_end = done.position is None and done.waits_for is None
+    is_last = erasure.stage is STAGES[-1]
+    return _without_subject(
+        job.worked(
+            erasure,
+            now,
+            due_at=now if done.waits_for is None else now + WAIT_LATER,
+            waits_for=done.waits_for,
+            is_done=is_at_end and is_last,
+            stage=STAGES[STAGES.index(erasure.stage) + 1] if is_at_end and not is_last else erasure.stage,
+            position=done.position,
+            report=added(erasure.report, done.counts),
+        )
+    )
 
 
 def refused(erasure: Erasure, reason: str, now: datetime) -> Erasure:
-    """Return an erasure after a chunk that PostgreSQL refused: it is tried again, later and later, ten times."""
-    count = erasure.fault_count + 1
-    changes: dict[str, Any] = {"fault_count": count, "error": reason[:1000], "updated_at": now}
-    if count >= MAX_FAULTS:
-        return msgspec.structs.replace(erasure, **changes | _ended(State.FAILED, now))
-    return msgspec.structs.replace(erasure, **changes, state=State.RUNNING, due_at=now + timedelta(seconds=2**count))
+    """Return an erasure after a chunk that PostgreSQL refused."""
+    return _without_subject(job.refused(erasure, reason, "Put that right, and ask for it again.", now))
+
+
+def failed(erasure: Erasure, error: str, now: datetime) -> Erasure:
+    """Return an erasure, ended with a sentence."""
+    return _without_subject(job.failed(erasure, error, now))
 
 
 def cancelled(erasure: Erasure, now: datetime) -> Erasure:
@@ -229,13 +202,12 @@ def cancelled(erasure: Erasure, now: datetime) -> Erasure:
     Raises:
         ConflictError: It is over.
     """
-    if not erasure.is_open:
-        raise ConflictError(f"The erasure is {erasure.state}; it cannot be cancelled any more.")
-    return msgspec.structs.replace(erasure, error=None, updated_at=now, **_ended(State.CANCELLED, now))
+    return _without_subject(job.cancelled(erasure, "erasure", now))
 
 
-def _ended(state: State, now: datetime) -> dict[str, Any]:
-    return {"state": state, "finished_at": now, "subject": None}
+def _without_subject(erasure: Erasure) -> Erasure:
+    """Return an erasure that keeps its subject no longer than it needs it."""
+    return erasure if erasure.is_open else msgspec.structs.replace(erasure, subject=None)
 
 
 def added(report: Report, counts: Report) -> Report:

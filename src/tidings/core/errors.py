@@ -1,6 +1,7 @@
 """Every error Tidings raises on purpose. Each message is a sentence that names the thing and the remedy."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
@@ -11,10 +12,12 @@ class TidingsError(Exception):
         code: Stable name for programs, in the API's answers and in `--json` output.
         status: The HTTP status the API answers with.
         details: Further members of the API's answer, such as the field at fault.
+        left: Fields of its head that tell what is left of limits, where one was reached (`core.limits.headers`).
     """
 
     code = "INTERNAL_ERROR"
     status = 500
+    left: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)

@@ -43,6 +43,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         hops: How many deliveries led to it (`core.hops`); None: it is of a version that did not count.
         redaction: What rules did to it as it is kept (`core.redaction.Redaction`), as JSON text; None: nothing.
         payload_gone: Why its payload is not kept any more, `retention` or `erasure`; None: it is.
+        traceparent: The trace that it belongs to, and the span that caused it (`core.trace`); None: of none.
     """
 
     id: UUID
@@ -62,6 +63,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     hops: int | None = 0
     redaction: str | None = None
     payload_gone: str | None = None
+    traceparent: str | None = None
 
     @property
     def is_test(self) -> bool:

@@ -1,11 +1,15 @@
 """What roles of PostgreSQL need, as statements: for one role that owns all, for two, and where nobody is a superuser."""
 
+import re
+import shlex
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 Way = Literal["one", "two", "managed"]
+
+_BREAKS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 WAYS: dict[Way, str] = {
     "one": "one role that owns the schema and runs Tidings",
@@ -131,21 +135,28 @@ def steps(way: Way, names: Names, found: Found) -> list[Step]:
 
 def script(way: Way, names: Names, told: Iterable[Step]) -> str:
     """Return statements as a script: who runs which, and what each is for."""
-    lines = [f"-- Tidings in database {names.database} of PostgreSQL {names.version}: {WAYS[way]}."]
+    lines = [_comment(f"Tidings in database {names.database} of PostgreSQL {names.version}: {WAYS[way]}.")]
     who = None
     for step in told:
         if step.who != who:
-            lines += ["", f"-- As {step.who}:"]
+            lines += ["", _comment(f"As {step.who}:")]
             who = step.who
-        lines.append(f"{'-- is so: ' if step.is_there else ''}{step.statement}  -- {step.why}")
+        lines.append(_comment(f"is so: {step.statement}") if step.is_there else f"{step.statement}  -- {step.why}")
     if names.running != names.owner:
-        lines += [
-            "",
-            f"-- Then, whenever Tidings is upgraded, as {names.owner}: TIDINGS_RUNNING_ROLE={names.running} tidings migrate",
-        ]
+        lines += ["", _comment(f"Then, whenever Tidings is upgraded, as {names.owner}: {migration_for(names.running)}")]
     return "\n".join(lines)
 
 
+def migration_for(running: str) -> str:
+    """Return what is to be run in a shell, by the owner, so that a role has what running takes."""
+    return f"TIDINGS_RUNNING_ROLE={shlex.quote(running)} tidings migrate"
+
+
+def _comment(text: str) -> str:
+    """Return a comment of one line: a name may hold the end of one, and what stood behind it would be run."""
+    return "-- " + _BREAKS.sub(" ", text)
+
+
 def quoted(name: str) -> str:
-    """Return a name as an SQL identifier."""
+    """Return a name as PostgreSQL reads it, whatever is in it."""
     return '"' + name.replace('"', '""') + '"'

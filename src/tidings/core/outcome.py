@@ -93,6 +93,19 @@ class Released(msgspec.Struct, frozen=True, gc=False):
 Outcome = Succeeded | RetryAt | GiveUp | Gone | Released
 
 
+class Context(msgspec.Struct, frozen=True, gc=False):
+    """What an attempt was about, for who tells of each: the log, and traces.
+
+    Attributes:
+        traceparent: Of the event (`core.trace`).
+    """
+
+    event_type: str
+    method: str
+    host: str
+    traceparent: str | None
+
+
 class Result(msgspec.Struct, frozen=True, gc=False):
     """What came of a leased delivery: one attempt, made and judged.
 
@@ -100,6 +113,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
         started_at: When the attempt began.
         webhook_version: The version of the webhook it was made with.
         signer_id: Which keys of the installation signed it, where they did.
+        context: What it was about; None where nobody tells of it.
     """
 
     delivery: Delivery
@@ -108,6 +122,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome
     webhook_version: int | None = None
     signer_id: int | None = None
+    context: Context | None = None
 
     @property
     def reason(self) -> str | None:

@@ -24,6 +24,7 @@ MAX_TEXT_LENGTH = 200
 _SYSTEMS = (vocabulary.VIVREAL, vocabulary.VIVREAL_CONTENT, vocabulary.FLUXBASE, vocabulary.VSKI)
 _OURS = frozenset({TEST_TYPE, *(type_ for system in _SYSTEMS for type_ in system.sent or ())})
 _THEIRS = frozenset(name for system in _SYSTEMS for name in (*(system.sent or {}).values(), system.test))
+_TYPE = re.compile(r"[^\s.*\x00]+(\.[^\s.*\x00]+)*(\.\*)?")  # a type, or a family of them
 _STATUS = re.compile(r"[1-9]([0-9]{2}|xx)")  # what receivers answer has three digits, and is kept as it is
 
 
@@ -160,7 +161,9 @@ def table_named(name: str | None) -> tuple[str | None, str | None]:
     return (None, name) if name is None else parse_name(name)
 
 
-def kinds_named(words: Sequence[str], seen: Collection[str], near: Collection[str], own: Vocabulary = OPEN) -> Kinds | None:
+def kinds_named(
+    words: Sequence[str], seen: Collection[str], near: Collection[str], own: Vocabulary = OPEN, *, may_be_new: bool = False
+) -> Kinds | None:
     """Return the kinds that words name: in our words, or as receivers know them.
 
     Args:
@@ -168,6 +171,7 @@ def kinds_named(words: Sequence[str], seen: Collection[str], near: Collection[st
         near: Types of the group, to tell the nearest names from.
         own: The vocabulary of the webhook that is asked for, whose words come first. Without one ours come first, then those
             of every system.
+        may_be_new: A word that names nothing and could be a type stands for itself.
 
     Returns:
         None when the words stand for every type.
@@ -186,6 +190,8 @@ def kinds_named(words: Sequence[str], seen: Collection[str], near: Collection[st
         if not named[0]:
             by_systems = [_named_by(system, word) for system in _SYSTEMS]
             named = (sum((types for types, _ in by_systems), ()), sum((operations for _, operations in by_systems), ()))
+        if not named[0] and may_be_new and _TYPE.fullmatch(word):
+            named = (word,), ()
         if not named[0]:
             known = {*near, *_OURS, *_THEIRS}
             raise InvalidInputError(

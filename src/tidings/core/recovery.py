@@ -1,23 +1,15 @@
 """Recovery: many deliveries sent again, as one job.
 
-A recovery keeps the question of a search and walks through what it finds, oldest first, a bounded chunk at a time. A chunk is
-one transaction: what goes back into the queue and the position behind it commit together, so a worker that is killed loses
-nothing and repeats nothing, and any other goes on. What is sent again keeps its id. With `missing` it then walks through the
-webhook's events as well, and makes the deliveries that are not there, with the ids they would have had: whoever does so again
-finds them there.
+A recovery keeps the question of a search and walks through what it finds, oldest first, a bounded chunk at a time (`core.job`):
+what goes back into the queue and the position behind it commit together. What is sent again keeps its id. With `missing` it
+then walks through the webhook's events as well, and makes the deliveries that are not there, with the ids they would have had:
+whoever does so again finds them there.
 
 What fails again lies behind the position and is not looked at twice. What happens while it runs is not part of it: `until` is
 never in the future.
 
 A recovery stands in line like everybody: what it sends again waits behind what waits already, and while a lane has
 `MAX_WAITING` deliveries it adds none, so that cancelling means something and fresh deliveries have at most so many before them.
-
-            taken            finished
-  waiting ─────────▶ running ─────────▶ done
-     │                │   │  failed
-     │ cancelled      │   └───────────▶ failed
-     ▼                ▼
-  cancelled ◀─────────┘
 """
 
 from bisect import bisect_left
@@ -29,8 +21,9 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core import delivery
+from tidings.core import delivery, job
 from tidings.core.errors import ConflictError, InvalidInputError
+from tidings.core.job import Job, State
 from tidings.core.question import Question, checked
 from tidings.core.search import Span, id_time
 from tidings.core.webhook import Subscription
@@ -40,41 +33,9 @@ MAX_WAITING: Final = 10_000  # deliveries in a lane, beyond which a recovery add
 MAX_OPEN: Final = 10  # recoveries of one group that are not over
 MAX_RATE: Final = 100_000.0  # a second
 MIN_RATE: Final = 0.01
-MAX_FAULTS: Final = 10  # refusals of PostgreSQL in a row after which a recovery fails: some four minutes
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of the times that are kept
 HOLD: Final = timedelta(seconds=1)  # until what is in a recovery's way is looked at again
 _BURST: Final = timedelta(seconds=1)  # of a rate: what may be caught up with
-_LONGEST_PAUSE = 60.0  # seconds
-_MAX_ERROR_LENGTH = 500
-
-
-class State(StrEnum):
-    """Where a recovery stands."""
-
-    WAITING = "waiting"  # no worker has looked at it yet
-    RUNNING = "running"
-    DONE = "done"  # everything was looked at
-    CANCELLED = "cancelled"  # what it put into the queue before goes out
-    FAILED = "failed"  # it could not go on; `error` says why
-
-
-class Step(StrEnum):
-    """What can happen to a recovery."""
-
-    TAKE = "taken"
-    FINISH = "finished"
-    FAIL = "failed"
-    CANCEL = "cancelled"
-
-
-TRANSITIONS: dict[tuple[State, Step], State] = {
-    (State.WAITING, Step.TAKE): State.RUNNING,
-    (State.WAITING, Step.CANCEL): State.CANCELLED,
-    (State.RUNNING, Step.TAKE): State.RUNNING,
-    (State.RUNNING, Step.FINISH): State.DONE,
-    (State.RUNNING, Step.FAIL): State.FAILED,
-    (State.RUNNING, Step.CANCEL): State.CANCELLED,
-}
 
 
 class Stage(StrEnum):
@@ -91,7 +52,7 @@ RECOVERABLE = frozenset(
 NOT_ACKNOWLEDGED = RECOVERABLE - {delivery.State.SUCCEEDED}
 
 
-class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+class Recovery(Job, frozen=True, kw_only=True):
     """A job that sends deliveries again.
 
     Attributes:
@@ -104,36 +65,19 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
         queued_count: Of these, what went into the queue, or was made due.
         skipped_count: Of these, what was not: its webhook is deleted or disabled, or it was under way or done by then.
         rate_per_second: How many go into the queue in a second; None: as fast as lanes take them.
-        due_at: When it goes on.
-        fault_count: Chunks in a row that PostgreSQL refused.
-        error: Why it failed; while it runs, what it waits for.
     """
 
-    id: UUID
-    group_id: str
     webhook_id: UUID | None
     question: Question | None
     since: datetime | None
     until: datetime
     missing: bool
     rate_per_second: float | None
-    due_at: datetime
-    created_at: datetime
-    updated_at: datetime
-    state: State = State.WAITING
     stage: Stage = Stage.DELIVERIES
     position: UUID | None = None
     found_count: int = 0
     queued_count: int = 0
     skipped_count: int = 0
-    fault_count: int = 0
-    error: str | None = None
-    finished_at: datetime | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is not over."""
-        return self.state in {State.WAITING, State.RUNNING}
 
 
 def of_search(id_: UUID, question: Question, now: datetime, *, rate_per_second: float | None = None) -> Recovery:
@@ -292,24 +236,19 @@ OUTBOX_IS_FULL: Final = "It waits: more happens now than is routed, and what hap
 
 def advanced(recovery: Recovery, done: Done, now: datetime) -> Recovery:
     """Return the recovery after a chunk."""
-    stage, state = recovery.stage, TRANSITIONS[recovery.state, Step.TAKE]
-    if done.position is None and stage == Stage.DELIVERIES and recovery.missing:
-        stage = Stage.EVENTS
-    elif done.position is None:
-        state = TRANSITIONS[state, Step.FINISH]
-    return msgspec.structs.replace(
+    is_at_end = done.position is None
+    goes_on = is_at_end and recovery.stage == Stage.DELIVERIES and recovery.missing
+    return job.worked(
         recovery,
-        state=state,
-        stage=stage,
+        now,
+        due_at=_due_after(recovery, done, now),
+        waits_for=done.waits_for,
+        is_done=is_at_end and not goes_on,
+        stage=Stage.EVENTS if goes_on else recovery.stage,
         position=done.position,
         found_count=recovery.found_count + done.found,
         queued_count=recovery.queued_count + done.queued,
         skipped_count=recovery.skipped_count + done.found - done.queued,
-        due_at=_due_after(recovery, done, now),
-        fault_count=0,
-        error=done.waits_for,
-        updated_at=now,
-        finished_at=now if state == State.DONE else None,
     )
 
 
@@ -324,26 +263,12 @@ def _due_after(recovery: Recovery, done: Done, now: datetime) -> datetime:
 
 def held(recovery: Recovery, waits_for: str, now: datetime) -> Recovery:
     """Return the recovery when nothing could be done now."""
-    return msgspec.structs.replace(
-        recovery, state=TRANSITIONS[recovery.state, Step.TAKE], due_at=now + HOLD, error=waits_for, updated_at=now
-    )
+    return job.held(recovery, now, due_at=now + HOLD, waits_for=waits_for)
 
 
 def refused(recovery: Recovery, error: str, now: datetime) -> Recovery:
-    """Return the recovery after PostgreSQL refused a chunk: tried again after 1, 2, 4 … 60 s, a bounded number of times."""
-    count = recovery.fault_count + 1
-    told = error[:_MAX_ERROR_LENGTH]
-    if count >= MAX_FAULTS:
-        return failed(recovery, f"{told} It was tried {count} times. Put that right, and recover again.", now)
-    due_at = now + timedelta(seconds=min(_LONGEST_PAUSE, 2.0 ** (count - 1)))
-    state = TRANSITIONS[recovery.state, Step.TAKE]
-    return msgspec.structs.replace(recovery, state=state, fault_count=count, error=told, due_at=due_at, updated_at=now)
-
-
-def failed(recovery: Recovery, error: str, now: datetime) -> Recovery:
-    """Return the recovery, ended with a sentence."""
-    state = TRANSITIONS[TRANSITIONS[recovery.state, Step.TAKE], Step.FAIL]
-    return msgspec.structs.replace(recovery, state=state, error=error, updated_at=now, finished_at=now)
+    """Return the recovery after PostgreSQL refused a chunk."""
+    return job.refused(recovery, error, "Put that right, and recover again.", now)
 
 
 def cancelled(recovery: Recovery, now: datetime) -> Recovery:
@@ -352,7 +277,4 @@ def cancelled(recovery: Recovery, now: datetime) -> Recovery:
     Raises:
         ConflictError: It is over.
     """
-    if (recovery.state, Step.CANCEL) not in TRANSITIONS:
-        raise ConflictError(f"The recovery is {recovery.state}; there is nothing to cancel.")
-    state = TRANSITIONS[recovery.state, Step.CANCEL]
-    return msgspec.structs.replace(recovery, state=state, error=None, updated_at=now, finished_at=now)
+    return job.cancelled(recovery, "recovery", now)

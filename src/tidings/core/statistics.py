@@ -22,6 +22,7 @@ BOUNDS_MS: Final = (
 )  # fmt: skip
 
 OUTCOMES: Final = ("succeeded", "retried", "failed")
+DEFAULT_SERIES: Final = 100  # webhooks that have a series of their own in /metrics
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)

@@ -115,6 +115,9 @@ class Allowance:
         for behind, place in enumerate(fit[through:], 1):
             answers[place] = rate_reached(group.limits, behind, group.hand.remaining)
             group.since -= sizes[place]
+        left = self.headers(group_id)
+        for refusal in filter(None, answers):
+            refusal.left = left
         return answers
 
     async def check(self, group_id: str, sizes: Sequence[int]) -> None:
@@ -126,6 +129,13 @@ class Allowance:
         """
         if self.is_free(group_id) or not sizes:
             return
+        try:
+            await self._take_all(group_id, sizes)
+        except TidingsError as error:
+            error.left = self.headers(group_id)
+            raise
+
+    async def _take_all(self, group_id: str, sizes: Sequence[int]) -> None:
         known = await self._known(group_id)
         if known is not None and known.limits.events_per_second is not None and len(sizes) > known.limits.burst:
             raise burst_exceeded(known.limits, len(sizes))  # before any token is taken: to come again would be of no use

@@ -23,7 +23,7 @@ GROUPS, HOSTS = 1000, 5  # that are looked through for hosts, and hosts that are
 
 _ALWAYS = (
     "database", "schema", "rights", "workers", "routing", "queue", "clock", "connections", "notifications", "partitions",
-    "set_aside", "webhooks", "certificates", "tables", "keys", "groups",
+    "set_aside", "webhooks", "certificates", "tables", "backfills", "keys", "groups",
 )  # fmt: skip
 
 

@@ -1,12 +1,12 @@
 """How the installation is doing: whether it can answer, what waits, and what all processes have counted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from tidings.operations.services import Services
 from tidings.store import faults, flights, health, outbox, queue, statistics
-from tidings.store.statistics import Counted
+from tidings.store.statistics import Counted, Series
 
 _NONE = Counted(0)
 MAX_SET_ASIDE = 10_000  # of each kind, that are counted
@@ -24,6 +24,7 @@ class Readings(msgspec.Struct, frozen=True):
         counted: By name; attempts by their outcome.
         failing: Webhooks that have been failing long enough to be warned of, and `resting`: those of them that rest. Of both
             10,000 are counted at most.
+        series: What was counted of each webhook that has a series of its own, and of all others.
         set_aside: How many things of each kind are set aside, `MAX_SET_ASIDE` of each at most.
     """
 
@@ -36,6 +37,7 @@ class Readings(msgspec.Struct, frozen=True):
     failing: int
     resting: int
     set_aside: Mapping[str, int]
+    series: Sequence[Series] = ()
 
 
 async def read(services: Services) -> Readings:
@@ -46,6 +48,9 @@ async def read(services: Services) -> Readings:
         lag = await queue.lag_seconds(connection)
         unwell = await health.count(connection, services.clock.now())
         aside = await faults.counts(connection, limit=MAX_SET_ASIDE)
+        series = await statistics.series(connection, services.config.metrics_webhooks)
     taken_out = counted.get("claimed", _NONE).count
     waiting = sum(counted.get(name, _NONE).count for name in ("queued", "requeued")) - taken_out
-    return Readings(backlog.waiting, backlog.lag_seconds, waiting, sending, lag, counted, unwell.failing, unwell.resting, aside)
+    return Readings(
+        backlog.waiting, backlog.lag_seconds, waiting, sending, lag, counted, unwell.failing, unwell.resting, aside, series
+    )  # fmt: skip

@@ -79,6 +79,7 @@ async def _found(connection: Connection, names: Names, tables: Sequence[str], *,
     capturing = await roles.missing_on(connection, asked, ["trigger"], names.running)
     known = {one.statement for one in capturing}
     reading = await roles.missing_on(connection, asked, ["select"], names.running)
+    reading += await roles.missing_to_lock(connection, asked, names.running)
     is_given = has_schema and names.running in there and names.running != names.owner
     return Found(
         roles=there,

@@ -35,6 +35,7 @@ class Services(msgspec.Struct, frozen=True):
         allowance: What groups may publish.
         group_id: The group it is about.
         hops: How many deliveries led to this request.
+        traceparent: The trace that it belongs to (`core.trace`); None: of none.
         bound_to: The one group that whoever asks may act for; None: any.
         actor: Who asks, for the record of what people do.
         known_groups: Groups that were looked up and were there, and when.
@@ -60,6 +61,7 @@ class Services(msgspec.Struct, frozen=True):
     allowance: Allowance
     group_id: str = DEFAULT_GROUP
     hops: int = 0
+    traceparent: str | None = None
     bound_to: str | None = None
     actor: Actor = Actor()
     known_groups: dict[str, datetime] = msgspec.field(default_factory=dict)
@@ -81,6 +83,7 @@ class Services(msgspec.Struct, frozen=True):
         """The database, of which the group's rows alone are seen (`store.request_role`)."""
         return self.requests.acting_for(self.group_id)
 
-    def after(self, hops: int) -> "Services":
-        """Return the same, for what so many deliveries led to."""
-        return msgspec.structs.replace(self, wide=self.wide.after(hops), requests=self.requests.after(hops), hops=hops)
+    def after(self, hops: int, traceparent: str | None = None) -> "Services":
+        """Return the same, for what so many deliveries led to, in a trace."""
+        wide, requests = self.wide.after(hops, traceparent), self.requests.after(hops, traceparent)
+        return msgspec.structs.replace(self, wide=wide, requests=requests, hops=hops, traceparent=traceparent)

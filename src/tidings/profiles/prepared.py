@@ -15,6 +15,8 @@ from tidings.core.hops import HEADER, told
 from tidings.core.jwt import sign_jwt, webhook_claims
 from tidings.core.signature import HmacKey, InstanceKeys
 from tidings.core.target import parse_target, request_head
+from tidings.core.trace import HEADER as TRACE_HEADER
+from tidings.core.trace import attempt_span, with_span
 from tidings.core.webhook import Webhook
 from tidings.profiles import template
 from tidings.profiles.profile import Profile, SecretForm
@@ -36,8 +38,8 @@ class Prepared:
     """
 
     __slots__ = (
-        "_head", "_hidden", "_keys", "_keys_in_overlap", "_overlap_until", "_private", "_profile", "_sign", "_token", "_tokens",
-        "authorization", "client", "echo", "target", "webhook",
+        "_has_own_trace", "_head", "_hidden", "_keys", "_keys_in_overlap", "_overlap_until", "_private", "_profile", "_sign",
+        "_token", "_tokens", "authorization", "client", "echo", "target", "webhook",
     )  # fmt: skip
 
     def __init__(self, profile: Profile, webhook: Webhook, keys: InstanceKeys) -> None:
@@ -49,6 +51,7 @@ class Prepared:
         self.echo = echo_of(webhook.credentials)
         self._hidden = "" if auth is None else f"Authorization: {'Basic' if self.client is None else 'Bearer'} {HIDDEN}\r\n"
         self._profile = profile
+        self._has_own_trace = any(name.lower() == TRACE_HEADER for name in webhook.headers)  # twice it would be none
         self._head = request_head(webhook.method, webhook.url) + _standing_headers(profile, webhook)
         self._sign = profile.sign if webhook.signature is None else partial(asked_for, webhook.signature)
         is_whsec = profile.secret_form is SecretForm.WHSEC and webhook.signature is None
@@ -74,30 +77,35 @@ class Prepared:
             return profile.body(event, webhook)
         return template.fill(webhook.body_template, event, webhook, profile.vocabulary.name_of(event))
 
-    def write(self, event: Event, delivery_id: UUID, timestamp: int, authorization: str | None = None) -> bytes:
+    def write(
+        self, event: Event, delivery_id: UUID, timestamp: int, authorization: str | None = None, *, number: int = 1
+    ) -> bytes:
         """Return the request of one attempt, head and body.
 
         Args:
             timestamp: Seconds since 1970, the time of the attempt.
             authorization: What the receiver lets it in by, as a line; None: it is to be looked at, with `(hidden)` there.
+            number: Which attempt it is.
 
         Raises:
             RenderError: The record cannot be written as JSON.
         """
-        return self.seal(
-            self.body(event), event, delivery_id, timestamp, self._hidden if authorization is None else authorization
-        )
+        more = self._hidden if authorization is None else authorization
+        return self.seal(self.body(event), event, delivery_id, timestamp, more, number=number)
 
-    def seal(self, body: bytes, event: Event, delivery_id: UUID, timestamp: int, more: str = "") -> bytes:
+    def seal(self, body: bytes, event: Event, delivery_id: UUID, timestamp: int, more: str = "", *, number: int = 1) -> bytes:
         """Return the request of one attempt with a body of somebody else's.
 
         Args:
             more: Further headers, as lines that each end with CR LF.
+            number: Which attempt it is.
         """
         keys = self._keys_in_overlap if timestamp < self._overlap_until else self._keys
         signature = self._sign(Attempt(event, delivery_id, timestamp, keys, self._private), body)
         token = "" if self._tokens is None else self._authorization(self._tokens, timestamp)
         hops = _FIRST_HOP if event.hops == 0 else _hops(event.hops)
+        if event.traceparent is not None and not self._has_own_trace:
+            hops += _trace(event.traceparent, attempt_span(delivery_id, number, timestamp))
         return f"{self._head}{signature}{token}{hops}{more}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
 
     def _authorization(self, keys: InstanceKeys, timestamp: int) -> str:
@@ -113,6 +121,11 @@ def _hops(hops: int | None) -> str:
 
 
 _FIRST_HOP = _hops(0)
+
+
+def _trace(traceparent: str, span_id: int) -> str:
+    """Return the header by which the receiver's spans become children of the attempt's."""
+    return f"{TRACE_HEADER}: {with_span(traceparent, span_id)}\r\n"
 
 
 def _standing_headers(profile: Profile, webhook: Webhook) -> str:

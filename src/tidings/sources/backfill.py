@@ -22,7 +22,7 @@ from tidings.core.errors import ConflictError, InvalidInputError
 from tidings.core.event import DEFAULT_GROUP, Event, table_event_type
 from tidings.core.filters import OPERATIONS
 from tidings.core.webhook import Subscription
-from tidings.store import backfills, capture
+from tidings.store import backfills, capture, roles
 from tidings.store.database import UNAVAILABLE, Connection
 
 CHUNK = 2000  # rows; a change of one of them waits for at most one chunk, some 50 ms
@@ -68,10 +68,12 @@ async def begin(connection: Connection, webhook: Subscription, table: TableName,
         raise InvalidInputError(
             "table", f"A backfill remembers how far it is by the primary key of {shown}, but {min(hidden)} is excluded."
         )
-    if (role := await backfills.reader_without_right(connection, found.relation)) is not None:
+    if lacking := await backfills.missing(connection, found.relation, key_columns[0]):
         raise InvalidInputError(
             "table",
-            f"The role {role} may not read {shown}, which is what a backfill sends. Run {_grant(table, role)} as its owner.",
+            f"The database role may not read all rows of {shown} and hold them while they are written down, which is what a "
+            f"backfill does. As {lacking[0].owner}, or as an administrator, run: "
+            f"{roles.sentence_of([one.statement for one in lacking])}",
         )
     return await backfills.insert(
         connection,
@@ -84,11 +86,6 @@ async def begin(connection: Connection, webhook: Subscription, table: TableName,
         key_numbers=tuple(column.number for column in keys),
         heard=heard,
     )
-
-
-def _grant(table: TableName, role: str) -> str:
-    schema, name, to = (part.replace('"', '""') for part in (*table, role))
-    return f'GRANT SELECT ON "{schema}"."{name}" TO "{to}";'
 
 
 def _hears(webhook: Subscription, table: TableName, operation: str, now: Any) -> bool:

@@ -109,11 +109,14 @@ class Publisher:
         self._commits: set[asyncio.Task[None]] = set()
         self._idle: list[Connection] = []
 
-    async def publish(self, group_id: str, draft: Draft, now: datetime, *, is_counted: bool = False) -> Published:
+    async def publish(
+        self, group_id: str, draft: Draft, now: datetime, *, is_counted: bool = False, traceparent: str | None = None
+    ) -> Published:
         """Publish an event; when this returns, it is committed.
 
         Args:
             is_counted: Its bytes are counted in the same commit, since its group has limits; else where it is routed.
+            traceparent: The trace that it belongs to.
 
         Raises:
             InvalidInputError: It cannot be accepted.
@@ -124,7 +127,7 @@ class Publisher:
         if not self._has_room(group_id, draft.size):
             raise BusyError("Too many events wait to be committed. Publish again in a moment, or many at once as a batch.")
         check(draft)
-        call = _Call(draft, event_of(group_id, draft, now), asyncio.get_running_loop().create_future(), is_counted)
+        call = _Call(draft, event_of(group_id, draft, now, traceparent), asyncio.get_running_loop().create_future(), is_counted)
         self._waiting.append(group_id, call)
         self._waiting_bytes += draft.size
         self._bytes_of[group_id] += draft.size

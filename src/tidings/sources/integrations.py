@@ -14,6 +14,7 @@ import msgspec
 
 from tidings.client.verify import VerificationError, verify, verify_signature
 from tidings.core.errors import UnauthorizedError
+from tidings.core.limits import text_bytes
 from tidings.core.notice import DEPLOYED_TYPES, Meaning, ObjectNews, decide_action, meaning_of, read_body
 from tidings.sources.publish import new_event
 from tidings.store import integrations, outbox
@@ -139,25 +140,26 @@ async def absorb(connection: Connection, integration: Integration, notice: Notic
 
 async def _take_news(
     connection: Connection, integration: Integration, news: ObjectNews, now: datetime, *, notice: dict[str, Any] | None
-) -> str | None:
-    """Bring an object up to date and tell what is new of it; returns what `decide_action` says."""
+) -> tuple[str | None, str | None]:
+    """Bring an object up to date and tell what is new of it; returns what `decide_action` says, and what is told."""
     stored = await integrations.lock_object(connection, integration.id, news)
     action = decide_action(stored, news)
     if action is None:
-        return None
+        return None, None
     await integrations.put_object(connection, integration.id, news, now)
     if action == "unchanged":
-        return action
+        return action, None
     before = stored.data if stored is not None else None
+    told = news.data if news.data is not None else before
     said = {
         "object_type": news.type,
         "object_id": news.id,
-        "object": _raw(news.data if news.data is not None else before),
+        "object": _raw(told),
         "previous": _raw(before) if action == "updated" else None,
         "notice": notice,
     }
     await _tell(connection, integration, f"integration.object.{action}", said, now)
-    return action
+    return action, told
 
 
 def _raw(text: str | None) -> msgspec.Raw | None:
@@ -166,26 +168,29 @@ def _raw(text: str | None) -> msgspec.Raw | None:
 
 async def sync(
     connection: Connection, integration: Integration, objects: Sequence[ObjectNews], now: datetime, *, is_complete: bool
-) -> dict[str, int]:
+) -> tuple[dict[str, int], list[int]]:
     """Take in objects as they are now, in the caller's transaction, and tell what is new of them and that this is done.
 
     Args:
         is_complete: These are all of their types: objects that are missing were deleted.
 
     Returns:
-        How many were created, updated, deleted and unchanged.
+        How many were created, updated, deleted and unchanged; and of each that is told, how many bytes the object has.
     """
     counts = dict.fromkeys(("created", "updated", "deleted", "unchanged"), 0)
+    sizes: list[int] = []
     given = {(news.type, news.id) for news in objects}
     gone: list[ObjectNews] = []
     if is_complete:
         known = await integrations.object_ids(connection, integration.id, sorted({type_ for type_, _ in given}))
         gone = [ObjectNews(*key, now.timestamp(), None) for key in sorted(known - given)]
     for news in sorted([*objects, *gone], key=lambda one: (one.type, one.id)):
-        action = await _take_news(connection, integration, news, now, notice=None)
+        action, told = await _take_news(connection, integration, news, now, notice=None)
         counts[action or "unchanged"] += 1
+        if action not in {None, "unchanged"}:
+            sizes.append(text_bytes(told))
     await _tell(connection, integration, "integration.synced", counts, now)
-    return counts
+    return counts, sizes
 
 
 async def tell_change(connection: Connection, integration: Integration, action: str, now: datetime) -> None:

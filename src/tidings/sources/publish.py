@@ -128,11 +128,11 @@ def answer_again(draft: Draft, event_id: UUID, digest: bytes) -> Published | Con
     )
 
 
-def event_of(group_id: str, draft: Draft, now: datetime) -> Event:
-    """Return the event that a draft becomes."""
+def event_of(group_id: str, draft: Draft, now: datetime, traceparent: str | None = None) -> Event:
+    """Return the event that a draft becomes, in the trace that its publication belongs to."""
     return Event(
         new_id(now), group_id, "publish", draft.type, None, draft.subject, None, None, draft.data.decode(), None, now,
-        draft.external_id,
+        draft.external_id, traceparent=traceparent,
     )  # fmt: skip
 
 

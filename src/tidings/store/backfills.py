@@ -1,6 +1,7 @@
 """Backfills as rows, and the statements that read a table's rows chunk by chunk."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from tidings.core.capture import TableName, TableSettings, Watch, left_out
 from tidings.core.condition import guard_of, read_condition
 from tidings.core.errors import ConflictError
 from tidings.store.database import Connection
+from tidings.store.roles import Lacking
 from tidings.store.statements import load
 
 _SQL = load("backfills")
@@ -119,7 +121,8 @@ async def next_keys(connection: Connection, row: Any, limit: int) -> list[str]:
     statement = await connection.fetchval(
         _SQL["next_keys"], row["table_schema"], row["table_name"], row["key_columns"], has_position
     )
-    return [found["key"] for found in await connection.fetch(statement, row["position"], limit)]
+    async with _seeing_types(connection, row):
+        return [found["key"] for found in await connection.fetch(statement, row["position"], limit)]
 
 
 async def busy_keys(connection: Connection, row: Any, limit: int) -> list[str]:
@@ -127,10 +130,13 @@ async def busy_keys(connection: Connection, row: Any, limit: int) -> list[str]:
     return [found["key"] for found in await connection.fetch(_SQL["busy"], row["id"], limit)]
 
 
-async def reader_without_right(connection: Connection, relation: int) -> str | None:
-    """Return the role that would read a table's rows, when it may not; else None."""
-    role: str | None = await connection.fetchval(_SQL["reader_without_right"], relation)
-    return role
+async def missing(connection: Connection, relation: int, column: str) -> list[Lacking]:
+    """Return what our role lacks to read all rows of a table and to lock them against changes.
+
+    Args:
+        column: One of the table's: to lock rows takes the right to change one of their columns, whichever.
+    """
+    return [Lacking(row["owner"], row["statement"]) for row in await connection.fetch(_SQL["missing"], relation, column)]
 
 
 async def tell(connection: Connection, row: Any, settings: TableSettings | None, keys: list[str]) -> tuple[int, int, list[str]]:
@@ -151,17 +157,18 @@ async def tell(connection: Connection, row: Any, settings: TableSettings | None,
         settings.group_column if settings else None,
         guard_of(read_condition(condition, "INSERT")).call if condition is not None else None,
     )
-    told = await connection.fetchval(
-        statement,
-        locked,
-        row["id"],
-        row["heard"],
-        row["webhook_id"],
-        row["group_id"],
-        left_out(settings) if settings else (),
-        msgspec.json.encode(settings.renamed_columns if settings else {}).decode(),
-        key_columns,
-    )
+    async with _seeing_types(connection, row):
+        told = await connection.fetchval(
+            statement,
+            locked,
+            row["id"],
+            row["heard"],
+            row["webhook_id"],
+            row["group_id"],
+            left_out(settings) if settings else (),
+            msgspec.json.encode(settings.renamed_columns if settings else {}).decode(),
+            key_columns,
+        )
     others = sorted(set(keys) - set(locked))  # somebody is changing them, or they are gone
     busy = await _find_rows(connection, row, others, with_lock=False) if others else []
     return told, len(keys) - len(busy) - told, busy
@@ -171,7 +178,16 @@ async def _find_rows(connection: Connection, row: Any, keys: list[str], *, with_
     statement = await connection.fetchval(
         _SQL["find_rows"], row["table_schema"], row["table_name"], row["key_columns"], with_lock
     )
-    return [found["key"] for found in await connection.fetch(statement, keys)]
+    async with _seeing_types(connection, row):
+        return [found["key"] for found in await connection.fetch(statement, keys)]
+
+
+@asynccontextmanager
+async def _seeing_types(connection: Connection, row: Any) -> AsyncIterator[None]:
+    """Have the keys of a table be compared by the operators that order them, also where their type is an extension's."""
+    await connection.execute(_SQL["see_types"], row["table_schema"], row["table_name"], row["key_columns"])
+    yield
+    await connection.execute(_SQL["see_own"])  # what fails is rolled back, and this with it
 
 
 async def advance(connection: Connection, row: Any, *, position: str | None, told: int, skipped: int) -> None:

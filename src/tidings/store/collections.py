@@ -10,6 +10,7 @@ import msgspec
 
 from tidings.core.collection import COLUMN_TYPES, PASSWORD_COLUMN, Field, all_fields
 from tidings.core.errors import BusyError, ConflictError, InvalidInputError
+from tidings.core.grants import quoted
 from tidings.store.database import Connection
 from tidings.store.request_role import as_owner
 from tidings.store.statements import load
@@ -103,7 +104,7 @@ async def insert(connection: Connection, made: Collection) -> None:
     """Write a new collection and make its table.
 
     Raises:
-        ConflictError: The name is taken.
+        ConflictError: The name is taken, or the schema is somebody else's.
         InvalidInputError: A relation refers to a collection that does not exist, or our role may not make tables.
     """
     try:
@@ -123,7 +124,19 @@ async def insert(connection: Connection, made: Collection) -> None:
         raise ConflictError(
             f"There is a collection {made.name!r} already. Change it with PATCH, or choose another name."
         ) from error
+    if (lacking := await connection.fetchrow(_SQL["missing_schema_right"], made.table_schema)) is not None:
+        raise InvalidInputError(
+            "name",
+            "Collections have a schema for each group, and the role that owns schema tidings may make none. As "
+            f"{lacking['owner']}, or as an administrator, run: {lacking['statement']}",
+        )
     await _change(connection, "create_schema", made.table_schema, "")
+    if (stranger := await connection.fetchval(_SQL["foreign_schema"], made.table_schema)) is not None:
+        raise ConflictError(
+            f"Schema {made.table_schema} is there already and belongs to {stranger}, who could put another table in the place "
+            f"of this one. As an administrator, drop it, or have it belong to whoever owns schema tidings: "
+            f"ALTER SCHEMA {quoted(made.table_schema)} OWNER TO …;"
+        )
     columns = [*all_fields(made.fields), *([PASSWORD_COLUMN] if made.type == "auth" else [])]
     await _change(
         connection,

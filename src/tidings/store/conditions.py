@@ -36,7 +36,10 @@ async def judge_condition(connection: Connection, table: TableName, operations: 
     attempt = connection.transaction()
     await attempt.start()
     try:
-        await run_on(connection, await connection.fetchval(_SQL["probe"], *table, operations, bare), table)
+        probe = await connection.fetchval(_SQL["probe"], *table, operations, bare)
+        await connection.execute(_SQL["see_types"], *table)
+        await run_on(connection, probe, table)
+        await connection.execute(_SQL["see_own"])
         tree = await connection.fetchval(_SQL["probed"], *table)
     finally:
         await attempt.rollback()

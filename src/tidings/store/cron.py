@@ -194,3 +194,21 @@ async def session_of(connection: Connection) -> Session:
 async def end_session(connection: Connection, session: Session) -> None:
     """End another session of the same role, if it is there still."""
     await connection.execute(_SQL["end_session"], session.pid, session.began_at)
+
+
+async def explanation_of(connection: Connection, sql: str) -> str:
+    """Return the statement by which PostgreSQL explains a job's SQL, and looks at the rights that it takes."""
+    statement: str = await connection.fetchval(_SQL["explain"], sql)
+    return statement
+
+
+async def grant_on_table(connection: Connection, name: str, verbs: Sequence[str]) -> str | None:
+    """Return the statement that gives the role of a job what it lacks on a table; None where no such table is found."""
+    statement: str | None = await connection.fetchval(_SQL["grant_on_table"], name, verbs)
+    return statement
+
+
+async def grant_otherwise(connection: Connection, right: str, name: str) -> str:
+    """Return the statement that gives the role of a job a right, such as `USAGE ON SCHEMA`."""
+    statement: str = await connection.fetchval(_SQL["grant_otherwise"], right, name)
+    return statement

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -12,7 +13,8 @@ import asyncpg
 
 from tidings.core.errors import StartupError
 from tidings.store.instants import read_any_time
-from tidings.store.outages import NotificationsFullError, Outages
+from tidings.store.leading import Leading
+from tidings.store.outages import NotificationsFullError, Outages, RefusedConnectionError
 from tidings.store.statements import load
 from tidings.store.turns import MAX_WAITING, Places
 
@@ -58,15 +60,23 @@ _SETTINGS = {
     "tcp_keepalives_count": "3",
     "application_name": "tidings",
     "timezone": "UTC",
+    # Names without a schema are PostgreSQL's. Whoever may make functions in `public` could else have us run theirs in place of
+    # format() or unnest(), by arguments that fit better, with all our rights.
+    "search_path": "pg_catalog, pg_temp",
     "jit": "off",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
 }
 
+_QUOTED = re.compile(r"""(?<=['"]).+(?=['"])""", re.DOTALL)
+_HOST = re.compile(r"[?&]host=([^&]*)")
 CONNECT_SECONDS = 10.0
 LEND_SECONDS = 30.0  # until a connection of the pool is free, and then until it is clean again
 # A network that is gone says nothing: without these the system keeps trying for a quarter of an hour.
 UNACKNOWLEDGED_SECONDS = 20
+# What led to a transaction; columns of the outbox read it (`core.hops`, `core.trace`).
+_CAUSE = "select set_config('tidings.hops', $1, true), set_config('tidings.traceparent', $2, true)"
+
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
 
 
@@ -104,15 +114,17 @@ class Server:
     Attributes:
         outages: What is known of its health, by all who ask it anything.
         is_of_groups: Its connections see the rows of one group at a time (`store.request_role`).
+        leading: Which database its connections lead to.
         failovers: How often another server was found to have taken over: what was committed a moment before may be gone.
     """
 
     def __init__(self, outages: Outages | None = None, *, is_of_groups: bool = False) -> None:
         self.outages = outages or Outages()
         self.is_of_groups = is_of_groups
+        self.leading = Leading()
         self.failovers = 0
         self.pool: Any = None
-        self._timeline: str | None = None
+        self._history: tuple[int, str] | None = None
         self._expiring: asyncio.Future[None] | None = None
 
     @contextmanager
@@ -153,12 +165,14 @@ class Server:
 
     async def greet(self, connection: Connection) -> None:
         """Prepare a new connection, and take note which server it leads to."""
+        await self.leading.expect(connection)
         await read_any_time(connection)
         await connection.look_at_role()
         timeline = await connection.fetchval(_SQL["timeline"])
         if timeline is not None:
-            self.failovers += self._timeline not in {None, timeline}
-            self._timeline = timeline
+            history = (self.leading.moves, timeline)
+            self.failovers += self._history not in {None, history}
+            self._history = history
 
 
 class Database:
@@ -171,6 +185,7 @@ class Database:
         *,
         places: Places | None = None,
         hops: int = 0,
+        traceparent: str | None = None,
         group_id: str | None = None,
         turn_of: str = "",
     ) -> None:
@@ -178,6 +193,7 @@ class Database:
         self.server = server
         self._places = places
         self._hops = hops
+        self._traceparent = traceparent
         self._group_id = group_id
         self._turn_of = turn_of
 
@@ -197,9 +213,14 @@ class Database:
         """
         return self._but(places=Places(connections, most_waiting=most_waiting))
 
-    def after(self, hops: int) -> "Database":
-        """Return the same, for what so many deliveries led to: events that its transactions write say so (`core.hops`)."""
-        return self._but(hops=hops)
+    def after(self, hops: int, traceparent: str | None) -> "Database":
+        """Return the same, for what so many deliveries led to, in a trace: events that its transactions write say so.
+
+        Args:
+            hops: See `core.hops`.
+            traceparent: See `core.trace`; None: of no trace.
+        """
+        return self._but(hops=hops, traceparent=traceparent)
 
     def acting_for(self, group_id: str) -> "Database":
         """Return the same for one group: over connections that see one group's rows, those are its."""
@@ -214,6 +235,7 @@ class Database:
         *,
         places: Places | None = None,
         hops: int | None = None,
+        traceparent: str | None = None,
         group_id: str | None = None,
         turn_of: str | None = None,
     ) -> "Database":
@@ -222,6 +244,7 @@ class Database:
             self.server,
             places=places or self._places,
             hops=self._hops if hops is None else hops,
+            traceparent=traceparent or self._traceparent,
             group_id=self._group_id if group_id is None else group_id,
             turn_of=self._turn_of if turn_of is None else turn_of,
         )
@@ -249,8 +272,8 @@ class Database:
         """Lend a connection inside a transaction."""
         with self.server.noting():  # a commit that fails too
             async with self.connection() as connection, connection.transaction():
-                if self._hops:
-                    await connection.execute("select set_config('tidings.hops', $1, true)", str(self._hops))
+                if self._hops or self._traceparent is not None:
+                    await connection.execute(_CAUSE, str(self._hops or ""), self._traceparent or "")
                 yield connection
         self.outages.worked()
 
@@ -273,11 +296,16 @@ class Database:
             settings: Of PostgreSQL, for this connection.
         """
         with self.server.noting():
-            connection = await _connect(
+            connection = await _reconnect(
                 self.url, server_settings=_SETTINGS | settings, command_timeout=command_timeout, connection_class=Own
             )
-        await read_any_time(connection)
-        await connection.look_at_role()
+            try:
+                await self.server.leading.expect(connection)
+                await read_any_time(connection)
+                await connection.look_at_role()
+            except BaseException:
+                connection.terminate()
+                raise
         return connection
 
     async def close(self) -> None:
@@ -304,7 +332,12 @@ async def open_database(url: str, *, max_connections: int = 10) -> Database:
             "Start it, or correct TIDINGS_DATABASE_URL."
         ) from error
     except ValueError as error:
-        raise StartupError(f"TIDINGS_DATABASE_URL is not a connection URL: {error}.") from error
+        # Python quotes what it could not read, which may be part of the password.
+        told = _QUOTED.sub("…", str(error))
+        raise StartupError(
+            f"TIDINGS_DATABASE_URL is not a connection URL: {told}. In a password, write / # ? @ : and % as "
+            f"%2F %23 %3F %40 %3A and %25."
+        ) from error
     try:
         await _check(connection, url)
     finally:
@@ -333,7 +366,7 @@ async def open_pool(
         server_settings=_SETTINGS,
         max_inactive_connection_lifetime=300,
         command_timeout=60,
-        connect=_connect,
+        connect=_reconnect,
         init=prepare_connection or server.greet,
         connection_class=connection_class,
     )
@@ -362,6 +395,20 @@ async def _connect(url: str, **options: Any) -> Connection:
     return connection
 
 
+async def _reconnect(url: str, **options: Any) -> Connection:
+    """Open a connection to what could be reached once: whatever keeps it away now, nothing was wrong with what is asked.
+
+    Raises:
+        RefusedConnectionError: PostgreSQL is there and refuses: somebody restores the database, say, or changed a password.
+    """
+    try:
+        return await _connect(url, **options)
+    except UNAVAILABLE:
+        raise
+    except asyncpg.PostgresError as error:
+        raise RefusedConnectionError(said(error)) from error
+
+
 async def _check(connection: Connection, url: str) -> None:
     version = connection.get_server_version()
     if version.major < MIN_SERVER_VERSION:
@@ -383,4 +430,6 @@ def said(error: BaseException) -> str:
 def where(url: str) -> str:
     """Return a connection URL without user and password, for messages."""
     tail = url.rsplit("@", 1)[-1]
-    return tail.split("://", 1)[-1].split("?", 1)[0] if "host=" not in tail else tail.split("host=", 1)[1]
+    if found := _HOST.search(tail):
+        return found[1]
+    return tail.split("://", 1)[-1].split("?", 1)[0]

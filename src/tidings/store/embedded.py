@@ -54,11 +54,18 @@ def start_embedded(data_dir: Path) -> "Embedded":
     return embedded
 
 
+def reason_of(said: str) -> str:
+    """Return why initdb failed: its last line says what it tidies up."""
+    lines = said.strip().splitlines()
+    grave = [line for line in lines if "FATAL:" in line or "PANIC:" in line or "error:" in line]
+    return (grave or lines or ["initdb said nothing"])[0]
+
+
 class Embedded:
     """The PostgreSQL of a folder. `start` and `stop` may each be called again; both wait, so call them in a thread."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.pgdata = data_dir.resolve() / "postgres"
+        self.pgdata = Path(os.path.realpath(data_dir)) / "postgres"  # a loop of links is told as it is used
         self.is_owner = False
         self._log = self.pgdata / "log"
         self._lock: IO[str] | None = None
@@ -265,7 +272,7 @@ class Embedded:
                 capture_output=True, text=True, check=False, timeout=START_LIMIT, **binaries.as_user(),
             )  # fmt: skip
             if done.returncode != 0:
-                raise StartupError(self._did_not_start(" ".join(done.stderr.strip().splitlines()[-1:])))
+                raise StartupError(self._did_not_start(reason_of(done.stderr)))
             draft.rename(self.pgdata)
         finally:
             shutil.rmtree(draft, ignore_errors=True)

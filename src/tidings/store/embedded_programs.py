@@ -18,9 +18,12 @@ NOT_BROUGHT = (
 class Running:
     """What `postmaster.pid` says. `pid` is None when nobody runs."""
 
-    def __init__(self, pid: int | None = None, socket_dir: Path | None = None, *, is_ready: bool = False) -> None:
+    def __init__(
+        self, pid: int | None = None, socket_dir: Path | None = None, *, port: str = "", is_ready: bool = False
+    ) -> None:
         self.pid = pid
         self.socket_dir = socket_dir
+        self.port = port
         self.is_ready = is_ready
 
     @classmethod
@@ -34,7 +37,8 @@ class Running:
         if not _is_postmaster(pid, folder):
             return cls()
         socket_dir = Path(lines[4]) if len(lines) > 4 and lines[4] else None
-        return cls(pid, socket_dir, is_ready=len(lines) > 7 and lines[7].strip() in {"ready", "standby"})
+        port = lines[3] if len(lines) > 3 else ""
+        return cls(pid, socket_dir, port=port, is_ready=len(lines) > 7 and lines[7].strip() in {"ready", "standby"})
 
     def is_ready_as(self, pid: int) -> bool:
         """Tell whether this process is ready."""

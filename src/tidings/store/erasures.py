@@ -7,9 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.erasure import MAX_OPEN, Count, Erasure, Pending, Stage, State, Subject, cancelled
+from tidings.core.erasure import MAX_OPEN, Count, Erasure, Pending, Stage, Subject, cancelled
 from tidings.core.errors import ConflictError, StartupError
 from tidings.core.event import milliseconds
+from tidings.core.job import State
 from tidings.core.search import first_id
 from tidings.store import payloads
 from tidings.store.database import Connection
@@ -19,7 +20,8 @@ from tidings.store.statements import load
 _SQL = load("erasures")
 
 AT_ONCE: Final = 500  # rows that a chunk looks at
-MAX_BYTES: Final = 2_000_000  # of them, as they are stored
+MAX_BYTES: Final = 2_000_000  # of them, as they are stored: what is unpacked to count the next
+MAX_UNPACKED_BYTES: Final = 16_000_000  # of them, as they come
 
 _PAGES: Final = {
     Stage.EVENTS: _SQL["page_events"],
@@ -180,7 +182,7 @@ async def page(connection: Connection, erasure: Erasure, *, at_once: int = AT_ON
     """Return what is looked at next of a stage: rows with `key`, `is_ours` and `texts`; some with more."""
     before = first_id(milliseconds(erasure.until) + 1)
     rows: list[Any] = await connection.fetch(
-        _PAGES[erasure.stage], erasure.group_id, erasure.position, before, at_once, MAX_BYTES
+        _PAGES[erasure.stage], erasure.group_id, erasure.position, before, at_once, MAX_BYTES, MAX_UNPACKED_BYTES
     )
     return rows
 

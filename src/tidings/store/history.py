@@ -19,6 +19,7 @@ _encode = msgspec.json.Encoder().encode
 _EVENT_COLUMNS = (
     "id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
     "occurred_at", "external_id", "webhook_id", "capture_error", "delivery_count", "about", "hops", "redaction",
+    "traceparent",
 )  # fmt: skip
 _RESPONSE_COLUMNS = (
     "response_headers", "response_body", "is_truncated", "failure", "dns_ms", "connect_ms", "tls_ms", "first_byte_ms",
@@ -67,6 +68,7 @@ async def add_events(
         (
             e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record,
             e.old_record, e.occurred_at, e.external_id, e.webhook_id, e.capture_error, count, about, e.hops, e.redaction,
+            e.traceparent,
         )
         for e, count, about in events
     ]  # fmt: skip

@@ -176,6 +176,11 @@ async def forget_groups(connection: Connection) -> None:
     await connection.execute(_SQL["forget_paces"])
 
 
+async def lock_overruns(connection: Connection) -> None:
+    """Have others wait who look for overruns, to the end of the transaction. What they have told is seen from then on."""
+    await connection.execute(_SQL["lock_overruns"])
+
+
 async def overruns(connection: Connection, group_ids: Iterable[str]) -> list[Overrun]:
     """Return which of these groups are over a limit, and of those that were when somebody last looked."""
     return [Overrun(*row) for row in await connection.fetch(_SQL["overruns"], list(group_ids), PACE_COUNTS)]

@@ -14,6 +14,7 @@ import asyncpg
 
 from tidings.core.diagnosis import unready
 from tidings.core.errors import StartupError
+from tidings.core.grants import migration_for, quoted
 from tidings.core.near import did_you_mean
 from tidings.core.pauses import Pauses
 from tidings.store import roles, vitals
@@ -26,6 +27,7 @@ MAX_SECONDS = 3600  # for one migration; some copy every row of a table
 MAX_TRIES = 12  # each waits 2 s for a lock, and there are up to 5 s between them: about a minute
 
 _SQL = load("migrations")
+_COUNT = re.compile(r"[0-9]{1,9}")
 _FILE_NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 
 
@@ -110,6 +112,12 @@ async def _migrate_once(database: Database, last: int) -> list[str]:
         await connection.execute(_SQL["lock"])  # the others wait here, then find nothing to do
         await connection.execute(_SQL["set_lock_timeout"])
         _refuse_strangers(await roles.look(connection))
+        if (stranger := await connection.fetchval(_SQL["stranger"])) is not None:
+            raise StartupError(
+                f"There is a schema tidings already, which belongs to {stranger} and is not Tidings'. Whoever owns a schema, "
+                f"or put something into it, could have things done with the rights of those who use it. Look what it is, and "
+                f"drop or rename it; or migrate as {stranger}, if it is empty and meant for this."
+            )
         try:
             await connection.execute(_SQL["prepare"])
             return await _apply(connection, last)
@@ -126,17 +134,17 @@ def _refuse_strangers(here: roles.Situation) -> None:
         raise StartupError(
             f"Schema tidings belongs to {here.owner}, and {here.role} may not migrate it. Run `tidings migrate` as "
             f"{here.owner}; where "
-            f"{here.role} is to run Tidings without owning it, with TIDINGS_RUNNING_ROLE={here.role}. To have {here.role} "
-            f"own it instead, as "
-            f'an administrator run: REASSIGN OWNED BY "{here.owner}" TO "{here.role}"; which gives it all that {here.owner} '
-            f"owns in this database."
+            f"{here.role} is to run Tidings without owning it: {migration_for(here.role)}. To have {here.role} own it instead, "
+            f"as an administrator run: REASSIGN OWNED BY {quoted(here.owner or '')} TO {quoted(here.role)}; which gives it all "
+            f"that {here.owner} owns in this database."
         )
     if here.owner is None and not here.may_create:
         raise StartupError(
             f"There is no schema tidings yet, and {here.role} may not create it. As {here.database_owner}, who owns the "
             f"database, run: "
-            f'GRANT CREATE ON DATABASE "{here.database}" TO "{here.role}"; and start again. `tidings grants` prints all that '
-            f"it needs."
+            f"GRANT CREATE ON DATABASE {quoted(here.database)} TO {quoted(here.role)}; and start again. `tidings grants` "
+            f"prints all that it needs. Where another role is to own the schema, run `tidings migrate` as that one, with "
+            f"TIDINGS_RUNNING_ROLE={here.role}."
         )
 
 
@@ -173,8 +181,8 @@ async def _apply(connection: Connection, last: int) -> list[str]:
         await connection.execute(sql, timeout=MAX_SECONDS)
         await connection.execute(_SQL["record"], number, name)
         applied.append(f"{number:04d}_{name}")
-    if applied and last == LAST:
-        await connection.execute(_SQL["put_oldest"], str(OLDEST))
+    if applied:  # of a schema on the way to a later one nobody says what of it a program before it can bear
+        await connection.execute(_SQL["put_oldest"], str(min(OLDEST, last)))
     return applied
 
 
@@ -188,7 +196,7 @@ async def _ahead(connection: Connection, done: set[int], last: int) -> list[tupl
     if not newer:
         return [one for one in available() if one[0] not in done and one[0] <= last]
     found = await connection.fetchval(_SQL["oldest"])
-    if found is None or int(found) > LAST or {number for number, _, _ in available()} - done:
+    if found is None or not _COUNT.fullmatch(found) or int(found) > LAST or {number for number, _, _ in available()} - done:
         raise StartupError(
             f"Schema tidings was made by a newer Tidings (it has migration {newer[-1]}). Run that version, or a later one."
         )

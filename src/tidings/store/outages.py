@@ -20,6 +20,28 @@ class NotificationsFullError(asyncpg.exceptions.InsufficientResourcesError):  # 
     """PostgreSQL's queue of notifications is full, so that no transaction that notifies can be committed."""
 
 
+class AnotherDatabaseError(ConnectionError):
+    """A connection leads to a copy of the database that this process was started on, or to one without the installation."""
+
+    def __init__(self) -> None:
+        super().__init__(ANOTHER)
+
+
+class RefusedConnectionError(ConnectionError):
+    """PostgreSQL takes no connection of ours, though it took some before."""
+
+
+ANOTHER = (
+    "The address of PostgreSQL leads to another database than before: a copy, or one without this installation. Nothing is "
+    "read, written or sent there. Have it lead back; or, if that is to be the installation from now on and the other one sends "
+    "nothing any more, run `tidings adopt`. It goes on by itself."
+)
+
+_REFUSED = (
+    "PostgreSQL refuses connections: the database or the role is not there or may not connect, or the password is another "
+    "now. The log says which; it goes on by itself."
+)
+
 _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.DiskFullError, "PostgreSQL cannot write: its disk is full. Free some space; it goes on by itself."),
     (
@@ -44,6 +66,8 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.AdminShutdownError, "PostgreSQL closed a connection: it shuts down, or somebody ended the session."),
     (asyncpg.CrashShutdownError, "PostgreSQL crashed and recovers."),
     (TimeoutError, "PostgreSQL does not answer."),
+    (AnotherDatabaseError, ANOTHER),
+    (RefusedConnectionError, _REFUSED),
 )
 _UNREACHABLE = "PostgreSQL cannot be reached. Start it, or see the network between."
 

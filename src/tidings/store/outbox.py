@@ -11,6 +11,7 @@ import msgspec
 from tidings.core.crowds import Waiting
 from tidings.core.event import Event, day_of, event_id, table_event_type
 from tidings.core.event_fault import MAX_EVENT_BYTES, event_fault, size_fault, table_fault
+from tidings.core.trace import traceparent_of
 from tidings.store.database import Connection, add_rows
 from tidings.store.event_types import Schema, TypeKey
 from tidings.store.request_role import as_owner
@@ -32,7 +33,7 @@ _PUBLISHED_COLUMNS = (
 
 _COLUMNS = (
     "event_id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
-    "occurred_at", "external_id", "webhook_id", "capture_error", "hops",
+    "occurred_at", "external_id", "webhook_id", "capture_error", "hops", "traceparent",
 )  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def _event_from_row(row: Any, salt: int) -> Event:
     """Read a row by position: this runs for every event."""
     (
         number, group, source, type_, operation, subject, schema, table, record, old, at, known_id, external, webhook,
-        problem, hops, *_,
+        problem, hops, trace, *_,
     ) = row  # fmt: skip
     if source == "tables":
         type_ = table_event_type(schema, table, operation)
@@ -147,6 +148,7 @@ def _event_from_row(row: Any, salt: int) -> Event:
     return Event(
         known_id or event_id(at, number, salt),
         group, source, type_, operation, subject, schema, table, record, old, at, external, webhook, problem, hops or 0,
+        traceparent=None if trace is None else traceparent_of(trace),
     )  # fmt: skip
 
 
@@ -219,7 +221,7 @@ async def bring(connection: Connection, events: Sequence[Event]) -> None:
     records = [
         (
             e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record, e.old_record,
-            e.occurred_at, e.external_id, e.webhook_id, e.capture_error, e.hops,
+            e.occurred_at, e.external_id, e.webhook_id, e.capture_error, e.hops, e.traceparent,
         )
         for e in events
     ]  # fmt: skip
@@ -259,6 +261,7 @@ async def commit(
         [e.id for e in events],
         [e.external_id for e in events],
         digests,
+        [e.traceparent for e in events],
         *(() if sizes is None else (sizes, [day_of(e.id) for e in events])),
     )
     types = list(checked)

@@ -10,9 +10,9 @@ import msgspec
 from tidings.core.delivery import State
 from tidings.core.errors import ConflictError
 from tidings.core.event import Event
+from tidings.core.job import State as JobState
 from tidings.core.question import Question
 from tidings.core.recovery import MAX_OPEN, Recovery, Stage, cancelled
-from tidings.core.recovery import State as RecoveryState
 from tidings.core.recovery_chunk import Lane
 from tidings.core.search import Span, first_id
 from tidings.store.database import Connection
@@ -32,7 +32,7 @@ def read(row: Any) -> Recovery:
     if question is not None and question.group_id != row["group_id"]:
         question = None  # nobody is sent what is another's
     fields = {name: row[name] for name in _COLUMNS}
-    return Recovery(**fields, question=question, state=RecoveryState(row["state"]), stage=Stage(row["stage"]))
+    return Recovery(**fields, question=question, state=JobState(row["state"]), stage=Stage(row["stage"]))
 
 
 async def begin(connection: Connection, recovery: Recovery) -> None:

@@ -168,7 +168,7 @@ async def set_aside_event(connection: Connection, event: Event, reason: str) -> 
         "subject": event.subject, "table_schema": event.table_schema, "table_name": event.table_name,
         "occurred_at": event.occurred_at.isoformat(), "event_id": str(event.id), "external_id": event.external_id,
         "hops": event.hops, "webhook_id": None if event.webhook_id is None else str(event.webhook_id),
-        "capture_error": event.capture_error,
+        "capture_error": event.capture_error, "traceparent": event.traceparent,
     }  # fmt: skip
     text = json.dumps(row)[:-1] + "".join(
         f', "{name}": {record}' for name, record in (("record", event.record), ("old_record", event.old_record)) if record

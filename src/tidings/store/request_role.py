@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager, suppress
 import asyncpg
 
 from tidings.core.errors import StartupError
+from tidings.core.grants import quoted
 from tidings.core.pauses import Pauses
 from tidings.store import roles
 from tidings.store.database import COLLISIONS, Connection, Database, Own, Server, open_pool, said
@@ -179,9 +180,9 @@ async def _grant(connection: Connection, role: str) -> None:
 
 
 def _unusable(role: str, takers: Sequence[str], reason: str) -> StartupError:
-    given = " ".join(f'grant "{role}" to "{taker}";' for taker in takers)
+    given = " ".join(f"grant {quoted(role)} to {quoted(taker)};" for taker in takers)
     return StartupError(
         f"Queries of requests cannot run under a role of their own: {reason}. As a superuser, or a role that may create roles, "
-        f'run: create role "{role}" nologin; {given} and start again. TIDINGS_REQUEST_ROLE names another '
+        f"run: create role {quoted(role)} nologin; {given} and start again. TIDINGS_REQUEST_ROLE names another "
         f"role; {NONE} instead of a name has them run with all rights of {takers[0]}, which keeps nothing apart."
     )

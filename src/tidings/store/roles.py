@@ -1,20 +1,25 @@
 """Roles of PostgreSQL: who we are, what that role lacks, and giving a role that owns nothing what it needs."""
 
+import asyncio
 import logging
 from collections.abc import Collection
 
 import msgspec
 
 from tidings.core.errors import StartupError
-from tidings.store.database import Connection, Database
+from tidings.core.grants import migration_for, quoted
+from tidings.core.pauses import Pauses
+from tidings.store.database import COLLISIONS, Connection, Database, said
 from tidings.store.running_rights import FUNCTIONS, RIGHTS
 from tidings.store.statements import load
 
 logger = logging.getLogger("tidings.database")
 
 MOST_NAMED = 8  # statements in one sentence
+MAX_TRIES = 12  # each waits 2 s for a lock, and there are up to 5 s between them: about a minute
 
 _SQL = load("roles")
+_LOCKS = load("request_role")  # as for migrations and the role of requests
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -83,6 +88,12 @@ async def missing_on(
     return [Lacking(row["owner"], row["statement"]) for row in rows]
 
 
+async def missing_to_lock(connection: Connection, tables: Collection[tuple[str, str]], role: str) -> list[Lacking]:
+    """Return what a role lacks to lock rows of tables against changes, of those that backfills are possible of."""
+    rows = await connection.fetch(_SQL["missing_to_lock"], [schema for schema, _ in tables], [name for _, name in tables], role)
+    return [Lacking(row["owner"], row["statement"]) for row in rows]
+
+
 async def named_tables(connection: Connection) -> list[tuple[str, str]]:
     """Return the tables that webhooks name."""
     return [(row["table_schema"], row["table_name"]) for row in await connection.fetch(_SQL["named_tables"])]
@@ -111,24 +122,44 @@ async def running_roles(connection: Connection) -> list[str]:
     return [row["role"] for row in await connection.fetch(_SQL["running_roles"])]
 
 
-async def give(database: Database, role: str | None) -> list[str]:
+async def give(database: Database, role: str | None, *, tries: int = MAX_TRIES) -> list[str]:
     """Give roles that own nothing what running takes, as the owner of the schema; return the statements that were run.
+
+    A policy takes its table for itself for a moment. As with migrations, nobody is to wait behind us for longer.
 
     Args:
         role: One that is to run Tidings from now on; None: only those that were told before.
+        tries: How often to begin, while others hold the tables.
 
     Raises:
-        StartupError: There is no such role, or it needs nothing.
+        StartupError: There is no such role, or somebody holds the tables.
     """
+    pauses = Pauses()
+    for left in reversed(range(tries)):
+        try:
+            return await _give_once(database, role)
+        except COLLISIONS as error:
+            if not left:
+                raise StartupError(
+                    "Roles were not given their rights: transactions that are open for long use tables of Tidings. Let them "
+                    "end (pg_stat_activity names them), and run this again. Nothing was changed."
+                ) from error
+            logger.info("roles are given their rights in a moment: %s", said(error))
+        await asyncio.sleep(pauses.next())
+    return []
+
+
+async def _give_once(database: Database, role: str | None) -> list[str]:
     async with database.transaction() as connection:
-        await connection.execute(_SQL_LOCK)
+        await connection.execute(_LOCKS["lock"])
+        await connection.execute(_LOCKS["set_lock_timeout"])
         situation = await look(connection)
         roles = await running_roles(connection)
         if role is not None and role not in roles and role != situation.role:
             if not await exists(connection, role):
                 raise StartupError(
                     f"There is no role {role}, which TIDINGS_RUNNING_ROLE names. Run, where roles may be made: CREATE ROLE "
-                    f'"{role}" LOGIN;'
+                    f"{quoted(role)} LOGIN;"
                 )
             roles.append(role)
         statements = []
@@ -155,7 +186,7 @@ async def expect_rights(database: Database, *, owner: str) -> None:
     if told:
         raise StartupError(
             f"The database role {role} lacks {len(told)} right(s) on schema tidings, which {owner} owns. As {owner} run: "
-            f"TIDINGS_RUNNING_ROLE={role} tidings migrate. Or run these statements: {sentence_of(told)}"
+            f"{migration_for(role)}. Or run these statements: {sentence_of(told)}"
         )
 
 
@@ -169,6 +200,3 @@ def sentence_of(statements: Collection[str]) -> str:
 def _wanted() -> tuple[list[str], list[str]]:
     pairs = sorted((name, verb) for name, verbs in RIGHTS.items() for verb in verbs)
     return [name for name, _ in pairs], [verb for _, verb in pairs]
-
-
-_SQL_LOCK = load("request_role")["lock"]  # as for migrations and the role of requests

@@ -22,7 +22,7 @@ _ALL = (
     "api_keys bins captured_tables collections counters cron_jobs cron_runs deliveries erasures event_kinds event_types "
     "flights group_egress group_limits group_paces group_rates groups integration_objects integrations lanes "
     "listener_sessions member_roles members outbox outbox_rejected payload_ends published queue recoveries redaction_rules "
-    "sealed_payloads sessions statistics stored_bytes stored_changes webhook_versions webhooks workers"
+    "sealed_payloads sessions statistics stored_bytes stored_changes webhook_counters webhook_versions webhooks workers"
 )
 
 
@@ -47,6 +47,6 @@ FUNCTIONS: Final = (
     "added", "announce_due", "authorities_end", "capture", "capture_bound", "certificate_end", "client_certificate_end",
     "first_id_of", "is_bound", "is_long", "lock_lanes_to_route",
     "maker_may", "mask_of", "masked", "member", "outbox_groups", "outbox_turns", "outbox_turns_of", "payload_is_there",
-    "places", "ring", "shaped", "shaped_strange", "take_events",
+    "places", "ring", "row_of", "shaped", "shaped_strange", "take_events", "told_as",
     "change_records", "drop_days_before", "drop_guard", "drop_leaving", "ensure_day", "make_guard", "make_leaving",
 )  # fmt: skip

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.core.statistics import KEPT, Period, Stretch, Tally
+from tidings.core.statistics import KEPT, OUTCOMES, Period, Stretch, Tally
 from tidings.store import limits
 from tidings.store.database import Connection
 from tidings.store.statements import load
@@ -94,6 +94,37 @@ async def counters(connection: Connection) -> dict[str, Counted]:
 async def fold_counters(connection: Connection, older_than: timedelta) -> None:
     """Sum up the rows that nobody has written for so long."""
     await connection.execute(_SQL["fold_counters"], older_than)
+
+
+class Series(msgspec.Struct, frozen=True):
+    """What all processes have counted of one webhook; `WHOLE_GROUP`: of all that have no series of their own."""
+
+    webhook_id: UUID
+    group_id: str
+    outcome: str
+    count: int
+
+
+async def choose_series(connection: Connection, most: int, before: datetime) -> None:
+    """Give webhooks series of their own, first come, first served, and take them from those that are deleted.
+
+    A series stays its webhook's: one that is this webhook's today and another's tomorrow would tell nothing. So the busiest are
+    not preferred.
+
+    Args:
+        most: How many webhooks may have one.
+        before: Minutes that began before then are summed up next.
+    """
+    async with connection.transaction():
+        await connection.execute(_SQL["hold_series"])
+        await connection.execute(_SQL["end_series"], most)
+        await connection.execute(_SQL["begin_series"], most, before)
+
+
+async def series(connection: Connection, most: int) -> list[Series]:
+    """Return what was counted of webhooks, of so many at most, and of all others."""
+    rows = await connection.fetch(_SQL["series"], (most + 1) * len(OUTCOMES))
+    return [Series(*row) for row in rows]
 
 
 async def roll_up(connection: Connection, before: datetime) -> int:

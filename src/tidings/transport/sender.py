@@ -27,7 +27,7 @@ from tidings.transport.deadlines import Deadlines
 from tidings.transport.failing import OpeningError
 from tidings.transport.names import Names
 from tidings.transport.opening import Opener, shown_address
-from tidings.transport.tls import Contexts, context_for_all
+from tidings.transport.tls import Contexts
 from tidings.transport.tokens import Tokens
 
 logger = logging.getLogger("tidings.sender")
@@ -84,7 +84,7 @@ class Sender:
         self._names = names or Names()
         self.egress = egress or Egress()
         self.tokens = Tokens(self)
-        contexts = Contexts(tls or context_for_all(ca_file), ca_file)
+        contexts = Contexts(ca_file, for_all=tls)
         self._proxy = proxy
         self._proxy_echo = None if proxy is None else echo_of_line(proxy.authorization)
         self._opener = Opener(self.egress, contexts, self._names, proxy)
@@ -204,15 +204,26 @@ class Sender:
             call.tell(Exchange(failure=EXHAUSTED, error="There was no memory left to open a connection."))
         except Exception as error:  # ours, not the receiver's: told here once
             logger.exception("no connection could be opened to %s port %d", target.host, target.port)
-            call.tell(Exchange(failure="internal", error=f"Tidings failed to make the attempt ({error!r})."))
+            call.tell(_ours(error))
         else:
             self._begin(call, connection, data)
 
     def _begin(self, call: Call, connection: HttpConnection, data: bytes) -> None:
+        """Begin an exchange on a connection. What breaks is told like any other end of it, in a turn of its own."""
         self._deadlines.add(call)
-        if self._proxy is not None and not connection.target.is_tls:
-            data = self._proxy.absolute(connection.target, data)
-        connection.begin(call, data)
+        try:
+            if self._proxy is not None and not connection.target.is_tls:
+                data = self._proxy.absolute(connection.target, data)
+            connection.begin(call, data)
+        except Exception as error:
+            logger.exception("no request could be written to %s port %d", connection.target.host, connection.target.port)
+            asyncio.get_running_loop().call_soon(self._break_off, call, _ours(error))
+            connection.close()  # which tells of it later than that
+
+    def _break_off(self, call: Call, exchange: Exchange) -> None:
+        """End an exchange that did not begin. Somebody may have aborted it meanwhile: who began it is told once."""
+        self._deadlines.remove(call)
+        call.tell(exchange)
 
     def _ended(self, connection: HttpConnection, call: Call, exchange: Exchange) -> None:
         self._deadlines.remove(call)
@@ -264,3 +275,10 @@ class Sender:
             if not idle:
                 del self._idle[target]
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep) if self._idle else None
+
+
+def _ours(error: Exception) -> Exchange:
+    """Return an exchange that failed by our own fault, which the log has told."""
+    if isinstance(error, MemoryError):
+        return Exchange(failure=EXHAUSTED, error="There was no memory left to send a request.")
+    return Exchange(failure="internal", error=f"Tidings failed to make the attempt ({error!r}).")

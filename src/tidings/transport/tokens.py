@@ -4,6 +4,7 @@ A token's endpoint is called by the same sender as everything else, so by the sa
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from time import perf_counter
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING
 from tidings.core.credentials import OAuth2
 from tidings.core.echoes import echo_of_tokens
 from tidings.core.oauth2 import Token, token_of, token_request
-from tidings.core.outcome import Exchange
+from tidings.core.outcome import EXHAUSTED, Exchange
 from tidings.core.target import Target, Way, parse_target
 from tidings.transport.connection import STOPPED, Call, Done
 
 if TYPE_CHECKING:
     from tidings.transport.sender import Sender
+
+logger = logging.getLogger("tidings.sender")
 
 MAX_TOKENS = 10_000
 FETCH_SECONDS = 10.0
@@ -155,8 +158,13 @@ class Authorized:
         self._call: Call | None = None
 
     def start(self) -> None:
-        """Begin. What came of it may be told before this returns."""
-        self._sender.tokens.want(self._client, self._way, self._have)
+        """Begin. What came of it may be told before this returns; where this raises, nothing is told."""
+        try:
+            self._sender.tokens.want(self._client, self._way, self._have)
+        except BaseException:
+            self._done = None
+            self._sender.tokens.give_up(self._client, self._way, self._have)
+            raise
 
     def abort(self) -> None:
         """End it, as `Call.abort` does."""
@@ -173,8 +181,14 @@ class Authorized:
         self._token, self._began = found, now if self._began is None else self._began
         self._tokens += (found,)
         left = max(0.1, self._timeout_seconds - (now - self._began))
-        data = self._write(f"Authorization: Bearer {found}\r\n")
-        self._call = self._sender.start(self._target, data, timeout_seconds=left, done=self._ended, is_fresh=self._is_fresh)
+        try:
+            data = self._write(f"Authorization: Bearer {found}\r\n")
+            self._call = self._sender.start(self._target, data, timeout_seconds=left, done=self._ended, is_fresh=self._is_fresh)
+        except Exception as error:  # noqa: BLE001 - others wait for the same token, and are told it in the same turn
+            kind, target = type(error).__name__, self._target  # its text can hold what a rule hides
+            logger.error("no request with a token could be made to %s port %d: %s", target.host, target.port, kind)  # noqa: TRY400
+            failure = EXHAUSTED if isinstance(error, MemoryError) else "internal"
+            self._tell(Exchange(failure=failure, error=f"Tidings failed to make the attempt ({kind})."))
 
     def _ended(self, exchange: Exchange) -> None:
         self._call = None

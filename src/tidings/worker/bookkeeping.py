@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 from tidings.clock import Clock
+from tidings.core.statistics import DEFAULT_SERIES
 from tidings.store import history, limits, statistics
 from tidings.store.database import Database
 from tidings.store.statistics import ROLL_UP_AT_ONCE
@@ -19,9 +20,10 @@ MAX_CHUNKS = 100  # of minutes that are summed up at a time
 class Bookkeeper:
     """Sums up what processes have counted, and forgets what is older than it is kept."""
 
-    def __init__(self, database: Database, clock: Clock, *, retention_days: int) -> None:
+    def __init__(self, database: Database, clock: Clock, *, retention_days: int, most_series: int = DEFAULT_SERIES) -> None:
         self._database = database
         self._clock = clock
+        self._most_series = most_series
         self._retention = timedelta(days=retention_days)
         self._forgot_on: date | None = None
         self._watch = LimitWatch(database, clock)
@@ -32,6 +34,7 @@ class Bookkeeper:
         now = self._clock.now()
         total = 0
         async with self._database.connection() as connection:
+            await statistics.choose_series(connection, self._most_series, now - STILL_WRITTEN)
             for _ in range(MAX_CHUNKS):  # each is a transaction of its own, so that none holds rows for long
                 done = await statistics.roll_up(connection, now - STILL_WRITTEN)
                 total += done

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from tidings.clock import Clock
@@ -14,7 +15,7 @@ from tidings.core.delivery import Delivery
 from tidings.core.errors import RenderError
 from tidings.core.event import Event
 from tidings.core.lanes import GroupTurns
-from tidings.core.outcome import EXHAUSTED, SUCCEEDED, Exchange, GiveUp, Outcome, Released, Result, RetryAt, decide
+from tidings.core.outcome import EXHAUSTED, SUCCEEDED, Context, Exchange, GiveUp, Outcome, Released, Result, RetryAt, decide
 from tidings.core.pauses import Pauses
 from tidings.core.retry import ONCE
 from tidings.core.scrubbing import Keeping, kept_result
@@ -22,7 +23,7 @@ from tidings.core.webhook import Webhook
 from tidings.store import payloads, queue
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.signing_keys import KeyRing
-from tidings.transport.connection import Call
+from tidings.transport.connection import Call, Done
 from tidings.transport.sender import Sender
 from tidings.transport.tokens import Authorized
 from tidings.worker.event_cache import EventCache
@@ -70,6 +71,7 @@ class Deliverer:
         keys: KeyRing,
         privacy: Privacy,
         rng: Random | None = None,
+        is_told: bool = False,
     ) -> None:
         self._database = database
         self._routes = routes
@@ -82,6 +84,7 @@ class Deliverer:
         self._keys = keys
         self._privacy = privacy
         self._rng = rng or Random()
+        self._is_told = is_told  # somebody tells of each attempt: the log, or traces
         self._places = places
         self._turns = GroupTurns()
         self._loop = asyncio.get_running_loop()
@@ -203,17 +206,19 @@ class Deliverer:
         return bool(self._ready or self._opening or self._others)
 
     def _start(self, started_at: datetime, delivery: Delivery, event: Event, webhook: Webhook) -> None:
+        """Begin an attempt. Whatever breaks on the way ends this attempt alone: others are to begin in the same turn."""
         # Keys may be rotated before the answer comes: history says what signed the request.
         signer_id = self._keys.current.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
-        keeping = self._privacy.keeping(event, webhook)
-        done = partial(self._done, delivery, webhook, started_at, signer_id, keeping)
+        context = _context(event, webhook) if self._is_told else None
         try:
-            prepared = self._prepared.get(webhook)
-            timestamp = int(started_at.timestamp())
-            if prepared.client is None:
-                data = prepared.write(event, delivery.id, timestamp, prepared.authorization)
-            else:  # its token may be on its way still
-                write = partial(prepared.seal, prepared.body(event), event, delivery.id, timestamp)
+            keeping = self._privacy.keeping(event, webhook)
+        except Exception as error:  # then nobody knows what may be told: its kind alone
+            logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id, exc_info=False)
+            self._done(delivery, webhook, started_at, None, None, context, _broken(RuntimeError(type(error).__name__)))
+            return
+        done = partial(self._done, delivery, webhook, started_at, signer_id, keeping, context)
+        try:
+            self._exchange(delivery, event, webhook, int(started_at.timestamp()), done)
         except RenderError as error:
             done(Exchange(failure="render", error=error.message))
         except MemoryError:
@@ -223,15 +228,21 @@ class Deliverer:
             is_told = keeping is None or not keeping.values
             logger.exception("attempt %d of delivery %s broke", delivery.attempt_number, delivery.id, exc_info=is_told)
             done(_broken(error if is_told else RuntimeError(type(error).__name__)))
-        else:
-            timeout, target = webhook.timeout_seconds, prepared.target
-            if prepared.client is None:
-                echo = prepared.echo
-                self._calls[delivery] = self._sender.start(target, data, timeout_seconds=timeout, done=done, echo=echo)
-                return
-            call = Authorized(self._sender, target, prepared.client, write, timeout_seconds=timeout, done=done)
+
+    def _exchange(self, delivery: Delivery, event: Event, webhook: Webhook, timestamp: int, done: Done) -> None:
+        """Begin the exchange of an attempt. Where this raises, `done` is told nothing."""
+        prepared = self._prepared.get(webhook)
+        timeout, target = webhook.timeout_seconds, prepared.target
+        if prepared.client is None:
+            data = prepared.write(event, delivery.id, timestamp, prepared.authorization, number=delivery.attempt_number)
+            call = self._sender.start(target, data, timeout_seconds=timeout, done=done, echo=prepared.echo)
             self._calls[delivery] = call
-            call.start()
+            return
+        # Its token may be on its way still.
+        write = partial(prepared.seal, prepared.body(event), event, delivery.id, timestamp, number=delivery.attempt_number)
+        authorized = Authorized(self._sender, target, prepared.client, write, timeout_seconds=timeout, done=done)
+        self._calls[delivery] = authorized
+        authorized.start()
 
     async def _rest(self) -> None:
         """Wait for a call, for a place, or until the next lane is due."""
@@ -259,6 +270,7 @@ class Deliverer:
         started_at: datetime,
         signer_id: int | None,
         keeping: Keeping | None,
+        context: Context | None,
         exchange: Exchange,
     ) -> None:
         """Hand over what came of an attempt."""
@@ -270,7 +282,7 @@ class Deliverer:
             logger.exception("the outcome of attempt %d of delivery %s broke", delivery.attempt_number, delivery.id)
             exchange = _broken(error)
             outcome = self._judge(exchange, delivery, webhook)
-        result = Result(delivery, started_at, exchange, outcome, webhook.version, signer_id)
+        result = Result(delivery, started_at, exchange, outcome, webhook.version, signer_id, context)
         self._recorder.add(kept_result(result, keeping))
         if not (self._calls or self._is_any_ready):
             self._settled.set()
@@ -308,6 +320,10 @@ class Deliverer:
                 self._recorder.add(Result(delivery, now, Exchange(), Released(now)))
         for call in list(self._calls.values()):
             call.abort()
+
+
+def _context(event: Event, webhook: Webhook) -> Context:
+    return Context(event.type, webhook.method, urlsplit(webhook.url).hostname or "", event.traceparent)
 
 
 def _broken(error: Exception) -> Exchange:

@@ -40,6 +40,7 @@ from tidings.worker.privacy import Privacy, marked
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.sharing import Sharing, Way
 from tidings.worker.signals import Signal
+from tidings.worker.telemetry import Telemetry
 
 logger = logging.getLogger("tidings.dispatcher")
 
@@ -77,8 +78,10 @@ class Dispatcher:
         tell: Callable[[set[UUID]], None] = lambda _: None,
         loop_depth: int = DEFAULT_DEPTH,
         payloads: PayloadLimits | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._database = database
+        self._telemetry = telemetry
         self._payloads = payloads or PayloadLimits(database)
         self._routes = routes
         self._cache = cache
@@ -180,7 +183,10 @@ class Dispatcher:
             if not taken.rows:
                 return 0
             batch.numbers += taken.numbers
-            events, faults = outbox.read_events(taken, self._salt, self._clock.now())
+            taken_at = self._clock.now()
+            events, faults = outbox.read_events(taken, self._salt, taken_at)
+            if self._telemetry is not None:
+                events = self._telemetry.adopted(events)
             faults = faults or self._payloads.faults(zip(taken.numbers, events, strict=True))
             if faults:
                 raise BadRowsError(faults)
@@ -194,6 +200,8 @@ class Dispatcher:
         self._sharing.note(events)
         self._hand_over(routed, worker_id)
         self._tell(routed.listeners)
+        if self._telemetry is not None:
+            self._telemetry.routed(routed.events, taken_at, self._clock.now())
         return len(events)
 
     def _hand_over(self, routed: Routed, worker_id: UUID) -> None:

@@ -9,11 +9,11 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
 from tidings.clock import Clock
-from tidings.core.erasure import Count, Done, Erasure, Finder, Pending, Stage, State, advanced, refused
+from tidings.core.erasure import Count, Done, Erasure, Finder, Pending, Stage, advanced, failed, refused
 from tidings.core.errors import StartupError
+from tidings.core.job import State
 from tidings.store import erasures, outbox, payloads, redaction
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.secrets import SecretBox
@@ -65,7 +65,7 @@ class Eraser:
     async def _try_chunk(self, connection: Connection, erasure: Erasure, now: datetime) -> Erasure:
         """Do a chunk, of which nothing is left when PostgreSQL refuses it."""
         if erasure.subject is None:
-            return msgspec.structs.replace(erasure, state=State.FAILED, error=UNREADABLE, finished_at=now, updated_at=now)
+            return failed(erasure, UNREADABLE, now)
         try:
             async with connection.transaction():
                 return advanced(erasure, await self._chunk(connection, erasure, Finder(erasure.subject), now), now)

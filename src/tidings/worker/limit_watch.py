@@ -28,6 +28,7 @@ class LimitWatch:
         for _ in range(MAX_FOLDS):  # each a transaction of its own, so that none holds rows for long
             async with self._database.transaction() as connection:
                 rows, group_ids = await limits.fold(connection)
+                await limits.lock_overruns(connection)
                 now = self._clock.now()
                 new = await limits.note_overruns(connection, await limits.overruns(connection, group_ids), now)
                 if new:

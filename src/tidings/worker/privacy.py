@@ -33,6 +33,7 @@ class Privacy:
         self._database = database
         self._cache = cache
         self._version = 0
+        self._failovers = database.server.failovers
         self._rules: dict[str, tuple[Rule, ...]] = {}
 
     async def run_once(self) -> None:
@@ -42,10 +43,11 @@ class Privacy:
 
     async def at_least(self, connection: Connection, version: int) -> None:
         """Have the rules, no older than a version that was read beside the work they are for."""
-        if self._version < version:
+        seen = self._database.server.failovers  # after one, a lower version may be newer
+        if self._version < version or self._failovers != seen:
             rules = await redaction.all_rules(connection)
-            if self._version < version:  # else somebody has read them later meanwhile
-                self._rules, self._version = rules, version
+            if self._version < version or self._failovers != seen:  # else somebody has read them later meanwhile
+                self._rules, self._version, self._failovers = rules, version, seen
                 self._cache.clear()  # among what is remembered can be what was erased
 
     @property

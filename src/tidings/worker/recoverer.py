@@ -8,6 +8,7 @@ import asyncpg
 
 from tidings.clock import Clock
 from tidings.core.event import Event, delivery_id
+from tidings.core.job import State, failed
 from tidings.core.missing import EVENTS_AT_ONCE, drive_of_heard, where_delivered
 from tidings.core.question import Question
 from tidings.core.recovery import (
@@ -17,10 +18,8 @@ from tidings.core.recovery import (
     Done,
     Recovery,
     Stage,
-    State,
     advanced,
     chunk_size,
-    failed,
     full,
     held,
     named_next,

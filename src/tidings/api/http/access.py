@@ -17,6 +17,8 @@ from tidings.core.audit import Actor, Who
 from tidings.core.errors import InvalidInputError, NotFoundError, TooManyAttemptsError, UnauthorizedError
 from tidings.core.hops import HEADER, hops_of
 from tidings.core.scopes import Scope
+from tidings.core.trace import HEADER as TRACE_HEADER
+from tidings.core.trace import traceparent_of
 from tidings.operations import groups
 from tidings.operations.services import Services
 from tidings.store.settings import hash_key
@@ -176,7 +178,8 @@ async def is_still_admitted(request: Request[Any, Any, Any]) -> bool:
 
 
 async def services_for(services: Services, headers: Mapping[str, str], key: ApiKey | None = None) -> Services:
-    """Return the parts for the group that headers name. What a delivery led to is told by them as well (`core.hops`).
+    """Return the parts for the group that headers name. What a delivery led to is told by them as well (`core.hops`), and the
+    trace that a call belongs to (`core.trace`).
 
     Args:
         key: The key that the request was let in with. One that is for one group acts for that, and for no other.
@@ -185,8 +188,9 @@ async def services_for(services: Services, headers: Mapping[str, str], key: ApiK
         ForbiddenError: The key is for another group. Whether there is one so called is not told.
         NotFoundError: There is no such group.
     """
-    if hops := hops_of(headers.get(HEADER)):
-        services = services.after(hops)
+    hops, traceparent = hops_of(headers.get(HEADER)), traceparent_of(headers.get(TRACE_HEADER))
+    if hops or traceparent is not None:
+        services = services.after(hops, traceparent)
     bound_to = None if key is None else key.group_id
     named = _group_named(headers[GROUP_HEADER]) if GROUP_HEADER in headers else bound_to or services.group_id
     if bound_to is not None:

@@ -49,6 +49,7 @@ def refusal(error: TidingsError) -> Refusal:
         headers["Retry-After"] = "2"
     if error.status == 429:
         headers["Retry-After"] = str(error.details["retry_after_seconds"])
+    headers |= error.left
     return Refusal(error.status, {"error": error.message, "code": error.code, **error.details}, headers)
 
 

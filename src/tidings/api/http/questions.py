@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
@@ -63,7 +64,7 @@ def asked_of_deliveries(
     Raises:
         InvalidInputError: With the field and the remedy.
     """
-    return deliveries_asked(
+    asked = deliveries_asked(
         services.group_id,
         since=since,
         until=until,
@@ -76,6 +77,7 @@ def asked_of_deliveries(
         failure=failure,
         response_status=response_status,
     )
+    return msgspec.structs.replace(asked, may_be_new=True)
 
 
 def asked_of_events(
@@ -95,7 +97,7 @@ def asked_of_events(
     Raises:
         InvalidInputError: With the field and the remedy.
     """
-    return events_asked(
+    asked = events_asked(
         services.group_id,
         since=since,
         until=until,
@@ -106,3 +108,4 @@ def asked_of_events(
         external_id=external_id,
         text=text,
     )
+    return msgspec.structs.replace(asked, may_be_new=True)

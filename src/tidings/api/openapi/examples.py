@@ -18,7 +18,7 @@ REQUESTS: Final[dict[tuple[str, str], Any]] = {
     ("post", "/api/v1/listeners/{listener_id}/take"): {"session": _SESSION, "held": [], "limit": 64, "wait_seconds": 10},
     ("post", "/api/v1/listeners/{listener_id}/results"): {
         "session": _SESSION,
-        "results": [{"lease": 17, "version": 1, "status": 200, "body": "ok", "total_ms": 12.5}],
+        "results": [{"lease": 17, "version": 1, "response_status": 200, "response_body": "ok", "total_ms": 12.5}],
     },
     ("post", "/api/v1/webhooks/{webhook_id}/recover"): {"since": _AT, "missing": True, "rate_per_second": 50},
     ("post", "/api/v1/webhooks/dry-run"): {"events": ["order.*"]},

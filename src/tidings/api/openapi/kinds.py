@@ -7,7 +7,7 @@ a list. Tests hold them against the document: what names no type or field fails.
 
 from typing import Any, Final
 
-from tidings.core import audit_chain, erasure, recovery
+from tidings.core import audit_chain, erasure, job
 from tidings.core.audit import Who
 from tidings.core.claims import Reason
 from tidings.core.credentials import SENDS
@@ -22,6 +22,7 @@ from tidings.core.scopes import Scope
 from tidings.core.statistics import STEPS
 from tidings.core.vocabulary import CONTENT_ACTIONS
 from tidings.core.webhook import METHODS
+from tidings.operations.listening import results
 from tidings.profiles import PROFILES
 
 # Types whose name in the code says too little, or the wrong thing, outside it. Else `View` is taken off.
@@ -103,12 +104,13 @@ WORDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         METHODS,
         ("WebhookView.method", "WebhookChange.method", "PreviewBody.method", "Preview.method", "Leased.method"),
     ),
-    "Failure": (FAILURES, ("?failure[]",)),
+    "Failure": (FAILURES, ("?failure[]", "DeliveryView.failure", "AttemptView.failure")),
+    "ListenerFailure": (results.FAILURES, ("AttemptTold.failure",)),
     "HealthState": (tuple(Standing), ("HealthView.state",)),
     "TableCaptureState": (TABLE_STATES, ("TableState.state", "TableView.state")),
     "BackfillState": (BACKFILL_STATES, ("BackfillView.state",)),
-    "RecoveryState": (tuple(recovery.State), ("RecoveryView.state",)),
-    "ErasureState": (tuple(erasure.State), ("ErasureView.state",)),
+    "RecoveryState": (tuple(job.State), ("RecoveryView.state",)),
+    "ErasureState": (tuple(job.State), ("ErasureView.state",)),
     "ErasurePending": (tuple(erasure.Pending), ("ErasureView.pending", "ErasureBody.pending")),
     "Platform": (PLATFORMS, ("IntegrationView.platform", "IntegrationChange.platform")),
     "SignatureReason": (tuple(Reason), ("Verdict.reason",)),

@@ -9,7 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from tidings.api.http.paging import Limit, Offset
-from tidings.core.erasure import Count, Erasure, State, Subject
+from tidings.core.erasure import Count, Erasure, Subject
+from tidings.core.job import State
 from tidings.operations import erasures
 from tidings.operations.services import Services
 

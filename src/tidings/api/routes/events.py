@@ -1,7 +1,6 @@
 """`/api/v1/events`: publishing, and reading what happened."""
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,7 +13,7 @@ from litestar.params import FromPath, JSONBody
 from tidings.api.http.paging import paging, with_pages
 from tidings.api.http.questions import asked_of_events
 from tidings.api.routes.explanations import explain_event
-from tidings.core.errors import InvalidInputError, LimitReachedError, TidingsError
+from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.operations.history import events
 from tidings.operations.history.events import RecordedEvent
 from tidings.operations.history.search import Asked, Paging
@@ -143,34 +142,21 @@ async def publish_batch(services: NamedDependency[Services], request: Request[An
         )
     if lines[0][1].lstrip().startswith(b"["):  # before a line of it that is an event by chance is taken
         raise InvalidInputError("body", f"The body is a JSON array. {_LINES}")
-    results = await events.publish_all(services, [_read_line(line) for _, line in lines])
-    refused = [result for result in results if isinstance(result, TidingsError)]
-    if len(refused) == len(results):
-        raise _of_all(lines, refused)
-    answer = _batch_result([(number, result) for (number, _), result in zip(lines, results, strict=True)])
-    return Response(answer, headers=events.headers(services))
-
-
-def _of_all(lines: list[tuple[int, bytes]], refused: Sequence[TidingsError]) -> TidingsError:
-    """Return the error of a batch of which nothing was accepted."""
-    if all(isinstance(one, LimitReachedError) for one in refused):
-        return refused[0]
-    if (form := _other_form([line for _, line in lines])) is not None:
-        return InvalidInputError("body", f"{form} {_LINES}")
-    first = next(one for one in refused if not isinstance(one, LimitReachedError))
-    more = f" None of the {len(refused)} lines was accepted." if len(refused) > 1 else ""
-    return InvalidInputError(
-        str(first.details.get("field", "line")), f"Line {lines[refused.index(first)][0]}: {first.message}{more}"
+    results = await events.publish_batch(
+        services, [(number, _read_line(line)) for number, line in lines], form=_other_form([line for _, line in lines])
     )
+    return Response(_batch_result(results), headers=events.headers(services))
 
 
 def _other_form(lines: list[bytes]) -> str | None:
     """Tell what a body is that has no event for a line, as far as one can tell; None: nothing that we know."""
     first = lines[0].strip()
     if len(lines) == 1 and re.search(rb"\}\s*\{", first):
-        return "The body has several documents in one line, as `curl -d @file` makes of lines: it takes out their ends."
+        return (
+            f"The body has several documents in one line, as `curl -d @file` makes of lines: it takes out their ends. {_LINES}"
+        )
     if len(lines) > 1 and first == b"{":
-        return "The body is JSON over several lines."
+        return f"The body is JSON over several lines. {_LINES}"
     return None
 
 

@@ -1,12 +1,13 @@
 """`/healthz`, `/readyz`, `/metrics`: for machines that watch this one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
+from uuid import UUID
 
 from litestar import MediaType, Response, Router, get
 from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import REGISTRY, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tidings.api.http.access import require_watcher
@@ -17,9 +18,10 @@ from tidings.operations import diagnosis, readings
 from tidings.operations.readings import Readings
 from tidings.operations.services import Services
 from tidings.store.faults import KINDS
-from tidings.store.statistics import Counted
+from tidings.store.statistics import WHOLE_GROUP, Counted, Series
 
 ROWS = ("event", "delivery")
+OTHERS = "others"  # webhooks that have no series of their own
 _BOUNDS = (*(f"{bound / 1e3:g}" for bound in BOUNDS_MS), "+Inf")  # seconds
 
 
@@ -55,7 +57,7 @@ async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
 
 def families(found: Readings) -> list[Metric]:
     """Return what is told of the whole installation."""
-    return [*_gauges(found), _set_aside(found.set_aside), _attempts(found.counted)]
+    return [*_gauges(found), _set_aside(found.set_aside), _attempts(found.counted), _by_webhook(found.series)]
 
 
 def _gauges(found: Readings) -> list[Metric]:
@@ -103,6 +105,22 @@ def _attempts(counted: Mapping[str, Counted]) -> Metric:
         counts = [count or 0 for count in found.latencies[: len(_BOUNDS)]]
         counts += [0] * (len(_BOUNDS) - len(counts))
         family.add_metric([outcome], list(zip(_BOUNDS, accumulate(counts), strict=True)), found.seconds)
+    return family
+
+
+def _by_webhook(series: Sequence[Series]) -> Metric:
+    text = (
+        "Attempts that all processes made for each webhook, tests left out, counted some six minutes later; the first webhooks "
+        "that delivered have a series each, as many as metrics_webhooks says, and the rest are others."
+    )
+    family = CounterMetricFamily("tidings_webhook_attempts", text, labels=["group", "webhook", "outcome"])
+    known: dict[tuple[str, UUID], dict[str, int]] = {("", WHOLE_GROUP): {}}
+    for one in series:
+        known.setdefault((one.group_id, one.webhook_id), {})[one.outcome] = one.count
+    for (group_id, webhook_id), counts in known.items():
+        name = OTHERS if webhook_id == WHOLE_GROUP else str(webhook_id)
+        for outcome in OUTCOMES:
+            family.add_metric([group_id, name, outcome], counts.get(outcome, 0))
     return family
 
 

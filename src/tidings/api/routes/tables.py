@@ -106,10 +106,11 @@ async def put_table(services: NamedDependency[Services], table: FromPath[str], d
     return _view(made, made.warnings)
 
 
-@delete("/{table:str}", status_code=204)
-async def delete_table(services: NamedDependency[Services], table: FromPath[str]) -> None:
-    """Capture the table as any other again: whole rows, into group `default`."""
-    await tables.reset(services, table)
+@delete("/{table:str}", status_code=200)
+async def delete_table(services: NamedDependency[Services], table: FromPath[str]) -> TableView:
+    """Capture the table as any other again: whole rows, into group `default`. The answer says how it is captured now."""
+    made = await tables.reset(services, table)
+    return _view(made, made.warnings)
 
 
 @post("/{table:str}/backfill", status_code=202)

@@ -1,16 +1,16 @@
 -- name: prepare
 -- Three tables alike: one without capture, one captured, one whose trigger notifies per row as the naive way does.
-create table plain (id bigint generated always as identity primary key, n bigint, email text, total numeric, status text, created_at timestamptz default now(), note text);
-create table captured (like plain including all);
-create table notified (like plain including all);
-create function notify_per_row() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+create table public.plain (id bigint generated always as identity primary key, n bigint, email text, total numeric, status text, created_at timestamptz default now(), note text);
+create table public.captured (like public.plain including all);
+create table public.notified (like public.plain including all);
+create function public.notify_per_row() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   insert into tidings.outbox (source, operation, table_schema, table_name, record)
     values ('tables', tg_op, tg_table_schema, tg_table_name, row_to_json(new));
   perform pg_notify('tidings_outbox', '');
   return null;
 end $$;
-create trigger notify_per_row after insert on notified for each row execute function notify_per_row();
+create trigger notify_per_row after insert on public.notified for each row execute function public.notify_per_row();
 
 -- name: create_database
 create database apart;
@@ -37,7 +37,7 @@ select case when pg_try_advisory_xact_lock_shared(7413201, 1) then null else pg_
 
 -- name: insert_captured
 -- $1 number
-insert into captured (n, email, total, status, note) values ($1, 'user@example.com', 12.5, 'paid', repeat('x', 150));
+insert into public.captured (n, email, total, status, note) values ($1, 'user@example.com', 12.5, 'paid', repeat('x', 150));
 
 -- name: fill_stuck
 -- A lane with very many due rows, all of one event. $1 webhook, $2 how many
@@ -73,30 +73,30 @@ select exists (select from tidings.outbox)
 select exists (select from tidings.listener_sessions);
 
 -- name: clear_tables
-truncate plain, captured, notified;
+truncate public.plain, public.captured, public.notified;
 
 -- name: tidy
 vacuum analyze tidings.outbox, tidings.queue, tidings.lanes;
 
 -- name: fill_plain
 -- $1 how many
-insert into plain (email, total, status, note) select 'user@example.com', 12.5, 'paid', repeat('x', 150) from generate_series(1, $1::integer);
+insert into public.plain (email, total, status, note) select 'user@example.com', 12.5, 'paid', repeat('x', 150) from generate_series(1, $1::integer);
 
 -- name: fill_captured
 -- Past its triggers, as the table would be before it was captured. $1 how many
-insert into captured (email, total, status, note) select 'user@example.com', 12.5, 'paid', repeat('x', 150) from generate_series(1, $1::integer);
+insert into public.captured (email, total, status, note) select 'user@example.com', 12.5, 'paid', repeat('x', 150) from generate_series(1, $1::integer);
 
 -- name: vacuum_plain
-vacuum analyze plain;
+vacuum analyze public.plain;
 
 -- name: vacuum_captured
-vacuum analyze captured;
+vacuum analyze public.captured;
 
 -- name: update_plain
-update plain set status = 'sent';
+update public.plain set status = 'sent';
 
 -- name: update_captured
-update captured set status = 'sent';
+update public.captured set status = 'sent';
 
 -- name: empty_outbox
 truncate tidings.outbox;
@@ -149,7 +149,7 @@ select case when pg_try_advisory_xact_lock_shared(7413201, 1) then null else pg_
 
 -- name: insert_many_captured
 -- In one transaction, through its triggers. $1 how many
-insert into captured (email, total, status, note) select 'user@example.com', 12.5, 'paid', repeat('x', 150) from generate_series(1, $1::integer);
+insert into public.captured (email, total, status, note) select 'user@example.com', 12.5, 'paid', repeat('x', 150) from generate_series(1, $1::integer);
 
 -- name: is_outbox_shorter
 -- $1 than how many

@@ -12,8 +12,8 @@ from tidings.cli.remote.configuration import exported, shown, text
 from tidings.cli.remote.configuration.kinds import BY_SECTION, KINDS
 from tidings.cli.remote.configuration.present import Estate, request_of, unnamed
 from tidings.cli.remote.configuration.wanted import Asked, WantedError, asked_by
-from tidings.cli.remote.doing import confirm
-from tidings.cli.remote.failures import NOT_ALLOWED, USAGE, CommandError, ends_well, exit_code_of
+from tidings.cli.remote.doing import confirm, warn
+from tidings.cli.remote.failures import FAILED, NOT_ALLOWED, USAGE, CommandError, ends_well, exit_code_of
 from tidings.cli.remote.inert import inert
 from tidings.cli.remote.options import output_options, server_options
 from tidings.cli.remote.paper import Paper
@@ -25,6 +25,7 @@ _ORDER: Final = tuple(kind.section for kind in KINDS)
 _IMPLIED: Final = {kind.section: kind.implied for kind in KINDS if kind.implied is not None}
 _MADE: Final = {Does.ADD: "added", Does.CHANGE: "changed", Does.REMOVE: "removed"}
 _MOST_NAMED: Final = 20
+_FREE: Final = frozenset({"webhooks", "redaction"})  # whose names the server does not keep apart
 # What is said of a thing that was made without a secret. None is shown: what this writes is kept in logs.
 _SECRETS: Final = {
     "webhooks": "webhooks.{name}: a secret was made. Read it with: tidings webhooks secret {id}",
@@ -120,7 +121,25 @@ class Applying:
             self._end(steps, None)
             return
         self._ask(steps, is_sure=is_sure)
-        self._end(steps, list(self._do(steps)))
+        done = list(self._do(steps))
+        self._refuse_twins(steps)
+        self._end(steps, done)
+
+    def _refuse_twins(self, steps: list[Step]) -> None:
+        """Say it where another apply has added the same meanwhile: the server keeps names apart of some things alone."""
+        for step in steps:
+            if step.does is Does.ADD and step.section in _FREE:
+                self._estate.forget(step.section)
+        for step in steps:
+            if step.does is not Does.ADD or step.section not in _FREE:
+                continue
+            if ids := self._estate.present(step.section).unnamed.get(step.name):
+                raise CommandError(
+                    f"{len(ids)} {step.section} are called {step.name!r}, since another apply added it at the same time. "
+                    f"Everything else is as the file says. Remove all but one: tidings {step.section} delete {ids[-1]}",
+                    FAILED,
+                    code="CONFLICT",
+                )
 
     def _plan(self, *, is_pruning: bool) -> list[Step]:
         sections = list(self._asked.things)
@@ -173,7 +192,10 @@ class Applying:
                 answer = self._server.ask(request.method, request.path, body=request.body)
             except ApiError as error:
                 raise self._refused(error, step, number, len(steps)) from error
-            yield step, None if step.does is Does.COMPARE and not self._is_changed(step, answer) else step.does
+            did = None if step.does is Does.COMPARE and not self._is_changed(step, answer) else step.does
+            if did is not None:  # what was so already is no surprise
+                warn(answer, f"{step.section}.{step.name}.")
+            yield step, did
             if step.does is Does.ADD and step.section in _SECRETS and "secret" not in sent:
                 click.echo(inert(_SECRETS[step.section].format(name=step.name, id=answer.get("id"))), err=True)
 

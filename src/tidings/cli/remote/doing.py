@@ -6,12 +6,12 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from tidings.cli.remote.failures import FAILED, NOT_FOUND, USAGE, CommandError
-from tidings.cli.remote.grammar import UUID, Column, Thing, Verb, columns, fields, read_setting, read_value
+from tidings.cli.remote.grammar import UUID, Column, Field, Thing, Verb, columns, fields, read_setting, read_value
 from tidings.cli.remote.inert import inert
 from tidings.cli.remote.meanings import meaning
 from tidings.cli.remote.options import asked, instant
@@ -21,6 +21,8 @@ from tidings.cli.remote.things import THINGS
 from tidings.client.errors import ApiError
 from tidings.core.event import DEFAULT_GROUP
 from tidings.core.near import MAX_KNOWN, did_you_mean
+
+_MAX_PRIVATE: Final = 10_000  # characters; servers take fewer, and say so
 
 _OBSERVED = frozenset({"id", "created", "updated", "created_at", "updated_at", "collectionId", "collectionName"})
 
@@ -96,13 +98,14 @@ def _request(
         raise
     if verb.shows == "nothing":
         paper.say(f"{thing.one} {path.rpartition('/')[2]} is {verb.done}.")
+        warn(answer)
         return
     if verb.then and not paper.as_json and not paper.quiet:
         called = shlex.quote(str(given[argument(verb.arguments[0])]))
         paper.say(verb.then.format(called, called))
         return
     paper.one(answer, verb.quiet or thing.key, frozenset(thing.hides.split()))
-    _warn(answer)
+    warn(answer)
     if verb.waits and isinstance(answer, dict) and answer.get("success") is False:
         sys.exit(FAILED)
     if verb.path.endswith("/batch") and answer["errors"]:
@@ -112,10 +115,14 @@ def _request(
         sys.exit(FAILED)
 
 
-def _warn(answer: Any) -> None:
-    """Say what the answer warns of beside the answer itself, which may be read by a program."""
+def warn(answer: Any, place: str = "") -> None:
+    """Say what an answer warns of beside the answer itself, which may be read by a program.
+
+    Args:
+        place: Of what it is the answer, with a dot at its end.
+    """
     for one in (answer.get("warnings") or ()) if isinstance(answer, dict) else ():
-        click.echo(inert(f"tidings: {one['field']}: {one['message']}"), err=True)
+        click.echo(inert(f"tidings: {place}{one['field']}: {one['message']}"), err=True)
 
 
 def _list(
@@ -165,6 +172,9 @@ def body_of(verb: Verb, given: dict[str, Any], paper: Paper) -> Any:
         } | _set(verb, given["set_"])
         if verb.first and given[argument(verb.first)] is not None:
             said[verb.first] = given[argument(verb.first)]
+        for field in fields(verb.body):
+            if field.kind == "private" and (given[field.name] == "-" or not (field.name in said or content)):
+                said[field.name] = _read_private(field)
     except ValueError as error:
         raise CommandError(str(error), USAGE) from error
     if isinstance(body, dict):
@@ -176,6 +186,23 @@ def body_of(verb: Verb, given: dict[str, Any], paper: Paper) -> Any:
     if not body and verb.body.strip() == "*" and not verb.edits:
         raise CommandError("Say what: --set name=value, or --input FILE with JSON.", USAGE)
     return body
+
+
+def _read_private(field: Field) -> str:
+    """Read what is not to stand in the shell's history, nor in the list of processes: a line.
+
+    Raises:
+        CommandError: There is none, or more than one.
+    """
+    if sys.stdin.isatty():
+        return str(click.prompt(field.name.replace("_", " ").capitalize(), err=True))
+    text = sys.stdin.readline(_MAX_PRIVATE)
+    line = text.rstrip("\r\n")
+    if not line:
+        raise CommandError(f'Give {field.flag} on standard input: printf %s "$WHO" | tidings … {field.flag} -', USAGE)
+    if len(line) == _MAX_PRIVATE or sys.stdin.read(1):
+        raise CommandError(f"Standard input has more than a line of {_MAX_PRIVATE:,} characters; {field.flag} is one.", USAGE)
+    return line
 
 
 def _set(verb: Verb, words: tuple[str, ...]) -> dict[str, Any]:
@@ -287,11 +314,23 @@ def _with_names(server: Server, items: list[Any], shown: list[Column]) -> list[A
 
 
 def _hint(server: Server, verb: Verb, path: str, query: dict[str, Any]) -> None:
-    """Say of a search for what failed, which found nothing, that others are still tried."""
+    """Say why a search of history may have found nothing: nothing has the type, or others are still tried."""
+    if isinstance(word := query.get("type"), str) and path.endswith(("/events", "/deliveries")):
+        _hint_of_type(server, word)
     if query.get("status") != "failed" or not path.endswith("/deliveries"):
         return
     if list(server.walk(verb, path, query | {"status": "retrying"}, None, 1)):
         click.echo("Some failed and are tried again: --where status=retrying.", err=True)
+
+
+def _hint_of_type(server: Server, word: str) -> None:
+    """Say what may have been meant by a type that nobody has described."""
+    try:
+        names = [one["name"] for one in server.ask("GET", "/api/v1/event-types")]
+    except ApiError:  # of a key that may not see the catalogue
+        return
+    if word not in names and (near := did_you_mean(word, names)):
+        click.echo(inert(f"No type {word} is described.{near}"), err=True)
 
 
 def _whose(server: Server) -> str:

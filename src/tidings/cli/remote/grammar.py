@@ -5,7 +5,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 UUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
-KINDS: Final = frozenset({"text", "int", "number", "flag", "list", "map", "json", "either"})
+KINDS: Final = frozenset({"text", "int", "number", "flag", "list", "map", "json", "either", "private"})
 
 
 class Verb(NamedTuple):
@@ -16,7 +16,8 @@ class Verb(NamedTuple):
         method, path: Of the API. Names in braces are arguments.
         says: A sentence for help.
         query: The parameters that `--where` takes.
-        body: Fields of the body, each `name` or `name:kind`; `*`: whatever is given; empty: there is none.
+        body: Fields of the body, each `name` or `name:kind`; `*`: whatever is given; empty: there is none. A `private` one is
+            asked for where it is not given, and `-` reads it from standard input: what is typed stands in the shell's history.
         sends: What the body always has.
         shows: `one` thing, `many`, or `nothing`.
         columns: Of many, each `Title=path:kind`; empty: those of the thing.

@@ -273,7 +273,7 @@ def _document(delivery: dict[str, Any], exchange: Exchange, plan: Plan) -> dict[
     return {
         "delivery": {name: delivery[name] for name in ("id", "event_id", "event", "attempt_number")},
         "result": {
-            "status": exchange.status, "failure": exchange.failure, "error": exchange.error,
+            "response_status": exchange.status, "failure": exchange.failure, "error": exchange.error,
             "total_ms": round(exchange.timings.total_ms, 3),
         },
         "faults": plan._asdict(),

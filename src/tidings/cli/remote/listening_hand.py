@@ -91,9 +91,11 @@ def result_of(delivery: dict[str, Any], exchange: Exchange) -> Result:
     if exchange.failure is None and exchange.status is not None:
         body = exchange.body.decode("utf-8", "replace")
         said |= {
-            "status": exchange.status,
-            "headers": [[name, value[:MAX_HEADER]] for name, value in exchange.headers if len(name) <= MAX_NAME][:MAX_HEADERS],
-            "body": body[:BODY],
+            "response_status": exchange.status,
+            "response_headers": [
+                [name, value[:MAX_HEADER]] for name, value in exchange.headers if len(name) <= MAX_NAME
+            ][:MAX_HEADERS],
+            "response_body": body[:BODY],
             "is_truncated": exchange.is_truncated or len(body) > BODY,
         }  # fmt: skip
     else:

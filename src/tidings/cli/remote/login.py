@@ -30,7 +30,6 @@ def command() -> click.Command:
         key = (key or _ask_for_key(address)).strip()
         if not key.isascii() or not key.isprintable() or not key:
             raise CommandError("That is no key; copy it again.", USAGE)
-        server = Server(address, key, None)
         server = Server(address, key, group)
         _try(server)
         in_ring = profiles.keep(name, address, group, key)

@@ -147,7 +147,7 @@ MEANINGS: Final[dict[str, str]] = {
     "resend_hours": "For how many hours the whole payload stays, encrypted, after a delivery failed: 0 to 8760.",
     "responses": "What is kept of answers: full, scrubbed or none.",
     "rule": "The rule to try, as JSON.",
-    "value": "Whose data: a value such as 42, or a text such as an address.",
+    "value": "Whose data: a value such as 42, or an address. -: read from standard input; without it you are asked.",
 }
 
 

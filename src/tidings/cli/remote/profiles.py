@@ -146,10 +146,13 @@ def _write(book: Book) -> None:
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         number, path = tempfile.mkstemp(dir=place)  # 0600 by its nature
-        with open(number, "w", encoding="utf-8") as file:
-            json.dump({"chosen": book.chosen, "servers": servers}, file, indent=2)
-            file.write("\n")
-        Path(path).replace(place / _FILE)
+        try:
+            with open(number, "w", encoding="utf-8") as file:
+                json.dump({"chosen": book.chosen, "servers": servers}, file, indent=2)
+                file.write("\n")
+            Path(path).replace(place / _FILE)
+        finally:
+            Path(path).unlink(missing_ok=True)  # keys are in it
     except OSError as error:
         raise CommandError(f"{place / _FILE} cannot be written: {error.strerror}.") from error
 

@@ -16,7 +16,7 @@ from tidings.cli.remote.failures import NOT_ALLOWED, NOT_FOUND, USAGE, CommandEr
 from tidings.cli.remote.grammar import UUID, Thing, Verb
 from tidings.cli.remote.things import NAMED_BY, THINGS
 from tidings.client.errors import ApiError
-from tidings.client.exchange import answer_of, is_worth_retrying, pause_before, unreachable
+from tidings.client.exchange import answer_of, is_done_already, is_worth_retrying, pause_before, unreachable
 from tidings.core.api_key import KEY_REQUIRED
 from tidings.core.near import MAX_KNOWN, did_you_mean
 
@@ -79,6 +79,8 @@ class Server:
                 raise CommandError(f"{self.url!r} cannot be called: {error}.", USAGE) from error
             time.sleep(pause_before(number, response))
             number += 1
+        if number:
+            response = is_done_already(method, response)
         if not response.is_success:
             self.refuse(response, path)
         return response

@@ -160,23 +160,27 @@ async def _keys(services: Services, connection: Connection, signer_id: int | Non
 def _sent(prepared: Prepared | None, event: Event, row: Any, done: Redaction | None) -> SentRequest | None:
     if prepared is None or not _was_sent(row, is_tls=prepared.target.is_tls):
         return None
-    return shown(prepared, event, row["delivery_id"], int(row["started_at"].timestamp()), done)
+    timestamp = int(row["started_at"].timestamp())
+    return shown(prepared, event, row["delivery_id"], timestamp, done, number=row["number"])
 
 
-def shown(prepared: Prepared, event: Event, delivery_id: UUID, timestamp: int, done: Redaction | None) -> SentRequest | None:
+def shown(
+    prepared: Prepared, event: Event, delivery_id: UUID, timestamp: int, done: Redaction | None, *, number: int = 1
+) -> SentRequest | None:
     """Return a request as people may see it; None where none can be made.
 
     Args:
         event: As it is kept.
         done: What rules do to it and to its headers.
+        number: Which attempt it is.
     """
     if event.payload_gone is not None:
         return None
     try:
-        request = describe(prepared.write(event, delivery_id, timestamp))
+        request = describe(prepared.write(event, delivery_id, timestamp, number=number))
         hidden = set() if done is None else set(done.headers)
         if done is not None and done.hidden:  # what a signature of what is left would be is nobody's signature
-            other = describe(prepared.seal(request.body + b" ", event, delivery_id, timestamp))
+            other = describe(prepared.seal(request.body + b" ", event, delivery_id, timestamp, number=number))
             pairs = zip(request.headers, other.headers, strict=True)
             hidden |= {name.lower() for (name, value), (_, changed) in pairs if value != changed}
     except RenderError:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from tidings.core.batch import refusal_of_all
 from tidings.core.errors import InvalidInputError, TidingsError
 from tidings.core.event import Event, row_id
 from tidings.core.redaction import read_mark
@@ -57,7 +58,7 @@ def publish(services: Services, draft: Draft) -> Awaitable[Published]:
     if services.hops:
         return _publish_alone(services, draft)
     if services.allowance.is_free(services.group_id):
-        return services.publisher.publish(services.group_id, draft, services.clock.now())
+        return services.publisher.publish(services.group_id, draft, services.clock.now(), traceparent=services.traceparent)
     return _publish_within(services, draft)
 
 
@@ -66,7 +67,8 @@ async def _publish_within(services: Services, draft: Draft) -> Published:
     group_id, allowance = services.group_id, services.allowance
     await allowance.check(group_id, [len(draft.data)])
     is_counted = allowance.is_counting(group_id)
-    return await services.publisher.publish(group_id, draft, services.clock.now(), is_counted=is_counted)
+    now, trace = services.clock.now(), services.traceparent
+    return await services.publisher.publish(group_id, draft, now, is_counted=is_counted, traceparent=trace)
 
 
 async def _publish_alone(services: Services, draft: Draft) -> Published:
@@ -100,6 +102,26 @@ async def publish_all(services: Services, drafts: Sequence[Draft | InvalidInputE
             )
     answers = iter([next(published) if refusal is None else refusal for refusal in refusals])
     return [next(answers) if isinstance(draft, Draft) else draft for draft in drafts]
+
+
+async def publish_batch(
+    services: Services, lines: Sequence[tuple[int, Draft | InvalidInputError]], *, form: str | None = None
+) -> list[tuple[int, Published | TidingsError]]:
+    """Publish the events of a batch as `publish_all` does, and return what came of each line, with its number.
+
+    Args:
+        lines: Their numbers and what they say; one at least.
+        form: What is said when none is accepted since the whole is no batch.
+
+    Raises:
+        InvalidInputError: None was accepted.
+        LimitReachedError: All come too soon.
+    """
+    results = await publish_all(services, [draft for _, draft in lines])
+    told = [(number, result) for (number, _), result in zip(lines, results, strict=True)]
+    if (refusal := refusal_of_all(told, form)) is not None:
+        raise refusal
+    return told
 
 
 def headers(services: Services) -> dict[str, str]:

@@ -41,10 +41,16 @@ NEAR_NAMES = 500  # types of a group among which the nearest to an unknown one a
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A question as it was asked: types are still words."""
+    """A question as it was asked: types are still words.
+
+    Attributes:
+        may_be_new: A type that nothing has had yet is found nowhere. Else it is refused, with the nearest names: whoever
+            looks at a page has mistyped it, and what acts on many deliveries must not act on none by mistake.
+    """
 
     question: Question
     types: tuple[str, ...] = ()
+    may_be_new: bool = False
 
     def of_webhook(self, webhook_id: UUID | None) -> "Asked":
         """Return the same of one webhook; of any, when None."""
@@ -140,7 +146,7 @@ async def understood(services: Services, connection: Connection, asked: Asked) -
     own = await _vocabulary(services, connection, question)
     seen = {word for word in words if await _is_seen(connection, question.group_id, word)}
     try:
-        kinds = kinds_named(words, seen, (), own)
+        kinds = kinds_named(words, seen, (), own, may_be_new=asked.may_be_new)
     except InvalidInputError:
         kinds = kinds_named(words, seen, await search.kinds(connection, question.group_id, NEAR_NAMES), own)
     return msgspec.structs.replace(question, kinds=kinds)

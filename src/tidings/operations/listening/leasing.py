@@ -180,7 +180,7 @@ def _made(prepared: Prepared, event: Event | None, delivery: Delivery, timestamp
     if event is None:
         return Told(Exchange(failure="render", error=_GONE), webhook.version)
     try:
-        request = describe(prepared.write(event, delivery.id, timestamp))
+        request = describe(prepared.write(event, delivery.id, timestamp, number=delivery.attempt_number))
     except RenderError as error:
         return Told(Exchange(failure="render", error=error.message), webhook.version)
     return Leased(

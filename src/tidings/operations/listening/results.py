@@ -34,16 +34,16 @@ MAX_TOTAL_MS: Final = 3_600_000.0
 
 
 class AttemptTold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What came of a delivery: an answer, by its `status`, or a `failure`, with a sentence in `error`.
+    """What came of a delivery: an answer, by its `response_status`, or a `failure`, with a sentence in `error`.
 
-    `version`: of the delivery as it was leased. `body`: the first 16,384 characters of the answer's.
+    `version`: of the delivery as it was leased. `response_body`: the first 16,384 characters of the answer's.
     """
 
     lease: int
     version: int
-    status: int | None = None
-    headers: list[tuple[str, str]] = []
-    body: str = ""
+    response_status: int | None = None
+    response_headers: list[tuple[str, str]] = []
+    response_body: str = ""
     is_truncated: bool = False
     failure: str | None = None
     error: str | None = None
@@ -138,26 +138,29 @@ async def write(
 def _checked(told: AttemptTold, field: str) -> Told:
     if not 0 <= told.lease < 2**63:
         raise InvalidInputError(f"{field}.lease", f"{field}.lease is no lease that was given.")
-    if (told.status is None) == (told.failure is None):
-        raise InvalidInputError(f"{field}.status", f"{field} must have a status or a failure, and not both.")
-    if told.status is not None and not 100 <= told.status <= 999:
-        raise InvalidInputError(f"{field}.status", f"{field}.status must be an HTTP status.")
+    if (told.response_status is None) == (told.failure is None):
+        raise InvalidInputError(f"{field}.response_status", f"{field} must have a response_status or a failure, and not both.")
+    if told.response_status is not None and not 100 <= told.response_status <= 999:
+        raise InvalidInputError(f"{field}.response_status", f"{field}.response_status must be an HTTP status.")
     if told.failure is not None and told.failure not in FAILURES:
         raise InvalidInputError(f"{field}.failure", f"{field}.failure must be one of {', '.join(FAILURES)}.")
     if not 0 <= told.total_ms <= MAX_TOTAL_MS:
         raise InvalidInputError(f"{field}.total_ms", f"{field}.total_ms must be 0 to {MAX_TOTAL_MS:.0f}.")
     if not 1 <= told.version < 2**31:
         raise InvalidInputError(f"{field}.version", f"{field}.version must be the delivery's.")
-    if len(told.headers) > MAX_HEADERS or any(len(name) + len(value) > MAX_HEADER for name, value in told.headers):
+    if len(told.response_headers) > MAX_HEADERS or any(
+        len(name) + len(value) > MAX_HEADER for name, value in told.response_headers
+    ):
         raise InvalidInputError(
-            f"{field}.headers", f"{field}.headers must be at most {MAX_HEADERS}, of {MAX_HEADER:,} characters each."
+            f"{field}.response_headers",
+            f"{field}.response_headers must be at most {MAX_HEADERS}, of {MAX_HEADER:,} characters each.",
         )
     error = (told.error or told.failure or "").replace("\x00", "\ufffd")[:MAX_ERROR]
     exchange = Exchange(
-        told.status,
-        tuple((name.lower(), value) for name, value in told.headers),
-        told.body[:MAX_BODY_CHARACTERS].encode("utf-8", "replace"),
-        told.is_truncated or len(told.body) > MAX_BODY_CHARACTERS,
+        told.response_status,
+        tuple((name.lower(), value) for name, value in told.response_headers),
+        told.response_body[:MAX_BODY_CHARACTERS].encode("utf-8", "replace"),
+        told.is_truncated or len(told.response_body) > MAX_BODY_CHARACTERS,
         told.failure,
         None if told.failure is None else error,
         timings=Timings(total_ms=told.total_ms),

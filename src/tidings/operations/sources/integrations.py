@@ -21,7 +21,6 @@ from tidings.core.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from tidings.core.limits import text_bytes
 from tidings.core.notice import PLATFORMS, ObjectNews
 from tidings.core.signature import check_text_secret, new_secret, new_text_secret, secret_key
 from tidings.core.webhook import SIGNATURE_FORMATS
@@ -214,7 +213,9 @@ async def sync(services: Services, name: str, objects: Sequence[SyncedObject], *
 
     Raises:
         InvalidInputError: They are too many, or one cannot be kept.
+        LimitReachedError: The group publishes too much: what is new of them are its events, and nothing else counts.
         NotFoundError: There is no such integration.
+        PayloadTooLargeError: What is new is more than the group may ever publish at once, or one is too large for it.
     """
     if len(objects) > MAX_SYNCED:
         raise InvalidInputError("objects", f"objects has {len(objects)} entries; write at most {MAX_SYNCED} at once.")
@@ -226,10 +227,12 @@ async def sync(services: Services, name: str, objects: Sequence[SyncedObject], *
     bad = next((n for n, one in enumerate(news) if "\x00" in one.type + one.id or not one.type or not one.id), None)
     if bad is not None:
         raise InvalidInputError(f"objects[{bad}]", f"objects[{bad}] must have a type and an id without U+0000.")
-    await services.allowance.check(services.group_id, [text_bytes(one.data) for one in news])
     async with services.database.transaction() as connection:
         integration = await _found(services, connection, name)
-        return SyncResult(**await integrations.sync(connection, integration, news, now, is_complete=is_complete))
+        counts, told = await integrations.sync(connection, integration, news, now, is_complete=is_complete)
+        # Which objects are events is known only now; where they are too many, all of it is taken back.
+        await services.allowance.check(services.group_id, told)
+    return SyncResult(**counts)
 
 
 _REFUSALS = (

@@ -18,6 +18,7 @@ from tidings.operations.sources.job_changes import JobChange, changed_job, draft
 from tidings.operations.webhooks.changes import changed, drafted, repaired
 from tidings.operations.webhooks.room import check_room
 from tidings.sources import cron as ticks
+from tidings.sources.sql_rights import check_allowed
 from tidings.store import cron, queue, webhooks
 from tidings.store.cron import Job
 from tidings.store.database import Connection
@@ -79,6 +80,8 @@ async def create(services: Services, asked: JobChange) -> Scheduled:
         webhook = drafted(draft, group_id=job.group_id, default_profile="vski", now=now)
         owned = {"id": job.webhook_id, "events": (), "managed_by": f"cron:{job.id}"}  # it hears its own job's ticks alone
         webhook = msgspec.structs.replace(webhook, **owned)
+    elif job.sql is not None:
+        await check_allowed(services.config.sql_jobs.get(job.group_id), job.sql)
     async with services.database.transaction() as connection:
         if webhook is not None:
             await check_room(services, connection)
@@ -117,6 +120,8 @@ async def change(services: Services, job_id: UUID, asked: JobChange) -> Schedule
     """
     if asked.url is not UNSET:
         await check_callable(services, asked.url)
+    if asked.sql is not UNSET and asked.sql != (await read(services, job_id)).job.sql:  # what is read may be sent back
+        await check_allowed(services.config.sql_jobs.get(services.group_id), asked.sql)
     async with services.database.transaction() as connection:
         before = _there(await cron.lock(connection, services.group_id, job_id), job_id)
         job = changed_job(before, asked, now=services.clock.now(), sql_groups=services.config.sql_jobs)

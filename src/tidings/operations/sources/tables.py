@@ -79,20 +79,28 @@ async def change(services: Services, settings: TableSettings) -> CapturedTable:
         return msgspec.structs.replace(made, warnings=told)
 
 
-async def reset(services: Services, table: str) -> None:
+async def reset(services: Services, table: str) -> CapturedTable:
     """Capture a table as any other again: whole rows, into group `default`.
+
+    Returns:
+        How it is captured now, with who hears less of it. No webhook need want it any more.
 
     Raises:
         NotFoundError: It has no settings.
     """
+    name = name_of(table)
     async with services.wide.transaction() as connection:
         await capture.lock(connection)
-        before = await _settings(connection, name_of(table))
-        if not await capture.remove_settings(connection, name_of(table)):
+        before = await _settings(connection, name)
+        if not await capture.remove_settings(connection, name):
             raise NotFoundError(f"The table {table!r} has no settings.")
-        await tables.keep_in_step(connection, needed=name_of(table))
-        name = ".".join(name_of(table))
-        await audit.note(services, connection, Action.TABLE_RESET, subject=name, is_of_group=False, before=before)
+        await tables.keep_in_step(connection, needed=name)
+        await audit.note(services, connection, Action.TABLE_RESET, subject=".".join(name), is_of_group=False, before=before)
+        state, _ = (await tables.states(connection, [name]))[name]
+        plain = CapturedTable(TableSettings(*name), [], state.state, state.reason)
+        made = (await _captured(connection, [name])).get(name, plain)
+        told = await _who_loses(connection, before or TableSettings(*name), made.settings)
+        return msgspec.structs.replace(made, warnings=told)
 
 
 async def _who_loses(connection: Connection, before: TableSettings, after: TableSettings) -> list[Warned]:

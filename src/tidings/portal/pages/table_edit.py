@@ -72,7 +72,7 @@ async def change_table(request: Request[Any, Any, Any], visit: NamedDependency[V
         if own != TableSettings(*settings.name):
             told = (await tables.change(visit.services, own)).warnings
         elif found.capture.is_shaped:  # nothing is left that differs from whole rows
-            await tables.reset(visit.services, full_name(*settings.name))
+            told = (await tables.reset(visit.services, full_name(*settings.name))).warnings
     except (BusyError, InvalidInputError) as error:
         return _show(request, found, form, error)
     path = path_of(full_name(*settings.name))
@@ -97,8 +97,9 @@ def _show(
 async def reset_table(request: Request[Any, Any, Any], visit: NamedDependency[Visit]) -> Response[Any]:
     """Have a table captured as any other: whole rows, into group `default`."""
     name = (await form_of(request)).get("name", "")
-    await tables.reset(visit.services, name)
-    return go(request, link(PATH, {}), said=Notice("good", "The table has no settings of its own any more."))
+    done = "The table has no settings of its own any more."
+    told = (await tables.reset(visit.services, name)).warnings
+    return go(request, link(PATH, {}), said=warned(told, done) or Notice("good", done))
 
 
 async def _found(visit: Visit, name: str) -> CaptureDetail:

@@ -5,8 +5,9 @@ from datetime import datetime
 
 import msgspec
 
+from tidings.core.job import State
 from tidings.core.question import Question
-from tidings.core.recovery import Recovery, State, share_done
+from tidings.core.recovery import Recovery, share_done
 from tidings.operations.history.asking import as_words
 from tidings.portal.views import small
 from tidings.portal.views.lists import Column, Pager, Row, Table, link

@@ -53,7 +53,10 @@ with walked as materialized ({columns} where subject = $13 and subject <> '' and
 with walked as materialized ({columns} where address = $14 and address <> '' and {bounds}) {window};
 
 -- name: by_action
-with walked as materialized ({columns} where action = ($10::text[])[1] and {bounds}) {window};
+-- There are few actions and many entries of most, so the planner takes it for cheaper to walk all entries, newest first, than those of one
+-- action; of one that nobody did that is all there are. Compared as rows, and in the order of rows, no other index serves.
+with walked as materialized ({columns}
+  where (action, number) > (($10::text[])[1], $1) and (action, number) < (($10::text[])[1], $2) order by action desc, number desc limit $3) {window};
 
 -- name: around
 -- Numbers between which all entries of a time are: they are given a moment before an entry is committed, by clocks that may be apart; an hour

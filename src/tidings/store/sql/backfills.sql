@@ -73,24 +73,40 @@ select pg_try_advisory_xact_lock_shared(7413201, 3);
 set local lock_timeout = '2s';
 
 -- name: hold_table
--- Makes the statement that keeps a table's columns as they are until the transaction ends. $1 schema, $2 table
-select format('lock table only %I.%I in row share mode', $1::text, $2::text) as statement;
+-- Makes the statement that keeps a table's columns as they are until the transaction ends. LOCK TABLE would take more rights than reading
+-- does. $1 schema, $2 table
+select format('select from only %I.%I limit 0', $1::text, $2::text) as statement;
 
 -- name: stop
 -- $1 id, $2 why
 update tidings.backfills set state = 'cancelled', error = $2, updated_at = now(), finished_at = now() where id = $1 and state = 'running';
 
--- Below, a table is called `new`, as conditions call it, and `new.*` is its row: `new` alone would be a column of that name.
+-- name: see_types
+-- Where types of a key have operators of their own (citext), names are looked up behind PostgreSQL's own in their schemas too, to the end of the
+-- transaction: compared by others, rows would be passed over. To make such a type takes a superuser; an array or an enum takes nobody, and has PostgreSQL's. $1 schema, $2 table, $3 key columns
+select set_config('search_path', concat_ws(', ', 'pg_catalog', (
+  select string_agg(distinct quote_ident(s.nspname), ', ') from pg_attribute a join pg_type t on t.oid = a.atttypid
+  join pg_type b on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
+  join pg_namespace s on s.oid = b.typnamespace and s.nspname <> 'pg_catalog'
+  where a.attrelid = (select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2)
+    and a.attnum > 0 and a.attname = any ($3::text[]) and b.typtype = 'b' and b.typsubscript <> 'array_subscript_handler'::regproc), 'pg_temp'), true);
+
+-- name: see_own
+-- Names are PostgreSQL's own again.
+select set_config('search_path', 'pg_catalog, pg_temp', true);
+
+-- Below, a table is called `new`, as conditions call it, and `new.*` is its row: `new` alone would be a column of that name. What these
+-- statements call is written with its schema, as they see others than PostgreSQL's (`see_types`).
 
 -- name: next_keys
 -- Makes a statement that returns the keys of the next rows, each as a JSON object. Its parameters: $1 position, $2 how many.
 -- $1 schema, $2 table, $3 key columns, $4 has a position
-select format('select json_build_object(%s)::text as key from %I.%I as new %s order by %s limit $2',
+select format('select pg_catalog.json_build_object(%s)::text as key from %I.%I as new %s order by %s limit $2',
   (select string_agg(format('%L, new.%I', k.name, k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
   $1::text, $2::text,
   case when $4::boolean then format('where (%s) > (%s)',
     (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
-    (select string_agg(format('(json_populate_record(null::%I.%I, $1::json)).%I', $1::text, $2::text, k.name), ', ' order by k.place)
+    (select string_agg(format('(pg_catalog.json_populate_record(null::%I.%I, $1::json)).%I', $1::text, $2::text, k.name), ', ' order by k.place)
       from unnest($3::text[]) with ordinality k (name, place)))
   else 'where $1::text is null' end,
   (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place))
@@ -99,8 +115,8 @@ select format('select json_build_object(%s)::text as key from %I.%I as new %s or
 -- name: find_rows
 -- Makes a statement that locks rows against changes, except those somebody is changing, and returns the keys it got; its
 -- parameter: $1 keys. Without the lock it tells which of them there are. $1 schema, $2 table, $3 key columns, $4 with the lock
-select format('select json_build_object(%s)::text as key from %I.%I as new where (%s) in (select %s from unnest($1::text[]) given (key), '
-  || 'json_populate_record(null::%2$I.%3$I, given.key::json) p)' || case when $4::boolean then ' for share of new skip locked' else '' end,
+select format('select pg_catalog.json_build_object(%s)::text as key from %I.%I as new where (%s) in (select %s from pg_catalog.unnest($1::text[]) given (key), '
+  || 'pg_catalog.json_populate_record(null::%2$I.%3$I, given.key::json) p)' || case when $4::boolean then ' for share of new skip locked' else '' end,
   (select string_agg(format('%L, new.%I', k.name, k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
   $1::text, $2::text,
   (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
@@ -114,22 +130,31 @@ select format('select json_build_object(%s)::text as key from %I.%I as new where
 -- $1 schema, $2 table, $3 key columns, $4 is shaped, $5 group's column or null, $6 call of the condition of INSERT or null
 select format('with told as (insert into tidings.outbox (group_id, source, operation, table_schema, table_name, record, webhook_id, capture_error) '
   || 'select $5, ''tables'', ''INSERT'', %1$L, %2$L, %3$s, $4, case when w.holds is null then %8$L end '
-  || 'from %1$I.%2$I as new cross join lateral (select row_to_json(new.*) as whole, %7$s as holds offset 0) w '
-  || 'where (%4$s) in (select %5$s from unnest($1::text[]) given (key), json_populate_record(null::%1$I.%2$I, given.key::json) p) '
+  || 'from %1$I.%2$I as new cross join lateral (select %9$s as whole, %7$s as holds offset 0) w '
+  || 'where (%4$s) in (select %5$s from pg_catalog.unnest($1::text[]) given (key), pg_catalog.json_populate_record(null::%1$I.%2$I, given.key::json) p) '
   || 'and %6$s and w.holds is not false '
   || 'and not exists (select from tidings.backfill_changes c where c.backfill_id = $2 and c.operation = any ($3) '
-  || 'and c.key = (select json_agg(w.whole ->> k.name)::text from unnest($8::text[]) k (name))) and ($6::text[], $7::json::text) is not null order by %4$s returning 1) '
-  || 'select count(*) from told',
+  || 'and c.key = (select pg_catalog.json_agg(w.whole ->> k.name)::text from pg_catalog.unnest($8::text[]) k (name))) and ($6::text[], $7::json::text) is not null order by %4$s returning 1) '
+  || 'select pg_catalog.count(*) from told',
   $1::text, $2::text,
   case when $4::boolean then 'tidings.shaped(w.whole, $6::text[], $7::json)' else 'w.whole' end,
   (select string_agg(format('new.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
   (select string_agg(format('p.%I', k.name), ', ' order by k.place) from unnest($3::text[]) with ordinality k (name, place)),
   case when $5::text is null then 'true' else format('coalesce(w.whole ->> %L, ''default'') = $5', $5::text) end,
-  coalesce($6::text, 'true'), 'The condition of INSERT could not be evaluated for this row, so it is told.'
+  coalesce($6::text, 'true'), 'The condition of INSERT could not be evaluated for this row, so it is told.',
+  case when exists (select from pg_attribute a where a.attrelid = format('%I.%I', $1::text, $2::text)::regclass and a.attnum > 0 and a.atttypid >= 16384)
+    then format('tidings.row_of(new.*, %s)', format('%I.%I', $1::text, $2::text)::regclass::oid) else 'pg_catalog.row_to_json(new.*)' end
 ) as statement;
 
--- name: reader_without_right
--- The role that reads rows, when it may not read a table whole; else null. $1 the table
-select current_user::text where not has_table_privilege($1::oid, 'select')
-  and exists (select from pg_attribute a where a.attrelid = $1::oid and a.attnum > 0 and not a.attisdropped
-    and not has_column_privilege($1::oid, a.attnum, 'select'));
+-- name: missing
+-- What our role lacks to read a table whole and to lock its rows against changes, which takes UPDATE on any one column; and to see them all,
+-- where policies of the table show it some. $1 the table, $2 a column
+select pg_get_userbyid(w.owner) as owner, w.statement from pg_class c join pg_namespace n on n.oid = c.relnamespace cross join lateral (values
+  (1, n.nspowner, not has_schema_privilege(n.oid, 'usage'), format('GRANT USAGE ON SCHEMA %I TO %I;', n.nspname, current_user)),
+  (2, c.relowner, not has_table_privilege(c.oid, 'select') and exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum > 0
+    and not a.attisdropped and not has_column_privilege(c.oid, a.attnum, 'select')), format('GRANT SELECT ON %I.%I TO %I;', n.nspname, c.relname, current_user)),
+  (3, c.relowner, not has_any_column_privilege(c.oid, 'update'), format('GRANT UPDATE (%I) ON %I.%I TO %I;', $2::text, n.nspname, c.relname, current_user)),
+  (4, c.relowner, row_security_active(c.oid) and not exists (select from pg_policy p where p.polrelid = c.oid and p.polpermissive and p.polcmd = '*'
+    and pg_get_expr(p.polqual, p.polrelid) = 'true' and (p.polroles = '{0}' or exists (select from unnest(p.polroles) r where pg_has_role(r, 'usage')))),
+    format('CREATE POLICY tidings_backfills ON %I.%I TO %I USING (true) WITH CHECK (false);', n.nspname, c.relname, current_user))
+) as w (place, owner, is_missing, statement) where c.oid = $1::oid and w.is_missing order by w.place;

@@ -1,3 +1,9 @@
+-- name: missing_schema_right
+-- What whoever owns our schema lacks to make another one; null: it is there, or may be made. $1 schema
+select pg_get_userbyid(d.datdba) as owner, format('GRANT CREATE ON DATABASE %I TO %I;', d.datname, pg_get_userbyid(n.nspowner)) as statement
+from pg_namespace n join pg_database d on d.datname = current_database()
+where n.nspname = 'tidings' and to_regnamespace(quote_ident($1)) is null and not has_database_privilege(n.nspowner, d.oid, 'create');
+
 -- name: insert
 -- $1 id, $2 group, $3 name, $4 type, $5 fields, $6 options, $7 author, $8 schema, $9 now
 insert into tidings.collections (id, group_id, name, type, fields, options, author, table_schema, created_at, updated_at)
@@ -42,6 +48,13 @@ order by n.nspname, c.relname, k.conname;
 -- name: change
 -- What takes the owner of a collection's table. $1 what, $2 schema, $3 table, $4 arguments as JSON
 select tidings.change_records($1, $2, $3, $4::json);
+
+-- name: foreign_schema
+-- Whose a schema is, where that is neither a superuser, nor whose the database or our own schema is: they could put another table in the place
+-- of a collection's. $1 schema
+select pg_get_userbyid(n.nspowner) from pg_namespace n join pg_roles r on r.oid = n.nspowner
+where n.nspname = $1 and not r.rolsuper and n.nspowner not in (
+  (select nspowner from pg_namespace where nspname = 'tidings'), (select datdba from pg_database where datname = current_database()));
 
 -- name: who_asks
 -- The role that the table is to be open to, when that is one of its own (`request_role`).

@@ -1,3 +1,15 @@
+-- name: see_types
+-- For the trigger that is to be read: operators of the types of columns are found where those types are, so that one of somebody's is seen to
+-- be one, and not taken for PostgreSQL's. Nothing is run. $1 schema, $2 table
+select set_config('search_path', concat_ws(', ', 'pg_catalog', (
+  select string_agg(distinct quote_ident(s.nspname), ', ') from pg_attribute a join pg_type t on t.oid = a.atttypid
+  join pg_namespace s on s.oid = t.typnamespace and s.nspname <> 'pg_catalog'
+  where a.attrelid = format('%I.%I', $1::text, $2::text)::regclass and a.attnum > 0 and not a.attisdropped), 'pg_temp'), true);
+
+-- name: see_own
+-- Names are PostgreSQL's own again.
+select set_config('search_path', 'pg_catalog, pg_temp', true);
+
 -- name: probe
 -- A trigger that has a condition as its owner wrote it, for PostgreSQL to read it; it is taken back at once. $1 schema, $2 table,
 -- $3 operations, $4 condition

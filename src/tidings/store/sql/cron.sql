@@ -80,3 +80,19 @@ select pid, backend_start as began_at from pg_catalog.pg_stat_activity where pid
 -- $1 number, $2 when it began
 select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
 where pid operator(pg_catalog.=) $1 and backend_start operator(pg_catalog.=) $2;
+
+-- name: explain
+-- Makes the statement by which PostgreSQL says whether our role may run another, without running it: its rights are looked at as it begins.
+-- Options stand already, so that nothing of the text can be one. $1 statement
+select 'explain (costs off) ' || $1::text as statement;
+
+-- name: grant_on_table
+-- What our role lacks on a table that PostgreSQL names without its schema, of what a statement may do with it. $1 name, $2 verbs
+select format('GRANT %s ON %I.%I TO %I;', upper(string_agg(v.verb, ', ' order by v.verb)), n.nspname, c.relname, current_user) as statement
+from pg_class c join pg_namespace n on n.oid = c.relnamespace cross join unnest($2::text[]) v (verb)
+where c.relname = $1 and c.relkind in ('r', 'p', 'v', 'm', 'f') and not has_table_privilege(c.oid, v.verb)
+group by n.nspname, c.relname, c.oid order by pg_table_is_visible(c.oid) desc, n.nspname limit 1;
+
+-- name: grant_otherwise
+-- $1 what is granted, such as USAGE ON SCHEMA, $2 name
+select format('GRANT %s %I TO %I;', $1::text, $2::text, current_user) as statement;

@@ -1,6 +1,7 @@
 -- Erasures (theory: core.erasure). Pages: $1 group, $2 position or null, $3 ids of events and deliveries before, $4 rows, $5 bytes as they
--- are stored, of which one row may have more. A page's rows are all that were looked at, so that its last is the next position; of
--- other groups' nothing but the key comes. What is erased is named by keys, $1.
+-- are stored, $6 bytes as they come; of either one row may have more. What compresses well is stored in a hundredth, so both are counted: the
+-- first costs nothing, and bounds how much is unpacked for the second. A page's rows are all that were looked at, so that its last is the next
+-- position; of other groups' nothing but the key comes. What is erased is named by keys, $1.
 
 -- name: lock_group
 -- $1 group
@@ -65,21 +66,34 @@ with looked as (
   from looked e left join tidings.sealed_payloads s on s.event_id = e.id
 ), sized as (
   select *, sum(bytes) over (order by id) - bytes as before from measured
+), unpacked as (
+  select *, case when group_id = $1 then coalesce(octet_length(record::text), 0) + coalesce(octet_length(old_record::text), 0) + coalesce(octet_length(sealed), 0)
+    else 0 end as octets from sized where before < $5
+), weighed as (
+  select *, sum(octets) over (order by id) - octets as octets_before from unpacked
 )
 select id::text as key, group_id = $1 and payload_gone is distinct from 'erasure' as is_ours,
   case when group_id = $1 then record end as record, case when group_id = $1 then old_record end as old_record,
   case when group_id = $1 then array[external_id, capture_error, case when operation is null then subject end] end as texts,
   case when group_id = $1 then sealed end as sealed
-from sized where before < $5 order by id;
+from weighed where octets_before < $6 order by id;
 
 -- name: page_deliveries
-with sized as (
-  select id, group_id, response_headers, response_body, last_error, sum(coalesce(pg_column_size(response_body), 0)) over (order by id) - coalesce(pg_column_size(response_body), 0) as before
+with looked as (
+  select id, group_id, response_headers, response_body, last_error,
+    coalesce(pg_column_size(response_body), 0) + coalesce(pg_column_size(response_headers), 0) as bytes
   from tidings.deliveries where ($2::text is null or id > $2::uuid) and id < $3::uuid order by id limit $4
+), sized as (
+  select *, sum(bytes) over (order by id) - bytes as before from looked
+), unpacked as (
+  select *, case when group_id = $1 then coalesce(octet_length(response_body), 0) + coalesce(octet_length(response_headers::text), 0) else 0 end as octets
+  from sized where before < $5
+), weighed as (
+  select *, sum(octets) over (order by id) - octets as octets_before from unpacked
 )
 select id::text as key, group_id = $1 as is_ours,
   case when group_id = $1 then array[response_headers::text, response_body, last_error] end as texts
-from sized where before < $5 order by id;
+from weighed where octets_before < $6 order by id;
 
 -- name: erase_deliveries
 update tidings.deliveries set response_headers = null, response_body = null, last_error = case when last_error is not null then 'Erased.' end
@@ -89,15 +103,26 @@ where id = any ($1::text[]::uuid[]);
 -- Whole deliveries. An attempt tells no group; its delivery, or its event, does.
 with these as materialized (
   select distinct delivery_id from tidings.attempts where ($2::text is null or delivery_id > $2::uuid) and delivery_id < $3::uuid order by delivery_id limit $4
+), measured as (
+  select t.delivery_id, sum(coalesce(pg_column_size(a.response_body), 0) + coalesce(pg_column_size(a.response_headers), 0)) as bytes
+  from these t join tidings.attempts a using (delivery_id) group by t.delivery_id
 ), sized as (
-  select a.delivery_id, a.number, a.response_headers, a.response_body, a.error,
-    coalesce((select d.group_id from tidings.deliveries d where d.id = a.delivery_id), (select q.group_id from tidings.queue q where q.id = a.delivery_id),
-      (select e.group_id from tidings.under_way u join tidings.events e on e.id = u.event_id where u.id = a.delivery_id)) as group_id,
-    sum(coalesce(pg_column_size(a.response_body), 0)) over (order by a.delivery_id) - coalesce(pg_column_size(a.response_body), 0) as before
-  from these join tidings.attempts a using (delivery_id)
+  select *, sum(bytes) over (order by delivery_id) - bytes as before from measured
+), told as (
+  select delivery_id,
+    coalesce((select d.group_id from tidings.deliveries d where d.id = s.delivery_id), (select q.group_id from tidings.queue q where q.id = s.delivery_id),
+      (select e.group_id from tidings.under_way u join tidings.events e on e.id = u.event_id where u.id = s.delivery_id)) as group_id
+  from sized s where before < $5::bigint
+), unpacked as (
+  select t.delivery_id, t.group_id,
+    sum(case when t.group_id = $1 then coalesce(octet_length(a.response_body), 0) + coalesce(octet_length(a.response_headers::text), 0) else 0 end) as octets
+  from told t join tidings.attempts a using (delivery_id) group by t.delivery_id, t.group_id
+), weighed as (
+  select *, sum(octets) over (order by delivery_id) - octets as octets_before from unpacked
 )
-select delivery_id::text as key, group_id = $1 as is_ours, case when group_id = $1 then array[response_headers::text, response_body, error] end as texts
-from sized where before < $5 or delivery_id = (select delivery_id from these order by delivery_id limit 1) order by delivery_id, number;
+select delivery_id::text as key, w.group_id = $1 as is_ours,
+  case when w.group_id = $1 then array[a.response_headers::text, a.response_body, a.error] end as texts
+from weighed w join tidings.attempts a using (delivery_id) where octets_before < $6::bigint order by delivery_id, a.number;
 
 -- name: erase_attempts
 update tidings.attempts set response_headers = null, response_body = null, error = case when error is not null then 'Erased.' end
@@ -105,7 +130,7 @@ where delivery_id = any ($1::text[]::uuid[]);
 
 -- name: page_queue
 select id::text as key, group_id = $1 as is_ours, case when group_id = $1 then array[last_error] end as texts
-from tidings.queue where ($2::text is null or id > $2::uuid) and id < $3::uuid and $5::bigint > 0 order by id limit $4;
+from tidings.queue where ($2::text is null or id > $2::uuid) and id < $3::uuid and $5::bigint + $6::bigint > 0 order by id limit $4;
 
 -- name: erase_queue
 update tidings.queue set last_error = 'Erased.' where id = any ($1::text[]::uuid[]);
@@ -120,9 +145,13 @@ with looked as (
 ), told as (
   select *, (regexp_replace(row_as_json::text, '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\u0001', 'g')::json ->> 'group_id') is not distinct from $1 as is_ours
   from sized where before < $5
+), unpacked as (
+  select *, case when is_ours then octet_length(row_as_json::text) + coalesce(octet_length(sealed), 0) else 0 end as octets from told
+), weighed as (
+  select *, sum(octets) over (order by id) - octets as octets_before from unpacked
 )
 select id::text as key, is_ours, case when is_ours then array[row_as_json::text, error] end as texts, case when is_ours then sealed end as sealed
-from told order by id;
+from weighed where octets_before < $6 order by id;
 
 -- name: erase_set_aside
 delete from tidings.outbox_rejected where id = any ($1::text[]::bigint[]);
@@ -131,14 +160,19 @@ delete from tidings.outbox_rejected where id = any ($1::text[]::bigint[]);
 with ours as materialized (
   select id from tidings.bins where group_id = $1
 ), looked as (
-  select bin_id, number, headers, path, verdict, body, pg_column_size(body) as bytes from tidings.bin_requests where bin_id in (select id from ours)
+  select bin_id, number, headers, path, verdict, body, pg_column_size(body) + pg_column_size(headers) as bytes from tidings.bin_requests
+  where bin_id in (select id from ours)
     and ($2::text is null or (bin_id, number) > (($2::json ->> 0)::uuid, ($2::json ->> 1)::bigint)) and $3::uuid is not null
   order by bin_id, number limit $4
 ), sized as (
   select *, sum(bytes) over (order by bin_id, number) - bytes as before from looked
+), unpacked as (
+  select *, octet_length(body) + octet_length(headers) as octets from sized where before < $5
+), weighed as (
+  select *, sum(octets) over (order by bin_id, number) - octets as octets_before from unpacked
 )
 select json_build_array(bin_id, number)::text as key, true as is_ours, array[headers, path, verdict] as texts, body
-from sized where before < $5 order by bin_id, number;
+from weighed where octets_before < $6 order by bin_id, number;
 
 -- name: erase_bins
 delete from tidings.bin_requests r using (select (k::json ->> 0)::uuid as bin_id, (k::json ->> 1)::bigint as number from unnest($1::text[]) k) e
@@ -148,15 +182,19 @@ where r.bin_id = e.bin_id and r.number = e.number;
 with ours as materialized (
   select id from tidings.integrations where group_id = $1
 ), looked as (
-  select integration_id, object_type, object_id, data, pg_column_size(data) as bytes from tidings.integration_objects
+  select integration_id, object_type, object_id, data, coalesce(pg_column_size(data), 0) as bytes from tidings.integration_objects
   where integration_id in (select id from ours)
     and ($2::text is null or (integration_id, object_type, object_id) > (($2::json ->> 0)::uuid, $2::json ->> 1, $2::json ->> 2)) and $3::uuid is not null
   order by integration_id, object_type, object_id limit $4
 ), sized as (
   select *, sum(bytes) over (order by integration_id, object_type, object_id) - bytes as before from looked
+), unpacked as (
+  select *, coalesce(octet_length(data::text), 0) as octets from sized where before < $5
+), weighed as (
+  select *, sum(octets) over (order by integration_id, object_type, object_id) - octets as octets_before from unpacked
 )
 select json_build_array(integration_id, object_type, object_id)::text as key, true as is_ours, array[data::text, object_id] as texts
-from sized where before < $5 order by integration_id, object_type, object_id;
+from weighed where octets_before < $6 order by integration_id, object_type, object_id;
 
 -- name: erase_objects
 delete from tidings.integration_objects o
@@ -167,7 +205,7 @@ where o.integration_id = e.integration_id and o.object_type = e.object_type and 
 with ours as materialized (select id from tidings.cron_jobs where group_id = $1)
 select json_build_array(job_id, scheduled_at)::text as key, true as is_ours, array[result, error] as texts
 from tidings.cron_runs where job_id in (select id from ours)
-  and ($2::text is null or (job_id, scheduled_at) > (($2::json ->> 0)::uuid, ($2::json ->> 1)::timestamptz)) and $3::uuid is not null and $5::bigint > 0
+  and ($2::text is null or (job_id, scheduled_at) > (($2::json ->> 0)::uuid, ($2::json ->> 1)::timestamptz)) and $3::uuid is not null and $5::bigint + $6::bigint > 0
 order by job_id, scheduled_at limit $4;
 
 -- name: erase_runs
@@ -177,7 +215,7 @@ where r.job_id = e.job_id and r.scheduled_at = e.scheduled_at;
 
 -- name: page_recoveries
 select id::text as key, group_id = $1 as is_ours, case when group_id = $1 then array[question::text, error] end as texts
-from tidings.recoveries where ($2::text is null or id > $2::uuid) and $3::uuid is not null and $5::bigint > 0 order by id limit $4;
+from tidings.recoveries where ($2::text is null or id > $2::uuid) and $3::uuid is not null and $5::bigint + $6::bigint > 0 order by id limit $4;
 
 -- name: erase_recoveries
 -- One that is not over ends, since nobody knows any more what it was to send.
@@ -186,7 +224,7 @@ update tidings.recoveries set question = 'null', error = 'Erased.' where id = an
 -- name: page_lanes
 select l.webhook_id::text as key, w.group_id = $1 as is_ours, case when w.group_id = $1 then array[l.loop_reason] end as texts
 from tidings.lanes l join tidings.webhooks w on w.id = l.webhook_id
-where w.group_id = $1 and ($2::text is null or l.webhook_id > $2::uuid) and $3::uuid is not null and $5::bigint > 0 order by l.webhook_id limit $4;
+where w.group_id = $1 and ($2::text is null or l.webhook_id > $2::uuid) and $3::uuid is not null and $5::bigint + $6::bigint > 0 order by l.webhook_id limit $4;
 
 -- name: erase_lanes
 update tidings.lanes set loop_reason = 'Erased.' where webhook_id = any ($1::text[]::uuid[]);

@@ -9,15 +9,15 @@ select tidings.drop_days_before($1);
 -- name: add_events
 -- In parallel: $1 ids, $2 groups, $3 sources, $4 types, $5 operations, $6 subjects, $7 schemas, $8 tables, $9 records, $10 old
 -- records, $11 times, $12 external ids, $13 webhooks, $14 capture errors, $15 counts of deliveries, $16 hashes of what they are about, $17 hops,
--- $18 what rules did; and what they add to what is kept (as `add` of limits.sql): $19 groups, $20 days, $21 bytes, $22 events
+-- $18 what rules did, $19 traces; and what they add to what is kept (as `add` of limits.sql): $20 groups, $21 days, $22 bytes, $23 events
 with stored as (
   insert into tidings.stored_changes (group_id, day, bytes, events)
-  select * from unnest($19::text[], $20::date[], $21::bigint[], $22::bigint[])
+  select * from unnest($20::text[], $21::date[], $22::bigint[], $23::bigint[])
 )
 insert into tidings.events (id, group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at,
-  external_id, webhook_id, capture_error, delivery_count, about, hops, redaction)
+  external_id, webhook_id, capture_error, delivery_count, about, hops, redaction, traceparent)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::json[], $10::json[],
-  $11::timestamptz[], $12::text[], $13::uuid[], $14::text[], $15::integer[], $16::bigint[], $17::smallint[], $18::json[]);
+  $11::timestamptz[], $12::text[], $13::uuid[], $14::text[], $15::integer[], $16::bigint[], $17::smallint[], $18::json[], $19::text[]);
 
 -- name: add_deliveries
 -- In parallel: $1 ids, $2 webhooks, $3 events, $4 groups, $5 tests, $6 statuses, $7 attempts, $8 finished at, $9 started at,
@@ -41,5 +41,5 @@ delete from tidings.event_kinds where last_day < $1;
 
 -- name: events_by_id
 -- The bounds let PostgreSQL skip the partitions of other days. $1 ids, $2 smallest, $3 largest
-select id, group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at, external_id, webhook_id, capture_error, hops, redaction, payload_gone
+select id, group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at, external_id, webhook_id, capture_error, hops, redaction, payload_gone, traceparent
 from tidings.events where id = any ($1::uuid[]) and id >= $2 and id <= $3;

@@ -152,6 +152,10 @@ select group_id, 'stored_bytes' as limit_name, stored_bytes::bigint as allowed, 
 union all
 select group_id, 'events_per_second', events_per_second::bigint, ceil(pace)::bigint from used where pace > events_per_second + burst / 10.0;
 
+-- name: lock_overruns
+-- Who tells of overruns does so after whoever does it now: two that look at the same moment would find, and end, what the other does not see yet.
+select from tidings.default_limits for no key update;
+
 -- name: note_overruns
 -- Those that were not over before. In parallel: $1 groups, $2 limits; $3 now
 insert into tidings.group_overruns (group_id, limit_name, since)

@@ -23,6 +23,12 @@ create table if not exists tidings.migrations (
   applied_at timestamptz not null default now()
 );
 
+-- name: stranger
+-- Whose schema `tidings` is, where it is not of our making: nobody has migrated it, and it is somebody else's or holds something.
+select pg_get_userbyid(n.nspowner) from pg_namespace n
+where n.nspname = 'tidings' and to_regclass('tidings.migrations') is null and (n.nspowner <> (select oid from pg_roles where rolname = current_user)
+  or exists (select from pg_depend d where d.refclassid = 'pg_namespace'::regclass and d.refobjid = n.oid and d.classid <> 'pg_default_acl'::regclass));
+
 -- name: is_there
 select to_regclass('tidings.migrations') is not null;
 

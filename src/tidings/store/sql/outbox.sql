@@ -1,6 +1,6 @@
 -- part: taken
 select id, group_id, source, type, operation, subject, table_schema, table_name, case when size > $3 then null else record end as record,
-  case when size > $3 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error, hops,
+  case when size > $3 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error, hops, traceparent,
   (select version from tidings.routes_version) as routes_version, size, is_counted,
   (select version from tidings.privacy_version) as privacy_version
 from taken
@@ -60,7 +60,7 @@ with sealed as materialized (
 ), taken as (
   delete from tidings.outbox o using sealed where o.id = any ($1::bigint[]) and sealed.id = o.id
   returning o.id, o.group_id, o.source, o.type, o.operation, o.subject, o.table_schema, o.table_name,
-    case when $3 and sealed.records is null then o.record end as record, case when $3 and sealed.records is null then o.old_record end as old_record, o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error, o.hops
+    case when $3 and sealed.records is null then o.record end as record, case when $3 and sealed.records is null then o.old_record end as old_record, o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error, o.hops, o.traceparent
 )
 insert into tidings.outbox_rejected (id, row_as_json, error, sealed)
 select taken.id, to_json(taken), reason.text || case when $3 then '' else ' They could not be kept.' end, sealed.records
@@ -139,14 +139,14 @@ select array(select s.position from stale s) as stale,
 -- the snapshot that all of this is done in, nothing is written. An id that another transaction has claimed and not yet
 -- committed is waited for; one that is known keeps its event out and is told.
 -- What was checked: $1 groups, $2 types, $3 the schemas' xmin, null for none. The events: $4 groups, $5 types, $6 subjects,
--- $7 records, $8 occurred at, $9 event ids, $10 external ids, $11 digests
+-- $7 records, $8 occurred at, $9 event ids, $10 external ids, $11 digests, $12 traces
 {stale}, event as materialized (
-  select * from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::uuid[], $10::text[], $11::bytea[])
-    with ordinality as e (group_id, type, subject, record, occurred_at, event_id, external_id, digest, position)
+  select * from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::uuid[], $10::text[], $11::bytea[], $12::text[])
+    with ordinality as e (group_id, type, subject, record, occurred_at, event_id, external_id, digest, traceparent, position)
   where not exists (select from stale)
 ), {claimed}, written as (
-  insert into tidings.outbox (group_id, source, type, subject, record, occurred_at, event_id, external_id)
-  select e.group_id, 'publish', e.type, e.subject, e.record::json, e.occurred_at, e.event_id, e.external_id
+  insert into tidings.outbox (group_id, source, type, subject, record, occurred_at, event_id, external_id, traceparent)
+  select e.group_id, 'publish', e.type, e.subject, e.record::json, e.occurred_at, e.event_id, e.external_id, e.traceparent
   from event e where e.external_id is null or e.event_id in (select c.event_id from claimed c)
   order by e.position
   returning event_id
@@ -155,14 +155,14 @@ select array(select s.position from stale s) as stale,
 
 -- name: commit_counted
 -- The same where the groups of some have a limit of what is kept: their bytes are counted as they are accepted, so that what waits to be routed is
--- among them. Besides: $12 bytes, null where they are not counted here, $13 days
+-- among them. Besides: $13 bytes, null where they are not counted here, $14 days
 {stale}, event as materialized (
-  select * from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::uuid[], $10::text[], $11::bytea[], $12::bigint[], $13::date[])
-    with ordinality as e (group_id, type, subject, record, occurred_at, event_id, external_id, digest, bytes, day, position)
+  select * from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::uuid[], $10::text[], $11::bytea[], $12::text[], $13::bigint[], $14::date[])
+    with ordinality as e (group_id, type, subject, record, occurred_at, event_id, external_id, digest, traceparent, bytes, day, position)
   where not exists (select from stale)
 ), {claimed}, written as (
-  insert into tidings.outbox (group_id, source, type, subject, record, occurred_at, event_id, external_id, is_counted)
-  select e.group_id, 'publish', e.type, e.subject, e.record::json, e.occurred_at, e.event_id, e.external_id, case when e.bytes is not null then true end
+  insert into tidings.outbox (group_id, source, type, subject, record, occurred_at, event_id, external_id, traceparent, is_counted)
+  select e.group_id, 'publish', e.type, e.subject, e.record::json, e.occurred_at, e.event_id, e.external_id, e.traceparent, case when e.bytes is not null then true end
   from event e where e.external_id is null or e.event_id in (select c.event_id from claimed c)
   order by e.position
   returning event_id

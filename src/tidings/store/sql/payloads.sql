@@ -14,7 +14,7 @@ select * from unnest($1::uuid[], $2::text[], $3::timestamptz[]) on conflict (eve
 -- name: events
 -- Events with what is sealed of them. The bounds let PostgreSQL skip the partitions of other days. $1 ids, $2 smallest, $3 largest
 select e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record, e.old_record, e.occurred_at, e.external_id,
-  e.webhook_id, e.capture_error, e.hops, e.redaction, e.payload_gone, s.sealed
+  e.webhook_id, e.capture_error, e.hops, e.redaction, e.payload_gone, e.traceparent, s.sealed
 from tidings.events e left join tidings.sealed_payloads s on s.event_id = e.id and e.redaction is not null
 where e.id = any ($1::uuid[]) and e.id >= $2 and e.id <= $3;
 

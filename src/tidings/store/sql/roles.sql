@@ -92,6 +92,15 @@ union all
 from asked cross join unnest($3::text[]) v (verb) where has_table_privilege((select r.oid from pg_roles r where r.rolname = $4), asked.oid, v.verb) is not true
 group by relowner, nspname, relname order by nspname, relname);
 
+-- name: missing_to_lock
+-- What a role lacks to lock rows of tables against changes, as backfills do: UPDATE on one column, whichever. $1 schemas, $2 names, $3 role, which
+-- need not be there
+select pg_get_userbyid(t.relowner) as owner, format('GRANT UPDATE (%I) ON %I.%I TO %I;', k.attname, n.nspname, t.relname, $3::text) as statement
+from unnest($1::text[], $2::text[]) a (schema_name, table_name) join pg_namespace n on n.nspname = a.schema_name
+join pg_class t on t.relnamespace = n.oid and t.relname = a.table_name join pg_index i on i.indrelid = t.oid and i.indisprimary
+join pg_attribute k on k.attrelid = t.oid and k.attnum = i.indkey[0]
+where has_any_column_privilege((select r.oid from pg_roles r where r.rolname = $3), t.oid, 'update') is not true order by n.nspname, t.relname;
+
 -- name: our_role
 select current_user::text;
 

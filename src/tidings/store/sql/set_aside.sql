@@ -30,10 +30,10 @@ with taken as (
   returning tidings.masked(row_as_json::text, tidings.mask_of(row_as_json::text))::json as row_as_json, tidings.mask_of(row_as_json::text) as mask
 )
 insert into tidings.outbox (group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at,
-  event_id, external_id, webhook_id, capture_error, hops)
+  event_id, external_id, webhook_id, capture_error, hops, traceparent)
 select r.group_id, r.source, r.type, r.operation, r.subject, r.table_schema, r.table_name,
   replace(r.record::text, taken.mask, '\u')::json, replace(r.old_record::text, taken.mask, '\u')::json, r.occurred_at,
-  r.event_id, r.external_id, r.webhook_id, r.capture_error, r.hops
+  r.event_id, r.external_id, r.webhook_id, r.capture_error, r.hops, r.traceparent
 from taken cross join lateral json_populate_record(null::tidings.outbox, taken.row_as_json) r
 returning id;
 

@@ -60,13 +60,14 @@ on conflict (name, part) do update set count = c.count + excluded.count, seconds
   latencies = tidings.added(c.latencies, excluded.latencies), updated_at = now();
 
 -- name: roll_up
--- Adds minutes that are over to their hours and days, each once. Returns how many rows those were. $1 minutes before, $2 how many rows at most
+-- Adds minutes that are over to their hours and days, each once, and to what is counted of webhooks since the beginning. Returns how many rows those were.
+-- $1 minutes before, $2 how many rows at most
 with picked as (
   update tidings.statistics set is_rolled_up = true
   where ctid = any (array(
     select ctid from tidings.statistics where span = 'minute' and not is_rolled_up and starts_at < $1
     order by starts_at limit $2 for update skip locked))
-  returning group_id, webhook_id, starts_at, outcome, latencies
+  returning group_id, webhook_id, starts_at, outcome, count, latencies
 ), sums as (
   select group_id, webhook_id, longer.span, longer.starts_at, outcome, position, sum(n)::bigint as n
   from picked p, unnest(p.latencies) with ordinality as l (n, position),
@@ -79,8 +80,42 @@ with picked as (
   order by group_id, webhook_id, span, starts_at, outcome  -- one order for all, so that none waits for another in a circle
   on conflict (group_id, webhook_id, span, starts_at, outcome, part) do update set
     count = s.count + excluded.count, latencies = tidings.added(s.latencies, excluded.latencies)
+), counted as (
+  insert into tidings.webhook_counters as c (webhook_id, outcome, group_id, count)
+  select coalesce(own.webhook_id, '00000000-0000-0000-0000-000000000000'), p.outcome, coalesce(own.group_id, ''), sum(p.count)::bigint
+  from picked p left join (select distinct webhook_id, group_id from tidings.webhook_counters) own on own.webhook_id = p.webhook_id
+  where p.webhook_id <> '00000000-0000-0000-0000-000000000000'
+  group by 1, 2, 3 order by 1, 2  -- one order for all, as above
+  on conflict (webhook_id, outcome) do update set count = c.count + excluded.count
 )
 select count(*) from picked;
+
+-- name: hold_series
+-- One process at a time chooses, to the end of its transaction.
+select pg_advisory_xact_lock(7413201, 6);
+
+-- name: end_series
+-- Ends the series of webhooks that are deleted, and of the latest where there are more than may be. $1 how many may be
+delete from tidings.webhook_counters where webhook_id <> '00000000-0000-0000-0000-000000000000' and (
+  webhook_id not in (select w.id from tidings.webhooks w join tidings.webhook_counters c on c.webhook_id = w.id)
+  or webhook_id in (select webhook_id from tidings.webhook_counters where webhook_id <> '00000000-0000-0000-0000-000000000000'
+    group by webhook_id order by min(began_at), webhook_id offset $1));
+
+-- name: begin_series
+-- Gives a series of its own to webhooks that have delivered lately and have none, as many as there is room for. $1 how many may be, $2 minutes before
+insert into tidings.webhook_counters (webhook_id, outcome, group_id)
+select s.webhook_id, 'succeeded', s.group_id from (
+  select webhook_id, group_id, min(starts_at) as first from tidings.statistics
+  where span = 'minute' and not is_rolled_up and starts_at < $2 and webhook_id <> '00000000-0000-0000-0000-000000000000' group by webhook_id, group_id) s
+join tidings.webhooks w on w.id = s.webhook_id
+where not exists (select from tidings.webhook_counters c where c.webhook_id = s.webhook_id)
+  and $1 > (select count(distinct webhook_id) from tidings.webhook_counters where webhook_id <> '00000000-0000-0000-0000-000000000000')  -- else nothing is looked at
+order by s.first, s.webhook_id
+limit greatest(0, $1 - (select count(distinct webhook_id) from tidings.webhook_counters where webhook_id <> '00000000-0000-0000-0000-000000000000'));
+
+-- name: series
+-- $1 how many rows at most
+select webhook_id, group_id, outcome, count from tidings.webhook_counters order by webhook_id, outcome limit $1;
 
 -- name: forget
 -- Returns how many rows those were. $1 span, $2 rows that begin before, $3 how many at most

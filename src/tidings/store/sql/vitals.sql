@@ -7,7 +7,7 @@ select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean 
 -- name: schema_number
 -- The last migration, and that of the oldest program that can run on the schema.
 select (select max(number) from tidings.migrations) as number,
-  (select value::integer from tidings.settings where name = 'oldest_program') as oldest;
+  (select case when value ~ '^[0-9]{1,9}$' then value::integer end from tidings.settings where name = 'oldest_program') as oldest;
 
 -- name: lags
 -- $1 how long a worker may be silent. Before PostgreSQL 17 no infinite time can be subtracted.
@@ -34,6 +34,7 @@ select
   (select count(*)::integer from (select from tidings.outbox_rejected limit 1000) r) as set_aside,
   (select count(*)::integer from (select from tidings.lanes where warned_at is not null and open limit 1000) f) as failing,
   (select count(*)::integer from (select from tidings.webhooks where fault is not null limit 1000) s) as stopped,
+  (select count(*)::integer from (select from tidings.backfills where state = 'running' and error is not null limit 1000) b) as held_backfills,
   pg_notification_queue_usage()::float8 as notifications,
   current_user::text as role,
   (select count(*)::integer from pg_class c

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -26,18 +27,34 @@ def exported(group: str | None, present: Mapping[str, Mapping[str, Fields]], *, 
         with_secrets: Variables are named for secrets that would else be left out, and so stay as they are.
     """
     document: dict[str, Any] = {"tidings": entries.VERSION}
+    variables = _Variables()
     if group is not None:
         document["group"] = group
     for kind in KINDS:
         if kind.section not in present:
             continue
         things = present[kind.section]
-        named: Any = {name: entry_of(kind, name, things[name], with_secrets=with_secrets) for name in sorted(things)}
+        named: Any = {name: entry_of(kind, name, things[name], variables, with_secrets=with_secrets) for name in sorted(things)}
         _put(document, kind.section, named if kind.is_named else named.get(kind.section, {}))
     return text.write(document)
 
 
-def entry_of(kind: Kind, name: str, fields: Fields, *, with_secrets: bool) -> Fields:
+class _Variables:
+    """Names of variables for secrets. No two secrets have one: whoever sets it would give both the same."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def name(self, *words: str) -> dict[str, str]:
+        """Return `{env: NAME}` with a name of these words that nothing else in the file has."""
+        told = _SIGNS.sub("_", "_".join(words).upper()).strip("_")
+        told = told if told and not told[0].isdigit() else f"TIDINGS_{told}"
+        free = next(one for number in count(1) if (one := told if number == 1 else f"{told}_{number}") not in self._taken)
+        self._taken.add(free)
+        return {"env": free}
+
+
+def entry_of(kind: Kind, name: str, fields: Fields, variables: _Variables, *, with_secrets: bool) -> Fields:
     """Return what a file has to say of a thing so that it is as it is."""
     needed = entries.needed(kind.entry)
     if kind.section == "jobs":
@@ -58,7 +75,7 @@ def entry_of(kind: Kind, name: str, fields: Fields, *, with_secrets: bool) -> Fi
         told = {field: value for field, value in told.items() if value is not None or field not in _CREDENTIALS}
     if with_secrets and "secret" in kind.sealed:
         told["secret"] = None
-    return {field: _referring(kind, name, (field,), value) for field, value in told.items()}
+    return {field: _referring(kind, variables, name, (field,), value) for field, value in told.items()}
 
 
 _NOTHING: Final = object()
@@ -66,23 +83,18 @@ _CREDENTIALS: Final = frozenset({"auth", "client_certificate", "ca_certificates"
 _HIDDEN: Final = frozenset({"secret", "auth.password", "auth.client_secret"})
 
 
-def _referring(kind: Kind, name: str, path: tuple[str, ...], value: Any) -> Any:
+def _referring(kind: Kind, variables: _Variables, name: str, path: tuple[str, ...], value: Any) -> Any:
     """Return a value with `{env: NAME}` in the place of what is secret."""
     place = ".".join(path)
     if place == "client_certificate":
-        return {part: _variable(name, (*path, part)) for part in ("certificate", "key")}
+        return {part: variables.name(name, *path, part) for part in ("certificate", "key")}
     if place in _HIDDEN or place == "ca_certificates" or (path[-2:-1] == ("headers",) and is_secret(path[-1])):
-        return _variable(name, path)
+        return variables.name(name, *path)
     if isinstance(value, dict) and (place in {"auth", "headers"} or kind.section == "collections"):
-        return {key: _referring(kind, name, (*path, key), one) for key, one in value.items()}
+        return {key: _referring(kind, variables, name, (*path, key), one) for key, one in value.items()}
     if isinstance(value, list) and kind.section == "collections":
-        return [_referring(kind, name, (*path, str(at)), one) for at, one in enumerate(value)]
+        return [_referring(kind, variables, name, (*path, str(at)), one) for at, one in enumerate(value)]
     return value
-
-
-def _variable(name: str, path: tuple[str, ...]) -> dict[str, str]:
-    words = _SIGNS.sub("_", "_".join((name, *path)).upper()).strip("_")
-    return {"env": words if words and not words[0].isdigit() else f"TIDINGS_{words}"}
 
 
 def _put(document: dict[str, Any], section: str, value: Any) -> None:

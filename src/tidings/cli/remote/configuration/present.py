@@ -194,9 +194,6 @@ def _webhook(step: Step, sent: dict[str, Any], wanted: Fields, estate: Estate) -
         step.does is Does.ADD
     ):  # the form says the profile even where the file leaves it to us: never by the shape of the request
         return made._replace(body=made.body | {"profile": wanted["profile"]})
-    if step.does is not Does.REMOVE and "url" in step.fields:  # another host is told the credentials anew, or gets none
-        again = {field: sent[field] for field in ("auth",) if field in sent}
-        return made._replace(body=made.body | again)
     return made
 
 
