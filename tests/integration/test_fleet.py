@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,78 +11,26 @@ import msgspec
 import pytest
 
 from tests.support import stream as servers
-from tests.support.engine import Engine, engine_of, eventually
+from tests.support.engine import Engine, eventually
+from tests.support.fleet import FLEET, land, pack, relay_of, relaying
 from tests.support.receiver import Receiver
 from tests.support.stream import Cluster
-from tidings.config import Config
 from tidings.core.cargo import FORMAT
 from tidings.core.errors import StartupError
-from tidings.core.fleet import Fleet, fleet_of
+from tidings.core.fleet import fleet_of
 from tidings.fleet import leave
 from tidings.operations import set_aside
 from tidings.running import run
 from tidings.store import relay as stored
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError
+from tidings.transport.stream_making import make, standing
 from tidings.worker.intake import Intake, Teller
 from tidings.worker.landing import landing
-from tidings.worker.relay import BATCH, Relay, Wishes
+from tidings.worker.relay import BATCH, Wishes
 from tidings.worker.signals import Signal
 
-FLEET = Fleet(("here",))
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with servers.running(tmp_path / "nats", max_payload=65_536) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-async def way(cluster: Cluster) -> AsyncIterator[Stream]:
-    async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
-        await way.make(FLEET, replicas=1, most_bytes=10_000_000)
-        yield way
-
-
-@pytest.fixture
-async def source(config: Config) -> AsyncIterator[Engine]:
-    async with engine_of(config) as engine:
-        yield engine
-
-
-@pytest.fixture
-async def home(config: Config, fresh_databases: Any) -> AsyncIterator[Engine]:
-    (url,) = await fresh_databases(1)
-    there = msgspec.structs.replace(config, database_url=url, home="here", stream="nats://127.0.0.1:1")
-    async with engine_of(there) as engine:
-        yield engine
-
-
-def relay_of(source: Engine, way: Any) -> Relay:
-    services = source.services
-    return Relay(services.wide, way, FLEET, services.box, services.clock, source="shop", salt=services.installation.salt)
-
-
-@asynccontextmanager
-async def relaying(source: Engine, way: Any) -> AsyncIterator[Relay]:
-    relay = relay_of(source, way)
-    running = asyncio.create_task(relay.run())
-    await asyncio.wait([running, asyncio.create_task(relay.is_at_work.wait())], return_when=asyncio.FIRST_COMPLETED)
-    try:
-        yield relay
-    finally:
-        relay.stop()
-        await running
-
-
-async def land(home: Engine, way: Any, events: int) -> None:
-    """Land what comes until so many events are in the outbox, or were."""
-    intake = Intake(home.services.wide, way, "here")
-    landed = 0
-    while landed < events:
-        await intake.run_once()
-        landed = await home.value("select count(*) from tidings.outbox")
+pytest_plugins = ("tests.support.fleet_fixtures",)
 
 
 async def test_what_is_committed_at_a_source_is_delivered_from_the_home(
@@ -96,7 +42,7 @@ async def test_what_is_committed_at_a_source_is_delivered_from_the_home(
             await source.sql("select tidings.publish('order.paid', $1)", json.dumps({"number": number}))
         await land(home, way, 3)
         await home.cycle()
-    assert [json.loads(one.body)["data"]["number"] for one in receiver.received] == [0, 1, 2]
+    assert sorted(json.loads(one.body)["data"]["number"] for one in receiver.received) == [0, 1, 2]
     assert await source.value("select count(*) from tidings.outbox") == 0
     assert await home.value("select count(distinct id) from tidings.events") == 3
 
@@ -128,10 +74,9 @@ async def test_tables_of_a_source_are_captured_when_a_webhook_at_the_home_names_
 
 async def test_a_flight_that_comes_again_is_landed_once(source: Engine, home: Engine, way: Stream) -> None:
     await source.sql("select tidings.publish('order.paid', '{}')")
-    relay = relay_of(source, way)
-    assert await relay.run_once() == 1
+    assert await pack(source, way) == 1
     async with source.services.wide.connection() as connection:
-        (flight,) = await stored.left(connection, 10)
+        (flight,) = (await stored.left(connection, FLEET.homes, limit=10, most_bytes=2**20)).flights
     for _ in range(2):
         await way.send("here", "shop", flight.id, flight.cargo)
     intake = Intake(home.services.wide, _Twice(way), "here")
@@ -158,8 +103,8 @@ class _Twice:
     async def receive(self, home: str, seconds: float) -> list[Any]:
         return [one for arrived in await self._way.receive(home, seconds) for one in (arrived, _Again(arrived))]
 
-    async def unacknowledged(self, home: str) -> int:
-        return await self._way.unacknowledged(home)
+    async def first(self, home: str) -> int:
+        return await self._way.first(home)
 
 
 async def test_a_relay_that_dies_with_flights_that_nobody_acknowledged_is_followed_by_one_that_sends_them(
@@ -167,7 +112,7 @@ async def test_a_relay_that_dies_with_flights_that_nobody_acknowledged_is_follow
 ) -> None:
     for number in range(5):
         await source.sql("select tidings.publish('order.paid', $1)", json.dumps({"number": number}))
-        assert await relay_of(source, way).run_once() == 1  # and is gone
+        assert await pack(source, way) == 1  # and is gone
     assert await source.value("select count(*) from tidings.outbox") == 0
     assert await source.value("select count(*) from tidings.relay_flights") == 5
     async with relaying(source, way):
@@ -278,32 +223,32 @@ async def test_an_event_that_postgresql_refuses_is_set_aside_and_the_others_of_i
 
 
 async def test_a_stream_is_made_once_and_another_fleet_is_refused(way: Stream) -> None:
-    await way.make(FLEET, replicas=1, most_bytes=10_000_000)
+    await make(way, FLEET, replicas=1, most_bytes=10_000_000)
     assert await way.fleet() == FLEET
     with pytest.raises(StartupError, match="There is a fleet"):
-        await way.make(fleet_of(("here", "there")), replicas=1, most_bytes=10_000_000)
-    (standing,) = await way.standing(FLEET)
-    assert (standing.home, standing.flights, standing.replicas) == ("here", 0, 1)
+        await make(way, fleet_of(("here", "there")), replicas=1, most_bytes=10_000_000)
+    (found,) = await standing(way, FLEET)
+    assert (found.home, found.flights, found.replicas) == ("here", 0, 1)
 
 
 async def test_too_few_nodes_are_refused_and_nothing_is_left_half_made(cluster: Cluster) -> None:
     async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
         with pytest.raises(StartupError, match="--replicas"):
-            await way.make(FLEET, replicas=3, most_bytes=10_000_000)
+            await make(way, FLEET, replicas=3, most_bytes=10_000_000)
         with pytest.raises(StartupError, match="stream init"):
             await way.fleet()
-        await way.make(FLEET, replicas=1, most_bytes=10_000_000)
+        await make(way, FLEET, replicas=1, most_bytes=10_000_000)
 
 
 async def test_a_stream_that_is_full_refuses_and_drops_nothing(cluster: Cluster) -> None:
     async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
-        await way.make(FLEET, replicas=1, most_bytes=200_000)
+        await make(way, FLEET, replicas=1, most_bytes=200_000)
         for _ in range(3):
             await way.send("here", "shop", uuid4(), uuid4().bytes * 3_500)
         with pytest.raises(StreamAwayError, match="maximum bytes"):
             await way.send("here", "shop", uuid4(), uuid4().bytes * 3_500)
-        (standing,) = await way.standing(FLEET)
-        assert standing.flights == 3
+        (found,) = await standing(way, FLEET)
+        assert found.flights == 3
 
 
 async def test_servers_that_cannot_be_reached_are_one_sentence() -> None:
@@ -332,7 +277,7 @@ async def test_servers_without_jetstream_are_one_sentence(tmp_path: Path) -> Non
             try:
                 async with stream.opened(url, credentials=None, ca_file=None) as way:
                     with pytest.raises(StartupError, match="JetStream"):
-                        await way.make(FLEET, replicas=1, most_bytes=1_000_000)
+                        await make(way, FLEET, replicas=1, most_bytes=1_000_000)
                     return True
             except StartupError:
                 return False
@@ -355,7 +300,7 @@ async def test_no_worker_begins_at_a_source_until_it_leaves_the_fleet(
     with pytest.raises(StartupError, match="source 'shop' of a fleet"):
         await run(config, Signal(), with_api=False, with_worker=True)
     await source.sql("select tidings.publish('order.paid', '{}', group_id => 'known-at-its-home')")
-    assert await relay_of(source, way).run_once() == 1
+    assert await pack(source, way) == 1
     assert await leave(config) == 1
     await land(home, way, 1)
     assert await home.value("select group_id from tidings.outbox") == "known-at-its-home"

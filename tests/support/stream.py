@@ -46,6 +46,14 @@ class Node:
         self._process.kill()
         self._process.wait()
 
+    def reload(self, before: str, after: str) -> None:
+        """Have it follow another configuration, without a restart."""
+        assert self._process is not None
+        text = self._config.read_text()
+        assert before in text
+        self._config.write_text(text.replace(before, after))
+        self._process.send_signal(signal.SIGHUP)
+
     def freeze(self) -> None:
         """Have it do nothing, without a word."""
         assert self._process is not None
@@ -78,7 +86,11 @@ class Cluster:
             while True:
                 with suppress(Error, OSError, TimeoutError):
                     client = await nats.connect(
-                        self.url.split(","), connect_timeout=1, max_reconnect_attempts=1, error_cb=_quiet
+                        self.url.split(","),
+                        connect_timeout=1,
+                        max_reconnect_attempts=1,
+                        error_cb=_quiet,
+                        inbox_prefix="_INBOX.admin",
                     )
                     try:
                         info = await client.jetstream(timeout=1).account_info()

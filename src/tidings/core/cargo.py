@@ -15,6 +15,8 @@ from tidings.core.event import Event
 
 FORMAT: Final = 1
 MAX_EVENTS: Final = 500  # of a flight
+_OF_SOURCES: Final = frozenset({"tables", "publish"})
+_OWN_TYPES: Final = ("table.", "webhook.")
 ROOM: Final = 4096  # bytes of a message that are the stream's own, and the frame of the cargo
 
 
@@ -61,6 +63,33 @@ class CargoError(ValueError):
 _encode = msgspec.msgpack.Encoder().encode
 _decode_cargo = msgspec.msgpack.Decoder(_Cargo).decode
 _decode_event = msgspec.msgpack.Decoder(_Carried).decode
+
+
+class ForeignEventError(ValueError):
+    """A source has sent an event that none makes; with the reason."""
+
+
+def check_carried(event: Event) -> None:
+    """Refuse an event that only its home can make: what Tidings tells of itself, or what is meant for one webhook.
+
+    Raises:
+        ForeignEventError: It is one.
+    """
+    if event.occurred_at.tzinfo is None:
+        raise ForeignEventError(f"Its time {event.occurred_at.isoformat()} has no zone.")
+    if event.source not in _OF_SOURCES:
+        raise ForeignEventError(
+            f"Its source is {event.source[:60]!r}, and what comes from another database is of tables or publish."
+        )
+    if event.webhook_id is not None:
+        raise ForeignEventError("It is meant for one webhook, and only the home of a webhook makes such events.")
+    if event.source == "publish" and (event.type or "").startswith(_OWN_TYPES):
+        raise ForeignEventError("Its type is of a family that Tidings makes itself.")
+
+
+def alone(event: Event) -> bytes:
+    """Return a cargo of one event."""
+    return _encode(_Cargo(FORMAT, [msgspec.Raw(one) for one in packed([event])]))
 
 
 def packed(events: Iterable[Event]) -> list[bytes]:

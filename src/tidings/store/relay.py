@@ -34,6 +34,13 @@ class Flight(msgspec.Struct, frozen=True):
     event_count: int
 
 
+class Left(msgspec.Struct, frozen=True):
+    """Flights that the stream may not have yet, in the order they were taken. `last`: the number of the last, if any."""
+
+    flights: list[Flight]
+    last: int | None
+
+
 class Waiting(msgspec.Struct, frozen=True):
     """What the stream has not acknowledged: `COUNTED` flights and their events at most."""
 
@@ -81,9 +88,20 @@ async def try_own_landing(connection: Connection) -> bool:
     return owned
 
 
-async def left(connection: Connection, limit: int) -> list[Flight]:
-    """Return flights that the stream may not have yet, in the order they were taken."""
-    return [Flight(*row) for row in await connection.fetch(_SQL["left"], limit)]
+async def left(connection: Connection, homes: Sequence[str], *, limit: int, most_bytes: int, behind: int = 0) -> Left:
+    """Return flights to these homes that the stream may not have yet: so many, and of so many bytes, at most, but one at least.
+
+    Args:
+        behind: The number of the last one that was read before.
+    """
+    rows = await connection.fetch(_SQL["left"], homes, behind, limit, most_bytes)
+    return Left([Flight(*row[1:]) for row in rows], rows[-1][0] if rows else None)
+
+
+async def stranded(connection: Connection, homes: Sequence[str]) -> int:
+    """Return how many flights are to none of these homes, `COUNTED` at most."""
+    count: int = await connection.fetchval(_SQL["stranded"], homes, COUNTED)
+    return count
 
 
 async def forget(connection: Connection, ids: Collection[UUID]) -> None:

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -25,16 +25,7 @@ try:
     from nats.aio.msg import Msg
     from nats.errors import Error as NatsError
     from nats.js import JetStreamContext
-    from nats.js.api import (
-        AckPolicy,
-        ConsumerConfig,
-        DiscardPolicy,
-        RetentionPolicy,
-        StorageType,
-        StoreCompression,
-        StreamConfig,
-    )
-    from nats.js.errors import APIError, BadRequestError, NotFoundError, ServiceUnavailableError
+    from nats.js.errors import NotFoundError
 except ImportError as error:  # pragma: no cover - the extra is installed where tests run
     raise StartupError('TIDINGS_STREAM needs what "tidings[fleet]" brings. Run: pip install "tidings[fleet]"') from error
 
@@ -44,16 +35,12 @@ CONNECT_SECONDS: Final = 5
 ANSWER_SECONDS: Final = 10.0  # for the quorum to have a flight, and for answers
 LANDING_SECONDS: Final = 5.0  # until a flight that was received and not acknowledged comes again
 RECEIVED_AT_ONCE: Final = 8  # flights
-MAX_UNACKNOWLEDGED: Final = 64  # flights of one home, of all its processes
-MAX_BYTES: Final = 8 * 2**30  # of flights that wait for a home, unless it is said otherwise
-DUPLICATE_SECONDS: Final = 120.0  # within which the stream itself knows a flight again; homes always do
-LEAST_PAYLOAD: Final = 65_536  # bytes of a message that servers must take
-LEAST_VERSION: Final = (2, 10)
 BUCKET: Final = "TIDINGS"
-_CONSUMER: Final = "home"
-_FLEET, _WISHES = "fleet", "wishes"
-_TOO_FEW_NODES: Final = {10005, 10074, 10023}  # no suitable peers; replicas not supported alone; insufficient resources
+CONSUMER: Final = "home"
+FLEET, _WISHES = "fleet", "wishes"
 MAX_SAID: Final = 300  # characters of what the stream said
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[^\x00]*$")]  # of a schema or a table
+_Operation = Literal["INSERT", "UPDATE", "DELETE"]
 _MESSAGE_ID: Final = "Nats-Msg-Id"
 
 
@@ -92,24 +79,13 @@ class Arrived:
 
     async def done(self) -> None:
         """Acknowledge it: the stream forgets it."""
-        with _told():
+        with told():
             await self._message.ack()
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """What waits for a home. `replicas`: how many nodes hold it; `current`: how many of these are up to date."""
-
-    home: str
-    flights: int
-    bytes: int
-    most_bytes: int
-    replicas: int
-    current: int
-    leader: str
-
-
 @contextmanager
-def _told() -> Any:
+def told() -> Any:
+    """Have what the stream refuses, or does not answer, be said as StreamAwayError."""
     try:
         yield
     except (NatsError, OSError, TimeoutError) as error:
@@ -119,18 +95,35 @@ def _told() -> Any:
 
 
 class Stream:
-    """A connection to the stream. It connects again by itself, for ever."""
+    """A connection to the stream. It connects again by itself, until the stream tells it to go for good (`until_closed`)."""
 
-    def __init__(self, client: Client, servers: str) -> None:
+    def __init__(self, client: Client, servers: str, closed: asyncio.Event) -> None:
         self._client = client
-        self._servers = servers
-        self._jetstream: JetStreamContext = client.jetstream(timeout=ANSWER_SECONDS)
+        self.servers = servers  # as they are shown: without secrets
+        self.jetstream: JetStreamContext = client.jetstream(timeout=ANSWER_SECONDS)
+        self._closed = closed
         self._pull: Any = None
+
+    async def until_closed(self) -> None:
+        """Wait until the stream has closed the connection for good: credentials that ended, too many connections.
+
+        Raises:
+            StartupError: That is so.
+        """
+        await self._closed.wait()
+        reason = self._client.last_error or "it gave no reason"
+        raise StartupError(f"NATS at {self.servers} closed the connection ({reason}). Correct the credentials, or its limits.")
 
     @property
     def most_bytes(self) -> int:
         """What a message may have."""
         return int(self._client.max_payload)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Of the server that we are connected to."""
+        version = self._client.connected_server_version
+        return version.major, version.minor
 
     # What all agree about --------------------------------------------------------------------------------------------
 
@@ -141,35 +134,34 @@ class Stream:
             StartupError: There is none here.
             StreamAwayError: No answer came.
         """
-        none = StartupError(f"There is no fleet at {self._servers}. Run: tidings stream init --home NAME")
-        with _told():
+        none = StartupError(f"There is no fleet at {self.servers}. Run: tidings stream init --home NAME")
+        with told():
             try:
-                bucket = await self._jetstream.key_value(BUCKET)
-                entry = await bucket.get(_FLEET)
+                bucket = await self.jetstream.key_value(BUCKET)
+                entry = await bucket.get(FLEET)
             except NotFoundError:
                 raise none from None
         try:
             return msgspec.json.decode(entry.value or b"", type=Fleet)
         except msgspec.MsgspecError as error:
-            raise StartupError(f"What the fleet at {self._servers} is cannot be read: {error}.") from error
+            raise StartupError(f"What the fleet at {self.servers} is cannot be read: {error}.") from error
 
     async def put_wishes(self, home: str, wanted: Mapping[TableName, frozenset[str]]) -> None:
         """Tell the sources what webhooks of a home want to hear of tables."""
         rows = [(*table, sorted(operations)) for table, operations in sorted(wanted.items())]
-        with _told():
-            bucket = await self._jetstream.key_value(BUCKET)
+        with told():
+            bucket = await self.jetstream.key_value(BUCKET)
             await bucket.put(f"{_WISHES}.{home}", msgspec.json.encode(rows))
 
-    async def wishes(self, homes: Iterable[str]) -> dict[str, dict[TableName, frozenset[str]]]:
-        """Return what webhooks of homes want to hear of tables; of those that have said it."""
-        found = {}
-        with _told():
-            bucket = await self._jetstream.key_value(BUCKET)
+    async def wishes(self, homes: Iterable[str]) -> dict[str, dict[TableName, frozenset[str]] | None]:
+        """Return what webhooks of homes want to hear of tables; None: what a home has said cannot be read."""
+        found: dict[str, dict[TableName, frozenset[str]] | None] = {}
+        with told():
+            bucket = await self.jetstream.key_value(BUCKET)
             for home in homes:
                 with suppress(NotFoundError):
                     entry = await bucket.get(f"{_WISHES}.{home}")
-                    rows = msgspec.json.decode(entry.value or b"[]", type=list[tuple[str, str, list[str]]])
-                    found[home] = {(schema, table): frozenset(operations) for schema, table, operations in rows}
+                    found[home] = _wanted(entry.value or b"[]")
         return found
 
     # Flights -----------------------------------------------------------------------------------------------------------
@@ -180,9 +172,13 @@ class Stream:
         Raises:
             StreamAwayError: It is not known whether the stream has it. Sent again, it is landed once all the same.
         """
-        with _told():
-            await self._jetstream.publish(
-                _subject(home, source), cargo, timeout=ANSWER_SECONDS, stream=_stream(home), headers={_MESSAGE_ID: str(flight)}
+        with told():
+            await self.jetstream.publish(
+                subject_of(home, source),
+                cargo,
+                timeout=ANSWER_SECONDS,
+                stream=stream_of(home),
+                headers={_MESSAGE_ID: str(flight)},
             )
 
     async def receive(self, home: str, seconds: float) -> list[Arrived]:
@@ -191,147 +187,61 @@ class Stream:
         Raises:
             StreamAwayError: The stream did not answer.
         """
-        with _told():
+        with told():
             if self._pull is None:
-                self._pull = await self._jetstream.pull_subscribe_bind(_CONSUMER, _stream(home))
+                self._pull = await self.jetstream.pull_subscribe_bind(CONSUMER, stream_of(home))
             try:
                 return [Arrived(one) for one in await self._pull.fetch(RECEIVED_AT_ONCE, timeout=seconds)]
             except TimeoutError:
                 return []
 
-    async def unacknowledged(self, home: str) -> int:
-        """Return how many flights were given to somebody who has not acknowledged them; they come again after a while.
+    async def first(self, home: str) -> int:
+        """Return the number of the first flight that the stream keeps for a home, or will: all before it were landed.
 
         Raises:
             StreamAwayError: The stream did not answer.
         """
-        with _told():
-            info = await self._jetstream.consumer_info(_stream(home), _CONSUMER)
-            return int(info.num_ack_pending or 0)
-
-    # Looking after it --------------------------------------------------------------------------------------------------
-
-    async def make(self, fleet: Fleet, *, replicas: int, most_bytes: int) -> None:
-        """Make what a fleet needs; nothing, when something of it cannot be made. What is there stays.
-
-        Raises:
-            StartupError: The servers cannot do it, or another fleet is there; with the remedy.
-        """
-        self._check_servers()
-        made: list[str] = []
-        try:
-            await self._jetstream.account_info()
-            await self._make_bucket(fleet, replicas, made)
-            for home in fleet.homes:
-                await self._make_stream(home, replicas, most_bytes, made)
-        except BaseException as error:
-            for name in made:
-                with suppress(NatsError, OSError, TimeoutError):
-                    await self._jetstream.delete_stream(name)
-            if isinstance(error, NatsError | OSError | TimeoutError):
-                raise StartupError(self._why(error, replicas)) from error
-            raise
-
-    async def _make_bucket(self, fleet: Fleet, replicas: int, made: list[str]) -> None:
-        try:
-            there = await self.fleet()
-        except StartupError:
-            there = None
-        if there is not None:
-            if there != fleet:
-                raise StartupError(
-                    f"There is a fleet at {self._servers} already, with homes {', '.join(there.homes)}. Homes are not added "
-                    "or taken away while groups live in them: name these, or use another account of NATS."
-                )
-            return
-        made.append(f"KV_{BUCKET}")
-        bucket = await self._jetstream.create_key_value(bucket=BUCKET, history=1, replicas=replicas)
-        await bucket.put(_FLEET, msgspec.json.encode(fleet))
-
-    async def _make_stream(self, home: str, replicas: int, most_bytes: int, made: list[str]) -> None:
-        name = _stream(home)
-        try:
-            await self._jetstream.stream_info(name)
-        except NotFoundError:
-            pass
-        else:
-            return
-        made.append(name)
-        await self._jetstream.add_stream(
-            StreamConfig(
-                name=name, subjects=[_subject(home, "*")], retention=RetentionPolicy.WORK_QUEUE, storage=StorageType.FILE,
-                discard=DiscardPolicy.NEW, num_replicas=replicas, max_bytes=most_bytes, duplicate_window=DUPLICATE_SECONDS,
-                compression=StoreCompression.S2,
-            )
-        )  # fmt: skip
-        await self._jetstream.add_consumer(
-            name,
-            ConsumerConfig(
-                durable_name=_CONSUMER, ack_policy=AckPolicy.EXPLICIT, ack_wait=LANDING_SECONDS,
-                max_ack_pending=MAX_UNACKNOWLEDGED,
-            ),
-        )  # fmt: skip
-
-    def _check_servers(self) -> None:
-        version = (self._client.connected_server_version.major, self._client.connected_server_version.minor)
-        if version < LEAST_VERSION:
-            raise StartupError(
-                f"NATS at {self._servers} is {version[0]}.{version[1]}; Tidings needs {LEAST_VERSION[0]}.{LEAST_VERSION[1]} or "
-                "later."
-            )
-        if self.most_bytes < LEAST_PAYLOAD:
-            raise StartupError(
-                f"NATS at {self._servers} takes messages of {self.most_bytes:,} bytes. Set max_payload to {LEAST_PAYLOAD:,} or "
-                "more."
-            )
-
-    def _why(self, error: BaseException, replicas: int) -> str:
-        if isinstance(error, APIError) and error.err_code in _TOO_FEW_NODES:
-            return (
-                f"NATS at {self._servers} cannot keep {replicas} copies ({error.description}). Start as many nodes with "
-                "JetStream, with room on their disks, or ask for fewer: --replicas."
-            )
-        if isinstance(error, ServiceUnavailableError) or "no responders" in str(error):
-            return f"NATS at {self._servers} has no JetStream, or none that answers. Start its nodes with jetstream enabled."
-        if isinstance(error, BadRequestError | APIError):
-            return f"NATS at {self._servers} refused: {error.description}."
-        return f"NATS at {self._servers} did not answer ({error or type(error).__name__})."
-
-    async def standing(self, fleet: Fleet) -> list[Standing]:
-        """Return what waits for each home.
-
-        Raises:
-            StreamAwayError: No answer came, or the stream of a home is gone.
-        """
-        found = []
-        with _told():
-            for home in fleet.homes:
-                info = await self._jetstream.stream_info(_stream(home))
-                peers = (info.cluster.replicas or []) if info.cluster is not None else []
-                found.append(
-                    Standing(
-                        home, info.state.messages, info.state.bytes, info.config.max_bytes or -1, info.config.num_replicas or 1,
-                        1 + sum(bool(peer.current) for peer in peers), (info.cluster.leader if info.cluster else "") or "",
-                    )
-                )  # fmt: skip
-        return found
+        with told():
+            state = (await self.jetstream.stream_info(stream_of(home))).state
+            return int(state.first_seq if state.messages else state.last_seq + 1)
 
 
-def _stream(home: str) -> str:
+def _wanted(said: bytes) -> dict[TableName, frozenset[str]] | None:
+    try:
+        rows = msgspec.json.decode(said, type=list[tuple[_Name, _Name, list[_Operation]]])
+    except msgspec.MsgspecError:
+        return None
+    return {(schema, table): frozenset(operations) for schema, table, operations in rows}
+
+
+def stream_of(home: str) -> str:
+    """Return what the stream of a home is called."""
     return f"TIDINGS_{home}"
 
 
-def _subject(home: str, source: str) -> str:
+def subject_of(home: str, source: str) -> str:
+    """Return the subject of what a source sends to a home."""
     return f"tidings.flights.{home}.{source}"
 
 
+def inbox_of(role: str, name: str) -> str:
+    """Return what subjects begin with that answers to a member come to, so that it may be denied to hear others'.
+
+    Flights come to homes by it: whoever may subscribe to all inboxes reads them.
+    """
+    return f"_INBOX.{role}.{name}"
+
+
 @asynccontextmanager
-async def opened(servers: str, *, credentials: Path | None, ca_file: Path | None) -> AsyncIterator[Stream]:
+async def opened(
+    servers: str, *, credentials: Path | None, ca_file: Path | None, inbox: str = "_INBOX"
+) -> AsyncIterator[Stream]:
     """Lend a connection to the stream.
 
     Args:
         servers: URLs with commas, `nats://…` or `tls://…`; a user and a password, or a token, in them.
         credentials: A file of NATS credentials (`.creds`).
+        inbox: What the subjects begin with that answers, and flights, come to: of each member its own (`inbox_of`).
 
     Raises:
         StartupError: No server can be reached, or it refuses us.
@@ -345,18 +255,25 @@ async def opened(servers: str, *, credentials: Path | None, ca_file: Path | None
     if any(urlsplit(url).scheme == "tls" for url in urls):
         tls = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     refused: list[BaseException] = []
-    noting = _Noting()
+    noting, closed = _Noting(), asyncio.Event()
+
+    async def on_closed() -> None:
+        closed.set()
 
     async def on_error(error: Exception) -> None:
         refused.append(error)
         del refused[:-1]
+        if (said := str(error)[:MAX_SAID]) != noting.said and "permissions violation" in said.lower():
+            noting.said = said  # else nothing tells it from a stream that does not answer
+            logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
 
     client = Client()
     options: dict[str, Any] = {"tls": tls} if tls is not None else {}
     if credentials is not None:
         options["user_credentials"] = str(credentials)
     connecting = client.connect(
-        urls, name="tidings", error_cb=on_error, disconnected_cb=noting.lost, reconnected_cb=noting.found,
+        urls, name="tidings", inbox_prefix=inbox, error_cb=on_error,
+        disconnected_cb=noting.lost, reconnected_cb=noting.found, closed_cb=on_closed,
         connect_timeout=CONNECT_SECONDS, max_reconnect_attempts=3, reconnect_time_wait=1, **options,
     )  # fmt: skip
     try:
@@ -371,7 +288,7 @@ async def opened(servers: str, *, credentials: Path | None, ca_file: Path | None
     client.options["max_reconnect_attempts"] = -1
     noting.is_wanted = True
     try:
-        yield Stream(client, shown)
+        yield Stream(client, shown, closed)
     finally:
         noting.is_wanted = False
         await client.close()
@@ -382,6 +299,7 @@ class _Noting:
 
     def __init__(self) -> None:
         self.is_wanted = False
+        self.said = ""  # about permissions, last
         self._is_lost = False
 
     async def lost(self) -> None:
@@ -400,4 +318,4 @@ def _without_secrets(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:200]
 
 
-__all__ = ["Arrived", "Standing", "Stream", "StreamAwayError", "opened"]
+__all__ = ["Arrived", "Stream", "StreamAwayError", "opened"]

@@ -15,7 +15,7 @@ from prometheus_client import Counter
 
 from tidings.core import cargo
 from tidings.core.capture import TableName
-from tidings.core.cargo import CargoError
+from tidings.core.cargo import CargoError, ForeignEventError, check_carried
 from tidings.core.event import Event
 from tidings.core.pauses import Pauses
 from tidings.store import backfills, capture, relay
@@ -68,8 +68,8 @@ class Way(Protocol):
     async def receive(self, home: str, seconds: float) -> Sequence[Flight]:
         """Return flights that came within some seconds."""
 
-    async def unacknowledged(self, home: str) -> int:
-        """Return how many flights were given to somebody who has not acknowledged them."""
+    async def first(self, home: str) -> int:
+        """Return the number of the first flight that the stream keeps, or will: all before it were landed."""
 
 
 class Notice(Protocol):
@@ -83,7 +83,8 @@ class Intake:
     """Lands what comes for a home.
 
     A flight that was given to somebody who died, or was lost on its way, comes again after some seconds, behind later ones. So
-    that none is landed before one that was sent earlier, these seconds are waited for whenever that can be.
+    that none is landed before one that was sent earlier, the stream is asked for the number of the first that it keeps, and
+    whenever a number is missing these seconds are waited for.
     """
 
     def __init__(self, database: Database, stream: Way, home: str, *, again_seconds: float = LANDING_SECONDS + 1) -> None:
@@ -92,7 +93,7 @@ class Intake:
         self._stream = stream
         self._home = home
         self._again_seconds = again_seconds
-        self._last: int | None = None  # the number in the stream of what was landed last; None: whatever comes is the first
+        self._next: int | None = None  # the number in the stream of what is to be landed next; None: the stream is to be asked
         self._stopped = Signal()
 
     async def run(self) -> None:
@@ -120,9 +121,7 @@ class Intake:
             while not await relay.try_own_landing(owner):
                 if await self._stopped.wait(STANDBY_INTERVAL):
                     return
-            self._last = None
-            if await self._stream.unacknowledged(self._home):
-                await self._stopped.wait(self._again_seconds)
+            self._next = None
             while not (self._stopped.is_set or lost.is_set):
                 await self.run_once()
                 pauses.reset()
@@ -136,6 +135,8 @@ class Intake:
         if is_full:
             await self._stopped.wait(FULL_INTERVAL)
             return 0
+        if self._next is None:
+            self._next = await self._stream.first(self._home)
         arrived = sorted(await self._stream.receive(self._home, RECEIVE_SECONDS), key=lambda flight: flight.sequence)
         next_ones = self._next_ones(arrived)
         if next_ones:
@@ -144,17 +145,19 @@ class Intake:
                 await flight.done()
         if len(next_ones) < len(arrived):
             await self._stopped.wait(self._again_seconds)
-            self._last = None
+            self._next = None
         return len(next_ones)
 
     def _next_ones(self, arrived: Sequence[Flight]) -> list[Flight]:
         """Return what may be landed now: up to a gap, behind which somebody has what comes first."""
         found: list[Flight] = []
+        following = self._next or 0
         for flight in arrived:
-            if self._last is not None and flight.sequence > self._last + 1:
+            if flight.sequence > following:
                 break
-            self._last = max(flight.sequence, self._last or 0)
+            following = max(flight.sequence + 1, following)
             found.append(flight)
+        self._next = following
         return found
 
     async def _land(self, arrived: Sequence[Flight]) -> None:
@@ -164,13 +167,14 @@ class Intake:
             try:
                 return await self._land_together(arrived)
             except COLLISIONS:
-                continue
+                if await self._stopped.wait(pauses.next()):
+                    raise
             except UNAVAILABLE as error:
-                # They are kept at hand: the stream would give them to nobody else for a minute.
+                # They are kept at hand. Whoever lands them meanwhile, they are landed once.
                 self._database.outages.failed(error)
                 if await self._stopped.wait(pauses.next()):
                     raise
-            except (CargoError, asyncpg.PostgresError, ValueError) as error:
+            except (CargoError, asyncpg.PostgresError, ValueError, OverflowError) as error:
                 if len(arrived) > 1:
                     for flight in arrived:
                         await self._land([flight])
@@ -184,7 +188,10 @@ class Intake:
             for flight in arrived:
                 if flight.id is None:
                     raise CargoError("It has no id of a flight: no relay sent it.")
-                is_new = await relay.land(connection, flight.id, await _unpacked(flight))
+                events = await _unpacked(flight)
+                for event in events:
+                    check_carried(event)
+                is_new = await relay.land(connection, flight.id, events)
                 outcomes.append("landed" if is_new else "known")
         for outcome in outcomes:
             LANDED.labels(outcome).inc()
@@ -198,20 +205,32 @@ class Intake:
             if flight.id is not None and not await relay.note_landed(connection, flight.id):
                 return
             if not events:
-                await relay.set_aside_flight(connection, flight.name, flight.cargo, str(error))
+                await relay.set_aside_flight(connection, flight.name, flight.cargo, said(error))
             for event in events:
-                await self._land_one(connection, event)
+                await self._land_one(connection, flight, event)
         LANDED.labels("set aside" if not events else "landed").inc()
-        logger.error("flight %s was set aside, whole or in part: %s", flight.name[:40], error)
+        logger.error("flight %s was set aside, whole or in part: %s", flight.name[:40], said(error))
 
-    async def _land_one(self, connection: Connection, event: Event) -> None:
+    async def _land_one(self, connection: Connection, flight: Flight, event: Event) -> None:
         try:
             async with connection.transaction():
+                check_carried(event)
                 await relay.bring(connection, event)
+        except ForeignEventError as error:
+            reason = str(error)
         except (*UNAVAILABLE, *COLLISIONS):
             raise
-        except (asyncpg.PostgresError, ValueError) as error:
-            await relay.set_aside_event(connection, event, f"PostgreSQL refuses it: {said(error)}.")
+        except (asyncpg.PostgresError, ValueError, OverflowError) as error:
+            reason = f"PostgreSQL refuses it: {said(error)}."
+        else:
+            return
+        try:
+            async with connection.transaction():
+                await relay.set_aside_event(connection, event, reason)
+        except (*UNAVAILABLE, *COLLISIONS):
+            raise
+        except (asyncpg.PostgresError, ValueError, OverflowError):  # not even as JSON: as it came
+            await relay.set_aside_flight(connection, flight.name, cargo.alone(event), reason)
 
 
 async def _unpacked(flight: Flight) -> list[Event]:
@@ -228,6 +247,7 @@ class Teller:
         self._stream = stream
         self._home = home
         self._told: Any = None
+        self._refused = ""  # why it could not be told, last
 
     async def run_once(self) -> bool:
         """Tell it, if it is not what was told last; return whether it was told."""
@@ -239,8 +259,11 @@ class Teller:
         try:
             await self._stream.put_wishes(self._home, wanted)
         except StreamAwayError as error:
-            logger.info("sources cannot be told now what is wanted of them: %s", error)
+            if str(error) != self._refused:
+                logger.warning("sources cannot be told now what is wanted of them (%d tables): %s", len(wanted), error)
+            self._refused = str(error)
             return False
+        self._refused = ""
         self._told = wanted
         return True
 

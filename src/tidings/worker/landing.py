@@ -49,13 +49,16 @@ async def landing(config: Config, database: Database, *, on_failed: Callable[[],
 
 async def _land(config: Config, database: Database, stopping: Signal) -> None:
     home = str(config.home)
+    inbox = stream.inbox_of("home", home)
     is_told = False
     while not stopping.is_set:
         try:
-            async with stream.opened(str(config.stream), credentials=config.stream_credentials, ca_file=config.ca_file) as way:
+            async with stream.opened(
+                str(config.stream), credentials=config.stream_credentials, ca_file=config.ca_file, inbox=inbox
+            ) as way:
                 await _check_home(way, home)
                 is_told = False
-                await _work(Intake(database, way, home), Teller(database, way, home), LandedForgetter(database), stopping)
+                await _work(way, Intake(database, way, home), Teller(database, way, home), LandedForgetter(database), stopping)
         except (StartupError, stream.StreamAwayError) as error:
             if not is_told:
                 logger.warning("nothing comes by the stream: %s", error)
@@ -69,20 +72,22 @@ async def _check_home(way: stream.Stream, home: str) -> None:
         raise StartupError(f"The fleet has no home {home!r}; it has {', '.join(homes)}. Correct TIDINGS_HOME.")
 
 
-async def _work(intake: Intake, teller: Teller, forgetter: LandedForgetter, stopping: Signal) -> None:
+async def _work(way: stream.Stream, intake: Intake, teller: Teller, forgetter: LandedForgetter, stopping: Signal) -> None:
     duties = [
         asyncio.create_task(intake.run()),
         asyncio.create_task(every(TELL_INTERVAL, teller, stopping)),
         asyncio.create_task(every(FORGET_INTERVAL, forgetter, stopping)),
     ]
-    stopped = asyncio.create_task(stopping.wait())
+    stopped, closed = asyncio.create_task(stopping.wait()), asyncio.create_task(way.until_closed())
     try:
-        await asyncio.wait([*duties, stopped], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*duties, stopped, closed], return_when=asyncio.FIRST_COMPLETED)
         intake.stop()
         await asyncio.wait(duties, timeout=7)
         for duty in duties:
             if duty.done():
                 duty.result()
+        if closed.done():
+            await closed
     finally:
-        for each in (*duties, stopped):
+        for each in (*duties, stopped, closed):
             each.cancel()

@@ -9,6 +9,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
 from typing import Final, Protocol
 from uuid import UUID, uuid4
 
@@ -34,10 +36,12 @@ logger = logging.getLogger("tidings.relay")
 
 BATCH: Final = 512  # rows taken at a time
 MAX_WAITING: Final = 16  # flights that the stream does not have yet, beyond which nothing is taken
-MAX_LEFT: Final = 1000  # flights of a relay that died, looked at together
+MAX_LEFT: Final = 64  # flights of a relay that died, read together
+MAX_LEFT_BYTES: Final = 32 * 2**20  # of them; one is read however large it is
 MAX_GROUPS: Final = 10_000  # whose home is remembered
 STANDBY_INTERVAL: Final = 1.0  # seconds between looks whether the relay at work is gone
 WISHES_INTERVAL: Final = 2.0  # seconds
+KEEPING_INTERVAL: Final = 60.0  # seconds
 COMPARED_EVERY: Final = 30  # looks
 
 SENT = Counter("tidings_relay_events_total", "Events that the stream has taken over from this source.")
@@ -54,8 +58,8 @@ class Way(Protocol):
     async def send(self, home: str, source: str, flight: UUID, cargo: bytes) -> None:
         """Send a flight; returns once the quorum has it."""
 
-    async def wishes(self, homes: tuple[str, ...]) -> dict[str, dict[TableName, frozenset[str]]]:
-        """Return what webhooks of homes want to hear."""
+    async def wishes(self, homes: tuple[str, ...]) -> dict[str, dict[TableName, frozenset[str]] | None]:
+        """Return what webhooks of homes want to hear; None: what a home has said cannot be read."""
 
 
 class _BadRowsError(Exception):
@@ -80,6 +84,7 @@ class Relay:
         self._homes: dict[str, str] = {}  # of groups
         self._waiting: Mapping[str, deque[Flight]] = {home: deque() for home in fleet.homes}
         self._sent: list[UUID] = []  # that are to be forgotten
+        self._left_behind: int | None = None  # the last of what a relay before us left that was read; None: all of it was
         self._calls = {home: Signal() for home in fleet.homes}
         self._room = Signal()
         self._stopped = Signal()
@@ -124,7 +129,7 @@ class Relay:
 
             bell.add_termination_listener(end)
             await bell.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: self.rung.set())
-            await self._load_left()
+            await self._begin_with_left(bell)
             self.is_at_work.set()
             senders = [asyncio.create_task(self._send_to(home), name=f"relay to {home}") for home in self._fleet.homes]
             for sender in senders:
@@ -147,50 +152,58 @@ class Relay:
         try:
             while not (self._stopped.is_set or lost.is_set):
                 self.rung.clear()
-                taken = await self.run_once()
-                self._pauses.reset()
                 if waking is not None:
                     await waking
                     waking = None
-                if taken < BATCH and await doorbell.rest(bell, self.rung, self.run_once):
+                taken = await self.run_once(bell)
+                self._pauses.reset()
+                if taken < BATCH and await doorbell.rest(bell, self.rung, partial(self.run_once, bell)):
                     waking = asyncio.create_task(outbox.wake(bell))
         finally:
             if waking is not None:
                 waking.cancel()
 
-    async def run_once(self) -> int:
+    async def run_once(self, owner: Connection) -> int:
         """Pack what is committed, up to a batch, and forget what was sent; return how many rows that were.
 
         While the stream has not taken what was packed before, nothing is: rows wait where they are.
+
+        Args:
+            owner: The connection that has the outbox: what is packed is written over it alone. When PostgreSQL has ended it,
+                another relay may be at work, which must not find flights of ours behind its own.
         """
-        while self._count() >= MAX_WAITING and not self._stopped.is_set:
+        while self._count() >= MAX_WAITING and not (self._stopped.is_set or owner.is_closed()):
             self._room.clear()
-            await self._forget_sent()
+            await self._forget_sent(owner)
             await self._room.wait(1.0)
         if self._stopped.is_set:
             return 0
+        if self._left_behind is not None:
+            await self._load_left(owner)
+            return BATCH
         try:
-            return await self._pack()
+            return await self._pack(owner)
         except _BadRowsError as error:
-            await self._reject(error.faults)
+            await self._reject(owner, error.faults)
             return BATCH
         except COLLISIONS:
             return BATCH  # nothing is wrong with the rows; go again
 
-    async def _pack(self) -> int:
+    async def _pack(self, owner: Connection) -> int:
         sent, self._sent = self._sent, []
         try:
-            async with self._database.transaction() as connection:
+            async with owner.transaction():
                 if sent:
-                    await relay.forget(connection, sent)
-                taken = await outbox.take(connection, BATCH)
+                    await relay.forget(owner, sent)
+                taken = await outbox.take(owner, BATCH)
                 events, faults = outbox.read_events(taken, self._salt, self._clock.now())
                 flights = self._flights(events, taken.numbers, faults)
                 if flights:
-                    await relay.keep(connection, flights)
+                    await relay.keep(owner, flights)
         except BaseException:
             self._sent += sent
             raise
+        self._database.outages.worked()
         for flight in flights:
             self._waiting[flight.home].append(flight)
             self._calls[flight.home].set()
@@ -227,9 +240,9 @@ class Relay:
             home = self._homes[group_id] = self._fleet.home_of(group_id)
         return home
 
-    async def _reject(self, faults: dict[int, str]) -> None:
-        async with self._database.transaction() as connection:
-            faults = await outbox.reject(connection, faults, self._box)
+    async def _reject(self, owner: Connection, faults: dict[int, str]) -> None:
+        async with owner.transaction():
+            faults = await outbox.reject(owner, faults, self._box)
         number, reason = next(iter(faults.items()))
         logger.error("%d outbox rows cannot be sent and were set aside, the first is %d: %s", len(faults), number, reason)
 
@@ -238,23 +251,25 @@ class Relay:
     def _count(self) -> int:
         return sum(map(len, self._waiting.values()))
 
-    async def _load_left(self) -> None:
+    async def _begin_with_left(self, owner: Connection) -> None:
         """Begin with what the relay before us did not finish, or we ourselves before the database was away."""
-        async with self._database.connection() as connection:
-            if self._sent:
-                await relay.forget(connection, self._sent)
-                self._sent.clear()
-            left = await relay.left(connection, MAX_LEFT)
         for waiting in self._waiting.values():
             waiting.clear()
-        lost = 0
-        for flight in left:
-            if flight.home in self._waiting:
-                self._waiting[flight.home].append(flight)
-            else:
-                lost += 1
-        if lost:
-            logger.error("%d flights are for homes that the fleet does not have; they stay in tidings.relay_flights", lost)
+        await self._forget_sent(owner)
+        if stranded := await relay.stranded(owner, self._fleet.homes):
+            logger.error("%d flights are for homes that the fleet does not have; they stay in tidings.relay_flights", stranded)
+        self._left_behind = 0
+        await self._load_left(owner)
+
+    async def _load_left(self, owner: Connection) -> None:
+        """Read some more of what was left; until all of it is read, nothing is packed that would overtake it."""
+        left = await relay.left(
+            owner, self._fleet.homes, behind=self._left_behind or 0, limit=MAX_LEFT, most_bytes=MAX_LEFT_BYTES
+        )
+        for flight in left.flights:
+            self._waiting[flight.home].append(flight)
+            self._calls[flight.home].set()
+        self._left_behind = left.last
         WAITING.set(self._count())
 
     async def _send_to(self, home: str) -> None:
@@ -285,13 +300,12 @@ class Relay:
             self._room.set()
             self.rung.set()
 
-    async def _forget_sent(self) -> None:
+    async def _forget_sent(self, owner: Connection) -> None:
         sent, self._sent = self._sent, []
         if not sent:
             return
         try:
-            async with self._database.connection() as connection:
-                await relay.forget(connection, sent)
+            await relay.forget(owner, sent)
         except BaseException:
             self._sent += sent
             raise
@@ -304,15 +318,23 @@ class Wishes:
         self._database = database
         self._stream = stream
         self._fleet = fleet
+        self._unread: frozenset[str] = frozenset()  # homes whose wishes could not be read, when they were looked at last
         self._due = 0  # looks until triggers are compared with wishes, whatever has changed: tables are made meanwhile
 
     async def run_once(self) -> int:
         """Bring triggers up to date, and return how many homes wish something else than before."""
         try:
-            wanted = await self._stream.wishes(self._fleet.homes)
+            said = await self._stream.wishes(self._fleet.homes)
         except StreamAwayError as error:
             logger.info("what homes want to hear is not known now: %s", error)
             return 0
+        unread = frozenset(home for home, wishes in said.items() if wishes is None)
+        if unread - self._unread:
+            logger.error(
+                "what %s wants to hear of tables cannot be read; what it wanted before stays", ", ".join(sorted(unread))
+            )
+        self._unread = unread
+        wanted = {home: wishes for home, wishes in said.items() if wishes is not None}
         async with self._database.transaction() as connection:
             known = await relay.wishes(connection)
             changed = {home: wishes for home, wishes in wanted.items() if wishes != known.get(home, {})}
@@ -329,3 +351,17 @@ class Wishes:
                 logger.info("triggers are brought up to date later: %s", error)
         self._due -= 1
         return len(changed)
+
+
+class Keeper:
+    """Forgets what a source needs no more; no worker runs there whose janitor would."""
+
+    def __init__(self, database: Database, clock: Clock, *, retention_days: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._retention = timedelta(days=retention_days)
+
+    async def run_once(self) -> None:
+        """Forget publishers' ids that are older than what homes keep."""
+        async with self._database.connection() as connection:
+            await outbox.forget_external_ids(connection, self._clock.now() - self._retention)

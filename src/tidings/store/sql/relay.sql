@@ -19,8 +19,17 @@ select f.id, f.home, f.cargo, f.event_count
 from unnest($1::uuid[], $2::text[], $3::bytea[], $4::integer[]) with ordinality as f (id, home, cargo, event_count, position) order by f.position;
 
 -- name: left
--- What the stream may not have yet, in the order it was taken. $1 how many at most
-select id, home, cargo, event_count from tidings.relay_flights order by number limit $1;
+-- What the stream may not have yet, in the order it was taken. $1 homes, $2 behind which number, $3 how many at most,
+-- $4 bytes beyond which no other is read
+select number, id, home, cargo, event_count from (
+  select f.*, sum(octet_length(f.cargo)) over (order by f.number) - octet_length(f.cargo) as before from (
+    select number, id, home, cargo, event_count from tidings.relay_flights where number > $2 and home = any ($1::text[]) order by number limit $3
+  ) f
+) g where before < $4 order by number;
+
+-- name: stranded
+-- How many are to other homes than $1, $2 at most
+select count(*) from (select from tidings.relay_flights where home <> all ($1::text[]) limit $2) f;
 
 -- name: forget
 -- The stream has them. $1 ids

@@ -1,0 +1,45 @@
+"""A source, a home and a real stream between them, for tests that turn each by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.support.engine import Engine
+from tidings.core.fleet import Fleet
+from tidings.worker.intake import Intake
+from tidings.worker.relay import Relay
+
+FLEET = Fleet(("here",))
+
+
+def relay_of(source: Engine, way: Any) -> Relay:
+    services = source.services
+    return Relay(services.wide, way, FLEET, services.box, services.clock, source="shop", salt=services.installation.salt)
+
+
+async def pack(source: Engine, way: Any) -> int:
+    """Pack what is committed, as a relay does that is gone before it sends it."""
+    async with source.services.wide.connection() as connection:
+        return await relay_of(source, way).run_once(connection)
+
+
+@asynccontextmanager
+async def relaying(source: Engine, way: Any) -> AsyncIterator[Relay]:
+    relay = relay_of(source, way)
+    running = asyncio.create_task(relay.run())
+    await asyncio.wait([running, asyncio.create_task(relay.is_at_work.wait())], return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield relay
+    finally:
+        relay.stop()
+        await running
+
+
+async def land(home: Engine, way: Any, events: int) -> None:
+    """Land what comes until so many events are in the outbox, or were."""
+    intake = Intake(home.services.wide, way, "here")
+    landed = 0
+    while landed < events:
+        await intake.run_once()
+        landed = await home.value("select count(*) from tidings.outbox")
