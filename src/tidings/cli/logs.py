@@ -54,7 +54,7 @@ def _marked(value: Any) -> str:
     """Return a value so that its end can be seen, and nobody can write a line of his own: in quotes where it needs them."""
     text = str(value)
     is_plain = text.isprintable() and not any(sign in text for sign in ' "=')
-    return text if is_plain else msgspec.json.encode(text).decode()
+    return text if is_plain else json.dumps(text)
 
 
 def _own_fields(record: logging.LogRecord) -> dict[str, Any]:
