@@ -39,12 +39,15 @@ async def test_two_servers_fire_every_tick_once_while_one_of_them_is_killed(conf
             return fired > begin + timedelta(hours=hours)
 
         servers = list(await asyncio.gather(*(Process.start("serve", **settings) for _ in range(2))))
-        await eventually(lambda: has_come_to(HOURS / 3), limit=60)
-        await servers[0].kill()
-        servers[0] = await Process.start("serve", **settings)
-        await eventually(lambda: has_come_to(HOURS), limit=120)
-        for server in servers:
-            assert await server.stop() == 0
+        try:
+            await eventually(lambda: has_come_to(HOURS / 3), limit=60)
+            await servers[0].kill()
+            servers[0] = await Process.start("serve", **settings)
+            await eventually(lambda: has_come_to(HOURS), limit=120)
+            assert [await server.stop() for server in servers] == [0, 0]
+        finally:
+            for server in servers:
+                await server.kill()
         runs = await engine.sql("select job_id, scheduled_at, event_id, missed_count from tidings.cron_runs")
         fired = Counter((run["job_id"], run["scheduled_at"]) for run in runs)
         expected = set()
