@@ -89,6 +89,7 @@ class _Again:
 
     def __init__(self, arrived: Any) -> None:
         self.id, self.name, self.sequence, self.cargo = arrived.id, arrived.name, arrived.sequence, arrived.cargo
+        self.source = arrived.source
 
     async def done(self) -> None:
         pass

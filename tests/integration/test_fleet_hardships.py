@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,11 +17,13 @@ import pytest
 from tests.support import stream as servers
 from tests.support.engine import Engine, eventually
 from tests.support.fleet import FLEET, land, pack, relay_of, relaying
-from tidings.core.cargo import FORMAT
+from tests.support.receiver import Receiver
+from tidings.core.cargo import FORMAT, flights, packed
 from tidings.core.errors import StartupError
-from tidings.core.event import event_id
+from tidings.core.event import Event, event_id
 from tidings.fleet import run_relay
 from tidings.operations import set_aside
+from tidings.store import outbox
 from tidings.store import relay as stored
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError, inbox_of
@@ -376,3 +378,35 @@ async def is_value(engine: Engine, value: Any, question: str) -> bool:
 
 async def is_so(what: bool) -> bool:
     return what
+
+
+async def test_a_source_that_is_behind_keeps_its_own_order_beside_another(
+    home: Engine, way: Stream, receiver: Receiver
+) -> None:
+    webhook = await home.add_webhook(receiver.url(), "order.*", ordered=True)
+    await home.sql("update tidings.lanes set open = false where webhook_id = $1", webhook.id)
+
+    def at(second: int, name: str) -> Event:
+        when = NOW + timedelta(seconds=second)
+        return Event(
+            event_id(when, second, len(name)), "default", "publish", "order.paid", None, name, None, None, "{}", None, when
+        )
+
+    # What is behind is landed together with what is not; the rest of it in another batch.
+    for source, event in (("fast", at(50, "fast 1")), ("slow", at(1, "slow 1")), ("slow", at(2, "slow 2"))):
+        (flight,) = flights(packed([event]), 60_000)
+        await way.send("here", source, uuid4(), flight.data)
+    await land(home, way, 3)
+    rows = await home.sql("delete from tidings.outbox where subject = 'slow 2' returning *")
+    await home.cycle()
+    async with home.services.wide.transaction() as connection:
+        later = at(2, "slow 2")
+        assert rows[0]["origin"] == "slow"
+        await outbox.bring(connection, [later], "slow")
+    await home.cycle()
+    waiting = await home.sql(
+        "select e.subject from tidings.queue q join tidings.events e on e.id = q.event_id order by q.due_at, q.id"
+    )
+    told = [row["subject"] for row in waiting]
+    assert told.index("slow 1") < told.index("slow 2")
+    assert sorted(told) == ["fast 1", "slow 1", "slow 2"]

@@ -33,7 +33,7 @@ _PUBLISHED_COLUMNS = (
 
 _COLUMNS = (
     "event_id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
-    "occurred_at", "external_id", "webhook_id", "capture_error", "hops", "traceparent",
+    "occurred_at", "external_id", "webhook_id", "capture_error", "hops", "traceparent", "origin",
 )  # fmt: skip
 
 
@@ -122,6 +122,11 @@ def read_events(taken: Taken, salt: int, now: datetime) -> tuple[list[Event], di
 def uncounted(taken: Taken, events: Sequence[Event]) -> list[Event]:
     """Return those of the events that were read, one of each row, whose bytes nobody has counted yet."""
     return [event for row, event in zip(taken.rows, events, strict=True) if not row["is_counted"]]
+
+
+def origins(taken: Taken, events: Sequence[Event]) -> dict[UUID, str]:
+    """Return the source of a fleet of those of the events that were read, one of each row, that came from one."""
+    return {event.id: row["origin"] for row, event in zip(taken.rows, events, strict=True) if row["origin"] is not None}
 
 
 def _row_fault(row: Any) -> str | None:
@@ -213,7 +218,7 @@ async def publish(connection: Connection, events: Sequence[Event], *, is_counted
     await connection.execute(_SQL["ring"])
 
 
-async def bring(connection: Connection, events: Sequence[Event]) -> None:
+async def bring(connection: Connection, events: Sequence[Event], origin: str) -> None:
     """Write events to the outbox that were taken out of another, inside the caller's transaction, and ring the doorbell.
 
     They keep their ids, and what led to them.
@@ -221,7 +226,7 @@ async def bring(connection: Connection, events: Sequence[Event]) -> None:
     records = [
         (
             e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record, e.old_record,
-            e.occurred_at, e.external_id, e.webhook_id, e.capture_error, e.hops, e.traceparent,
+            e.occurred_at, e.external_id, e.webhook_id, e.capture_error, e.hops, e.traceparent, origin,
         )
         for e in events
     ]  # fmt: skip

@@ -136,19 +136,19 @@ async def put_wishes(connection: Connection, homes: Mapping[str, Wishes]) -> Non
         await connection.execute(_SQL["put_wishes"], *(list(column) for column in zip(*rows, strict=True)))
 
 
-async def land(connection: Connection, flight: UUID, events: Sequence[Event]) -> bool:
-    """Put the events of a flight into the outbox, in the caller's transaction; False: they have been there."""
+async def land(connection: Connection, flight: UUID, events: Sequence[Event], source: str) -> bool:
+    """Put the events of a flight from a source into the outbox, in the caller's transaction; False: they have been there."""
     if await connection.fetchval(_SQL["land"], flight) is None:
         return False
     await connection.execute(_SQL["make_groups"], sorted({event.group_id for event in events}))
-    await outbox.bring(connection, events)
+    await outbox.bring(connection, events, source)
     return True
 
 
-async def bring(connection: Connection, event: Event) -> None:
-    """Put one event of a flight into the outbox, in the caller's transaction."""
+async def bring(connection: Connection, event: Event, source: str) -> None:
+    """Put one event of a flight from a source into the outbox, in the caller's transaction."""
     await connection.execute(_SQL["make_groups"], [event.group_id])
-    await outbox.bring(connection, [event])
+    await outbox.bring(connection, [event], source)
 
 
 async def note_landed(connection: Connection, flight: UUID) -> bool:

@@ -68,6 +68,11 @@ class Arrived:
             return None
 
     @property
+    def source(self) -> str:
+        """Where it came from, as its subject says: by the servers' permissions nobody else may write there."""
+        return str(self._message.subject).rpartition(".")[2]
+
+    @property
     def sequence(self) -> int:
         """Its number in the stream of its home, without gaps."""
         return int(self._message.metadata.sequence.stream)

@@ -37,6 +37,7 @@ class Batch(msgspec.Struct):
     numbers: list[int] = []
     shares: dict[str, int] | None = None  # of groups; None: by age
     is_beside: bool = False  # of groups that do not crowd others
+    origins: dict[UUID, str] = {}  # of events that came from sources of a fleet
 
 
 class Taker(Protocol):

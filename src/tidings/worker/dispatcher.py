@@ -195,6 +195,7 @@ class Dispatcher:
             made = await self._kinds.make_sure(connection, events)
             worker_id = self._me.worker_id
             stored = stored_of(outbox.uncounted(taken, events))
+            batch.origins = outbox.origins(taken, events)
             routed = await self._write(connection, events, routes, worker_id, batch, stored)
         self._kinds.remember(made)  # only now is it sure that they are there
         self._sharing.note(events)
@@ -226,11 +227,11 @@ class Dispatcher:
         matched: list[Matched] = []
         fresh: list[Queued] = []
         places: dict[UUID, datetime] = {}  # of events, in ordered lanes
-        latest: dict[str, datetime] = {}  # of each group: nobody's order is to hang on clocks of others
+        latest: dict[tuple[str, str | None], datetime] = {}  # of each group and origin: no order hangs on clocks of others
         for event, webhook_ids in await self._match(connection, events, routes):
             is_test, due_at = event.is_test, min(event.occurred_at, now)
-            place = place_after(latest.get(event.group_id), event.occurred_at, now)
-            places[event.id] = latest[event.group_id] = place
+            line = event.group_id, batch.origins.get(event.id)
+            places[event.id] = latest[line] = place_after(latest.get(line), event.occurred_at, now)
             deliveries = [
                 Queued(delivery_id(event.id, webhook_id), webhook_id, event.id, event.group_id, is_test, due_at)
                 for webhook_id in webhook_ids

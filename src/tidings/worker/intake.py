@@ -51,6 +51,10 @@ class Flight(Protocol):
         """Its id; None: whoever sent it was no relay."""
 
     @property
+    def source(self) -> str:
+        """Where it came from."""
+
+    @property
     def sequence(self) -> int:
         """Its number in the stream, without gaps."""
 
@@ -191,7 +195,7 @@ class Intake:
                 events = await _unpacked(flight)
                 for event in events:
                     check_carried(event)
-                is_new = await relay.land(connection, flight.id, events)
+                is_new = await relay.land(connection, flight.id, events, flight.source)
                 outcomes.append("landed" if is_new else "known")
         for outcome in outcomes:
             LANDED.labels(outcome).inc()
@@ -215,7 +219,7 @@ class Intake:
         try:
             async with connection.transaction():
                 check_carried(event)
-                await relay.bring(connection, event)
+                await relay.bring(connection, event, flight.source)
         except ForeignEventError as error:
             reason = str(error)
         except (*UNAVAILABLE, *COLLISIONS):
