@@ -54,6 +54,11 @@ def test_what_is_packed_is_unpacked_as_it_was_and_in_its_order(some_events: list
     assert all(0 < flight.count <= MAX_EVENTS for flight in found)
 
 
+def test_members_travel_in_the_order_that_events_have_them_in() -> None:
+    *shared, last = cargo._Carried.__struct_fields__
+    assert (shared, last) == (list(Event.__struct_fields__[: len(shared)]), "traceparent")
+
+
 def test_a_flight_has_no_more_events_than_it_may() -> None:
     assert [flight.count for flight in flights(packed([event()] * (2 * MAX_EVENTS + 1)), 10_000_000)] == [
         MAX_EVENTS,

@@ -21,7 +21,7 @@ ROOM: Final = 4096  # bytes of a message that are the stream's own, and the fram
 
 
 class _Carried(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An event as the outbox has it: before rules and routes."""
+    """An event as the outbox has it: before rules and routes. Written out: other versions read it, whatever Event becomes."""
 
     id: UUID
     group_id: str

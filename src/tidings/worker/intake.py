@@ -31,9 +31,8 @@ STANDBY_INTERVAL: Final = 1.0  # seconds between looks whether the intake at wor
 MAX_OUTBOX: Final = 50_000  # rows that wait to be routed, beyond which flights wait in the stream
 FULL_INTERVAL: Final = 0.2  # seconds
 TELL_INTERVAL: Final = 2.0  # seconds between looks at what webhooks want to hear
-LANDED_DAYS: Final = (
-    30  # for which a flight is known; a source that was away for longer than that repeats what it had sent last
-)
+LANDED_DAYS: Final = 30  # for which a flight is known; a source that was away for longer repeats what it had sent last
+UNPACKED_HERE: Final = 1_000_000  # bytes of a cargo that keep the event loop some milliseconds; a larger one goes to a thread
 FORGET_INTERVAL: Final = 3600.0  # seconds
 
 LANDED = Counter("tidings_flights_landed_total", "Flights that came by the stream, by what became of them.", ["outcome"])
@@ -238,9 +237,9 @@ class Intake:
 
 
 async def _unpacked(flight: Flight) -> list[Event]:
-    return (
-        await asyncio.to_thread(cargo.unpacked, flight.cargo) if len(flight.cargo) > 1_000_000 else cargo.unpacked(flight.cargo)
-    )
+    if len(flight.cargo) <= UNPACKED_HERE:
+        return cargo.unpacked(flight.cargo)
+    return await asyncio.to_thread(cargo.unpacked, flight.cargo)
 
 
 class Teller:
