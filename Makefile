@@ -89,7 +89,7 @@ test:
 
 # The long form of the suites that try to break it, one after the other; run nothing beside it. docs/reliability.md gets the figures.
 torture: install node
-	TIDINGS_TORTURE=long $(BIN)/python -m pytest -q tests/torture
+	TIDINGS_TORTURE=long $(BIN)/python -m pytest -q --timeout 3600 tests/torture
 	$(BIN)/python tools/make_reliability.py
 
 # How long a newcomer waits for a first delivery, into docs/benchmarks.md; it fetches all packages anew.

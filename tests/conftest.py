@@ -53,6 +53,23 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"uvloop": uvloop.new_event_loop}
 
 
+class _AtOnce:
+    """Tells of a failure as it happens: a run that somebody else ends never comes to its summary."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+            assert terminal is not None
+            phase = _PHASES.get(report.when, "run")
+            terminal.write_line(f"\n{report.nodeid} failed as it was {phase}:\n{report.longreprtext}")
+
+
+_PHASES: dict[str | None, str] = {"setup": "set up", "teardown": "taken down"}  # xdist knows none where a process ended
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Give the run a folder of its own, and authorities that are read at once.
@@ -65,6 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = Path(tempfile.mkdtemp(prefix="tidings-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     config.option.basetemp = config.option.basetemp or str(folder / "t")
+    config.pluginmanager.register(_AtOnce(config))
     authorities = str(folder / "authorities.pem")
     trustme.CA().cert_pem.write_to_path(authorities)
     os.environ["SSL_CERT_FILE"] = authorities
