@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from tidings.app import opened
 from tidings.config import Config
 from tidings.core.errors import StartupError
-from tidings.core.fleet import Fleet, check_name, fleet_of
+from tidings.core.fleet import Fleet, check_name, fleet_of, sender_of
+from tidings.operations.services import Services
 from tidings.store import home, workers
 from tidings.store import relay as stored
 from tidings.transport import stream
@@ -16,8 +18,12 @@ from tidings.transport.stream import Stream, StreamAwayError, inbox_of
 from tidings.transport.stream_making import MAX_BYTES, Standing, make
 from tidings.transport.stream_making import standing as found_standing
 from tidings.worker.duties import every
-from tidings.worker.relay import KEEPING_INTERVAL, WISHES_INTERVAL, Keeper, Relay, Wishes
+from tidings.worker.landing import landing
+from tidings.worker.placing import FOLLOW_INTERVAL, Follower
+from tidings.worker.relay import Relay
+from tidings.worker.rows import Elsewhere
 from tidings.worker.signals import Signal
+from tidings.worker.source import KEEPING_INTERVAL, WISHES_INTERVAL, Keeper, Wishes
 
 logger = logging.getLogger("tidings.relay")
 
@@ -59,10 +65,12 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
         )  # fmt: skip
         wishes, stopping = Wishes(services.wide, way, fleet), Signal()
         keeper = Keeper(services.wide, services.clock, retention_days=config.retention_days)
+        follower = Follower(way, source, [relay.follow, wishes.follow], lambda: relay.settled)
         duties = [
             asyncio.create_task(relay.run(), name="relay"),
             asyncio.create_task(every(WISHES_INTERVAL, wishes, stopping), name="wishes"),
             asyncio.create_task(every(KEEPING_INTERVAL, keeper, stopping), name="keeper"),
+            asyncio.create_task(every(FOLLOW_INTERVAL, follower, stopping), name="follower"),
         ]
         stopped, closed = asyncio.create_task(stop.wait()), asyncio.create_task(way.until_closed())
         on_ready(fleet)
@@ -81,6 +89,19 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
         finally:
             for each in (*duties, stopped, closed):
                 each.cancel()
+
+
+def landing_of(services: Services, *, on_failed: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+    """Return what lands flights at a home, and sends on what is of groups that live elsewhere, while a block runs."""
+    home = str(services.config.home)
+
+    def onward(way: Stream, fleet: Fleet) -> Relay:
+        return Relay(
+            services.wide, way, fleet, services.box, services.clock, source=sender_of(home), salt=services.installation.salt,
+            rows=Elsewhere(home),
+        )  # fmt: skip
+
+    return landing(services.config, services.wide, on_failed=on_failed, onward=onward)
 
 
 async def leave(config: Config) -> int:
@@ -123,10 +144,9 @@ async def make_stream(config: Config, homes: Sequence[str], *, replicas: int, mo
     fleet = fleet_of(tuple(homes))
     async with _stream(config) as way:
         try:
-            await make(way, fleet, replicas=replicas, most_bytes=most_bytes)
+            return await make(way, fleet, replicas=replicas, most_bytes=most_bytes, version=int(time.time()))
         except StreamAwayError as error:
             raise StartupError(f"The stream did not answer: {error}.") from error
-    return fleet
 
 
 async def standing(config: Config) -> list[Standing]:

@@ -31,8 +31,8 @@ from tidings.transport.stream_making import make, standing
 from tidings.worker import relay as relays
 from tidings.worker.intake import Intake, Teller
 from tidings.worker.landing import landing
-from tidings.worker.relay import Keeper, Wishes
 from tidings.worker.signals import Signal
+from tidings.worker.source import Keeper, Wishes
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
