@@ -116,9 +116,10 @@ async def _working(stack: AsyncExitStack, services: Services) -> Worker:
     if services.config.workers > 1:
         await stack.enter_async_context(_more_workers(services))
     if services.config.home is not None:
-        from tidings.fleet import landing_of  # with what only members of a fleet have installed
+        from tidings.worker.landing import Packing, landing  # with what only members of a fleet have installed
 
-        await stack.enter_async_context(landing_of(services, on_failed=worker.failed.set))
+        packing = Packing(services.box, services.clock, services.installation.salt)
+        await stack.enter_async_context(landing(services.config, services.wide, on_failed=worker.failed.set, packing=packing))
     return worker
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -13,7 +14,9 @@ from tests.support.engine import Engine, engine_of, eventually
 from tests.support.receiver import Receiver
 from tests.support.stream import Cluster
 from tidings.config import Config
+from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, fleet_of, sender_of, with_groups
+from tidings.fleet import leave_as_home, make_stream, place, remove_home, spread_names
 from tidings.store import placing
 from tidings.transport import stream
 from tidings.transport.stream import Stream
@@ -213,3 +216,78 @@ async def test_a_home_keeps_what_it_knows_while_the_stream_is_away(homes: tuple[
     await east.publish(group, range(1))
     await east.engine.worker.dispatcher.run_once()
     assert await east.numbers(group) == [0]
+
+
+# The fleet is changed ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_home_is_added_filled_spread_to_and_taken_away_and_no_group_moves_for_it(
+    homes: tuple[Home, Home], way: Stream, cluster: Cluster
+) -> None:
+    east, west = homes
+    config = msgspec.structs.replace(east.engine.services.config, stream=cluster.url)
+    urls = {home.name: str(home.engine.services.wide.url) for home in homes}
+    groups = [f"group-{number}" for number in range(20)]
+    for group in groups:
+        await homes[HOMES.home_of(group) == "west"].engine.sql("insert into tidings.groups (id) values ($1)", group)
+    more = await make_stream(config, ("east", "north", "west"), replicas=1)
+    assert more.homes == ("east", "north", "west")
+    assert [more.home_of(group) for group in groups] == [HOMES.home_of(group) for group in groups]
+    with pytest.raises(StartupError, match="To add homes name these too"):
+        await make_stream(config, ("south",), replicas=1)
+    assert (await place(config, ["new"], "north")).home_of("new") == "north"
+    with pytest.raises(StartupError, match="no home 'nowhere'"):
+        await place(config, ["new"], "nowhere")
+    with pytest.raises(StartupError, match="say the database of each"):
+        await spread_names(config, ("east", "north", "west"), urls, is_plan=False)
+    urls["north"] = urls["east"]
+    before = await way.fleet()
+    planned, remembered = await spread_names(config, ("east", "north", "west"), urls, is_plan=True)
+    assert await way.fleet() == before
+    assert remembered == len(planned.moved) > 0
+    opened, _ = await spread_names(config, ("east", "north", "west"), urls, is_plan=False)
+    assert [opened.home_of(group) for group in groups] == [HOMES.home_of(group) for group in groups]
+    assert opened.home_of("new") == "north"
+    assert "north" in {opened.home_of(f"later-{number}") for number in range(20)}
+
+    with pytest.raises(StartupError, match="lead to north"):
+        await remove_home(config, "north")
+    await spread_names(config, ("east", "west"), urls, is_plan=False)
+    with pytest.raises(StartupError, match="is the home of new"):
+        await remove_home(config, "north")
+    await place(config, ["new"], "east")
+    async with east.sending_on():
+        await eventually(lambda: is_so(east.relay.settled == 0))
+        known = Follower(way, "home_east", [], lambda: 0)
+        await known.run_once()
+        with pytest.raises(StartupError, match="home_east did not say yet"):
+            await remove_home(config, "north")
+        await east.follower.run_once()
+        await eventually(lambda: is_settled(east))
+        await east.follower.run_once()
+    await way.send("north", "shop", uuid4(), b"x")
+    assert not await remove_home(config, "north"), "a flight is in its stream"
+    assert (await way.fleet()).homes == ("east", "west")
+
+
+async def is_so(what: bool) -> bool:
+    return what
+
+
+async def is_settled(home: Home) -> bool:
+    return home.relay.settled == (await home.way.fleet()).version
+
+
+async def test_an_installation_that_joins_keeps_its_groups_and_leaves_again(
+    homes: tuple[Home, Home], way: Stream, cluster: Cluster
+) -> None:
+    east, _ = homes
+    config = msgspec.structs.replace(east.engine.services.config, stream=cluster.url)
+    group = group_of("west")
+    await east.engine.sql("insert into tidings.groups (id) values ($1)", group)
+    await east.engine.add_webhook("https://example.com", "order.*", group_id=group)
+    fleet = await place(config, (), "east")
+    assert fleet.home_of(group) == "east"
+    assert fleet.moved == {group: "east"}
+    assert await leave_as_home(config) == "east"
+    assert await leave_as_home(config) is None

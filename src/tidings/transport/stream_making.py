@@ -121,10 +121,10 @@ async def settled(way: Stream) -> dict[str, int]:
     with told():
         bucket = await way.jetstream.key_value(BUCKET)
         try:
-            keys = await bucket.keys(filters=[f"{SETTLED}.>"])
+            keys = await bucket.keys()
         except NoKeysError:
             return {}
-        for key in keys[:MAX_MEMBERS]:
+        for key in [key for key in keys if key.startswith(f"{SETTLED}.")][:MAX_MEMBERS]:
             with suppress(NotFoundError, ValueError):
                 found[key.partition(".")[2]] = int((await bucket.get(key)).value or b"")
     return found

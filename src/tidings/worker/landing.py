@@ -5,16 +5,20 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
+from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, sender_of
 from tidings.store.database import Database
+from tidings.store.secrets import SecretBox
 from tidings.transport import stream
 from tidings.worker.duties import every
 from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Teller
 from tidings.worker.placing import FOLLOW_INTERVAL, Follower
 from tidings.worker.relay import Relay
+from tidings.worker.rows import Elsewhere
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.intake")
@@ -22,12 +26,22 @@ logger = logging.getLogger("tidings.intake")
 CONNECT_INTERVAL = 5.0  # seconds between tries to reach a stream that is away while the home starts
 
 
-Onward = Callable[[stream.Stream, Fleet], Relay]
+class Packing(NamedTuple):
+    """What events are packed with that travel on from a home."""
+
+    box: SecretBox
+    clock: Clock
+    salt: int
+
+    def relay(self, database: Database, way: stream.Stream, fleet: Fleet, home: str) -> Relay:
+        """Return what sends on."""
+        source, rows = sender_of(home), Elsewhere(home)
+        return Relay(database, way, fleet, self.box, self.clock, source=source, salt=self.salt, rows=rows)
 
 
 @asynccontextmanager
 async def landing(
-    config: Config, database: Database, *, on_failed: Callable[[], None], onward: Onward | None = None
+    config: Config, database: Database, *, on_failed: Callable[[], None], packing: Packing | None = None
 ) -> AsyncIterator[None]:
     """Land what comes for the home while the block runs, and send on what is of groups that live elsewhere.
 
@@ -35,13 +49,13 @@ async def landing(
 
     Args:
         on_failed: Is called when a duty dies of an error that is no outage.
-        onward: Makes the relay that sends on; None: nothing is.
+        packing: What events are packed with that are sent on; None: none are.
 
     Raises:
         StartupError: The fleet has no home of this name.
     """
     stopping = Signal()
-    task = asyncio.create_task(_land(config, database, stopping, onward), name="intake")
+    task = asyncio.create_task(_land(config, database, stopping, packing), name="intake")
 
     def done(ended: asyncio.Task[None]) -> None:
         if not ended.cancelled() and (error := ended.exception()) is not None:
@@ -57,7 +71,7 @@ async def landing(
         task.cancel()
 
 
-async def _land(config: Config, database: Database, stopping: Signal, onward: Onward | None) -> None:
+async def _land(config: Config, database: Database, stopping: Signal, packing: Packing | None) -> None:
     home = str(config.home)
     inbox = stream.inbox_of("home", home)
     is_told = False
@@ -68,7 +82,7 @@ async def _land(config: Config, database: Database, stopping: Signal, onward: On
             ) as way:
                 fleet = await _checked(way, home)
                 is_told = False
-                relay = None if onward is None else onward(way, fleet)
+                relay = None if packing is None else packing.relay(database, way, fleet, home)
                 follower = _follower(way, home, database, relay)
                 await follower.run_once()  # before anything is landed that may be of others
                 duties = Intake(database, way, home), relay, follower, Teller(database, way, home), LandedForgetter(database)
