@@ -66,7 +66,8 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
                 )
             await stored.become_source(connection, source)
         relay = Relay(
-            services.wide, way, fleet, services.box, services.clock, source=source, salt=services.installation.salt
+            services.wide, way, fleet, services.box, services.clock, source=source, salt=services.installation.salt,
+            look=way.fleet,
         )  # fmt: skip
         wishes, stopping = Wishes(services.wide, way, fleet), Signal()
         keeper = Keeper(services.wide, services.clock, retention_days=config.retention_days)

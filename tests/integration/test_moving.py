@@ -60,7 +60,8 @@ async def acme(
     for home in homes:
         await home.follower.run_once()
     async with furnishing(east.engine, api_server, receiver.url()) as made:
-        await east.engine.sql("update tidings.recoveries set state = 'finished', finished_at = now()")
+        await east.engine.sql("update tidings.recoveries set state = 'cancelled', finished_at = now()")
+        await east.engine.sql("update tidings.erasures set state = 'done', subject = null, finished_at = now()")
         await made("DELETE", "/api/v1/collections/posts")
         yield made
 

@@ -80,10 +80,6 @@ class Placing(msgspec.Struct, frozen=True):
             or (group_id not in owned and self.fleet.home_of(group_id) != self.home)
         )
 
-    def knows(self, version: int | None) -> bool:
-        """Whether what was sent here by this version of the directory can be judged by ours, which is not behind it."""
-        return version is None or version <= self.fleet.version
-
 
 def _weight(home: str, group_id: str) -> bytes:
     return blake2b(f"{home}\0{group_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -36,7 +36,7 @@ class Packing(NamedTuple):
     def relay(self, database: Database, way: stream.Stream, fleet: Fleet, home: str) -> Relay:
         """Return what sends on."""
         source, rows = sender_of(home), Elsewhere(home)
-        return Relay(database, way, fleet, self.box, self.clock, source=source, salt=self.salt, rows=rows)
+        return Relay(database, way, fleet, self.box, self.clock, source=source, salt=self.salt, rows=rows, look=way.fleet)
 
 
 @asynccontextmanager

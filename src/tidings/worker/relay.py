@@ -8,7 +8,7 @@ time does so for a source, and sends to each home one flight after the other: wh
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, Protocol
 from uuid import UUID, uuid4
@@ -17,6 +17,7 @@ from prometheus_client import Counter, Gauge
 
 from tidings.clock import Clock
 from tidings.core import cargo
+from tidings.core.errors import StartupError
 from tidings.core.event import Event
 from tidings.core.fleet import Fleet
 from tidings.core.pauses import Pauses
@@ -76,15 +77,18 @@ class Relay:
         source: str,
         salt: int,
         rows: Rows | None = None,
+        look: Callable[[], Awaitable[Fleet]] | None = None,
     ) -> None:
         """Make it.
 
         Args:
             source: What it is called as a sender.
             rows: Which rows it takes; None: all.
+            look: Returns the directory, when it begins: who was at work before may have said that it goes by a later one.
         """
         self._database = database
         self._rows = rows or Everything()
+        self._look = look
         self._stream = stream
         self._fleet = fleet
         self._box = box
@@ -153,6 +157,7 @@ class Relay:
 
             bell.add_termination_listener(end)
             await bell.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: self.rung.set())
+            await self._look_anew()
             await self._begin_with_left(bell)
             self.is_at_work.set()
             senders = [asyncio.create_task(self._send_to(home), name=f"relay to {home}") for home in self._fleet.homes]
@@ -291,6 +296,16 @@ class Relay:
             logger.error("%d flights are for homes that the fleet does not have; they stay in tidings.relay_flights", stranded)
         self._left_behind = 0
         await self._load_left(owner)
+
+    async def _look_anew(self) -> None:
+        if self._look is None:
+            return
+        try:
+            found = await self._look()
+        except (StreamAwayError, StartupError):
+            return  # what is known stays
+        if found.version > self._next_fleet.version:
+            self._next_fleet = found
 
     def _go_by(self, fleet: Fleet) -> None:
         """Begin anew, by a directory that may be another."""
