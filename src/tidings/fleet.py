@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from tidings.app import database_of, opened
+from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import SHOWN, Fleet, check_name, fleet_of, spread, with_groups, without_home
@@ -266,13 +266,21 @@ class _Administered:
 
 
 async def move_group(
-    config: Config, group_id: str, *, target: str, url: str, besides: Collection[str] = (), doing: Doing = "move"
+    config: Config,
+    group_id: str,
+    *,
+    target: str,
+    url: str,
+    besides: Collection[str] = (),
+    doing: Doing = "move",
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Moved | None:
     """Move a group from this home to another, tell what would be moved, or call it off.
 
     Args:
         url: The database of the home that it is to live at.
         besides: Senders that are gone for good, and are not waited for.
+        tell: Is told what is done next.
 
     Raises:
         StartupError: It cannot be moved; with the remedy.
@@ -303,7 +311,7 @@ async def move_group(
 
 
 def _version() -> int:
-    return int(time.time())
+    return int(Clock().now().timestamp())
 
 
 async def standing(config: Config) -> list[Standing]:

@@ -185,9 +185,9 @@ def spread(fleet: Fleet, open_homes: Iterable[str], kept: Mapping[str, str], ver
     if not opened:
         raise StartupError("Names have to lead to a home. Say one, or more.")
     changed = _changed(fleet, version, open_homes=() if opened == fleet.homes else opened)
-    homes = fleet.moved | dict(kept)
-    moved = {group_id: home for group_id, home in homes.items() if changed.hashed_home_of(group_id) != home}
-    return msgspec.structs.replace(changed, moved=_bounded(moved))
+    stay = {group_id: home for group_id, home in kept.items() if changed.hashed_home_of(group_id) != home}
+    placed = _bounded(stay | fleet.moved)  # with those that have nothing anywhere yet
+    return msgspec.structs.replace(changed, moved=placed)
 
 
 def holding(fleet: Fleet, group_id: str, version: int, *, is_held: bool) -> Fleet:
