@@ -60,7 +60,7 @@ async def plan(connection: Connection, group_id: str, step: str, ids: Sequence[U
 
 
 async def carry(here: Connection, there: Connection, step: Step) -> int:
-    """Copy what a step names from one home to another, in the transactions that are open at both; return how many rows that were.
+    """Copy what a step names to another home, in the transactions open at both; return how many rows that were.
 
     Raises:
         StartupError: Rows of the group are there already under other names.
@@ -71,8 +71,8 @@ async def carry(here: Connection, there: Connection, step: Step) -> int:
     count: int = await here.fetchval(step.count)
     if step.is_counted and (found := await there.fetchval(step.count)) != count:
         raise StartupError(
-            f"{count} rows of {step.name} are of the group, and {found} of them could be put where it is to live: something else "
-            "is called so there. Rename it here, then move the group again."
+            f"{count} rows of {step.name} are of the group, and {found} of them could be put where it is to live: something "
+            "else is called so there. Rename it here, then move the group again."
         )
     return count
 
