@@ -62,6 +62,8 @@ async def acme(
         await east.engine.sql("update tidings.recoveries set state = 'cancelled', finished_at = now()")
         await east.engine.sql("update tidings.erasures set state = 'done', subject = null, finished_at = now()")
         await made("DELETE", "/api/v1/collections/posts?confirm=posts")
+        while await east.engine.value("select count(*) from tidings.outbox") + await east.engine.cycle():
+            pass
         yield made
 
 
