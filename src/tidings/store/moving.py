@@ -13,6 +13,7 @@ from tidings.store.database import Connection
 from tidings.store.statements import load
 
 _SQL = load("moving")
+_PAGES: Final = {"events": _SQL["events"], "deliveries": _SQL["deliveries"], "published": _SQL["published"]}
 _PARTS: Final = 8  # of a table's rows, as PostgreSQL sends them, that are at hand
 SETTINGS: Final = "settings"  # the step that is done in one transaction
 
@@ -180,7 +181,7 @@ async def webhooks(connection: Connection, group_id: str) -> list[UUID]:
 
 async def page(connection: Connection, kind: str, group_id: str, behind: UUID, limit: int) -> list[UUID]:
     """Return the ids of a page of a group's history: of `events`, `deliveries` or `published`."""
-    return [row["id"] for row in await connection.fetch(_SQL[kind], group_id, behind, limit)]
+    return [row["id"] for row in await connection.fetch(_PAGES[kind], group_id, behind, limit)]
 
 
 async def make_days(here: Connection, there: Connection, ids: Sequence[UUID]) -> None:
