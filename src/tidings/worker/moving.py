@@ -203,7 +203,7 @@ class Move:
         self._tell("having this home pass over it")
         async with self._here.transaction() as connection:
             await moving.begin(connection, self._group, self._target)
-        await self._until(self._is_known, "Those who route to have heard of it.")
+        await self._until(self._is_known, "Transactions that were open to end: some may route what is for it.")
         self._tell("waiting for attempts under way")
         async with self._here.transaction() as connection:
             await moving.close(connection, self._group)
