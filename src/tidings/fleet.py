@@ -54,6 +54,7 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
     source = check_name(config.source, "TIDINGS_SOURCE")
     async with opened(config) as services, _stream(config, inbox_of("source", source)) as way:
         fleet = await _fleet(way)
+        await _join(way, source)
         if await home.settle(services.wide):
             raise StartupError(
                 "This database is a copy, and nothing is sent from it. If it is the source from now on, run: tidings adopt"
@@ -322,6 +323,13 @@ async def standing(config: Config) -> list[Standing]:
     """
     async with _administering(config) as way:
         return await found_standing(way, await way.fleet())
+
+
+async def _join(way: Stream, member: str) -> None:
+    try:
+        await way.join(member)
+    except StreamAwayError as error:
+        raise StartupError(f"The stream did not take note of {member}: {error}.") from error
 
 
 async def _fleet(way: Stream) -> Fleet:

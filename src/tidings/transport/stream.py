@@ -26,7 +26,7 @@ try:
     from nats.aio.msg import Msg
     from nats.errors import Error as NatsError
     from nats.js import JetStreamContext
-    from nats.js.errors import NotFoundError
+    from nats.js.errors import KeyWrongLastSequenceError, NotFoundError
 except ImportError as error:  # pragma: no cover - the extra is installed where tests run
     raise StartupError('TIDINGS_STREAM needs what "tidings[fleet]" brings. Run: pip install "tidings[fleet]"') from error
 
@@ -161,6 +161,17 @@ class Stream:
             return msgspec.json.decode(entry.value or b"", type=Fleet), entry.revision or 0
         except msgspec.MsgspecError as error:
             raise StartupError(f"What the fleet at {self.servers} is cannot be read: {error}.") from error
+
+    async def join(self, member: str) -> None:
+        """Be known as one who sends, before anything is sent: whoever moves a group waits for what is on its way from all.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        with told():
+            bucket = await self.jetstream.key_value(BUCKET)
+            with suppress(KeyWrongLastSequenceError):  # it is known
+                await bucket.create(f"{SETTLED}.{member}", b"0")
 
     async def tell_settled(self, member: str, version: int) -> None:
         """Tell by which version of the directory a member sends, and that nothing by an older one is on its way."""

@@ -82,6 +82,8 @@ async def _land(config: Config, database: Database, stopping: Signal, packing: P
             ) as way:
                 fleet = await _checked(way, home)
                 is_told = False
+                if packing is not None:
+                    await way.join(sender_of(home))
                 relay = None if packing is None else packing.relay(database, way, fleet, home)
                 follower = _follower(way, home, database, relay)
                 await follower.run_once()  # before anything is landed that may be of others
