@@ -131,7 +131,7 @@ class Move:
                 raise
         await self._arrive()
         for kind in HISTORY:
-            rows[kind] = rows.get(kind, 0) + await self._carry_history(kind)
+            rows[kind] = await self._carry_history(kind)  # with events of what waits, which were copied before
         return Moved(self._group, self._target, rows)
 
     async def abandon(self) -> None:
