@@ -58,6 +58,8 @@ RIGHTS: Final[dict[str, frozenset[_Right]]] = {
     # Views, which keep groups apart themselves
     "under_way": _rights("select"),
     "own_events": _rights("select"),
+    "counted_deliveries": _rights("select"),
+    "counted_queue": _rights("select"),
     "walked_events": _rights("select"),
     "walked_deliveries": _rights("select"),
     "walked_queue": _rights("select"),
