@@ -58,7 +58,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         await _prepared(database, config, is_to_change=is_to_change)
         requests = await request_role.open_for_requests(database, config.request_role, max_connections=FOR_CALLS)
         stack.push_async_callback(requests.close)
-        box = SecretBox(await _secret_key(database, config, is_to_change=is_to_change))
+        box = await box_of(database, config, is_to_change=is_to_change)
         key_file = None if config.secret_key is not None else config.key_file
         installation = await load_installation(database, box, config.admin_key if is_to_change else None, key_file=key_file)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
@@ -84,6 +84,15 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
             config, database, requests, box, sender, clock, installation, keys, publisher, bell, admission, allowance,
             provider=provider,
         )  # fmt: skip
+
+
+async def box_of(database: Database, config: Config, *, is_to_change: bool) -> SecretBox:
+    """Return what opens this database's secrets.
+
+    Raises:
+        StartupError: There is no secret key, and it cannot be made.
+    """
+    return SecretBox(await _secret_key(database, config, is_to_change=is_to_change))
 
 
 async def _secret_key(database: Database, config: Config, *, is_to_change: bool) -> str:

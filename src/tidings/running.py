@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -23,7 +23,7 @@ from tidings.api.serving.watching import Watching
 from tidings.api.tails import Tails
 from tidings.app import FOR_BINS, FOR_CALLS, FOR_NOTICES, FOR_WIDE, make_worker, opened
 from tidings.config import Config, parse_address
-from tidings.core.errors import StartupError
+from tidings.core.errors import StartupError, TidingsError
 from tidings.core.home import COPY
 from tidings.core.shares import share_out
 from tidings.operations.services import Services
@@ -33,6 +33,7 @@ from tidings.store.database import COLLISIONS, UNAVAILABLE
 from tidings.store.migrations import has_schema
 from tidings.store.outages import sentence
 from tidings.store.secrets import load_or_make_key
+from tidings.store.settings import is_key_in_use
 from tidings.transport.descriptors import descriptor_limit
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
@@ -41,6 +42,7 @@ from tidings.worker.telemetry import open_telemetry
 logger = logging.getLogger("tidings")
 
 WATCHERS = 16  # connections at the address that metrics have for themselves
+KEY_INTERVAL = 1.0  # seconds between looks whether SECRET_KEY is still the one in use
 ADOPTION_INTERVAL = 1.0  # seconds between looks whether a copy was adopted
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
@@ -79,6 +81,7 @@ async def run(
         url = None
         with _starting():
             services = await stack.enter_async_context(opened(config))
+            await stack.enter_async_context(_while_key_is_in_use(services, stop))
             is_held = await home.settle(services.wide) and with_worker
             if with_worker and not is_held:
                 worker = await _working(stack, services)
@@ -100,6 +103,42 @@ async def run(
             raise StartupError(GONE)
     if worker.failed.is_set:
         raise WorkerFailedError
+
+
+@asynccontextmanager
+async def _while_key_is_in_use(services: Services, stop: Signal) -> AsyncIterator[None]:
+    """Have the process stop when SECRET_KEY is changed while the block runs: what it sealed from then on nobody could read.
+
+    Raises:
+        StartupError: It was changed.
+    """
+    watching = asyncio.create_task(_key_is_changed(services, stop), name="look at SECRET_KEY")
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+    if not watching.cancelled() and watching.result():
+        raise StartupError(KEY_CHANGED)
+
+
+async def _key_is_changed(services: Services, stop: Signal) -> bool:
+    """Wait until the key in use is another than this process's, and have it stop; False: it is to stop before."""
+    while not await stop.wait(KEY_INTERVAL):
+        # Away, or without our schema: others tell of that.
+        with suppress(*UNAVAILABLE, TimeoutError, TidingsError, asyncpg.UndefinedTableError):
+            async with services.wide.connection() as connection:
+                if not await is_key_in_use(connection, services.box):
+                    logger.error("%s", KEY_CHANGED)
+                    stop.set()
+                    return True
+    return False
+
+
+KEY_CHANGED = (
+    "SECRET_KEY was changed by tidings rekey while this process ran, so it stops: nobody could read what it seals now. Start "
+    "it again with the new key in TIDINGS_SECRET_KEY."
+)
 
 
 async def _working(stack: AsyncExitStack, services: Services) -> Worker:
