@@ -28,7 +28,7 @@ def settings() -> str:
     """Return the page of settings, from the docstring of `Config`."""
     parts = [
         "# Settings\n\nEach can be given as a variable of the environment, or by its small name in a TOML file (`--config FILE`, or",
-        "`TIDINGS_CONFIG`), and some as a flag. Flags outweigh the file, which outweighs the environment. How they belong together is in",
+        "`TIDINGS_CONFIG`), and some as a flag. Flags outweigh the environment, which outweighs the file. How they belong together is in",
         "[the reference](../reference.md#settings).\n",
     ]
     meanings = dict(_attributes(Config))

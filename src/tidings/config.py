@@ -1,4 +1,4 @@
-"""One frozen object with every setting, built at the edge from environment, TOML file and flags."""
+"""One frozen object with every setting, built at the edge from a TOML file, environment and flags."""
 
 import os
 import tomllib
@@ -262,7 +262,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 def load_config(
     flags: Mapping[str, Any] | None = None, *, file: Path | None = None, environ: Mapping[str, str] | None = None
 ) -> Config:
-    """Build the configuration: flags outweigh the TOML file, which outweighs the environment.
+    """Build the configuration: flags outweigh the environment, which outweighs the TOML file.
 
     Args:
         flags: Settings from the command line; None values count as absent.
@@ -274,12 +274,9 @@ def load_config(
     """
     environ = os.environ if environ is None else environ
     prefix = "TIDINGS_"
-    values: dict[str, Any] = {
-        name: environ[prefix + name.upper()] for name in Config.__struct_fields__ if environ.get(prefix + name.upper())
-    }
     path = file or (Path(environ[prefix + "CONFIG"]) if environ.get(prefix + "CONFIG") else None)
-    if path is not None:
-        values |= _read_file(path)
+    values = {} if path is None else _read_file(path)
+    values |= {name: environ[prefix + name.upper()] for name in Config.__struct_fields__ if environ.get(prefix + name.upper())}
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
     return _build(values)
 
