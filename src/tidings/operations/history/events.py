@@ -114,7 +114,7 @@ async def publish_batch(
         form: What is said when none is accepted since the whole is no batch.
 
     Raises:
-        InvalidInputError: None was accepted.
+        TidingsError: None was accepted: what the first line would have been refused with alone.
         LimitReachedError: All come too soon.
     """
     results = await publish_all(services, [draft for _, draft in lines])
