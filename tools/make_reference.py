@@ -12,7 +12,8 @@ from prometheus_client.core import REGISTRY
 import tidings.running  # noqa: F401 - registers what the process counts
 from tidings.api.routes.health import families
 from tidings.cli.main import cli
-from tidings.config import _BOUNDS, Config
+from tidings.config import Config
+from tidings.configured import BOUNDS
 from tidings.core import errors
 from tidings.core.errors import TidingsError
 from tidings.core.event_type import BUILT_IN
@@ -36,8 +37,8 @@ def settings() -> str:
     for name, default in fields:
         parts.append(f"## {name}\n\n{meanings[name]}\n")
         facts = [f"`TIDINGS_{name.upper()}`", f"default: {_default(default)}"]
-        if name in _BOUNDS:
-            low, high = _BOUNDS[name]
+        if name in BOUNDS:
+            low, high = BOUNDS[name]
             facts.append(f"from {low:,} to {high:,}")
         if name in _FLAGS:
             facts.append(f"flag `--{name.replace('_', '-')}`")

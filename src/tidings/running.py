@@ -22,7 +22,8 @@ from tidings.api.serving.stopping import StoppingServer
 from tidings.api.serving.watching import Watching
 from tidings.api.tails import Tails
 from tidings.app import FOR_BINS, FOR_CALLS, FOR_NOTICES, FOR_WIDE, make_worker, opened
-from tidings.config import Config, parse_address
+from tidings.config import Config
+from tidings.configured import parse_address
 from tidings.core.errors import StartupError, TidingsError
 from tidings.core.home import COPY
 from tidings.core.shares import share_out

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tidings.config import load_config
+from tidings.configured import load_config
 from tidings.core.errors import StartupError
 
 
@@ -97,7 +97,7 @@ def test_keys_and_passwords_are_not_shown() -> None:
 
 HOMELESS = """
 import pwd
-from tidings.config import load_config
+from tidings.configured import load_config
 pwd.getpwuid = lambda number: {}[number]  # nobody has it
 print(load_config(environ={"TIDINGS_DATABASE_URL": "postgresql://db/app"}).key_file)
 """
