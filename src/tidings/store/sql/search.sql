@@ -223,7 +223,7 @@ select id, coalesce(record::text ilike $4, false) or coalesce(old_record::text i
 
 -- name: events
 -- The bounds let PostgreSQL skip the partitions of other days. $1 group, $2 ids, $3 smallest, $4 largest
-select id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at, external_id, capture_error, delivery_count, redaction, payload_gone, payload_gone_at
+select id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at, external_id, capture_error, delivery_count, redaction, payload_gone, payload_gone_at, traceparent
 from tidings.events where group_id = $1 and id = any ($2::uuid[]) and id >= $3 and id <= $4;
 
 -- name: deliveries
