@@ -23,6 +23,7 @@ from tidings.client import (
     egress_models,
     examined_models,
     filters,
+    history_models,
     inputs,
     limit_models,
     listening_models,
@@ -62,7 +63,7 @@ def test_a_shape_has_the_fields_that_the_api_has(name: str) -> None:
         has = SCHEMAS[told_as(shape["schema"])]["properties"]
     assert sorted([*shape["fields"], *shape.get("without", [])]) == sorted(has)
     rooms = (
-        models, source_models, examined_models, egress_models, limit_models, member_models, listening_models, inputs, filters,
+        models, history_models, source_models, examined_models, egress_models, limit_models, member_models, listening_models, inputs, filters,
         privacy_models, privacy_inputs,
     )  # fmt: skip
     kind = next(getattr(module, name) for module in rooms if hasattr(module, name))

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from tidings.client.errors import ApiError
-from tidings.client.models import Page
+from tidings.client.history_models import Page
 
 T = TypeVar("T")
 

@@ -18,9 +18,9 @@ from tidings.client.filters import (
     Paged,
     SetAsidePaged,
 )
+from tidings.client.history_models import Page
 from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, LimitsInput, NarrowingInput, PortalLinkInput
 from tidings.client.limit_models import GroupLimits, Limits
-from tidings.client.models import Page
 from tidings.client.source_models import (
     ApiKey,
     AuditEntry,
