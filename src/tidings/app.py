@@ -19,7 +19,7 @@ from tidings.store import request_role, roles
 from tidings.store.bell import Bell
 from tidings.store.database import Database, open_database
 from tidings.store.embedded import Embedded
-from tidings.store.migrations import expect_schema, migrate
+from tidings.store.migrations import expect_schema, is_ahead, migrate
 from tidings.store.secrets import SecretBox, find_key, load_or_make_key
 from tidings.store.settings import is_keyed, load_installation
 from tidings.store.signing_keys import load_key_ring
@@ -131,7 +131,9 @@ async def _prepared(database: Database, config: Config, *, is_to_change: bool) -
     elif is_to_change:
         for name in await migrate(database):
             logger.info("migration %s applied", name)
-        await roles.give(database, None)
+        async with database.connection() as connection:
+            is_newest = not await is_ahead(connection)  # another may need rights that this program does not know
+        await roles.give(database, None, is_to_take=is_newest)
     else:
         await expect_schema(database)
     await request_role.prepare(database, config.request_role, is_to_change=is_to_change and not here.is_running_role)
