@@ -38,7 +38,7 @@ from tidings.store.settings import is_key_in_use
 from tidings.transport.descriptors import descriptor_limit
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
-from tidings.worker.telemetry import open_telemetry
+from tidings.worker.telemetry import Telemetry, open_telemetry
 
 logger = logging.getLogger("tidings")
 
@@ -83,9 +83,13 @@ async def run(
         with _starting():
             services = await stack.enter_async_context(opened(config))
             await stack.enter_async_context(_while_key_is_in_use(services, stop))
+            telemetry = open_telemetry(os.environ, __version__)
+            if telemetry is not None:
+                stack.push_async_callback(telemetry.close)
+            services = msgspec.structs.replace(services, telemetry=telemetry)
             is_held = await home.settle(services.wide) and with_worker
             if with_worker and not is_held:
-                worker = await _working(stack, services)
+                worker = await _working(stack, services, telemetry)
         if with_api:
             url = await stack.enter_async_context(_serving(services))
         key_file = None if config.secret_key is not None else str(config.key_file)
@@ -95,7 +99,7 @@ async def run(
             return
         if is_held:
             with _starting():
-                worker = await _working(stack, services)
+                worker = await _working(stack, services, telemetry)
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(worker.failed.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -142,7 +146,7 @@ KEY_CHANGED = (
 )
 
 
-async def _working(stack: AsyncExitStack, services: Services) -> Worker:
+async def _working(stack: AsyncExitStack, services: Services, telemetry: Telemetry | None) -> Worker:
     """Return a worker that has begun, with as many other processes as there are to be."""
     async with services.wide.connection() as connection:
         if (source := await relay.source(connection)) is not None:
@@ -150,7 +154,7 @@ async def _working(stack: AsyncExitStack, services: Services) -> Worker:
                 f"This database is the source {source!r} of a fleet: what is committed here is routed at the homes. Run "
                 "tidings relay here, and serve or worker at the homes."
             )
-    worker = make_worker(services, open_telemetry(os.environ, __version__))
+    worker = make_worker(services, telemetry)
     stack.push_async_callback(worker.stop)
     await worker.start()
     if services.config.workers > 1:
