@@ -130,8 +130,8 @@ async def _while_key_is_in_use(services: Services, stop: Signal) -> AsyncIterato
 async def _key_is_changed(services: Services, stop: Signal) -> bool:
     """Wait until the key in use is another than this process's, and have it stop; False: it is to stop before."""
     while not await stop.wait(KEY_INTERVAL):
-        # Away, or without our schema: others tell of that.
-        with suppress(*UNAVAILABLE, TimeoutError, TidingsError, asyncpg.UndefinedTableError):
+        # Away, busy, or without our schema: others tell of that.
+        with suppress(*UNAVAILABLE, TimeoutError, TidingsError, asyncpg.PostgresError):
             async with services.wide.connection() as connection:
                 if not await is_key_in_use(connection, services.box):
                     logger.error("%s", KEY_CHANGED)
