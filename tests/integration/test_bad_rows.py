@@ -569,14 +569,11 @@ async def test_every_setting_that_cannot_be_read_is_found_page_by_page_however_m
     assert "Sort" not in plan
 
 
-async def test_the_terminal_prints_what_is_set_aside_a_page_at_a_time(
-    api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(cli_set_aside, "PAGE", 2)
+async def test_the_terminal_prints_what_is_set_aside_a_page_at_a_time(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     services = api.engine.services
-    await cli_set_aside._print_lines(services)
+    await cli_set_aside._print_lines(services, 2)
     assert capsys.readouterr().out == "Nothing is set aside.\n"
-    await cli_set_aside._print_json(services)
+    await cli_set_aside._print_json(services, 2)
     assert json.loads(capsys.readouterr().out) == {"rows": [], "settings": []}
     rows = """insert into tidings.outbox_rejected (id, row_as_json, error) select n, '{"type": "a.b", "group_id": "default"}', 'why' from generate_series(1, 5) n"""
     await api.engine.sql(rows)
@@ -585,11 +582,11 @@ async def test_the_terminal_prints_what_is_set_aside_a_page_at_a_time(
         "updated_at, fault) select gen_random_uuid(), 'default', 'j' || n, 'never', 'UTC', 'sql', 'select', 5, 'skip', false, now() + interval '1 day', now(), now(), "
         "'no schedule' from generate_series(1, 3) n"
     )
-    await cli_set_aside._print_json(services)
+    await cli_set_aside._print_json(services, 2)
     told = json.loads(capsys.readouterr().out)
     assert [one["number"] for one in told["rows"]] == [5, 4, 3, 2, 1]
     assert {one["name"] for one in told["settings"]} == {"j1", "j2", "j3"}
-    await cli_set_aside._print_lines(services)
+    await cli_set_aside._print_lines(services, 2)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:5]] == ["5", "4", "3", "2", "1"]
     assert len(lines) == 8

@@ -137,10 +137,10 @@ async def test_attempts_of_listeners_are_told_by_the_process_that_answers_them(
             traced = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
             event = (await client.post("/api/v1/events", json={"type": "order.paid", "data": {}}, headers=traced)).json()
             session = str(uuid4())
-            take = {"session": session, "limit": 1, "wait_seconds": 20, "held": []}
+            take = {"session": session, "limit": 1, "wait_seconds": 5, "held": []}
             async with asyncio.timeout(PATIENCE):
                 while not (taken := (await client.post(f"{path}/take", json=take)).json()["deliveries"]):
-                    pass  # each asks for up to 20 s
+                    pass  # each waits for up to 5 s
             told = {"lease": taken[0]["lease"], "version": taken[0]["version"], "response_status": 204, "total_ms": 12.5}
             recorded = await client.post(f"{path}/results", json={"session": session, "results": [told]})
             assert recorded.json() == {"recorded": [told["lease"]], "refused": []}

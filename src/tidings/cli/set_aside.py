@@ -27,14 +27,14 @@ def run_list(config: Config, *, as_json: bool) -> None:
     asking.done(_with(config, _print_json if as_json else _print_lines))
 
 
-async def _print_lines(services: Services) -> None:
+async def _print_lines(services: Services, size: int = PAGE) -> None:
     is_any = False
-    async for page in _rows(services):
+    async for page in _rows(services, size):
         is_any = True
         for row in page:
             what = row.type or " ".join(part for part in (row.operation, row.schema, row.table) if part) or row.kind
             click.echo(f"{row.number}  {row.kind}  {_plain(what)}  {_plain(row.group_id or '-')}  {_plain(row.reason)}")
-    async for faults in _settings(services):
+    async for faults in _settings(services, size):
         is_any = True
         for one in faults:
             click.echo(f"{one.kind}:{_plain(one.id)}  {_plain(one.name)}  {_plain(one.group_id or '-')}  {_plain(one.reason)}")
@@ -42,9 +42,9 @@ async def _print_lines(services: Services) -> None:
         click.echo("Nothing is set aside.")
 
 
-async def _print_json(services: Services) -> None:
+async def _print_json(services: Services, size: int = PAGE) -> None:
     """Print one document, as it is read: there may be millions."""
-    for name, pages in (("rows", _rows(services)), ("settings", _settings(services))):
+    for name, pages in (("rows", _rows(services, size)), ("settings", _settings(services, size))):
         click.echo(f'{"{" if name == "rows" else ","}"{name}":[', nl=False)
         comma = b""
         async for page in pages:
@@ -97,18 +97,18 @@ async def _with(config: Config, work: Callable[[Services], Awaitable[T]]) -> T:
         return await work(services)
 
 
-async def _rows(services: Services) -> AsyncIterator[list[set_aside.SetAside]]:
+async def _rows(services: Services, size: int) -> AsyncIterator[list[set_aside.SetAside]]:
     """Give all rows, a page at a time, newest first."""
     before: int | None = None
-    while page := await set_aside.list_rows(services, limit=PAGE, before=before):
+    while page := await set_aside.list_rows(services, limit=size, before=before):
         yield page
         before = page[-1].number
 
 
-async def _settings(services: Services) -> AsyncIterator[list[Fault]]:
+async def _settings(services: Services, size: int) -> AsyncIterator[list[Fault]]:
     """Give all settings that cannot be read, a page at a time."""
     after = ""
-    while page := await set_aside.list_settings(services, limit=PAGE, after=after):
+    while page := await set_aside.list_settings(services, limit=size, after=after):
         yield page
         after = page[-1].cursor
 
