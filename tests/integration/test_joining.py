@@ -21,7 +21,7 @@ from tidings.running import run
 from tidings.worker.signals import Signal
 
 AT_LEAST = 10  # deliveries by which a state is seen to work
-PACE = 0.005  # seconds between two commits of a writer, so that receivers keep up
+PACE = 0.02  # seconds between two commits of a writer, so that receivers keep up
 
 
 class Writer:
