@@ -168,14 +168,14 @@ class Stream:
         Raises:
             StreamAwayError: The stream did not answer.
         """
-        with told():
+        async with told():
             bucket = await self.jetstream.key_value(BUCKET)
             with suppress(KeyWrongLastSequenceError):  # it is known
                 await bucket.create(f"{SETTLED}.{member}", b"0")
 
     async def tell_settled(self, member: str, version: int) -> None:
         """Tell by which version of the directory a member sends, and that nothing by an older one is on its way."""
-        with told():
+        async with told():
             bucket = await self.jetstream.key_value(BUCKET)
             await bucket.put(f"{SETTLED}.{member}", str(version).encode())
 
@@ -244,7 +244,7 @@ class Stream:
         Raises:
             StreamAwayError: The stream did not answer.
         """
-        with told():
+        async with told():
             return int((await self.jetstream.stream_info(stream_of(home))).state.last_seq)
 
 
