@@ -22,13 +22,14 @@ from tidings.worker.signals import Signal
 
 AT_LEAST = 10  # deliveries by which a state is seen to work
 PACE = 0.02  # seconds between two commits of a writer, so that receivers keep up
+SLOW = 0.2  # where an ordered lane has to, after a move that it waited for
 
 
 class Writer:
     """A user who commits one numbered row after the other, without an end."""
 
-    def __init__(self, url: str, first: int, group: str = "default") -> None:
-        self._group = group
+    def __init__(self, url: str, first: int, group: str = "default", *, pace: float = PACE) -> None:
+        self._group, self._pace = group, pace
         self.first = self._next = first
         self._url, self._stopped = url, False
         self.committed: list[int] = []
@@ -41,7 +42,7 @@ class Writer:
                 await user.execute("select tidings.publish('order.paid', $1, group_id => $2)", data, self._group)
                 self.committed.append(self._next)
                 self._next += 1
-                await asyncio.sleep(PACE)
+                await asyncio.sleep(self._pace)
         finally:
             await user.close()
 
@@ -129,7 +130,7 @@ async def test_a_group_moves_to_another_home_and_back_with_work_under_way(
         await engine.sql("insert into tidings.groups (id) values ('acme')")
         await engine.add_webhook(receiver.url(), "order.*", group_id="acme", ordered=True)
         waiting = await engine.add_webhook("http://127.0.0.1:9/", "order.*", group_id="acme")
-        shops, own = Writer(shop_url, 0, "acme"), Writer(str(config.database_url), 1_000_000, "acme")
+        shops, own = Writer(shop_url, 0, "acme", pace=SLOW), Writer(str(config.database_url), 1_000_000, "acme", pace=SLOW)
         async with serving(eu), serving(us), relaying(shop):
             writing = [asyncio.create_task(shops.run()), asyncio.create_task(own.run())]
             for home, target, url in ((eu, "us", us_url), (us, "eu", str(config.database_url))):
