@@ -2,22 +2,31 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Literal
 
-from tidings.app import opened
+import msgspec
+
+from tidings.app import database_of, opened
+from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
-from tidings.core.fleet import Fleet, check_name, fleet_of
-from tidings.store import home, workers
+from tidings.core.fleet import SHOWN, Fleet, check_name, fleet_of, spread, with_groups, without_home
+from tidings.core.group import check_group_id
+from tidings.store import home, placing, workers
 from tidings.store import relay as stored
+from tidings.store.database import Database
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError, inbox_of
-from tidings.transport.stream_making import MAX_BYTES, Standing, make
+from tidings.transport.stream_making import MAX_BYTES, Standing, change, forget_member, make, settled, take_away
 from tidings.transport.stream_making import standing as found_standing
 from tidings.worker.duties import every
-from tidings.worker.relay import KEEPING_INTERVAL, WISHES_INTERVAL, Keeper, Relay, Wishes
+from tidings.worker.moving import Move, Moved
+from tidings.worker.placing import FOLLOW_INTERVAL, Follower
+from tidings.worker.relay import Relay
 from tidings.worker.signals import Signal
+from tidings.worker.source import KEEPING_INTERVAL, WISHES_INTERVAL, Keeper, Wishes
 
 logger = logging.getLogger("tidings.relay")
 
@@ -25,6 +34,8 @@ STOP_SECONDS = 10.0
 ADMINISTRATOR = "_INBOX.admin"  # where answers come to whoever makes the stream or looks after it
 LEFT_AT_ONCE = 100  # flights
 LEFT_BYTES = 32 * 2**20
+GROUPS_AT_ONCE = 1000
+Doing = Literal["move", "plan", "abandon"]
 
 
 class RelayFailedError(Exception):
@@ -43,6 +54,7 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
     source = check_name(config.source, "TIDINGS_SOURCE")
     async with opened(config) as services, _stream(config, inbox_of("source", source)) as way:
         fleet = await _fleet(way)
+        await _join(way, source)
         if await home.settle(services.wide):
             raise StartupError(
                 "This database is a copy, and nothing is sent from it. If it is the source from now on, run: tidings adopt"
@@ -55,14 +67,17 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
                 )
             await stored.become_source(connection, source)
         relay = Relay(
-            services.wide, way, fleet, services.box, services.clock, source=source, salt=services.installation.salt
+            services.wide, way, fleet, services.box, services.clock, source=source, salt=services.installation.salt,
+            look=way.fleet,
         )  # fmt: skip
         wishes, stopping = Wishes(services.wide, way, fleet), Signal()
         keeper = Keeper(services.wide, services.clock, retention_days=config.retention_days)
+        follower = Follower(way, source, [relay.follow, wishes.follow], lambda: relay.settled)
         duties = [
             asyncio.create_task(relay.run(), name="relay"),
             asyncio.create_task(every(WISHES_INTERVAL, wishes, stopping), name="wishes"),
             asyncio.create_task(every(KEEPING_INTERVAL, keeper, stopping), name="keeper"),
+            asyncio.create_task(every(FOLLOW_INTERVAL, follower, stopping), name="follower"),
         ]
         stopped, closed = asyncio.create_task(stop.wait()), asyncio.create_task(way.until_closed())
         on_ready(fleet)
@@ -121,12 +136,183 @@ async def make_stream(config: Config, homes: Sequence[str], *, replicas: int, mo
         StartupError: It cannot be made; with the remedy.
     """
     fleet = fleet_of(tuple(homes))
-    async with _stream(config) as way:
-        try:
-            await make(way, fleet, replicas=replicas, most_bytes=most_bytes)
-        except StreamAwayError as error:
-            raise StartupError(f"The stream did not answer: {error}.") from error
-    return fleet
+    async with _administering(config) as way:
+        return await make(way, fleet, replicas=replicas, most_bytes=most_bytes, version=_version())
+
+
+async def remove_home(config: Config, home: str, *, besides: Collection[str] = ()) -> bool:
+    """Have a fleet be without a home where no group lives; False: flights are in its stream still, which stays.
+
+    Args:
+        besides: Senders that are gone for good, and are not waited for.
+
+    Raises:
+        StartupError: Groups live there, or somebody may send there still.
+    """
+    async with _administering(config) as way:
+        for member in besides:
+            await forget_member(way, member)
+        await expect_followed(way, await way.fleet())
+        await change(way, lambda fleet: without_home(fleet, home, _version()))
+        return await take_away(way, home)
+
+
+async def expect_followed(way: Stream, fleet: Fleet) -> None:
+    """Return when all who send have heard of the directory as it is.
+
+    Raises:
+        StartupError: Some have not.
+        StreamAwayError: The stream did not answer.
+    """
+    behind = sorted(member for member, version in (await settled(way)).items() if version < fleet.version)
+    if behind:
+        raise StartupError(
+            f"{', '.join(behind[:SHOWN])} did not say yet that nothing by an older directory is on its way. Try again in some "
+            "seconds; start what is not running; name what is gone for good with --without."
+        )
+
+
+async def place(config: Config, groups: Sequence[str], home: str) -> Fleet:
+    """Say that groups live at a home, whatever their names; without any, those that have webhooks in this database.
+
+    Raises:
+        StartupError: The fleet has no such home, or cannot remember so many.
+    """
+    if not groups:
+        async with opened(config) as services:
+            groups = [group_id async for group_id in _groups(services.wide, are_owned=True)]
+    for group_id in groups:
+        check_group_id(group_id)
+    async with _administering(config) as way:
+        return await change(way, lambda fleet: with_groups(fleet, dict.fromkeys(groups, home), _version()))
+
+
+async def spread_names(
+    config: Config, homes: Sequence[str], databases: Mapping[str, str], *, is_plan: bool
+) -> tuple[Fleet, int]:
+    """Have groups' names lead to these homes. Each group that there is stays where it lives.
+
+    Args:
+        databases: The URL of each home's database, where its groups are read.
+        is_plan: Change nothing, and tell what would be so.
+
+    Returns:
+        The fleet, and how many groups it remembers that are not where their names lead.
+
+    Raises:
+        StartupError: A home's database was not said or cannot be read, or too many groups would be remembered.
+    """
+    async with _administering(config) as way:
+        there = await way.fleet()
+        if missing := sorted({*there.homes} ^ {*databases}):
+            raise StartupError(
+                f"The fleet has the homes {', '.join(there.homes)}; say the database of each, and no other: "
+                f"--database {missing[0]}=URL."
+            )
+        groups: set[str] = set()
+        for url in databases.values():
+            async with database_of(msgspec.structs.replace(config, database_url=url)) as database:
+                groups.update([group_id async for group_id in _groups(database)])
+
+        def changed(fleet: Fleet) -> Fleet:
+            kept = {group_id: fleet.home_of(group_id) for group_id in groups}
+            return spread(fleet, homes, kept, _version())
+
+        fleet = changed(there) if is_plan else await change(way, changed)
+    return fleet, len(fleet.moved)
+
+
+async def _groups(database: Database, *, are_owned: bool = False) -> AsyncIterator[str]:
+    last = ""
+    async with database.connection() as connection:
+        while page := await placing.groups_after(connection, last, GROUPS_AT_ONCE):
+            last = page[-1]
+            for group_id in await placing.owned(connection, page) if are_owned else page:
+                yield group_id
+
+
+async def leave_as_home(config: Config) -> str | None:
+    """Have a database be no home of a fleet any more; return what it was called, if it was one.
+
+    Raises:
+        StartupError: Flights wait here, or groups live at another home now.
+    """
+    async with opened(config) as services, services.wide.transaction() as connection:
+        known = await placing.get(connection)
+        if known is None:
+            return None
+        if waiting := (await stored.waiting(connection)).flights:
+            raise StartupError(
+                f"{waiting} flights wait here for the stream. Start serve with TIDINGS_HOME until they are sent."
+            )
+        if gone := sorted(known.placing.left):
+            raise StartupError(
+                f"{gone[0]}{' and others' if len(gone) > 1 else ''} lived here and live elsewhere now. Move them back first."
+            )
+        return await placing.leave(connection)
+
+
+class _Administered:
+    """The stream, as a move uses it."""
+
+    def __init__(self, way: Stream) -> None:
+        self.fleet, self.last, self.first = way.fleet, way.last, way.first
+        self._way = way
+
+    async def change(self, changed: Callable[[Fleet], Fleet]) -> Fleet:
+        return await change(self._way, changed)
+
+    async def settled(self) -> dict[str, int]:
+        return await settled(self._way)
+
+
+async def move_group(
+    config: Config,
+    group_id: str,
+    *,
+    target: str,
+    url: str,
+    besides: Collection[str] = (),
+    doing: Doing = "move",
+    tell: Callable[[str], None] = lambda _: None,
+) -> Moved | None:
+    """Move a group from this home to another, tell what would be moved, or call it off.
+
+    Args:
+        url: The database of the home that it is to live at.
+        besides: Senders that are gone for good, and are not waited for.
+        tell: Is told what is done next.
+
+    Raises:
+        StartupError: It cannot be moved; with the remedy.
+    """
+    if config.home is None:
+        raise StartupError("TIDINGS_HOME is not set. Run this where the group lives, with the settings of that home.")
+    async with (
+        opened(config, is_to_change=False) as services,
+        database_of(msgspec.structs.replace(config, database_url=url)) as there,
+        _administering(config) as way,
+    ):
+        move = Move(
+            services.wide,
+            there,
+            _Administered(way),
+            group_id,
+            source=config.home,
+            target=target,
+            version=_version,
+            besides=besides,
+        )
+        if doing == "plan":
+            return await move.plan()
+        if doing == "abandon":
+            await move.abandon()
+            return None
+        return await move.run()
+
+
+def _version() -> int:
+    return int(Clock().now().timestamp())
 
 
 async def standing(config: Config) -> list[Standing]:
@@ -135,11 +321,15 @@ async def standing(config: Config) -> list[Standing]:
     Raises:
         StartupError: The stream cannot be asked.
     """
-    async with _stream(config) as way:
-        try:
-            return await found_standing(way, await way.fleet())
-        except StreamAwayError as error:
-            raise StartupError(f"The stream did not answer: {error}.") from error
+    async with _administering(config) as way:
+        return await found_standing(way, await way.fleet())
+
+
+async def _join(way: Stream, member: str) -> None:
+    try:
+        await way.join(member)
+    except StreamAwayError as error:
+        raise StartupError(f"The stream did not take note of {member}: {error}.") from error
 
 
 async def _fleet(way: Stream) -> Fleet:
@@ -151,6 +341,16 @@ async def _fleet(way: Stream) -> Fleet:
 
 def _inbox_of_source(config: Config) -> str:
     return ADMINISTRATOR if config.source is None else inbox_of("source", check_name(config.source, "TIDINGS_SOURCE"))
+
+
+@asynccontextmanager
+async def _administering(config: Config) -> AsyncIterator[Stream]:
+    """Lend the stream to whoever changes the fleet."""
+    async with _stream(config) as way:
+        try:
+            yield way
+        except StreamAwayError as error:
+            raise StartupError(f"The stream did not answer: {error}.") from error
 
 
 @asynccontextmanager

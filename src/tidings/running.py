@@ -160,9 +160,10 @@ async def _working(stack: AsyncExitStack, services: Services, telemetry: Telemet
     if services.config.workers > 1:
         await stack.enter_async_context(_more_workers(services))
     if services.config.home is not None:
-        from tidings.worker.landing import landing  # with what only members of a fleet have installed
+        from tidings.worker.landing import Packing, landing  # with what only members of a fleet have installed
 
-        await stack.enter_async_context(landing(services.config, services.wide, on_failed=worker.failed.set))
+        packing = Packing(services.box, services.clock, services.installation.salt)
+        await stack.enter_async_context(landing(services.config, services.wide, on_failed=worker.failed.set, packing=packing))
     return worker
 
 

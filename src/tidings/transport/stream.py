@@ -26,7 +26,7 @@ try:
     from nats.aio.msg import Msg
     from nats.errors import Error as NatsError
     from nats.js import JetStreamContext
-    from nats.js.errors import NotFoundError
+    from nats.js.errors import KeyWrongLastSequenceError, NotFoundError
 except ImportError as error:  # pragma: no cover - the extra is installed where tests run
     raise StartupError('TIDINGS_STREAM needs what "tidings[fleet]" brings. Run: pip install "tidings[fleet]"') from error
 
@@ -40,7 +40,7 @@ LANDING_SECONDS: Final = 5.0  # until a flight that was received and not acknowl
 RECEIVED_AT_ONCE: Final = 8  # flights
 BUCKET: Final = "TIDINGS"
 CONSUMER: Final = "home"
-FLEET, _WISHES = "fleet", "wishes"
+FLEET, WISHES, SETTLED = "fleet", "wishes", "settled"
 MAX_SAID: Final = 300  # characters of what the stream said
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[^\x00]*$")]  # of a schema or a table
 _Operation = Literal["INSERT", "UPDATE", "DELETE"]
@@ -146,6 +146,10 @@ class Stream:
             StartupError: There is none here.
             StreamAwayError: No answer came.
         """
+        return (await self.fleet_and_revision())[0]
+
+    async def fleet_and_revision(self) -> tuple[Fleet, int]:
+        """As `fleet`, with the number that a change of it has to name."""
         none = StartupError(f"There is no fleet at {self.servers}. Run: tidings stream init --home NAME")
         async with told():
             try:
@@ -154,16 +158,33 @@ class Stream:
             except NotFoundError:
                 raise none from None
         try:
-            return msgspec.json.decode(entry.value or b"", type=Fleet)
+            return msgspec.json.decode(entry.value or b"", type=Fleet), entry.revision or 0
         except msgspec.MsgspecError as error:
             raise StartupError(f"What the fleet at {self.servers} is cannot be read: {error}.") from error
+
+    async def join(self, member: str) -> None:
+        """Be known as one who sends, before anything is sent: whoever moves a group waits for what is on its way from all.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        async with told():
+            bucket = await self.jetstream.key_value(BUCKET)
+            with suppress(KeyWrongLastSequenceError):  # it is known
+                await bucket.create(f"{SETTLED}.{member}", b"0")
+
+    async def tell_settled(self, member: str, version: int) -> None:
+        """Tell by which version of the directory a member sends, and that nothing by an older one is on its way."""
+        async with told():
+            bucket = await self.jetstream.key_value(BUCKET)
+            await bucket.put(f"{SETTLED}.{member}", str(version).encode())
 
     async def put_wishes(self, home: str, wanted: Mapping[TableName, frozenset[str]]) -> None:
         """Tell the sources what webhooks of a home want to hear of tables."""
         rows = [(*table, sorted(operations)) for table, operations in sorted(wanted.items())]
         async with told():
             bucket = await self.jetstream.key_value(BUCKET)
-            await bucket.put(f"{_WISHES}.{home}", msgspec.json.encode(rows))
+            await bucket.put(f"{WISHES}.{home}", msgspec.json.encode(rows))
 
     async def wishes(self, homes: Iterable[str]) -> dict[str, dict[TableName, frozenset[str]] | None]:
         """Return what webhooks of homes want to hear of tables; None: what a home has said cannot be read."""
@@ -172,7 +193,7 @@ class Stream:
             bucket = await self.jetstream.key_value(BUCKET)
             for home in homes:
                 with suppress(NotFoundError):
-                    entry = await bucket.get(f"{_WISHES}.{home}")
+                    entry = await bucket.get(f"{WISHES}.{home}")
                     found[home] = _wanted(entry.value or b"[]")
         return found
 
@@ -216,6 +237,15 @@ class Stream:
         async with told():
             state = (await self.jetstream.stream_info(stream_of(home))).state
             return int(state.first_seq if state.messages else state.last_seq + 1)
+
+    async def last(self, home: str) -> int:
+        """Return the number of the last flight that was sent to a home.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        async with told():
+            return int((await self.jetstream.stream_info(stream_of(home))).state.last_seq)
 
 
 def _wanted(said: bytes) -> dict[TableName, frozenset[str]] | None:

@@ -8,8 +8,7 @@ time does so for a source, and sends to each home one flight after the other: wh
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, Protocol
 from uuid import UUID, uuid4
@@ -18,31 +17,26 @@ from prometheus_client import Counter, Gauge
 
 from tidings.clock import Clock
 from tidings.core import cargo
-from tidings.core.capture import TableName
-from tidings.core.errors import BusyError
+from tidings.core.errors import StartupError
 from tidings.core.event import Event
 from tidings.core.fleet import Fleet
 from tidings.core.pauses import Pauses
-from tidings.sources import tables
 from tidings.store import outbox, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.relay import Flight
 from tidings.store.secrets import SecretBox
 from tidings.transport.stream import StreamAwayError
 from tidings.worker import doorbell
+from tidings.worker.rows import BATCH, Everything, LedHereError, Rows
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.relay")
 
-BATCH: Final = 512  # rows taken at a time
 MAX_WAITING: Final = 16  # flights that the stream does not have yet, beyond which nothing is taken
 MAX_LEFT: Final = 64  # flights of a relay that died, read together
 MAX_LEFT_BYTES: Final = 32 * 2**20  # of them; one is read however large it is
 MAX_GROUPS: Final = 10_000  # whose home is remembered
 STANDBY_INTERVAL: Final = 1.0  # seconds between looks whether the relay at work is gone
-WISHES_INTERVAL: Final = 2.0  # seconds
-KEEPING_INTERVAL: Final = 60.0  # seconds
-COMPARED_EVERY: Final = 30  # looks
 
 SENT = Counter("tidings_relay_events_total", "Events that the stream has taken over from this source.")
 WAITING = Gauge("tidings_relay_flights_waiting", "Flights that the stream has not acknowledged.")
@@ -58,9 +52,6 @@ class Way(Protocol):
     async def send(self, home: str, source: str, flight: UUID, cargo: bytes) -> None:
         """Send a flight; returns once the quorum has it."""
 
-    async def wishes(self, homes: tuple[str, ...]) -> dict[str, dict[TableName, frozenset[str]] | None]:
-        """Return what webhooks of homes want to hear; None: what a home has said cannot be read."""
-
 
 class _BadRowsError(Exception):
     def __init__(self, faults: dict[int, str]) -> None:
@@ -69,20 +60,45 @@ class _BadRowsError(Exception):
 
 
 class Relay:
-    """Takes what is in the outbox of a source to the homes. Others stand by until it is gone."""
+    """Takes what is in an outbox to the homes. Others stand by until it is gone.
+
+    Attributes:
+        settled: The version of the directory by which all is sent that may still be on its way; None: of none.
+    """
 
     def __init__(
-        self, database: Database, stream: Way, fleet: Fleet, box: SecretBox, clock: Clock, *, source: str, salt: int
+        self,
+        database: Database,
+        stream: Way,
+        fleet: Fleet,
+        box: SecretBox,
+        clock: Clock,
+        *,
+        source: str,
+        salt: int,
+        rows: Rows | None = None,
+        look: Callable[[], Awaitable[Fleet]] | None = None,
     ) -> None:
+        """Make it.
+
+        Args:
+            source: What it is called as a sender.
+            rows: Which rows it takes; None: all.
+            look: Returns the directory, when it begins: who was at work before may have said that it goes by a later one.
+        """
         self._database = database
+        self._rows = rows or Everything()
+        self._look = look
         self._stream = stream
         self._fleet = fleet
         self._box = box
         self._clock = clock
         self._source = source
         self._salt = salt
+        self._next_fleet = fleet  # that is gone by from the next beginning on
         self._homes: dict[str, str] = {}  # of groups
         self._waiting: Mapping[str, deque[Flight]] = {home: deque() for home in fleet.homes}
+        self._earlier: set[UUID] = set()  # of flights of before this beginning, those that are not sent
         self._sent: list[UUID] = []  # that are to be forgotten
         self._left_behind: int | None = None  # the last of what a relay before us left that was read; None: all of it was
         self._calls = {home: Signal() for home in fleet.homes}
@@ -90,6 +106,7 @@ class Relay:
         self._stopped = Signal()
         self._pauses = Pauses()
         self._is_away = False
+        self.settled: int | None = None
         self.rung = Signal()
         self.is_at_work = Signal()
 
@@ -103,6 +120,17 @@ class Relay:
                 await self._stopped.wait(self._pauses.next())
             finally:
                 self.is_at_work.clear()
+
+    def follow(self, fleet: Fleet) -> None:
+        """Go by this directory from now on: what is packed by an older one is sent first."""
+        if fleet != self._next_fleet:
+            self._next_fleet = fleet
+            self.rung.set()
+            self._room.set()
+
+    @property
+    def _is_behind(self) -> bool:
+        return self._next_fleet is not self._fleet
 
     def stop(self) -> None:
         """End the loop. What the stream does not have yet is sent by whoever goes on."""
@@ -129,6 +157,7 @@ class Relay:
 
             bell.add_termination_listener(end)
             await bell.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: self.rung.set())
+            await self._look_anew()
             await self._begin_with_left(bell)
             self.is_at_work.set()
             senders = [asyncio.create_task(self._send_to(home), name=f"relay to {home}") for home in self._fleet.homes]
@@ -150,14 +179,14 @@ class Relay:
     async def _take(self, bell: Connection, lost: Signal) -> None:
         waking: asyncio.Task[None] | None = None
         try:
-            while not (self._stopped.is_set or lost.is_set):
+            while not (self._stopped.is_set or lost.is_set or self._is_behind):
                 self.rung.clear()
                 if waking is not None:
                     await waking
                     waking = None
                 taken = await self.run_once(bell)
                 self._pauses.reset()
-                if taken < BATCH and await doorbell.rest(bell, self.rung, partial(self.run_once, bell)):
+                if taken < BATCH and await self._rows.rest(bell, self.rung, partial(self.run_once, bell)):
                     waking = asyncio.create_task(outbox.wake(bell))
         finally:
             if waking is not None:
@@ -172,11 +201,11 @@ class Relay:
             owner: The connection that has the outbox: what is packed is written over it alone. When PostgreSQL has ended it,
                 another relay may be at work, which must not find flights of ours behind its own.
         """
-        while self._count() >= MAX_WAITING and not (self._stopped.is_set or owner.is_closed()):
+        while self._count() >= MAX_WAITING and not (self._stopped.is_set or owner.is_closed() or self._is_behind):
             self._room.clear()
             await self._forget_sent(owner)
             await self._room.wait(1.0)
-        if self._stopped.is_set:
+        if self._stopped.is_set or self._is_behind:
             return 0
         if self._left_behind is not None:
             await self._load_left(owner)
@@ -185,6 +214,9 @@ class Relay:
             return await self._pack(owner)
         except _BadRowsError as error:
             await self._reject(owner, error.faults)
+            return BATCH
+        except LedHereError as error:
+            logger.info("what came for groups such as %s waits until the fleet says here what it says elsewhere", error)
             return BATCH
         except COLLISIONS:
             return BATCH  # nothing is wrong with the rows; go again
@@ -195,9 +227,9 @@ class Relay:
             async with owner.transaction():
                 if sent:
                     await relay.forget(owner, sent)
-                taken = await outbox.take(owner, BATCH)
+                taken = await self._rows.take(owner, self._fleet)
                 events, faults = outbox.read_events(taken, self._salt, self._clock.now())
-                flights = self._flights(events, taken.numbers, faults)
+                flights = self._flights(events, taken.numbers, faults, outbox.origins(taken, events))
                 if flights:
                     await relay.keep(owner, flights)
         except BaseException:
@@ -210,8 +242,13 @@ class Relay:
         WAITING.set(self._count())
         return len(taken.numbers)
 
-    def _flights(self, events: list[Event], numbers: list[int], faults: dict[int, str]) -> list[Flight]:
+    def _flights(
+        self, events: list[Event], numbers: list[int], faults: dict[int, str], origins: Mapping[UUID, str]
+    ) -> list[Flight]:
         """Return flights that carry these events.
+
+        Args:
+            origins: The sources of those that came from one; each has flights of its own.
 
         Raises:
             _BadRowsError: Some have faults, or are larger than what the stream carries.
@@ -223,13 +260,13 @@ class Relay:
         if large := cargo.too_large([len(one) for one in carried], limit):
             reason = "It has {:,} bytes, and the stream carries {:,}. Set max_payload of NATS higher, then route it again."
             raise _BadRowsError({numbers[at]: reason.format(len(carried[at]), limit - cargo.ROOM) for at in large})
-        by_home: dict[str, list[bytes]] = {}
+        by_home: dict[tuple[str, str | None], list[bytes]] = {}
         for event, one in zip(events, carried, strict=True):
-            by_home.setdefault(self._home_of(event.group_id), []).append(one)
+            by_home.setdefault((self._home_of(event.group_id), origins.get(event.id)), []).append(one)
         return [
             Flight(uuid4(), home, packed.data, packed.count)
-            for home, theirs in by_home.items()
-            for packed in cargo.flights(theirs, limit)
+            for (home, origin), theirs in by_home.items()
+            for packed in cargo.flights(theirs, limit, self._fleet.version, origin)
         ]
 
     def _home_of(self, group_id: str) -> str:
@@ -253,13 +290,34 @@ class Relay:
 
     async def _begin_with_left(self, owner: Connection) -> None:
         """Begin with what the relay before us did not finish, or we ourselves before the database was away."""
-        for waiting in self._waiting.values():
-            waiting.clear()
+        self._go_by(self._next_fleet)
         await self._forget_sent(owner)
         if stranded := await relay.stranded(owner, self._fleet.homes):
             logger.error("%d flights are for homes that the fleet does not have; they stay in tidings.relay_flights", stranded)
         self._left_behind = 0
         await self._load_left(owner)
+
+    async def _look_anew(self) -> None:
+        if self._look is None:
+            return
+        try:
+            found = await self._look()
+        except (StreamAwayError, StartupError):
+            return  # what is known stays
+        if found.version > self._next_fleet.version:
+            self._next_fleet = found
+
+    def _go_by(self, fleet: Fleet) -> None:
+        """Begin anew, by a directory that may be another."""
+        self._fleet = fleet
+        self._homes.clear()
+        self._earlier.clear()
+        self._waiting = {home: deque() for home in fleet.homes}
+        self._calls = {home: Signal() for home in fleet.homes}
+
+    def _settle(self) -> None:
+        if self._left_behind is None and not self._earlier:
+            self.settled = self._fleet.version
 
     async def _load_left(self, owner: Connection) -> None:
         """Read some more of what was left; until all of it is read, nothing is packed that would overtake it."""
@@ -269,7 +327,9 @@ class Relay:
         for flight in left.flights:
             self._waiting[flight.home].append(flight)
             self._calls[flight.home].set()
+            self._earlier.add(flight.id)
         self._left_behind = left.last
+        self._settle()
         WAITING.set(self._count())
 
     async def _send_to(self, home: str) -> None:
@@ -295,6 +355,9 @@ class Relay:
             pauses.reset()
             waiting.popleft()
             self._sent.append(flight.id)
+            if flight.id in self._earlier:
+                self._earlier.discard(flight.id)
+                self._settle()
             SENT.inc(flight.event_count)
             WAITING.set(self._count())
             self._room.set()
@@ -309,59 +372,3 @@ class Relay:
         except BaseException:
             self._sent += sent
             raise
-
-
-class Wishes:
-    """Has the tables of a source captured that webhooks at the homes name."""
-
-    def __init__(self, database: Database, stream: Way, fleet: Fleet) -> None:
-        self._database = database
-        self._stream = stream
-        self._fleet = fleet
-        self._unread: frozenset[str] = frozenset()  # homes whose wishes could not be read, when they were looked at last
-        self._due = 0  # looks until triggers are compared with wishes, whatever has changed: tables are made meanwhile
-
-    async def run_once(self) -> int:
-        """Bring triggers up to date, and return how many homes wish something else than before."""
-        try:
-            said = await self._stream.wishes(self._fleet.homes)
-        except StreamAwayError as error:
-            logger.info("what homes want to hear is not known now: %s", error)
-            return 0
-        unread = frozenset(home for home, wishes in said.items() if wishes is None)
-        if unread - self._unread:
-            logger.error(
-                "what %s wants to hear of tables cannot be read; what it wanted before stays", ", ".join(sorted(unread))
-            )
-        self._unread = unread
-        wanted = {home: wishes for home, wishes in said.items() if wishes is not None}
-        async with self._database.transaction() as connection:
-            known = await relay.wishes(connection)
-            changed = {home: wishes for home, wishes in wanted.items() if wishes != known.get(home, {})}
-            if changed:
-                await relay.put_wishes(connection, changed)
-        if changed:
-            logger.info("what %s want to hear of tables has changed", ", ".join(sorted(changed)))
-            self._due = 0
-        if self._due <= 0:
-            try:
-                await tables.keep_all_in_step(self._database)
-                self._due = COMPARED_EVERY
-            except BusyError as error:
-                logger.info("triggers are brought up to date later: %s", error)
-        self._due -= 1
-        return len(changed)
-
-
-class Keeper:
-    """Forgets what a source needs no more; no worker runs there whose janitor would."""
-
-    def __init__(self, database: Database, clock: Clock, *, retention_days: int) -> None:
-        self._database = database
-        self._clock = clock
-        self._retention = timedelta(days=retention_days)
-
-    async def run_once(self) -> None:
-        """Forget publishers' ids that are older than what homes keep."""
-        async with self._database.connection() as connection:
-            await outbox.forget_external_ids(connection, self._clock.now() - self._retention)
