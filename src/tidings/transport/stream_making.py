@@ -8,28 +8,16 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StoreCompression, StreamConfig
 from nats.js.errors import APIError, BadRequestError, NotFoundError, ServiceUnavailableError
 
+from tidings.core.cargo import LEAST_CARRIED
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
-from tidings.transport.stream import BUCKET, CONSUMER, FLEET, LANDING_SECONDS, Stream, stream_of, subject_of, told
+from tidings.transport.stream import BUCKET, CONSUMER, FLEET, LANDING_SECONDS, Stream, stream_of, subject_of
 
 MAX_UNACKNOWLEDGED: Final = 64  # flights of one home, of all its processes
 MAX_BYTES: Final = 8 * 2**30  # of flights that wait for a home, unless it is said otherwise
 DUPLICATE_SECONDS: Final = 120.0  # within which the stream itself knows a flight again; homes always do
-LEAST_PAYLOAD: Final = 65_536  # bytes of a message that servers must take
 LEAST_VERSION: Final = (2, 10)
 _TOO_FEW_NODES: Final = {10005, 10074, 10023}  # no suitable peers; replicas not supported alone; insufficient resources
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """What waits for a home. `replicas`: how many nodes hold it; `current`: how many of these are up to date."""
-
-    home: str
-    flights: int
-    bytes: int
-    most_bytes: int
-    replicas: int
-    current: int
-    leader: str
 
 
 async def make(way: Stream, fleet: Fleet, *, replicas: int, most_bytes: int) -> None:
@@ -102,9 +90,9 @@ def _check_servers(way: Stream) -> None:
         raise StartupError(
             f"NATS at {way.servers} is {version[0]}.{version[1]}; Tidings needs {LEAST_VERSION[0]}.{LEAST_VERSION[1]} or later."
         )
-    if way.most_bytes < LEAST_PAYLOAD:
+    if way.most_bytes < LEAST_CARRIED:
         raise StartupError(
-            f"NATS at {way.servers} takes messages of {way.most_bytes:,} bytes. Set max_payload to {LEAST_PAYLOAD:,} or more."
+            f"NATS at {way.servers} takes messages of {way.most_bytes:,} bytes. Set max_payload to {LEAST_CARRIED:,} or more."
         )
 
 
@@ -119,23 +107,3 @@ def _why(servers: str, error: BaseException, replicas: int) -> str:
     if isinstance(error, BadRequestError | APIError):
         return f"NATS at {servers} refused: {error.description}."
     return f"NATS at {servers} did not answer ({error or type(error).__name__})."
-
-
-async def standing(way: Stream, fleet: Fleet) -> list[Standing]:
-    """Return what waits for each home.
-
-    Raises:
-        StreamAwayError: No answer came, or the stream of a home is gone.
-    """
-    found = []
-    with told():
-        for home in fleet.homes:
-            info = await way.jetstream.stream_info(stream_of(home))
-            peers = (info.cluster.replicas or []) if info.cluster is not None else []
-            found.append(
-                Standing(
-                    home, info.state.messages, info.state.bytes, info.config.max_bytes or -1, info.config.num_replicas or 1,
-                    1 + sum(bool(peer.current) for peer in peers), (info.cluster.leader if info.cluster else "") or "",
-                )
-            )  # fmt: skip
-    return found

@@ -99,7 +99,7 @@ class Dispatcher:
         self._pace = Pace()
         self._sharing = Sharing(database)
         self._stopped = Signal()
-        self._pauses = Pauses()
+        self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
         self.rung = Signal()
         self.fallback_interval = doorbell.FALLBACK_INTERVAL
 
@@ -127,7 +127,7 @@ class Dispatcher:
         try:
             shares = None if way is Way.BY_AGE else await self._sharing.shares(way, limit)
         except COLLISIONS:
-            return BATCH  # as below
+            return await self._go_again()
         if shares is not None and not shares:
             return 0
         self._places.share(is_shared=self._sharing.is_shared)
@@ -138,7 +138,7 @@ class Dispatcher:
         except UNAVAILABLE:
             raise
         except COLLISIONS:
-            return BATCH  # nothing is wrong with the rows; go again
+            return await self._go_again()
         except BadRowsError as error:
             await self._reject(error.faults)
             return None
@@ -150,9 +150,15 @@ class Dispatcher:
         finally:
             self._places.give_back(batch.others)
             self._places.keep_promise(batch.promised)
+        self._collided.reset()
         if shares is not None:
             self._sharing.served(way, shares)
         return BATCH if routed == batch.limit else routed
+
+    async def _go_again(self) -> int:
+        """Have a batch that was in another transaction's way be tried again: nothing is wrong with its rows."""
+        await self._stopped.wait(self._collided.next())
+        return BATCH
 
     async def _narrow_down(self, size: Size, at_hand: list[int], error: Exception) -> None:
         """Take half as many rows next time, until one that fails is alone: others wait for some ten batches, not for 512 of one
