@@ -17,23 +17,23 @@ AT_ONCE: Final = 16  # questions
 _NOT_FOUND: Final = 404
 
 
-class _Peer(msgspec.Struct):
+class _Peer(msgspec.Struct, frozen=True):
     name: str = ""
     current: bool = False
     offline: bool = False
 
 
-class _Cluster(msgspec.Struct):
+class _Cluster(msgspec.Struct, frozen=True):
     leader: str = ""
     replicas: list[_Peer] = []
 
 
-class _Config(msgspec.Struct):
+class _Config(msgspec.Struct, frozen=True):
     num_replicas: int = 1
     max_bytes: int = -1
 
 
-class _State(msgspec.Struct):
+class _State(msgspec.Struct, frozen=True):
     messages: int = 0
     bytes: int = 0
     first_ts: str = ""
@@ -41,12 +41,12 @@ class _State(msgspec.Struct):
     subjects: dict[str, int] | None = None
 
 
-class _Error(msgspec.Struct):
+class _Error(msgspec.Struct, frozen=True):
     code: int = 0
     description: str = ""
 
 
-class _Info(msgspec.Struct):
+class _Info(msgspec.Struct, frozen=True):
     """What the servers say about a stream. nats-py's own type leaves out when its first message came."""
 
     error: _Error | None = None
