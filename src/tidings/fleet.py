@@ -1,45 +1,44 @@
 """Running the relay of a source, and looking after the stream (docs/fleet.md)."""
 
-import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
 
 import msgspec
 
 from tidings import __version__
 from tidings.api.relay_watch import RelayWatch
-from tidings.app import opened
+from tidings.app import database_of, opened
 from tidings.config import Config
 from tidings.core.errors import StartupError
-from tidings.core.fleet import Fleet, check_name, fleet_of
-from tidings.core.pressure import Seen, still_on_the_way
+from tidings.core.fleet import SHOWN, Fleet, check_name, fleet_of, spread, with_groups, without_home
+from tidings.core.group import check_group_id
 from tidings.operations.services import Services
 from tidings.running import watched
-from tidings.store import home, workers
+from tidings.store import home, placing, workers
 from tidings.store import relay as stored
+from tidings.store.database import Database
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError, inbox_of
-from tidings.transport.stream_making import MAX_BYTES, make
-from tidings.transport.stream_standing import look
+from tidings.transport.stream_making import MAX_BYTES, change, forget_member, make, settled, take_away
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
-from tidings.worker.relay import KEEPING_INTERVAL, WISHES_INTERVAL, Keeper, Relay, Wishes
+from tidings.worker.placing import FOLLOW_INTERVAL, Follower
+from tidings.worker.relay import Relay
 from tidings.worker.reporting import REPORT_INTERVAL, Reporter
 from tidings.worker.signals import Signal
+from tidings.worker.source import KEEPING_INTERVAL, WISHES_INTERVAL, Keeper, Wishes
 from tidings.worker.telemetry import open_telemetry
 
 logger = logging.getLogger("tidings.relay")
 
 STOP_SECONDS = 10.0
 ADMINISTRATOR = "_INBOX.admin"  # where answers come to whoever makes the stream or looks after it
-DRAIN_INTERVAL = 1.0  # seconds between looks whether all is landed
-HEARING_SECONDS = 4 * REPORT_INTERVAL  # in which a source at work says something, whatever its clock says
-CALM_LOOKS = 2  # that find nothing, one after the other: what was being sent when it was drained may have come in between
 LEFT_AT_ONCE = 100  # flights
 LEFT_BYTES = 32 * 2**20
+GROUPS_AT_ONCE = 1000
 
 
 class RelayFailedError(Exception):
@@ -57,7 +56,7 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
         raise StartupError("TIDINGS_SOURCE is not set. Write the name of this database in the fleet, such as billing.")
     source = check_name(config.source, "TIDINGS_SOURCE")
     async with opened(config) as services, stream_of_fleet(config, inbox_of("source", source)) as way:
-        fleet = await _fleet(way)
+        fleet = await fleet_of_stream(way)
         if await home.settle(services.wide):
             raise StartupError(
                 "This database is a copy, and nothing is sent from it. If it is the source from now on, run: tidings adopt"
@@ -96,10 +95,12 @@ async def _relay(
 ) -> None:
     wishes, stopping = Wishes(services.wide, way, fleet), Signal()
     keeper = Keeper(services.wide, services.clock, retention_days=services.config.retention_days)
+    follower = Follower(way, reporter.sender, [relay.follow, wishes.follow], lambda: relay.settled)
     crew = Crew("the relay stops", logger=logger)
     crew.begin("relay", relay.run())
     crew.begin("wishes", every(WISHES_INTERVAL, wishes, stopping))
     crew.begin("keeper", every(KEEPING_INTERVAL, keeper, stopping))
+    crew.begin("follower", every(FOLLOW_INTERVAL, follower, stopping))
     crew.begin("reporter", every(REPORT_INTERVAL, reporter, stopping))
     on_ready(fleet)
     try:
@@ -122,7 +123,7 @@ async def leave(config: Config) -> int:
         StartupError: The stream cannot be reached, or a relay is at work here still.
     """
     async with opened(config) as services, stream_of_fleet(config, _inbox_of_source(config)) as way:
-        fleet = await _fleet(way)
+        fleet = await fleet_of_stream(way)
         owner = await services.wide.dedicated(command_timeout=STOP_SECONDS)
         try:
             if not await stored.try_own(owner):
@@ -153,109 +154,127 @@ async def make_stream(config: Config, homes: Sequence[str], *, replicas: int, mo
         StartupError: It cannot be made; with the remedy.
     """
     fleet = fleet_of(tuple(homes))
-    async with stream_of_fleet(config) as way:
-        try:
-            await make(way, fleet, replicas=replicas, most_bytes=most_bytes)
-        except StreamAwayError as error:
-            raise StartupError(f"The stream did not answer: {error}.") from error
-    return fleet
+    async with _administering(config) as way:
+        return await make(way, fleet, replicas=replicas, most_bytes=most_bytes, version=_version())
 
 
-async def status(config: Config, now: datetime) -> Seen:
-    """Return how the stream and the sources of a fleet are.
-
-    Raises:
-        StartupError: The stream cannot be asked.
-    """
-    async with stream_of_fleet(config) as way:
-        fleet = await _fleet(way)
-        with told_as_startup("how it is"):
-            return await look(way, fleet.homes, now)
-
-
-class Draining(msgspec.Struct, frozen=True):
-    """What came of draining. `left`: sentences about what is on its way still; nothing: all is landed."""
-
-    homes: list[str]
-    left: list[str]
-
-
-async def drain(
-    config: Config,
-    homes: Sequence[str],
-    clock: Callable[[], datetime],
-    *,
-    seconds: float,
-    on_waiting: Callable[[list[str]], None] = lambda _: None,
-) -> Draining:
-    """Have sources send nothing to homes any more, and wait until what is on its way is landed.
+async def remove_home(config: Config, home: str, *, besides: Collection[str] = ()) -> bool:
+    """Have a fleet be without a home where no group lives; False: flights are in its stream still, which stays.
 
     Args:
-        homes: None named: all.
-        clock: Tells the time.
-        seconds: To wait at most. What was said to the sources stays said.
-        on_waiting: Is told what is on its way still, when that changes.
+        besides: Senders that are gone for good, and are not waited for.
 
     Raises:
-        StartupError: The fleet has no such home, or the stream cannot be asked.
+        StartupError: Groups live there, or somebody may send there still.
     """
-    async with stream_of_fleet(config) as way:
-        named = await _named(way, homes)
-        with told_as_startup("whether all is drained"):
-            return await drain_by(way, named, clock, seconds=seconds, on_waiting=on_waiting)
+    async with _administering(config) as way:
+        for member in besides:
+            await forget_member(way, member)
+        await expect_followed(way, await way.fleet())
+        await change(way, lambda fleet: without_home(fleet, home, _version()))
+        return await take_away(way, home)
 
 
-async def drain_by(
-    way: Stream,
-    homes: Sequence[str],
-    clock: Callable[[], datetime],
-    *,
-    seconds: float,
-    on_waiting: Callable[[list[str]], None] = lambda _: None,
-) -> Draining:
-    """Do the same over a connection that is there.
+async def expect_followed(way: Stream, fleet: Fleet) -> None:
+    """Return when all who send have heard of the directory as it is.
 
     Raises:
+        StartupError: Some have not.
         StreamAwayError: The stream did not answer.
     """
-    revision = (await way.drain(homes)).revision
-    told: list[str] | None = None
-    begun_at, calm = clock(), 0
-    said = {name: report.at for name, report in (await look(way, homes, begun_at)).sources.items() if report is not None}
-    while True:
-        seen = await look(way, homes, clock())
-        waited = (seen.at - begun_at).total_seconds()
-        silent = {name for name, report in seen.sources.items() if report is not None and report.at == said.get(name)}
-        left = still_on_the_way(seen, homes, revision, silent if waited > HEARING_SECONDS else ())
-        calm = 0 if left else calm + 1
-        if calm == CALM_LOOKS or (left and waited >= seconds):
-            return Draining(sorted(homes), left)
-        if left and left != told:
-            on_waiting(left)
-            told = left
-        await asyncio.sleep(DRAIN_INTERVAL)
+    behind = sorted(member for member, version in (await settled(way)).items() if version < fleet.version)
+    if behind:
+        raise StartupError(
+            f"{', '.join(behind[:SHOWN])} did not say yet that nothing by an older directory is on its way. Try again in some "
+            "seconds; start what is not running; name what is gone for good with --without."
+        )
 
 
-async def resume(config: Config, homes: Sequence[str]) -> list[str]:
-    """Have sources send to homes again; return the homes that are drained still.
+async def place(config: Config, groups: Sequence[str], home: str) -> Fleet:
+    """Say that groups live at a home, whatever their names; without any, those that have webhooks in this database.
 
     Raises:
-        StartupError: The fleet has no such home, or the stream cannot be asked.
+        StartupError: The fleet has no such home, or cannot remember so many.
     """
-    async with stream_of_fleet(config) as way:
-        named = await _named(way, homes)
-        with told_as_startup("what is drained"):
-            return sorted((await way.drain(named, is_over=True)).homes)
+    if not groups:
+        async with opened(config) as services:
+            groups = [group_id async for group_id in _groups(services.wide, are_owned=True)]
+    for group_id in groups:
+        check_group_id(group_id)
+    async with _administering(config) as way:
+        return await change(way, lambda fleet: with_groups(fleet, dict.fromkeys(groups, home), _version()))
 
 
-async def _named(way: Stream, homes: Sequence[str]) -> tuple[str, ...]:
-    there = (await _fleet(way)).homes
-    if unknown := sorted(set(homes) - set(there)):
-        raise StartupError(f"The fleet has no home {unknown[0][:60]!r}; it has {', '.join(there)}.")
-    return tuple(sorted(set(homes))) or there
+async def spread_names(
+    config: Config, homes: Sequence[str], databases: Mapping[str, str], *, is_plan: bool
+) -> tuple[Fleet, int]:
+    """Have groups' names lead to these homes. Each group that there is stays where it lives.
+
+    Args:
+        databases: The URL of each home's database, where its groups are read.
+        is_plan: Change nothing, and tell what would be so.
+
+    Returns:
+        The fleet, and how many groups it remembers that are not where their names lead.
+
+    Raises:
+        StartupError: A home's database was not said or cannot be read, or too many groups would be remembered.
+    """
+    async with _administering(config) as way:
+        there = await way.fleet()
+        if missing := sorted({*there.homes} ^ {*databases}):
+            raise StartupError(
+                f"The fleet has the homes {', '.join(there.homes)}; say the database of each, and no other: "
+                f"--database {missing[0]}=URL."
+            )
+        groups: set[str] = set()
+        for url in databases.values():
+            async with database_of(msgspec.structs.replace(config, database_url=url)) as database:
+                groups.update([group_id async for group_id in _groups(database)])
+
+        def changed(fleet: Fleet) -> Fleet:
+            kept = {group_id: fleet.home_of(group_id) for group_id in groups}
+            return spread(fleet, homes, kept, _version())
+
+        fleet = changed(there) if is_plan else await change(way, changed)
+    return fleet, len(fleet.moved)
 
 
-async def _fleet(way: Stream) -> Fleet:
+async def _groups(database: Database, *, are_owned: bool = False) -> AsyncIterator[str]:
+    last = ""
+    async with database.connection() as connection:
+        while page := await placing.groups_after(connection, last, GROUPS_AT_ONCE):
+            last = page[-1]
+            for group_id in await placing.owned(connection, page) if are_owned else page:
+                yield group_id
+
+
+async def leave_as_home(config: Config) -> str | None:
+    """Have a database be no home of a fleet any more; return what it was called, if it was one.
+
+    Raises:
+        StartupError: Flights wait here, or groups live at another home now.
+    """
+    async with opened(config) as services, services.wide.transaction() as connection:
+        known = await placing.get(connection)
+        if known is None:
+            return None
+        if waiting := (await stored.waiting(connection)).flights:
+            raise StartupError(
+                f"{waiting} flights wait here for the stream. Start serve with TIDINGS_HOME until they are sent."
+            )
+        if gone := sorted(known.placing.left):
+            raise StartupError(
+                f"{gone[0]}{' and others' if len(gone) > 1 else ''} lived here and live elsewhere now. Move them back first."
+            )
+        return await placing.leave(connection)
+
+
+def _version() -> int:
+    return int(time.time())
+
+
+async def fleet_of_stream(way: Stream) -> Fleet:
     with told_as_startup("what the fleet is"):
         return await way.fleet()
 
@@ -276,6 +295,16 @@ def told_as_startup(what: str) -> Iterator[None]:
 
 def _inbox_of_source(config: Config) -> str:
     return ADMINISTRATOR if config.source is None else inbox_of("source", check_name(config.source, "TIDINGS_SOURCE"))
+
+
+@asynccontextmanager
+async def _administering(config: Config) -> AsyncIterator[Stream]:
+    """Lend the stream to whoever changes the fleet."""
+    async with stream_of_fleet(config) as way:
+        try:
+            yield way
+        except StreamAwayError as error:
+            raise StartupError(f"The stream did not answer: {error}.") from error
 
 
 @asynccontextmanager

@@ -116,14 +116,10 @@ async def _working(stack: AsyncExitStack, services: Services) -> Worker:
     if services.config.workers > 1:
         await stack.enter_async_context(_more_workers(services))
     if services.config.home is not None:
-        from tidings.worker.landing import landing  # with what only members of a fleet have installed
+        from tidings.worker.landing import Packing, landing  # with what only members of a fleet have installed
 
-        await stack.enter_async_context(
-            landing(
-                services.config, services.wide, services.clock, on_failed=worker.failed.set,
-                salt=services.installation.salt, telemetry=worker.telemetry,
-            )
-        )  # fmt: skip
+        packing = Packing(services.box, services.clock, services.installation.salt, worker.telemetry)
+        await stack.enter_async_context(landing(services.config, services.wide, packing, on_failed=worker.failed.set))
     return worker
 
 

@@ -27,8 +27,9 @@ from tidings.transport.stream import Stream, StreamAwayError
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import standing
 from tidings.worker.intake import Intake, Teller
-from tidings.worker.relay import BATCH, Wishes
+from tidings.worker.rows import BATCH
 from tidings.worker.signals import Signal
+from tidings.worker.source import Wishes
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 

@@ -32,8 +32,8 @@ from tidings.transport.stream_standing import standing
 from tidings.worker import relay as relays
 from tidings.worker.intake import Intake, Teller
 from tidings.worker.outgoing import MAX_AT_HAND
-from tidings.worker.relay import Keeper, Wishes
 from tidings.worker.signals import Signal
+from tidings.worker.source import Keeper, Wishes
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 

@@ -11,7 +11,7 @@ from tests.support.engine import Engine
 from tidings.config import Config
 from tidings.core.fleet import Fleet
 from tidings.worker.intake import Intake
-from tidings.worker.landing import landing
+from tidings.worker.landing import Packing, landing
 from tidings.worker.relay import Relay
 
 FLEET = Fleet(("here",))
@@ -43,7 +43,8 @@ async def relaying(source: Engine, way: Any) -> AsyncIterator[Relay]:
 def landing_at(home: Engine, config: Config) -> AbstractAsyncContextManager[None]:
     """Land what comes for a home as its worker does."""
     services = home.services
-    return landing(config, services.wide, services.clock, salt=services.installation.salt, on_failed=pytest.fail)
+    packing = Packing(services.box, services.clock, services.installation.salt)
+    return landing(config, services.wide, packing, on_failed=pytest.fail)
 
 
 async def land(home: Engine, way: Any, events: int) -> None:

@@ -12,9 +12,20 @@ from tidings.cli.logs import line, set_up_logs
 from tidings.cli.running import stop_on_signals, tune_gc
 from tidings.clock import machine_time
 from tidings.config import Config
+from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
 from tidings.core.pressure import Report, Seen, Trouble, sources_of, troubles, why
-from tidings.fleet import RelayFailedError, drain, leave, make_stream, resume, run_relay, status
+from tidings.fleet import (
+    RelayFailedError,
+    leave,
+    leave_as_home,
+    make_stream,
+    place,
+    remove_home,
+    run_relay,
+    spread_names,
+)
+from tidings.fleet_watch import drain, resume, status
 
 
 def run_relay_until_signal(config: Config, *, as_json: bool) -> int:
@@ -54,6 +65,50 @@ def run_init(config: Config, homes: tuple[str, ...], *, replicas: int, most_byte
         click.echo(msgspec.json.encode(fleet))
     else:
         click.echo(f"The stream is there, with {replicas} copies, for homes {', '.join(fleet.homes)}.")
+
+
+def run_remove(config: Config, home: str, besides: tuple[str, ...], *, as_json: bool) -> None:
+    """Have the fleet be without a home, and say so."""
+    is_gone = asyncio.run(remove_home(config, home, besides=besides))
+    said = f"The fleet is without {home}." + ("" if is_gone else f" Flights are in its stream, TIDINGS_{home}, which stays.")
+    click.echo(msgspec.json.encode({"removed": home, "is_stream_gone": is_gone}) if as_json else said)
+
+
+def run_place(config: Config, groups: tuple[str, ...], home: str, *, as_json: bool) -> None:
+    """Say that groups live at a home."""
+    fleet = asyncio.run(place(config, groups, home))
+    said = (
+        f"{len(fleet.moved)} groups are remembered that do not live where their names lead. All members hear of it in seconds."
+    )
+    click.echo(msgspec.json.encode({"remembered": len(fleet.moved)}) if as_json else said)
+
+
+def run_spread(config: Config, homes: tuple[str, ...], databases: tuple[str, ...], *, is_plan: bool, as_json: bool) -> None:
+    """Have groups' names lead to these homes."""
+    by_home: dict[str, str] = {}
+    for each in databases:
+        home, equals, url = each.partition("=")
+        if not equals:
+            raise StartupError(
+                f"--database is {home[:60]!r}; write a home and its database, such as eu=postgresql://host/name."
+            )
+        by_home[home] = url
+    fleet, remembered = asyncio.run(spread_names(config, homes, by_home, is_plan=is_plan))
+    if as_json:
+        click.echo(msgspec.json.encode({"homes": fleet.open_homes or fleet.homes, "remembered": remembered}))
+    else:
+        verb = "would lead" if is_plan else "lead"
+        click.echo(
+            f"Names of groups {verb} to {', '.join(fleet.open_homes or fleet.homes)}. No group is elsewhere for that: "
+            f"{remembered} are remembered that do not live where their names lead."
+        )
+
+
+def run_leave_home(config: Config, *, as_json: bool) -> None:
+    """Have a database be no home any more, and say so."""
+    home = asyncio.run(leave_as_home(config))
+    said = "This database is no home of a fleet." if home is None else f"This database is the home {home} no more."
+    click.echo(msgspec.json.encode({"left": home}) if as_json else f"{said} Take TIDINGS_HOME out of its settings.")
 
 
 def run_status(config: Config, *, watch: float | None, as_json: bool) -> int:

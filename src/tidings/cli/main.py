@@ -285,10 +285,63 @@ def stream() -> None:
 @_reports_errors
 @click.pass_obj
 def stream_init(setup: _Setup, *, homes: tuple[str, ...], replicas: int, max_bytes: int, as_json: bool) -> None:
-    """Make the stream. What is there stays."""
+    """Make the stream, or add homes to it. What is there stays, and groups live where they live."""
     from tidings.cli.fleet import run_init
 
     run_init(setup.config(), homes, replicas=replicas, most_bytes=max_bytes, as_json=as_json)
+
+
+@stream.command("place")
+@click.argument("groups", nargs=-1)
+@click.option("--home", required=True, help="Where they live.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def stream_place(setup: _Setup, *, groups: tuple[str, ...], home: str, as_json: bool) -> None:
+    """Say where groups live that have nothing elsewhere yet. Without any: those with webhooks in this database live there."""
+    from tidings.cli.fleet import run_place
+
+    run_place(setup.config(), groups, home, as_json=as_json)
+
+
+@stream.command("spread")
+@click.option(
+    "--home", "homes", multiple=True, required=True, help="A home that names of new groups lead to; may be given again."
+)
+@click.option("--database", "databases", multiple=True, required=True, metavar="HOME=URL", help="The database of each home.")
+@click.option("--plan", "is_plan", is_flag=True, help="Tell what would be so, and change nothing.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def stream_spread(setup: _Setup, *, homes: tuple[str, ...], databases: tuple[str, ...], is_plan: bool, as_json: bool) -> None:
+    """Have names of new groups lead to these homes. Groups that there are stay where they are."""
+    from tidings.cli.fleet import run_spread
+
+    run_spread(setup.config(), homes, databases, is_plan=is_plan, as_json=as_json)
+
+
+@stream.command("remove")
+@click.argument("home")
+@click.option("--without", "besides", multiple=True, help="A sender that is gone for good; may be given again.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def stream_remove(setup: _Setup, *, home: str, besides: tuple[str, ...], as_json: bool) -> None:
+    """Take a home out of the fleet where no group lives and no name leads."""
+    from tidings.cli.fleet import run_remove
+
+    run_remove(setup.config(), home, besides, as_json=as_json)
+
+
+@stream.command("leave")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def stream_leave(setup: _Setup, *, as_json: bool) -> None:
+    """Have this database be no home of a fleet any more."""
+    from tidings.cli.fleet import run_leave_home
+
+    run_leave_home(setup.config(), as_json=as_json)
 
 
 @stream.command("status")

@@ -201,19 +201,25 @@ async def _make_groups(connection: Connection, names: Collection[str]) -> None:
     await connection.execute(_SQL["make_groups"], new)
 
 
-async def land(connection: Connection, flight: UUID, events: Sequence[Event], source: str) -> bool:
-    """Put the events of a flight from a source into the outbox, in the caller's transaction; False: they have been there."""
+async def land(
+    connection: Connection, flight: UUID, events: Sequence[Event], source: str, placed_by: int | None = None
+) -> bool:
+    """Put the events of a flight from a source into the outbox, in the caller's transaction; False: they have been there.
+
+    Args:
+        placed_by: The version of the directory that led them here.
+    """
     if await connection.fetchval(_SQL["land"], flight) is None:
         return False
     await _make_groups(connection, {event.group_id for event in events})
-    await outbox.bring(connection, events, source)
+    await outbox.bring(connection, events, source, placed_by)
     return True
 
 
-async def bring(connection: Connection, event: Event, source: str) -> None:
+async def bring(connection: Connection, event: Event, source: str, placed_by: int | None = None) -> None:
     """Put one event of a flight from a source into the outbox, in the caller's transaction."""
     await _make_groups(connection, {event.group_id})
-    await outbox.bring(connection, [event], source)
+    await outbox.bring(connection, [event], source, placed_by)
 
 
 async def note_landed(connection: Connection, flight: UUID) -> bool:

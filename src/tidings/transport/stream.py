@@ -39,7 +39,8 @@ LANDING_SECONDS: Final = 5.0  # until a flight that was received and not acknowl
 RECEIVED_AT_ONCE: Final = 8  # flights
 BUCKET: Final = "TIDINGS"
 CONSUMER: Final = "home"
-FLEET, _WISHES, DRAINED, SOURCES, HOMES = "fleet", "wishes", "drained", "sources", "homes"  # keys, and what keys begin with
+# Keys of the bucket, and what keys begin with
+FLEET, WISHES, SETTLED, DRAINED, SOURCES, HOMES = "fleet", "wishes", "settled", "drained", "sources", "homes"
 TRIES: Final = 5  # at what somebody else may change meanwhile
 MAX_SAID: Final = 300  # characters of what the stream said
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[^\x00]*$")]  # of a schema or a table
@@ -178,6 +179,10 @@ class Stream:
             StartupError: There is none here.
             StreamAwayError: No answer came.
         """
+        return (await self.fleet_and_revision())[0]
+
+    async def fleet_and_revision(self) -> tuple[Fleet, int]:
+        """As `fleet`, with the number that a change of it has to name."""
         none = StartupError(f"There is no fleet at {self.servers}. Run: tidings stream init --home NAME")
         with told():
             try:
@@ -186,16 +191,22 @@ class Stream:
             except NotFoundError:
                 raise none from None
         try:
-            return msgspec.json.decode(entry.value or b"", type=Fleet)
+            return msgspec.json.decode(entry.value or b"", type=Fleet), entry.revision or 0
         except msgspec.MsgspecError as error:
             raise StartupError(f"What the fleet at {self.servers} is cannot be read: {error}.") from error
+
+    async def tell_settled(self, member: str, version: int) -> None:
+        """Tell by which version of the directory a member sends, and that nothing by an older one is on its way."""
+        with told():
+            bucket = await self.jetstream.key_value(BUCKET)
+            await bucket.put(f"{SETTLED}.{member}", str(version).encode())
 
     async def put_wishes(self, home: str, wanted: Mapping[TableName, frozenset[str]]) -> None:
         """Tell the sources what webhooks of a home want to hear of tables."""
         rows = [(*table, sorted(operations)) for table, operations in sorted(wanted.items())]
         with told():
             bucket = await self.jetstream.key_value(BUCKET)
-            await bucket.put(f"{_WISHES}.{home}", msgspec.json.encode(rows))
+            await bucket.put(f"{WISHES}.{home}", msgspec.json.encode(rows))
 
     async def wishes(self, homes: Iterable[str]) -> dict[str, dict[TableName, frozenset[str]] | None]:
         """Return what webhooks of homes want to hear of tables; None: what a home has said cannot be read."""
@@ -204,7 +215,7 @@ class Stream:
             bucket = await self.jetstream.key_value(BUCKET)
             for home in homes:
                 with suppress(NotFoundError):
-                    entry = await bucket.get(f"{_WISHES}.{home}")
+                    entry = await bucket.get(f"{WISHES}.{home}")
                     found[home] = _wanted(entry.value or b"[]")
         return found
 

@@ -1,27 +1,53 @@
 """Making the stream of a fleet, and looking how it stands (docs/fleet.md)."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StoreCompression, StreamConfig
-from nats.js.errors import APIError, BadRequestError, NotFoundError, ServiceUnavailableError
+from nats.js.errors import (
+    APIError,
+    BadRequestError,
+    KeyWrongLastSequenceError,
+    NoKeysError,
+    NotFoundError,
+    ServiceUnavailableError,
+)
 
-from tidings.core.cargo import LEAST_CARRIED
+from tidings.core.cargo import LEAST_CARRIED, ROOM
 from tidings.core.errors import StartupError
-from tidings.core.fleet import Fleet
-from tidings.transport.stream import BUCKET, CONSUMER, FLEET, LANDING_SECONDS, Stream, stream_of, subject_of
+from tidings.core.fleet import Fleet, with_homes
+from tidings.transport.stream import (
+    BUCKET,
+    CONSUMER,
+    FLEET,
+    LANDING_SECONDS,
+    SETTLED,
+    WISHES,
+    Stream,
+    stream_of,
+    subject_of,
+    told,
+)
 
 MAX_UNACKNOWLEDGED: Final = 64  # flights of one home, of all its processes
 MAX_BYTES: Final = 8 * 2**30  # of flights that wait for a home, unless it is said otherwise
 DUPLICATE_SECONDS: Final = 120.0  # within which the stream itself knows a flight again; homes always do
+CHANGE_TRIES: Final = 20  # of one change of the directory, while others change it
+MAX_MEMBERS: Final = 10_000  # senders whose standing is asked
 LEAST_VERSION: Final = (2, 10)
 _TOO_FEW_NODES: Final = {10005, 10074, 10023}  # no suitable peers; replicas not supported alone; insufficient resources
 
 
-async def make(way: Stream, fleet: Fleet, *, replicas: int, most_bytes: int) -> None:
-    """Make what a fleet needs; nothing, when something of it cannot be made. What is there stays.
+async def make(way: Stream, fleet: Fleet, *, replicas: int, most_bytes: int, version: int = 0) -> Fleet:
+    """Make what a fleet needs, and return it; nothing, when something of it cannot be made. What is there stays.
+
+    Homes that the fleet does not have yet are added. No group lives there until it is moved or put there.
+
+    Args:
+        version: Of the directory; a later one is higher.
 
     Raises:
         StartupError: The servers cannot do it, or another fleet is there; with the remedy.
@@ -30,9 +56,10 @@ async def make(way: Stream, fleet: Fleet, *, replicas: int, most_bytes: int) -> 
     made: list[str] = []
     try:
         await way.jetstream.account_info()
-        await _make_bucket(way, fleet, replicas, made)
+        await _make_bucket(way, msgspec.structs.replace(fleet, version=version), replicas, made)
         for home in fleet.homes:
             await _make_stream(way, home, replicas, most_bytes, made)
+        return await change(way, lambda there: with_homes(there, fleet.homes, version))
     except BaseException as error:
         for name in made:
             with suppress(NatsError, OSError, TimeoutError):
@@ -42,16 +69,93 @@ async def make(way: Stream, fleet: Fleet, *, replicas: int, most_bytes: int) -> 
         raise
 
 
+async def change(way: Stream, changed: Callable[[Fleet], Fleet]) -> Fleet:
+    """Change the fleet's directory, and return what it is. Of two that change it at once each sees what the other did.
+
+    Raises:
+        StartupError: There is no fleet, it may not be so, or its directory is larger than a message.
+        StreamAwayError: It is not known whether it was changed.
+    """
+    for _ in range(CHANGE_TRIES):
+        there, revision = await way.fleet_and_revision()
+        fleet = changed(there)
+        if fleet == there:
+            return fleet
+        data = msgspec.json.encode(fleet)
+        if len(data) > way.most_bytes - ROOM:
+            raise StartupError(
+                f"The directory would have {len(data):,} bytes, and NATS at {way.servers} takes messages of "
+                f"{way.most_bytes:,}. Set max_payload higher, or let names "
+                "lead to the homes where most groups live: tidings stream spread."
+            )
+        with told():
+            bucket = await way.jetstream.key_value(BUCKET)
+            try:
+                await bucket.update(FLEET, data, revision)
+            except KeyWrongLastSequenceError:
+                continue
+        return fleet
+    raise StartupError("Others change the directory all the time. Try again.")
+
+
+async def settled(way: Stream) -> dict[str, int]:
+    """Return of each sender the version of the directory by which all is sent that may be on its way from it.
+
+    Raises:
+        StreamAwayError: The stream did not answer.
+    """
+    found = {}
+    with told():
+        bucket = await way.jetstream.key_value(BUCKET)
+        try:
+            keys = await bucket.keys()
+        except NoKeysError:
+            return {}
+        for key in [key for key in keys if key.startswith(f"{SETTLED}.")][:MAX_MEMBERS]:
+            with suppress(NotFoundError, ValueError):
+                found[key.partition(".")[2]] = int((await bucket.get(key)).value or b"")
+    return found
+
+
+async def forget_member(way: Stream, member: str) -> None:
+    """Forget a sender that is gone for good.
+
+    Raises:
+        StreamAwayError: The stream did not answer.
+    """
+    with told():
+        bucket = await way.jetstream.key_value(BUCKET)
+        await bucket.delete(f"{SETTLED}.{member}")
+
+
+async def take_away(way: Stream, home: str) -> bool:
+    """Take away the stream of a home that the fleet does not have any more; False: flights are in it, and it stays.
+
+    Raises:
+        StreamAwayError: The stream did not answer.
+    """
+    with told():
+        try:
+            if (await way.jetstream.stream_info(stream_of(home))).state.messages:
+                return False
+            await way.jetstream.delete_stream(stream_of(home))
+            bucket = await way.jetstream.key_value(BUCKET)
+            await bucket.delete(f"{WISHES}.{home}")
+        except NotFoundError:
+            return True
+    return True
+
+
 async def _make_bucket(way: Stream, fleet: Fleet, replicas: int, made: list[str]) -> None:
     try:
         there = await way.fleet()
     except StartupError:
         there = None
     if there is not None:
-        if there != fleet:
+        if not {*there.homes} <= {*fleet.homes}:
             raise StartupError(
-                f"There is a fleet at {way.servers} already, with homes {', '.join(there.homes)}. Homes are not added "
-                "or taken away while groups live in them: name these, or use another account of NATS."
+                f"There is a fleet at {way.servers} already, with homes {', '.join(there.homes)}. To add homes name these too; "
+                "to take one away: tidings stream remove; for another fleet use another account of NATS."
             )
         return
     made.append(f"KV_{BUCKET}")

@@ -36,6 +36,7 @@ from tidings.worker.kinds import Kinds
 from tidings.worker.loops import LoopGuard, Matched
 from tidings.worker.payloads import PayloadLimits
 from tidings.worker.places import Places
+from tidings.worker.placing import CurrentPlacing, ElsewhereError
 from tidings.worker.privacy import Privacy, marked
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.sharing import Sharing, Way
@@ -97,6 +98,7 @@ class Dispatcher:
         self._kinds = Kinds()
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
+        self._placing = CurrentPlacing()
         self._sharing = Sharing(database)
         self._stopped = Signal()
         self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
@@ -125,7 +127,8 @@ class Dispatcher:
         size = self._size_beside if is_beside else self._size
         limit = self._sharing.limit(size.limit)
         try:
-            shares = None if way is Way.BY_AGE else await self._sharing.shares(way, limit)
+            passed = self._placing.passed
+            shares = await self._sharing.shares(way, limit, passed) if passed or way is not Way.BY_AGE else None
         except COLLISIONS:
             return await self._go_again()
         if shares is not None and not shares:
@@ -139,8 +142,9 @@ class Dispatcher:
             raise
         except COLLISIONS:
             return await self._go_again()
-        except BadRowsError as error:
-            await self._reject(error.faults)
+        except (BadRowsError, ElsewhereError) as error:  # groups of the latter are passed over from now on
+            if isinstance(error, BadRowsError):
+                await self._reject(error.faults)
             return None
         except _FAULTS as error:
             if not batch.numbers:
@@ -198,6 +202,7 @@ class Dispatcher:
                 raise BadRowsError(faults)
             await self._privacy.at_least(connection, taken.privacy_version)
             routes = await self._routes.at_least(connection, taken.routes_version)
+            await self._placing.expect_own(connection, taken.placing_version, events, routes.groups)
             made = await self._kinds.make_sure(connection, events)
             worker_id = self._me.worker_id
             stored = stored_of(outbox.uncounted(taken, events))
@@ -298,7 +303,7 @@ class Dispatcher:
         self._kinds.forget_days()
 
     def _said(self, error: Exception) -> str:
-        """Return what an error says. PostgreSQL's sentence can hold a value, which is not told where rules hide values."""
+        """Return what an error says, but not PostgreSQL's sentence where rules hide values: it can hold one."""
         return type(error).__name__ if self._privacy.hiding else said(error)
 
     async def _reject(self, faults: dict[int, str]) -> None:

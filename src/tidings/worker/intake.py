@@ -16,8 +16,9 @@ from prometheus_client import Counter
 from tidings.clock import Clock
 from tidings.core import cargo
 from tidings.core.capture import TableName
-from tidings.core.cargo import CargoError, ForeignEventError, check_carried
+from tidings.core.cargo import CargoError, ForeignEventError, Unpacked, check_carried
 from tidings.core.event import Event
+from tidings.core.fleet import is_of_home
 from tidings.core.pauses import Pauses
 from tidings.store import backfills, capture, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
@@ -223,13 +224,15 @@ class Intake:
             for flight in arrived:
                 if flight.id is None:
                     raise CargoError("It has no id of a flight: no relay sent it.")
-                events = await _unpacked(flight)
-                for event in events:
-                    check_carried(event)
+                found = await _unpacked(flight)
+                for event in found.events:
+                    check_carried(event, is_of_home=is_of_home(flight.source))
                 is_known = flight.whole is not None and await relay.is_landed(connection, flight.whole)
-                is_new = not is_known and await relay.land(connection, flight.id, events, flight.source)
+                is_new = not is_known and await relay.land(
+                    connection, flight.id, found.events, _origin(flight, found), found.placed_by
+                )
                 outcomes.append("landed" if is_new else "known")
-                landed += events if is_new else []
+                landed += found.events if is_new else []
         for outcome in outcomes:
             LANDED.labels(outcome).inc()
         if self._telemetry is not None:
@@ -237,26 +240,24 @@ class Intake:
 
     async def _land_what_can_be(self, flight: Flight, error: Exception) -> None:
         """Set a flight aside that cannot be read; of one that can, the events that PostgreSQL refuses."""
-        events: list[Event] = []
-        if not isinstance(error, CargoError):
-            events = await _unpacked(flight)
+        found = Unpacked([]) if isinstance(error, CargoError) else await _unpacked(flight)
         async with self._database.transaction() as connection:
             if flight.whole is not None and await relay.is_landed(connection, flight.whole):
                 return
             if flight.id is not None and not await relay.note_landed(connection, flight.id):
                 return
-            if not events:
+            if not found.events:
                 await relay.set_aside_flight(connection, flight.name, flight.cargo, said(error))
-            for event in events:
-                await self._land_one(connection, flight, event)
-        LANDED.labels("set aside" if not events else "landed").inc()
+            for event in found.events:
+                await self._land_one(connection, flight, found, event)
+        LANDED.labels("set aside" if not found.events else "landed").inc()
         logger.error("flight %s was set aside, whole or in part: %s", flight.name[:40], said(error))
 
-    async def _land_one(self, connection: Connection, flight: Flight, event: Event) -> None:
+    async def _land_one(self, connection: Connection, flight: Flight, found: Unpacked, event: Event) -> None:
         try:
             async with connection.transaction():
-                check_carried(event)
-                await relay.bring(connection, event, flight.source)
+                check_carried(event, is_of_home=is_of_home(flight.source))
+                await relay.bring(connection, event, _origin(flight, found), found.placed_by)
         except (ForeignEventError, relay.TooManyGroupsError) as error:
             reason = str(error)
         except (*UNAVAILABLE, *COLLISIONS):
@@ -274,10 +275,15 @@ class Intake:
             await relay.set_aside_flight(connection, flight.name, cargo.alone(event), reason)
 
 
-async def _unpacked(flight: Flight) -> list[Event]:
+async def _unpacked(flight: Flight) -> Unpacked:
     if len(flight.cargo) <= UNPACKED_HERE:
-        return cargo.unpacked(flight.cargo)
-    return await asyncio.to_thread(cargo.unpacked, flight.cargo)
+        return cargo.opened(flight.cargo)
+    return await asyncio.to_thread(cargo.opened, flight.cargo)
+
+
+def _origin(flight: Flight, found: Unpacked) -> str:
+    """Return the source whose clock events have their order by. A home is believed about it; a source speaks for itself."""
+    return found.origin or flight.source if is_of_home(flight.source) else flight.source
 
 
 class Teller:

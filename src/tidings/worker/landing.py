@@ -1,19 +1,27 @@
-"""What a home does for its fleet, beside all that it does by itself: it lands flights, and says what it wants to hear."""
+"""What a home does for its fleet, beside all that it does by itself: it lands flights, sends on what is of groups that live
+elsewhere, says what it wants to hear and how it is, and looks at what waits for it."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
+from tidings.core.fleet import Fleet, sender_of
+from tidings.core.pressure import REPORT_INTERVAL
 from tidings.store.database import Database
+from tidings.store.secrets import SecretBox
 from tidings.transport import stream
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
 from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Teller
 from tidings.worker.lookout import LOOK_INTERVAL, Lookout, claim, note_away
+from tidings.worker.placing import FOLLOW_INTERVAL, Follower
+from tidings.worker.relay import Relay
+from tidings.worker.reporting import Reporter
+from tidings.worker.rows import Elsewhere
 from tidings.worker.signals import Signal
 from tidings.worker.telemetry import Telemetry
 
@@ -23,26 +31,33 @@ CONNECT_INTERVAL: Final = 5.0  # seconds between tries to reach a stream that is
 STOP_SECONDS: Final = 7.0
 
 
+class Packing(NamedTuple):
+    """What a home makes of its own.
+
+    Attributes:
+        box: Seals what is set aside.
+        salt: Of the installation.
+        telemetry: Who is told of what was landed and sent on.
+    """
+
+    box: SecretBox
+    clock: Clock
+    salt: int
+    telemetry: Telemetry | None = None
+
+
 @asynccontextmanager
 async def landing(
-    config: Config,
-    database: Database,
-    clock: Clock,
-    *,
-    salt: int,
-    on_failed: Callable[[], None],
-    telemetry: Telemetry | None = None,
+    config: Config, database: Database, packing: Packing, *, on_failed: Callable[[], None]
 ) -> AsyncIterator[None]:
-    """Land what comes for the home while the block runs.
+    """Land what comes for the home while the block runs, and send on what is of groups that live elsewhere.
 
     A stream that cannot be reached stops nothing here: what was landed is delivered.
 
     Args:
-        salt: Of the installation.
         on_failed: Is called when a duty dies of an error that is no outage.
-        telemetry: Who is told of what was landed.
     """
-    landing = _Landing(config, database, clock, salt, on_failed, telemetry)
+    landing = _Landing(config, database, packing, on_failed)
     crew = Crew("the worker stops", on_failed, logger)
     crew.begin("intake", landing.run())
     try:
@@ -53,22 +68,12 @@ async def landing(
 
 
 class _Landing:
-    def __init__(
-        self,
-        config: Config,
-        database: Database,
-        clock: Clock,
-        salt: int,
-        on_failed: Callable[[], None],
-        telemetry: Telemetry | None,
-    ) -> None:
+    def __init__(self, config: Config, database: Database, packing: Packing, on_failed: Callable[[], None]) -> None:
         self._config = config
         self._home = str(config.home)
         self._database = database
-        self._clock = clock
-        self._salt = salt
+        self._packing = packing
         self._on_failed = on_failed
-        self._telemetry = telemetry
         self.stopping = Signal()
 
     async def run(self) -> None:
@@ -81,23 +86,35 @@ class _Landing:
                 async with stream.opened(
                     str(config.stream), credentials=config.stream_credentials, ca_file=config.ca_file, inbox=inbox
                 ) as way:
-                    await _check_home(way, self._home)
-                    identity = await claim(self._database, way, self._home, self._salt)
+                    fleet = await _checked(way, self._home)
+                    identity = await claim(self._database, way, self._home, self._packing.salt)
                     is_told = False
-                    await self._work(way, identity)
+                    await self._work(way, fleet, identity)
             except (StartupError, stream.StreamAwayError) as error:
                 if not is_told:
                     logger.warning("nothing comes by the stream: %s", error)
                 is_told = True
-                await note_away(self._database, self._clock, error)
+                await note_away(self._database, self._packing.clock, error)
                 await self.stopping.wait(CONNECT_INTERVAL)
 
-    async def _work(self, way: stream.Stream, identity: str) -> None:
-        stopping, home, database = Signal(), self._home, self._database
-        intake = Intake(database, way, home, clock=self._clock, telemetry=self._telemetry)
-        lookout = Lookout(database, way, intake, self._clock, home, identity)
+    async def _work(self, way: stream.Stream, fleet: Fleet, identity: str) -> None:
+        stopping, home, database, packing = Signal(), self._home, self._database, self._packing
+        clock, sender = packing.clock, sender_of(home)
+        intake = Intake(database, way, home, clock=clock, telemetry=packing.telemetry)
+        relay = Relay(
+            database, way, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
+            telemetry=packing.telemetry,
+        )  # fmt: skip
+        reporter = Reporter(database, way, relay, clock, sender)
+        await reporter.heed()
+        follower = Follower(way, sender, [relay.follow], lambda: relay.settled, database=database, home=home)
+        await follower.run_once()  # before anything is landed that may be of others
+        lookout = Lookout(database, way, intake, clock, home, identity)
         crew = Crew("the worker stops", self._on_failed, logger)
         crew.begin("intake", intake.run())
+        crew.begin("relay", relay.run())
+        crew.begin("reporter", every(REPORT_INTERVAL, reporter, stopping))
+        crew.begin("follower", every(FOLLOW_INTERVAL, follower, stopping))
         crew.begin("teller of wishes", every(TELL_INTERVAL, Teller(database, way, home), stopping))
         crew.begin("forgetter of flights", every(FORGET_INTERVAL, LandedForgetter(database), stopping))
         crew.begin("lookout", every(LOOK_INTERVAL, lookout, stopping))
@@ -105,11 +122,14 @@ class _Landing:
             await crew.until(self.stopping.wait(), way.until_closed(), lookout.until_displaced())
         finally:
             intake.stop()
+            relay.stop()
             stopping.set()
             await crew.settle(STOP_SECONDS)
+            reporter.end()
 
 
-async def _check_home(way: stream.Stream, home: str) -> None:
-    homes = (await way.fleet()).homes
-    if home not in homes:
-        raise StartupError(f"The fleet has no home {home!r}; it has {', '.join(homes)}. Correct TIDINGS_HOME.")
+async def _checked(way: stream.Stream, home: str) -> Fleet:
+    fleet = await way.fleet()
+    if home not in fleet.homes:
+        raise StartupError(f"The fleet has no home {home!r}; it has {', '.join(fleet.homes)}. Correct TIDINGS_HOME.")
+    return fleet

@@ -25,6 +25,7 @@ class Outgoing:
 
     Attributes:
         flights: That the stream does not have yet, and `events` of them; `bytes` that they take in the database.
+        earlier: Flights of these that were there when it began.
         why: Why the first of them is not taken.
         is_held: The home is drained: nothing is sent to it.
         is_sending: The first is on its way, or was and may yet arrive.
@@ -33,7 +34,7 @@ class Outgoing:
 
     def __init__(self, home: str) -> None:
         self.home = home
-        self.flights = self.events = self.bytes = 0
+        self.flights = self.events = self.bytes = self.earlier = 0
         self.why = Why.NOTHING
         self.is_held = False
         self.is_sending = False
@@ -48,6 +49,7 @@ class Outgoing:
         self._bytes_at_hand = 0
         self._behind = None if load is None else 0
         load = load or Load(0, 0, 0)
+        self.earlier = load.flights
         self.flights, self.events, self.bytes = load.flights, load.events, load.bytes + FRAME * load.flights
 
     @property
@@ -85,6 +87,7 @@ class Outgoing:
         flight = self._at_hand.popleft()
         self._bytes_at_hand -= len(flight.cargo)
         self.flights -= 1
+        self.earlier = max(0, self.earlier - 1)  # they go first
         self.events -= flight.event_count
         self.bytes -= len(flight.cargo) + FRAME
         self.why = Why.NOTHING

@@ -10,7 +10,7 @@ packed and waits in the database, while others go on and until that is so much t
 
 import asyncio
 import logging
-from datetime import timedelta
+from collections.abc import Mapping
 from functools import partial
 from typing import Final, Protocol
 from uuid import UUID, uuid4
@@ -19,13 +19,10 @@ from prometheus_client import Counter
 
 from tidings.clock import Clock
 from tidings.core import cargo
-from tidings.core.capture import TableName
-from tidings.core.errors import BusyError
 from tidings.core.event import Event
 from tidings.core.fleet import Fleet
 from tidings.core.pauses import Pauses
 from tidings.core.pressure import Why
-from tidings.sources import tables
 from tidings.store import outbox, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.relay import Flight
@@ -33,19 +30,16 @@ from tidings.store.secrets import SecretBox
 from tidings.transport.stream import StreamAwayError
 from tidings.worker import doorbell
 from tidings.worker.outgoing import MAX_AT_HAND, MAX_BYTES_AT_HAND, Outgoing
+from tidings.worker.rows import BATCH, Everything, LedHereError, Rows
 from tidings.worker.signals import Signal
 from tidings.worker.telemetry import Telemetry
 
 logger = logging.getLogger("tidings.relay")
 
-BATCH: Final = 512  # rows taken at a time
 MAX_WAITING: Final = 16  # flights that wait for each of the homes, beyond which nothing is taken
 ROOM: Final = 256 * 2**20  # bytes of flights that wait, beyond which nothing is taken, whichever home they are for
 MAX_GROUPS: Final = 10_000  # whose home is remembered
 STANDBY_INTERVAL: Final = 1.0  # seconds between looks whether the relay at work is gone
-WISHES_INTERVAL: Final = 2.0  # seconds
-KEEPING_INTERVAL: Final = 60.0  # seconds
-COMPARED_EVERY: Final = 30  # looks
 
 SENT = Counter("tidings_relay_events_total", "Events of this source that the stream has taken over, by their home.", ["home"])
 
@@ -60,9 +54,6 @@ class Way(Protocol):
     async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
         """Send a flight, or a piece of one; returns once the quorum has it."""
 
-    async def wishes(self, homes: tuple[str, ...]) -> dict[str, dict[TableName, frozenset[str]] | None]:
-        """Return what webhooks of homes want to hear; None: what a home has said cannot be read."""
-
 
 class _BadRowsError(Exception):
     def __init__(self, faults: dict[int, str]) -> None:
@@ -71,9 +62,10 @@ class _BadRowsError(Exception):
 
 
 class Relay:
-    """Takes what is in the outbox of a source to the homes. Others stand by until it is gone.
+    """Takes what is in an outbox to the homes. Others stand by until it is gone.
 
     Attributes:
+        settled: The version of the directory by which all is sent that may still be on its way; None: of none.
         outgoing: What waits for each home. The loop that takes rows writes it, and of each line its sender.
         is_full: So much waits that nothing is taken out of the outbox.
     """
@@ -90,9 +82,18 @@ class Relay:
         salt: int,
         room: int = ROOM,
         telemetry: Telemetry | None = None,
+        rows: Rows | None = None,
     ) -> None:
-        """Make it. `room`: bytes of flights that may wait, of all homes."""
+        """Make it.
+
+        Args:
+            source: What it is called as a sender.
+            room: Bytes of flights that may wait, of all homes.
+            telemetry: Who is told of what was sent.
+            rows: Which rows it takes; None: all.
+        """
         self._database = database
+        self._rows = rows or Everything()
         self._stream = stream
         self._fleet = fleet
         self._box = box
@@ -101,8 +102,11 @@ class Relay:
         self._salt = salt
         self._room_bytes = room
         self._telemetry = telemetry
+        self._next_fleet = fleet  # that is gone by from the next beginning on
         self._homes: dict[str, str] = {}  # of groups
+        self._held: frozenset[str] = frozenset()  # homes
         self.outgoing = {home: Outgoing(home) for home in fleet.homes}
+        self.settled: int | None = None
         self.is_full = False
         self._sent: list[UUID] = []  # that are to be forgotten
         self._to_split: list[Outgoing] = []  # whose first flight is larger than what the stream carries
@@ -132,8 +136,20 @@ class Relay:
         for one in self.outgoing.values():
             one.call.set()
 
+    def follow(self, fleet: Fleet) -> None:
+        """Go by this directory from now on: what is packed by an older one is sent first."""
+        if fleet != self._next_fleet:
+            self._next_fleet = fleet
+            self.rung.set()
+            self._room.set()
+
+    @property
+    def _is_behind(self) -> bool:
+        return self._next_fleet is not self._fleet
+
     def hold(self, homes: frozenset[str]) -> None:
         """Send nothing to these homes from now on, and to others again."""
+        self._held = homes
         for home, one in self.outgoing.items():
             one.is_held = home in homes
             one.call.set()
@@ -176,14 +192,14 @@ class Relay:
     async def _take(self, bell: Connection, lost: Signal) -> None:
         waking: asyncio.Task[None] | None = None
         try:
-            while not (self._stopped.is_set or lost.is_set):
+            while not (self._stopped.is_set or lost.is_set or self._is_behind):
                 self.rung.clear()
                 if waking is not None:
                     await waking
                     waking = None
                 taken = await self.run_once(bell)
                 self._pauses.reset()
-                if taken < BATCH and await doorbell.rest(bell, self.rung, partial(self.run_once, bell)):
+                if taken < BATCH and await self._rows.rest(bell, self.rung, partial(self.run_once, bell)):
                     waking = asyncio.create_task(outbox.wake(bell))
         finally:
             if waking is not None:
@@ -200,7 +216,7 @@ class Relay:
         """
         try:
             await self._wait_for_room(owner)
-            taken = 0 if self._stopped.is_set else await self._pack_or_reject(owner)
+            taken = 0 if self._stopped.is_set or self._is_behind else await self._pack_or_reject(owner)
         except COLLISIONS:
             await self._stopped.wait(self._collided.next())
             return BATCH  # nothing is wrong with the rows; go again
@@ -212,7 +228,9 @@ class Relay:
             return await self._pack(owner)
         except _BadRowsError as error:
             await self._reject(owner, error.faults)
-            return BATCH
+        except LedHereError as error:
+            logger.info("what came for groups such as %s waits until the fleet says here what it says elsewhere", error)
+        return BATCH
 
     async def _wait_for_room(self, owner: Connection) -> None:
         """Return once something may be packed, or the relay is to stop; have what waits be at hand for those who send."""
@@ -227,7 +245,7 @@ class Relay:
             self.is_full = sum(one.bytes for one in self.outgoing.values()) >= self._room_bytes or all(
                 one.flights >= MAX_WAITING for one in self.outgoing.values()
             )
-            if not self.is_full or self._stopped.is_set or owner.is_closed():
+            if not self.is_full or self._stopped.is_set or owner.is_closed() or self._is_behind:
                 return
             await self._forget_sent(owner)
             await self._room.wait(1.0)
@@ -239,12 +257,12 @@ class Relay:
             async with owner.transaction():
                 if sent:
                     await relay.forget(owner, sent)
-                taken = await outbox.take(owner, BATCH)
+                taken = await self._rows.take(owner, self._fleet)
                 now = self._clock.now()
                 events, faults = outbox.read_events(taken, self._salt, now)
                 if self._telemetry is not None:
                     events = self._telemetry.adopted(events)
-                if made := self._flights(events, taken.numbers, faults):
+                if made := self._flights(events, taken.numbers, faults, outbox.origins(taken, events)):
                     flights = await relay.keep(owner, made)
         except BaseException:
             self._sent += sent
@@ -254,8 +272,13 @@ class Relay:
             self.outgoing[flight.home].add(flight)
         return len(taken.numbers)
 
-    def _flights(self, events: list[Event], numbers: list[int], faults: dict[int, str]) -> list[Flight]:
+    def _flights(
+        self, events: list[Event], numbers: list[int], faults: dict[int, str], origins: Mapping[UUID, str]
+    ) -> list[Flight]:
         """Return flights that carry these events.
+
+        Args:
+            origins: The sources of those that came from one; each has flights of its own.
 
         Raises:
             _BadRowsError: Some have faults, or are larger than what the stream carries.
@@ -267,13 +290,13 @@ class Relay:
         if large := cargo.too_large([len(one) for one in carried], limit):
             reason = "It has {:,} bytes, and the stream carries {:,}. Set max_payload of NATS higher, then route it again."
             raise _BadRowsError({numbers[at]: reason.format(len(carried[at]), limit - cargo.ROOM) for at in large})
-        by_home: dict[str, list[bytes]] = {}
+        by_home: dict[tuple[str, str | None], list[bytes]] = {}
         for event, one in zip(events, carried, strict=True):
-            by_home.setdefault(self._home_of(event.group_id), []).append(one)
+            by_home.setdefault((self._home_of(event.group_id), origins.get(event.id)), []).append(one)
         return [
             Flight(uuid4(), home, packed.data, packed.count)
-            for home, theirs in by_home.items()
-            for packed in cargo.flights(theirs, limit)
+            for (home, origin), theirs in by_home.items()
+            for packed in cargo.flights(theirs, limit, self._fleet.version, origin)
         ]
 
     def _home_of(self, group_id: str) -> str:
@@ -294,6 +317,7 @@ class Relay:
 
     async def _begin_with_left(self, owner: Connection) -> None:
         """Begin with what the relay before us did not finish, or we ourselves before the database was away."""
+        self._go_by(self._next_fleet)
         await self._forget_sent(owner)
         if stranded := await relay.stranded(owner, self._fleet.homes):
             logger.error("%d flights are for homes that the fleet does not have; they stay in tidings.relay_flights", stranded)
@@ -301,6 +325,18 @@ class Relay:
         loads = await relay.loads(owner, self._fleet.homes)
         for home, one in self.outgoing.items():
             one.begin(loads.get(home))
+        self._settle()
+
+    def _go_by(self, fleet: Fleet) -> None:
+        """Begin anew, by a directory that may be another."""
+        self._fleet = fleet
+        self._homes.clear()
+        self.outgoing = {home: Outgoing(home) for home in fleet.homes}
+        self.hold(self._held)
+
+    def _settle(self) -> None:
+        if not any(one.earlier for one in self.outgoing.values()):
+            self.settled = self._fleet.version
 
     async def _send_to(self, outgoing: Outgoing) -> None:
         """Send flights to a home, one after the other."""
@@ -328,6 +364,7 @@ class Relay:
             pauses.reset()
             outgoing.done()
             self._sent.append(flight.id)
+            self._settle()
             SENT.labels(outgoing.home).inc(flight.event_count)
             if self._telemetry is not None and flight.made_at is not None:
                 self._telemetry.relayed(cargo.unpacked(flight.cargo), flight.made_at, self._clock.now())
@@ -376,59 +413,3 @@ class Relay:
         except BaseException:
             self._sent += sent
             raise
-
-
-class Wishes:
-    """Has the tables of a source captured that webhooks at the homes name."""
-
-    def __init__(self, database: Database, stream: Way, fleet: Fleet) -> None:
-        self._database = database
-        self._stream = stream
-        self._fleet = fleet
-        self._unread: frozenset[str] = frozenset()  # homes whose wishes could not be read, when they were looked at last
-        self._due = 0  # looks until triggers are compared with wishes, whatever has changed: tables are made meanwhile
-
-    async def run_once(self) -> int:
-        """Bring triggers up to date, and return how many homes wish something else than before."""
-        try:
-            said = await self._stream.wishes(self._fleet.homes)
-        except StreamAwayError as error:
-            logger.info("what homes want to hear is not known now: %s", error)
-            return 0
-        unread = frozenset(home for home, wishes in said.items() if wishes is None)
-        if unread - self._unread:
-            logger.error(
-                "what %s wants to hear of tables cannot be read; what it wanted before stays", ", ".join(sorted(unread))
-            )
-        self._unread = unread
-        wanted = {home: wishes for home, wishes in said.items() if wishes is not None}
-        async with self._database.transaction() as connection:
-            known = await relay.wishes(connection)
-            changed = {home: wishes for home, wishes in wanted.items() if wishes != known.get(home, {})}
-            if changed:
-                await relay.put_wishes(connection, changed)
-        if changed:
-            logger.info("what %s want to hear of tables has changed", ", ".join(sorted(changed)))
-            self._due = 0
-        if self._due <= 0:
-            try:
-                await tables.keep_all_in_step(self._database)
-                self._due = COMPARED_EVERY
-            except BusyError as error:
-                logger.info("triggers are brought up to date later: %s", error)
-        self._due -= 1
-        return len(changed)
-
-
-class Keeper:
-    """Forgets what a source needs no more; no worker runs there whose janitor would."""
-
-    def __init__(self, database: Database, clock: Clock, *, retention_days: int) -> None:
-        self._database = database
-        self._clock = clock
-        self._retention = timedelta(days=retention_days)
-
-    async def run_once(self) -> None:
-        """Forget publishers' ids that are older than what homes keep."""
-        async with self._database.connection() as connection:
-            await outbox.forget_external_ids(connection, self._clock.now() - self._retention)

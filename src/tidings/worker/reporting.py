@@ -113,6 +113,11 @@ class Reporter:
         self._relay.hold(found.homes)
         self._heeded = found.revision
 
+    @property
+    def sender(self) -> str:
+        """What it speaks for."""
+        return self._source
+
     def end(self) -> None:
         """Tell no figures any more."""
         FIGURES.forget(self._source)
