@@ -100,7 +100,7 @@ def group_of(home: str, fleet: Fleet = HOMES) -> str:
 async def test_what_is_committed_at_the_wrong_home_is_delivered_from_the_right_one_in_order(
     homes: tuple[Home, Home], receiver: Receiver
 ) -> None:
-    east, _ = homes
+    east, west = homes
     group = group_of("west")
     await west.engine.sql("insert into tidings.groups (id) values ($1)", group)
     await west.engine.add_webhook(receiver.url(), "order.*", group_id=group, ordered=True)
@@ -138,7 +138,7 @@ async def _route_and_count(home: Home, group: str) -> Any:
 
 async def test_a_flight_that_comes_late_travels_on_with_its_source(homes: tuple[Home, Home], way: Stream) -> None:
     """A source that heard nothing of a move sends to the old home, which knows."""
-    east, _ = homes
+    east, west = homes
     group = group_of("east")
     await east.publish(group, range(2))
     async with east.engine.services.wide.transaction() as connection:
@@ -155,7 +155,7 @@ async def test_a_flight_that_comes_late_travels_on_with_its_source(homes: tuple[
 
 async def test_homes_that_disagree_send_nothing_in_circles(homes: tuple[Home, Home], way: Stream) -> None:
     """East has heard that the group moved to west, and west has not: west keeps it until it has heard."""
-    east, _ = homes
+    east, west = homes
     group = group_of("east")
     await east.publish(group, range(1))
     await change(way, lambda fleet: with_groups(fleet, {group: "west"}, 5))
@@ -187,7 +187,7 @@ async def test_a_group_with_webhooks_is_routed_where_they_are_whatever_the_fleet
 
 
 async def test_what_is_held_stays_and_what_is_of_others_travels(homes: tuple[Home, Home], way: Stream) -> None:
-    east, _ = homes
+    east, west = homes
     held, other = [name for number in range(100) if HOMES.home_of(name := f"group-{number}") == "west"][:2]
     held_fleet = await change(way, lambda fleet: msgspec.structs.replace(fleet, version=2, held=(held,)))
     await east.follower.run_once()

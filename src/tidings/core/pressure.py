@@ -131,6 +131,12 @@ class Seen(msgspec.Struct, frozen=True):
     away: str = ""
 
 
+TROUBLES: Final = (
+    "stream_away", "stream_missing", "stream_leaderless", "stream_behind", "stream_full", "home_late", "home_silent",
+    "source_silent", "source_unread", "source_waits", "source_full", "source_late",
+)  # fmt: skip
+
+
 class Trouble(msgspec.Struct, frozen=True):
     """Something in a fleet that somebody should see to. `about`: the home or source. `since`: seconds, where that is known."""
 

@@ -23,6 +23,7 @@ from tidings.transport.stream import (
     BUCKET,
     CONSUMER,
     FLEET,
+    HOMES,
     LANDING_SECONDS,
     SETTLED,
     WISHES,
@@ -31,6 +32,7 @@ from tidings.transport.stream import (
     subject_of,
     told,
 )
+from tidings.transport.stream_turn import LostTurnError, Turn, turn
 
 MAX_UNACKNOWLEDGED: Final = 64  # flights of one home, of all its processes
 MAX_BYTES: Final = 8 * 2**30  # of flights that wait for a home, unless it is said otherwise
@@ -53,20 +55,43 @@ async def make(way: Stream, fleet: Fleet, *, replicas: int, most_bytes: int, ver
         StartupError: The servers cannot do it, or another fleet is there; with the remedy.
     """
     _check_servers(way)
-    made: list[str] = []
     try:
         await way.jetstream.account_info()
-        await _make_bucket(way, msgspec.structs.replace(fleet, version=version), replicas, made)
-        for home in fleet.homes:
-            await _make_stream(way, home, replicas, most_bytes, made)
+        await _check_homes(way, fleet)
+        async with turn(way, replicas) as own:
+            await _make_alone(way, own, msgspec.structs.replace(fleet, version=version), replicas, most_bytes)
         return await change(way, lambda there: with_homes(there, fleet.homes, version))
-    except BaseException as error:
-        for name in made:
+    except (NatsError, OSError, TimeoutError) as error:
+        raise StartupError(_why(way.servers, error, replicas)) from error
+
+
+async def _make_alone(way: Stream, own: Turn, fleet: Fleet, replicas: int, most_bytes: int) -> None:
+    """Make what is not there; take it back, and nothing else, when something cannot be made."""
+    made: list[str] = []
+    is_there = await _check_homes(way, fleet)
+    try:
+        for home in fleet.homes:
+            if not await _is_there(way, stream_of(home)):
+                made.append(stream_of(home))
+            await _make_stream(way, home, replicas, most_bytes)
+            await own.keep()
+        if not is_there:
+            await own.bucket.create(FLEET, msgspec.json.encode(fleet))
+    except LostTurnError:
+        raise  # what there is is of whoever goes on
+    except BaseException:
+        for name in [*made, *([] if is_there else [f"KV_{BUCKET}"])]:
             with suppress(NatsError, OSError, TimeoutError):
                 await way.jetstream.delete_stream(name)
-        if isinstance(error, NatsError | OSError | TimeoutError):
-            raise StartupError(_why(way.servers, error, replicas)) from error
         raise
+
+
+async def _is_there(way: Stream, name: str) -> bool:
+    try:
+        await way.jetstream.stream_info(name)
+    except NotFoundError:
+        return False
+    return True
 
 
 async def change(way: Stream, changed: Callable[[Fleet], Fleet]) -> Fleet:
@@ -141,50 +166,51 @@ async def take_away(way: Stream, home: str) -> bool:
             await way.jetstream.delete_stream(stream_of(home))
             bucket = await way.jetstream.key_value(BUCKET)
             await bucket.delete(f"{WISHES}.{home}")
+            await bucket.delete(f"{HOMES}.{home}")
         except NotFoundError:
             return True
     return True
 
 
-async def _make_bucket(way: Stream, fleet: Fleet, replicas: int, made: list[str]) -> None:
+async def _check_homes(way: Stream, fleet: Fleet) -> bool:
+    """Return whether there is a fleet, whose homes are all of those that are named now.
+
+    Raises:
+        StartupError: One has others.
+    """
     try:
         there = await way.fleet()
     except StartupError:
-        there = None
-    if there is not None:
-        if not {*there.homes} <= {*fleet.homes}:
-            raise StartupError(
-                f"There is a fleet at {way.servers} already, with homes {', '.join(there.homes)}. To add homes name these too; "
-                "to take one away: tidings stream remove; for another fleet use another account of NATS."
-            )
-        return
-    made.append(f"KV_{BUCKET}")
-    bucket = await way.jetstream.create_key_value(bucket=BUCKET, history=1, replicas=replicas, direct=True)
-    await bucket.put(FLEET, msgspec.json.encode(fleet))
-
-
-async def _make_stream(way: Stream, home: str, replicas: int, most_bytes: int, made: list[str]) -> None:
-    name = stream_of(home)
-    try:
-        await way.jetstream.stream_info(name)
-    except NotFoundError:
-        pass
-    else:
-        return
-    made.append(name)
-    await way.jetstream.add_stream(
-        StreamConfig(
-            name=name, subjects=[subject_of(home, "*")], retention=RetentionPolicy.WORK_QUEUE, storage=StorageType.FILE,
-            discard=DiscardPolicy.NEW, num_replicas=replicas, max_bytes=most_bytes, duplicate_window=DUPLICATE_SECONDS,
-            compression=StoreCompression.S2,
+        return False
+    if not {*there.homes} <= {*fleet.homes}:
+        raise StartupError(
+            f"There is a fleet at {way.servers} already, with homes {', '.join(there.homes)}. To add homes name these too; "
+            "to take one away: tidings stream remove; for another fleet use another account of NATS."
         )
-    )  # fmt: skip
+    return True
+
+
+async def _make_stream(way: Stream, home: str, replicas: int, most_bytes: int) -> None:
+    """Make the stream of a home where there is none, and who gives its flights out, where somebody died in between."""
+    name = stream_of(home)
+    if not await _is_there(way, name):
+        await _add_stream(way, name, home, replicas, most_bytes)
     await way.jetstream.add_consumer(
         name,
         ConsumerConfig(
             durable_name=CONSUMER, ack_policy=AckPolicy.EXPLICIT, ack_wait=LANDING_SECONDS,
             max_ack_pending=MAX_UNACKNOWLEDGED,
         ),
+    )  # fmt: skip
+
+
+async def _add_stream(way: Stream, name: str, home: str, replicas: int, most_bytes: int) -> None:
+    await way.jetstream.add_stream(
+        StreamConfig(
+            name=name, subjects=[subject_of(home, "*")], retention=RetentionPolicy.WORK_QUEUE, storage=StorageType.FILE,
+            discard=DiscardPolicy.NEW, num_replicas=replicas, max_bytes=most_bytes, duplicate_window=DUPLICATE_SECONDS,
+            compression=StoreCompression.S2,
+        )
     )  # fmt: skip
 
 
