@@ -28,6 +28,8 @@ try:
     from nats.errors import MaxPayloadError
     from nats.js import JetStreamContext
     from nats.js.errors import APIError, KeyWrongLastSequenceError, NotFoundError
+
+    from tidings.transport.stream_client import MendedClient
 except ImportError as error:  # pragma: no cover - the extra is installed where tests run
     raise StartupError('TIDINGS_STREAM needs what "tidings[fleet]" brings. Run: pip install "tidings[fleet]"') from error
 
@@ -236,6 +238,8 @@ class Stream:
         for _ in range(TRIES):
             known = await self.drained()
             changed = known.homes - set(homes) if is_over else known.homes | set(homes)
+            if changed == known.homes:
+                return known
             with told():
                 bucket = await self.jetstream.key_value(BUCKET)
                 try:
@@ -388,7 +392,7 @@ async def opened(
             noting.said = said  # else nothing tells it from a stream that does not answer
             logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
 
-    client = Client()
+    client = MendedClient()
     options: dict[str, Any] = {"tls": tls} if tls is not None else {}
     if credentials is not None:
         options["user_credentials"] = str(credentials)
