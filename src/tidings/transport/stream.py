@@ -330,6 +330,15 @@ class Stream:
             state = (await self.jetstream.stream_info(stream_of(home))).state
             return int(state.first_seq if state.messages else state.last_seq + 1)
 
+    async def last(self, home: str) -> int:
+        """Return the number of the last flight that was sent to a home.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        with told():
+            return int((await self.jetstream.stream_info(stream_of(home))).state.last_seq)
+
 
 def _wanted(said: bytes) -> dict[TableName, frozenset[str]] | None:
     try:
