@@ -113,7 +113,7 @@ async def change(way: Stream, changed: Callable[[Fleet], Fleet]) -> Fleet:
                 f"{way.most_bytes:,}. Set max_payload higher, or let names "
                 "lead to the homes where most groups live: tidings stream spread."
             )
-        with told():
+        async with told():
             bucket = await way.jetstream.key_value(BUCKET)
             try:
                 await bucket.update(FLEET, data, revision)
@@ -130,7 +130,7 @@ async def settled(way: Stream) -> dict[str, int]:
         StreamAwayError: The stream did not answer.
     """
     found = {}
-    with told():
+    async with told():
         bucket = await way.jetstream.key_value(BUCKET)
         try:
             keys = await bucket.keys()
@@ -148,7 +148,7 @@ async def forget_member(way: Stream, member: str) -> None:
     Raises:
         StreamAwayError: The stream did not answer.
     """
-    with told():
+    async with told():
         bucket = await way.jetstream.key_value(BUCKET)
         await bucket.delete(f"{SETTLED}.{member}")
 
@@ -159,7 +159,7 @@ async def take_away(way: Stream, home: str) -> bool:
     Raises:
         StreamAwayError: The stream did not answer.
     """
-    with told():
+    async with told():
         try:
             if (await way.jetstream.stream_info(stream_of(home))).state.messages:
                 return False

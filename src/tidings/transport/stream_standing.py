@@ -112,7 +112,7 @@ async def _sources(way: Stream) -> dict[str, Report | None]:
     start = f"$KV.{BUCKET}.{SOURCES}."
     info = await _info(way, f"KV_{BUCKET}", subjects_filter=f"{start}>")
     names = sorted(subject.removeprefix(start) for subject in info.state.subjects or {})[:MAX_SOURCES]
-    with told():
+    async with told():
         bucket = await way.jetstream.key_value(BUCKET)
 
         async def said(name: str) -> Report | None:
@@ -134,7 +134,7 @@ async def _all(names: Sequence[str], ask: Any) -> list[Any]:
 
 async def _info(way: Stream, name: str, *, subjects_filter: str | None = None) -> _Info:
     asked = b"" if subjects_filter is None else msgspec.json.encode({"subjects_filter": subjects_filter})
-    with told():
+    async with told():
         answer = await way.ask(f"$JS.API.STREAM.INFO.{name}", asked)
     try:
         info = msgspec.json.decode(answer, type=_Info)
