@@ -145,6 +145,10 @@ async def leave(config: Config) -> int:
                 await stored.forget(owner, [flight.id for flight in left])
                 sent += len(left)
             await stored.leave(owner)
+            try:
+                await forget_member(way, name)
+            except StreamAwayError as error:
+                logger.warning("the stream still knows this source, and will call it silent for some days: %s", error)
         finally:
             owner.terminate()
     return sent

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import httpx
 import msgspec
 import pytest
 
@@ -19,6 +20,7 @@ from tests.support.collector import Collector
 from tests.support.engine import Engine, eventually
 from tests.support.fleet import FLEET, land, pack, relay_of, relaying
 from tests.support.stream import Cluster
+from tidings.api.routes.health import families
 from tidings.cli.fleet import run_drain, run_resume, run_status
 from tidings.cli.leaving import run_adopt
 from tidings.clock import machine_time
@@ -28,9 +30,11 @@ from tidings.core.fleet import Fleet, fleet_of
 from tidings.core.pressure import Report, Seen, Waits, Why, troubles
 from tidings.core.telemetry import Wanted
 from tidings.core.trace import land_span, parse, relay_span
+from tidings.fleet import leave, run_relay
 from tidings.fleet_watch import drain_by, status
-from tidings.operations import attention, set_aside
+from tidings.operations import attention, diagnosis, readings, set_aside
 from tidings.operations import fleet as operations
+from tidings.portal.views.fleet import fleet_view
 from tidings.store import fleet as stored_fleet
 from tidings.store import relay as stored
 from tidings.transport import stream
@@ -249,8 +253,11 @@ async def test_who_died_while_it_made_the_stream_keeps_nobody_from_it(way: Strea
 
 
 async def test_an_answer_to_a_ping_that_was_given_up_leaves_the_member_hearing(way: Stream) -> None:
-    with pytest.raises(TimeoutError):
-        await way._client.flush(timeout=1e-9)
+    given_up = asyncio.get_running_loop().create_future()
+    given_up.cancel()
+    await way._client._send_ping(given_up)
+    await way._client.flush()
+    assert not way._client._reading_task.done()
     await way.send("here", "shop", uuid4(), b"x")
     assert await way.first("here") == 1
 
@@ -428,6 +435,49 @@ async def test_a_home_notes_what_it_sees_for_pages_figures_and_doctor(home: Engi
     assert {one.name for one in found.fleet} == {"source_waits", "source_full"}
     async with services.wide.connection() as connection:
         assert (await stored_fleet.seen(connection)) == seen
+    view = fleet_view(await operations.read(services), services.clock.now())
+    (row,) = view.table.rows
+    assert (row.data.name.plain, row.data.state.word, row.data.waiting) == ("shop", "waits", "30 events")
+    assert "no room left" in row.data.why.plain
+    assert view.facts[0][:2] == ("Flights in the stream", "1")
+    told = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in families(await readings.read(services))
+        for sample in family.samples
+    }
+    assert told["tidings_stream_flights",] == told["tidings_stream_received",] == 1
+    assert (told["tidings_fleet_troubles", "source_waits"], told["tidings_fleet_troubles", "stream_away"]) == (1, 0)
+    assert told["tidings_source_waiting_events", "shop"] == 30
+    problems = (await diagnosis.examine(services)).problems
+    assert {"source_waits", "source_full"} <= {one.name for one in problems}
+
+
+async def test_a_relay_answers_those_who_watch_it_and_is_forgotten_when_it_leaves(
+    source: Engine, way: Stream, cluster: Cluster
+) -> None:
+    (port,) = servers.free_ports(1)
+    config = msgspec.structs.replace(
+        source.services.config, stream=cluster.url, source="shop", metrics_address=f"127.0.0.1:{port}"
+    )
+    await source.sql("delete from tidings.workers")
+    stop, ready = Signal(), Signal()
+    task = asyncio.create_task(run_relay(config, stop, on_ready=lambda _: ready.set()))
+    await asyncio.wait([task, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        await eventually(lambda: answers(client, "/readyz", "ready"))
+        await eventually(lambda: answers(client, "/metrics", 'tidings_relay_at_work{source="shop"} 1.0'))
+        assert (await client.get("/healthz")).text == "ok"
+        assert (await client.get("/api/v1/webhooks")).status_code == 404
+    assert "shop" in (await look(way, ["here"], machine_time())).sources
+    stop.set()
+    await task
+    await leave(config)
+    assert (await look(way, ["here"], machine_time())).sources.get("shop") is None
+    assert troubles(await look(way, ["here"], machine_time())) == []
+
+
+async def answers(client: httpx.AsyncClient, path: str, text: str) -> bool:
+    return text in (await client.get(path)).text
 
 
 # Spans -----------------------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from tidings.transport.stream import (
     HOMES,
     LANDING_SECONDS,
     SETTLED,
+    SOURCES,
     WISHES,
     Stream,
     stream_of,
@@ -151,6 +152,7 @@ async def forget_member(way: Stream, member: str) -> None:
     async with told():
         bucket = await way.jetstream.key_value(BUCKET)
         await bucket.delete(f"{SETTLED}.{member}")
+        await bucket.delete(f"{SOURCES}.{member}")
 
 
 async def take_away(way: Stream, home: str) -> bool:
@@ -169,6 +171,7 @@ async def take_away(way: Stream, home: str) -> bool:
             await bucket.delete(f"{HOMES}.{home}")
         except NotFoundError:
             return True
+    await way.drain([home], is_over=True)  # whatever is called so later begins anew
     return True
 
 

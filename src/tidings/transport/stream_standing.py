@@ -115,13 +115,13 @@ async def _sources(way: Stream) -> dict[str, Report | None]:
     async with told():
         bucket = await way.jetstream.key_value(BUCKET)
 
-        async def said(name: str) -> Report | None:
-            try:
-                return read_report((await bucket.get(f"{SOURCES}.{name}")).value or b"")
-            except NotFoundError:
-                return None
+        async def said(name: str) -> bytes | None:
+            with suppress(NotFoundError):  # it has left the fleet
+                return (await bucket.get(f"{SOURCES}.{name}")).value or b""
+            return None
 
-        return dict(zip(names, await _all(names, said), strict=True))
+        found = zip(names, await _all(names, said), strict=True)
+    return {name: read_report(text) for name, text in found if text is not None}
 
 
 async def _all(names: Sequence[str], ask: Any) -> list[Any]:
