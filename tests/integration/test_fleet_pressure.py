@@ -366,7 +366,8 @@ async def test_a_home_is_drained_and_what_is_committed_waits_until_it_is_no_long
         draining = asyncio.create_task(
             drain_by(way, ["here"], machine_time, seconds=1000, on_waiting=lambda left: told.append(left))
         )
-        await eventually(lambda: is_so(bool(told)))
+        await eventually(lambda: is_so(bool(told) or draining.done()))
+        assert told, await draining
         assert told[0][0].startswith("Source shop has not said yet")
         assert await reporter.run_once()
         while not draining.done():

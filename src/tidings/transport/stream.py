@@ -287,10 +287,13 @@ class Stream:
             if is_to_take:
                 await bucket.put(f"{HOMES}.{home}", identity.encode())
                 return identity
-            with suppress(KeyWrongLastSequenceError):
-                await bucket.create(f"{HOMES}.{home}", identity.encode())
-                return identity
-            entry = await bucket.get(f"{HOMES}.{home}")
+            try:
+                entry = await bucket.get(f"{HOMES}.{home}")
+            except NotFoundError:
+                with suppress(KeyWrongLastSequenceError):
+                    await bucket.create(f"{HOMES}.{home}", identity.encode())
+                    return identity
+                entry = await bucket.get(f"{HOMES}.{home}")
         return (entry.value or b"").decode("ascii", "replace")
 
     # Flights -----------------------------------------------------------------------------------------------------------

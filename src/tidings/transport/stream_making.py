@@ -69,7 +69,9 @@ async def make(way: Stream, fleet: Fleet, *, replicas: int, most_bytes: int, ver
 async def _make_alone(way: Stream, own: Turn, fleet: Fleet, replicas: int, most_bytes: int) -> None:
     """Make what is not there; take it back, and nothing else, when something cannot be made."""
     made: list[str] = []
-    is_there = await _check_homes(way, fleet)
+    is_there = await _is_fleet_there(way)
+    if is_there:
+        await _check_homes(way, fleet)
     try:
         for home in fleet.homes:
             if not await _is_there(way, stream_of(home)):
@@ -85,6 +87,15 @@ async def _make_alone(way: Stream, own: Turn, fleet: Fleet, replicas: int, most_
             with suppress(NatsError, OSError, TimeoutError):
                 await way.jetstream.delete_stream(name)
         raise
+
+
+async def _is_fleet_there(way: Stream) -> bool:
+    """Ask the node that leads: another may not have heard of it yet, and what is there would be taken for half made."""
+    try:
+        await way.jetstream.get_last_msg(f"KV_{BUCKET}", f"$KV.{BUCKET}.{FLEET}")
+    except NotFoundError:
+        return False
+    return True
 
 
 async def _is_there(way: Stream, name: str) -> bool:
