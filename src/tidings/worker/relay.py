@@ -217,9 +217,11 @@ class Relay:
         try:
             await self._wait_for_room(owner)
             taken = 0 if self._stopped.is_set or self._is_behind else await self._pack_or_reject(owner)
-        except COLLISIONS:
+        except (*COLLISIONS, LedHereError) as error:  # nothing is wrong with the rows; go again
+            if isinstance(error, LedHereError):
+                logger.info("what came for groups such as %s waits until the fleet says here what it says elsewhere", error)
             await self._stopped.wait(self._collided.next())
-            return BATCH  # nothing is wrong with the rows; go again
+            return BATCH
         self._collided.reset()
         return taken
 
@@ -228,8 +230,6 @@ class Relay:
             return await self._pack(owner)
         except _BadRowsError as error:
             await self._reject(owner, error.faults)
-        except LedHereError as error:
-            logger.info("what came for groups such as %s waits until the fleet says here what it says elsewhere", error)
         return BATCH
 
     async def _wait_for_room(self, owner: Connection) -> None:
