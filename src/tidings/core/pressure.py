@@ -18,7 +18,7 @@ SILENT: Final = timedelta(seconds=30)  # a source that said nothing for longer d
 GONE: Final = timedelta(days=7)  # a source that said nothing for longer is none any more
 LATE_SECONDS: Final = 60.0  # that a flight may wait anywhere; usually it is some milliseconds
 NEARLY_FULL: Final = 0.8  # of what the stream keeps for a home
-MAX_SOURCES: Final = 1000  # that are read
+MAX_SOURCES: Final = 200  # that are read, in the order of their names
 MAX_REPORT_BYTES: Final = 65_536  # of what one says
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=30)]

@@ -7,7 +7,7 @@ import msgspec
 
 from tidings.clock import Clock
 from tidings.core.errors import StartupError
-from tidings.core.pressure import Report, Seen
+from tidings.core.pressure import SILENT, Report, Seen
 from tidings.store import fleet
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.transport.stream import Stream, StreamAwayError
@@ -103,9 +103,12 @@ def away(clock: Clock, error: Exception) -> Seen:
 
 
 async def note_away(database: Database, clock: Clock, error: Exception) -> None:
-    """Note for all processes of a home that nothing comes by the stream, and why."""
+    """Note for all processes of a home that nothing comes by the stream, and why, unless another of them has seen it lately."""
     try:
         async with database.connection() as connection:
+            known = await fleet.seen(connection)
+            if known is not None and not known.away and clock.now() - known.at < SILENT:
+                return
             await fleet.put_seen(connection, away(clock, error))
     except UNAVAILABLE as unavailable:
         database.outages.failed(unavailable)

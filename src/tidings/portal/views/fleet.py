@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from tidings.core.pressure import Report, Seen, Standing, Waits, sources_of, why
+from tidings.core.pressure import LATE_SECONDS, NEARLY_FULL, SILENT, Report, Seen, Standing, Waits, sources_of, why
 from tidings.operations.fleet import Watched
 from tidings.portal.views.lists import Column, Row, Table
 from tidings.portal.views.sections import SETTINGS, Section, sections
@@ -17,7 +17,6 @@ _WELL, _WAITS, _SILENT = (
     State("warn", "clock", "waits"),
     State("bad", "circle-alert", "silent"),
 )
-_SILENT_SECONDS = 30.0
 
 
 class SourceRow(msgspec.Struct, frozen=True):
@@ -66,14 +65,14 @@ def fleet_view(watched: Watched | None, now: datetime) -> FleetView:
 
 
 def _facts(one: Standing) -> tuple[tuple[str, str, str, str], ...]:
-    late = one.seconds > 60
+    late = one.seconds > LATE_SECONDS
     room = f"of {size(one.most_bytes)}" if one.most_bytes > 0 else "without a limit"
     used = share(one.bytes, one.most_bytes) if one.most_bytes > 0 else size(one.bytes)
     copies = "good" if one.current == one.replicas and one.leader else "bad"
     return (
         ("Flights in the stream", number(one.flights), "that this home has not landed", "warn" if late else "quiet"),
         ("Oldest", duration(one.seconds * 1000) if one.flights else "–", "in the stream", "warn" if late else "quiet"),
-        ("Room used", used, room, "warn" if one.share >= 0.8 else "quiet"),
+        ("Room used", used, room, "warn" if one.share >= NEARLY_FULL else "quiet"),
         ("Copies up to date", f"{one.current} of {one.replicas}", f"{one.leader or 'nobody'} leads", copies),
     )
 
@@ -83,7 +82,7 @@ def _source(name: str, report: Report | None, seen: Seen, now: datetime) -> Sour
         text = visible("What it says cannot be read: run one version everywhere.")
         return SourceRow(visible(name), _SILENT, None, "–", "–", "–", text)
     ours: Waits | None = next((one for one in report.waits if any(one.home == home.home for home in seen.homes)), None)
-    is_silent = (seen.at - report.at).total_seconds() > _SILENT_SECONDS
+    is_silent = seen.at - report.at > SILENT
     is_held = report.is_full or bool(ours is not None and why(ours.why))
     said = "" if ours is None else why(ours.why)
     return SourceRow(
