@@ -11,7 +11,7 @@ from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.pressure import REPORT_INTERVAL, Seen, still_on_the_way
 from tidings.fleet import fleet_of_stream, stream_of_fleet, told_as_startup
-from tidings.transport.stream import Stream
+from tidings.transport.stream import Stream, StreamAwayError
 from tidings.transport.stream_standing import look
 
 DRAIN_INTERVAL: Final = 1.0  # seconds between looks whether all is landed
@@ -79,12 +79,16 @@ async def drain_by(
     revision = (await way.drain(homes)).revision
     told: list[str] | None = None
     begun_at, calm = clock(), 0
-    said = {name: report.at for name, report in (await look(way, homes, begun_at)).sources.items() if report is not None}
+    before = (await look(way, homes, begun_at)).sources
     while True:
-        seen = await look(way, homes, clock())
-        waited = (seen.at - begun_at).total_seconds()
-        silent = {name for name, report in seen.sources.items() if report is not None and report.at == said.get(name)}
-        left = still_on_the_way(seen, homes, revision, silent if waited > HEARING_SECONDS else ())
+        now = clock()
+        waited = (now - begun_at).total_seconds()
+        try:
+            seen = await look(way, homes, now)
+            silent = [name for name, report in seen.sources.items() if report is not None and report == before.get(name)]
+            left = still_on_the_way(seen, homes, revision, silent if waited > HEARING_SECONDS else ())
+        except StreamAwayError as error:
+            left = [f"The stream does not say what is on its way: {error}."]
         calm = 0 if left else calm + 1
         if calm == CALM_LOOKS or (left and waited >= seconds):
             return Draining(sorted(homes), left)

@@ -247,9 +247,11 @@ def still_on_the_way(seen: Seen, homes: Sequence[str], revision: int, gone: Coll
     """
     found = []
     for name, report in seen.sources.items():
-        if name in gone or report is None:
+        if name in gone:
             continue
-        if report.heeded < revision or not set(homes) <= set(report.drained):
+        if report is None:
+            found.append(f"What source {name} says cannot be read.")
+        elif report.heeded < revision or not set(homes) <= set(report.drained):
             found.append(f"Source {name} has not said yet that it sends nothing to {', '.join(homes)}.")
     found += [
         f"{_flights(one.flights)} for {one.home} in the stream." for one in seen.homes if one.home in homes and one.flights
