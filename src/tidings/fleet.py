@@ -2,7 +2,6 @@
 
 import logging
 import os
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Literal
@@ -12,6 +11,7 @@ import msgspec
 from tidings import __version__
 from tidings.api.relay_watch import RelayWatch
 from tidings.app import database_of, opened
+from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import SHOWN, Fleet, check_name, fleet_of, spread, with_groups, without_home
@@ -60,6 +60,7 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
     source = check_name(config.source, "TIDINGS_SOURCE")
     async with opened(config) as services, stream_of_fleet(config, inbox_of("source", source)) as way:
         fleet = await fleet_of_stream(way)
+        await _join(way, source)
         if await home.settle(services.wide):
             raise StartupError(
                 "This database is a copy, and nothing is sent from it. If it is the source from now on, run: tidings adopt"
@@ -74,7 +75,7 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
         telemetry = open_telemetry(os.environ, __version__)
         relay = Relay(
             services.wide, way, fleet, services.box, services.clock, source=source, salt=services.installation.salt,
-            telemetry=telemetry,
+            telemetry=telemetry, look=way.fleet,
         )  # fmt: skip
         reporter = Reporter(services.wide, way, relay, services.clock, source)
         with told_as_startup("what is drained"):
@@ -292,13 +293,21 @@ class _Administered:
 
 
 async def move_group(
-    config: Config, group_id: str, *, target: str, url: str, besides: Collection[str] = (), doing: Doing = "move"
+    config: Config,
+    group_id: str,
+    *,
+    target: str,
+    url: str,
+    besides: Collection[str] = (),
+    doing: Doing = "move",
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Moved | None:
     """Move a group from this home to another, tell what would be moved, or call it off.
 
     Args:
         url: The database of the home that it is to live at.
         besides: Senders that are gone for good, and are not waited for.
+        tell: Is told what is done next.
 
     Raises:
         StartupError: It cannot be moved; with the remedy.
@@ -329,7 +338,14 @@ async def move_group(
 
 
 def _version() -> int:
-    return int(time.time())
+    return int(Clock().now().timestamp())
+
+
+async def _join(way: Stream, member: str) -> None:
+    try:
+        await way.join(member)
+    except StreamAwayError as error:
+        raise StartupError(f"The stream did not take note of {member}: {error}.") from error
 
 
 async def fleet_of_stream(way: Stream) -> Fleet:

@@ -31,7 +31,7 @@ from tidings.store import outbox
 from tidings.store import relay as stored
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError, inbox_of
-from tidings.transport.stream_making import make
+from tidings.transport.stream_making import make, settled
 from tidings.transport.stream_standing import look, standing
 from tidings.worker import relay as relays
 from tidings.worker.intake import Intake, Teller
@@ -414,9 +414,18 @@ async def test_members_do_what_they_need_with_the_permissions_of_the_docs_and_no
             for key in ("wishes.eu", "homes.eu", "sources.billing", "drained", "fleet"):
                 await spy.publish(f"$KV.TIDINGS.{key}", b"[]")
             await spy.flush()
+            for member, name in ((billing, "billing"), (eu, "home_eu")):
+                for _ in range(2):
+                    await member.join(name)
+                await member.tell_settled(name, 7)
+            assert await settled(root) == {"billing": 7, "home_eu": 7}
+            await eu.send("eu", "home_eu", uuid4(), b"sent on")
+            (flight,) = await eu.receive("eu", 10)
+            await flight.done()
+            await eventually(lambda: is_forgotten(root, fleet))
             await billing.send("eu", "billing", uuid4(), b"secret")
             (flight,) = await eu.receive("eu", 10)
-            assert (flight.cargo, await eu.first("eu")) == (b"secret", 1)
+            assert (flight.cargo, await eu.first("eu")) == (b"secret", 2)
             await flight.done()
             await eventually(lambda: is_forgotten(root, fleet))
             assert await billing.wishes(("eu",)) != {"eu": {}}

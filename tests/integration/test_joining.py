@@ -16,18 +16,19 @@ from tests.support.engine import Engine, engine_of, eventually
 from tests.support.receiver import Receiver
 from tidings.app import opened
 from tidings.config import Config
-from tidings.fleet import leave, leave_as_home, make_stream, run_relay
+from tidings.fleet import leave, leave_as_home, make_stream, move_group, place, run_relay
 from tidings.running import run
 from tidings.worker.signals import Signal
 
 AT_LEAST = 10  # deliveries by which a state is seen to work
-PACE = 0.005  # seconds between two commits of a writer, so that receivers keep up
+PACE = 0.02  # seconds between two commits of a writer, so that receivers keep up
 
 
 class Writer:
     """A user who commits one numbered row after the other, without an end."""
 
-    def __init__(self, url: str, first: int) -> None:
+    def __init__(self, url: str, first: int, group: str = "default") -> None:
+        self._group = group
         self.first = self._next = first
         self._url, self._stopped = url, False
         self.committed: list[int] = []
@@ -36,7 +37,8 @@ class Writer:
         user = await asyncpg.connect(self._url)
         try:
             while not self._stopped:
-                await user.execute("select tidings.publish('order.paid', $1)", json.dumps({"number": self._next}))
+                data = json.dumps({"number": self._next})
+                await user.execute("select tidings.publish('order.paid', $1, group_id => $2)", data, self._group)
                 self.committed.append(self._next)
                 self._next += 1
                 await asyncio.sleep(PACE)
@@ -105,6 +107,52 @@ async def test_one_postgresql_becomes_a_home_takes_a_source_and_is_alone_again_w
             await writing[0]
             await eventually(lambda: are_all_there(receiver, own))
         await expect_ledger(engine, receiver, own, shops)
+
+
+async def test_a_group_moves_to_another_home_and_back_with_work_under_way(
+    config: Config, receiver: Receiver, fresh_databases: Any, tmp_path: Path
+) -> None:
+    """What sources send, what is committed at the old home, and what waits there: all is delivered, and in its order."""
+    shop_url, us_url = await fresh_databases(2)
+    async with (
+        servers.running(tmp_path / "nats") as cluster,
+        engine_of(config) as engine,
+        engine_of(msgspec.structs.replace(config, database_url=us_url)) as other,
+    ):
+        async with opened(msgspec.structs.replace(config, database_url=shop_url)):
+            pass
+        eu = msgspec.structs.replace(config, stream=cluster.url, home="eu")
+        us = msgspec.structs.replace(config, stream=cluster.url, home="us", database_url=us_url)
+        shop = msgspec.structs.replace(config, stream=cluster.url, source="shop", database_url=shop_url)
+        await make_stream(eu, ["eu", "us"], replicas=1, most_bytes=10_000_000)
+        await place(eu, ["acme"], "eu")
+        await engine.sql("insert into tidings.groups (id) values ('acme')")
+        await engine.add_webhook(receiver.url(), "order.*", group_id="acme", ordered=True)
+        waiting = await engine.add_webhook("http://127.0.0.1:9/", "order.*", group_id="acme")
+        shops, own = Writer(shop_url, 0, "acme"), Writer(str(config.database_url), 1_000_000, "acme")
+        async with serving(eu), serving(us), relaying(shop):
+            writing = [asyncio.create_task(shops.run()), asyncio.create_task(own.run())]
+            for home, target, url in ((eu, "us", us_url), (us, "eu", str(config.database_url))):
+                await goes_on(receiver, shops)
+                await goes_on(receiver, own)
+                moved = await move_group(home, "acme", target=target, url=url)
+                assert moved is not None
+                assert moved.rows["queue"] > 0
+            await goes_on(receiver, shops)
+            for writer, task in zip((shops, own), writing, strict=True):
+                writer.stop()
+                await task
+            for writer in (shops, own):
+                await eventually(lambda writer=writer: are_all_there(receiver, writer))
+        assert await other.value("select count(*) from tidings.events where group_id = 'acme'") == 0
+        committed = [*shops.committed, *own.committed]
+        assert set(numbers(receiver)) == set(committed)
+        assert await engine.value("select count(*) from tidings.events where group_id = 'acme'") == len(committed)
+        for writer in (shops, own):
+            first_seen = list(dict.fromkeys(number for number in numbers(receiver) if number in set(writer.committed)))
+            assert first_seen == writer.committed, "out of order"
+        held = "select count(*) from tidings.queue where webhook_id = $1"
+        assert await engine.value(held, waiting.id) == len(committed), "what waits for the other webhook waits still"
 
 
 async def expect_ledger(engine: Engine, receiver: Receiver, *writers: Writer) -> None:

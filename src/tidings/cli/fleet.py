@@ -110,7 +110,12 @@ def run_move(
     config: Config, group_id: str, home: str, url: str, besides: tuple[str, ...], *, doing: Doing, as_json: bool
 ) -> None:
     """Move a group, or say what would be moved, or call it off."""
-    moved = asyncio.run(move_group(config, group_id, target=home, url=url, besides=besides, doing=doing))
+
+    def tell(step: str) -> None:
+        if not as_json:
+            click.echo(f"{group_id}: {step}", err=True)
+
+    moved = asyncio.run(move_group(config, group_id, target=home, url=url, besides=besides, doing=doing, tell=tell))
     if as_json:
         click.echo(msgspec.json.encode(moved if moved is not None else {"abandoned": group_id}))
     elif moved is None:

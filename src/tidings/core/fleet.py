@@ -80,10 +80,6 @@ class Placing(msgspec.Struct, frozen=True):
             or (group_id not in owned and self.fleet.home_of(group_id) != self.home)
         )
 
-    def knows(self, version: int | None) -> bool:
-        """Whether what was sent here by this version of the directory can be judged by ours, which is not behind it."""
-        return version is None or version <= self.fleet.version
-
 
 def _weight(home: str, group_id: str) -> bytes:
     return blake2b(f"{home}\0{group_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
@@ -189,9 +185,9 @@ def spread(fleet: Fleet, open_homes: Iterable[str], kept: Mapping[str, str], ver
     if not opened:
         raise StartupError("Names have to lead to a home. Say one, or more.")
     changed = _changed(fleet, version, open_homes=() if opened == fleet.homes else opened)
-    homes = fleet.moved | dict(kept)
-    moved = {group_id: home for group_id, home in homes.items() if changed.hashed_home_of(group_id) != home}
-    return msgspec.structs.replace(changed, moved=_bounded(moved))
+    stay = {group_id: home for group_id, home in kept.items() if changed.hashed_home_of(group_id) != home}
+    placed = _bounded(stay | fleet.moved)  # with those that have nothing anywhere yet
+    return msgspec.structs.replace(changed, moved=placed)
 
 
 def holding(fleet: Fleet, group_id: str, version: int, *, is_held: bool) -> Fleet:

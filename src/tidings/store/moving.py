@@ -13,6 +13,7 @@ from tidings.store.database import Connection
 from tidings.store.statements import load
 
 _SQL = load("moving")
+_PAGES: Final = {"events": _SQL["events"], "deliveries": _SQL["deliveries"], "published": _SQL["published"]}
 _PARTS: Final = 8  # of a table's rows, as PostgreSQL sends them, that are at hand
 SETTINGS: Final = "settings"  # the step that is done in one transaction
 
@@ -59,24 +60,22 @@ async def plan(connection: Connection, group_id: str, step: str, ids: Sequence[U
     return [Step(**row) for row in rows if row["step"] == step]
 
 
-async def carry(here: Connection, there: Connection, steps: Sequence[Step]) -> dict[str, int]:
-    """Copy what steps name from one home to another, in the transactions that are open at both; return how many rows of each.
+async def carry(here: Connection, there: Connection, step: Step) -> int:
+    """Copy what a step names to another home, in the transactions open at both; return how many rows that were.
 
     Raises:
-        StartupError: The homes' tables differ, or rows of the group are there already under other names.
+        StartupError: Rows of the group are there already under other names.
     """
-    counts: dict[str, int] = {}
-    for step in steps:
-        await there.execute(step.stage)
-        await _pour(here, there, step)
-        await there.execute(step.put)
-        counts[step.name] = await here.fetchval(step.count)
-        if step.is_counted and (found := await there.fetchval(step.count)) != counts[step.name]:
-            raise StartupError(
-                f"{counts[step.name]} rows of {step.name} are of the group, and {found} of them could be put where it is to "
-                "live: something else is called so there. Nothing was moved; rename it here, then move the group again."
-            )
-    return counts
+    await there.execute(step.stage)
+    await _pour(here, there, step)
+    await there.execute(step.put)
+    count: int = await here.fetchval(step.count)
+    if step.is_counted and (found := await there.fetchval(step.count)) != count:
+        raise StartupError(
+            f"{count} rows of {step.name} are of the group, and {found} of them could be put where it is to live: something "
+            "else is called so there. Rename it here, then move the group again."
+        )
+    return count
 
 
 async def _pour(here: Connection, there: Connection, step: Step) -> None:
@@ -182,7 +181,7 @@ async def webhooks(connection: Connection, group_id: str) -> list[UUID]:
 
 async def page(connection: Connection, kind: str, group_id: str, behind: UUID, limit: int) -> list[UUID]:
     """Return the ids of a page of a group's history: of `events`, `deliveries` or `published`."""
-    return [row["id"] for row in await connection.fetch(_SQL[kind], group_id, behind, limit)]
+    return [row["id"] for row in await connection.fetch(_PAGES[kind], group_id, behind, limit)]
 
 
 async def make_days(here: Connection, there: Connection, ids: Sequence[UUID]) -> None:

@@ -204,6 +204,17 @@ class Stream:
         except msgspec.MsgspecError as error:
             raise StartupError(f"What the fleet at {self.servers} is cannot be read: {error}.") from error
 
+    async def join(self, member: str) -> None:
+        """Be known as one who sends, before anything is sent: whoever moves a group waits for what is on its way from all.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        async with told():
+            bucket = await self.jetstream.key_value(BUCKET)
+            with suppress(KeyWrongLastSequenceError):  # it is known
+                await bucket.create(f"{SETTLED}.{member}", b"0")
+
     async def tell_settled(self, member: str, version: int) -> None:
         """Tell by which version of the directory a member sends, and that nothing by an older one is on its way."""
         async with told():

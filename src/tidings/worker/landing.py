@@ -89,6 +89,7 @@ class _Landing:
                     fleet = await _checked(way, self._home)
                     identity = await claim(self._database, way, self._home, self._packing.salt)
                     is_told = False
+                    await way.join(sender_of(self._home))
                     await self._work(way, fleet, identity)
             except (StartupError, stream.StreamAwayError) as error:
                 if not is_told:
@@ -103,7 +104,7 @@ class _Landing:
         intake = Intake(database, way, home, clock=clock, telemetry=packing.telemetry)
         relay = Relay(
             database, way, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
-            telemetry=packing.telemetry,
+            telemetry=packing.telemetry, look=way.fleet,
         )  # fmt: skip
         reporter = Reporter(database, way, relay, clock, sender)
         await reporter.heed()

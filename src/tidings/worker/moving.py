@@ -17,7 +17,7 @@ History follows afterwards, page by page, each copied, counted and then deleted;
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -81,6 +81,7 @@ class Move:
         version: Callable[[], int],
         besides: Collection[str] = (),
         patience: float = PATIENCE,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Make it.
 
@@ -89,7 +90,9 @@ class Move:
             target: The one that it is to live at, whose database `there` is.
             version: Returns the version of a directory that is changed now.
             besides: Senders that are gone for good, and are not waited for.
+            tell: Is told what is done next.
         """
+        self._tell = tell
         self._here, self._there, self._way = here, there, way
         self._group, self._source, self._target = group_id, source, target
         self._version, self._besides, self._patience = version, frozenset(besides), patience
@@ -128,7 +131,7 @@ class Move:
                 raise
         await self._arrive()
         for kind in HISTORY:
-            rows[kind] = rows.get(kind, 0) + await self._carry_history(kind)
+            rows[kind] = await self._carry_history(kind)  # with events of what waits, which were copied before
         return Moved(self._group, self._target, rows)
 
     async def abandon(self) -> None:
@@ -182,6 +185,7 @@ class Move:
 
     async def _hold(self) -> None:
         """Have nothing of the group be on its way any more."""
+        self._tell("having sources hold what is for it")
         fleet = await self._way.change(lambda fleet: holding(fleet, self._group, self._version(), is_held=True))
         await self._until(lambda: self._are_settled(fleet.version), "All senders to have heard of it; is a relay not running?")
         last = await self._way.last(self._source)
@@ -193,11 +197,14 @@ class Move:
         async with self._here.connection() as connection:
             row = await moving.last_row(connection)
         await self._until(lambda: self._asked(lambda c: moving.is_routed(c, self._group, row)), "What was landed to be routed.")
+        self._tell("having both homes pass over it")
         async with self._there.transaction() as connection:
             await moving.begin(connection, self._group, self._target)
+        self._tell("having this home pass over it")
         async with self._here.transaction() as connection:
             await moving.begin(connection, self._group, self._target)
-        await self._until(self._is_known, "Those who route to have heard of it.")
+        await self._until(self._is_known, "Transactions that were open to end: some may route what is for it.")
+        self._tell("waiting for attempts under way")
         async with self._here.transaction() as connection:
             await moving.close(connection, self._group)
         await self._until(lambda: self._asked(lambda c: moving.is_at_rest(c, self._group)), "Attempts under way to end.")
@@ -231,6 +238,7 @@ class Move:
         """Copy all but history to the new home, and delete it here: from then on the group lives there."""
         here, there = await self._here.dedicated(), await self._there.dedicated()
         try:
+            self._tell("locking it")
             async with here.transaction():
                 if not await moving.lock(here, self._group):
                     raise StartupError(f"Somebody opened a webhook of {self._group} while it was to be moved. Move it again.")
@@ -238,11 +246,13 @@ class Move:
                 await moving.make_days(here, there, await moving.queued_events(here, self._group))
                 async with there.transaction():
                     await moving.remove(there, steps)  # what a move that was broken off had copied
-                    rows = await moving.carry(here, there, steps)
+                    rows = await self._carry(here, there, steps)
                     await moving.tell_changes(there, webhooks := await moving.webhooks(here, self._group))
+                self._tell("deleting it here")
                 await moving.remove(here, steps)
                 await moving.tell_changes(here, webhooks)
                 await moving.note_left(here, self._group)
+                self._tell("letting it go")
         finally:
             here.terminate()
             there.terminate()
@@ -251,11 +261,13 @@ class Move:
 
     async def _arrive(self) -> None:
         """Have the new home go on, and all who send know it."""
+        self._tell("telling the fleet")
         await self._way.change(
             lambda fleet: with_groups(
                 holding(fleet, self._group, self._version(), is_held=False), {self._group: self._target}, self._version()
             )
         )
+        self._tell("having its new home go on")
         async with self._there.transaction() as connection:
             if await moving.standing(connection, self._group) is not None:
                 await moving.open_lanes(connection, self._group)
@@ -279,10 +291,18 @@ class Move:
                 async with here.transaction():
                     steps = await moving.plan(here, self._group, kind, ids)
                     async with there.transaction():
-                        await moving.carry(here, there, steps)
+                        await self._carry(here, there, steps)
+                    self._tell(f"deleting {kind} here")
                     await moving.remove(here, steps)
                 count += len(ids)
         finally:
             here.terminate()
             there.terminate()
         return count
+
+    async def _carry(self, here: Connection, there: Connection, steps: Sequence[moving.Step]) -> dict[str, int]:
+        rows: dict[str, int] = {}
+        for step in steps:
+            self._tell(f"copying {step.name}")
+            rows[step.name] = await moving.carry(here, there, step)
+        return rows

@@ -10,7 +10,7 @@ packed and waits in the database, while others go on and until that is so much t
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, Protocol
 from uuid import UUID, uuid4
@@ -19,6 +19,7 @@ from prometheus_client import Counter
 
 from tidings.clock import Clock
 from tidings.core import cargo
+from tidings.core.errors import StartupError
 from tidings.core.event import Event
 from tidings.core.fleet import Fleet
 from tidings.core.pauses import Pauses
@@ -83,6 +84,7 @@ class Relay:
         room: int = ROOM,
         telemetry: Telemetry | None = None,
         rows: Rows | None = None,
+        look: Callable[[], Awaitable[Fleet]] | None = None,
     ) -> None:
         """Make it.
 
@@ -91,9 +93,11 @@ class Relay:
             room: Bytes of flights that may wait, of all homes.
             telemetry: Who is told of what was sent.
             rows: Which rows it takes; None: all.
+            look: Returns the directory, when it begins: who was at work before may have said that it goes by a later one.
         """
         self._database = database
         self._rows = rows or Everything()
+        self._look = look
         self._stream = stream
         self._fleet = fleet
         self._box = box
@@ -171,6 +175,7 @@ class Relay:
 
             bell.add_termination_listener(end)
             await bell.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: self.rung.set())
+            await self._look_anew()
             await self._begin_with_left(bell)
             self.is_at_work.set()
             senders = [asyncio.create_task(self._send_to(one), name=f"relay to {home}") for home, one in self.outgoing.items()]
@@ -326,6 +331,16 @@ class Relay:
         for home, one in self.outgoing.items():
             one.begin(loads.get(home))
         self._settle()
+
+    async def _look_anew(self) -> None:
+        if self._look is None:
+            return
+        try:
+            found = await self._look()
+        except (StreamAwayError, StartupError):
+            return  # what is known stays
+        if found.version > self._next_fleet.version:
+            self._next_fleet = found
 
     def _go_by(self, fleet: Fleet) -> None:
         """Begin anew, by a directory that may be another."""
