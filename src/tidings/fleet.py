@@ -1,14 +1,12 @@
 """Running the relay of a source, and looking after the stream (docs/fleet.md)."""
 
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Literal
 
 import msgspec
 
-from tidings import __version__
 from tidings.api.relay_watch import RelayWatch
 from tidings.app import database_of, opened
 from tidings.clock import Clock
@@ -17,7 +15,7 @@ from tidings.core.errors import StartupError
 from tidings.core.fleet import SHOWN, Fleet, check_name, fleet_of, spread, with_groups, without_home
 from tidings.core.group import check_group_id
 from tidings.operations.services import Services
-from tidings.running import watched
+from tidings.running import asked_telemetry, watched
 from tidings.store import home, placing, workers
 from tidings.store import relay as stored
 from tidings.store.database import Database
@@ -32,7 +30,6 @@ from tidings.worker.relay import Relay
 from tidings.worker.reporting import REPORT_INTERVAL, Reporter
 from tidings.worker.signals import Signal
 from tidings.worker.source import KEEPING_INTERVAL, WISHES_INTERVAL, Keeper, Wishes
-from tidings.worker.telemetry import open_telemetry
 
 logger = logging.getLogger("tidings.relay")
 
@@ -72,7 +69,7 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
                     "that died counts as gone after ten seconds."
                 )
             await stored.become_source(connection, source)
-        telemetry = open_telemetry(os.environ, __version__)
+        telemetry = asked_telemetry()
         relay = Relay(
             services.wide, way, fleet, services.box, services.clock, source=source, salt=services.installation.salt,
             telemetry=telemetry, look=way.fleet,

@@ -83,7 +83,7 @@ async def run(
         with _starting():
             services = await stack.enter_async_context(opened(config))
             await stack.enter_async_context(_while_key_is_in_use(services, stop))
-            telemetry = open_telemetry(os.environ, __version__)
+            telemetry = asked_telemetry()
             if telemetry is not None:
                 stack.push_async_callback(telemetry.close)
             services = msgspec.structs.replace(services, telemetry=telemetry)
@@ -253,6 +253,11 @@ async def _serving(services: Services) -> AsyncIterator[str]:
         for server, _ in servers.values():
             server.should_exit = True
         await asyncio.gather(*tasks)
+
+
+def asked_telemetry() -> Telemetry | None:
+    """Return what the environment's variables of OpenTelemetry ask for; None: nothing."""
+    return open_telemetry(os.environ, __version__)
 
 
 @asynccontextmanager

@@ -401,14 +401,9 @@ async def opened(
     Raises:
         StartupError: No server can be reached, or it refuses us.
     """
-    urls = [url.strip() for url in servers.split(",")]
+    urls = _urls(servers)
     shown = ", ".join(_without_secrets(url) for url in urls)
-    for url in urls:
-        if urlsplit(url).scheme not in {"nats", "tls"} or not urlsplit(url).hostname:
-            raise StartupError(f"TIDINGS_STREAM has {_without_secrets(url)!r}. Write nats://host:port, several with commas.")
-    tls = None
-    if any(urlsplit(url).scheme == "tls" for url in urls):
-        tls = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    tls = _tls(urls, ca_file)
     refused: list[BaseException] = []
     noting, closed = _Noting(), asyncio.Event()
 
@@ -453,6 +448,20 @@ async def opened(
     finally:
         noting.is_wanted = False
         await _close(client)
+
+
+def _urls(servers: str) -> list[str]:
+    urls = [url.strip() for url in servers.split(",")]
+    for url in urls:
+        if urlsplit(url).scheme not in {"nats", "tls"} or not urlsplit(url).hostname:
+            raise StartupError(f"TIDINGS_STREAM has {_without_secrets(url)!r}. Write nats://host:port, several with commas.")
+    return urls
+
+
+def _tls(urls: list[str], ca_file: Path | None) -> ssl.SSLContext | None:
+    if any(urlsplit(url).scheme == "tls" for url in urls):
+        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    return None
 
 
 def _leave_when_silent(client: Client) -> None:
