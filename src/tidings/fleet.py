@@ -1,30 +1,33 @@
 """Running the relay of a source, and looking after the stream (docs/fleet.md)."""
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Literal
 
 import msgspec
 
+from tidings.api.relay_watch import RelayWatch
 from tidings.app import database_of, opened
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import SHOWN, Fleet, check_name, fleet_of, spread, with_groups, without_home
 from tidings.core.group import check_group_id
+from tidings.operations.services import Services
+from tidings.running import asked_telemetry, watched
 from tidings.store import home, placing, workers
 from tidings.store import relay as stored
 from tidings.store.database import Database
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError, inbox_of
-from tidings.transport.stream_making import MAX_BYTES, Standing, change, forget_member, make, settled, take_away
-from tidings.transport.stream_making import standing as found_standing
+from tidings.transport.stream_making import MAX_BYTES, change, forget_member, make, settled, take_away
+from tidings.worker.crew import Crew
 from tidings.worker.duties import every
 from tidings.worker.moving import Move, Moved
 from tidings.worker.placing import FOLLOW_INTERVAL, Follower
 from tidings.worker.relay import Relay
+from tidings.worker.reporting import REPORT_INTERVAL, Reporter
 from tidings.worker.signals import Signal
 from tidings.worker.source import KEEPING_INTERVAL, WISHES_INTERVAL, Keeper, Wishes
 
@@ -52,8 +55,8 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
     if config.source is None:
         raise StartupError("TIDINGS_SOURCE is not set. Write the name of this database in the fleet, such as billing.")
     source = check_name(config.source, "TIDINGS_SOURCE")
-    async with opened(config) as services, _stream(config, inbox_of("source", source)) as way:
-        fleet = await _fleet(way)
+    async with opened(config) as services, stream_of_fleet(config, inbox_of("source", source)) as way:
+        fleet = await fleet_of_stream(way)
         await _join(way, source)
         if await home.settle(services.wide):
             raise StartupError(
@@ -66,36 +69,50 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
                     "that died counts as gone after ten seconds."
                 )
             await stored.become_source(connection, source)
+        telemetry = asked_telemetry()
         relay = Relay(
             services.wide, way, fleet, services.box, services.clock, source=source, salt=services.installation.salt,
-            look=way.fleet,
+            telemetry=telemetry, look=way.fleet,
         )  # fmt: skip
-        wishes, stopping = Wishes(services.wide, way, fleet), Signal()
-        keeper = Keeper(services.wide, services.clock, retention_days=config.retention_days)
-        follower = Follower(way, source, [relay.follow, wishes.follow], lambda: relay.settled)
-        duties = [
-            asyncio.create_task(relay.run(), name="relay"),
-            asyncio.create_task(every(WISHES_INTERVAL, wishes, stopping), name="wishes"),
-            asyncio.create_task(every(KEEPING_INTERVAL, keeper, stopping), name="keeper"),
-            asyncio.create_task(every(FOLLOW_INTERVAL, follower, stopping), name="follower"),
-        ]
-        stopped, closed = asyncio.create_task(stop.wait()), asyncio.create_task(way.until_closed())
-        on_ready(fleet)
+        reporter = Reporter(services.wide, way, relay, services.clock, source)
+        with told_as_startup("what is drained"):
+            await reporter.heed()
         try:
-            await asyncio.wait([*duties, stopped, closed], return_when=asyncio.FIRST_COMPLETED)
-            relay.stop()
-            stopping.set()
-            await asyncio.wait(duties, timeout=STOP_SECONDS)
-            for duty in duties:
-                if duty.done() and (error := duty.exception()) is not None:
-                    logger.critical("%s died; the relay stops", duty.get_name(), exc_info=error)
-            if not stop.is_set:
-                if closed.done():
-                    await closed
-                raise RelayFailedError
+            async with watched(config, RelayWatch(reporter.why_not_ready)):
+                await _relay(services, way, fleet, relay, reporter, stop, on_ready)
         finally:
-            for each in (*duties, stopped, closed):
-                each.cancel()
+            if telemetry is not None:
+                await telemetry.close()
+
+
+async def _relay(
+    services: Services,
+    way: Stream,
+    fleet: Fleet,
+    relay: Relay,
+    reporter: Reporter,
+    stop: Signal,
+    on_ready: Callable[[Fleet], None],
+) -> None:
+    wishes, stopping = Wishes(services.wide, way, fleet), Signal()
+    keeper = Keeper(services.wide, services.clock, retention_days=services.config.retention_days)
+    follower = Follower(way, reporter.sender, [relay.follow, wishes.follow], lambda: relay.settled)
+    crew = Crew("the relay stops", logger=logger)
+    crew.begin("relay", relay.run())
+    crew.begin("wishes", every(WISHES_INTERVAL, wishes, stopping))
+    crew.begin("keeper", every(KEEPING_INTERVAL, keeper, stopping))
+    crew.begin("follower", every(FOLLOW_INTERVAL, follower, stopping))
+    crew.begin("reporter", every(REPORT_INTERVAL, reporter, stopping))
+    on_ready(fleet)
+    try:
+        await crew.until(stop.wait(), way.until_closed())
+    finally:
+        relay.stop()
+        stopping.set()
+        await crew.settle(STOP_SECONDS)
+        reporter.end()
+    if not stop.is_set:
+        raise RelayFailedError
 
 
 async def leave(config: Config) -> int:
@@ -106,15 +123,17 @@ async def leave(config: Config) -> int:
     Raises:
         StartupError: The stream cannot be reached, or a relay is at work here still.
     """
-    async with opened(config) as services, _stream(config, _inbox_of_source(config)) as way:
-        fleet = await _fleet(way)
+    async with opened(config) as services, stream_of_fleet(config, _inbox_of_source(config)) as way:
+        fleet = await fleet_of_stream(way)
         owner = await services.wide.dedicated(command_timeout=STOP_SECONDS)
         try:
             if not await stored.try_own(owner):
                 raise StartupError("A relay is at work here. Stop it first.")
-            name, sent = await stored.source(owner) or "source", 0
+            name, sent, drained = await stored.source(owner) or "source", 0, await _drained(way)
             while left := (await stored.left(owner, fleet.homes, limit=LEFT_AT_ONCE, most_bytes=LEFT_BYTES)).flights:
                 for flight in left:
+                    if flight.home in drained:
+                        raise StartupError(f"{flight.home} is drained. Run: tidings stream drain --home {flight.home} --resume")
                     try:
                         await way.send(flight.home, name, flight.id, flight.cargo)
                     except StreamAwayError as error:
@@ -124,6 +143,10 @@ async def leave(config: Config) -> int:
                 await stored.forget(owner, [flight.id for flight in left])
                 sent += len(left)
             await stored.leave(owner)
+            try:
+                await forget_member(way, name)
+            except StreamAwayError as error:
+                logger.warning("the stream still knows this source, and will call it silent for some days: %s", error)
         finally:
             owner.terminate()
     return sent
@@ -315,16 +338,6 @@ def _version() -> int:
     return int(Clock().now().timestamp())
 
 
-async def standing(config: Config) -> list[Standing]:
-    """Return what waits for each home.
-
-    Raises:
-        StartupError: The stream cannot be asked.
-    """
-    async with _administering(config) as way:
-        return await found_standing(way, await way.fleet())
-
-
 async def _join(way: Stream, member: str) -> None:
     try:
         await way.join(member)
@@ -332,11 +345,23 @@ async def _join(way: Stream, member: str) -> None:
         raise StartupError(f"The stream did not take note of {member}: {error}.") from error
 
 
-async def _fleet(way: Stream) -> Fleet:
-    try:
+async def fleet_of_stream(way: Stream) -> Fleet:
+    with told_as_startup("what the fleet is"):
         return await way.fleet()
+
+
+async def _drained(way: Stream) -> frozenset[str]:
+    with told_as_startup("what is drained"):
+        return (await way.drained()).homes
+
+
+@contextmanager
+def told_as_startup(what: str) -> Iterator[None]:
+    """Have an answer that did not come be told as what keeps from beginning."""
+    try:
+        yield
     except StreamAwayError as error:
-        raise StartupError(f"The stream did not say what the fleet is: {error}.") from error
+        raise StartupError(f"The stream did not say {what}: {error}.") from error
 
 
 def _inbox_of_source(config: Config) -> str:
@@ -346,7 +371,7 @@ def _inbox_of_source(config: Config) -> str:
 @asynccontextmanager
 async def _administering(config: Config) -> AsyncIterator[Stream]:
     """Lend the stream to whoever changes the fleet."""
-    async with _stream(config) as way:
+    async with stream_of_fleet(config) as way:
         try:
             yield way
         except StreamAwayError as error:
@@ -354,7 +379,12 @@ async def _administering(config: Config) -> AsyncIterator[Stream]:
 
 
 @asynccontextmanager
-async def _stream(config: Config, inbox: str = ADMINISTRATOR) -> AsyncIterator[Stream]:
+async def stream_of_fleet(config: Config, inbox: str = ADMINISTRATOR) -> AsyncIterator[Stream]:
+    """Lend the stream that the settings name.
+
+    Raises:
+        StartupError: They name none, or it cannot be reached.
+    """
     if config.stream is None:
         raise StartupError("TIDINGS_STREAM is not set. Write where NATS is: nats://host:4222, several with commas.")
     async with stream.opened(config.stream, credentials=config.stream_credentials, ca_file=config.ca_file, inbox=inbox) as way:

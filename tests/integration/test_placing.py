@@ -200,7 +200,7 @@ async def is_so(what: bool) -> bool:
 
 
 async def is_settled(home: Home) -> bool:
-    return home.relay.settled == (await home.fleet_stream.fleet()).version
+    return home.relay.settled == (await home.way.fleet()).version
 
 
 async def test_an_installation_that_joins_keeps_its_groups_and_leaves_again(

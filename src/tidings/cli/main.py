@@ -362,14 +362,37 @@ def stream_leave(setup: _Setup, *, as_json: bool) -> None:
 
 
 @stream.command("status")
+@click.option("--watch", type=click.FloatRange(1.0, 3600.0), help="Say it again every so many seconds.")
 @_json_option
 @_reports_errors
 @click.pass_obj
-def stream_status(setup: _Setup, *, as_json: bool) -> None:
-    """Say what waits for each home. Ends with 1 when a copy is not up to date."""
+def stream_status(setup: _Setup, *, watch: float | None, as_json: bool) -> None:
+    """Say what waits in the fleet, where and why. Ends with 1 when somebody should see to something."""
     from tidings.cli.fleet import run_status
 
-    sys.exit(run_status(setup.config(), as_json=as_json))
+    sys.exit(run_status(setup.config(), watch=watch, as_json=as_json))
+
+
+@stream.command("drain")
+@click.option("--home", "homes", multiple=True, help="A home's name; may be given again.")
+@click.option("--all", "is_all", is_flag=True, help="All homes: before NATS itself is stopped.")
+@click.option("--resume", "is_over", is_flag=True, help="Have sources send again.")
+@click.option(
+    "--wait", "seconds", type=click.FloatRange(0.0, 86_400.0), default=300.0, show_default=True, help="Seconds at most."
+)
+@_json_option
+@_reports_errors
+@click.pass_obj
+def stream_drain(setup: _Setup, *, homes: tuple[str, ...], is_all: bool, is_over: bool, seconds: float, as_json: bool) -> None:
+    """Have sources send nothing to homes, and wait until what is on its way is landed. What is committed waits there."""
+    from tidings.cli.fleet import run_drain, run_resume
+
+    if is_all == bool(homes):
+        raise click.UsageError("Say which homes with --home, or --all.")
+    if is_over:
+        run_resume(setup.config(), homes, as_json=as_json)
+        return
+    sys.exit(run_drain(setup.config(), homes, seconds=seconds, as_json=as_json))
 
 
 @cli.group("set-aside")

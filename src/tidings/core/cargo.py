@@ -7,7 +7,7 @@ once however often it comes.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -17,6 +17,7 @@ FORMAT: Final = 1
 MAX_EVENTS: Final = 500  # of a flight
 _OF_SOURCES: Final = frozenset({"tables", "publish"})
 _OWN_TYPES: Final = ("table.", "webhook.")
+LEAST_CARRIED: Final = 65_536  # bytes of a message that every server must take
 ROOM: Final = 4096  # bytes of a message that are the stream's own, and the frame of the cargo
 
 
@@ -146,6 +147,26 @@ def flights(carried: Sequence[bytes], limit: int, placed_by: int | None = None, 
     if batch:
         found.append(Packed(_encode(_Cargo(FORMAT, batch, placed_by, origin)), len(batch)))
     return found
+
+
+def pieces(cargo: bytes) -> list[Packed]:
+    """Return what is in a cargo as several, each of the least that any server carries, or with one event that is larger.
+
+    They depend on the cargo alone: whoever cuts it again cuts it into the same, whatever is carried by then.
+
+    Raises:
+        CargoError: It cannot be read.
+    """
+    try:
+        found = _decode_cargo(cargo)
+        return flights([bytes(one) for one in found.events], LEAST_CARRIED, found.placed_by, found.origin)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise CargoError(f"It cannot be read ({error}).") from error
+
+
+def piece_id(flight: UUID, at: int) -> UUID:
+    """Return the id of a piece of a flight by its position."""
+    return uuid5(flight, str(at))
 
 
 def unpacked(cargo: bytes) -> list[Event]:

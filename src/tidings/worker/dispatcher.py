@@ -101,7 +101,7 @@ class Dispatcher:
         self._placing = CurrentPlacing()
         self._sharing = Sharing(database)
         self._stopped = Signal()
-        self._pauses = Pauses()
+        self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
         self.rung = Signal()
         self.fallback_interval = doorbell.FALLBACK_INTERVAL
 
@@ -130,7 +130,7 @@ class Dispatcher:
             passed = self._placing.passed
             shares = await self._sharing.shares(way, limit, passed) if passed or way is not Way.BY_AGE else None
         except COLLISIONS:
-            return BATCH  # as below
+            return await self._go_again()
         if shares is not None and not shares:
             return 0
         self._places.share(is_shared=self._sharing.is_shared)
@@ -141,7 +141,7 @@ class Dispatcher:
         except UNAVAILABLE:
             raise
         except COLLISIONS:
-            return BATCH  # nothing is wrong with the rows; go again
+            return await self._go_again()
         except (BadRowsError, ElsewhereError) as error:  # groups of the latter are passed over from now on
             if isinstance(error, BadRowsError):
                 await self._reject(error.faults)
@@ -154,9 +154,15 @@ class Dispatcher:
         finally:
             self._places.give_back(batch.others)
             self._places.keep_promise(batch.promised)
+        self._collided.reset()
         if shares is not None:
             self._sharing.served(way, shares)
         return BATCH if routed == batch.limit else routed
+
+    async def _go_again(self) -> int:
+        """Have a batch that was in another transaction's way be tried again: nothing is wrong with its rows."""
+        await self._stopped.wait(self._collided.next())
+        return BATCH
 
     async def _narrow_down(self, size: Size, at_hand: list[int], error: Exception) -> None:
         """Take half as many rows next time, until one that fails is alone: others wait for some ten batches, not for 512 of one
