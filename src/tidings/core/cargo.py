@@ -77,13 +77,25 @@ def check_carried(event: Event) -> None:
     """
     if event.occurred_at.tzinfo is None:
         raise ForeignEventError(f"Its time {event.occurred_at.isoformat()} has no zone.")
-    if event.source not in _OF_SOURCES:
+    check_origin(event.source, event.type, is_for_one=event.webhook_id is not None)
+
+
+def check_origin(source: str | None, type_: str | None, *, is_for_one: bool) -> None:
+    """Refuse what is said to come from another database and that only a home can make.
+
+    Args:
+        is_for_one: It is meant for one webhook.
+
+    Raises:
+        ForeignEventError: Only a home makes it.
+    """
+    if source not in _OF_SOURCES:
         raise ForeignEventError(
-            f"Its source is {event.source[:60]!r}, and what comes from another database is of tables or publish."
+            f"Its source is {(source or '')[:60]!r}, and what comes from another database is of tables or publish."
         )
-    if event.webhook_id is not None:
+    if is_for_one:
         raise ForeignEventError("It is meant for one webhook, and only the home of a webhook makes such events.")
-    if event.source == "publish" and (event.type or "").startswith(_OWN_TYPES):
+    if source == "publish" and (type_ or "").startswith(_OWN_TYPES):
         raise ForeignEventError("Its type is of a family that Tidings makes itself.")
 
 

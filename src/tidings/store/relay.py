@@ -140,15 +140,14 @@ async def land(connection: Connection, flight: UUID, events: Sequence[Event], so
     """Put the events of a flight from a source into the outbox, in the caller's transaction; False: they have been there."""
     if await connection.fetchval(_SQL["land"], flight) is None:
         return False
-    await connection.execute(_SQL["make_groups"], sorted({event.group_id for event in events}))
-    await outbox.bring(connection, events, source)
+    await bring(connection, events, source)
     return True
 
 
-async def bring(connection: Connection, event: Event, source: str) -> None:
-    """Put one event of a flight from a source into the outbox, in the caller's transaction."""
-    await connection.execute(_SQL["make_groups"], [event.group_id])
-    await outbox.bring(connection, [event], source)
+async def bring(connection: Connection, events: Sequence[Event], source: str) -> None:
+    """Put events of a source into the outbox, in the caller's transaction."""
+    await connection.execute(_SQL["make_groups"], sorted({event.group_id for event in events}))
+    await outbox.bring(connection, events, source)
 
 
 async def note_landed(connection: Connection, flight: UUID) -> bool:
@@ -156,19 +155,25 @@ async def note_landed(connection: Connection, flight: UUID) -> bool:
     return await connection.fetchval(_SQL["land"], flight) is not None
 
 
+async def is_landed(connection: Connection, flight: UUID) -> bool:
+    """Tell whether a flight was landed here."""
+    found: bool = await connection.fetchval(_SQL["is_landed"], flight)
+    return found
+
+
 async def forget_landed(connection: Connection, days: int) -> None:
     """Forget flights that were landed so many days ago, so many at most at a time."""
     await connection.execute(_SQL["forget_landed"], days, FORGOTTEN_AT_ONCE)
 
 
-async def set_aside_event(connection: Connection, event: Event, reason: str) -> None:
-    """Set an event aside that PostgreSQL refuses."""
+async def set_aside_event(connection: Connection, event: Event, origin: str, reason: str) -> None:
+    """Set an event aside that PostgreSQL refuses. `origin`: the source that it came from."""
     row: dict[str, Any] = {
         "group_id": event.group_id, "source": event.source, "type": event.type, "operation": event.operation,
         "subject": event.subject, "table_schema": event.table_schema, "table_name": event.table_name,
         "occurred_at": event.occurred_at.isoformat(), "event_id": str(event.id), "external_id": event.external_id,
         "hops": event.hops, "webhook_id": None if event.webhook_id is None else str(event.webhook_id),
-        "capture_error": event.capture_error, "traceparent": event.traceparent,
+        "capture_error": event.capture_error, "traceparent": event.traceparent, "origin": origin,
     }  # fmt: skip
     text = json.dumps(row)[:-1] + "".join(
         f', "{name}": {record}' for name, record in (("record", event.record), ("old_record", event.old_record)) if record
@@ -176,7 +181,7 @@ async def set_aside_event(connection: Connection, event: Event, reason: str) -> 
     await connection.execute(_SQL["set_aside"], "event", text + "}", reason[:MAX_REASON_LENGTH])
 
 
-async def set_aside_flight(connection: Connection, flight: str, cargo: bytes, reason: str) -> None:
-    """Set a flight aside that cannot be read."""
-    text = json.dumps({"flight": flight, "cargo": base64.b64encode(cargo).decode()})
+async def set_aside_flight(connection: Connection, flight: str, origin: str, cargo: bytes, reason: str) -> None:
+    """Set a flight aside that cannot be read. `origin`: the source that it came from."""
+    text = json.dumps({"flight": flight, "source": origin, "cargo": base64.b64encode(cargo).decode()})
     await connection.execute(_SQL["set_aside"], "flight", text, reason[:MAX_REASON_LENGTH])

@@ -6,7 +6,7 @@ again, since its sender or we died in between, is known by its id. One process a
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -75,6 +75,16 @@ class Way(Protocol):
         """Return the number of the first flight that the stream keeps, or will: all before it were landed."""
 
 
+class Keeping(Protocol):
+    """What the stream keeps that was landed, for a standby that takes over without it."""
+
+    async def begin(self, land: Callable[[Sequence[Flight]], Awaitable[None]]) -> int:
+        """Have what was landed and is gone be landed again; return how many flights that were."""
+
+    async def run_once(self) -> None:
+        """Have the stream forget what was landed long ago."""
+
+
 class Notice(Protocol):
     """The stream, as far as a home says by it what it wants."""
 
@@ -90,12 +100,26 @@ class Intake:
     whenever a number is missing these seconds are waited for.
     """
 
-    def __init__(self, database: Database, stream: Way, home: str, *, again_seconds: float = LANDING_SECONDS + 1) -> None:
-        """Make it. `again_seconds`: after which what was not acknowledged has come again."""
+    def __init__(
+        self,
+        database: Database,
+        stream: Way,
+        home: str,
+        *,
+        again_seconds: float = LANDING_SECONDS + 1,
+        kept: Keeping | None = None,
+    ) -> None:
+        """Make it.
+
+        Args:
+            again_seconds: After which what was not acknowledged has come again.
+            kept: What the stream keeps of what was landed; None: nothing.
+        """
         self._database = database
         self._stream = stream
         self._home = home
         self._again_seconds = again_seconds
+        self._kept = kept
         self._next: int | None = None  # the number in the stream of what is to be landed next; None: the stream is to be asked
         self._stopped = Signal()
 
@@ -125,8 +149,13 @@ class Intake:
                 if await self._stopped.wait(STANDBY_INTERVAL):
                     return
             self._next = None
-            while not (self._stopped.is_set or lost.is_set):
+            failovers = self._database.server.failovers
+            if self._kept is not None:
+                await self._kept.begin(self._land)
+            while not (self._stopped.is_set or lost.is_set or self._database.server.failovers != failovers):
                 await self.run_once()
+                if self._kept is not None:
+                    await self._kept.run_once()
                 pauses.reset()
         finally:
             owner.terminate()
@@ -208,7 +237,7 @@ class Intake:
             if flight.id is not None and not await relay.note_landed(connection, flight.id):
                 return
             if not events:
-                await relay.set_aside_flight(connection, flight.name, flight.cargo, said(error))
+                await relay.set_aside_flight(connection, flight.name, flight.source, flight.cargo, said(error))
             for event in events:
                 await self._land_one(connection, flight, event)
         LANDED.labels("set aside" if not events else "landed").inc()
@@ -218,7 +247,7 @@ class Intake:
         try:
             async with connection.transaction():
                 check_carried(event)
-                await relay.bring(connection, event, flight.source)
+                await relay.bring(connection, [event], flight.source)
         except ForeignEventError as error:
             reason = str(error)
         except (*UNAVAILABLE, *COLLISIONS):
@@ -229,11 +258,11 @@ class Intake:
             return
         try:
             async with connection.transaction():
-                await relay.set_aside_event(connection, event, reason)
+                await relay.set_aside_event(connection, event, flight.source, reason)
         except (*UNAVAILABLE, *COLLISIONS):
             raise
         except (asyncpg.PostgresError, ValueError, OverflowError):  # not even as JSON: as it came
-            await relay.set_aside_flight(connection, flight.name, cargo.alone(event), reason)
+            await relay.set_aside_flight(connection, flight.name, flight.source, cargo.alone(event), reason)
 
 
 async def _unpacked(flight: Flight) -> list[Event]:

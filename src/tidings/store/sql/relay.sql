@@ -56,6 +56,10 @@ select distinct * from unnest($1::text[], $2::text[], $3::text[], $4::text[]);
 -- Nothing comes back when it was landed before. $1 flight
 insert into tidings.landed_flights (id) values ($1) on conflict do nothing returning id;
 
+-- name: is_landed
+-- $1 flight
+select exists (select from tidings.landed_flights where id = $1);
+
 -- name: forget_landed
 -- $1 days, $2 how many at most
 delete from tidings.landed_flights where id in (
