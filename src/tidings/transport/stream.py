@@ -19,12 +19,14 @@ import msgspec
 from tidings.core.capture import TableName
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
+from tidings.core.kept import Holding
 
 try:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
     from nats.errors import Error as NatsError
     from nats.js import JetStreamContext
+    from nats.js.api import RawStreamMsg
     from nats.js.errors import NotFoundError
 except ImportError as error:  # pragma: no cover - the extra is installed where tests run
     raise StartupError('TIDINGS_STREAM needs what "tidings[fleet]" brings. Run: pip install "tidings[fleet]"') from error
@@ -52,7 +54,7 @@ class Arrived:
     """A flight that came, until it is acknowledged."""
 
     def __init__(self, message: Msg) -> None:
-        self._message = message
+        self._message: Any = message
 
     @property
     def name(self) -> str:
@@ -83,9 +85,29 @@ class Arrived:
         return bytes(self._message.data)
 
     async def done(self) -> None:
-        """Acknowledge it: the stream forgets it."""
+        """Acknowledge it: the stream does not bring it again."""
         with told():
             await self._message.ack()
+
+
+class Kept(Arrived):
+    """A flight that was asked for by its number. There is nothing to acknowledge."""
+
+    def __init__(self, message: RawStreamMsg) -> None:
+        self._message: Any = message
+
+    @property
+    def sequence(self) -> int:
+        """Its number in the stream of its home."""
+        return int(self._message.seq)
+
+    @property
+    def cargo(self) -> bytes:
+        """What it carries."""
+        return bytes(self._message.data or b"")
+
+    async def done(self) -> None:
+        """Do nothing."""
 
 
 @contextmanager
@@ -201,14 +223,58 @@ class Stream:
                 return []
 
     async def first(self, home: str) -> int:
-        """Return the number of the first flight that the stream keeps for a home, or will: all before it were landed.
+        """Return the number of the first flight that waits for a home, or will: all before it were landed.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        holding = await self.holding(home)
+        following = max(holding.landed + 1, holding.first)
+        if following > holding.last:
+            return holding.last + 1
+        with told():
+            try:  # somebody may have deleted some with the tools of NATS
+                return int((await self.jetstream.get_msg(stream_of(home), seq=following, subject=">", next=True)).seq or 0)
+            except NotFoundError:
+                return holding.last + 1
+
+    async def holding(self, home: str) -> Holding:
+        """Return what the stream holds for a home.
 
         Raises:
             StreamAwayError: The stream did not answer.
         """
         with told():
-            state = (await self.jetstream.stream_info(stream_of(home))).state
-            return int(state.first_seq if state.messages else state.last_seq + 1)
+            landed = (await self.jetstream.consumer_info(stream_of(home), CONSUMER)).ack_floor
+            found = await self.jetstream.stream_info(stream_of(home))
+        return Holding(
+            max(1, found.state.first_seq),  # 0 where nothing ever came
+            found.state.last_seq,
+            0 if landed is None else landed.stream_seq,
+            found.state.bytes,
+            found.config.max_bytes or -1,
+        )
+
+    async def kept(self, home: str, number: int) -> Kept | None:
+        """Return a flight by its number in the stream of its home; None: the stream keeps it no more.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        with told():
+            try:
+                return Kept(await self.jetstream.get_msg(stream_of(home), seq=number))
+            except NotFoundError:
+                return None
+
+    async def forget(self, home: str, last: int) -> None:
+        """Have the stream forget the flights of a home up to a number.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        with told():
+            await self.jetstream.purge_stream(stream_of(home), seq=last + 1)
 
 
 def _wanted(said: bytes) -> dict[TableName, frozenset[str]] | None:

@@ -21,7 +21,13 @@ _TOO_FEW_NODES: Final = {10005, 10074, 10023}  # no suitable peers; replicas not
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What waits for a home. `replicas`: how many nodes hold it; `current`: how many of these are up to date."""
+    """What waits for a home.
+
+    Attributes:
+        bytes: Of what was landed a moment ago, too: the stream keeps it for a while (`core.kept`).
+        replicas: How many nodes hold it.
+        current: How many of these are up to date.
+    """
 
     home: str
     flights: int
@@ -82,7 +88,7 @@ async def _make_stream(way: Stream, home: str, replicas: int, most_bytes: int, m
     made.append(name)
     await way.jetstream.add_stream(
         StreamConfig(
-            name=name, subjects=[subject_of(home, "*")], retention=RetentionPolicy.WORK_QUEUE, storage=StorageType.FILE,
+            name=name, subjects=[subject_of(home, "*")], retention=RetentionPolicy.LIMITS, storage=StorageType.FILE,
             discard=DiscardPolicy.NEW, num_replicas=replicas, max_bytes=most_bytes, duplicate_window=DUPLICATE_SECONDS,
             compression=StoreCompression.S2,
         )
@@ -131,10 +137,12 @@ async def standing(way: Stream, fleet: Fleet) -> list[Standing]:
     with told():
         for home in fleet.homes:
             info = await way.jetstream.stream_info(stream_of(home))
+            consumer = await way.jetstream.consumer_info(stream_of(home), CONSUMER)
             peers = (info.cluster.replicas or []) if info.cluster is not None else []
+            waiting = (consumer.num_pending or 0) + (consumer.num_ack_pending or 0)
             found.append(
                 Standing(
-                    home, info.state.messages, info.state.bytes, info.config.max_bytes or -1, info.config.num_replicas or 1,
+                    home, waiting, info.state.bytes, info.config.max_bytes or -1, info.config.num_replicas or 1,
                     1 + sum(bool(peer.current) for peer in peers), (info.cluster.leader if info.cluster else "") or "",
                 )
             )  # fmt: skip

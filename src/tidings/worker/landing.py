@@ -11,6 +11,7 @@ from tidings.store.database import Database
 from tidings.transport import stream
 from tidings.worker.duties import every
 from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Teller
+from tidings.worker.kept import Kept
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.intake")
@@ -58,7 +59,8 @@ async def _land(config: Config, database: Database, stopping: Signal) -> None:
             ) as way:
                 await _check_home(way, home)
                 is_told = False
-                await _work(way, Intake(database, way, home), Teller(database, way, home), LandedForgetter(database), stopping)
+                intake = Intake(database, way, home, kept=Kept(database, way, home))
+                await _work(way, intake, Teller(database, way, home), LandedForgetter(database), stopping)
         except (StartupError, stream.StreamAwayError) as error:
             if not is_told:
                 logger.warning("nothing comes by the stream: %s", error)
