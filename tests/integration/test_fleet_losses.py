@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from tests.support import stream as servers
-from tests.support.clusters import Pair
+from tests.support.clusters import Disk, Pair
 from tests.support.engine import Engine, engine_of, eventually
 from tests.support.fleet import FLEET, pack, relaying
 from tests.support.stream import Cluster
@@ -108,6 +108,29 @@ async def test_a_node_is_lost_with_flights_that_nobody_acknowledged_and_nothing_
             await holds(home, list(range(10)))
             failing.killed.start()
         assert await source.value("select count(*) from tidings.outbox") == 0
+
+
+async def test_a_node_whose_disk_is_full_keeps_nobody_waiting(source: Engine, home: Engine, tmp_path: Path) -> None:
+    disks = [Disk(tmp_path / "three" / f"node{number}") for number in range(3)]
+    try:
+        if not all(disk.is_own for disk in disks):
+            pytest.skip("this machine lets nobody mount a disk")
+        async with three_nodes(tmp_path) as (cluster, way), relaying(source, way), taking(home, way):
+            await publish(source, range(3))
+            await holds(home, [0, 1, 2])
+            (found,) = await standing(way, FLEET)
+            full = [node.name for node in cluster.nodes].index(found.leader)
+            disks[full].fill()
+            await publish(source, range(3, 8))
+            await holds(home, list(range(8)))
+            disks[full].free()
+            cluster.nodes[full].kill()
+            cluster.nodes[full].start()
+            await publish(source, range(8, 10))
+            await holds(home, list(range(10)))
+    finally:
+        for disk in disks:
+            disk.remove()
 
 
 async def test_without_a_quorum_users_commit_and_all_of_it_comes_in_its_order_once_there_is_one(

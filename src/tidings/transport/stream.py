@@ -44,6 +44,9 @@ MAX_SAID: Final = 300  # characters of what the stream said
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[^\x00]*$")]  # of a schema or a table
 _Operation = Literal["INSERT", "UPDATE", "DELETE"]
 _MESSAGE_ID: Final = "Nats-Msg-Id"
+_STORED_IN: Final = "Nats-Stream"  # what the server answers with, from a stream
+_FOR: Final = "Tidings-For"  # home and source
+_FLIGHTS: Final = "tidings.flights."
 
 
 class StreamAwayError(Exception):
@@ -63,7 +66,15 @@ class Arrived:
 
     @property
     def id(self) -> UUID | None:
-        """The flight's id; None: whoever sent it was no relay."""
+        """The flight's id; None: whoever sent it was no relay.
+
+        The stream sends answers wherever it is asked to, with its own rights. A member could have it answer with another
+        flight, or with a value that the member has put, where another's flights come from: by what they say of themselves they
+        are told from flights.
+        """
+        headers = self._message.headers or {}
+        if _STORED_IN in headers or headers.get(_FOR) != str(self._message.subject).removeprefix(_FLIGHTS):
+            return None
         try:
             return UUID(self.name)
         except ValueError:
@@ -205,7 +216,7 @@ class Stream:
                 cargo,
                 timeout=ANSWER_SECONDS,
                 stream=stream_of(home),
-                headers={_MESSAGE_ID: str(flight)},
+                headers={_MESSAGE_ID: str(flight), _FOR: f"{home}.{source}"},
             )
 
     async def receive(self, home: str, seconds: float) -> list[Arrived]:
@@ -292,7 +303,7 @@ def stream_of(home: str) -> str:
 
 def subject_of(home: str, source: str) -> str:
     """Return the subject of what a source sends to a home."""
-    return f"tidings.flights.{home}.{source}"
+    return f"{_FLIGHTS}{home}.{source}"
 
 
 def inbox_of(role: str, name: str) -> str:
