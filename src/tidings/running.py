@@ -116,9 +116,10 @@ async def _working(stack: AsyncExitStack, services: Services) -> Worker:
     if services.config.workers > 1:
         await stack.enter_async_context(_more_workers(services))
     if services.config.home is not None:
-        from tidings.worker.landing import landing  # with what only members of a fleet have installed
+        from tidings.worker.landing import Packing, landing  # with what only members of a fleet have installed
 
-        await stack.enter_async_context(landing(services.config, services.wide, on_failed=worker.failed.set))
+        packing = Packing(services.box, services.clock, services.installation.salt, worker.telemetry)
+        await stack.enter_async_context(landing(services.config, services.wide, packing, on_failed=worker.failed.set))
     return worker
 
 
@@ -208,6 +209,22 @@ async def _serving(services: Services) -> AsyncIterator[str]:
         for server, _ in servers.values():
             server.should_exit = True
         await asyncio.gather(*tasks)
+
+
+@asynccontextmanager
+async def watched(config: Config, application: Any) -> AsyncIterator[None]:
+    """Have an application answer at the address for metrics, where there is one, while the block runs."""
+    if config.metrics_address is None:
+        yield
+        return
+    listener = _bind(*parse_address(config.metrics_address), WATCHERS)
+    server = _Server(serving(Watching(application), limits_of(config, WATCHERS), is_first=False))
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="metrics")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
 
 
 def _bind(host: str, port: int, backlog: int, setting: str = "TIDINGS_METRICS_ADDRESS") -> socket.socket:

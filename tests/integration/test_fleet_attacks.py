@@ -26,6 +26,7 @@ from tidings.operations import set_aside
 from tidings.transport import stream, stream_making
 from tidings.transport.stream import Stream, inbox_of, stream_of
 from tidings.transport.stream_making import make
+from tidings.transport.stream_standing import standing
 from tidings.worker.intake import Intake
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
@@ -46,7 +47,7 @@ OF_CONSUMERS = (
 )
 SENT = [
     *(f"tidings.flights.{home}.{source}" for home in ("eu", "us") for source in ("billing", "shop")),
-    *(f"$KV.TIDINGS.{key}" for key in ("fleet", "wishes.eu", "wishes.us", "wishes.eu.more")),
+    *(f"$KV.TIDINGS.{key}" for key in ("fleet", "drained", "settled.eu", "wishes.eu", "wishes.us", "wishes.eu.more", "homes.eu", "homes.us", "sources.billing", "sources.shop")),
     *(f"$JS.API.{call}.{name}" for call in OF_STREAMS for name in STREAMS),
     *(f"$JS.API.{call}.{name}.home" for call in OF_CONSUMERS for name in STREAMS),
     *(f"$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.{key}" for key in ("fleet", "wishes.eu")),
@@ -61,7 +62,7 @@ HEARD = [
 MAY = {
     "billing": (
         {
-            "tidings.flights.eu.billing", "tidings.flights.us.billing", "$JS.API.STREAM.INFO.KV_TIDINGS",
+            "tidings.flights.eu.billing", "tidings.flights.us.billing", "$JS.API.STREAM.INFO.KV_TIDINGS", "$KV.TIDINGS.sources.billing",
             "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.fleet", "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.wishes.eu",
         },
         {"_INBOX.source.billing.>"},
@@ -71,7 +72,7 @@ MAY = {
             "$JS.API.CONSUMER.MSG.NEXT.TIDINGS_eu.home", "$JS.API.CONSUMER.INFO.TIDINGS_eu.home", "$JS.API.STREAM.INFO.TIDINGS_eu",
             "$JS.API.STREAM.MSG.GET.TIDINGS_eu", "$JS.API.STREAM.PURGE.TIDINGS_eu", "$JS.ACK.TIDINGS_eu.home.1.1.1.1.0",
             "$JS.API.STREAM.INFO.KV_TIDINGS", "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.fleet",
-            "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.wishes.eu", "$KV.TIDINGS.wishes.eu",
+            "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.wishes.eu", "$KV.TIDINGS.wishes.eu", "$KV.TIDINGS.homes.eu",
         },
         {"_INBOX.home.eu.>"},
     ),
@@ -317,4 +318,4 @@ async def test_a_stream_that_was_deleted_is_one_sentence(cluster: Cluster) -> No
         await make(way, FLEET, replicas=1, most_bytes=1_000_000)
         await way.jetstream.delete_stream(stream_of("here"))
         with pytest.raises(stream.StreamAwayError):
-            await stream_making.standing(way, FLEET)
+            await standing(way, FLEET)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.support import stream as servers
 from tests.support.engine import Engine, eventually
-from tests.support.fleet import FLEET, land, pack, relay_of, relaying
+from tests.support.fleet import FLEET, land, landing_at, pack, relay_of, relaying
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tidings.core.cargo import FORMAT, flights, packed
@@ -29,12 +29,13 @@ from tidings.store import outbox
 from tidings.store import relay as stored
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError, inbox_of
-from tidings.transport.stream_making import make, standing
+from tidings.transport.stream_making import make
+from tidings.transport.stream_standing import standing
 from tidings.worker import relay as relays
 from tidings.worker.intake import Intake, Teller
-from tidings.worker.landing import landing
-from tidings.worker.relay import Keeper, Wishes
+from tidings.worker.outgoing import MAX_AT_HAND
 from tidings.worker.signals import Signal
+from tidings.worker.source import Keeper, Wishes
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
@@ -64,7 +65,7 @@ class _Full:
         self.is_full = True
         self.most_bytes = way.most_bytes
 
-    async def send(self, home: str, source: str, flight: UUID, cargo: bytes) -> None:
+    async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
         if self.is_full:
             raise StreamAwayError("maximum bytes exceeded")
         await self._way.send(home, source, flight, cargo)
@@ -105,7 +106,7 @@ async def test_all_that_was_left_is_sent_before_what_is_new_however_much_it_is(
 ) -> None:
     async with source.services.wide.connection() as connection:
         await stored.keep(connection, [stored.Flight(uuid4(), "gone", b"x", 1) for _ in range(4)])
-    most = relays.MAX_LEFT + 5
+    most = 3 * MAX_AT_HAND + 5
     for number in range(most):
         await publish(source, range(number, number + 1))
         await pack(source, way)
@@ -251,7 +252,7 @@ async def test_members_go_on_when_the_stream_has_closed_their_connection_for_goo
         here = msgspec.structs.replace(source.services.config, stream=cluster.url, source="shop")
         await source.sql("delete from tidings.workers")
         ready = Signal()
-        async with landing(there, home.services.wide, on_failed=pytest.fail):
+        async with landing_at(home, there):
             relay = asyncio.create_task(run_relay(here, Signal(), on_ready=lambda _: ready.set()))
             await asyncio.wait([relay, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
             assert not relay.done() or await relay

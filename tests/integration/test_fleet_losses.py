@@ -14,16 +14,16 @@ import pytest
 from tests.support import stream as servers
 from tests.support.clusters import Disk, Pair
 from tests.support.engine import Engine, engine_of, eventually
-from tests.support.fleet import FLEET, pack, relaying
+from tests.support.fleet import FLEET, landing_at, pack, relaying
 from tests.support.stream import Cluster
 from tidings.config import Config
 from tidings.core.fleet import Fleet, fleet_of
 from tidings.transport import stream
 from tidings.transport.stream import Stream
-from tidings.transport.stream_making import make, standing
+from tidings.transport.stream_making import make
+from tidings.transport.stream_standing import standing
 from tidings.worker.intake import Intake
 from tidings.worker.kept import Kept
-from tidings.worker.landing import landing
 from tidings.worker.relay import MAX_WAITING, Relay
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
@@ -306,7 +306,7 @@ async def test_a_home_whose_standby_was_behind_takes_over_and_loses_nothing_that
         async with (
             relaying(source, way),
             engine_of(there) as home,
-            landing(there, home.services.wide, on_failed=pytest.fail),
+            landing_at(home, there),
         ):
             await publish(source, range(3))
             await holds(home, [0, 1, 2])

@@ -7,7 +7,7 @@ The role that owns the schema needs nothing of this. What takes an owner is done
 from typing import Final
 
 # Tables and sequences, by the verbs that statements use on them. A lock on rows takes UPDATE.
-_READ = "migrations under_way walked_events walked_deliveries walked_queue own_events"
+_READ = "group_moves migrations under_way walked_events walked_deliveries walked_queue own_events"
 _WRITTEN_ONCE = "customer_webhooks signers"
 _READ_AND_CHANGED = "audit_head default_limits routes_version privacy_version api_key_changes"
 _NEVER_DELETED = (
@@ -21,8 +21,9 @@ _TAKEN_AWAY = "audit_pending backfill_changes"
 _ALL = (
     "api_keys bins captured_tables collections counters cron_jobs cron_runs deliveries erasures event_kinds event_types "
     "flights group_egress group_limits group_paces group_rates groups integration_objects integrations lanes "
-    "listener_sessions member_roles members outbox outbox_rejected payload_ends published queue recoveries redaction_rules "
-    "sealed_payloads sessions statistics stored_bytes stored_changes webhook_counters webhook_versions webhooks workers"
+    "listener_sessions member_roles members outbox outbox_rejected payload_ends placing "
+    "published queue recoveries redaction_rules sealed_payloads sessions statistics stored_bytes stored_changes "
+    "webhook_counters webhook_versions webhooks workers"
 )
 
 

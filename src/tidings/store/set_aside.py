@@ -12,6 +12,7 @@ from tidings.core import cargo
 from tidings.core.cargo import CargoError, ForeignEventError, check_carried, check_origin
 from tidings.core.delivery import Delivery
 from tidings.core.errors import ConflictError, StartupError
+from tidings.core.fleet import is_of_home
 from tidings.store import erasures, outbox, relay
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
@@ -52,7 +53,7 @@ async def try_again(connection: Connection, number: int, box: SecretBox) -> str 
             await _land(connection, number)
             return kind
         if kind == "event":
-            if row["origin"] is not None:
+            if row["origin"] is not None and not is_of_home(row["origin"]):
                 check_origin(row["source"], row["type"], is_for_one=row["webhook_id"] is not None)
             routed = await connection.fetchval(_SQL["route_again"], number)
             if row["sealed"] is not None:
@@ -64,7 +65,7 @@ async def try_again(connection: Connection, number: int, box: SecretBox) -> str 
         raise ConflictError(
             "The row cannot be put back: its records were sealed under another SECRET_KEY. Discard it."
         ) from error
-    except (CargoError, ForeignEventError) as error:
+    except (CargoError, ForeignEventError, relay.TooManyGroupsError) as error:
         raise ConflictError(f"It cannot be routed: {str(error).rstrip('.')}. Discard it.") from error
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError) as error:
         raise ConflictError(f"The row cannot be put back: {error}. Publish what it says anew, and discard it.") from error
@@ -76,13 +77,13 @@ async def try_again(connection: Connection, number: int, box: SecretBox) -> str 
 async def _land(connection: Connection, number: int) -> None:
     """Put the events of a flight into the outbox, all or none, as if it had come by the stream just now."""
     row = await connection.fetchrow(_SQL["take_flight"], number)
-    packed = base64.b64decode(row["cargo"])
-    events = await asyncio.to_thread(cargo.unpacked, packed)
-    for event in events:
-        check_carried(event)
-    for group_id in sorted({event.group_id for event in events}):
+    sender, packed = row["sender"], base64.b64decode(row["cargo"])
+    found = await asyncio.to_thread(cargo.opened, packed)
+    for event in found.events:
+        check_carried(event, is_of_home=is_of_home(sender))
+    for group_id in sorted({event.group_id for event in found.events}):
         await erasures.refuse_while_erasing(connection, group_id)
-    await relay.bring(connection, events, row["origin"])
+    await relay.bring(connection, found.events, cargo.origin_of(sender, found), found.placed_by)
 
 
 async def put_deliveries(connection: Connection, deliveries: Mapping[Delivery, str]) -> None:

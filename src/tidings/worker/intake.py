@@ -13,16 +13,19 @@ from uuid import UUID
 import asyncpg
 from prometheus_client import Counter
 
+from tidings.clock import Clock
 from tidings.core import cargo
 from tidings.core.capture import TableName
-from tidings.core.cargo import CargoError, ForeignEventError, check_carried
+from tidings.core.cargo import CargoError, ForeignEventError, Unpacked, check_carried, origin_of
 from tidings.core.event import Event
+from tidings.core.fleet import is_of_home
 from tidings.core.pauses import Pauses
 from tidings.store import backfills, capture, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.transport.stream import LANDING_SECONDS, StreamAwayError
 from tidings.worker import doorbell
 from tidings.worker.signals import Signal
+from tidings.worker.telemetry import Telemetry
 
 logger = logging.getLogger("tidings.intake")
 
@@ -48,6 +51,14 @@ class Flight(Protocol):
     @property
     def id(self) -> UUID | None:
         """Its id; None: whoever sent it was no relay."""
+
+    @property
+    def whole(self) -> UUID | None:
+        """The flight that this is a piece of; None: it is none."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the stream has given it to nobody before."""
 
     @property
     def source(self) -> str:
@@ -107,14 +118,20 @@ class Intake:
         home: str,
         *,
         again_seconds: float = LANDING_SECONDS + 1,
+        clock: Clock | None = None,
+        telemetry: Telemetry | None = None,
         kept: Keeping | None = None,
     ) -> None:
         """Make it.
 
         Args:
             again_seconds: After which what was not acknowledged has come again.
+            telemetry: Who is told of what was landed.
             kept: What the stream keeps of what was landed; None: nothing.
         """
+        self._clock = clock or Clock()
+        self._telemetry = telemetry
+        self.is_at_work = Signal()
         self._database = database
         self._stream = stream
         self._home = home
@@ -152,12 +169,14 @@ class Intake:
             failovers = self._database.server.failovers
             if self._kept is not None:
                 await self._kept.begin(self._land)
+            self.is_at_work.set()
             while not (self._stopped.is_set or lost.is_set or self._database.server.failovers != failovers):
                 await self.run_once()
                 if self._kept is not None:
                     await self._kept.run_once()
                 pauses.reset()
         finally:
+            self.is_at_work.clear()
             owner.terminate()
 
     async def run_once(self) -> int:
@@ -170,6 +189,9 @@ class Intake:
         if self._next is None:
             self._next = await self._stream.first(self._home)
         arrived = sorted(await self._stream.receive(self._home, RECEIVE_SECONDS), key=lambda flight: flight.sequence)
+        if any(flight.is_new and flight.sequence < self._next for flight in arrived):
+            # Numbers begin anew: the stream was made again, or what gives its flights out was.
+            self._next = await self._stream.first(self._home)
         next_ones = self._next_ones(arrived)
         if next_ones:
             await self._land(next_ones)
@@ -215,40 +237,46 @@ class Intake:
                 return None
 
     async def _land_together(self, arrived: Sequence[Flight]) -> None:
-        outcomes = []
+        outcomes, landed, received_at = [], list[Event](), self._clock.now()
         async with self._database.transaction() as connection:
             for flight in arrived:
                 if flight.id is None:
                     raise CargoError("It has no id of a flight: no relay sent it.")
-                events = await _unpacked(flight)
-                for event in events:
-                    check_carried(event)
-                is_new = await relay.land(connection, flight.id, events, flight.source)
+                found = await _unpacked(flight)
+                for event in found.events:
+                    check_carried(event, is_of_home=is_of_home(flight.source))
+                is_known = flight.whole is not None and await relay.is_landed(connection, flight.whole)
+                is_new = not is_known and await relay.land(
+                    connection, flight.id, found.events, origin_of(flight.source, found), found.placed_by
+                )
                 outcomes.append("landed" if is_new else "known")
+                landed += found.events if is_new else []
         for outcome in outcomes:
             LANDED.labels(outcome).inc()
+        if self._telemetry is not None:
+            self._telemetry.landed(landed, received_at, self._clock.now())
 
     async def _land_what_can_be(self, flight: Flight, error: Exception) -> None:
         """Set a flight aside that cannot be read; of one that can, the events that PostgreSQL refuses."""
-        events: list[Event] = []
-        if not isinstance(error, CargoError):
-            events = await _unpacked(flight)
+        found = Unpacked([]) if isinstance(error, CargoError) else await _unpacked(flight)
         async with self._database.transaction() as connection:
+            if flight.whole is not None and await relay.is_landed(connection, flight.whole):
+                return
             if flight.id is not None and not await relay.note_landed(connection, flight.id):
                 return
-            if not events:
+            if not found.events:
                 await relay.set_aside_flight(connection, flight.name, flight.source, flight.cargo, said(error))
-            for event in events:
-                await self._land_one(connection, flight, event)
-        LANDED.labels("set aside" if not events else "landed").inc()
+            for event in found.events:
+                await self._land_one(connection, flight, found, event)
+        LANDED.labels("set aside" if not found.events else "landed").inc()
         logger.error("flight %s was set aside, whole or in part: %s", flight.name[:40], said(error))
 
-    async def _land_one(self, connection: Connection, flight: Flight, event: Event) -> None:
+    async def _land_one(self, connection: Connection, flight: Flight, found: Unpacked, event: Event) -> None:
         try:
             async with connection.transaction():
-                check_carried(event)
-                await relay.bring(connection, [event], flight.source)
-        except ForeignEventError as error:
+                check_carried(event, is_of_home=is_of_home(flight.source))
+                await relay.bring(connection, [event], origin_of(flight.source, found), found.placed_by)
+        except (ForeignEventError, relay.TooManyGroupsError) as error:
             reason = str(error)
         except (*UNAVAILABLE, *COLLISIONS):
             raise
@@ -258,17 +286,17 @@ class Intake:
             return
         try:
             async with connection.transaction():
-                await relay.set_aside_event(connection, event, flight.source, reason)
+                await relay.set_aside_event(connection, event, origin_of(flight.source, found), reason)
         except (*UNAVAILABLE, *COLLISIONS):
             raise
         except (asyncpg.PostgresError, ValueError, OverflowError):  # not even as JSON: as it came
             await relay.set_aside_flight(connection, flight.name, flight.source, cargo.alone(event), reason)
 
 
-async def _unpacked(flight: Flight) -> list[Event]:
+async def _unpacked(flight: Flight) -> Unpacked:
     if len(flight.cargo) <= UNPACKED_HERE:
-        return cargo.unpacked(flight.cargo)
-    return await asyncio.to_thread(cargo.unpacked, flight.cargo)
+        return cargo.opened(flight.cargo)
+    return await asyncio.to_thread(cargo.opened, flight.cargo)
 
 
 class Teller:

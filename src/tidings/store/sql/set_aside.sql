@@ -25,7 +25,7 @@ from (select kind, sealed, regexp_replace(row_as_json::text, '\\u(0000|[dD][89a-
 
 -- name: take_flight
 -- A flight that came by the stream, with where it came from. $1 number
-delete from tidings.outbox_rejected where id = $1 returning row_as_json ->> 'cargo' as cargo, row_as_json ->> 'source' as origin;
+delete from tidings.outbox_rejected where id = $1 returning row_as_json ->> 'cargo' as cargo, row_as_json ->> 'source' as sender;
 
 -- name: route_again
 -- Puts a row back into the outbox, where it gets a new number, and with it a new event id unless it had one. What json_populate_record
