@@ -23,7 +23,7 @@ from tidings.core.errors import StartupError
 from tidings.core.event import Event, event_id
 from tidings.core.fleet import fleet_of
 from tidings.operations import set_aside
-from tidings.transport import stream, stream_making
+from tidings.transport import stream
 from tidings.transport.stream import Stream, inbox_of, stream_of
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import standing
@@ -184,11 +184,13 @@ async def test_no_member_sends_in_the_name_of_another_by_having_answers_sent_the
 
 
 async def test_a_flight_that_comes_twice_is_landed_once_though_the_stream_does_not_know_it_any_more(
-    home: Engine, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    home: Engine, cluster: Cluster
 ) -> None:
-    monkeypatch.setattr(stream_making, "DUPLICATE_SECONDS", 0.1)
     async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
         await make(way, FLEET, replicas=1, most_bytes=10_000_000)
+        shortly = (await way.jetstream.stream_info(stream_of("here"))).config
+        shortly.duplicate_window = 0.1
+        await way.jetstream.update_stream(shortly)
         id_, data = uuid4(), flight("a", "b")
 
         async def is_there_twice() -> bool:

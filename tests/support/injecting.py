@@ -9,6 +9,7 @@ import asyncpg
 from tidings.store.database import Own
 from tidings.transport.stream import StreamAwayError
 
+SECONDS = 0.2  # that flights are waited for
 METHODS = ("execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_records_to_table")
 
 
@@ -75,9 +76,9 @@ def statements(fault: Fault, database: str) -> Iterator[None]:
 
 
 class Calls:
-    """A stream whose calls are steps."""
+    """A stream whose calls are steps, and what is done with the flights that it brings. It waits for none for long."""
 
-    def __init__(self, stream: Any, fault: Fault, names: tuple[str, ...]) -> None:
+    def __init__(self, stream: Any, fault: Fault, names: tuple[str, ...] = ()) -> None:
         self._stream, self._fault, self._names = stream, fault, names
 
     def __getattr__(self, name: str) -> Any:
@@ -89,3 +90,22 @@ class Calls:
             return await self._fault.step(lambda: found(*args))
 
         return call
+
+    async def receive(self, home: str, seconds: float) -> list["Flight"]:
+        """Return flights that came within some seconds, `SECONDS` at most."""
+        found = await self._fault.step(lambda: self._stream.receive(home, min(seconds, SECONDS)))
+        return [Flight(one, self._fault) for one in found]
+
+
+class Flight:
+    """A flight that came. To acknowledge it is a step."""
+
+    def __init__(self, flight: Any, fault: Fault) -> None:
+        self._flight, self._fault = flight, fault
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._flight, name)
+
+    async def done(self) -> None:
+        """Acknowledge it."""
+        await self._fault.step(self._flight.done)

@@ -14,10 +14,8 @@ from tests.support.engine import Engine, eventually
 from tests.support.fleet import relay_of, relaying
 from tests.support.injecting import Calls, Fault, KilledError
 from tests.support.torture import LONG
-from tidings.transport.stream import CONSUMER, Arrived, Stream, stream_of
+from tidings.transport.stream import CONSUMER, Stream, stream_of
 from tidings.transport.stream_making import MAX_UNACKNOWLEDGED
-from tidings.worker import intake as intakes
-from tidings.worker import relay as relays
 from tidings.worker.intake import Intake
 from tidings.worker.kept import Kept
 
@@ -34,11 +32,8 @@ WAYS = [
 
 
 @pytest.fixture
-async def quick(way: Stream, monkeypatch: pytest.MonkeyPatch) -> Stream:
-    """The stream, where whoever follows one that died waits for no long time."""
-    monkeypatch.setattr(relays, "STANDBY_INTERVAL", 0.02)
-    monkeypatch.setattr(intakes, "STANDBY_INTERVAL", 0.02)
-    monkeypatch.setattr(intakes, "RECEIVE_SECONDS", 0.2)
+async def quick(way: Stream) -> Stream:
+    """The stream, which brings flights soon again that whoever died had not acknowledged."""
     quickly = ConsumerConfig(
         durable_name=CONSUMER, ack_policy=AckPolicy.EXPLICIT, ack_wait=AGAIN_SECONDS, max_ack_pending=MAX_UNACKNOWLEDGED
     )
@@ -82,7 +77,7 @@ async def ended(running: asyncio.Task[None], worker: Any) -> None:
 
 
 async def land_all(home: Engine, way: Stream, count: int) -> None:
-    intake = intake_of(home, way)
+    intake = intake_of(home, Calls(way, Fault(0, is_after=False, is_fatal=False)))
     running = asyncio.create_task(intake.run())
 
     async def is_there() -> bool:
@@ -124,11 +119,10 @@ async def test_a_relay_that_ends_at_any_step_loses_nothing_and_overtakes_nothing
 
 @pytest.mark.parametrize(("is_after", "is_fatal"), WAYS)
 async def test_an_intake_that_ends_at_any_step_lands_each_flight_once_and_in_its_order(
-    source: Engine, home: Engine, quick: Stream, monkeypatch: pytest.MonkeyPatch, *, is_after: bool, is_fatal: bool
+    source: Engine, home: Engine, quick: Stream, *, is_after: bool, is_fatal: bool
 ) -> None:
     count = 0
     database = await home.value("select current_database()")
-    done = Arrived.done
     for at in steps():
         fault = Fault(at, is_after=is_after, is_fatal=is_fatal)
         async with relaying(source, quick):
@@ -136,13 +130,8 @@ async def test_an_intake_that_ends_at_any_step_lands_each_flight_once_and_in_its
                 await publish(source, range(number, number + 1))
                 await eventually(lambda: is_sent(source))
         count += 3
-        with injecting.statements(fault, database), monkeypatch.context() as patched:
-
-            async def acknowledge(self: Any, fault: Fault = fault) -> None:
-                await fault.step(lambda: done(self))
-
-            patched.setattr(Arrived, "done", acknowledge)
-            intake = intake_of(home, Calls(quick, fault, ("receive", "first", "holding", "kept", "forget")))
+        with injecting.statements(fault, database):
+            intake = intake_of(home, Calls(quick, fault, ("first", "holding", "kept", "forget")))
             running = asyncio.create_task(intake.run())
 
             async def is_there(count: int = count) -> bool:

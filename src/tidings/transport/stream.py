@@ -456,14 +456,8 @@ async def opened(
     Raises:
         StartupError: No server can be reached, or it refuses us.
     """
-    urls = [url.strip() for url in servers.split(",")]
+    urls = _urls(servers)
     shown = ", ".join(_without_secrets(url) for url in urls)
-    for url in urls:
-        if urlsplit(url).scheme not in {"nats", "tls"} or not urlsplit(url).hostname:
-            raise StartupError(f"TIDINGS_STREAM has {_without_secrets(url)!r}. Write nats://host:port, several with commas.")
-    tls = None
-    if any(urlsplit(url).scheme == "tls" for url in urls):
-        tls = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     refused: list[BaseException] = []
     noting, closed = _Noting(), asyncio.Event()
 
@@ -482,7 +476,9 @@ async def opened(
             logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
 
     client = Client()
-    options: dict[str, Any] = {"tls": tls} if tls is not None else {}
+    options: dict[str, Any] = {}
+    if any(urlsplit(url).scheme == "tls" for url in urls):
+        options["tls"] = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     if credentials is not None:
         options["user_credentials"] = str(credentials)
     connecting = client.connect(
@@ -508,6 +504,14 @@ async def opened(
     finally:
         noting.is_wanted = False
         await _close(client)
+
+
+def _urls(servers: str) -> list[str]:
+    urls = [url.strip() for url in servers.split(",")]
+    for url in urls:
+        if urlsplit(url).scheme not in {"nats", "tls"} or not urlsplit(url).hostname:
+            raise StartupError(f"TIDINGS_STREAM has {_without_secrets(url)!r}. Write nats://host:port, several with commas.")
+    return urls
 
 
 def _leave_when_silent(client: Client) -> None:
