@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from typing import Literal
 
 import msgspec
 
@@ -25,6 +26,7 @@ from tidings.transport.stream import Stream, StreamAwayError, inbox_of
 from tidings.transport.stream_making import MAX_BYTES, change, forget_member, make, settled, take_away
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
+from tidings.worker.moving import Move, Moved
 from tidings.worker.placing import FOLLOW_INTERVAL, Follower
 from tidings.worker.relay import Relay
 from tidings.worker.reporting import REPORT_INTERVAL, Reporter
@@ -39,6 +41,7 @@ ADMINISTRATOR = "_INBOX.admin"  # where answers come to whoever makes the stream
 LEFT_AT_ONCE = 100  # flights
 LEFT_BYTES = 32 * 2**20
 GROUPS_AT_ONCE = 1000
+Doing = Literal["move", "plan", "abandon"]
 
 
 class RelayFailedError(Exception):
@@ -268,6 +271,57 @@ async def leave_as_home(config: Config) -> str | None:
                 f"{gone[0]}{' and others' if len(gone) > 1 else ''} lived here and live elsewhere now. Move them back first."
             )
         return await placing.leave(connection)
+
+
+class _Administered:
+    """The stream, as a move uses it."""
+
+    def __init__(self, way: Stream) -> None:
+        self.fleet, self.last, self.first = way.fleet, way.last, way.first
+        self._way = way
+
+    async def change(self, changed: Callable[[Fleet], Fleet]) -> Fleet:
+        return await change(self._way, changed)
+
+    async def settled(self) -> dict[str, int]:
+        return await settled(self._way)
+
+
+async def move_group(
+    config: Config, group_id: str, *, target: str, url: str, besides: Collection[str] = (), doing: Doing = "move"
+) -> Moved | None:
+    """Move a group from this home to another, tell what would be moved, or call it off.
+
+    Args:
+        url: The database of the home that it is to live at.
+        besides: Senders that are gone for good, and are not waited for.
+
+    Raises:
+        StartupError: It cannot be moved; with the remedy.
+    """
+    if config.home is None:
+        raise StartupError("TIDINGS_HOME is not set. Run this where the group lives, with the settings of that home.")
+    async with (
+        opened(config, is_to_change=False) as services,
+        database_of(msgspec.structs.replace(config, database_url=url)) as there,
+        _administering(config) as way,
+    ):
+        move = Move(
+            services.wide,
+            there,
+            _Administered(way),
+            group_id,
+            source=config.home,
+            target=target,
+            version=_version,
+            besides=besides,
+        )
+        if doing == "plan":
+            return await move.plan()
+        if doing == "abandon":
+            await move.abandon()
+            return None
+        return await move.run()
 
 
 def _version() -> int:

@@ -46,8 +46,8 @@ OF_CONSUMERS = (
     "CONSUMER.PAUSE",
 )
 SENT = [
-    *(f"tidings.flights.{home}.{source}" for home in ("eu", "us") for source in ("billing", "shop")),
-    *(f"$KV.TIDINGS.{key}" for key in ("fleet", "drained", "settled.eu", "wishes.eu", "wishes.us", "wishes.eu.more", "homes.eu", "homes.us", "sources.billing", "sources.shop")),
+    *(f"tidings.flights.{home}.{source}" for home in ("eu", "us") for source in ("billing", "shop", "home_eu", "home_us")),
+    *(f"$KV.TIDINGS.{key}" for key in ("fleet", "drained", "settled.billing", "settled.shop", "settled.home_eu", "settled.home_us", "wishes.eu", "wishes.us", "wishes.eu.more", "homes.eu", "homes.us", "sources.billing", "sources.shop", "sources.home_eu")),
     *(f"$JS.API.{call}.{name}" for call in OF_STREAMS for name in STREAMS),
     *(f"$JS.API.{call}.{name}.home" for call in OF_CONSUMERS for name in STREAMS),
     *(f"$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.{key}" for key in ("fleet", "wishes.eu")),
@@ -63,6 +63,7 @@ MAY = {
     "billing": (
         {
             "tidings.flights.eu.billing", "tidings.flights.us.billing", "$JS.API.STREAM.INFO.KV_TIDINGS", "$KV.TIDINGS.sources.billing",
+            "$KV.TIDINGS.settled.billing",
             "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.fleet", "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.wishes.eu",
         },
         {"_INBOX.source.billing.>"},
@@ -73,6 +74,7 @@ MAY = {
             "$JS.API.STREAM.MSG.GET.TIDINGS_eu", "$JS.API.STREAM.PURGE.TIDINGS_eu", "$JS.ACK.TIDINGS_eu.home.1.1.1.1.0",
             "$JS.API.STREAM.INFO.KV_TIDINGS", "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.fleet",
             "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.wishes.eu", "$KV.TIDINGS.wishes.eu", "$KV.TIDINGS.homes.eu",
+            "$KV.TIDINGS.sources.home_eu", "tidings.flights.eu.home_eu", "tidings.flights.us.home_eu", "$KV.TIDINGS.settled.home_eu",
         },
         {"_INBOX.home.eu.>"},
     ),

@@ -23,6 +23,8 @@ from tests.support.receiver import Receiver
 from tidings.core.cargo import FORMAT, flights, packed
 from tidings.core.errors import StartupError
 from tidings.core.event import Event, event_id
+from tidings.core.fleet import sender_of
+from tidings.core.pressure import Report
 from tidings.fleet import run_relay
 from tidings.operations import set_aside
 from tidings.store import outbox
@@ -30,7 +32,7 @@ from tidings.store import relay as stored
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError, inbox_of
 from tidings.transport.stream_making import make
-from tidings.transport.stream_standing import standing
+from tidings.transport.stream_standing import look, standing
 from tidings.worker import relay as relays
 from tidings.worker.intake import Intake, Teller
 from tidings.worker.outgoing import MAX_AT_HAND
@@ -387,6 +389,14 @@ async def test_members_do_what_they_need_with_the_permissions_of_the_docs_and_no
             assert await billing.fleet() == await eu.fleet() == fleet
             await eu.put_wishes("eu", {("public", "orders"): frozenset({"INSERT"})})
             assert await billing.wishes(("eu",)) == {"eu": {("public", "orders"): frozenset({"INSERT"})}}
+            assert await eu.claim("eu", "it", is_to_take=False) == "it"
+            said = Report(NOW, 0, 0.0, False, [], [])
+            await billing.report("billing", said)
+            await eu.report(sender_of("eu"), said)
+            assert (await root.drain(["eu"])).homes == (await billing.drained()).homes == frozenset({"eu"})
+            seen = await look(eu, ["eu"], NOW)
+            assert (seen.drained, seen.sources) == (["eu"], {"billing": said, "home_eu": said})
+            assert len(seen.homes) == 1
             heard: list[str] = []
 
             async def hear(message: Any) -> None:
@@ -401,7 +411,8 @@ async def test_members_do_what_they_need_with_the_permissions_of_the_docs_and_no
             await spy.publish("tidings.flights.eu.billing", b"forged")
             await spy.publish("$JS.API.STREAM.MSG.GET.TIDINGS_eu", b'{"seq": 1}', reply="_INBOX.source.shop.x")
             await spy.publish("$JS.API.CONSUMER.MSG.NEXT.TIDINGS_eu.home", b"1", reply="_INBOX.source.shop.x")
-            await spy.publish("$KV.TIDINGS.wishes.eu", b"[]")
+            for key in ("wishes.eu", "homes.eu", "sources.billing", "drained", "fleet"):
+                await spy.publish(f"$KV.TIDINGS.{key}", b"[]")
             await spy.flush()
             await billing.send("eu", "billing", uuid4(), b"secret")
             (flight,) = await eu.receive("eu", 10)
@@ -411,7 +422,8 @@ async def test_members_do_what_they_need_with_the_permissions_of_the_docs_and_no
             assert await billing.wishes(("eu",)) != {"eu": {}}
             await spy.flush()
             await spy.close()
-            assert len(heard) == 8, heard
+            assert len(heard) == 12, heard
+            assert (await eu.drained()).homes == {"eu"}
             assert all("permissions violation" in one.lower() for one in heard), heard
             assert "ermissions" not in caplog.text
 

@@ -19,6 +19,7 @@ from tests.support.collector import Collector
 from tests.support.engine import Engine, eventually
 from tests.support.fleet import FLEET, land, pack, relay_of, relaying
 from tests.support.stream import Cluster
+from tidings.cli.fleet import run_drain, run_resume, run_status
 from tidings.cli.leaving import run_adopt
 from tidings.clock import machine_time
 from tidings.core.cargo import LEAST_CARRIED, pieces
@@ -247,6 +248,13 @@ async def test_who_died_while_it_made_the_stream_keeps_nobody_from_it(way: Strea
             pass
 
 
+async def test_an_answer_to_a_ping_that_was_given_up_leaves_the_member_hearing(way: Stream) -> None:
+    with pytest.raises(TimeoutError):
+        await way._client.flush(timeout=1e-9)
+    await way.send("here", "shop", uuid4(), b"x")
+    assert await way.first("here") == 1
+
+
 class _Hidden:
     """A stream whose first flight somebody else was given, who gives it up when it is asked for again."""
 
@@ -378,7 +386,7 @@ def reporter_said(seen: Seen) -> Report:
 
 
 async def test_who_looks_after_the_stream_sees_what_waits_and_who_is_silent(
-    source: Engine, home: Engine, way: Stream, cluster: Cluster
+    source: Engine, home: Engine, way: Stream, cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = msgspec.structs.replace(source.services.config, stream=cluster.url)
     now = machine_time()
@@ -392,6 +400,14 @@ async def test_who_looks_after_the_stream_sees_what_waits_and_who_is_silent(
     assert {one.name for one in troubles(seen)} == {"source_unread"}, "who was silent for weeks is none any more"
     silent = await status(config, now + timedelta(minutes=5))
     assert "Source shop has said nothing for 5 minutes" in " ".join(one.sentence for one in troubles(silent))
+    assert await asyncio.to_thread(run_status, config, watch=None, as_json=False) == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("home here: 1 flights in the stream, the oldest for")
+    assert shown[-1].startswith("! What source odd says of itself cannot be read.")
+    assert await asyncio.to_thread(run_drain, config, ["here"], seconds=0, as_json=True) == 1
+    assert json.loads(capsys.readouterr().out)["left"][-1] == "1 flight waits for here in the stream."
+    await asyncio.to_thread(run_resume, config, ["here"], as_json=False)
+    assert capsys.readouterr().out == "What waits at the sources is sent again. No home is drained.\n"
     (standing,) = seen.homes
     assert (standing.flights, standing.last, standing.replicas, standing.current) == (1, 1, 1, 1)
     await way.jetstream.delete_stream("TIDINGS_here")

@@ -1,100 +1,25 @@
 """Groups that live at other homes than their names lead to: what comes for them travels on, once, in order, never in circles."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 import pytest
 
-from tests.support.engine import Engine, engine_of, eventually
+from tests.support.engine import eventually
+from tests.support.homes import HOMES, Home, group_of
 from tests.support.receiver import Receiver
 from tests.support.stream import Cluster
-from tidings.config import Config
 from tidings.core.errors import StartupError
-from tidings.core.fleet import Fleet, fleet_of, sender_of, with_groups
+from tidings.core.fleet import with_groups
 from tidings.fleet import leave_as_home, make_stream, place, remove_home, spread_names
 from tidings.store import placing
-from tidings.transport import stream
 from tidings.transport.stream import Stream
-from tidings.transport.stream_making import change, make, settled
-from tidings.worker.intake import Intake
+from tidings.transport.stream_making import change, settled
 from tidings.worker.placing import Follower
-from tidings.worker.relay import Relay
-from tidings.worker.rows import Elsewhere
 
-pytest_plugins = ("tests.support.fleet_fixtures",)
-
-HOMES = fleet_of(("east", "west"))
-
-
-@pytest.fixture
-async def way(cluster: Cluster) -> AsyncIterator[Stream]:
-    async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
-        await make(way, HOMES, replicas=1, most_bytes=10_000_000)
-        yield way
-
-
-class Home:
-    """A home whose duties are turned by hand."""
-
-    def __init__(self, name: str, engine: Engine, way: Stream) -> None:
-        services = engine.services
-        self.name, self.engine, self.way = name, engine, way
-        self.relay = Relay(
-            services.wide, way, HOMES, services.box, services.clock, source=sender_of(name), salt=services.installation.salt,
-            rows=Elsewhere(name),
-        )  # fmt: skip
-        self.follower = Follower(
-            way, sender_of(name), [self.relay.follow], lambda: self.relay.settled, database=services.wide, home=name
-        )
-        self.intake = Intake(services.wide, way, name, again_seconds=0)
-
-    @asynccontextmanager
-    async def sending_on(self) -> AsyncIterator[None]:
-        """Send on what is of others while the block runs."""
-        running = asyncio.create_task(self.relay.run())
-        await asyncio.wait([running, asyncio.create_task(self.relay.is_at_work.wait())], return_when=asyncio.FIRST_COMPLETED)
-        try:
-            yield
-        finally:
-            self.relay.stop()
-            await running
-
-    async def publish(self, group: str, numbers: range) -> None:
-        await self.engine.sql("insert into tidings.groups (id) values ($1) on conflict do nothing", group)
-        for number in numbers:
-            await self.engine.sql(
-                "select tidings.publish('order.paid', $1, group_id => $2)", json.dumps({"number": number}), group
-            )
-
-    async def numbers(self, group: str) -> list[int]:
-        """What is in the outbox for a group, in its order."""
-        rows = await self.engine.sql(
-            "select record::jsonb ->> 'number' as number from tidings.outbox where group_id = $1 order by id", group
-        )
-        return [int(row["number"]) for row in rows]
-
-
-@pytest.fixture
-async def homes(config: Config, way: Stream, fresh_databases: Any) -> AsyncIterator[tuple[Home, Home]]:
-    (url,) = await fresh_databases(1)
-    async with AsyncExitStack() as stack:
-        found = []
-        for name, its in (("east", config), ("west", msgspec.structs.replace(config, database_url=url))):
-            there = msgspec.structs.replace(its, home=name, stream="nats://127.0.0.1:1")
-            home = Home(name, await stack.enter_async_context(engine_of(there)), way)
-            await home.follower.run_once()
-            found.append(home)
-        yield found[0], found[1]
-
-
-def group_of(home: str, fleet: Fleet = HOMES) -> str:
-    """Return a group that lives at a home by its name."""
-    return next(name for number in range(100) if fleet.home_of(name := f"group-{number}") == home)
+pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.home_fixtures")
 
 
 async def test_what_is_committed_at_the_wrong_home_is_delivered_from_the_right_one_in_order(
@@ -136,14 +61,14 @@ async def _route_and_count(home: Home, group: str) -> Any:
     return await home.engine.value("select count(*) from tidings.events where group_id = $1", group)
 
 
-async def test_a_flight_that_comes_late_travels_on_with_its_source(homes: tuple[Home, Home], way: Stream) -> None:
+async def test_a_flight_that_comes_late_travels_on_with_its_source(homes: tuple[Home, Home], fleet_stream: Stream) -> None:
     """A source that heard nothing of a move sends to the old home, which knows."""
     east, west = homes
     group = group_of("east")
     await east.publish(group, range(2))
     async with east.engine.services.wide.transaction() as connection:
         await connection.execute("update tidings.outbox set origin = 'shop', placed_by = 0")
-    await change(way, lambda fleet: with_groups(fleet, {group: "west"}, 5))
+    await change(fleet_stream, lambda fleet: with_groups(fleet, {group: "west"}, 5))
     assert await east.follower.run_once()
     await east.engine.worker.dispatcher.run_once()
     assert len(await east.numbers(group)) == 2
@@ -153,12 +78,12 @@ async def test_a_flight_that_comes_late_travels_on_with_its_source(homes: tuple[
     assert [tuple(row) for row in rows] == [("shop", 5)]
 
 
-async def test_homes_that_disagree_send_nothing_in_circles(homes: tuple[Home, Home], way: Stream) -> None:
+async def test_homes_that_disagree_send_nothing_in_circles(homes: tuple[Home, Home], fleet_stream: Stream) -> None:
     """East has heard that the group moved to west, and west has not: west keeps it until it has heard."""
     east, west = homes
     group = group_of("east")
     await east.publish(group, range(1))
-    await change(way, lambda fleet: with_groups(fleet, {group: "west"}, 5))
+    await change(fleet_stream, lambda fleet: with_groups(fleet, {group: "west"}, 5))
     await east.follower.run_once()
     async with east.sending_on(), west.sending_on():
         await eventually(lambda: is_value(west, 1, _land_and_count(west, group)))
@@ -186,10 +111,10 @@ async def test_a_group_with_webhooks_is_routed_where_they_are_whatever_the_fleet
     assert await east.engine.value("select count(*) from tidings.relay_flights") == 0
 
 
-async def test_what_is_held_stays_and_what_is_of_others_travels(homes: tuple[Home, Home], way: Stream) -> None:
+async def test_what_is_held_stays_and_what_is_of_others_travels(homes: tuple[Home, Home], fleet_stream: Stream) -> None:
     east, west = homes
     held, other = [name for number in range(100) if HOMES.home_of(name := f"group-{number}") == "west"][:2]
-    held_fleet = await change(way, lambda fleet: msgspec.structs.replace(fleet, version=2, held=(held,)))
+    held_fleet = await change(fleet_stream, lambda fleet: msgspec.structs.replace(fleet, version=2, held=(held,)))
     await east.follower.run_once()
     await east.publish(held, range(2))
     await east.publish(other, range(2))
@@ -198,8 +123,8 @@ async def test_what_is_held_stays_and_what_is_of_others_travels(homes: tuple[Hom
         assert await east.numbers(held) == [0, 1]
         assert east.relay.settled == held_fleet.version
         await east.follower.run_once()
-        assert await settled(way) == {"home_east": 2}
-        await change(way, lambda fleet: msgspec.structs.replace(fleet, version=3, held=()))
+        assert await settled(fleet_stream) == {"home_east": 2}
+        await change(fleet_stream, lambda fleet: msgspec.structs.replace(fleet, version=3, held=()))
         assert await east.follower.run_once()
         await eventually(lambda: is_value(west, 2, _land_and_count(west, held)))
 
@@ -222,7 +147,7 @@ async def test_a_home_keeps_what_it_knows_while_the_stream_is_away(homes: tuple[
 
 
 async def test_a_home_is_added_filled_spread_to_and_taken_away_and_no_group_moves_for_it(
-    homes: tuple[Home, Home], way: Stream, cluster: Cluster
+    homes: tuple[Home, Home], fleet_stream: Stream, cluster: Cluster
 ) -> None:
     east, _ = homes
     config = msgspec.structs.replace(east.engine.services.config, stream=cluster.url)
@@ -230,20 +155,20 @@ async def test_a_home_is_added_filled_spread_to_and_taken_away_and_no_group_move
     groups = [f"group-{number}" for number in range(20)]
     for group in groups:
         await homes[HOMES.home_of(group) == "west"].engine.sql("insert into tidings.groups (id) values ($1)", group)
-    more = await make_stream(config, ("east", "north", "west"), replicas=1)
+    more = await make_stream(config, ("east", "north", "west"), replicas=1, most_bytes=10_000_000)
     assert more.homes == ("east", "north", "west")
     assert [more.home_of(group) for group in groups] == [HOMES.home_of(group) for group in groups]
     with pytest.raises(StartupError, match="To add homes name these too"):
-        await make_stream(config, ("south",), replicas=1)
+        await make_stream(config, ("south",), replicas=1, most_bytes=10_000_000)
     assert (await place(config, ["new"], "north")).home_of("new") == "north"
     with pytest.raises(StartupError, match="no home 'nowhere'"):
         await place(config, ["new"], "nowhere")
     with pytest.raises(StartupError, match="say the database of each"):
         await spread_names(config, ("east", "north", "west"), urls, is_plan=False)
     urls["north"] = urls["east"]
-    before = await way.fleet()
+    before = await fleet_stream.fleet()
     planned, remembered = await spread_names(config, ("east", "north", "west"), urls, is_plan=True)
-    assert await way.fleet() == before
+    assert await fleet_stream.fleet() == before
     assert remembered == len(planned.moved) > 0
     opened, _ = await spread_names(config, ("east", "north", "west"), urls, is_plan=False)
     assert [opened.home_of(group) for group in groups] == [HOMES.home_of(group) for group in groups]
@@ -258,16 +183,16 @@ async def test_a_home_is_added_filled_spread_to_and_taken_away_and_no_group_move
     await place(config, ["new"], "east")
     async with east.sending_on():
         await eventually(lambda: is_so(east.relay.settled == 0))
-        known = Follower(way, "home_east", [], lambda: 0)
+        known = Follower(fleet_stream, "home_east", [], lambda: 0)
         await known.run_once()
         with pytest.raises(StartupError, match="home_east did not say yet"):
             await remove_home(config, "north")
         await east.follower.run_once()
         await eventually(lambda: is_settled(east))
         await east.follower.run_once()
-    await way.send("north", "shop", uuid4(), b"x")
+    await fleet_stream.send("north", "shop", uuid4(), b"x")
     assert not await remove_home(config, "north"), "a flight is in its stream"
-    assert (await way.fleet()).homes == ("east", "west")
+    assert (await fleet_stream.fleet()).homes == ("east", "west")
 
 
 async def is_so(what: bool) -> bool:
@@ -275,11 +200,11 @@ async def is_so(what: bool) -> bool:
 
 
 async def is_settled(home: Home) -> bool:
-    return home.relay.settled == (await home.way.fleet()).version
+    return home.relay.settled == (await home.fleet_stream.fleet()).version
 
 
 async def test_an_installation_that_joins_keeps_its_groups_and_leaves_again(
-    homes: tuple[Home, Home], way: Stream, cluster: Cluster
+    homes: tuple[Home, Home], fleet_stream: Stream, cluster: Cluster
 ) -> None:
     east, _ = homes
     config = msgspec.structs.replace(east.engine.services.config, stream=cluster.url)

@@ -16,10 +16,12 @@ from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
 from tidings.core.pressure import Report, Seen, Trouble, sources_of, troubles, why
 from tidings.fleet import (
+    Doing,
     RelayFailedError,
     leave,
     leave_as_home,
     make_stream,
+    move_group,
     place,
     remove_home,
     run_relay,
@@ -101,6 +103,23 @@ def run_spread(config: Config, homes: tuple[str, ...], databases: tuple[str, ...
         click.echo(
             f"Names of groups {verb} to {', '.join(fleet.open_homes or fleet.homes)}. No group is elsewhere for that: "
             f"{remembered} are remembered that do not live where their names lead."
+        )
+
+
+def run_move(
+    config: Config, group_id: str, home: str, url: str, besides: tuple[str, ...], *, doing: Doing, as_json: bool
+) -> None:
+    """Move a group, or say what would be moved, or call it off."""
+    moved = asyncio.run(move_group(config, group_id, target=home, url=url, besides=besides, doing=doing))
+    if as_json:
+        click.echo(msgspec.json.encode(moved if moved is not None else {"abandoned": group_id}))
+    elif moved is None:
+        click.echo(f"{group_id} lives where it lived.")
+    else:
+        for name, count in moved.rows.items():
+            click.echo(f"{name}: {count}")
+        click.echo(
+            f"{group_id} would live at {home}, and history with it." if doing == "plan" else f"{group_id} lives at {home}."
         )
 
 

@@ -333,6 +333,23 @@ def stream_remove(setup: _Setup, *, home: str, besides: tuple[str, ...], as_json
     run_remove(setup.config(), home, besides, as_json=as_json)
 
 
+@stream.command("move")
+@click.argument("group")
+@click.option("--to", "home", required=True, help="The home that it is to live at.")
+@click.option("--database", "url", required=True, metavar="URL", help="The database of that home.")
+@click.option("--plan", "doing", flag_value="plan", help="Tell what would be moved, and change nothing.")
+@click.option("--abandon", "doing", flag_value="abandon", help="Call off a move that was broken off before the group had left.")
+@click.option("--without", "besides", multiple=True, help="A sender that is gone for good; may be given again.")
+@_json_option
+@_reports_errors
+@click.pass_obj
+def stream_move(setup: _Setup, *, group: str, home: str, url: str, doing: Any, besides: tuple[str, ...], as_json: bool) -> None:
+    """Move a group from this home to another. Begun again, it goes on where it was broken off."""
+    from tidings.cli.fleet import run_move
+
+    run_move(setup.config(), group, home, url, besides, doing=doing or "move", as_json=as_json)
+
+
 @stream.command("leave")
 @_json_option
 @_reports_errors

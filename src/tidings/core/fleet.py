@@ -57,11 +57,13 @@ class Placing(msgspec.Struct, frozen=True):
     Attributes:
         home: Its own name.
         left: Groups that lived here and were moved away: known in the transaction that moved them, before the fleet says so.
+        held: Groups that are at this moment moved away, or here: what comes for them waits.
     """
 
     home: str
     fleet: Fleet
     left: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
 
     def is_elsewhere(self, group_id: str, owned: Collection[str]) -> bool:
         """Whether events of a group are not to be routed here.
@@ -72,7 +74,11 @@ class Placing(msgspec.Struct, frozen=True):
         Args:
             owned: The groups that have webhooks here.
         """
-        return group_id in self.left or (group_id not in owned and self.fleet.home_of(group_id) != self.home)
+        return (
+            group_id in self.left
+            or group_id in self.held
+            or (group_id not in owned and self.fleet.home_of(group_id) != self.home)
+        )
 
     def knows(self, version: int | None) -> bool:
         """Whether what was sent here by this version of the directory can be judged by ours, which is not behind it."""

@@ -25,7 +25,7 @@ async def get(connection: Connection) -> Known | None:
     if row is None:
         return None
     fleet = msgspec.json.decode(row["fleet"], type=Fleet)
-    return Known(row["version"], Placing(row["home"], fleet, frozenset(row["gone"])))
+    return Known(row["version"], Placing(row["home"], fleet, frozenset(row["gone"]), frozenset(row["held"])))
 
 
 async def put(connection: Connection, home: str, fleet: Fleet) -> bool:

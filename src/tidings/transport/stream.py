@@ -31,6 +31,8 @@ try:
     from nats.js import JetStreamContext
     from nats.js.api import RawStreamMsg
     from nats.js.errors import APIError, KeyWrongLastSequenceError, NotFoundError
+
+    from tidings.transport.stream_client import MendedClient
 except ImportError as error:  # pragma: no cover - the extra is installed where tests run
     raise StartupError('TIDINGS_STREAM needs what "tidings[fleet]" brings. Run: pip install "tidings[fleet]"') from error
 
@@ -281,6 +283,8 @@ class Stream:
         for _ in range(TRIES):
             known = await self.drained()
             changed = known.homes - set(homes) if is_over else known.homes | set(homes)
+            if changed == known.homes:
+                return known
             async with told():
                 bucket = await self.jetstream.key_value(BUCKET)
                 try:
@@ -415,6 +419,15 @@ class Stream:
         async with told():
             await self.jetstream.purge_stream(stream_of(home), seq=last + 1)
 
+    async def last(self, home: str) -> int:
+        """Return the number of the last flight that was sent to a home.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        async with told():
+            return int((await self.jetstream.stream_info(stream_of(home))).state.last_seq)
+
 
 def _wanted(said: bytes) -> dict[TableName, frozenset[str]] | None:
     try:
@@ -475,7 +488,7 @@ async def opened(
             noting.said = said  # else nothing tells it from a stream that does not answer
             logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
 
-    client = Client()
+    client = MendedClient()
     options: dict[str, Any] = {}
     if any(urlsplit(url).scheme == "tls" for url in urls):
         options["tls"] = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))

@@ -13,9 +13,11 @@ create table tidings.group_moves (
   group_id text primary key,
   home text not null,
   begun_at timestamptz not null default now(),
+  held_after xid8 not null default pg_current_xact_id(),
   has_left boolean not null default false
 );
-comment on table tidings.group_moves is 'Of a home: groups that are being moved to another home, and that were.';
+comment on table tidings.group_moves is 'Of a home: groups that are being moved to another home, and that were; and those that are being moved here. Until they are there, what comes for them stays in the outbox.';
+comment on column tidings.group_moves.held_after is 'Transactions that began before this one may route events of the group; they are waited for.';
 comment on column tidings.group_moves.has_left is 'It lives there from this transaction on: nothing of it is routed or sent from here.';
 
 alter table tidings.outbox add column placed_by bigint;

@@ -1,7 +1,9 @@
 -- Where groups of a fleet live, as a home knows it (theory: core.fleet).
 
 -- name: get
-select p.version, p.home, p.fleet::text as fleet, array(select m.group_id from tidings.group_moves m where m.has_left) as gone from tidings.placing p;
+select p.version, p.home, p.fleet::text as fleet, array(select m.group_id from tidings.group_moves m where m.has_left) as gone,
+  array(select m.group_id from tidings.group_moves m where not m.has_left) as held
+from tidings.placing p;
 
 -- name: put
 -- What the fleet is, as it was heard. Nothing comes back where it was known. $1 home, $2 directory
