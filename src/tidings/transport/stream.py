@@ -489,11 +489,9 @@ async def opened(
             logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
 
     client = MendedClient()
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {} if credentials is None else {"user_credentials": str(credentials)}
     if any(urlsplit(url).scheme == "tls" for url in urls):
         options["tls"] = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    if credentials is not None:
-        options["user_credentials"] = str(credentials)
     connecting = client.connect(
         urls, name="tidings", inbox_prefix=inbox, error_cb=on_error,
         disconnected_cb=noting.lost, reconnected_cb=on_reconnected, closed_cb=on_closed,
