@@ -77,11 +77,17 @@ class Kept:
             flight = await self._stream.kept(self._home, number)
             if flight is None or flight.id is None:
                 continue
-            async with self._database.connection() as connection:
-                if await relay.is_landed(connection, flight.id):
-                    break
+            if await self._is_known(flight):
+                break
             lost.append(number)
         return lost
+
+    async def _is_known(self, flight: Flight) -> bool:
+        async with self._database.connection() as connection:
+            for name in (flight.id, flight.whole):
+                if name is not None and await relay.is_landed(connection, name):
+                    return True
+        return False
 
     async def run_once(self) -> None:
         """Have the stream forget what was landed long ago, or all that was when its room is needed."""
