@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -130,7 +130,7 @@ async def test_who_has_no_password_comes_not_in(tmp_path: Path) -> None:
     async with guarded(tmp_path) as (cluster, _):
         (node,) = cluster.nodes
         for login in ("", "eu:wrong@", "stranger:p@"):
-            with pytest.raises(StartupError, match="uthorization"):
+            with pytest.raises(StartupError, match="cannot be reached"):
                 async with stream.opened(f"nats://{login}127.0.0.1:{node.port}", credentials=None, ca_file=None):
                     raise AssertionError
 
@@ -229,6 +229,19 @@ async def test_what_comes_out_of_its_order_is_landed_in_it(home: Engine, way: St
     assert [row["subject"] for row in await home.sql("select subject from tidings.outbox order by id")] == names
 
 
+async def sent(way: Stream, data: bytes) -> None:
+    """Send a flight as a relay does: until the stream has it, under one id."""
+    id_ = uuid4()
+
+    async def is_sent() -> bool:
+        with suppress(stream.StreamAwayError):
+            await way.send("here", "shop", id_, data)
+            return True
+        return False
+
+    await eventually(is_sent)
+
+
 async def test_leaders_that_change_with_each_flight_lose_and_overtake_nothing(home: Engine, tmp_path: Path) -> None:
     names = [f"order {number}" for number in range(5)]
     async with (
@@ -236,14 +249,14 @@ async def test_leaders_that_change_with_each_flight_lose_and_overtake_nothing(ho
         stream.opened(cluster.url, credentials=None, ca_file=None) as way,
     ):
         await make(way, FLEET, replicas=3, most_bytes=10_000_000)
-        intake, landed = Intake(home.services.wide, way, "here", again_seconds=6), 0
+        intake = Intake(home.services.wide, way, "here", again_seconds=6)
         client = await nats.connect(cluster.url.split(","))
         for name in names:
-            await way.send("here", "shop", uuid4(), flight(name))
+            await sent(way, flight(name))
         running = asyncio.create_task(intake.run())
         for what in ("CONSUMER.LEADER.STEPDOWN.TIDINGS_here.home", "STREAM.LEADER.STEPDOWN.TIDINGS_here"):
             await client.request(f"$JS.API.{what}", b"", timeout=10)
-        await way.send("here", "shop", uuid4(), flight("last"))
+        await sent(way, flight("last"))
 
         async def are_landed() -> bool:
             return bool(await home.value("select count(*) from tidings.outbox") == len(names) + 1)
@@ -252,7 +265,6 @@ async def test_leaders_that_change_with_each_flight_lose_and_overtake_nothing(ho
         intake.stop()
         await running
         await client.close()
-        assert landed == 0
     assert [row["subject"] for row in await home.sql("select subject from tidings.outbox order by id")] == [*names, "last"]
 
 
