@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import msgspec
@@ -18,6 +19,7 @@ from tests.support.fleet import FLEET, landing_at, pack, relaying
 from tests.support.stream import Cluster
 from tidings.config import Config
 from tidings.core.fleet import Fleet, fleet_of
+from tidings.store import relay
 from tidings.transport import stream
 from tidings.transport.stream import Stream
 from tidings.transport.stream_making import make
@@ -194,9 +196,9 @@ async def test_what_is_for_a_home_that_is_away_waits_and_nothing_else_does(
     ):
         await make(way, TWO, replicas=1, most_bytes=10_000_000)
         services = source.services
-        relay = Relay(services.wide, way, TWO, services.box, services.clock, source="shop", salt=services.installation.salt)
+        sender = Relay(services.wide, way, TWO, services.box, services.clock, source="shop", salt=services.installation.salt)
         await source.sql("insert into tidings.settings values ('source', 'shop')")
-        running = asyncio.create_task(relay.run())
+        running = asyncio.create_task(sender.run())
         try:
             async with taking(home, way, "eu"), taking(us, other_way, "us"):
                 await publish(source, range(2), groups["eu"])
@@ -208,7 +210,7 @@ async def test_what_is_for_a_home_that_is_away_waits_and_nothing_else_does(
                     await eventually(lambda: is_waiting(way, "eu"))
                 await holds(home, [0, 1, 2, 3])
         finally:
-            relay.stop()
+            sender.stop()
             await running
 
 
@@ -225,7 +227,7 @@ async def test_a_source_that_is_away_keeps_no_other_waiting_and_goes_on_where_it
         relay = Relay(
             services.wide, way, FLEET, services.box, services.clock, source="billing", salt=services.installation.salt
         )
-        running = asyncio.create_task(relay.run())
+        running = asyncio.create_task(sender.run())
         try:
             async with relaying(source, way):
                 await publish(billing, range(1))
@@ -236,7 +238,7 @@ async def test_a_source_that_is_away_keeps_no_other_waiting_and_goes_on_where_it
                 await publish(billing, range(1, 2))
                 await holds(home, [0, 10, 11, 1])
         finally:
-            relay.stop()
+            sender.stop()
             await running
 
 
@@ -269,6 +271,19 @@ async def test_what_was_landed_and_lost_with_a_database_is_landed_again_in_its_o
             await holds(home, list(range(8)))
         assert intake is not None
     assert "that were landed" not in caplog.text
+
+
+async def test_nothing_is_landed_where_another_postgresql_has_taken_over_before_it_was_looked_at(home: Engine) -> None:
+    """Else what was landed last there would look as if all before it had been."""
+    async with home.services.wide.connection() as connection:
+        there = await relay.history(connection)
+        assert there is not None
+        assert await relay.note_landed(connection, uuid4(), history=there)
+        assert await relay.note_landed(connection, uuid4())
+    with pytest.raises(relay.MovedError):
+        async with home.services.wide.transaction() as connection:
+            await relay.note_landed(connection, uuid4(), history=f"{int(there, 16) + 1:08X}")
+    assert await home.value("select count(*) from tidings.landed_flights") == 2
 
 
 async def test_where_nothing_ever_came_there_is_nothing_to_be_landed_again(home: Engine, way: Stream) -> None:
@@ -317,9 +332,9 @@ async def test_a_home_whose_standby_was_behind_takes_over_and_loses_nothing_that
             await holds(home, [0, 1, 2, 3, 4, 5])
             await pair.lose_primary(is_standby_in_step=False)
             await pair.promote()
+            await publish(source, range(6, 7))  # it may come before anybody has heard of the other
             home.user.terminate()
             home.user = await asyncpg.connect(pair.primary.get_uri())
-            await publish(source, range(6, 7))
             await holds(home, [0, 1, 2, 3, 4, 5, 6])
     finally:
         await pair.stop()

@@ -61,6 +61,10 @@ class Waiting(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class MovedError(Exception):
+    """Another PostgreSQL has taken over, and what was landed last may not be there."""
+
+
 class TooManyGroupsError(ValueError):
     """A source has sent an event of a group that is not there, and no other is made; with the remedy."""
 
@@ -202,14 +206,24 @@ async def _make_groups(connection: Connection, names: Collection[str]) -> None:
 
 
 async def land(
-    connection: Connection, flight: UUID, events: Sequence[Event], source: str, placed_by: int | None = None
+    connection: Connection,
+    flight: UUID,
+    events: Sequence[Event],
+    source: str,
+    placed_by: int | None = None,
+    *,
+    history: str | None = None,
 ) -> bool:
     """Put the events of a flight from a source into the outbox, in the caller's transaction; False: they have been there.
 
     Args:
         placed_by: The version of the directory that led them here.
+        history: As in `note_landed`.
+
+    Raises:
+        MovedError: This is another history.
     """
-    if await connection.fetchval(_SQL["land"], flight) is None:
+    if not await note_landed(connection, flight, history=history):
         return False
     await bring(connection, events, source, placed_by)
     return True
@@ -221,9 +235,26 @@ async def bring(connection: Connection, events: Sequence[Event], source: str, pl
     await outbox.bring(connection, events, source, placed_by)
 
 
-async def note_landed(connection: Connection, flight: UUID) -> bool:
-    """Take note, in the caller's transaction, that a flight was landed in some other way; False: it was known."""
-    return await connection.fetchval(_SQL["land"], flight) is not None
+async def note_landed(connection: Connection, flight: UUID, *, history: str | None = None) -> bool:
+    """Take note, in the caller's transaction, that a flight is landed; False: it was known.
+
+    Args:
+        history: Where the caller began to land; None: anywhere.
+
+    Raises:
+        MovedError: This is another history: what was landed last in the other may not be here.
+    """
+    row = await connection.fetchrow(_SQL["land"], flight)
+    if history is not None and row["history"] != history:
+        raise MovedError
+    is_new: bool = row["is_new"]
+    return is_new
+
+
+async def history(connection: Connection) -> str | None:
+    """Return which history of PostgreSQL this is: a standby that is promoted begins another. None: it is a standby still."""
+    found: str | None = await connection.fetchval(_SQL["history"])
+    return found
 
 
 async def forget_landed(connection: Connection, days: int) -> None:

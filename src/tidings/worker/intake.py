@@ -138,6 +138,7 @@ class Intake:
         self._again_seconds = again_seconds
         self._kept = kept
         self._next: int | None = None  # the number in the stream of what is to be landed next; None: the stream is to be asked
+        self._history: str | None = None  # of PostgreSQL, where we began to land; None: wherever
         self._stopped = Signal()
 
     async def run(self) -> None:
@@ -166,7 +167,10 @@ class Intake:
                 if await self._stopped.wait(STANDBY_INTERVAL):
                     return
             self._next = None
-            failovers = self._database.server.failovers
+            failovers, self._history = self._database.server.failovers, await relay.history(owner)
+            if self._history is None:  # a standby that is not promoted yet
+                await self._stopped.wait(STANDBY_INTERVAL)
+                return
             if self._kept is not None:
                 await self._kept.begin(self._land)
             self.is_at_work.set()
@@ -175,6 +179,8 @@ class Intake:
                 if self._kept is not None:
                     await self._kept.run_once()
                 pauses.reset()
+        except relay.MovedError:
+            logger.warning("another PostgreSQL has taken over; it is looked whether it has what was landed last")
         finally:
             self.is_at_work.clear()
             owner.terminate()
@@ -247,7 +253,7 @@ class Intake:
                     check_carried(event, is_of_home=is_of_home(flight.source))
                 is_known = flight.whole is not None and await relay.is_landed(connection, flight.whole)
                 is_new = not is_known and await relay.land(
-                    connection, flight.id, found.events, origin_of(flight.source, found), found.placed_by
+                    connection, flight.id, found.events, origin_of(flight.source, found), found.placed_by, history=self._history
                 )
                 outcomes.append("landed" if is_new else "known")
                 landed += found.events if is_new else []
@@ -262,7 +268,7 @@ class Intake:
         async with self._database.transaction() as connection:
             if flight.whole is not None and await relay.is_landed(connection, flight.whole):
                 return
-            if flight.id is not None and not await relay.note_landed(connection, flight.id):
+            if flight.id is not None and not await relay.note_landed(connection, flight.id, history=self._history):
                 return
             if not found.events:
                 await relay.set_aside_flight(connection, flight.name, flight.source, flight.cargo, said(error))
