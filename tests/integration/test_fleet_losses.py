@@ -224,7 +224,7 @@ async def test_a_source_that_is_away_keeps_no_other_waiting_and_goes_on_where_it
     (url,) = await fresh_databases(1)
     async with engine_of(msgspec.structs.replace(config, database_url=url)) as billing, taking(home, way):
         services = billing.services
-        relay = Relay(
+        sender = Relay(
             services.wide, way, FLEET, services.box, services.clock, source="billing", salt=services.installation.salt
         )
         running = asyncio.create_task(sender.run())
