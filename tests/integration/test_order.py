@@ -44,6 +44,33 @@ async def test_an_ordered_lane_waits_for_what_a_slow_dispatcher_is_routing(confi
         assert [int(r.body.split(b'"n":')[1][:1]) for r in ordered] == [0, 1]
 
 
+async def test_an_ordered_lane_waits_for_what_is_being_routed_of_a_source_that_is_behind_another(
+    config: Config, receiver: Receiver
+) -> None:
+    """The oldest row of the group is of the source that is ahead; that of the other stands behind it."""
+    async with engine_of(config) as engine:
+        await engine.add_webhook(receiver.url(), "*", ordered=True)
+        await engine.sql("insert into tidings.landed_flights (id) values (gen_random_uuid())")
+        rows = [(RANGE, "ahead", 9, 60), (RANGE + 1, "behind", 0, 0), (2 * RANGE, "behind", 1, 1)]
+        for id_, origin, number, seconds in rows:
+            await engine.sql(
+                """insert into tidings.outbox (id, source, type, record, occurred_at, origin) overriding system value
+                values ($1, 'publish', 'order.paid', $2, now() - interval '1 hour' + make_interval(secs => $3), $4)""",
+                id_, f'{{"n":{number}}}', seconds, origin,
+            )  # fmt: skip
+        async with engine.services.wide.connection() as connection:
+            slow = connection.transaction()
+            await slow.start()
+            assert len((await outbox.take(connection, 1)).rows) == 1  # it stands still with the first range
+            await engine.cycle()
+            assert numbers(receiver) == []
+            await slow.rollback()
+        for _ in range(6):
+            engine.clock.ahead += timedelta(seconds=1)
+            await engine.cycle()
+        assert numbers(receiver) == [0, 1, 9]
+
+
 async def test_the_clock_of_who_routes_does_not_decide_the_order(config: Config, receiver: Receiver) -> None:
     receiver.scripts.append(says(answer(500)))
     async with engine_of(config) as engine, engine_of(config) as late:

@@ -161,9 +161,24 @@ class Pair:
         await asyncio.sleep(is_read_only_for)
         await self.promote()
 
-    async def lose_primary(self) -> None:
+    async def fall_behind(self) -> None:
+        """Have nobody wait for the standby any more, which hears no more of what is committed."""
+        await self.ask("alter system set synchronous_standby_names = ''")
+        await self.ask("select pg_reload_conf()")
+        standby = await asyncpg.connect(self.standby.get_uri())
+        await standby.execute("alter system set primary_conninfo = ''")
+        await standby.fetchval("select pg_reload_conf()")
+        await standby.close()
+
+        async def is_alone() -> bool:
+            return not await self.ask("select count(*) from pg_stat_replication")
+
+        await eventually(is_alone)
+
+    async def lose_primary(self, *, is_standby_in_step: bool = True) -> None:
         """Lose the primary, and send everybody to the standby, which may not be written to."""
-        await eventually(self.is_synchronous)
+        if is_standby_in_step:
+            await eventually(self.is_synchronous)
         await self.crash()
         self._first = 1 - self._first
         self.switch.turn(_socket_of(self.primary))

@@ -156,7 +156,7 @@ async def engine_of(config: Config, *, running: bool = False) -> AsyncIterator[E
         try:
             yield engine
         finally:
-            await user.close()
+            await engine.user.close()  # it may be another than in the beginning
             await engine.worker.stop()
 
 

@@ -130,7 +130,7 @@ async def running(
     made = []
     for number in range(nodes):
         place = folder / f"node{number}"
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         cluster = _CLUSTER.format(route=ports[nodes + number], routes=routes) if nodes > 1 else ""
         config = place / "nats.conf"
         config.write_text(

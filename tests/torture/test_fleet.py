@@ -1,13 +1,16 @@
-"""A fleet under chaos: what was committed at sources is delivered by the homes, whoever is killed or frozen meanwhile."""
+"""The ledger on a fleet: what sources committed against what receivers got and what homes have on record, while everybody dies.
+
+Relays, homes, nodes of the stream and all databases are killed, frozen and started again, and once the stream has no quorum.
+What was committed is what the sources hold at the end.
+"""
 
 import asyncio
 import json
 import os
 import random
-import signal
+import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,26 +18,123 @@ from typing import Any
 import asyncpg
 import httpx
 
-from tests.support import stream as servers
+from tests.support import fleet_chaos as chaos
+from tests.support import stream as streams
 from tests.support.engine import eventually
+from tests.support.fleet_chaos import AWAY, Part, Server
 from tests.support.limits import PATIENCE
-from tests.support.process import Process, run_cli
-from tests.support.receiver import Receiver
-from tests.support.stream import Cluster
+from tests.support.process import run_cli
+from tests.support.receiver import Receiver, answer
 from tests.support.torture import LONG, told
 from tidings.core.fleet import fleet_of
 
-SECONDS = 600.0 if LONG else 8.0  # of chaos
+SECONDS = float(os.environ.get("FLEET_SECONDS", "600" if LONG else "0"))  # of chaos; each thing happens once at least
 HOMES = ("eu", "us")
 SOURCES = ("billing", "shop")
-PAUSE = (0.2, 1.5)  # seconds between blows
+OF_EACH = 2  # processes
+NODES = 3
+LONGEST = 15.0 if LONG else 1.5  # seconds that something is frozen or away; a worker counts as dead after ten
+PAUSES = (0.5, 4.0) if LONG else (0.1, 0.6)  # seconds between blows of one kind
 NO_QUORUM_SECONDS = 20.0 if LONG else 3.0
-EACH = 8  # events of a transaction, at most
+WRITE_PAUSE = 0.05  # seconds
+MAX_EVENTS = 4  # of a transaction
+CONCURRENCY = 3  # of the lanes that have a limit
+ANSWER_SECONDS = 0.02  # that these receivers take
+SETTLED_SECONDS = 900.0
+CAPTURED = "/captured"
+_ATTEMPTS = """
+select w.url, d.event_id::text, d.status, d.attempt_count,
+  (d.started_at is not null)::integer + count(a.delivery_id) as attempts,
+  (d.last_status is not null)::integer + count(a.response_status) as answered,
+  (d.last_status = 200)::integer + count(*) filter (where a.response_status = 200) as good
+from tidings.deliveries d join tidings.webhooks w on w.id = d.webhook_id left join tidings.attempts a on a.delivery_id = d.id
+group by w.url, d.id, d.event_id, d.status, d.attempt_count, d.started_at, d.last_status
+"""
 
-Databases = Callable[[int], Awaitable[list[str]]]
+
+class Ledger:
+    """What receivers got. Of each source, every line of events is counted from 0 on: the lines of groups, and that of a table."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self.acknowledged: dict[tuple[str, str], list[int]] = defaultdict(list)  # by path and source
+        self.requests: Counter[tuple[str, str]] = Counter()  # by path and id of the event
+        self.answered: Counter[tuple[str, str]] = Counter()
+        self.at_once: Counter[str] = Counter()  # now, by path
+        self.most_at_once: Counter[str] = Counter()
+
+    async def receive(self, request: Any, writer: asyncio.StreamWriter) -> None:
+        """Answer, mostly that it is well."""
+        path, data = request.path, json.loads(request.body)["data"]
+        of = path, request.headers["webhook-id"]
+        self.requests[of] += 1
+        self.at_once[path] += 1
+        self.most_at_once[path] = max(self.most_at_once[path], self.at_once[path])
+        try:
+            if path.startswith("/limited"):
+                await asyncio.sleep(ANSWER_SECONDS)
+            mood = self._chance.random()
+            if mood < 0.01:
+                writer.transport.abort()
+            elif mood < 0.03:
+                self.answered[of] += 1
+                writer.write(answer(503, b"not now"))
+            else:
+                self.answered[of] += 1
+                row = data["record"] if path == CAPTURED else data
+                assert path == CAPTURED or path.endswith(f"/{row['line']}"), path
+                self.acknowledged[path, row["source"]].append(row["number"])
+                writer.write(answer())
+        finally:
+            self.at_once[path] -= 1
 
 
-def groups() -> dict[str, str]:
+class Writer:
+    """Commits to a source, through whatever happens to its database."""
+
+    def __init__(self, source: str, server: Server, lines: list[str], chance: random.Random) -> None:
+        self._source, self._server, self._lines, self._chance = source, server, lines, chance
+
+    async def set_up(self) -> None:
+        """Make the tables that tell at the end what was committed, of which one is captured."""
+        connection = await asyncpg.connect(self._server.url)
+        await connection.execute("create table ledger (line text, number int, primary key (line, number))")
+        await connection.execute("create table steps (number int primary key, source text not null)")
+        await connection.close()
+
+    async def write(self, stop: asyncio.Event) -> None:
+        connection = None
+        while not stop.is_set():
+            try:
+                connection = connection or await asyncpg.connect(self._server.url, timeout=5, command_timeout=20)
+                await self._write_some(connection)
+            except AWAY:  # whether it was committed is read from the table
+                if connection is not None:
+                    connection.terminate()
+                connection = None
+            await asyncio.sleep(WRITE_PAUSE)
+        if connection is not None:
+            connection.terminate()
+
+    async def _write_some(self, connection: Any) -> None:
+        line, count, is_kept = (
+            self._chance.choice(self._lines),
+            self._chance.randint(1, MAX_EVENTS),
+            self._chance.random() > 0.1,
+        )
+        first = await connection.fetchval("select count(*) from ledger where line = $1", line) if is_kept else -MAX_EVENTS
+        step = await connection.fetchval("select count(*) from steps") if is_kept else -1
+        transaction = connection.transaction()
+        await transaction.start()
+        for number in range(first, first + count):
+            data = json.dumps({"source": self._source, "line": line, "number": number})
+            await connection.execute("insert into ledger values ($1, $2)", line, number)
+            await connection.execute("select tidings.publish('order.paid', $1, group_id => $2)", data, line)
+        await connection.execute("insert into steps values ($1, $2)", step, self._source)
+        await (transaction.commit() if is_kept else transaction.rollback())
+
+
+def lines() -> dict[str, str]:
     """Two groups of each home."""
     fleet, found = fleet_of(HOMES), dict[str, str]()
     for home in HOMES:
@@ -43,164 +143,202 @@ def groups() -> dict[str, str]:
     return found
 
 
-class Part:
-    """A process of the fleet that dies and is started again."""
-
-    def __init__(self, *command: str, **settings: Any) -> None:
-        self._command, self._settings = command, settings
-        self._process: Process | None = None
-
-    async def start(self) -> None:
-        while self._process is None:  # what it needs may be away
-            self._process = await Process.maybe_start(*self._command, **self._settings)
-
-    @property
-    def url(self) -> str:
-        assert self._process is not None
-        return str(self._process.ready["url"])
-
-    async def kill(self) -> None:
-        assert self._process is not None
-        await self._process.kill()
-        self._process = None
-        await self.start()
-
-    async def freeze(self, seconds: float) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, signal.SIGSTOP)
-        await asyncio.sleep(seconds)
-        os.kill(self._process.pid, signal.SIGCONT)
-
-    async def stop(self) -> None:
-        if self._process is not None:
-            await self._process.stop()
+async def subscribe(homes: dict[str, Part], receiver: Receiver) -> None:
+    """Make a webhook of each kind for each group, and one for the tables of the sources."""
+    often = {"retry": {"delays": [0.2, 0.5, 1] + [2] * 90, "jitter": 0}}
+    hooks: dict[str, list[dict[str, Any]]] = {
+        line: [
+            {"url": receiver.url(f"/ordered/{line}"), "events": ["order.*"], "ordered": True} | often,
+            {"url": receiver.url(f"/limited/{line}"), "events": ["order.*"], "concurrency": CONCURRENCY} | often,
+        ]
+        for line in lines()
+    }
+    for line, home in lines().items():
+        async with httpx.AsyncClient(base_url=homes[home].ready["url"], timeout=PATIENCE, headers={"X-API-Key": "test"}) as api:
+            made = await api.post("/api/v1/groups", json={"id": line})
+            assert made.status_code == 201, made.text
+    where = lines() | {"default": fleet_of(HOMES).home_of("default")}
+    hooks["default"] = [{"url": receiver.url(CAPTURED), "events": [{"table": "steps"}]} | often]
+    for group, theirs in hooks.items():
+        headers = {"X-API-Key": "test", "X-Tidings-Group": group}
+        async with httpx.AsyncClient(base_url=homes[where[group]].ready["url"], timeout=PATIENCE, headers=headers) as api:
+            for hook in theirs:
+                answered = await api.post("/api/v1/webhooks", json=hook)
+                assert answered.status_code == 201, answered.text
 
 
-class Writer:
-    """Commits events to a source: of each group one after the other."""
-
-    def __init__(self, source: str, url: str, names: list[str], chance: random.Random) -> None:
-        self._source, self._url, self._names, self._chance = source, url, names, chance
-        self.committed: Counter[tuple[str, str]] = Counter()
-
-    async def write(self, stop: asyncio.Event) -> None:
-        connection = await asyncpg.connect(self._url)
-        while not stop.is_set():
-            group = self._chance.choice(self._names)
-            count, first = self._chance.randint(1, EACH), self.committed[self._source, group]
-            async with connection.transaction():
-                for number in range(first, first + count):
-                    data = json.dumps({"source": self._source, "group": group, "number": number})
-                    await connection.execute("select tidings.publish('order.paid', $1, group_id => $2)", data, group)
-            self.committed[self._source, group] += count
-            await asyncio.sleep(0.02)
-        await connection.close()
-
-
-async def blow(parts: list[Part], cluster: Cluster, chance: random.Random, blows: Counter[str]) -> None:
-    """Hurt something, for a while."""
-    what = chance.choice(("kill", "kill", "freeze", "node", "frozen node"))
-    blows[what] += 1
-    match what:
-        case "kill":
-            await chance.choice(parts).kill()
-        case "freeze":
-            await chance.choice(parts).freeze(chance.uniform(0.2, 2.0))
-        case "node":
-            node = chance.choice(cluster.nodes)
-            node.kill()
-            await asyncio.sleep(chance.uniform(0.1, 1.0))
-            node.start()
-        case _:
-            node = chance.choice(cluster.nodes)
-            node.freeze()
-            await asyncio.sleep(chance.uniform(0.2, 2.0))
-            node.thaw()
-
-
-async def test_nothing_is_lost_in_a_fleet_whoever_is_killed(
-    fresh_databases: Databases, tmp_path: Path, receiver: Receiver
-) -> None:
-    seed = int(os.environ.get("TIDINGS_SEED", time.time_ns() % 2**32))
-    chance = random.Random(seed)
-    urls = dict(zip((*SOURCES, *HOMES), await fresh_databases(4), strict=True))
-    async with servers.running(tmp_path / "nats", nodes=3) as cluster:
-        common = {"stream": cluster.url, "secret_key": "test", "admin_key": "test", "data_dir": tmp_path}
-        made = await asyncio.to_thread(
-            run_cli, "stream", "init", *(f"--home={home}" for home in HOMES), "--max-bytes", "50000000", "--json", **common
-        )
-        assert made.returncode == 0, made.stdout + made.stderr
-        homes = {
-            home: Part("serve", database_url=urls[home], home=home, port=0, allow_private_networks="127.0.0.0/8", stop_grace_seconds=1, **common)
-            for home in HOMES
-        }  # fmt: skip
-        relays = [Part("relay", database_url=urls[source], source=source, **common) for source in SOURCES for _ in range(2)]
-        parts = [*homes.values(), *relays]
-        try:
-            await asyncio.gather(*(part.start() for part in parts))
-            where = groups()
-            for group, home in where.items():
-                headers = {"X-API-Key": "test", "X-Tidings-Group": group}
-                async with httpx.AsyncClient(base_url=homes[home].url, timeout=PATIENCE, headers=headers) as client:
-                    made_group = await client.post("/api/v1/groups", json={"id": group}, headers={"X-Tidings-Group": "default"})
-                    assert made_group.status_code == 201, made_group.text
-                    hook = {"url": receiver.url(f"/{group}"), "events": ["order.*"], "ordered": True}
-                    answer = await client.post("/api/v1/webhooks", json=hook)
-                    assert answer.status_code == 201, answer.text
-            stop, blows = asyncio.Event(), Counter[str]()
+async def test_nothing_is_lost_in_a_fleet_whoever_is_killed(tmp_path: Path, receiver: Receiver) -> None:
+    seed = int(os.environ.get("FLEET_SEED", random.randrange(2**32)))
+    print(f"FLEET_SEED={seed}", flush=True)
+    ledger = Ledger(random.Random(seed))
+    receiver.otherwise = ledger.receive
+    found: dict[str, Server] = {}
+    parts: list[Part] = []
+    happened: Counter[str] = Counter()
+    try:
+        found = await chaos.servers(tmp_path, (*SOURCES, *HOMES))
+        async with streams.running(tmp_path / "nats", nodes=NODES) as cluster:
+            parts = await started(tmp_path, found, cluster, receiver)
             writers = [
-                Writer(source, urls[source], list(where), random.Random(seed + number)) for number, source in enumerate(SOURCES)
+                Writer(source, found[source], list(lines()), random.Random(seed + n)) for n, source in enumerate(SOURCES)
             ]
+            stop = asyncio.Event()
             writing = [asyncio.create_task(writer.write(stop)) for writer in writers]
-            end = time.monotonic() + SECONDS
-            while time.monotonic() < end:
-                await blow(parts, cluster, chance, blows)
-                await asyncio.sleep(chance.uniform(*PAUSE))
-            blows["no quorum"] += 1
-            for node in cluster.nodes[:2]:
-                node.freeze()
-            await asyncio.sleep(NO_QUORUM_SECONDS)
-            for node in cluster.nodes[:2]:
-                node.thaw()
-            stop.set()
-            await asyncio.gather(*writing)
-            committed = sum((writer.committed for writer in writers), Counter[tuple[str, str]]())
-
-            def heard() -> dict[tuple[str, str], list[int]]:
-                found: dict[tuple[str, str], list[int]] = defaultdict(list)
-                for one in receiver.received:
-                    data = json.loads(one.body)["data"]
-                    assert one.path == f"/{data['group']}"
-                    found[data["source"], data["group"]].append(data["number"])
-                return found
-
-            async def is_all_there() -> bool:
-                found = heard()
-                return all(len(set(found[key])) == count for key, count in committed.items())
-
-            await eventually(is_all_there, limit=PATIENCE * 3)
-        finally:
-            for part in parts:
-                await part.stop()
-        found = heard()
-    repeated = sum(len(numbers) - len(set(numbers)) for numbers in found.values())
-    firsts = {key: list(dict.fromkeys(numbers)) for key, numbers in found.items()}
-    out_of_order = sum(a > b for numbers in firsts.values() for a, b in pairwise(numbers))
-    lost = sum(count - len(set(found[key])) for key, count in committed.items())
+            try:
+                await let_loose(parts, found, cluster, random.Random(seed), happened)
+            finally:
+                stop.set()
+                await asyncio.gather(*writing)
+            await eventually(lambda: is_settled(found), limit=SETTLED_SECONDS)
+            codes = [await part.stop() for part in parts]
+        figures, problems = await compare(found, ledger)
+    finally:
+        for part in parts:
+            await part.end()
+        for server in found.values():
+            await server.stop()
+    figures |= {"ended by themselves": sum((part.ended for part in parts), Counter[int]()).total()}
+    print(f"fleet: seed {seed}, {json.dumps(figures)}, {dict(happened)}")
+    assert problems == [], (seed, figures, logs(parts))
+    assert codes == [0] * len(parts), (seed, logs(parts))
+    assert figures["ended by themselves"] == 0, (seed, logs(parts))
+    processes = f"{len(SOURCES)}, {len(HOMES)}, {len(SOURCES) * OF_EACH}, {len(HOMES) * OF_EACH}, {NODES}"
     told(
         "fleet",
-        {
-            "seed": str(seed),
-            "sources, homes, relays, nodes of the stream": f"{len(SOURCES)}, {len(HOMES)}, {len(relays)}, {len(cluster.nodes)}",
-            "processes killed": blows["kill"],
-            "processes frozen": blows["freeze"],
-            "nodes of the stream killed or frozen": blows["node"] + blows["frozen node"],
-            "committed": sum(committed.values()),
-            "delivered": sum(len(numbers) for numbers in found.values()),
-            "repeated": repeated,
-            "out of order": out_of_order,
-            "lost": lost,
-        },
+        {"seed": str(seed), "sources, homes, relays, processes of homes, nodes of the stream": processes} | happened | figures,
     )
-    assert lost == 0, seed
-    assert out_of_order == 0, seed
+
+
+async def started(folder: Path, found: dict[str, Server], cluster: streams.Cluster, receiver: Receiver) -> list[Part]:
+    """Start a fleet, with webhooks that the sources know of."""
+    common = {"stream": cluster.url, "secret_key": "test", "admin_key": "test"}
+    options = [f"--home={home}" for home in HOMES]
+    made = await asyncio.to_thread(
+        run_cli, "stream", "init", *options, "--max-bytes", "50000000", "--json", **common, data_dir=folder
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    of_home = {"port": 0, "allow_private_networks": "127.0.0.0/8", "stop_grace_seconds": 2}
+    homes = [
+        Part(f"{home}-{n}", folder, "serve", database_url=found[home].url, home=home, **of_home, **common)
+        for home in HOMES
+        for n in range(OF_EACH)
+    ]
+    relays = [
+        Part(f"{source}-{n}", folder, "relay", database_url=found[source].url, source=source, **common)
+        for source in SOURCES
+        for n in range(OF_EACH)
+    ]
+    parts = [*homes, *relays]
+    try:
+        await asyncio.gather(*(part.start() for part in parts))
+        await subscribe({home: homes[n * OF_EACH] for n, home in enumerate(HOMES)}, receiver)
+        for source in SOURCES:
+            await Writer(source, found[source], [], random.Random()).set_up()
+        await eventually(lambda: are_captured(found))
+    except BaseException:
+        for part in parts:
+            await part.end()
+        raise
+    return parts
+
+
+async def are_captured(found: dict[str, Server]) -> bool:
+    triggers = "select count(*) from pg_trigger where tgname like 'tidings%' and tgrelid = 'steps'::regclass"
+    return all([await found[source].value(triggers) for source in SOURCES])
+
+
+async def let_loose(
+    parts: list[Part], found: dict[str, Server], cluster: streams.Cluster, chance: random.Random, happened: Counter[str]
+) -> None:
+    """Have processes, nodes and databases die beside each other; then there is no quorum."""
+    end = time.monotonic() + SECONDS
+    async with asyncio.TaskGroup() as raging:
+        for kinds in (
+            chaos.blows_of_parts(parts, every=1 if LONG else OF_EACH),
+            chaos.blows_of_nodes(cluster.nodes),
+            chaos.blows_of_servers(list(found.values())),
+        ):
+            raging.create_task(
+                chaos.rage(
+                    kinds,
+                    random.Random(chance.random()),
+                    lambda: time.monotonic() >= end,
+                    happened,
+                    longest=LONGEST,
+                    pauses=PAUSES,
+                )
+            )
+    happened["seconds without a quorum"] += int(NO_QUORUM_SECONDS)
+    await chaos.without_quorum(cluster, NO_QUORUM_SECONDS)
+
+
+async def is_settled(found: dict[str, Server]) -> bool:
+    """Whether nothing is on its way: neither at a source, nor in the stream, nor at a home."""
+    at_sources = "select exists (select from tidings.outbox) or exists (select from tidings.relay_flights)"
+    at_homes = "select exists (select from tidings.outbox) or exists (select from tidings.queue) or exists (select from tidings.flights)"
+    wanted = there = 0
+    for source in SOURCES:
+        if await found[source].value(at_sources):
+            return False
+        wanted += await found[source].value("select (select count(*) from ledger) + (select count(*) from steps)")
+    for home in HOMES:
+        if await found[home].value(at_homes):
+            return False
+        there += await found[home].value("select count(*) from tidings.events where source <> 'tidings'")
+    return there >= wanted
+
+
+async def compare(found: dict[str, Server], ledger: Ledger) -> tuple[dict[str, int], list[str]]:
+    """Return the figures, and what is wrong with them."""
+    committed: dict[tuple[str, str], int] = {}  # by path and source
+    for source in SOURCES:
+        committed[CAPTURED, source] = await found[source].value("select count(*) from steps")
+        for row in await found[source].rows("select line, count(*) as count from ledger group by line"):
+            committed |= {(f"/{kind}/{row['line']}", source): row["count"] for kind in ("ordered", "limited")}
+    known: dict[tuple[str, str], Any] = {}
+    for home in HOMES:
+        for row in await found[home].rows(_ATTEMPTS):
+            of = re.sub(r"^http://[^/]*", "", row["url"]), row["event_id"]
+            assert of not in known, of
+            known[of] = row
+    return figures_of(committed, known, ledger)
+
+
+def figures_of(
+    committed: dict[tuple[str, str], int], known: dict[tuple[str, str], Any], ledger: Ledger
+) -> tuple[dict[str, int], list[str]]:
+    """Compare what was committed with what was received, and that with what is on record."""
+    lost = phantoms = out_of_order = 0
+    for of, count in committed.items():
+        seen = ledger.acknowledged[of]
+        lost += len(set(range(count)) - set(seen))
+        phantoms += len(set(seen) - set(range(count)))
+        if of[0].startswith("/ordered"):
+            firsts = list(dict.fromkeys(seen))
+            out_of_order += sum(after < before for before, after in pairwise(firsts))
+    limits = {path: 1 if path.startswith("/ordered") else CONCURRENCY for path in ledger.most_at_once if path != CAPTURED}
+    figures = {
+        "deliveries of what was committed": sum(committed.values()),
+        "delivered": sum(len(set(seen)) for seen in ledger.acknowledged.values()),
+        "repeated": sum(len(seen) - len(set(seen)) for seen in ledger.acknowledged.values()),
+        "lost": lost,
+        "sent though rolled back": phantoms,
+        "out of order in ordered lanes": out_of_order,
+        "lanes above their limit": sum(ledger.most_at_once[path] > limit for path, limit in limits.items()),
+        "requests": ledger.requests.total(),
+        "requests without an attempt on record": sum(
+            max(0, count - (known[of]["attempts"] if of in known else 0)) for of, count in ledger.requests.items()
+        ),
+        "answers on record that nobody gave": sum(max(0, row["answered"] - ledger.answered[of]) for of, row in known.items()),
+        "deliveries on record without one good answer": sum(row["good"] != 1 for row in known.values()),
+        "deliveries whose attempts are not as many as they say": sum(
+            row["attempts"] != row["attempt_count"] for row in known.values()
+        ),
+    }
+    harmless = {"deliveries of what was committed", "delivered", "repeated", "requests"}
+    return figures, [f"{what}: {count}" for what, count in figures.items() if count and what not in harmless]
+
+
+def logs(parts: list[Part]) -> str:
+    """Return the ends of what processes said."""
+    return "\n".join(f"{part.name} {dict(part.ended)}:\n{part.log.read_text(errors='replace')[-3000:]}" for part in parts)

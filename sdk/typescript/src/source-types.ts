@@ -571,7 +571,10 @@ export interface Jwks {
   keys: { kid: string; kty: string; crv?: string; x?: string; [more: string]: unknown }[];
 }
 
-/** An event that could not be routed, or a delivery that history cannot hold, and why. `row`: when one is read by its number. */
+/**
+ * An event that could not be routed, a delivery that history cannot hold, or a flight from another database that cannot be read, and why. `row`: when one is
+ * read by its number.
+ */
 export interface SetAsideEvent {
   number: number;
   kind: "event" | "delivery";

@@ -292,7 +292,8 @@ class MadeApiKey(msgspec.Struct, frozen=True):
 
 
 class SetAsideEvent(msgspec.Struct, frozen=True):
-    """An event that could not be routed, or (`kind`) a delivery that history cannot hold, and why. `row`: when one is read."""
+    """An event that could not be routed, or (`kind`) a delivery that history cannot hold, or a flight from another database
+    that cannot be read, and why. `row`: when one is read."""
 
     number: int
     reason: str

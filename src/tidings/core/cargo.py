@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from tidings.core.event import Event
+from tidings.core.fleet import is_of_home
 
 FORMAT: Final = 1
 MAX_EVENTS: Final = 500  # of a flight
@@ -96,15 +97,26 @@ def check_carried(event: Event, *, is_of_home: bool = False) -> None:
     """
     if event.occurred_at.tzinfo is None:
         raise ForeignEventError(f"Its time {event.occurred_at.isoformat()} has no zone.")
-    if is_of_home:
-        return
-    if event.source not in _OF_SOURCES:
+    if not is_of_home:
+        check_origin(event.source, event.type, is_for_one=event.webhook_id is not None)
+
+
+def check_origin(source: str | None, type_: str | None, *, is_for_one: bool) -> None:
+    """Refuse what is said to come from another database and that only a home can make.
+
+    Args:
+        is_for_one: It is meant for one webhook.
+
+    Raises:
+        ForeignEventError: Only a home makes it.
+    """
+    if source not in _OF_SOURCES:
         raise ForeignEventError(
-            f"Its source is {event.source[:60]!r}, and what comes from another database is of tables or publish."
+            f"Its source is {(source or '')[:60]!r}, and what comes from another database is of tables or publish."
         )
-    if event.webhook_id is not None:
+    if is_for_one:
         raise ForeignEventError("It is meant for one webhook, and only the home of a webhook makes such events.")
-    if event.source == "publish" and (event.type or "").startswith(_OWN_TYPES):
+    if source == "publish" and (type_ or "").startswith(_OWN_TYPES):
         raise ForeignEventError("Its type is of a family that Tidings makes itself.")
 
 
@@ -192,3 +204,8 @@ def opened(cargo: bytes) -> Unpacked:
         return Unpacked([_event(_decode_event(one)) for one in found.events], found.placed_by, found.origin)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise CargoError(f"An event in it cannot be read ({error}).") from error
+
+
+def origin_of(sender: str, found: Unpacked) -> str:
+    """Return the source whose clock events have their order by. A home is believed about it; a source speaks for itself."""
+    return found.origin or sender if is_of_home(sender) else sender

@@ -1,7 +1,8 @@
 """What was set aside, of all groups: what cannot be read may belong to none.
 
-Rows of the outbox that could not be routed, and of the queue that history cannot hold, wait here until somebody puts them back
-or discards them. Settings that cannot be read stay where they are; they are listed here, tried again, or removed.
+Rows of the outbox that could not be routed, of the queue that history cannot hold, and flights from other databases that cannot
+be read wait here until somebody puts them back or discards them. Settings that cannot be read stay where they are; they are
+listed here, tried again, or removed.
 """
 
 from datetime import datetime
@@ -29,7 +30,7 @@ class SetAside(msgspec.Struct, frozen=True):
 
     Attributes:
         number: By which it is asked for.
-        kind: `event`, of the outbox; or `delivery`, of the queue.
+        kind: `event`, of the outbox; `delivery`, of the queue; or `flight`, which came from another database (`source`).
         reason: Why it could not be routed, or delivered.
         row: The row as JSON text; None in lists, and where it is too large to be shown.
     """
@@ -73,13 +74,13 @@ async def route_again(services: Services, number: int) -> None:
     """Put a row back where it was taken from. When its reason still holds, it is set aside again, under another number.
 
     Raises:
-        ConflictError: It cannot be read as a row of the outbox or the queue, its webhook was deleted, or its group has an
-            erasure under way.
+        ConflictError: It cannot be read as what it is said to be, its source may not make it, its webhook was deleted, or its
+            group has an erasure under way.
         NotFoundError: There is nothing under that number.
     """
     async with services.wide.transaction() as connection:
         kind = there(await set_aside.try_again(connection, min(number, MAX_NUMBER), services.box), _nothing(number))
-        await (outbox.ring(connection) if kind == "event" else queue.announce(connection))
+        await (queue.announce(connection) if kind == "delivery" else outbox.ring(connection))
         await audit.note(services, connection, Action.ROUTED_AGAIN, subject=str(number), is_of_group=False)
 
 

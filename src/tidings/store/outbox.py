@@ -199,6 +199,11 @@ async def reject(
     return told
 
 
+async def drop_known(connection: Connection, numbers: Sequence[int]) -> int:
+    """Drop those of some rows that came from other databases and were told already; return how many that were."""
+    return len(await connection.fetch(_SQL["drop_known"], numbers))
+
+
 def unsealed(box: SecretBox, sealed: bytes, number: int) -> tuple[str | None, str | None]:
     """Return the records of a row that was set aside, of a group with rules.
 

@@ -61,6 +61,10 @@ class Waiting(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class MovedError(Exception):
+    """Another PostgreSQL has taken over, and what was landed last may not be there."""
+
+
 class TooManyGroupsError(ValueError):
     """A source has sent an event of a group that is not there, and no other is made; with the remedy."""
 
@@ -202,29 +206,55 @@ async def _make_groups(connection: Connection, names: Collection[str]) -> None:
 
 
 async def land(
-    connection: Connection, flight: UUID, events: Sequence[Event], source: str, placed_by: int | None = None
+    connection: Connection,
+    flight: UUID,
+    events: Sequence[Event],
+    source: str,
+    placed_by: int | None = None,
+    *,
+    history: str | None = None,
 ) -> bool:
     """Put the events of a flight from a source into the outbox, in the caller's transaction; False: they have been there.
 
     Args:
         placed_by: The version of the directory that led them here.
+        history: As in `note_landed`.
+
+    Raises:
+        MovedError: This is another history.
     """
-    if await connection.fetchval(_SQL["land"], flight) is None:
+    if not await note_landed(connection, flight, history=history):
         return False
-    await _make_groups(connection, {event.group_id for event in events})
-    await outbox.bring(connection, events, source, placed_by)
+    await bring(connection, events, source, placed_by)
     return True
 
 
-async def bring(connection: Connection, event: Event, source: str, placed_by: int | None = None) -> None:
-    """Put one event of a flight from a source into the outbox, in the caller's transaction."""
-    await _make_groups(connection, {event.group_id})
-    await outbox.bring(connection, [event], source, placed_by)
+async def bring(connection: Connection, events: Sequence[Event], source: str, placed_by: int | None = None) -> None:
+    """Put events of a source into the outbox, in the caller's transaction."""
+    await _make_groups(connection, {event.group_id for event in events})
+    await outbox.bring(connection, events, source, placed_by)
 
 
-async def note_landed(connection: Connection, flight: UUID) -> bool:
-    """Take note, in the caller's transaction, that a flight was landed in some other way; False: it was known."""
-    return await connection.fetchval(_SQL["land"], flight) is not None
+async def note_landed(connection: Connection, flight: UUID, *, history: str | None = None) -> bool:
+    """Take note, in the caller's transaction, that a flight is landed; False: it was known.
+
+    Args:
+        history: Where the caller began to land; None: anywhere.
+
+    Raises:
+        MovedError: This is another history: what was landed last in the other may not be here.
+    """
+    row = await connection.fetchrow(_SQL["land"], flight)
+    if history is not None and row["history"] != history:
+        raise MovedError
+    is_new: bool = row["is_new"]
+    return is_new
+
+
+async def history(connection: Connection) -> str | None:
+    """Return which history of PostgreSQL this is: a standby that is promoted begins another. None: it is a standby still."""
+    found: str | None = await connection.fetchval(_SQL["history"])
+    return found
 
 
 async def forget_landed(connection: Connection, days: int) -> None:
@@ -232,14 +262,14 @@ async def forget_landed(connection: Connection, days: int) -> None:
     await connection.execute(_SQL["forget_landed"], days, FORGOTTEN_AT_ONCE)
 
 
-async def set_aside_event(connection: Connection, event: Event, reason: str) -> None:
-    """Set an event aside that PostgreSQL refuses."""
+async def set_aside_event(connection: Connection, event: Event, origin: str, reason: str) -> None:
+    """Set an event aside that PostgreSQL refuses. `origin`: the source that it came from."""
     row: dict[str, Any] = {
         "group_id": event.group_id, "source": event.source, "type": event.type, "operation": event.operation,
         "subject": event.subject, "table_schema": event.table_schema, "table_name": event.table_name,
         "occurred_at": event.occurred_at.isoformat(), "event_id": str(event.id), "external_id": event.external_id,
         "hops": event.hops, "webhook_id": None if event.webhook_id is None else str(event.webhook_id),
-        "capture_error": event.capture_error, "traceparent": event.traceparent,
+        "capture_error": event.capture_error, "traceparent": event.traceparent, "origin": origin,
     }  # fmt: skip
     text = json.dumps(row)[:-1] + "".join(
         f', "{name}": {record}' for name, record in (("record", event.record), ("old_record", event.old_record)) if record
@@ -247,7 +277,7 @@ async def set_aside_event(connection: Connection, event: Event, reason: str) -> 
     await connection.execute(_SQL["set_aside"], "event", text + "}", reason[:MAX_REASON_LENGTH])
 
 
-async def set_aside_flight(connection: Connection, flight: str, cargo: bytes, reason: str) -> None:
-    """Set a flight aside that cannot be read."""
-    text = json.dumps({"flight": flight, "cargo": base64.b64encode(cargo).decode()})
+async def set_aside_flight(connection: Connection, flight: str, origin: str, cargo: bytes, reason: str) -> None:
+    """Set a flight aside that cannot be read. `origin`: the source that it came from."""
+    text = json.dumps({"flight": flight, "source": origin, "cargo": base64.b64encode(cargo).decode()})
     await connection.execute(_SQL["set_aside"], "flight", text, reason[:MAX_REASON_LENGTH])

@@ -1,14 +1,19 @@
-"""What could be neither routed nor delivered, set aside with the reason: rows of the outbox, and of the queue."""
+"""What could go no further, set aside with the reason: rows of the outbox and of the queue, flights of other databases."""
 
+import asyncio
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
+from tidings.core import cargo
+from tidings.core.cargo import CargoError, ForeignEventError, check_carried, check_origin
 from tidings.core.delivery import Delivery
 from tidings.core.errors import ConflictError, StartupError
-from tidings.store import erasures, outbox
+from tidings.core.fleet import is_of_home
+from tidings.store import erasures, outbox, relay
 from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
@@ -31,10 +36,11 @@ async def get(connection: Connection, number: int) -> Any | None:
 
 
 async def try_again(connection: Connection, number: int, box: SecretBox) -> str | None:
-    """Put a row back into the outbox or the queue; return of which kind it is, or None when there is none.
+    """Put a row back into the outbox or the queue, and land a flight; return of which kind it is, or None when there is none.
 
     Raises:
-        ConflictError: It cannot be read as a row of either, its webhook was deleted, or its group has an erasure under way.
+        ConflictError: It cannot be read as what it is said to be, its source may not make it, its webhook was deleted, or its
+            group has an erasure under way.
     """
     row = await connection.fetchrow(_SQL["kind"], number)
     if row is None:
@@ -43,7 +49,12 @@ async def try_again(connection: Connection, number: int, box: SecretBox) -> str 
     if row["group_id"] is not None:
         await erasures.refuse_while_erasing(connection, row["group_id"])
     try:
+        if kind == "flight":
+            await _land(connection, number)
+            return kind
         if kind == "event":
+            if row["origin"] is not None and not is_of_home(row["origin"]):
+                check_origin(row["source"], row["type"], is_for_one=row["webhook_id"] is not None)
             routed = await connection.fetchval(_SQL["route_again"], number)
             if row["sealed"] is not None:
                 await outbox.put_records(connection, routed, *outbox.unsealed(box, row["sealed"], number))
@@ -54,11 +65,25 @@ async def try_again(connection: Connection, number: int, box: SecretBox) -> str 
         raise ConflictError(
             "The row cannot be put back: its records were sealed under another SECRET_KEY. Discard it."
         ) from error
-    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError) as error:
+    except (CargoError, ForeignEventError, relay.TooManyGroupsError) as error:
+        raise ConflictError(f"It cannot be routed: {str(error).rstrip('.')}. Discard it.") from error
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError) as error:
         raise ConflictError(f"The row cannot be put back: {error}. Publish what it says anew, and discard it.") from error
     if back is None:
         raise ConflictError("The row cannot be put back: its webhook was deleted. Discard it.")
     return kind
+
+
+async def _land(connection: Connection, number: int) -> None:
+    """Put the events of a flight into the outbox, all or none, as if it had come by the stream just now."""
+    row = await connection.fetchrow(_SQL["take_flight"], number)
+    sender, packed = row["sender"], base64.b64decode(row["cargo"])
+    found = await asyncio.to_thread(cargo.opened, packed)
+    for event in found.events:
+        check_carried(event, is_of_home=is_of_home(sender))
+    for group_id in sorted({event.group_id for event in found.events}):
+        await erasures.refuse_while_erasing(connection, group_id)
+    await relay.bring(connection, found.events, cargo.origin_of(sender, found), found.placed_by)
 
 
 async def put_deliveries(connection: Connection, deliveries: Mapping[Delivery, str]) -> None:

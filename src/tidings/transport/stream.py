@@ -20,6 +20,7 @@ import msgspec
 from tidings.core.capture import TableName
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
+from tidings.core.kept import Holding
 from tidings.core.pressure import Drained, Report, Why
 
 try:
@@ -28,6 +29,7 @@ try:
     from nats.errors import Error as NatsError
     from nats.errors import MaxPayloadError
     from nats.js import JetStreamContext
+    from nats.js.api import RawStreamMsg
     from nats.js.errors import APIError, KeyWrongLastSequenceError, NotFoundError
 
     from tidings.transport.stream_client import MendedClient
@@ -51,6 +53,9 @@ MAX_SAID: Final = 300  # characters of what the stream said
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[^\x00]*$")]  # of a schema or a table
 _Operation = Literal["INSERT", "UPDATE", "DELETE"]
 _MESSAGE_ID: Final = "Nats-Msg-Id"
+_STORED_IN: Final = "Nats-Stream"  # what the server answers with, from a stream
+_FOR: Final = "Tidings-For"  # home and source
+_FLIGHTS: Final = "tidings.flights."
 _WHOLE: Final = "Tidings-Whole"  # of a piece of a flight: that flight's id
 _NO_ROOM: Final = {10023, 10047}  # no resources; no room in storage. A limit of a stream's is told by its text alone
 
@@ -67,7 +72,7 @@ class Arrived:
     """A flight that came, until it is acknowledged."""
 
     def __init__(self, message: Msg) -> None:
-        self._message = message
+        self._message: Any = message
 
     @property
     def name(self) -> str:
@@ -76,7 +81,15 @@ class Arrived:
 
     @property
     def id(self) -> UUID | None:
-        """The flight's id; None: whoever sent it was no relay."""
+        """The flight's id; None: whoever sent it was no relay.
+
+        The stream sends answers wherever it is asked to, with its own rights. A member could have it answer with another
+        flight, or with a value that the member has put, where another's flights come from: by what they say of themselves they
+        are told from flights.
+        """
+        headers = self._message.headers or {}
+        if _STORED_IN in headers or headers.get(_FOR) != str(self._message.subject).removeprefix(_FLIGHTS):
+            return None
         try:
             return UUID(self.name)
         except ValueError:
@@ -111,9 +124,34 @@ class Arrived:
         return bytes(self._message.data)
 
     async def done(self) -> None:
-        """Acknowledge it: the stream forgets it."""
+        """Acknowledge it: the stream does not bring it again."""
         async with told():
             await self._message.ack()
+
+
+class Kept(Arrived):
+    """A flight that was asked for by its number. There is nothing to acknowledge."""
+
+    def __init__(self, message: RawStreamMsg) -> None:
+        self._message: Any = message
+
+    @property
+    def sequence(self) -> int:
+        """Its number in the stream of its home."""
+        return int(self._message.seq)
+
+    @property
+    def cargo(self) -> bytes:
+        """What it carries."""
+        return bytes(self._message.data or b"")
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the stream has given it to nobody before: it has."""
+        return False
+
+    async def done(self) -> None:
+        """Do nothing."""
 
 
 @asynccontextmanager
@@ -324,7 +362,7 @@ class Stream:
                 cargo,
                 timeout=ANSWER_SECONDS,
                 stream=stream_of(home),
-                headers={_MESSAGE_ID: str(flight)} | ({} if whole is None else {_WHOLE: str(whole)}),
+                headers={_MESSAGE_ID: str(flight), _FOR: f"{home}.{source}"} | ({} if whole is None else {_WHOLE: str(whole)}),
             )
 
     async def receive(self, home: str, seconds: float) -> list[Arrived]:
@@ -342,14 +380,58 @@ class Stream:
                 return []
 
     async def first(self, home: str) -> int:
-        """Return the number of the first flight that the stream keeps for a home, or will: all before it were landed.
+        """Return the number of the first flight that waits for a home, or will: all before it were landed.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        holding = await self.holding(home)
+        following = max(holding.landed + 1, holding.first)
+        if following > holding.last:
+            return holding.last + 1
+        async with told():
+            try:  # somebody may have deleted some with the tools of NATS
+                return int((await self.jetstream.get_msg(stream_of(home), seq=following, subject=">", next=True)).seq or 0)
+            except NotFoundError:
+                return holding.last + 1
+
+    async def holding(self, home: str) -> Holding:
+        """Return what the stream holds for a home.
 
         Raises:
             StreamAwayError: The stream did not answer.
         """
         async with told():
-            state = (await self.jetstream.stream_info(stream_of(home))).state
-            return int(state.first_seq if state.messages else state.last_seq + 1)
+            landed = (await self.jetstream.consumer_info(stream_of(home), CONSUMER)).ack_floor
+            found = await self.jetstream.stream_info(stream_of(home))
+        return Holding(
+            max(1, found.state.first_seq),  # 0 where nothing ever came
+            found.state.last_seq,
+            0 if landed is None else landed.stream_seq,
+            found.state.bytes,
+            found.config.max_bytes or -1,
+        )
+
+    async def kept(self, home: str, number: int) -> Kept | None:
+        """Return a flight by its number in the stream of its home; None: the stream keeps it no more.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        async with told():
+            try:
+                return Kept(await self.jetstream.get_msg(stream_of(home), seq=number))
+            except NotFoundError:
+                return None
+
+    async def forget(self, home: str, last: int) -> None:
+        """Have the stream forget the flights of a home up to a number.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        async with told():
+            await self.jetstream.purge_stream(stream_of(home), seq=last + 1)
 
     async def last(self, home: str) -> int:
         """Return the number of the last flight that was sent to a home.
@@ -376,7 +458,7 @@ def stream_of(home: str) -> str:
 
 def subject_of(home: str, source: str) -> str:
     """Return the subject of what a source sends to a home."""
-    return f"tidings.flights.{home}.{source}"
+    return f"{_FLIGHTS}{home}.{source}"
 
 
 def inbox_of(role: str, name: str) -> str:
@@ -403,7 +485,6 @@ async def opened(
     """
     urls = _urls(servers)
     shown = ", ".join(_without_secrets(url) for url in urls)
-    tls = _tls(urls, ca_file)
     refused: list[BaseException] = []
     noting, closed = _Noting(), asyncio.Event()
 
@@ -422,9 +503,9 @@ async def opened(
             logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
 
     client = MendedClient()
-    options: dict[str, Any] = {"tls": tls} if tls is not None else {}
-    if credentials is not None:
-        options["user_credentials"] = str(credentials)
+    options: dict[str, Any] = {} if credentials is None else {"user_credentials": str(credentials)}
+    if any(urlsplit(url).scheme == "tls" for url in urls):
+        options["tls"] = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     connecting = client.connect(
         urls, name="tidings", inbox_prefix=inbox, error_cb=on_error,
         disconnected_cb=noting.lost, reconnected_cb=on_reconnected, closed_cb=on_closed,
@@ -456,12 +537,6 @@ def _urls(servers: str) -> list[str]:
         if urlsplit(url).scheme not in {"nats", "tls"} or not urlsplit(url).hostname:
             raise StartupError(f"TIDINGS_STREAM has {_without_secrets(url)!r}. Write nats://host:port, several with commas.")
     return urls
-
-
-def _tls(urls: list[str], ca_file: Path | None) -> ssl.SSLContext | None:
-    if any(urlsplit(url).scheme == "tls" for url in urls):
-        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    return None
 
 
 def _leave_when_silent(client: Client) -> None:

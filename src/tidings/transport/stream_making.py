@@ -174,7 +174,8 @@ async def take_away(way: Stream, home: str) -> bool:
     """
     async with told():
         try:
-            if (await way.jetstream.stream_info(stream_of(home))).state.messages:
+            given = await way.jetstream.consumer_info(stream_of(home), CONSUMER)
+            if given.num_pending or given.num_ack_pending:
                 return False
             await way.jetstream.delete_stream(stream_of(home))
             bucket = await way.jetstream.key_value(BUCKET)
@@ -221,7 +222,7 @@ async def _make_stream(way: Stream, home: str, replicas: int, most_bytes: int) -
 async def _add_stream(way: Stream, name: str, home: str, replicas: int, most_bytes: int) -> None:
     await way.jetstream.add_stream(
         StreamConfig(
-            name=name, subjects=[subject_of(home, "*")], retention=RetentionPolicy.WORK_QUEUE, storage=StorageType.FILE,
+            name=name, subjects=[subject_of(home, "*")], retention=RetentionPolicy.LIMITS, storage=StorageType.FILE,
             discard=DiscardPolicy.NEW, num_replicas=replicas, max_bytes=most_bytes, duplicate_window=DUPLICATE_SECONDS,
             compression=StoreCompression.S2,
         )

@@ -11,7 +11,7 @@ from nats.js.errors import NotFoundError
 
 from tidings.core.fleet import Fleet
 from tidings.core.pressure import MAX_SOURCES, Report, Seen, Standing, read_report
-from tidings.transport.stream import BUCKET, SOURCES, Stream, StreamAwayError, stream_of, told
+from tidings.transport.stream import BUCKET, CONSUMER, SOURCES, Stream, StreamAwayError, stream_of, told
 
 AT_ONCE: Final = 16  # questions
 _NOT_FOUND: Final = 404
@@ -56,6 +56,24 @@ class _Info(msgspec.Struct, frozen=True):
     ts: str = ""
 
 
+class _Landed(msgspec.Struct, frozen=True):
+    last_active: str = ""
+
+
+class _Consumer(msgspec.Struct, frozen=True):
+    """What the servers say about who is given the flights of a home."""
+
+    error: _Error | None = None
+    ack_floor: _Landed = _Landed()
+    num_pending: int = 0
+    num_ack_pending: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """Flights that were not landed. The stream keeps some that were (`core.kept`)."""
+        return self.num_pending + self.num_ack_pending
+
+
 class GoneError(StreamAwayError):
     """There is no such stream."""
 
@@ -76,14 +94,14 @@ async def standing_of(way: Stream, home: str) -> Standing:
         GoneError: The home has no stream.
         StreamAwayError: No answer came.
     """
-    info = await _info(way, stream_of(home))
+    info, given = await _info(way, stream_of(home)), await _given(way, home)
     cluster = info.cluster or _Cluster(way.connected_to or "the only node")
     behind = tuple(sorted(peer.name for peer in cluster.replicas if peer.offline or not peer.current))
     replicas = info.config.num_replicas
     return Standing(
-        home, info.state.messages, info.state.bytes, info.config.max_bytes, replicas,
+        home, given.waiting, info.state.bytes, info.config.max_bytes, replicas,
         min(replicas, bool(cluster.leader) + len(cluster.replicas) - len(behind)), cluster.leader,
-        _age(info) if info.state.messages else 0.0, behind, info.state.last_seq,
+        _age(info, given) if given.waiting else 0.0, behind, info.state.last_seq,
     )  # fmt: skip
 
 
@@ -146,12 +164,29 @@ async def _info(way: Stream, name: str, *, subjects_filter: str | None = None) -
     return info
 
 
-def _age(info: _Info) -> float:
-    """Return for how long the first message has waited, by the servers' own clock."""
+async def _given(way: Stream, home: str) -> _Consumer:
+    async with told():
+        answer = await way.ask(f"$JS.API.CONSUMER.INFO.{stream_of(home)}.{CONSUMER}", b"")
     try:
-        return max(0.0, (_instant(info.ts) - _instant(info.state.first_ts)).total_seconds())
-    except msgspec.MsgspecError:
-        return 0.0
+        given = msgspec.json.decode(answer, type=_Consumer)
+    except msgspec.MsgspecError as error:
+        raise StreamAwayError(f"what NATS says about home {home} cannot be read ({error})") from error
+    if given.error is not None:
+        kind = GoneError if given.error.code == _NOT_FOUND else StreamAwayError
+        raise kind(f"home {home}: {given.error.description[:200]}")
+    return given
+
+
+def _age(info: _Info, given: _Consumer) -> float:
+    """Return for how long the first flight that was not landed has waited at most, by the servers' own clock.
+
+    What is kept came before it, and what was landed last was landed before it waited alone.
+    """
+    found = []
+    for since in (info.state.first_ts, given.ack_floor.last_active):
+        with suppress(msgspec.MsgspecError):
+            found.append((_instant(info.ts) - _instant(since)).total_seconds())
+    return max(0.0, min(found, default=0.0))
 
 
 def _instant(text: str) -> datetime:

@@ -1,5 +1,6 @@
 """A batch of the outbox on its way: what it may have, and what became of it."""
 
+import logging
 from typing import Protocol
 from uuid import UUID
 
@@ -8,8 +9,12 @@ import msgspec
 from tidings.core.delivery import Delivery
 from tidings.core.event import OPERATIONAL, Event
 from tidings.core.webhook import Webhook
+from tidings.store import outbox
+from tidings.store.database import Database
 from tidings.store.queue import Queued
 from tidings.worker.loops import Sorted
+
+logger = logging.getLogger("tidings.dispatcher")
 
 
 class BadRowsError(Exception):
@@ -38,6 +43,18 @@ class Batch(msgspec.Struct):
     shares: dict[str, int] | None = None  # of groups; None: by age
     is_beside: bool = False  # of groups that do not crowd others
     origins: dict[UUID, str] = {}  # of events that came from sources of a fleet
+
+
+async def drop_known(database: Database, numbers: list[int]) -> bool:
+    """Drop those rows of a batch that came from other databases and were told already; tell whether there were any.
+
+    A source whose standby took over does not know what it had packed last, and packs it again.
+    """
+    async with database.transaction() as connection:
+        dropped = await outbox.drop_known(connection, numbers)
+    if dropped:
+        logger.warning("%d events came again from another database, and are told once", dropped)
+    return dropped > 0
 
 
 class Taker(Protocol):

@@ -28,7 +28,7 @@ from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.queue import Queued
 from tidings.store.storage import Stored, stored_of
 from tidings.worker import doorbell
-from tidings.worker.batches import BadRowsError, Batch, Routed, Size, Taker, is_told_to_all, without
+from tidings.worker.batches import BadRowsError, Batch, Routed, Size, Taker, drop_known, is_told_to_all, without
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
@@ -169,6 +169,8 @@ class Dispatcher:
         row each. It is tried twice: another process's janitor may have dropped its day, and that is not the row's fault.
         """
         self.forget_days()
+        if isinstance(error, asyncpg.UniqueViolationError) and await drop_known(self._database, at_hand):
+            return
         if len(at_hand) > 1 or size.suspect != at_hand[0]:
             logger.warning("a batch cannot be routed, so fewer rows are tried: %s", self._said(error))
             size.limit = max(1, len(at_hand) // 2)

@@ -6,7 +6,7 @@ again, since its sender or we died in between, is known by its id. One process a
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from prometheus_client import Counter
 from tidings.clock import Clock
 from tidings.core import cargo
 from tidings.core.capture import TableName
-from tidings.core.cargo import CargoError, ForeignEventError, Unpacked, check_carried
+from tidings.core.cargo import CargoError, ForeignEventError, Unpacked, check_carried, origin_of
 from tidings.core.event import Event
 from tidings.core.fleet import is_of_home
 from tidings.core.pauses import Pauses
@@ -86,6 +86,16 @@ class Way(Protocol):
         """Return the number of the first flight that the stream keeps, or will: all before it were landed."""
 
 
+class Keeping(Protocol):
+    """What the stream keeps that was landed, for a standby that takes over without it."""
+
+    async def begin(self, land: Callable[[Sequence[Flight]], Awaitable[None]]) -> int:
+        """Have what was landed and is gone be landed again; return how many flights that were."""
+
+    async def run_once(self) -> None:
+        """Have the stream forget what was landed long ago."""
+
+
 class Notice(Protocol):
     """The stream, as far as a home says by it what it wants."""
 
@@ -110,12 +120,14 @@ class Intake:
         again_seconds: float = LANDING_SECONDS + 1,
         clock: Clock | None = None,
         telemetry: Telemetry | None = None,
+        kept: Keeping | None = None,
     ) -> None:
         """Make it.
 
         Args:
             again_seconds: After which what was not acknowledged has come again.
             telemetry: Who is told of what was landed.
+            kept: What the stream keeps of what was landed; None: nothing.
         """
         self._clock = clock or Clock()
         self._telemetry = telemetry
@@ -124,7 +136,9 @@ class Intake:
         self._stream = stream
         self._home = home
         self._again_seconds = again_seconds
+        self._kept = kept
         self._next: int | None = None  # the number in the stream of what is to be landed next; None: the stream is to be asked
+        self._history: str | None = None  # of PostgreSQL, where we began to land; None: wherever
         self._stopped = Signal()
 
     async def run(self) -> None:
@@ -153,10 +167,20 @@ class Intake:
                 if await self._stopped.wait(STANDBY_INTERVAL):
                     return
             self._next = None
+            failovers, self._history = self._database.server.failovers, await relay.history(owner)
+            if self._history is None:  # a standby that is not promoted yet
+                await self._stopped.wait(STANDBY_INTERVAL)
+                return
+            if self._kept is not None:
+                await self._kept.begin(self._land)
             self.is_at_work.set()
-            while not (self._stopped.is_set or lost.is_set):
+            while not (self._stopped.is_set or lost.is_set or self._database.server.failovers != failovers):
                 await self.run_once()
+                if self._kept is not None:
+                    await self._kept.run_once()
                 pauses.reset()
+        except relay.MovedError:
+            logger.warning("another PostgreSQL has taken over; it is looked whether it has what was landed last")
         finally:
             self.is_at_work.clear()
             owner.terminate()
@@ -229,7 +253,7 @@ class Intake:
                     check_carried(event, is_of_home=is_of_home(flight.source))
                 is_known = flight.whole is not None and await relay.is_landed(connection, flight.whole)
                 is_new = not is_known and await relay.land(
-                    connection, flight.id, found.events, _origin(flight, found), found.placed_by
+                    connection, flight.id, found.events, origin_of(flight.source, found), found.placed_by, history=self._history
                 )
                 outcomes.append("landed" if is_new else "known")
                 landed += found.events if is_new else []
@@ -244,10 +268,10 @@ class Intake:
         async with self._database.transaction() as connection:
             if flight.whole is not None and await relay.is_landed(connection, flight.whole):
                 return
-            if flight.id is not None and not await relay.note_landed(connection, flight.id):
+            if flight.id is not None and not await relay.note_landed(connection, flight.id, history=self._history):
                 return
             if not found.events:
-                await relay.set_aside_flight(connection, flight.name, flight.cargo, said(error))
+                await relay.set_aside_flight(connection, flight.name, flight.source, flight.cargo, said(error))
             for event in found.events:
                 await self._land_one(connection, flight, found, event)
         LANDED.labels("set aside" if not found.events else "landed").inc()
@@ -257,7 +281,7 @@ class Intake:
         try:
             async with connection.transaction():
                 check_carried(event, is_of_home=is_of_home(flight.source))
-                await relay.bring(connection, event, _origin(flight, found), found.placed_by)
+                await relay.bring(connection, [event], origin_of(flight.source, found), found.placed_by)
         except (ForeignEventError, relay.TooManyGroupsError) as error:
             reason = str(error)
         except (*UNAVAILABLE, *COLLISIONS):
@@ -268,22 +292,17 @@ class Intake:
             return
         try:
             async with connection.transaction():
-                await relay.set_aside_event(connection, event, reason)
+                await relay.set_aside_event(connection, event, origin_of(flight.source, found), reason)
         except (*UNAVAILABLE, *COLLISIONS):
             raise
         except (asyncpg.PostgresError, ValueError, OverflowError):  # not even as JSON: as it came
-            await relay.set_aside_flight(connection, flight.name, cargo.alone(event), reason)
+            await relay.set_aside_flight(connection, flight.name, flight.source, cargo.alone(event), reason)
 
 
 async def _unpacked(flight: Flight) -> Unpacked:
     if len(flight.cargo) <= UNPACKED_HERE:
         return cargo.opened(flight.cargo)
     return await asyncio.to_thread(cargo.opened, flight.cargo)
-
-
-def _origin(flight: Flight, found: Unpacked) -> str:
-    """Return the source whose clock events have their order by. A home is believed about it; a source speaks for itself."""
-    return found.origin or flight.source if is_of_home(flight.source) else flight.source
 
 
 class Teller:

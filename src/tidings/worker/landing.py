@@ -17,6 +17,7 @@ from tidings.transport import stream
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
 from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Teller
+from tidings.worker.kept import Kept
 from tidings.worker.lookout import LOOK_INTERVAL, Lookout, claim, note_away
 from tidings.worker.placing import FOLLOW_INTERVAL, Follower
 from tidings.worker.relay import Relay
@@ -101,7 +102,7 @@ class _Landing:
     async def _work(self, way: stream.Stream, fleet: Fleet, identity: str) -> None:
         stopping, home, database, packing = Signal(), self._home, self._database, self._packing
         clock, sender = packing.clock, sender_of(home)
-        intake = Intake(database, way, home, clock=clock, telemetry=packing.telemetry)
+        intake = Intake(database, way, home, clock=clock, telemetry=packing.telemetry, kept=Kept(database, way, home))
         relay = Relay(
             database, way, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
             telemetry=packing.telemetry, look=way.fleet,

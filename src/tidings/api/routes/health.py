@@ -23,7 +23,7 @@ from tidings.operations.services import Services
 from tidings.store.faults import KINDS
 from tidings.store.statistics import WHOLE_GROUP, Counted, Series
 
-ROWS = ("event", "delivery")
+ROWS = ("event", "delivery", "flight")
 OTHERS = "others"  # webhooks that have no series of their own
 _BOUNDS = (*(f"{bound / 1e3:g}" for bound in BOUNDS_MS), "+Inf")  # seconds
 
@@ -125,7 +125,9 @@ def _fleet(watched: Watched | None) -> list[Metric]:
 
 
 def _set_aside(counts: Mapping[str, int]) -> Metric:
-    text = "What is set aside with a reason: events, deliveries, and settings that cannot be read."
+    text = (
+        "What is set aside with a reason: events, deliveries, flights from other databases, and settings that cannot be read."
+    )
     family = GaugeMetricFamily("tidings_set_aside", text, labels=["kind"])
     for kind in (*ROWS, *KINDS):
         family.add_metric([kind], counts.get(kind, 0))

@@ -36,8 +36,8 @@ class FaultView(msgspec.Struct, frozen=True):
 
 
 class SetAsideView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An event that could not be routed, or a delivery that history cannot hold. `row` is there when one is read by its
-    number, up to a megabyte.
+    """An event that could not be routed, a delivery that history cannot hold, or a flight of events that came from another
+    database of a fleet (`source`) and cannot be read. `row` is there when one is read by its number, up to a megabyte.
     """
 
     number: int

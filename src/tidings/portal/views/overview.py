@@ -143,7 +143,7 @@ def _chart(long: Statistics, span: str) -> Chart:
     return chart("outcomes", title, unit="attempts", times=times, series=series, is_stacked=True)
 
 
-_KINDS = {"delivery": ("delivery", "deliveries")}
+_KINDS = {"delivery": ("delivery", "deliveries"), "flight": ("flight", "flights")}
 
 
 def _troubles(attention: Attention, now: datetime) -> list[Trouble]:

@@ -110,7 +110,7 @@ def set_aside_detail(found: SetAside, now: datetime) -> SetAsideDetail:
 
 def _set_aside(one: SetAside, now: datetime) -> SetAsideRow:
     what = (
-        ("delivery" if one.kind == "delivery" else "")
+        ("delivery" if one.kind == "delivery" else f"flight from {one.source}" if one.kind == "flight" else "")
         or one.type
         or " ".join(part for part in (one.operation, one.schema, one.table) if part)
         or one.source

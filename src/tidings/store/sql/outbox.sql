@@ -75,11 +75,21 @@ with sealed as materialized (
 ), taken as (
   delete from tidings.outbox o using sealed where o.id = any ($1::bigint[]) and sealed.id = o.id
   returning o.id, o.group_id, o.source, o.type, o.operation, o.subject, o.table_schema, o.table_name,
-    case when $3 and sealed.records is null then o.record end as record, case when $3 and sealed.records is null then o.old_record end as old_record, o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error, o.hops, o.traceparent
+    case when $3 and sealed.records is null then o.record end as record, case when $3 and sealed.records is null then o.old_record end as old_record, o.occurred_at, o.event_id, o.external_id, o.webhook_id, o.capture_error, o.hops, o.traceparent, o.origin
 )
 insert into tidings.outbox_rejected (id, row_as_json, error, sealed)
 select taken.id, to_json(taken), reason.text || case when $3 then '' else ' They could not be kept.' end, sealed.records
 from taken join unnest($1::bigint[], $2::text[]) as reason (id, text) using (id) join sealed using (id);
+
+-- name: drop_known
+-- Of rows that came by the stream of a fleet those that were told already, and those that stand here twice: a source whose standby took
+-- over packs again what it had packed. Under the id of another event they stay. $1 numbers
+delete from tidings.outbox o where o.id = any ($1::bigint[]) and o.origin is not null and (
+  exists (select from tidings.events e where e.id = o.event_id
+    and (e.group_id, e.source, e.type, e.subject, e.occurred_at) is not distinct from (o.group_id, o.source, o.type, o.subject, o.occurred_at))
+  or exists (select from tidings.outbox p where p.id = any ($1::bigint[]) and p.id < o.id and p.event_id = o.event_id
+    and (p.group_id, p.source, p.type, p.subject, p.occurred_at, p.origin) is not distinct from (o.group_id, o.source, o.type, o.subject, o.occurred_at, o.origin)))
+returning o.id;
 
 -- name: records
 -- Of rows of some groups; of one that is too large to be routed there are none. $1 numbers, $2 groups, $3 bytes as text

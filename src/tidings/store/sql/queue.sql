@@ -59,7 +59,9 @@ update tidings.lanes set due_at = $2::timestamptz + interval '0.25 seconds' wher
 -- count in one statement. It visits lanes, not deliveries: of each, the first few waiting rows by index, so a lane with a million
 -- rows costs no more than one with ten. Nobody else takes rows of a locked lane, so the queue rows need no lock of their own.
 -- In an ordered lane nothing goes out while the outbox has something as old of its group: dispatchers route ranges of it side by side, and one
--- that is slow, or stands still, has earlier changes under way than what is routed already. Both are read from one snapshot.
+-- that is slow, or stands still, has earlier changes under way than what is routed already. Both are read from one snapshot. What others
+-- have under way is the oldest that there is: the first row of a group tells, and at a home of a fleet the first of each source, which
+-- stands behind rows of sources that are ahead of it, within as many as six dispatchers can have at once.
 -- $1 worker, $2 now, $3 how many of each lane at most, $4 the lanes, in parallel, $5 part
 with due as materialized (
   select webhook_id, tidings.places(concurrency, allowance, waiting) as places, in_flight, ordered, rate_per_second,
@@ -74,11 +76,12 @@ with due as materialized (
     select least(case when due.ordered then 1 else due.places end - due.in_flight, floor(due.tokens)::integer) as free
   ) places
 ), unrouted as materialized (
-  select g.group_id, o.occurred_at
+  select distinct on (g.group_id, o.origin) g.group_id, o.occurred_at
   from (select distinct w.group_id from due join tidings.webhooks w on w.id = due.webhook_id where due.ordered) g
   cross join lateral (
-    select occurred_at from tidings.outbox where group_id collate "C" between g.group_id and g.group_id
-    order by group_id collate "C", id limit 1) o
+    select id, origin, occurred_at from tidings.outbox where group_id collate "C" between g.group_id and g.group_id
+    order by group_id collate "C", id limit (select case when exists (select from tidings.landed_flights) then 4096 else 1 end)) o
+  order by g.group_id, o.origin, o.id
 ), seen as materialized (
   -- One row more than there is room for: it tells when the lane is due again.
   select room.webhook_id, q.id, q.ready_at,

@@ -78,13 +78,17 @@ delete from tidings.relay_wishes where home = any ($1::text[]);
 insert into tidings.relay_wishes (home, table_schema, table_name, operation)
 select distinct * from unnest($1::text[], $2::text[], $3::text[], $4::text[]);
 
+-- name: land
+-- Whether it was not landed before, and by which history of PostgreSQL: a standby that was promoted begins another. $1 flight
+with landed as (insert into tidings.landed_flights (id) values ($1) on conflict do nothing returning id)
+select exists (select from landed) as is_new, case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end as history;
+
+-- name: history
+select case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end;
+
 -- name: is_landed
 -- $1 flight
 select exists (select from tidings.landed_flights where id = $1);
-
--- name: land
--- Nothing comes back when it was landed before. $1 flight
-insert into tidings.landed_flights (id) values ($1) on conflict do nothing returning id;
 
 -- name: forget_landed
 -- $1 days, $2 how many at most

@@ -17,10 +17,15 @@ from (select id, kind, error, rejected_at, row_as_json::text as row_as_is, regex
   from tidings.outbox_rejected where id = $1) r;
 
 -- name: kind
--- Locked to the end of the transaction. $1 number
-select kind, case when kind <> 'event' then row_as_json ->> 'webhook_id' end as webhook_id, sealed,
-  regexp_replace(row_as_json::text, '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\u0001', 'g')::json ->> 'group_id' as group_id
-from tidings.outbox_rejected where id = $1 for update;
+-- Locked to the end of the transaction. origin: the source that it came from by the stream of a fleet. $1 number
+select kind, sealed, row_as_json ->> 'group_id' as group_id, row_as_json ->> 'webhook_id' as webhook_id, row_as_json ->> 'source' as source,
+  row_as_json ->> 'type' as type, row_as_json ->> 'origin' as origin
+from (select kind, sealed, regexp_replace(row_as_json::text, '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\u0001', 'g')::json as row_as_json
+  from tidings.outbox_rejected where id = $1 for update) r;
+
+-- name: take_flight
+-- A flight that came by the stream, with where it came from. $1 number
+delete from tidings.outbox_rejected where id = $1 returning row_as_json ->> 'cargo' as cargo, row_as_json ->> 'source' as sender;
 
 -- name: route_again
 -- Puts a row back into the outbox, where it gets a new number, and with it a new event id unless it had one. What json_populate_record
@@ -30,10 +35,10 @@ with taken as (
   returning tidings.masked(row_as_json::text, tidings.mask_of(row_as_json::text))::json as row_as_json, tidings.mask_of(row_as_json::text) as mask
 )
 insert into tidings.outbox (group_id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at,
-  event_id, external_id, webhook_id, capture_error, hops, traceparent)
+  event_id, external_id, webhook_id, capture_error, hops, traceparent, origin)
 select r.group_id, r.source, r.type, r.operation, r.subject, r.table_schema, r.table_name,
   replace(r.record::text, taken.mask, '\u')::json, replace(r.old_record::text, taken.mask, '\u')::json, r.occurred_at,
-  r.event_id, r.external_id, r.webhook_id, r.capture_error, r.hops, r.traceparent
+  r.event_id, r.external_id, r.webhook_id, r.capture_error, r.hops, r.traceparent, r.origin
 from taken cross join lateral json_populate_record(null::tidings.outbox, taken.row_as_json) r
 returning id;
 
@@ -96,5 +101,6 @@ select count(*) from (select from tidings.outbox_rejected limit $1) some_of_them
 -- How many there are of each kind of thing, so many of each at most. $1 limit
 select 'event' as kind, (select count(*) from (select from tidings.outbox_rejected where kind = 'event' limit $1) few) as count
 union all select 'delivery', (select count(*) from (select from tidings.outbox_rejected where kind = 'delivery' limit $1) few)
+union all select 'flight', (select count(*) from (select from tidings.outbox_rejected where kind = 'flight' limit $1) few)
 union all select 'webhook', (select count(*) from (select from tidings.webhooks where fault is not null limit $1) few)
 union all select 'job', (select count(*) from (select from tidings.cron_jobs where fault is not null limit $1) few);
