@@ -120,7 +120,8 @@ class Pair:
         if self.unrouted == inf:
             self.unrouted = self.now
             await self.engine.sql(
-                "insert into tidings.outbox (source, type, record, occurred_at) values ('publish', 'a.b', '{}', $1)", at(self.now)
+                "insert into tidings.outbox (source, type, record, occurred_at) values ('publish', 'a.b', '{}', $1)",
+                at(self.now),
             )
         else:
             self.unrouted = inf
@@ -129,7 +130,9 @@ class Pair:
     async def assert_same(self, said: str) -> None:
         (row,) = await self.engine.sql(_ROW, self.lane.id, BEGINNING)
         lane = self.lane
-        told = [row[name] for name in ("in_flight", "waiting", "allowance", "failure_count", "rest_count", "saturated", "trusted")]
+        told = [
+            row[name] for name in ("in_flight", "waiting", "allowance", "failure_count", "rest_count", "saturated", "trusted")
+        ]
         mine = [lane.in_flight, lane.waiting, lane.allowance, lane.failure_count, lane.rest_count, lane.saturated, lane.trusted]
         assert told == mine, said
         for name, value in (("resting", lane.resting_until), ("held", lane.held_until), ("due", lane.due_at)):

@@ -6,6 +6,7 @@ what all members agree about. Nothing else of NATS is used, and this module alon
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -21,6 +22,7 @@ from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
 
 try:
+    import nkeys
     from nats.aio.client import Client
     from nats.aio.msg import Msg
     from nats.errors import Error as NatsError
@@ -38,6 +40,11 @@ RECEIVED_AT_ONCE: Final = 8  # flights
 BUCKET: Final = "TIDINGS"
 CONSUMER: Final = "home"
 FLEET, _WISHES = "fleet", "wishes"
+MAX_CREDENTIALS: Final = 100_000  # bytes of a file
+_CREDENTIALS: Final = (
+    re.compile(rb"BEGIN NATS USER JWT-*\n([^\s-][^\s]*)\n"),
+    re.compile(rb"BEGIN USER NKEY SEED-*\n([A-Z2-7]+)\n"),
+)
 MAX_SAID: Final = 300  # characters of what the stream said
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[^\x00]*$")]  # of a schema or a table
 _Operation = Literal["INSERT", "UPDATE", "DELETE"]
@@ -258,7 +265,7 @@ async def opened(
             raise StartupError(f"TIDINGS_STREAM has {_without_secrets(url)!r}. Write nats://host:port, several with commas.")
     tls = None
     if any(urlsplit(url).scheme == "tls" for url in urls):
-        tls = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+        tls = _believing(ca_file)
     refused: list[BaseException] = []
     noting, closed = _Noting(), asyncio.Event()
 
@@ -275,6 +282,7 @@ async def opened(
     client = Client()
     options: dict[str, Any] = {"tls": tls} if tls is not None else {}
     if credentials is not None:
+        _check_credentials(credentials)
         options["user_credentials"] = str(credentials)
     connecting = client.connect(
         urls, name="tidings", inbox_prefix=inbox, error_cb=on_error,
@@ -297,6 +305,38 @@ async def opened(
     finally:
         noting.is_wanted = False
         await client.close()
+
+
+def _believing(ca_file: Path | None) -> ssl.SSLContext:
+    """Return how certificates of servers are checked: by the system's authorities, and those of a file beside them."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:  # as ssl.SSLError is
+            raise StartupError(
+                f"The authorities in TIDINGS_CA_FILE {ca_file} cannot be read ({error.strerror or error}). Correct its path, "
+                "or write them in PEM form."
+            ) from error
+    return context
+
+
+def _check_credentials(path: Path) -> None:
+    """Refuse what is no file of credentials: the client would look for their beginning for ever."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_CREDENTIALS)
+    except OSError as error:
+        raise StartupError(f"TIDINGS_STREAM_CREDENTIALS {path} cannot be read ({error.strerror}).") from error
+    jwt, seed = _CREDENTIALS[0].search(text), _CREDENTIALS[1].search(text)
+    try:
+        if jwt is None or seed is None:
+            raise nkeys.ErrInvalidSeed
+        nkeys.from_seed(bytearray(seed.group(1))).wipe()
+    except (nkeys.NkeysError, ValueError) as error:
+        raise StartupError(
+            f"TIDINGS_STREAM_CREDENTIALS {path} has no credentials of NATS. Write there what this prints: nsc generate creds"
+        ) from error
 
 
 class _Noting:

@@ -1,6 +1,8 @@
 """What a run found, as pictures and as a file beside them."""
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,7 @@ from tidings.bench.simulation.run import Found, Run
 from tidings.bench.simulation.world import Kind, Plan
 
 FILE: Final = "fleet-simulation.json"
+_COMMITTED, _RECEIVED = attrgetter("committed_count"), attrgetter("received_count")
 _STRIDE: Final = 5  # seconds between points
 _SECONDS: Final = "seconds since the beginning"
 
@@ -33,15 +36,17 @@ def pictures(run: Run) -> dict[str, Picture]:
         Series(name, tuple((one.at, one.waiting[name]) for one in moments)) for name in moments[0].waiting
     ]  # fmt: skip
     rates = [
-        Series(name, tuple((later.at, (count(later) - count(one)) / _STRIDE) for one, later in zip(moments, moments[1:], strict=False)))
-        for name, count in (("committed", lambda one: one.committed_count), ("received", lambda one: one.received_count))
-    ]  # fmt: skip
+        Series(name, tuple((later.at, (count(later) - count(one)) / _STRIDE) for one, later in pairwise(moments)))
+        for name, count in (("committed", _COMMITTED), ("received", _RECEIVED))
+    ]
     delays = {kind.title: times for kind, times in ledger.delays.items() if kind in {Kind.FAST, Kind.USUAL, Kind.SLOW}}
     return {
         "backlog": Picture("What waits for receivers that are well", note, _SECONDS, "deliveries", tuple(backlog)),
         "rate": Picture("Committed and received", note, _SECONDS, "a second", tuple(rates)),
         "delay": Picture("Commit to receipt, p99, by receivers", note, f"{_SECONDS}, of the commit", "s", _p99s(delays, plan)),
-        "fairness": Picture("Commit to the first attempt, p99", note, f"{_SECONDS}, of the commit", "s", _p99s(ledger.waits, plan)),
+        "fairness": Picture(
+            "Commit to the first attempt, p99", note, f"{_SECONDS}, of the commit", "s", _p99s(ledger.waits, plan)
+        ),
     }
 
 

@@ -1,8 +1,8 @@
 """A home in virtual time: what lands is routed, claimed, sent and recorded by its processes.
 
-Who gets what is decided by the real code: `core.lanes`, `core.crowds`, `worker.places`, `worker.sharing`, `core.outcome`. What is
-simplified: a batch decides when it begins and takes effect when it ends; claims look at lanes by age alone, not at those of other
-groups in turn as well; a process has one batch under way, where the real one may have two.
+Who gets what is decided by the real code: `core.lanes`, `core.crowds`, `worker.places`, `worker.sharing`, `core.outcome`.
+What is simplified: a batch decides when it begins and takes effect when it ends; claims look at lanes by age alone, not at
+those of other groups in turn as well; a process has one batch under way, where the real one may have two.
 """
 
 from collections import deque
@@ -24,6 +24,7 @@ from tidings.core.retry import STANDARD
 from tidings.store.queue import MAX_LANES, MAX_OTHER_LANES
 from tidings.worker.deliverer import RETRY_INTERVAL
 from tidings.worker.dispatcher import BATCH
+from tidings.worker.intake import FULL_INTERVAL, MAX_OUTBOX
 from tidings.worker.places import MAX_UNRECORDED, PATIENCE
 from tidings.worker.recorder import FLUSH_INTERVAL, FULL, MAX_BATCH
 from tidings.worker.sharing import Way
@@ -91,6 +92,10 @@ class Home:
 
     def _land(self) -> None:
         if self.is_away or self._is_landing or not self.stream:
+            return
+        if len(self.outbox) > MAX_OUTBOX:
+            self._is_landing = True
+            self._agenda.at(self._agenda.now + FULL_INTERVAL, self._landed, [])
             return
         rows = [self.stream.popleft() for _ in range(min(LANDED_AT_ONCE, len(self.stream)))]
         plan = self._plan
@@ -452,9 +457,7 @@ class Home:
             by_lane.setdefault(delivery.webhook_id, []).append(delivery)
         for theirs in by_lane.values():
             lane = theirs[0].row.lane
-            rows = [
-                (d.row.committed_at if lane.ordered else now, d.row.number, (d.row, d.attempt_number)) for d in theirs
-            ]
+            rows = [(d.row.committed_at if lane.ordered else now, d.row.number, (d.row, d.attempt_number)) for d in theirs]
             lane.ground(rows, now)
             self._look_at(lane)
         self.queued += len(held)
@@ -489,5 +492,3 @@ def _group_of(row: Row) -> str:
 
 def _rank(delivery: Leased) -> bool:
     return not delivery.is_trusted
-
-

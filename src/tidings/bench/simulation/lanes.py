@@ -1,8 +1,8 @@
 """A lane's row, in memory.
 
 What a lane allows, and what results mean for it, is decided by PostgreSQL: `lock_lanes_to_route`, `make_due`, `claim`,
-`settle_lanes` and `ground` of `store/sql`. A simulation of a million lanes cannot ask it, so the same is said here once more, and
-tests/integration/test_simulated_lanes.py holds both to one another through random histories. Times are seconds.
+`settle_lanes` and `ground` of `store/sql`. A simulation of a million lanes cannot ask it, so the same is said here once more;
+tests/integration/test_simulated_lanes.py holds all but `ground` to PostgreSQL through random histories. Times are seconds.
 """
 
 from heapq import heappop, heappush
@@ -36,7 +36,14 @@ class Lane:
     )  # fmt: skip
 
     def __init__(
-        self, id_: UUID, group_id: str, *, concurrency: int = 100, rate: float | None = None, ordered: bool = False, now: float = 0
+        self,
+        id_: UUID,
+        group_id: str,
+        *,
+        concurrency: int = 100,
+        rate: float | None = None,
+        ordered: bool = False,
+        now: float = 0,
     ) -> None:
         self.id = id_
         self.group_id = group_id

@@ -15,7 +15,7 @@ _MASK: Final = 2**64 - 1
 
 
 class Kind(Enum):
-    """What a receiver is like: its median answer in seconds, how that spreads (sigma of a lognormal), of how many in a thousand."""
+    """What a receiver is like: its median answer in seconds, how that spreads (a lognormal's sigma), how many of a thousand."""
 
     FAST = ("fast", 0.04, 0.5, 680)
     USUAL = ("usual", 0.2, 0.8, 230)
@@ -52,14 +52,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One run. Times are seconds since its beginning.
 
     Attributes:
-        slowness: How many times slower its machines are than the measured one, so that some millions of deliveries load them.
-        engine_us, postgres_us: CPU of a delivery in a backlog (docs/benchmarks.md), of a worker's process and of its home's PostgreSQL.
+        slowness: How many times slower its machines are than the measured one, so that some thousands of deliveries a
+            second load them.
+        engine_us, postgres_us: CPU of a delivery in a backlog (docs/benchmarks.md): of a worker's process, of its home's
+            PostgreSQL.
         landing_us: CPU of the home's PostgreSQL to land an event that came by the stream.
         postgres_cores: Of each home.
         journey: To PostgreSQL and back with a commit, whatever the batch: life-size.
         max_in_flight: As the setting.
         loud_events: What one group commits at once at `loud_at`.
-        loss_at: When `lost_share` of the machines are lost; homes go on at a standby at `homes_back_at`, workers at `workers_back_at`.
+        loss_at: When `lost_share` of the machines are lost; homes go on at a standby at `homes_back_at`, workers are back at
+            `workers_back_at`.
         drained_by: When the run ends, load or not; the load ends at `seconds`.
     """
 
@@ -68,30 +71,30 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 200
     webhooks: int = 1_000_000
     groups: int = 20_000
-    per_second: float = 12_000
-    seconds: float = 180.0
-    drained_by: float = 240.0
-    slowness: float = 10.0
+    per_second: float = 4000
+    seconds: float = 120.0
+    drained_by: float = 160.0
+    slowness: float = 15.0
     engine_us: float = 45.0
     postgres_us: float = 20.0
     landing_us: float = 10.0
     postgres_cores: int = 2
     journey: float = 0.002
     max_in_flight: int = 2048
-    down_from: float = 20.0
-    down_until: float = 50.0
-    loss_at: float = 60.0
+    down_from: float = 10.0
+    down_until: float = 35.0
+    loss_at: float = 40.0
     lost_share: float = 0.1
-    homes_back_at: float = 90.0
-    workers_back_at: float = 110.0
-    loud_at: float = 130.0
-    loud_events: int = 200_000
+    homes_back_at: float = 70.0
+    workers_back_at: float = 80.0
+    loud_at: float = 95.0
+    loud_events: int = 50_000
 
 
 # A small fleet for a minute: some ten seconds of a processor.
 SHORT: Final = Plan(
-    homes=4, workers=24, webhooks=50_000, groups=1000, per_second=2000, seconds=60, drained_by=120, down_from=5, down_until=12,
-    loss_at=20, lost_share=0.25, homes_back_at=28, workers_back_at=35, loud_at=42, loud_events=20_000,
+    homes=4, workers=24, webhooks=50_000, groups=1000, per_second=1500, seconds=55, drained_by=120, down_from=5, down_until=12,
+    loss_at=20, lost_share=0.25, homes_back_at=28, workers_back_at=35, loud_at=42, loud_events=15_000,
 )  # fmt: skip
 
 
