@@ -21,7 +21,12 @@ SPARE: Final = 100  # deliveries more, since few are waiting at a home that does
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a run found. `caught_up_s`: from the return of the homes that were lost until as little waits there as before."""
+    """What a run found.
+
+    Attributes:
+        caught_up_s: From the return of the homes that were lost until as little waits there as before.
+        busiest_home_share: What the busiest home had of the load, over the mean; the loud group's transaction not counted.
+    """
 
     plan: Plan
     committed: int
@@ -78,7 +83,10 @@ class Run:
         self._owed += self.plan.per_second * TICK
         count = int(self._owed)
         self._owed -= count
-        self._commit([self._world.busy_webhook(self._rng) for _ in range(count)])
+        webhooks = [self._world.busy_webhook(self._rng) for _ in range(count)]
+        for webhook in webhooks:
+            self._of_home[self._world.home_of(webhook.group)] += 1
+        self._commit(webhooks)
         if now + TICK < self.plan.seconds:
             self._agenda.at(now + TICK, self._tick)
 
@@ -91,7 +99,6 @@ class Run:
             self._number += 1
             row = Row(now, self._number, webhook, lane.group_id, lane)
             self.ledger.committed(row, number)
-            self._of_home[number] += 1
             by_home.setdefault(number, []).append(row)
         for number, rows in by_home.items():
             self._agenda.at(now + TICK, self.homes[number].arrive, rows)
