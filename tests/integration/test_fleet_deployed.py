@@ -147,7 +147,12 @@ async def test_the_files_of_deploy_make_a_fleet_in_which_each_member_has_its_own
             stop.set()
             await relay
     admin = msgspec.structs.replace(shared, stream=deployed.url("admin"))
-    assert [(one.home, one.flights, one.replicas) for one in await standing(admin)] == [("eu", 0, 3), ("us", 0, 3)]
+
+    async def is_empty() -> bool:  # what is landed is acknowledged a moment later
+        found = [(one.home, one.flights, one.replicas) for one in await standing(admin)]
+        return found == [("eu", 0, 3), ("us", 0, 3)]
+
+    await eventually(is_empty)
 
 
 async def publish(source: Engine, number: int, group_id: str) -> None:
@@ -174,8 +179,30 @@ async def test_a_stream_is_believed_by_its_certificate_alone(config: Config, dep
     for name in ("odd.crt", "missing.crt"):
         with pytest.raises(StartupError, match=rf"^The authorities in TIDINGS_CA_FILE .*{name} cannot be read"):
             await standing(at(deployed.url("admin"), tmp_path / name))
-    with pytest.raises(StartupError, match="TLS"):
+    with pytest.raises(StartupError, match=r"cannot be reached \(.*certificate verify failed"):
         await make_stream(at(deployed.url("admin").replace("tls://", "nats://"), None), ("eu",), replicas=1)
+
+
+async def test_nothing_is_said_in_the_clear_where_tls_is_asked_for(tmp_path: Path) -> None:
+    said: list[bytes] = []
+
+    async def without_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A server, or somebody before it, who keeps silent about TLS."""
+        writer.write(b'INFO {"server_id": "x", "version": "2.11.0", "max_payload": 1048576, "tls_required": false}\r\n')
+        said.append(await reader.read(1000))
+        writer.close()
+
+    server = await asyncio.start_server(without_tls, "127.0.0.1", 0)
+    try:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(
+            StartupError, match=r"cannot be reached \(.*the server does not speak TLS, and tls:// asks for it\)"
+        ):
+            async with stream.opened(f"tls://eu:{PASSWORDS['eu']}@127.0.0.1:{port}", credentials=None, ca_file=None):
+                raise AssertionError
+    finally:
+        server.close()
+    assert set(said) == {b""}
 
 
 # Credentials in a file ---------------------------------------------------------------------------------------------------------

@@ -36,7 +36,8 @@ class Operator:
     """An operator with one account, whose users may do what they are given."""
 
     def __init__(self) -> None:
-        self._operator, self._account = Key(nkeys.PREFIX_BYTE_OPERATOR), Key(nkeys.PREFIX_BYTE_ACCOUNT)
+        self._operator = Key(nkeys.PREFIX_BYTE_OPERATOR)
+        self._account, self._system = Key(nkeys.PREFIX_BYTE_ACCOUNT), Key(nkeys.PREFIX_BYTE_ACCOUNT)
 
     @property
     def config(self) -> str:
@@ -44,13 +45,15 @@ class Operator:
         operator = self._operator.sign(
             {"name": "test", "sub": self._operator.public, "nats": {"type": "operator", "version": 2}}
         )
-        limits = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1) | {
-            "wildcards": True, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
-        }  # fmt: skip
-        account = self._operator.sign(
-            {"name": "fleet", "sub": self._account.public, "nats": {"type": "account", "version": 2, "limits": limits}}
-        )
-        return f'operator: "{operator}"\nresolver: MEMORY\nresolver_preload: {{ {self._account.public}: "{account}" }}'
+        stored = {"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1}
+        accounts = {self._account.public: self._of(self._account, stored), self._system.public: self._of(self._system, {})}
+        preload = ", ".join(f'{name}: "{jwt}"' for name, jwt in accounts.items())
+        return f'operator: "{operator}"\nsystem_account: {self._system.public}\nresolver: MEMORY\nresolver_preload: {{ {preload} }}'
+
+    def _of(self, account: Key, limits: dict[str, int]) -> str:
+        unlimited = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1)
+        claims = {"type": "account", "version": 2, "limits": unlimited | {"wildcards": True} | limits}
+        return self._operator.sign({"name": "fleet", "sub": account.public, "nats": claims})
 
     def write_user(self, path: Path, name: str, publish: Sequence[str], subscribe: Sequence[str]) -> Path:
         """Write a user's file of credentials."""

@@ -271,8 +271,8 @@ async def opened(
         if urlsplit(url).scheme not in {"nats", "tls"} or not urlsplit(url).hostname:
             raise StartupError(f"TIDINGS_STREAM has {_without_secrets(url)!r}. Write nats://host:port, several with commas.")
     tls = None
-    if any(urlsplit(url).scheme == "tls" for url in urls):
-        tls = _believing(ca_file)
+    if ca_file is not None or any(urlsplit(url).scheme == "tls" for url in urls):
+        tls = _believing(ca_file)  # also for nats://, where a server asks for it
     refused: list[BaseException] = []
     noting, closed = _Noting(), asyncio.Event()
 
@@ -290,7 +290,7 @@ async def opened(
             noting.said = said  # else nothing tells it from a stream that does not answer
             logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
 
-    client = Client()
+    client = _Client()
     options: dict[str, Any] = {"tls": tls} if tls is not None else {}
     if credentials is not None:
         _check_credentials(credentials)
@@ -340,6 +340,17 @@ async def _close(client: Client) -> None:
 
 def _transport(client: Client) -> Any:
     return client._transport._io_writer.transport  # type: ignore[union-attr]  # noqa: SLF001 - nothing else leads there
+
+
+class _Client(Client):
+    """A client to which `tls://` is no wish: the makers' own goes on in the clear with a server that does not ask for TLS."""
+
+    def _connect_command(self) -> bytes:
+        """Return what signs in: nothing, where it would be read by whoever listens."""
+        is_wanted = self._current_server is not None and self._current_server.uri.scheme == "tls"
+        if is_wanted and _transport(self).get_extra_info("ssl_object") is None:
+            raise NatsError("the server does not speak TLS, and tls:// asks for it")
+        return bytes(super()._connect_command())
 
 
 def _believing(ca_file: Path | None) -> ssl.SSLContext:

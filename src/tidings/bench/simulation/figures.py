@@ -117,6 +117,11 @@ class Ledger:
             self.out_of_order += row.number < latest
             self._latest[delivery.webhook_id] = max(latest, row.number)
 
+    @property
+    def under_way(self) -> int:
+        """How many are leased, those that dead processes held included, until they are due again."""
+        return self._leases.total()
+
     def finished(self, *, has_succeeded: bool) -> None:
         """Count a delivery whose end is on record."""
         if has_succeeded:

@@ -149,8 +149,7 @@ class Run:
     def _found(self) -> Found:
         plan, ledger = self.plan, self.ledger
         waiting = sum(home.waiting for home in self.homes)
-        under_way = sum(len(process.airborne) for home in self.homes for process in home.processes)
-        accounted = ledger.succeeded_count + ledger.failed_count + waiting + under_way
+        accounted = ledger.succeeded_count + ledger.failed_count + waiting + ledger.under_way
         rates = {lane.id: lane.rate for home in self.homes for lane in home.lanes.values() if lane.rate is not None}
         stretches = {
             "before": range(windows(plan.down_from * 0.25), windows(plan.down_from)),
@@ -158,7 +157,7 @@ class Run:
             "one group is loud": range(windows(plan.loud_at), windows(plan.loud_at) + 2),
         }
         return Found(
-            plan, ledger.committed_count, ledger.succeeded_count, ledger.failed_count, waiting + under_way,
+            plan, ledger.committed_count, ledger.succeeded_count, ledger.failed_count, waiting + ledger.under_way,
             ledger.committed_count - accounted, ledger.repeated_count, ledger.attempt_count, len(ledger.webhooks),
             ledger.out_of_order, max(0, ledger.above_limit), round(ledger.above_rate(rates), 6), self._caught_up(),
             round(max(self._of_home) / max(1, sum(self._of_home)) * plan.homes, 2),
