@@ -165,11 +165,9 @@ async def has(home: Engine, count: int) -> bool:
 
 async def test_a_stream_is_believed_by_its_certificate_alone(config: Config, deployed: Deployed, tmp_path: Path) -> None:
     def at(url: str, authority: Path | None) -> Config:
-        return msgspec.structs.replace(config, stream=url, ca_file=authority)
+        return msgspec.structs.replace(config, stream=url.partition(",")[0], ca_file=authority)
 
-    with pytest.raises(
-        StartupError, match=r"^NATS at tls://localhost:\d+, .* cannot be reached \(.*Hostname mismatch.*\)\. Start"
-    ):
+    with pytest.raises(StartupError, match=r"^NATS at tls://localhost:\d+ cannot be reached \(.*Hostname mismatch.*\)\. Start"):
         await standing(at(deployed.url("admin", "localhost"), deployed.authority))
     with pytest.raises(StartupError, match=r"cannot be reached \(.*unable to get local issuer certificate"):
         await standing(at(deployed.url("admin"), None))

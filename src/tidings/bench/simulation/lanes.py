@@ -128,7 +128,8 @@ class Lane:
         if self.rate is not None:
             free = min(free, floor(self.tokens))
         room, ahead = min(free, share), ORDERED_AHEAD if self.ordered else 0.0
-        rows, taken = self.waiting_rows or [], []
+        rows = self.waiting_rows or []
+        taken: list[Any] = []
         while rows and len(taken) < room and rows[0][0] - ahead <= now and not (self.ordered and unrouted <= rows[0][0]):
             taken.append(heappop(rows)[2])
         next_due = rows[0][0] - ahead if rows else None
