@@ -265,14 +265,9 @@ async def opened(
     Raises:
         StartupError: No server can be reached, or it refuses us.
     """
-    urls = [url.strip() for url in servers.split(",")]
+    urls = _urls(servers)
     shown = ", ".join(_without_secrets(url) for url in urls)
-    for url in urls:
-        if urlsplit(url).scheme not in {"nats", "tls"} or not urlsplit(url).hostname:
-            raise StartupError(f"TIDINGS_STREAM has {_without_secrets(url)!r}. Write nats://host:port, several with commas.")
-    tls = None
-    if ca_file is not None or any(urlsplit(url).scheme == "tls" for url in urls):
-        tls = _believing(ca_file)  # also for nats://, where a server asks for it
+    options = _options(urls, credentials, ca_file)
     refused: list[BaseException] = []
     noting, closed = _Noting(), asyncio.Event()
 
@@ -291,10 +286,6 @@ async def opened(
             logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
 
     client = _Client()
-    options: dict[str, Any] = {"tls": tls} if tls is not None else {}
-    if credentials is not None:
-        _check_credentials(credentials)
-        options["user_credentials"] = str(credentials)
     connecting = client.connect(
         urls, name="tidings", inbox_prefix=inbox, error_cb=on_error,
         disconnected_cb=noting.lost, reconnected_cb=on_reconnected, closed_cb=on_closed,
@@ -318,6 +309,25 @@ async def opened(
     finally:
         noting.is_wanted = False
         await _close(client)
+
+
+def _urls(servers: str) -> list[str]:
+    urls = [url.strip() for url in servers.split(",")]
+    for url in urls:
+        if urlsplit(url).scheme not in {"nats", "tls"} or not urlsplit(url).hostname:
+            raise StartupError(f"TIDINGS_STREAM has {_without_secrets(url)!r}. Write nats://host:port, several with commas.")
+    return urls
+
+
+def _options(urls: list[str], credentials: Path | None, ca_file: Path | None) -> dict[str, Any]:
+    """Return what the client is to be told of how to check servers, and how to sign in beside what URLs say."""
+    options: dict[str, Any] = {}
+    if ca_file is not None or any(urlsplit(url).scheme == "tls" for url in urls):
+        options["tls"] = _believing(ca_file)  # also for nats://, where a server asks for it
+    if credentials is not None:
+        _check_credentials(credentials)
+        options["user_credentials"] = str(credentials)
+    return options
 
 
 def _leave_when_silent(client: Client) -> None:
