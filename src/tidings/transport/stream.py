@@ -6,14 +6,11 @@ what all members agree about. Nothing else of NATS is used, and this module alon
 
 import asyncio
 import logging
-import re
 import socket
-import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -21,9 +18,9 @@ import msgspec
 from tidings.core.capture import TableName
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
+from tidings.transport.stream_access import options_of, urls_of, without_secrets
 
 try:
-    import nkeys
     from nats.aio.client import Client
     from nats.aio.msg import Msg
     from nats.errors import Error as NatsError
@@ -43,11 +40,6 @@ RECEIVED_AT_ONCE: Final = 8  # flights
 BUCKET: Final = "TIDINGS"
 CONSUMER: Final = "home"
 FLEET, _WISHES = "fleet", "wishes"
-MAX_CREDENTIALS: Final = 100_000  # bytes of a file
-_CREDENTIALS: Final = (
-    re.compile(rb"BEGIN NATS USER JWT-*\n([^\s-][^\s]*)\n"),
-    re.compile(rb"BEGIN USER NKEY SEED-*\n([A-Z2-7]+)\n"),
-)
 MAX_SAID: Final = 300  # characters of what the stream said
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[^\x00]*$")]  # of a schema or a table
 _Operation = Literal["INSERT", "UPDATE", "DELETE"]
@@ -265,9 +257,9 @@ async def opened(
     Raises:
         StartupError: No server can be reached, or it refuses us.
     """
-    urls = _urls(servers)
-    shown = ", ".join(_without_secrets(url) for url in urls)
-    options = _options(urls, credentials, ca_file)
+    urls = urls_of(servers)
+    shown = ", ".join(without_secrets(url) for url in urls)
+    options = options_of(urls, credentials, ca_file)
     refused: list[BaseException] = []
     noting, closed = _Noting(), asyncio.Event()
 
@@ -311,25 +303,6 @@ async def opened(
         await _close(client)
 
 
-def _urls(servers: str) -> list[str]:
-    urls = [url.strip() for url in servers.split(",")]
-    for url in urls:
-        if urlsplit(url).scheme not in {"nats", "tls"} or not urlsplit(url).hostname:
-            raise StartupError(f"TIDINGS_STREAM has {_without_secrets(url)!r}. Write nats://host:port, several with commas.")
-    return urls
-
-
-def _options(urls: list[str], credentials: Path | None, ca_file: Path | None) -> dict[str, Any]:
-    """Return what the client is to be told of how to check servers, and how to sign in beside what URLs say."""
-    options: dict[str, Any] = {}
-    if ca_file is not None or any(urlsplit(url).scheme == "tls" for url in urls):
-        options["tls"] = _believing(ca_file)  # also for nats://, where a server asks for it
-    if credentials is not None:
-        _check_credentials(credentials)
-        options["user_credentials"] = str(credentials)
-    return options
-
-
 def _leave_when_silent(client: Client) -> None:
     """Have the system break a connection by which nothing can be sent, so that the client turns to another server.
 
@@ -363,38 +336,6 @@ class _Client(Client):
         return bytes(super()._connect_command())
 
 
-def _believing(ca_file: Path | None) -> ssl.SSLContext:
-    """Return how certificates of servers are checked: by the system's authorities, and those of a file beside them."""
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except OSError as error:  # as ssl.SSLError is
-            raise StartupError(
-                f"The authorities in TIDINGS_CA_FILE {ca_file} cannot be read ({error.strerror or error}). Correct its path, "
-                "or write them in PEM form."
-            ) from error
-    return context
-
-
-def _check_credentials(path: Path) -> None:
-    """Refuse what is no file of credentials: the client would look for their beginning for ever."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_CREDENTIALS)
-    except OSError as error:
-        raise StartupError(f"TIDINGS_STREAM_CREDENTIALS {path} cannot be read ({error.strerror}).") from error
-    jwt, seed = _CREDENTIALS[0].search(text), _CREDENTIALS[1].search(text)
-    try:
-        if jwt is None or seed is None:
-            raise nkeys.ErrInvalidSeed
-        nkeys.from_seed(bytearray(seed.group(1))).wipe()
-    except (nkeys.NkeysError, ValueError) as error:
-        raise StartupError(
-            f"TIDINGS_STREAM_CREDENTIALS {path} has no credentials of NATS. Write there what this prints: nsc generate creds"
-        ) from error
-
-
 class _Noting:
     """Says once that the stream is gone, and once that it is back."""
 
@@ -412,11 +353,6 @@ class _Noting:
         if self._is_lost:
             self._is_lost = False
             logger.warning("the stream is back")
-
-
-def _without_secrets(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:200]
 
 
 __all__ = ["Arrived", "Stream", "StreamAwayError", "opened"]
