@@ -171,8 +171,10 @@ async def test_a_stream_is_believed_by_its_certificate_alone(config: Config, dep
         await standing(at(deployed.url("admin", "localhost"), deployed.authority))
     with pytest.raises(StartupError, match=r"cannot be reached \(.*unable to get local issuer certificate"):
         await standing(at(deployed.url("admin"), None))
-    with pytest.raises(StartupError, match=r"cannot be reached \(.*Authorization Violation"):
+    # The server says why and hangs up; which of the two the client hears of first is chance.
+    with pytest.raises(StartupError, match="cannot be reached") as refused:
         await standing(at(deployed.url("admin").replace(PASSWORDS["admin"], "wrong"), deployed.authority))
+    assert "wrong" not in refused.value.message
     (tmp_path / "odd.crt").write_text("no certificate")
     for name in ("odd.crt", "missing.crt"):
         with pytest.raises(StartupError, match=rf"^The authorities in TIDINGS_CA_FILE .*{name} cannot be read"):
@@ -220,7 +222,7 @@ async def test_members_come_with_a_file_of_credentials(tmp_path: Path) -> None:
             await make(way, FLEET, replicas=1, most_bytes=10_000_000)
         async with stream.opened(cluster.url, credentials=billing, ca_file=None, inbox=inbox_of("source", "billing")) as way:
             assert await way.fleet() == FLEET
-        with pytest.raises(StartupError, match=r"cannot be reached .*Authorization Violation"):
+        with pytest.raises(StartupError, match="cannot be reached"):
             async with stream.opened(cluster.url, credentials=stranger, ca_file=None):
                 raise AssertionError
 
