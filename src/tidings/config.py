@@ -38,8 +38,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         allow_http: Call http:// URLs everywhere.
         proxy: The forward proxy that everything goes out by, `http://user:password@host:port`. It resolves
             the names. None: there is none.
-        ca_file: Authorities that receivers' certificates may come from beside the system's: a file in PEM form. It is read at
-            the start.
+        ca_file: Authorities that certificates of receivers, and of the stream, may come from beside the system's: a file in PEM
+            form. It is read at the start.
         host: Address the API listens on.
         port: Port the API listens on; 0 lets the system choose.
         workers: Processes that dispatch and deliver, beside the API.

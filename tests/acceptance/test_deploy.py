@@ -52,8 +52,9 @@ def test_the_image_is_built_as_hadolint_wants_it() -> None:
     run(TOOLS / "hadolint", DEPLOY / "Dockerfile")
 
 
-def test_kubernetes_knows_every_field_of_the_manifests() -> None:
-    run(TOOLS / "kubernetes-validate", "--strict", DEPLOY / "kubernetes/tidings.yaml")
+@pytest.mark.parametrize("file", sorted((DEPLOY / "kubernetes").glob("*.yaml")), ids=lambda file: file.stem)
+def test_kubernetes_knows_every_field_of_the_manifests(file: Path) -> None:
+    run(TOOLS / "kubernetes-validate", "--strict", file)
 
 
 @pytest.mark.parametrize("unit", ["tidings.service", "tidings-worker@.service"])

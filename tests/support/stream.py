@@ -68,9 +68,10 @@ class Node:
 class Cluster:
     """Servers that keep one stream."""
 
-    def __init__(self, nodes: list[Node], login: str) -> None:
+    def __init__(self, nodes: list[Node], login: str, credentials: Path | None = None) -> None:
         self.nodes = nodes
         self._login = login
+        self._credentials = credentials
 
     @property
     def url(self) -> str:
@@ -91,6 +92,7 @@ class Cluster:
                         max_reconnect_attempts=1,
                         error_cb=_quiet,
                         inbox_prefix="_INBOX.admin",
+                        user_credentials=None if self._credentials is None else str(self._credentials),
                     )
                     try:
                         info = await client.jetstream(timeout=1).account_info()
@@ -116,7 +118,14 @@ async def _quiet(_: Exception) -> None:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, nodes: int = 1, max_payload: int = 1_048_576, room: int = 2**30, more: str = "", login: str = ""
+    folder: Path,
+    *,
+    nodes: int = 1,
+    max_payload: int = 1_048_576,
+    room: int = 2**30,
+    more: str = "",
+    login: str = "",
+    credentials: Path | None = None,
 ) -> AsyncIterator[Cluster]:
     """Lend a cluster.
 
@@ -124,6 +133,7 @@ async def running(
         room: Bytes that a server stores.
         more: Lines of each server's configuration.
         login: `user:password@` of those who look whether it is ready.
+        credentials: Their file of credentials, instead.
     """
     ports = free_ports(2 * nodes)
     routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports[nodes:])
@@ -145,7 +155,7 @@ async def running(
             )
         )
         made.append(Node(f"n{number}", ports[number], config))
-    found = Cluster(made, login)
+    found = Cluster(made, login, credentials)
     for node in made:
         node.start()
     try:

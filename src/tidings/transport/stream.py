@@ -6,13 +6,10 @@ what all members agree about. Nothing else of NATS is used, and this module alon
 
 import asyncio
 import logging
-import socket
-import ssl
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -22,6 +19,7 @@ from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
 from tidings.core.kept import Holding
 from tidings.core.pressure import Drained, Report, Why
+from tidings.transport.stream_access import options_of, urls_of, without_secrets
 
 try:
     from nats.aio.client import Client
@@ -32,15 +30,13 @@ try:
     from nats.js.api import RawStreamMsg
     from nats.js.errors import APIError, KeyWrongLastSequenceError, NotFoundError
 
-    from tidings.transport.stream_client import MendedClient
+    from tidings.transport.stream_client import SILENT_SECONDS, MendedClient
 except ImportError as error:  # pragma: no cover - the extra is installed where tests run
     raise StartupError('TIDINGS_STREAM needs what "tidings[fleet]" brings. Run: pip install "tidings[fleet]"') from error
 
 logger = logging.getLogger("tidings.stream")
 
 CONNECT_SECONDS: Final = 5
-SILENT_SECONDS: Final = 10  # for which a server may take nothing, or answer no ping, until it is left for another
-CLOSING_SECONDS: Final = 3
 ANSWER_SECONDS: Final = 10.0  # for the quorum to have a flight, and for answers
 LANDING_SECONDS: Final = 5.0  # until a flight that was received and not acknowledged comes again
 RECEIVED_AT_ONCE: Final = 8  # flights
@@ -483,8 +479,9 @@ async def opened(
     Raises:
         StartupError: No server can be reached, or it refuses us.
     """
-    urls = _urls(servers)
-    shown = ", ".join(_without_secrets(url) for url in urls)
+    urls = urls_of(servers)
+    shown = ", ".join(without_secrets(url) for url in urls)
+    options = options_of(urls, credentials, ca_file)
     refused: list[BaseException] = []
     noting, closed = _Noting(), asyncio.Event()
 
@@ -492,7 +489,7 @@ async def opened(
         closed.set()
 
     async def on_reconnected() -> None:
-        _leave_when_silent(client)
+        client.leave_when_silent()
         await noting.found()
 
     async def on_error(error: Exception) -> None:
@@ -503,9 +500,6 @@ async def opened(
             logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
 
     client = MendedClient()
-    options: dict[str, Any] = {} if credentials is None else {"user_credentials": str(credentials)}
-    if any(urlsplit(url).scheme == "tls" for url in urls):
-        options["tls"] = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     connecting = client.connect(
         urls, name="tidings", inbox_prefix=inbox, error_cb=on_error,
         disconnected_cb=noting.lost, reconnected_cb=on_reconnected, closed_cb=on_closed,
@@ -516,49 +510,19 @@ async def opened(
         async with asyncio.timeout(CONNECT_SECONDS * 3):
             await connecting
     except (NatsError, OSError, TimeoutError, ValueError) as error:
-        await _close(client)
+        await client.end()
         raise StartupError(
             f"NATS at {shown} cannot be reached ({refused[-1] if refused else error or type(error).__name__}). Start it, or "
             "correct TIDINGS_STREAM."
         ) from error
     client.options["max_reconnect_attempts"] = -1
-    _leave_when_silent(client)
+    client.leave_when_silent()
     noting.is_wanted = True
     try:
         yield Stream(client, shown, closed)
     finally:
         noting.is_wanted = False
-        await _close(client)
-
-
-def _urls(servers: str) -> list[str]:
-    urls = [url.strip() for url in servers.split(",")]
-    for url in urls:
-        if urlsplit(url).scheme not in {"nats", "tls"} or not urlsplit(url).hostname:
-            raise StartupError(f"TIDINGS_STREAM has {_without_secrets(url)!r}. Write nats://host:port, several with commas.")
-    return urls
-
-
-def _leave_when_silent(client: Client) -> None:
-    """Have the system break a connection by which nothing can be sent, so that the client turns to another server.
-
-    The client itself waits without a bound until what it has sent is taken, and a server that is frozen takes nothing.
-    """
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        sock = _transport(client).get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_SECONDS * 1000)
-
-
-async def _close(client: Client) -> None:
-    try:
-        async with asyncio.timeout(CLOSING_SECONDS):
-            await client.close()
-    except TimeoutError:  # as above
-        _transport(client).abort()
-
-
-def _transport(client: Client) -> Any:
-    return client._transport._io_writer.transport  # type: ignore[union-attr]  # noqa: SLF001 - nothing else leads there
+        await client.end()
 
 
 class _Noting:
@@ -578,11 +542,6 @@ class _Noting:
         if self._is_lost:
             self._is_lost = False
             logger.warning("the stream is back")
-
-
-def _without_secrets(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:200]
 
 
 __all__ = ["Arrived", "Stream", "StreamAwayError", "opened"]

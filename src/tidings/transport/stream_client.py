@@ -1,9 +1,15 @@
-"""nats-py's client, but for two ends of it that break on what it has cancelled itself."""
+"""nats-py's client, where it waits without a bound, breaks on what it has cancelled itself, or believes a server too much."""
 
 import asyncio
+import socket
 from contextlib import suppress
+from typing import Any, Final
 
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+SILENT_SECONDS: Final = 10  # for which a server may take nothing, or answer no ping, until it is left for another
+CLOSING_SECONDS: Final = 3
 
 
 class MendedClient(Client):
@@ -12,6 +18,26 @@ class MendedClient(Client):
     An answer to a ping that was given up ended the task that reads, and nothing was heard until the connection counted as
     stale, minutes later; a reconnection that another had overtaken told of itself as an error that nobody had made.
     """
+
+    def leave_when_silent(self) -> None:
+        """Have the system break a connection by which nothing can be sent, so that another server is turned to.
+
+        The library waits without a bound until what it has sent is taken, and a server that is frozen takes nothing.
+        """
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            sock = self._wire().get_extra_info("socket")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_SECONDS * 1000)
+
+    async def end(self) -> None:
+        """Close the connection, or drop it when a server does not take what is left to be sent."""
+        try:
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await self.close()
+        except TimeoutError:
+            self._wire().abort()
+
+    def _wire(self) -> Any:
+        return self._transport._io_writer.transport  # type: ignore[union-attr]  # noqa: SLF001 - nothing else leads there
 
     async def _process_pong(self) -> None:
         if self._pongs and self._pongs[0].done():
@@ -23,3 +49,10 @@ class MendedClient(Client):
     async def _attempt_reconnect(self) -> None:
         with suppress(asyncio.InvalidStateError):  # of its last statement, when all is done
             await super()._attempt_reconnect()
+
+    def _connect_command(self) -> bytes:
+        """Return what signs in: nothing, where `tls://` was asked for and it would be read by whoever listens."""
+        is_wanted = self._current_server is not None and self._current_server.uri.scheme == "tls"
+        if is_wanted and self._wire().get_extra_info("ssl_object") is None:
+            raise NatsError("the server does not speak TLS, and tls:// asks for it")
+        return bytes(super()._connect_command())
