@@ -9,6 +9,7 @@ from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.audit import Actor
 from tidings.core.event import DEFAULT_GROUP
+from tidings.operations.across import Across
 from tidings.operations.admission import Admission
 from tidings.operations.allowance import Allowance
 from tidings.operations.readiness import Readiness
@@ -45,6 +46,7 @@ class Services(msgspec.Struct, frozen=True):
         readiness: What the last look found (`operations.diagnosis`).
         provider: Where people sign in; None: nobody does but with a key.
         examined: Webhooks whose receivers are being examined, each with its group.
+        across: The other homes of the fleet, for what is told of all; None: there are none, or one of them asks.
     """
 
     config: Config
@@ -72,6 +74,7 @@ class Services(msgspec.Struct, frozen=True):
     readiness: Readiness = msgspec.field(default_factory=Readiness)
     provider: Provider | None = None
     examined: dict[UUID, str] = msgspec.field(default_factory=dict)
+    across: Across | None = None
 
     @property
     def are_tables_elsewhere(self) -> bool:
