@@ -317,6 +317,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "SQL_JOBS": msgspec.json.encode(config.sql_jobs).decode(),
         "WORKERS": "1",
         "HOME": "",
+        "HOMES": "",
         "CONFIG": "",
     }
     return {f"TIDINGS_{name}": value for name, value in settings.items()}

@@ -78,7 +78,7 @@ async def two_homes(config: Config, databases: list[str], servers: str, folder: 
     homes = [
         Home(
             msgspec.structs.replace(
-                config, database_url=url, home=name, stream=servers, homes=where, homes_key=HOMES_KEY, port=ports[name],
+                config, database_url=url, home=name, stream=servers, homes=where, homes_key=HOMES_KEY, port=ports[name], public_url=f"http://127.0.0.1:{ports[name]}",
                 admin_key=f"the admin key of the home {name}, and of no other", data_dir=folder / name,
             )
         )

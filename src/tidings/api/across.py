@@ -20,7 +20,7 @@ from tidings.core.api_key import ApiKey, check_group, text_of_id
 from tidings.core.errors import ForbiddenError, HomesDisagreeError, NotFoundError, TidingsError
 from tidings.core.event import DEFAULT_GROUP
 from tidings.core.homes import ABOUT, ASKED, KEYS, Place, place_of
-from tidings.core.voucher import HEADER, Voucher, as_key, digest_of
+from tidings.core.voucher import HEADER, Voucher, as_key, digest_of, vouched
 from tidings.operations import foreign_keys
 from tidings.operations.across import About, Across
 from tidings.operations.services import Services
@@ -152,7 +152,7 @@ class AcrossHomes:
             _target(scope),
             [line for line in lines if line[0] not in _KEPT],
             None if is_empty else body.parts(),
-            key=way.key,
+            key=None if way.key is None else vouched(way.key),
             address=client[0] if client else "",
             group_id=way.group_id,
         )

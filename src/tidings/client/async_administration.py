@@ -7,7 +7,7 @@ from tidings.client.async_http import AsyncHttp
 from tidings.client.egress_models import EgressRules, Judgement, Narrowing
 from tidings.client.examined_models import Examined
 from tidings.client.exchange import WALKED, by_cursor, by_last, by_offset, part
-from tidings.client.filters import AfterPaged, AuditFilters, AuditStretch, FaultsPaged, Id, KeysPaged, Paged, SetAsidePaged
+from tidings.client.filters import AfterPaged, AuditFilters, AuditStretch, FaultsPaged, Id, KeysPaged, Paged, SetAsideFilters
 from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, LimitsInput, NarrowingInput, PortalLinkInput
 from tidings.client.limit_models import GroupLimits, Limits
 from tidings.client.source_models import (
@@ -180,11 +180,11 @@ class AsyncSetAside:
     def __init__(self, http: AsyncHttp) -> None:
         self._http = http
 
-    async def list(self, **page: Unpack[SetAsidePaged]) -> _SetAside:
+    async def list(self, **page: Unpack[SetAsideFilters]) -> _SetAside:
         """List what was set aside, newest first."""
         return await self._http.request("GET", "/api/v1/set-aside", _SetAside, query=page)
 
-    def walk(self, **page: Unpack[SetAsidePaged]) -> AsyncIterator[SetAsideEvent]:
+    def walk(self, **page: Unpack[SetAsideFilters]) -> AsyncIterator[SetAsideEvent]:
         """Read everything that was set aside, newest first."""
         return self._http.walk("/api/v1/set-aside", _SetAside, {"limit": WALKED, **page}, by_last("number", "before"))
 

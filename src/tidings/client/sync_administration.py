@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from tidings.client.egress_models import EgressRules, Judgement, Narrowing
 from tidings.client.examined_models import Examined
 from tidings.client.exchange import WALKED, by_cursor, by_last, by_offset, part
-from tidings.client.filters import AfterPaged, AuditFilters, AuditStretch, FaultsPaged, Id, KeysPaged, Paged, SetAsidePaged
+from tidings.client.filters import AfterPaged, AuditFilters, AuditStretch, FaultsPaged, Id, KeysPaged, Paged, SetAsideFilters
 from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, LimitsInput, NarrowingInput, PortalLinkInput
 from tidings.client.limit_models import GroupLimits, Limits
 from tidings.client.source_models import (
@@ -181,11 +181,11 @@ class SetAside:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    def list(self, **page: Unpack[SetAsidePaged]) -> _SetAside:
+    def list(self, **page: Unpack[SetAsideFilters]) -> _SetAside:
         """List what was set aside, newest first."""
         return self._http.request("GET", "/api/v1/set-aside", _SetAside, query=page)
 
-    def walk(self, **page: Unpack[SetAsidePaged]) -> Iterator[SetAsideEvent]:
+    def walk(self, **page: Unpack[SetAsideFilters]) -> Iterator[SetAsideEvent]:
         """Read everything that was set aside, newest first."""
         return self._http.walk("/api/v1/set-aside", _SetAside, {"limit": WALKED, **page}, by_last("number", "before"))
 

@@ -70,6 +70,11 @@ def seal_key(homes_key: str) -> bytes:
     return hmac.digest(homes_key.encode(), b"tidings vouchers", "sha256")
 
 
+def cursor_key(homes_key: str) -> bytes:
+    """Return what cursors of all homes are sealed with: whichever of them is asked for the next page knows them."""
+    return hmac.digest(homes_key.encode(), b"tidings cursors of all homes", "sha256")
+
+
 def digest_of(content: bytes) -> str:
     """Return what a voucher says of a target, or of a body."""
     return hashlib.sha256(content).hexdigest()

@@ -9,11 +9,10 @@ from typing import Final
 import msgspec
 
 from tidings.clock import Clock
-from tidings.core.api_key import ApiKey
 from tidings.core.errors import HomeAwayError, TidingsError
 from tidings.core.fleet import Fleet
 from tidings.core.homes import ABOUT
-from tidings.core.voucher import HEADER, Voucher, digest_of, is_for, opened, seal_key, sealed, vouched
+from tidings.core.voucher import HEADER, VouchedKey, Voucher, cursor_key, digest_of, is_for, opened, seal_key, sealed
 from tidings.transport.homes import Answer, Homes
 
 logger = logging.getLogger("tidings.homes")
@@ -65,6 +64,7 @@ class Across:
     Attributes:
         home: What this one is called.
         directory: Where groups live.
+        cursor_key: What cursors of all homes are sealed with.
     """
 
     def __init__(self, home: str, homes_key: str, directory: Directory, homes: Homes, clock: Clock) -> None:
@@ -72,6 +72,7 @@ class Across:
         self.directory = directory
         self._homes = homes
         self._key = seal_key(homes_key)
+        self.cursor_key = cursor_key(homes_key)
         self._clock = clock
 
     @property
@@ -94,7 +95,7 @@ class Across:
         headers: Sequence[tuple[bytes, bytes]],
         content: AsyncIterable[bytes] | bytes | None = None,
         *,
-        key: ApiKey | None,
+        key: VouchedKey | None,
         address: str = "",
         group_id: str | None = None,
         is_whole: bool = False,
@@ -112,8 +113,7 @@ class Across:
         """
         body = digest_of(content) if is_whole and isinstance(content, bytes) else ""
         voucher = Voucher(
-            self.home, home, self._clock.now(), method, digest_of(target), body, None if key is None else vouched(key),
-            address, group_id,
+            self.home, home, self._clock.now(), method, digest_of(target), body, key, address, group_id,
         )  # fmt: skip
         line = HEADER.encode(), sealed(voucher, self._key).encode()
         return self._homes.asked(home, method, target, [*headers, line], content)
@@ -142,23 +142,28 @@ class Across:
 
         return await _of_each(homes, ask)
 
-    async def part_of_each(self, queries: dict[str, str], path: str, key: ApiKey) -> tuple[dict[str, bytes], list[str]]:
-        """Return each home's part of a list that somebody asks for, and which homes did not answer.
+    async def part_of_each(
+        self, targets: dict[str, str], caller: VouchedKey, address: str
+    ) -> dict[str, tuple[bytes, str | None]]:
+        """Return the part of a list of each home that answers, and the cursor that it goes on with.
 
         Args:
-            queries: The query of each home.
+            targets: What each home is asked for.
         """
+        nexts: dict[str, str | None] = {}
 
         async def ask(home: str) -> bytes:
             async with asyncio.timeout(LIST_SECONDS):
-                target = f"{path}?{queries[home]}".encode()
-                async with self.hand_on(home, "GET", target, [], key=key) as answer:
+                target = targets[home].encode()
+                async with self.hand_on(home, "GET", target, [], key=caller, address=address) as answer:
                     said = await answer.whole()
                     if answer.status != 200:
                         raise HomeAwayError(f"Home {home} answers {answer.status}.", home=home)
+                    nexts[home] = dict(answer.headers).get(b"tidings-next", b"").decode("latin-1") or None
                     return said
 
-        return await _of_each(list(queries), ask)
+        answers, _ = await _of_each(list(targets), ask)
+        return {home: (body, nexts[home]) for home, body in answers.items()}
 
     async def about(self, home: str) -> About | None:
         """Return what a home says of itself; None: it does not answer."""
