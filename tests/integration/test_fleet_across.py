@@ -3,18 +3,23 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 
-from tests.support.homes import Home, group_of, two_homes
+from tests.support.homes import HOMES_KEY, Home, group_of, two_homes
+from tests.support.limits import PATIENCE
 from tests.support.stream import Cluster
 from tidings.client import AsyncClient
 from tidings.config import Config
 from tidings.core.api_key import id_of, id_text, write_key
+from tidings.core.voucher import VouchedKey, Voucher, digest_of, seal_key, sealed
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
@@ -107,8 +112,41 @@ async def test_nobody_else_can_say_that_a_request_was_handed_on(homes: tuple[Hom
         assert (said.status_code, said.json()["code"]) == (403, "FORBIDDEN")
         said = await us.call("GET", "/api/v1/webhooks", headers=headers)
         assert said.status_code == 403, "not with a good key either: whoever sends that means to be a home"
+
+    now = datetime.now(UTC)
+    caller = VouchedKey(UUID(int=1), "x", None, ("admin",))
+    good = Voucher("eu", "us", now, "GET", digest_of(b"/api/v1/webhooks"), key=caller, group_id=THERE)
+
+    async def told(voucher: Voucher, path: str = "/api/v1/webhooks", sealed_with: str = HOMES_KEY) -> httpx.Response:
+        return await us.http.get(path, headers={"Tidings-Voucher": sealed(voucher, seal_key(sealed_with))})
+
+    replaced = msgspec.structs.replace
+    assert (await told(good)).status_code == 200
+    assert (await told(good, sealed_with="another key that nobody of the fleet has")).status_code == 403
+    assert (await told(good, "/api/v1/events")).status_code == 403, "it is for one request"
+    assert (await told(replaced(good, home="eu"))).status_code == 403, "and one home"
+    assert (await told(replaced(good, at=now - timedelta(minutes=5)))).status_code == 403, "and a minute"
+    weak = replaced(good, key=replaced(caller, scopes=("events:publish",)))
+    assert (await told(weak)).status_code == 403, "what the key may do is asked as everywhere"
+    elsewhere = await told(replaced(good, group_id=HERE))
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (503, "HOMES_DISAGREE"), "nothing is handed on twice"
     assert (await us.call("POST", "/api/fleet/keys", json={})).status_code == 403
     assert (await us.call("POST", "/api/fleet/about", json={})).status_code == 403
+
+
+async def test_an_answer_without_an_end_is_handed_on_and_ends_with_its_caller(homes: tuple[Home, Home]) -> None:
+    eu, _ = homes
+    assert (await eu.call("POST", "/api/v1/groups", json={"id": THERE})).status_code == 201
+    headers = {"Authorization": f"Bearer {eu.key}", "X-Tidings-Group": THERE}
+    for _ in range(25):  # a group has 20 at once, so those before have ended there too
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                async with eu.http.stream("GET", "/api/v1/attempts/stream", headers=headers) as answer:
+                    if answer.status_code == 200:
+                        assert answer.headers["tidings-home"] == "us"
+                        await anext(answer.aiter_bytes())
+                        break
+                    assert answer.status_code == 503, await answer.aread()
 
 
 async def test_a_home_that_is_away_is_named_and_others_go_on(homes: tuple[Home, Home]) -> None:

@@ -19,6 +19,7 @@ from tidings.api.http.errors import Refusal, refusal, refusal_of_fault
 from tidings.core.api_key import ApiKey, check_group, text_of_id
 from tidings.core.errors import ForbiddenError, HomesDisagreeError, NotFoundError, TidingsError
 from tidings.core.event import DEFAULT_GROUP
+from tidings.core.group import group_fault
 from tidings.core.homes import ABOUT, ASKED, KEYS, Place, place_of
 from tidings.core.voucher import HEADER, Voucher, as_key, digest_of, vouched
 from tidings.operations import foreign_keys
@@ -110,6 +111,8 @@ class AcrossHomes:
             group_id = key.group_id
         elif group_id is None:
             group_id = key.group_id or DEFAULT_GROUP
+        if group_id is not None and group_fault(group_id) is not None:
+            return _Way(receive, None, key)  # no group is called so, which is said here
         home = None if group_id is None else across.elsewhere(group_id)
         return _Way(receive, home, key, group_id)
 
@@ -165,11 +168,12 @@ class AcrossHomes:
                 await asyncio.wait([telling, gone], return_when=asyncio.FIRST_COMPLETED)
                 if telling.done():
                     telling.result()
-            except TidingsError as error:  # the answer has begun: that it ends too early is all that can be told
-                logger.info("%s %s: %s", scope["method"], scope["path"], error)
+            except Exception as error:  # noqa: BLE001 - the answer has begun: that it ends too early is all that can be told
+                logger.warning("%s %s, handed on to home %s, broke off: %s", scope["method"], scope["path"], way.home, error)
             finally:
                 for task in (telling, gone):
                     task.cancel()
+                await asyncio.gather(telling, gone, return_exceptions=True)
 
     async def _tell(self, scope: Message, headers: dict[str, str], answer: Any, send: Send) -> None:
         """Send a body on as it comes, for as long as its caller's key opens anything."""

@@ -11,6 +11,7 @@ import msgspec
 from tidings.clock import Clock
 from tidings.core.errors import HomeAwayError, TidingsError
 from tidings.core.fleet import Fleet
+from tidings.core.group import MAX_GROUP_LENGTH
 from tidings.core.homes import ABOUT
 from tidings.core.voucher import HEADER, VouchedKey, Voucher, cursor_key, digest_of, is_for, opened, seal_key, sealed
 from tidings.transport.homes import Answer, Homes
@@ -34,7 +35,6 @@ class Directory:
     def __init__(self, homes: Iterable[str]) -> None:
         self._fleet = Fleet(tuple(sorted(homes)))
         self._known: dict[str, str] = {}
-        self.is_read = False
 
     @property
     def fleet(self) -> Fleet:
@@ -46,10 +46,11 @@ class Directory:
         if fleet != self._fleet:
             self._fleet = fleet
             self._known.clear()
-        self.is_read = True
 
     def home_of(self, group_id: str) -> str:
         """Return the home of a group."""
+        if len(group_id) > MAX_GROUP_LENGTH:
+            return self._fleet.home_of(group_id)  # no group is called so
         home = self._known.get(group_id)
         if home is None:
             if len(self._known) >= MAX_KNOWN:

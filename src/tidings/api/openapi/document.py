@@ -47,7 +47,6 @@ _PAGE_HEADERS: Final = {
     "Tidings-Next": "The `cursor` of the page after this one; absent: there is none.",
     "Tidings-Prev": "The `cursor` of the page before this one.",
     "Tidings-Searched-To": "How far was looked, where that was not far enough to fill the page.",
-    "Tidings-Homes-Away": "Homes of a fleet that did not answer: what they have is missing.",
     "Tidings-Count": "How many there are, when `count` asks; exact up to 10,000, else `>10000`.",
 }
 

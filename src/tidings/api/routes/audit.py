@@ -122,7 +122,7 @@ async def list_audit(
 ) -> Response[list[AuditEntry]]:
     """List who did what, newest first, of all groups or of one; in a fleet of all homes, unless `before` names a number of
     this one. A page may have fewer than `limit` and go on nevertheless: it says so in `Tidings-Next`, and in
-    `Tidings-Searched-To` how far was looked.
+    `Tidings-Searched-To` how far was looked; `Tidings-Homes-Away` names homes that did not answer.
     """
     asked = sought(
         group_id=group,

@@ -68,7 +68,8 @@ async def list_set_aside(
     before: Before = None,
     cursor: OfAll = None,
 ) -> Response[list[SetAsideView]]:
-    """List what was set aside, newest first; in a fleet that of all homes, unless `before` names a number of this one.
+    """List what was set aside, newest first; in a fleet that of all homes, unless `before` names a number of this one, with
+    `Tidings-Next` to go on, and `Tidings-Homes-Away` where homes did not answer.
 
     Raises:
         InvalidInputError: The cursor is none of this list.
