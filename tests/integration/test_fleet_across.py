@@ -1,6 +1,5 @@
 """Two homes that answer for each other: whichever is asked, a group is answered for by the home where it lives."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -13,8 +12,8 @@ import httpx
 import msgspec
 import pytest
 
+from tests.support.engine import eventually
 from tests.support.homes import HOMES_KEY, Home, group_of, two_homes
-from tests.support.limits import PATIENCE
 from tests.support.stream import Cluster
 from tidings.client import AsyncClient
 from tidings.config import Config
@@ -83,9 +82,12 @@ async def test_a_key_of_one_home_opens_what_it_opens_at_the_other(homes: tuple[H
 
     ended = await eu.call("DELETE", f"/api/v1/keys/{key_id}")
     assert ended.status_code == 204, ended.text
-    async with asyncio.timeout(30):
-        while (refused := await eu.call("POST", "/api/v1/events", key=key, json=event)).status_code == 202:
-            await asyncio.sleep(0.05)
+
+    async def told() -> Any:
+        said = await eu.call("POST", "/api/v1/events", key=key, json=event)
+        return None if said.status_code == 202 else said
+
+    refused = await eventually(told)
     assert (refused.status_code, "was revoked at" in refused.json()["error"]) == (401, True)
 
 
@@ -138,15 +140,16 @@ async def test_an_answer_without_an_end_is_handed_on_and_ends_with_its_caller(ho
     eu, _ = homes
     assert (await eu.call("POST", "/api/v1/groups", json={"id": THERE})).status_code == 201
     headers = {"Authorization": f"Bearer {eu.key}", "X-Tidings-Group": THERE}
+
+    async def is_heard() -> bool:
+        async with eu.http.stream("GET", "/api/v1/attempts/stream", headers=headers) as answer:
+            assert answer.headers["tidings-home"] == "us"
+            if answer.status_code == 200:
+                await anext(answer.aiter_bytes())
+            return bool(answer.status_code == 200)
+
     for _ in range(25):  # a group has 20 at once, so those before have ended there too
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                async with eu.http.stream("GET", "/api/v1/attempts/stream", headers=headers) as answer:
-                    if answer.status_code == 200:
-                        assert answer.headers["tidings-home"] == "us"
-                        await anext(answer.aiter_bytes())
-                        break
-                    assert answer.status_code == 503, await answer.aread()
+        await eventually(is_heard)
 
 
 async def test_a_home_that_is_away_is_named_and_others_go_on(homes: tuple[Home, Home]) -> None:
@@ -160,9 +163,11 @@ async def test_a_home_that_is_away_is_named_and_others_go_on(homes: tuple[Home, 
         assert "nothing was done" in away.json()["error"]
     assert (await eu.call("GET", "/api/v1/webhooks", group=HERE)).status_code == 200
     await us.start()
-    async with asyncio.timeout(30):
-        while (await eu.call("GET", "/api/v1/webhooks", group=THERE)).status_code != 200:
-            await asyncio.sleep(0.05)
+
+    async def is_back() -> bool:
+        return bool((await eu.call("GET", "/api/v1/webhooks", group=THERE)).status_code == 200)
+
+    await eventually(is_back)
 
 
 async def test_a_home_is_asked_by_its_name(homes: tuple[Home, Home]) -> None:
