@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from tidings.api.http.scopes import NEEDS
-from tidings.config import load_config
+from tidings.configured import load_config
 from tidings.core.errors import StartupError
 from tidings.core.homes import parse_homes, place_of
 from tidings.core.voucher import VouchedKey, Voucher, as_key, digest_of, is_for, opened, seal_key, sealed
