@@ -67,27 +67,28 @@ class AcrossHomes:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
         method, path = scope["method"], scope["path"]
         try:
+            handed = None
             if HEADER in headers or path.startswith(ASKED):
-                await self._answer_home(scope, headers, receive, send)
-                return
-            place = place_of(method, path)
-            if place is None or not key_in(headers):
-                await self._app(scope, receive, send)
-                return
-            way = await self._found(scope, headers, place, receive)
-            if place.is_of_installation and GROUP_HEADER in headers:  # it acts for none, and here may be none of that name
-                headers.pop(GROUP_HEADER)
+                handed = await self._asked_by_home(scope, headers, receive, send)
+                if handed is None:
+                    return
+            place = place_of(method, path) if handed is None and key_in(headers) else None
+            way = _Way(receive) if place is None else await self._found(scope, headers, place, receive)
+            if place is not None and place.is_of_installation:  # it acts for no group, and here may be none of that name
+                headers.pop(GROUP_HEADER, None)
                 scope = scope | {"headers": [line for line in scope["headers"] if line[0] != GROUP_HEADER.encode()]}
-            if way.home is None:
-                await self._app(scope, way.receive, send)
-            else:
+            if way.home is not None:
                 await self._hand_on(scope, headers, way, send)
+                return
         except _GoneError:
             return
         except TidingsError as error:
             await _send(send, refusal(error))
+            return
         except Exception as error:  # noqa: BLE001 - logged and answered as the framework does
             await _send(send, refusal_of_fault(method, path, error))
+            return
+        await self._app(handed or scope, way.receive, send)
 
     # Where ---------------------------------------------------------------------------------------------------------------
 
@@ -191,7 +192,8 @@ class AcrossHomes:
 
     # Being asked by homes ------------------------------------------------------------------------------------------------
 
-    async def _answer_home(self, scope: Message, headers: dict[str, str], receive: Receive, send: Send) -> None:
+    async def _asked_by_home(self, scope: Message, headers: dict[str, str], receive: Receive, send: Send) -> Message | None:
+        """Return what another home hands on, to be answered here; None: it is answered already."""
         voucher = self._across.opened(headers.get(HEADER, ""), scope["method"], _target(scope))
         if voucher is None:
             error = ForbiddenError(
@@ -199,10 +201,10 @@ class AcrossHomes:
                 "TIDINGS_HOMES_KEY, and clocks that agree."
             )
             await _send(send, refusal(error), (REFUSED.encode(), b"1"))
-            return
+            return None
         if voucher.key is None:
             await self._answer_question(scope["path"], voucher, receive, send)
-            return
+            return None
         if voucher.group_id is not None and (other := self._across.elsewhere(voucher.group_id)) is not None:
             raise HomesDisagreeError(
                 f"Home {voucher.sender} says that the group {voucher.group_id!r} lives here, and this home that it lives at "
@@ -210,7 +212,7 @@ class AcrossHomes:
             )
         handed = scope | {VOUCHED: as_key(voucher.key, voucher.at), "client": (voucher.address, 0)}
         handed["headers"] = [line for line in scope["headers"] if line[0] not in _KEPT]
-        await self._app(handed, receive, send)
+        return handed
 
     async def _answer_question(self, path: str, voucher: Voucher, receive: Receive, send: Send) -> None:
         """Answer what a home asks for itself."""
