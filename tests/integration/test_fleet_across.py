@@ -12,8 +12,8 @@ import httpx
 import msgspec
 import pytest
 
+from tests.support.across import HOMES_KEY, Home, group_of, two_homes
 from tests.support.engine import eventually
-from tests.support.homes import HOMES_KEY, Home, group_of, two_homes
 from tests.support.stream import Cluster
 from tidings.client import AsyncClient
 from tidings.config import Config
