@@ -91,6 +91,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         stream_credentials: A file of NATS credentials (`.creds`) to sign in there with.
         home: The home of the fleet that this database is: what comes by the stream for it is delivered from here.
         source: What this database is called in the fleet where it is a source (`tidings relay`).
+        homes: Where the APIs of the fleet's homes are, `eu=https://eu.internal us=https://us.internal`: each home then answers
+            for groups of the others too, by asking them. None: it answers for its own alone.
+        homes_key: What homes know each other by: 32 random characters or more, the same at all of them. Whoever has it may
+            act at every home as anybody.
     """
 
     database_url: str | None = None
@@ -149,12 +153,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     stream_credentials: Path | None = None
     home: str | None = None
     source: str | None = None
+    homes: str | None = None
+    homes_key: str | None = None
 
     def __repr__(self) -> str:
         """Show every setting but keys and passwords."""
         hidden = {
             "admin_key", "metrics_key", "secret_key", "new_secret_key", "database_url", "sql_jobs", "proxy",
-            "oidc_client_secret", "stream",
+            "oidc_client_secret", "stream", "homes_key",
         }  # fmt: skip
         shown = (
             f"{name}={'***' if name in hidden and getattr(self, name) else getattr(self, name)!r}"

@@ -13,6 +13,7 @@ from tidings.config import Config
 from tidings.core.api_key import MAX_KEY
 from tidings.core.errors import InvalidInputError, StartupError
 from tidings.core.fleet import check_name
+from tidings.core.homes import check_homes, parse_homes
 from tidings.core.networks import EVERYTHING
 from tidings.core.oidc import PATH as SIGN_IN_PATH
 from tidings.core.oidc import is_safe
@@ -106,6 +107,8 @@ def _build(values: dict[str, Any]) -> Config:
         check_name(config.home, "home")
         if config.stream is None:
             raise StartupError("home is set and stream is not: say where the stream is that brings what is to be delivered.")
+    if config.homes is not None:
+        check_homes(parse_homes(config.homes), home=config.home, key=config.homes_key)
     if config.log_format not in {"text", "json"}:
         raise StartupError(f"log_format is {config.log_format!r}; write text or json.")
     if config.log_level not in {"debug", "info", "warning", "error"}:

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from tidings import __version__
+from tidings.api.across import AcrossHomes
 from tidings.api.bins import Bins
 from tidings.api.proxies import BehindProxies
 from tidings.api.publishing import PublishingFirst
@@ -26,7 +27,10 @@ from tidings.config import Config
 from tidings.configured import parse_address
 from tidings.core.errors import StartupError, TidingsError
 from tidings.core.home import COPY
+from tidings.core.homes import parse_homes
 from tidings.core.shares import share_out
+from tidings.operations.across import Across, Directory
+from tidings.operations.foreign_keys import ForeignKeys
 from tidings.operations.services import Services
 from tidings.portal.door import Portal
 from tidings.store import home, relay
@@ -36,6 +40,7 @@ from tidings.store.outages import sentence
 from tidings.store.secrets import load_or_make_key
 from tidings.store.settings import is_key_in_use
 from tidings.transport.descriptors import descriptor_limit
+from tidings.transport.homes import Homes
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
 from tidings.worker.telemetry import Telemetry, open_telemetry
@@ -91,7 +96,7 @@ async def run(
             if with_worker and not is_held:
                 worker = await _working(stack, services, telemetry)
         if with_api:
-            url = await stack.enter_async_context(_serving(services))
+            url = await stack.enter_async_context(_serving(await stack.enter_async_context(_among_homes(services))))
         key_file = None if config.secret_key is not None else str(config.key_file)
         on_ready(Ready(url, services.wide.url, services.installation.new_admin_key, key_file))
         if not with_worker or (is_held and not await _adopted(services, stop)):
@@ -218,6 +223,29 @@ class _Server(StoppingServer):
 
 
 @asynccontextmanager
+async def _among_homes(services: Services) -> AsyncIterator[Services]:
+    """Lend the parts of a home that asks the others of its fleet, where it is told where they are."""
+    config = services.config
+    if config.homes is None or config.home is None or config.homes_key is None:
+        yield services
+        return
+    from tidings.transport.directory import Reader  # with what only members of a fleet have installed
+
+    addresses = parse_homes(config.homes)
+    directory = Directory({*addresses, config.home})
+    others = {name: url for name, url in addresses.items() if name != config.home}
+    across = Across(config.home, config.homes_key, directory, Homes(others, ca_file=config.ca_file), services.clock)
+    services.admission.elsewhere = ForeignKeys(across)
+    reading = asyncio.create_task(Reader(config, directory.learn).run(), name="read where groups live")
+    try:
+        yield msgspec.structs.replace(services, across=across)
+    finally:
+        reading.cancel()
+        services.admission.elsewhere = None
+        await across.close()
+
+
+@asynccontextmanager
 async def _serving(services: Services) -> AsyncIterator[str]:
     """Serve the API while the block runs; lends its URL."""
     config = services.config
@@ -236,6 +264,8 @@ async def _serving(services: Services) -> AsyncIterator[str]:
     tails = Tails()
     framework = create_app(services, version=__version__, plugins=[portal, bins], tails=tails)
     application: Any = PublishingFirst(framework, services)
+    if services.across is not None:
+        application = AcrossHomes(application, services, services.across)
     application = BehindProxies(application, config.trusted_networks)
     servers = {"api": (_Server(serving(application, limits_of(config, shares.incoming))), listener)}
     if watcher is not None:
@@ -353,6 +383,7 @@ def _settings_for_child(services: Services) -> dict[str, str]:
         "SQL_JOBS": msgspec.json.encode(config.sql_jobs).decode(),
         "WORKERS": "1",
         "HOME": "",
+        "HOMES": "",
         "CONFIG": "",
     }
     return {f"TIDINGS_{name}": value for name, value in settings.items()}

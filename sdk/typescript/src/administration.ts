@@ -33,7 +33,7 @@ import type {
   PortalSession,
   SealedEntry,
   SetAsideEvent,
-  SetAsidePaged,
+  SetAsideFilters,
   SigningKey,
 } from "./source-types.js";
 
@@ -247,12 +247,12 @@ export class SetAside {
   constructor(private readonly http: Http) {}
 
   /** List what was set aside, newest first. */
-  list(page: SetAsidePaged = {}): Promise<SetAsideEvent[]> {
+  list(page: SetAsideFilters = {}): Promise<SetAsideEvent[]> {
     return this.http.request("GET", "/api/v1/set-aside", { query: { ...page } });
   }
 
   /** Read everything that was set aside, newest first. */
-  walk(page: SetAsidePaged = {}): AsyncGenerator<SetAsideEvent, void, undefined> {
+  walk(page: SetAsideFilters = {}): AsyncGenerator<SetAsideEvent, void, undefined> {
     return this.http.walk("/api/v1/set-aside", { limit: WALKED, ...page }, byLast("number", "before"));
   }
 

@@ -58,8 +58,10 @@ export const byPlace: Turn = <T>(content: unknown, headers: Headers, query: Quer
 
 /** Go on after the last entry of a page, which a field of it identifies. */
 export function byLast(field: string, name = "cursor"): Turn {
-  return <T>(content: unknown, _: Headers, query: Query) => {
+  return <T>(content: unknown, headers: Headers, query: Query) => {
     const items = content as T[];
+    const cursor = headers.get("tidings-next"); // of all homes of a fleet
+    if (cursor !== null) return { items, next: { ...query, offset: undefined, cursor } };
     if (items.length < Number(query["limit"] ?? WALKED)) return { items, next: undefined };
     return { items, next: { ...query, offset: undefined, [name]: (items.at(-1) as Record<string, unknown>)[field] } };
   };

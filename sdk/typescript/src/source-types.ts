@@ -337,6 +337,8 @@ export interface Group {
   deleting_at: string | null;
   /** Why that cannot go on for now. */
   fault: string | null;
+  /** In a list of all homes of a fleet, where it lives. */
+  home?: string;
 }
 
 /** How a customer's portal looks: a name, a picture as a `data:` URL, a colour as `#rrggbb`. */
@@ -587,12 +589,19 @@ export interface SetAsideEvent {
   reason: string;
   created_at: string;
   row?: Record<string, unknown> | null;
+  /** In a list of all homes of a fleet, whose number it is. */
+  home?: string;
 }
 
 /** Which entries: only those with a smaller number than `before`. */
 export interface SetAsidePaged {
   limit?: number;
   before?: number;
+}
+
+/** Which entries: also those behind a page of all homes of a fleet, by its `Tidings-Next`. */
+export interface SetAsideFilters extends SetAsidePaged {
+  cursor?: string;
 }
 
 /** A setting that cannot be read as it is stored. `kind` and `id` name it; `reason` is with the remedy. */
@@ -633,6 +642,8 @@ export interface AuditEntry {
   key_name: string;
   /** Field to what it was and what it is; what is secret is hidden, what is long is cut. */
   changes: Record<string, [unknown, unknown]>;
+  /** In a list of all homes of a fleet, whose number it is. */
+  home?: string;
 }
 
 /** An entry with its seal. */

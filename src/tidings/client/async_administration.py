@@ -16,7 +16,7 @@ from tidings.client.filters import (
     Id,
     KeysPaged,
     Paged,
-    SetAsidePaged,
+    SetAsideFilters,
 )
 from tidings.client.history_models import Page
 from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, LimitsInput, NarrowingInput, PortalLinkInput
@@ -193,11 +193,11 @@ class AsyncSetAside:
     def __init__(self, http: AsyncHttp) -> None:
         self._http = http
 
-    async def list(self, **page: Unpack[SetAsidePaged]) -> _SetAside:
+    async def list(self, **page: Unpack[SetAsideFilters]) -> _SetAside:
         """List what was set aside, newest first."""
         return await self._http.request("GET", "/api/v1/set-aside", _SetAside, query=page)
 
-    def walk(self, **page: Unpack[SetAsidePaged]) -> AsyncIterator[SetAsideEvent]:
+    def walk(self, **page: Unpack[SetAsideFilters]) -> AsyncIterator[SetAsideEvent]:
         """Read everything that was set aside, newest first."""
         return self._http.walk("/api/v1/set-aside", _SetAside, {"limit": WALKED, **page}, by_last("number", "before"))
 

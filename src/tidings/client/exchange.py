@@ -145,6 +145,8 @@ def by_last(field: str, name: str = "cursor") -> Turn:
         response: httpx.Response, kind: type[list[T]], query: Mapping[str, Any]
     ) -> tuple[list[T], Mapping[str, Any] | None]:
         items = answer_of(response, kind)
+        if (cursor := response.headers.get("tidings-next")) is not None:  # of all homes of a fleet
+            return items, _without(query, "offset") | {"cursor": cursor}
         if len(items) < query.get("limit", WALKED):
             return items, None
         return items, _without(query, "offset") | {name: getattr(items[-1], field)}

@@ -36,6 +36,12 @@ class SetAsidePaged(TypedDict, total=False):
     before: int
 
 
+class SetAsideFilters(SetAsidePaged, total=False):
+    """Which entries: also those behind a page of all homes of a fleet, by its `Tidings-Next`."""
+
+    cursor: str
+
+
 class FaultsPaged(TypedDict, total=False):
     """Which settings: only those behind the one with this cursor."""
 

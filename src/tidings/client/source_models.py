@@ -210,12 +210,14 @@ class Group(msgspec.Struct, frozen=True):
     Attributes:
         deleting_at: Since when it is being deleted.
         fault: Why that cannot go on for now.
+        home: In a list of all homes of a fleet, where it lives.
     """
 
     id: str
     created_at: datetime
     deleting_at: datetime | None = None
     fault: str | None = None
+    home: str | None = None
 
 
 class PortalLink(msgspec.Struct, frozen=True):
@@ -293,7 +295,8 @@ class MadeApiKey(msgspec.Struct, frozen=True):
 
 class SetAsideEvent(msgspec.Struct, frozen=True):
     """An event that could not be routed, or (`kind`) a delivery that history cannot hold, or a flight from another database
-    that cannot be read, and why. `row`: when one is read."""
+    that cannot be read, and why. `row`: when one is read. `home`: in a list of all homes of a fleet, whose number it is.
+    """
 
     number: int
     reason: str
@@ -306,6 +309,7 @@ class SetAsideEvent(msgspec.Struct, frozen=True):
     table: str | None = None
     operation: str | None = None
     row: dict[str, Any] | None = None
+    home: str | None = None
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -333,6 +337,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
         key_id: The key that it was done with, or that the session was begun with; `key_name`: what that was called then.
         subject: What it was called then.
         changes: Field to what it was and what it is; what is secret is hidden, what is long is cut.
+        home: In a list of all homes of a fleet, whose number it is.
     """
 
     number: int
@@ -347,6 +352,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
     key_id: UUID | None = None
     key_name: str = ""
     changes: dict[str, tuple[Any, Any]] = {}
+    home: str | None = None
 
 
 class SealedEntry(AuditEntry, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from tidings.client.filters import (
     Id,
     KeysPaged,
     Paged,
-    SetAsidePaged,
+    SetAsideFilters,
 )
 from tidings.client.history_models import Page
 from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, LimitsInput, NarrowingInput, PortalLinkInput
@@ -194,11 +194,11 @@ class SetAside:
     def __init__(self, http: Http) -> None:
         self._http = http
 
-    def list(self, **page: Unpack[SetAsidePaged]) -> _SetAside:
+    def list(self, **page: Unpack[SetAsideFilters]) -> _SetAside:
         """List what was set aside, newest first."""
         return self._http.request("GET", "/api/v1/set-aside", _SetAside, query=page)
 
-    def walk(self, **page: Unpack[SetAsidePaged]) -> Iterator[SetAsideEvent]:
+    def walk(self, **page: Unpack[SetAsideFilters]) -> Iterator[SetAsideEvent]:
         """Read everything that was set aside, newest first."""
         return self._http.walk("/api/v1/set-aside", _SetAside, {"limit": WALKED, **page}, by_last("number", "before"))
 

@@ -70,7 +70,7 @@ class ApiKey(msgspec.Struct, frozen=True):
     @property
     def start(self) -> str:
         """What it begins with, by which its holder knows it; empty for a key that may look as it likes."""
-        return "" if self.is_of_settings else f"{PREFIX}{_written(self.id.int, _ID)}"
+        return "" if self.is_of_settings else f"{PREFIX}{text_of_id(self.id)}"
 
 
 # Writing and reading -------------------------------------------------------------------------------------------------------
@@ -93,6 +93,11 @@ def id_text(text: str) -> str | None:
     if len(text) != _LENGTH or not text.startswith(PREFIX) or text[_ID_END] != "_" or text[-_CHECK:] != _check(text[:-_CHECK]):
         return None
     return text[len(PREFIX) : _ID_END]
+
+
+def text_of_id(key_id: UUID) -> str:
+    """Return the part of a key that says that it is this one."""
+    return _written(key_id.int, _ID)
 
 
 def id_of(text: str) -> UUID | None:

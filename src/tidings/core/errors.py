@@ -138,6 +138,19 @@ class UnavailableError(TidingsError):
     status = 503
 
 
+class HomeAwayError(UnavailableError):
+    """Another home of the fleet, where what was asked for lives, does not answer. `home` says which."""
+
+    code = "HOME_AWAY"
+
+
+class HomesDisagreeError(TidingsError):
+    """Homes of the fleet do not agree about where a group lives, or do not know each other; nothing was done."""
+
+    code = "HOMES_DISAGREE"
+    status = 503
+
+
 class NotReadyError(TidingsError):
     """Nothing can be delivered now. `problems` says why, by name and in a sentence each."""
 

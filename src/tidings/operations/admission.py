@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 from tidings.core.api_key import (
@@ -50,10 +50,28 @@ Answer = TypeVar("Answer")
 _SETTINGS = "settings"  # in place of an id's text
 
 
+class Elsewhere(Protocol):
+    """The other homes of the fleet, as far as their keys are concerned."""
+
+    def held(self, digest: bytes) -> ApiKey | None:
+        """Return a key of theirs that was good within the last second."""
+
+    async def find(self, named: str, digest: bytes, address: str, *, is_shut: bool) -> ApiKey | None:
+        """Return the key of theirs that has an id, whether or not it fits; None where there is none.
+
+        Raises:
+            TidingsError: That cannot be known now.
+        """
+
+    def home_of(self, named: str) -> str | None:
+        """Return the home that had a key of this id when it was asked last."""
+
+
 class Admission:
     """The keys that are at hand. One event loop reads and writes it.
 
     Attributes:
+        elsewhere: Where keys are looked for that are not here; None: nowhere.
         on_look: Is told what each look found of limits (`operations.allowance`), and when it began: one look for both.
     """
 
@@ -78,6 +96,7 @@ class Admission:
         self._uses: dict[UUID, Use] = {}
         self._noting: asyncio.Task[None] | None = None
         self.on_look: Callable[[int, float], None] = lambda version, began: None
+        self.elsewhere: Elsewhere | None = None
 
     def at_hand(self, presented: str, address: str, now: datetime) -> ApiKey | None:
         """Return the key that this is, when that is known without asking anybody; None: ask `admit`.
@@ -92,6 +111,9 @@ class Admission:
             return None
         digest = hash_of(presented[:MAX_KEY])
         key = self._held_as(presented, digest)
+        if key is None and self.elsewhere is not None:
+            key = self.elsewhere.held(digest)
+            return key if key is not None and is_good(key, digest, now) else None  # its home notes its use
         if key is None or not is_good(key, digest, now):
             return None
         if len(presented) < UNGUESSABLE and self._guesses.is_shut(address, at):
@@ -115,6 +137,12 @@ class Admission:
             return key
         digest = hash_of(presented[:MAX_KEY])
         key = await self._asked_for(presented, digest)
+        if key is None and self.elsewhere is not None and (named := id_text(presented)) is not None:
+            is_shut = self._guesses.is_shut(address, self._monotonic())
+            key = await self.elsewhere.find(named, digest, address, is_shut=is_shut)
+            if key is not None and fits(key, digest):
+                check_good(key, digest, now)
+                return key
         if key is not None and fits(key, digest):
             check_good(key, digest, now)
             self._note(key, address, self._monotonic(), now)
@@ -130,6 +158,19 @@ class Admission:
         """
         if presented and len(presented) < UNGUESSABLE:
             self._guesses.refuse_shut(address, self._monotonic())
+
+    async def own(self, named: str, digest: bytes, address: str, now: datetime) -> ApiKey | None:
+        """Return the key of this home that has an id, whether or not it fits: another home asks, which judges it.
+
+        Args:
+            named: As `id_text` returns it.
+            address: Where the key was shown, for the record of its use.
+        """
+        await self._look_since(self._monotonic(), lambda: named in self._held and fits(self._held[named], digest))
+        key = await self._of_id(named)
+        if key is not None and is_good(key, digest, now):
+            self._note(key, address, self._monotonic(), now)
+        return key
 
     def changed(self) -> None:
         """Believe nothing that was held until now, nor what a look tells that is under way: this process has changed a key."""
@@ -167,21 +208,33 @@ class Admission:
 
     async def _asked_for(self, presented: str, digest: bytes) -> ApiKey | None:
         """Return the key that a text says it is, whether or not it fits; None where there is none."""
-        began = self._monotonic()
-        if began - self._looked_at >= BELIEVED:
-            await self._looked()
-        held = self._held_as(presented, digest)
-        if held is not None and fits(held, digest) and self._monotonic() - self._looked_at < BELIEVED:
-            return held
-        for _ in range(2):  # it may have been made or rotated this moment, since a look that is under way began
-            if self._looked_at <= began:
-                await self._looked()
+
+        def at_hand() -> ApiKey | None:
+            held = self._held_as(presented, digest)
+            return held if held is not None and fits(held, digest) else None
+
+        if await self._look_since(self._monotonic(), lambda: at_hand() is not None):
+            return at_hand()
         settings = self._held.get(_SETTINGS) or await self._read(_SETTINGS, SETTINGS_KEY_ID)
         if settings is not None and fits(settings, digest):
             return settings
         named = id_text(presented)
-        key_id = None if named is None else id_of(named)
-        if named is None or key_id is None or key_id == SETTINGS_KEY_ID or named in self._unknown:
+        return None if named is None else await self._of_id(named)
+
+    async def _look_since(self, began: float, is_at_hand: Callable[[], bool]) -> bool:
+        """Look until what is held is believed, and return whether the key is among it: for such a one an older look does."""
+        if began - self._looked_at >= BELIEVED:
+            await self._looked()
+        if is_at_hand() and self._monotonic() - self._looked_at < BELIEVED:
+            return True
+        for _ in range(2):  # it may have been made or rotated this moment, since a look that is under way began
+            if self._looked_at <= began:
+                await self._looked()
+        return False
+
+    async def _of_id(self, named: str) -> ApiKey | None:
+        key_id = id_of(named)
+        if key_id is None or key_id == SETTINGS_KEY_ID or named in self._unknown:
             return None
         return self._held.get(named) or await self._read(named, key_id)
 

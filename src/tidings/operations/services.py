@@ -12,6 +12,7 @@ from tidings.config import Config
 from tidings.core.audit import Actor
 from tidings.core.event import DEFAULT_GROUP
 from tidings.core.outcome import Result
+from tidings.operations.across import Across
 from tidings.operations.admission import Admission
 from tidings.operations.allowance import Allowance
 from tidings.operations.readiness import Readiness
@@ -56,6 +57,7 @@ class Services(msgspec.Struct, frozen=True):
         provider: Where people sign in; None: nobody does but with a key.
         telemetry: Who is told of attempts that clients of listeners made; None: nobody.
         examined: Webhooks whose receivers are being examined, each with its group.
+        across: The other homes of the fleet, for what is told of all; None: there are none, or one of them asks.
     """
 
     config: Config
@@ -84,6 +86,7 @@ class Services(msgspec.Struct, frozen=True):
     provider: Provider | None = None
     telemetry: Hears | None = None
     examined: dict[UUID, str] = msgspec.field(default_factory=dict)
+    across: Across | None = None
 
     @property
     def are_tables_elsewhere(self) -> bool:

@@ -31,6 +31,7 @@ from tidings.portal.cookies import (
     session_of,
     session_token,
 )
+from tidings.portal.elsewhere import lead_away
 from tidings.portal.scopes import check_page, passes
 from tidings.portal.views.errors import NOT_FOR_CUSTOMERS
 from tidings.portal.views.may import May
@@ -132,13 +133,17 @@ async def visit_of(request: Request[Any, Any, Any]) -> Visit:
         LinkEndedError: The link of a customer has ended.
         NotForCustomersError: A customer asks for what is not theirs.
         NotSignedInError: The browser is not signed in, or no longer.
+        LivesElsewhereError: That group lives at another home.
         NotFoundError: There is no such group.
     """
     if request.method not in _SAFE:
         await request.form()  # whole, before it is known who asks: it may take a minute, in which a session can end
     services, token = services_of(request), session_token(request)
     is_customer = bool(customer_token(request))
-    session = await sessions.find(services, token, request.query_params.get(GROUP_PARAMETER)) if token else None
+    wanted = request.query_params.get(GROUP_PARAMETER)
+    if token and not is_customer:
+        await lead_away(request, services, token, wanted)
+    session = await sessions.find(services, token, wanted) if token else None
     if session is None and is_customer:
         raise LinkEndedError(LINK_ENDED)
     if session is not None and session.is_customer:

@@ -18,7 +18,8 @@ from tidings.core.api_key import SETTINGS_KEY_ID
 from tidings.core.errors import BusyError, ForbiddenError, TidingsError
 from tidings.portal import assets
 from tidings.portal.access import LinkEndedError, NotSignedInError, TooManyError, form_token, may_of
-from tidings.portal.cookies import cookie, cookie_of, customer_cookie, customer_token, theme_of, with_cookies
+from tidings.portal.cookies import cookie, cookie_of, customer_cookie, customer_token, services_of, theme_of, with_cookies
+from tidings.portal.elsewhere import LivesElsewhereError, notice_of
 from tidings.portal.scopes import first_page, opens
 from tidings.portal.views.audit import PATH as AUDIT
 from tidings.portal.views.customers import discreet
@@ -94,7 +95,7 @@ def show(
         csrf=form_token(request),
         entries=_entries(path, session) if session else (),
         search=search,
-        notice=left or notice,
+        notice=left or notice or notice_of(services_of(request), session),
         crumbs=tuple(crumbs),
         is_customer=is_customer,
         brand=brand_view(session.brand) if session else None,
@@ -242,6 +243,8 @@ def show_refusal(request: Request[Any, Any, Any], error: TidingsError) -> Respon
         if request.headers.get("hx-request"):
             return Response(b"", status_code=401, headers={"HX-Redirect": "/sign-in"}, media_type="text/html")
         return go(request, f"/sign-in{back}")
+    if isinstance(error, LivesElsewhereError) and error.href:
+        return go(request, error.href)
     if isinstance(error, LinkEndedError):
         return with_cookies(
             _show_error(request, error_view(401, error.message, is_customer=True)), customer_cookie(request, "")

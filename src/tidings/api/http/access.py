@@ -24,7 +24,9 @@ from tidings.operations.services import Services
 from tidings.store.settings import hash_key
 
 GROUP_HEADER = "x-tidings-group"
+HOME_HEADER = "x-tidings-home"
 OWN_ADDRESS = "tidings.metrics_address"  # in the scope of what comes to the address that metrics have for themselves
+VOUCHED = "tidings.vouched"  # in the scope of what another home hands on: the caller's key, which it has judged (`api.across`)
 
 _KEY_HEADERS = ("x-api-key", "apikey", "x-client-key", "x-service-key")
 _SCHEMES = ("bearer ", "servicekey ")
@@ -47,7 +49,7 @@ async def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
     need = needed(str(connection.scope.get("method")), connection.scope["path_template"])
     check_scope(key, need.scopes, is_for_all_groups=need.is_for_all_groups)
     if GROUP_HEADER in connection.headers:  # before anything of the request is read
-        check_group(key.group_id, _group_named(connection.headers[GROUP_HEADER]))
+        check_group(key.group_id, group_named(connection.headers[GROUP_HEADER]))
 
 
 async def require_reader(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -88,10 +90,12 @@ def _is_watcher(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
 async def _admitted(connection: ASGIConnection[Any, Any, Any, Any], required: str = KEY_REQUIRED) -> ApiKey:
     refuse_in_query(connection.query_params.multi_items() if connection.scope["query_string"] else ())
     services: Services = connection.app.state.services
-    presented = key_in(connection.headers)
-    if not presented:
-        raise UnauthorizedError(required)
-    key = await services.admission.admit(presented, address_of(connection), services.clock.now())
+    key: ApiKey | None = connection.scope.get(VOUCHED)  # type: ignore[assignment]  # the framework knows its own names alone
+    if key is None:
+        presented = key_in(connection.headers)
+        if not presented:
+            raise UnauthorizedError(required)
+        key = await services.admission.admit(presented, address_of(connection), services.clock.now())
     connection.scope["state"][_KEY] = key
     connection.scope["state"][_ADMITTED_AT] = services.clock.now()
     return key
@@ -126,7 +130,7 @@ def key_in(headers: Mapping[str, str]) -> str:
     return next((headers[name] for name in _KEY_HEADERS if name in headers), "")
 
 
-def _group_named(value: str) -> str:
+def group_named(value: str) -> str:
     """Return the group that a header names: percent-encoded, as in a URL, where its id has more than a header can carry.
 
     Frameworks read the bytes of a header as Latin-1, and some clients write UTF-8.
@@ -158,6 +162,8 @@ async def services_of(request: Request[Any, Any, Any]) -> Services:
         if services.clock.now() - request.scope["state"][_ADMITTED_AT] >= _SLOW:
             key = await _admitted(request)  # it may have been revoked while the body came
     services = await services_for(services, request.headers, key)
+    if VOUCHED in request.scope or HOME_HEADER in request.headers:  # another home asks, or this one is asked alone
+        services = msgspec.structs.replace(services, across=None)
     return msgspec.structs.replace(services, actor=Actor(Who.KEY, key.id, address, key.id, key.name))
 
 
@@ -169,6 +175,8 @@ def key_of(request: Request[Any, Any, Any]) -> ApiKey:
 
 async def is_still_admitted(request: Request[Any, Any, Any]) -> bool:
     """Whether the key that a request was let in with opens anything still: an answer without an end asks now and then."""
+    if VOUCHED in request.scope:
+        return True  # the home that handed it on sees to that
     services: Services = request.app.state.services
     try:
         await services.admission.admit(key_in(request.headers), address_of(request), services.clock.now())
@@ -192,7 +200,7 @@ async def services_for(services: Services, headers: Mapping[str, str], key: ApiK
     if hops or traceparent is not None:
         services = services.after(hops, traceparent)
     bound_to = None if key is None else key.group_id
-    named = _group_named(headers[GROUP_HEADER]) if GROUP_HEADER in headers else bound_to or services.group_id
+    named = group_named(headers[GROUP_HEADER]) if GROUP_HEADER in headers else bound_to or services.group_id
     if bound_to is not None:
         check_group(bound_to, named)
         services = msgspec.structs.replace(services, bound_to=bound_to)

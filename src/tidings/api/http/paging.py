@@ -9,10 +9,12 @@ from litestar.params import QueryParameter
 
 from tidings.core.errors import InvalidInputError
 from tidings.core.search import id_time
+from tidings.operations.everywhere import Page
 from tidings.operations.history.search import Paging, Result
 
 MAX_PAGE = 1000
 MAX_OFFSET = 10_000
+_OF_PLACES = frozenset({"cursor", "offset", "page"})
 
 T = TypeVar("T")
 
@@ -60,8 +62,22 @@ def with_pages(request: Request[Any, Any, Any], result: Result, body: T) -> Resp
     return Response(body, headers=headers)
 
 
+def with_all_homes(request: Request[Any, Any, Any], page: Page[Any], body: T) -> Response[T]:
+    """Return a page of all homes, with headers that tell where it goes on, and which homes did not answer."""
+    headers: dict[str, str] = {}
+    if page.cursor is not None:
+        headers = {"Tidings-Next": page.cursor, "Link": f'<{_url_with(request, page.cursor)}>; rel="next"'}
+    if page.away:
+        headers["Tidings-Homes-Away"] = ", ".join(page.away)
+    return Response(body, headers=headers)
+
+
 def _url_with(request: Request[Any, Any, Any], cursor: str) -> str:
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name not in {"cursor", "offset", "page"}]
+    kept = [
+        (name, value)
+        for name, value in request.query_params.multi_items()
+        if name not in {"before", "cursor", "offset", "page"}
+    ]
     return f"{request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
 
 

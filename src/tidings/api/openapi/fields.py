@@ -381,6 +381,7 @@ FIELDS: Final[dict[str, str]] = {
     "FaultView.kind": "`webhook`, `job`, `integration`, `collection`, `table` or `backfill`.",
     "FaultView.cursor": "By which the list goes on behind it.",
     "GroupView.deleting_at": "Since when it is being deleted, with all it has; null: it is not.",
+    "home": "The home of a fleet that it is of; only in lists of all homes.",
     "GroupView.fault": "Why that cannot go on for now.",
     "FaultView.since": "Since when; of what is read anew each time, when it was changed last.",
     "IntegrationView.fault": "Why it is set aside: something of it cannot be read as it is stored. Its notices get 503.",

@@ -10,9 +10,11 @@ from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from tidings.api.http.paging import Limit, instant
+from tidings.api.http.access import key_of
+from tidings.api.http.paging import Limit, instant, with_all_homes
 from tidings.core.audit import sought
-from tidings.operations import audit
+from tidings.core.voucher import vouched
+from tidings.operations import audit, everywhere
 from tidings.operations.audit import MAX_EXPORTED, MAX_VERIFIED
 from tidings.operations.services import Services
 from tidings.store.audit import Entry
@@ -43,8 +45,10 @@ HeadText = Annotated[
 ]
 
 
-class AuditEntry(msgspec.Struct, frozen=True):
-    """What somebody did. `changes`: field to what it was and what it is; what is secret is hidden, what is long is cut."""
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What somebody did. `changes`: field to what it was and what it is; what is secret is hidden, what is long is cut.
+    `home`: in a list of all homes of a fleet, whose number it is.
+    """
 
     number: int
     at: datetime
@@ -58,9 +62,10 @@ class AuditEntry(msgspec.Struct, frozen=True):
     key_id: UUID | None
     key_name: str
     changes: dict[str, tuple[Any, Any]]
+    home: str | None = None
 
 
-class SealedEntry(AuditEntry, frozen=True):
+class SealedEntry(AuditEntry, frozen=True, kw_only=True):
     """An entry with its seal: its place in the chain, and the hash over it and all before."""
 
     place: int
@@ -115,8 +120,9 @@ async def list_audit(
     since: Since = None,
     until: Until = None,
 ) -> Response[list[AuditEntry]]:
-    """List who did what, newest first, of all groups or of one. A page may have fewer than `limit` and go on nevertheless: it
-    says so in `Tidings-Next`, and in `Tidings-Searched-To` how far was looked.
+    """List who did what, newest first, of all groups or of one; in a fleet of all homes, unless `before` names a number of
+    this one. A page may have fewer than `limit` and go on nevertheless: it says so in `Tidings-Next`, and in
+    `Tidings-Searched-To` how far was looked; `Tidings-Homes-Away` names homes that did not answer.
     """
     asked = sought(
         group_id=group,
@@ -130,6 +136,9 @@ async def list_audit(
         since=since,
         until=until,
     )
+    if everywhere.is_asked(services) and before is None:
+        found = await everywhere.search_audit(services, vouched(key_of(request)), asked, limit=limit, cursor=cursor or "")
+        return with_all_homes(request, found, [AuditEntry(**_fields(one), home=home) for home, one in found.items])
     page = await audit.search(services, asked, limit=limit, cursor=cursor, before=before)
     headers: dict[str, str] = {}
     if page.cursor is not None:

@@ -1,21 +1,23 @@
 """`/api/v1/groups`: the tenants. Any other call is about group `default`, or the one its `X-Tidings-Group` header names."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Router, delete, get, post
+from litestar import Request, Response, Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from tidings.api.http.paging import Limit, Offset
+from tidings.api.http.access import key_of
+from tidings.api.http.paging import Limit, Offset, with_all_homes
 from tidings.api.http.parameters import group_in_path
 from tidings.core.errors import InvalidInputError
-from tidings.operations import groups
+from tidings.core.voucher import vouched
+from tidings.operations import everywhere, groups
 from tidings.operations.groups import Group
 from tidings.operations.services import Services
 
-After = Annotated[str | None, QueryParameter(description="The last id of the page before.")]
+After = Annotated[str | None, QueryParameter(description="The last id of the page before, or `Tidings-Next`.")]
 
 
 class NewGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,13 +26,16 @@ class NewGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
 
 
-class GroupView(msgspec.Struct, frozen=True):
-    """A group as read. `deleting_at`: since when it is being deleted; `fault`: why that cannot go on for now."""
+class GroupView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A group as read. `deleting_at`: since when it is being deleted; `fault`: why that cannot go on for now. `home`: in a list
+    of all homes of a fleet, where it lives.
+    """
 
     id: str
     created_at: datetime
     deleting_at: datetime | None
     fault: str | None
+    home: str | None = None
 
 
 @post("/", status_code=201)
@@ -41,16 +46,26 @@ async def create_group(services: NamedDependency[Services], data: JSONBody[NewGr
 
 @get("/")
 async def list_groups(
-    services: NamedDependency[Services], limit: Limit = 50, offset: Offset = 0, cursor: After = None
-) -> list[GroupView]:
-    """List groups, in order of their ids.
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    limit: Limit = 50,
+    offset: Offset = 0,
+    cursor: After = None,
+) -> Response[list[GroupView]]:
+    """List groups, in order of their ids; in a fleet those of all homes, with `Tidings-Next` to go on, and
+    `Tidings-Homes-Away` where homes did not answer.
 
     Raises:
         InvalidInputError: The cursor is empty, or there is an offset beside it.
     """
     if cursor == "" or (cursor and offset):
         raise InvalidInputError("cursor", "cursor is the last id of the page before, without an offset; or leave it out.")
-    return [_view(group) for group in await groups.list_groups(services, limit=limit, offset=offset, after=cursor or "")]
+    if everywhere.is_asked(services):
+        caller = vouched(key_of(request))
+        page = await everywhere.list_groups(services, caller, limit=limit, offset=offset, cursor=cursor or "")
+        return with_all_homes(request, page, [_view(group, home) for home, group in page.items])
+    found = await groups.list_groups(services, limit=limit, offset=offset, after=cursor or "")
+    return Response([_view(group) for group in found])
 
 
 @get("/{group_id:str}")
@@ -73,8 +88,8 @@ async def delete_group(
     return _view(await groups.remove(services, group_id, confirm=confirm, everything=everything))
 
 
-def _view(group: Group) -> GroupView:
-    return GroupView(group.id, group.created_at, group.deleting_at, group.fault)
+def _view(group: Group, home: str | None = None) -> GroupView:
+    return GroupView(group.id, group.created_at, group.deleting_at, group.fault, home)
 
 
 router = Router("/api/v1/groups", route_handlers=[create_group, list_groups, get_group, delete_group], tags=["Groups"])

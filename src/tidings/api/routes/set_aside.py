@@ -1,20 +1,26 @@
 """`/api/v1/set-aside`: what could be neither routed nor delivered, and settings that cannot be read; of all groups."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Router, delete, get, post
+from litestar import Request, Response, Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
-from tidings.api.http.paging import Limit
+from tidings.api.http.access import key_of
+from tidings.api.http.paging import Limit, with_all_homes
 from tidings.core.errors import InvalidInputError
-from tidings.operations import set_aside
+from tidings.core.voucher import vouched
+from tidings.operations import everywhere, set_aside
 from tidings.operations.services import Services
 from tidings.operations.set_aside import SetAside
 
 Before = Annotated[int | None, QueryParameter(description="Only what has a smaller number: the last one of the page before.")]
+
+OfAll = Annotated[
+    str | None, QueryParameter(description="From `Tidings-Next`, which lists of several homes have.", min_length=1)
+]
 
 After = Annotated[str | None, QueryParameter(description="The `cursor` of the last setting of the page before.")]
 
@@ -38,6 +44,7 @@ class FaultView(msgspec.Struct, frozen=True):
 class SetAsideView(msgspec.Struct, frozen=True, omit_defaults=True):
     """An event that could not be routed, a delivery that history cannot hold, or a flight of events that came from another
     database of a fleet (`source`) and cannot be read. `row` is there when one is read by its number, up to a megabyte.
+    `home`: in a list of all homes of a fleet, whose number it is (`X-Tidings-Home`).
     """
 
     number: int
@@ -51,12 +58,29 @@ class SetAsideView(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
     created_at: datetime
     row: msgspec.Raw | None = None
+    home: str | None = None
 
 
 @get("/")
-async def list_set_aside(services: NamedDependency[Services], limit: Limit = 50, before: Before = None) -> list[SetAsideView]:
-    """List what was set aside, newest first."""
-    return [_view(found) for found in await set_aside.list_rows(services, limit=limit, before=before)]
+async def list_set_aside(
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    limit: Limit = 50,
+    before: Before = None,
+    cursor: OfAll = None,
+) -> Response[list[SetAsideView]]:
+    """List what was set aside, newest first; in a fleet that of all homes, unless `before` names a number of this one, with
+    `Tidings-Next` to go on, and `Tidings-Homes-Away` where homes did not answer.
+
+    Raises:
+        InvalidInputError: The cursor is none of this list.
+    """
+    if everywhere.is_asked(services) and before is None:
+        page = await everywhere.list_set_aside(services, vouched(key_of(request)), limit=limit, cursor=cursor or "")
+        return with_all_homes(request, page, [_view(found, home) for home, found in page.items])
+    if cursor is not None:
+        raise InvalidInputError("cursor", "cursor goes with lists of several homes, and without before; take before.")
+    return Response([_view(found) for found in await set_aside.list_rows(services, limit=limit, before=before)])
 
 
 @get("/settings")
@@ -104,7 +128,7 @@ async def discard(services: NamedDependency[Services], number: FromPath[int]) ->
     await set_aside.discard(services, number)
 
 
-def _view(found: SetAside) -> SetAsideView:
+def _view(found: SetAside, home: str | None = None) -> SetAsideView:
     return SetAsideView(
         found.number,
         found.kind,
@@ -117,6 +141,7 @@ def _view(found: SetAside) -> SetAsideView:
         found.reason,
         found.at,
         None if found.row is None else msgspec.Raw(found.row.encode()),
+        home,
     )
 
 

@@ -30,6 +30,7 @@ from tidings.portal.cookies import (
     session_token,
     with_cookies,
 )
+from tidings.portal.elsewhere import home_of_key
 from tidings.portal.scopes import first_page
 from tidings.portal.views.frame import THEMES, local_path
 from tidings.portal.views.lists import Field
@@ -129,6 +130,9 @@ async def sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
         response = _form(request, to, error=error.message, status=429)
         response.headers["Retry-After"] = str(error.details["retry_after_seconds"])
         return response
+    if (home := home_of_key(services, presented)) is not None:
+        said = f"This key is of home {home} of the fleet. Sign in at the portal there: what it may show is the same."
+        return _form(request, to, error=said, status=403)
     first = first_page(key.scopes, key.group_id)
     if first is None:
         return _form(request, to, error=NOT_FOR_PEOPLE, status=403)

@@ -1,0 +1,290 @@
+"""Lists for administrators that tell of all homes of the fleet: groups, what people did, what was set aside.
+
+The asked home reads its own part, asks the others for theirs at once, and puts them together (`core.positions`). Each home
+decides about whoever asks as if it had been asked itself. One that does not answer is named and left out.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+import msgspec
+
+from tidings.core.audit import Sought, Who
+from tidings.core.errors import InvalidInputError
+from tidings.core.pages import fingerprint
+from tidings.core.positions import START, Part, Positions, Together, is_of_all, opened, sealed, together
+from tidings.core.voucher import VouchedKey
+from tidings.operations import audit, groups, set_aside
+from tidings.operations.across import Across
+from tidings.operations.groups import Group
+from tidings.operations.services import Services
+from tidings.operations.set_aside import SetAside
+from tidings.store.audit import Entry
+
+logger = logging.getLogger("tidings.homes")
+
+MAX_AT_ONCE: Final = 1000  # entries that a home is asked for
+_GROUPS, _AUDIT, _SET_ASIDE = "/api/v1/groups", "/api/v1/audit", "/api/v1/set-aside"
+_BY_CURSOR: Final = "c"  # before a position in the audit that is a cursor of its home, and no number
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """A page of all homes.
+
+    Attributes:
+        items: Each with its home.
+        cursor: Of the next page; None: there is none.
+        away: Homes that did not answer: what they have is missing.
+    """
+
+    items: list[tuple[str, T]]
+    cursor: str | None
+    away: tuple[str, ...]
+
+
+class _WireEntry(msgspec.Struct, frozen=True):
+    """An entry of the audit as a home answers with it."""
+
+    number: int
+    at: datetime
+    group: str | None
+    action: str
+    who: Who
+    who_id: UUID | None
+    address: str
+    subject_id: UUID | None
+    subject: str
+    key_id: UUID | None
+    key_name: str
+    changes: dict[str, tuple[Any, Any]]
+
+
+class _WireRow(msgspec.Struct, frozen=True):
+    """What was set aside, as a home answers with it."""
+
+    number: int
+    reason: str
+    created_at: datetime
+    kind: str
+    group: str | None = None
+    source: str | None = None
+    type: str | None = None
+    schema: str | None = None
+    table: str | None = None
+    operation: str | None = None
+
+
+def is_asked(services: Services) -> bool:
+    """Whether a list tells of all homes: there are others, and whoever asks may see all groups."""
+    return services.across is not None and services.bound_to is None
+
+
+async def list_groups(services: Services, caller: VouchedKey, *, limit: int, offset: int = 0, cursor: str = "") -> Page[Group]:
+    """Return a page of the groups of all homes, in order of their ids.
+
+    Args:
+        cursor: Of the page before, or its last id.
+
+    Raises:
+        InvalidInputError: The cursor is another list's, or the offset leads too far.
+    """
+    if offset + limit > MAX_AT_ONCE:
+        raise InvalidInputError("offset", f"offset and limit are {MAX_AT_ONCE} together at most in a fleet. Use a cursor.")
+    count, question = offset + limit, fingerprint("groups of all homes", None)
+
+    async def own(position: str) -> Part[Group]:
+        return _until_last(await groups.list_groups(services, limit=count, after=position), count, _id)
+
+    def read(body: bytes, _: str | None) -> Part[Group]:
+        return _until_last(msgspec.json.decode(body, type=list[Group]), count, _id)
+
+    def query(position: str) -> dict[str, str]:
+        return {"limit": str(count)} | ({"cursor": position} if position else {})
+
+    begin = _begin(services, cursor if is_of_all(cursor) else "", question)
+    if not is_of_all(cursor):
+        begin = Positions(dict.fromkeys(begin.parts, cursor))
+    parts = await _parts(services, caller, begin, own, f"{_GROUPS}?", query, read)
+    found = together(begin, _without_leftovers(services, parts), count, order=_bytes_of_id, position=_id)
+    return _page(services, found, question, offset)
+
+
+async def search_audit(services: Services, caller: VouchedKey, asked: Sought, *, limit: int, cursor: str = "") -> Page[Entry]:
+    """Return what people did at all homes, newest first.
+
+    Args:
+        cursor: Of the page before.
+
+    Raises:
+        InvalidInputError: The cursor is another question's.
+    """
+    question = fingerprint("audit of all homes", asked)
+    words = _words(asked)
+
+    async def own(position: str) -> Part[Entry]:
+        before, after = _place(position)
+        found = await audit.search(services, asked, limit=limit, cursor=after, before=before)
+        return Part(found.entries, None if found.cursor is None else _BY_CURSOR + found.cursor)
+
+    def read(body: bytes, next_: str | None) -> Part[Entry]:
+        said = msgspec.json.decode(body, type=list[_WireEntry])
+        return Part([_entry(one) for one in said], None if next_ is None else _BY_CURSOR + next_)
+
+    def query(position: str) -> dict[str, str]:
+        before, after = _place(position)
+        own_words = {"before": str(before)} if before is not None else {} if after is None else {"cursor": after}
+        return words | {"limit": str(limit)} | own_words
+
+    begin = _begin(services, cursor, question)
+    parts = await _parts(services, caller, begin, own, f"{_AUDIT}?", query, read)
+    found = together(begin, parts, limit, order=lambda one: -one.at.timestamp(), position=lambda one: str(one.number))
+    return _page(services, found, question)
+
+
+async def list_set_aside(services: Services, caller: VouchedKey, *, limit: int, cursor: str = "") -> Page[SetAside]:
+    """Return what was set aside at all homes, newest first.
+
+    Args:
+        cursor: Of the page before.
+
+    Raises:
+        InvalidInputError: The cursor is another list's.
+    """
+    question = fingerprint("set aside at all homes", None)
+
+    async def own(position: str) -> Part[SetAside]:
+        found = await set_aside.list_rows(services, limit=limit, before=int(position) if position else None)
+        return _until_last(found, limit, _number)
+
+    def read(body: bytes, _: str | None) -> Part[SetAside]:
+        return _until_last([_row(one) for one in msgspec.json.decode(body, type=list[_WireRow])], limit, _number)
+
+    def query(position: str) -> dict[str, str]:
+        return {"limit": str(limit)} | ({"before": position} if position else {})
+
+    begin = _begin(services, cursor, question)
+    parts = await _parts(services, caller, begin, own, f"{_SET_ASIDE}?", query, read)
+    found = together(begin, parts, limit, order=lambda one: -one.at.timestamp(), position=_number)
+    return _page(services, found, question)
+
+
+# Asking --------------------------------------------------------------------------------------------------------------------
+
+
+def _across(services: Services) -> Across:
+    if services.across is None:
+        raise ValueError("there are no other homes")
+    return services.across
+
+
+def _begin(services: Services, cursor: str, question: bytes) -> Positions:
+    """Return where each home's part begins."""
+    if cursor:
+        return opened(cursor, _across(services).cursor_key, question)
+    across = _across(services)
+    return Positions(dict.fromkeys([across.home, *across.others], START))
+
+
+async def _parts(
+    services: Services,
+    caller: VouchedKey,
+    begin: Positions,
+    own: Callable[[str], Awaitable[Part[T]]],
+    path: str,
+    query: Callable[[str], dict[str, str]],
+    read: Callable[[bytes, str | None], Part[T]],
+) -> dict[str, Part[T]]:
+    """Return the parts of all homes that answer, our own among them."""
+    across, found = _across(services), {}
+    queries = {home: path + urlencode(query(at)) for home, at in begin.parts.items() if home != across.home}
+    asking = asyncio.create_task(across.part_of_each(queries, caller, services.actor.address))
+    try:
+        if across.home in begin.parts:
+            found[across.home] = await own(begin.parts[across.home])
+        for home, (body, next_) in (await asking).items():
+            try:
+                found[home] = read(body, next_)
+            except msgspec.MsgspecError as error:
+                logger.warning("home %s answers what cannot be read, and is left out: %s", home, error)
+    finally:
+        asking.cancel()
+    return found
+
+
+def _page(services: Services, found: Together[T], question: bytes, offset: int = 0) -> Page[T]:
+    at = found.positions
+    return Page(found.items[offset:], None if at is None else sealed(at, _across(services).cursor_key, question), found.away)
+
+
+# Entries -------------------------------------------------------------------------------------------------------------------
+
+
+def _until_last(items: list[T], limit: int, position: Callable[[T], str]) -> Part[T]:
+    """Return a part of a list that ends where a page is not full."""
+    return Part(items, position(items[-1]) if len(items) == limit else None)
+
+
+def _without_leftovers(services: Services, parts: dict[str, Part[Group]]) -> dict[str, Part[Group]]:
+    """Return the groups of each home but for those that live at another, which shows them itself: `default` is at each."""
+    directory, ids = _across(services).directory, {home: {one.id for one in part.items} for home, part in parts.items()}
+
+    def is_own(home: str, group: Group) -> bool:
+        lives_at = directory.home_of(group.id)
+        return lives_at == home or group.id not in ids.get(lives_at, ())
+
+    return {home: Part([one for one in part.items if is_own(home, one)], part.next) for home, part in parts.items()}
+
+
+def _id(group: Group) -> str:
+    return group.id
+
+
+def _bytes_of_id(group: Group) -> bytes:
+    return group.id.encode("utf-8", "surrogatepass")
+
+
+def _number(row: SetAside) -> str:
+    return str(row.number)
+
+
+def _place(position: str) -> tuple[int | None, str | None]:
+    """Return the number that a part of the audit goes on before, or the cursor of its home."""
+    if position.startswith(_BY_CURSOR):
+        return None, position[len(_BY_CURSOR) :]
+    return (int(position), None) if position else (None, None)
+
+
+def _words(asked: Sought) -> dict[str, str]:
+    """Return the parameters that ask a home the same."""
+    said: dict[str, Any] = {
+        "group": asked.group_id,
+        "who": asked.who,
+        "who_id": asked.who_id,
+        "with_key": asked.key_id or asked.key_name,
+        "action": ",".join((*asked.actions, *(f"{family}*" for family in asked.families))) or None,
+        "subject_id": asked.subject_id,
+        "subject": asked.subject,
+        "address": asked.address,
+        "since": None if asked.since is None else asked.since.isoformat(),
+        "until": None if asked.until is None else asked.until.isoformat(),
+    }
+    return {name: str(value) for name, value in said.items() if value is not None}
+
+
+def _entry(said: _WireEntry) -> Entry:
+    fields = msgspec.structs.asdict(said)
+    return Entry(group_id=fields.pop("group"), **fields)
+
+
+def _row(said: _WireRow) -> SetAside:
+    return SetAside(
+        said.number, said.kind, said.group, said.source, said.type, said.schema, said.table, said.operation, said.reason,
+        said.created_at,
+    )  # fmt: skip
