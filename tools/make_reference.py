@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prometheus_client.core import REGISTRY
@@ -17,12 +18,18 @@ from tidings.configured import BOUNDS
 from tidings.core import errors
 from tidings.core.errors import TidingsError
 from tidings.core.event_type import BUILT_IN
+from tidings.core.pressure import Report, Seen, Waits, Why
+from tidings.operations.fleet import Watched
 from tidings.operations.readings import Readings
+from tidings.worker.intake import LANDED
+from tidings.worker.relay import SENT
+from tidings.worker.reporting import FIGURES
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "<!-- made by tools/make_reference.py; change the code it is made from -->"
 _FLAGS = {option.name for option in (*cli.params, *cli.commands["serve"].params)}
-_NOTHING = Readings(0, 0.0, 0, 0, 0.0, {}, 0, 0, {})
+_SAID = Report(datetime(2026, 1, 1, tzinfo=UTC), 0, 0, False, [], [])
+_NOTHING = Readings(0, 0.0, 0, 0, 0.0, {}, 0, 0, {}, fleet=Watched(Seen(_SAID.at, [], sources={"": _SAID}), []))
 
 
 def settings() -> str:
@@ -92,8 +99,11 @@ def metrics() -> str:
     """Return the page of metrics."""
     parts = [
         "# Metrics\n\nWhat `/metrics` answers, in Prometheus's text format. The first table is of the whole installation, whichever process is asked; the second is",
-        "of the process that answers. Who may ask, and the alerts that are made of them: [in production](../production.md#watching).\n",
+        "of the process that answers; `tidings_relay_…` are told by `tidings relay`, at `TIDINGS_METRICS_ADDRESS`. Who may ask, and the alerts that are made of them: [in production](../production.md#watching).\n",
     ]
+    FIGURES.set("", _SAID, [Waits("", 0, 0, 0, 0, Why.NOTHING)])
+    for counter in (SENT, LANDED):
+        counter.labels("")
     for told in (families(_NOTHING), REGISTRY.collect()):
         parts.append("| metric | kind | labels | means |\n|---|---|---|---|")
         for family in told:

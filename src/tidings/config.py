@@ -65,6 +65,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         max_in_flight: Attempts one worker process has under way at once; those slower than a second count apart.
         metrics_key: Opens `/metrics` and `/openapi.json` and nothing else. None: the admin key alone opens them.
         metrics_address: Where `/metrics` is answered without a key, such as `127.0.0.1:9464`; beside `/healthz` and `/readyz`.
+            `tidings relay` answers there too.
         open_documents: Answer `/metrics` and `/openapi.json` without a key, to everybody.
         metrics_webhooks: How many webhooks `/metrics` counts apart: the first that deliver anything. The rest are counted
             together.

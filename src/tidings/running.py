@@ -83,7 +83,7 @@ async def run(
         with _starting():
             services = await stack.enter_async_context(opened(config))
             await stack.enter_async_context(_while_key_is_in_use(services, stop))
-            telemetry = open_telemetry(os.environ, __version__)
+            telemetry = asked_telemetry()
             if telemetry is not None:
                 stack.push_async_callback(telemetry.close)
             services = msgspec.structs.replace(services, telemetry=telemetry)
@@ -160,9 +160,10 @@ async def _working(stack: AsyncExitStack, services: Services, telemetry: Telemet
     if services.config.workers > 1:
         await stack.enter_async_context(_more_workers(services))
     if services.config.home is not None:
-        from tidings.worker.landing import landing  # with what only members of a fleet have installed
+        from tidings.worker.landing import Packing, landing  # with what only members of a fleet have installed
 
-        await stack.enter_async_context(landing(services.config, services.wide, on_failed=worker.failed.set))
+        packing = Packing(services.box, services.clock, services.installation.salt, worker.telemetry)
+        await stack.enter_async_context(landing(services.config, services.wide, packing, on_failed=worker.failed.set))
     return worker
 
 
@@ -252,6 +253,27 @@ async def _serving(services: Services) -> AsyncIterator[str]:
         for server, _ in servers.values():
             server.should_exit = True
         await asyncio.gather(*tasks)
+
+
+def asked_telemetry() -> Telemetry | None:
+    """Return what the environment's variables of OpenTelemetry ask for; None: nothing."""
+    return open_telemetry(os.environ, __version__)
+
+
+@asynccontextmanager
+async def watched(config: Config, application: Any) -> AsyncIterator[None]:
+    """Have an application answer at the address for metrics, where there is one, while the block runs."""
+    if config.metrics_address is None:
+        yield
+        return
+    listener = _bind(*parse_address(config.metrics_address), WATCHERS)
+    server = _Server(serving(Watching(application), limits_of(config, WATCHERS), is_first=False))
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="metrics")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
 
 
 def _bind(host: str, port: int, backlog: int, setting: str = "TIDINGS_METRICS_ADDRESS") -> socket.socket:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import stream as servers
 from tests.support.engine import Engine, eventually
-from tests.support.fleet import FLEET, land, pack, relay_of, relaying
+from tests.support.fleet import FLEET, land, landing_at, pack, relay_of, relaying
 from tests.support.receiver import Receiver
 from tests.support.stream import Cluster
 from tidings.core.cargo import FORMAT
@@ -24,11 +24,12 @@ from tidings.running import run
 from tidings.store import relay as stored
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError
-from tidings.transport.stream_making import make, standing
+from tidings.transport.stream_making import make
+from tidings.transport.stream_standing import standing
 from tidings.worker.intake import Intake, Teller
-from tidings.worker.landing import landing
-from tidings.worker.relay import BATCH, Wishes
+from tidings.worker.rows import BATCH
 from tidings.worker.signals import Signal
+from tidings.worker.source import Wishes
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
@@ -89,7 +90,7 @@ class _Again:
 
     def __init__(self, arrived: Any) -> None:
         self.id, self.name, self.sequence, self.cargo = arrived.id, arrived.name, arrived.sequence, arrived.cargo
-        self.source = arrived.source
+        self.source, self.whole, self.is_new = arrived.source, arrived.whole, False
 
     async def done(self) -> None:
         pass
@@ -148,7 +149,7 @@ class _Away:
         self.most_bytes = way.most_bytes
         self.tries = 0
 
-    async def send(self, home: str, source: str, flight: UUID, cargo: bytes) -> None:
+    async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
         self.tries += 1
         if self.is_away:
             raise StreamAwayError("no quorum")
@@ -227,7 +228,7 @@ async def test_a_stream_is_made_once_and_another_fleet_is_refused(way: Stream) -
     await make(way, FLEET, replicas=1, most_bytes=10_000_000)
     assert await way.fleet() == FLEET
     with pytest.raises(StartupError, match="There is a fleet"):
-        await make(way, fleet_of(("here", "there")), replicas=1, most_bytes=10_000_000)
+        await make(way, fleet_of(("there",)), replicas=1, most_bytes=10_000_000)
     (found,) = await standing(way, FLEET)
     assert (found.home, found.flights, found.replicas) == ("here", 0, 1)
 
@@ -316,7 +317,7 @@ async def test_a_home_that_the_fleet_does_not_have_says_so_and_goes_on(
     home: Engine, way: Stream, cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = msgspec.structs.replace(home.services.config, stream=cluster.url, home="elsewhere")
-    async with landing(config, home.services.wide, on_failed=pytest.fail):
+    async with landing_at(home, config):
         await eventually(lambda: says(caplog, "no home 'elsewhere'; it has here"))
 
 

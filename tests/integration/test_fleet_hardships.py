@@ -17,24 +17,27 @@ import pytest
 
 from tests.support import stream as servers
 from tests.support.engine import Engine, eventually
-from tests.support.fleet import FLEET, land, pack, relay_of, relaying
+from tests.support.fleet import FLEET, land, landing_at, pack, relay_of, relaying
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tidings.core.cargo import FORMAT, flights, packed
 from tidings.core.errors import StartupError
 from tidings.core.event import Event, event_id
+from tidings.core.fleet import sender_of
+from tidings.core.pressure import Report
 from tidings.fleet import run_relay
 from tidings.operations import set_aside
 from tidings.store import outbox
 from tidings.store import relay as stored
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError, inbox_of
-from tidings.transport.stream_making import make, standing
+from tidings.transport.stream_making import make, settled
+from tidings.transport.stream_standing import look, standing
 from tidings.worker import relay as relays
 from tidings.worker.intake import Intake, Teller
-from tidings.worker.landing import landing
-from tidings.worker.relay import Keeper, Wishes
+from tidings.worker.outgoing import MAX_AT_HAND
 from tidings.worker.signals import Signal
+from tidings.worker.source import Keeper, Wishes
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
@@ -64,7 +67,7 @@ class _Full:
         self.is_full = True
         self.most_bytes = way.most_bytes
 
-    async def send(self, home: str, source: str, flight: UUID, cargo: bytes) -> None:
+    async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
         if self.is_full:
             raise StreamAwayError("maximum bytes exceeded")
         await self._way.send(home, source, flight, cargo)
@@ -105,7 +108,7 @@ async def test_all_that_was_left_is_sent_before_what_is_new_however_much_it_is(
 ) -> None:
     async with source.services.wide.connection() as connection:
         await stored.keep(connection, [stored.Flight(uuid4(), "gone", b"x", 1) for _ in range(4)])
-    most = relays.MAX_LEFT + 5
+    most = 3 * MAX_AT_HAND + 5
     for number in range(most):
         await publish(source, range(number, number + 1))
         await pack(source, way)
@@ -251,7 +254,7 @@ async def test_members_go_on_when_the_stream_has_closed_their_connection_for_goo
         here = msgspec.structs.replace(source.services.config, stream=cluster.url, source="shop")
         await source.sql("delete from tidings.workers")
         ready = Signal()
-        async with landing(there, home.services.wide, on_failed=pytest.fail):
+        async with landing_at(home, there):
             relay = asyncio.create_task(run_relay(here, Signal(), on_ready=lambda _: ready.set()))
             await asyncio.wait([relay, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
             assert not relay.done() or await relay
@@ -386,6 +389,14 @@ async def test_members_do_what_they_need_with_the_permissions_of_the_docs_and_no
             assert await billing.fleet() == await eu.fleet() == fleet
             await eu.put_wishes("eu", {("public", "orders"): frozenset({"INSERT"})})
             assert await billing.wishes(("eu",)) == {"eu": {("public", "orders"): frozenset({"INSERT"})}}
+            assert await eu.claim("eu", "it", is_to_take=False) == "it"
+            said = Report(NOW, 0, 0.0, False, [], [])
+            await billing.report("billing", said)
+            await eu.report(sender_of("eu"), said)
+            assert (await root.drain(["eu"])).homes == (await billing.drained()).homes == frozenset({"eu"})
+            seen = await look(eu, ["eu"], NOW)
+            assert (seen.drained, seen.sources) == (["eu"], {"billing": said, "home_eu": said})
+            assert len(seen.homes) == 1
             heard: list[str] = []
 
             async def hear(message: Any) -> None:
@@ -400,17 +411,28 @@ async def test_members_do_what_they_need_with_the_permissions_of_the_docs_and_no
             await spy.publish("tidings.flights.eu.billing", b"forged")
             await spy.publish("$JS.API.STREAM.MSG.GET.TIDINGS_eu", b'{"seq": 1}', reply="_INBOX.source.shop.x")
             await spy.publish("$JS.API.CONSUMER.MSG.NEXT.TIDINGS_eu.home", b"1", reply="_INBOX.source.shop.x")
-            await spy.publish("$KV.TIDINGS.wishes.eu", b"[]")
+            for key in ("wishes.eu", "homes.eu", "sources.billing", "drained", "fleet"):
+                await spy.publish(f"$KV.TIDINGS.{key}", b"[]")
             await spy.flush()
+            for member, name in ((billing, "billing"), (eu, "home_eu")):
+                for _ in range(2):
+                    await member.join(name)
+                await member.tell_settled(name, 7)
+            assert await settled(root) == {"billing": 7, "home_eu": 7}
+            await eu.send("eu", "home_eu", uuid4(), b"sent on")
+            (flight,) = await eu.receive("eu", 10)
+            await flight.done()
+            await eventually(lambda: is_forgotten(root, fleet))
             await billing.send("eu", "billing", uuid4(), b"secret")
             (flight,) = await eu.receive("eu", 10)
-            assert (flight.cargo, await eu.first("eu")) == (b"secret", 1)
+            assert (flight.cargo, await eu.first("eu")) == (b"secret", 2)
             await flight.done()
             await eventually(lambda: is_forgotten(root, fleet))
             assert await billing.wishes(("eu",)) != {"eu": {}}
             await spy.flush()
             await spy.close()
-            assert len(heard) == 8, heard
+            assert len(heard) == 12, heard
+            assert (await eu.drained()).homes == {"eu"}
             assert all("permissions violation" in one.lower() for one in heard), heard
             assert "ermissions" not in caplog.text
 

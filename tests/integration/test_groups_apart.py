@@ -36,6 +36,8 @@ OUT_OF_REACH = {
     "flights": "leases of several groups in one row: read through under_way",
     "relay_flights": "events of several groups in one row, on their way to a home",
     "landed_flights": "the engine's own",
+    "placing": "where groups live, of all of them",
+    "group_moves": "where groups live, of all of them",
     "outbox_rejected": "what could not be read, of all groups: operators' alone",
     "unreadable": "what could not be read, of all groups: operators' alone",
     "backfill_changes": "the engine's own",

@@ -46,6 +46,7 @@ PAGES = (
     "/settings/api-keys",
     "/settings/keys",
     "/settings/egress",
+    "/settings/fleet",
     "/settings/bins",
     "/settings/bins/new",
     "/settings/listeners",

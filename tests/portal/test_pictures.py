@@ -18,6 +18,7 @@ PAGES = {
     "settings": "/settings",
     "bins-empty": "/settings/bins",
     "bin-new": "/settings/bins/new",
+    "fleet-none": "/settings/fleet",
     "listeners-empty": "/settings/listeners",
     "recover-nothing": "/recover?status=failed",
     "recoveries-empty": "/recoveries",

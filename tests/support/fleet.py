@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import pytest
+
 from tests.support.engine import Engine
+from tidings.config import Config
 from tidings.core.fleet import Fleet
 from tidings.worker.intake import Intake
+from tidings.worker.landing import Packing, landing
 from tidings.worker.relay import Relay
 
 FLEET = Fleet(("here",))
@@ -34,6 +38,13 @@ async def relaying(source: Engine, way: Any) -> AsyncIterator[Relay]:
     finally:
         relay.stop()
         await running
+
+
+def landing_at(home: Engine, config: Config) -> AbstractAsyncContextManager[None]:
+    """Land what comes for a home as its worker does."""
+    services = home.services
+    packing = Packing(services.box, services.clock, services.installation.salt)
+    return landing(config, services.wide, packing, on_failed=pytest.fail)
 
 
 async def land(home: Engine, way: Any, events: int) -> None:

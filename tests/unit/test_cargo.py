@@ -93,6 +93,18 @@ def test_a_cargo_of_a_later_version_says_what_to_do() -> None:
         unpacked(msgspec.msgpack.encode([cargo.FORMAT + 1, []]))
 
 
+def test_a_version_that_no_directory_has_is_refused() -> None:
+    for version in (-1, 2**63):
+        with pytest.raises(CargoError, match="there is none"):
+            unpacked(msgspec.msgpack.encode([cargo.FORMAT, [], version]))
+
+
+def test_what_is_sent_on_says_by_what_and_where_it_came_from() -> None:
+    (flight,) = flights(packed([event()]), 1_000_000, 7, "shop")
+    found = cargo.opened(flight.data)
+    assert (found.placed_by, found.origin, len(found.events)) == (7, "shop", 1)
+
+
 # Homes ---------------------------------------------------------------------------------------------------------------------
 
 names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?", fullmatch=True)

@@ -24,6 +24,7 @@ WIDE = {
     "operations/limits.py": "limits and what is used of them, of the group that is named, whichever it is acted for",
     "operations/egress.py": "what the group that is named may call, whichever it is acted for",
     "operations/installation.py": "the installation's",
+    "operations/fleet.py": "how the installation stands in its fleet",
     "operations/readings.py": "the installation's figures",
     "operations/diagnosis.py": "the installation's health",
     "operations/set_aside.py": "what could not be read, of all groups, for operators",

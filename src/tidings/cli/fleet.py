@@ -1,6 +1,8 @@
 """`tidings relay` and `tidings stream`, on the command line."""
 
 import asyncio
+import time
+from collections.abc import Sequence
 
 import click
 import msgspec
@@ -8,9 +10,24 @@ import uvloop
 
 from tidings.cli.logs import line, set_up_logs
 from tidings.cli.running import stop_on_signals, tune_gc
+from tidings.clock import machine_time
 from tidings.config import Config
+from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
-from tidings.fleet import RelayFailedError, leave, make_stream, run_relay, standing
+from tidings.core.pressure import Report, Seen, Trouble, sources_of, troubles, why
+from tidings.fleet import (
+    Doing,
+    RelayFailedError,
+    leave,
+    leave_as_home,
+    make_stream,
+    move_group,
+    place,
+    remove_home,
+    run_relay,
+    spread_names,
+)
+from tidings.fleet_watch import drain, resume, status
 
 
 def run_relay_until_signal(config: Config, *, as_json: bool) -> int:
@@ -52,13 +69,139 @@ def run_init(config: Config, homes: tuple[str, ...], *, replicas: int, most_byte
         click.echo(f"The stream is there, with {replicas} copies, for homes {', '.join(fleet.homes)}.")
 
 
-def run_status(config: Config, *, as_json: bool) -> int:
-    """Print what waits for each home; the exit code is 1 when a copy is not up to date."""
-    found = asyncio.run(standing(config))
+def run_remove(config: Config, home: str, besides: tuple[str, ...], *, as_json: bool) -> None:
+    """Have the fleet be without a home, and say so."""
+    is_gone = asyncio.run(remove_home(config, home, besides=besides))
+    said = f"The fleet is without {home}." + ("" if is_gone else f" Flights are in its stream, TIDINGS_{home}, which stays.")
+    click.echo(msgspec.json.encode({"removed": home, "is_stream_gone": is_gone}) if as_json else said)
+
+
+def run_place(config: Config, groups: tuple[str, ...], home: str, *, as_json: bool) -> None:
+    """Say that groups live at a home."""
+    fleet = asyncio.run(place(config, groups, home))
+    said = (
+        f"{len(fleet.moved)} groups are remembered that do not live where their names lead. All members hear of it in seconds."
+    )
+    click.echo(msgspec.json.encode({"remembered": len(fleet.moved)}) if as_json else said)
+
+
+def run_spread(config: Config, homes: tuple[str, ...], databases: tuple[str, ...], *, is_plan: bool, as_json: bool) -> None:
+    """Have groups' names lead to these homes."""
+    by_home: dict[str, str] = {}
+    for each in databases:
+        home, equals, url = each.partition("=")
+        if not equals:
+            raise StartupError(
+                f"--database is {home[:60]!r}; write a home and its database, such as eu=postgresql://host/name."
+            )
+        by_home[home] = url
+    fleet, remembered = asyncio.run(spread_names(config, homes, by_home, is_plan=is_plan))
     if as_json:
-        click.echo(msgspec.json.encode(found))
+        click.echo(msgspec.json.encode({"homes": fleet.open_homes or fleet.homes, "remembered": remembered}))
     else:
-        for one in found:
-            room = f"{one.bytes / one.most_bytes:.0%} of its room" if one.most_bytes > 0 else f"{one.bytes:,} bytes"
-            click.echo(f"{one.home}: {one.flights} flights wait, {room}; {one.current} of {one.replicas} copies up to date")
-    return int(any(one.current < one.replicas for one in found))
+        verb = "would lead" if is_plan else "lead"
+        click.echo(
+            f"Names of groups {verb} to {', '.join(fleet.open_homes or fleet.homes)}. No group is elsewhere for that: "
+            f"{remembered} are remembered that do not live where their names lead."
+        )
+
+
+def run_move(
+    config: Config, group_id: str, home: str, url: str, besides: tuple[str, ...], *, doing: Doing, as_json: bool
+) -> None:
+    """Move a group, or say what would be moved, or call it off."""
+
+    def tell(step: str) -> None:
+        if not as_json:
+            click.echo(f"{group_id}: {step}", err=True)
+
+    moved = asyncio.run(move_group(config, group_id, target=home, url=url, besides=besides, doing=doing, tell=tell))
+    if as_json:
+        click.echo(msgspec.json.encode(moved if moved is not None else {"abandoned": group_id}))
+    elif moved is None:
+        click.echo(f"{group_id} lives where it lived.")
+    else:
+        for name, count in moved.rows.items():
+            click.echo(f"{name}: {count}")
+        click.echo(
+            f"{group_id} would live at {home}, and history with it." if doing == "plan" else f"{group_id} lives at {home}."
+        )
+
+
+def run_leave_home(config: Config, *, as_json: bool) -> None:
+    """Have a database be no home any more, and say so."""
+    home = asyncio.run(leave_as_home(config))
+    said = "This database is no home of a fleet." if home is None else f"This database is the home {home} no more."
+    click.echo(msgspec.json.encode({"left": home}) if as_json else f"{said} Take TIDINGS_HOME out of its settings.")
+
+
+def run_status(config: Config, *, watch: float | None, as_json: bool) -> int:
+    """Print where what waits in the fleet, and why; the exit code is 1 when somebody should see to something."""
+    while True:
+        seen = asyncio.run(status(config, machine_time()))
+        found = troubles(seen)
+        if as_json:
+            click.echo(msgspec.json.encode({**msgspec.to_builtins(seen), "troubles": msgspec.to_builtins(found)}))
+        else:
+            click.echo("\n".join(_told(seen, found)))
+        if watch is None:
+            return int(bool(found))
+        time.sleep(watch)
+        click.echo()
+
+
+def _told(seen: Seen, found: Sequence[Trouble]) -> list[str]:
+    lines = []
+    for one in seen.homes:
+        room = f"{one.share:.0%} of its room" if one.most_bytes > 0 else f"{one.bytes:,} bytes"
+        state = f"{one.current} of {one.replicas} copies up to date, {one.leader or 'nobody'} leads"
+        age = f", the oldest for {one.seconds:.0f} s" if one.flights else ""
+        drained = "; drained" if one.home in seen.drained else ""
+        lines.append(f"home {one.home}: {one.flights:,} flights in the stream{age}, {room}; {state}{drained}")
+    for name, report in sources_of(seen).items():
+        lines += [f"source {name}: cannot be read"] if report is None else _source_told(name, report, seen)
+    if not seen.sources:
+        lines.append("No source has said anything yet: tidings relay does so every few seconds.")
+    return [*lines, *(f"! {one.sentence}" for one in found)]
+
+
+def _source_told(name: str, report: Report, seen: Seen) -> list[str]:
+    ago = max(0.0, (seen.at - report.at).total_seconds())
+    oldest = f", the oldest for {report.outbox_seconds:.0f} s" if report.outbox_rows else ""
+    lines = [f"source {name}: seen {ago:.0f} s ago, {report.outbox_rows:,} rows in its outbox{oldest}"]
+    for one in report.waits:
+        held = f" ({why(one.why)})" if why(one.why) else ""
+        lines.append(
+            f"  for {one.home}: {one.flights:,} flights, {one.events:,} events, the oldest for {one.seconds:.0f} s{held}"
+        )
+    return lines
+
+
+def run_drain(config: Config, homes: Sequence[str], *, seconds: float, as_json: bool) -> int:
+    """Drain homes, and say when nothing is on its way to them any more; the exit code is 1 when something still is."""
+
+    def show(left: list[str]) -> None:
+        if not as_json:
+            click.echo("\n".join(left))
+
+    done = asyncio.run(drain(config, homes, machine_time, seconds=seconds, on_waiting=show))
+    names = ", ".join(done.homes)
+    if as_json:
+        click.echo(msgspec.json.encode(done))
+    elif done.left:
+        click.echo(
+            f"After {seconds:.0f} s something is on its way still. Nothing more is sent to {names}. Run this again to wait on."
+        )
+    else:
+        click.echo(
+            f"Nothing is on its way to {names}: the stream may be stopped, or taken away and made again. What is committed "
+            "waits at the sources, until: tidings stream drain --resume"
+        )
+    return int(bool(done.left))
+
+
+def run_resume(config: Config, homes: Sequence[str], *, as_json: bool) -> None:
+    """Have sources send to homes again, and say so."""
+    left = asyncio.run(resume(config, homes))
+    said = f"Drained still: {', '.join(left)}." if left else "No home is drained."
+    click.echo(msgspec.json.encode({"drained": left}) if as_json else f"What waits at the sources is sent again. {said}")

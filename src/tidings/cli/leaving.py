@@ -9,6 +9,7 @@ from tidings.cli.here import expect_database
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
 from tidings.operations import installation
+from tidings.store import fleet
 from tidings.store.migrations import expect_schema
 from tidings.store.uninstall import Found, look, remove
 
@@ -43,8 +44,12 @@ def run_adopt(config: Config, *, is_to_hold: bool, as_json: bool) -> None:
         click.echo("Nothing is sent from this database when Tidings is started on it, until `tidings adopt` is run.")
     elif was_held:
         click.echo("This database is the installation's from now on. What waits in it is sent; processes that wait begin.")
-    else:
+    elif config.home is None:
         click.echo("Nothing to do: this database is the installation's own.")
+    if config.home is not None and not is_to_hold and not as_json:
+        click.echo(
+            f"It is home {config.home} of the fleet, too, once Tidings is started on it; whichever was lands nothing more."
+        )
 
 
 async def _adopt(config: Config, *, is_to_hold: bool) -> bool:
@@ -54,6 +59,9 @@ async def _adopt(config: Config, *, is_to_hold: bool) -> bool:
         if is_to_hold:
             await installation.hold(database, box)
             return False
+        if config.home is not None:
+            async with database.connection() as connection:
+                await fleet.take(connection)
         return await installation.adopt(database, box)
 
 

@@ -7,7 +7,7 @@ once however often it comes.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -17,6 +17,7 @@ FORMAT: Final = 1
 MAX_EVENTS: Final = 500  # of a flight
 _OF_SOURCES: Final = frozenset({"tables", "publish"})
 _OWN_TYPES: Final = ("table.", "webhook.")
+LEAST_CARRIED: Final = 65_536  # bytes of a message that every server must take
 ROOM: Final = 4096  # bytes of a message that are the stream's own, and the frame of the cargo
 
 
@@ -44,6 +45,21 @@ class _Carried(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class _Cargo(msgspec.Struct, frozen=True, array_like=True):
     format: int
     events: list[msgspec.Raw]
+    placed_by: int | None = None  # the version of the directory that it was sent by
+    origin: str | None = None  # the source that all of it came from, where another home sends it on
+
+
+class Unpacked(msgspec.Struct, frozen=True):
+    """Events that came.
+
+    Attributes:
+        placed_by: The version of the directory that led them here; None: whoever sent them has none.
+        origin: The source that they came from, where another home sent them on.
+    """
+
+    events: list[Event]
+    placed_by: int | None = None
+    origin: str | None = None
 
 
 class Packed(msgspec.Struct, frozen=True):
@@ -69,14 +85,19 @@ class ForeignEventError(ValueError):
     """A source has sent an event that none makes; with the reason."""
 
 
-def check_carried(event: Event) -> None:
+def check_carried(event: Event, *, is_of_home: bool = False) -> None:
     """Refuse an event that only its home can make: what Tidings tells of itself, or what is meant for one webhook.
+
+    Args:
+        is_of_home: It comes from another home, where the group's events may have been made.
 
     Raises:
         ForeignEventError: It is one.
     """
     if event.occurred_at.tzinfo is None:
         raise ForeignEventError(f"Its time {event.occurred_at.isoformat()} has no zone.")
+    if is_of_home:
+        return
     if event.source not in _OF_SOURCES:
         raise ForeignEventError(
             f"Its source is {event.source[:60]!r}, and what comes from another database is of tables or publish."
@@ -107,24 +128,54 @@ def too_large(sizes: Sequence[int], limit: int) -> list[int]:
     return [position for position, size in enumerate(sizes) if size > limit - ROOM]
 
 
-def flights(carried: Sequence[bytes], limit: int) -> list[Packed]:
-    """Return cargoes of what was packed, in its order, each of so many bytes at most; none of it may be too large."""
+def flights(carried: Sequence[bytes], limit: int, placed_by: int | None = None, origin: str | None = None) -> list[Packed]:
+    """Return cargoes of what was packed, in its order, each of so many bytes at most; none of it may be too large.
+
+    Args:
+        placed_by: The version of the directory that says where they go.
+        origin: The source that all of it came from, where it is sent on.
+    """
     found: list[Packed] = []
     batch: list[msgspec.Raw] = []
     size = 0
     for one in carried:
         if batch and (size + len(one) > limit - ROOM or len(batch) == MAX_EVENTS):
-            found.append(Packed(_encode(_Cargo(FORMAT, batch)), len(batch)))
+            found.append(Packed(_encode(_Cargo(FORMAT, batch, placed_by, origin)), len(batch)))
             batch, size = [], 0
         batch.append(msgspec.Raw(one))
         size += len(one)
     if batch:
-        found.append(Packed(_encode(_Cargo(FORMAT, batch)), len(batch)))
+        found.append(Packed(_encode(_Cargo(FORMAT, batch, placed_by, origin)), len(batch)))
     return found
 
 
+def pieces(cargo: bytes) -> list[Packed]:
+    """Return what is in a cargo as several, each of the least that any server carries, or with one event that is larger.
+
+    They depend on the cargo alone: whoever cuts it again cuts it into the same, whatever is carried by then.
+
+    Raises:
+        CargoError: It cannot be read.
+    """
+    try:
+        found = _decode_cargo(cargo)
+        return flights([bytes(one) for one in found.events], LEAST_CARRIED, found.placed_by, found.origin)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise CargoError(f"It cannot be read ({error}).") from error
+
+
+def piece_id(flight: UUID, at: int) -> UUID:
+    """Return the id of a piece of a flight by its position."""
+    return uuid5(flight, str(at))
+
+
 def unpacked(cargo: bytes) -> list[Event]:
-    """Return the events of a cargo.
+    """Return the events of a cargo; as `opened`."""
+    return opened(cargo).events
+
+
+def opened(cargo: bytes) -> Unpacked:
+    """Return the events of a cargo, and by what it was sent.
 
     Raises:
         CargoError: It is none, of a version that is not known here, or an event in it cannot be read.
@@ -135,7 +186,9 @@ def unpacked(cargo: bytes) -> list[Event]:
         raise CargoError(f"It cannot be read ({error}).") from error
     if found.format != FORMAT:
         raise CargoError(f"It is of format {found.format}, and this version of Tidings reads {FORMAT}. Upgrade homes first.")
+    if found.placed_by is not None and not 0 <= found.placed_by < 2**63:
+        raise CargoError(f"It was sent by a directory of version {found.placed_by}, and there is none.")
     try:
-        return [_event(_decode_event(one)) for one in found.events]
+        return Unpacked([_event(_decode_event(one)) for one in found.events], found.placed_by, found.origin)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise CargoError(f"An event in it cannot be read ({error}).") from error

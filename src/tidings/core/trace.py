@@ -79,6 +79,16 @@ def route_span(event_id: UUID) -> int:
     return _number(event_id.bytes, b"route", 8)
 
 
+def relay_span(event_id: UUID) -> int:
+    """Return the span in which an event was taken from its source into the stream of a fleet."""
+    return _number(event_id.bytes, b"relay", 8)
+
+
+def land_span(event_id: UUID) -> int:
+    """Return the span in which an event that came by the stream was put into the outbox of its home."""
+    return _number(event_id.bytes, b"land", 8)
+
+
 def attempt_span(delivery_id: UUID, number: int, timestamp: int) -> int:
     """Return the span of an attempt.
 

@@ -7,6 +7,8 @@ import msgspec
 
 from tidings.core.api_key import ENDING_SOON
 from tidings.core.health import LOOP_TOLD, Health
+from tidings.core.pressure import Trouble
+from tidings.operations import fleet
 from tidings.operations.services import Services
 from tidings.operations.sources import captures
 from tidings.store import api_keys, certificates, faults, health, loops, queue, webhooks, workers
@@ -58,6 +60,7 @@ class Attention(msgspec.Struct, frozen=True):
         ending: Keys that end within `ENDING_SOON`, of all groups or of the one that whoever asks may act for.
         lag_seconds: For how long the lane of any group that has been due longest has waited.
         has_webhooks: The group has any.
+        fleet: What is wrong with the fleet that this installation is a home of; nothing for whoever may act for one group.
     """
 
     failing: list[Failing]
@@ -71,6 +74,7 @@ class Attention(msgspec.Struct, frozen=True):
     has_webhooks: bool
     ending: list[Ending]
     certificates: list[Failing]
+    fleet: list[Trouble] = []
 
 
 async def read(services: Services) -> Attention:
@@ -85,6 +89,7 @@ async def read(services: Services) -> Attention:
             aside = await faults.counts(connection, limit=MANY) if is_of_all else {}
             lag = await queue.lag_seconds(connection)
             alive = await workers.alive(connection)
+            watched = await fleet.read_over(connection, services) if is_of_all else None
             ending = await api_keys.list_keys(connection, asked, now, limit=MAX_LISTED, offset=0)
         expiring = await certificates.ending(connection, services.group_id, now, MAX_LISTED)
         both = list(dict.fromkeys((*ids, *expiring)))
@@ -114,4 +119,5 @@ async def read(services: Services) -> Attention:
         bool(some),
         [Ending(one.key.id, one.key.name, one.key.expires_at) for one in ending if one.key.expires_at is not None],
         [told[id_] for id_ in expiring if id_ in told and id_ not in ids],
+        watched.troubles[:MAX_LISTED] if watched else [],
     )

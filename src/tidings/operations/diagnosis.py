@@ -8,7 +8,7 @@ from functools import partial
 from tidings.clock import machine_time
 from tidings.core.diagnosis import TOGETHER, Examined, Problem, Way, cut_off, unready, unwell
 from tidings.core.target import parse_target
-from tidings.operations import rights
+from tidings.operations import fleet, rights
 from tidings.operations.services import Services
 from tidings.operations.sources import captures
 from tidings.store import vitals
@@ -69,13 +69,15 @@ async def examine(services: Services, *, is_outward: bool = False) -> Examined:
         found = await vitals.read(connection, LAST, is_all=True)
         uncaptured = len(await captures.uncaptured(connection))
         lacking = await rights.problems(connection)
+        watched = await fleet.read_over(connection, services)
         urls = await vitals.urls(connection, GROUPS, HOSTS) if is_outward else []
     config = services.config
     disk_left = None if config.database_url else (await asyncio.to_thread(shutil.disk_usage, config.data_dir)).free
     problems += [TOGETHER] if config.request_role == NONE else []
     problems += lacking
     problems += unwell(found, machine_time=machine_time(), disk_left=disk_left, uncaptured=uncaptured)
-    looked_at = [*_ALWAYS, *([] if disk_left is None else ["embedded", "disk"])]
+    problems += [Problem(one.name, one.sentence) for one in watched.troubles] if watched else []
+    looked_at = [*_ALWAYS, *(["fleet"] if watched else []), *([] if disk_left is None else ["embedded", "disk"])]
     if ways := await _ways(services, urls):
         problems += cut_off(ways)
         looked_at += ["dns", "egress"]

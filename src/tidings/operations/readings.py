@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from tidings.operations import fleet
+from tidings.operations.fleet import Watched
 from tidings.operations.services import Services
 from tidings.store import faults, flights, health, outbox, queue, statistics
 from tidings.store.statistics import Counted, Series
@@ -25,6 +27,7 @@ class Readings(msgspec.Struct, frozen=True):
         failing: Webhooks that have been failing long enough to be warned of, and `resting`: those of them that rest. Of both
             10,000 are counted at most.
         series: What was counted of each webhook that has a series of its own, and of all others.
+        fleet: How the fleet is that this installation is a home of; None: of none.
         set_aside: How many things of each kind are set aside, `MAX_SET_ASIDE` of each at most.
     """
 
@@ -38,6 +41,7 @@ class Readings(msgspec.Struct, frozen=True):
     resting: int
     set_aside: Mapping[str, int]
     series: Sequence[Series] = ()
+    fleet: Watched | None = None
 
 
 async def read(services: Services) -> Readings:
@@ -49,8 +53,10 @@ async def read(services: Services) -> Readings:
         unwell = await health.count(connection, services.clock.now())
         aside = await faults.counts(connection, limit=MAX_SET_ASIDE)
         series = await statistics.series(connection, services.config.metrics_webhooks)
+        watched = await fleet.read_over(connection, services)
     taken_out = counted.get("claimed", _NONE).count
     waiting = sum(counted.get(name, _NONE).count for name in ("queued", "requeued")) - taken_out
     return Readings(
-        backlog.waiting, backlog.lag_seconds, waiting, sending, lag, counted, unwell.failing, unwell.resting, aside, series
+        backlog.waiting, backlog.lag_seconds, waiting, sending, lag, counted, unwell.failing, unwell.resting, aside, series,
+        watched,
     )  # fmt: skip

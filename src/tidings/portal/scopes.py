@@ -144,6 +144,7 @@ admin*                          GET       /settings/set-aside/{number}
 admin*                          POST      /settings/set-aside/{number}/route
 admin*                          POST      /settings/set-aside/{number}/discard
 admin*                          POST      /settings/set-aside/settings/{kind}/{setting_id}/retry
+admin*                          GET       /settings/fleet
 privacy:read                    GET       /settings/redaction
 privacy:write                   GET POST  /settings/redaction/new
 privacy:read                    GET       /settings/redaction/{rule_id}

@@ -33,7 +33,7 @@ _PUBLISHED_COLUMNS = (
 
 _COLUMNS = (
     "event_id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
-    "occurred_at", "external_id", "webhook_id", "capture_error", "hops", "traceparent", "origin",
+    "occurred_at", "external_id", "webhook_id", "capture_error", "hops", "traceparent", "origin", "placed_by",
 )  # fmt: skip
 
 
@@ -44,12 +44,14 @@ class Taken(msgspec.Struct, frozen=True):
         numbers: Their numbers in the outbox.
         routes_version: The version of the subscriptions, as of the moment the rows were read.
         privacy_version: That of the redaction rules.
+        placing_version: That of what is known about where groups live; None: this is no home of a fleet.
     """
 
     rows: list[Any]
     numbers: list[int]
     routes_version: int
     privacy_version: int = 0
+    placing_version: int | None = None
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -82,11 +84,18 @@ async def take_shares(connection: Connection, shares: Mapping[str, int]) -> Take
     return _taken(await connection.fetch(_SQL["take_shares"], groups, MAX_STORED_BYTES, MAX_EVENT_BYTES, counts))
 
 
+async def take_onward(connection: Connection, group_ids: Sequence[str], limit: int) -> Taken:
+    """Take of each of these groups up to so many of its oldest rows, strictly in order, in the caller's transaction."""
+    return _taken(await connection.fetch(_SQL["take_onward"], group_ids, MAX_STORED_BYTES, MAX_EVENT_BYTES, limit))
+
+
 def _taken(rows: list[Any]) -> Taken:
     rows.sort(key=_outbox_id)  # DELETE … RETURNING promises no order
     if not rows:
         return Taken([], [], 0)
-    return Taken(rows, [row[0] for row in rows], rows[0]["routes_version"], rows[0]["privacy_version"])
+    first = rows[0]
+    numbers = [row[0] for row in rows]
+    return Taken(rows, numbers, first["routes_version"], first["privacy_version"], first["placing_version"])
 
 
 async def groups(connection: Connection, behind: str, past: Sequence[str], *, most: int, deep: int) -> list[Waiting]:
@@ -127,6 +136,15 @@ def uncounted(taken: Taken, events: Sequence[Event]) -> list[Event]:
 def origins(taken: Taken, events: Sequence[Event]) -> dict[UUID, str]:
     """Return the source of a fleet of those of the events that were read, one of each row, that came from one."""
     return {event.id: row["origin"] for row, event in zip(taken.rows, events, strict=True) if row["origin"] is not None}
+
+
+def placed_by(taken: Taken) -> dict[str, int]:
+    """Return of each group the latest version of the directory that led a row of it here, where one did."""
+    found: dict[str, int] = {}
+    for row in taken.rows:
+        if row["placed_by"] is not None:
+            found[row["group_id"]] = max(row["placed_by"], found.get(row["group_id"], 0))
+    return found
 
 
 def _row_fault(row: Any) -> str | None:
@@ -218,15 +236,18 @@ async def publish(connection: Connection, events: Sequence[Event], *, is_counted
     await connection.execute(_SQL["ring"])
 
 
-async def bring(connection: Connection, events: Sequence[Event], origin: str) -> None:
+async def bring(connection: Connection, events: Sequence[Event], origin: str, placed_by: int | None = None) -> None:
     """Write events to the outbox that were taken out of another, inside the caller's transaction, and ring the doorbell.
 
     They keep their ids, and what led to them.
+
+    Args:
+        placed_by: The version of the fleet's directory that led them here.
     """
     records = [
         (
             e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record, e.old_record,
-            e.occurred_at, e.external_id, e.webhook_id, e.capture_error, e.hops, e.traceparent, origin,
+            e.occurred_at, e.external_id, e.webhook_id, e.capture_error, e.hops, e.traceparent, origin, placed_by,
         )
         for e in events
     ]  # fmt: skip

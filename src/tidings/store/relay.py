@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,17 +22,28 @@ _SOURCE, _NO_SOURCE = "source", ""  # a name, and what it is set to where there 
 MAX_REASON_LENGTH: Final = 1000  # characters
 COUNTED: Final = 10_000  # flights
 FORGOTTEN_AT_ONCE: Final = 10_000
+MAX_GROUPS: Final = 100_000  # in all, up to which a home makes some for events of sources
 
 Wishes = Mapping[TableName, frozenset[str]]  # of each table the operations that are to be told
 
 
 class Flight(msgspec.Struct, frozen=True):
-    """Events on their way to a home. `id`: also of the message that they travel in."""
+    """Events on their way to a home.
+
+    Attributes:
+        id: Also of the message that they travel in.
+        number: In the order that flights were taken; 0: it is not written down yet.
+        made_at: When it was packed.
+        is_split: It travels in pieces.
+    """
 
     id: UUID
     home: str
     cargo: bytes
     event_count: int
+    number: int = 0
+    made_at: datetime | None = None
+    is_split: bool = False
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -47,6 +59,10 @@ class Waiting(msgspec.Struct, frozen=True):
     flights: int
     events: int
     seconds: float
+
+
+class TooManyGroupsError(ValueError):
+    """A source has sent an event of a group that is not there, and no other is made; with the remedy."""
 
 
 async def become_source(connection: Connection, name: str) -> None:
@@ -65,15 +81,25 @@ async def source(connection: Connection) -> str | None:
     return name or None
 
 
-async def keep(connection: Connection, flights: Sequence[Flight]) -> None:
-    """Write flights down, in the transaction that takes their events out of the outbox."""
-    await connection.execute(
+class Load(msgspec.Struct, frozen=True):
+    """How much waits for a home."""
+
+    flights: int
+    events: int
+    bytes: int
+
+
+async def keep(connection: Connection, flights: Sequence[Flight]) -> list[Flight]:
+    """Write flights down, in the transaction that takes their events out of the outbox; return them with their numbers."""
+    rows = await connection.fetch(
         _SQL["keep"],
         [flight.id for flight in flights],
         [flight.home for flight in flights],
         [flight.cargo for flight in flights],
         [flight.event_count for flight in flights],
     )
+    known = {row["id"]: row for row in rows}
+    return [msgspec.structs.replace(one, number=known[one.id]["number"], made_at=known[one.id]["made_at"]) for one in flights]
 
 
 async def try_own(connection: Connection) -> bool:
@@ -96,6 +122,22 @@ async def left(connection: Connection, homes: Sequence[str], *, limit: int, most
     """
     rows = await connection.fetch(_SQL["left"], homes, behind, limit, most_bytes)
     return Left([Flight(*row[1:]) for row in rows], rows[-1][0] if rows else None)
+
+
+async def left_to(connection: Connection, home: str, *, limit: int, most_bytes: int, behind: int) -> list[Flight]:
+    """Return the next flights to a home behind a number, within the same bounds."""
+    rows = await connection.fetch(_SQL["left_to"], home, behind, limit, most_bytes)
+    return [Flight(*row) for row in rows]
+
+
+async def loads(connection: Connection, homes: Sequence[str]) -> dict[str, Load]:
+    """Return how much waits for each of these homes that anything waits for."""
+    return {row["home"]: Load(*row[1:]) for row in await connection.fetch(_SQL["loads"], homes)}
+
+
+async def split(connection: Connection, flight: UUID) -> None:
+    """Note that a flight travels in pieces from now on: were it sent whole later, what had come of it would come again."""
+    await connection.execute(_SQL["split"], flight)
 
 
 async def stranded(connection: Connection, homes: Sequence[str]) -> int:
@@ -136,19 +178,48 @@ async def put_wishes(connection: Connection, homes: Mapping[str, Wishes]) -> Non
         await connection.execute(_SQL["put_wishes"], *(list(column) for column in zip(*rows, strict=True)))
 
 
-async def land(connection: Connection, flight: UUID, events: Sequence[Event], source: str) -> bool:
-    """Put the events of a flight from a source into the outbox, in the caller's transaction; False: they have been there."""
+async def is_landed(connection: Connection, flight: UUID) -> bool:
+    """Return whether a flight was landed."""
+    found: bool = await connection.fetchval(_SQL["is_landed"], flight)
+    return found
+
+
+async def _make_groups(connection: Connection, names: Collection[str]) -> None:
+    """Make groups that are not there.
+
+    Raises:
+        TooManyGroupsError: There would be more than sources may make.
+    """
+    new = [row[0] for row in await connection.fetch(_SQL["new_groups"], sorted(names))]
+    if not new:
+        return
+    if await connection.fetchval(_SQL["count_groups"], MAX_GROUPS) + len(new) > MAX_GROUPS:
+        raise TooManyGroupsError(
+            f"Its group {new[0][:80]!r} is not there, and for what comes from other databases no group is made beyond "
+            f"{MAX_GROUPS:,}. Delete some that are not needed, or make this one here; then route it again."
+        )
+    await connection.execute(_SQL["make_groups"], new)
+
+
+async def land(
+    connection: Connection, flight: UUID, events: Sequence[Event], source: str, placed_by: int | None = None
+) -> bool:
+    """Put the events of a flight from a source into the outbox, in the caller's transaction; False: they have been there.
+
+    Args:
+        placed_by: The version of the directory that led them here.
+    """
     if await connection.fetchval(_SQL["land"], flight) is None:
         return False
-    await connection.execute(_SQL["make_groups"], sorted({event.group_id for event in events}))
-    await outbox.bring(connection, events, source)
+    await _make_groups(connection, {event.group_id for event in events})
+    await outbox.bring(connection, events, source, placed_by)
     return True
 
 
-async def bring(connection: Connection, event: Event, source: str) -> None:
+async def bring(connection: Connection, event: Event, source: str, placed_by: int | None = None) -> None:
     """Put one event of a flight from a source into the outbox, in the caller's transaction."""
-    await connection.execute(_SQL["make_groups"], [event.group_id])
-    await outbox.bring(connection, [event], source)
+    await _make_groups(connection, {event.group_id})
+    await outbox.bring(connection, [event], source, placed_by)
 
 
 async def note_landed(connection: Connection, flight: UUID) -> bool:

@@ -15,14 +15,15 @@ _NEVER_DELETED = (
 )
 _NEVER_CHANGED = (
     "audit audit_chain backfill_busy bin_requests erasure_waits group_overruns integration_notices portal_links "
-    "landed_flights relay_flights relay_wishes table_subscriptions unreadable webhook_changes"
+    "landed_flights relay_wishes table_subscriptions unreadable webhook_changes"
 )
 _TAKEN_AWAY = "audit_pending backfill_changes"
 _ALL = (
     "api_keys bins captured_tables collections counters cron_jobs cron_runs deliveries erasures event_kinds event_types "
-    "flights group_egress group_limits group_paces group_rates groups integration_objects integrations lanes "
-    "listener_sessions member_roles members outbox outbox_rejected payload_ends published queue recoveries redaction_rules "
-    "sealed_payloads sessions statistics stored_bytes stored_changes webhook_counters webhook_versions webhooks workers"
+    "flights group_egress group_limits group_moves group_paces group_rates groups integration_objects integrations lanes "
+    "listener_sessions member_roles members outbox outbox_rejected payload_ends placing "
+    "published queue recoveries redaction_rules relay_flights sealed_payloads sessions statistics stored_bytes stored_changes "
+    "webhook_counters webhook_versions webhooks workers"
 )
 
 

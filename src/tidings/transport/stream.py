@@ -7,7 +7,7 @@ what all members agree about. Nothing else of NATS is used, and this module alon
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -18,14 +18,18 @@ import msgspec
 from tidings.core.capture import TableName
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
+from tidings.core.pressure import Drained, Report, Why
 from tidings.transport.stream_access import options_of, urls_of, without_secrets
 
 try:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
     from nats.errors import Error as NatsError
+    from nats.errors import MaxPayloadError
     from nats.js import JetStreamContext
-    from nats.js.errors import NotFoundError
+    from nats.js.errors import APIError, KeyWrongLastSequenceError, NotFoundError
+
+    from tidings.transport.stream_client import MendedClient
 except ImportError as error:  # pragma: no cover - the extra is installed where tests run
     raise StartupError('TIDINGS_STREAM needs what "tidings[fleet]" brings. Run: pip install "tidings[fleet]"') from error
 
@@ -39,15 +43,23 @@ LANDING_SECONDS: Final = 5.0  # until a flight that was received and not acknowl
 RECEIVED_AT_ONCE: Final = 8  # flights
 BUCKET: Final = "TIDINGS"
 CONSUMER: Final = "home"
-FLEET, _WISHES = "fleet", "wishes"
+# Keys of the bucket, and what keys begin with
+FLEET, WISHES, SETTLED, DRAINED, SOURCES, HOMES = "fleet", "wishes", "settled", "drained", "sources", "homes"
+TRIES: Final = 5  # at what somebody else may change meanwhile
 MAX_SAID: Final = 300  # characters of what the stream said
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[^\x00]*$")]  # of a schema or a table
 _Operation = Literal["INSERT", "UPDATE", "DELETE"]
 _MESSAGE_ID: Final = "Nats-Msg-Id"
+_WHOLE: Final = "Tidings-Whole"  # of a piece of a flight: that flight's id
+_NO_ROOM: Final = {10023, 10047}  # no resources; no room in storage. A limit of a stream's is told by its text alone
 
 
 class StreamAwayError(Exception):
-    """The stream did not do what was asked now, and may later. Its text tells why."""
+    """The stream did not do what was asked now, and may later. Its text tells why, and `why` in a word."""
+
+    def __init__(self, said: str, why: Why = Why.AWAY) -> None:
+        super().__init__(said)
+        self.why = why
 
 
 class Arrived:
@@ -68,6 +80,19 @@ class Arrived:
             return UUID(self.name)
         except ValueError:
             return None
+
+    @property
+    def whole(self) -> UUID | None:
+        """The flight that this is a piece of; None: it is none."""
+        try:
+            return UUID((self._message.headers or {}).get(_WHOLE, ""))
+        except ValueError:
+            return None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the stream has given it to nobody before."""
+        return int(self._message.metadata.num_delivered) == 1
 
     @property
     def source(self) -> str:
@@ -102,7 +127,15 @@ async def told() -> AsyncIterator[None]:
     except (NatsError, OSError, TimeoutError) as error:
         # Some say the message they are about, which is nobody's but the receivers'.
         said = str(error).partition(": Msg(")[0].removeprefix("nats: ")[:MAX_SAID]
-        raise StreamAwayError(said or type(error).__name__) from (None if "Msg(" in str(error) else error)
+        raise StreamAwayError(said or type(error).__name__, _why(error)) from (None if "Msg(" in str(error) else error)
+
+
+def _why(error: BaseException) -> Why:
+    if isinstance(error, MaxPayloadError):
+        return Why.LARGE
+    if isinstance(error, APIError) and (error.err_code in _NO_ROOM or "maximum" in str(error.description)):
+        return Why.FULL
+    return Why.AWAY
 
 
 class Stream:
@@ -136,6 +169,15 @@ class Stream:
         version = self._client.connected_server_version
         return version.major, version.minor
 
+    @property
+    def connected_to(self) -> str:
+        """The name of the server that we are connected to; "": none."""
+        return str((self._client._server_info or {}).get("server_name", ""))  # noqa: SLF001 - it tells nobody else
+
+    async def ask(self, subject: str, question: bytes) -> bytes:
+        """Return what the servers answer."""
+        return bytes((await self._client.request(subject, question, timeout=ANSWER_SECONDS)).data)
+
     # What all agree about --------------------------------------------------------------------------------------------
 
     async def fleet(self) -> Fleet:
@@ -145,6 +187,10 @@ class Stream:
             StartupError: There is none here.
             StreamAwayError: No answer came.
         """
+        return (await self.fleet_and_revision())[0]
+
+    async def fleet_and_revision(self) -> tuple[Fleet, int]:
+        """As `fleet`, with the number that a change of it has to name."""
         none = StartupError(f"There is no fleet at {self.servers}. Run: tidings stream init --home NAME")
         async with told():
             try:
@@ -153,16 +199,33 @@ class Stream:
             except NotFoundError:
                 raise none from None
         try:
-            return msgspec.json.decode(entry.value or b"", type=Fleet)
+            return msgspec.json.decode(entry.value or b"", type=Fleet), entry.revision or 0
         except msgspec.MsgspecError as error:
             raise StartupError(f"What the fleet at {self.servers} is cannot be read: {error}.") from error
+
+    async def join(self, member: str) -> None:
+        """Be known as one who sends, before anything is sent: whoever moves a group waits for what is on its way from all.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        async with told():
+            bucket = await self.jetstream.key_value(BUCKET)
+            with suppress(KeyWrongLastSequenceError):  # it is known
+                await bucket.create(f"{SETTLED}.{member}", b"0")
+
+    async def tell_settled(self, member: str, version: int) -> None:
+        """Tell by which version of the directory a member sends, and that nothing by an older one is on its way."""
+        async with told():
+            bucket = await self.jetstream.key_value(BUCKET)
+            await bucket.put(f"{SETTLED}.{member}", str(version).encode())
 
     async def put_wishes(self, home: str, wanted: Mapping[TableName, frozenset[str]]) -> None:
         """Tell the sources what webhooks of a home want to hear of tables."""
         rows = [(*table, sorted(operations)) for table, operations in sorted(wanted.items())]
         async with told():
             bucket = await self.jetstream.key_value(BUCKET)
-            await bucket.put(f"{_WISHES}.{home}", msgspec.json.encode(rows))
+            await bucket.put(f"{WISHES}.{home}", msgspec.json.encode(rows))
 
     async def wishes(self, homes: Iterable[str]) -> dict[str, dict[TableName, frozenset[str]] | None]:
         """Return what webhooks of homes want to hear of tables; None: what a home has said cannot be read."""
@@ -171,14 +234,85 @@ class Stream:
             bucket = await self.jetstream.key_value(BUCKET)
             for home in homes:
                 with suppress(NotFoundError):
-                    entry = await bucket.get(f"{_WISHES}.{home}")
+                    entry = await bucket.get(f"{WISHES}.{home}")
                     found[home] = _wanted(entry.value or b"[]")
         return found
 
+    # What members say of themselves --------------------------------------------------------------------------------------
+
+    async def report(self, source: str, report: Report) -> None:
+        """Say how a source is."""
+        async with told():
+            bucket = await self.jetstream.key_value(BUCKET)
+            await bucket.put(f"{SOURCES}.{source}", msgspec.json.encode(report))
+
+    async def drain(self, homes: Collection[str], *, is_over: bool = False) -> Drained:
+        """Have sources send nothing to homes from now on, or go on; return the homes that are drained now.
+
+        Raises:
+            StreamAwayError: No answer came, or others change the same all the time.
+        """
+        for _ in range(TRIES):
+            known = await self.drained()
+            changed = known.homes - set(homes) if is_over else known.homes | set(homes)
+            if changed == known.homes:
+                return known
+            async with told():
+                bucket = await self.jetstream.key_value(BUCKET)
+                try:
+                    revision = await bucket.update(DRAINED, msgspec.json.encode(sorted(changed)), last=known.revision)
+                except KeyWrongLastSequenceError:
+                    continue
+            return Drained(changed, revision)
+        raise StreamAwayError("others say at the same moment what is drained; try again")
+
+    async def drained(self) -> Drained:
+        """Return homes that nothing is to be sent to.
+
+        Raises:
+            StreamAwayError: No answer came.
+        """
+        async with told():
+            bucket = await self.jetstream.key_value(BUCKET)
+            try:
+                entry = await bucket.get(DRAINED)
+            except NotFoundError:
+                return Drained(frozenset(), 0)
+        try:
+            return Drained(frozenset(msgspec.json.decode(entry.value or b"[]", type=list[str])), entry.revision or 0)
+        except msgspec.MsgspecError as error:
+            raise StreamAwayError(f"what is drained cannot be read ({error})") from error
+
+    async def claim(self, home: str, identity: str, *, is_to_take: bool) -> str:
+        """Have a database be the one that a home is, if none is yet; return which one is.
+
+        Args:
+            is_to_take: It takes the place of the one that was.
+
+        Raises:
+            StreamAwayError: No answer came.
+        """
+        async with told():
+            bucket = await self.jetstream.key_value(BUCKET)
+            if is_to_take:
+                await bucket.put(f"{HOMES}.{home}", identity.encode())
+                return identity
+            try:
+                entry = await bucket.get(f"{HOMES}.{home}")
+            except NotFoundError:
+                with suppress(KeyWrongLastSequenceError):
+                    await bucket.create(f"{HOMES}.{home}", identity.encode())
+                    return identity
+                entry = await bucket.get(f"{HOMES}.{home}")
+        return (entry.value or b"").decode("ascii", "replace")
+
     # Flights -----------------------------------------------------------------------------------------------------------
 
-    async def send(self, home: str, source: str, flight: UUID, cargo: bytes) -> None:
+    async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
         """Send a flight, and return once the quorum has it.
+
+        Args:
+            whole: The flight that this is a piece of.
 
         Raises:
             StreamAwayError: It is not known whether the stream has it. Sent again, it is landed once all the same.
@@ -189,7 +323,7 @@ class Stream:
                 cargo,
                 timeout=ANSWER_SECONDS,
                 stream=stream_of(home),
-                headers={_MESSAGE_ID: str(flight)},
+                headers={_MESSAGE_ID: str(flight)} | ({} if whole is None else {_WHOLE: str(whole)}),
             )
 
     async def receive(self, home: str, seconds: float) -> list[Arrived]:
@@ -215,6 +349,15 @@ class Stream:
         async with told():
             state = (await self.jetstream.stream_info(stream_of(home))).state
             return int(state.first_seq if state.messages else state.last_seq + 1)
+
+    async def last(self, home: str) -> int:
+        """Return the number of the last flight that was sent to a home.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        async with told():
+            return int((await self.jetstream.stream_info(stream_of(home))).state.last_seq)
 
 
 def _wanted(said: bytes) -> dict[TableName, frozenset[str]] | None:
@@ -277,7 +420,7 @@ async def opened(
             noting.said = said  # else nothing tells it from a stream that does not answer
             logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
 
-    client = _Client()
+    client = MendedClient()
     connecting = client.connect(
         urls, name="tidings", inbox_prefix=inbox, error_cb=on_error,
         disconnected_cb=noting.lost, reconnected_cb=on_reconnected, closed_cb=on_closed,
@@ -323,17 +466,6 @@ async def _close(client: Client) -> None:
 
 def _transport(client: Client) -> Any:
     return client._transport._io_writer.transport  # type: ignore[union-attr]  # noqa: SLF001 - nothing else leads there
-
-
-class _Client(Client):
-    """A client to which `tls://` is no wish: the makers' own goes on in the clear with a server that does not ask for TLS."""
-
-    def _connect_command(self) -> bytes:
-        """Return what signs in: nothing, where it would be read by whoever listens."""
-        is_wanted = self._current_server is not None and self._current_server.uri.scheme == "tls"
-        if is_wanted and _transport(self).get_extra_info("ssl_object") is None:
-            raise NatsError("the server does not speak TLS, and tls:// asks for it")
-        return bytes(super()._connect_command())
 
 
 class _Noting:

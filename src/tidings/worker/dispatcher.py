@@ -36,6 +36,7 @@ from tidings.worker.kinds import Kinds
 from tidings.worker.loops import LoopGuard, Matched
 from tidings.worker.payloads import PayloadLimits
 from tidings.worker.places import Places
+from tidings.worker.placing import CurrentPlacing, ElsewhereError
 from tidings.worker.privacy import Privacy, marked
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.sharing import Sharing, Way
@@ -97,9 +98,10 @@ class Dispatcher:
         self._kinds = Kinds()
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
+        self._placing = CurrentPlacing()
         self._sharing = Sharing(database)
         self._stopped = Signal()
-        self._pauses = Pauses()
+        self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
         self.rung = Signal()
         self.fallback_interval = doorbell.FALLBACK_INTERVAL
 
@@ -125,9 +127,10 @@ class Dispatcher:
         size = self._size_beside if is_beside else self._size
         limit = self._sharing.limit(size.limit)
         try:
-            shares = None if way is Way.BY_AGE else await self._sharing.shares(way, limit)
+            passed = self._placing.passed
+            shares = await self._sharing.shares(way, limit, passed) if passed or way is not Way.BY_AGE else None
         except COLLISIONS:
-            return BATCH  # as below
+            return await self._go_again()
         if shares is not None and not shares:
             return 0
         self._places.share(is_shared=self._sharing.is_shared)
@@ -138,9 +141,10 @@ class Dispatcher:
         except UNAVAILABLE:
             raise
         except COLLISIONS:
-            return BATCH  # nothing is wrong with the rows; go again
-        except BadRowsError as error:
-            await self._reject(error.faults)
+            return await self._go_again()
+        except (BadRowsError, ElsewhereError) as error:  # groups of the latter are passed over from now on
+            if isinstance(error, BadRowsError):
+                await self._reject(error.faults)
             return None
         except _FAULTS as error:
             if not batch.numbers:
@@ -150,9 +154,15 @@ class Dispatcher:
         finally:
             self._places.give_back(batch.others)
             self._places.keep_promise(batch.promised)
+        self._collided.reset()
         if shares is not None:
             self._sharing.served(way, shares)
         return BATCH if routed == batch.limit else routed
+
+    async def _go_again(self) -> int:
+        """Have a batch that was in another transaction's way be tried again: nothing is wrong with its rows."""
+        await self._stopped.wait(self._collided.next())
+        return BATCH
 
     async def _narrow_down(self, size: Size, at_hand: list[int], error: Exception) -> None:
         """Take half as many rows next time, until one that fails is alone: others wait for some ten batches, not for 512 of one
@@ -192,6 +202,7 @@ class Dispatcher:
                 raise BadRowsError(faults)
             await self._privacy.at_least(connection, taken.privacy_version)
             routes = await self._routes.at_least(connection, taken.routes_version)
+            await self._placing.expect_own(connection, taken.placing_version, events, routes.groups)
             made = await self._kinds.make_sure(connection, events)
             worker_id = self._me.worker_id
             stored = stored_of(outbox.uncounted(taken, events))
@@ -292,7 +303,7 @@ class Dispatcher:
         self._kinds.forget_days()
 
     def _said(self, error: Exception) -> str:
-        """Return what an error says. PostgreSQL's sentence can hold a value, which is not told where rules hide values."""
+        """Return what an error says, but not PostgreSQL's sentence where rules hide values: it can hold one."""
         return type(error).__name__ if self._privacy.hiding else said(error)
 
     async def _reject(self, faults: dict[int, str]) -> None:

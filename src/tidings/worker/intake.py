@@ -13,16 +13,19 @@ from uuid import UUID
 import asyncpg
 from prometheus_client import Counter
 
+from tidings.clock import Clock
 from tidings.core import cargo
 from tidings.core.capture import TableName
-from tidings.core.cargo import CargoError, ForeignEventError, check_carried
+from tidings.core.cargo import CargoError, ForeignEventError, Unpacked, check_carried
 from tidings.core.event import Event
+from tidings.core.fleet import is_of_home
 from tidings.core.pauses import Pauses
 from tidings.store import backfills, capture, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.transport.stream import LANDING_SECONDS, StreamAwayError
 from tidings.worker import doorbell
 from tidings.worker.signals import Signal
+from tidings.worker.telemetry import Telemetry
 
 logger = logging.getLogger("tidings.intake")
 
@@ -48,6 +51,14 @@ class Flight(Protocol):
     @property
     def id(self) -> UUID | None:
         """Its id; None: whoever sent it was no relay."""
+
+    @property
+    def whole(self) -> UUID | None:
+        """The flight that this is a piece of; None: it is none."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the stream has given it to nobody before."""
 
     @property
     def source(self) -> str:
@@ -90,8 +101,25 @@ class Intake:
     whenever a number is missing these seconds are waited for.
     """
 
-    def __init__(self, database: Database, stream: Way, home: str, *, again_seconds: float = LANDING_SECONDS + 1) -> None:
-        """Make it. `again_seconds`: after which what was not acknowledged has come again."""
+    def __init__(
+        self,
+        database: Database,
+        stream: Way,
+        home: str,
+        *,
+        again_seconds: float = LANDING_SECONDS + 1,
+        clock: Clock | None = None,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        """Make it.
+
+        Args:
+            again_seconds: After which what was not acknowledged has come again.
+            telemetry: Who is told of what was landed.
+        """
+        self._clock = clock or Clock()
+        self._telemetry = telemetry
+        self.is_at_work = Signal()
         self._database = database
         self._stream = stream
         self._home = home
@@ -125,10 +153,12 @@ class Intake:
                 if await self._stopped.wait(STANDBY_INTERVAL):
                     return
             self._next = None
+            self.is_at_work.set()
             while not (self._stopped.is_set or lost.is_set):
                 await self.run_once()
                 pauses.reset()
         finally:
+            self.is_at_work.clear()
             owner.terminate()
 
     async def run_once(self) -> int:
@@ -141,6 +171,9 @@ class Intake:
         if self._next is None:
             self._next = await self._stream.first(self._home)
         arrived = sorted(await self._stream.receive(self._home, RECEIVE_SECONDS), key=lambda flight: flight.sequence)
+        if any(flight.is_new and flight.sequence < self._next for flight in arrived):
+            # Numbers begin anew: the stream was made again, or what gives its flights out was.
+            self._next = await self._stream.first(self._home)
         next_ones = self._next_ones(arrived)
         if next_ones:
             await self._land(next_ones)
@@ -186,40 +219,46 @@ class Intake:
                 return None
 
     async def _land_together(self, arrived: Sequence[Flight]) -> None:
-        outcomes = []
+        outcomes, landed, received_at = [], list[Event](), self._clock.now()
         async with self._database.transaction() as connection:
             for flight in arrived:
                 if flight.id is None:
                     raise CargoError("It has no id of a flight: no relay sent it.")
-                events = await _unpacked(flight)
-                for event in events:
-                    check_carried(event)
-                is_new = await relay.land(connection, flight.id, events, flight.source)
+                found = await _unpacked(flight)
+                for event in found.events:
+                    check_carried(event, is_of_home=is_of_home(flight.source))
+                is_known = flight.whole is not None and await relay.is_landed(connection, flight.whole)
+                is_new = not is_known and await relay.land(
+                    connection, flight.id, found.events, _origin(flight, found), found.placed_by
+                )
                 outcomes.append("landed" if is_new else "known")
+                landed += found.events if is_new else []
         for outcome in outcomes:
             LANDED.labels(outcome).inc()
+        if self._telemetry is not None:
+            self._telemetry.landed(landed, received_at, self._clock.now())
 
     async def _land_what_can_be(self, flight: Flight, error: Exception) -> None:
         """Set a flight aside that cannot be read; of one that can, the events that PostgreSQL refuses."""
-        events: list[Event] = []
-        if not isinstance(error, CargoError):
-            events = await _unpacked(flight)
+        found = Unpacked([]) if isinstance(error, CargoError) else await _unpacked(flight)
         async with self._database.transaction() as connection:
+            if flight.whole is not None and await relay.is_landed(connection, flight.whole):
+                return
             if flight.id is not None and not await relay.note_landed(connection, flight.id):
                 return
-            if not events:
+            if not found.events:
                 await relay.set_aside_flight(connection, flight.name, flight.cargo, said(error))
-            for event in events:
-                await self._land_one(connection, flight, event)
-        LANDED.labels("set aside" if not events else "landed").inc()
+            for event in found.events:
+                await self._land_one(connection, flight, found, event)
+        LANDED.labels("set aside" if not found.events else "landed").inc()
         logger.error("flight %s was set aside, whole or in part: %s", flight.name[:40], said(error))
 
-    async def _land_one(self, connection: Connection, flight: Flight, event: Event) -> None:
+    async def _land_one(self, connection: Connection, flight: Flight, found: Unpacked, event: Event) -> None:
         try:
             async with connection.transaction():
-                check_carried(event)
-                await relay.bring(connection, event, flight.source)
-        except ForeignEventError as error:
+                check_carried(event, is_of_home=is_of_home(flight.source))
+                await relay.bring(connection, event, _origin(flight, found), found.placed_by)
+        except (ForeignEventError, relay.TooManyGroupsError) as error:
             reason = str(error)
         except (*UNAVAILABLE, *COLLISIONS):
             raise
@@ -236,10 +275,15 @@ class Intake:
             await relay.set_aside_flight(connection, flight.name, cargo.alone(event), reason)
 
 
-async def _unpacked(flight: Flight) -> list[Event]:
+async def _unpacked(flight: Flight) -> Unpacked:
     if len(flight.cargo) <= UNPACKED_HERE:
-        return cargo.unpacked(flight.cargo)
-    return await asyncio.to_thread(cargo.unpacked, flight.cargo)
+        return cargo.opened(flight.cargo)
+    return await asyncio.to_thread(cargo.opened, flight.cargo)
+
+
+def _origin(flight: Flight, found: Unpacked) -> str:
+    """Return the source whose clock events have their order by. A home is believed about it; a source speaks for itself."""
+    return found.origin or flight.source if is_of_home(flight.source) else flight.source
 
 
 class Teller:

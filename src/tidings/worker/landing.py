@@ -1,93 +1,136 @@
-"""What a home does for its fleet, beside all that it does by itself: it lands flights, and says what it wants to hear."""
+"""What a home does for its fleet, beside all that it does by itself: it lands flights, sends on what is of groups that live
+elsewhere, says what it wants to hear and how it is, and looks at what waits for it."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
 
+from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
+from tidings.core.fleet import Fleet, sender_of
+from tidings.core.pressure import REPORT_INTERVAL
 from tidings.store.database import Database
+from tidings.store.secrets import SecretBox
 from tidings.transport import stream
+from tidings.worker.crew import Crew
 from tidings.worker.duties import every
 from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Teller
+from tidings.worker.lookout import LOOK_INTERVAL, Lookout, claim, note_away
+from tidings.worker.placing import FOLLOW_INTERVAL, Follower
+from tidings.worker.relay import Relay
+from tidings.worker.reporting import Reporter
+from tidings.worker.rows import Elsewhere
 from tidings.worker.signals import Signal
+from tidings.worker.telemetry import Telemetry
 
 logger = logging.getLogger("tidings.intake")
 
-CONNECT_INTERVAL = 5.0  # seconds between tries to reach a stream that is away while the home starts
+CONNECT_INTERVAL: Final = 5.0  # seconds between tries to reach a stream that is away while the home starts
+STOP_SECONDS: Final = 7.0
+
+
+class Packing(NamedTuple):
+    """What a home makes of its own.
+
+    Attributes:
+        box: Seals what is set aside.
+        salt: Of the installation.
+        telemetry: Who is told of what was landed and sent on.
+    """
+
+    box: SecretBox
+    clock: Clock
+    salt: int
+    telemetry: Telemetry | None = None
 
 
 @asynccontextmanager
-async def landing(config: Config, database: Database, *, on_failed: Callable[[], None]) -> AsyncIterator[None]:
-    """Land what comes for the home while the block runs.
+async def landing(
+    config: Config, database: Database, packing: Packing, *, on_failed: Callable[[], None]
+) -> AsyncIterator[None]:
+    """Land what comes for the home while the block runs, and send on what is of groups that live elsewhere.
 
     A stream that cannot be reached stops nothing here: what was landed is delivered.
 
     Args:
         on_failed: Is called when a duty dies of an error that is no outage.
-
-    Raises:
-        StartupError: The fleet has no home of this name.
     """
-    stopping = Signal()
-    task = asyncio.create_task(_land(config, database, stopping), name="intake")
-
-    def done(ended: asyncio.Task[None]) -> None:
-        if not ended.cancelled() and (error := ended.exception()) is not None:
-            logger.critical("the intake died; the worker stops", exc_info=error)
-            on_failed()
-
-    task.add_done_callback(done)
+    landing = _Landing(config, database, packing, on_failed)
+    crew = Crew("the worker stops", on_failed, logger)
+    crew.begin("intake", landing.run())
     try:
         yield
     finally:
-        stopping.set()
-        await asyncio.wait([task], timeout=10)
-        task.cancel()
+        landing.stopping.set()
+        await crew.settle(STOP_SECONDS + 3)
 
 
-async def _land(config: Config, database: Database, stopping: Signal) -> None:
-    home = str(config.home)
-    inbox = stream.inbox_of("home", home)
-    is_told = False
-    while not stopping.is_set:
+class _Landing:
+    def __init__(self, config: Config, database: Database, packing: Packing, on_failed: Callable[[], None]) -> None:
+        self._config = config
+        self._home = str(config.home)
+        self._database = database
+        self._packing = packing
+        self._on_failed = on_failed
+        self.stopping = Signal()
+
+    async def run(self) -> None:
+        """Land what comes, through outages of the stream, until told to stop."""
+        is_told = False
+        inbox = stream.inbox_of("home", self._home)
+        config = self._config
+        while not self.stopping.is_set:
+            try:
+                async with stream.opened(
+                    str(config.stream), credentials=config.stream_credentials, ca_file=config.ca_file, inbox=inbox
+                ) as way:
+                    fleet = await _checked(way, self._home)
+                    identity = await claim(self._database, way, self._home, self._packing.salt)
+                    is_told = False
+                    await way.join(sender_of(self._home))
+                    await self._work(way, fleet, identity)
+            except (StartupError, stream.StreamAwayError) as error:
+                if not is_told:
+                    logger.warning("nothing comes by the stream: %s", error)
+                is_told = True
+                await note_away(self._database, self._packing.clock, error)
+                await self.stopping.wait(CONNECT_INTERVAL)
+
+    async def _work(self, way: stream.Stream, fleet: Fleet, identity: str) -> None:
+        stopping, home, database, packing = Signal(), self._home, self._database, self._packing
+        clock, sender = packing.clock, sender_of(home)
+        intake = Intake(database, way, home, clock=clock, telemetry=packing.telemetry)
+        relay = Relay(
+            database, way, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
+            telemetry=packing.telemetry, look=way.fleet,
+        )  # fmt: skip
+        reporter = Reporter(database, way, relay, clock, sender)
+        await reporter.heed()
+        follower = Follower(way, sender, [relay.follow], lambda: relay.settled, database=database, home=home)
+        await follower.run_once()  # before anything is landed that may be of others
+        lookout = Lookout(database, way, intake, clock, home, identity)
+        crew = Crew("the worker stops", self._on_failed, logger)
+        crew.begin("intake", intake.run())
+        crew.begin("relay", relay.run())
+        crew.begin("reporter", every(REPORT_INTERVAL, reporter, stopping))
+        crew.begin("follower", every(FOLLOW_INTERVAL, follower, stopping))
+        crew.begin("teller of wishes", every(TELL_INTERVAL, Teller(database, way, home), stopping))
+        crew.begin("forgetter of flights", every(FORGET_INTERVAL, LandedForgetter(database), stopping))
+        crew.begin("lookout", every(LOOK_INTERVAL, lookout, stopping))
         try:
-            async with stream.opened(
-                str(config.stream), credentials=config.stream_credentials, ca_file=config.ca_file, inbox=inbox
-            ) as way:
-                await _check_home(way, home)
-                is_told = False
-                await _work(way, Intake(database, way, home), Teller(database, way, home), LandedForgetter(database), stopping)
-        except (StartupError, stream.StreamAwayError) as error:
-            if not is_told:
-                logger.warning("nothing comes by the stream: %s", error)
-            is_told = True
-            await stopping.wait(CONNECT_INTERVAL)
+            await crew.until(self.stopping.wait(), way.until_closed(), lookout.until_displaced())
+        finally:
+            intake.stop()
+            relay.stop()
+            stopping.set()
+            await crew.settle(STOP_SECONDS)
+            reporter.end()
 
 
-async def _check_home(way: stream.Stream, home: str) -> None:
-    homes = (await way.fleet()).homes
-    if home not in homes:
-        raise StartupError(f"The fleet has no home {home!r}; it has {', '.join(homes)}. Correct TIDINGS_HOME.")
-
-
-async def _work(way: stream.Stream, intake: Intake, teller: Teller, forgetter: LandedForgetter, stopping: Signal) -> None:
-    duties = [
-        asyncio.create_task(intake.run()),
-        asyncio.create_task(every(TELL_INTERVAL, teller, stopping)),
-        asyncio.create_task(every(FORGET_INTERVAL, forgetter, stopping)),
-    ]
-    stopped, closed = asyncio.create_task(stopping.wait()), asyncio.create_task(way.until_closed())
-    try:
-        await asyncio.wait([*duties, stopped, closed], return_when=asyncio.FIRST_COMPLETED)
-        intake.stop()
-        await asyncio.wait(duties, timeout=7)
-        for duty in duties:
-            if duty.done():
-                duty.result()
-        if closed.done():
-            await closed
-    finally:
-        for each in (*duties, stopped, closed):
-            each.cancel()
+async def _checked(way: stream.Stream, home: str) -> Fleet:
+    fleet = await way.fleet()
+    if home not in fleet.homes:
+        raise StartupError(f"The fleet has no home {home!r}; it has {', '.join(fleet.homes)}. Correct TIDINGS_HOME.")
+    return fleet

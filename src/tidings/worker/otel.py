@@ -14,7 +14,7 @@ from functools import wraps
 from threading import Thread
 from time import monotonic
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 from opentelemetry.context import Context
@@ -144,6 +144,28 @@ class OpenTelemetry:
             self._end(found, published, parent, _name(verb, event.type), SpanKind.PRODUCER, about, begun_at, taken_at)
             parent = _span_context(found, published)
             self._end(found, routing, parent, _name("route", event.type), SpanKind.INTERNAL, about, taken_at, routed_at)
+
+    @_harmless
+    def relayed(self, events: Sequence[Event], taken_at: datetime, sent_at: datetime) -> None:
+        """Tell of events that the stream has taken over from a source."""
+        self._travelled(events, "relay", trace.relay_span, taken_at, sent_at)
+
+    @_harmless
+    def landed(self, events: Sequence[Event], received_at: datetime, landed_at: datetime) -> None:
+        """Tell of events that came by the stream and are in the outbox of their home."""
+        self._travelled(events, "land", trace.land_span, received_at, landed_at)
+
+    def _travelled(
+        self, events: Sequence[Event], verb: str, span_of: Callable[[UUID], int], begun_at: datetime, ended_at: datetime
+    ) -> None:
+        """Tell of a part of the way that events went together, each as a span of its own trace, below its publication."""
+        if self._spans is None:
+            return
+        for event in events:
+            if (found := trace.parse(event.traceparent)) is not None and found.is_sampled:
+                parent, about = _span_context(found, trace.publish_span(event.id)), _about_event(event)
+                name = _name(verb, event.type)
+                self._end(found, span_of(event.id), parent, name, SpanKind.INTERNAL, about, begun_at, ended_at)
 
     @_harmless
     def attempted(self, results: Sequence[Result]) -> None:

@@ -3,49 +3,46 @@
 Rows leave the outbox in the transaction that writes down the flight they are packed into. A crash at any moment leaves an
 event in the outbox, or in a flight that is sent again as it was, under the same id; its home lands it once. One process at a
 time does so for a source, and sends to each home one flight after the other: what was committed first arrives first.
+
+A home that takes nothing does not keep others from theirs: rows are taken in the order of all homes, and what is for it is
+packed and waits in the database, while others go on and until that is so much that the outbox has to keep the rest.
 """
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, Protocol
 from uuid import UUID, uuid4
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 from tidings.clock import Clock
 from tidings.core import cargo
-from tidings.core.capture import TableName
-from tidings.core.errors import BusyError
+from tidings.core.errors import StartupError
 from tidings.core.event import Event
 from tidings.core.fleet import Fleet
 from tidings.core.pauses import Pauses
-from tidings.sources import tables
+from tidings.core.pressure import Why
 from tidings.store import outbox, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.relay import Flight
 from tidings.store.secrets import SecretBox
 from tidings.transport.stream import StreamAwayError
 from tidings.worker import doorbell
+from tidings.worker.outgoing import MAX_AT_HAND, MAX_BYTES_AT_HAND, Outgoing
+from tidings.worker.rows import BATCH, Everything, LedHereError, Rows
 from tidings.worker.signals import Signal
+from tidings.worker.telemetry import Telemetry
 
 logger = logging.getLogger("tidings.relay")
 
-BATCH: Final = 512  # rows taken at a time
-MAX_WAITING: Final = 16  # flights that the stream does not have yet, beyond which nothing is taken
-MAX_LEFT: Final = 64  # flights of a relay that died, read together
-MAX_LEFT_BYTES: Final = 32 * 2**20  # of them; one is read however large it is
+MAX_WAITING: Final = 16  # flights that wait for each of the homes, beyond which nothing is taken
+ROOM: Final = 256 * 2**20  # bytes of flights that wait, beyond which nothing is taken, whichever home they are for
 MAX_GROUPS: Final = 10_000  # whose home is remembered
 STANDBY_INTERVAL: Final = 1.0  # seconds between looks whether the relay at work is gone
-WISHES_INTERVAL: Final = 2.0  # seconds
-KEEPING_INTERVAL: Final = 60.0  # seconds
-COMPARED_EVERY: Final = 30  # looks
 
-SENT = Counter("tidings_relay_events_total", "Events that the stream has taken over from this source.")
-WAITING = Gauge("tidings_relay_flights_waiting", "Flights that the stream has not acknowledged.")
+SENT = Counter("tidings_relay_events_total", "Events of this source that the stream has taken over, by their home.", ["home"])
 
 
 class Way(Protocol):
@@ -55,11 +52,8 @@ class Way(Protocol):
     def most_bytes(self) -> int:
         """What a message may have."""
 
-    async def send(self, home: str, source: str, flight: UUID, cargo: bytes) -> None:
-        """Send a flight; returns once the quorum has it."""
-
-    async def wishes(self, homes: tuple[str, ...]) -> dict[str, dict[TableName, frozenset[str]] | None]:
-        """Return what webhooks of homes want to hear; None: what a home has said cannot be read."""
+    async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
+        """Send a flight, or a piece of one; returns once the quorum has it."""
 
 
 class _BadRowsError(Exception):
@@ -69,26 +63,60 @@ class _BadRowsError(Exception):
 
 
 class Relay:
-    """Takes what is in the outbox of a source to the homes. Others stand by until it is gone."""
+    """Takes what is in an outbox to the homes. Others stand by until it is gone.
+
+    Attributes:
+        settled: The version of the directory by which all is sent that may still be on its way; None: of none.
+        outgoing: What waits for each home. The loop that takes rows writes it, and of each line its sender.
+        is_full: So much waits that nothing is taken out of the outbox.
+    """
 
     def __init__(
-        self, database: Database, stream: Way, fleet: Fleet, box: SecretBox, clock: Clock, *, source: str, salt: int
+        self,
+        database: Database,
+        stream: Way,
+        fleet: Fleet,
+        box: SecretBox,
+        clock: Clock,
+        *,
+        source: str,
+        salt: int,
+        room: int = ROOM,
+        telemetry: Telemetry | None = None,
+        rows: Rows | None = None,
+        look: Callable[[], Awaitable[Fleet]] | None = None,
     ) -> None:
+        """Make it.
+
+        Args:
+            source: What it is called as a sender.
+            room: Bytes of flights that may wait, of all homes.
+            telemetry: Who is told of what was sent.
+            rows: Which rows it takes; None: all.
+            look: Returns the directory, when it begins: who was at work before may have said that it goes by a later one.
+        """
         self._database = database
+        self._rows = rows or Everything()
+        self._look = look
         self._stream = stream
         self._fleet = fleet
         self._box = box
         self._clock = clock
         self._source = source
         self._salt = salt
+        self._room_bytes = room
+        self._telemetry = telemetry
+        self._next_fleet = fleet  # that is gone by from the next beginning on
         self._homes: dict[str, str] = {}  # of groups
-        self._waiting: Mapping[str, deque[Flight]] = {home: deque() for home in fleet.homes}
+        self._held: frozenset[str] = frozenset()  # homes
+        self.outgoing = {home: Outgoing(home) for home in fleet.homes}
+        self.settled: int | None = None
+        self.is_full = False
         self._sent: list[UUID] = []  # that are to be forgotten
-        self._left_behind: int | None = None  # the last of what a relay before us left that was read; None: all of it was
-        self._calls = {home: Signal() for home in fleet.homes}
+        self._to_split: list[Outgoing] = []  # whose first flight is larger than what the stream carries
         self._room = Signal()
         self._stopped = Signal()
-        self._pauses = Pauses()
+        self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
         self._is_away = False
         self.rung = Signal()
         self.is_at_work = Signal()
@@ -109,8 +137,26 @@ class Relay:
         self._stopped.set()
         self.rung.set()
         self._room.set()
-        for call in self._calls.values():
-            call.set()
+        for one in self.outgoing.values():
+            one.call.set()
+
+    def follow(self, fleet: Fleet) -> None:
+        """Go by this directory from now on: what is packed by an older one is sent first."""
+        if fleet != self._next_fleet:
+            self._next_fleet = fleet
+            self.rung.set()
+            self._room.set()
+
+    @property
+    def _is_behind(self) -> bool:
+        return self._next_fleet is not self._fleet
+
+    def hold(self, homes: frozenset[str]) -> None:
+        """Send nothing to these homes from now on, and to others again."""
+        self._held = homes
+        for home, one in self.outgoing.items():
+            one.is_held = home in homes
+            one.call.set()
 
     async def _run_connected(self) -> None:
         bell = await self._database.dedicated(command_timeout=doorbell.BELL_SECONDS)
@@ -129,9 +175,10 @@ class Relay:
 
             bell.add_termination_listener(end)
             await bell.add_listener(outbox.OUTBOX_CHANNEL, lambda *_: self.rung.set())
+            await self._look_anew()
             await self._begin_with_left(bell)
             self.is_at_work.set()
-            senders = [asyncio.create_task(self._send_to(home), name=f"relay to {home}") for home in self._fleet.homes]
+            senders = [asyncio.create_task(self._send_to(one), name=f"relay to {home}") for home, one in self.outgoing.items()]
             for sender in senders:
                 sender.add_done_callback(end)
             await self._take(bell, lost)
@@ -150,14 +197,14 @@ class Relay:
     async def _take(self, bell: Connection, lost: Signal) -> None:
         waking: asyncio.Task[None] | None = None
         try:
-            while not (self._stopped.is_set or lost.is_set):
+            while not (self._stopped.is_set or lost.is_set or self._is_behind):
                 self.rung.clear()
                 if waking is not None:
                     await waking
                     waking = None
                 taken = await self.run_once(bell)
                 self._pauses.reset()
-                if taken < BATCH and await doorbell.rest(bell, self.rung, partial(self.run_once, bell)):
+                if taken < BATCH and await self._rows.rest(bell, self.rung, partial(self.run_once, bell)):
                     waking = asyncio.create_task(outbox.wake(bell))
         finally:
             if waking is not None:
@@ -166,52 +213,77 @@ class Relay:
     async def run_once(self, owner: Connection) -> int:
         """Pack what is committed, up to a batch, and forget what was sent; return how many rows that were.
 
-        While the stream has not taken what was packed before, nothing is: rows wait where they are.
+        While so much waits that no home could go on by it, nothing is packed: rows wait where they are.
 
         Args:
             owner: The connection that has the outbox: what is packed is written over it alone. When PostgreSQL has ended it,
                 another relay may be at work, which must not find flights of ours behind its own.
         """
-        while self._count() >= MAX_WAITING and not (self._stopped.is_set or owner.is_closed()):
-            self._room.clear()
-            await self._forget_sent(owner)
-            await self._room.wait(1.0)
-        if self._stopped.is_set:
-            return 0
-        if self._left_behind is not None:
-            await self._load_left(owner)
+        try:
+            await self._wait_for_room(owner)
+            taken = 0 if self._stopped.is_set or self._is_behind else await self._pack_or_reject(owner)
+        except (*COLLISIONS, LedHereError) as error:  # nothing is wrong with the rows; go again
+            if isinstance(error, LedHereError):
+                logger.info("what came for groups such as %s waits until the fleet says here what it says elsewhere", error)
+            await self._stopped.wait(self._collided.next())
             return BATCH
+        self._collided.reset()
+        return taken
+
+    async def _pack_or_reject(self, owner: Connection) -> int:
         try:
             return await self._pack(owner)
         except _BadRowsError as error:
             await self._reject(owner, error.faults)
-            return BATCH
-        except COLLISIONS:
-            return BATCH  # nothing is wrong with the rows; go again
+        return BATCH
+
+    async def _wait_for_room(self, owner: Connection) -> None:
+        """Return once something may be packed, or the relay is to stop; have what waits be at hand for those who send."""
+        while True:
+            self._room.clear()
+            await self._split(owner)
+            for one in self.outgoing.values():
+                if one.behind is not None:
+                    one.load(
+                        await relay.left_to(owner, one.home, behind=one.behind, limit=MAX_AT_HAND, most_bytes=MAX_BYTES_AT_HAND)
+                    )
+            self.is_full = sum(one.bytes for one in self.outgoing.values()) >= self._room_bytes or all(
+                one.flights >= MAX_WAITING for one in self.outgoing.values()
+            )
+            if not self.is_full or self._stopped.is_set or owner.is_closed() or self._is_behind:
+                return
+            await self._forget_sent(owner)
+            await self._room.wait(1.0)
 
     async def _pack(self, owner: Connection) -> int:
         sent, self._sent = self._sent, []
+        flights: list[Flight] = []
         try:
             async with owner.transaction():
                 if sent:
                     await relay.forget(owner, sent)
-                taken = await outbox.take(owner, BATCH)
-                events, faults = outbox.read_events(taken, self._salt, self._clock.now())
-                flights = self._flights(events, taken.numbers, faults)
-                if flights:
-                    await relay.keep(owner, flights)
+                taken = await self._rows.take(owner, self._fleet)
+                now = self._clock.now()
+                events, faults = outbox.read_events(taken, self._salt, now)
+                if self._telemetry is not None:
+                    events = self._telemetry.adopted(events)
+                if made := self._flights(events, taken.numbers, faults, outbox.origins(taken, events)):
+                    flights = await relay.keep(owner, made)
         except BaseException:
             self._sent += sent
             raise
         self._database.outages.worked()
         for flight in flights:
-            self._waiting[flight.home].append(flight)
-            self._calls[flight.home].set()
-        WAITING.set(self._count())
+            self.outgoing[flight.home].add(flight)
         return len(taken.numbers)
 
-    def _flights(self, events: list[Event], numbers: list[int], faults: dict[int, str]) -> list[Flight]:
+    def _flights(
+        self, events: list[Event], numbers: list[int], faults: dict[int, str], origins: Mapping[UUID, str]
+    ) -> list[Flight]:
         """Return flights that carry these events.
+
+        Args:
+            origins: The sources of those that came from one; each has flights of its own.
 
         Raises:
             _BadRowsError: Some have faults, or are larger than what the stream carries.
@@ -223,13 +295,13 @@ class Relay:
         if large := cargo.too_large([len(one) for one in carried], limit):
             reason = "It has {:,} bytes, and the stream carries {:,}. Set max_payload of NATS higher, then route it again."
             raise _BadRowsError({numbers[at]: reason.format(len(carried[at]), limit - cargo.ROOM) for at in large})
-        by_home: dict[str, list[bytes]] = {}
+        by_home: dict[tuple[str, str | None], list[bytes]] = {}
         for event, one in zip(events, carried, strict=True):
-            by_home.setdefault(self._home_of(event.group_id), []).append(one)
+            by_home.setdefault((self._home_of(event.group_id), origins.get(event.id)), []).append(one)
         return [
             Flight(uuid4(), home, packed.data, packed.count)
-            for home, theirs in by_home.items()
-            for packed in cargo.flights(theirs, limit)
+            for (home, origin), theirs in by_home.items()
+            for packed in cargo.flights(theirs, limit, self._fleet.version, origin)
         ]
 
     def _home_of(self, group_id: str) -> str:
@@ -248,57 +320,104 @@ class Relay:
 
     # Into the stream ---------------------------------------------------------------------------------------------------
 
-    def _count(self) -> int:
-        return sum(map(len, self._waiting.values()))
-
     async def _begin_with_left(self, owner: Connection) -> None:
         """Begin with what the relay before us did not finish, or we ourselves before the database was away."""
-        for waiting in self._waiting.values():
-            waiting.clear()
+        self._go_by(self._next_fleet)
         await self._forget_sent(owner)
         if stranded := await relay.stranded(owner, self._fleet.homes):
             logger.error("%d flights are for homes that the fleet does not have; they stay in tidings.relay_flights", stranded)
-        self._left_behind = 0
-        await self._load_left(owner)
+        self._to_split.clear()
+        loads = await relay.loads(owner, self._fleet.homes)
+        for home, one in self.outgoing.items():
+            one.begin(loads.get(home))
+        self._settle()
 
-    async def _load_left(self, owner: Connection) -> None:
-        """Read some more of what was left; until all of it is read, nothing is packed that would overtake it."""
-        left = await relay.left(
-            owner, self._fleet.homes, behind=self._left_behind or 0, limit=MAX_LEFT, most_bytes=MAX_LEFT_BYTES
-        )
-        for flight in left.flights:
-            self._waiting[flight.home].append(flight)
-            self._calls[flight.home].set()
-        self._left_behind = left.last
-        WAITING.set(self._count())
+    async def _look_anew(self) -> None:
+        if self._look is None:
+            return
+        try:
+            found = await self._look()
+        except (StreamAwayError, StartupError):
+            return  # what is known stays
+        if found.version > self._next_fleet.version:
+            self._next_fleet = found
 
-    async def _send_to(self, home: str) -> None:
+    def _go_by(self, fleet: Fleet) -> None:
+        """Begin anew, by a directory that may be another."""
+        self._fleet = fleet
+        self._homes.clear()
+        self.outgoing = {home: Outgoing(home) for home in fleet.homes}
+        self.hold(self._held)
+
+    def _settle(self) -> None:
+        if not any(one.earlier for one in self.outgoing.values()):
+            self.settled = self._fleet.version
+
+    async def _send_to(self, outgoing: Outgoing) -> None:
         """Send flights to a home, one after the other."""
-        waiting, call, pauses = self._waiting[home], self._calls[home], Pauses()
+        pauses = Pauses()
         while not self._stopped.is_set:
-            if not waiting:
-                call.clear()
-                await call.wait()
+            flight = outgoing.first
+            if flight is None or outgoing.is_held:
+                outgoing.call.clear()
+                await outgoing.call.wait()
                 continue
-            flight = waiting[0]
+            outgoing.is_sending = True
             try:
-                await self._stream.send(home, self._source, flight.id, flight.cargo)
+                await self._send(flight)
             except StreamAwayError as error:
-                if not self._is_away:
-                    logger.warning("the stream does not take what is committed, which waits: %s", error)
-                self._is_away = True
+                self._tell(outgoing, error)
+                if error.why is Why.LARGE and not flight.is_split:
+                    self._to_split.append(outgoing)
+                    self._room.set()
+                    self.rung.set()
                 await self._stopped.wait(pauses.next())
                 continue
+            finally:
+                outgoing.is_sending = False
+            self._tell(outgoing, None)
+            pauses.reset()
+            outgoing.done()
+            self._sent.append(flight.id)
+            self._settle()
+            SENT.labels(outgoing.home).inc(flight.event_count)
+            if self._telemetry is not None and flight.made_at is not None:
+                self._telemetry.relayed(cargo.unpacked(flight.cargo), flight.made_at, self._clock.now())
+            self._room.set()
+            self.rung.set()
+
+    async def _send(self, flight: Flight) -> None:
+        if not flight.is_split:
+            await self._stream.send(flight.home, self._source, flight.id, flight.cargo)
+            return
+        for at, piece in enumerate(cargo.pieces(flight.cargo)):
+            name = cargo.piece_id(flight.id, at)
+            await self._stream.send(flight.home, self._source, name, piece.data, whole=flight.id)
+
+    async def _split(self, owner: Connection) -> None:
+        """Note of flights that they travel in pieces, before the first of these is sent."""
+        for outgoing in self._to_split:
+            if (flight := outgoing.first) is not None and not flight.is_split:
+                await relay.split(owner, flight.id)
+                outgoing.mark_split()
+                logger.warning("a flight for %s is larger than the stream carries now, and travels in pieces", outgoing.home)
+        self._to_split.clear()
+
+    def _tell(self, outgoing: Outgoing, error: StreamAwayError | None) -> None:
+        """Say once that the stream does not take something, and once that it does again."""
+        if error is None:
+            if outgoing.why not in {Why.NOTHING, Why.AWAY}:
+                logger.warning("the stream takes what is committed for %s again", outgoing.home)
             if self._is_away:
                 logger.warning("the stream takes what is committed again")
             self._is_away = False
-            pauses.reset()
-            waiting.popleft()
-            self._sent.append(flight.id)
-            SENT.inc(flight.event_count)
-            WAITING.set(self._count())
-            self._room.set()
-            self.rung.set()
+            return
+        if error.why is Why.AWAY and not self._is_away:
+            logger.warning("the stream does not take what is committed, which waits: %s", error)
+            self._is_away = True
+        elif error.why is not Why.AWAY and outgoing.why is not error.why:
+            logger.warning("the stream does not take what is committed for %s, which waits: %s", outgoing.home, error)
+        outgoing.why = error.why
 
     async def _forget_sent(self, owner: Connection) -> None:
         sent, self._sent = self._sent, []
@@ -309,59 +428,3 @@ class Relay:
         except BaseException:
             self._sent += sent
             raise
-
-
-class Wishes:
-    """Has the tables of a source captured that webhooks at the homes name."""
-
-    def __init__(self, database: Database, stream: Way, fleet: Fleet) -> None:
-        self._database = database
-        self._stream = stream
-        self._fleet = fleet
-        self._unread: frozenset[str] = frozenset()  # homes whose wishes could not be read, when they were looked at last
-        self._due = 0  # looks until triggers are compared with wishes, whatever has changed: tables are made meanwhile
-
-    async def run_once(self) -> int:
-        """Bring triggers up to date, and return how many homes wish something else than before."""
-        try:
-            said = await self._stream.wishes(self._fleet.homes)
-        except StreamAwayError as error:
-            logger.info("what homes want to hear is not known now: %s", error)
-            return 0
-        unread = frozenset(home for home, wishes in said.items() if wishes is None)
-        if unread - self._unread:
-            logger.error(
-                "what %s wants to hear of tables cannot be read; what it wanted before stays", ", ".join(sorted(unread))
-            )
-        self._unread = unread
-        wanted = {home: wishes for home, wishes in said.items() if wishes is not None}
-        async with self._database.transaction() as connection:
-            known = await relay.wishes(connection)
-            changed = {home: wishes for home, wishes in wanted.items() if wishes != known.get(home, {})}
-            if changed:
-                await relay.put_wishes(connection, changed)
-        if changed:
-            logger.info("what %s want to hear of tables has changed", ", ".join(sorted(changed)))
-            self._due = 0
-        if self._due <= 0:
-            try:
-                await tables.keep_all_in_step(self._database)
-                self._due = COMPARED_EVERY
-            except BusyError as error:
-                logger.info("triggers are brought up to date later: %s", error)
-        self._due -= 1
-        return len(changed)
-
-
-class Keeper:
-    """Forgets what a source needs no more; no worker runs there whose janitor would."""
-
-    def __init__(self, database: Database, clock: Clock, *, retention_days: int) -> None:
-        self._database = database
-        self._clock = clock
-        self._retention = timedelta(days=retention_days)
-
-    async def run_once(self) -> None:
-        """Forget publishers' ids that are older than what homes keep."""
-        async with self._database.connection() as connection:
-            await outbox.forget_external_ids(connection, self._clock.now() - self._retention)

@@ -19,6 +19,7 @@ from tidings.worker.attempt_log import log_attempts
 from tidings.worker.bookkeeping import BOOKKEEPING_INTERVAL, Bookkeeper
 from tidings.worker.certificates import CERTIFICATES_INTERVAL, CertificateWatch
 from tidings.worker.closer import CLOSE_INTERVAL, Closer
+from tidings.worker.crew import Crew
 from tidings.worker.deliverer import Deliverer
 from tidings.worker.dispatcher import Dispatcher
 from tidings.worker.duties import (
@@ -87,7 +88,7 @@ class Worker:
     ) -> None:
         routes, cache = CurrentRoutes(box, clock, server=database.server), EventCache()
         self._database, self._routes, self._sender, self._grace = database, routes, sender, stop_grace_seconds
-        self._log_attempts, self._telemetry = log_attempts, telemetry
+        self._log_attempts, self.telemetry = log_attempts, telemetry
         self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight, connections=max_connections)
         self.privacy = Privacy(database, box, cache)
         self.heart = Heart(database, clock, self.me)
@@ -122,12 +123,12 @@ class Worker:
         self.scheduler = Scheduler(database, clock, self._stopping, sql_jobs)
         self.failed = Signal()
         self._pulse = Pulse(self.heart, on_failed=self._on_heart_failed)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._crew = Crew("the worker stops", self.failed.set)
         self._stopped = False
 
     async def start(self) -> None:
         """Register and begin."""
-        if self._tasks:
+        if self._crew.has_begun:
             return
         await self._janitor.run_once()
         await self.payloads.run_once()  # before anything is routed
@@ -163,7 +164,7 @@ class Worker:
             "redaction rules": every(RULES_INTERVAL, self.privacy, self._stopping),
             "queue listener": self._listen(),
         }.items():
-            self._begin(name, duty)
+            self._crew.begin(name, duty)
 
     async def stop(self) -> None:
         """Take on nothing more, finish what is under way, record it, and leave.
@@ -175,22 +176,17 @@ class Worker:
         self._stopped = True
         self.dispatcher.stop()
         self.deliverer.stop()
-        claiming = [task for task in self._tasks if task.get_name() in {"dispatcher", "dispatcher beside crowds", "deliverer"}]
-        if claiming:
+        if claiming := self._crew.named("dispatcher", "dispatcher beside crowds", "deliverer"):
             await asyncio.wait(claiming, timeout=self._grace)
         await self.deliverer.drain(self._grace)
         self.recorder.stop()
         self.teller.stop()
         self._stopping.set()
         self._ringer.stop()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=10)
-            for task in late:
-                logger.warning("%s did not stop in time", task.get_name())
-                task.cancel()
+        await self._crew.settle(10)
         await self.teller.finish()  # what was recorded last
-        if self._telemetry is not None:
-            await self._telemetry.close()
+        if self.telemetry is not None:
+            await self.telemetry.close()
         await self.scheduler.settled()
         await self._sender.close()
         await self._pulse.stop()
@@ -200,26 +196,16 @@ class Worker:
             logger.warning("the database is unavailable; this worker's leases end by themselves")
 
     def _watching(self) -> dict[str, Coroutine[Any, Any, None]]:
-        if self._telemetry is None:
+        if self.telemetry is None:
             return {}
-        return {"watch for OpenTelemetry": every(WATCH_INTERVAL, Watch(self._database, self._telemetry), self._stopping)}
+        return {"watch for OpenTelemetry": every(WATCH_INTERVAL, Watch(self._database, self.telemetry), self._stopping)}
 
     def _on_recorded(self, results: list[Result]) -> None:
-        if self._telemetry is not None:
-            self._telemetry.attempted(results)
+        if self.telemetry is not None:
+            self.telemetry.attempted(results)
         log_attempts(results, is_each=self._log_attempts)
         self.sums.add(results)
         self.teller.add(results)
-
-    def _begin(self, name: str, duty: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(duty, name=name)
-        task.add_done_callback(self._on_done)
-        self._tasks.append(task)
-
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.critical("%s died; the worker stops", task.get_name(), exc_info=error)
-            self.failed.set()
 
     def _on_heart_failed(self, error: BaseException) -> None:
         logger.critical("heart died; the worker stops", exc_info=error)

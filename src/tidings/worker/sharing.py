@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
 
 from tidings.core.crowds import Courtesy, Crowd, split
@@ -85,9 +85,13 @@ class Sharing:
         """Return how the batches of a backlog are chosen now."""
         return Way.OF_ALL if len(self._crowd.crowding(self._monotonic())) > 1 else Way.BY_AGE
 
-    async def shares(self, way: Way, limit: int) -> dict[str, int]:
-        """Return how many rows of which groups a batch is to have."""
-        past = self._crowd.crowding(self._monotonic()) if way is Way.OF_OTHERS else []
+    async def shares(self, way: Way, limit: int, passed: Sequence[str] = ()) -> dict[str, int]:
+        """Return how many rows of which groups a batch is to have.
+
+        Args:
+            passed: Groups whose rows are not for us, in the order of their names.
+        """
+        past = sorted({*passed, *self._crowd.crowding(self._monotonic())}) if way is Way.OF_OTHERS else passed
         async with self._database.connection() as connection:
             waiting = await outbox.groups(connection, self._behind[way], past, most=MOST_GROUPS, deep=limit)
         return split(waiting, limit)

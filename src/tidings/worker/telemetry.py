@@ -38,6 +38,12 @@ class Telemetry(Protocol):
     def routed(self, events: Sequence[Event], taken_at: datetime, routed_at: datetime) -> None:
         """Hear of events that were routed and committed together."""
 
+    def relayed(self, events: Sequence[Event], taken_at: datetime, sent_at: datetime) -> None:
+        """Hear of events of a source that the stream has taken over together."""
+
+    def landed(self, events: Sequence[Event], received_at: datetime, landed_at: datetime) -> None:
+        """Hear of events that came by the stream and are in the outbox of their home."""
+
     def attempted(self, results: Sequence[Result]) -> None:
         """Hear of attempts that are on record."""
 

@@ -1,5 +1,6 @@
 """`/healthz`, `/readyz`, `/metrics`: for machines that watch this one."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from uuid import UUID
@@ -13,8 +14,10 @@ from prometheus_client.registry import Collector
 from tidings.api.http.access import require_watcher
 from tidings.api.http.parameters import refuse_unknown
 from tidings.core.errors import NotReadyError
+from tidings.core.pressure import TROUBLES, sources_of
 from tidings.core.statistics import BOUNDS_MS, OUTCOMES
 from tidings.operations import diagnosis, readings
+from tidings.operations.fleet import Watched
 from tidings.operations.readings import Readings
 from tidings.operations.services import Services
 from tidings.store.faults import KINDS
@@ -57,7 +60,13 @@ async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
 
 def families(found: Readings) -> list[Metric]:
     """Return what is told of the whole installation."""
-    return [*_gauges(found), _set_aside(found.set_aside), _attempts(found.counted), _by_webhook(found.series)]
+    return [
+        *_gauges(found),
+        *_fleet(found.fleet),
+        _set_aside(found.set_aside),
+        _attempts(found.counted),
+        _by_webhook(found.series),
+    ]
 
 
 def _gauges(found: Readings) -> list[Metric]:
@@ -84,6 +93,35 @@ def _gauges(found: Readings) -> list[Metric]:
             ("tidings_webhooks_resting", "Webhooks that were warned of and rest.", found.resting),
         )
     ]
+
+
+def _fleet(watched: Watched | None) -> list[Metric]:
+    """Return what waits for a home of a fleet in the stream and at sources; of an installation that is none, zero of each."""
+    seen = None if watched is None or watched.is_stale else watched.seen
+    standing = seen.homes[0] if seen is not None and seen.homes else None
+    found: list[Metric] = [
+        GaugeMetricFamily(f"tidings_stream_{name}", text, 0 if standing is None else getattr(standing, figure))
+        for name, text, figure in (
+            ("flights", "Flights in the stream of a fleet that this home has not landed.", "flights"),
+            ("lag_seconds", "Age of the oldest of them.", "seconds"),
+            ("bytes", "Bytes of them.", "bytes"),
+            ("filled", "How much of its room they take, from 0 to 1.", "share"),
+            ("copies", "Nodes that are to keep them.", "replicas"),
+            ("copies_current", "Nodes that keep all of them.", "current"),
+            ("received", "The number of the last flight that came, counted since the stream was made.", "last"),
+        )
+    ]
+    counts = Counter(one.name for one in watched.troubles) if watched is not None else Counter()
+    family = GaugeMetricFamily("tidings_fleet_troubles", "What is wrong in the fleet, as this home sees it.", labels=["name"])
+    for name in TROUBLES:
+        family.add_metric([name], counts[name])
+    sources = {} if seen is None else {name: one for name, one in sources_of(seen).items() if one is not None}
+    silent = GaugeMetricFamily("tidings_source_silent_seconds", "For how long a source has said nothing.", labels=["source"])
+    events = GaugeMetricFamily("tidings_source_waiting_events", "Events for this home at a source.", labels=["source"])
+    for name, report in sources.items():
+        silent.add_metric([name], max(0.0, (seen.at - report.at).total_seconds()) if seen is not None else 0.0)
+        events.add_metric([name], sum(one.events for one in report.waits))
+    return [*found, family, silent, events]
 
 
 def _set_aside(counts: Mapping[str, int]) -> Metric:

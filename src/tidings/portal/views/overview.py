@@ -151,6 +151,10 @@ def _troubles(attention: Attention, now: datetime) -> list[Trouble]:
     if not attention.workers:
         said = "Events are kept and go out once one runs. Start one: tidings worker, or tidings serve."
         found.append(Trouble(state("failing"), visible("No worker is running"), "", visible(said)))
+    for trouble in attention.fleet:
+        title = f"Fleet: {trouble.about}" if trouble.about else "Fleet"
+        since = None if trouble.seconds is None else when(now - timedelta(seconds=trouble.seconds), now)
+        found.append(Trouble(state("failing"), visible(title), "/settings/fleet", visible(trouble.sentence), since))
     for one in attention.failing:
         since = None if one.health.since is None else when(one.health.since, now)
         name = "resting" if one.health.state is Standing.RESTING else one.health.state.value

@@ -35,6 +35,7 @@ SETTINGS = (
     Section("/settings/keys", "Signing keys", "key-round", "The public keys that receivers verify with."),
     Section("/settings/egress", "Egress", "external-link", "What may be called from here, and what the shown group may not."),
     Section("/settings/set-aside", "Set aside", "triangle-alert", "What could not go on, with the reason."),
+    Section("/settings/fleet", "Fleet", "layers", "What comes from other databases: what waits, where and why."),
     Section("/settings/redaction", "Redaction", "eye-off", "What of events and of answers is neither kept nor shown."),
     Section("/settings/erasures", "Erasures", "trash-2", "What is kept of somebody, taken out of all places."),
     Section("/settings/audit", "Audit", "clock", "Who did what: sign-ins, portal links, secrets, webhooks."),

@@ -2,7 +2,7 @@
 select id, group_id, source, type, operation, subject, table_schema, table_name, case when size > $3 then null else record end as record,
   case when size > $3 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error, hops, traceparent,
   (select version from tidings.routes_version) as routes_version, size, is_counted,
-  (select version from tidings.privacy_version) as privacy_version, origin
+  (select version from tidings.privacy_version) as privacy_version, origin, (select version from tidings.placing) as placing_version, placed_by
 from taken
 
 -- part: with_size
@@ -46,6 +46,21 @@ with chosen as materialized (
     select o.id, {stored}
     from tidings.outbox o where o.id = any ((select ids from chosen)::bigint[])
   ) row
+), taken as (
+  delete from tidings.outbox o where o.id = any (array(select id from oldest where before < $2))
+  {with_size}
+)
+{taken};
+
+-- name: take_onward
+-- As `take_shares`, in the strict order of each group: rows that a dispatcher has are waited for, since it gives them back.
+-- $1 groups, $4 how many rows of each, $2 and $3 as there
+with chosen as materialized (
+  select row.id, row.stored from unnest($1::text[]) as g (id) cross join lateral (
+    select o.id, {stored} from tidings.outbox o where o.group_id collate "C" = g.id order by o.id limit $4 for update
+  ) row
+), oldest as materialized (
+  select row.id, sum(row.stored) over (order by row.id) - row.stored as before from chosen row
 ), taken as (
   delete from tidings.outbox o where o.id = any (array(select id from oldest where before < $2))
   {with_size}

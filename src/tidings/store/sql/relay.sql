@@ -8,6 +8,14 @@ select pg_try_advisory_lock(7413201, 10);
 -- The same of what lands flights in a home.
 select pg_try_advisory_lock(7413201, 11);
 
+-- name: new_groups
+-- Those that are not there. $1 names
+select name from unnest($1::text[]) name where not exists (select from tidings.groups g where g.id = name);
+
+-- name: count_groups
+-- $1 how many at most
+select count(*) from (select from tidings.groups limit $1) g;
+
 -- name: make_groups
 -- Groups whose events come, as a table makes them whose rows are of groups. $1 names
 insert into tidings.groups (id) select distinct unnest($1::text[]) on conflict do nothing;
@@ -16,7 +24,8 @@ insert into tidings.groups (id) select distinct unnest($1::text[]) on conflict d
 -- In parallel: $1 ids, $2 homes, $3 cargoes, $4 numbers of events
 insert into tidings.relay_flights (id, home, cargo, event_count)
 select f.id, f.home, f.cargo, f.event_count
-from unnest($1::uuid[], $2::text[], $3::bytea[], $4::integer[]) with ordinality as f (id, home, cargo, event_count, position) order by f.position;
+from unnest($1::uuid[], $2::text[], $3::bytea[], $4::integer[]) with ordinality as f (id, home, cargo, event_count, position) order by f.position
+returning id, number, made_at;
 
 -- name: left
 -- What the stream may not have yet, in the order it was taken. $1 homes, $2 behind which number, $3 how many at most,
@@ -26,6 +35,23 @@ select number, id, home, cargo, event_count from (
     select number, id, home, cargo, event_count from tidings.relay_flights where number > $2 and home = any ($1::text[]) order by number limit $3
   ) f
 ) g where before < $4 order by number;
+
+-- name: left_to
+-- The same for one home. $1 home, $2 behind which number, $3 how many at most, $4 bytes beyond which no other is read
+select id, home, cargo, event_count, number, made_at, is_split from (
+  select f.*, sum(octet_length(f.cargo)) over (order by f.number) - octet_length(f.cargo) as before from (
+    select number, id, home, cargo, event_count, made_at, is_split from tidings.relay_flights where home = $1 and number > $2 order by number limit $3
+  ) f
+) g where before < $4 order by number;
+
+-- name: loads
+-- How much waits for each home. $1 homes
+select home, count(*) as flights, sum(event_count) as events, sum(octet_length(cargo))::bigint as bytes
+from tidings.relay_flights where home = any ($1::text[]) group by home;
+
+-- name: split
+-- It travels in pieces from now on. $1 id
+update tidings.relay_flights set is_split = true where id = $1;
 
 -- name: stranded
 -- How many are to other homes than $1, $2 at most
@@ -51,6 +77,10 @@ delete from tidings.relay_wishes where home = any ($1::text[]);
 -- In parallel: $1 homes, $2 schemas, $3 tables, $4 operations
 insert into tidings.relay_wishes (home, table_schema, table_name, operation)
 select distinct * from unnest($1::text[], $2::text[], $3::text[], $4::text[]);
+
+-- name: is_landed
+-- $1 flight
+select exists (select from tidings.landed_flights where id = $1);
 
 -- name: land
 -- Nothing comes back when it was landed before. $1 flight

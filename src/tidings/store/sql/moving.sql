@@ -1,0 +1,172 @@
+-- Moving a group from this home to another (theory: worker.moving). Run by who owns the schema.
+
+-- name: plan
+-- What a group has, table by table in the order that rows can refer to each other, with the statements that take it along. All of it
+-- but history goes in one transaction at each home; of history a page does. $1 group, $2 ids of a page of history, or none
+with plan (position, step, name, own, fits, stays) as (values
+  (1, 'settings', 'groups', 't.id = %1$L', null, true),
+  (2, 'settings', 'group_limits', 't.group_id = %1$L', null, false),
+  (3, 'settings', 'group_egress', 't.group_id = %1$L', null, false),
+  (4, 'settings', 'group_overruns', 't.group_id = %1$L', null, false),
+  (5, 'settings', 'members', 't.id in (select r.member_id from tidings.member_roles r where r.group_id = %1$L)', 'true', true),
+  (6, 'settings', 'member_roles', 't.group_id = %1$L', 'exists (select from tidings.members m where m.id = s.member_id)', false),
+  (7, 'settings', 'api_keys', 't.group_id = %1$L', null, false),
+  (8, 'settings', 'api_key_uses', 't.key_id in (select k.id from tidings.api_keys k where k.group_id = %1$L)', null, false),
+  (9, 'settings', 'event_types', 't.group_id = %1$L', null, false),
+  (10, 'settings', 'event_kinds', 't.group_id = %1$L', null, false),
+  (11, 'settings', 'webhooks', 't.group_id = %1$L', null, false),
+  (12, 'settings', 'webhook_versions', 't.group_id = %1$L', null, false),
+  (13, 'settings', 'table_subscriptions', 't.webhook_id in (select w.id from tidings.webhooks w where w.group_id = %1$L)', null, false),
+  (14, 'settings', 'lanes', 't.group_id = %1$L', null, false),
+  (15, 'settings', 'customer_webhooks', 't.group_id = %1$L', null, false),
+  (16, 'settings', 'listeners', 't.group_id = %1$L', null, false),
+  (17, 'settings', 'certificate_warnings', 't.webhook_id in (select w.id from tidings.webhooks w where w.group_id = %1$L)', null, false),
+  (18, 'settings', 'redaction_rules', 't.group_id = %1$L', null, false),
+  (19, 'settings', 'integrations', 't.group_id = %1$L', null, false),
+  (20, 'settings', 'integration_objects', 't.integration_id in (select i.id from tidings.integrations i where i.group_id = %1$L)', null, false),
+  (21, 'settings', 'integration_notices', 't.integration_id in (select i.id from tidings.integrations i where i.group_id = %1$L)', null, false),
+  (22, 'settings', 'integration_refusals', 't.integration_id in (select i.id from tidings.integrations i where i.group_id = %1$L)', null, false),
+  (23, 'settings', 'cron_jobs', 't.group_id = %1$L', null, false),
+  (24, 'settings', 'cron_runs', 't.job_id in (select j.id from tidings.cron_jobs j where j.group_id = %1$L)', null, false),
+  (25, 'settings', 'bins', 't.group_id = %1$L', null, false),
+  (26, 'settings', 'bin_requests', 't.bin_id in (select b.id from tidings.bins b where b.group_id = %1$L)', null, false),
+  (27, 'settings', 'portal_links', 't.group_id = %1$L',
+    '(s.key_id is null or exists (select from tidings.api_keys k where k.id = s.key_id)) and (s.member_id is null or exists (select from tidings.members m where m.id = s.member_id))', false),
+  (28, 'settings', 'recoveries', 't.group_id = %1$L', null, false),
+  (29, 'settings', 'erasures', 't.group_id = %1$L', null, false),
+  (30, 'settings', 'backfills', 't.group_id = %1$L', null, false),
+  (31, 'settings', 'sealed_payloads', 't.group_id = %1$L', null, false),
+  (32, 'settings', 'payload_ends', 't.group_id = %1$L', null, false),
+  (33, 'settings', 'statistics', 't.group_id = %1$L', null, false),
+  (34, 'settings', 'stored_bytes', 't.group_id = %1$L', null, false),
+  (35, 'settings', 'webhook_counters', 't.group_id = %1$L', null, false),
+  (36, 'settings', 'queue', 't.webhook_id in (select w.id from tidings.webhooks w where w.group_id = %1$L)', null, false),
+  (37, 'settings', 'events', 't.id in (select q.event_id from tidings.queue q where q.webhook_id in (select w.id from tidings.webhooks w where w.group_id = %1$L))', null, true),
+  (38, 'settings', 'attempts', 't.delivery_id in (select q.id from tidings.queue q where q.webhook_id in (select w.id from tidings.webhooks w where w.group_id = %1$L))', null, false),
+  (39, 'events', 'events', 't.id = any (%2$L::uuid[])', null, false),
+  (40, 'deliveries', 'deliveries', 't.id = any (%2$L::uuid[])', null, false),
+  (41, 'deliveries', 'attempts', 't.delivery_id = any (%2$L::uuid[])', null, false),
+  (42, 'published', 'published', 't.group_id = %1$L and t.event_id = any (%2$L::uuid[])', null, false)
+), said as (
+  select p.*, format(p.own, $1::text, $2::uuid[]) as its, 'moving_' || p.name as staged,
+    (select string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute a
+      where a.attrelid = format('tidings.%I', p.name)::regclass and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns,
+    -- No lane is open before all is there; who signed is known at the other home by other numbers.
+    (select string_agg(case when p.name = 'lanes' and a.attname = 'open' then 'false' when a.attname = 'signer_id' then 'null' else 's.' || quote_ident(a.attname) end, ', ' order by a.attnum)
+      from pg_attribute a
+      where a.attrelid = format('tidings.%I', p.name)::regclass and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as put_values
+  from plan p
+)
+select step, name, columns, stays, fits is null and name <> 'groups' as is_counted, staged,
+  format('select %s from tidings.%I t where %s', columns, name, its) as take,
+  format('select count(*) from tidings.%I t where %s', name, its) as count,
+  format('create temp table if not exists %I on commit drop as select %s from tidings.%I limit 0', staged, columns, name) as stage,
+  format('insert into tidings.%I (%s) select %s from %I s where %s on conflict do nothing', name, columns, put_values, staged, coalesce(fits, 'true')) as put,
+  format('delete from tidings.%I t where %s', name, its) as remove
+from said order by position;
+
+-- name: begin
+-- $1 group, $2 home
+insert into tidings.group_moves (group_id, home) values ($1, $2)
+on conflict (group_id) do update set home = excluded.home, begun_at = now(), held_after = pg_current_xact_id(), has_left = false;
+
+-- name: get
+-- $1 group
+select home, has_left, held_after < pg_snapshot_xmin(pg_current_snapshot()) as is_known from tidings.group_moves where group_id = $1;
+
+-- name: bump
+-- Dispatchers look anew at what is known here.
+update tidings.placing set version = version + 1;
+
+-- name: note_left
+-- $1 group
+update tidings.group_moves set has_left = true where group_id = $1;
+
+-- name: end
+-- $1 group
+delete from tidings.group_moves where group_id = $1;
+
+-- name: in_the_way
+-- What cannot be moved as it is, of each kind so many as there are. $1 group
+select (select count(*) from tidings.collections where group_id = $1) as collections,
+  (select count(*) from tidings.recoveries where group_id = $1 and finished_at is null) as recoveries,
+  (select count(*) from tidings.erasures where group_id = $1 and finished_at is null) as erasures,
+  (select count(*) from tidings.backfills where group_id = $1 and finished_at is null) as backfills,
+  (select count(*) from tidings.groups where id = $1 and deleting_at is not null) as deletions;
+
+-- name: is_there
+-- Whether a home has anything of a group that was not moved there. $1 group
+select exists (select from tidings.webhooks where group_id = $1) or exists (select from tidings.api_keys where group_id = $1)
+  or exists (select from tidings.cron_jobs where group_id = $1) or exists (select from tidings.integrations where group_id = $1)
+  or exists (select from tidings.bins where group_id = $1) or exists (select from tidings.collections where group_id = $1);
+
+-- name: last_row
+select coalesce(max(id), 0) from tidings.outbox;
+
+-- name: is_routed
+-- Whether nothing of a group is in the outbox up to a number. $1 group, $2 number
+select not exists (select from tidings.outbox o where o.group_id collate "C" = $1 and o.id <= $2);
+
+-- name: close
+-- Nothing of the group is begun any more. $1 group
+update tidings.lanes set open = false where group_id = $1 and open;
+
+-- name: lock
+-- All that is to be moved, from those who would change it. $1 group
+with locked as (select from tidings.groups where id = $1 for update),
+  its_webhooks as (select from tidings.webhooks where group_id = $1 order by id for update),
+  its_lanes as (select from tidings.lanes where group_id = $1 order by webhook_id for update),
+  its_jobs as (select from tidings.cron_jobs where group_id = $1 order by id for update)
+select (select count(*) from locked), (select count(*) from its_webhooks), (select count(*) from its_lanes), (select count(*) from its_jobs);
+
+-- name: is_at_rest
+-- Whether no delivery of a group is under way, nor could one begin. $1 group
+select not exists (select from tidings.lanes where group_id = $1 and open)
+  and not exists (select from tidings.flights f where f.lanes && array(select w.id from tidings.webhooks w where w.group_id = $1));
+
+-- name: open
+-- Each lane as its webhook wants it. $1 group
+update tidings.lanes l set open = w.enabled and w.fault is null and not exists (select from tidings.listeners s where s.webhook_id = w.id),
+  due_at = greatest(l.held_until, now()), saturated = false, in_flight = 0
+from tidings.webhooks w where w.id = l.webhook_id and l.group_id = $1;
+
+-- name: webhooks
+-- $1 group
+select id from tidings.webhooks where group_id = $1;
+
+-- name: tell_changes
+-- Workers look at these webhooks anew. $1 ids
+with next as (
+  update tidings.routes_version set version = version + cardinality($1::uuid[]) returning version
+)
+insert into tidings.webhook_changes (version, webhook_id)
+select next.version - cardinality($1::uuid[]) + c.place, c.id from next, unnest($1::uuid[]) with ordinality as c (id, place);
+
+-- name: events
+-- A page of history. $1 group, $2 behind this event, $3 how many
+select id from tidings.events where group_id = $1 and id > $2 order by id limit $3;
+
+-- name: deliveries
+-- $1 group, $2 behind this delivery, $3 how many
+select id from tidings.deliveries where group_id = $1 and id > $2 order by id limit $3;
+
+-- name: published
+-- $1 group, $2 behind this event, $3 how many
+select event_id as id from tidings.published where group_id = $1 and event_id > $2 order by event_id limit $3;
+
+-- name: days
+-- The days of ids that begin with their time. $1 ids
+select distinct (timestamp 'epoch' + (('x' || lpad(left(replace(i::text, '-', ''), 12), 16, '0'))::bit(64)::bigint) * interval '1 millisecond')::date as day
+from unnest($1::uuid[]) i;
+
+-- name: queued_events
+-- Of what waits. $1 group
+select distinct q.event_id as id from tidings.queue q where q.webhook_id in (select w.id from tidings.webhooks w where w.group_id = $1);
+
+-- name: make_day
+-- $1 day
+select tidings.ensure_day($1);
+
+-- name: key
+-- What this home's secrets are encrypted under, and how far its schema is.
+select (select value from tidings.settings where name = 'secret_key_fingerprint') as fingerprint, (select max(number) from tidings.migrations) as schema;

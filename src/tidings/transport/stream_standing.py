@@ -1,0 +1,158 @@
+"""Looking how the stream stands: what it keeps for homes, what sources say of themselves, what is drained."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from nats.js.errors import NotFoundError
+
+from tidings.core.fleet import Fleet
+from tidings.core.pressure import MAX_SOURCES, Report, Seen, Standing, read_report
+from tidings.transport.stream import BUCKET, SOURCES, Stream, StreamAwayError, stream_of, told
+
+AT_ONCE: Final = 16  # questions
+_NOT_FOUND: Final = 404
+
+
+class _Peer(msgspec.Struct, frozen=True):
+    name: str = ""
+    current: bool = False
+    offline: bool = False
+
+
+class _Cluster(msgspec.Struct, frozen=True):
+    leader: str = ""
+    replicas: list[_Peer] = []
+
+
+class _Config(msgspec.Struct, frozen=True):
+    num_replicas: int = 1
+    max_bytes: int = -1
+
+
+class _State(msgspec.Struct, frozen=True):
+    messages: int = 0
+    bytes: int = 0
+    first_ts: str = ""
+    last_seq: int = 0
+    subjects: dict[str, int] | None = None
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: int = 0
+    description: str = ""
+
+
+class _Info(msgspec.Struct, frozen=True):
+    """What the servers say about a stream. nats-py's own type leaves out when its first message came."""
+
+    error: _Error | None = None
+    config: _Config = _Config()
+    state: _State = _State()
+    cluster: _Cluster | None = None
+    ts: str = ""
+
+
+class GoneError(StreamAwayError):
+    """There is no such stream."""
+
+
+async def standing(way: Stream, fleet: Fleet) -> list[Standing]:
+    """Return what the stream keeps for each home.
+
+    Raises:
+        StreamAwayError: No answer came, or the stream of a home is gone.
+    """
+    return [await standing_of(way, home) for home in fleet.homes]
+
+
+async def standing_of(way: Stream, home: str) -> Standing:
+    """Return what the stream keeps for a home.
+
+    Raises:
+        GoneError: The home has no stream.
+        StreamAwayError: No answer came.
+    """
+    info = await _info(way, stream_of(home))
+    cluster = info.cluster or _Cluster(way.connected_to or "the only node")
+    behind = tuple(sorted(peer.name for peer in cluster.replicas if peer.offline or not peer.current))
+    replicas = info.config.num_replicas
+    return Standing(
+        home, info.state.messages, info.state.bytes, info.config.max_bytes, replicas,
+        min(replicas, bool(cluster.leader) + len(cluster.replicas) - len(behind)), cluster.leader,
+        _age(info) if info.state.messages else 0.0, behind, info.state.last_seq,
+    )  # fmt: skip
+
+
+async def look(way: Stream, homes: Sequence[str], now: datetime) -> Seen:
+    """Look at what is kept for homes, what sources say, and what is drained.
+
+    Raises:
+        StreamAwayError: No answer came.
+    """
+    found, missing = [], []
+    for home, one in zip(homes, await _all(homes, lambda home: _standing(way, home)), strict=True):
+        if one is None:
+            missing.append(home)
+        else:
+            found.append(one)
+    return Seen(now, found, missing, await _sources(way), sorted((await way.drained()).homes))
+
+
+async def _standing(way: Stream, home: str) -> Standing | None:
+    with suppress(GoneError):
+        return await standing_of(way, home)
+    return None
+
+
+async def _sources(way: Stream) -> dict[str, Report | None]:
+    start = f"$KV.{BUCKET}.{SOURCES}."
+    info = await _info(way, f"KV_{BUCKET}", subjects_filter=f"{start}>")
+    names = sorted(subject.removeprefix(start) for subject in info.state.subjects or {})[:MAX_SOURCES]
+    async with told():
+        bucket = await way.jetstream.key_value(BUCKET)
+
+        async def said(name: str) -> bytes | None:
+            with suppress(NotFoundError):  # it has left the fleet
+                return (await bucket.get(f"{SOURCES}.{name}")).value or b""
+            return None
+
+        found = zip(names, await _all(names, said), strict=True)
+    return {name: read_report(text) for name, text in found if text is not None}
+
+
+async def _all(names: Sequence[str], ask: Any) -> list[Any]:
+    """Ask about several, some at once."""
+    found: list[Any] = []
+    for at in range(0, len(names), AT_ONCE):
+        found += await asyncio.gather(*(ask(name) for name in names[at : at + AT_ONCE]))
+    return found
+
+
+async def _info(way: Stream, name: str, *, subjects_filter: str | None = None) -> _Info:
+    asked = b"" if subjects_filter is None else msgspec.json.encode({"subjects_filter": subjects_filter})
+    async with told():
+        answer = await way.ask(f"$JS.API.STREAM.INFO.{name}", asked)
+    try:
+        info = msgspec.json.decode(answer, type=_Info)
+    except msgspec.MsgspecError as error:
+        raise StreamAwayError(f"what NATS says about stream {name} cannot be read ({error})") from error
+    if info.error is not None:
+        kind = GoneError if info.error.code == _NOT_FOUND else StreamAwayError
+        raise kind(f"stream {name}: {info.error.description[:200]}")
+    return info
+
+
+def _age(info: _Info) -> float:
+    """Return for how long the first message has waited, by the servers' own clock."""
+    try:
+        return max(0.0, (_instant(info.ts) - _instant(info.state.first_ts)).total_seconds())
+    except msgspec.MsgspecError:
+        return 0.0
+
+
+def _instant(text: str) -> datetime:
+    return msgspec.convert(text, datetime)

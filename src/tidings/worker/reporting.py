@@ -1,0 +1,161 @@
+"""A source says how it is: to the stream, where its homes read it, and to whoever watches its figures.
+
+It hears there too which homes are drained: nothing is sent to them until they are no longer.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
+
+from prometheus_client import REGISTRY
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tidings.clock import Clock
+from tidings.core.pressure import REPORT_INTERVAL, Drained, Report, Seen, Waits, Why, troubles
+from tidings.store import outbox
+from tidings.store.database import Database
+from tidings.transport.stream import StreamAwayError
+from tidings.worker.relay import Relay
+
+logger = logging.getLogger("tidings.relay")
+
+__all__ = ["FIGURES", "REPORT_INTERVAL", "Reporter"]
+
+_REASONS: Final = [why for why in Why if why is not Why.NOTHING]
+
+
+class Way(Protocol):
+    """The stream, as far as a source says by it how it is."""
+
+    async def report(self, source: str, report: Report) -> None:
+        """Say how a source is."""
+
+    async def drained(self) -> Drained:
+        """Return homes that nothing is to be sent to."""
+
+
+class Figures(Collector):
+    """What the relays of this process tell those who watch it. One that stands by tells that alone."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[Report | None, Sequence[Waits]]] = {}
+
+    def set(self, source: str, report: Report | None, waits: Sequence[Waits]) -> None:
+        """Take over what is so now. `report`: None while the relay stands by."""
+        self._told[source] = report, waits
+
+    def forget(self, source: str) -> None:
+        """Tell nothing more: the relay has ended."""
+        self._told.pop(source, None)
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the figures."""
+        at_work = {source: report for source, (report, _) in self._told.items() if report is not None}
+        text = "1 where this relay sends what is committed, 0 where it stands by."
+        family = GaugeMetricFamily("tidings_relay_at_work", text, labels=["source"])
+        for source in self._told:
+            family.add_metric([source], float(source in at_work))
+        yield family
+        for name, text, figure in (
+            ("outbox_rows", "Rows of a source that are not packed yet; past 10,000 an upper bound.", "outbox_rows"),
+            ("outbox_lag_seconds", "Age of the oldest row of a source that is not packed yet.", "outbox_seconds"),
+            ("full", "1 while so much is packed at a source that the rest waits in its outbox.", "is_full"),
+        ):
+            family = GaugeMetricFamily(f"tidings_relay_{name}", text, labels=["source"])
+            for source, report in at_work.items():
+                family.add_metric([source], float(getattr(report, figure)))
+            yield family
+        every = [(source, one) for source, (_, waits) in self._told.items() for one in waits]
+        for name, text in (
+            ("flights", "Flights at a source that the stream does not have yet, by their home."),
+            ("events", "Events of these flights."),
+            ("bytes", "Bytes that these flights take in the source's database."),
+            ("seconds", "For how long the oldest of these flights has waited."),
+        ):
+            family = GaugeMetricFamily(f"tidings_relay_waiting_{name}", text, labels=["source", "home"])
+            for source, one in every:
+                family.add_metric([source, one.home], getattr(one, name))
+            yield family
+        text = "1 for the reason why what waits at a source for a home does: away, full, large, drained."
+        held = GaugeMetricFamily("tidings_relay_held", text, labels=["source", "home", "reason"])
+        for source, one in every:
+            for why in _REASONS:
+                held.add_metric([source, one.home, why.value], int(one.why is why))
+        yield held
+
+
+FIGURES: Final = Figures()
+REGISTRY.register(FIGURES)
+
+
+class Reporter:
+    """Says how a source is, and has its relay heed what is drained."""
+
+    def __init__(self, database: Database, stream: Way, relay: Relay, clock: Clock, source: str) -> None:
+        self._database = database
+        self._stream = stream
+        self._relay = relay
+        self._clock = clock
+        self._source = source
+        self._refused = ""  # why nothing could be said, last
+        self._report: Report | None = None  # what was so last; None: this relay stands by
+        self._heeded = 0
+        self._has_looked = False
+
+    async def heed(self) -> None:
+        """Have the relay heed what is drained.
+
+        Raises:
+            StreamAwayError: It is not known; what was drained before is.
+        """
+        found = await self._stream.drained()
+        self._relay.hold(found.homes)
+        self._heeded = found.revision
+
+    @property
+    def sender(self) -> str:
+        """What it speaks for."""
+        return self._source
+
+    def end(self) -> None:
+        """Tell no figures any more."""
+        FIGURES.forget(self._source)
+
+    def why_not_ready(self) -> list[str]:
+        """Return, in sentences, what keeps events from going on from here; a relay that stands by is ready."""
+        if self._report is None:
+            return [] if self._has_looked else ["The relay has only begun."]
+        seen = Seen(self._clock.now(), [], sources={self._source: self._report})
+        return [trouble.sentence for trouble in troubles(seen)]
+
+    async def run_once(self) -> bool:
+        """Say how the source is, where this relay is at work there; return whether it was said."""
+        refused = ""
+        try:
+            await self.heed()
+        except StreamAwayError as error:
+            refused = str(error)
+        self._has_looked = True
+        if not self._relay.is_at_work.is_set:
+            self._report = None
+            FIGURES.set(self._source, None, [])
+            return False
+        async with self._database.connection() as connection:
+            backlog = await outbox.backlog(connection)
+        now = self._clock.now()
+        waits = [one.waits(now) for one in self._relay.outgoing.values()]
+        drained = [one.home for one in self._relay.outgoing.values() if one.is_held and not one.is_sending]
+        lag = max(0.0, backlog.lag_seconds)
+        some = [one for one in waits if one.flights]
+        report = Report(now, backlog.waiting, lag, self._relay.is_full, drained, some, self._heeded)
+        self._report = report
+        FIGURES.set(self._source, report, waits)
+        try:
+            await self._stream.report(self._source, report)
+        except StreamAwayError as error:
+            refused = str(error)
+        if refused and refused != self._refused:
+            logger.info("homes cannot be told now how this source is: %s", refused)
+        self._refused = refused
+        return not refused

@@ -1,0 +1,207 @@
+"""A group moves to another home with all that it has; whenever the move is broken off, nothing is lost, and it goes on."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.support.engine import Engine
+from tests.support.furnished import Furnished, furnishing
+from tests.support.homes import Home
+from tests.support.receiver import Receiver
+from tests.support.serving import ApiServer
+from tidings.core.errors import StartupError
+from tidings.core.fleet import Fleet, with_groups
+from tidings.store.statements import load
+from tidings.transport.stream import Stream
+from tidings.transport.stream_making import change, settled
+from tidings.worker.moving import Move
+
+pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.home_fixtures")
+
+# Tables of which nothing goes along when a group moves. A new one stands here, with the reason, or in `plan` of store/sql/moving.sql.
+STAYS = {
+    "migrations": "of the database", "settings": "the installation's", "signing_keys": "the installation's", "signers": "the installation's",
+    "api_key_changes": "a version", "routes_version": "a version", "privacy_version": "a version", "webhook_changes": "told anew",
+    "default_limits": "the installation's", "workers": "processes", "flights": "leases: none is left when a group moves",
+    "counters": "of all groups", "group_paces": "counted anew within a minute", "group_rates": "filled anew within seconds",
+    "stored_changes": "added up within a minute", "captured_tables": "of the database's own tables",
+    "backfill_busy": "of backfills that are not over", "backfill_changes": "of backfills that are not over",
+    "erasure_waits": "of erasures that are not over", "collections": "are tables: a group that has some is not moved",
+    "outbox": "sent on", "outbox_rejected": "of all groups: operators' alone", "unreadable": "found anew",
+    "audit": "a chain of what was done here", "audit_chain": "a chain", "audit_head": "a chain", "audit_pending": "a chain",
+    "sessions": "people sign in again", "listener_sessions": "listeners connect again",
+    "relay_flights": "on their way", "relay_wishes": "of a source", "landed_flights": "of a home", "placing": "of a home", "group_moves": "of a home",
+}  # fmt: skip
+
+
+class Road:
+    """The stream, as a move uses it."""
+
+    def __init__(self, way: Stream) -> None:
+        self.fleet, self.last, self.first, self._way = way.fleet, way.last, way.first, way
+
+    async def change(self, changed: Any) -> Fleet:
+        return await change(self._way, changed)
+
+    async def settled(self) -> dict[str, int]:
+        return await settled(self._way)
+
+
+@pytest.fixture
+async def acme(
+    homes: tuple[Home, Home], fleet_stream: Stream, api_server: ApiServer, receiver: Receiver
+) -> AsyncIterator[Furnished]:
+    """A group that has one of everything at `east`, but for what cannot be moved."""
+    east, _ = homes
+    await change(fleet_stream, lambda fleet: with_groups(fleet, {"acme": "east", "other": "east"}, 1))
+    for home in homes:
+        await home.follower.run_once()
+    async with furnishing(east.engine, api_server, receiver.url()) as made:
+        await east.engine.sql("update tidings.recoveries set state = 'cancelled', finished_at = now()")
+        await east.engine.sql("update tidings.erasures set state = 'done', subject = null, finished_at = now()")
+        await made("DELETE", "/api/v1/collections/posts?confirm=posts")
+        while await east.engine.value("select count(*) from tidings.outbox") + await east.engine.cycle():
+            pass
+        await east.engine.sql("delete from tidings.flights")  # what its listener's client was given, and never answers
+        yield made
+
+
+def move_of(homes: tuple[Home, Home], way: Stream, group: str = "acme", **more: Any) -> Move:
+    east, west = homes
+    here, there = east.engine.services.wide, west.engine.services.wide
+    return Move(here, there, Road(way), group, source="east", target="west", version=lambda: 0, **more)
+
+
+async def rows_of(engine: Engine, group: str) -> dict[str, list[str]]:
+    """Return all that a group has, table by table, as JSON."""
+    found: dict[str, list[str]] = {}
+    async with engine.services.wide.transaction() as connection:
+        ids = [row["id"] for row in await connection.fetch("select id from tidings.events where group_id = $1", group)]
+        ids += [row["id"] for row in await connection.fetch("select id from tidings.deliveries where group_id = $1", group)]
+        for row in await connection.fetch(load("moving")["plan"], group, ids):
+            if row["name"] not in {"groups", "members"}:
+                rows = await connection.fetch(f"select to_jsonb(x) - 'signer_id' as row from ({row['take']}) x")
+                found[row["name"]] = sorted({*found.get(row["name"], []), *(one["row"] for one in rows)})
+    return found
+
+
+def without_state(rows: dict[str, list[str]]) -> dict[str, list[Any]]:
+    """Leave out when a lane is looked at next, and whether it is open."""
+    lanes = [json.loads(one) for one in rows["lanes"]]
+    kept = [{name: one[name] for name in one if name not in {"due_at", "in_flight", "saturated"}} for one in lanes]
+    return rows | {"lanes": sorted(kept, key=str)}
+
+
+async def test_no_table_is_forgotten(homes: tuple[Home, Home]) -> None:
+    east, _ = homes
+    tables = await east.engine.sql(
+        "select relname from pg_class where relnamespace = 'tidings'::regnamespace and relkind in ('r', 'p') and not relispartition"
+    )
+    async with east.engine.services.wide.connection() as connection:
+        moved = {row["name"] for row in await connection.fetch(load("moving")["plan"], "acme", [])}
+    assert {row["relname"] for row in tables} == moved | set(STAYS)
+    assert not moved & set(STAYS)
+
+
+async def test_a_group_moves_with_all_that_it_has_and_is_delivered_from_there(
+    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished, receiver: Receiver
+) -> None:
+    east, west = homes
+    before = await rows_of(east.engine, "acme")
+    empty = {name for name, rows in before.items() if not rows}
+    assert empty <= {"certificate_warnings", "group_overruns", "integration_refusals", "sealed_payloads", "payload_ends", "api_keys", "api_key_uses", "stored_bytes", "webhook_counters"}, empty  # fmt: skip
+    planned = await move_of(homes, fleet_stream).plan()
+    assert planned.rows["webhooks"] == len(before["webhooks"])
+    assert await rows_of(east.engine, "acme") == before, "a plan changes nothing"
+    moved = await move_of(homes, fleet_stream).run()
+    assert moved.rows["events"] == len(before["events"])
+    assert without_state(await rows_of(west.engine, "acme")) == without_state(before)
+    assert not any((await rows_of(east.engine, "acme")).values())
+    assert (await fleet_stream.fleet()).home_of("acme") == "west"
+    assert (await fleet_stream.fleet()).held == ()
+    sent = len(receiver.received)
+    for home in homes:
+        await home.follower.run_once()
+    await west.engine.sql("select tidings.publish('order.paid', '{}', group_id => 'acme')")
+    west.engine.clock.ahead += (
+        await west.engine.value("select max(due_at) - now() from tidings.queue")
+    ) or west.engine.clock.ahead
+    await west.engine.cycle()
+    assert len(receiver.received) > sent, "what is published there is delivered, under secrets that can be read"
+
+
+class KilledError(BaseException):
+    """What kills does not ask."""
+
+
+class Life:
+    """Ends when a step is to be done."""
+
+    def __init__(self, last: str) -> None:
+        self._last = last
+
+    def __call__(self, step: str) -> None:
+        if step == self._last:
+            raise KilledError
+
+
+# In the order that they come. A move that is begun again after the group has left begins behind that.
+STEPS = (
+    "having sources hold what is for it", "having both homes pass over it", "having this home pass over it", "waiting for attempts under way",
+    "locking it", "copying groups", "copying lanes", "copying queue", "deleting it here", "letting it go", "telling the fleet",
+    "having its new home go on", "copying published", "deleting published here", "copying events", "deleting events here",
+    "copying deliveries", "deleting deliveries here",
+)  # fmt: skip
+
+
+async def test_a_move_that_is_killed_anywhere_loses_nothing_and_goes_on(
+    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
+) -> None:
+    east, west = homes
+    before = without_state(await rows_of(east.engine, "acme"))
+    for step in STEPS:
+        with pytest.raises(KilledError):
+            await move_of(homes, fleet_stream, tell=Life(step)).run()
+        lives = without_state(await rows_of(east.engine, "acme")), without_state(await rows_of(west.engine, "acme"))
+        for name, rows in before.items():
+            there = {str(one) for side in lives for one in side[name]} if name != "lanes" else None
+            assert there is None or {str(one) for one in rows} <= there, (step, name)
+        opened = [
+            await home.engine.value("select count(*) from tidings.lanes where group_id = 'acme' and open") for home in homes
+        ]
+        assert not all(opened), f"both homes would deliver, when it was killed before {step}"
+    await move_of(homes, fleet_stream).run()
+    assert without_state(await rows_of(west.engine, "acme")) == before
+    assert not any((await rows_of(east.engine, "acme")).values())
+
+
+async def test_a_move_that_is_called_off_leaves_all_as_it_was(
+    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
+) -> None:
+    east, west = homes
+    before = await rows_of(east.engine, "acme")
+    await fleet_stream.tell_settled("dead", 0)
+    with pytest.raises(StartupError, match="is a relay not running"):
+        await move_of(homes, fleet_stream, patience=0.5).run()
+    assert without_state(await rows_of(east.engine, "acme")) == without_state(before)
+    assert not any((await rows_of(west.engine, "acme")).values())
+    assert (await fleet_stream.fleet()).held == ()
+    await move_of(homes, fleet_stream, besides=["dead"]).run()
+    with pytest.raises(StartupError, match="acme lives at west"):
+        await move_of(homes, fleet_stream, group="acme", patience=0.5).plan()
+
+
+async def test_what_cannot_be_moved_is_refused_with_a_sentence(
+    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
+) -> None:
+    _, west = homes
+    await acme("POST", "/api/v1/collections", {"name": "notes", "schema": [{"name": "title", "type": "text"}]})
+    with pytest.raises(StartupError, match="1 collections, which cannot be moved"):
+        await move_of(homes, fleet_stream).run()
+    await acme("DELETE", "/api/v1/collections/notes?confirm=notes")
+    await west.engine.sql("insert into tidings.groups (id) values ('acme')")
+    await west.engine.add_webhook("https://example.com", "order.*", group_id="acme")
+    with pytest.raises(StartupError, match="already, and two cannot become one"):
+        await move_of(homes, fleet_stream).run()
