@@ -27,7 +27,7 @@ from tidings.transport import stream
 from tidings.transport.stream import inbox_of
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import Standing, standing
-from tidings.worker.landing import landing
+from tidings.worker.landing import Packing, landing
 from tidings.worker.signals import Signal
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -132,8 +132,8 @@ async def test_the_files_of_deploy_make_a_fleet_in_which_each_member_has_its_own
         relay = asyncio.create_task(run_relay(billing, stop, on_ready=lambda _: ready.set()))
         try:
             async with (
-                landing(eu, at_eu.services.wide, on_failed=pytest.fail),
-                landing(us, at_us.services.wide, on_failed=pytest.fail),
+                landing(eu, at_eu.services.wide, packing_of(at_eu), on_failed=pytest.fail),
+                landing(us, at_us.services.wide, packing_of(at_us), on_failed=pytest.fail),
             ):
                 await asyncio.wait([relay, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
                 assert not relay.done() or relay.result()
@@ -154,6 +154,10 @@ async def test_the_files_of_deploy_make_a_fleet_in_which_each_member_has_its_own
         return found == [("eu", 0, 3), ("us", 0, 3)]
 
     await eventually(is_empty)
+
+
+def packing_of(home: Engine) -> Packing:
+    return Packing(home.services.box, home.services.clock, home.services.installation.salt)
 
 
 async def stands(config: Config) -> list[Standing]:
