@@ -118,7 +118,9 @@ async def _working(stack: AsyncExitStack, services: Services) -> Worker:
     if services.config.home is not None:
         from tidings.worker.landing import landing  # with what only members of a fleet have installed
 
-        await stack.enter_async_context(landing(services.config, services.wide, on_failed=worker.failed.set))
+        await stack.enter_async_context(
+            landing(services.config, services.wide, on_failed=worker.failed.set, router=worker.dispatcher, clock=services.clock)
+        )
     return worker
 
 

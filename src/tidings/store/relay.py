@@ -10,7 +10,7 @@ import msgspec
 
 from tidings.core.capture import TableName
 from tidings.core.event import Event
-from tidings.store import outbox
+from tidings.store import outbox, workers
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -47,6 +47,30 @@ class Waiting(msgspec.Struct, frozen=True):
     flights: int
     events: int
     seconds: float
+
+
+class Landed(msgspec.Struct, frozen=True):
+    """What landing has begun with, all of one snapshot.
+
+    Attributes:
+        new: Flights that had not been landed before.
+        is_outbox_empty: Nothing waits there, nor is anything of it being routed.
+        routes_version: The version of the subscriptions.
+        privacy_version: That of the redaction rules.
+    """
+
+    new: set[UUID]
+    is_outbox_empty: bool
+    routes_version: int
+    privacy_version: int
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """What a home is like for what comes: whether its outbox has many rows, or none; and how many workers are alive."""
+
+    is_outbox_full: bool
+    is_outbox_empty: bool
+    workers: int
 
 
 async def become_source(connection: Connection, name: str) -> None:
@@ -143,6 +167,17 @@ async def land(connection: Connection, flight: UUID, events: Sequence[Event], so
     await connection.execute(_SQL["make_groups"], sorted({event.group_id for event in events}))
     await outbox.bring(connection, events, source)
     return True
+
+
+async def begin_landing(connection: Connection, flights: Sequence[UUID]) -> Landed:
+    """Take note, in the caller's transaction, that flights are landed, and return those that were not before."""
+    row = await connection.fetchrow(_SQL["begin_landing"], flights)
+    return Landed(set(row["new"]), row["is_outbox_empty"], row["routes_version"], row["privacy_version"])
+
+
+async def outlook(connection: Connection, limit: int) -> Outlook:
+    """Return what a home is like for what comes. `limit`: rows of the outbox that are many."""
+    return Outlook(*await connection.fetchrow(_SQL["outlook"], limit, workers.SILENCE))
 
 
 async def bring(connection: Connection, event: Event, source: str) -> None:

@@ -1,6 +1,7 @@
-"""The intake of a home: flights that come by the stream are landed in its outbox, each once, in the order they were sent.
+"""The intake of a home: flights that come by the stream are landed, each once, in the order they were sent.
 
-From there on all is as if the events had been committed here. The stream forgets a flight once it is landed; one that comes
+What they carry is routed at once, in the transaction that notes them as landed; or it is put into the outbox, whenever something
+waits there, a group crowds others, or this process has no room. From there on all is as if it had been committed here. The stream forgets a flight once it is landed; one that comes
 again, since its sender or we died in between, is known by its id. One process at a time does so for a home.
 """
 
@@ -13,16 +14,18 @@ from uuid import UUID
 import asyncpg
 from prometheus_client import Counter
 
+from tidings.clock import Clock
 from tidings.core import cargo
 from tidings.core.capture import TableName
 from tidings.core.cargo import CargoError, ForeignEventError, check_carried
 from tidings.core.event import Event
 from tidings.core.pauses import Pauses
-from tidings.store import backfills, capture, relay
+from tidings.store import capture, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
 from tidings.transport.stream import LANDING_SECONDS, StreamAwayError
 from tidings.worker import doorbell
 from tidings.worker.signals import Signal
+from tidings.worker.supplies import Arrival, FromStream, Supply
 
 logger = logging.getLogger("tidings.intake")
 
@@ -34,6 +37,7 @@ TELL_INTERVAL: Final = 2.0  # seconds between looks at what webhooks want to hea
 LANDED_DAYS: Final = 30  # for which a flight is known; a source that was away for longer repeats what it had sent last
 UNPACKED_HERE: Final = 1_000_000  # bytes of a cargo that keep the event loop some milliseconds; a larger one goes to a thread
 FORGET_INTERVAL: Final = 3600.0  # seconds
+ROUTED_TOGETHER: Final = 512  # events of several flights that are routed in one transaction; of one flight as many as it has
 
 LANDED = Counter("tidings_flights_landed_total", "Flights that came by the stream, by what became of them.", ["outcome"])
 
@@ -82,6 +86,13 @@ class Notice(Protocol):
         """Tell the sources what webhooks want to hear."""
 
 
+class Router(Protocol):
+    """Who routes what comes: the dispatcher of this process."""
+
+    async def route_brought(self, supply: Supply, count: int, *, can_wait: bool) -> bool:
+        """Route events that are in no outbox yet; False: they are to be put into it."""
+
+
 class Intake:
     """Lands what comes for a home.
 
@@ -90,8 +101,25 @@ class Intake:
     whenever a number is missing these seconds are waited for.
     """
 
-    def __init__(self, database: Database, stream: Way, home: str, *, again_seconds: float = LANDING_SECONDS + 1) -> None:
-        """Make it. `again_seconds`: after which what was not acknowledged has come again."""
+    def __init__(
+        self,
+        database: Database,
+        stream: Way,
+        home: str,
+        *,
+        again_seconds: float = LANDING_SECONDS + 1,
+        router: Router | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Make it.
+
+        Args:
+            again_seconds: After which what was not acknowledged has come again.
+            router: None: all is put into the outbox.
+            clock: PostgreSQL's, as the router has it.
+        """
+        self._router = router
+        self._clock = clock or Clock()
         self._database = database
         self._stream = stream
         self._home = home
@@ -134,17 +162,20 @@ class Intake:
     async def run_once(self) -> int:
         """Land what has come, and return how many flights that were."""
         async with self._database.connection() as connection:
-            is_full = await backfills.is_outbox_full(connection, MAX_OUTBOX)
-        if is_full:
+            outlook = await relay.outlook(connection, MAX_OUTBOX)
+        if outlook.is_outbox_full:
             await self._stopped.wait(FULL_INTERVAL)
             return 0
         if self._next is None:
             self._next = await self._stream.first(self._home)
         arrived = sorted(await self._stream.receive(self._home, RECEIVE_SECONDS), key=lambda flight: flight.sequence)
         next_ones = self._next_ones(arrived)
-        if next_ones:
-            await self._land(next_ones)
-            for flight in next_ones:
+        left = next_ones
+        if self._router is not None and outlook.is_outbox_empty:
+            left = await self._route(self._router, next_ones, can_wait=outlook.workers <= 1)
+        if left:
+            await self._land(left)
+            for flight in left:
                 await flight.done()
         if len(next_ones) < len(arrived):
             await self._stopped.wait(self._again_seconds)
@@ -162,6 +193,28 @@ class Intake:
             found.append(flight)
         self._next = following
         return found
+
+    async def _route(self, router: Router, arrived: Sequence[Flight], *, can_wait: bool) -> Sequence[Flight]:
+        """Route what came, as far as that can be done at once, and return the rest, which is to be put into the outbox."""
+        done = 0
+        while done < len(arrived):
+            try:
+                together = await _joined(arrived[done:])
+                supply = FromStream(self._clock, together)
+                count = sum(len(arrival.events) for arrival in together)
+                if not together or not await router.route_brought(supply, count, can_wait=can_wait):
+                    break
+            except (
+                *UNAVAILABLE,
+                *COLLISIONS,
+            ) as error:  # if it was committed, it is known by its id
+                logger.info("what came is put into the outbox, since it could not be routed at once: %s", said(error))
+                break
+            for flight in arrived[done : done + len(together)]:
+                LANDED.labels("landed" if flight.id in supply.new else "known").inc()
+                await flight.done()
+            done += len(together)
+        return arrived[done:]
 
     async def _land(self, arrived: Sequence[Flight]) -> None:
         """Land flights together; when PostgreSQL refuses something of them, each alone, and of that one each event."""
@@ -234,6 +287,24 @@ class Intake:
             raise
         except (asyncpg.PostgresError, ValueError, OverflowError):  # not even as JSON: as it came
             await relay.set_aside_flight(connection, flight.name, cargo.alone(event), reason)
+
+
+async def _joined(arrived: Sequence[Flight]) -> list[Arrival]:
+    """Return the first of these flights, and with it those behind it that fit into one batch; none, when it cannot be read."""
+    found: list[Arrival] = []
+    count = 0
+    for flight in arrived:
+        try:
+            events = await _unpacked(flight)
+            for event in events:
+                check_carried(event)
+        except (CargoError, ForeignEventError):
+            break
+        if flight.id is None or (found and count + len(events) > ROUTED_TOGETHER):
+            break
+        found.append(Arrival(flight.id, flight.source, events))
+        count += len(events)
+    return found
 
 
 async def _unpacked(flight: Flight) -> list[Event]:

@@ -5,12 +5,13 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.store.database import Database
 from tidings.transport import stream
 from tidings.worker.duties import every
-from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Teller
+from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Router, Teller
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.intake")
@@ -19,19 +20,28 @@ CONNECT_INTERVAL = 5.0  # seconds between tries to reach a stream that is away w
 
 
 @asynccontextmanager
-async def landing(config: Config, database: Database, *, on_failed: Callable[[], None]) -> AsyncIterator[None]:
+async def landing(
+    config: Config,
+    database: Database,
+    *,
+    on_failed: Callable[[], None],
+    router: Router | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[None]:
     """Land what comes for the home while the block runs.
 
     A stream that cannot be reached stops nothing here: what was landed is delivered.
 
     Args:
         on_failed: Is called when a duty dies of an error that is no outage.
+        router: Routes what comes at once, where that can be; None: all of it is put into the outbox.
+        clock: Which the router has.
 
     Raises:
         StartupError: The fleet has no home of this name.
     """
     stopping = Signal()
-    task = asyncio.create_task(_land(config, database, stopping), name="intake")
+    task = asyncio.create_task(_land(config, database, stopping, router, clock), name="intake")
 
     def done(ended: asyncio.Task[None]) -> None:
         if not ended.cancelled() and (error := ended.exception()) is not None:
@@ -47,7 +57,7 @@ async def landing(config: Config, database: Database, *, on_failed: Callable[[],
         task.cancel()
 
 
-async def _land(config: Config, database: Database, stopping: Signal) -> None:
+async def _land(config: Config, database: Database, stopping: Signal, router: Router | None, clock: Clock | None) -> None:
     home = str(config.home)
     inbox = stream.inbox_of("home", home)
     is_told = False
@@ -58,7 +68,8 @@ async def _land(config: Config, database: Database, stopping: Signal) -> None:
             ) as way:
                 await _check_home(way, home)
                 is_told = False
-                await _work(way, Intake(database, way, home), Teller(database, way, home), LandedForgetter(database), stopping)
+                intake = Intake(database, way, home, router=router, clock=clock)
+                await _work(way, intake, Teller(database, way, home), LandedForgetter(database), stopping)
         except (StartupError, stream.StreamAwayError) as error:
             if not is_told:
                 logger.warning("nothing comes by the stream: %s", error)

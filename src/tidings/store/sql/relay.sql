@@ -56,6 +56,20 @@ select distinct * from unnest($1::text[], $2::text[], $3::text[], $4::text[]);
 -- Nothing comes back when it was landed before. $1 flight
 insert into tidings.landed_flights (id) values ($1) on conflict do nothing returning id;
 
+-- name: begin_landing
+-- Of several at once those that were not landed before; whether nothing is in the outbox that was there first; and the versions that what comes
+-- is routed by. What is being routed is in the outbox still, for everybody else. $1 flights
+with landed as (
+  insert into tidings.landed_flights (id) select unnest($1::uuid[]) on conflict do nothing returning id
+)
+select array(select id from landed) as new, not exists (select from tidings.outbox) as is_outbox_empty,
+  (select version from tidings.routes_version) as routes_version, (select version from tidings.privacy_version) as privacy_version;
+
+-- name: outlook
+-- $1 rows of the outbox that are many, $2 how long without a heartbeat
+select (select count(*) > $1 from (select from tidings.outbox limit $1 + 1) o) as is_full, not exists (select from tidings.outbox) as is_empty,
+  (select count(*) from tidings.workers where heartbeat_at >= now() - $2::interval) as workers;
+
 -- name: forget_landed
 -- $1 days, $2 how many at most
 delete from tidings.landed_flights where id in (
