@@ -121,7 +121,7 @@ def read_events(taken: Taken, salt: int, now: datetime) -> tuple[list[Event], di
 
 
 def read_brought(event: Event, now: datetime) -> tuple[Event, str | None]:
-    """Return an event that came from another database as a row of the outbox would have it, and why it cannot be routed, if so."""
+    """Return an event of another database as a row of the outbox would have it; and why it cannot be routed, if so."""
     fault = size_fault(len(event.record or "") + len(event.old_record or ""))
     type_, subject = event.type, event.subject
     if event.source == "tables":

@@ -1,8 +1,9 @@
 """The intake of a home: flights that come by the stream are landed, each once, in the order they were sent.
 
-What they carry is routed at once, in the transaction that notes them as landed; or it is put into the outbox, whenever something
-waits there, a group crowds others, or this process has no room. From there on all is as if it had been committed here. The stream forgets a flight once it is landed; one that comes
-again, since its sender or we died in between, is known by its id. One process at a time does so for a home.
+What they carry is routed at once, in the transaction that notes them as landed; or it is put into the outbox, whenever
+something waits there, a group crowds others, or this process has no room. From there on all is as if it had been committed
+here. The stream forgets a flight once it is landed; one that comes again, since its sender or we died in between, is known by
+its id. One process at a time does so for a home.
 """
 
 import asyncio
