@@ -1,4 +1,4 @@
-"""What a fleet costs: CPU of each part for each delivery, the time that deliveries take, and that they rest when something dies."""
+"""What a fleet costs: CPU of each part for each delivery, time from commit to receipt, and rest when something dies."""
 
 import asyncio
 import shutil
