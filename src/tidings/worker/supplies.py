@@ -101,10 +101,11 @@ class FromStream:
             raise NotNowError
         self.new = landed.new
         events, faults, origins = list[Event](), dict[int, str](), dict[UUID, str]()
-        now = self._clock.now()
+        now, left = self._clock.now(), set(landed.new)
         for arrival in self._arrivals:
-            if arrival.id not in landed.new:
+            if arrival.id not in left:
                 continue
+            left.discard(arrival.id)  # one can come twice at once
             for brought in arrival.events:
                 event, fault = outbox.read_brought(brought, now)
                 if fault is not None:
