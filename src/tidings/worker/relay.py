@@ -34,7 +34,7 @@ from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.relay")
 
-BATCH: Final = 512  # rows taken at a time
+BATCH: Final = cargo.MAX_EVENTS  # rows taken at a time: one more would travel alone
 MAX_WAITING: Final = 16  # flights that the stream does not have yet, beyond which nothing is taken
 MAX_LEFT: Final = 64  # flights of a relay that died, read together
 MAX_LEFT_BYTES: Final = 32 * 2**20  # of them; one is read however large it is
