@@ -36,6 +36,8 @@ logger = logging.getLogger("tidings.relay")
 
 BATCH: Final = cargo.MAX_EVENTS  # rows taken at a time: one more would travel alone
 MAX_WAITING: Final = 16  # flights that the stream does not have yet, beyond which nothing is taken
+SMALL: Final = BATCH // 4  # events of a flight behind which another is not worth while until it has gone
+MAX_SENT: Final = 64  # flights that are forgotten at once, not with what is packed next or within a second
 MAX_LEFT: Final = 64  # flights of a relay that died, read together
 MAX_LEFT_BYTES: Final = 32 * 2**20  # of them; one is read however large it is
 MAX_GROUPS: Final = 10_000  # whose home is remembered
@@ -159,6 +161,11 @@ class Relay:
                 self._pauses.reset()
                 if taken < BATCH and await doorbell.rest(bell, self.rung, partial(self.run_once, bell)):
                     waking = asyncio.create_task(outbox.wake(bell))
+            if waking is not None:
+                await waking
+                waking = None
+            if not lost.is_set:
+                await self._forget_sent(bell)  # whoever goes on need not send them again
         finally:
             if waking is not None:
                 waking.cancel()
@@ -172,9 +179,10 @@ class Relay:
             owner: The connection that has the outbox: what is packed is written over it alone. When PostgreSQL has ended it,
                 another relay may be at work, which must not find flights of ours behind its own.
         """
-        while self._count() >= MAX_WAITING and not (self._stopped.is_set or owner.is_closed()):
+        while self._is_to_wait() and not (self._stopped.is_set or owner.is_closed()):
             self._room.clear()
-            await self._forget_sent(owner)
+            if self._count() >= MAX_WAITING:
+                await self._forget_sent(owner)
             await self._room.wait(1.0)
         if self._stopped.is_set:
             return 0
@@ -188,6 +196,16 @@ class Relay:
             return BATCH
         except COLLISIONS:
             return BATCH  # nothing is wrong with the rows; go again
+
+    def _is_to_wait(self) -> bool:
+        """Whether nothing is taken now: much waits for the stream; or a small flight does behind one that is under way.
+
+        What is committed meanwhile travels together then; each by itself would wait for the answer to the one before.
+        """
+        if self._count() >= MAX_WAITING:
+            return True
+        waiting = self._waiting.values()
+        return not self._is_away and any(len(flights) > 1 and flights[-1].event_count < SMALL for flights in waiting)
 
     async def _pack(self, owner: Connection) -> int:
         sent, self._sent = self._sent, []
@@ -298,7 +316,8 @@ class Relay:
             SENT.inc(flight.event_count)
             WAITING.set(self._count())
             self._room.set()
-            self.rung.set()
+            if len(self._sent) >= MAX_SENT:
+                self.rung.set()
 
     async def _forget_sent(self, owner: Connection) -> None:
         sent, self._sent = self._sent, []
