@@ -12,7 +12,8 @@ from prometheus_client.core import REGISTRY
 import tidings.running  # noqa: F401 - registers what the process counts
 from tidings.api.routes.health import families
 from tidings.cli.main import cli
-from tidings.config import _BOUNDS, Config
+from tidings.config import Config
+from tidings.configured import BOUNDS
 from tidings.core import errors
 from tidings.core.errors import TidingsError
 from tidings.core.event_type import BUILT_IN
@@ -28,7 +29,7 @@ def settings() -> str:
     """Return the page of settings, from the docstring of `Config`."""
     parts = [
         "# Settings\n\nEach can be given as a variable of the environment, or by its small name in a TOML file (`--config FILE`, or",
-        "`TIDINGS_CONFIG`), and some as a flag. Flags outweigh the file, which outweighs the environment. How they belong together is in",
+        "`TIDINGS_CONFIG`), and some as a flag. Flags outweigh the environment, which outweighs the file. How they belong together is in",
         "[the reference](../reference.md#settings).\n",
     ]
     meanings = dict(_attributes(Config))
@@ -36,8 +37,8 @@ def settings() -> str:
     for name, default in fields:
         parts.append(f"## {name}\n\n{meanings[name]}\n")
         facts = [f"`TIDINGS_{name.upper()}`", f"default: {_default(default)}"]
-        if name in _BOUNDS:
-            low, high = _BOUNDS[name]
+        if name in BOUNDS:
+            low, high = BOUNDS[name]
             facts.append(f"from {low:,} to {high:,}")
         if name in _FLAGS:
             facts.append(f"flag `--{name.replace('_', '-')}`")

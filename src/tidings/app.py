@@ -19,7 +19,7 @@ from tidings.store import request_role, roles
 from tidings.store.bell import Bell
 from tidings.store.database import Database, open_database
 from tidings.store.embedded import Embedded
-from tidings.store.migrations import expect_schema, migrate
+from tidings.store.migrations import expect_schema, is_ahead, migrate
 from tidings.store.secrets import SecretBox, find_key, load_or_make_key
 from tidings.store.settings import is_keyed, load_installation
 from tidings.store.signing_keys import load_key_ring
@@ -58,7 +58,7 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
         await _prepared(database, config, is_to_change=is_to_change)
         requests = await request_role.open_for_requests(database, config.request_role, max_connections=FOR_CALLS)
         stack.push_async_callback(requests.close)
-        box = SecretBox(await _secret_key(database, config, is_to_change=is_to_change))
+        box = await box_of(database, config, is_to_change=is_to_change)
         key_file = None if config.secret_key is not None else config.key_file
         installation = await load_installation(database, box, config.admin_key if is_to_change else None, key_file=key_file)
         keys = await load_key_ring(database, box, issuer=config.public_url or "tidings")
@@ -84,6 +84,15 @@ async def opened(config: Config, *, is_to_change: bool = True) -> AsyncIterator[
             config, database, requests, box, sender, clock, installation, keys, publisher, bell, admission, allowance,
             provider=provider,
         )  # fmt: skip
+
+
+async def box_of(database: Database, config: Config, *, is_to_change: bool) -> SecretBox:
+    """Return what opens this database's secrets.
+
+    Raises:
+        StartupError: There is no secret key, and it cannot be made.
+    """
+    return SecretBox(await _secret_key(database, config, is_to_change=is_to_change))
 
 
 async def _secret_key(database: Database, config: Config, *, is_to_change: bool) -> str:
@@ -122,7 +131,9 @@ async def _prepared(database: Database, config: Config, *, is_to_change: bool) -
     elif is_to_change:
         for name in await migrate(database):
             logger.info("migration %s applied", name)
-        await roles.give(database, None)
+        async with database.connection() as connection:
+            is_newest = not await is_ahead(connection)  # another may need rights that this program does not know
+        await roles.give(database, None, is_to_take=is_newest)
     else:
         await expect_schema(database)
     await request_role.prepare(database, config.request_role, is_to_change=is_to_change and not here.is_running_role)

@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -22,8 +22,9 @@ from tidings.api.serving.stopping import StoppingServer
 from tidings.api.serving.watching import Watching
 from tidings.api.tails import Tails
 from tidings.app import FOR_BINS, FOR_CALLS, FOR_NOTICES, FOR_WIDE, make_worker, opened
-from tidings.config import Config, parse_address
-from tidings.core.errors import StartupError
+from tidings.config import Config
+from tidings.configured import parse_address
+from tidings.core.errors import StartupError, TidingsError
 from tidings.core.home import COPY
 from tidings.core.shares import share_out
 from tidings.operations.services import Services
@@ -33,14 +34,16 @@ from tidings.store.database import COLLISIONS, UNAVAILABLE
 from tidings.store.migrations import has_schema
 from tidings.store.outages import sentence
 from tidings.store.secrets import load_or_make_key
+from tidings.store.settings import is_key_in_use
 from tidings.transport.descriptors import descriptor_limit
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
-from tidings.worker.telemetry import open_telemetry
+from tidings.worker.telemetry import Telemetry, open_telemetry
 
 logger = logging.getLogger("tidings")
 
 WATCHERS = 16  # connections at the address that metrics have for themselves
+KEY_INTERVAL = 1.0  # seconds between looks whether SECRET_KEY is still the one in use
 ADOPTION_INTERVAL = 1.0  # seconds between looks whether a copy was adopted
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
@@ -79,9 +82,14 @@ async def run(
         url = None
         with _starting():
             services = await stack.enter_async_context(opened(config))
+            await stack.enter_async_context(_while_key_is_in_use(services, stop))
+            telemetry = open_telemetry(os.environ, __version__)
+            if telemetry is not None:
+                stack.push_async_callback(telemetry.close)
+            services = msgspec.structs.replace(services, telemetry=telemetry)
             is_held = await home.settle(services.wide) and with_worker
             if with_worker and not is_held:
-                worker = await _working(stack, services)
+                worker = await _working(stack, services, telemetry)
         if with_api:
             url = await stack.enter_async_context(_serving(services))
         key_file = None if config.secret_key is not None else str(config.key_file)
@@ -91,7 +99,7 @@ async def run(
             return
         if is_held:
             with _starting():
-                worker = await _working(stack, services)
+                worker = await _working(stack, services, telemetry)
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(worker.failed.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -102,7 +110,43 @@ async def run(
         raise WorkerFailedError
 
 
-async def _working(stack: AsyncExitStack, services: Services) -> Worker:
+@asynccontextmanager
+async def _while_key_is_in_use(services: Services, stop: Signal) -> AsyncIterator[None]:
+    """Have the process stop when SECRET_KEY is changed while the block runs: what it sealed from then on nobody could read.
+
+    Raises:
+        StartupError: It was changed.
+    """
+    watching = asyncio.create_task(_key_is_changed(services, stop), name="look at SECRET_KEY")
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+    if not watching.cancelled() and watching.result():
+        raise StartupError(KEY_CHANGED)
+
+
+async def _key_is_changed(services: Services, stop: Signal) -> bool:
+    """Wait until the key in use is another than this process's, and have it stop; False: it is to stop before."""
+    while not await stop.wait(KEY_INTERVAL):
+        # Away, busy, or without our schema: others tell of that.
+        with suppress(*UNAVAILABLE, TimeoutError, TidingsError, asyncpg.PostgresError):
+            async with services.wide.connection() as connection:
+                if not await is_key_in_use(connection, services.box):
+                    logger.error("%s", KEY_CHANGED)
+                    stop.set()
+                    return True
+    return False
+
+
+KEY_CHANGED = (
+    "SECRET_KEY was changed by tidings rekey while this process ran, so it stops: nobody could read what it seals now. Start "
+    "it again with the new key in TIDINGS_SECRET_KEY."
+)
+
+
+async def _working(stack: AsyncExitStack, services: Services, telemetry: Telemetry | None) -> Worker:
     """Return a worker that has begun, with as many other processes as there are to be."""
     async with services.wide.connection() as connection:
         if (source := await relay.source(connection)) is not None:
@@ -110,7 +154,7 @@ async def _working(stack: AsyncExitStack, services: Services) -> Worker:
                 f"This database is the source {source!r} of a fleet: what is committed here is routed at the homes. Run "
                 "tidings relay here, and serve or worker at the homes."
             )
-    worker = make_worker(services, open_telemetry(os.environ, __version__))
+    worker = make_worker(services, telemetry)
     stack.push_async_callback(worker.stop)
     await worker.start()
     if services.config.workers > 1:

@@ -175,7 +175,7 @@ async def test_another_secret_key_than_the_databases_is_refused(database_url: st
         [
             sys.executable,
             "-c",
-            "import asyncio,os,msgspec\nfrom tidings.app import opened\nfrom tidings.config import load_config\nasync def m():\n async with opened(load_config()): pass\nasyncio.run(m())",
+            "import asyncio,os,msgspec\nfrom tidings.app import opened\nfrom tidings.configured import load_config\nasync def m():\n async with opened(load_config()): pass\nasyncio.run(m())",
         ],
         env={**os.environ, **{f"TIDINGS_{n.upper()}": v for n, v in values.items()}, "TIDINGS_SECRET_KEY": "one"},
         timeout=PATIENCE,

@@ -45,11 +45,19 @@ def digest(path: Path) -> str:
 
 
 def test_the_wheel_holds_what_the_repository_has(wheel: Path) -> None:
-    source = ROOT / "src"
-    kept = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    kept = files_in(ROOT / "src")
+    shared = {
+        f"share/tidings/{name}" for name in files_in(ROOT / "deploy") if "/" in name
+    }  # in whose folders nothing else is needed
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert held == kept
+    beside = {name.partition(".data/data/")[2] for name in held if ".data/" in name}
+    assert beside == shared
+    assert {name for name in held if ".data/" not in name} == kept
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
 
 
 def test_the_wheel_is_the_same_bytes_each_time_also_of_the_source_archive(wheel: Path, tmp_path: Path) -> None:

@@ -106,15 +106,17 @@ async def test_a_page_does_what_it_says(
     cache = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=True).stdout
     found = f"{os.environ.get('PIP_FIND_LINKS', '')} {wheels}".strip()
     environ = machine(TIDINGS_PORT=port, PIP_FIND_LINKS=found, PIP_CACHE_DIR=cache.strip(), REPOSITORY=str(ROOT))
+    instead = {}
     if not any(INSTALL in block.text for block in TYPED[name] if is_played(name, block)):
-        environ = with_tidings(request.getfixturevalue("installed"), environ)
+        installed = request.getfixturevalue("installed")
+        environ, instead = with_tidings(installed, environ), {" /opt/tidings/": f" {installed}/"}
     restored = f"{urlsplit(database_url).path[1:]}_restored"
     if name == "docs/operations.md":
         # The system's pg_dump may be of another version than the server.
         programs = {"PATH": f"{brought()}{os.pathsep}{environ['PATH']}"}
         environ |= connection(database_url) | programs | {"TIDINGS_DATABASE_URL": database_url}
     run_before(Path(name).stem, database_url)
-    instead = {
+    instead |= {
         "localhost:8080": f"localhost:{port}", "8000": receiver, "postgresql://me@localhost/shop": database_url,
         "app_restored": restored, " /etc/": f" {tmp_path}/home/etc/",
     }  # fmt: skip

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.integration.test_request_plans import literal
 from tests.support.engine import engine_of
 from tests.support.portal import Visitor, visiting
 from tests.support.receiver import Receiver
@@ -269,20 +270,39 @@ async def test_a_key_of_a_group_reads_and_exports_its_entries_alone(operator: Vi
         assert (await client.get(path, headers=own)).status_code == 403
 
 
-async def test_an_action_is_walked_along_its_own_index_however_rare_it_is(operator: Visitor) -> None:
-    """What nobody did is found out at once, and not by walking all that others did."""
+NOBODY = uuid4()
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        ({"actions": ["job.deleted"]}, "audit_of_action"), ({"group_id": "idle"}, "audit_by_group"), ({"who_id": NOBODY}, "audit_of_who"),
+        ({"subject_id": NOBODY}, "audit_of_subject"), ({"subject": "no"}, "audit_of_name"), ({"with_key": str(NOBODY)}, "audit_of_key"),
+        ({"with_key": "no"}, "audit_of_key_name"), ({"address": "10.9.9.9"}, "audit_of_address"),
+    ],
+)  # fmt: skip
+async def test_a_search_goes_along_its_own_index_however_rare_what_it_asks_for_is(
+    operator: Visitor, asked: dict[str, Any], index: str
+) -> None:
+    """What nobody did is found out at once, and not by walking all that others did, of whom there may be two."""
     sql = operator.engine.sql
     await sql("set session_replication_role = replica")
     await sql(
-        """insert into tidings.audit (at, group_id, action, who, address, subject)
-           select now(), null, case n % 2 when 0 then 'webhook.changed' else 'session.began' end, 'key', '', '' from generate_series(1, 20000) n"""
+        """insert into tidings.audit (at, group_id, action, who, who_id, address, subject_id, subject, key_id, key_name)
+           select now(), 'g' || n % 2, case n % 2 when 0 then 'webhook.changed' else 'session.began' end, 'key', md5((n % 2)::text)::uuid,
+             '10.0.0.' || n % 2, md5((n % 2)::text)::uuid, 's' || n % 2, md5((n % 2)::text)::uuid, 'k' || n % 2 from generate_series(1, 20000) n"""
     )
     await sql("analyze tidings.audit")
     await sql("set plan_cache_mode = force_generic_plan")
-    asked = sought(actions=["job.deleted"])
-    walk = load("audit")[f"by_{asked.drive}"].rstrip().rstrip(";")
+    await sql("set enable_seqscan = off")
+    await sql("set enable_bitmapscan = off")
+    question = sought(**asked)
+    walk = load("audit")[f"by_{question.drive}"].rstrip().rstrip(";")
     await sql(f"prepare walk as {walk}")
-    sent = "0, 9223372036854775807, 250, 50, null, null, null, null, null, '{job.deleted}', '{}', null, null, null, null, null"
-    plan = "\n".join(row[0] for row in await sql(f"explain analyze execute walk ({sent})"))
-    assert "audit_of_action" in plan, plan
+    given = (
+        0, 2**63 - 1, 250, 50, question.group_id, None, question.who_id, question.key_id, question.key_name, list(question.actions), [],
+        question.subject_id, question.subject, question.address, None, None,
+    )  # fmt: skip
+    plan = "\n".join(row[0] for row in await sql(f"explain analyze execute walk ({', '.join(map(literal, given))})"))
+    assert f" {index} " in plan, plan
     assert "Rows Removed by Filter" not in plan.partition("CTE walked")[2].partition("InitPlan")[0], plan

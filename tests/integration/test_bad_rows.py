@@ -19,13 +19,13 @@ from tests.support.engine import Engine, engine_of, eventually, routed
 from tests.support.limits import PATIENCE
 from tests.support.portal import HTML
 from tests.support.receiver import Receiver
+from tests.support.rekeying import rekeyed
 from tests.support.serving import ApiServer
 from tidings.cli import set_aside as cli_set_aside
 from tidings.config import Config
 from tidings.core.event_fault import MAX_EVENT_BYTES
 from tidings.profiles import PROFILES
 from tidings.store import faults
-from tidings.store.rekey import rekey
 from tidings.store.secrets import SecretBox
 from tidings.worker.mender import Mender
 
@@ -407,7 +407,7 @@ async def test_the_key_can_be_changed_whatever_cannot_be_read(api: Api, receiver
         await api.engine.user.execute(changes[0])
     database, old, new = api.engine.services.wide, api.engine.services.box, SecretBox("another key of sixteen")
     await api.engine.sql("update tidings.workers set heartbeat_at = now() - interval '1 minute'")
-    assert await rekey(database, old, new) == await rekey(database, new, old) == 7  # two webhooks, three versions, two keys
+    assert await rekeyed(database, old, new) == await rekeyed(database, new, old) == 7  # two webhooks, three versions, two keys
 
 
 async def test_escapes_that_are_no_text_stop_no_record_that_is_written_by_sql(api: Api, receiver: Receiver) -> None:
@@ -567,3 +567,26 @@ async def test_every_setting_that_cannot_be_read_is_found_page_by_page_however_m
         "explain select * from tidings.collections where (id::text) collate \"C\" > $1 order by (id::text) collate \"C\" limit 10", "5"
     ))  # fmt: skip
     assert "Sort" not in plan
+
+
+async def test_the_terminal_prints_what_is_set_aside_a_page_at_a_time(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    services = api.engine.services
+    await cli_set_aside._print_lines(services, 2)
+    assert capsys.readouterr().out == "Nothing is set aside.\n"
+    await cli_set_aside._print_json(services, 2)
+    assert json.loads(capsys.readouterr().out) == {"rows": [], "settings": []}
+    rows = """insert into tidings.outbox_rejected (id, row_as_json, error) select n, '{"type": "a.b", "group_id": "default"}', 'why' from generate_series(1, 5) n"""
+    await api.engine.sql(rows)
+    await api.engine.sql(
+        "insert into tidings.cron_jobs (id, group_id, name, schedule, timezone, type, sql, timeout_seconds, missed, enabled, next_at, created_at, "
+        "updated_at, fault) select gen_random_uuid(), 'default', 'j' || n, 'never', 'UTC', 'sql', 'select', 5, 'skip', false, now() + interval '1 day', now(), now(), "
+        "'no schedule' from generate_series(1, 3) n"
+    )
+    await cli_set_aside._print_json(services, 2)
+    told = json.loads(capsys.readouterr().out)
+    assert [one["number"] for one in told["rows"]] == [5, 4, 3, 2, 1]
+    assert {one["name"] for one in told["settings"]} == {"j1", "j2", "j3"}
+    await cli_set_aside._print_lines(services, 2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:5]] == ["5", "4", "3", "2", "1"]
+    assert len(lines) == 8

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 
 from tests.support.engine import Engine, engine_of, eventually
+from tests.support.rekeying import rekeyed
 from tests.support.serving import ApiServer
 from tidings.config import Config
 from tidings.core.api_key import SECRET_BYTES, write_key
 from tidings.core.bin import BURST, KEPT_BYTES, KEPT_BYTES_OF_BIN, KEPT_REQUESTS, MAX_BINS, READ_BYTES
 from tidings.core.signature import HmacKey, new_secret, sign_hex
 from tidings.profiles import PROFILES
-from tidings.store.rekey import rekey
 from tidings.store.secrets import SecretBox
 from tidings.worker.duties import Janitor
 
@@ -371,7 +371,7 @@ async def test_a_secret_is_sealed_anew_with_the_others(client: Client) -> None:
     made = await client.make(profile="vivreal", secret="a text as a secret")
     database, old, new = client.engine.services.wide, client.engine.services.box, SecretBox("another")
     await client.engine.sql("delete from tidings.workers")
-    assert await rekey(database, old, new) == 1 + 2  # the bin's, and two keys
+    assert await rekeyed(database, old, new) == 1 + 2  # the bin's, and two keys
     signed = {"X-Vivreal-Signature": sign_hex(HmacKey.of_text("a text as a secret"), b"{}")}
     await client.http.post(made["url"], content=b"{}", headers=signed)
     assert (await client.last(made))["verdict"]["reason"] == "unreadable_secret"
@@ -379,7 +379,7 @@ async def test_a_secret_is_sealed_anew_with_the_others(client: Client) -> None:
     assert (refused.status_code, "Write secret anew" in refused.text) == (409, True)
     answer = {"status": 201}
     assert (await client.http.request("PATCH", f"/api/v1/bins/{made['id']}", json=answer, headers=KEY)).status_code == 200
-    await rekey(database, new, old)
+    await rekeyed(database, new, old)
     await client.http.post(made["url"], content=b"{}", headers=signed)
     last = await client.last(made)
     assert (last["verdict"]["reason"], last["status"]) == ("verified", 201)

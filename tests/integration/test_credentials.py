@@ -23,13 +23,13 @@ from tests.support.engine import eventually
 from tests.support.limits import PATIENCE
 from tests.support.privacy import holds, places_with
 from tests.support.receiver import Received, Receiver, answer, hangs, says
+from tests.support.rekeying import rekeyed
 from tests.support.tokens import TokenServer, answers, wants
 from tidings.core.credentials import OAuth2
 from tidings.core.egress import Egress
 from tidings.core.errors import StartupError
 from tidings.core.target import Identity, Way, parse_target, request_head
 from tidings.operations import attention as overview
-from tidings.store.rekey import rekey
 from tidings.store.secrets import SecretBox
 from tidings.transport.sender import Sender
 from tidings.transport.tokens import send_authorized
@@ -463,7 +463,7 @@ async def test_credentials_are_encrypted_anew_with_the_secret_key(api: Api, rece
     await api("PATCH", f"/api/v1/webhooks/{made['id']}", 200, {"name": "n"})
     services, other = api.engine.services, SecretBox("another key")
     await api.engine.sql("delete from tidings.workers")
-    await rekey(services.wide, services.box, other)
+    await rekeyed(services.wide, services.box, other)
     rows = await api.engine.sql("select webhook_id as id, sealed_credentials from tidings.webhook_versions")
     rows += await api.engine.sql("select id, sealed_credentials from tidings.webhooks")
     assert len(rows) == 3

@@ -27,7 +27,8 @@ from tidings.api.serving.rests import DROP_SECONDS
 from tidings.api.serving.server import serving
 from tidings.api.serving.stopping import StoppingServer
 from tidings.app import opened
-from tidings.config import Config, load_config
+from tidings.config import Config
+from tidings.configured import load_config
 from tidings.core.errors import StartupError
 from tidings.running import _serving
 

@@ -1,6 +1,7 @@
 """What a fleet goes through: connections that break between any two steps, members that lie, streams that bring things askew."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 from contextlib import AbstractAsyncContextManager
@@ -17,6 +18,7 @@ import pytest
 from tests.support import stream as servers
 from tests.support.engine import Engine, eventually
 from tests.support.fleet import FLEET, land, pack, relay_of, relaying
+from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
 from tidings.core.cargo import FORMAT, flights, packed
 from tidings.core.errors import StartupError
@@ -264,6 +266,52 @@ async def test_members_go_on_when_the_stream_has_closed_their_connection_for_goo
             await eventually(lambda: is_value(home, 2, "select count(*) from tidings.landed_flights"))
             stop.set()
             await relay
+
+
+# Nodes that are frozen ---------------------------------------------------------------------------------------------------------
+
+
+def _opened(cluster: servers.Cluster) -> AbstractAsyncContextManager[Stream]:
+    return stream.opened(cluster.url, credentials=None, ca_file=None)
+
+
+# The client drops connections by which it could not connect again.
+_DROPS = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@_DROPS
+async def test_a_frozen_node_that_takes_nothing_is_left_for_another(tmp_path: Path) -> None:
+    async with servers.running(tmp_path / "nats", nodes=3, max_payload=1_000_000) as cluster, _opened(cluster) as way:
+        await make(way, FLEET, replicas=3, most_bytes=100_000_000)
+        port = way._client.connected_url.port  # type: ignore[union-attr]
+        (frozen,) = [node for node in cluster.nodes if node.port == port]
+        frozen.freeze()
+        try:
+            # More than the system's buffers hold.
+            sending = [asyncio.create_task(way.send("here", "shop", uuid4(), b"." * 900_000)) for _ in range(12)]
+            await asyncio.gather(*sending, return_exceptions=True)
+
+            async def is_sent() -> bool:
+                with contextlib.suppress(StreamAwayError):
+                    await way.send("here", "shop", uuid4(), b"again")
+                    return True
+                return False
+
+            await eventually(is_sent)
+            assert way._client.connected_url.port != port  # type: ignore[union-attr]
+        finally:
+            frozen.thaw()
+
+
+@_DROPS
+async def test_a_connection_to_a_frozen_stream_ends(tmp_path: Path) -> None:
+    async with servers.running(tmp_path / "nats", max_payload=1_000_000) as cluster:
+        async with asyncio.timeout(PATIENCE), _opened(cluster) as way:
+            await make(way, FLEET, replicas=1, most_bytes=100_000_000)
+            cluster.nodes[0].freeze()
+            sending = [asyncio.create_task(way.send("here", "shop", uuid4(), b"." * 900_000)) for _ in range(12)]
+            told = await asyncio.gather(*sending, return_exceptions=True)
+        assert {type(each) for each in told} == {StreamAwayError}
 
 
 # What homes want to hear -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from tests.support.engine import engine_of, eventually
 from tests.support.forward_proxy import ForwardProxy, forward_proxy
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver, answer, says
-from tidings.config import Config, load_config
+from tidings.config import Config
+from tidings.configured import load_config
 from tidings.core.egress import Egress
 from tidings.core.errors import StartupError
 from tidings.core.proxy import parse_proxy

@@ -120,6 +120,13 @@ async def test_an_event_may_be_as_large_as_the_limit_and_not_a_byte_larger(api: 
     lines = b"\n".join(json.dumps({"type": "a.b", "data": "x" * size}).encode() for size in (8, 9, 1))
     batch = (await api.ask("POST", f"{path}/batch", group="acme", content=lines)).json()
     assert (batch["accepted"], [(one["line"], one["code"]) for one in batch["errors"]]) == (2, [(2, "PAYLOAD_TOO_LARGE")])
+    large = json.dumps({"type": "a.b", "data": "x" * 9}).encode()
+    whole = await api.ask("POST", f"{path}/batch", group="acme", content=b"\n".join([large] * 2))
+    assert whole.status_code == 413
+    assert {name: value for name, value in whole.json().items() if name != "error"} == {
+        name: value for name, value in said.items() if name != "error"
+    }
+    assert whole.json()["error"] == f"Line 1: {said['error']} None of the 2 lines was accepted."
     await api("POST", "/api/v1/collections", 201, {"name": "posts", "schema": [{"name": "a", "type": "text"}]}, group="acme")
     await api("POST", "/api/v1/collections/posts/records", 413, {"a": "x" * 20}, group="acme")
 

@@ -185,6 +185,16 @@ async def test_those_that_are_selected_go_out_again_and_those_that_cannot_are_to
     await visitor.post("/deliveries/retry", fields | {"to": "//evil.example"}, 303)
 
 
+async def test_the_page_of_an_event_names_the_trace_that_it_belongs_to(visitor: Visitor) -> None:
+    services, id_ = visitor.engine.services, "0af7651916cd43dd8448eb211c80319c"
+    within = msgspec.structs.replace(services, traceparent=f"00-{id_}-b7ad6b7169203331-01")
+    traced = await events.publish(within, Draft("order.paid", b"1"))
+    other = await events.publish(services, Draft("order.paid", b"1"))
+    await visitor.engine.cycle()
+    assert f'<dt>Trace</dt><dd><span class="id" title="{id_}">' in (await visitor.get(f"/events/{traced.id}")).text
+    assert "<dt>Trace</dt>" not in (await visitor.get(f"/events/{other.id}")).text
+
+
 async def test_events_are_listed_also_those_nobody_wanted(visitor: Visitor, receiver: Receiver) -> None:
     engine = visitor.engine
     assert "No events yet" in (await visitor.get("/events")).text

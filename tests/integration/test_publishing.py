@@ -71,6 +71,16 @@ async def test_what_postgresql_cannot_hold_is_refused_wherever_it_stands(api: Ap
         assert "U+0000" in (await api(method, path, 422))["error"], path
 
 
+async def test_a_batch_that_is_refused_whole_is_refused_as_its_first_line_would_be(api: Api) -> None:  # noqa: F811
+    await api("POST", "/api/v1/events", 202, {"type": "order.paid", "data": 1, "id": "o-1"})
+    alone = await api("POST", "/api/v1/events", 409, {"type": "order.paid", "data": 2, "id": "o-1"})
+    lines = [{"type": "order.paid", "data": 2, "id": "o-1"}, {"type": "a.*", "data": 1}]
+    together = await api.client.post("/api/v1/events/batch", content="\n".join(map(json.dumps, lines)))
+    assert together.status_code == 409
+    assert (together.json()["code"], together.json()["event_id"]) == ("CONFLICT", alone["event_id"])
+    assert together.json()["error"] == f"Line 1: {alone['error']} None of the 2 lines was accepted."
+
+
 async def test_the_catalogue_lists_what_can_be_subscribed_to(api: Api) -> None:  # noqa: F811
     await api("PUT", "/api/v1/event-types/order.paid", 200, {"example": {"n": 1}})
     listed = {one["name"]: one for one in await api("GET", "/api/v1/event-types", 200)}

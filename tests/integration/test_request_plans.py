@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -27,6 +28,7 @@ from tests.support.serving import ApiServer
 from tidings.config import Config
 from tidings.core.attempts import Attempts
 from tidings.store.request_rights import RIGHTS
+from tidings.store.statements import load
 
 CROWD = 3000  # rows of each table that are others'
 MOST = 1500  # rows that one step of a plan may handle, those it throws away included: walks stop by themselves before
@@ -245,3 +247,36 @@ async def test_no_statement_of_a_request_reads_what_others_have(acme: Furnished,
                 looked += 1
     assert wrong == []
     assert looked > 100
+
+
+DELIVERIES = 20_000
+COUNTED = ("count_of_webhook", "count_finished_of_webhook")
+
+
+async def test_deliveries_of_a_webhook_are_counted_by_index_alone(acme: Furnished) -> None:
+    """A policy asks for the group, which is in no index of deliveries: each row would be read to find the same."""
+    engine, webhook_id = acme.engine, UUID(acme.ids["webhook_id"])
+    await engine.sql(
+        """insert into tidings.deliveries (id, webhook_id, event_id, group_id, is_test, status, attempt_count, finished_at)
+           select made.id, $1::text::uuid, made.id, 'acme', false, case when n % 100 = 0 then 'failed' else 'succeeded' end, 1, now()
+           from generate_series(1, $2::integer) n, lateral (select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0')
+             || '70008' || lpad(to_hex(n), 15, '0'))::uuid as id) made""",
+        str(webhook_id), DELIVERIES,
+    )  # fmt: skip
+    await engine.sql("vacuum analyze tidings.deliveries")
+    span = (UUID(int=0), UUID(int=2**128 - 1))
+    found = {}
+    for group_id in ("acme", "other"):
+        async with as_role(engine, group_id) as role:
+            for name in COUNTED:
+                sql = load("search")[name]
+                found[group_id, name] = tuple(await role.fetchrow(sql, webhook_id, *span, 5000))
+                plan = await explained(role, name, sql.rstrip().rstrip(";"), (webhook_id, *span, 5000))
+                looks = [node for node in nodes(plan) if str(node.get("Relation Name", "")).startswith("deliveries")]
+                assert {node["Node Type"] for node in looks} == {"Index Only Scan"}, json.dumps(plan)
+                assert sum(node["Heap Fetches"] for node in looks) < 100, json.dumps(plan)
+    waiting = await engine.value("select count(*) from tidings.queue where webhook_id = $1", webhook_id)
+    assert found["acme", COUNTED[0]] == (5000 + waiting,)
+    assert found["acme", COUNTED[1]][0] == 10_000
+    assert 200 <= found["acme", COUNTED[1]][1] < 300
+    assert {found["other", name] for name in COUNTED} == {(0,), (0, 0)}, "whose it is not does not count it"

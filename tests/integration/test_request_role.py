@@ -20,7 +20,7 @@ from tidings.operations.sources import collections
 from tidings.operations.webhooks import subscriptions
 from tidings.store import request_role
 from tidings.store.database import open_database
-from tidings.store.migrations import migrate
+from tidings.store.migrations import LAST, migrate
 from tidings.store.statements import load
 
 SECURITY = Path(__file__).parents[2] / "docs/security.md"
@@ -167,6 +167,23 @@ async def test_rights_that_are_too_many_or_too_few_are_put_right_at_the_next_sta
         assert not await engine.value(asked, role, "tidings.api_keys", "select")
         assert not await engine.value(asked, role, "tidings.settings", "select")
         assert await engine.value(asked, role, "tidings.webhooks", "insert")
+
+
+async def test_a_process_of_before_takes_no_right_from_those_of_the_newer_release_beside_it(config_of_owner: Config) -> None:
+    """It may be started again while they run; what it does not know is not too much."""
+    role = config_of_owner.request_role
+    async with engine_of(config_of_owner) as engine:
+        await engine.user.execute(
+            f"insert into tidings.migrations (number, name) values ({LAST + 1}, 'next'); create table tidings.next (id int);"
+            f"grant select on tidings.next to {role}; revoke insert on tidings.webhooks from {role}"
+        )
+        asked = "select has_table_privilege($1, 'tidings.next', 'select')"
+        await request_role.prepare(engine.services.wide, role)
+        assert await engine.value(asked, role)
+        assert await engine.value("select has_table_privilege($1, 'tidings.webhooks', 'insert')", role)
+        await engine.sql("delete from tidings.migrations where name = 'next'")
+        await request_role.prepare(engine.services.wide, role)
+        assert not await engine.value(asked, role)
 
 
 async def test_a_start_does_not_wait_for_long_behind_whoever_uses_a_collection(config_of_owner: Config) -> None:

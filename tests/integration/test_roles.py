@@ -202,6 +202,7 @@ async def test_each_right_that_is_missing_is_named_with_its_statement(place: Pla
         f"grant truncate, delete on tidings.events, tidings.audit_head to {place.running}"
     )  # and what is too much goes
     database = await open_database(place.as_(place.owner), max_connections=2)
+    assert await roles.give(database, None, is_to_take=False) == []
     given_back = await roles.give(database, None)
     await database.close()
     assert len(given_back) == 4

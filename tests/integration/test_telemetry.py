@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
@@ -122,6 +122,43 @@ def _figures(collector: Collector) -> None:
     assert (routed["publish"], routed["tables"]) == (2, 1)
     assert found["tidings.event.wait"].unit == "s"
     assert {"tidings.outbox.rows", "tidings.outbox.lag", "tidings.queue.lag"} <= set(found)
+
+
+async def test_attempts_of_listeners_are_told_by_the_process_that_answers_them(
+    database_url: str, tmp_path: Any, collector: Collector
+) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    worker = await Process.start("worker", **options(database_url, tmp_path))
+    api = await Process.start("api", environ=environ, **options(database_url, tmp_path))
+    try:
+        async with httpx.AsyncClient(base_url=api.ready["url"], headers=KEY, timeout=PATIENCE) as client:
+            made = await client.post("/api/v1/listeners", json={"name": "desk", "events": ["order.*"]})
+            path = f"/api/v1/listeners/{made.json()['id']}"
+            traced = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
+            event = (await client.post("/api/v1/events", json={"type": "order.paid", "data": {}}, headers=traced)).json()
+            session = str(uuid4())
+            take = {"session": session, "limit": 1, "wait_seconds": 5, "held": []}
+            async with asyncio.timeout(PATIENCE):
+                while not (taken := (await client.post(f"{path}/take", json=take)).json()["deliveries"]):
+                    pass  # each waits for up to 5 s
+            told = {"lease": taken[0]["lease"], "version": taken[0]["version"], "response_status": 204, "total_ms": 12.5}
+            recorded = await client.post(f"{path}/results", json={"session": session, "results": [told]})
+            assert recorded.json() == {"recorded": [told["lease"]], "refused": []}
+    finally:
+        await worker.stop()
+        assert await api.stop() == 0
+    (span,) = collector.spans()  # nobody asked the worker to tell anything
+    assert (span.name, span.trace_id.hex(), span.status.code) == ("attempt order.paid", TRACE, 0)
+    assert int.from_bytes(span.parent_span_id) == route_span(UUID(event["id"]))
+    (sent,) = [value for name, value in taken[0]["headers"] if name.lower() == "traceparent"]
+    assert sent == f"00-{TRACE}-{span.span_id.hex()}-01"
+    assert span.end_time_unix_nano - span.start_time_unix_nano == 12_500_000
+    about = attributes(span)
+    assert (about["http.response.status_code"], about["tidings.outcome"], "server.address" in about) == (
+        204,
+        "succeeded",
+        False,
+    )
 
 
 async def test_a_collector_that_is_not_there_holds_up_nothing_and_nobody(

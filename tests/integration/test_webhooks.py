@@ -16,6 +16,7 @@ import pytest
 from tests.integration.test_api import Api, api  # noqa: F401 - a fixture
 from tests.support.engine import Engine, engine_of
 from tests.support.receiver import Receiver, answer, says
+from tests.support.rekeying import rekeyed
 from tests.unit.test_signature_and_profile import event
 from tidings.config import Config
 from tidings.core.errors import BusyError, ConflictError, InvalidInputError, StartupError
@@ -25,7 +26,6 @@ from tidings.sources import backfill, tables
 from tidings.store import backfills, capture, webhook_versions, webhooks
 from tidings.store.database import open_database
 from tidings.store.migrations import available, migrate
-from tidings.store.rekey import rekey
 from tidings.store.secrets import SecretBox
 from tidings.store.signing_keys import load_key_ring, load_signer
 from tidings.worker.duties import Janitor
@@ -415,7 +415,7 @@ async def test_versions_survive_a_change_of_the_key_and_are_as_alike_as_before(c
         async with database.transaction() as connection:
             renamed = await webhooks.update_webhook(connection, box, msgspec.structs.replace(webhook, name="b"), was=webhook)
         await engine.worker.heart.end()
-        assert await rekey(database, box, new) == 1 + 3 + 2  # webhooks, versions, keys; what cannot be read stays
+        assert await rekeyed(database, box, new) == 1 + 3 + 2  # webhooks, versions, keys; what cannot be read stays
         async with database.connection() as connection:
             assert await webhook_versions.version_of(connection, new, "default", webhook.id, 1) == webhook
             assert await webhooks.webhooks_by_id(connection, new, [webhook.id]) == [renamed]
@@ -431,9 +431,9 @@ async def test_a_key_is_changed_by_whoever_has_the_one_in_use_and_by_nobody_else
         webhook = await engine.add_webhook(NOWHERE, "*")
         await engine.worker.heart.end()
         first, second = SecretBox("first"), SecretBox("second")
-        assert await rekey(database, box, first) > 0
+        assert await rekeyed(database, box, first) > 0
         with pytest.raises(StartupError, match="SECRET_KEY is not the one in use"):
-            await rekey(database, box, second)
+            await rekeyed(database, box, second)
         async with database.connection() as connection:
             assert await webhooks.webhooks_by_id(connection, first, [webhook.id]) == [webhook]
         await engine.worker.heart.begin()

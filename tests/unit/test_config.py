@@ -8,16 +8,21 @@ from typing import Any
 
 import pytest
 
-from tidings.config import load_config
+from tidings.configured import load_config
 from tidings.core.errors import StartupError
 
 
-def test_flags_outweigh_the_file_which_outweighs_the_environment(tmp_path: Path) -> None:
+def test_flags_outweigh_the_environment_which_outweighs_the_file(tmp_path: Path) -> None:
+    """What is deployed everywhere stands in the file; what is of one place, in its environment."""
     file = tmp_path / "tidings.toml"
-    file.write_text("port = 2\nretention_days = 7\n")
-    environ = {"TIDINGS_PORT": "1", "TIDINGS_RETENTION_DAYS": "1", "TIDINGS_HOST": "0.0.0.0"}
+    file.write_text('port = 2\nretention_days = 7\nworkers = 2\nhost = "::1"\nsql_jobs = {a = "postgresql://a/b"}\n')
+    environ = {"TIDINGS_PORT": "1", "TIDINGS_RETENTION_DAYS": "1", "TIDINGS_HOST": "0.0.0.0", "TIDINGS_WORKERS": ""}
     config = load_config({"port": 3, "host": None}, file=file, environ=environ)
-    assert (config.port, config.retention_days, config.host) == (3, 7, "0.0.0.0")
+    assert (config.port, config.retention_days, config.host, config.workers) == (3, 1, "0.0.0.0", 2)
+    assert config.sql_jobs == {"a": "postgresql://a/b"}
+    assert load_config(file=file, environ={"TIDINGS_SQL_JOBS": '{"c": "postgresql://c/d"}'}).sql_jobs == {
+        "c": "postgresql://c/d"
+    }
 
 
 def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
@@ -92,7 +97,7 @@ def test_keys_and_passwords_are_not_shown() -> None:
 
 HOMELESS = """
 import pwd
-from tidings.config import load_config
+from tidings.configured import load_config
 pwd.getpwuid = lambda number: {}[number]  # nobody has it
 print(load_config(environ={"TIDINGS_DATABASE_URL": "postgresql://db/app"}).key_file)
 """

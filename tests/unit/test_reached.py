@@ -4,7 +4,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from tidings.config import Config, load_config
+from tidings.config import Config
+from tidings.configured import load_config
 from tidings.core.errors import ConflictError, StartupError
 from tidings.core.reached import MAX_HOPS, Peer, base_url, is_loopback, is_own_page, known_url, origin_of, peer_of
 

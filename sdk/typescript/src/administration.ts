@@ -1,10 +1,11 @@
-import { byCursor, byLast, byOffset, type Http, part, WALKED } from "./http.js";
-import type { AfterPaged, Paged } from "./history-types.js";
+import { byCursor, byLast, byOffset, byPlace, type Http, part, WALKED } from "./http.js";
+import type { AfterPaged, Page, Paged } from "./history-types.js";
 import type {
   ApiKey,
   ApiKeyInput,
   ApiKeyRotation,
   AuditEntry,
+  AuditExported,
   AuditFilters,
   AuditStretch,
   AuditVerification,
@@ -30,6 +31,7 @@ import type {
   PortalLink,
   PortalLinkInput,
   PortalSession,
+  SealedEntry,
   SetAsideEvent,
   SetAsidePaged,
   SigningKey,
@@ -297,6 +299,19 @@ export class Audit {
   /** Read all that was done, newest first. */
   walk(filters: AuditFilters = {}): AsyncGenerator<AuditEntry, void, undefined> {
     return this.http.walk("/api/v1/audit", { ...filters }, byCursor);
+  }
+
+  /**
+   * Read a page of sealed entries, in the order of the chain. Go on with `after`: the page's `next`; undefined: all is read.
+   * A page may be empty and go on nevertheless.
+   */
+  export(asked: AuditExported = {}): Promise<Page<SealedEntry>> {
+    return this.http.page("/api/v1/audit/export", { ...asked });
+  }
+
+  /** Read all sealed entries in the order of the chain, a page at a time: each once, and none before another later. */
+  walkExport(asked: AuditExported = {}): AsyncGenerator<SealedEntry, void, undefined> {
+    return this.http.walk("/api/v1/audit/export", { ...asked }, byPlace);
   }
 
   /** Verify a stretch of the audit: nothing of it was changed, removed, inserted or reordered. Go on with `next`. */

@@ -50,6 +50,12 @@ export const byCursor: Turn = <T>(content: unknown, headers: Headers, query: Que
   return { items: content as T[], next: cursor === null ? undefined : { ...query, offset: undefined, cursor } };
 };
 
+/** Go on behind the place that the header `Tidings-Next` says. */
+export const byPlace: Turn = <T>(content: unknown, headers: Headers, query: Query) => {
+  const after = headers.get("tidings-next");
+  return { items: content as T[], next: after === null ? undefined : { ...query, after } };
+};
+
 /** Go on after the last entry of a page, which a field of it identifies. */
 export function byLast(field: string, name = "cursor"): Turn {
   return <T>(content: unknown, _: Headers, query: Query) => {
@@ -170,9 +176,11 @@ function either(one: AbortSignal, other: AbortSignal): AbortSignal {
 
 async function answerOf(response: Response, wasTriedBefore: boolean): Promise<unknown> {
   const text = await response.text();
+  const areLines = response.headers.get("content-type")?.startsWith("application/x-ndjson");
   let content: unknown = text;
   try {
-    content = text ? JSON.parse(text) : undefined;
+    if (areLines) content = text.split("\n").filter(Boolean).map((line) => JSON.parse(line) as unknown);
+    else content = text ? JSON.parse(text) : undefined;
   } catch {
     // a proxy's page, not ours
   }

@@ -632,6 +632,24 @@ export interface AuditEntry {
   changes: Record<string, [unknown, unknown]>;
 }
 
+/** An entry with its seal. */
+export interface SealedEntry extends AuditEntry {
+  /** In the chain: a later one has a greater place. */
+  place: number;
+  sealed_at: string;
+  /** Over the entry and all before it, in hex. */
+  hash: string;
+}
+
+/** Which sealed entries: those behind the place `after`, about which group and of which time; at most `limit` in a page. */
+export interface AuditExported {
+  after?: number | string;
+  limit?: number;
+  group?: string;
+  since?: string | Date;
+  until?: string | Date;
+}
+
 /** The first place where the audit is not as it was written. */
 export interface AuditFault {
   kind: "changed" | "removed" | "inserted" | "reordered" | "head";

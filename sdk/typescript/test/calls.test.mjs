@@ -14,9 +14,15 @@ function answering(...answers) {
     calls.push({ url: new URL(url), ...init });
     const answer = answers.shift();
     if (answer instanceof Error) throw answer;
-    return new Response(answer.body === undefined ? null : JSON.stringify(answer.body), { status: answer.status ?? 200, headers: answer.headers ?? {} });
+    return new Response(answer.text ?? (answer.body === undefined ? null : JSON.stringify(answer.body)), { status: answer.status ?? 200, headers: answer.headers ?? {} });
   };
   return { calls, client: new Client({ url: "http://t", apiKey: "k", fetch }) };
+}
+
+/** An answer of a document a line. */
+function lines(items, next) {
+  const headers = { "content-type": "application/x-ndjson", ...(next === undefined ? {} : { "tidings-next": next }) };
+  return { body: items, text: items.map((item) => `${JSON.stringify(item)}\n`).join(""), headers };
 }
 
 function call(client, { name, args, options }, rename = (method) => method, more = options) {
@@ -68,6 +74,7 @@ for (const said of table.calls) {
         id: [[{ body: [item] }, { body: [] }], { limit: 1 }, { limit: "1", cursor: "i1" }],
         version: [[{ body: [item] }, { body: [] }], { limit: 1 }, { limit: "1", cursor: "4" }],
         number: [[{ body: [item] }, { body: [] }], { limit: 1 }, { limit: "1", before: "4" }],
+        after: [[lines([item, item], "9"), lines([item])], {}, { after: "9" }],
       }[said.walk] ?? [
         [{ body: { [said.walk]: [item], cursor: "there" } }, { body: { [said.walk]: [item], cursor: null } }],
         {},

@@ -3,12 +3,12 @@
 import click
 import msgspec
 
-from tidings.app import database_of
+from tidings.app import box_of, database_of
 from tidings.cli import asking
 from tidings.cli.here import expect_database
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
-from tidings.store import home
+from tidings.operations import installation
 from tidings.store.migrations import expect_schema
 from tidings.store.uninstall import Found, look, remove
 
@@ -29,6 +29,7 @@ def run_uninstall(config: Config, *, is_meant: bool, with_collections: bool, as_
     else:
         click.echo("\n".join(_told(found, with_collections=with_collections, removed="would be removed")))
         click.echo("Nothing was changed. To remove it, stop every process of Tidings and run this with --yes.")
+        click.echo("The audit goes too, and with it the record of who removed what: tidings audit export keeps it.")
 
 
 def run_adopt(config: Config, *, is_to_hold: bool, as_json: bool) -> None:
@@ -49,10 +50,11 @@ def run_adopt(config: Config, *, is_to_hold: bool, as_json: bool) -> None:
 async def _adopt(config: Config, *, is_to_hold: bool) -> bool:
     async with database_of(config) as database:
         await expect_schema(database)
+        box = await box_of(database, config, is_to_change=False)
         if is_to_hold:
-            await home.hold(database)
+            await installation.hold(database, box)
             return False
-        return await home.adopt(database)
+        return await installation.adopt(database, box)
 
 
 async def _uninstall(config: Config, *, is_meant: bool, with_collections: bool) -> Found | None:
@@ -65,7 +67,7 @@ async def _uninstall(config: Config, *, is_meant: bool, with_collections: bool) 
 
 def _told(found: Found, *, with_collections: bool, removed: str) -> list[str]:
     history = f"{found.bytes / 1e6:,.1f} MB, about {found.events:,} events and {found.deliveries:,} deliveries"
-    lines = [f"Schema tidings {removed}: {history}, webhooks with their secrets, keys, all settings."]
+    lines = [f"Schema tidings {removed}: {history}, webhooks with their secrets, keys, all settings, the audit."]
     tables = sorted({f"{one.schema}.{one.table}" for one in found.triggers})
     if tables:
         lines.append(f"{len(found.triggers)} trigger(s) {removed} from {len(tables)} table(s): {_some(tables)}.")

@@ -27,7 +27,7 @@ class _Setup(NamedTuple):
     flags: dict[str, Any]
 
     def config(self, **flags: Any) -> Config:
-        from tidings.config import load_config
+        from tidings.configured import load_config
 
         return load_config(self.flags | {name: value for name, value in flags.items() if value is not None}, file=self.file)
 
@@ -56,7 +56,7 @@ def _json_option(command: Callable[..., None]) -> Callable[..., None]:
 
 def _log_format() -> str:
     """Return the form of the log as far as it is known: settings that cannot be read may be what is to be told."""
-    from tidings.config import log_format_of
+    from tidings.configured import log_format_of
 
     setup = click.get_current_context().find_object(_Setup)
     return log_format_of(None if setup is None else setup.flags.get("log_format"), file=None if setup is None else setup.file)

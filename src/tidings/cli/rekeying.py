@@ -9,7 +9,7 @@ from tidings.cli.here import expect_database
 from tidings.cli.logs import set_up_logs
 from tidings.config import Config
 from tidings.core.errors import StartupError
-from tidings.store.rekey import rekey
+from tidings.operations import installation
 from tidings.store.secrets import SecretBox, replace_key
 
 MIN_KEY_LENGTH = 16
@@ -36,7 +36,7 @@ def run_rekey(config: Config, *, as_json: bool) -> None:
 
 async def _rekey(config: Config, new_key: str) -> int:
     async with opened(config, is_to_change=False) as services:
-        count = await rekey(services.wide, services.box, SecretBox(new_key))
+        count = await installation.change_secret_key(services, SecretBox(new_key))
         if config.secret_key is None:
             try:
                 replace_key(config.key_file, new_key)

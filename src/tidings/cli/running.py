@@ -15,7 +15,7 @@ from tidings.cli.logs import line, set_up_logs
 from tidings.config import Config
 from tidings.running import Ready, WorkerFailedError, run
 from tidings.store import request_role, roles
-from tidings.store.migrations import migrate, pending
+from tidings.store.migrations import is_ahead, migrate, pending
 from tidings.transport.descriptors import raise_descriptors
 from tidings.worker.signals import Signal
 
@@ -119,7 +119,9 @@ async def _migrate(config: Config, *, is_plan: bool, to: str | None) -> list[str
         if is_plan:
             return await pending(database, to=to)
         names = await migrate(database, to=to)
-        await roles.give(database, config.running_role)
+        async with database.connection() as connection:
+            is_newest = not await is_ahead(connection)
+        await roles.give(database, config.running_role, is_to_take=is_newest)
         async with database.connection() as connection:
             takers = await roles.running_roles(connection)
         if takers:

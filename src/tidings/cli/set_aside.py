@@ -1,7 +1,7 @@
 """`tidings set-aside`: what could not go on, on the command line."""
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import click
@@ -23,20 +23,36 @@ PAGE = 500  # rows read at a time
 
 
 def run_list(config: Config, *, as_json: bool) -> None:
-    """Print what is set aside: each event and delivery by its number, each setting as kind:id."""
-    rows, settings = asking.done(_with(config, _read_all))
-    if as_json:
-        click.echo(msgspec.json.encode({"rows": rows, "settings": settings}))
-        return
-    for row in rows:
-        what = row.type or " ".join(part for part in (row.operation, row.schema, row.table) if part) or row.kind
-        click.echo(f"{row.number}  {row.kind}  {_plain(what)}  {_plain(row.group_id or '-')}  {_plain(row.reason)}")
-    for fault in settings:
-        click.echo(
-            f"{fault.kind}:{_plain(fault.id)}  {_plain(fault.name)}  {_plain(fault.group_id or '-')}  {_plain(fault.reason)}"
-        )
-    if not rows and not settings:
+    """Print what is set aside, a page at a time: each event and delivery by its number, each setting as kind:id."""
+    asking.done(_with(config, _print_json if as_json else _print_lines))
+
+
+async def _print_lines(services: Services, size: int = PAGE) -> None:
+    is_any = False
+    async for page in _rows(services, size):
+        is_any = True
+        for row in page:
+            what = row.type or " ".join(part for part in (row.operation, row.schema, row.table) if part) or row.kind
+            click.echo(f"{row.number}  {row.kind}  {_plain(what)}  {_plain(row.group_id or '-')}  {_plain(row.reason)}")
+    async for faults in _settings(services, size):
+        is_any = True
+        for one in faults:
+            click.echo(f"{one.kind}:{_plain(one.id)}  {_plain(one.name)}  {_plain(one.group_id or '-')}  {_plain(one.reason)}")
+    if not is_any:
         click.echo("Nothing is set aside.")
+
+
+async def _print_json(services: Services, size: int = PAGE) -> None:
+    """Print one document, as it is read: there may be millions."""
+    for name, pages in (("rows", _rows(services, size)), ("settings", _settings(services, size))):
+        click.echo(f'{"{" if name == "rows" else ","}"{name}":[', nl=False)
+        comma = b""
+        async for page in pages:
+            for one in page:
+                click.echo(comma + msgspec.json.encode(one), nl=False)
+                comma = b","
+        click.echo("]", nl=False)
+    click.echo("}")
 
 
 def run_retry(config: Config, what: str, *, as_json: bool) -> None:
@@ -81,14 +97,20 @@ async def _with(config: Config, work: Callable[[Services], Awaitable[T]]) -> T:
         return await work(services)
 
 
-async def _read_all(services: Services) -> tuple[list[set_aside.SetAside], list[Fault]]:
-    rows: list[set_aside.SetAside] = []
-    while page := await set_aside.list_rows(services, limit=PAGE, before=rows[-1].number if rows else None):
-        rows += page
-    settings: list[Fault] = []
-    while found := await set_aside.list_settings(services, limit=PAGE, after=settings[-1].cursor if settings else ""):
-        settings += found
-    return rows, settings
+async def _rows(services: Services, size: int) -> AsyncIterator[list[set_aside.SetAside]]:
+    """Give all rows, a page at a time, newest first."""
+    before: int | None = None
+    while page := await set_aside.list_rows(services, limit=size, before=before):
+        yield page
+        before = page[-1].number
+
+
+async def _settings(services: Services, size: int) -> AsyncIterator[list[Fault]]:
+    """Give all settings that cannot be read, a page at a time."""
+    after = ""
+    while page := await set_aside.list_settings(services, limit=size, after=after):
+        yield page
+        after = page[-1].cursor
 
 
 async def _retry_rows(services: Services) -> tuple[int, dict[int, str]]:

@@ -14,37 +14,39 @@ from tidings.client.examined_models import (
     Problem,
     Verdict,
 )
-from tidings.client.limit_models import GroupLimits, Limits, LimitsUsed, Overrun
-from tidings.client.listening_models import Leased, Listener, Recorded, Skipped, Taken
-from tidings.client.member_models import Member, MemberRole, PortalSession
-from tidings.client.models import (
+from tidings.client.history_models import (
     Attempt,
     BatchResult,
-    Certificate,
     Condition,
     Delivery,
-    DryRun,
     Event,
     Explained,
     Figures,
     FilterExplained,
-    Health,
-    HeardEvent,
     LineError,
     Page,
-    Preview,
-    PreviewedEvent,
     Published,
     Recovery,
-    Secret,
     SentRequest,
     Statistics,
+    WebhookExplained,
+)
+from tidings.client.limit_models import GroupLimits, Limits, LimitsUsed, Overrun
+from tidings.client.listening_models import Leased, Listener, Recorded, Skipped, Taken
+from tidings.client.member_models import Member, MemberRole, PortalSession
+from tidings.client.models import (
+    Certificate,
+    DryRun,
+    Health,
+    HeardEvent,
+    Preview,
+    PreviewedEvent,
+    Secret,
     TableState,
     TestResult,
     Version,
     Warned,
     Webhook,
-    WebhookExplained,
 )
 from tidings.client.privacy_models import ErasedCount, Erasure, KeptEvent, RedactionPreview, RedactionRule
 from tidings.client.source_models import (
@@ -68,6 +70,7 @@ from tidings.client.source_models import (
     PortalLink,
     RecordPage,
     Run,
+    SealedEntry,
     Session,
     SetAsideEvent,
     SigningKey,
@@ -147,6 +150,7 @@ __all__ = [
     "RedactionPreview",
     "RedactionRule",
     "Run",
+    "SealedEntry",
     "Secret",
     "SentRequest",
     "Session",

@@ -6,8 +6,19 @@ from typing import Any, Unpack
 from tidings.client.async_http import AsyncHttp
 from tidings.client.egress_models import EgressRules, Judgement, Narrowing
 from tidings.client.examined_models import Examined
-from tidings.client.exchange import WALKED, by_cursor, by_last, by_offset, part
-from tidings.client.filters import AfterPaged, AuditFilters, AuditStretch, FaultsPaged, Id, KeysPaged, Paged, SetAsidePaged
+from tidings.client.exchange import WALKED, by_cursor, by_last, by_offset, by_place, part
+from tidings.client.filters import (
+    AfterPaged,
+    AuditExported,
+    AuditFilters,
+    AuditStretch,
+    FaultsPaged,
+    Id,
+    KeysPaged,
+    Paged,
+    SetAsidePaged,
+)
+from tidings.client.history_models import Page
 from tidings.client.inputs import ApiKeyInput, ApiKeyRotation, KeyRotation, LimitsInput, NarrowingInput, PortalLinkInput
 from tidings.client.limit_models import GroupLimits, Limits
 from tidings.client.source_models import (
@@ -19,6 +30,7 @@ from tidings.client.source_models import (
     MadeApiKey,
     MadePortalLink,
     PortalLink,
+    SealedEntry,
     SetAsideEvent,
     SigningKey,
 )
@@ -31,6 +43,7 @@ _SigningKeys = list[SigningKey]
 _SetAside = list[SetAsideEvent]
 _Faults = list[Fault]
 _Entries = list[AuditEntry]
+_Sealed = list[SealedEntry]
 
 
 class AsyncGroups:
@@ -226,6 +239,16 @@ class AsyncAudit:
     def walk(self, **filters: Unpack[AuditFilters]) -> AsyncIterator[AuditEntry]:
         """Read all that was done, newest first."""
         return self._http.walk("/api/v1/audit", _Entries, filters, by_cursor)
+
+    async def export(self, **asked: Unpack[AuditExported]) -> Page[SealedEntry]:
+        """Read a page of sealed entries, in the order of the chain. Go on with `after`: the page's `next`; None: all is read.
+        A page may be empty and go on nevertheless.
+        """
+        return await self._http.page("/api/v1/audit/export", _Sealed, asked)
+
+    def walk_export(self, **asked: Unpack[AuditExported]) -> AsyncIterator[SealedEntry]:
+        """Read all sealed entries in the order of the chain, a page at a time: each once, and none before another later."""
+        return self._http.walk("/api/v1/audit/export", _Sealed, asked, by_place)
 
     async def verify(self, **stretch: Unpack[AuditStretch]) -> AuditVerification:
         """Verify a stretch of the audit: nothing of it was changed, removed, inserted or reordered. Go on with `next`."""

@@ -9,8 +9,7 @@ import msgspec
 from tidings.client.async_http import AsyncHttp
 from tidings.client.exchange import WALKED, by_last, by_member, given, part
 from tidings.client.filters import AllStatisticsFilters, DeliveryFilters, EventFilters, ExplainAsked, Id, Walked
-from tidings.client.inputs import EventInput, RetryInput
-from tidings.client.models import (
+from tidings.client.history_models import (
     Attempt,
     BatchResult,
     Delivery,
@@ -22,6 +21,7 @@ from tidings.client.models import (
     Statistics,
     WebhookExplained,
 )
+from tidings.client.inputs import EventInput, RetryInput
 
 # The classes below have a method called `list`, which hides the type of that name.
 _Events = list[Event]

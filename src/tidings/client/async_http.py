@@ -20,7 +20,7 @@ from tidings.client.exchange import (
     trace_of,
     unreachable,
 )
-from tidings.client.models import Page
+from tidings.client.history_models import Page
 from tidings.client.options import Options
 
 T = TypeVar("T")

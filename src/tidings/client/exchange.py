@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from tidings.client.errors import ApiError
-from tidings.client.models import Page
+from tidings.client.history_models import Page
 
 T = TypeVar("T")
 
@@ -88,6 +88,8 @@ def answer_of(response: httpx.Response, kind: type[T]) -> T:
         ApiError: The server refused.
     """
     if response.is_success:
+        if response.headers.get("content-type", "").startswith("application/x-ndjson"):
+            return msgspec.json.decode(b"[" + b",".join(response.content.splitlines()) + b"]", type=kind)
         return msgspec.json.decode(response.content or b"null", type=kind)
     try:
         said = msgspec.json.decode(response.content)
@@ -126,6 +128,14 @@ def by_cursor(
     """Go on where the header `Tidings-Next` says."""
     page = page_of(response, kind)
     return page.items, None if page.next is None else _without(query, "offset") | {"cursor": page.next}
+
+
+def by_place(
+    response: httpx.Response, kind: type[list[T]], query: Mapping[str, Any]
+) -> tuple[list[T], Mapping[str, Any] | None]:
+    """Go on behind the place that the header `Tidings-Next` says."""
+    page = page_of(response, kind)
+    return page.items, None if page.next is None else {**query, "after": page.next}
 
 
 def by_last(field: str, name: str = "cursor") -> Turn:

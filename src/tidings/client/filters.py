@@ -77,6 +77,16 @@ class AuditStretch(TypedDict, total=False):
     head: str
 
 
+class AuditExported(TypedDict, total=False):
+    """Which sealed entries: those behind the place `after`, about which group and of which time; at most `limit` in a page."""
+
+    after: int | str
+    limit: int
+    group: str
+    since: datetime | str
+    until: datetime | str
+
+
 class Numbered(TypedDict, total=False):
     """Which page of a list, counted from 1, and how long pages are."""
 

@@ -348,6 +348,19 @@ class AuditEntry(msgspec.Struct, frozen=True):
     changes: dict[str, tuple[Any, Any]] = {}
 
 
+class SealedEntry(AuditEntry, frozen=True, kw_only=True):
+    """An entry with its seal.
+
+    Attributes:
+        place: In the chain: a later one has a greater place.
+        hash: Over the entry and all before it, in hex.
+    """
+
+    place: int
+    sealed_at: datetime
+    hash: str
+
+
 class AuditFault(msgspec.Struct, frozen=True):
     """The first place where the audit is not as it was written.
 

@@ -7,20 +7,9 @@ from typing import Any, Unpack
 from tidings.client.examined_models import Diagnosis
 from tidings.client.exchange import DIAGNOSIS_TIMEOUT, TEST_TIMEOUT, WALKED, by_last, by_member, part
 from tidings.client.filters import AfterPaged, DryRunAsked, Id, StatisticsFilters, Walked, WebhookDeliveryFilters
+from tidings.client.history_models import Delivery, Page, Recovery, Statistics
 from tidings.client.inputs import DryRunInput, PreviewInput, RecoverInput, Rotation, TestInput, WebhookChange, WebhookSettings
-from tidings.client.models import (
-    Delivery,
-    DryRun,
-    HeardEvent,
-    Page,
-    Preview,
-    Recovery,
-    Secret,
-    Statistics,
-    TestResult,
-    Version,
-    Webhook,
-)
+from tidings.client.models import DryRun, HeardEvent, Preview, Secret, TestResult, Version, Webhook
 from tidings.client.sync_http import Http
 
 # The class below has a method called `list`, which hides the type of that name.

@@ -38,6 +38,9 @@ class Action(StrEnum):
     SECRET_ROTATED = "secret.rotated"  # noqa: S105
     CREDENTIALS_CHANGED = "credentials.changed"
     KEYS_ROTATED = "keys.rotated"
+    SECRET_KEY_CHANGED = "secret_key.changed"  # noqa: S105
+    INSTALLATION_ADOPTED = "installation.adopted"
+    INSTALLATION_HELD = "installation.held"
     API_KEY_MADE = "api_key.made"
     API_KEY_CHANGED = "api_key.changed"
     API_KEY_ROTATED = "api_key.rotated"

@@ -9,7 +9,7 @@ def refusal_of_all(results: Sequence[tuple[int, object]], form: str | None = Non
     """Return the error that stands for a batch; None: something of it was accepted.
 
     Whoever only came too soon is to come again with all of it. Otherwise the first line that cannot be accepted is told: coming
-    again would be of no use.
+    again would be of no use. It is the error that this line alone would have been answered with, and names the line.
 
     Args:
         results: What came of each line, with its number.
@@ -25,4 +25,9 @@ def refusal_of_all(results: Sequence[tuple[int, object]], form: str | None = Non
         return InvalidInputError("body", form)
     number, first = unfit[0]
     more = f" None of the {len(refused)} lines was accepted." if len(refused) > 1 else ""
-    return InvalidInputError(str(first.details.get("field", "line")), f"Line {number}: {first.message}{more}")
+    message = f"Line {number}: {first.message}{more}"
+    if isinstance(first, InvalidInputError):
+        return InvalidInputError(first.field, message)
+    told = type(first)(message, **first.details)
+    told.left = first.left
+    return told

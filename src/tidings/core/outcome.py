@@ -97,6 +97,7 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     """What an attempt was about, for who tells of each: the log, and traces.
 
     Attributes:
+        host: Empty where a client of a listener made it: it knows where.
         traceparent: Of the event (`core.trace`).
     """
 

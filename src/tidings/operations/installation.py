@@ -1,4 +1,4 @@
-"""What this installation is made of: its database and its workers, and what waits."""
+"""What this installation is made of: its database and its workers, and what waits; and what is done with all of it at once."""
 
 from datetime import datetime
 from typing import Any
@@ -6,10 +6,14 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.operations import readings
+from tidings.core.audit import Action, Actor
+from tidings.operations import audit, readings
 from tidings.operations.readings import Readings
 from tidings.operations.services import Services
-from tidings.store import set_aside, settings, workers
+from tidings.store import audit as rows
+from tidings.store import audit_chain, home, rekey, set_aside, settings, workers
+from tidings.store.database import Connection, Database
+from tidings.store.secrets import SecretBox
 
 MAX_WORKERS = 200  # that are named
 MANY = 1000  # set-aside rows are counted up to so many
@@ -59,3 +63,52 @@ async def read(services: Services) -> Installation:
 
 def _worker(row: Any) -> WorkerState:
     return WorkerState(row["id"], row["host"], row["pid"], row["started_at"], row["heartbeat_at"])
+
+
+async def adopt(database: Database, box: SecretBox) -> bool:
+    """Make this database the installation's own; return whether it was not.
+
+    Args:
+        database: As it is, whatever roles there are where it was restored.
+
+    Raises:
+        StartupError: Its secrets are encrypted under another key.
+    """
+    async with database.transaction() as connection:
+        key, was_held = await audit_chain.load_key(connection, box), await home.is_held(connection)
+        if was_held:
+            await _note(connection, key, Action.INSTALLATION_ADOPTED)
+        await home.adopt(connection)
+    return was_held
+
+
+async def hold(database: Database, box: SecretBox) -> None:
+    """Have nothing be sent from this database, once what runs has ended, until it is adopted.
+
+    Raises:
+        StartupError: Its secrets are encrypted under another key.
+    """
+    async with database.transaction() as connection:
+        key = await audit_chain.load_key(connection, box)
+        if not await home.is_held(connection):
+            await _note(connection, key, Action.INSTALLATION_HELD)
+        await home.hold(connection)
+
+
+async def _note(connection: Connection, key: bytes, action: Action) -> None:
+    """Put on record what is done before there are parts to do it with."""
+    now = await workers.database_time(connection)
+    await rows.add(connection, key, action, Actor(), now=now, group_id=None, subject_id=None, subject="")
+
+
+async def change_secret_key(services: Services, new: SecretBox) -> int:
+    """Encrypt under another key everything that the present one reads, and return how much that was.
+
+    Raises:
+        ConflictError: A worker is running.
+        StartupError: The present key is not the one in use.
+    """
+    async with services.wide.transaction() as connection:
+        count = await rekey.rekey(connection, services.box, new)
+        await audit.note(services, connection, Action.SECRET_KEY_CHANGED, is_of_group=False)
+    return count

@@ -1,6 +1,8 @@
 """What every handler is given."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -9,6 +11,7 @@ from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.audit import Actor
 from tidings.core.event import DEFAULT_GROUP
+from tidings.core.outcome import Result
 from tidings.operations.admission import Admission
 from tidings.operations.allowance import Allowance
 from tidings.operations.readiness import Readiness
@@ -22,6 +25,13 @@ from tidings.store.settings import Installation
 from tidings.store.signing_keys import KeyRing
 from tidings.transport.provider import Provider
 from tidings.transport.sender import Sender
+
+
+class Hears(Protocol):
+    """Whoever is told of attempts that are on record. It waits for nothing, and nothing of it fails."""
+
+    def attempted(self, results: Sequence[Result]) -> None:
+        """Hear of attempts that were recorded together."""
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -44,6 +54,7 @@ class Services(msgspec.Struct, frozen=True):
         for_bins: The database, as it may be used for what strangers send to request bins; None: as everybody.
         readiness: What the last look found (`operations.diagnosis`).
         provider: Where people sign in; None: nobody does but with a key.
+        telemetry: Who is told of attempts that clients of listeners made; None: nobody.
         examined: Webhooks whose receivers are being examined, each with its group.
     """
 
@@ -71,6 +82,7 @@ class Services(msgspec.Struct, frozen=True):
     passwords: Passwords = msgspec.field(default_factory=Passwords)
     readiness: Readiness = msgspec.field(default_factory=Readiness)
     provider: Provider | None = None
+    telemetry: Hears | None = None
     examined: dict[UUID, str] = msgspec.field(default_factory=dict)
 
     @property

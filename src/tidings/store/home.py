@@ -21,15 +21,11 @@ async def is_held(connection: Connection) -> bool:
     return is_copy(await connection.fetchval(_SETTINGS["get"], NAME), await where(connection))
 
 
-async def adopt(database: Database) -> bool:
-    """Make this database the installation's; return whether it was not."""
-    async with database.connection() as connection:
-        was_held = await is_held(connection)
-        await connection.execute(_SETTINGS["replace"], NAME, (await where(connection)).note)
-        return was_held
+async def adopt(connection: Connection) -> None:
+    """Make this database the installation's."""
+    await connection.execute(_SETTINGS["replace"], NAME, (await where(connection)).note)
 
 
-async def hold(database: Database) -> None:
+async def hold(connection: Connection) -> None:
     """Have nothing be sent from here, once what runs has ended, until it is adopted."""
-    async with database.connection() as connection:
-        await connection.execute(_SETTINGS["replace"], NAME, HELD)
+    await connection.execute(_SETTINGS["replace"], NAME, HELD)

@@ -208,3 +208,9 @@ async def places(connection: Connection, events: Collection[UUID]) -> dict[UUID,
     """Return the places of events in an ordered lane."""
     rows = await connection.fetch(_SQL["places"], list(events), min(events), max(events))
     return {row["id"]: row["at"] for row in rows}
+
+
+async def traced(connection: Connection, events: Collection[UUID]) -> dict[UUID, tuple[str, str | None]]:
+    """Return of events their types, and the traces that they belong to (`core.trace`)."""
+    rows = await connection.fetch(_SQL["traced"], list(events), min(events), max(events))
+    return {row["id"]: (row["type"], row["traceparent"]) for row in rows}

@@ -161,6 +161,11 @@ async def _who_blocks(database: Database) -> str:
     )
 
 
+async def is_ahead(connection: Connection) -> bool:
+    """Whether the schema was made by a newer program, which lets this one run on it."""
+    return bool(await connection.fetchval(_SQL["is_ahead"], LAST))
+
+
 async def expect_schema(database: Database) -> None:
     """Return when schema `tidings` is the one of this program.
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from tidings.core.errors import ConflictError, StartupError
 from tidings.store import audit_chain
-from tidings.store.database import Connection, Database
+from tidings.store.database import Connection
 from tidings.store.secrets import SecretBox
 from tidings.store.statements import load
 
@@ -20,10 +20,10 @@ _SQL = load("rekey")
 _Reseal = Callable[[bytes, UUID], bytes]
 
 
-async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
+async def rekey(connection: Connection, old: SecretBox, new: SecretBox) -> int:
     """Encrypt under the new box every secret and key that the old one reads, and return how many rows that were.
 
-    In one transaction: either all of them and the key's fingerprint change, or nothing does. What the old key does not
+    In the caller's transaction: either all of them and the key's fingerprint change, or nothing does. What the old key does not
     read is left as it is, and counted in the log: a secret's webhook, integration or bin stays set aside, a signing key
     out of use. It can be read again only under the key that it was encrypted with.
 
@@ -35,37 +35,34 @@ async def rekey(database: Database, old: SecretBox, new: SecretBox) -> int:
     def reseal(sealed: bytes, owner: UUID) -> bytes:
         return new.seal(old.open(sealed, owner), owner)
 
-    async with database.transaction() as connection:
-        if workers := await connection.fetchval(_SQL["live_workers"]):
-            raise ConflictError(f"{workers} worker(s) are running with the present key. Stop them, then change it.")
-        # Locked: of two that change it at once, the other finds this one's key, not rows that it cannot read.
-        if await connection.fetchval(_SQL["lock_fingerprint"]) != old.fingerprint:
-            raise StartupError(
-                "SECRET_KEY is not the one in use: set TIDINGS_SECRET_KEY to the present key. Nothing was changed."
-            )
-        keys = await connection.fetch(_SQL["signing_keys"])
-        integrations = await connection.fetch(_SQL["integrations"])
-        bins = await connection.fetch(_SQL["bins"])
-        count = 0
-        for row in keys:
-            with suppress(StartupError):
-                await connection.execute(_SQL["reseal_signing_key"], row["id"], reseal(row["private_key"], row["id"]))
-                count += 1
-        for row in integrations:
-            with suppress(StartupError):
-                await connection.execute(_SQL["reseal_integration"], row["id"], reseal(row["secret"], row["id"]))
-                count += 1
-        for row in bins:
-            with suppress(StartupError):
-                await connection.execute(_SQL["reseal_bin"], row["id"], reseal(row["secret"], row["id"]))
-                count += 1
-        await audit_chain.reseal_key(connection, old, new)
-        if unread := len(keys) + len(integrations) + len(bins) - count:
-            logger.warning("%d keys or secrets of integrations and bins cannot be read and stay as they are", unread)
-        webhooks = await _reseal_webhooks(connection, reseal)
-        versions = await _reseal_versions(connection, reseal)
-        count += await _reseal_payloads(connection, reseal)
-        await connection.execute(_SQL["set_fingerprint"], new.fingerprint)
+    if workers := await connection.fetchval(_SQL["live_workers"]):
+        raise ConflictError(f"{workers} worker(s) are running with the present key. Stop them, then change it.")
+    # Locked: of two that change it at once, the other finds this one's key, not rows that it cannot read.
+    if await connection.fetchval(_SQL["lock_fingerprint"]) != old.fingerprint:
+        raise StartupError("SECRET_KEY is not the one in use: set TIDINGS_SECRET_KEY to the present key. Nothing was changed.")
+    keys = await connection.fetch(_SQL["signing_keys"])
+    integrations = await connection.fetch(_SQL["integrations"])
+    bins = await connection.fetch(_SQL["bins"])
+    count = 0
+    for row in keys:
+        with suppress(StartupError):
+            await connection.execute(_SQL["reseal_signing_key"], row["id"], reseal(row["private_key"], row["id"]))
+            count += 1
+    for row in integrations:
+        with suppress(StartupError):
+            await connection.execute(_SQL["reseal_integration"], row["id"], reseal(row["secret"], row["id"]))
+            count += 1
+    for row in bins:
+        with suppress(StartupError):
+            await connection.execute(_SQL["reseal_bin"], row["id"], reseal(row["secret"], row["id"]))
+            count += 1
+    await audit_chain.reseal_key(connection, old, new)
+    if unread := len(keys) + len(integrations) + len(bins) - count:
+        logger.warning("%d keys or secrets of integrations and bins cannot be read and stay as they are", unread)
+    webhooks = await _reseal_webhooks(connection, reseal)
+    versions = await _reseal_versions(connection, reseal)
+    count += await _reseal_payloads(connection, reseal)
+    await connection.execute(_SQL["set_fingerprint"], new.fingerprint)
     return webhooks + versions + count
 
 

@@ -3,6 +3,9 @@
 Rows are kept apart by policies, which stand with the tables in `store/migrations`. What is not named here cannot be reached by
 that role at all: what is read of all groups, or of none, is read with our own rights (`Services.wide`,
 `store.request_role.as_owner`).
+
+A start takes back what is not named here. Processes of the release before run beside it during an upgrade, so what a release
+needs no more stays here until the one after.
 """
 
 from typing import Final
@@ -58,6 +61,8 @@ RIGHTS: Final[dict[str, frozenset[_Right]]] = {
     # Views, which keep groups apart themselves
     "under_way": _rights("select"),
     "own_events": _rights("select"),
+    "counted_deliveries": _rights("select"),
+    "counted_queue": _rights("select"),
     "walked_events": _rights("select"),
     "walked_deliveries": _rights("select"),
     "walked_queue": _rights("select"),

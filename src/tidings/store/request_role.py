@@ -24,6 +24,7 @@ from tidings.core.grants import quoted
 from tidings.core.pauses import Pauses
 from tidings.store import roles
 from tidings.store.database import COLLISIONS, Connection, Database, Own, Server, open_pool, said
+from tidings.store.migrations import is_ahead
 from tidings.store.request_rights import RIGHTS
 from tidings.store.statements import load
 
@@ -165,16 +166,20 @@ async def _prepare(connection: Connection, role: str, takers: Sequence[str], *, 
         await _grant(connection, role)
 
 
-async def differences(connection: Connection, role: str) -> list[str]:
-    """Return what makes the rights of the role those that requests need, as statements."""
+async def differences(connection: Connection, role: str, *, is_to_take: bool = True) -> list[str]:
+    """Return what makes the rights of the role those that requests need, as statements.
+
+    Args:
+        is_to_take: Also what takes back rights that are too many.
+    """
     wanted = sorted((name, verb, column) for name, rights in RIGHTS.items() for verb, column in rights)
     names, verbs, columns = (list(part) for part in zip(*wanted, strict=True))
-    return [row["statement"] for row in await connection.fetch(_SQL["differences"], role, names, verbs, columns)]
+    return [row["statement"] for row in await connection.fetch(_SQL["differences"], role, names, verbs, columns, is_to_take)]
 
 
 async def _grant(connection: Connection, role: str) -> None:
-    """Grant what is missing, and take back what is too much."""
-    for statement in await differences(connection, role):
+    """Grant what is missing, and take back what is too much: unless the schema is a newer program's, which may need it."""
+    for statement in await differences(connection, role, is_to_take=not await is_ahead(connection)):
         await connection.execute(statement)
     await connection.execute(_SQL["open_collections"], role)
 

@@ -122,7 +122,7 @@ async def running_roles(connection: Connection) -> list[str]:
     return [row["role"] for row in await connection.fetch(_SQL["running_roles"])]
 
 
-async def give(database: Database, role: str | None, *, tries: int = MAX_TRIES) -> list[str]:
+async def give(database: Database, role: str | None, *, tries: int = MAX_TRIES, is_to_take: bool = True) -> list[str]:
     """Give roles that own nothing what running takes, as the owner of the schema; return the statements that were run.
 
     A policy takes its table for itself for a moment. As with migrations, nobody is to wait behind us for longer.
@@ -130,6 +130,7 @@ async def give(database: Database, role: str | None, *, tries: int = MAX_TRIES) 
     Args:
         role: One that is to run Tidings from now on; None: only those that were told before.
         tries: How often to begin, while others hold the tables.
+        is_to_take: Take back what is too much.
 
     Raises:
         StartupError: There is no such role, or somebody holds the tables.
@@ -137,7 +138,7 @@ async def give(database: Database, role: str | None, *, tries: int = MAX_TRIES) 
     pauses = Pauses()
     for left in reversed(range(tries)):
         try:
-            return await _give_once(database, role)
+            return await _give_once(database, role, is_to_take=is_to_take)
         except COLLISIONS as error:
             if not left:
                 raise StartupError(
@@ -149,7 +150,7 @@ async def give(database: Database, role: str | None, *, tries: int = MAX_TRIES) 
     return []
 
 
-async def _give_once(database: Database, role: str | None) -> list[str]:
+async def _give_once(database: Database, role: str | None, *, is_to_take: bool) -> list[str]:
     async with database.transaction() as connection:
         await connection.execute(_LOCKS["lock"])
         await connection.execute(_LOCKS["set_lock_timeout"])
@@ -164,7 +165,7 @@ async def _give_once(database: Database, role: str | None) -> list[str]:
             roles.append(role)
         statements = []
         for one in roles:
-            rows = await connection.fetch(_SQL["too_much"], one, *_wanted())
+            rows = await connection.fetch(_SQL["too_much"], one, *_wanted()) if is_to_take else []
             told = [*(await missing(connection, one)), *(row["statement"] for row in rows)]
             for statement in told:
                 await connection.execute(statement)

@@ -7,7 +7,7 @@ The role that owns the schema needs nothing of this. What takes an owner is done
 from typing import Final
 
 # Tables and sequences, by the verbs that statements use on them. A lock on rows takes UPDATE.
-_READ = "migrations under_way walked_events walked_deliveries walked_queue own_events"
+_READ = "migrations under_way walked_events walked_deliveries walked_queue own_events counted_deliveries counted_queue"
 _WRITTEN_ONCE = "customer_webhooks signers"
 _READ_AND_CHANGED = "audit_head default_limits routes_version privacy_version api_key_changes"
 _NEVER_DELETED = (

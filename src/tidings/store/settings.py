@@ -45,6 +45,11 @@ async def is_keyed(database: Database) -> bool:
         return await connection.fetchval(_SQL["get"], "secret_key_fingerprint") is not None
 
 
+async def is_key_in_use(connection: Connection, box: SecretBox) -> bool:
+    """Whether secrets are still encrypted under the key of this box."""
+    return await connection.fetchval(_SQL["get"], "secret_key_fingerprint") in {None, box.fingerprint}
+
+
 async def load_installation(
     database: Database, box: SecretBox, admin_key: str | None, *, key_file: Path | None = None
 ) -> Installation:

@@ -6,9 +6,10 @@ what all members agree about. Nothing else of NATS is used, and this module alon
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -32,6 +33,8 @@ except ImportError as error:  # pragma: no cover - the extra is installed where 
 logger = logging.getLogger("tidings.stream")
 
 CONNECT_SECONDS: Final = 5
+SILENT_SECONDS: Final = 10  # for which a server may take nothing, or answer no ping, until it is left for another
+CLOSING_SECONDS: Final = 3
 ANSWER_SECONDS: Final = 10.0  # for answers
 SEND_SECONDS: Final = 4.0  # for the quorum to have a flight, before it is sent again: of a node that died no answer comes
 LANDING_SECONDS: Final = 5.0  # until a flight that was received and not acknowledged comes again
@@ -85,15 +88,19 @@ class Arrived:
 
     async def done(self) -> None:
         """Acknowledge it: the stream forgets it."""
-        with told():
+        async with told():
             await self._message.ack()
 
 
-@contextmanager
-def told() -> Any:
-    """Have what the stream refuses, or does not answer, be said as StreamAwayError."""
+@asynccontextmanager
+async def told() -> AsyncIterator[None]:
+    """Have what the stream refuses, or does not answer in time, be said as StreamAwayError.
+
+    The client's own limits begin once a request has left; to one that never does they never come.
+    """
     try:
-        yield
+        async with asyncio.timeout(1.5 * ANSWER_SECONDS):
+            yield
     except (NatsError, OSError, TimeoutError) as error:
         # Some say the message they are about, which is nobody's but the receivers'.
         said = str(error).partition(": Msg(")[0].removeprefix("nats: ")[:MAX_SAID]
@@ -141,7 +148,7 @@ class Stream:
             StreamAwayError: No answer came.
         """
         none = StartupError(f"There is no fleet at {self.servers}. Run: tidings stream init --home NAME")
-        with told():
+        async with told():
             try:
                 bucket = await self.jetstream.key_value(BUCKET)
                 entry = await bucket.get(FLEET)
@@ -155,14 +162,14 @@ class Stream:
     async def put_wishes(self, home: str, wanted: Mapping[TableName, frozenset[str]]) -> None:
         """Tell the sources what webhooks of a home want to hear of tables."""
         rows = [(*table, sorted(operations)) for table, operations in sorted(wanted.items())]
-        with told():
+        async with told():
             bucket = await self.jetstream.key_value(BUCKET)
             await bucket.put(f"{_WISHES}.{home}", msgspec.json.encode(rows))
 
     async def wishes(self, homes: Iterable[str]) -> dict[str, dict[TableName, frozenset[str]] | None]:
         """Return what webhooks of homes want to hear of tables; None: what a home has said cannot be read."""
         found: dict[str, dict[TableName, frozenset[str]] | None] = {}
-        with told():
+        async with told():
             bucket = await self.jetstream.key_value(BUCKET)
             for home in homes:
                 with suppress(NotFoundError):
@@ -178,7 +185,7 @@ class Stream:
         Raises:
             StreamAwayError: It is not known whether the stream has it. Sent again, it is landed once all the same.
         """
-        with told():
+        async with told():
             await self.jetstream.publish(
                 subject_of(home, source),
                 cargo,
@@ -193,7 +200,7 @@ class Stream:
         Raises:
             StreamAwayError: The stream did not answer.
         """
-        with told():
+        async with told():
             if self._pull is None:
                 self._pull = await self.jetstream.pull_subscribe_bind(CONSUMER, stream_of(home))
             try:
@@ -207,7 +214,7 @@ class Stream:
         Raises:
             StreamAwayError: The stream did not answer.
         """
-        with told():
+        async with told():
             state = (await self.jetstream.stream_info(stream_of(home))).state
             return int(state.first_seq if state.messages else state.last_seq + 1)
 
@@ -266,6 +273,10 @@ async def opened(
     async def on_closed() -> None:
         closed.set()
 
+    async def on_reconnected() -> None:
+        _leave_when_silent(client)
+        await noting.found()
+
     async def on_error(error: Exception) -> None:
         refused.append(error)
         del refused[:-1]
@@ -279,25 +290,49 @@ async def opened(
         options["user_credentials"] = str(credentials)
     connecting = client.connect(
         urls, name="tidings", inbox_prefix=inbox, error_cb=on_error,
-        disconnected_cb=noting.lost, reconnected_cb=noting.found, closed_cb=on_closed,
+        disconnected_cb=noting.lost, reconnected_cb=on_reconnected, closed_cb=on_closed,
+        ping_interval=SILENT_SECONDS // 2, max_outstanding_pings=1,
         connect_timeout=CONNECT_SECONDS, max_reconnect_attempts=3, reconnect_time_wait=1, **options,
     )  # fmt: skip
     try:
         async with asyncio.timeout(CONNECT_SECONDS * 3):
             await connecting
     except (NatsError, OSError, TimeoutError, ValueError) as error:
-        await client.close()
+        await _close(client)
         raise StartupError(
             f"NATS at {shown} cannot be reached ({refused[-1] if refused else error or type(error).__name__}). Start it, or "
             "correct TIDINGS_STREAM."
         ) from error
     client.options["max_reconnect_attempts"] = -1
+    _leave_when_silent(client)
     noting.is_wanted = True
     try:
         yield Stream(client, shown, closed)
     finally:
         noting.is_wanted = False
-        await client.close()
+        await _close(client)
+
+
+def _leave_when_silent(client: Client) -> None:
+    """Have the system break a connection by which nothing can be sent, so that the client turns to another server.
+
+    The client itself waits without a bound until what it has sent is taken, and a server that is frozen takes nothing.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        sock = _transport(client).get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_SECONDS * 1000)
+
+
+async def _close(client: Client) -> None:
+    try:
+        async with asyncio.timeout(CLOSING_SECONDS):
+            await client.close()
+    except TimeoutError:  # as above
+        _transport(client).abort()
+
+
+def _transport(client: Client) -> Any:
+    return client._transport._io_writer.transport  # type: ignore[union-attr]  # noqa: SLF001 - nothing else leads there
 
 
 class _Noting:

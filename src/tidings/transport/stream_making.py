@@ -128,7 +128,7 @@ async def standing(way: Stream, fleet: Fleet) -> list[Standing]:
         StreamAwayError: No answer came, or the stream of a home is gone.
     """
     found = []
-    with told():
+    async with told():
         for home in fleet.homes:
             info = await way.jetstream.stream_info(stream_of(home))
             peers = (info.cluster.replicas or []) if info.cluster is not None else []

@@ -220,7 +220,8 @@ class OpenTelemetry:
             logger.warning("the collector of OpenTelemetry did not take all that there was to tell in %.0f s", CLOSE_SECONDS)
 
     def _close(self) -> None:
-        for close in self._closing:
+        closing, self._closing = self._closing, []  # the worker closes it, and so does the process
+        for close in closing:
             try:
                 close()
             except Exception:
@@ -295,9 +296,10 @@ def _about_attempt(result: Result) -> dict[str, Any]:
     if context is not None:
         about |= {
             "http.request.method": context.method,
-            "server.address": context.host,
             "tidings.event.type": context.event_type,
         }
+        if context.host:
+            about["server.address"] = context.host
     if exchange.status is not None:
         about["http.response.status_code"] = exchange.status
     if not isinstance(result.outcome, Succeeded):

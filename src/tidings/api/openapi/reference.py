@@ -65,6 +65,8 @@ ERRORS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
 
 _LINES: Final = "One event a line, each an `EventCreate` as JSON, with `\\n` at its end: `curl --data-binary @events.ndjson`."
 
+_PUBLISHING: Final = ("/api/v1/events", "/api/v1/events/batch")  # under an id that stands for something else
+
 # Routes whose last part says that they may meet a state that does not allow them.
 _MAY_CONFLICT = (
     "/auth",
@@ -176,7 +178,7 @@ def _errors_of(operation: Operation, path: str) -> list[int]:
         statuses |= {400, 413, 422}
     if "{webhook_id}" in path:
         statuses |= {400}
-    if path.endswith(_MAY_CONFLICT) or (path == "/api/v1/events" and operation.request_body is not None):
+    if path.endswith(_MAY_CONFLICT) or (path in _PUBLISHING and operation.request_body is not None):
         statuses |= {409}
     if any(isinstance(one, Parameter) and one.name == "cursor" for one in operation.parameters or ()):
         statuses |= {404}  # what the cursor names is gone

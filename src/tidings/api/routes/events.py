@@ -133,7 +133,7 @@ async def publish_batch(services: NamedDependency[Services], request: Request[An
     Lines that cannot be accepted are told with their number and keep none of the others. When this answers, the rest is
     committed and will be delivered. Of a group with limits as many lines are taken as they allow, in their order; the others
     are told with code LIMIT_REACHED, to be published again later, or PAYLOAD_TOO_LARGE. When none of the lines can be accepted
-    it is an error: that of the first line, with its number; 429 when all come too soon.
+    it is an error: that of the first line, as if it had come alone, with its number; 429 when all come too soon.
     """
     lines = [(number, line) for number, line in enumerate((await request.body()).split(b"\n"), 1) if line.strip()]
     if not 1 <= len(lines) <= MAX_BATCH:

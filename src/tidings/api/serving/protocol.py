@@ -4,7 +4,8 @@ A server of the web reads whatever comes, for as long as it comes. llhttp bounds
 time limit between requests, but none within one; a client that stops reading holds its answer for ever. Here each phase of a
 connection (head, body, answer, rest) has bounds of bytes and of time, and what is over them is answered plainly and closed. The
 bytes are counted here, beside the parser; the times are looked at by `Entrance`. What must stay in step: the callbacks of
-`HttpToolsProtocol`, which this class extends and whose state it reads.
+`HttpToolsProtocol`, which this class extends and whose state it reads. One class, and so longer than other modules: all of its
+callbacks share the state of one connection.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The one table of what can be done with a server, from which the commands are made.
 
 A test holds it against the API's own document: every route, every parameter of a search and every field of a body is here, or
-named there with the reason why not.
+named there with the reason why not. One table, and so longer than other modules: it is read beside that document.
 """
 
 from typing import Final

@@ -27,6 +27,7 @@ class RecordedEvent(msgspec.Struct, frozen=True):
         delivery_count: How many webhooks wanted it.
         redacted: The paths of what a rule keeps out of it; `(subject)` for its subject.
         payload_gone: Why its payload is not kept any more, `retention` or `erasure`; None: it is.
+        traceparent: The trace that it belongs to (`core.trace`); None: of none.
     """
 
     id: UUID
@@ -45,6 +46,7 @@ class RecordedEvent(msgspec.Struct, frozen=True):
     redacted: tuple[str, ...] = ()
     payload_gone: str | None = None
     payload_gone_at: datetime | None = None
+    traceparent: str | None = None
 
 
 def publish(services: Services, draft: Draft) -> Awaitable[Published]:
@@ -114,7 +116,7 @@ async def publish_batch(
         form: What is said when none is accepted since the whole is no batch.
 
     Raises:
-        InvalidInputError: None was accepted.
+        TidingsError: None was accepted: what the first line would have been refused with alone.
         LimitReachedError: All come too soon.
     """
     results = await publish_all(services, [draft for _, draft in lines])

@@ -1,6 +1,6 @@
 """What came of deliveries that clients of listeners had: judged and written as a worker's results are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from random import Random
 from typing import Final
@@ -11,7 +11,7 @@ import msgspec
 from tidings.core.delivery import Delivery
 from tidings.core.errors import InvalidInputError
 from tidings.core.listening import MAX_BODY_CHARACTERS, MAX_RESULTS
-from tidings.core.outcome import Exchange, GiveUp, Gone, Result, RetryAt, Timings, decide, final_state
+from tidings.core.outcome import Context, Exchange, GiveUp, Gone, Result, RetryAt, Timings, decide, final_state
 from tidings.core.retry import Chance
 from tidings.core.scrubbing import kept_result
 from tidings.core.webhook import Subscription
@@ -85,8 +85,25 @@ async def record(services: Services, listener_id: UUID, asked: ResultsAsked) -> 
         told.setdefault(each.lease, _checked(each, f"results[{place}]"))
     async with services.wide.transaction() as connection:
         webhook = await listened(services, connection, listener_id)
-        landed = await write(services, connection, webhook, asked.session, told) if told else set()
-    return Recorded(sorted(landed), sorted(told.keys() - landed))
+        written = await write(services, connection, webhook, asked.session, told) if told else {}
+        attempts = await _in_traces(services, connection, webhook, list(written.values()))
+    if services.telemetry is not None:
+        services.telemetry.attempted(attempts)
+    return Recorded(sorted(written), sorted(told.keys() - written.keys()))
+
+
+async def _in_traces(
+    services: Services, connection: Connection, webhook: Subscription, results: Sequence[Result]
+) -> list[Result]:
+    """Return results with what is told of each, where somebody is told."""
+    if services.telemetry is None or not results:
+        return []
+    found = await listening.traced(connection, {result.delivery.event_id for result in results})
+    known = [(result, found[result.delivery.event_id]) for result in results if result.delivery.event_id in found]
+    return [
+        msgspec.structs.replace(result, context=Context(type_, webhook.method, "", traceparent))
+        for result, (type_, traceparent) in known
+    ]
 
 
 async def write(
@@ -96,14 +113,14 @@ async def write(
     session: UUID,
     told: Mapping[int, Told],
     rng: Chance = Random(),  # noqa: B008 - one for all
-) -> set[int]:
-    """Write results of a client in a transaction, in the order in which a recorder locks; return the leases that held.
+) -> dict[int, Result]:
+    """Write results of a client in a transaction, in the order in which a recorder locks; return those whose leases held.
 
     What a lane's state turns to is not told to anybody: who listens sees it.
     """
     landed = await listening.land(connection, session, webhook.id, told.keys())
     if not landed:
-        return set()
+        return {}
     now = services.clock.now()
     places = await listening.places(connection, {each.event_id for each in landed.values()}) if webhook.ordered else {}
     signer_id = services.keys.current.signer_id if webhook.asymmetric or webhook.jwt_enabled else None
@@ -132,7 +149,7 @@ async def write(
         await queue.wait_again(connection, [_retry(result) for result in retried], now, 0)
     if retried or webhook.ordered:
         await listening.ring(connection, [webhook.id])
-    return set(landed)
+    return dict(zip(landed, results, strict=True))
 
 
 def _checked(told: AttemptTold, field: str) -> Told:

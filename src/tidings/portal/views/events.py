@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from tidings.core import trace
 from tidings.core.event import row_id
 from tidings.operations.history.deliveries import Delivery
 from tidings.operations.history.events import RecordedEvent
@@ -64,6 +65,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     about: Shown
     same: str
     external_id: Id | None
+    trace: Id | None
     happened: When
     said: str
     unwanted: State | None
@@ -174,7 +176,7 @@ def event_view(one: RecordedEvent, deliveries: Sequence[Delivery], now: datetime
     Args:
         deliveries: The first of them.
     """
-    said = about(one)
+    said, found = about(one), trace.parse(one.traceparent)
     row = said.partition(" ")[2] if one.table is not None else ""
     same = link(PATH, {"table": one.table or "", "record_id": row}) if row else ""
     if not same and one.table is None and one.subject:
@@ -186,6 +188,7 @@ def event_view(one: RecordedEvent, deliveries: Sequence[Delivery], now: datetime
         about=visible(said, limit=100),
         same=same,
         external_id=None if one.external_id is None else ident(one.external_id),
+        trace=None if found is None else ident(f"{found.trace_id:032x}"),
         happened=when(one.occurred_at, now),
         said=_wanted(one.delivery_count),
         unwanted=state("unwanted") if one.delivery_count == 0 else None,

@@ -19,9 +19,6 @@ select (select count(*) from walked) as seen, (select min(number) from walked) a
 -- part: columns
 select number, at, group_id, action, who, who_id, address, subject_id, subject, key_id, key_name from tidings.audit
 
--- part: bounds
-number > $1 and number < $2 order by number desc limit $3
-
 -- name: add
 -- $1 at, $2 group or null, $3 action, $4 who, $5 who's id or null, $6 address, $7 subject's id or null, $8 subject, $9 key or null, $10 its name,
 -- $11 changes as JSON or null, $12 stamp
@@ -29,32 +26,40 @@ insert into tidings.audit (at, group_id, action, who, who_id, address, subject_i
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: by_all
-with walked as materialized ({columns} where {bounds}) {window};
+with walked as materialized ({columns} where number > $1 and number < $2 order by number desc limit $3) {window};
+
+-- Those below compare rows, and are in the order of rows, for no index but their own to serve: there are few groups, keys and actions and many
+-- entries of most, so the planner takes it for cheaper to walk all entries, newest first, than those of one; of one that did nothing that is all.
 
 -- name: by_group_id
-with walked as materialized ({columns} where group_id = $5 and {bounds}) {window};
+with walked as materialized ({columns}
+  where (group_id, number) > ($5, $1) and (group_id, number) < ($5, $2) order by group_id desc, number desc limit $3) {window};
 
 -- name: by_subject_id
-with walked as materialized ({columns} where subject_id = $12 and {bounds}) {window};
+with walked as materialized ({columns}
+  where subject_id is not null and (subject_id, number) > ($12, $1) and (subject_id, number) < ($12, $2) order by subject_id desc, number desc limit $3) {window};
 
 -- name: by_who_id
-with walked as materialized ({columns} where who_id = $7 and {bounds}) {window};
+with walked as materialized ({columns}
+  where who_id is not null and (who_id, number) > ($7, $1) and (who_id, number) < ($7, $2) order by who_id desc, number desc limit $3) {window};
 
 -- name: by_key_id
-with walked as materialized ({columns} where key_id = $8 and {bounds}) {window};
+with walked as materialized ({columns}
+  where key_id is not null and (key_id, number) > ($8, $1) and (key_id, number) < ($8, $2) order by key_id desc, number desc limit $3) {window};
 
 -- name: by_key_name
-with walked as materialized ({columns} where key_name = $9 and key_name <> '' and {bounds}) {window};
+with walked as materialized ({columns}
+  where key_name <> '' and (key_name, number) > ($9, $1) and (key_name, number) < ($9, $2) order by key_name desc, number desc limit $3) {window};
 
 -- name: by_subject
-with walked as materialized ({columns} where subject = $13 and subject <> '' and {bounds}) {window};
+with walked as materialized ({columns}
+  where subject <> '' and (subject, number) > ($13, $1) and (subject, number) < ($13, $2) order by subject desc, number desc limit $3) {window};
 
 -- name: by_address
-with walked as materialized ({columns} where address = $14 and address <> '' and {bounds}) {window};
+with walked as materialized ({columns}
+  where address <> '' and (address, number) > ($14, $1) and (address, number) < ($14, $2) order by address desc, number desc limit $3) {window};
 
 -- name: by_action
--- There are few actions and many entries of most, so the planner takes it for cheaper to walk all entries, newest first, than those of one
--- action; of one that nobody did that is all there are. Compared as rows, and in the order of rows, no other index serves.
 with walked as materialized ({columns}
   where (action, number) > (($10::text[])[1], $1) and (action, number) < (($10::text[])[1], $2) order by action desc, number desc limit $3) {window};
 

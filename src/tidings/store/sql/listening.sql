@@ -116,6 +116,10 @@ returning id, delivery_ids[1] as delivery_id, event_ids[1] as event_id, coalesce
 -- When events happened, for results of an ordered lane. $1 events, $2 the first of them, $3 the last
 select id, least(occurred_at, now()) as at from tidings.events where id = any ($1::uuid[]) and id between $2 and $3;
 
+-- name: traced
+-- What a trace tells of events. $1 events, $2 the first of them, $3 the last
+select id, type, traceparent from tidings.events where id = any ($1::uuid[]) and id between $2 and $3;
+
 -- name: skip
 -- Ends what waits for a listener, whose lane is locked and then held no longer: nothing is left that was to wait so long. $1 listener, $2 how many at most, $3 why
 with gone as (

@@ -35,6 +35,10 @@ select to_regclass('tidings.migrations') is not null;
 -- name: applied
 select number from tidings.migrations;
 
+-- name: is_ahead
+-- $1 the last migration that is known
+select exists (select from tidings.migrations where number > $1);
+
 -- name: oldest
 -- The last migration of the oldest program that can run on this schema.
 select value from tidings.settings where name = 'oldest_program';

@@ -44,7 +44,7 @@ select format('grant %I to %I', $1::text, $2::text) as statement;
 
 -- name: differences
 -- What makes the rights of a role those that it is to have, on everything in our schema; columns are '' where a right is for all of them.
--- $1 role, $2 names of tables and views, $3 verbs, $4 columns
+-- $1 role, $2 names of tables and views, $3 verbs, $4 columns, $5 whether what is too much is among it
 with wanted as (
   select * from unnest($2::text[], $3::text[], $4::text[]) as w (name, verb, col)
 ), had as (
@@ -59,7 +59,7 @@ with wanted as (
 select format('grant usage on schema tidings to %I;', $1::text) as statement where not has_schema_privilege($1::text, 'tidings', 'usage')
 union all
 select format('revoke %s%s on tidings.%I from %I;', verb, case when col <> '' then format(' (%I)', col) else '' end, name, $1::text)
-from (select * from had except select * from wanted) too_much
+from (select * from had except select * from wanted) too_much where $5
 union all
 select format('grant %s%s on tidings.%I to %I;', verb, case when col <> '' then format(' (%I)', col) else '' end, name, $1::text)
 from (select * from wanted except select * from had) missing;

@@ -223,7 +223,7 @@ select id, coalesce(record::text ilike $4, false) or coalesce(old_record::text i
 
 -- name: events
 -- The bounds let PostgreSQL skip the partitions of other days. $1 group, $2 ids, $3 smallest, $4 largest
-select id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at, external_id, capture_error, delivery_count, redaction, payload_gone, payload_gone_at
+select id, source, type, operation, subject, table_schema, table_name, record, old_record, occurred_at, external_id, capture_error, delivery_count, redaction, payload_gone, payload_gone_at, traceparent
 from tidings.events where group_id = $1 and id = any ($2::uuid[]) and id >= $3 and id <= $4;
 
 -- name: deliveries
@@ -291,14 +291,14 @@ select group_id from tidings.webhooks where id = $1;
 -- name: count_of_webhook
 -- How many deliveries a webhook has that are finished or wait, each place counted up to a bound, by index alone. $1 webhook, $2 ids
 -- from, $3 ids before, $4 bound
-select (select count(*) from (select from tidings.deliveries where webhook_id = $1 and id >= $2 and id < $3 limit $4) finished)
-  + (select count(*) from (select from tidings.queue where webhook_id = $1 and id >= $2 and id < $3 limit $4) waiting);
+select (select count(*) from (select from tidings.counted_deliveries where webhook_id = $1 and id >= $2 and id < $3 limit $4) finished)
+  + (select count(*) from (select from tidings.counted_queue where webhook_id = $1 and id >= $2 and id < $3 limit $4) waiting);
 
 -- name: count_finished_of_webhook
 -- How many finished deliveries a webhook has, and how many of them did not succeed, by index alone. $1 webhook, $2 ids from, $3 ids before,
 -- $4 bound of those that did not; twice that of all, so that the difference is right up to the bound
-select (select count(*) from (select from tidings.deliveries where webhook_id = $1 and id >= $2 and id < $3 limit 2 * $4::bigint) f) as finished,
-  (select count(*) from (select from tidings.deliveries where webhook_id = $1 and id >= $2 and id < $3 and status <> 'succeeded' limit $4::bigint) u)
+select (select count(*) from (select from tidings.counted_deliveries where webhook_id = $1 and id >= $2 and id < $3 limit 2 * $4::bigint) f) as finished,
+  (select count(*) from (select from tidings.counted_deliveries where webhook_id = $1 and id >= $2 and id < $3 and status <> 'succeeded' limit $4::bigint) u)
     as unsuccessful;
 
 -- name: event_of_external_id
