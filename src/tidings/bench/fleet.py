@@ -40,7 +40,7 @@ class FleetPlan(msgspec.Struct, frozen=True):
     most_seconds: float  # of all together
 
 
-FULL_FLEET = FleetPlan(30_000, 3, (1, 2, 4), (1, 2, 4), 20, 12.0, 240.0)
+FULL_FLEET = FleetPlan(30_000, 3, (1, 2, 4), (1, 2, 4), 15, 8.0, 240.0)
 QUICK_FLEET = FleetPlan(3000, 1, (1, 2), (1, 2), 3, 4.0, 150.0)
 
 
