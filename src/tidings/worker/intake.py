@@ -205,10 +205,8 @@ class Intake:
                 count = sum(len(arrival.events) for arrival in together)
                 if not together or not await router.route_brought(supply, count, can_wait=can_wait):
                     break
-            except (
-                *UNAVAILABLE,
-                *COLLISIONS,
-            ) as error:  # if it was committed, it is known by its id
+            except (*UNAVAILABLE, *COLLISIONS) as error:
+                # Should it have been committed, it is known by its id.
                 logger.info("what came is put into the outbox, since it could not be routed at once: %s", said(error))
                 break
             for flight in arrived[done : done + len(together)]:
