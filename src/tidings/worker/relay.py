@@ -34,9 +34,10 @@ from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.relay")
 
-BATCH: Final = cargo.MAX_EVENTS  # rows taken at a time: one more would travel alone
+BATCH: Final = cargo.MAX_EVENTS  # rows taken at a time for a home: one more would travel alone
+MOST_BATCHES: Final = 4  # taken together where there are as many homes, so that each has a flight worth its journey
 MAX_WAITING: Final = 16  # flights that the stream does not have yet, beyond which nothing is taken
-SMALL: Final = BATCH // 4  # events of a flight behind which another is not worth while until it has gone
+SMALL: Final = BATCH // 4  # rows, fewer of which are not taken again while flights wait for one that is under way
 MAX_SENT: Final = 64  # flights that are forgotten at once, not with what is packed next or within a second
 MAX_LEFT: Final = 64  # flights of a relay that died, read together
 MAX_LEFT_BYTES: Final = 32 * 2**20  # of them; one is read however large it is
@@ -92,6 +93,8 @@ class Relay:
         self._stopped = Signal()
         self._pauses = Pauses()
         self._is_away = False
+        self._is_calm = False  # what was taken last was little
+        self._batch = BATCH * min(len(fleet.homes), MOST_BATCHES)
         self.rung = Signal()
         self.is_at_work = Signal()
 
@@ -159,7 +162,7 @@ class Relay:
                     waking = None
                 taken = await self.run_once(bell)
                 self._pauses.reset()
-                if taken < BATCH and await doorbell.rest(bell, self.rung, partial(self.run_once, bell)):
+                if taken < self._batch and await doorbell.rest(bell, self.rung, partial(self.run_once, bell)):
                     waking = asyncio.create_task(outbox.wake(bell))
             if waking is not None:
                 await waking
@@ -188,24 +191,23 @@ class Relay:
             return 0
         if self._left_behind is not None:
             await self._load_left(owner)
-            return BATCH
+            return self._batch
         try:
             return await self._pack(owner)
         except _BadRowsError as error:
             await self._reject(owner, error.faults)
-            return BATCH
+            return self._batch
         except COLLISIONS:
-            return BATCH  # nothing is wrong with the rows; go again
+            return self._batch  # nothing is wrong with the rows; go again
 
     def _is_to_wait(self) -> bool:
-        """Whether nothing is taken now: much waits for the stream; or a small flight does behind one that is under way.
+        """Whether nothing is taken now: much waits for the stream; or little was committed, and waits for what is under way.
 
         What is committed meanwhile travels together then; each by itself would wait for the answer to the one before.
         """
         if self._count() >= MAX_WAITING:
             return True
-        waiting = self._waiting.values()
-        return not self._is_away and any(len(flights) > 1 and flights[-1].event_count < SMALL for flights in waiting)
+        return self._is_calm and not self._is_away and any(len(flights) > 1 for flights in self._waiting.values())
 
     async def _pack(self, owner: Connection) -> int:
         sent, self._sent = self._sent, []
@@ -213,7 +215,7 @@ class Relay:
             async with owner.transaction():
                 if sent:
                     await relay.forget(owner, sent)
-                taken = await outbox.take(owner, BATCH)
+                taken = await outbox.take(owner, self._batch)
                 events, faults = outbox.read_events(taken, self._salt, self._clock.now())
                 flights = self._flights(events, taken.numbers, faults)
                 if flights:
@@ -222,6 +224,7 @@ class Relay:
             self._sent += sent
             raise
         self._database.outages.worked()
+        self._is_calm = len(taken.numbers) < SMALL
         for flight in flights:
             self._waiting[flight.home].append(flight)
             self._calls[flight.home].set()
