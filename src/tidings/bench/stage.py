@@ -1,7 +1,6 @@
 """What every measurement stands on: a PostgreSQL of its own, one engine process, one receiver."""
 
 import asyncio
-import os
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+import tidings
 from tidings.app import opened
 from tidings.bench.processes import cpu
 from tidings.bench.receiver import Receiver
@@ -297,7 +297,7 @@ async def start_process(config: Config, command: str) -> tuple[asyncio.subproces
         "TIDINGS_STREAM": config.stream,
         "TIDINGS_HOME": config.home,
         "TIDINGS_SOURCE": config.source,
-        "PYTHONPATH": os.environ.get("PYTHONPATH"),  # the code that measures is the code that is measured
+        "PYTHONPATH": str(Path(tidings.__file__).parents[1]),  # the code that measures is the code that is measured
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tidings", command, "--json"),
