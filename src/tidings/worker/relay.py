@@ -94,6 +94,7 @@ class Relay:
         self._pauses = Pauses()
         self._is_away = False
         self._is_calm = False  # what was taken last was little
+        self._refused: set[str] = set()  # homes whose last flight the stream did not take: nobody else waits for them
         self._batch = BATCH * min(len(fleet.homes), MOST_BATCHES)
         self.rung = Signal()
         self.is_at_work = Signal()
@@ -207,7 +208,7 @@ class Relay:
         """
         if self._count() >= MAX_WAITING:
             return True
-        return self._is_calm and not self._is_away and any(len(flights) > 1 for flights in self._waiting.values())
+        return self._is_calm and any(len(flights) > 1 for home, flights in self._waiting.items() if home not in self._refused)
 
     async def _pack(self, owner: Connection) -> int:
         sent, self._sent = self._sent, []
@@ -305,6 +306,8 @@ class Relay:
             try:
                 await self._stream.send(home, self._source, flight.id, flight.cargo)
             except StreamAwayError as error:
+                self._refused.add(home)
+                self._room.set()
                 if not self._is_away:
                     logger.warning("the stream does not take what is committed, which waits: %s", error)
                 self._is_away = True
@@ -313,6 +316,7 @@ class Relay:
             if self._is_away:
                 logger.warning("the stream takes what is committed again")
             self._is_away = False
+            self._refused.discard(home)
             pauses.reset()
             waiting.popleft()
             self._sent.append(flight.id)
