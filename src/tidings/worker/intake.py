@@ -171,7 +171,7 @@ class Intake:
             self._next = await self._stream.first(self._home)
         arrived = sorted(await self._stream.receive(self._home, RECEIVE_SECONDS), key=lambda flight: flight.sequence)
         next_ones = self._next_ones(arrived)
-        left = next_ones
+        left: Sequence[Flight] = next_ones
         if self._router is not None and outlook.is_outbox_empty:
             left = await self._route(self._router, next_ones, can_wait=outlook.workers <= 1)
         if left:
