@@ -1,17 +1,25 @@
 """What comes by the stream is routed in the transaction that lands it, and put into the outbox where that cannot be."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
-from typing import Any
-from uuid import uuid4
+from typing import Any, cast
+from uuid import UUID, uuid4
 
-from tests.support.engine import Engine
+import msgspec
+import pytest
+
+from tests.support.engine import Engine, eventually
 from tests.support.fleet import pack, relaying
 from tests.support.receiver import Receiver
 from tidings.core import cargo
 from tidings.core.event import Event, milliseconds, uuid7
+from tidings.core.fleet import Fleet, fleet_of
+from tidings.store import moving, placing, relay
 from tidings.transport.stream import Stream
 from tidings.worker.intake import Intake
+from tidings.worker.kept import Kept
+from tidings.worker.supplies import Arrival, FromStream
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
@@ -84,7 +92,7 @@ class _Twice:
 class _Again:
     def __init__(self, arrived: Any) -> None:
         self.id, self.name, self.sequence, self.cargo = arrived.id, arrived.name, arrived.sequence, arrived.cargo
-        self.source = arrived.source
+        self.source, self.whole, self.is_new = arrived.source, arrived.whole, arrived.is_new
 
     async def done(self) -> None:
         pass
@@ -154,3 +162,218 @@ async def test_what_a_batch_has_no_room_for_waits_in_the_outbox_where_others_can
     places.keep_promise(promised)
     await home.sql("delete from tidings.workers where id = $1", other)
     assert await home.value(WAITING) == 3
+
+
+# What is not plain --------------------------------------------------------------------------------------------------------------
+
+
+def event(number: int, **fields: Any) -> Event:
+    return msgspec.structs.replace(event_at(number, 2026), **fields)
+
+
+async def send(way: Stream, *events: Event, sender: str = "shop", version: int | None = None, **more: Any) -> UUID:
+    """Send a flight of some events and return its id."""
+    (packed,) = cargo.flights(cargo.packed(events), way.most_bytes, version, more.pop("origin", None))
+    flight = more.pop("id", None) or uuid4()
+    await way.send("here", sender, flight, packed.data, **more)
+    return cast("UUID", flight)
+
+
+async def rows(home: Engine) -> list[tuple[Any, ...]]:
+    """What is in the outbox: group, number, origin, by which version of the directory."""
+    found = await home.sql(
+        "select group_id, (record::jsonb ->> 'number')::int, origin, placed_by from tidings.outbox order by id"
+    )
+    return [tuple(row) for row in found]
+
+
+async def events_of(home: Engine) -> list[int]:
+    """What is in history, by the number in each event."""
+    found = await home.sql("select (record::jsonb ->> 'number')::int as number from tidings.events order by 1")
+    return [row["number"] for row in found]
+
+
+FLEET = fleet_of(("here", "there"))
+OURS, THEIRS = (
+    next(name for at in range(100) if FLEET.home_of(name := f"group-{at}") == home_name) for home_name in FLEET.homes
+)
+
+
+async def place(home: Engine, fleet: Fleet = FLEET) -> None:
+    async with home.services.wide.transaction() as connection:
+        await placing.put(connection, "here", fleet)
+
+
+async def test_what_is_of_a_group_that_lives_elsewhere_waits_in_the_outbox_to_travel_on(home: Engine, way: Stream) -> None:
+    await place(home)
+    intake = intake_of(home, way)
+    await send(way, event(1, group_id=OURS), version=3)
+    await land(intake, home, 1)
+    assert await events_of(home) == [1]
+    await send(way, event(2, group_id=OURS), event(3, group_id=THEIRS), version=3)
+    await land(intake, home, 2)
+    assert await rows(home) == [(OURS, 2, "shop", 3), (THEIRS, 3, "shop", 3)]
+    assert await events_of(home) == [1]
+
+
+async def test_what_is_of_a_group_that_has_webhooks_here_is_routed_here_whatever_the_fleet_says(
+    home: Engine, way: Stream, receiver: Receiver
+) -> None:
+    await place(home)
+    await home.sql("insert into tidings.groups (id) values ($1)", THEIRS)
+    await home.add_webhook(receiver.url(), "order.*", group_id=THEIRS)
+    await send(way, event(1, group_id=THEIRS))
+    await land(intake_of(home, way), home, 1)
+    assert (await rows(home), await events_of(home)) == ([], [1])
+
+
+async def test_what_is_of_a_group_that_is_being_moved_waits_in_the_outbox(home: Engine, way: Stream) -> None:
+    await place(home)
+    async with home.services.wide.transaction() as connection:
+        await moving.begin(connection, OURS, "there")
+    await send(way, event(1, group_id=OURS))
+    await land(intake_of(home, way), home, 1)
+    assert [number for _, number, *_ in await rows(home)] == [1]
+
+
+async def test_who_begins_to_move_a_group_and_who_routes_for_it_see_each_other(home: Engine, way: Stream) -> None:
+    """Whoever moves it waits for transactions that began before: one that does not know of it must not begin later."""
+    await place(home)
+    intake = intake_of(home, way)
+    await send(way, event(1, group_id=OURS))
+    async with home.services.wide.transaction() as connection:
+        await moving.begin(connection, OURS, "there")
+        landing = asyncio.create_task(intake.run_once())
+        await eventually(lambda: is_waiting(home, landing))
+        assert not landing.done(), "it waits for what is said of the group"
+    await landing
+    assert [number for _, number, *_ in await rows(home)] == [1]
+    assert await events_of(home) == []
+
+
+async def is_waiting(home: Engine, landing: asyncio.Task[int]) -> bool:
+    return landing.done() or await home.value(
+        "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+    )
+
+
+async def test_nothing_is_routed_behind_what_another_process_puts_into_the_outbox_at_this_moment(
+    home: Engine, way: Stream
+) -> None:
+    """It was at work here before and is not yet gone; what it began is committed while we wait for its note of the flight."""
+    intake = intake_of(home, way)
+    first = await send(way, event(1))
+    await send(way, event(2))
+    async with home.services.wide.transaction() as connection:
+        assert await relay.land(connection, first, [event(1)], "shop")
+        landing = asyncio.create_task(intake.run_once())
+        await eventually(lambda: is_waiting(home, landing))
+    await landing
+    await land(intake, home, 2)
+    assert [number for _, number, *_ in await rows(home)] == [1, 2]
+    assert await events_of(home) == []
+
+
+async def test_nothing_is_routed_in_another_history_of_postgresql(home: Engine, way: Stream) -> None:
+    """Where a standby has taken over it is to be looked first whether it has what was landed last."""
+    intake = intake_of(home, way)
+    async with home.services.wide.connection() as connection:
+        here = await relay.history(connection)
+    assert here is not None
+    intake._history = f"{int(here, 16) - 1:08X}"  # of the server that was
+    await send(way, event(1))
+    with pytest.raises(relay.MovedError):
+        await intake.run_once()
+    assert (await home.value(LANDED), await rows(home), await events_of(home)) == (0, [], [])
+    intake._history = here
+    assert await home.worker.dispatcher.route_brought(
+        FromStream(home.services.clock, [Arrival(uuid4(), "shop", [event(2)])], history=here), 1, can_wait=True
+    )
+    assert await events_of(home) == [2]
+
+
+async def test_no_more_groups_are_made_than_sources_may_and_the_others_are_set_aside(home: Engine, way: Stream) -> None:
+    await home.sql("insert into tidings.groups (id) select 'own-' || n from generate_series(1, $1) n", relay.MAX_GROUPS - 2)
+    intake = intake_of(home, way)
+    await send(way, event(1, group_id="g1"))
+    await land(intake, home, 1)
+    assert (await rows(home), await events_of(home)) == ([], [1]), "there is room for one"
+    await send(way, event(2), event(3, group_id="g2"))
+    await land(intake, home, 2)
+    assert [number for _, number, *_ in await rows(home)] == [2]
+    assert "no group is made beyond 100,000" in await home.value("select error from tidings.outbox_rejected")
+    assert await home.value("select count(*) from tidings.groups") == relay.MAX_GROUPS
+
+
+async def test_pieces_of_a_flight_are_landed_by_the_outbox_and_none_of_one_that_was_routed_whole(
+    home: Engine, way: Stream
+) -> None:
+    intake = intake_of(home, way)
+    whole = await send(way, event(1), event(2))
+    await land(intake, home, 1)
+    assert await events_of(home) == [1, 2]
+    await send(way, event(1), whole=whole)
+    assert await intake.run_once() == 1
+    await send(way, event(3), whole=uuid4())
+    assert await intake.run_once() == 1
+    assert [number for _, number, *_ in await rows(home)] == [3]
+    assert await events_of(home) == [1, 2]
+
+
+async def test_what_only_homes_make_is_set_aside_when_a_source_sends_it_and_landed_when_a_home_does(
+    home: Engine, way: Stream
+) -> None:
+    intake, test = intake_of(home, way), {"source": "tidings", "type": "webhook.test", "webhook_id": uuid4()}
+    await send(way, event(1), event(2, **test))
+    await land(intake, home, 1)
+    assert [number for _, number, *_ in await rows(home)] == [1]
+    assert "is of tables or publish" in await home.value("select error from tidings.outbox_rejected")
+    await home.worker.dispatcher.run_once()
+    assert await home.value(WAITING) == 0
+    await send(way, event(3, **test), sender="home_there", version=5, origin="till")
+    await land(intake, home, 2)
+    assert await rows(home) == [("default", 3, "till", 5)]
+
+
+async def test_what_comes_in_the_name_of_another_is_set_aside(home: Engine, way: Stream) -> None:
+    (packed,) = cargo.flights(cargo.packed([event(1)]), way.most_bytes)
+    headers = {"Nats-Msg-Id": str(uuid4()), "Tidings-For": "here.till"}
+    await way.jetstream.publish("tidings.flights.here.shop", packed.data, headers=headers)
+    assert await intake_of(home, way).run_once() == 1
+    assert (await rows(home), await events_of(home)) == ([], [])
+    assert "no relay sent it" in await home.value("select error from tidings.outbox_rejected")
+
+
+async def test_what_a_source_packs_again_is_told_once(home: Engine, way: Stream) -> None:
+    intake = intake_of(home, way)
+    for _ in range(2):
+        await send(way, event(1), event(2))
+    await land(intake, home, 2)
+    while await home.value(WAITING):
+        await home.worker.dispatcher.run_once()
+    assert await events_of(home) == [1, 2]
+    assert await home.value("select count(*) from tidings.outbox_rejected") == 0
+
+
+async def test_what_was_routed_at_once_and_lost_with_a_database_is_landed_again(home: Engine, way: Stream) -> None:
+    for number in range(1, 4):
+        await send(way, event(number))
+    await land(intake_of(home, way), home, 3)
+    assert await events_of(home) == [1, 2, 3]
+    await home.sql("delete from tidings.events where (record::jsonb ->> 'number')::int > 1")
+    await home.sql(
+        "delete from tidings.landed_flights where id not in (select id from tidings.landed_flights order by landed_at limit 1)"
+    )
+    wide = home.services.wide
+    intake = Intake(wide, way, "here", router=home.worker.dispatcher, clock=home.services.clock, kept=Kept(wide, way, "here"))
+    running = asyncio.create_task(intake.run())
+    try:
+        await eventually(lambda: are_landed(home, 3))
+    finally:
+        intake.stop()
+        await running
+    assert [number for _, number, *_ in await rows(home)] == [2, 3]
+
+
+async def are_landed(home: Engine, count: int) -> bool:
+    return bool(await home.value(LANDED) == count)

@@ -1,7 +1,7 @@
 """What is routed comes from the outbox or from the stream: both give the same events, once, inside the transaction that routes them."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
 
@@ -10,9 +10,10 @@ import pytest
 
 from tests.support.engine import Engine
 from tidings.core.event import Event, milliseconds, uuid7
+from tidings.core.event_fault import MAX_EVENT_BYTES
 from tidings.store import outbox, relay
 from tidings.worker.batches import Batch, Size
-from tidings.worker.supplies import Arrival, FromOutbox, FromStream, NotNowError, Supply
+from tidings.worker.supplies import MOST_BYTES, Arrival, FromOutbox, FromStream, NotNowError, Supply, together
 
 Brought = Callable[[Sequence[Event]], Any]  # puts events where a supply has them from, and returns that
 
@@ -145,8 +146,38 @@ async def test_a_flight_that_was_landed_in_the_outbox_is_known_to_the_stream_and
     async with services.wide.transaction() as connection:
         assert await relay.land(connection, first, [event(1)], "shop")
     await engine.cycle()
-    supply = FromStream(services.clock, [Arrival(first, "shop", [event(1)]), Arrival(second, "shop", [event(2)])])
+    known, fresh = Arrival(first, "shop", [event(1)]), Arrival(second, "shop", [event(2)])
+    with pytest.raises(NotNowError):  # it may have been put into the outbox just now, by another process
+        await taken(engine, FromStream(services.clock, [known, fresh]), is_kept=False)
+    supply = FromStream(services.clock, [known])
+    assert (await taken(engine, supply)).events == []
+    assert (supply.new, supply.landed) == (set(), [])
+    supply = FromStream(services.clock, [fresh])
     assert (await taken(engine, supply)).events == [event(2)]
-    assert supply.new == {second}
+    assert (supply.new, supply.landed) == ({second}, [event(2)])
     async with services.wide.transaction() as connection:
         assert not await relay.land(connection, second, [event(2)], "shop")
+
+
+async def test_what_comes_by_the_stream_has_its_time_and_size_as_the_outbox_would_give_them(engine: Engine) -> None:
+    clock, at = engine.services.clock, event(1).occurred_at
+    elsewhere = event(1, occurred_at=at.astimezone(timezone(timedelta(hours=5))))
+    (found,) = (await taken(engine, FromStream(clock, [Arrival(uuid4(), "shop", [elsewhere])]))).events
+    assert (found.occurred_at, found.occurred_at.tzinfo) == (at, UTC)
+    large = event(2, record='"' + "€" * (MAX_EVENT_BYTES // 3) + '"')  # characters of three bytes
+    (reason,) = (await taken(engine, FromStream(clock, [Arrival(uuid4(), "shop", [large])]), is_kept=False)).faults.values()
+    assert "Its records have" in reason
+
+
+@pytest.mark.parametrize(
+    ("sizes", "first"),
+    [([500, 500], 1), ([100, 200, 212, 1], 3), ([600, 1], 1), ([1], 1), ([0, 0], 2)],
+)
+def test_flights_are_routed_together_up_to_a_batch(sizes: list[int], first: int) -> None:
+    arrivals = [Arrival(uuid4(), "shop", [event(1)] * size) for size in sizes]
+    assert together(arrivals) == arrivals[:first]
+
+
+def test_flights_are_routed_together_up_to_so_many_bytes() -> None:
+    arrivals = [Arrival(uuid4(), "shop", [], MOST_BYTES // 2) for _ in range(3)]
+    assert together(arrivals) == arrivals[:2]
