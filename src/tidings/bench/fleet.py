@@ -17,7 +17,8 @@ from tidings.bench.receiver import Receiver
 from tidings.bench.stage import Stage
 from tidings.bench.statements import FLEET, SQL
 from tidings.core.filters import type_filter
-from tidings.fleet import standing
+from tidings.fleet import stream_of_fleet
+from tidings.transport.stream_standing import standing
 
 DATA_BYTES = 410  # of an event's record, as in the measurement of one PostgreSQL
 STEADY_RATE = 200  # events a second
@@ -156,7 +157,8 @@ async def _takeovers(stage: Stage, those: Working, plan: FleetPlan) -> None:
     blows: dict[str, Callable[[], None]] = {"relay": those.relays[0].kill, "process": those.processes[0].kill}
     for name, blow in blows.items():
         await _struck(stage, those, name, blow, plan)
-    (standing_now,) = await standing(msgspec.structs.replace(home.stage.services.config, stream=those.servers.url))
+    async with stream_of_fleet(msgspec.structs.replace(home.stage.services.config, stream=those.servers.url)) as way:
+        (standing_now,) = await standing(way, those.fleet)
     leader = next(node for node in those.servers.nodes if node.name == standing_now.leader)
     await _struck(stage, those, "node", leader.process.kill, plan)
 

@@ -75,6 +75,7 @@ class Landed(msgspec.Struct, frozen=True):
     Attributes:
         new: Flights that had not been landed before.
         is_outbox_empty: Nothing waits there, nor is anything of it being routed.
+        new_groups: Groups that are not there yet.
         routes_version: The version of the subscriptions.
         privacy_version: That of the redaction rules.
         placing_version: That of what is known about where groups live, which stays so until the transaction ends; None: this is
@@ -83,6 +84,7 @@ class Landed(msgspec.Struct, frozen=True):
 
     new: set[UUID]
     is_outbox_empty: bool
+    new_groups: list[str]
     routes_version: int
     privacy_version: int
     placing_version: int | None
@@ -216,17 +218,19 @@ async def is_landed(connection: Connection, flight: UUID) -> bool:
 
 
 async def _make_groups(connection: Connection, names: Collection[str]) -> None:
+    """Make those groups that are not there; as `add_groups`."""
+    new = [row[0] for row in await connection.fetch(_SQL["new_groups"], sorted(names))]
+    await add_groups(connection, new)
+
+
+async def add_groups(connection: Connection, new: Sequence[str]) -> None:
     """Make groups that are not there.
 
     Raises:
         TooManyGroupsError: There would be more than sources may make.
     """
-    new = [row[0] for row in await connection.fetch(_SQL["new_groups"], sorted(names))]
-    if new:
-        await _add_groups(connection, new)
-
-
-async def _add_groups(connection: Connection, new: Sequence[str]) -> None:
+    if not new:
+        return
     if await connection.fetchval(_SQL["count_groups"], MAX_GROUPS) + len(new) > MAX_GROUPS:
         raise TooManyGroupsError(
             f"Its group {new[0][:80]!r} is not there, and for what comes from other databases no group is made beyond "
@@ -271,20 +275,19 @@ async def begin_landing(
     """Take note, in the caller's transaction, that flights are landed, and return those that were not before.
 
     Args:
-        groups: Which their events are of. Those that are not there are made, if no flight was landed before.
+        groups: Which their events are of.
         history: As in `note_landed`.
 
     Raises:
         MovedError: This is another history.
-        TooManyGroupsError: There would be more groups than sources may make.
     """
     row = await connection.fetchrow(_SQL["begin_landing"], flights, sorted(groups))
     if history is not None and row["history"] != history:
         raise MovedError
-    new = set(row["new"])
-    if new and row["new_groups"]:
-        await _add_groups(connection, row["new_groups"])
-    return Landed(new, row["is_outbox_empty"], row["routes_version"], row["privacy_version"], row["placing_version"])
+    return Landed(
+        set(row["new"]), row["is_outbox_empty"], row["new_groups"], row["routes_version"], row["privacy_version"],
+        row["placing_version"],
+    )  # fmt: skip
 
 
 async def outlook(connection: Connection, limit: int) -> Outlook:

@@ -111,7 +111,7 @@ class FromStream:
         self.landed: list[Event] = []
 
     async def take(self, connection: Connection, batch: Batch) -> AtHand:
-        """Take them, unless all were landed before.
+        """Take them; nothing when all were landed before.
 
         Raises:
             NotNowError: Something waits in the outbox: what came before it from the same source, or what others have there. Or
@@ -124,6 +124,8 @@ class FromStream:
         found = await relay.begin_landing(connection, list(ids), groups, history=self._history)
         if not found.is_outbox_empty or (found.new and found.new != ids):
             raise NotNowError
+        if not found.new:
+            return AtHand()
         self.new = found.new
         self.landed, faults, origins = [], dict[int, str](), dict[UUID, str]()
         events, now, left = list[Event](), self._clock.now(), set(found.new)
@@ -141,4 +143,5 @@ class FromStream:
         numbers = list(range(len(events)))
         if faults:
             return AtHand(numbers=numbers, faults=faults)
+        await relay.add_groups(connection, found.new_groups)
         return AtHand(events, numbers, {}, events, origins, found.routes_version, found.privacy_version, found.placing_version)
