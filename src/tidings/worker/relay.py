@@ -11,6 +11,7 @@ packed and waits in the database, while others go on and until that is so much t
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 from uuid import UUID, uuid4
@@ -208,11 +209,11 @@ class Relay:
                 self._pauses.reset()
                 if taken < BATCH and await self._rows.rest(bell, self.rung, partial(self.run_once, bell)):
                     waking = asyncio.create_task(outbox.wake(bell))
-            if waking is not None:
-                await waking
-                waking = None
-            if not lost.is_set:
-                await self._forget_sent(bell)  # whoever goes on need not send them again
+            if not bell.is_closed():
+                if waking is not None:
+                    await waking
+                with suppress(*COLLISIONS):
+                    await self._forget_sent(bell)  # whoever goes on need not send them again
         finally:
             if waking is not None:
                 waking.cancel()
