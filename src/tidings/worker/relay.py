@@ -42,6 +42,7 @@ logger = logging.getLogger("tidings.relay")
 MAX_WAITING: Final = 16  # flights that wait for each of the homes, beyond which nothing is taken
 ROOM: Final = 256 * 2**20  # bytes of flights that wait, beyond which nothing is taken, whichever home they are for
 SMALL: Final = BATCH // 4  # rows, fewer of which are not taken again while flights wait for one that is under way
+GATHER_SECONDS: Final = 0.1  # at most: homes are not to wait for each other
 MAX_SENT: Final = 64  # flights that are forgotten at once, not with what is packed next or within a second
 MAX_GROUPS: Final = 10_000  # whose home is remembered
 STANDBY_INTERVAL: Final = 1.0  # seconds between looks whether the relay at work is gone
@@ -247,6 +248,7 @@ class Relay:
 
     async def _wait_for_room(self, owner: Connection) -> None:
         """Return once something may be packed, or the relay is to stop; have what waits be at hand for those who send."""
+        has_gathered = False
         while True:
             self._room.clear()
             await self._split(owner)
@@ -258,11 +260,13 @@ class Relay:
             self.is_full = sum(one.bytes for one in self.outgoing.values()) >= self._room_bytes or all(
                 one.flights >= MAX_WAITING for one in self.outgoing.values()
             )
-            if not (self.is_full or self._is_to_gather()) or self._stopped.is_set or owner.is_closed() or self._is_behind:
+            is_to_wait = self.is_full or (self._is_to_gather() and not has_gathered)
+            if not is_to_wait or self._stopped.is_set or owner.is_closed() or self._is_behind:
                 return
-            if self.is_full or len(self._sent) >= MAX_SENT:
+            if self.is_full:
                 await self._forget_sent(owner)
-            await self._room.wait(1.0)
+            has_gathered = True
+            await self._room.wait(1.0 if self.is_full else GATHER_SECONDS)
 
     def _is_to_gather(self) -> bool:
         """Whether little was committed last, and flights wait for one that is under way.
