@@ -38,7 +38,8 @@ except ImportError as error:  # pragma: no cover - the extra is installed where 
 logger = logging.getLogger("tidings.stream")
 
 CONNECT_SECONDS: Final = 5
-ANSWER_SECONDS: Final = 10.0  # for the quorum to have a flight, and for answers
+ANSWER_SECONDS: Final = 10.0  # for answers
+SEND_SECONDS: Final = 4.0  # for the quorum to have a flight, before it is sent again: of a node that died no answer comes
 LANDING_SECONDS: Final = 5.0  # until a flight that was received and not acknowledged comes again
 RECEIVED_AT_ONCE: Final = 8  # flights
 BUCKET: Final = "TIDINGS"
@@ -349,7 +350,7 @@ class Stream:
             await self.jetstream.publish(
                 subject_of(home, source),
                 cargo,
-                timeout=ANSWER_SECONDS,
+                timeout=SEND_SECONDS,
                 stream=stream_of(home),
                 headers={_MESSAGE_ID: str(flight), _FOR: f"{home}.{source}"} | ({} if whole is None else {_WHOLE: str(whole)}),
             )

