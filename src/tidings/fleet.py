@@ -177,13 +177,7 @@ async def remove_home(config: Config, home: str, *, besides: Collection[str] = (
             await forget_member(way, member)
         followed = await way.fleet()
         await expect_followed(way, followed)
-
-        def changed(fleet: Fleet) -> Fleet:
-            if fleet.version != followed.version:  # somebody may still send there by what it was before
-                raise StartupError("Somebody else has changed where groups live at this moment. Try again.")
-            return without_home(fleet, home, _version())
-
-        await change(way, changed)
+        await change(way, lambda fleet: without_home(fleet, home, _version(), followed=followed.version))
         return await take_away(way, home)
 
 
