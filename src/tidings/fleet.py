@@ -20,7 +20,8 @@ from tidings.store import home, placing, workers
 from tidings.store import relay as stored
 from tidings.store.database import Database
 from tidings.transport import stream
-from tidings.transport.stream import Stream, StreamAwayError, inbox_of
+from tidings.transport.stream import Stream, inbox_of
+from tidings.transport.stream_away import StreamAwayError
 from tidings.transport.stream_making import MAX_BYTES, change, forget_member, make, settled, take_away
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every

@@ -20,6 +20,7 @@ from tidings.core.fleet import Fleet
 from tidings.core.kept import Holding
 from tidings.core.pressure import Drained, Report, Why
 from tidings.transport.stream_access import options_of, urls_of, without_secrets
+from tidings.transport.stream_away import StreamAwayError
 
 try:
     from nats.aio.client import Client
@@ -54,14 +55,6 @@ _FOR: Final = "Tidings-For"  # home and source
 _FLIGHTS: Final = "tidings.flights."
 _WHOLE: Final = "Tidings-Whole"  # of a piece of a flight: that flight's id
 _NO_ROOM: Final = {10023, 10047}  # no resources; no room in storage. A limit of a stream's is told by its text alone
-
-
-class StreamAwayError(Exception):
-    """The stream did not do what was asked now, and may later. Its text tells why, and `why` in a word."""
-
-    def __init__(self, said: str, why: Why = Why.AWAY) -> None:
-        super().__init__(said)
-        self.why = why
 
 
 class Arrived:

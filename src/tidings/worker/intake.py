@@ -22,7 +22,8 @@ from tidings.core.fleet import is_of_home
 from tidings.core.pauses import Pauses
 from tidings.store import backfills, capture, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
-from tidings.transport.stream import LANDING_SECONDS, StreamAwayError
+from tidings.transport.stream import LANDING_SECONDS
+from tidings.transport.stream_away import StreamAwayError
 from tidings.worker import doorbell
 from tidings.worker.signals import Signal
 from tidings.worker.telemetry import Telemetry

@@ -28,8 +28,9 @@ from tidings.store import outbox, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.relay import Flight
 from tidings.store.secrets import SecretBox
-from tidings.transport.stream import StreamAwayError
+from tidings.transport.stream_away import StreamAwayError
 from tidings.worker import doorbell
+from tidings.worker.crew import ended
 from tidings.worker.outgoing import MAX_AT_HAND, MAX_BYTES_AT_HAND, Outgoing
 from tidings.worker.rows import BATCH, Everything, LedHereError, Rows
 from tidings.worker.signals import Signal
@@ -199,10 +200,7 @@ class Relay:
                 if sender.done() and not self._stopped.is_set:
                     sender.result()  # it has died: its error is ours
         finally:
-            for sender in senders:
-                sender.cancel()
-            if senders:
-                await asyncio.wait(senders)
+            await ended(senders)
             bell.terminate()
 
     # Out of the outbox -------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from tidings.core.fleet import Fleet
 from tidings.sources import tables
 from tidings.store import outbox, relay
 from tidings.store.database import Database
-from tidings.transport.stream import StreamAwayError
+from tidings.transport.stream_away import StreamAwayError
 
 logger = logging.getLogger("tidings.relay")
 
