@@ -46,13 +46,6 @@ class Flight(msgspec.Struct, frozen=True):
     is_split: bool = False
 
 
-class Left(msgspec.Struct, frozen=True):
-    """Flights that the stream may not have yet, in the order they were taken. `last`: the number of the last, if any."""
-
-    flights: list[Flight]
-    last: int | None
-
-
 class Waiting(msgspec.Struct, frozen=True):
     """What the stream has not acknowledged: `COUNTED` flights and their events at most."""
 
@@ -147,14 +140,14 @@ async def try_own_landing(connection: Connection) -> bool:
     return owned
 
 
-async def left(connection: Connection, homes: Sequence[str], *, limit: int, most_bytes: int, behind: int = 0) -> Left:
+async def left(connection: Connection, homes: Sequence[str], *, limit: int, most_bytes: int, behind: int = 0) -> list[Flight]:
     """Return flights to these homes that the stream may not have yet: so many, and of so many bytes, at most, but one at least.
 
     Args:
         behind: The number of the last one that was read before.
     """
     rows = await connection.fetch(_SQL["left"], homes, behind, limit, most_bytes)
-    return Left([Flight(*row[1:]) for row in rows], rows[-1][0] if rows else None)
+    return [Flight(*row) for row in rows]
 
 
 async def left_to(connection: Connection, home: str, *, limit: int, most_bytes: int, behind: int) -> list[Flight]:

@@ -11,7 +11,7 @@ from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, sender_of
 from tidings.core.pressure import REPORT_INTERVAL
-from tidings.store.database import Database
+from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.transport import stream
 from tidings.worker.crew import Crew
@@ -80,7 +80,7 @@ class _Landing:
         self.stopping = Signal()
 
     async def run(self) -> None:
-        """Land what comes, through outages of the stream, until told to stop."""
+        """Land what comes, through outages of the stream and of the database, until told to stop."""
         is_told = False
         inbox = stream.inbox_of("home", self._home)
         config = self._config
@@ -99,6 +99,9 @@ class _Landing:
                     logger.warning("nothing comes by the stream: %s", error)
                 is_told = True
                 await note_away(self._database, self._packing.clock, error)
+                await self.stopping.wait(CONNECT_INTERVAL)
+            except UNAVAILABLE as error:
+                self._database.outages.failed(error)
                 await self.stopping.wait(CONNECT_INTERVAL)
 
     async def _work(self, way: stream.Stream, fleet: Fleet, identity: str) -> None:

@@ -61,6 +61,19 @@ class Way(Protocol):
         """Send a flight, or a piece of one; returns once the quorum has it."""
 
 
+async def send(stream: Way, source: str, flight: Flight) -> None:
+    """Send a flight as it travels: whole, or in pieces once one of these may have been sent.
+
+    Raises:
+        StreamAwayError: It is not known whether the stream has all of it. Sent again, it is landed once all the same.
+    """
+    if not flight.is_split:
+        await stream.send(flight.home, source, flight.id, flight.cargo)
+        return
+    for at, piece in enumerate(cargo.pieces(flight.cargo)):
+        await stream.send(flight.home, source, cargo.piece_id(flight.id, at), piece.data, whole=flight.id)
+
+
 class _BadRowsError(Exception):
     def __init__(self, faults: dict[int, str]) -> None:
         super().__init__(f"{len(faults)} rows")
@@ -389,7 +402,7 @@ class Relay:
                 continue
             outgoing.is_sending = True
             try:
-                await self._send(flight)
+                await send(self._stream, self._source, flight)
             except StreamAwayError as error:
                 self._tell(outgoing, error)
                 if error.why is Why.LARGE and not flight.is_split:
@@ -412,20 +425,12 @@ class Relay:
             if outgoing.behind is not None or len(self._sent) >= MAX_SENT:
                 self.rung.set()
 
-    async def _send(self, flight: Flight) -> None:
-        if not flight.is_split:
-            await self._stream.send(flight.home, self._source, flight.id, flight.cargo)
-            return
-        for at, piece in enumerate(cargo.pieces(flight.cargo)):
-            name = cargo.piece_id(flight.id, at)
-            await self._stream.send(flight.home, self._source, name, piece.data, whole=flight.id)
-
     async def _split(self, owner: Connection) -> None:
         """Note of flights that they travel in pieces, before the first of these is sent."""
         for outgoing in self._to_split:
             if (flight := outgoing.first) is not None and not flight.is_split:
                 await relay.split(owner, flight.id)
-                outgoing.mark_split()
+                outgoing.mark_split(flight.id)
                 logger.warning("a flight for %s is larger than the stream carries now, and travels in pieces", outgoing.home)
         self._to_split.clear()
 

@@ -30,9 +30,9 @@ returning id, number, made_at;
 -- name: left
 -- What the stream may not have yet, in the order it was taken. $1 homes, $2 behind which number, $3 how many at most,
 -- $4 bytes beyond which no other is read
-select number, id, home, cargo, event_count from (
+select id, home, cargo, event_count, number, made_at, is_split from (
   select f.*, sum(octet_length(f.cargo)) over (order by f.number) - octet_length(f.cargo) as before from (
-    select number, id, home, cargo, event_count from tidings.relay_flights where number > $2 and home = any ($1::text[]) order by number limit $3
+    select id, home, cargo, event_count, number, made_at, is_split from tidings.relay_flights where number > $2 and home = any ($1::text[]) order by number limit $3
   ) f
 ) g where before < $4 order by number;
 
