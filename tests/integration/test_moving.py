@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.engine import Engine
@@ -11,8 +12,10 @@ from tests.support.furnished import Furnished, furnishing
 from tests.support.homes import Home
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
-from tidings.core.errors import StartupError
+from tidings.core.errors import HomesDisagreeError, StartupError
 from tidings.core.fleet import Fleet, with_groups
+from tidings.operations.webhooks import subscriptions
+from tidings.operations.webhooks.changes import WebhookChange
 from tidings.store.statements import load
 from tidings.transport.stream import Stream
 from tidings.transport.stream_making import change, settled
@@ -175,6 +178,17 @@ async def test_a_move_that_is_killed_anywhere_loses_nothing_and_goes_on(
     await move_of(homes, fleet_stream).run()
     assert without_state(await rows_of(west.engine, "acme")) == before
     assert not any((await rows_of(east.engine, "acme")).values())
+
+
+async def test_the_old_home_changes_nothing_of_a_group_that_has_left(
+    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
+) -> None:
+    east, _ = homes
+    await move_of(homes, fleet_stream).run()
+    acting = msgspec.structs.replace(east.engine.services, group_id="acme")
+    with pytest.raises(HomesDisagreeError, match="lives at home west"):  # though nobody has told this process
+        await subscriptions.create(acting, WebhookChange(url="https://example.com/late", events=["order.paid"]))
+    assert await east.engine.value("select count(*) from tidings.webhooks where group_id = 'acme'") == 0
 
 
 async def test_a_move_that_is_called_off_leaves_all_as_it_was(
