@@ -16,6 +16,7 @@ NOT_PLAYED = {
     },
     "docs/fleet.md": {
         "$ pip install": "The tutorial installs a package; what this extra brings is among what the tests install.",
+        "$ tidings api": "It speaks to a source of the fleet below.",
         "$ tidings stream": "It needs three nodes of NATS and several databases; tests/torture/test_fleet.py runs both on them.",
     },
     "docs/operations.md": {
