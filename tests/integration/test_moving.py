@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from tests.support.engine import Engine
@@ -12,8 +13,10 @@ from tests.support.furnished import Furnished, furnishing
 from tests.support.homes import Home
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
-from tidings.core.errors import StartupError
+from tidings.core.errors import HomesDisagreeError, StartupError
 from tidings.core.fleet import Fleet, holding, with_groups, with_homes
+from tidings.operations.webhooks import subscriptions
+from tidings.operations.webhooks.changes import WebhookChange
 from tidings.store import moving
 from tidings.store.statements import load
 from tidings.transport.stream import Stream
@@ -223,6 +226,17 @@ async def test_a_move_waits_for_all_that_is_on_its_way_and_is_called_off_where_i
         await engine.cycle()
     await fleet_stream.send("east", "shop", uuid4(), b"")
     await is_waited_for("What was sent to east to be landed")
+
+
+async def test_the_old_home_changes_nothing_of_a_group_that_has_left(
+    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
+) -> None:
+    east, _ = homes
+    await move_of(homes, fleet_stream).run()
+    acting = msgspec.structs.replace(east.engine.services, group_id="acme")
+    with pytest.raises(HomesDisagreeError, match="lives at home west"):  # though nobody has told this process
+        await subscriptions.create(acting, WebhookChange(url="https://example.com/late", events=["order.paid"]))
+    assert await east.engine.value("select count(*) from tidings.webhooks where group_id = 'acme'") == 0
 
 
 async def test_a_move_that_is_called_off_leaves_all_as_it_was(

@@ -489,6 +489,7 @@ async def opened(
     async def on_error(error: Exception) -> None:
         refused.append(error)
         del refused[:-1]
+        noting.is_login_refused |= "authorization violation" in str(error).lower()
         if (said := str(error)[:MAX_SAID]) != noting.said and "permissions violation" in said.lower():
             noting.said = said  # else nothing tells it from a stream that does not answer
             logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
@@ -505,6 +506,11 @@ async def opened(
             await connecting
     except (NatsError, OSError, TimeoutError, ValueError) as error:
         await client.end()
+        if noting.is_login_refused:  # which of the servers says so, and which breaks the connection at once, is chance
+            raise StartupError(
+                f"NATS at {shown} cannot be reached (it refuses this login). Correct the user and the password in "
+                "TIDINGS_STREAM, or the file that TIDINGS_STREAM_CREDENTIALS names."
+            ) from error
         raise StartupError(
             f"NATS at {shown} cannot be reached ({refused[-1] if refused else error or type(error).__name__}). Start it, or "
             "correct TIDINGS_STREAM."
@@ -514,6 +520,13 @@ async def opened(
     noting.is_wanted = True
     try:
         yield Stream(client, shown, closed)
+    except (StartupError, StreamAwayError) as error:
+        if not noting.is_deaf(inbox):
+            raise
+        raise StartupError(
+            f"NATS at {shown} does not let this login hear answers at {inbox}.>, so that none comes. Write the login into "
+            "TIDINGS_STREAM that may do this (docs/fleet.md, who may do what in the stream)."
+        ) from error
     finally:
         noting.is_wanted = False
         await client.end()
@@ -525,7 +538,12 @@ class _Noting:
     def __init__(self) -> None:
         self.is_wanted = False
         self.said = ""  # about permissions, last
+        self.is_login_refused = False
         self._is_lost = False
+
+    def is_deaf(self, inbox: str) -> bool:
+        """Whether answers were refused to come to us."""
+        return f'subscription to "{inbox.lower()}.' in self.said.lower()
 
     async def lost(self) -> None:
         if self.is_wanted and not self._is_lost:

@@ -23,6 +23,7 @@ NOT_PLAYED = {
         "$ tidings stream place": _FLEET,
         "$ tidings stream move": _FLEET,
         "$ tidings stream drain": _FLEET,
+        "$ tidings api": "It speaks to a source of the fleet below.",
     },
     "docs/operations.md": {
         "psql -d app_restored -c 'create role": "Roles are the cluster's, and this one, which the backup came from, has it.",
