@@ -550,8 +550,8 @@ class _Noting:
     def unheard(self, inbox: str) -> StartupError:
         """Return why no answer comes, where they were refused to come to us."""
         return StartupError(
-            f"NATS at {self._shown} does not let this login hear answers at {inbox}.>, so that none comes. Write the login into "
-            "TIDINGS_STREAM that may do this (docs/fleet.md, who may do what in the stream)."
+            f"NATS at {self._shown} does not let this login hear answers at {inbox}.>, so that none comes. Write the login "
+            "into TIDINGS_STREAM that may do this (docs/fleet.md, who may do what in the stream)."
         )
 
     async def lost(self) -> None:
