@@ -12,7 +12,7 @@ from tidings.app import database_of, opened
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
-from tidings.core.fleet import SHOWN, Fleet, check_name, fleet_of, spread, with_groups, without_home
+from tidings.core.fleet import SHOWN, Fleet, check_name, fleet_of, sender_of, spread, with_groups, without_home
 from tidings.core.group import check_group_id
 from tidings.operations.services import Services
 from tidings.running import asked_telemetry, watched
@@ -179,6 +179,7 @@ async def remove_home(config: Config, home: str, *, besides: Collection[str] = (
         followed = await way.fleet()
         await expect_followed(way, followed)
         await change(way, lambda fleet: without_home(fleet, home, _version(), followed=followed.version))
+        await forget_member(way, sender_of(home))
         return await take_away(way, home)
 
 
@@ -272,7 +273,7 @@ async def leave_as_home(config: Config) -> str | None:
             )
         if gone := sorted(known.placing.left):
             raise StartupError(
-                f"{gone[0]}{' and others' if len(gone) > 1 else ''} lived here and live elsewhere now. Move them back first."
+                f"{gone[0]}{' and others' if len(gone) > 1 else ''} lived here, and not any more. Move such groups back first."
             )
         return await placing.leave(connection)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import re
 import subprocess
@@ -22,7 +23,7 @@ from tests.support.process import free_ports, run_cli
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
-from tidings.fleet import make_stream, run_relay
+from tidings.fleet import make_stream, place, run_relay
 from tidings.transport import stream
 from tidings.transport.stream import inbox_of
 from tidings.transport.stream_making import make
@@ -174,6 +175,15 @@ async def has(home: Engine, count: int) -> bool:
     return bool(await home.value("select count(*) = $1 from tidings.outbox", count))
 
 
+async def test_the_end_of_an_encrypted_connection_is_nothing_to_warn_of(
+    config: Config, deployed: Deployed, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stands(msgspec.structs.replace(config, stream=deployed.url("admin"), ca_file=deployed.authority))
+    async with stream.opened(deployed.url("admin"), credentials=None, ca_file=deployed.authority, inbox="_INBOX.admin") as way:
+        assert await way.fleet() == FLEET
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
 async def test_a_stream_is_believed_by_its_certificate_alone(config: Config, deployed: Deployed, tmp_path: Path) -> None:
     def at(url: str, authority: Path | None) -> Config:
         return msgspec.structs.replace(config, stream=url.partition(",")[0], ca_file=authority)
@@ -192,6 +202,12 @@ async def test_a_stream_is_believed_by_its_certificate_alone(config: Config, dep
             await stands(at(deployed.url("admin"), tmp_path / name))
     with pytest.raises(StartupError, match=r"cannot be reached \(.*certificate verify failed"):
         await make_stream(at(deployed.url("admin").replace("tls://", "nats://"), None), ("eu",), replicas=1)
+
+
+async def test_who_comes_with_the_login_of_another_is_told_so(config: Config, deployed: Deployed) -> None:
+    there = msgspec.structs.replace(config, stream=deployed.url("eu").partition(",")[0], ca_file=deployed.authority)
+    with pytest.raises(StartupError, match=r"does not let this login hear answers at _INBOX\.admin\.>"):
+        await place(there, ["acme"], "eu")
 
 
 async def test_nothing_is_said_in_the_clear_where_tls_is_asked_for(tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ def test_sentences_name_the_thing_and_since_when() -> None:
     (found,) = troubles(ILL["source_silent"])
     assert found == Trouble("source_silent", "shop", found.sentence, 10_800.0)
     assert found.sentence.startswith("Source shop has said nothing for 3 hours:")
+    seen = msgspec.structs.replace(ILL["source_silent"], sources={"home_eu": ILL["source_silent"].sources["shop"]})
+    (found,) = troubles(seen)
+    assert found.sentence.startswith("Home eu has said nothing for 3 hours: no serve or worker runs there,")
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,11 @@ def is_of_home(sender: str) -> bool:
     return sender.startswith(_HOME)
 
 
+def home_of_sender(sender: str) -> str:
+    """Return the home that sends under a name (`sender_of`)."""
+    return sender.removeprefix(_HOME)
+
+
 def fleet_of(homes: tuple[str, ...]) -> Fleet:
     """Return the fleet of these homes.
 

@@ -12,13 +12,14 @@ from tidings.core.api_key import check_group
 from tidings.core.audit import Action, Actor, Sought
 from tidings.core.audit_chain import Break, Head, Kind, Seal
 from tidings.core.differences import difference
-from tidings.core.errors import InvalidInputError
+from tidings.core.errors import HomesDisagreeError, InvalidInputError
 from tidings.core.pages import Cursor, fingerprint, opened, sealed
 from tidings.operations.services import Services
-from tidings.store import audit, audit_chain
+from tidings.store import audit, audit_chain, moving
 from tidings.store.audit import MAX_NUMBER, Entry, Found
 from tidings.store.audit_chain import Sealed
 from tidings.store.database import Connection
+from tidings.store.request_role import as_owner
 
 MAX_VERIFIED: Final = 10_000  # entries that one call verifies
 VERIFIED_AT_ONCE: Final = 1_000  # of those: in between, others have their turn
@@ -85,7 +86,12 @@ async def note(
         is_of_group: It is about the group that the services act for; otherwise about the installation.
         before, after: What was changed as it was and as it is, whole (`core.differences`, which hides what is secret). None for
             what was not there before, or is not afterwards.
+
+    Raises:
+        HomesDisagreeError: The group lives at another home of the fleet by now.
     """
+    if is_of_group and services.config.home is not None:
+        await _check_lives_here(services, connection)
     await audit.add(
         connection,
         services.installation.audit_key,
@@ -97,6 +103,21 @@ async def note(
         subject=subject,
         changes=difference(before, after),
     )
+
+
+async def _check_lives_here(services: Services, connection: Connection) -> None:
+    """Refuse to change what is of a group that has moved away: nobody would ever look for it here.
+
+    Who asked may have been let in before this process heard of the move, or have waited for its lock. All changes come by here,
+    in their own transactions, behind the locks that a move takes too.
+    """
+    async with as_owner(connection):  # of the fleet, and of no group
+        home = await moving.left_for(connection, services.group_id)
+    if home is not None:
+        raise HomesDisagreeError(
+            f"The group {services.group_id!r} lives at home {home}: it has moved. Nothing was done; ask that home, or "
+            "try again in some seconds, when this one has heard of it."
+        )
 
 
 async def search(

@@ -11,6 +11,7 @@ packed and waits in the database, while others go on and until that is so much t
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 from uuid import UUID, uuid4
@@ -40,6 +41,9 @@ logger = logging.getLogger("tidings.relay")
 
 MAX_WAITING: Final = 16  # flights that wait for each of the homes, beyond which nothing is taken
 ROOM: Final = 256 * 2**20  # bytes of flights that wait, beyond which nothing is taken, whichever home they are for
+SMALL: Final = BATCH // 4  # rows, fewer of which are not taken again while flights wait for one that is under way
+GATHER_SECONDS: Final = 0.1  # at most: homes are not to wait for each other
+MAX_SENT: Final = 64  # flights that are forgotten at once, not with what is packed next or within a second
 MAX_GROUPS: Final = 10_000  # whose home is remembered
 STANDBY_INTERVAL: Final = 1.0  # seconds between looks whether the relay at work is gone
 
@@ -132,6 +136,7 @@ class Relay:
         self._stopped = Signal()
         self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
         self._is_away = False
+        self._is_calm = False  # what was taken last was little
         self.rung = Signal()
         self.is_at_work = Signal()
 
@@ -171,6 +176,7 @@ class Relay:
         for home, one in self.outgoing.items():
             one.is_held = home in homes
             one.call.set()
+        self._room.set()
 
     async def _run_connected(self) -> None:
         bell = await self._database.dedicated(command_timeout=doorbell.BELL_SECONDS)
@@ -217,6 +223,11 @@ class Relay:
                 self._pauses.reset()
                 if taken < BATCH and await self._rows.rest(bell, self.rung, partial(self.run_once, bell)):
                     waking = asyncio.create_task(outbox.wake(bell))
+            if not bell.is_closed():
+                if waking is not None:
+                    await waking
+                with suppress(*COLLISIONS):
+                    await self._forget_sent(bell)  # whoever goes on need not send them again
         finally:
             if waking is not None:
                 waking.cancel()
@@ -250,6 +261,7 @@ class Relay:
 
     async def _wait_for_room(self, owner: Connection) -> None:
         """Return once something may be packed, or the relay is to stop; have what waits be at hand for those who send."""
+        has_gathered = False
         while True:
             self._room.clear()
             await self._split(owner)
@@ -261,10 +273,23 @@ class Relay:
             self.is_full = sum(one.bytes for one in self.outgoing.values()) >= self._room_bytes or all(
                 one.flights >= MAX_WAITING for one in self.outgoing.values()
             )
-            if not self.is_full or self._stopped.is_set or owner.is_closed() or self._is_behind:
+            is_to_wait = self.is_full or (self._is_to_gather() and not has_gathered)
+            if not is_to_wait or self._stopped.is_set or owner.is_closed() or self._is_behind:
                 return
-            await self._forget_sent(owner)
-            await self._room.wait(1.0)
+            if self.is_full:
+                await self._forget_sent(owner)
+            has_gathered = True
+            await self._room.wait(1.0 if self.is_full else GATHER_SECONDS)
+
+    def _is_to_gather(self) -> bool:
+        """Whether little was committed last, and flights wait for one that is under way.
+
+        What is committed meanwhile travels together then; each by itself would wait for the answer to the one before. Nobody
+        waits for a home that takes nothing.
+        """
+        return self._is_calm and any(
+            one.flights > 1 and one.why is Why.NOTHING and not one.is_held for one in self.outgoing.values()
+        )
 
     async def _pack(self, owner: Connection) -> int:
         sent, self._sent = self._sent, []
@@ -284,6 +309,7 @@ class Relay:
             self._sent += sent
             raise
         self._database.outages.worked()
+        self._is_calm = len(taken.numbers) < SMALL
         for flight in flights:
             self.outgoing[flight.home].add(flight)
         return len(taken.numbers)
@@ -356,6 +382,7 @@ class Relay:
     def _go_by(self, fleet: Fleet) -> None:
         """Begin anew, by a directory that may be another."""
         self._fleet = fleet
+        self._is_calm = False
         self._homes.clear()
         self.outgoing = {home: Outgoing(home) for home in fleet.homes}
         self.hold(self._held)
@@ -380,8 +407,8 @@ class Relay:
                 self._tell(outgoing, error)
                 if error.why is Why.LARGE and not flight.is_split:
                     self._to_split.append(outgoing)
-                    self._room.set()
                     self.rung.set()
+                self._room.set()
                 await self._stopped.wait(pauses.next())
                 continue
             finally:
@@ -395,7 +422,8 @@ class Relay:
             if self._telemetry is not None and flight.made_at is not None:
                 self._telemetry.relayed(cargo.unpacked(flight.cargo), flight.made_at, self._clock.now())
             self._room.set()
-            self.rung.set()
+            if outgoing.behind is not None or len(self._sent) >= MAX_SENT:
+                self.rung.set()
 
     async def _split(self, owner: Connection) -> None:
         """Note of flights that they travel in pieces, before the first of these is sent."""

@@ -90,6 +90,24 @@ select case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_
 -- $1 flight
 select exists (select from tidings.landed_flights where id = $1);
 
+-- name: begin_landing
+-- Of several at once those that were not landed before; whether nothing is in the outbox that was there first; and the versions that what comes
+-- is routed by. What is being routed is in the outbox still, for everybody else. Where groups live stays as it is until the transaction ends:
+-- whoever moves one waits. Which groups are not there, and by which history of PostgreSQL, as above. $1 flights, $2 groups
+with landed as (
+  insert into tidings.landed_flights (id) select unnest($1::uuid[]) on conflict do nothing returning id
+)
+select array(select id from landed) as new, not exists (select from tidings.outbox) as is_outbox_empty,
+  (select version from tidings.routes_version) as routes_version, (select version from tidings.privacy_version) as privacy_version,
+  (select version from tidings.placing for share) as placing_version,
+  array(select name from unnest($2::text[]) name where not exists (select from tidings.groups g where g.id = name)) as new_groups,
+  case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end as history;
+
+-- name: outlook
+-- $1 rows of the outbox that are many, $2 how long without a heartbeat
+select (select count(*) > $1 from (select from tidings.outbox limit $1 + 1) o) as is_full, not exists (select from tidings.outbox) as is_empty,
+  (select count(*) from tidings.workers where heartbeat_at >= now() - $2::interval) as workers;
+
 -- name: forget_landed
 -- $1 days, $2 how many at most
 delete from tidings.landed_flights where id in (
