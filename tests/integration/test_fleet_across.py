@@ -260,6 +260,7 @@ async def test_lists_for_administrators_tell_of_all_homes(homes: tuple[Home, Hom
 
 
 async def _sign_in(home: Home, key: str) -> httpx.Response:
+    home.http.cookies.clear()
     page = await home.http.get("/sign-in", headers=HTML)
     token = re.search(r'name="csrf" value="([^"]+)"', page.text)
     assert token is not None
