@@ -1,5 +1,6 @@
 """Two homes that answer for each other: whichever is asked, a group is answered for by the home where it lives."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support.across import HOMES_KEY, Home, group_of, two_homes
 from tests.support.engine import eventually
+from tests.support.limits import PATIENCE
 from tests.support.stream import Cluster
 from tidings.client import AsyncClient
 from tidings.config import Config
@@ -153,6 +155,13 @@ async def test_an_answer_without_an_end_is_handed_on_and_ends_with_its_caller(ho
 
     for _ in range(25):  # a group has 20 at once, so those before have ended there too
         await eventually(is_heard)
+    wide = (await eu.call("POST", "/api/v1/keys", json={"name": "wide", "scopes": ["admin"]})).json()
+    headers["Authorization"] = f"Bearer {wide['key']}"
+    async with asyncio.timeout(PATIENCE), eu.http.stream("GET", "/api/v1/attempts/stream", headers=headers) as answer:
+        assert (answer.status_code, answer.headers["tidings-home"]) == (200, "us")
+        assert (await eu.call("DELETE", f"/api/v1/keys/{wide['id']}")).status_code == 204
+        async for _ in answer.aiter_bytes():  # to its end, which comes since the key opens nothing any more
+            pass
 
 
 async def test_a_home_that_is_away_is_named_and_others_go_on(homes: tuple[Home, Home]) -> None:
@@ -251,6 +260,7 @@ async def test_lists_for_administrators_tell_of_all_homes(homes: tuple[Home, Hom
 
 
 async def _sign_in(home: Home, key: str) -> httpx.Response:
+    home.http.cookies.clear()
     page = await home.http.get("/sign-in", headers=HTML)
     token = re.search(r'name="csrf" value="([^"]+)"', page.text)
     assert token is not None
@@ -276,6 +286,11 @@ async def test_the_portal_leads_to_the_home_of_a_group(homes: tuple[Home, Home])
     there = await us.http.get(f"/webhooks?group={THERE}", headers=HTML)
     assert there.status_code == 200
     assert (await eu.http.get("/webhooks", params={"group": HERE}, headers=HTML)).status_code == 200
+    near = await eu.call("POST", "/api/v1/keys", json={"name": "near", "scopes": ["webhooks:read"], "bound_to": HERE})
+    assert (await _sign_in(eu, near.json()["key"])).status_code == 303
+    denied = await eu.http.get("/webhooks", params={"group": THERE}, headers=HTML)
+    assert (denied.status_code, us.url in denied.text) == (403, False), "nobody is led to what they may not see"
+    assert (await _sign_in(eu, eu.key)).status_code == 303
 
     await us.stop()
     assert (await eu.http.get("/webhooks", params={"group": THERE}, headers=HTML)).status_code == 503

@@ -210,6 +210,33 @@ async def test_a_flight_that_is_larger_than_the_stream_carries_by_now_travels_in
             assert subjects[:8] == [f"x{number}" for number in range(1, 9)]
 
 
+class _Narrow:
+    """The stream, that carries no flight whole any more; it notes what was known of one as each of its pieces was sent."""
+
+    def __init__(self, way: Stream, source: Engine) -> None:
+        self._way, self._source = way, source
+        self.most_bytes = way.most_bytes
+        self.noted: list[bool] = []
+
+    async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
+        if whole is None:
+            raise StreamAwayError("maximum payload exceeded", Why.LARGE)
+        self.noted.append(await self._source.value("select is_split from tidings.relay_flights where id = $1", whole))
+        await self._way.send(home, source, flight, cargo, whole=whole)
+
+
+async def test_that_a_flight_travels_in_pieces_is_written_down_before_the_first_is_sent(source: Engine, way: Stream) -> None:
+    await source.sql("select tidings.publish('order.paid', '{}')")
+    assert await pack(source, way) == 1
+    narrow, services = _Narrow(way, source), source.services
+    relay = Relay(
+        services.wide, narrow, FLEET, services.box, services.clock, source="shop", salt=services.installation.salt
+    )  # fmt: skip
+    async with running(relay):
+        await eventually(lambda: is_zero(source, "select count(*) from tidings.relay_flights"))
+    assert narrow.noted == [True]
+
+
 async def carries(cluster: Cluster, limit: int) -> bool:
     async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
         return way.most_bytes == limit
