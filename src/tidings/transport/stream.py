@@ -512,15 +512,7 @@ async def opened(
             await connecting
     except (NatsError, OSError, TimeoutError, ValueError) as error:
         await client.end()
-        if noting.is_login_refused:  # which of the servers says so, and which breaks the connection at once, is chance
-            raise StartupError(
-                f"NATS at {shown} cannot be reached (it refuses this login). Correct the user and the password in "
-                "TIDINGS_STREAM, or the file that TIDINGS_STREAM_CREDENTIALS names."
-            ) from error
-        raise StartupError(
-            f"NATS at {shown} cannot be reached ({refused[-1] if refused else error or type(error).__name__}). Start it, or "
-            "correct TIDINGS_STREAM."
-        ) from error
+        raise _unreached(shown, noting, refused[-1] if refused else error) from error
     client.options["max_reconnect_attempts"] = -1
     client.leave_when_silent()
     noting.is_wanted = True
@@ -529,13 +521,28 @@ async def opened(
     except (StartupError, StreamAwayError) as error:
         if not noting.is_deaf(inbox):
             raise
-        raise StartupError(
-            f"NATS at {shown} does not let this login hear answers at {inbox}.>, so that none comes. Write the login into "
-            "TIDINGS_STREAM that may do this (docs/fleet.md, who may do what in the stream)."
-        ) from error
+        raise _unheard(shown, inbox) from error
     finally:
         noting.is_wanted = False
         await client.end()
+
+
+def _unreached(shown: str, noting: "_Noting", error: BaseException) -> StartupError:
+    if noting.is_login_refused:  # which of the servers says so, and which breaks the connection at once, is chance
+        return StartupError(
+            f"NATS at {shown} cannot be reached (it refuses this login). Correct the user and the password in TIDINGS_STREAM, "
+            "or the file that TIDINGS_STREAM_CREDENTIALS names."
+        )
+    return StartupError(
+        f"NATS at {shown} cannot be reached ({str(error) or type(error).__name__}). Start it, or correct TIDINGS_STREAM."
+    )
+
+
+def _unheard(shown: str, inbox: str) -> StartupError:
+    return StartupError(
+        f"NATS at {shown} does not let this login hear answers at {inbox}.>, so that none comes. Write the login into "
+        "TIDINGS_STREAM that may do this (docs/fleet.md, who may do what in the stream)."
+    )
 
 
 class _Noting:
