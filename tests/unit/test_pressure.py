@@ -126,6 +126,18 @@ def test_a_line_keeps_few_bytes_at_hand_and_one_flight_however_large() -> None:
     assert line.behind == 1
 
 
+def test_a_flight_that_was_taken_whole_meanwhile_leaves_the_next_whole() -> None:
+    line = Outgoing("eu")
+    first, second = flight(1), flight(2)
+    line.add(first)
+    line.mark_split(first.id)
+    assert line.first == msgspec.structs.replace(first, is_split=True)
+    line.add(second)
+    line.done()
+    line.mark_split(first.id)
+    assert line.first == second
+
+
 def test_what_was_there_at_the_beginning_is_known_until_it_is_sent() -> None:
     line = Outgoing("eu")
     line.begin(Load(1, 2, 10))

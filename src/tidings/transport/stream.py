@@ -20,6 +20,7 @@ from tidings.core.fleet import Fleet
 from tidings.core.kept import Holding
 from tidings.core.pressure import Drained, Report, Why
 from tidings.transport.stream_access import options_of, urls_of, without_secrets
+from tidings.transport.stream_away import StreamAwayError
 
 try:
     from nats.aio.client import Client
@@ -37,7 +38,8 @@ except ImportError as error:  # pragma: no cover - the extra is installed where 
 logger = logging.getLogger("tidings.stream")
 
 CONNECT_SECONDS: Final = 5
-ANSWER_SECONDS: Final = 10.0  # for the quorum to have a flight, and for answers
+ANSWER_SECONDS: Final = 10.0  # for answers
+SEND_SECONDS: Final = 4.0  # for the quorum to have a flight, before it is sent again: of a node that died no answer comes
 LANDING_SECONDS: Final = 5.0  # until a flight that was received and not acknowledged comes again
 RECEIVED_AT_ONCE: Final = 8  # flights
 BUCKET: Final = "TIDINGS"
@@ -54,14 +56,6 @@ _FOR: Final = "Tidings-For"  # home and source
 _FLIGHTS: Final = "tidings.flights."
 _WHOLE: Final = "Tidings-Whole"  # of a piece of a flight: that flight's id
 _NO_ROOM: Final = {10023, 10047}  # no resources; no room in storage. A limit of a stream's is told by its text alone
-
-
-class StreamAwayError(Exception):
-    """The stream did not do what was asked now, and may later. Its text tells why, and `why` in a word."""
-
-    def __init__(self, said: str, why: Why = Why.AWAY) -> None:
-        super().__init__(said)
-        self.why = why
 
 
 class Arrived:
@@ -356,7 +350,7 @@ class Stream:
             await self.jetstream.publish(
                 subject_of(home, source),
                 cargo,
-                timeout=ANSWER_SECONDS,
+                timeout=SEND_SECONDS,
                 stream=stream_of(home),
                 headers={_MESSAGE_ID: str(flight), _FOR: f"{home}.{source}"} | ({} if whole is None else {_WHOLE: str(whole)}),
             )

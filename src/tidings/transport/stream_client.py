@@ -17,6 +17,8 @@ class MendedClient(Client):
 
     An answer to a ping that was given up ended the task that reads, and nothing was heard until the connection counted as
     stale, minutes later; a reconnection that another had overtaken told of itself as an error that nobody had made.
+
+    And to it `tls://` is no wish: the library goes on in the clear with a server that does not ask for TLS.
     """
 
     def leave_when_silent(self) -> None:
