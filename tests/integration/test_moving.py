@@ -1,7 +1,9 @@
 """A group moves to another home with all that it has; whenever the move is broken off, nothing is lost, and it goes on."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +17,8 @@ from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.core.errors import HomesDisagreeError, StartupError
 from tidings.core.fleet import Fleet, holding, with_groups, with_homes
+from tidings.operations import groups
+from tidings.operations.sources import event_types
 from tidings.operations.webhooks import subscriptions
 from tidings.operations.webhooks.changes import WebhookChange
 from tidings.store import moving
@@ -22,6 +26,8 @@ from tidings.store.statements import load
 from tidings.transport.stream import Stream
 from tidings.transport.stream_making import change, settled
 from tidings.worker.moving import Move
+from tidings.worker.scheduler import Scheduler
+from tidings.worker.signals import Signal
 
 pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.home_fixtures")
 
@@ -267,3 +273,110 @@ async def test_what_cannot_be_moved_is_refused_with_a_sentence(
     await west.engine.add_webhook("https://example.com", "order.*", group_id="acme")
     with pytest.raises(StartupError, match="already, and two cannot become one"):
         await move_of(homes, fleet_stream).run()
+
+
+class Halted(Road):
+    """The stream, of which a move hears no word of those who send until somebody lets it."""
+
+    def __init__(self, way: Stream) -> None:
+        super().__init__(way)
+        self.is_asked, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def settled(self) -> dict[str, int]:
+        self.is_asked.set()
+        await self.may_go_on.wait()
+        return await super().settled()
+
+
+def halted_move(homes: tuple[Home, Home], way: Halted) -> Move:
+    east, west = homes
+    here, there = east.engine.services.wide, west.engine.services.wide
+    return Move(here, there, way, "acme", source="east", target="west", version=lambda: 0)
+
+
+async def test_who_moves_a_group_is_alone_with_it(homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished) -> None:
+    east, west = homes
+    before = without_state(await rows_of(east.engine, "acme"))
+    way = Halted(fleet_stream)
+    moving = asyncio.create_task(halted_move(homes, way).run())
+    await way.is_asked.wait()
+    back = Move(
+        west.engine.services.wide, east.engine.services.wide, Road(fleet_stream), "acme", source="west", target="east",
+        version=lambda: 0,
+    )  # fmt: skip
+    for other in (move_of(homes, fleet_stream), back):
+        for does in (other.run, other.abandon):
+            with pytest.raises(StartupError, match="Somebody is moving acme at this moment"):
+                await does()
+    assert (await fleet_stream.fleet()).held == ("acme",), "sources keep what is for it"
+    way.may_go_on.set()
+    await moving
+    assert without_state(await rows_of(west.engine, "acme")) == before
+
+
+async def test_what_was_begun_since_a_move_was_refused_nothing_is_seen_before_it_leaves(
+    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
+) -> None:
+    east, _ = homes
+    way = Halted(fleet_stream)
+    moving = asyncio.create_task(halted_move(homes, way).run())
+    await way.is_asked.wait()
+    await acme("POST", "/api/v1/collections", {"name": "notes", "schema": [{"name": "title", "type": "text"}]})
+    while await east.engine.cycle():
+        pass
+    before = await rows_of(east.engine, "acme")
+    way.may_go_on.set()
+    with pytest.raises(StartupError, match="1 collections, which cannot be moved"):
+        await moving
+    assert without_state(await rows_of(east.engine, "acme")) == without_state(before)
+    assert (await fleet_stream.fleet()).home_of("acme") == "east"
+
+
+async def test_a_database_of_another_home_is_refused(homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished) -> None:
+    east, west = homes
+    here, there = east.engine.services.wide, west.engine.services.wide
+    before = await rows_of(east.engine, "acme")
+    for one, other, setting in ((here, here, "--database is that of home east"), (there, there, "URL is that of home west")):
+        move = Move(one, other, Road(fleet_stream), "acme", source="east", target="west", version=lambda: 0)
+        for does in (move.plan, move.run, move.abandon):
+            with pytest.raises(StartupError, match=setting):
+                await does()
+    await west.engine.sql("delete from tidings.placing")
+    with pytest.raises(StartupError, match="no home of a fleet yet, and not that of west"):
+        await move_of(homes, fleet_stream).run()
+    assert await rows_of(east.engine, "acme") == before
+
+
+async def test_what_is_made_while_a_group_leaves_is_refused_rather_than_left_behind(
+    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
+) -> None:
+    east, _ = homes
+    acting = await groups.acting_for(east.engine.services, "acme")
+    made: list[asyncio.Task[Any]] = []
+
+    def tell(step: str) -> None:
+        if step == "deleting it here":
+            made.append(asyncio.create_task(event_types.put(acting, "order.late", description="late")))
+
+    await move_of(homes, fleet_stream, tell=tell).run()
+    for trying in (made[0], event_types.put(acting, "order.later", description="later")):
+        with pytest.raises(HomesDisagreeError, match="was moved to home west"):
+            await trying
+    assert not any((await rows_of(east.engine, "acme")).values())
+
+
+async def test_jobs_do_not_run_at_two_homes_when_a_move_is_broken_off(
+    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
+) -> None:
+    _, west = homes
+    with pytest.raises(KilledError):
+        await move_of(homes, fleet_stream, tell=Life("deleting it here")).run()
+    assert await west.engine.value("select count(*) from tidings.cron_jobs where enabled") > 0, "they were copied"
+    west.engine.clock.ahead += timedelta(days=2)
+    scheduler = Scheduler(west.engine.services.wide, west.engine.clock, Signal(), {})
+    await scheduler.run_once()
+    assert await west.numbers("acme") == []
+    assert await west.engine.value("select count(*) from tidings.outbox where group_id = 'acme'") == 0
+    await move_of(homes, fleet_stream).run()
+    assert await scheduler.run_once() > 0, "once it is there, they run"
+    assert await west.engine.value("select count(*) from tidings.outbox where group_id = 'acme'") > 0

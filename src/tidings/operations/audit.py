@@ -111,11 +111,11 @@ async def _check_lives_here(services: Services, connection: Connection) -> None:
     Who asked may have been let in before this process heard of the move, or have waited for its lock. All changes come by here,
     in their own transactions, behind the locks that a move takes too.
     """
-    async with as_owner(connection):
-        standing = await moving.standing(connection, services.group_id)
-    if standing is not None and standing.has_left:
+    async with as_owner(connection):  # of the fleet, and of no group
+        home = await moving.left_for(connection, services.group_id)
+    if home is not None:
         raise HomesDisagreeError(
-            f"The group {services.group_id!r} lives at home {standing.home}: it has moved. Nothing was done; ask that home, or "
+            f"The group {services.group_id!r} lives at home {home}: it has moved. Nothing was done; ask that home, or "
             "try again in some seconds, when this one has heard of it."
         )
 

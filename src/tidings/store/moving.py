@@ -121,10 +121,22 @@ async def note_left(connection: Connection, group_id: str) -> None:
     await connection.execute(_SQL["bump"])
 
 
+async def left_for(connection: Connection, group_id: str) -> str | None:
+    """Return the home that a group was moved to from here; None: to none, nor will it before this transaction ends."""
+    await connection.execute(_SQL["stay"], group_id)
+    home: str | None = await connection.fetchval(_SQL["left_for"], group_id)
+    return home
+
+
 async def end(connection: Connection, group_id: str) -> None:
     """Take note that a group is not being moved, nor was."""
     await connection.execute(_SQL["end"], group_id)
     await connection.execute(_SQL["bump"])
+
+
+async def be_alone(connection: Connection, group_id: str) -> bool:
+    """Have nobody else move a group from here, or here, as long as this connection lasts; False: somebody does."""
+    return bool(await connection.fetchval(_SQL["be_alone"], group_id))
 
 
 async def in_the_way(connection: Connection, group_id: str) -> dict[str, int]:

@@ -476,8 +476,7 @@ async def opened(
     urls = urls_of(servers)
     shown = ", ".join(without_secrets(url) for url in urls)
     options = options_of(urls, credentials, ca_file)
-    refused: list[BaseException] = []
-    noting, closed = _Noting(), asyncio.Event()
+    noting, closed = _Noting(shown), asyncio.Event()
 
     async def on_closed() -> None:
         closed.set()
@@ -486,17 +485,9 @@ async def opened(
         client.leave_when_silent()
         await noting.found()
 
-    async def on_error(error: Exception) -> None:
-        refused.append(error)
-        del refused[:-1]
-        noting.is_login_refused |= "authorization violation" in str(error).lower()
-        if (said := str(error)[:MAX_SAID]) != noting.said and "permissions violation" in said.lower():
-            noting.said = said  # else nothing tells it from a stream that does not answer
-            logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
-
     client = MendedClient()
     connecting = client.connect(
-        urls, name="tidings", inbox_prefix=inbox, error_cb=on_error,
+        urls, name="tidings", inbox_prefix=inbox, error_cb=noting.refused,
         disconnected_cb=noting.lost, reconnected_cb=on_reconnected, closed_cb=on_closed,
         ping_interval=SILENT_SECONDS // 2, max_outstanding_pings=1,
         connect_timeout=CONNECT_SECONDS, max_reconnect_attempts=3, reconnect_time_wait=1, **options,
@@ -506,7 +497,7 @@ async def opened(
             await connecting
     except (NatsError, OSError, TimeoutError, ValueError) as error:
         await client.end()
-        raise _unreached(shown, noting, refused[-1] if refused else error) from error
+        raise noting.unreached(error) from error
     client.options["max_reconnect_attempts"] = -1
     client.leave_when_silent()
     noting.is_wanted = True
@@ -515,42 +506,53 @@ async def opened(
     except (StartupError, StreamAwayError) as error:
         if not noting.is_deaf(inbox):
             raise
-        raise _unheard(shown, inbox) from error
+        raise noting.unheard(inbox) from error
     finally:
         noting.is_wanted = False
         await client.end()
 
 
-def _unreached(shown: str, noting: "_Noting", error: BaseException) -> StartupError:
-    if noting.is_login_refused:  # which of the servers says so, and which breaks the connection at once, is chance
-        return StartupError(
-            f"NATS at {shown} cannot be reached (it refuses this login). Correct the user and the password in TIDINGS_STREAM, "
-            "or the file that TIDINGS_STREAM_CREDENTIALS names."
-        )
-    return StartupError(
-        f"NATS at {shown} cannot be reached ({str(error) or type(error).__name__}). Start it, or correct TIDINGS_STREAM."
-    )
-
-
-def _unheard(shown: str, inbox: str) -> StartupError:
-    return StartupError(
-        f"NATS at {shown} does not let this login hear answers at {inbox}.>, so that none comes. Write the login into "
-        "TIDINGS_STREAM that may do this (docs/fleet.md, who may do what in the stream)."
-    )
-
-
 class _Noting:
-    """Says once that the stream is gone, and once that it is back."""
+    """Says once that the stream is gone, and once that it is back; remembers what its servers refused last."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: str) -> None:
+        """Make it. `shown`: the servers, without secrets."""
         self.is_wanted = False
-        self.said = ""  # about permissions, last
-        self.is_login_refused = False
+        self._shown = shown
+        self._error: Exception | None = None
+        self._said = ""  # about permissions, last
+        self._is_login_refused = False
         self._is_lost = False
+
+    async def refused(self, error: Exception) -> None:
+        self._error = error
+        self._is_login_refused |= "authorization violation" in str(error).lower()
+        if (said := str(error)[:MAX_SAID]) != self._said and "permissions violation" in said.lower():
+            self._said = said  # else nothing tells it from a stream that does not answer
+            logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
+
+    def unreached(self, error: Exception) -> StartupError:
+        """Return why no server could be reached."""
+        if self._is_login_refused:  # which of the servers says so, and which breaks the connection at once, is chance
+            return StartupError(
+                f"NATS at {self._shown} cannot be reached (it refuses this login). Correct the user and the password in "
+                "TIDINGS_STREAM, or the file that TIDINGS_STREAM_CREDENTIALS names."
+            )
+        why = self._error or error
+        return StartupError(
+            f"NATS at {self._shown} cannot be reached ({str(why) or type(why).__name__}). Start it, or correct TIDINGS_STREAM."
+        )
 
     def is_deaf(self, inbox: str) -> bool:
         """Whether answers were refused to come to us."""
-        return f'subscription to "{inbox.lower()}.' in self.said.lower()
+        return f'subscription to "{inbox.lower()}.' in self._said.lower()
+
+    def unheard(self, inbox: str) -> StartupError:
+        """Return why no answer comes, where they were refused to come to us."""
+        return StartupError(
+            f"NATS at {self._shown} does not let this login hear answers at {inbox}.>, so that none comes. Write the login "
+            "into TIDINGS_STREAM that may do this (docs/fleet.md, who may do what in the stream)."
+        )
 
     async def lost(self) -> None:
         if self.is_wanted and not self._is_lost:

@@ -4,7 +4,8 @@ A group's events are routed by one home at a time, and its deliveries are made b
 the transaction in which the old home deletes what it has of the group, and notes that it left. Before it all is copied to the
 new home, where lanes are closed and dispatchers pass over the group: what is there does nothing, and is deleted when the move
 is called off or begins anew. After it the new home opens the lanes. Whoever dies in between leaves the group at rest in both,
-with all of it in one of them at least; the same command goes on from there.
+with all of it in one of them at least; the same command goes on from there. Two who move one group, or one who calls off what
+another is at, would delete each the other's copy: who moves a group is alone with it, over the connections that it moves by.
 
 So that nothing of the group is overtaken, what is on its way is waited for, from the sources on: they keep what is for the
 group until the fleet says that it has moved (`Fleet.held`); what they had sent is landed; what was landed is routed; attempts
@@ -17,7 +18,8 @@ History follows afterwards, page by page, each copied, counted and then deleted;
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -26,8 +28,8 @@ import msgspec
 from tidings.core.errors import BusyError, StartupError
 from tidings.core.fleet import Fleet, holding, with_groups
 from tidings.sources import tables
-from tidings.store import moving
-from tidings.store.database import Connection, Database
+from tidings.store import moving, placing
+from tidings.store.database import COLLISIONS, Connection, Database
 from tidings.worker.signals import Signal
 
 logger = logging.getLogger("tidings.moving")
@@ -103,6 +105,7 @@ class Move:
         Raises:
             StartupError: It could not.
         """
+        await self._expect_homes()
         await self._check()
         async with self._here.connection() as connection:
             steps = await moving.plan(connection, self._group, moving.SETTINGS)
@@ -115,48 +118,96 @@ class Move:
             StartupError: It cannot be moved, with the remedy; it lives where it lived.
             StreamAwayError: The stream did not answer; begun again, it goes on.
         """
+        await self._expect_homes()
+        async with self._alone() as (here, there):
+            return await self._run(here, there)
+
+    async def _run(self, here: Connection, there: Connection) -> Moved:
         rows: dict[str, int] = {}
-        async with self._here.connection() as connection:
-            found = await moving.standing(connection, self._group)
+        found = await moving.standing(here, self._group)
         if found is not None and found.home != self._target:
             raise StartupError(f"{self._group} is being moved to {found.home}. Let that end first, or call it off: --abandon.")
         if found is not None and found.has_left:
             await self._expect_last_move()
         else:
             await self._check()
-            await self.abandon()  # what was broken off, if anything was
+            await self._abandon(here, there)  # what was broken off, if anything was
             try:
                 await self._hold()
-                rows = await self._switch()
+                rows = await self._switch(here, there)
             except StartupError:
-                await self.abandon()
+                await self._abandon(here, there)
                 raise
         await self._arrive()
-        for kind in HISTORY:
-            rows[kind] = await self._carry_history(kind)  # with events of what waits, which were copied before
+        for kind in HISTORY:  # with events of what waits, which were copied before
+            rows[kind] = await self._carry_history(here, there, kind)
         return Moved(self._group, self._target, rows)
 
     async def abandon(self) -> None:
         """Call the move off, where the group has not left.
 
         Raises:
-            StartupError: It has.
+            StartupError: It has; or somebody is moving it at this moment.
         """
-        async with self._here.transaction() as connection:
-            found = await moving.standing(connection, self._group)
-            if found is not None and found.has_left:
-                raise StartupError(f"{self._group} lives at {found.home} already. Begin the move again, and it ends.")
-        async with self._there.transaction() as connection:
-            arriving = await moving.standing(connection, self._group)
+        await self._expect_homes()
+        async with self._alone() as (here, there):
+            await self._abandon(here, there)
+
+    async def _abandon(self, here: Connection, there: Connection) -> None:
+        found = await moving.standing(here, self._group)
+        if found is not None and found.has_left:
+            raise StartupError(f"{self._group} lives at {found.home} already. Begin the move again, and it ends.")
+        if found is not None and found.home != self._target:
+            raise StartupError(f"{self._group} is being moved to {found.home}, not to {self._target}. Say --to {found.home}.")
+        async with there.transaction():
+            arriving = await moving.standing(there, self._group)
             if arriving is not None and not arriving.has_left:
-                await moving.remove(connection, await moving.plan(connection, self._group, moving.SETTINGS))
-                await moving.end(connection, self._group)
+                await moving.remove(there, await moving.plan(there, self._group, moving.SETTINGS))
+                await moving.end(there, self._group)
         if found is not None:
-            async with self._here.transaction() as connection:
-                await moving.open_lanes(connection, self._group)
-                await moving.end(connection, self._group)
+            async with here.transaction():
+                await moving.open_lanes(here, self._group)
+                await moving.end(here, self._group)
         if self._group in (await self._way.fleet()).held:
             await self._way.change(lambda fleet: holding(fleet, self._group, self._version(), is_held=False))
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[tuple[Connection, Connection]]:
+        """Lend a connection to each home, over which nobody else moves the group.
+
+        Raises:
+            StartupError: Somebody does.
+        """
+        here, there = await self._here.dedicated(), await self._there.dedicated()
+        try:
+            for connection in (here, there):
+                if not await moving.be_alone(connection, self._group):
+                    raise StartupError(
+                        f"Somebody is moving {self._group} at this moment. Let that end, or end that command; then try again."
+                    )
+            yield here, there
+        finally:
+            here.terminate()
+            there.terminate()
+
+    async def _expect_homes(self) -> None:
+        """Return when the databases are those of the homes that were named.
+
+        Raises:
+            StartupError: They are not.
+        """
+        for database, home, setting in (
+            (self._here, self._source, "TIDINGS_DATABASE_URL"),
+            (self._there, self._target, "--database"),
+        ):
+            async with database.connection() as connection:
+                known = await placing.get(connection)
+            if known is None or known.placing.home != home:
+                its = "no home of a fleet yet" if known is None else f"that of home {known.placing.home}"
+                raise StartupError(
+                    f"The database of {setting} is {its}, and not that of {home}. Correct {setting}; a home knows what it is "
+                    "called once serve has run there."
+                )
 
     # Before ------------------------------------------------------------------------------------------------------------
 
@@ -186,13 +237,16 @@ class Move:
                 raise StartupError("The two homes have schemas of different versions. Upgrade both, then move the group.")
             if ours.fingerprint != theirs.fingerprint:
                 raise StartupError("The two homes have different secret keys. Give both the same first: tidings rekey.")
-            if in_the_way := await moving.in_the_way(here, self._group):
-                some = ", ".join(f"{count} {kind}" for kind, count in in_the_way.items())
-                raise StartupError(
-                    f"{self._group} has {some}, which cannot be moved. Let jobs end; export collections, and delete them."
-                )
+            await self._expect_movable(here)
             if await moving.standing(there, self._group) is None and await moving.is_there(there, self._group):
                 raise StartupError(f"There is a group {self._group} at {self._target} already, and two cannot become one.")
+
+    async def _expect_movable(self, here: Connection) -> None:
+        if in_the_way := await moving.in_the_way(here, self._group):
+            some = ", ".join(f"{count} {kind}" for kind, count in in_the_way.items())
+            raise StartupError(
+                f"{self._group} has {some}, which cannot be moved. Let jobs end; export collections, and delete them."
+            )
 
     async def _hold(self) -> None:
         """Have nothing of the group be on its way any more."""
@@ -245,14 +299,14 @@ class Move:
 
     # The moment --------------------------------------------------------------------------------------------------------
 
-    async def _switch(self) -> dict[str, int]:
+    async def _switch(self, here: Connection, there: Connection) -> dict[str, int]:
         """Copy all but history to the new home, and delete it here: from then on the group lives there."""
-        here, there = await self._here.dedicated(), await self._there.dedicated()
+        self._tell("locking it")
         try:
-            self._tell("locking it")
             async with here.transaction():
                 if not await moving.lock(here, self._group):
                     raise StartupError(f"Somebody opened a webhook of {self._group} while it was to be moved. Move it again.")
+                await self._expect_movable(here)  # it may have been begun since
                 steps = await moving.plan(here, self._group, moving.SETTINGS)
                 await moving.make_days(here, there, await moving.queued_events(here, self._group))
                 async with there.transaction():
@@ -264,9 +318,8 @@ class Move:
                 await moving.tell_changes(here, webhooks)
                 await moving.note_left(here, self._group)
                 self._tell("letting it go")
-        finally:
-            here.terminate()
-            there.terminate()
+        except COLLISIONS as error:
+            raise StartupError(f"Somebody changed {self._group} while it was to be moved. Move it again.") from error
         logger.info("group %s lives at %s", self._group, self._target)
         return rows
 
@@ -294,24 +347,19 @@ class Move:
 
     # Afterwards --------------------------------------------------------------------------------------------------------
 
-    async def _carry_history(self, kind: str) -> int:
+    async def _carry_history(self, here: Connection, there: Connection, kind: str) -> int:
         """Take history along, page by page; return how many events or deliveries that were."""
         count, behind = 0, _FIRST
-        here, there = await self._here.dedicated(), await self._there.dedicated()
-        try:
-            while ids := await moving.page(here, kind, self._group, behind, PAGE):
-                behind = ids[-1]
-                await moving.make_days(here, there, ids)
-                async with here.transaction():
-                    steps = await moving.plan(here, self._group, kind, ids)
-                    async with there.transaction():
-                        await self._carry(here, there, steps)
-                    self._tell(f"deleting {kind} here")
-                    await moving.remove(here, steps)
-                count += len(ids)
-        finally:
-            here.terminate()
-            there.terminate()
+        while ids := await moving.page(here, kind, self._group, behind, PAGE):
+            behind = ids[-1]
+            await moving.make_days(here, there, ids)
+            async with here.transaction():
+                steps = await moving.plan(here, self._group, kind, ids)
+                async with there.transaction():
+                    await self._carry(here, there, steps)
+                self._tell(f"deleting {kind} here")
+                await moving.remove(here, steps)
+            count += len(ids)
         return count
 
     async def _carry(self, here: Connection, there: Connection, steps: Sequence[moving.Step]) -> dict[str, int]:

@@ -29,8 +29,11 @@ select * from tidings.cron_jobs where group_id = $1 and id = $2 for update;
 select *, count(*) over () as total from tidings.cron_jobs where group_id = $1 order by name limit $2 offset $3;
 
 -- name: claim_due
--- Jobs whose tick has come, until the transaction ends; others take others. $1 now, $2 how many
-select * from tidings.cron_jobs where enabled and next_at <= $1 order by next_at limit $2 for update skip locked;
+-- Jobs whose tick has come, until the transaction ends; others take others. Those of a group that is being moved here fire where it is
+-- still: what a move that was broken off has copied does nothing. $1 now, $2 how many
+select * from tidings.cron_jobs j where enabled and next_at <= $1
+  and not exists (select from tidings.group_moves m, tidings.placing p where m.group_id = j.group_id and m.home = p.home and not m.has_left)
+order by next_at limit $2 for update of j skip locked;
 
 -- name: advance
 -- $1 ids, $2 next at

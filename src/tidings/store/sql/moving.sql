@@ -65,6 +65,10 @@ select step, name, columns, stays, fits is null and name <> 'groups' as is_count
   format('delete from tidings.%I t where %s', name, its) as remove
 from said order by position;
 
+-- name: be_alone
+-- For as long as the connection lasts. $1 group
+select pg_try_advisory_lock(7413204, hashtext($1));
+
 -- name: begin
 -- $1 group, $2 home
 insert into tidings.group_moves (group_id, home) values ($1, $2)
@@ -81,6 +85,14 @@ update tidings.placing set version = version + 1;
 -- name: note_left
 -- $1 group
 update tidings.group_moves set has_left = true where group_id = $1;
+
+-- name: stay
+-- Whoever moves the group locks it first. One that is about to be moved is waited for. $1 group
+select from tidings.groups where id = $1 for key share;
+
+-- name: left_for
+-- $1 group
+select home from tidings.group_moves where group_id = $1 and has_left;
 
 -- name: end
 -- $1 group
