@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import re
 import subprocess
@@ -173,15 +172,6 @@ async def publish(source: Engine, number: int, group_id: str) -> None:
 
 async def has(home: Engine, count: int) -> bool:
     return bool(await home.value("select count(*) = $1 from tidings.outbox", count))
-
-
-async def test_the_end_of_an_encrypted_connection_is_nothing_to_warn_of(
-    config: Config, deployed: Deployed, caplog: pytest.LogCaptureFixture
-) -> None:
-    await stands(msgspec.structs.replace(config, stream=deployed.url("admin"), ca_file=deployed.authority))
-    async with stream.opened(deployed.url("admin"), credentials=None, ca_file=deployed.authority, inbox="_INBOX.admin") as way:
-        assert await way.fleet() == FLEET
-    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
 async def test_a_stream_is_believed_by_its_certificate_alone(config: Config, deployed: Deployed, tmp_path: Path) -> None:

@@ -485,6 +485,7 @@ async def test_a_home_notes_what_it_sees_for_pages_figures_and_doctor(home: Engi
 
 async def test_a_table_that_is_at_sources_alone_is_no_trouble_of_a_home(home: Engine) -> None:
     services = home.services
+    await home.sql("insert into tidings.groups (id) values ('acme')")
     change = WebhookChange(url="https://example.com/", events=[{"table": "at_sources"}])
     made = await subscriptions.create(msgspec.structs.replace(services, group_id="acme"), change)
     assert made.warnings == [], "whether it is captured, and whose its rows are, is known there alone"
