@@ -232,9 +232,7 @@ def halted_move(homes: tuple[Home, Home], way: Halted) -> Move:
     return Move(here, there, way, "acme", source="east", target="west", version=lambda: 0)
 
 
-async def test_who_moves_a_group_is_alone_with_it(
-    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
-) -> None:
+async def test_who_moves_a_group_is_alone_with_it(homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished) -> None:
     east, west = homes
     before = without_state(await rows_of(east.engine, "acme"))
     way = Halted(fleet_stream)
@@ -272,9 +270,7 @@ async def test_what_was_begun_since_a_move_was_refused_nothing_is_seen_before_it
     assert (await fleet_stream.fleet()).home_of("acme") == "east"
 
 
-async def test_a_database_of_another_home_is_refused(
-    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
-) -> None:
+async def test_a_database_of_another_home_is_refused(homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished) -> None:
     east, west = homes
     here, there = east.engine.services.wide, west.engine.services.wide
     before = await rows_of(east.engine, "acme")

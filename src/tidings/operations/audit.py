@@ -95,8 +95,8 @@ async def note(
             home = await moving.left_for(connection, services.group_id)
         if home is not None:
             raise HomesDisagreeError(
-                f"The group {services.group_id!r} was moved to home {home}. Nothing was done; ask there, or here in a moment where "
-                "homes answer for each other."
+                f"The group {services.group_id!r} was moved to home {home}. Nothing was done; ask there, or here in a moment "
+                "where homes answer for each other."
             )
     await audit.add(
         connection,
