@@ -12,7 +12,7 @@ from tidings.app import database_of, opened
 from tidings.clock import Clock
 from tidings.config import Config
 from tidings.core.errors import StartupError
-from tidings.core.fleet import SHOWN, Fleet, check_name, fleet_of, spread, with_groups, without_home
+from tidings.core.fleet import SHOWN, Fleet, check_name, fleet_of, sender_of, spread, with_groups, without_home
 from tidings.core.group import check_group_id
 from tidings.operations.services import Services
 from tidings.running import asked_telemetry, watched
@@ -20,13 +20,14 @@ from tidings.store import home, placing, workers
 from tidings.store import relay as stored
 from tidings.store.database import Database
 from tidings.transport import stream
-from tidings.transport.stream import Stream, StreamAwayError, inbox_of
+from tidings.transport.stream import Stream, inbox_of
+from tidings.transport.stream_away import StreamAwayError
 from tidings.transport.stream_making import MAX_BYTES, change, forget_member, make, settled, take_away
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
 from tidings.worker.moving import Move, Moved
 from tidings.worker.placing import FOLLOW_INTERVAL, Follower
-from tidings.worker.relay import Relay
+from tidings.worker.relay import Relay, send
 from tidings.worker.reporting import REPORT_INTERVAL, Reporter
 from tidings.worker.signals import Signal
 from tidings.worker.source import KEEPING_INTERVAL, WISHES_INTERVAL, Keeper, Wishes
@@ -130,12 +131,12 @@ async def leave(config: Config) -> int:
             if not await stored.try_own(owner):
                 raise StartupError("A relay is at work here. Stop it first.")
             name, sent, drained = await stored.source(owner) or "source", 0, await _drained(way)
-            while left := (await stored.left(owner, fleet.homes, limit=LEFT_AT_ONCE, most_bytes=LEFT_BYTES)).flights:
+            while left := await stored.left(owner, fleet.homes, limit=LEFT_AT_ONCE, most_bytes=LEFT_BYTES):
                 for flight in left:
                     if flight.home in drained:
                         raise StartupError(f"{flight.home} is drained. Run: tidings stream drain --home {flight.home} --resume")
                     try:
-                        await way.send(flight.home, name, flight.id, flight.cargo)
+                        await send(way, name, flight)
                     except StreamAwayError as error:
                         raise StartupError(
                             f"The stream does not take what waits here ({error}). Nothing is lost: try again."
@@ -175,8 +176,10 @@ async def remove_home(config: Config, home: str, *, besides: Collection[str] = (
     async with _administering(config) as way:
         for member in besides:
             await forget_member(way, member)
-        await expect_followed(way, await way.fleet())
-        await change(way, lambda fleet: without_home(fleet, home, _version()))
+        followed = await way.fleet()
+        await expect_followed(way, followed)
+        await change(way, lambda fleet: without_home(fleet, home, _version(), followed=followed.version))
+        await forget_member(way, sender_of(home))
         return await take_away(way, home)
 
 
@@ -270,7 +273,7 @@ async def leave_as_home(config: Config) -> str | None:
             )
         if gone := sorted(known.placing.left):
             raise StartupError(
-                f"{gone[0]}{' and others' if len(gone) > 1 else ''} lived here and live elsewhere now. Move them back first."
+                f"{gone[0]}{' and others' if len(gone) > 1 else ''} lived here, and not any more. Move such groups back first."
             )
         return await placing.leave(connection)
 

@@ -11,7 +11,8 @@ from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.pressure import REPORT_INTERVAL, Seen, still_on_the_way
 from tidings.fleet import fleet_of_stream, stream_of_fleet, told_as_startup
-from tidings.transport.stream import Stream, StreamAwayError
+from tidings.transport.stream import Stream
+from tidings.transport.stream_away import StreamAwayError
 from tidings.transport.stream_standing import look
 
 DRAIN_INTERVAL: Final = 1.0  # seconds between looks whether all is landed

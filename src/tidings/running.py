@@ -41,6 +41,7 @@ from tidings.store.secrets import load_or_make_key
 from tidings.store.settings import is_key_in_use
 from tidings.transport.descriptors import descriptor_limit
 from tidings.transport.homes import Homes
+from tidings.worker.crew import Crew
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
 from tidings.worker.telemetry import Telemetry, open_telemetry
@@ -167,7 +168,7 @@ async def _working(stack: AsyncExitStack, services: Services, telemetry: Telemet
     if services.config.home is not None:
         from tidings.worker.landing import Packing, landing  # with what only members of a fleet have installed
 
-        packing = Packing(services.box, services.clock, services.installation.salt, worker.telemetry)
+        packing = Packing(services.box, services.clock, services.installation.salt, worker.telemetry, worker.dispatcher)
         await stack.enter_async_context(landing(services.config, services.wide, packing, on_failed=worker.failed.set))
     return worker
 
@@ -236,7 +237,8 @@ async def _among_homes(services: Services) -> AsyncIterator[Services]:
     others = {name: url for name, url in addresses.items() if name != config.home}
     across = Across(config.home, config.homes_key, directory, Homes(others, ca_file=config.ca_file), services.clock)
     services.admission.elsewhere = ForeignKeys(across)
-    reading = asyncio.create_task(Reader(config, directory.learn).run(), name="read where groups live")
+    crew = Crew("where groups live stays as it was read last", logger=logger)
+    reading = crew.begin("reader of the directory", Reader(config, directory.learn).run())
     try:
         yield msgspec.structs.replace(services, across=across)
     finally:

@@ -77,7 +77,7 @@ async def test_a_flight_that_comes_again_is_landed_once(source: Engine, home: En
     await source.sql("select tidings.publish('order.paid', '{}')")
     assert await pack(source, way) == 1
     async with source.services.wide.connection() as connection:
-        (flight,) = (await stored.left(connection, FLEET.homes, limit=10, most_bytes=2**20)).flights
+        (flight,) = await stored.left(connection, FLEET.homes, limit=10, most_bytes=2**20)
     for _ in range(2):
         await way.send("here", "shop", flight.id, flight.cargo)
     intake = Intake(home.services.wide, _Twice(way), "here")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import re
 import subprocess
@@ -22,11 +23,12 @@ from tests.support.process import free_ports, run_cli
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
-from tidings.fleet import make_stream, run_relay, standing
+from tidings.fleet import make_stream, place, run_relay
 from tidings.transport import stream
 from tidings.transport.stream import inbox_of
 from tidings.transport.stream_making import make
-from tidings.worker.landing import landing
+from tidings.transport.stream_standing import Standing, standing
+from tidings.worker.landing import Packing, landing
 from tidings.worker.signals import Signal
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -131,8 +133,8 @@ async def test_the_files_of_deploy_make_a_fleet_in_which_each_member_has_its_own
         relay = asyncio.create_task(run_relay(billing, stop, on_ready=lambda _: ready.set()))
         try:
             async with (
-                landing(eu, at_eu.services.wide, on_failed=pytest.fail),
-                landing(us, at_us.services.wide, on_failed=pytest.fail),
+                landing(eu, at_eu.services.wide, packing_of(at_eu), on_failed=pytest.fail),
+                landing(us, at_us.services.wide, packing_of(at_us), on_failed=pytest.fail),
             ):
                 await asyncio.wait([relay, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
                 assert not relay.done() or relay.result()
@@ -149,10 +151,20 @@ async def test_the_files_of_deploy_make_a_fleet_in_which_each_member_has_its_own
     admin = msgspec.structs.replace(shared, stream=deployed.url("admin"))
 
     async def is_empty() -> bool:  # what is landed is acknowledged a moment later
-        found = [(one.home, one.flights, one.replicas) for one in await standing(admin)]
+        found = [(one.home, one.flights, one.replicas) for one in await stands(admin)]
         return found == [("eu", 0, 3), ("us", 0, 3)]
 
     await eventually(is_empty)
+
+
+def packing_of(home: Engine) -> Packing:
+    return Packing(home.services.box, home.services.clock, home.services.installation.salt)
+
+
+async def stands(config: Config) -> list[Standing]:
+    """Ask as `stream status` does."""
+    async with stream.opened(str(config.stream), credentials=None, ca_file=config.ca_file, inbox="_INBOX.admin") as way:
+        return await standing(way, await way.fleet())
 
 
 async def publish(source: Engine, number: int, group_id: str) -> None:
@@ -163,24 +175,39 @@ async def has(home: Engine, count: int) -> bool:
     return bool(await home.value("select count(*) = $1 from tidings.outbox", count))
 
 
+async def test_the_end_of_an_encrypted_connection_is_nothing_to_warn_of(
+    config: Config, deployed: Deployed, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stands(msgspec.structs.replace(config, stream=deployed.url("admin"), ca_file=deployed.authority))
+    async with stream.opened(deployed.url("admin"), credentials=None, ca_file=deployed.authority, inbox="_INBOX.admin") as way:
+        assert await way.fleet() == FLEET
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
 async def test_a_stream_is_believed_by_its_certificate_alone(config: Config, deployed: Deployed, tmp_path: Path) -> None:
     def at(url: str, authority: Path | None) -> Config:
         return msgspec.structs.replace(config, stream=url.partition(",")[0], ca_file=authority)
 
     with pytest.raises(StartupError, match=r"^NATS at tls://localhost:\d+ cannot be reached \(.*Hostname mismatch.*\)\. Start"):
-        await standing(at(deployed.url("admin", "localhost"), deployed.authority))
+        await stands(at(deployed.url("admin", "localhost"), deployed.authority))
     with pytest.raises(StartupError, match=r"cannot be reached \(.*unable to get local issuer certificate"):
-        await standing(at(deployed.url("admin"), None))
+        await stands(at(deployed.url("admin"), None))
     # The server says why and hangs up; which of the two the client hears of first is chance.
     with pytest.raises(StartupError, match="cannot be reached") as refused:
-        await standing(at(deployed.url("admin").replace(PASSWORDS["admin"], "wrong"), deployed.authority))
+        await stands(at(deployed.url("admin").replace(PASSWORDS["admin"], "wrong"), deployed.authority))
     assert "wrong" not in refused.value.message
     (tmp_path / "odd.crt").write_text("no certificate")
     for name in ("odd.crt", "missing.crt"):
         with pytest.raises(StartupError, match=rf"^The authorities in TIDINGS_CA_FILE .*{name} cannot be read"):
-            await standing(at(deployed.url("admin"), tmp_path / name))
+            await stands(at(deployed.url("admin"), tmp_path / name))
     with pytest.raises(StartupError, match=r"cannot be reached \(.*certificate verify failed"):
         await make_stream(at(deployed.url("admin").replace("tls://", "nats://"), None), ("eu",), replicas=1)
+
+
+async def test_who_comes_with_the_login_of_another_is_told_so(config: Config, deployed: Deployed) -> None:
+    there = msgspec.structs.replace(config, stream=deployed.url("eu").partition(",")[0], ca_file=deployed.authority)
+    with pytest.raises(StartupError, match=r"does not let this login hear answers at _INBOX\.admin\.>"):
+        await place(there, ["acme"], "eu")
 
 
 async def test_nothing_is_said_in_the_clear_where_tls_is_asked_for(tmp_path: Path) -> None:

@@ -16,16 +16,17 @@ import nats
 import pytest
 
 from tests.support import stream as servers
-from tests.support.engine import Engine, eventually
+from tests.support.engine import Engine, engine_of, eventually
 from tests.support.fleet import FLEET, land, landing_at, pack, relay_of, relaying
 from tests.support.limits import PATIENCE
 from tests.support.receiver import Receiver
-from tidings.core.cargo import FORMAT, flights, packed
+from tests.support.switch import Switch
+from tidings.core.cargo import FORMAT, flights, packed, piece_id, pieces
 from tidings.core.errors import StartupError
 from tidings.core.event import Event, event_id
-from tidings.core.fleet import sender_of
+from tidings.core.fleet import fleet_of, sender_of
 from tidings.core.pressure import Report
-from tidings.fleet import run_relay
+from tidings.fleet import leave, run_relay
 from tidings.operations import set_aside
 from tidings.store import outbox
 from tidings.store import relay as stored
@@ -122,9 +123,23 @@ async def test_what_is_left_is_read_within_bounds(source: Engine) -> None:
     async with source.services.wide.connection() as connection:
         await stored.keep(connection, [stored.Flight(uuid4(), "here", b"x" * 1000, 1) for _ in range(4)])
         found = await stored.left(connection, ["here"], limit=10, most_bytes=1500)
-        assert len(found.flights) == 2
-        rest = await stored.left(connection, ["here"], limit=10, most_bytes=1, behind=found.last or 0)
-        assert len(rest.flights) == 1, "one comes however large it is"
+        assert len(found) == 2
+        rest = await stored.left(connection, ["here"], limit=10, most_bytes=1, behind=found[-1].number)
+        assert len(rest) == 1, "one comes however large it is"
+
+
+async def test_a_source_that_leaves_sends_a_flight_on_in_pieces_that_began_so(
+    source: Engine, home: Engine, cluster: servers.Cluster, way: Stream
+) -> None:
+    await publish(source, range(3))
+    await pack(source, way)
+    (flight,) = await source.sql("update tidings.relay_flights set is_split = true returning id, cargo")
+    (piece,) = pieces(flight["cargo"])
+    await way.send("here", "shop", piece_id(flight["id"], 0), piece.data, whole=flight["id"])
+    await land(home, way, 3)
+    last = await way.last("here")
+    assert await leave(msgspec.structs.replace(source.services.config, stream=cluster.url, source="shop")) == 1
+    assert await way.last("here") == last, "what comes again is what the stream has, and no flight that it does not know"
 
 
 async def test_no_relay_begins_beside_a_worker(source: Engine, cluster: servers.Cluster, way: Stream) -> None:
@@ -335,6 +350,44 @@ async def test_what_a_home_says_that_cannot_be_read_changes_nothing_and_kills_no
         assert await wishes.run_once() == 0
     assert await source.value("select count(*) from tidings.relay_wishes") == 1
     assert len([one for one in caplog.records if "cannot be read" in one.getMessage()]) == 1
+
+
+async def test_what_a_home_wanted_is_captured_no_more_once_the_fleet_is_without_it(source: Engine, way: Stream) -> None:
+    wishes = Wishes(source.services.wide, way, FLEET)
+    await way.put_wishes("here", {("public", "orders"): frozenset({"INSERT"})})
+    assert await wishes.run_once() == 1
+    wishes.follow(fleet_of(("there",)))
+    assert await wishes.run_once() == 1
+    assert await source.value("select count(*) from tidings.relay_wishes") == 0
+    assert await wishes.run_once() == 0
+
+
+async def test_a_home_whose_database_is_away_when_it_comes_to_the_stream_lands_what_came_once_it_is_back(
+    home: Engine, way: Stream, cluster: servers.Cluster
+) -> None:
+    url = str(home.services.config.database_url)
+    switch = Switch(url.partition("host=")[2])
+    await switch.start()
+    try:
+        name = url.partition("?")[0].rpartition("/")[2]
+        there = msgspec.structs.replace(home.services.config, database_url=switch.url(name), stream=cluster.url, home="here")
+        async with engine_of(there) as engine:
+            await way.send("here", "shop", uuid4(), msgspec.msgpack.encode([FORMAT, [forged()]]))
+            switch.cut()
+            async with landing_at(engine, there):
+                await eventually(lambda: is_told(engine))
+                switch.mend()
+                await eventually(lambda: is_landed(home, 1))
+    finally:
+        await switch.stop()
+
+
+async def is_told(engine: Engine) -> bool:
+    return engine.services.wide.outages.current is not None
+
+
+async def is_landed(home: Engine, events: int) -> bool:
+    return bool(await home.value("select count(*) from tidings.outbox") == events)
 
 
 async def test_a_home_that_cannot_tell_what_it_wants_says_so_once(

@@ -87,6 +87,15 @@ async def test_what_is_no_flight_is_set_aside_and_what_comes_behind_it_lands(hom
     assert await set_aside.list_rows(home.services, limit=1) == []
 
 
+async def test_a_bad_piece_of_a_flight_that_was_landed_whole_is_dropped(home: Engine, way: Stream) -> None:
+    whole = uuid4()
+    await way.send("here", "shop", whole, GOOD)
+    await way.send("here", "shop", uuid4(), b"nothing", whole=whole)
+    await landed(home, way, 2)
+    assert await home.value("select count(*) from tidings.outbox") == 2
+    assert await set_aside.list_rows(home.services, limit=1) == []
+
+
 async def test_one_bad_event_of_many_is_set_aside_alone(home: Engine, way: Stream) -> None:
     events = [event(number) for number in range(cargo.MAX_EVENTS - 1)]
     events.insert(250, event(1000, record="{no"))

@@ -35,6 +35,8 @@ from tidings.fleet import leave, run_relay
 from tidings.fleet_watch import drain_by, status
 from tidings.operations import attention, diagnosis, readings, set_aside
 from tidings.operations import fleet as operations
+from tidings.operations.webhooks import subscriptions
+from tidings.operations.webhooks.changes import WebhookChange
 from tidings.portal.views.fleet import fleet_view
 from tidings.store import fleet as stored_fleet
 from tidings.store import relay as stored
@@ -454,6 +456,17 @@ async def test_a_home_notes_what_it_sees_for_pages_figures_and_doctor(home: Engi
     assert {"source_waits", "source_full"} <= {one.name for one in problems}
 
 
+async def test_a_table_that_is_at_sources_alone_is_no_trouble_of_a_home(home: Engine) -> None:
+    services = home.services
+    change = WebhookChange(url="https://example.com/", events=[{"table": "at_sources"}])
+    made = await subscriptions.create(msgspec.structs.replace(services, group_id="acme"), change)
+    assert made.warnings == [], "whether it is captured, and whose its rows are, is known there alone"
+    assert (await attention.read(services)).uncaptured == []
+    assert "uncaptured" not in {one.name for one in (await diagnosis.examine(services)).problems}
+    alone = msgspec.structs.replace(services, config=msgspec.structs.replace(services.config, home=None))
+    assert (await attention.read(alone)).uncaptured == ["public.at_sources"]
+
+
 async def test_a_relay_answers_those_who_watch_it_and_is_forgotten_when_it_leaves(
     source: Engine, way: Stream, cluster: Cluster
 ) -> None:
@@ -468,6 +481,7 @@ async def test_a_relay_answers_those_who_watch_it_and_is_forgotten_when_it_leave
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         await eventually(lambda: answers(client, "/readyz", "ready"))
         await eventually(lambda: answers(client, "/metrics", 'tidings_relay_at_work{source="shop"} 1.0'))
+        assert await diagnosis.look(source.services) == [], "tidings api may run here, where no worker does"
         assert (await client.get("/healthz")).text == "ok"
         assert (await client.get("/api/v1/webhooks")).status_code == 404
     assert "shop" in (await look(way, ["here"], machine_time())).sources

@@ -5,7 +5,9 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
+import msgspec
 import pytest
 
 from tests.support.engine import Engine
@@ -14,9 +16,12 @@ from tests.support.homes import Home
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.core.errors import HomesDisagreeError, StartupError
-from tidings.core.fleet import Fleet, with_groups
+from tidings.core.fleet import Fleet, holding, with_groups, with_homes
 from tidings.operations import groups
 from tidings.operations.sources import event_types
+from tidings.operations.webhooks import subscriptions
+from tidings.operations.webhooks.changes import WebhookChange
+from tidings.store import moving
 from tidings.store.statements import load
 from tidings.transport.stream import Stream
 from tidings.transport.stream_making import change, settled
@@ -181,6 +186,63 @@ async def test_a_move_that_is_killed_anywhere_loses_nothing_and_goes_on(
     await move_of(homes, fleet_stream).run()
     assert without_state(await rows_of(west.engine, "acme")) == before
     assert not any((await rows_of(east.engine, "acme")).values())
+
+
+async def test_a_move_that_another_came_behind_is_not_done_again(
+    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
+) -> None:
+    _, west = homes
+    await move_of(homes, fleet_stream).run()
+    async with west.engine.services.wide.transaction() as connection:  # as a move does that goes on from there
+        await moving.begin(connection, "acme", "south")
+        await moving.note_left(connection, "acme")
+    await change(fleet_stream, lambda fleet: holding(with_homes(fleet, ["south"], 1), "acme", 1, is_held=True))
+    await move_of(homes, fleet_stream).run()
+    assert (await fleet_stream.fleet()).held == ("acme",)
+    assert await west.engine.value("select has_left from tidings.group_moves where group_id = 'acme'")
+    await change(fleet_stream, lambda fleet: with_groups(fleet, {"acme": "south"}, 1))
+    with pytest.raises(StartupError, match="lives at south by now"):
+        await move_of(homes, fleet_stream).run()
+    assert (await fleet_stream.fleet()).home_of("acme") == "south"
+
+
+async def test_a_move_waits_for_all_that_is_on_its_way_and_is_called_off_where_it_does_not_come(
+    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
+) -> None:
+    east, _ = homes
+    engine = east.engine
+
+    async def is_waited_for(what: str) -> None:
+        with pytest.raises(StartupError, match=what):
+            await move_of(homes, fleet_stream, patience=0.5).run()
+        assert (await fleet_stream.fleet()).held == ()
+
+    async with engine.services.wide.transaction() as connection:
+        await connection.execute("select pg_current_xact_id()")
+        await is_waited_for("Transactions that were open")
+    await engine.sql(
+        "insert into tidings.flights (worker_id, leased_at, lanes, delivery_ids, event_ids, lane_numbers, attempt_numbers)"
+        " select gen_random_uuid(), now(), array_agg(id), '{}', '{}', '{}', '{}' from tidings.webhooks where group_id = 'acme'"
+    )
+    await is_waited_for("Attempts under way")
+    await engine.sql("delete from tidings.flights")
+    await engine.sql("select tidings.publish('order.paid', '{}', group_id => 'acme')")
+    await is_waited_for("What was landed to be routed")
+    while await engine.value("select count(*) from tidings.outbox"):
+        await engine.cycle()
+    await fleet_stream.send("east", "shop", uuid4(), b"")
+    await is_waited_for("What was sent to east to be landed")
+
+
+async def test_the_old_home_changes_nothing_of_a_group_that_has_left(
+    homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished
+) -> None:
+    east, _ = homes
+    await move_of(homes, fleet_stream).run()
+    acting = msgspec.structs.replace(east.engine.services, group_id="acme")
+    with pytest.raises(HomesDisagreeError, match="lives at home west"):  # though nobody has told this process
+        await subscriptions.create(acting, WebhookChange(url="https://example.com/late", events=["order.paid"]))
+    assert await east.engine.value("select count(*) from tidings.webhooks where group_id = 'acme'") == 0
 
 
 async def test_a_move_that_is_called_off_leaves_all_as_it_was(

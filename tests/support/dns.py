@@ -74,14 +74,27 @@ class DnsServer(asyncio.DatagramProtocol):
         return number + struct.pack("!HHHHH", flags, 1, len(records), 0, 0) + question + b"".join(records)
 
 
+def _same_port() -> tuple[socket.socket, socket.socket]:
+    """Return sockets for datagrams and for streams on one free port: what is free for one may be taken for the other."""
+    while True:
+        datagrams, streams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        datagrams.bind(("127.0.0.1", 0))
+        try:
+            streams.bind(("127.0.0.1", datagrams.getsockname()[1]))
+        except OSError:
+            datagrams.close()
+            streams.close()
+            continue
+        return datagrams, streams
+
+
 @asynccontextmanager
 async def dns(answers: dict[str, Sequence[Sequence[str]]]) -> AsyncIterator[DnsServer]:
     """Serve on a free port."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    listener.bind(("127.0.0.1", 0))
+    listener, stream = _same_port()
     transport, server = await asyncio.get_running_loop().create_datagram_endpoint(lambda: DnsServer(answers), sock=listener)
     server.port = listener.getsockname()[1]
-    streams = await asyncio.start_server(server.serve_tcp, "127.0.0.1", server.port)
+    streams = await asyncio.start_server(server.serve_tcp, sock=stream)
     try:
         yield server
     finally:

@@ -59,11 +59,14 @@ def test_a_home_is_taken_away_once_nothing_leads_there() -> None:
     fleet = with_groups(with_homes(fleet_of(("a", "b")), ["c"], 1), {"acme": "c"}, 2)
     for home, why in (("x", "no home 'x'"), ("a", "names lead to a"), ("c", "home of acme")):
         with pytest.raises(StartupError, match=why):
-            without_home(fleet, home, 3)
+            without_home(fleet, home, 3, followed=fleet.version)
     many = with_groups(fleet, {f"g{number}": "c" for number in range(9)}, 3)
     with pytest.raises(StartupError, match="and others"):
-        without_home(many, "c", 4)
-    assert without_home(with_groups(fleet, {"acme": "a"}, 3), "c", 4).homes == ("a", "b")
+        without_home(many, "c", 4, followed=many.version)
+    free = with_groups(fleet, {"acme": "a"}, 3)
+    with pytest.raises(StartupError, match="Somebody else has changed"):
+        without_home(free, "c", 4, followed=fleet.version)
+    assert without_home(free, "c", 4, followed=free.version).homes == ("a", "b")
 
 
 def test_what_no_directory_can_say_is_refused_with_a_sentence() -> None:

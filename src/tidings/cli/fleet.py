@@ -136,7 +136,7 @@ def run_leave_home(config: Config, *, as_json: bool) -> None:
 
 
 def run_status(config: Config, *, watch: float | None, as_json: bool) -> int:
-    """Print where what waits in the fleet, and why; the exit code is 1 when somebody should see to something."""
+    """Print what waits in the fleet, where and why; the exit code is 1 when somebody should see to something."""
     while True:
         seen = asyncio.run(status(config, machine_time()))
         found = troubles(seen)

@@ -47,6 +47,7 @@ class Vitals(msgspec.Struct, frozen=True):
         not_owned: How many tables and sequences of ours belong to another role.
         is_copy: The installation was made in another database, and this one was not adopted.
         oldest_program: The last migration of the oldest program that can run on the schema; None: it does not say.
+        source: What the database is called in a fleet where it is a source, so that no worker runs here; "": it is none.
     """
 
     is_read_only: bool
@@ -54,6 +55,7 @@ class Vitals(msgspec.Struct, frozen=True):
     at: datetime
     connections_left: int
     workers: int = 0
+    source: str = ""
     routing_lag: float = 0.0
     lane_lag: float = 0.0
     last_day: date | None = None
@@ -127,6 +129,16 @@ def unready(vitals: Vitals, known_schema: int) -> list[Problem]:
         )
     if vitals.is_copy:
         found.append(Problem("copy", COPY, is_fatal=True))
+    elif vitals.source:  # what was committed is packed by a relay and delivered elsewhere
+        if vitals.routing_lag > MAX_ROUTING_LAG:
+            found.append(
+                Problem(
+                    "routing",
+                    f"What is committed here has waited {vitals.routing_lag:.0f} s to be sent to its home. See that tidings "
+                    "relay runs here; tidings stream status says what it waits for.",
+                    is_fatal=True,
+                )
+            )
     elif not vitals.workers:
         found.append(
             Problem(

@@ -108,6 +108,11 @@ def is_of_home(sender: str) -> bool:
     return sender.startswith(_HOME)
 
 
+def home_of_sender(sender: str) -> str:
+    """Return the home that sends under a name (`sender_of`)."""
+    return sender.removeprefix(_HOME)
+
+
 def fleet_of(homes: tuple[str, ...]) -> Fleet:
     """Return the fleet of these homes.
 
@@ -138,12 +143,17 @@ def with_homes(fleet: Fleet, homes: Iterable[str], version: int) -> Fleet:
     return _changed(fleet, version, homes=every.homes, open_homes=fleet.open_homes or fleet.homes)
 
 
-def without_home(fleet: Fleet, home: str, version: int) -> Fleet:
+def without_home(fleet: Fleet, home: str, version: int, *, followed: int) -> Fleet:
     """Return a fleet without a home where no group lives and no name leads.
 
+    Args:
+        followed: The version that all who send go by: by an older one they may send there still.
+
     Raises:
-        StartupError: The fleet has none of this name, or groups live there.
+        StartupError: The fleet has none of this name, groups live there, or it has changed since.
     """
+    if fleet.version != followed:
+        raise StartupError("Somebody else has changed where groups live at this moment. Try again.")
     if home not in fleet.homes:
         raise StartupError(f"The fleet has no home {home!r}; it has {', '.join(fleet.homes)}.")
     if home in (fleet.open_homes or fleet.homes):

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from tidings.core.fleet import MAX_HOMES
+from tidings.core.fleet import MAX_HOMES, home_of_sender, is_of_home
 
 REPORT_INTERVAL: Final = 3.0  # seconds between two words of a source
 SILENT: Final = timedelta(seconds=30)  # a source that said nothing for longer does not work, or cannot reach the stream
@@ -214,6 +214,13 @@ def _of_source(name: str, report: Report | None, at: datetime) -> list[Trouble]:
         ]
     silent = at - report.at
     if silent > SILENT:
+        if is_of_home(name):
+            text = (
+                f"Home {home_of_sender(name)} has said nothing for {_for(silent.total_seconds())}: no serve or worker "
+                "runs there, or it cannot reach the stream. What it has for other homes waits, and nothing is delivered from "
+                "there. Start it."
+            )
+            return [Trouble("source_silent", name, text, silent.total_seconds())]
         text = (
             f"Source {name} has said nothing for {_for(silent.total_seconds())}: no relay works there, or it cannot reach the "
             f"stream. Its rows wait. Start tidings relay; a source that is none any more is forgotten after {GONE.days} days."

@@ -5,7 +5,7 @@ that is paused. Each is a code for programs, a sentence with the remedy, and the
 refused instead. Nothing is read here: who hears what is an argument.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -39,6 +39,8 @@ def of_webhook(
     states: Mapping[TableName, tuple[str, str | None]],
     settings: Mapping[TableName, TableSettings],
     unknown: Mapping[str, str],
+    *,
+    elsewhere: Collection[TableName] = (),
 ) -> list[Warned]:
     """Return what its owner should know of a webhook that was made or changed.
 
@@ -46,6 +48,7 @@ def of_webhook(
         states: Of each table that it names, how it is captured and why not.
         settings: Of those of the tables that have any.
         unknown: Types and families of it that nothing is called by, each with what it may be instead, or an empty text.
+        elsewhere: Tables that are in no database but a fleet's sources, where their settings are too: nothing is known of them.
     """
     found = []
     if not webhook.enabled:
@@ -67,7 +70,11 @@ def of_webhook(
                     f"events[{at}]",
                 )
             )
-        if isinstance(wanted, TableFilter) and wanted.table != "*":
+        if (
+            isinstance(wanted, TableFilter)
+            and wanted.table != "*"
+            and (wanted.schema or "public", wanted.table) not in elsewhere
+        ):
             found += _of_table_named(webhook, at, wanted, states, settings)
     return found[:MAX_WARNINGS]
 

@@ -85,7 +85,7 @@ async def read(services: Services) -> Attention:
     async with services.database.snapshot() as connection:
         async with as_owner(connection):  # of all groups, or found among them
             ids = await health.warned(connection, services.group_id, MAX_LISTED)
-            missing = await captures.uncaptured(connection) if is_of_all else []
+            missing = await captures.uncaptured(connection, are_elsewhere=services.are_tables_elsewhere) if is_of_all else []
             aside = await faults.counts(connection, limit=MANY) if is_of_all else {}
             lag = await queue.lag_seconds(connection)
             alive = await workers.alive(connection)

@@ -88,16 +88,10 @@ async def note(
             what was not there before, or is not afterwards.
 
     Raises:
-        HomesDisagreeError: The group was moved to another home of the fleet: what is done here would be lost.
+        HomesDisagreeError: The group lives at another home of the fleet by now.
     """
     if is_of_group and services.config.home is not None:
-        async with as_owner(connection):  # of the fleet, and of no group
-            home = await moving.left_for(connection, services.group_id)
-        if home is not None:
-            raise HomesDisagreeError(
-                f"The group {services.group_id!r} was moved to home {home}. Nothing was done; ask there, or here in a moment "
-                "where homes answer for each other."
-            )
+        await _check_lives_here(services, connection)
     await audit.add(
         connection,
         services.installation.audit_key,
@@ -109,6 +103,21 @@ async def note(
         subject=subject,
         changes=difference(before, after),
     )
+
+
+async def _check_lives_here(services: Services, connection: Connection) -> None:
+    """Refuse to change what is of a group that has moved away: nobody would ever look for it here.
+
+    Who asked may have been let in before this process heard of the move, or have waited for its lock. All changes come by here,
+    in their own transactions, behind the locks that a move takes too.
+    """
+    async with as_owner(connection):  # of the fleet, and of no group
+        home = await moving.left_for(connection, services.group_id)
+    if home is not None:
+        raise HomesDisagreeError(
+            f"The group {services.group_id!r} lives at home {home}: it has moved. Nothing was done; ask that home, or "
+            "try again in some seconds, when this one has heard of it."
+        )
 
 
 async def search(

@@ -67,7 +67,7 @@ async def examine(services: Services, *, is_outward: bool = False) -> Examined:
         return Examined(problems, ["database", "schema"])
     async with services.wide.snapshot() as connection:
         found = await vitals.read(connection, LAST, is_all=True)
-        uncaptured = len(await captures.uncaptured(connection))
+        uncaptured = len(await captures.uncaptured(connection, are_elsewhere=services.are_tables_elsewhere))
         lacking = await rights.problems(connection)
         watched = await fleet.read_over(connection, services)
         urls = await vitals.urls(connection, GROUPS, HOSTS) if is_outward else []

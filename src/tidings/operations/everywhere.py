@@ -49,7 +49,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     away: tuple[str, ...]
 
 
-class _WireEntry(msgspec.Struct, frozen=True):
+class WireEntry(msgspec.Struct, frozen=True):
     """An entry of the audit as a home answers with it."""
 
     number: int
@@ -66,7 +66,7 @@ class _WireEntry(msgspec.Struct, frozen=True):
     changes: dict[str, tuple[Any, Any]]
 
 
-class _WireRow(msgspec.Struct, frozen=True):
+class WireRow(msgspec.Struct, frozen=True):
     """What was set aside, as a home answers with it."""
 
     number: int
@@ -134,7 +134,7 @@ async def search_audit(services: Services, caller: VouchedKey, asked: Sought, *,
         return Part(found.entries, None if found.cursor is None else _BY_CURSOR + found.cursor)
 
     def read(body: bytes, next_: str | None) -> Part[Entry]:
-        said = msgspec.json.decode(body, type=list[_WireEntry])
+        said = msgspec.json.decode(body, type=list[WireEntry])
         return Part([_entry(one) for one in said], None if next_ is None else _BY_CURSOR + next_)
 
     def query(position: str) -> dict[str, str]:
@@ -164,7 +164,7 @@ async def list_set_aside(services: Services, caller: VouchedKey, *, limit: int, 
         return _until_last(found, limit, _number)
 
     def read(body: bytes, _: str | None) -> Part[SetAside]:
-        return _until_last([_row(one) for one in msgspec.json.decode(body, type=list[_WireRow])], limit, _number)
+        return _until_last([_row(one) for one in msgspec.json.decode(body, type=list[WireRow])], limit, _number)
 
     def query(position: str) -> dict[str, str]:
         return {"limit": str(limit)} | ({"before": position} if position else {})
@@ -278,12 +278,12 @@ def _words(asked: Sought) -> dict[str, str]:
     return {name: str(value) for name, value in said.items() if value is not None}
 
 
-def _entry(said: _WireEntry) -> Entry:
+def _entry(said: WireEntry) -> Entry:
     fields = msgspec.structs.asdict(said)
     return Entry(group_id=fields.pop("group"), **fields)
 
 
-def _row(said: _WireRow) -> SetAside:
+def _row(said: WireRow) -> SetAside:
     return SetAside(
         said.number, said.kind, said.group, said.source, said.type, said.schema, said.table, said.operation, said.reason,
         said.created_at,

@@ -1,7 +1,7 @@
 """The outbox: events not yet routed, and the doorbell that wakes a dispatcher (theory: `sql/outbox.sql`)."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,7 @@ import msgspec
 from tidings.core.crowds import Waiting
 from tidings.core.event import Event, day_of, event_id, table_event_type
 from tidings.core.event_fault import MAX_EVENT_BYTES, event_fault, size_fault, table_fault
+from tidings.core.filters import OPERATIONS
 from tidings.core.trace import traceparent_of
 from tidings.store.database import Connection, add_rows
 from tidings.store.event_types import Schema, TypeKey
@@ -126,6 +127,28 @@ def read_events(taken: Taken, salt: int, now: datetime) -> tuple[list[Event], di
         if fault is not None:
             faults[row[0]] = fault
     return events, faults
+
+
+def read_brought(event: Event, now: datetime) -> tuple[Event, str | None]:
+    """Return an event of another database as a row of the outbox would have it; and why it cannot be routed, if so."""
+    fault = size_fault(_size(event.record) + _size(event.old_record))
+    type_, subject = event.type, event.subject
+    if event.source == "tables":
+        schema, table, operation = event.table_schema, event.table_name, event.operation
+        fault = fault or table_fault(schema, table, operation)
+        if schema and table and operation in OPERATIONS:
+            type_, subject = table_event_type(schema, table, operation), f"{schema}.{table}"
+    trace = None if event.traceparent is None else traceparent_of(event.traceparent)
+    if event.occurred_at.tzinfo is not UTC:  # as PostgreSQL gives times back
+        event = msgspec.structs.replace(event, occurred_at=event.occurred_at.astimezone(UTC))
+    if type_ != event.type or subject != event.subject or trace != event.traceparent or event.hops is None:
+        event = msgspec.structs.replace(event, type=type_, subject=subject, traceparent=trace, hops=event.hops or 0)
+    return event, fault or event_fault(event, now)
+
+
+def _size(record: str | None) -> int:
+    """Return the bytes of a record."""
+    return 0 if record is None else len(record) if record.isascii() else len(record.encode())
 
 
 def uncounted(taken: Taken, events: Sequence[Event]) -> list[Event]:

@@ -11,7 +11,7 @@ import msgspec
 
 from tidings.core.capture import TableName
 from tidings.core.event import Event
-from tidings.store import outbox
+from tidings.store import outbox, workers
 from tidings.store.database import Connection
 from tidings.store.statements import load
 
@@ -46,13 +46,6 @@ class Flight(msgspec.Struct, frozen=True):
     is_split: bool = False
 
 
-class Left(msgspec.Struct, frozen=True):
-    """Flights that the stream may not have yet, in the order they were taken. `last`: the number of the last, if any."""
-
-    flights: list[Flight]
-    last: int | None
-
-
 class Waiting(msgspec.Struct, frozen=True):
     """What the stream has not acknowledged: `COUNTED` flights and their events at most."""
 
@@ -67,6 +60,35 @@ class MovedError(Exception):
 
 class TooManyGroupsError(ValueError):
     """A source has sent an event of a group that is not there, and no other is made; with the remedy."""
+
+
+class Landed(msgspec.Struct, frozen=True):
+    """What landing has begun with, all of one snapshot.
+
+    Attributes:
+        new: Flights that had not been landed before.
+        is_outbox_empty: Nothing waits there, nor is anything of it being routed.
+        new_groups: Groups that are not there yet.
+        routes_version: The version of the subscriptions.
+        privacy_version: That of the redaction rules.
+        placing_version: That of what is known about where groups live, which stays so until the transaction ends; None: this is
+            no home of a fleet.
+    """
+
+    new: set[UUID]
+    is_outbox_empty: bool
+    new_groups: list[str]
+    routes_version: int
+    privacy_version: int
+    placing_version: int | None
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """What a home is like for what comes: whether its outbox has many rows, or none; and how many workers are alive."""
+
+    is_outbox_full: bool
+    is_outbox_empty: bool
+    workers: int
 
 
 async def become_source(connection: Connection, name: str) -> None:
@@ -118,14 +140,14 @@ async def try_own_landing(connection: Connection) -> bool:
     return owned
 
 
-async def left(connection: Connection, homes: Sequence[str], *, limit: int, most_bytes: int, behind: int = 0) -> Left:
+async def left(connection: Connection, homes: Sequence[str], *, limit: int, most_bytes: int, behind: int = 0) -> list[Flight]:
     """Return flights to these homes that the stream may not have yet: so many, and of so many bytes, at most, but one at least.
 
     Args:
         behind: The number of the last one that was read before.
     """
     rows = await connection.fetch(_SQL["left"], homes, behind, limit, most_bytes)
-    return Left([Flight(*row[1:]) for row in rows], rows[-1][0] if rows else None)
+    return [Flight(*row) for row in rows]
 
 
 async def left_to(connection: Connection, home: str, *, limit: int, most_bytes: int, behind: int) -> list[Flight]:
@@ -189,12 +211,17 @@ async def is_landed(connection: Connection, flight: UUID) -> bool:
 
 
 async def _make_groups(connection: Connection, names: Collection[str]) -> None:
+    """Make those groups that are not there; as `add_groups`."""
+    new = [row[0] for row in await connection.fetch(_SQL["new_groups"], sorted(names))]
+    await add_groups(connection, new)
+
+
+async def add_groups(connection: Connection, new: Sequence[str]) -> None:
     """Make groups that are not there.
 
     Raises:
         TooManyGroupsError: There would be more than sources may make.
     """
-    new = [row[0] for row in await connection.fetch(_SQL["new_groups"], sorted(names))]
     if not new:
         return
     if await connection.fetchval(_SQL["count_groups"], MAX_GROUPS) + len(new) > MAX_GROUPS:
@@ -233,6 +260,32 @@ async def bring(connection: Connection, events: Sequence[Event], source: str, pl
     """Put events of a source into the outbox, in the caller's transaction."""
     await _make_groups(connection, {event.group_id for event in events})
     await outbox.bring(connection, events, source, placed_by)
+
+
+async def begin_landing(
+    connection: Connection, flights: Sequence[UUID], groups: Collection[str], *, history: str | None = None
+) -> Landed:
+    """Take note, in the caller's transaction, that flights are landed, and return those that were not before.
+
+    Args:
+        groups: Which their events are of.
+        history: As in `note_landed`.
+
+    Raises:
+        MovedError: This is another history.
+    """
+    row = await connection.fetchrow(_SQL["begin_landing"], flights, sorted(groups))
+    if history is not None and row["history"] != history:
+        raise MovedError
+    return Landed(
+        set(row["new"]), row["is_outbox_empty"], row["new_groups"], row["routes_version"], row["privacy_version"],
+        row["placing_version"],
+    )  # fmt: skip
+
+
+async def outlook(connection: Connection, limit: int) -> Outlook:
+    """Return what a home is like for what comes. `limit`: rows of the outbox that are many."""
+    return Outlook(*await connection.fetchrow(_SQL["outlook"], limit, workers.SILENCE))
 
 
 async def note_landed(connection: Connection, flight: UUID, *, history: str | None = None) -> bool:

@@ -14,7 +14,8 @@ from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
 from tidings.core.pauses import Pauses
 from tidings.transport import stream
-from tidings.transport.stream import Stream, StreamAwayError
+from tidings.transport.stream import Stream
+from tidings.transport.stream_away import StreamAwayError
 
 logger = logging.getLogger("tidings.homes")
 

@@ -20,6 +20,7 @@ from tidings.core.fleet import Fleet
 from tidings.core.kept import Holding
 from tidings.core.pressure import Drained, Report, Why
 from tidings.transport.stream_access import options_of, urls_of, without_secrets
+from tidings.transport.stream_away import StreamAwayError
 
 try:
     from nats.aio.client import Client
@@ -37,7 +38,8 @@ except ImportError as error:  # pragma: no cover - the extra is installed where 
 logger = logging.getLogger("tidings.stream")
 
 CONNECT_SECONDS: Final = 5
-ANSWER_SECONDS: Final = 10.0  # for the quorum to have a flight, and for answers
+ANSWER_SECONDS: Final = 10.0  # for answers
+SEND_SECONDS: Final = 4.0  # for the quorum to have a flight, before it is sent again: of a node that died no answer comes
 LANDING_SECONDS: Final = 5.0  # until a flight that was received and not acknowledged comes again
 RECEIVED_AT_ONCE: Final = 8  # flights
 BUCKET: Final = "TIDINGS"
@@ -54,14 +56,6 @@ _FOR: Final = "Tidings-For"  # home and source
 _FLIGHTS: Final = "tidings.flights."
 _WHOLE: Final = "Tidings-Whole"  # of a piece of a flight: that flight's id
 _NO_ROOM: Final = {10023, 10047}  # no resources; no room in storage. A limit of a stream's is told by its text alone
-
-
-class StreamAwayError(Exception):
-    """The stream did not do what was asked now, and may later. Its text tells why, and `why` in a word."""
-
-    def __init__(self, said: str, why: Why = Why.AWAY) -> None:
-        super().__init__(said)
-        self.why = why
 
 
 class Arrived:
@@ -356,7 +350,7 @@ class Stream:
             await self.jetstream.publish(
                 subject_of(home, source),
                 cargo,
-                timeout=ANSWER_SECONDS,
+                timeout=SEND_SECONDS,
                 stream=stream_of(home),
                 headers={_MESSAGE_ID: str(flight), _FOR: f"{home}.{source}"} | ({} if whole is None else {_WHOLE: str(whole)}),
             )
@@ -482,8 +476,7 @@ async def opened(
     urls = urls_of(servers)
     shown = ", ".join(without_secrets(url) for url in urls)
     options = options_of(urls, credentials, ca_file)
-    refused: list[BaseException] = []
-    noting, closed = _Noting(), asyncio.Event()
+    noting, closed = _Noting(shown), asyncio.Event()
 
     async def on_closed() -> None:
         closed.set()
@@ -492,16 +485,9 @@ async def opened(
         client.leave_when_silent()
         await noting.found()
 
-    async def on_error(error: Exception) -> None:
-        refused.append(error)
-        del refused[:-1]
-        if (said := str(error)[:MAX_SAID]) != noting.said and "permissions violation" in said.lower():
-            noting.said = said  # else nothing tells it from a stream that does not answer
-            logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
-
     client = MendedClient()
     connecting = client.connect(
-        urls, name="tidings", inbox_prefix=inbox, error_cb=on_error,
+        urls, name="tidings", inbox_prefix=inbox, error_cb=noting.refused,
         disconnected_cb=noting.lost, reconnected_cb=on_reconnected, closed_cb=on_closed,
         ping_interval=SILENT_SECONDS // 2, max_outstanding_pings=1,
         connect_timeout=CONNECT_SECONDS, max_reconnect_attempts=3, reconnect_time_wait=1, **options,
@@ -511,27 +497,62 @@ async def opened(
             await connecting
     except (NatsError, OSError, TimeoutError, ValueError) as error:
         await client.end()
-        raise StartupError(
-            f"NATS at {shown} cannot be reached ({refused[-1] if refused else error or type(error).__name__}). Start it, or "
-            "correct TIDINGS_STREAM."
-        ) from error
+        raise noting.unreached(error) from error
     client.options["max_reconnect_attempts"] = -1
     client.leave_when_silent()
     noting.is_wanted = True
     try:
         yield Stream(client, shown, closed)
+    except (StartupError, StreamAwayError) as error:
+        if not noting.is_deaf(inbox):
+            raise
+        raise noting.unheard(inbox) from error
     finally:
         noting.is_wanted = False
         await client.end()
 
 
 class _Noting:
-    """Says once that the stream is gone, and once that it is back."""
+    """Says once that the stream is gone, and once that it is back; remembers what its servers refused last."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: str) -> None:
+        """Make it. `shown`: the servers, without secrets."""
         self.is_wanted = False
-        self.said = ""  # about permissions, last
+        self._shown = shown
+        self._error: Exception | None = None
+        self._said = ""  # about permissions, last
+        self._is_login_refused = False
         self._is_lost = False
+
+    async def refused(self, error: Exception) -> None:
+        self._error = error
+        self._is_login_refused |= "authorization violation" in str(error).lower()
+        if (said := str(error)[:MAX_SAID]) != self._said and "permissions violation" in said.lower():
+            self._said = said  # else nothing tells it from a stream that does not answer
+            logger.error("%s. Give this member what docs/fleet.md says it needs.", said)
+
+    def unreached(self, error: Exception) -> StartupError:
+        """Return why no server could be reached."""
+        if self._is_login_refused:  # which of the servers says so, and which breaks the connection at once, is chance
+            return StartupError(
+                f"NATS at {self._shown} cannot be reached (it refuses this login). Correct the user and the password in "
+                "TIDINGS_STREAM, or the file that TIDINGS_STREAM_CREDENTIALS names."
+            )
+        why = self._error or error
+        return StartupError(
+            f"NATS at {self._shown} cannot be reached ({str(why) or type(why).__name__}). Start it, or correct TIDINGS_STREAM."
+        )
+
+    def is_deaf(self, inbox: str) -> bool:
+        """Whether answers were refused to come to us."""
+        return f'subscription to "{inbox.lower()}.' in self._said.lower()
+
+    def unheard(self, inbox: str) -> StartupError:
+        """Return why no answer comes, where they were refused to come to us."""
+        return StartupError(
+            f"NATS at {self._shown} does not let this login hear answers at {inbox}.>, so that none comes. Write the login "
+            "into TIDINGS_STREAM that may do this (docs/fleet.md, who may do what in the stream)."
+        )
 
     async def lost(self) -> None:
         if self.is_wanted and not self._is_lost:

@@ -17,6 +17,8 @@ class MendedClient(Client):
 
     An answer to a ping that was given up ended the task that reads, and nothing was heard until the connection counted as
     stale, minutes later; a reconnection that another had overtaken told of itself as an error that nobody had made.
+
+    And to it `tls://` is no wish: the library goes on in the clear with a server that does not ask for TLS.
     """
 
     def leave_when_silent(self) -> None:
@@ -53,6 +55,9 @@ class MendedClient(Client):
     def _connect_command(self) -> bytes:
         """Return what signs in: nothing, where `tls://` was asked for and it would be read by whoever listens."""
         is_wanted = self._current_server is not None and self._current_server.uri.scheme == "tls"
-        if is_wanted and self._wire().get_extra_info("ssl_object") is None:
+        is_encrypted = self._wire().get_extra_info("ssl_object") is not None
+        if is_wanted and not is_encrypted:
             raise NatsError("the server does not speak TLS, and tls:// asks for it")
+        if is_encrypted:  # the library does not say so to what reads, which then has each end of a connection be warned of
+            self._wire().get_protocol()._over_ssl = True  # noqa: SLF001 - nothing else leads there
         return bytes(super()._connect_command())

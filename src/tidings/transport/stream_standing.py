@@ -11,7 +11,8 @@ from nats.js.errors import NotFoundError
 
 from tidings.core.fleet import Fleet
 from tidings.core.pressure import MAX_SOURCES, Report, Seen, Standing, read_report
-from tidings.transport.stream import BUCKET, CONSUMER, SOURCES, Stream, StreamAwayError, stream_of, told
+from tidings.transport.stream import BUCKET, CONSUMER, SOURCES, Stream, stream_of, told
+from tidings.transport.stream_away import StreamAwayError
 
 AT_ONCE: Final = 16  # questions
 _NOT_FOUND: Final = 404

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 logger = logging.getLogger("tidings.worker")
+
+AGAIN_SECONDS = 1.0  # after which a task that goes on is told again to end
 
 
 class Crew:
@@ -63,3 +65,14 @@ class Crew:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._logger.critical("%s died; %s", task.get_name(), self._whose, exc_info=error)
             self._on_failed()
+
+
+async def ended(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait until they have ended.
+
+    One that waits for what comes in that very moment may not hear of it (`asyncio.wait_for` before Python 3.12), and go on.
+    """
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=AGAIN_SECONDS)

@@ -41,6 +41,7 @@ from tidings.worker.privacy import Privacy, marked
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.sharing import Sharing, Way
 from tidings.worker.signals import Signal
+from tidings.worker.supplies import FromOutbox, NotNowError, Supply
 from tidings.worker.telemetry import Telemetry
 
 logger = logging.getLogger("tidings.dispatcher")
@@ -89,12 +90,12 @@ class Dispatcher:
         self._clock = clock
         self._me = me
         self._airborne = airborne
-        self._salt = salt
+        self._outbox = FromOutbox(clock, salt)
         self._places = places
         self._taker = taker
         self._privacy = privacy
         self._tell = tell
-        self._size, self._size_beside = Size(BATCH), Size(BATCH)
+        self._size, self._size_beside, self._size_brought = Size(BATCH), Size(BATCH), Size(BATCH)
         self._kinds = Kinds()
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
@@ -137,7 +138,7 @@ class Dispatcher:
         promised = await self._places.promise(limit, can_wait=can_wait, is_beside=is_beside)
         batch = Batch(limit, promised, size, shares=shares, is_beside=is_beside)
         try:
-            routed = await self._route_batch(batch)
+            routed = await self._route_batch(batch, self._outbox)
         except UNAVAILABLE:
             raise
         except COLLISIONS:
@@ -184,22 +185,53 @@ class Dispatcher:
         )
         await self._reject({at_hand[0]: reason})
 
-    async def _route_batch(self, batch: Batch) -> int:
+    async def route_brought(self, supply: Supply, count: int, *, can_wait: bool) -> bool:
+        """Route events that were brought from elsewhere, and are in no outbox yet; False: they are to be put into it.
+
+        That is so while anything waits there, while a group crowds others, where there are no places, for groups that live
+        elsewhere, and when something of these events is at fault: the outbox has the fair shares, the way to other homes, and
+        the narrowing down.
+
+        Args:
+            count: How many events, at most.
+            can_wait: There is no other process that could route them meanwhile.
+        """
+        size = self._size_brought
+        if self._stopped.is_set or count > size.limit or self._sharing.look(self._routes.current.groups):
+            size.limit = min(BATCH, size.limit * 2)
+            return False
+        promised = await self._places.promise(count, can_wait=can_wait)
+        batch = Batch(count, promised, size)
+        try:
+            if promised < count and not can_wait:
+                return False
+            await self._route_batch(batch, supply)
+        except (*UNAVAILABLE, *COLLISIONS):
+            raise
+        except (NotNowError, ElsewhereError):
+            return False
+        except (BadRowsError, *_FAULTS) as error:
+            self.forget_days()
+            logger.debug("what was brought is put into the outbox, since it cannot be routed: %s", type(error).__name__)
+            return False
+        finally:
+            self._places.give_back(batch.others)
+            self._places.keep_promise(batch.promised)
+        return True
+
+    async def _route_batch(self, batch: Batch, supply: Supply) -> int:
         """Route a batch in one transaction and return how many rows that were; it learns their numbers once read."""
         async with self._database.transaction() as connection:
             # The version is of the same snapshot as the rows: what was subscribed before a row was committed is in it.
-            if batch.shares is None:
-                taken = await outbox.take(connection, batch.limit)
-            else:
-                taken = await outbox.take_shares(connection, batch.shares)
-            if not taken.rows:
+            taken = await supply.take(connection, batch)
+            if not taken.numbers:
                 return 0
             batch.numbers += taken.numbers
             taken_at = self._clock.now()
-            events, faults = outbox.read_events(taken, self._salt, taken_at)
+            events = taken.events
             if self._telemetry is not None:
                 events = self._telemetry.adopted(events)
-            faults = faults or self._payloads.faults(zip(taken.numbers, events, strict=True))
+            faults = taken.faults or self._payloads.faults(zip(taken.numbers, events, strict=True))
             if faults:
                 raise BadRowsError(faults)
             await self._privacy.at_least(connection, taken.privacy_version)
@@ -207,9 +239,8 @@ class Dispatcher:
             await self._placing.expect_own(connection, taken.placing_version, events, routes.groups)
             made = await self._kinds.make_sure(connection, events)
             worker_id = self._me.worker_id
-            stored = stored_of(outbox.uncounted(taken, events))
-            batch.origins = outbox.origins(taken, events)
-            routed = await self._write(connection, events, routes, worker_id, batch, stored)
+            batch.origins = taken.origins
+            routed = await self._write(connection, events, routes, worker_id, batch, stored_of(taken.uncounted))
         self._kinds.remember(made)  # only now is it sure that they are there
         self._sharing.note(events)
         self._hand_over(routed, worker_id)

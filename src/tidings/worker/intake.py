@@ -1,7 +1,9 @@
-"""The intake of a home: flights that come by the stream are landed in its outbox, each once, in the order they were sent.
+"""The intake of a home: flights that come by the stream are landed, each once, in the order they were sent.
 
-From there on all is as if the events had been committed here. The stream forgets a flight once it is landed; one that comes
-again, since its sender or we died in between, is known by its id. One process at a time does so for a home.
+What they carry is routed at once, in the transaction that notes them as landed; or it is put into the outbox, whenever
+something waits there, a group crowds others, or this process has no room. From there on all is as if it had been committed
+here. The stream forgets a flight once it is landed; one that comes again, since its sender or we died in between, is known by
+its id. One process at a time does so for a home.
 """
 
 import asyncio
@@ -20,11 +22,13 @@ from tidings.core.cargo import CargoError, ForeignEventError, Unpacked, check_ca
 from tidings.core.event import Event
 from tidings.core.fleet import is_of_home
 from tidings.core.pauses import Pauses
-from tidings.store import backfills, capture, relay
+from tidings.store import capture, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
-from tidings.transport.stream import LANDING_SECONDS, StreamAwayError
+from tidings.transport.stream import LANDING_SECONDS
+from tidings.transport.stream_away import StreamAwayError
 from tidings.worker import doorbell
 from tidings.worker.signals import Signal
+from tidings.worker.supplies import MOST_BYTES, Arrival, FromStream, Supply, together
 from tidings.worker.telemetry import Telemetry
 
 logger = logging.getLogger("tidings.intake")
@@ -103,6 +107,13 @@ class Notice(Protocol):
         """Tell the sources what webhooks want to hear."""
 
 
+class Router(Protocol):
+    """Who routes what comes: the dispatcher of this process."""
+
+    async def route_brought(self, supply: Supply, count: int, *, can_wait: bool) -> bool:
+        """Route events that are in no outbox yet; False: they are to be put into it."""
+
+
 class Intake:
     """Lands what comes for a home.
 
@@ -121,14 +132,18 @@ class Intake:
         clock: Clock | None = None,
         telemetry: Telemetry | None = None,
         kept: Keeping | None = None,
+        router: Router | None = None,
     ) -> None:
         """Make it.
 
         Args:
             again_seconds: After which what was not acknowledged has come again.
+            clock: PostgreSQL's, as the router has it.
             telemetry: Who is told of what was landed.
             kept: What the stream keeps of what was landed; None: nothing.
+            router: Routes at once what can be; None: all is put into the outbox.
         """
+        self._router = router
         self._clock = clock or Clock()
         self._telemetry = telemetry
         self.is_at_work = Signal()
@@ -188,8 +203,8 @@ class Intake:
     async def run_once(self) -> int:
         """Land what has come, and return how many flights that were."""
         async with self._database.connection() as connection:
-            is_full = await backfills.is_outbox_full(connection, MAX_OUTBOX)
-        if is_full:
+            outlook = await relay.outlook(connection, MAX_OUTBOX)
+        if outlook.is_outbox_full:
             await self._stopped.wait(FULL_INTERVAL)
             return 0
         if self._next is None:
@@ -199,9 +214,12 @@ class Intake:
             # Numbers begin anew: the stream was made again, or what gives its flights out was.
             self._next = await self._stream.first(self._home)
         next_ones = self._next_ones(arrived)
-        if next_ones:
-            await self._land(next_ones)
-            for flight in next_ones:
+        left: Sequence[Flight] = next_ones
+        if self._router is not None and outlook.is_outbox_empty:
+            left = await self._route(self._router, next_ones, can_wait=outlook.workers <= 1)
+        if left:
+            await self._land(left)
+            for flight in left:
                 await flight.done()
         if len(next_ones) < len(arrived):
             await self._stopped.wait(self._again_seconds)
@@ -219,6 +237,28 @@ class Intake:
             found.append(flight)
         self._next = following
         return found
+
+    async def _route(self, router: Router, arrived: Sequence[Flight], *, can_wait: bool) -> Sequence[Flight]:
+        """Route what came, as far as that can be done at once, and return the rest, which is to be put into the outbox."""
+        plain = await _plain(arrived)
+        done = 0
+        while done < len(plain):
+            batch = together(plain[done:])
+            supply, received_at = FromStream(self._clock, batch, history=self._history), self._clock.now()
+            try:
+                if not await router.route_brought(supply, sum(len(one.events) for one in batch), can_wait=can_wait):
+                    break
+            except (*UNAVAILABLE, *COLLISIONS) as error:
+                # Should it have been committed, it is known by its id.
+                logger.info("what came is put into the outbox, since it could not be routed at once: %s", said(error))
+                break
+            if self._telemetry is not None:
+                self._telemetry.landed(supply.landed, received_at, self._clock.now())
+            for flight in arrived[done : done + len(batch)]:
+                LANDED.labels("landed" if flight.id in supply.new else "known").inc()
+                await flight.done()
+            done += len(batch)
+        return arrived[done:]
 
     async def _land(self, arrived: Sequence[Flight]) -> None:
         """Land flights together; when PostgreSQL refuses something of them, each alone, and of that one each event."""
@@ -297,6 +337,26 @@ class Intake:
             raise
         except (asyncpg.PostgresError, ValueError, OverflowError):  # not even as JSON: as it came
             await relay.set_aside_flight(connection, flight.name, flight.source, cargo.alone(event), reason)
+
+
+async def _plain(arrived: Sequence[Flight]) -> list[Arrival]:
+    """Return what came, up to a flight of which more is to be asked than whether its groups live here.
+
+    Such a flight has no id, or is a piece of one; it was sent on by a home; it is very large; it cannot be read; or an event in
+    it is none that sources make.
+    """
+    found: list[Arrival] = []
+    for flight in arrived:
+        if flight.id is None or flight.whole is not None or is_of_home(flight.source) or len(flight.cargo) > MOST_BYTES:
+            break
+        try:
+            events = (await _unpacked(flight)).events
+            for event in events:
+                check_carried(event)
+        except (CargoError, ForeignEventError):
+            break
+        found.append(Arrival(flight.id, flight.source, events, len(flight.cargo)))
+    return found
 
 
 async def _unpacked(flight: Flight) -> Unpacked:

@@ -11,12 +11,12 @@ from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, sender_of
 from tidings.core.pressure import REPORT_INTERVAL
-from tidings.store.database import Database
+from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.transport import stream
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
-from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Teller
+from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Router, Teller
 from tidings.worker.kept import Kept
 from tidings.worker.lookout import LOOK_INTERVAL, Lookout, claim, note_away
 from tidings.worker.placing import FOLLOW_INTERVAL, Follower
@@ -39,12 +39,14 @@ class Packing(NamedTuple):
         box: Seals what is set aside.
         salt: Of the installation.
         telemetry: Who is told of what was landed and sent on.
+        router: Routes what comes at once, where that can be; None: all of it is put into the outbox.
     """
 
     box: SecretBox
     clock: Clock
     salt: int
     telemetry: Telemetry | None = None
+    router: Router | None = None
 
 
 @asynccontextmanager
@@ -78,7 +80,7 @@ class _Landing:
         self.stopping = Signal()
 
     async def run(self) -> None:
-        """Land what comes, through outages of the stream, until told to stop."""
+        """Land what comes, through outages of the stream and of the database, until told to stop."""
         is_told = False
         inbox = stream.inbox_of("home", self._home)
         config = self._config
@@ -98,11 +100,15 @@ class _Landing:
                 is_told = True
                 await note_away(self._database, self._packing.clock, error)
                 await self.stopping.wait(CONNECT_INTERVAL)
+            except UNAVAILABLE as error:
+                self._database.outages.failed(error)
+                await self.stopping.wait(CONNECT_INTERVAL)
 
     async def _work(self, way: stream.Stream, fleet: Fleet, identity: str) -> None:
         stopping, home, database, packing = Signal(), self._home, self._database, self._packing
         clock, sender = packing.clock, sender_of(home)
-        intake = Intake(database, way, home, clock=clock, telemetry=packing.telemetry, kept=Kept(database, way, home))
+        kept = Kept(database, way, home)
+        intake = Intake(database, way, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router)
         relay = Relay(
             database, way, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
             telemetry=packing.telemetry, look=way.fleet,

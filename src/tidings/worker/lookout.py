@@ -10,7 +10,8 @@ from tidings.core.errors import StartupError
 from tidings.core.pressure import SILENT, Report, Seen
 from tidings.store import fleet
 from tidings.store.database import UNAVAILABLE, Database
-from tidings.transport.stream import Stream, StreamAwayError
+from tidings.transport.stream import Stream
+from tidings.transport.stream_away import StreamAwayError
 from tidings.transport.stream_standing import look
 from tidings.worker.signals import Signal
 

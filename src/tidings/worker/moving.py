@@ -127,7 +127,9 @@ class Move:
         found = await moving.standing(here, self._group)
         if found is not None and found.home != self._target:
             raise StartupError(f"{self._group} is being moved to {found.home}. Let that end first, or call it off: --abandon.")
-        if found is None or not found.has_left:
+        if found is not None and found.has_left:
+            await self._expect_last_move()
+        else:
             await self._check()
             await self._abandon(here, there)  # what was broken off, if anything was
             try:
@@ -208,6 +210,15 @@ class Move:
                 )
 
     # Before ------------------------------------------------------------------------------------------------------------
+
+    async def _expect_last_move(self) -> None:
+        """Refuse to go on with a move behind which others came: the fleet would look for the group where it was before them."""
+        lives_at = (await self._way.fleet()).home_of(self._group)
+        if lives_at not in {self._source, self._target}:
+            raise StartupError(
+                f"{self._group} was moved from here to {self._target}, and lives at {lives_at} by now. Where history of it is "
+                f"here still, move it back to {self._target}, then run this again."
+            )
 
     async def _check(self) -> None:
         """Refuse what cannot be moved."""
@@ -315,14 +326,11 @@ class Move:
     async def _arrive(self) -> None:
         """Have the new home go on, and all who send know it."""
         self._tell("telling the fleet")
-        await self._way.change(
-            lambda fleet: with_groups(
-                holding(fleet, self._group, self._version(), is_held=False), {self._group: self._target}, self._version()
-            )
-        )
+        await self._way.change(self._arrived)
         self._tell("having its new home go on")
         async with self._there.transaction() as connection:
-            if await moving.standing(connection, self._group) is not None:
+            arriving = await moving.standing(connection, self._group)
+            if arriving is not None and not arriving.has_left:  # else it arrived, and is on its way from there by now
                 await moving.open_lanes(connection, self._group)
                 await moving.end(connection, self._group)
         for database in (self._here, self._there):
@@ -330,6 +338,12 @@ class Move:
                 await tables.keep_all_in_step(database)
             except BusyError as error:
                 logger.warning("triggers are brought up to date by the next change of a webhook: %s", error)
+
+    def _arrived(self, fleet: Fleet) -> Fleet:
+        if fleet.home_of(self._group) == self._target:
+            return fleet  # it was told before: whoever holds the group now moves it on from there
+        free = holding(fleet, self._group, self._version(), is_held=False)
+        return with_groups(free, {self._group: self._target}, self._version())
 
     # Afterwards --------------------------------------------------------------------------------------------------------
 

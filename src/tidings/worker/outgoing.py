@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -78,9 +79,10 @@ class Outgoing:
             self._take(flight)
         self._behind = found[-1].number if found else None
 
-    def mark_split(self) -> None:
-        """Note of the first that it travels in pieces."""
-        self._at_hand[0] = msgspec.structs.replace(self._at_hand[0], is_split=True)
+    def mark_split(self, flight: UUID) -> None:
+        """Note of the first that it travels in pieces, unless it is another by now: the stream took it whole after all."""
+        if self._at_hand and self._at_hand[0].id == flight:
+            self._at_hand[0] = msgspec.structs.replace(self._at_hand[0], is_split=True)
 
     def done(self) -> Flight:
         """Take out the first: the stream has it."""

@@ -14,7 +14,7 @@ from tidings.core.event import Event
 from tidings.core.fleet import Fleet
 from tidings.store import placing
 from tidings.store.database import UNAVAILABLE, Connection, Database
-from tidings.transport.stream import StreamAwayError
+from tidings.transport.stream_away import StreamAwayError
 
 logger = logging.getLogger("tidings.placing")
 

@@ -11,6 +11,7 @@ packed and waits in the database, while others go on and until that is so much t
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 from uuid import UUID, uuid4
@@ -28,8 +29,9 @@ from tidings.store import outbox, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.relay import Flight
 from tidings.store.secrets import SecretBox
-from tidings.transport.stream import StreamAwayError
+from tidings.transport.stream_away import StreamAwayError
 from tidings.worker import doorbell
+from tidings.worker.crew import ended
 from tidings.worker.outgoing import MAX_AT_HAND, MAX_BYTES_AT_HAND, Outgoing
 from tidings.worker.rows import BATCH, Everything, LedHereError, Rows
 from tidings.worker.signals import Signal
@@ -39,6 +41,9 @@ logger = logging.getLogger("tidings.relay")
 
 MAX_WAITING: Final = 16  # flights that wait for each of the homes, beyond which nothing is taken
 ROOM: Final = 256 * 2**20  # bytes of flights that wait, beyond which nothing is taken, whichever home they are for
+SMALL: Final = BATCH // 4  # rows, fewer of which are not taken again while flights wait for one that is under way
+GATHER_SECONDS: Final = 0.1  # at most: homes are not to wait for each other
+MAX_SENT: Final = 64  # flights that are forgotten at once, not with what is packed next or within a second
 MAX_GROUPS: Final = 10_000  # whose home is remembered
 STANDBY_INTERVAL: Final = 1.0  # seconds between looks whether the relay at work is gone
 
@@ -54,6 +59,19 @@ class Way(Protocol):
 
     async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
         """Send a flight, or a piece of one; returns once the quorum has it."""
+
+
+async def send(stream: Way, source: str, flight: Flight) -> None:
+    """Send a flight as it travels: whole, or in pieces once one of these may have been sent.
+
+    Raises:
+        StreamAwayError: It is not known whether the stream has all of it. Sent again, it is landed once all the same.
+    """
+    if not flight.is_split:
+        await stream.send(flight.home, source, flight.id, flight.cargo)
+        return
+    for at, piece in enumerate(cargo.pieces(flight.cargo)):
+        await stream.send(flight.home, source, cargo.piece_id(flight.id, at), piece.data, whole=flight.id)
 
 
 class _BadRowsError(Exception):
@@ -118,6 +136,7 @@ class Relay:
         self._stopped = Signal()
         self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
         self._is_away = False
+        self._is_calm = False  # what was taken last was little
         self.rung = Signal()
         self.is_at_work = Signal()
 
@@ -157,6 +176,7 @@ class Relay:
         for home, one in self.outgoing.items():
             one.is_held = home in homes
             one.call.set()
+        self._room.set()
 
     async def _run_connected(self) -> None:
         bell = await self._database.dedicated(command_timeout=doorbell.BELL_SECONDS)
@@ -186,10 +206,7 @@ class Relay:
                 if sender.done() and not self._stopped.is_set:
                     sender.result()  # it has died: its error is ours
         finally:
-            for sender in senders:
-                sender.cancel()
-            if senders:
-                await asyncio.wait(senders)
+            await ended(senders)
             bell.terminate()
 
     # Out of the outbox -------------------------------------------------------------------------------------------------
@@ -206,6 +223,11 @@ class Relay:
                 self._pauses.reset()
                 if taken < BATCH and await self._rows.rest(bell, self.rung, partial(self.run_once, bell)):
                     waking = asyncio.create_task(outbox.wake(bell))
+            if not bell.is_closed():
+                if waking is not None:
+                    await waking
+                with suppress(*COLLISIONS):
+                    await self._forget_sent(bell)  # whoever goes on need not send them again
         finally:
             if waking is not None:
                 waking.cancel()
@@ -239,6 +261,7 @@ class Relay:
 
     async def _wait_for_room(self, owner: Connection) -> None:
         """Return once something may be packed, or the relay is to stop; have what waits be at hand for those who send."""
+        has_gathered = False
         while True:
             self._room.clear()
             await self._split(owner)
@@ -250,10 +273,23 @@ class Relay:
             self.is_full = sum(one.bytes for one in self.outgoing.values()) >= self._room_bytes or all(
                 one.flights >= MAX_WAITING for one in self.outgoing.values()
             )
-            if not self.is_full or self._stopped.is_set or owner.is_closed() or self._is_behind:
+            is_to_wait = self.is_full or (self._is_to_gather() and not has_gathered)
+            if not is_to_wait or self._stopped.is_set or owner.is_closed() or self._is_behind:
                 return
-            await self._forget_sent(owner)
-            await self._room.wait(1.0)
+            if self.is_full:
+                await self._forget_sent(owner)
+            has_gathered = True
+            await self._room.wait(1.0 if self.is_full else GATHER_SECONDS)
+
+    def _is_to_gather(self) -> bool:
+        """Whether little was committed last, and flights wait for one that is under way.
+
+        What is committed meanwhile travels together then; each by itself would wait for the answer to the one before. Nobody
+        waits for a home that takes nothing.
+        """
+        return self._is_calm and any(
+            one.flights > 1 and one.why is Why.NOTHING and not one.is_held for one in self.outgoing.values()
+        )
 
     async def _pack(self, owner: Connection) -> int:
         sent, self._sent = self._sent, []
@@ -273,6 +309,7 @@ class Relay:
             self._sent += sent
             raise
         self._database.outages.worked()
+        self._is_calm = len(taken.numbers) < SMALL
         for flight in flights:
             self.outgoing[flight.home].add(flight)
         return len(taken.numbers)
@@ -345,6 +382,7 @@ class Relay:
     def _go_by(self, fleet: Fleet) -> None:
         """Begin anew, by a directory that may be another."""
         self._fleet = fleet
+        self._is_calm = False
         self._homes.clear()
         self.outgoing = {home: Outgoing(home) for home in fleet.homes}
         self.hold(self._held)
@@ -364,13 +402,13 @@ class Relay:
                 continue
             outgoing.is_sending = True
             try:
-                await self._send(flight)
+                await send(self._stream, self._source, flight)
             except StreamAwayError as error:
                 self._tell(outgoing, error)
                 if error.why is Why.LARGE and not flight.is_split:
                     self._to_split.append(outgoing)
-                    self._room.set()
                     self.rung.set()
+                self._room.set()
                 await self._stopped.wait(pauses.next())
                 continue
             finally:
@@ -384,22 +422,15 @@ class Relay:
             if self._telemetry is not None and flight.made_at is not None:
                 self._telemetry.relayed(cargo.unpacked(flight.cargo), flight.made_at, self._clock.now())
             self._room.set()
-            self.rung.set()
-
-    async def _send(self, flight: Flight) -> None:
-        if not flight.is_split:
-            await self._stream.send(flight.home, self._source, flight.id, flight.cargo)
-            return
-        for at, piece in enumerate(cargo.pieces(flight.cargo)):
-            name = cargo.piece_id(flight.id, at)
-            await self._stream.send(flight.home, self._source, name, piece.data, whole=flight.id)
+            if outgoing.behind is not None or len(self._sent) >= MAX_SENT:
+                self.rung.set()
 
     async def _split(self, owner: Connection) -> None:
         """Note of flights that they travel in pieces, before the first of these is sent."""
         for outgoing in self._to_split:
             if (flight := outgoing.first) is not None and not flight.is_split:
                 await relay.split(owner, flight.id)
-                outgoing.mark_split()
+                outgoing.mark_split(flight.id)
                 logger.warning("a flight for %s is larger than the stream carries now, and travels in pieces", outgoing.home)
         self._to_split.clear()
 

@@ -15,7 +15,7 @@ from tidings.clock import Clock
 from tidings.core.pressure import REPORT_INTERVAL, Drained, Report, Seen, Waits, Why, troubles
 from tidings.store import outbox
 from tidings.store.database import Database
-from tidings.transport.stream import StreamAwayError
+from tidings.transport.stream_away import StreamAwayError
 from tidings.worker.relay import Relay
 
 logger = logging.getLogger("tidings.relay")

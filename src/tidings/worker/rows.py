@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
+from tidings.core import cargo
 from tidings.core.crowds import split
 from tidings.core.fleet import Fleet, Placing
 from tidings.store import outbox, placing
@@ -11,7 +12,8 @@ from tidings.store.outbox import Taken
 from tidings.worker import doorbell
 from tidings.worker.signals import Signal
 
-BATCH: Final = 512  # rows taken at a time
+BATCH: Final = cargo.MAX_EVENTS  # rows taken at a time for a home: one more would travel alone
+MOST_BATCHES: Final = 4  # taken together where there are as many homes, so that each has a flight worth its journey
 MOST_GROUPS: Final = 64  # of one batch, while one is held; and that are looked at together at a home
 PAGES: Final = 16  # of groups, that are looked at for a batch at a home
 LOOK_INTERVAL: Final = 0.2  # seconds between looks of a home for what is not its own
@@ -38,7 +40,7 @@ class Everything:
     async def take(self, owner: Connection, fleet: Fleet) -> Taken:
         """Take the oldest rows, or of each group that is not held its oldest."""
         if not fleet.held:
-            return await outbox.take(owner, BATCH)
+            return await outbox.take(owner, BATCH * min(len(fleet.homes), MOST_BATCHES))
         shares = split(await outbox.groups(owner, self._behind, fleet.held, most=MOST_GROUPS, deep=BATCH), BATCH)
         if not shares:
             return _NOTHING

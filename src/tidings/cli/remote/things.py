@@ -271,7 +271,7 @@ BINS: Final = Thing(
 
 _LINK: Final = "expires_in:int access brand:json origins:list"
 GROUPS: Final = Thing(
-    "groups", "group", "Tenants.", "Id=id:id Created=created_at:time",
+    "groups", "group", "Tenants.", "Id=id:id Created=created_at:time Home=home",
     (
         Verb("list", "GET", "/api/v1/groups", "List groups.", shows="many", pages="offset"),
         Verb("get", "GET", "/api/v1/groups/{group_id}", "Show a group."),

@@ -81,11 +81,18 @@ async def read(services: Services, table: str, *, limit: int = 20) -> CaptureDet
     return CaptureDetail(found[0], columns, tuple(map(backfill_of, rows)))
 
 
-async def uncaptured(connection: Connection) -> list[TableName]:
-    """Return the tables that webhooks name and that carry no trigger of ours, or whose settings do not fit them any more."""
+async def uncaptured(connection: Connection, *, are_elsewhere: bool) -> list[TableName]:
+    """Return the tables that webhooks name and that carry no trigger of ours, or whose settings do not fit them any more.
+
+    Args:
+        are_elsewhere: Tables can be in other databases (`Services.are_tables_elsewhere`): none is told of that is not here.
+    """
     wanted, captured = await capture.subscribed_tables(connection), await capture.captured_tables(connection)
     settings = await capture.settings_of(connection, wanted)
-    return sorted((set(wanted) - set(captured)) | {name for name, own in settings.items() if own.stop is not None})
+    lacking = set(wanted) - set(captured)
+    if are_elsewhere:
+        lacking &= set(await capture.find_tables(connection, lacking))
+    return sorted(lacking | {name for name, own in settings.items() if own.stop is not None})
 
 
 async def _read(services: Services, connection: Connection, names: Sequence[TableName], *, hearer_count: int) -> list[Capture]:

@@ -23,7 +23,8 @@ async def read(services: Services, connection: Connection, webhook: Subscription
     if names:
         async with as_owner(connection):
             settings = await capture.settings_of(connection, names)
-    return of_webhook(webhook, tables, settings, await _unknown(services, connection, webhook))
+    missing = {name for name, (state, _) in tables.items() if state == "missing"} if services.are_tables_elsewhere else ()
+    return of_webhook(webhook, tables, settings, await _unknown(services, connection, webhook), elsewhere=missing)
 
 
 async def _unknown(services: Services, connection: Connection, webhook: Subscription) -> dict[str, str]:

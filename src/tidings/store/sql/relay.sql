@@ -30,9 +30,9 @@ returning id, number, made_at;
 -- name: left
 -- What the stream may not have yet, in the order it was taken. $1 homes, $2 behind which number, $3 how many at most,
 -- $4 bytes beyond which no other is read
-select number, id, home, cargo, event_count from (
+select id, home, cargo, event_count, number, made_at, is_split from (
   select f.*, sum(octet_length(f.cargo)) over (order by f.number) - octet_length(f.cargo) as before from (
-    select number, id, home, cargo, event_count from tidings.relay_flights where number > $2 and home = any ($1::text[]) order by number limit $3
+    select id, home, cargo, event_count, number, made_at, is_split from tidings.relay_flights where number > $2 and home = any ($1::text[]) order by number limit $3
   ) f
 ) g where before < $4 order by number;
 
@@ -89,6 +89,24 @@ select case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_
 -- name: is_landed
 -- $1 flight
 select exists (select from tidings.landed_flights where id = $1);
+
+-- name: begin_landing
+-- Of several at once those that were not landed before; whether nothing is in the outbox that was there first; and the versions that what comes
+-- is routed by. What is being routed is in the outbox still, for everybody else. Where groups live stays as it is until the transaction ends:
+-- whoever moves one waits. Which groups are not there, and by which history of PostgreSQL, as above. $1 flights, $2 groups
+with landed as (
+  insert into tidings.landed_flights (id) select unnest($1::uuid[]) on conflict do nothing returning id
+)
+select array(select id from landed) as new, not exists (select from tidings.outbox) as is_outbox_empty,
+  (select version from tidings.routes_version) as routes_version, (select version from tidings.privacy_version) as privacy_version,
+  (select version from tidings.placing for share) as placing_version,
+  array(select name from unnest($2::text[]) name where not exists (select from tidings.groups g where g.id = name)) as new_groups,
+  case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end as history;
+
+-- name: outlook
+-- $1 rows of the outbox that are many, $2 how long without a heartbeat
+select (select count(*) > $1 from (select from tidings.outbox limit $1 + 1) o) as is_full, not exists (select from tidings.outbox) as is_empty,
+  (select count(*) from tidings.workers where heartbeat_at >= now() - $2::interval) as workers;
 
 -- name: forget_landed
 -- $1 days, $2 how many at most

@@ -12,6 +12,7 @@ select (select max(number) from tidings.migrations) as number,
 -- name: lags
 -- $1 how long a worker may be silent. Before PostgreSQL 17 no infinite time can be subtracted.
 select (select count(*)::integer from tidings.workers where heartbeat_at >= now() - $1::interval) as workers,
+  coalesce((select value from tidings.settings where name = 'source'), '') as source,
   coalesce(extract(epoch from greatest(interval '0', clock_timestamp() - (select occurred_at from tidings.outbox where isfinite(occurred_at) order by id limit 1))), 0)::float8 as routing_lag;
 
 -- name: rest
