@@ -360,7 +360,7 @@ async def test_what_is_made_while_a_group_leaves_is_refused_rather_than_left_beh
 
     await move_of(homes, fleet_stream, tell=tell).run()
     for trying in (made[0], event_types.put(acting, "order.later", description="later")):
-        with pytest.raises(HomesDisagreeError, match="was moved to home west"):
+        with pytest.raises(HomesDisagreeError, match="lives at home west"):
             await trying
     assert not any((await rows_of(east.engine, "acme")).values())
 

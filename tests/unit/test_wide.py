@@ -43,6 +43,7 @@ OWNER = {
     "store/collections.py": "makes and alters tables of the user's",
     "store/outbox.py": "PostgreSQL copies nothing into a table with policies",
     "sources/tables.py": "makes triggers on the user's tables, by what webhooks of all groups want of them",
+    "operations/audit.py": "whether the group was moved to another home, which is the fleet's matter",
     "operations/attention.py": "counts over all groups, and lanes that are found among all",
     "operations/audit.py": "whether the group has moved to another home, which is kept of all groups",
     "operations/history/attempts.py": "the installation's keys, to make a request again as it was signed",
