@@ -356,9 +356,9 @@ async def test_what_a_source_packs_again_is_told_once(home: Engine, way: Stream)
 
 
 async def test_what_was_routed_at_once_and_lost_with_a_database_is_landed_again(home: Engine, way: Stream) -> None:
-    for number in range(1, 4):
+    for number in range(1, 4):  # each in a transaction of its own: what is lost is an end of them
         await send(way, event(number))
-    await land(intake_of(home, way), home, 3)
+        await land(intake_of(home, way), home, number)
     assert await events_of(home) == [1, 2, 3]
     await home.sql("delete from tidings.events where (record::jsonb ->> 'number')::int > 1")
     await home.sql(
