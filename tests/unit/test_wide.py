@@ -45,7 +45,6 @@ OWNER = {
     "sources/tables.py": "makes triggers on the user's tables, by what webhooks of all groups want of them",
     "operations/audit.py": "whether the group was moved to another home, which is the fleet's matter",
     "operations/attention.py": "counts over all groups, and lanes that are found among all",
-    "operations/audit.py": "whether the group has moved to another home, which is kept of all groups",
     "operations/history/attempts.py": "the installation's keys, to make a request again as it was signed",
     "operations/sources/backfills.py": "looks at the user's table",
     "operations/sources/captures.py": "which of the user's tables are captured, by webhooks of all groups",

@@ -125,7 +125,11 @@ class ForeignKeys:
         began = self._monotonic()
         answers, away = await self._across.ask_homes(homes, KEYS, msgspec.json.encode(asked), seconds=ANSWER_SECONDS)
         for home, body in answers.items():
-            told = msgspec.json.decode(body, type=Told)
+            try:
+                told = msgspec.json.decode(body, type=Told)
+            except msgspec.MsgspecError:  # of another release, or not of Tidings at all
+                away = [*away, home]
+                continue
             if told.state == "unknown":
                 continue
             _remember(self._homes, asked.named, home, MAX_REMEMBERED)
