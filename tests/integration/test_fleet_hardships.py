@@ -83,13 +83,30 @@ async def test_a_relay_that_lost_the_outbox_while_the_stream_was_full_takes_noth
         await pack(source, way)
     async with relaying(source, full) as first:
         await publish(source, range(relays.MAX_WAITING, relays.MAX_WAITING + 1))
-        await source.sql(
-            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and classid = 7413201 and objid = 10"
-        )
-        await eventually(lambda: is_so(not first.is_at_work.is_set))
+        owner = "select pid from pg_locks where locktype = 'advisory' and classid = 7413201 and objid = 10 and database = (select oid from pg_database where datname = current_database())"
+        lost = await source.value(owner)
+        await source.sql("select pg_terminate_backend($1)", lost)
+
+        async def is_had_again() -> bool:
+            return await source.value(owner) not in {None, lost} and first.is_at_work.is_set
+
+        await eventually(is_had_again)
         full.is_full = False
         await land(home, way, relays.MAX_WAITING + 1)
     assert await landed_numbers(home) == list(range(relays.MAX_WAITING + 1))
+
+
+async def test_a_relay_that_cannot_go_on_ends_also_while_all_waits(source: Engine, way: Stream) -> None:
+    class Broken(_Full):
+        async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
+            raise RuntimeError("a fault of ours")
+
+    for number in range(relays.MAX_WAITING):
+        await publish(source, range(number, number + 1))
+        await pack(source, way)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        async with asyncio.timeout(PATIENCE):
+            await relay_of(source, Broken(way)).run()
 
 
 async def test_what_is_packed_is_not_written_once_the_outbox_is_lost(source: Engine, way: Stream) -> None:

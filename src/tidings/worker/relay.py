@@ -133,7 +133,7 @@ class Relay:
         self._sent: list[UUID] = []  # that are to be forgotten
         self._to_split: list[Outgoing] = []  # whose first flight is larger than what the stream carries
         self._room = Signal()
-        self._stopped = Signal()
+        self._stopped, self._lost = Signal(), Signal()
         self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
         self._is_away = False
         self._is_calm = False  # what was taken last was little
@@ -167,8 +167,9 @@ class Relay:
             self._room.set()
 
     @property
-    def _is_behind(self) -> bool:
-        return self._next_fleet is not self._fleet
+    def _is_over(self) -> bool:
+        """Whether nothing more is taken: it stops, its connection or a sender has ended, or there is a newer directory."""
+        return self._stopped.is_set or self._lost.is_set or self._next_fleet is not self._fleet
 
     def hold(self, homes: frozenset[str]) -> None:
         """Send nothing to these homes from now on, and to others again."""
@@ -186,7 +187,7 @@ class Relay:
                 self._pauses.reset()
                 await self._stopped.wait(STANDBY_INTERVAL)
                 return
-            lost = Signal()
+            lost = self._lost = Signal()
 
             def end(_: object) -> None:
                 lost.set()
@@ -201,7 +202,7 @@ class Relay:
             senders = [asyncio.create_task(self._send_to(one), name=f"relay to {home}") for home, one in self.outgoing.items()]
             for sender in senders:
                 sender.add_done_callback(end)
-            await self._take(bell, lost)
+            await self._take(bell)
             for sender in senders:
                 if sender.done() and not self._stopped.is_set:
                     sender.result()  # it has died: its error is ours
@@ -211,10 +212,10 @@ class Relay:
 
     # Out of the outbox -------------------------------------------------------------------------------------------------
 
-    async def _take(self, bell: Connection, lost: Signal) -> None:
+    async def _take(self, bell: Connection) -> None:
         waking: asyncio.Task[None] | None = None
         try:
-            while not (self._stopped.is_set or lost.is_set or self._is_behind):
+            while not self._is_over:
                 self.rung.clear()
                 if waking is not None:
                     await waking
@@ -243,7 +244,7 @@ class Relay:
         """
         try:
             await self._wait_for_room(owner)
-            taken = 0 if self._stopped.is_set or self._is_behind else await self._pack_or_reject(owner)
+            taken = 0 if self._is_over else await self._pack_or_reject(owner)
         except (*COLLISIONS, LedHereError) as error:  # nothing is wrong with the rows; go again
             if isinstance(error, LedHereError):
                 logger.info("what came for groups such as %s waits until the fleet says here what it says elsewhere", error)
@@ -274,7 +275,7 @@ class Relay:
                 one.flights >= MAX_WAITING for one in self.outgoing.values()
             )
             is_to_wait = self.is_full or (self._is_to_gather() and not has_gathered)
-            if not is_to_wait or self._stopped.is_set or owner.is_closed() or self._is_behind:
+            if not is_to_wait or owner.is_closed() or self._is_over:
                 return
             if self.is_full:
                 await self._forget_sent(owner)
