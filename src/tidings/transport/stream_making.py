@@ -11,7 +11,6 @@ from nats.js.errors import (
     APIError,
     BadRequestError,
     KeyWrongLastSequenceError,
-    NoKeysError,
     NotFoundError,
     ServiceUnavailableError,
 )
@@ -144,13 +143,12 @@ async def settled(way: Stream) -> dict[str, int]:
     found = {}
     async with told():
         bucket = await way.jetstream.key_value(BUCKET)
-        try:
-            keys = await bucket.keys()
-        except NoKeysError:
-            return {}
-        for key in [key for key in keys if key.startswith(f"{SETTLED}.")][:MAX_MEMBERS]:
+        # The node that leads says which there are. The client's own list of keys can be short of some, or of all.
+        beginning = f"$KV.{BUCKET}.{SETTLED}."
+        state = (await way.jetstream.stream_info(f"KV_{BUCKET}", subjects_filter=f"{beginning}>")).state
+        for member in [subject.removeprefix(beginning) for subject in state.subjects or {}][:MAX_MEMBERS]:
             with suppress(NotFoundError, ValueError):
-                found[key.partition(".")[2]] = int((await bucket.get(key)).value or b"")
+                found[member] = int((await bucket.get(f"{SETTLED}.{member}")).value or b"")
     return found
 
 
