@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from nats.js.errors import NotFoundError
@@ -77,6 +77,9 @@ class _Consumer(msgspec.Struct, frozen=True):
 
 class GoneError(StreamAwayError):
     """There is no such stream."""
+
+
+_Answer = TypeVar("_Answer", _Info, _Consumer)
 
 
 async def standing(way: Stream, fleet: Fleet) -> list[Standing]:
@@ -153,29 +156,24 @@ async def _all(names: Sequence[str], ask: Any) -> list[Any]:
 
 async def _info(way: Stream, name: str, *, subjects_filter: str | None = None) -> _Info:
     asked = b"" if subjects_filter is None else msgspec.json.encode({"subjects_filter": subjects_filter})
-    async with told():
-        answer = await way.ask(f"$JS.API.STREAM.INFO.{name}", asked)
-    try:
-        info = msgspec.json.decode(answer, type=_Info)
-    except msgspec.MsgspecError as error:
-        raise StreamAwayError(f"what NATS says about stream {name} cannot be read ({error})") from error
-    if info.error is not None:
-        kind = GoneError if info.error.code == _NOT_FOUND else StreamAwayError
-        raise kind(f"stream {name}: {info.error.description[:200]}")
-    return info
+    return await _answer(way, f"STREAM.INFO.{name}", asked, _Info, f"stream {name}")
 
 
 async def _given(way: Stream, home: str) -> _Consumer:
+    return await _answer(way, f"CONSUMER.INFO.{stream_of(home)}.{CONSUMER}", b"", _Consumer, f"home {home}")
+
+
+async def _answer(way: Stream, question: str, asked: bytes, kind: type[_Answer], of: str) -> _Answer:
     async with told():
-        answer = await way.ask(f"$JS.API.CONSUMER.INFO.{stream_of(home)}.{CONSUMER}", b"")
+        said = await way.ask(f"$JS.API.{question}", asked)
     try:
-        given = msgspec.json.decode(answer, type=_Consumer)
+        answer = msgspec.json.decode(said, type=kind)
     except msgspec.MsgspecError as error:
-        raise StreamAwayError(f"what NATS says about home {home} cannot be read ({error})") from error
-    if given.error is not None:
-        kind = GoneError if given.error.code == _NOT_FOUND else StreamAwayError
-        raise kind(f"home {home}: {given.error.description[:200]}")
-    return given
+        raise StreamAwayError(f"what NATS says about {of} cannot be read ({error})") from error
+    if answer.error is not None:
+        away = GoneError if answer.error.code == _NOT_FOUND else StreamAwayError
+        raise away(f"{of}: {answer.error.description[:200]}")
+    return answer
 
 
 def _age(info: _Info, given: _Consumer) -> float:
