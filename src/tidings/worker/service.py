@@ -16,6 +16,7 @@ from tidings.store.signing_keys import KeyRing
 from tidings.transport.sender import Sender
 from tidings.worker.archivist import FORGET_INTERVAL, SEAL_INTERVAL, Forgetter, Sealer
 from tidings.worker.attempt_log import log_attempts
+from tidings.worker.attempts import Attempts
 from tidings.worker.bookkeeping import BOOKKEEPING_INTERVAL, Bookkeeper
 from tidings.worker.certificates import CERTIFICATES_INTERVAL, CertificateWatch
 from tidings.worker.closer import CLOSE_INTERVAL, Closer
@@ -94,14 +95,18 @@ class Worker:
         self.heart = Heart(database, clock, self.me)
         self.teller = Teller(database)
         self.recorder = Recorder(database, clock, self.me, self.airborne, self.places, on_recorded=self._on_recorded)
+        self.attempts = Attempts(
+            sender, self.recorder, clock, self.places, keys=keys, privacy=self.privacy,
+            is_told=log_attempts or telemetry is not None,
+        )  # fmt: skip
         self.deliverer = Deliverer(
-            database, routes, cache, sender, self.recorder, clock, self.me, self.airborne, self.places, keys=keys,
-            privacy=self.privacy, is_told=log_attempts or telemetry is not None,
+            database, routes, cache, self.attempts, self.recorder, clock, self.me, self.airborne, self.places,
+            privacy=self.privacy,
         )  # fmt: skip
         self._ringer = Ringer(database)
         self.payloads = PayloadLimits(database)
         self.dispatcher = Dispatcher(
-            database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.deliverer,
+            database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.attempts,
             privacy=self.privacy, tell=self._ringer.tell, loop_depth=loop_depth, payloads=self.payloads,
             telemetry=telemetry,
         )  # fmt: skip
@@ -178,7 +183,7 @@ class Worker:
         self.deliverer.stop()
         if claiming := self._crew.named("dispatcher", "dispatcher beside crowds", "deliverer"):
             await asyncio.wait(claiming, timeout=self._grace)
-        await self.deliverer.drain(self._grace)
+        await self.attempts.drain(self._grace)
         self.recorder.stop()
         self.teller.stop()
         self._stopping.set()
