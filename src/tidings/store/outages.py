@@ -72,6 +72,11 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
 _UNREACHABLE = "PostgreSQL cannot be reached. Start it, or see the network between."
 
 
+def is_on_purpose(reason: str) -> bool:
+    """Whether somebody may have meant a database to be away, as one is that refuses us, or has been exchanged for a copy."""
+    return reason in {ANOTHER, _REFUSED}
+
+
 def sentence(error: BaseException) -> str:
     """Return what an error of the database means, for people, without names of files or hosts."""
     return next((text for kind, text in _SENTENCES if isinstance(error, kind)), _UNREACHABLE)

@@ -9,6 +9,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from tidings.clock import Clock
+from tidings.core.answers import Answer
 from tidings.core.by_group import ByGroup
 from tidings.core.delivery import Delivery
 from tidings.core.errors import RenderError
@@ -85,6 +86,14 @@ class Attempts:
         (self._ready if delivery.is_trusted else self._others).append(delivery.group_id, (delivery, event, webhook))
         if is_first:
             self._loop.call_soon(self._begin_some)
+
+    def attempted(self, delivery: Delivery, event: Event, webhook: Webhook, answer: Answer) -> None:
+        """Hand over what came of an attempt that was made before: while the database was away."""
+        context = _context(event, webhook) if self._is_told else None
+        result = Result(
+            delivery, answer.started_at, answer.exchange, answer.outcome, answer.webhook_version, answer.signer_id, context
+        )
+        self._results.add(kept_result(result, self._privacy.keeping(event, webhook)))
 
     def _begin_some(self) -> None:
         """Begin a few attempts, then let answers, and those who wait for PostgreSQL, have their turn.

@@ -14,6 +14,10 @@ from tidings.core.pressure import REPORT_INTERVAL
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.transport import stream
+from tidings.transport.stream_ahead import AheadStream
+from tidings.worker.ahead import READY_INTERVAL, Ahead, Ready
+from tidings.worker.ahead_session import Known, Streams
+from tidings.worker.answered import Answered
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
 from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Router, Teller
@@ -40,6 +44,7 @@ class Packing(NamedTuple):
         salt: Of the installation.
         telemetry: Who is told of what was landed and sent on.
         router: Routes what comes at once, where that can be; None: all of it is put into the outbox.
+        known: What its worker knows, also while the database is away; None: nothing is delivered then.
     """
 
     box: SecretBox
@@ -47,6 +52,7 @@ class Packing(NamedTuple):
     salt: int
     telemetry: Telemetry | None = None
     router: Router | None = None
+    known: Known | None = None
 
 
 @asynccontextmanager
@@ -107,8 +113,12 @@ class _Landing:
     async def _work(self, way: stream.Stream, fleet: Fleet, identity: str) -> None:
         stopping, home, database, packing = Signal(), self._home, self._database, self._packing
         clock, sender = packing.clock, sender_of(home)
-        kept = Kept(database, way, home)
-        intake = Intake(database, way, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router)
+        beside, known = AheadStream(way, home), packing.known
+        kept, told = Kept(database, way, home), Answered(beside)
+        intake = Intake(
+            database, way, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router, told=told
+        )
+        ahead = None if known is None else Ahead(database, Streams(way, beside, home), known, clock)
         relay = Relay(
             database, way, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
             telemetry=packing.telemetry, look=way.fleet,
@@ -126,11 +136,16 @@ class _Landing:
         crew.begin("teller of wishes", every(TELL_INTERVAL, Teller(database, way, home), stopping))
         crew.begin("forgetter of flights", every(FORGET_INTERVAL, LandedForgetter(database), stopping))
         crew.begin("lookout", every(LOOK_INTERVAL, lookout, stopping))
+        if ahead is not None and known is not None:
+            crew.begin("ahead", ahead.run())
+            crew.begin("ready for ahead", every(READY_INTERVAL, Ready(database, known.routes), stopping))
         try:
             await crew.until(self.stopping.wait(), way.until_closed(), lookout.until_displaced())
         finally:
             intake.stop()
             relay.stop()
+            if ahead is not None:
+                ahead.stop()
             stopping.set()
             await crew.settle(STOP_SECONDS)
             reporter.end()

@@ -16,7 +16,8 @@ from tidings.store.signing_keys import KeyRing
 from tidings.transport.sender import Sender
 from tidings.worker.archivist import FORGET_INTERVAL, SEAL_INTERVAL, Forgetter, Sealer
 from tidings.worker.attempt_log import log_attempts
-from tidings.worker.attempts import Attempts
+from tidings.worker.ahead_session import Known
+from tidings.worker.attempts import Attempts, Results
 from tidings.worker.bookkeeping import BOOKKEEPING_INTERVAL, Bookkeeper
 from tidings.worker.certificates import CERTIFICATES_INTERVAL, CertificateWatch
 from tidings.worker.closer import CLOSE_INTERVAL, Closer
@@ -90,15 +91,13 @@ class Worker:
         routes, cache = CurrentRoutes(box, clock, server=database.server), EventCache()
         self._database, self._routes, self._sender, self._grace = database, routes, sender, stop_grace_seconds
         self._log_attempts, self.telemetry = log_attempts, telemetry
+        self._clock, self._keys, self._max_in_flight, self._max_connections = clock, keys, max_in_flight, max_connections
         self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight, connections=max_connections)
         self.privacy = Privacy(database, box, cache)
         self.heart = Heart(database, clock, self.me)
         self.teller = Teller(database)
         self.recorder = Recorder(database, clock, self.me, self.airborne, self.places, on_recorded=self._on_recorded)
-        self.attempts = Attempts(
-            sender, self.recorder, clock, self.places, keys=keys, privacy=self.privacy,
-            is_told=log_attempts or telemetry is not None,
-        )  # fmt: skip
+        self.attempts = self._attempts_for(self.recorder, self.places)
         self.deliverer = Deliverer(
             database, routes, cache, self.attempts, self.recorder, clock, self.me, self.airborne, self.places,
             privacy=self.privacy,
@@ -130,6 +129,20 @@ class Worker:
         self._pulse = Pulse(self.heart, on_failed=self._on_heart_failed)
         self._crew = Crew("the worker stops", self.failed.set)
         self._stopped = False
+
+    @property
+    def known(self) -> Known:
+        """What this worker knows, also while the database is away."""
+        return Known(self._routes, self.privacy, self.payloads, self._attempts_ahead)
+
+    def _attempts_ahead(self, results: Results) -> Attempts:
+        return self._attempts_for(results, Places(self._max_in_flight, connections=self._max_connections))
+
+    def _attempts_for(self, results: Results, places: Places) -> Attempts:
+        return Attempts(
+            self._sender, results, self._clock, places, keys=self._keys, privacy=self.privacy,
+            is_told=self._log_attempts or self.telemetry is not None,
+        )  # fmt: skip
 
     async def start(self) -> None:
         """Register and begin."""
