@@ -1,7 +1,7 @@
-"""What a home has delivered ahead of its database: a second stream of the home, beside the one that brings its flights.
+"""What a home has sent ahead of its database: a second stream of the home, beside the one that brings its flights.
 
 While the database of a home is away, what receivers answered waits here until whoever lands flights records it with them. Each
-answer is of one flight, by the flight's number. Beside that, a key of the bucket says who delivers ahead at this moment.
+answer is of one flight, by the flight's number. Beside that, a key of the bucket says who sends ahead at this moment.
 
 The servers send answers of their own wherever they are asked to, with their own rights: also here. What the home has put itself
 says for what; nothing else is read (as with flights, `stream.Arrived`).
@@ -32,7 +32,7 @@ _NO_DUPLICATES_SECONDS: Final = 0.1  # the least that there is: nothing here has
 
 
 def ahead_of(home: str) -> str:
-    """Return what the stream is called that keeps what a home has delivered ahead. No home can be called so."""
+    """Return what the stream is called that keeps what was answered to a home that sends ahead. No home can be called so."""
     return f"TIDINGS_AHEAD_{home}"
 
 
@@ -51,7 +51,7 @@ def ahead_config(home: str, replicas: int, most_bytes: int) -> StreamConfig:
 
 
 class AheadStream:
-    """What a home has delivered ahead of its database, and who does. Any number of processes may use it at once."""
+    """What was answered to a home that sends ahead, and who does. Any number of processes may use it at once."""
 
     def __init__(self, way: Stream, home: str) -> None:
         self._way = way
@@ -159,15 +159,15 @@ class AheadStream:
         if not self._is_missing:
             self._is_missing = True
             logger.warning(
-                "the stream %s is not there, so that nothing is delivered while the database is away: run tidings stream init "
+                "the stream %s is not there, so that nothing is sent ahead while the database is away: run tidings stream init "
                 "again, with the homes that there are",
                 self._stream,
             )
 
-    # Who delivers ahead ----------------------------------------------------------------------------------------------------
+    # Who sends ahead ----------------------------------------------------------------------------------------------------
 
     async def state(self) -> tuple[bytes, int]:
-        """Return what was said last about who delivers ahead, and its revision.
+        """Return what was said last about who sends ahead, and its revision.
 
         The node that leads is asked: another may not have heard of it yet.
 
@@ -185,7 +185,7 @@ class AheadStream:
         return bytes(message.data or b"") if _is_of(message, self._whose) else b"", int(message.seq or 0)
 
     async def change(self, value: bytes, revision: int) -> int | None:
-        """Say who delivers ahead, if nobody has said anything since.
+        """Say who sends ahead, if nobody has said anything since.
 
         Args:
             revision: Of what was said last (`state`); 0: nothing was.
