@@ -171,7 +171,7 @@ def _ahead_told(home: str, seen: Seen) -> list[str]:
     if said is None or said.state == "ended":
         return []
     ending = "; its database is back, and this ends" if said.state == "ending" else ""
-    return [f"  sends ahead of its database since {said.seconds(seen.at):.0f} s, flight {said.reached:,} begun last{ending}"]
+    return [f"  has sent ahead of its database for {said.seconds(seen.at):.0f} s, flight {said.reached:,} begun last{ending}"]
 
 
 def _source_told(name: str, report: Report, seen: Seen) -> list[str]:
