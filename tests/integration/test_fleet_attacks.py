@@ -32,7 +32,7 @@ from tidings.worker.intake import Intake
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
 NUMBERS = itertools.count(1)
-STREAMS = ("TIDINGS_eu", "TIDINGS_us", "KV_TIDINGS")
+STREAMS = ("TIDINGS_eu", "TIDINGS_us", "KV_TIDINGS", "TIDINGS_AHEAD_eu", "TIDINGS_AHEAD_us")
 OF_STREAMS = (
     "STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE", "STREAM.INFO", "STREAM.MSG.GET", "STREAM.MSG.DELETE",
     "STREAM.SNAPSHOT", "STREAM.RESTORE", "STREAM.LEADER.STEPDOWN", "CONSUMER.CREATE", "CONSUMER.NAMES", "CONSUMER.LIST", "DIRECT.GET",
@@ -47,7 +47,8 @@ OF_CONSUMERS = (
 )
 SENT = [
     *(f"tidings.flights.{home}.{source}" for home in ("eu", "us") for source in ("billing", "shop", "home_eu", "home_us")),
-    *(f"$KV.TIDINGS.{key}" for key in ("fleet", "drained", "settled.billing", "settled.shop", "settled.home_eu", "settled.home_us", "wishes.eu", "wishes.us", "wishes.eu.more", "homes.eu", "homes.us", "sources.billing", "sources.shop", "sources.home_eu")),
+    *(f"$KV.TIDINGS.{key}" for key in ("fleet", "drained", "settled.billing", "settled.shop", "settled.home_eu", "settled.home_us", "wishes.eu", "wishes.us", "wishes.eu.more", "homes.eu", "homes.us", "sources.billing", "sources.shop", "sources.home_eu", "ahead.eu", "ahead.us")),
+    *(f"tidings.ahead.{home}.{number}" for home in ("eu", "us") for number in ("1", "x.y")),
     *(f"$JS.API.{call}.{name}" for call in OF_STREAMS for name in STREAMS),
     *(f"$JS.API.{call}.{name}.home" for call in OF_CONSUMERS for name in STREAMS),
     *(f"$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.{key}" for key in ("fleet", "wishes.eu")),
@@ -56,7 +57,7 @@ SENT = [
     "_INBOX.home.eu.x", "_INBOX.home.us.x", "_INBOX.source.billing.x", "$SYS.REQ.SERVER.PING", "anything",
 ]  # fmt: skip
 HEARD = [
-    ">", "*.>", "tidings.>", "tidings.flights.eu.*", "$JS.>", "$JS.ACK.>", "$JS.EVENT.>", "$KV.>", "$SYS.>", "_INBOX.>", "_INBOX.*.*.>",
+    ">", "*.>", "tidings.>", "tidings.flights.eu.*", "tidings.ahead.eu.*", "tidings.ahead.>", "$JS.>", "$JS.ACK.>", "$JS.EVENT.>", "$KV.>", "$SYS.>", "_INBOX.>", "_INBOX.*.*.>",
     "_INBOX.home.eu.>", "_INBOX.home.us.>", "_INBOX.source.billing.>", "_INBOX.source.shop.>", "_INBOX.admin.>",
 ]  # fmt: skip
 MAY = {
@@ -75,6 +76,8 @@ MAY = {
             "$JS.API.STREAM.INFO.KV_TIDINGS", "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.fleet",
             "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.wishes.eu", "$KV.TIDINGS.wishes.eu", "$KV.TIDINGS.homes.eu",
             "$KV.TIDINGS.sources.home_eu", "tidings.flights.eu.home_eu", "tidings.flights.us.home_eu", "$KV.TIDINGS.settled.home_eu",
+            "tidings.ahead.eu.1", "tidings.ahead.eu.x.y", "$KV.TIDINGS.ahead.eu", "$JS.API.STREAM.INFO.TIDINGS_AHEAD_eu",
+            "$JS.API.STREAM.MSG.GET.TIDINGS_AHEAD_eu", "$JS.API.STREAM.PURGE.TIDINGS_AHEAD_eu", "$JS.API.STREAM.MSG.GET.KV_TIDINGS",
         },
         {"_INBOX.home.eu.>"},
     ),

@@ -4,13 +4,16 @@ import asyncio
 import json
 import os
 import re
+import ssl
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+import nats
 import pytest
 import yaml
 
@@ -25,6 +28,7 @@ from tidings.core.fleet import Fleet
 from tidings.fleet import make_stream, place, run_relay
 from tidings.transport import stream
 from tidings.transport.stream import inbox_of
+from tidings.transport.stream_ahead import AheadStream
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import Standing, standing
 from tidings.worker.landing import Packing, landing
@@ -192,6 +196,69 @@ async def test_a_stream_is_believed_by_its_certificate_alone(config: Config, dep
             await stands(at(deployed.url("admin"), tmp_path / name))
     with pytest.raises(StartupError, match=r"cannot be reached \(.*certificate verify failed"):
         await make_stream(at(deployed.url("admin").replace("tls://", "nats://"), None), ("eu",), replicas=1)
+
+
+OF_EU = (
+    "tidings.ahead.eu.1", "$KV.TIDINGS.ahead.eu",
+    *(f"$JS.API.STREAM.{call}.TIDINGS_AHEAD_eu" for call in ("INFO", "MSG.GET", "PURGE", "MSG.DELETE", "CREATE", "UPDATE", "DELETE")),
+    "$JS.API.DIRECT.GET.TIDINGS_AHEAD_eu", "$JS.API.CONSUMER.CREATE.TIDINGS_AHEAD_eu",
+)  # fmt: skip
+
+
+async def test_what_was_answered_to_a_home_that_sends_ahead_is_of_that_home_alone(config: Config, deployed: Deployed) -> None:
+    admin = msgspec.structs.replace(config, stream=deployed.url("admin"), ca_file=deployed.authority)
+
+    async def is_made() -> bool:
+        with suppress(StartupError):  # a quorum is a moment later than the nodes
+            await make_stream(admin, ("eu", "us"), replicas=3, most_bytes=100_000_000)
+            return True
+        return False
+
+    await eventually(is_made)
+    async with stream.opened(
+        deployed.url("eu"), credentials=None, ca_file=deployed.authority, inbox=inbox_of("home", "eu")
+    ) as way:
+        ahead = AheadStream(way, "eu")
+        assert await ahead.has_room()
+        await ahead.put(1, b"one")
+        await ahead.put(2, b"two")
+        assert await ahead.numbers() == {1: 1, 2: 1}
+        await ahead.forget(2)
+        revision = await ahead.change(b"{}", 0)
+        assert revision
+        assert await ahead.change(b"{}", 0) is None
+        for user in ("us", "billing"):
+            assert await refusals(deployed, user, OF_EU) == set(OF_EU)
+        may = {subject for subject in OF_EU if subject.endswith((".1", "ahead.eu", "INFO.TIDINGS_AHEAD_eu"))}
+        may |= {f"$JS.API.STREAM.{call}.TIDINGS_AHEAD_eu" for call in ("MSG.GET", "PURGE")}
+        assert await ahead.state() == (b"{}", revision)
+        assert await ahead.read(1, 9) == [b"one"]
+        assert await refusals(deployed, "eu", OF_EU) == set(OF_EU) - may
+        await ahead.forget()
+        assert await ahead.numbers() == {}
+
+
+async def refusals(deployed: Deployed, user: str, subjects: Sequence[str]) -> set[str]:
+    """Return to which subjects a login may not publish, among these and one to which none may."""
+    refused: set[str] = set()
+
+    async def note(error: Exception) -> None:
+        refused.update(re.findall(r'publish to "([^"]+)"', str(error), re.IGNORECASE))
+
+    context = ssl.create_default_context(cafile=deployed.authority)
+    client = await nats.connect(deployed.url(user).partition(",")[0], tls=context, error_cb=note)
+    try:
+        for subject in (*subjects, "last.of.all"):
+            await client.publish(subject, b"{}")
+
+        async def is_last() -> bool:  # the server tells in the order in which it was asked
+            return "last.of.all" in refused
+
+        await eventually(is_last)
+    finally:
+        await client.close()
+    known = {subject.lower(): subject for subject in subjects}
+    return {known[subject.lower()] for subject in refused - {"last.of.all"}}
 
 
 async def test_who_comes_with_the_login_of_another_is_told_so(config: Config, deployed: Deployed) -> None:

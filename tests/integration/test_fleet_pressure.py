@@ -264,7 +264,7 @@ async def test_of_two_who_make_the_stream_at_once_the_one_that_fails_takes_nothi
             (found,) = (await look(ways[0], FLEET.homes, machine_time())).homes
             assert found.leader
             await ways[0].send("here", "shop", uuid4(), b"x")
-            for name in ("TIDINGS_here", "KV_TIDINGS"):
+            for name in ("TIDINGS_here", "TIDINGS_AHEAD_here", "KV_TIDINGS"):
                 await ways[0].jetstream.delete_stream(name)
 
 

@@ -158,11 +158,20 @@ def _told(seen: Seen, found: Sequence[Trouble]) -> list[str]:
         age = f", the oldest for {one.seconds:.0f} s" if one.flights else ""
         drained = "; drained" if one.home in seen.drained else ""
         lines.append(f"home {one.home}: {one.flights:,} flights in the stream{age}, {room}; {state}{drained}")
+        lines += _ahead_told(one.home, seen)
     for name, report in sources_of(seen).items():
         lines += [f"source {name}: cannot be read"] if report is None else _source_told(name, report, seen)
     if not seen.sources:
         lines.append("No source has said anything yet: tidings relay does so every few seconds.")
     return [*lines, *(f"! {one.sentence}" for one in found)]
+
+
+def _ahead_told(home: str, seen: Seen) -> list[str]:
+    said = seen.ahead.get(home)
+    if said is None or said.state == "ended":
+        return []
+    ending = "; its database is back, and this ends" if said.state == "ending" else ""
+    return [f"  has sent ahead of its database for {said.seconds(seen.at):.0f} s, flight {said.reached:,} begun last{ending}"]
 
 
 def _source_told(name: str, report: Report, seen: Seen) -> list[str]:

@@ -32,6 +32,7 @@ from tidings.transport.stream import (
     subject_of,
     told,
 )
+from tidings.transport.stream_ahead import AHEAD, ahead_config, ahead_of
 from tidings.transport.stream_turn import LostTurnError, Turn, turn
 
 MAX_UNACKNOWLEDGED: Final = 64  # flights of one home, of all its processes
@@ -40,7 +41,7 @@ DUPLICATE_SECONDS: Final = 120.0  # within which the stream itself knows a fligh
 CHANGE_TRIES: Final = 20  # of one change of the directory, while others change it
 MAX_MEMBERS: Final = 10_000  # senders whose standing is asked
 LEAST_VERSION: Final = (2, 10)
-_TOO_FEW_NODES: Final = {10005, 10074, 10023}  # no suitable peers; replicas not supported alone; insufficient resources
+_TOO_FEW_NODES: Final = {10005, 10074, 10023, 10047}  # no suitable peers; no replicas alone; insufficient resources, or storage
 
 
 async def make(way: Stream, fleet: Fleet, *, replicas: int, most_bytes: int, version: int = 0) -> Fleet:
@@ -76,6 +77,10 @@ async def _make_alone(way: Stream, own: Turn, fleet: Fleet, replicas: int, most_
             if not await _is_there(way, stream_of(home)):
                 made.append(stream_of(home))
             await _make_stream(way, home, replicas, most_bytes)
+            await own.keep()
+            if not await _is_there(way, ahead_of(home)):
+                made.append(ahead_of(home))
+                await _add_ahead(way, home)
             await own.keep()
         if not is_there:
             await own.bucket.create(FLEET, msgspec.json.encode(fleet))
@@ -165,22 +170,22 @@ async def forget_member(way: Stream, member: str) -> None:
 
 
 async def take_away(way: Stream, home: str) -> bool:
-    """Take away the stream of a home that the fleet does not have any more; False: flights are in it, and it stays.
+    """Take away the streams of a home that the fleet does not have any more; False: flights are in one, and they stay.
 
     Raises:
         StreamAwayError: The stream did not answer.
     """
     async with told():
-        try:
+        with suppress(NotFoundError):
             given = await way.jetstream.consumer_info(stream_of(home), CONSUMER)
             if given.num_pending or given.num_ack_pending:
                 return False
             await way.jetstream.delete_stream(stream_of(home))
-            bucket = await way.jetstream.key_value(BUCKET)
-            await bucket.delete(f"{WISHES}.{home}")
-            await bucket.delete(f"{HOMES}.{home}")
-        except NotFoundError:
-            return True
+        with suppress(NotFoundError):  # of a fleet that was made before homes had one
+            await way.jetstream.delete_stream(ahead_of(home))
+        bucket = await way.jetstream.key_value(BUCKET)
+        for key in (WISHES, HOMES, AHEAD):
+            await bucket.delete(f"{key}.{home}")
     await way.drain([home], is_over=True)  # whatever is called so later begins anew
     return True
 
@@ -217,6 +222,12 @@ async def _make_stream(way: Stream, home: str, replicas: int, most_bytes: int) -
     )  # fmt: skip
 
 
+async def _add_ahead(way: Stream, home: str) -> None:
+    """Make the second stream of a home like its first, which a fleet may have had before homes had two."""
+    its = (await way.jetstream.stream_info(stream_of(home))).config
+    await way.jetstream.add_stream(ahead_config(home, its.num_replicas or 1, its.max_bytes or -1))
+
+
 async def _add_stream(way: Stream, name: str, home: str, replicas: int, most_bytes: int) -> None:
     await way.jetstream.add_stream(
         StreamConfig(
@@ -243,7 +254,7 @@ def _why(servers: str, error: BaseException, replicas: int) -> str:
     if isinstance(error, APIError) and error.err_code in _TOO_FEW_NODES:
         return (
             f"NATS at {servers} cannot keep {replicas} copies ({error.description}). Start as many nodes with "
-            "JetStream, with room on their disks, or ask for fewer: --replicas."
+            "JetStream, with room on their disks (max_file_store), or ask for fewer: --replicas."
         )
     if isinstance(error, ServiceUnavailableError) or "no responders" in str(error):
         return f"NATS at {servers} has no JetStream, or none that answers. Start its nodes with jetstream enabled."
