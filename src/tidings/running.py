@@ -168,7 +168,9 @@ async def _working(stack: AsyncExitStack, services: Services, telemetry: Telemet
     if services.config.home is not None:
         from tidings.worker.landing import Packing, landing  # with what only members of a fleet have installed
 
-        packing = Packing(services.box, services.clock, services.installation.salt, worker.telemetry, worker.dispatcher, worker.known)
+        packing = Packing(
+            services.box, services.clock, services.installation.salt, worker.telemetry, worker.dispatcher, worker.known
+        )
         await stack.enter_async_context(landing(services.config, services.wide, packing, on_failed=worker.failed.set))
     return worker
 

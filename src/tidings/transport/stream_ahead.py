@@ -15,7 +15,7 @@ from nats.js.api import DiscardPolicy, Header, RawStreamMsg, RetentionPolicy, St
 from nats.js.errors import APIError, NotFoundError
 from nats.js.kv import KV_DEL, KV_OP, KV_PURGE
 
-from tidings.transport.stream import BUCKET, SEND_SECONDS, Stream, told
+from tidings.transport.stream import BUCKET, CONSUMER, SEND_SECONDS, Stream, stream_of, told
 
 logger = logging.getLogger("tidings.stream")
 
@@ -55,6 +55,7 @@ class AheadStream:
 
     def __init__(self, way: Stream, home: str) -> None:
         self._way = way
+        self._home = home
         self._stream = ahead_of(home)
         self._subject = f"tidings.{AHEAD}.{home}."
         self._whose = f"{AHEAD}.{home}"
@@ -163,6 +164,16 @@ class AheadStream:
                 "again, with the homes that there are",
                 self._stream,
             )
+
+    async def is_received(self) -> tuple[bool, int]:
+        """Return whether somebody of the home waits for its flights now, and up to which number all were landed.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        async with told():
+            info = await self._way.jetstream.consumer_info(stream_of(self._home), CONSUMER)
+        return bool(info.num_waiting), 0 if info.ack_floor is None else info.ack_floor.stream_seq
 
     # Who sends ahead ----------------------------------------------------------------------------------------------------
 

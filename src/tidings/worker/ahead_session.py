@@ -1,7 +1,6 @@
 """Sending ahead while the turn is ours: flights are read by their numbers, attempts made, and answers told (`worker.ahead`)."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID

@@ -50,11 +50,11 @@ class Attempts:
 
     def __init__(
         self,
-        sender: Sender,
         results: Results,
-        clock: Clock,
         places: Places,
         *,
+        sender: Sender,
+        clock: Clock,
         keys: KeyRing,
         privacy: Privacy,
         rng: Random | None = None,

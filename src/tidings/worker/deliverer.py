@@ -47,7 +47,6 @@ class Deliverer:
         me: Identity,
         airborne: Flights,
         places: Places,
-        *,
         privacy: Privacy,
     ) -> None:
         self._database = database

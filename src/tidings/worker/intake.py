@@ -9,6 +9,7 @@ its id. One process at a time does so for a home.
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
+from uuid import UUID
 
 import asyncpg
 from prometheus_client import Counter
@@ -175,8 +176,8 @@ class Intake:
                 await self.run_once()
                 if self._kept is not None:
                     await self._kept.run_once()
-                if self._told is not None and self._next is not None:
-                    await self._told.run_once(self._next)
+                if self._told is not None:
+                    await self._told.run_once(self._next or 0)
                 pauses.reset()
         except relay.MovedError:
             logger.warning("another PostgreSQL has taken over; it is looked whether it has what was landed last")
