@@ -40,10 +40,12 @@ async def relaying(source: Engine, way: Any) -> AsyncIterator[Relay]:
         await running
 
 
-def landing_at(home: Engine, config: Config) -> AbstractAsyncContextManager[None]:
-    """Land what comes for a home as its worker does."""
+def landing_at(home: Engine, config: Config, *, away_seconds: float | None = None) -> AbstractAsyncContextManager[None]:
+    """Land what comes for a home as its worker does; where `away_seconds` is given, also what it does without its database."""
     services = home.services
     packing = Packing(services.box, services.clock, services.installation.salt)
+    if away_seconds is not None:
+        packing = packing._replace(router=home.worker.dispatcher, known=home.worker.known, away_seconds=away_seconds)
     return landing(config, services.wide, packing, on_failed=pytest.fail)
 
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from tidings.clock import Clock
 from tidings.config import Config
+from tidings.core.ahead import AWAY_SECONDS
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, sender_of
 from tidings.core.pressure import REPORT_INTERVAL
@@ -45,6 +46,7 @@ class Packing(NamedTuple):
         telemetry: Who is told of what was landed and sent on.
         router: Routes what comes at once, where that can be; None: all of it is put into the outbox.
         known: What its worker knows, also while the database is away; None: nothing is delivered then.
+        away_seconds: Without the database before it is delivered by that.
     """
 
     box: SecretBox
@@ -53,6 +55,7 @@ class Packing(NamedTuple):
     telemetry: Telemetry | None = None
     router: Router | None = None
     known: Known | None = None
+    away_seconds: float = AWAY_SECONDS
 
 
 @asynccontextmanager
@@ -118,7 +121,7 @@ class _Landing:
         intake = Intake(
             database, way, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router, told=told
         )
-        ahead = None if known is None else Ahead(database, Streams(way, beside, home), known, clock)
+        ahead = None if known is None else Ahead(database, Streams(way, beside, home), known, clock, away_seconds=packing.away_seconds)
         relay = Relay(
             database, way, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
             telemetry=packing.telemetry, look=way.fleet,
