@@ -11,8 +11,11 @@ from nats.js.errors import NotFoundError
 
 from tidings.core.fleet import Fleet
 from tidings.core.pressure import MAX_SOURCES, Report, Seen, Standing, read_report
-from tidings.transport.stream import BUCKET, CONSUMER, SOURCES, Stream, stream_of, told
+from tidings.transport.stream import Stream
+from tidings.transport.stream_answers import told
 from tidings.transport.stream_away import StreamAwayError
+from tidings.transport.stream_bucket import BUCKET, SOURCES
+from tidings.transport.stream_flights import CONSUMER, stream_of
 
 AT_ONCE: Final = 16  # questions
 _NOT_FOUND: Final = 404
@@ -121,7 +124,7 @@ async def look(way: Stream, homes: Sequence[str], now: datetime) -> Seen:
             missing.append(home)
         else:
             found.append(one)
-    return Seen(now, found, missing, await _sources(way), sorted((await way.drained()).homes))
+    return Seen(now, found, missing, await _sources(way), sorted((await way.bucket.drained()).homes))
 
 
 async def _standing(way: Stream, home: str) -> Standing | None:

@@ -90,9 +90,9 @@ class _Landing:
                     str(config.stream), credentials=config.stream_credentials, ca_file=config.ca_file, inbox=inbox
                 ) as way:
                     fleet = await _checked(way, self._home)
-                    identity = await claim(self._database, way, self._home, self._packing.salt)
+                    identity = await claim(self._database, way.bucket, self._home, self._packing.salt)
                     is_told = False
-                    await way.join(sender_of(self._home))
+                    await way.bucket.join(sender_of(self._home))
                     await self._work(way, fleet, identity)
             except (StartupError, stream.StreamAwayError) as error:
                 if not is_told:
@@ -107,15 +107,15 @@ class _Landing:
     async def _work(self, way: stream.Stream, fleet: Fleet, identity: str) -> None:
         stopping, home, database, packing = Signal(), self._home, self._database, self._packing
         clock, sender = packing.clock, sender_of(home)
-        kept = Kept(database, way, home)
-        intake = Intake(database, way, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router)
+        kept = Kept(database, way.flights, home)
+        intake = Intake(database, way.flights, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router)
         relay = Relay(
-            database, way, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
-            telemetry=packing.telemetry, look=way.fleet,
+            database, way.flights, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
+            telemetry=packing.telemetry, look=way.bucket.fleet,
         )  # fmt: skip
-        reporter = Reporter(database, way, relay, clock, sender)
+        reporter = Reporter(database, way.bucket, relay, clock, sender)
         await reporter.heed()
-        follower = Follower(way, sender, [relay.follow], lambda: relay.settled, database=database, home=home)
+        follower = Follower(way.bucket, sender, [relay.follow], lambda: relay.settled, database=database, home=home)
         await follower.run_once()  # before anything is landed that may be of others
         lookout = Lookout(database, way, intake, clock, home, identity)
         crew = Crew("the worker stops", self._on_failed, logger)
@@ -123,7 +123,7 @@ class _Landing:
         crew.begin("relay", relay.run())
         crew.begin("reporter", every(REPORT_INTERVAL, reporter, stopping))
         crew.begin("follower", every(FOLLOW_INTERVAL, follower, stopping))
-        crew.begin("teller of wishes", every(TELL_INTERVAL, Teller(database, way, home), stopping))
+        crew.begin("teller of wishes", every(TELL_INTERVAL, Teller(database, way.bucket, home), stopping))
         crew.begin("forgetter of flights", every(FORGET_INTERVAL, LandedForgetter(database), stopping))
         crew.begin("lookout", every(LOOK_INTERVAL, lookout, stopping))
         try:
@@ -137,7 +137,7 @@ class _Landing:
 
 
 async def _checked(way: stream.Stream, home: str) -> Fleet:
-    fleet = await way.fleet()
+    fleet = await way.bucket.fleet()
     if home not in fleet.homes:
         raise StartupError(f"The fleet has no home {home!r}; it has {', '.join(fleet.homes)}. Correct TIDINGS_HOME.")
     return fleet
