@@ -1,12 +1,10 @@
 """Deliveries go on while a home's database is away, and are recorded once it is back: with a real stream and a real outage."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -95,7 +93,7 @@ async def test_what_comes_while_the_database_is_away_is_delivered_and_recorded_o
     home, switch = away.engine, away.switch
     webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
     await at_hand(home, webhook.id)
-    async with relaying(source, away_stream(away)):
+    async with relaying(source, away_stream(away).flights):
         await publish(source, range(3))
         await receiver.wait_for(3)
         switch.cut()
@@ -109,7 +107,9 @@ async def test_what_comes_while_the_database_is_away_is_delivered_and_recorded_o
         await eventually(lambda: is_recorded(home, 12))
     assert numbers(receiver) == list(range(12)), "none was made twice"
     assert await away.is_ended()
-    (found,) = await home.sql("select min(last_status) as least, max(started_at - finished_at) as longest from tidings.deliveries")
+    (found,) = await home.sql(
+        "select min(last_status) as least, max(started_at - finished_at) as longest from tidings.deliveries"
+    )
     assert found["least"] == 200
     lane = (await home.sql("select in_flight, waiting from tidings.lanes"))[0]
     assert (lane["in_flight"], lane["waiting"]) == (0, 0)

@@ -167,7 +167,7 @@ def packing_of(home: Engine) -> Packing:
 async def stands(config: Config) -> list[Standing]:
     """Ask as `stream status` does."""
     async with stream.opened(str(config.stream), credentials=None, ca_file=config.ca_file, inbox="_INBOX.admin") as way:
-        return await standing(way, await way.fleet())
+        return await standing(way, await way.bucket.fleet())
 
 
 async def publish(source: Engine, number: int, group_id: str) -> None:
@@ -305,7 +305,7 @@ async def test_members_come_with_a_file_of_credentials(tmp_path: Path) -> None:
         async with stream.opened(cluster.url, credentials=admin, ca_file=None, inbox="_INBOX.admin") as way:
             await make(way, FLEET, replicas=1, most_bytes=10_000_000)
         async with stream.opened(cluster.url, credentials=billing, ca_file=None, inbox=inbox_of("source", "billing")) as way:
-            assert await way.fleet() == FLEET
+            assert await way.bucket.fleet() == FLEET
         with pytest.raises(StartupError, match="cannot be reached"):
             async with stream.opened(cluster.url, credentials=stranger, ca_file=None):
                 raise AssertionError

@@ -16,7 +16,6 @@ from tidings.core.fleet import with_groups
 from tidings.fleet import leave_as_home, make_stream, place, remove_home, spread_names
 from tidings.store import placing
 from tidings.transport.stream import Stream
-from tidings.transport.stream_making import change, settled
 from tidings.worker.placing import Follower
 
 pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.home_fixtures")
@@ -68,7 +67,7 @@ async def test_a_flight_that_comes_late_travels_on_with_its_source(homes: tuple[
     await east.publish(group, range(2))
     async with east.engine.services.wide.transaction() as connection:
         await connection.execute("update tidings.outbox set origin = 'shop', placed_by = 0")
-    await change(fleet_stream, lambda fleet: with_groups(fleet, {group: "west"}, 5))
+    await fleet_stream.bucket.change(lambda fleet: with_groups(fleet, {group: "west"}, 5))
     assert await east.follower.run_once()
     await east.engine.worker.dispatcher.run_once()
     assert len(await east.numbers(group)) == 2
@@ -83,7 +82,7 @@ async def test_homes_that_disagree_send_nothing_in_circles(homes: tuple[Home, Ho
     east, west = homes
     group = group_of("east")
     await east.publish(group, range(1))
-    await change(fleet_stream, lambda fleet: with_groups(fleet, {group: "west"}, 5))
+    await fleet_stream.bucket.change(lambda fleet: with_groups(fleet, {group: "west"}, 5))
     await east.follower.run_once()
     async with east.sending_on(), west.sending_on():
         await eventually(lambda: is_value(west, 1, _land_and_count(west, group)))
@@ -114,7 +113,7 @@ async def test_a_group_with_webhooks_is_routed_where_they_are_whatever_the_fleet
 async def test_what_is_held_stays_and_what_is_of_others_travels(homes: tuple[Home, Home], fleet_stream: Stream) -> None:
     east, west = homes
     held, other = [name for number in range(100) if HOMES.home_of(name := f"group-{number}") == "west"][:2]
-    held_fleet = await change(fleet_stream, lambda fleet: msgspec.structs.replace(fleet, version=2, held=(held,)))
+    held_fleet = await fleet_stream.bucket.change(lambda fleet: msgspec.structs.replace(fleet, version=2, held=(held,)))
     await east.follower.run_once()
     await east.publish(held, range(2))
     await east.publish(other, range(2))
@@ -123,8 +122,8 @@ async def test_what_is_held_stays_and_what_is_of_others_travels(homes: tuple[Hom
         assert await east.numbers(held) == [0, 1]
         assert east.relay.settled == held_fleet.version
         await east.follower.run_once()
-        assert await settled(fleet_stream) == {"home_east": 2}
-        await change(fleet_stream, lambda fleet: msgspec.structs.replace(fleet, version=3, held=()))
+        assert await fleet_stream.bucket.settled() == {"home_east": 2}
+        await fleet_stream.bucket.change(lambda fleet: msgspec.structs.replace(fleet, version=3, held=()))
         assert await east.follower.run_once()
         await eventually(lambda: is_value(west, 2, _land_and_count(west, held)))
 
@@ -166,9 +165,9 @@ async def test_a_home_is_added_filled_spread_to_and_taken_away_and_no_group_move
     with pytest.raises(StartupError, match="say the database of each"):
         await spread_names(config, ("east", "north", "west"), urls, is_plan=False)
     urls["north"] = urls["east"]
-    before = await fleet_stream.fleet()
+    before = await fleet_stream.bucket.fleet()
     planned, remembered = await spread_names(config, ("east", "north", "west"), urls, is_plan=True)
-    assert await fleet_stream.fleet() == before
+    assert await fleet_stream.bucket.fleet() == before
     assert remembered == len(planned.moved) > 0
     opened, _ = await spread_names(config, ("east", "north", "west"), urls, is_plan=False)
     assert [opened.home_of(group) for group in groups] == [HOMES.home_of(group) for group in groups]
@@ -183,16 +182,16 @@ async def test_a_home_is_added_filled_spread_to_and_taken_away_and_no_group_move
     await place(config, ["new"], "east")
     async with east.sending_on():
         await eventually(lambda: is_so(east.relay.settled == 0))
-        known = Follower(fleet_stream, "home_east", [], lambda: 0)
+        known = Follower(fleet_stream.bucket, "home_east", [], lambda: 0)
         await known.run_once()
         with pytest.raises(StartupError, match="home_east did not say yet"):
             await remove_home(config, "north")
         await east.follower.run_once()
         await eventually(lambda: is_settled(east))
         await east.follower.run_once()
-    await fleet_stream.send("north", "shop", uuid4(), b"x")
+    await fleet_stream.flights.send("north", "shop", uuid4(), b"x")
     assert not await remove_home(config, "north"), "a flight is in its stream"
-    assert (await fleet_stream.fleet()).homes == ("east", "west")
+    assert (await fleet_stream.bucket.fleet()).homes == ("east", "west")
 
 
 async def is_so(what: bool) -> bool:
@@ -200,7 +199,7 @@ async def is_so(what: bool) -> bool:
 
 
 async def is_settled(home: Home) -> bool:
-    return home.relay.settled == (await home.way.fleet()).version
+    return home.relay.settled == (await home.way.bucket.fleet()).version
 
 
 async def test_an_installation_that_joins_keeps_its_groups_and_leaves_again(

@@ -327,7 +327,7 @@ async def test_a_fleet_that_was_made_before_gets_it_like_the_first_and_changes_i
     async with servers.running(tmp_path, nodes=3) as cluster, opened(cluster) as way:
         await make(way, FLEET, replicas=3, most_bytes=4_000_000)
         await way.jetstream.delete_stream(ahead_of("here"))
-        await way.send("here", "shop", uuid4(), b"x")
+        await way.flights.send("here", "shop", uuid4(), b"x")
         before = (await way.jetstream.stream_info(stream_of("here"))).config
         assert await make(way, FLEET, replicas=1, most_bytes=10_000_000) == FLEET
         its = (await way.jetstream.stream_info(ahead_of("here"))).config
@@ -349,21 +349,21 @@ async def test_where_there_is_no_room_for_it_nothing_is_left_half_made_and_what_
         await make(way, FLEET, replicas=1, most_bytes=1_000_000)
         await way.jetstream.delete_stream(ahead_of("here"))
         await way.jetstream.add_stream(name="other", subjects=["other"], max_bytes=600_000)
-        await way.send("here", "shop", uuid4(), b"x")
+        await way.flights.send("here", "shop", uuid4(), b"x")
         with pytest.raises(StartupError, match="max_file_store"):
             await make(way, FLEET, replicas=1, most_bytes=1_000_000)
         assert await names(way) == {"TIDINGS_here", "KV_TIDINGS", "other"}
-        assert await way.last("here") == 1
+        assert await way.flights.last("here") == 1
 
 
 async def test_it_is_taken_away_with_its_home_and_a_home_of_that_name_begins_anew(way: Stream) -> None:
     ahead = AheadStream(way, "here")
     await ahead.put(1, b"x")
     assert await ahead.change(b"x", 0)
-    await way.send("here", "shop", uuid4(), b"x")
+    await way.flights.send("here", "shop", uuid4(), b"x")
     assert not await take_away(way, "here")
     assert await ahead.read(1, 9) == [b"x"], "flights are there, and what was answered to them"
-    (arrived,) = await way.receive("here", 10.0)
+    (arrived,) = await way.flights.receive("here", 10.0)
     await arrived.done()
 
     async def is_gone() -> bool:  # what is acknowledged is known to be a moment later

@@ -51,7 +51,7 @@ class Reader:
                 await asyncio.sleep(pauses.next())
 
     async def _read(self, way: Stream) -> None:
-        self._learn(await way.fleet())
+        self._learn(await way.bucket.fleet())
         self._said = ""
 
     def _tell(self, said: str) -> None:

@@ -15,7 +15,10 @@ from nats.js.api import DiscardPolicy, Header, RawStreamMsg, RetentionPolicy, St
 from nats.js.errors import APIError, NotFoundError
 from nats.js.kv import KV_DEL, KV_OP, KV_PURGE
 
-from tidings.transport.stream import BUCKET, CONSUMER, SEND_SECONDS, Stream, stream_of, told
+from tidings.transport.stream import Stream
+from tidings.transport.stream_answers import told
+from tidings.transport.stream_bucket import BUCKET
+from tidings.transport.stream_flights import CONSUMER, SEND_SECONDS, stream_of
 
 logger = logging.getLogger("tidings.stream")
 

@@ -11,9 +11,12 @@ from nats.js.errors import NotFoundError
 
 from tidings.core.fleet import Fleet
 from tidings.core.pressure import MAX_SOURCES, Ahead, Report, Seen, Standing, read_ahead, read_report
-from tidings.transport.stream import BUCKET, CONSUMER, SOURCES, Stream, stream_of, told
+from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AHEAD
+from tidings.transport.stream_answers import told
 from tidings.transport.stream_away import StreamAwayError
+from tidings.transport.stream_bucket import BUCKET, SOURCES
+from tidings.transport.stream_flights import CONSUMER, stream_of
 
 AT_ONCE: Final = 16  # questions
 _NOT_FOUND: Final = 404
@@ -122,7 +125,7 @@ async def look(way: Stream, homes: Sequence[str], now: datetime) -> Seen:
             missing.append(home)
         else:
             found.append(one)
-    drained = sorted((await way.drained()).homes)
+    drained = sorted((await way.bucket.drained()).homes)
     return Seen(now, found, missing, await _sources(way), drained, ahead=await _ahead(way, homes))
 
 

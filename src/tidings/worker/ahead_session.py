@@ -40,9 +40,6 @@ ATTEMPTS = Counter("tidings_ahead_attempts_total", "First attempts made while th
 class Way(Protocol):
     """The stream, as far as flights are read by their numbers."""
 
-    async def fleet(self) -> Fleet:
-        """Return what the fleet is."""
-
     async def first(self, home: str) -> int:
         """Return the number of the first flight that waits for a home, or will."""
 
@@ -55,6 +52,13 @@ class Way(Protocol):
     @property
     def most_bytes(self) -> int:
         """What a message may have."""
+
+
+class Bucket(Protocol):
+    """The stream, as far as it says where groups live."""
+
+    async def fleet(self) -> Fleet:
+        """Return what the fleet is."""
 
 
 class Beside(Protocol):
@@ -95,6 +99,7 @@ class Streams(NamedTuple):
     """The streams of a home."""
 
     way: Way
+    bucket: Bucket
     beside: Beside
     home: str
 
@@ -162,7 +167,7 @@ class Session:
             since: When the database was there last, or somebody landed something.
             is_over: Whether the database is there again, or this process is to end.
         """
-        self._way, self._beside, self._home = streams
+        self._flights, self._bucket, self._beside, self._home = streams
         self._known = known
         self._clock = clock
         self._turn = turn
@@ -186,7 +191,7 @@ class Session:
         """Send ahead until it is over; then tell what was answered, and give the turn back."""
         try:
             self._numbers = await self._beside.numbers()
-            self._next = await self._way.first(self._home)
+            self._next = await self._flights.first(self._home)
             while not self._is_over() and self._turn.is_ours:
                 try:
                     await self._turn.renew(self._next - 1)
@@ -228,17 +233,17 @@ class Session:
             return False
         if self._is_full or self._monotonic() >= self._fleet_due:
             self._is_full = not await self._beside.has_room()
-            self._fleet = await self._way.fleet()
+            self._fleet = await self._bucket.fleet()
             self._fleet_due = self._monotonic() + FLEET_INTERVAL
         return not self._is_full
 
     async def _begin_next(self) -> bool:
         if self._next > self._last:
-            self._last = await self._way.last(self._home)
+            self._last = await self._flights.last(self._home)
             if self._next > self._last:
                 return False
         number = self._next
-        flight = await self._way.kept(self._home, number)
+        flight = await self._flights.kept(self._home, number)
         self._next += 1
         if flight is None:  # somebody deleted it
             return True
@@ -307,7 +312,7 @@ class Session:
         """Put what was answered into the stream."""
         for key in list(self._untold):
             told = self._untold[key][:]
-            for message in messages(key[1], told, self._way.most_bytes):
+            for message in messages(key[1], told, self._flights.most_bytes):
                 await self._beside.put(key[0], message)
             del self._untold[key][: len(told)]
             if not self._untold[key]:

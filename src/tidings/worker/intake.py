@@ -24,8 +24,8 @@ from tidings.core.fleet import is_of_home
 from tidings.core.pauses import Pauses
 from tidings.store import capture, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
-from tidings.transport.stream import LANDING_SECONDS
 from tidings.transport.stream_away import StreamAwayError
+from tidings.transport.stream_flights import LANDING_SECONDS
 from tidings.worker import doorbell
 from tidings.worker.plain import Flight, plain, unpacked
 from tidings.worker.signals import Signal

@@ -99,9 +99,9 @@ class _Landing:
                     str(config.stream), credentials=config.stream_credentials, ca_file=config.ca_file, inbox=inbox
                 ) as way:
                     fleet = await _checked(way, self._home)
-                    identity = await claim(self._database, way, self._home, self._packing.salt)
+                    identity = await claim(self._database, way.bucket, self._home, self._packing.salt)
                     is_told = False
-                    await way.join(sender_of(self._home))
+                    await way.bucket.join(sender_of(self._home))
                     await self._work(way, fleet, identity)
             except (StartupError, stream.StreamAwayError) as error:
                 if not is_told:
@@ -117,18 +117,21 @@ class _Landing:
         stopping, home, database, packing = Signal(), self._home, self._database, self._packing
         clock, sender = packing.clock, sender_of(home)
         beside, known = AheadStream(way, home), packing.known
-        kept, told = Kept(database, way, home), Answered(beside)
+        kept, told = Kept(database, way.flights, home), Answered(beside)
         intake = Intake(
-            database, way, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router, told=told
+            database, way.flights, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router, told=told
         )
-        ahead = None if known is None else Ahead(database, Streams(way, beside, home), known, clock, away_seconds=packing.away_seconds)
+        ahead = None
+        if known is not None:
+            streams = Streams(way.flights, way.bucket, beside, home)
+            ahead = Ahead(database, streams, known, clock, away_seconds=packing.away_seconds)
         relay = Relay(
-            database, way, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
-            telemetry=packing.telemetry, look=way.fleet,
+            database, way.flights, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
+            telemetry=packing.telemetry, look=way.bucket.fleet,
         )  # fmt: skip
-        reporter = Reporter(database, way, relay, clock, sender)
+        reporter = Reporter(database, way.bucket, relay, clock, sender)
         await reporter.heed()
-        follower = Follower(way, sender, [relay.follow], lambda: relay.settled, database=database, home=home)
+        follower = Follower(way.bucket, sender, [relay.follow], lambda: relay.settled, database=database, home=home)
         await follower.run_once()  # before anything is landed that may be of others
         lookout = Lookout(database, way, intake, clock, home, identity)
         crew = Crew("the worker stops", self._on_failed, logger)
@@ -136,7 +139,7 @@ class _Landing:
         crew.begin("relay", relay.run())
         crew.begin("reporter", every(REPORT_INTERVAL, reporter, stopping))
         crew.begin("follower", every(FOLLOW_INTERVAL, follower, stopping))
-        crew.begin("teller of wishes", every(TELL_INTERVAL, Teller(database, way, home), stopping))
+        crew.begin("teller of wishes", every(TELL_INTERVAL, Teller(database, way.bucket, home), stopping))
         crew.begin("forgetter of flights", every(FORGET_INTERVAL, LandedForgetter(database), stopping))
         crew.begin("lookout", every(LOOK_INTERVAL, lookout, stopping))
         if ahead is not None and known is not None:
@@ -155,7 +158,7 @@ class _Landing:
 
 
 async def _checked(way: stream.Stream, home: str) -> Fleet:
-    fleet = await way.fleet()
+    fleet = await way.bucket.fleet()
     if home not in fleet.homes:
         raise StartupError(f"The fleet has no home {home!r}; it has {', '.join(fleet.homes)}. Correct TIDINGS_HOME.")
     return fleet

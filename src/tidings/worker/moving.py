@@ -41,8 +41,8 @@ HISTORY: Final = ("published", "events", "deliveries")
 _FIRST: Final = UUID(int=0)
 
 
-class Way(Protocol):
-    """The stream, as far as a move needs it."""
+class Bucket(Protocol):
+    """What all members of a fleet agree about, as far as a move needs it."""
 
     async def fleet(self) -> Fleet:
         """Return what the fleet is."""
@@ -53,11 +53,27 @@ class Way(Protocol):
     async def settled(self) -> dict[str, int]:
         """Return by which version of it each sender has sent all."""
 
+
+class Flights(Protocol):
+    """What is on its way to homes, as far as a move needs it."""
+
     async def last(self, home: str) -> int:
         """Return the number of the last flight to a home."""
 
     async def first(self, home: str) -> int:
         """Return the number of the first flight to a home that it has not landed."""
+
+
+class Way(Protocol):
+    """The stream, as far as a move needs it."""
+
+    @property
+    def bucket(self) -> Bucket:
+        """What all agree about."""
+
+    @property
+    def flights(self) -> Flights:
+        """What is on its way."""
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -168,8 +184,8 @@ class Move:
             async with here.transaction():
                 await moving.open_lanes(here, self._group)
                 await moving.end(here, self._group)
-        if self._group in (await self._way.fleet()).held:
-            await self._way.change(lambda fleet: holding(fleet, self._group, self._version(), is_held=False))
+        if self._group in (await self._way.bucket.fleet()).held:
+            await self._way.bucket.change(lambda fleet: holding(fleet, self._group, self._version(), is_held=False))
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[tuple[Connection, Connection]]:
@@ -213,7 +229,7 @@ class Move:
 
     async def _expect_last_move(self) -> None:
         """Refuse to go on with a move behind which others came: the fleet would look for the group where it was before them."""
-        lives_at = (await self._way.fleet()).home_of(self._group)
+        lives_at = (await self._way.bucket.fleet()).home_of(self._group)
         if lives_at not in {self._source, self._target}:
             raise StartupError(
                 f"{self._group} was moved from here to {self._target}, and lives at {lives_at} by now. Where history of it is "
@@ -222,7 +238,7 @@ class Move:
 
     async def _check(self) -> None:
         """Refuse what cannot be moved."""
-        fleet = await self._way.fleet()
+        fleet = await self._way.bucket.fleet()
         if self._target not in fleet.homes:
             raise StartupError(f"The fleet has no home {self._target!r}; it has {', '.join(fleet.homes)}.")
         if self._target == self._source:
@@ -251,12 +267,12 @@ class Move:
     async def _hold(self) -> None:
         """Have nothing of the group be on its way any more."""
         self._tell("having sources hold what is for it")
-        fleet = await self._way.change(lambda fleet: holding(fleet, self._group, self._version(), is_held=True))
+        fleet = await self._way.bucket.change(lambda fleet: holding(fleet, self._group, self._version(), is_held=True))
         await self._until(lambda: self._are_settled(fleet.version), "All senders to have heard of it; is a relay not running?")
-        last = await self._way.last(self._source)
+        last = await self._way.flights.last(self._source)
 
         async def is_landed() -> bool:
-            return await self._way.first(self._source) > last
+            return await self._way.flights.first(self._source) > last
 
         await self._until(is_landed, f"What was sent to {self._source} to be landed there; does serve run?")
         async with self._here.connection() as connection:
@@ -275,7 +291,7 @@ class Move:
         await self._until(lambda: self._asked(lambda c: moving.is_at_rest(c, self._group)), "Attempts under way to end.")
 
     async def _are_settled(self, version: int) -> bool:
-        found = await self._way.settled()
+        found = await self._way.bucket.settled()
         return all(settled >= version for member, settled in found.items() if member not in self._besides)
 
     async def _is_known(self) -> bool:
@@ -326,7 +342,7 @@ class Move:
     async def _arrive(self) -> None:
         """Have the new home go on, and all who send know it."""
         self._tell("telling the fleet")
-        await self._way.change(self._arrived)
+        await self._way.bucket.change(self._arrived)
         self._tell("having its new home go on")
         async with self._there.transaction() as connection:
             arriving = await moving.standing(connection, self._group)
