@@ -135,6 +135,7 @@ class Intake:
         self._kept = kept
         self._next: int | None = None  # the number in the stream of what is to be landed next; None: the stream is to be asked
         self._history: str | None = None  # of PostgreSQL, where we began to land; None: wherever
+        self._was_away = False  # the database, while flights were at hand
         self._stopped = Signal()
 
     async def run(self) -> None:
@@ -236,6 +237,7 @@ class Intake:
                     break
             except (*UNAVAILABLE, *COLLISIONS) as error:
                 # Should it have been committed, it is known by its id.
+                self._was_away = isinstance(error, UNAVAILABLE)
                 logger.info("what came is put into the outbox, since it could not be routed at once: %s", said(error))
                 break
             if self._telemetry is not None:
@@ -254,6 +256,9 @@ class Intake:
         pauses = Pauses()
         while True:
             try:
+                if self._was_away and self._told is not None:  # somebody may have sent ahead what we have at hand
+                    await self._told.begin(self._stopped)
+                self._was_away = False
                 return await self._land_together(arrived)
             except COLLISIONS:
                 if await self._stopped.wait(pauses.next()):
@@ -261,6 +266,7 @@ class Intake:
             except UNAVAILABLE as error:
                 # They are kept at hand. Whoever lands them meanwhile, they are landed once.
                 self._database.outages.failed(error)
+                self._was_away = True
                 if await self._stopped.wait(pauses.next()):
                     raise
             except (CargoError, asyncpg.PostgresError, ValueError, OverflowError) as error:

@@ -119,7 +119,8 @@ class CurrentRoutes:
             if not rows or any(row["routes_version"] != number for row, number in zip(rows, expected, strict=True)):
                 return False
             for row in rows:
-                if self._webhooks.pop(row["id"], None) is not None and self._unread is not None:
+                self._webhooks.pop(row["id"], None)
+                if self._unread is not None:
                     self._unread.append(row["id"])
             faults += _put(routes, {row["id"]: row for row in rows}.values())
             routes.version = rows[-1]["routes_version"]  # with the rest of it, before anything is waited for
