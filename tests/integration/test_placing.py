@@ -14,9 +14,11 @@ from tests.support.stream import Cluster
 from tidings.core.errors import StartupError
 from tidings.core.fleet import with_groups
 from tidings.fleet import leave_as_home, make_stream, place, remove_home, spread_names
-from tidings.store import placing
+from tidings.store import moving, placing
+from tidings.store.statements import load
 from tidings.transport.stream import Stream
 from tidings.worker.placing import Follower
+from tidings.worker.rows import Elsewhere
 
 pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.home_fixtures")
 
@@ -140,6 +142,35 @@ async def test_a_home_keeps_what_it_knows_while_the_stream_is_away(homes: tuple[
     await east.publish(group, range(1))
     await east.engine.worker.dispatcher.run_once()
     assert await east.numbers(group) == [0]
+
+
+async def test_the_directory_is_read_only_where_it_has_changed(homes: tuple[Home, Home]) -> None:
+    """A home looks five times a second for what is of others, and the directory has up to ten thousand groups."""
+    east, _ = homes
+    async with east.engine.services.wide.connection() as connection:
+        known = await placing.get(connection)
+        assert known is not None
+        assert await placing.renewed(connection, known) is known
+        row = await connection.fetchrow(load("placing")["get"], known.version)
+        assert dict(row) == {"version": known.version, "home": None, "fleet": None, "gone": None, "held": None}
+        rows = Elsewhere("east")
+        await rows.take(connection, HOMES)
+        first = rows._known
+        await rows.take(connection, HOMES)
+        assert rows._known is first == known
+        more = with_groups(HOMES, {"acme": "west" if HOMES.home_of("acme") == "east" else "east"}, 2)
+        assert await placing.put(connection, "east", more)
+        await rows.take(connection, HOMES)
+        assert rows._known is not None
+        assert rows._known.placing.fleet == more
+        await moving.begin(connection, "acme", "west")
+        await rows.take(connection, HOMES)
+        assert rows._known.placing.held == {"acme"}
+    async with east.engine.services.wide.connection() as connection, east.engine.services.wide.connection() as other:
+        await rows.take(connection, HOMES)
+        first = rows._known
+        await rows.take(other, HOMES)
+        assert rows._known is not first, "over another connection a version may stand for something else"
 
 
 # The fleet is changed ------------------------------------------------------------------------------------------------------

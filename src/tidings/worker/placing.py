@@ -50,7 +50,7 @@ class CurrentPlacing:
         if version is None:
             return
         if self._known is None or self._known.version != version:
-            self._known = await placing.get(connection)
+            self._known = await placing.renewed(connection, self._known)
         if self._known is None:
             return
         here = self._known.placing

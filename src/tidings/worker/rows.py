@@ -63,14 +63,18 @@ class Elsewhere:
     def __init__(self, home: str) -> None:
         self._home = home
         self._behind = ""
+        self._owner: Connection = None
+        self._known: placing.Known | None = None
         self._unknown: dict[str, int] = {}  # groups with such rows: up to which version
 
     async def take(self, owner: Connection, fleet: Fleet) -> Taken:
         """Take the oldest rows of some groups that live elsewhere, each in its order."""
-        known = await placing.get(owner)
-        if known is None:
+        if owner is not self._owner:  # after a failover a version can stand for something else
+            self._owner, self._known = owner, None
+        self._known = await placing.renewed(owner, self._known)
+        if self._known is None:
             return _NOTHING
-        groups = await self._groups(owner, known.placing, fleet)
+        groups = await self._groups(owner, self._known.placing, fleet)
         if not groups:
             return _NOTHING
         taken = await outbox.take_onward(owner, groups, max(1, BATCH // len(groups)))
