@@ -1,6 +1,7 @@
 """Groups that live at other homes than their names lead to: what comes for them travels on, once, in order, never in circles."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -12,12 +13,13 @@ from tests.support.homes import HOMES, Home, group_of
 from tests.support.receiver import Receiver
 from tests.support.stream import Cluster
 from tidings.core.errors import StartupError
+from tidings.core.event import Event
 from tidings.core.fleet import with_groups
 from tidings.fleet import leave_as_home, make_stream, place, remove_home, spread_names
 from tidings.store import moving, placing
 from tidings.store.statements import load
 from tidings.transport.stream import Stream
-from tidings.worker.placing import Follower
+from tidings.worker.placing import CurrentPlacing, ElsewhereError, Follower
 from tidings.worker.rows import Elsewhere
 
 pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.home_fixtures")
@@ -171,6 +173,46 @@ async def test_the_directory_is_read_only_where_it_has_changed(homes: tuple[Home
         first = rows._known
         await rows.take(other, HOMES)
         assert rows._known is not first, "over another connection a version may stand for something else"
+
+
+async def test_after_a_failover_the_directory_is_written_down_and_read_anew(
+    homes: tuple[Home, Home], fleet_stream: Stream
+) -> None:
+    """A standby that was behind may lack what was written last, and give its number to something else."""
+    east, _ = homes
+    services = east.engine.services
+    group = group_of("east")
+    async with services.wide.connection() as connection:
+        before = await placing.get(connection)
+        assert before is not None
+        moved = await fleet_stream.bucket.change(lambda fleet: with_groups(fleet, {group: "west"}, 5))
+        assert await east.follower.run_once()
+        await east.publish(group, range(1))
+        await east.engine.worker.dispatcher.run_once()
+        assert await east.numbers(group) == [0], "it lives elsewhere"
+        # The standby has not heard of it, and of something else by the same number.
+        fleet = msgspec.json.encode(before.placing.fleet).decode()
+        await connection.execute("update tidings.placing set fleet = $1::text::json", fleet)
+        services.wide.server.failovers += 1
+        current, events = CurrentPlacing(services.wide.server), [event_of(group)]
+        known = await placing.get(connection)
+        assert known is not None
+        await current.expect_own(connection, known.version, events, ())
+        assert not await east.follower.run_once(), "it is no other than before"
+        known = await placing.get(connection)
+        assert known is not None
+        assert known.placing.fleet == moved
+        with pytest.raises(ElsewhereError):
+            await current.expect_own(connection, known.version, events, ())
+        await connection.execute("update tidings.placing set fleet = $1::text::json", fleet)
+        services.wide.server.failovers += 1
+        await current.expect_own(connection, known.version, events, ())
+
+
+def event_of(group: str) -> Event:
+    return Event(
+        uuid4(), group, "publish", "order.paid", None, None, None, None, "{}", None, datetime(2026, 11, 22, tzinfo=UTC)
+    )
 
 
 # The fleet is changed ------------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ class Dispatcher:
         self._kinds = Kinds()
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
-        self._placing = CurrentPlacing()
+        self._placing = CurrentPlacing(database.server)
         self._sharing = Sharing(database)
         self._stopped = Signal()
         self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
