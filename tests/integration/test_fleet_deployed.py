@@ -309,7 +309,7 @@ def test_compose_and_manifests_have_homes_answer_for_each_other(tmp_path: Path) 
     services = yaml.safe_load((DEPLOY / "compose.fleet.yaml").read_text())["services"]
     names = services["homes"]["networks"]["default"]["aliases"]
     for home in ("eu", "us"):
-        given = services[home]["environment"]
+        given = services[home]["environment"]  # of `serve`
         assert parse_homes(given["TIDINGS_HOMES"]) == {"eu": "https://eu.internal", "us": "https://us.internal"}
         assert [urlsplit(url).hostname for url in parse_homes(given["TIDINGS_HOMES"]).values()] == names
         assert given["TIDINGS_HOMES_KEY"].startswith("${TIDINGS_HOMES_KEY:?"), "one for both"
@@ -334,7 +334,11 @@ def test_compose_and_manifests_have_homes_answer_for_each_other(tmp_path: Path) 
         for part in yaml.safe_load_all((DEPLOY / "kubernetes/fleet-home.yaml").read_text())
         if part["kind"] == "Deployment"
     ]
+    given = {one["args"][0]: {env["name"] for env in one["env"]} for one in containers}
+    assert given["worker"] - given["api"] == {"PASSWORD", "TIDINGS_STREAM"}, (
+        "what answers requests needs no login for the stream"
+    )
     for name in ("TIDINGS_HOMES", "TIDINGS_HOMES_KEY"):
-        given = {one["args"][0]: [env.get("valueFrom") for env in one["env"] if env["name"] == name] for one in containers}
-        assert given["worker"] == [], "which asks no other home"
-        assert given["api"][0]["secretKeyRef"]["name"] == "tidings-homes"
+        said = {one["args"][0]: [env.get("valueFrom") for env in one["env"] if env["name"] == name] for one in containers}
+        assert said["worker"] == [], "which asks no other home"
+        assert said["api"][0]["secretKeyRef"]["name"] == "tidings-homes"
