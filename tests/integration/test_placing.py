@@ -114,22 +114,22 @@ async def test_a_group_with_webhooks_is_routed_where_they_are_whatever_the_fleet
     assert await east.engine.value("select count(*) from tidings.relay_flights") == 0
 
 
-async def test_what_is_held_stays_and_what_is_of_others_travels(homes: tuple[Home, Home], fleet_stream: Stream) -> None:
+async def test_what_is_parked_stays_and_what_is_of_others_travels(homes: tuple[Home, Home], fleet_stream: Stream) -> None:
     east, west = homes
-    held, other = [name for number in range(100) if HOMES.home_of(name := f"group-{number}") == "west"][:2]
-    held_fleet = await fleet_stream.bucket.change(lambda fleet: msgspec.structs.replace(fleet, version=2, held=(held,)))
+    parked, other = [name for number in range(100) if HOMES.home_of(name := f"group-{number}") == "west"][:2]
+    parked_fleet = await fleet_stream.bucket.change(lambda fleet: msgspec.structs.replace(fleet, version=2, parked=(parked,)))
     await east.follower.run_once()
-    await east.publish(held, range(2))
+    await east.publish(parked, range(2))
     await east.publish(other, range(2))
     async with east.sending_on():
         await eventually(lambda: is_value(west, 2, _land_and_count(west, other)))
-        assert await east.numbers(held) == [0, 1]
-        assert east.relay.settled == held_fleet.version
+        assert await east.numbers(parked) == [0, 1]
+        assert east.relay.settled == parked_fleet.version
         await east.follower.run_once()
         assert await fleet_stream.bucket.settled() == {"home_east": 2}
-        await fleet_stream.bucket.change(lambda fleet: msgspec.structs.replace(fleet, version=3, held=()))
+        await fleet_stream.bucket.change(lambda fleet: msgspec.structs.replace(fleet, version=3, parked=()))
         assert await east.follower.run_once()
-        await eventually(lambda: is_value(west, 2, _land_and_count(west, held)))
+        await eventually(lambda: is_value(west, 2, _land_and_count(west, parked)))
 
 
 async def test_a_home_keeps_what_it_knows_while_the_stream_is_away(homes: tuple[Home, Home], cluster: Cluster) -> None:
@@ -154,7 +154,7 @@ async def test_the_directory_is_read_only_where_it_has_changed(homes: tuple[Home
         assert known is not None
         assert await placing.renewed(connection, known) is known
         row = await connection.fetchrow(load("placing")["get"], known.version)
-        assert dict(row) == {"version": known.version, "home": None, "fleet": None, "gone": None, "held": None}
+        assert dict(row) == {"version": known.version, "home": None, "fleet": None, "gone": None, "parked": None}
         rows = Elsewhere("east")
         await rows.take(connection, HOMES)
         first = rows._known
@@ -167,7 +167,7 @@ async def test_the_directory_is_read_only_where_it_has_changed(homes: tuple[Home
         assert rows._known.placing.fleet == more
         await moving.begin(connection, "acme", "west")
         await rows.take(connection, HOMES)
-        assert rows._known.placing.held == {"acme"}
+        assert rows._known.placing.parked == {"acme"}
     async with east.engine.services.wide.connection() as connection, east.engine.services.wide.connection() as other:
         await rows.take(connection, HOMES)
         first = rows._known

@@ -32,7 +32,7 @@ async def renewed(connection: Connection, known: Known | None) -> Known | None:
     if known is not None and row["version"] == known.version:
         return known
     fleet = msgspec.json.decode(row["fleet"], type=Fleet)
-    return Known(row["version"], Placing(row["home"], fleet, frozenset(row["gone"]), frozenset(row["held"])))
+    return Known(row["version"], Placing(row["home"], fleet, frozenset(row["gone"]), frozenset(row["parked"])))
 
 
 async def put(connection: Connection, home: str, fleet: Fleet) -> bool:

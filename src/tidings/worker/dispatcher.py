@@ -294,7 +294,7 @@ class Dispatcher:
         doubted |= {lane for lane in lanes if self._places.is_slow(lane)}
         looped = await self._loops.sort(connection, matched, now)
         await self._loops.stop(connection, looped, now)
-        fresh, held = without(fresh, looped)
+        fresh, put_off = without(fresh, looped)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
         capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), flights.MAX_DELIVERIES)
@@ -303,7 +303,7 @@ class Dispatcher:
         if doubted:
             batch.others = self._places.lend_to_others(at_most=min(capacity, sum(q.webhook_id in doubted for q in fresh)))
         leased, waiting = share_out(fresh, _lane_of, readable, capacity, doubted=doubted, others_capacity=batch.others)
-        waiting = [q for q in waiting + held if q.webhook_id in rooms]  # the others' webhooks were deleted just now
+        waiting = [q for q in waiting + put_off if q.webhook_id in rooms]  # the others' webhooks were deleted just now
         ordered = {lane for lane, webhook in webhooks.items() if webhook.ordered}
         listeners = {lane for lane, webhook in webhooks.items() if webhook.is_listener}
         if ordered:

@@ -78,11 +78,11 @@ class Figures(Collector):
                 family.add_metric([source, one.home], getattr(one, name))
             yield family
         text = "1 for the reason why what waits at a source for a home does: away, full, large, drained."
-        held = GaugeMetricFamily("tidings_relay_held", text, labels=["source", "home", "reason"])
+        reasons = GaugeMetricFamily("tidings_relay_waiting_reason", text, labels=["source", "home", "reason"])
         for source, one in every:
             for why in _REASONS:
-                held.add_metric([source, one.home, why.value], int(one.why is why))
-        yield held
+                reasons.add_metric([source, one.home, why.value], int(one.why is why))
+        yield reasons
 
 
 FIGURES: Final = Figures()
