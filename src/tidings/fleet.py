@@ -25,9 +25,10 @@ from tidings.transport.stream_away import StreamAwayError
 from tidings.transport.stream_making import MAX_BYTES, make, take_away
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
+from tidings.worker.lines import send
 from tidings.worker.moving import Move, Moved
 from tidings.worker.placing import FOLLOW_INTERVAL, Follower
-from tidings.worker.relay import Relay, send
+from tidings.worker.relay import Relay
 from tidings.worker.reporting import REPORT_INTERVAL, Reporter
 from tidings.worker.signals import Signal
 from tidings.worker.source import KEEPING_INTERVAL, WISHES_INTERVAL, Keeper, Wishes

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -25,6 +26,7 @@ from tests.support.process import free_ports, run_cli
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
+from tidings.core.homes import parse_homes
 from tidings.fleet import make_stream, place, run_relay
 from tidings.transport import stream
 from tidings.transport.stream import inbox_of
@@ -359,6 +361,51 @@ def test_compose_and_manifests_give_each_member_its_own_credentials() -> None:
         f"{home}{part}": home for home in ("eu", "us") for part in ("", "-migrate")
     }
     assert used == {name: {(member, member.upper())} for name, member in members.items()}
+    for number in range(3):
+        given = [volume.partition(":")[0].rpartition("/")[2] for volume in services[f"nats-{number}"]["volumes"]]
+        assert given == ["nats.conf", "members.conf", "node.crt", "node.key", "authority.crt", f"stream-{number}"], (
+            "no authority.key"
+        )
     for file, member in (("fleet-source", "billing"), ("fleet-home", "eu")):
         text = (DEPLOY / f"kubernetes/{file}.yaml").read_text()
         assert set(re.findall(r"tls://(\w+):", text)) == set(re.findall(r"tidings-stream-(?!authority)(\w+)", text)) == {member}
+
+
+def test_compose_and_manifests_have_homes_answer_for_each_other(tmp_path: Path) -> None:
+    """By names that a certificate of the authority is for, which members believe."""
+    services = yaml.safe_load((DEPLOY / "compose.fleet.yaml").read_text())["services"]
+    names = services["homes"]["networks"]["default"]["aliases"]
+    for home in ("eu", "us"):
+        given = services[home]["environment"]  # of `serve`
+        assert parse_homes(given["TIDINGS_HOMES"]) == {"eu": "https://eu.internal", "us": "https://us.internal"}
+        assert [urlsplit(url).hostname for url in parse_homes(given["TIDINGS_HOMES"]).values()] == names
+        assert given["TIDINGS_HOMES_KEY"].startswith("${TIDINGS_HOMES_KEY:?"), "one for both"
+        assert given["TIDINGS_SECRET_KEY"].startswith("${HOMES_SECRET_KEY:?"), "groups move between homes that have the same"
+        published = services[home]["ports"][0].split(":")[1]
+        assert given["TIDINGS_PUBLIC_URL"] == f"http://localhost:{published}"
+    mounted = [volume.split(":")[0] for volume in services["homes"]["volumes"]]
+    assert mounted == ["./nginx/homes.conf", "./nats/certificates/homes.crt", "./nats/certificates/homes.key"]
+    assert re.search(r"\(\?<home>([a-z|]+)\)", (DEPLOY / "nginx/homes.conf").read_text())[1].split("|") == ["eu", "us"]  # type: ignore[index]
+    subprocess.run(
+        [DEPLOY / "nats/make-certificates.sh", tmp_path, *names], env=os.environ | {"CERTIFICATE": "homes"},
+        check=True, capture_output=True, timeout=PATIENCE,
+    )  # fmt: skip
+    for usage, can in (("sslserver", True), ("sslclient", False)):
+        done = subprocess.run(
+            ["openssl", "verify", "-purpose", usage, "-verify_hostname", names[1], "-CAfile", tmp_path / "authority.crt", tmp_path / "homes.crt"],
+            capture_output=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        assert (done.returncode == 0) == can, "nodes let in whoever comes with a client's certificate of their authority"
+    containers = [
+        part["spec"]["template"]["spec"]["containers"][0]
+        for part in yaml.safe_load_all((DEPLOY / "kubernetes/fleet-home.yaml").read_text())
+        if part["kind"] == "Deployment"
+    ]
+    given = {one["args"][0]: {env["name"] for env in one["env"]} for one in containers}
+    assert given["worker"] - given["api"] == {"PASSWORD", "TIDINGS_STREAM"}, (
+        "what answers requests needs no login for the stream"
+    )
+    for name in ("TIDINGS_HOMES", "TIDINGS_HOMES_KEY"):
+        said = {one["args"][0]: [env.get("valueFrom") for env in one["env"] if env["name"] == name] for one in containers}
+        assert said["worker"] == [], "which asks no other home"
+        assert said["api"][0]["secretKeyRef"]["name"] == "tidings-homes"

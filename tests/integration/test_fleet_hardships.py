@@ -34,8 +34,8 @@ from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError, inbox_of
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import look, standing
-from tidings.worker import relay as relays
 from tidings.worker.intake import Intake, Teller
+from tidings.worker.lines import MAX_WAITING
 from tidings.worker.outgoing import MAX_AT_HAND
 from tidings.worker.signals import Signal
 from tidings.worker.source import Keeper, Wishes
@@ -78,11 +78,11 @@ async def test_a_relay_that_lost_the_outbox_while_the_stream_was_full_takes_noth
     source: Engine, home: Engine, way: Stream
 ) -> None:
     full = _Full(way)
-    for number in range(relays.MAX_WAITING):
+    for number in range(MAX_WAITING):
         await publish(source, range(number, number + 1))
         await pack(source, way.flights)
     async with relaying(source, full) as first:
-        await publish(source, range(relays.MAX_WAITING, relays.MAX_WAITING + 1))
+        await publish(source, range(MAX_WAITING, MAX_WAITING + 1))
         owner = "select pid from pg_locks where locktype = 'advisory' and classid = 7413201 and objid = 10 and database = (select oid from pg_database where datname = current_database())"
         lost = await source.value(owner)
         await source.sql("select pg_terminate_backend($1)", lost)
@@ -92,8 +92,8 @@ async def test_a_relay_that_lost_the_outbox_while_the_stream_was_full_takes_noth
 
         await eventually(is_had_again)
         full.is_full = False
-        await land(home, way.flights, relays.MAX_WAITING + 1)
-    assert await landed_numbers(home) == list(range(relays.MAX_WAITING + 1))
+        await land(home, way.flights, MAX_WAITING + 1)
+    assert await landed_numbers(home) == list(range(MAX_WAITING + 1))
 
 
 async def test_a_relay_that_cannot_go_on_ends_also_while_all_waits(source: Engine, way: Stream) -> None:
@@ -101,7 +101,7 @@ async def test_a_relay_that_cannot_go_on_ends_also_while_all_waits(source: Engin
         async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
             raise RuntimeError("a fault of ours")
 
-    for number in range(relays.MAX_WAITING):
+    for number in range(MAX_WAITING):
         await publish(source, range(number, number + 1))
         await pack(source, way.flights)
     with pytest.raises(RuntimeError, match="a fault of ours"):

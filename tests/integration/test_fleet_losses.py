@@ -26,7 +26,8 @@ from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import standing
 from tidings.worker.intake import Intake
 from tidings.worker.kept import Kept
-from tidings.worker.relay import MAX_WAITING, Relay
+from tidings.worker.lines import MAX_WAITING
+from tidings.worker.relay import Relay
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 

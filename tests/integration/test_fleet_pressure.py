@@ -153,7 +153,7 @@ async def test_rows_wait_in_the_outbox_once_as_much_is_packed_as_a_source_keeps(
         if sample.labels["source"] == "shop"
     }
     assert figures["tidings_relay_full", None, None] == 1
-    assert figures["tidings_relay_held", "far", "full"] == 1
+    assert figures["tidings_relay_waiting_reason", "far", "full"] == 1
     assert figures["tidings_relay_waiting_flights", "far", None] >= 1
     reporter.end()
     far.is_held = False

@@ -16,7 +16,7 @@ from tests.support.homes import Home
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.core.errors import HomesDisagreeError, StartupError
-from tidings.core.fleet import holding, with_groups, with_homes
+from tidings.core.fleet import parking, with_groups, with_homes
 from tidings.operations import groups
 from tidings.operations.sources import event_types
 from tidings.operations.webhooks import subscriptions
@@ -117,7 +117,7 @@ async def test_a_group_moves_with_all_that_it_has_and_is_delivered_from_there(
     assert without_state(await rows_of(west.engine, "acme")) == without_state(before)
     assert not any((await rows_of(east.engine, "acme")).values())
     assert (await fleet_stream.bucket.fleet()).home_of("acme") == "west"
-    assert (await fleet_stream.bucket.fleet()).held == ()
+    assert (await fleet_stream.bucket.fleet()).parked == ()
     sent = len(receiver.received)
     for home in homes:
         await home.follower.run_once()
@@ -146,7 +146,7 @@ class Life:
 
 # In the order that they come. A move that is begun again after the group has left begins behind that.
 STEPS = (
-    "having sources hold what is for it", "having both homes pass over it", "having this home pass over it", "waiting for attempts under way",
+    "having sources keep what is for it", "having both homes pass over it", "having this home pass over it", "waiting for attempts under way",
     "locking it", "copying groups", "copying lanes", "copying queue", "deleting it here", "letting it go", "telling the fleet",
     "having its new home go on", "copying published", "deleting published here", "copying events", "deleting events here",
     "copying deliveries", "deleting deliveries here",
@@ -182,9 +182,9 @@ async def test_a_move_that_another_came_behind_is_not_done_again(
     async with west.engine.services.wide.transaction() as connection:  # as a move does that goes on from there
         await moving.begin(connection, "acme", "south")
         await moving.note_left(connection, "acme")
-    await fleet_stream.bucket.change(lambda fleet: holding(with_homes(fleet, ["south"], 1), "acme", 1, is_held=True))
+    await fleet_stream.bucket.change(lambda fleet: parking(with_homes(fleet, ["south"], 1), "acme", 1, is_parked=True))
     await move_of(homes, fleet_stream).run()
-    assert (await fleet_stream.bucket.fleet()).held == ("acme",)
+    assert (await fleet_stream.bucket.fleet()).parked == ("acme",)
     assert await west.engine.value("select has_left from tidings.group_moves where group_id = 'acme'")
     await fleet_stream.bucket.change(lambda fleet: with_groups(fleet, {"acme": "south"}, 1))
     with pytest.raises(StartupError, match="lives at south by now"):
@@ -201,7 +201,7 @@ async def test_a_move_waits_for_all_that_is_on_its_way_and_is_called_off_where_i
     async def is_waited_for(what: str) -> None:
         with pytest.raises(StartupError, match=what):
             await move_of(homes, fleet_stream, patience=0.5).run()
-        assert (await fleet_stream.bucket.fleet()).held == ()
+        assert (await fleet_stream.bucket.fleet()).parked == ()
 
     async with engine.services.wide.transaction() as connection:
         await connection.execute("select pg_current_xact_id()")
@@ -241,7 +241,7 @@ async def test_a_move_that_is_called_off_leaves_all_as_it_was(
         await move_of(homes, fleet_stream, patience=0.5).run()
     assert without_state(await rows_of(east.engine, "acme")) == without_state(before)
     assert not any((await rows_of(west.engine, "acme")).values())
-    assert (await fleet_stream.bucket.fleet()).held == ()
+    assert (await fleet_stream.bucket.fleet()).parked == ()
     await move_of(homes, fleet_stream, besides=["dead"]).run()
     with pytest.raises(StartupError, match="acme lives at west"):
         await move_of(homes, fleet_stream, group="acme", patience=0.5).plan()
@@ -295,7 +295,7 @@ async def test_who_moves_a_group_is_alone_with_it(homes: tuple[Home, Home], flee
         for does in (other.run, other.abandon):
             with pytest.raises(StartupError, match="Somebody is moving acme at this moment"):
                 await does()
-    assert (await fleet_stream.bucket.fleet()).held == ("acme",), "sources keep what is for it"
+    assert (await fleet_stream.bucket.fleet()).parked == ("acme",), "sources keep what is for it"
     way.may_go_on.set()
     await moving
     assert without_state(await rows_of(west.engine, "acme")) == before

@@ -28,8 +28,9 @@ from tidings.core.fleet import Fleet, fleet_of
 from tidings.core.pressure import Why, troubles
 from tidings.fleet_watch import status
 from tidings.transport import stream
-from tidings.transport.stream import Stream, StreamAwayError, inbox_of, stream_of
+from tidings.transport.stream import Stream, StreamAwayError, inbox_of
 from tidings.transport.stream_ahead import MAX_BYTES, MAX_MESSAGES, AheadStream, ahead_config, ahead_of
+from tidings.transport.stream_flights import stream_of
 from tidings.transport.stream_making import make, take_away
 
 pytest_plugins = ("tests.support.fleet_fixtures",)

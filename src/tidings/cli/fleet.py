@@ -179,9 +179,9 @@ def _source_told(name: str, report: Report, seen: Seen) -> list[str]:
     oldest = f", the oldest for {report.outbox_seconds:.0f} s" if report.outbox_rows else ""
     lines = [f"source {name}: seen {ago:.0f} s ago, {report.outbox_rows:,} rows in its outbox{oldest}"]
     for one in report.waits:
-        held = f" ({why(one.why)})" if why(one.why) else ""
+        reason = f" ({why(one.why)})" if why(one.why) else ""
         lines.append(
-            f"  for {one.home}: {one.flights:,} flights, {one.events:,} events, the oldest for {one.seconds:.0f} s{held}"
+            f"  for {one.home}: {one.flights:,} flights, {one.events:,} events, the oldest for {one.seconds:.0f} s{reason}"
         )
     return lines
 

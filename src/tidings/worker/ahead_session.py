@@ -269,7 +269,7 @@ class Session:
     def _is_ours(self, event: Event) -> bool:
         """Whether an event is of a group of this home, and nothing but the database is to be asked of it."""
         fleet = self._fleet
-        if fleet is None or event.group_id in fleet.held or fleet.home_of(event.group_id) != self._home:
+        if fleet is None or event.group_id in fleet.parked or fleet.home_of(event.group_id) != self._home:
             return False
         if not is_for_ahead(event) or self._known.privacy.has_rules(event.group_id):
             return False

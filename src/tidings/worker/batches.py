@@ -130,8 +130,8 @@ def attempted(
 
 
 def without(fresh: list[Queued], looped: Sorted) -> tuple[list[Queued], list[Queued]]:
-    """Return the deliveries that are made as usual, and those that are held back."""
-    if not (looped.stopped or looped.held):
+    """Return the deliveries that are made as usual, and those that are put off."""
+    if not (looped.stopped or looped.put_off):
         return fresh, []
-    held = [msgspec.structs.replace(q, due_at=looped.held[q.id]) for q in fresh if q.id in looped.held]
-    return [q for q in fresh if q.id not in looped.held and q.id not in looped.stopped], held
+    put_off = [msgspec.structs.replace(q, due_at=looped.put_off[q.id]) for q in fresh if q.id in looped.put_off]
+    return [q for q in fresh if q.id not in looped.put_off and q.id not in looped.stopped], put_off

@@ -99,7 +99,7 @@ class Dispatcher:
         self._kinds = Kinds()
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
-        self._placing = CurrentPlacing()
+        self._placing = CurrentPlacing(database.server)
         self._sharing = Sharing(database)
         self._stopped = Signal()
         self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
@@ -298,7 +298,7 @@ class Dispatcher:
         doubted |= {lane for lane in lanes if self._places.is_slow(lane)}
         looped = await self._loops.sort(connection, matched, now)
         await self._loops.stop(connection, looped, now)
-        fresh, held = without(fresh, looped)
+        fresh, put_off = without(fresh, looped)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
         made, fresh = attempted(fresh, batch.answers, readable, flights.MAX_DELIVERIES)
@@ -309,7 +309,7 @@ class Dispatcher:
             batch.others = self._places.lend_to_others(at_most=min(capacity, sum(q.webhook_id in doubted for q in fresh)))
         leased, waiting = share_out(fresh, _lane_of, readable, capacity, doubted=doubted, others_capacity=batch.others)
         leased = made + leased
-        waiting = [q for q in waiting + held if q.webhook_id in rooms]  # the others' webhooks were deleted just now
+        waiting = [q for q in waiting + put_off if q.webhook_id in rooms]  # the others' webhooks were deleted just now
         ordered = {lane for lane, webhook in webhooks.items() if webhook.ordered}
         listeners = {lane for lane, webhook in webhooks.items() if webhook.is_listener}
         if ordered:

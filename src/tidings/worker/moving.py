@@ -8,7 +8,7 @@ with all of it in one of them at least; the same command goes on from there. Two
 another is at, would delete each the other's copy: who moves a group is alone with it, over the connections that it moves by.
 
 So that nothing of the group is overtaken, what is on its way is waited for, from the sources on: they keep what is for the
-group until the fleet says that it has moved (`Fleet.held`); what they had sent is landed; what was landed is routed; attempts
+group until the fleet says that it has moved (`Fleet.parked`); what they had sent is landed; what was landed is routed; attempts
 that are under way end. From then on, for the time that copying takes, the group's deliveries wait, and changes of it are
 refused with 503. What its old home captures or is given for it meanwhile stays in the outbox there, and travels on behind all
 the rest.
@@ -26,7 +26,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.errors import BusyError, StartupError
-from tidings.core.fleet import Fleet, holding, with_groups
+from tidings.core.fleet import Fleet, parking, with_groups
 from tidings.sources import tables
 from tidings.store import moving, placing
 from tidings.store.database import COLLISIONS, Connection, Database
@@ -149,7 +149,7 @@ class Move:
             await self._check()
             await self._abandon(here, there)  # what was broken off, if anything was
             try:
-                await self._hold()
+                await self._park()
                 rows = await self._switch(here, there)
             except StartupError:
                 await self._abandon(here, there)
@@ -184,8 +184,8 @@ class Move:
             async with here.transaction():
                 await moving.open_lanes(here, self._group)
                 await moving.end(here, self._group)
-        if self._group in (await self._way.bucket.fleet()).held:
-            await self._way.bucket.change(lambda fleet: holding(fleet, self._group, self._version(), is_held=False))
+        if self._group in (await self._way.bucket.fleet()).parked:
+            await self._way.bucket.change(lambda fleet: parking(fleet, self._group, self._version(), is_parked=False))
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[tuple[Connection, Connection]]:
@@ -264,10 +264,10 @@ class Move:
                 f"{self._group} has {some}, which cannot be moved. Let jobs end; export collections, and delete them."
             )
 
-    async def _hold(self) -> None:
+    async def _park(self) -> None:
         """Have nothing of the group be on its way any more."""
-        self._tell("having sources hold what is for it")
-        fleet = await self._way.bucket.change(lambda fleet: holding(fleet, self._group, self._version(), is_held=True))
+        self._tell("having sources keep what is for it")
+        fleet = await self._way.bucket.change(lambda fleet: parking(fleet, self._group, self._version(), is_parked=True))
         await self._until(lambda: self._are_settled(fleet.version), "All senders to have heard of it; is a relay not running?")
         last = await self._way.flights.last(self._source)
 
@@ -357,8 +357,8 @@ class Move:
 
     def _arrived(self, fleet: Fleet) -> Fleet:
         if fleet.home_of(self._group) == self._target:
-            return fleet  # it was told before: whoever holds the group now moves it on from there
-        free = holding(fleet, self._group, self._version(), is_held=False)
+            return fleet  # it was told before: whoever has parked the group now moves it on from there
+        free = parking(fleet, self._group, self._version(), is_parked=False)
         return with_groups(free, {self._group: self._target}, self._version())
 
     # Afterwards --------------------------------------------------------------------------------------------------------
