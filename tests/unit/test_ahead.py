@@ -226,7 +226,10 @@ def test_of_two_answers_to_one_delivery_the_first_counts() -> None:
     assert list(found.values()) == [first]
 
 
-@given(st.binary(max_size=300) | st.lists(st.integers(-(2**63), 2**63) | st.text() | st.none(), max_size=20).map(msgspec.msgpack.encode))
+@given(
+    st.binary(max_size=300)
+    | st.lists(st.integers(-(2**63), 2**63) | st.text() | st.none(), max_size=20).map(msgspec.msgpack.encode)
+)
 def test_what_is_no_answer_is_told_and_breaks_nothing(data: bytes) -> None:
     found, faults = answers(uuid4(), [data])
     assert not found
