@@ -22,12 +22,13 @@ from tidings.store.database import Database
 from tidings.transport import stream
 from tidings.transport.stream import Stream, inbox_of
 from tidings.transport.stream_away import StreamAwayError
-from tidings.transport.stream_making import MAX_BYTES, change, forget_member, make, settled, take_away
+from tidings.transport.stream_making import MAX_BYTES, make, take_away
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
+from tidings.worker.lines import send
 from tidings.worker.moving import Move, Moved
 from tidings.worker.placing import FOLLOW_INTERVAL, Follower
-from tidings.worker.relay import Relay, send
+from tidings.worker.relay import Relay
 from tidings.worker.reporting import REPORT_INTERVAL, Reporter
 from tidings.worker.signals import Signal
 from tidings.worker.source import KEEPING_INTERVAL, WISHES_INTERVAL, Keeper, Wishes
@@ -72,10 +73,10 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
             await stored.become_source(connection, source)
         telemetry = asked_telemetry()
         relay = Relay(
-            services.wide, way, fleet, services.box, services.clock, source=source, salt=services.installation.salt,
-            telemetry=telemetry, look=way.fleet,
+            services.wide, way.flights, fleet, services.box, services.clock, source=source, salt=services.installation.salt,
+            telemetry=telemetry, look=way.bucket.fleet,
         )  # fmt: skip
-        reporter = Reporter(services.wide, way, relay, services.clock, source)
+        reporter = Reporter(services.wide, way.bucket, relay, services.clock, source)
         with told_as_startup("what is drained"):
             await reporter.heed()
         try:
@@ -95,9 +96,9 @@ async def _relay(
     stop: Signal,
     on_ready: Callable[[Fleet], None],
 ) -> None:
-    wishes, stopping = Wishes(services.wide, way, fleet), Signal()
+    wishes, stopping = Wishes(services.wide, way.bucket, fleet), Signal()
     keeper = Keeper(services.wide, services.clock, retention_days=services.config.retention_days)
-    follower = Follower(way, reporter.sender, [relay.follow, wishes.follow], lambda: relay.settled)
+    follower = Follower(way.bucket, reporter.sender, [relay.follow, wishes.follow], lambda: relay.settled)
     crew = Crew("the relay stops", logger=logger)
     crew.begin("relay", relay.run())
     crew.begin("wishes", every(WISHES_INTERVAL, wishes, stopping))
@@ -136,7 +137,7 @@ async def leave(config: Config) -> int:
                     if flight.home in drained:
                         raise StartupError(f"{flight.home} is drained. Run: tidings stream drain --home {flight.home} --resume")
                     try:
-                        await send(way, name, flight)
+                        await send(way.flights, name, flight)
                     except StreamAwayError as error:
                         raise StartupError(
                             f"The stream does not take what waits here ({error}). Nothing is lost: try again."
@@ -145,7 +146,7 @@ async def leave(config: Config) -> int:
                 sent += len(left)
             await stored.leave(owner)
             try:
-                await forget_member(way, name)
+                await way.bucket.forget(name)
             except StreamAwayError as error:
                 logger.warning("the stream still knows this source, and will call it silent for some days: %s", error)
         finally:
@@ -175,11 +176,11 @@ async def remove_home(config: Config, home: str, *, besides: Collection[str] = (
     """
     async with _administering(config) as way:
         for member in besides:
-            await forget_member(way, member)
-        followed = await way.fleet()
+            await way.bucket.forget(member)
+        followed = await way.bucket.fleet()
         await expect_followed(way, followed)
-        await change(way, lambda fleet: without_home(fleet, home, _version(), followed=followed.version))
-        await forget_member(way, sender_of(home))
+        await way.bucket.change(lambda fleet: without_home(fleet, home, _version(), followed=followed.version))
+        await way.bucket.forget(sender_of(home))
         return await take_away(way, home)
 
 
@@ -190,7 +191,7 @@ async def expect_followed(way: Stream, fleet: Fleet) -> None:
         StartupError: Some have not.
         StreamAwayError: The stream did not answer.
     """
-    behind = sorted(member for member, version in (await settled(way)).items() if version < fleet.version)
+    behind = sorted(member for member, version in (await way.bucket.settled()).items() if version < fleet.version)
     if behind:
         raise StartupError(
             f"{', '.join(behind[:SHOWN])} did not say yet that nothing by an older directory is on its way. Try again in some "
@@ -210,7 +211,7 @@ async def place(config: Config, groups: Sequence[str], home: str) -> Fleet:
     for group_id in groups:
         check_group_id(group_id)
     async with _administering(config) as way:
-        return await change(way, lambda fleet: with_groups(fleet, dict.fromkeys(groups, home), _version()))
+        return await way.bucket.change(lambda fleet: with_groups(fleet, dict.fromkeys(groups, home), _version()))
 
 
 async def spread_names(
@@ -229,7 +230,7 @@ async def spread_names(
         StartupError: A home's database was not said or cannot be read, or too many groups would be remembered.
     """
     async with _administering(config) as way:
-        there = await way.fleet()
+        there = await way.bucket.fleet()
         if missing := sorted({*there.homes} ^ {*databases}):
             raise StartupError(
                 f"The fleet has the homes {', '.join(there.homes)}; say the database of each, and no other: "
@@ -244,7 +245,7 @@ async def spread_names(
             kept = {group_id: fleet.home_of(group_id) for group_id in groups}
             return spread(fleet, homes, kept, _version())
 
-        fleet = changed(there) if is_plan else await change(way, changed)
+        fleet = changed(there) if is_plan else await way.bucket.change(changed)
     return fleet, len(fleet.moved)
 
 
@@ -278,20 +279,6 @@ async def leave_as_home(config: Config) -> str | None:
         return await placing.leave(connection)
 
 
-class _Administered:
-    """The stream, as a move uses it."""
-
-    def __init__(self, way: Stream) -> None:
-        self.fleet, self.last, self.first = way.fleet, way.last, way.first
-        self._way = way
-
-    async def change(self, changed: Callable[[Fleet], Fleet]) -> Fleet:
-        return await change(self._way, changed)
-
-    async def settled(self) -> dict[str, int]:
-        return await settled(self._way)
-
-
 async def move_group(
     config: Config,
     group_id: str,
@@ -322,7 +309,7 @@ async def move_group(
         move = Move(
             services.wide,
             there,
-            _Administered(way),
+            way,
             group_id,
             source=config.home,
             target=target,
@@ -343,19 +330,19 @@ def _version() -> int:
 
 async def _join(way: Stream, member: str) -> None:
     try:
-        await way.join(member)
+        await way.bucket.join(member)
     except StreamAwayError as error:
         raise StartupError(f"The stream did not take note of {member}: {error}.") from error
 
 
 async def fleet_of_stream(way: Stream) -> Fleet:
     with told_as_startup("what the fleet is"):
-        return await way.fleet()
+        return await way.bucket.fleet()
 
 
 async def _drained(way: Stream) -> frozenset[str]:
     with told_as_startup("what is drained"):
-        return (await way.drained()).homes
+        return (await way.bucket.drained()).homes
 
 
 @contextmanager
