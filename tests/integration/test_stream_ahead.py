@@ -280,34 +280,42 @@ async def test_what_the_servers_were_made_to_put_there_is_neither_an_answer_nor_
         of("root", "_INBOX.admin") as root,
         of("eu", inbox_of("home", "eu")) as eu,
     ):
-        ahead = AheadStream(eu, "eu")
+        ahead, own = AheadStream(eu, "eu"), "$KV.TIDINGS.sources.billing"
         await ahead.put(5, b"true")
         revision = await ahead.change(b"true", 0)
         assert revision
         hostile = await nats.connect(
             f"nats://billing:p@127.0.0.1:{cluster.nodes[0].port}", inbox_prefix="_INBOX.source.billing.hostile"
         )
-        own = "$KV.TIDINGS.sources.billing"
-        for what, forged in (("ahead.eu.5", "tidings.ahead.eu.5"), ("ahead.eu", "$KV.TIDINGS.ahead.eu")):
-            await hostile.publish(own, b"forged", headers={"Tidings-For": what})
-            await hostile.publish(f"$JS.API.DIRECT.GET.KV_TIDINGS.{own}", b"", reply=forged)
-            await hostile.publish("$JS.API.STREAM.INFO.KV_TIDINGS", b"", reply=forged)
-            await hostile.flush()
+        try:
+            await hostile.request(own, b"forged", headers={"Tidings-For": "ahead.eu.5"})
+            for count, question in enumerate((f"DIRECT.GET.KV_TIDINGS.{own}", "STREAM.INFO.KV_TIDINGS"), start=2):
+                await hostile.publish(f"$JS.API.{question}", b"", reply="tidings.ahead.eu.5")
+                await eventually(lambda count=count: has(ahead, 5, count))
+            stored = await root.jetstream.get_msg(ahead_of("eu"), seq=2)
+            assert stored.data == b"forged", "what is refused is what was meant to deceive"
+            assert await ahead.read(5, 3) == [b"true"]
 
-        async def has_come() -> bool:
-            found = await root.jetstream.get_last_msg("KV_TIDINGS", "$KV.TIDINGS.ahead.eu")
-            return found.seq != revision and (await ahead.numbers())[5] == 3
+            await hostile.request(own, b"forged", headers={"Tidings-For": "ahead.eu"})
+            for question in (f"DIRECT.GET.KV_TIDINGS.{own}", "STREAM.INFO.KV_TIDINGS"):
+                await hostile.publish(f"$JS.API.{question}", b"", reply="$KV.TIDINGS.ahead.eu")
+                said = await eventually(lambda revision=revision: changed_since(ahead, revision))
+                assert await ahead.state() == (b"", said)
+                assert await ahead.change(b"late", revision) is None
+                revision = await ahead.change(b"true", said)
+                assert revision
+                assert await ahead.state() == (b"true", revision)
+        finally:
+            await hostile.close()
 
-        await eventually(has_come)
-        await hostile.close()
-        assert await ahead.read(5, 3) == [b"true"]
-        value, said = await ahead.state()
-        assert value == b""
-        assert said > revision
-        assert await ahead.change(b"true", revision) is None
-        again = await ahead.change(b"again", said)
-        assert again
-        assert await ahead.state() == (b"again", again)
+
+async def has(ahead: AheadStream, number: int, count: int) -> bool:
+    return (await ahead.numbers()).get(number) == count
+
+
+async def changed_since(ahead: AheadStream, revision: int) -> int | None:
+    now = (await ahead.state())[1]
+    return now if now != revision else None
 
 
 # It is made, and taken away ------------------------------------------------------------------------------------------------
