@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prometheus_client.core import REGISTRY
 
-import tidings.running  # noqa: F401 - registers what the process counts
+import tidings.running
 import tidings.worker.ahead  # noqa: F401 - the same
 from tidings.api.routes.health import families
 from tidings.cli.main import cli
