@@ -7,9 +7,12 @@ from typing import Any, Final
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.js.api import Header
 
 SILENT_SECONDS: Final = 10  # for which a server may take nothing, or answer no ping, until it is left for another
 CLOSING_SECONDS: Final = 3
+_STORED_IN: Final = "Nats-Stream"  # what a server says with a message that it has stored
+_TO_ACKNOWLEDGE: Final = b"$JS.ACK."  # what a subject begins with that a flight is acknowledged at
 
 
 class MendedClient(Client):
@@ -19,6 +22,9 @@ class MendedClient(Client):
     stale, minutes later; a reconnection that another had overtaken told of itself as an error that nobody had made.
 
     And to it `tls://` is no wish: the library goes on in the clear with a server that does not ask for TLS.
+
+    What stands in a message's headers it believes, whoever wrote it, or it breaks on it. Who may send flights could so have a
+    home take one for word of the server that there is none, or hear nothing more, for as long as that flight waits.
     """
 
     def leave_when_silent(self) -> None:
@@ -51,6 +57,32 @@ class MendedClient(Client):
     async def _attempt_reconnect(self) -> None:
         with suppress(asyncio.InvalidStateError):  # of its last statement, when all is done
             await super()._attempt_reconnect()
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        """Read what stands in headers, whatever it is. A status stands in their first line, where servers write it.
+
+        What servers add to a message that is stored stands behind what its sender wrote, and holds.
+        """
+        if not headers:
+            return None
+        first, _, lines = bytes(headers).partition(b"\r\n")
+        found = self._parse_header_lines(lines)
+        for name in (Header.STATUS.value, Header.DESCRIPTION.value):
+            found.pop(name, None)
+        code, _, said = first.removeprefix(b"NATS/1.0").strip().partition(b" ")
+        if code.isdigit():
+            found[Header.STATUS.value] = code.decode()
+            found[Header.DESCRIPTION.value] = said.decode(errors="replace")
+        return found
+
+    def _build_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None) -> Any:
+        """Make a message. One that is stored, as it can be acknowledged or names its stream, is no word of a server."""
+        if headers is not None and (reply.startswith(_TO_ACKNOWLEDGE) or _STORED_IN in headers):
+            headers.pop(Header.STATUS.value, None)
+        try:
+            return super()._build_message(sid, subject, reply, data, headers)
+        except UnicodeDecodeError:
+            return None  # its subject is none of ours
 
     def _connect_command(self) -> bytes:
         """Return what signs in: nothing, where `tls://` was asked for and it would be read by whoever listens."""
