@@ -16,13 +16,15 @@ from tidings.core.fleet import SHOWN, Fleet, check_name, fleet_of, sender_of, sp
 from tidings.core.group import check_group_id
 from tidings.operations.services import Services
 from tidings.running import asked_telemetry, watched
+from tidings.store import fleet as fleet_store
 from tidings.store import home, placing, workers
 from tidings.store import relay as stored
 from tidings.store.database import Database
 from tidings.transport import stream
 from tidings.transport.stream import Stream, inbox_of
 from tidings.transport.stream_away import StreamAwayError
-from tidings.transport.stream_making import MAX_BYTES, change, forget_member, make, settled, take_away
+from tidings.transport.stream_making import MAX_BYTES, change, forget_member, has_stream, make, settled, take_away
+from tidings.transport.stream_standing import look
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
 from tidings.worker.moving import Move, Moved
@@ -75,9 +77,12 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
             services.wide, way, fleet, services.box, services.clock, source=source, salt=services.installation.salt,
             telemetry=telemetry, look=way.fleet,
         )  # fmt: skip
-        reporter = Reporter(services.wide, way, relay, services.clock, source)
+        async with services.wide.connection() as connection:
+            identity = await fleet_store.identity(connection, services.installation.salt)
+        reporter = Reporter(services.wide, way, relay, services.clock, source, identity=identity)
         with told_as_startup("what is drained"):
             await reporter.heed()
+            await reporter.expect_alone(stop)
         try:
             async with watched(config, RelayWatch(reporter.why_not_ready)):
                 await _relay(services, way, fleet, relay, reporter, stop, on_ready)
@@ -106,7 +111,7 @@ async def _relay(
     crew.begin("reporter", every(REPORT_INTERVAL, reporter, stopping))
     on_ready(fleet)
     try:
-        await crew.until(stop.wait(), way.until_closed())
+        await crew.until(stop.wait(), way.until_closed(), reporter.until_doubled())
     finally:
         relay.stop()
         stopping.set()
@@ -168,19 +173,41 @@ async def remove_home(config: Config, home: str, *, besides: Collection[str] = (
     """Have a fleet be without a home where no group lives; False: flights are in its stream still, which stays.
 
     Args:
-        besides: Senders that are gone for good, and are not waited for.
+        besides: Senders that are gone for good, and are not waited for; the home's own, where its database is lost.
 
     Raises:
-        StartupError: Groups live there, or somebody may send there still.
+        StartupError: Groups live there, somebody may send there still, or something waits there.
     """
+    check_name(home, "A home's name")
     async with _administering(config) as way:
         for member in besides:
             await forget_member(way, member)
         followed = await way.fleet()
-        await expect_followed(way, followed)
-        await change(way, lambda fleet: without_home(fleet, home, _version(), followed=followed.version))
+        if home in followed.homes or not await has_stream(way, home):  # else who took it away was broken off
+            await expect_followed(way, followed)
+            if home in followed.homes and sender_of(home) not in besides:
+                await _expect_empty(way, home)
+            await change(way, lambda fleet: without_home(fleet, home, _version(), followed=followed.version))
         await forget_member(way, sender_of(home))
         return await take_away(way, home)
+
+
+async def _expect_empty(way: Stream, home: str) -> None:
+    """Return when a home has landed what came, and has sent on what is of others: it does neither once it is taken away.
+
+    Raises:
+        StartupError: It has not.
+    """
+    seen = await look(way, [home], Clock().now())
+    waits = [f"{one.flights:,} flights in the stream" for one in seen.homes if one.flights]
+    if (report := seen.sources.get(sender_of(home))) is not None:
+        waits += [f"{report.outbox_rows:,} rows in its outbox"] if report.outbox_rows else []
+        waits += [f"{one.flights:,} flights for {one.home}" for one in report.waits if one.flights]
+    if waits:
+        raise StartupError(
+            f"{home} has {', '.join(waits)}, which it lands or sends on while serve runs there. Try again in some seconds; "
+            f"if its database is lost, say so: --without {sender_of(home)}."
+        )
 
 
 async def expect_followed(way: Stream, fleet: Fleet) -> None:

@@ -18,7 +18,7 @@ from tidings.core.capture import TableName
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
 from tidings.core.kept import Holding
-from tidings.core.pressure import Drained, Report, Why
+from tidings.core.pressure import Drained, Report, Why, read_report
 from tidings.transport.stream_access import options_of, urls_of, without_secrets
 from tidings.transport.stream_away import StreamAwayError
 
@@ -275,6 +275,19 @@ class Stream:
             bucket = await self.jetstream.key_value(BUCKET)
             await bucket.put(f"{SOURCES}.{source}", msgspec.json.encode(report))
 
+    async def said(self, source: str) -> Report | None:
+        """Return what a source said of itself last; None: nothing, or nobody can read it.
+
+        Raises:
+            StreamAwayError: No answer came.
+        """
+        async with told():
+            bucket = await self.jetstream.key_value(BUCKET)
+            try:
+                return read_report((await bucket.get(f"{SOURCES}.{source}")).value or b"")
+            except NotFoundError:
+                return None
+
     async def drain(self, homes: Collection[str], *, is_over: bool = False) -> Drained:
         """Have sources send nothing to homes from now on, or go on; return the homes that are drained now.
 
@@ -334,6 +347,17 @@ class Stream:
                     return identity
                 entry = await bucket.get(f"{HOMES}.{home}")
         return (entry.value or b"").decode("ascii", "replace")
+
+    async def part(self, home: str, member: str) -> None:
+        """Have a home be known no more that the fleet is without: whoever moves a group, or drains, would wait for it.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        async with told():
+            bucket = await self.jetstream.key_value(BUCKET)
+            for key in (f"{SETTLED}.{member}", f"{SOURCES}.{member}", f"{HOMES}.{home}"):
+                await bucket.delete(key)
 
     # Flights -----------------------------------------------------------------------------------------------------------
 

@@ -164,6 +164,16 @@ async def forget_member(way: Stream, member: str) -> None:
         await bucket.delete(f"{SOURCES}.{member}")
 
 
+async def has_stream(way: Stream, home: str) -> bool:
+    """Return whether there is a stream for a home.
+
+    Raises:
+        StreamAwayError: The stream did not answer.
+    """
+    async with told():
+        return await _is_there(way, stream_of(home))
+
+
 async def take_away(way: Stream, home: str) -> bool:
     """Take away the stream of a home that the fleet does not have any more; False: flights are in it, and it stays.
 
@@ -171,17 +181,17 @@ async def take_away(way: Stream, home: str) -> bool:
         StreamAwayError: The stream did not answer.
     """
     async with told():
-        try:
+        with suppress(NotFoundError):
             given = await way.jetstream.consumer_info(stream_of(home), CONSUMER)
             if given.num_pending or given.num_ack_pending:
                 return False
-            await way.jetstream.delete_stream(stream_of(home))
-            bucket = await way.jetstream.key_value(BUCKET)
-            await bucket.delete(f"{WISHES}.{home}")
-            await bucket.delete(f"{HOMES}.{home}")
-        except NotFoundError:
-            return True
+        bucket = await way.jetstream.key_value(BUCKET)
+        await bucket.delete(f"{WISHES}.{home}")
+        await bucket.delete(f"{HOMES}.{home}")
     await way.drain([home], is_over=True)  # whatever is called so later begins anew
+    async with told():
+        with suppress(NotFoundError):
+            await way.jetstream.delete_stream(stream_of(home))  # last: whoever was broken off before goes on by it
     return True
 
 
