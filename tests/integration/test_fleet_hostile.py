@@ -22,6 +22,7 @@ from tidings.transport.stream import Stream
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import look
 from tidings.worker.intake import LANDED_DAYS, Intake, LandedForgetter
+from tidings.worker.kept import Kept
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
@@ -88,6 +89,31 @@ async def test_a_flight_whose_headers_say_nothing_is_set_aside(home: Engine, way
         while landed < 2:
             landed += await intake.run_once()
     assert all("no relay sent it" in row.reason for row in await set_aside.list_rows(home.services, limit=9))
+
+
+async def test_whatever_stands_in_the_headers_of_what_was_landed_last_a_home_begins_again(
+    home: Engine, way: Stream, cluster: Cluster
+) -> None:
+    await put(cluster, "tidings.flights.here.shop", head(b"", b"no colon", b"Tidings-Whole: \xff"), packed(event(1)))
+    await landed(home, way, 1)
+    await eventually(lambda: is_landed(way))
+
+    async def refuse(_: Any) -> None:
+        raise AssertionError
+
+    assert await Kept(home.services.wide, way, "here").begin(refuse) == 0
+    await home.sql("delete from tidings.landed_flights")
+    found: list[Any] = []
+
+    async def note(flights: Any) -> None:
+        found.extend(flights)
+
+    assert await Kept(home.services.wide, way, "here").begin(note) == 1
+    assert found[0].cargo == packed(event(1))
+
+
+async def is_landed(way: Stream) -> bool:
+    return (await way.holding("here")).landed == 1
 
 
 SAID = {

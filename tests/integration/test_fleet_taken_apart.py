@@ -16,7 +16,8 @@ from tests.support.stream import Cluster
 from tidings.clock import machine_time
 from tidings.core.errors import StartupError
 from tidings.core.fleet import with_groups
-from tidings.fleet import make_stream, remove_home
+from tidings.fleet import make_stream
+from tidings.fleet_homes import remove_home, spread_names
 from tidings.fleet_watch import drain_by
 from tidings.transport.stream import Stream
 from tidings.transport.stream_making import change, settled, take_away
@@ -127,6 +128,32 @@ async def test_who_was_broken_off_while_it_took_a_home_away_does_it_by_the_same_
     assert await take_away(fleet_stream, "north"), "nothing is left of it"
     with pytest.raises(StartupError, match="A home's name"):
         await remove_home(config, "north.>")
+
+
+async def test_a_group_that_gets_webhooks_while_names_are_spread_stays_where_it_has_them(
+    homes: tuple[Home, Home], fleet_stream: Stream, cluster: Cluster
+) -> None:
+    """It was not there when groups were counted, and its name leads elsewhere since: its events would go where nobody hears."""
+    east, west = homes
+    config = msgspec.structs.replace(east.engine.services.config, stream=cluster.url)
+    await make_stream(config, ("east", "north", "west"), replicas=1, most_bytes=10_000_000)
+    urls = {home.name: str(home.engine.services.wide.url) for home in homes} | {"north": str(west.engine.services.wide.url)}
+    await fleet_stream.tell_settled("home_east", 0)  # a member that hears of it later
+    spreading = asyncio.create_task(spread_names(config, ("north",), urls, is_plan=False))
+    try:
+        await eventually(lambda: is_spread(fleet_stream))
+        await east.engine.sql("insert into tidings.groups (id) values ('late')")
+        await east.engine.add_webhook("https://example.com", "order.*", group_id="late")
+        await fleet_stream.tell_settled("home_east", (await fleet_stream.fleet()).version)
+        fleet, _ = await spreading
+    finally:
+        spreading.cancel()
+    assert fleet.home_of("late") == "east"
+    assert fleet.home_of("nobody") == "north"
+
+
+async def is_spread(way: Stream) -> bool:
+    return (await way.fleet()).open_homes == ("north",)
 
 
 # Two databases of one name -------------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from tests.support.receiver import Receiver
 from tests.support.stream import Cluster
 from tidings.core.errors import StartupError
 from tidings.core.fleet import with_groups
-from tidings.fleet import leave_as_home, make_stream, place, remove_home, spread_names
+from tidings.fleet import leave_as_home, make_stream
+from tidings.fleet_homes import place, remove_home, spread_names
 from tidings.store import placing
 from tidings.transport.stream import Stream
 from tidings.transport.stream_making import change, settled

@@ -259,7 +259,7 @@ def still_on_the_way(seen: Seen, homes: Sequence[str], revision: int, gone: Coll
         revision: Of what is drained, as it was said.
         gone: Sources that have said nothing while they were watched: no relay works there, and one that begins asks first.
     """
-    found = []
+    found = [f"{home} is drained no longer: somebody has run --resume." for home in homes if home not in seen.drained]
     for name, report in seen.sources.items():
         if name in gone:
             continue

@@ -6,6 +6,7 @@ what all members agree about. Nothing else of NATS is used, and this module alon
 
 import asyncio
 import logging
+from base64 import b64decode
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -31,7 +32,7 @@ try:
     from nats.js.api import RawStreamMsg
     from nats.js.errors import APIError, KeyWrongLastSequenceError, NotFoundError
 
-    from tidings.transport.stream_client import SILENT_SECONDS, MendedClient
+    from tidings.transport.stream_client import SILENT_SECONDS, MendedClient, headers_of
 except ImportError as error:  # pragma: no cover - the extra is installed where tests run
     raise StartupError('TIDINGS_STREAM needs what "tidings[fleet]" brings. Run: pip install "tidings[fleet]"') from error
 
@@ -124,6 +125,8 @@ class Kept(Arrived):
 
     def __init__(self, message: RawStreamMsg) -> None:
         self._message: Any = message
+        # As those of a flight that arrives are read, so that both are called the same; the library's own reading differs.
+        message.headers = headers_of(b64decode(message.hdrs or ""))
 
     @property
     def sequence(self) -> int:
@@ -318,12 +321,12 @@ class Stream:
             bucket = await self.jetstream.key_value(BUCKET)
             try:
                 entry = await bucket.get(DRAINED)
-            except NotFoundError:
-                return Drained(frozenset(), 0)
+            except NotFoundError as error:  # one that was deleted by hand has a revision that the next has to name
+                return Drained(frozenset(), getattr(getattr(error, "entry", None), "revision", None) or 0)
         try:
             return Drained(frozenset(msgspec.json.decode(entry.value or b"[]", type=list[str])), entry.revision or 0)
         except msgspec.MsgspecError as error:
-            raise StreamAwayError(f"what is drained cannot be read ({error})") from error
+            raise StreamAwayError(f"what is drained cannot be read ({error}); delete {DRAINED} from bucket {BUCKET}") from error
 
     async def claim(self, home: str, identity: str, *, is_to_take: bool) -> str:
         """Have a database be the one that a home is, if none is yet; return which one is.

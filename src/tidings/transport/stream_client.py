@@ -15,6 +15,17 @@ _STORED_IN: Final = "Nats-Stream"  # what a server says with a message that it h
 _TO_ACKNOWLEDGE: Final = b"$JS.ACK."  # what a subject begins with that a flight is acknowledged at
 
 
+def headers_of(block: bytes) -> dict[str, str]:
+    """Return what stands in headers, whatever it is, but for a status: a server writes that into the first line.
+
+    What servers add to a message that is stored stands behind what its sender wrote, and holds.
+    """
+    found: dict[str, str] = Client._parse_header_lines(block.partition(b"\r\n")[2])  # noqa: SLF001 - nothing else reads them so
+    for name in (Header.STATUS.value, Header.DESCRIPTION.value):
+        found.pop(name, None)
+    return found
+
+
 class MendedClient(Client):
     """Goes on where the library meets a future of its own that nobody waits for any more.
 
@@ -59,16 +70,11 @@ class MendedClient(Client):
             await super()._attempt_reconnect()
 
     async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
-        """Read what stands in headers, whatever it is. A status stands in their first line, where servers write it.
-
-        What servers add to a message that is stored stands behind what its sender wrote, and holds.
-        """
+        """Read what stands in headers, and a server's word in their first line."""
         if not headers:
             return None
-        first, _, lines = bytes(headers).partition(b"\r\n")
-        found = self._parse_header_lines(lines)
-        for name in (Header.STATUS.value, Header.DESCRIPTION.value):
-            found.pop(name, None)
+        block = bytes(headers)
+        first, found = block.partition(b"\r\n")[0], headers_of(block)
         code, _, said = first.removeprefix(b"NATS/1.0").strip().partition(b" ")
         if code.isdigit():
             found[Header.STATUS.value] = code.decode()
