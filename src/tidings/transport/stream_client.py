@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from nats.js.api import Header
 
 SILENT_SECONDS: Final = 10  # for which a server may take nothing, or answer no ping, until it is left for another
 CLOSING_SECONDS: Final = 3
+_STATUS, _DESCRIPTION = "Status", "Description"  # as the library calls what stands in the first line of headers
 _STORED_IN: Final = "Nats-Stream"  # what a server says with a message that it has stored
 _TO_ACKNOWLEDGE: Final = b"$JS.ACK."  # what a subject begins with that a flight is acknowledged at
 
@@ -20,9 +20,13 @@ def headers_of(block: bytes) -> dict[str, str]:
 
     What servers add to a message that is stored stands behind what its sender wrote, and holds.
     """
-    found: dict[str, str] = Client._parse_header_lines(block.partition(b"\r\n")[2])  # noqa: SLF001 - nothing else reads them so
-    for name in (Header.STATUS.value, Header.DESCRIPTION.value):
-        found.pop(name, None)
+    found: dict[str, str] = {}
+    for line in block.partition(b"\r\n")[2].split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            found[name.strip().decode(errors="replace")] = value.strip().decode(errors="replace")
+    for status in (_STATUS, _DESCRIPTION):
+        found.pop(status, None)
     return found
 
 
@@ -77,14 +81,14 @@ class MendedClient(Client):
         first, found = block.partition(b"\r\n")[0], headers_of(block)
         code, _, said = first.removeprefix(b"NATS/1.0").strip().partition(b" ")
         if code.isdigit():
-            found[Header.STATUS.value] = code.decode()
-            found[Header.DESCRIPTION.value] = said.decode(errors="replace")
+            found[_STATUS] = code.decode()
+            found[_DESCRIPTION] = said.decode(errors="replace")
         return found
 
     def _build_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None) -> Any:
         """Make a message. One that is stored, as it can be acknowledged or names its stream, is no word of a server."""
         if headers is not None and (reply.startswith(_TO_ACKNOWLEDGE) or _STORED_IN in headers):
-            headers.pop(Header.STATUS.value, None)
+            headers.pop(_STATUS, None)
         try:
             return super()._build_message(sid, subject, reply, data, headers)
         except UnicodeDecodeError:
