@@ -48,6 +48,7 @@ CONSUMER: Final = "home"
 # Keys of the bucket, and what keys begin with
 FLEET, WISHES, SETTLED, DRAINED, SOURCES, HOMES = "fleet", "wishes", "settled", "drained", "sources", "homes"
 TRIES: Final = 5  # at what somebody else may change meanwhile
+UNREAD: Final = (msgspec.MsgspecError, ValueError, RecursionError)  # said of what is no JSON; ValueError: no text in it
 MAX_SAID: Final = 300  # characters of what the stream said
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[^\x00]*$")]  # of a schema or a table
 _Operation = Literal["INSERT", "UPDATE", "DELETE"]
@@ -232,7 +233,7 @@ class Stream:
                 raise none from None
         try:
             return msgspec.json.decode(entry.value or b"", type=Fleet), entry.revision or 0
-        except msgspec.MsgspecError as error:
+        except UNREAD as error:
             raise StartupError(f"What the fleet at {self.servers} is cannot be read: {error}.") from error
 
     async def join(self, member: str) -> None:
@@ -325,7 +326,7 @@ class Stream:
                 return Drained(frozenset(), getattr(getattr(error, "entry", None), "revision", None) or 0)
         try:
             return Drained(frozenset(msgspec.json.decode(entry.value or b"[]", type=list[str])), entry.revision or 0)
-        except msgspec.MsgspecError as error:
+        except UNREAD as error:
             raise StreamAwayError(f"what is drained cannot be read ({error}); delete {DRAINED} from bucket {BUCKET}") from error
 
     async def claim(self, home: str, identity: str, *, is_to_take: bool) -> str:
@@ -463,7 +464,7 @@ class Stream:
 def _wanted(said: bytes) -> dict[TableName, frozenset[str]] | None:
     try:
         rows = msgspec.json.decode(said, type=list[tuple[_Name, _Name, list[_Operation]]])
-    except msgspec.MsgspecError:
+    except UNREAD:
         return None
     return {(schema, table): frozenset(operations) for schema, table, operations in rows}
 

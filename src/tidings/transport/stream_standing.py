@@ -11,7 +11,7 @@ from nats.js.errors import NotFoundError
 
 from tidings.core.fleet import Fleet
 from tidings.core.pressure import MAX_SOURCES, Report, Seen, Standing, read_report
-from tidings.transport.stream import BUCKET, CONSUMER, SOURCES, Stream, stream_of, told
+from tidings.transport.stream import BUCKET, CONSUMER, SOURCES, UNREAD, Stream, stream_of, told
 from tidings.transport.stream_away import StreamAwayError
 
 AT_ONCE: Final = 16  # questions
@@ -168,7 +168,7 @@ async def _answer(way: Stream, question: str, asked: bytes, kind: type[_Answer],
         said = await way.ask(f"$JS.API.{question}", asked)
     try:
         answer = msgspec.json.decode(said, type=kind)
-    except msgspec.MsgspecError as error:
+    except UNREAD as error:
         raise StreamAwayError(f"what NATS says about {of} cannot be read ({error})") from error
     if answer.error is not None:
         away = GoneError if answer.error.code == _NOT_FOUND else StreamAwayError
