@@ -22,7 +22,7 @@ from tidings.core.pressure import Report, Seen, Waits, Why
 from tidings.operations.fleet import Watched
 from tidings.operations.readings import Readings
 from tidings.worker.intake import LANDED
-from tidings.worker.relay import SENT
+from tidings.worker.lines import SENT
 from tidings.worker.reporting import FIGURES
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"

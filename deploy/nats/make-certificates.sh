@@ -1,10 +1,13 @@
 #!/bin/sh
 # Makes an authority, and a certificate of it for the nodes of the stream, good for a year. What is there already stays.
 #   make-certificates.sh FOLDER NAME…        names as members and nodes call them: nats-0 nats-1 nats-2, or addresses
+#   CERTIFICATE=homes make-certificates.sh FOLDER NAME…        another one of the same authority, homes.crt and homes.key
 # Members need authority.crt alone (TIDINGS_CA_FILE); nodes node.crt, node.key and authority.crt. Keep authority.key elsewhere.
 set -eu
 umask 077
 folder=$1
+of=${CERTIFICATE:-node}
+[ "$of" = node ] && usage=serverAuth,clientAuth || usage=serverAuth  # nodes let in whoever comes as a client of this authority
 shift
 mkdir -p "$folder"
 cd "$folder"
@@ -17,10 +20,10 @@ for name in "$@"; do
 done
 [ -f authority.key ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=Tidings stream" \
   -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign,cRLSign" -keyout authority.key -out authority.crt
-[ -f node.crt ] || {
-  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=nats" -keyout node.key -out node.csr
-  printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth,clientAuth\nkeyUsage=digitalSignature\nbasicConstraints=CA:FALSE\n' "${names#,}" > node.ext
-  openssl x509 -req -in node.csr -CA authority.crt -CAkey authority.key -CAcreateserial -days 365 -extfile node.ext -out node.crt
-  rm node.csr node.ext
+[ -f $of.crt ] || {
+  openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$of" -keyout $of.key -out $of.csr
+  printf 'subjectAltName=%s\nextendedKeyUsage=%s\nkeyUsage=digitalSignature\nbasicConstraints=CA:FALSE\n' "${names#,}" $usage > $of.ext
+  openssl x509 -req -in $of.csr -CA authority.crt -CAkey authority.key -CAcreateserial -days 365 -extfile $of.ext -out $of.crt
+  rm $of.csr $of.ext
 }
-chmod 644 authority.crt node.crt
+chmod 644 authority.crt $of.crt

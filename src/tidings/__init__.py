@@ -5,7 +5,7 @@ to webhooks, a deliverer sends each delivery signed, a recorder keeps what came 
 rolled back is sent, and the change itself never waits for any of this.
 
 Follow one delivery, front to back: `store/migrations/0001_engine.sql` (capture), `worker/dispatcher.py`,
-`core/routing.py`, `worker/deliverer.py`, `transport/sender.py`, `core/outcome.py`, `worker/recorder.py`.
+`core/routing.py`, `worker/attempts.py`, `transport/sender.py`, `core/outcome.py`, `worker/recorder.py`.
 
 From an application: `Client` and `AsyncClient` manage webhooks and publish events, `publish` and `publish_async` do that in the
 application's own transaction, `within` and `within_async` say there that a delivery led to it, `verify` checks what a receiver

@@ -105,8 +105,6 @@ def _build(values: dict[str, Any]) -> Config:
     config = _with_sign_in(config)
     if config.home is not None:
         check_name(config.home, "home")
-        if config.stream is None:
-            raise StartupError("home is set and stream is not: say where the stream is that brings what is to be delivered.")
     if config.homes is not None:
         check_homes(parse_homes(config.homes), home=config.home, key=config.homes_key)
     if config.log_format not in {"text", "json"}:

@@ -21,12 +21,13 @@ from tidings.store import relay as stored
 from tidings.transport import stream
 from tidings.transport.stream import Stream, inbox_of
 from tidings.transport.stream_away import StreamAwayError
-from tidings.transport.stream_making import MAX_BYTES, change, forget_member, make, settled
+from tidings.transport.stream_making import MAX_BYTES, make
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
+from tidings.worker.lines import send
 from tidings.worker.moving import Move, Moved
 from tidings.worker.placing import FOLLOW_INTERVAL, Follower
-from tidings.worker.relay import Relay, send
+from tidings.worker.relay import Relay
 from tidings.worker.reporting import REPORT_INTERVAL, Reporter
 from tidings.worker.signals import Signal
 from tidings.worker.source import KEEPING_INTERVAL, WISHES_INTERVAL, Keeper, Wishes
@@ -70,12 +71,12 @@ async def run_relay(config: Config, stop: Signal, *, on_ready: Callable[[Fleet],
             await stored.become_source(connection, source)
         telemetry = asked_telemetry()
         relay = Relay(
-            services.wide, way, fleet, services.box, services.clock, source=source, salt=services.installation.salt,
-            telemetry=telemetry, look=way.fleet,
+            services.wide, way.flights, fleet, services.box, services.clock, source=source, salt=services.installation.salt,
+            telemetry=telemetry, look=way.bucket.fleet,
         )  # fmt: skip
         async with services.wide.connection() as connection:
             identity = await fleet_store.identity(connection, services.installation.salt)
-        reporter = Reporter(services.wide, way, relay, services.clock, source, identity=identity)
+        reporter = Reporter(services.wide, way.bucket, relay, services.clock, source, identity=identity)
         with told_as_startup("what is drained"):
             await reporter.heed()
             await reporter.expect_alone(stop)
@@ -96,9 +97,9 @@ async def _relay(
     stop: Signal,
     on_ready: Callable[[Fleet], None],
 ) -> None:
-    wishes, stopping = Wishes(services.wide, way, fleet), Signal()
+    wishes, stopping = Wishes(services.wide, way.bucket, fleet), Signal()
     keeper = Keeper(services.wide, services.clock, retention_days=services.config.retention_days)
-    follower = Follower(way, reporter.sender, [relay.follow, wishes.follow], lambda: relay.settled)
+    follower = Follower(way.bucket, reporter.sender, [relay.follow, wishes.follow], lambda: relay.settled)
     crew = Crew("the relay stops", logger=logger)
     crew.begin("relay", relay.run())
     crew.begin("wishes", every(WISHES_INTERVAL, wishes, stopping))
@@ -137,7 +138,7 @@ async def leave(config: Config) -> int:
                     if flight.home in drained:
                         raise StartupError(f"{flight.home} is drained. Run: tidings stream drain --home {flight.home} --resume")
                     try:
-                        await send(way, name, flight)
+                        await send(way.flights, name, flight)
                     except StreamAwayError as error:
                         raise StartupError(
                             f"The stream does not take what waits here ({error}). Nothing is lost: try again."
@@ -147,9 +148,9 @@ async def leave(config: Config) -> int:
             await stored.leave(owner)
             identity = await fleet_store.identity(owner, services.installation.salt)
             try:
-                said = await way.said(name)
+                said = await way.bucket.said(name)
                 if said is None or not said.is_of_another(identity):
-                    await forget_member(way, name)
+                    await way.bucket.forget(name)
             except StreamAwayError as error:
                 logger.warning("the stream still knows this source, and will call it silent for some days: %s", error)
         finally:
@@ -189,20 +190,6 @@ async def leave_as_home(config: Config) -> str | None:
         return await placing.leave(connection)
 
 
-class _Administered:
-    """The stream, as a move uses it."""
-
-    def __init__(self, way: Stream) -> None:
-        self.fleet, self.last, self.first = way.fleet, way.last, way.first
-        self._way = way
-
-    async def change(self, changed: Callable[[Fleet], Fleet]) -> Fleet:
-        return await change(self._way, changed)
-
-    async def settled(self) -> dict[str, int]:
-        return await settled(self._way)
-
-
 async def move_group(
     config: Config,
     group_id: str,
@@ -233,7 +220,7 @@ async def move_group(
         move = Move(
             services.wide,
             there,
-            _Administered(way),
+            way,
             group_id,
             source=config.home,
             target=target,
@@ -255,19 +242,19 @@ def directory_version() -> int:
 
 async def _join(way: Stream, member: str) -> None:
     try:
-        await way.join(member)
+        await way.bucket.join(member)
     except StreamAwayError as error:
         raise StartupError(f"The stream did not take note of {member}: {error}.") from error
 
 
 async def fleet_of_stream(way: Stream) -> Fleet:
     with told_as_startup("what the fleet is"):
-        return await way.fleet()
+        return await way.bucket.fleet()
 
 
 async def _drained(way: Stream) -> frozenset[str]:
     with told_as_startup("what is drained"):
-        return (await way.drained()).homes
+        return (await way.bucket.drained()).homes
 
 
 @contextmanager

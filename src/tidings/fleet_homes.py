@@ -16,7 +16,7 @@ from tidings.fleet import administering, directory_version
 from tidings.store import placing
 from tidings.store.database import Database
 from tidings.transport.stream import Stream
-from tidings.transport.stream_making import change, forget_member, has_stream, settled, take_away
+from tidings.transport.stream_making import has_stream, take_away
 from tidings.transport.stream_standing import look
 
 GROUPS_AT_ONCE: Final = 1000
@@ -36,14 +36,14 @@ async def remove_home(config: Config, home: str, *, besides: Collection[str] = (
     check_name(home, "A home's name")
     async with administering(config) as way:
         for member in besides:
-            await forget_member(way, member)
-        followed = await way.fleet()
+            await way.bucket.forget(member)
+        followed = await way.bucket.fleet()
         if home in followed.homes or not await has_stream(way, home):  # else who took it away was broken off
             await expect_followed(way, followed)
             if home in followed.homes and sender_of(home) not in besides:
                 await _expect_empty(way, home)
-            await change(way, lambda fleet: without_home(fleet, home, directory_version(), followed=followed.version))
-        await forget_member(way, sender_of(home))
+            await way.bucket.change(lambda fleet: without_home(fleet, home, directory_version(), followed=followed.version))
+        await way.bucket.forget(sender_of(home))
         return await take_away(way, home)
 
 
@@ -72,7 +72,7 @@ async def expect_followed(way: Stream, fleet: Fleet) -> None:
         StartupError: Some have not.
         StreamAwayError: The stream did not answer.
     """
-    behind = sorted(member for member, version in (await settled(way)).items() if version < fleet.version)
+    behind = sorted(member for member, version in (await way.bucket.settled()).items() if version < fleet.version)
     if behind:
         raise StartupError(
             f"{', '.join(behind[:SHOWN])} did not say yet that nothing by an older directory is on its way. Try again in some "
@@ -92,7 +92,7 @@ async def place(config: Config, groups: Sequence[str], home: str) -> Fleet:
     for group_id in groups:
         check_group_id(group_id)
     async with administering(config) as way:
-        return await change(way, lambda fleet: with_groups(fleet, dict.fromkeys(groups, home), directory_version()))
+        return await way.bucket.change(lambda fleet: with_groups(fleet, dict.fromkeys(groups, home), directory_version()))
 
 
 async def spread_names(
@@ -111,7 +111,7 @@ async def spread_names(
         StartupError: A home's database was not said or cannot be read, or too many groups would be remembered.
     """
     async with administering(config) as way:
-        there = await way.fleet()
+        there = await way.bucket.fleet()
         if missing := sorted({*there.homes} ^ {*databases}):
             raise StartupError(
                 f"The fleet has the homes {', '.join(there.homes)}; say the database of each, and no other: "
@@ -123,7 +123,7 @@ async def spread_names(
             kept = {group_id: fleet.home_of(group_id) for group_id in groups}
             return spread(fleet, homes, kept, directory_version())
 
-        fleet = changed(there) if is_plan else await change(way, changed)
+        fleet = changed(there) if is_plan else await way.bucket.change(changed)
         if not is_plan:
             await _heard(way, fleet)
             late = {
@@ -132,7 +132,7 @@ async def spread_names(
                 for group_id in await _groups_in(config, url, are_owned=True)
                 if group_id not in groups
             }
-            fleet = await change(way, lambda fleet: _keeping(fleet, late))
+            fleet = await way.bucket.change(lambda fleet: _keeping(fleet, late))
     return fleet, len(fleet.moved)
 
 
@@ -145,7 +145,7 @@ def _keeping(fleet: Fleet, late: Mapping[str, str]) -> Fleet:
 async def _heard(way: Stream, fleet: Fleet) -> None:
     """Return once all members have heard of the directory; those that are not at work are not waited for long."""
     for _ in range(HEARD_LOOKS):
-        if all(version >= fleet.version for version in (await settled(way)).values()):
+        if all(version >= fleet.version for version in (await way.bucket.settled()).values()):
             return
         await asyncio.sleep(HEARD_INTERVAL)
 

@@ -76,7 +76,7 @@ async def drain_by(
     Raises:
         StreamAwayError: The stream did not answer.
     """
-    revision = (await way.drain(homes)).revision
+    revision = (await way.bucket.drain(homes)).revision
     told: list[str] | None = None
     begun_at, calm = clock(), 0
     before = (await look(way, homes, begun_at)).sources
@@ -107,7 +107,7 @@ async def resume(config: Config, homes: Sequence[str]) -> list[str]:
     async with stream_of_fleet(config) as way:
         named = await _named(way, homes)
         with told_as_startup("what is drained"):
-            return sorted((await way.drain(named, is_over=True)).homes)
+            return sorted((await way.bucket.drain(named, is_over=True)).homes)
 
 
 async def _named(way: Stream, homes: Sequence[str]) -> tuple[str, ...]:

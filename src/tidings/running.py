@@ -29,7 +29,7 @@ from tidings.core.errors import StartupError, TidingsError
 from tidings.core.home import COPY
 from tidings.core.homes import parse_homes
 from tidings.core.shares import share_out
-from tidings.operations.across import Across, Directory
+from tidings.operations.across import READ_INTERVAL, Across, Directory, DirectoryReader
 from tidings.operations.foreign_keys import ForeignKeys
 from tidings.operations.services import Services
 from tidings.portal.door import Portal
@@ -42,6 +42,7 @@ from tidings.store.settings import is_key_in_use
 from tidings.transport.descriptors import descriptor_limit
 from tidings.transport.homes import Homes
 from tidings.worker.crew import Crew
+from tidings.worker.duties import every
 from tidings.worker.service import Worker
 from tidings.worker.signals import Signal
 from tidings.worker.telemetry import Telemetry, open_telemetry
@@ -51,6 +52,7 @@ logger = logging.getLogger("tidings")
 WATCHERS = 16  # connections at the address that metrics have for themselves
 KEY_INTERVAL = 1.0  # seconds between looks whether SECRET_KEY is still the one in use
 ADOPTION_INTERVAL = 1.0  # seconds between looks whether a copy was adopted
+READER_STOP_SECONDS = 2.0
 RESPAWN_INTERVAL = 1.0  # seconds before a worker process that died is started again
 
 
@@ -160,6 +162,8 @@ async def _working(stack: AsyncExitStack, services: Services, telemetry: Telemet
                 f"This database is the source {source!r} of a fleet: what is committed here is routed at the homes. Run "
                 "tidings relay here, and serve or worker at the homes."
             )
+    if services.config.home is not None and services.config.stream is None:
+        raise StartupError("home is set and stream is not: say where the stream is that brings what is to be delivered.")
     worker = make_worker(services, telemetry)
     stack.push_async_callback(worker.stop)
     await worker.start()
@@ -168,7 +172,9 @@ async def _working(stack: AsyncExitStack, services: Services, telemetry: Telemet
     if services.config.home is not None:
         from tidings.worker.landing import Packing, landing  # with what only members of a fleet have installed
 
-        packing = Packing(services.box, services.clock, services.installation.salt, worker.telemetry, worker.dispatcher)
+        packing = Packing(
+            services.box, services.clock, services.installation.salt, worker.telemetry, worker.dispatcher, worker.known
+        )
         await stack.enter_async_context(landing(services.config, services.wide, packing, on_failed=worker.failed.set))
     return worker
 
@@ -230,19 +236,21 @@ async def _among_homes(services: Services) -> AsyncIterator[Services]:
     if config.homes is None or config.home is None or config.homes_key is None:
         yield services
         return
-    from tidings.transport.directory import Reader  # with what only members of a fleet have installed
-
     addresses = parse_homes(config.homes)
     directory = Directory({*addresses, config.home})
     others = {name: url for name, url in addresses.items() if name != config.home}
     across = Across(config.home, config.homes_key, directory, Homes(others, ca_file=config.ca_file), services.clock)
     services.admission.elsewhere = ForeignKeys(across)
+    reader, stopping = DirectoryReader(services.wide, directory), Signal()
+    with suppress(*UNAVAILABLE):
+        await reader.run_once()  # before anybody asks
     crew = Crew("where groups live stays as it was read last", logger=logger)
-    reading = crew.begin("reader of the directory", Reader(config, directory.learn).run())
+    crew.begin("reader of the directory", every(READ_INTERVAL, reader, stopping))
     try:
         yield msgspec.structs.replace(services, across=across)
     finally:
-        reading.cancel()
+        stopping.set()
+        await crew.settle(READER_STOP_SECONDS)
         services.admission.elsewhere = None
         await across.close()
 

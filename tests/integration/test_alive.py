@@ -246,7 +246,7 @@ async def test_a_result_that_is_refused_even_bare_does_not_end_the_recorder(conf
         await engine.add_webhook(receiver.url(), "*")
         await engine.publish()
         await engine.worker.dispatcher.run_once()
-        await engine.worker.deliverer.drain(PATIENCE)
+        await engine.worker.attempts.drain(PATIENCE)
         (partition,) = await engine.sql(
             "select inhrelid::regclass::text as name from pg_inherits where inhparent = 'tidings.deliveries'::regclass and inhrelid::regclass::text like '%' || to_char(now() at time zone 'UTC', 'YYYYMMDD')"
         )
@@ -257,7 +257,7 @@ async def test_a_result_that_is_refused_even_bare_does_not_end_the_recorder(conf
         await engine.user.execute("alter table tidings.deliveries add constraint never check (false) not valid")
         await engine.publish()
         await engine.worker.dispatcher.run_once()
-        await engine.worker.deliverer.drain(PATIENCE)
+        await engine.worker.attempts.drain(PATIENCE)
         await engine.worker.recorder.run_once()
         assert "never" in await engine.value("select error from tidings.outbox_rejected")
         assert await engine.unfinished() == 0
@@ -325,7 +325,7 @@ async def test_a_rescuer_does_not_hold_the_lanes_of_the_dead_while_it_waits_for_
         rescuer = Rescuer(engine.services.wide, engine.worker.me, engine.worker.airborne, monotonic=lambda: seconds)
         await engine.publish("b.x")
         await engine.worker.dispatcher.run_once()
-        await engine.worker.deliverer.drain(PATIENCE)
+        await engine.worker.attempts.drain(PATIENCE)
         engine.worker.recorder._results.clear()
         engine.worker.airborne.forget(engine.worker.airborne.known)
         for at in (0, 4, 8):

@@ -144,7 +144,7 @@ async def test_a_lanes_concurrency_holds_over_all_workers(config: Config, receiv
         await receiver.wait_for(3)
         assert await one.value("select in_flight from tidings.lanes") == 3
         for engine in (one, two):
-            await engine.worker.deliverer.drain(0)
+            await engine.worker.attempts.drain(0)
         assert len(receiver.received) == 3
 
 
@@ -219,7 +219,7 @@ async def test_what_a_dead_worker_held_is_due_again_and_its_attempt_is_on_record
         assert (delivery["status"], delivery["attempt_count"]) == ("succeeded", 2)
         assert [(a["number"], a["failure"]) for a in await alive.attempts()] == [(1, "lost"), (2, None)]
         # The dead one was not dead after all; its late result is refused.
-        await dead.worker.deliverer.drain(0)
+        await dead.worker.attempts.drain(0)
         await dead.worker.recorder.run_once()
         assert [(a["number"], a["failure"]) for a in await alive.attempts()] == [(1, "lost"), (2, None)]
         assert len(await alive.deliveries()) == 1
@@ -254,7 +254,7 @@ async def test_a_clock_that_is_put_forward_or_back_makes_nobody_dead_and_nothing
             await one.worker.dispatcher.run_once()
             assert await rescue_after_silence(two, one, two) == 0
             one.clock.adjust(await one.value("select now() - $1::text::interval", step))
-            await one.worker.deliverer.drain(PATIENCE)
+            await one.worker.attempts.drain(PATIENCE)
             assert await one.worker.recorder.run_once() == 1
         assert await one.value("select count(*) from tidings.workers") == 2
         assert await one.value("select count(*) from tidings.deliveries where status = 'succeeded' and attempt_count = 1") == 2
@@ -293,7 +293,7 @@ async def test_a_result_is_refused_when_its_flight_was_grounded(config: Config, 
         async with engine.services.wide.transaction() as connection:
             await connection.execute("delete from tidings.workers")
             assert await flights.ground_orphans(connection) == 1
-        await engine.worker.deliverer.drain(10)
+        await engine.worker.attempts.drain(10)
         await engine.worker.recorder.run_once()
         assert await engine.deliveries() == []
         assert [attempt["failure"] for attempt in await engine.attempts()] == ["lost"]
@@ -362,7 +362,7 @@ async def test_an_attempt_that_cannot_begin_fails_alone_and_is_tried_again(
     async with engine_of(config) as engine:
         await engine.add_webhook("http://127.0.0.1:9/", "*", name="unwilling", retry=FAST)
         await engine.add_webhook(receiver.url(), "*")
-        engine.worker.deliverer._sender = unwilling = Unwilling(engine.services.sender.egress)
+        engine.worker.attempts._sender = unwilling = Unwilling(engine.services.sender.egress)
         for _ in range(3):
             await engine.publish()
         assert await engine.cycle() == 6, "all of them in one turn: none waits for the rescuer"
@@ -430,7 +430,7 @@ async def test_events_not_in_memory_are_read_back(config: Config, receiver: Rece
         await one.publish(data='{"n":1}')
         await one.worker.dispatcher.run_once()
         await two.worker.deliverer.run_once()
-        await two.worker.deliverer.drain(10)
+        await two.worker.attempts.drain(10)
         assert b'{"n":1}' in receiver.received[0].body
 
 
@@ -463,7 +463,7 @@ async def test_stopping_past_the_grace_records_the_attempt_and_leaves_it_due(con
         await engine.publish()
         await engine.worker.dispatcher.run_once()
         await receiver.wait_for(1)
-        await engine.worker.deliverer.drain(0)
+        await engine.worker.attempts.drain(0)
         await engine.worker.recorder.run_once()
         (attempt,) = await engine.attempts()
         assert attempt["failure"] == "stopped"

@@ -42,7 +42,7 @@ async def test_a_group_does_not_wait_behind_what_another_wrote_before(config: Co
         assert await routed(engine) == {"loud": BATCH}
         assert await engine.worker.dispatcher.run_once(way=Way.OF_OTHERS) == 3
         assert await routed(engine) == {"loud": BATCH, "quiet": 3}
-        await engine.worker.deliverer.drain(60)
+        await engine.worker.attempts.drain(60)
         assert sorted(request.body.split(b'"n":')[1][:1] for request in receiver.received) == [b"1", b"2", b"3"]
         assert await engine.worker.dispatcher.run_once(way=Way.OF_OTHERS) == 0, "the one that crowds is passed over"
 
@@ -165,7 +165,7 @@ async def test_an_ordered_webhook_waits_for_its_own_group_alone(config: Config, 
         for _ in range(4):
             engine.clock.ahead += timedelta(seconds=1)
             await deliverer.run_once()
-            await deliverer.drain(60)
+            await engine.worker.attempts.drain(60)
             await engine.worker.recorder.run_once()
         assert [request.body.split(b'"n":')[1][:1] for request in receiver.received] == [b"1", b"2", b"1"]
 

@@ -38,10 +38,10 @@ async def test_what_is_committed_at_a_source_is_delivered_from_the_home(
     source: Engine, home: Engine, way: Stream, receiver: Receiver
 ) -> None:
     await home.add_webhook(receiver.url(), "order.*")
-    async with relaying(source, way):
+    async with relaying(source, way.flights):
         for number in range(3):
             await source.sql("select tidings.publish('order.paid', $1)", json.dumps({"number": number}))
-        await land(home, way, 3)
+        await land(home, way.flights, 3)
         await home.cycle()
     assert sorted(json.loads(one.body)["data"]["number"] for one in receiver.received) == [0, 1, 2]
     assert await source.value("select count(*) from tidings.outbox") == 0
@@ -53,20 +53,20 @@ async def test_tables_of_a_source_are_captured_when_a_webhook_at_the_home_names_
 ) -> None:
     await source.sql("create table orders (id int primary key, total int)")
     await home.add_webhook(receiver.url(), "table.orders.inserted")
-    wishes = Wishes(source.services.wide, way, FLEET)
+    wishes = Wishes(source.services.wide, way.bucket, FLEET)
     assert await wishes.run_once() == 0
-    assert await Teller(home.services.wide, way, "here").run_once()
+    assert await Teller(home.services.wide, way.bucket, "here").run_once()
     assert await wishes.run_once() == 1
     assert await wishes.run_once() == 0, "nothing has changed"
-    async with relaying(source, way):
+    async with relaying(source, way.flights):
         await source.sql("insert into orders values (1, 5)")
         await source.sql("update orders set total = 6")
-        await land(home, way, 1)
+        await land(home, way.flights, 1)
         await home.cycle()
     (told,) = receiver.received
     assert json.loads(told.body)["type"] == "table.orders.inserted"
     await home.sql("delete from tidings.table_subscriptions")
-    assert await Teller(home.services.wide, way, "here").run_once()
+    assert await Teller(home.services.wide, way.bucket, "here").run_once()
     assert await wishes.run_once() == 1
     assert (
         await source.value("select count(*) from pg_trigger where tgname like 'tidings%' and tgrelid = 'orders'::regclass") == 0
@@ -75,11 +75,11 @@ async def test_tables_of_a_source_are_captured_when_a_webhook_at_the_home_names_
 
 async def test_a_flight_that_comes_again_is_landed_once(source: Engine, home: Engine, way: Stream) -> None:
     await source.sql("select tidings.publish('order.paid', '{}')")
-    assert await pack(source, way) == 1
+    assert await pack(source, way.flights) == 1
     async with source.services.wide.connection() as connection:
         (flight,) = await stored.left(connection, FLEET.homes, limit=10, most_bytes=2**20)
     for _ in range(2):
-        await way.send("here", "shop", flight.id, flight.cargo)
+        await way.flights.send("here", "shop", flight.id, flight.cargo)
     intake = Intake(home.services.wide, _Twice(way), "here")
     assert await intake.run_once() == 2
     assert await home.value("select count(*) from tidings.outbox") == 1
@@ -103,10 +103,10 @@ class _Twice:
         self._way = way
 
     async def receive(self, home: str, seconds: float) -> list[Any]:
-        return [one for arrived in await self._way.receive(home, seconds) for one in (arrived, _Again(arrived))]
+        return [one for arrived in await self._way.flights.receive(home, seconds) for one in (arrived, _Again(arrived))]
 
     async def first(self, home: str) -> int:
-        return await self._way.first(home)
+        return await self._way.flights.first(home)
 
 
 async def test_a_relay_that_dies_with_flights_that_nobody_acknowledged_is_followed_by_one_that_sends_them(
@@ -114,11 +114,11 @@ async def test_a_relay_that_dies_with_flights_that_nobody_acknowledged_is_follow
 ) -> None:
     for number in range(5):
         await source.sql("select tidings.publish('order.paid', $1)", json.dumps({"number": number}))
-        assert await pack(source, way) == 1  # and is gone
+        assert await pack(source, way.flights) == 1  # and is gone
     assert await source.value("select count(*) from tidings.outbox") == 0
     assert await source.value("select count(*) from tidings.relay_flights") == 5
-    async with relaying(source, way):
-        await land(home, way, 5)
+    async with relaying(source, way.flights):
+        await land(home, way.flights, 5)
         await eventually(lambda: is_zero(source, "select count(*) from tidings.relay_flights"))
     told = await home.sql("select record::jsonb ->> 'number' as number from tidings.outbox order by id")
     assert [row["number"] for row in told] == ["0", "1", "2", "3", "4"], "in their order"
@@ -129,8 +129,8 @@ async def is_zero(engine: Engine, question: str) -> bool:
 
 
 async def test_a_second_relay_stands_by_and_goes_on_when_the_first_is_gone(source: Engine, way: Stream) -> None:
-    async with relaying(source, way):
-        second = relay_of(source, way)
+    async with relaying(source, way.flights):
+        second = relay_of(source, way.flights)
         running = asyncio.create_task(second.run())
         await source.sql("select tidings.publish('order.paid', '{}')")
         await eventually(lambda: is_zero(source, "select count(*) from tidings.relay_flights union all select 1 limit 1"))
@@ -146,14 +146,14 @@ class _Away:
     def __init__(self, way: Stream) -> None:
         self._way = way
         self.is_away = True
-        self.most_bytes = way.most_bytes
+        self.most_bytes = way.flights.most_bytes
         self.tries = 0
 
     async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
         self.tries += 1
         if self.is_away:
             raise StreamAwayError("no quorum")
-        await self._way.send(home, source, flight, cargo)
+        await self._way.flights.send(home, source, flight, cargo)
 
 
 async def test_while_the_stream_is_away_rows_wait_in_the_outbox_and_users_commit(
@@ -172,7 +172,7 @@ async def test_while_the_stream_is_away_rows_wait_in_the_outbox_and_users_commit
         assert waiting >= rows - 18 * BATCH
         await source.sql("select tidings.publish('order.paid', '{}')")
         away.is_away = False
-        intake, landed = Intake(home.services.wide, way, "here"), 0
+        intake, landed = Intake(home.services.wide, way.flights, "here"), 0
         while landed < rows + 1:
             await intake.run_once()
             landed = await home.value("select count(*) from tidings.outbox")
@@ -185,17 +185,17 @@ async def test_while_the_stream_is_away_rows_wait_in_the_outbox_and_users_commit
 async def test_a_row_that_no_message_can_carry_is_set_aside_and_stops_nobody(source: Engine, home: Engine, way: Stream) -> None:
     await source.sql("select tidings.publish('order.paid', $1)", json.dumps("x" * 70_000))
     await source.sql("select tidings.publish('order.paid', '{}')")
-    async with relaying(source, way):
-        await land(home, way, 1)
+    async with relaying(source, way.flights):
+        await land(home, way.flights, 1)
     (aside,) = await source.sql("select error from tidings.outbox_rejected")
     assert "max_payload" in aside["error"]
 
 
 async def test_a_flight_that_cannot_be_read_is_set_aside_and_shown(home: Engine, way: Stream) -> None:
     later = msgspec.msgpack.encode([FORMAT + 1, []])
-    await way.send("here", "shop", uuid4(), b"poison")
-    await way.send("here", "shop", uuid4(), later)
-    intake = Intake(home.services.wide, way, "here")
+    await way.flights.send("here", "shop", uuid4(), b"poison")
+    await way.flights.send("here", "shop", uuid4(), later)
+    intake = Intake(home.services.wide, way.flights, "here")
     count = 0
     while count < 2:
         count += await intake.run_once()
@@ -211,8 +211,8 @@ async def test_an_event_that_postgresql_refuses_is_set_aside_and_the_others_of_i
     await home.sql("alter table tidings.outbox add constraint odd check (subject is distinct from 'odd')")
     for subject in ("a", "odd", "b"):
         await source.sql("select tidings.publish('order.paid', $1, $2)", '{"a": "\\u0000"}', subject)
-    async with relaying(source, way):
-        await land(home, way, 2)
+    async with relaying(source, way.flights):
+        await land(home, way.flights, 2)
     assert [row["subject"] for row in await home.sql("select subject from tidings.outbox order by id")] == ["a", "b"]
     (aside,) = await set_aside.list_rows(home.services, limit=10)
     assert (aside.kind, aside.type) == ("event", "order.paid")
@@ -226,7 +226,7 @@ async def test_an_event_that_postgresql_refuses_is_set_aside_and_the_others_of_i
 
 async def test_a_stream_is_made_once_and_another_fleet_is_refused(way: Stream) -> None:
     await make(way, FLEET, replicas=1, most_bytes=10_000_000)
-    assert await way.fleet() == FLEET
+    assert await way.bucket.fleet() == FLEET
     with pytest.raises(StartupError, match="There is a fleet"):
         await make(way, fleet_of(("there",)), replicas=1, most_bytes=10_000_000)
     (found,) = await standing(way, FLEET)
@@ -238,7 +238,7 @@ async def test_too_few_nodes_are_refused_and_nothing_is_left_half_made(cluster: 
         with pytest.raises(StartupError, match="--replicas"):
             await make(way, FLEET, replicas=3, most_bytes=10_000_000)
         with pytest.raises(StartupError, match="stream init"):
-            await way.fleet()
+            await way.bucket.fleet()
         await make(way, FLEET, replicas=1, most_bytes=10_000_000)
 
 
@@ -246,9 +246,9 @@ async def test_a_stream_that_is_full_refuses_and_drops_nothing(cluster: Cluster)
     async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
         await make(way, FLEET, replicas=1, most_bytes=200_000)
         for _ in range(3):
-            await way.send("here", "shop", uuid4(), uuid4().bytes * 3_500)
+            await way.flights.send("here", "shop", uuid4(), uuid4().bytes * 3_500)
         with pytest.raises(StreamAwayError, match="maximum bytes"):
-            await way.send("here", "shop", uuid4(), uuid4().bytes * 3_500)
+            await way.flights.send("here", "shop", uuid4(), uuid4().bytes * 3_500)
         (found,) = await standing(way, FLEET)
         assert found.flights == 3
 
@@ -302,9 +302,9 @@ async def test_no_worker_begins_at_a_source_until_it_leaves_the_fleet(
     with pytest.raises(StartupError, match="source 'shop' of a fleet"):
         await run(config, Signal(), with_api=False, with_worker=True)
     await source.sql("select tidings.publish('order.paid', '{}', group_id => 'known-at-its-home')")
-    assert await pack(source, way) == 1
+    assert await pack(source, way.flights) == 1
     assert await leave(config) == 1
-    await land(home, way, 1)
+    await land(home, way.flights, 1)
     assert await home.value("select group_id from tidings.outbox") == "known-at-its-home"
     with pytest.raises(asyncpg.InvalidParameterValueError, match="There is no group"):
         await source.sql("select tidings.publish('order.paid', '{}', group_id => 'known-at-its-home')")

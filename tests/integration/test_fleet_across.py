@@ -13,14 +13,18 @@ import httpx
 import msgspec
 import pytest
 
-from tests.support.across import HOMES_KEY, Home, group_of, two_homes
-from tests.support.engine import eventually
+from tests.support.across import FLEET, HOMES_KEY, Home, group_of, two_homes
+from tests.support.engine import engine_of, eventually
 from tests.support.limits import PATIENCE
 from tests.support.stream import Cluster
 from tidings.client import AsyncClient
 from tidings.config import Config
 from tidings.core.api_key import id_of, id_text, write_key
+from tidings.core.errors import StartupError
+from tidings.core.fleet import Fleet, with_groups
 from tidings.core.voucher import VouchedKey, Voucher, digest_of, seal_key, sealed
+from tidings.operations.across import Directory, DirectoryReader
+from tidings.store import placing
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
@@ -206,6 +210,65 @@ async def _walk(home: Home, path: str, limit: int) -> list[Any]:
         found += page.json()
         query = page.headers.get("link", "").partition(">")[0].partition("?")[2]
     return found
+
+
+async def test_where_groups_live_is_read_from_the_database_and_needs_no_stream(homes: tuple[Home, Home]) -> None:
+    eu, us = homes
+    assert (await eu.call("POST", "/api/v1/groups", json={"id": HERE})).status_code == 201
+    await write_down(eu, with_groups(FLEET, {HERE: "us"}, 1))
+    await write_down(us, with_groups(FLEET, {HERE: "us"}, 1))
+
+    async def is_handed_on() -> bool:
+        return "tidings-home" in (await eu.call("GET", f"/api/v1/groups/{HERE}")).headers
+
+    await eventually(is_handed_on)
+    await eu.stop()
+    eu.config = msgspec.structs.replace(eu.config, stream=None)
+    working = Home(eu.config)
+    with pytest.raises(StartupError, match="home is set and stream is not"):
+        await working.start(with_worker=True)
+    await working.http.aclose()
+    await eu.start()
+    assert await is_handed_on(), "as it is known from the beginning"
+    await write_down(eu, FLEET)
+
+    async def is_here() -> bool:
+        return not await is_handed_on()
+
+    await eventually(is_here)
+
+
+async def test_what_the_directory_was_holds_while_the_database_is_away(config: Config) -> None:
+    directory = Directory(("eu", "us"))
+    async with engine_of(config) as engine:
+        database = engine.services.wide
+        reader = DirectoryReader(database, directory)
+        assert not await reader.run_once(), "nothing is written down yet"
+        assert directory.fleet == FLEET
+        async with database.connection() as connection:
+            await placing.put(connection, "eu", with_groups(FLEET, {HERE: "us"}, 1))
+        assert await reader.run_once()
+        assert (directory.home_of(HERE), directory.home_of(THERE)) == ("us", "us")
+        assert not await reader.run_once()
+        async with database.connection() as connection:
+            await connection.execute("update tidings.placing set fleet = $1::text::json", msgspec.json.encode(FLEET).decode())
+        assert not await reader.run_once(), "its number is the same"
+        database.server.failovers += 1
+        assert await reader.run_once(), "which a standby may have given to something else"
+        assert directory.home_of(HERE) == "eu"
+        async with database.connection() as connection:
+            await placing.leave(connection)
+        assert not await reader.run_once()
+        assert directory.home_of(HERE) == "eu"
+
+
+async def write_down(home: Home, fleet: Fleet) -> None:
+    """As a worker of the home does that has heard of it."""
+    connection = await asyncpg.connect(home.config.database_url)
+    try:
+        await placing.put(connection, home.name, fleet)
+    finally:
+        await connection.close()
 
 
 async def test_lists_for_administrators_tell_of_all_homes(homes: tuple[Home, Home]) -> None:

@@ -24,7 +24,8 @@ from tidings.core.event import Event, event_id
 from tidings.core.fleet import fleet_of
 from tidings.operations import set_aside
 from tidings.transport import stream
-from tidings.transport.stream import Stream, inbox_of, stream_of
+from tidings.transport.stream import Stream, inbox_of
+from tidings.transport.stream_flights import stream_of
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import standing
 from tidings.worker.intake import Intake
@@ -32,7 +33,7 @@ from tidings.worker.intake import Intake
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
 NUMBERS = itertools.count(1)
-STREAMS = ("TIDINGS_eu", "TIDINGS_us", "KV_TIDINGS")
+STREAMS = ("TIDINGS_eu", "TIDINGS_us", "KV_TIDINGS", "TIDINGS_AHEAD_eu", "TIDINGS_AHEAD_us")
 OF_STREAMS = (
     "STREAM.CREATE", "STREAM.UPDATE", "STREAM.DELETE", "STREAM.PURGE", "STREAM.INFO", "STREAM.MSG.GET", "STREAM.MSG.DELETE",
     "STREAM.SNAPSHOT", "STREAM.RESTORE", "STREAM.LEADER.STEPDOWN", "CONSUMER.CREATE", "CONSUMER.NAMES", "CONSUMER.LIST", "DIRECT.GET",
@@ -47,7 +48,8 @@ OF_CONSUMERS = (
 )
 SENT = [
     *(f"tidings.flights.{home}.{source}" for home in ("eu", "us") for source in ("billing", "shop", "home_eu", "home_us")),
-    *(f"$KV.TIDINGS.{key}" for key in ("fleet", "drained", "settled.billing", "settled.shop", "settled.home_eu", "settled.home_us", "wishes.eu", "wishes.us", "wishes.eu.more", "homes.eu", "homes.us", "sources.billing", "sources.shop", "sources.home_eu")),
+    *(f"$KV.TIDINGS.{key}" for key in ("fleet", "drained", "settled.billing", "settled.shop", "settled.home_eu", "settled.home_us", "wishes.eu", "wishes.us", "wishes.eu.more", "homes.eu", "homes.us", "sources.billing", "sources.shop", "sources.home_eu", "ahead.eu", "ahead.us")),
+    *(f"tidings.ahead.{home}.{number}" for home in ("eu", "us") for number in ("1", "x.y")),
     *(f"$JS.API.{call}.{name}" for call in OF_STREAMS for name in STREAMS),
     *(f"$JS.API.{call}.{name}.home" for call in OF_CONSUMERS for name in STREAMS),
     *(f"$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.{key}" for key in ("fleet", "wishes.eu")),
@@ -56,7 +58,7 @@ SENT = [
     "_INBOX.home.eu.x", "_INBOX.home.us.x", "_INBOX.source.billing.x", "$SYS.REQ.SERVER.PING", "anything",
 ]  # fmt: skip
 HEARD = [
-    ">", "*.>", "tidings.>", "tidings.flights.eu.*", "$JS.>", "$JS.ACK.>", "$JS.EVENT.>", "$KV.>", "$SYS.>", "_INBOX.>", "_INBOX.*.*.>",
+    ">", "*.>", "tidings.>", "tidings.flights.eu.*", "tidings.ahead.eu.*", "tidings.ahead.>", "$JS.>", "$JS.ACK.>", "$JS.EVENT.>", "$KV.>", "$SYS.>", "_INBOX.>", "_INBOX.*.*.>",
     "_INBOX.home.eu.>", "_INBOX.home.us.>", "_INBOX.source.billing.>", "_INBOX.source.shop.>", "_INBOX.admin.>",
 ]  # fmt: skip
 MAY = {
@@ -75,6 +77,8 @@ MAY = {
             "$JS.API.STREAM.INFO.KV_TIDINGS", "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.fleet",
             "$JS.API.DIRECT.GET.KV_TIDINGS.$KV.TIDINGS.wishes.eu", "$KV.TIDINGS.wishes.eu", "$KV.TIDINGS.homes.eu",
             "$KV.TIDINGS.sources.home_eu", "tidings.flights.eu.home_eu", "tidings.flights.us.home_eu", "$KV.TIDINGS.settled.home_eu",
+            "tidings.ahead.eu.1", "tidings.ahead.eu.x.y", "$KV.TIDINGS.ahead.eu", "$JS.API.STREAM.INFO.TIDINGS_AHEAD_eu",
+            "$JS.API.STREAM.MSG.GET.TIDINGS_AHEAD_eu", "$JS.API.STREAM.PURGE.TIDINGS_AHEAD_eu", "$JS.API.STREAM.MSG.GET.KV_TIDINGS",
         },
         {"_INBOX.home.eu.>"},
     ),
@@ -157,8 +161,8 @@ async def test_no_member_sends_in_the_name_of_another_by_having_answers_sent_the
             of("billing", inbox_of("source", "billing")) as billing,
             of("eu", inbox_of("home", "eu")) as eu,
         ):
-            await billing.send("eu", "billing", uuid4(), flight("for eu"))
-            await eu.fleet()
+            await billing.flights.send("eu", "billing", uuid4(), flight("for eu"))
+            await eu.bucket.fleet()
             hostile = await nats.connect(f"nats://eu:p@127.0.0.1:{node.port}", inbox_prefix="_INBOX.home.eu.hostile")
             headers = {"Nats-Msg-Id": str(uuid4()), "Tidings-For": "us.billing"}
             await hostile.publish("$KV.TIDINGS.wishes.eu", flight("forged"), headers=headers)
@@ -168,8 +172,8 @@ async def test_no_member_sends_in_the_name_of_another_by_having_answers_sent_the
             await hostile.publish("$JS.API.CONSUMER.MSG.NEXT.TIDINGS_eu.home", b"1", reply="tidings.flights.us.billing")
             await hostile.publish("$JS.API.STREAM.MSG.GET.TIDINGS_eu", b'{"seq": 1}', reply="tidings.flights.us.billing")
             await hostile.flush()
-            await billing.send("us", "billing", uuid4(), flight("for us"))
-            count = (await root.holding("us")).last
+            await billing.flights.send("us", "billing", uuid4(), flight("for us"))
+            count = (await root.flights.holding("us")).last
             assert count > 1, "the stream does send answers there"
             landed = 0
             intake = Intake(home.services.wide, root, "us", again_seconds=0)
@@ -196,11 +200,11 @@ async def test_a_flight_that_comes_twice_is_landed_once_though_the_stream_does_n
         id_, data = uuid4(), flight("a", "b")
 
         async def is_there_twice() -> bool:
-            await way.send("here", "shop", id_, data)
-            return (await way.holding("here")).last >= 2
+            await way.flights.send("here", "shop", id_, data)
+            return (await way.flights.holding("here")).last >= 2
 
         await eventually(is_there_twice)
-        intake, landed = Intake(home.services.wide, way, "here"), 0
+        intake, landed = Intake(home.services.wide, way.flights, "here"), 0
         while landed < 2:
             landed += await intake.run_once()
     assert await home.value("select count(*) from tidings.outbox") == 2
@@ -213,16 +217,16 @@ class _Shuffled:
         self._way = way
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._way, name)
+        return getattr(self._way.flights, name)
 
     async def receive(self, home: str, seconds: float) -> Any:
-        return list(reversed(await self._way.receive(home, seconds)))
+        return list(reversed(await self._way.flights.receive(home, seconds)))
 
 
 async def test_what_comes_out_of_its_order_is_landed_in_it(home: Engine, way: Stream) -> None:
     names = [f"order {number}" for number in range(6)]
     for name in names:
-        await way.send("here", "shop", uuid4(), flight(name))
+        await way.flights.send("here", "shop", uuid4(), flight(name))
     intake, landed = Intake(home.services.wide, _Shuffled(way), "here"), 0
     while landed < 6:
         landed += await intake.run_once()
@@ -235,7 +239,7 @@ async def sent(way: Stream, data: bytes) -> None:
 
     async def is_sent() -> bool:
         with suppress(stream.StreamAwayError):
-            await way.send("here", "shop", id_, data)
+            await way.flights.send("here", "shop", id_, data)
             return True
         return False
 
@@ -249,7 +253,7 @@ async def test_leaders_that_change_with_each_flight_lose_and_overtake_nothing(ho
         stream.opened(cluster.url, credentials=None, ca_file=None) as way,
     ):
         await make(way, FLEET, replicas=3, most_bytes=10_000_000)
-        intake = Intake(home.services.wide, way, "here", again_seconds=6)
+        intake = Intake(home.services.wide, way.flights, "here", again_seconds=6)
         client = await nats.connect(cluster.url.split(","))
         for name in names:
             await sent(way, flight(name))
@@ -271,9 +275,9 @@ async def test_leaders_that_change_with_each_flight_lose_and_overtake_nothing(ho
 async def test_events_that_are_deep_or_large_keep_nobody_waiting(home: Engine, way: Stream) -> None:
     deep = "[" * 20_000 + "]" * 20_000
     for record in (deep, json.dumps("x" * 50_000), json.dumps(["\U0001f600" * 5_000])):
-        await way.send("here", "shop", uuid4(), flight("hostile", record=record))
-    await way.send("here", "shop", uuid4(), flight("good"))
-    intake, landed = Intake(home.services.wide, way, "here"), 0
+        await way.flights.send("here", "shop", uuid4(), flight("hostile", record=record))
+    await way.flights.send("here", "shop", uuid4(), flight("good"))
+    intake, landed = Intake(home.services.wide, way.flights, "here"), 0
     while landed < 4:
         landed += await intake.run_once()
 

@@ -4,13 +4,17 @@ import asyncio
 import json
 import os
 import re
+import ssl
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
+import nats
 import pytest
 import yaml
 
@@ -22,10 +26,12 @@ from tests.support.process import free_ports, run_cli
 from tidings.config import Config
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet
+from tidings.core.homes import parse_homes
 from tidings.fleet import make_stream, run_relay
 from tidings.fleet_homes import place
 from tidings.transport import stream
 from tidings.transport.stream import inbox_of
+from tidings.transport.stream_ahead import AheadStream
 from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import Standing, standing
 from tidings.worker.landing import Packing, landing
@@ -164,7 +170,7 @@ def packing_of(home: Engine) -> Packing:
 async def stands(config: Config) -> list[Standing]:
     """Ask as `stream status` does."""
     async with stream.opened(str(config.stream), credentials=None, ca_file=config.ca_file, inbox="_INBOX.admin") as way:
-        return await standing(way, await way.fleet())
+        return await standing(way, await way.bucket.fleet())
 
 
 async def publish(source: Engine, number: int, group_id: str) -> None:
@@ -193,6 +199,69 @@ async def test_a_stream_is_believed_by_its_certificate_alone(config: Config, dep
             await stands(at(deployed.url("admin"), tmp_path / name))
     with pytest.raises(StartupError, match=r"cannot be reached \(.*certificate verify failed"):
         await make_stream(at(deployed.url("admin").replace("tls://", "nats://"), None), ("eu",), replicas=1)
+
+
+OF_EU = (
+    "tidings.ahead.eu.1", "$KV.TIDINGS.ahead.eu",
+    *(f"$JS.API.STREAM.{call}.TIDINGS_AHEAD_eu" for call in ("INFO", "MSG.GET", "PURGE", "MSG.DELETE", "CREATE", "UPDATE", "DELETE")),
+    "$JS.API.DIRECT.GET.TIDINGS_AHEAD_eu", "$JS.API.CONSUMER.CREATE.TIDINGS_AHEAD_eu",
+)  # fmt: skip
+
+
+async def test_what_was_answered_to_a_home_that_sends_ahead_is_of_that_home_alone(config: Config, deployed: Deployed) -> None:
+    admin = msgspec.structs.replace(config, stream=deployed.url("admin"), ca_file=deployed.authority)
+
+    async def is_made() -> bool:
+        with suppress(StartupError):  # a quorum is a moment later than the nodes
+            await make_stream(admin, ("eu", "us"), replicas=3, most_bytes=100_000_000)
+            return True
+        return False
+
+    await eventually(is_made)
+    async with stream.opened(
+        deployed.url("eu"), credentials=None, ca_file=deployed.authority, inbox=inbox_of("home", "eu")
+    ) as way:
+        ahead = AheadStream(way, "eu")
+        assert await ahead.has_room()
+        await ahead.put(1, b"one")
+        await ahead.put(2, b"two")
+        assert await ahead.numbers() == {1: 1, 2: 1}
+        await ahead.forget(2)
+        revision = await ahead.change(b"{}", 0)
+        assert revision
+        assert await ahead.change(b"{}", 0) is None
+        for user in ("us", "billing"):
+            assert await refusals(deployed, user, OF_EU) == set(OF_EU)
+        may = {subject for subject in OF_EU if subject.endswith((".1", "ahead.eu", "INFO.TIDINGS_AHEAD_eu"))}
+        may |= {f"$JS.API.STREAM.{call}.TIDINGS_AHEAD_eu" for call in ("MSG.GET", "PURGE")}
+        assert await ahead.state() == (b"{}", revision)
+        assert await ahead.read(1, 9) == [b"one"]
+        assert await refusals(deployed, "eu", OF_EU) == set(OF_EU) - may
+        await ahead.forget()
+        assert await ahead.numbers() == {}
+
+
+async def refusals(deployed: Deployed, user: str, subjects: Sequence[str]) -> set[str]:
+    """Return to which subjects a login may not publish, among these and one to which none may."""
+    refused: set[str] = set()
+
+    async def note(error: Exception) -> None:
+        refused.update(re.findall(r'publish to "([^"]+)"', str(error), re.IGNORECASE))
+
+    context = ssl.create_default_context(cafile=deployed.authority)
+    client = await nats.connect(deployed.url(user).partition(",")[0], tls=context, error_cb=note)
+    try:
+        for subject in (*subjects, "last.of.all"):
+            await client.publish(subject, b"{}")
+
+        async def is_last() -> bool:  # the server tells in the order in which it was asked
+            return "last.of.all" in refused
+
+        await eventually(is_last)
+    finally:
+        await client.close()
+    known = {subject.lower(): subject for subject in subjects}
+    return {known[subject.lower()] for subject in refused - {"last.of.all"}}
 
 
 async def test_who_comes_with_the_login_of_another_is_told_so(config: Config, deployed: Deployed) -> None:
@@ -239,7 +308,7 @@ async def test_members_come_with_a_file_of_credentials(tmp_path: Path) -> None:
         async with stream.opened(cluster.url, credentials=admin, ca_file=None, inbox="_INBOX.admin") as way:
             await make(way, FLEET, replicas=1, most_bytes=10_000_000)
         async with stream.opened(cluster.url, credentials=billing, ca_file=None, inbox=inbox_of("source", "billing")) as way:
-            assert await way.fleet() == FLEET
+            assert await way.bucket.fleet() == FLEET
         with pytest.raises(StartupError, match="cannot be reached"):
             async with stream.opened(cluster.url, credentials=stranger, ca_file=None):
                 raise AssertionError
@@ -293,6 +362,51 @@ def test_compose_and_manifests_give_each_member_its_own_credentials() -> None:
         f"{home}{part}": home for home in ("eu", "us") for part in ("", "-migrate")
     }
     assert used == {name: {(member, member.upper())} for name, member in members.items()}
+    for number in range(3):
+        given = [volume.partition(":")[0].rpartition("/")[2] for volume in services[f"nats-{number}"]["volumes"]]
+        assert given == ["nats.conf", "members.conf", "node.crt", "node.key", "authority.crt", f"stream-{number}"], (
+            "no authority.key"
+        )
     for file, member in (("fleet-source", "billing"), ("fleet-home", "eu")):
         text = (DEPLOY / f"kubernetes/{file}.yaml").read_text()
         assert set(re.findall(r"tls://(\w+):", text)) == set(re.findall(r"tidings-stream-(?!authority)(\w+)", text)) == {member}
+
+
+def test_compose_and_manifests_have_homes_answer_for_each_other(tmp_path: Path) -> None:
+    """By names that a certificate of the authority is for, which members believe."""
+    services = yaml.safe_load((DEPLOY / "compose.fleet.yaml").read_text())["services"]
+    names = services["homes"]["networks"]["default"]["aliases"]
+    for home in ("eu", "us"):
+        given = services[home]["environment"]  # of `serve`
+        assert parse_homes(given["TIDINGS_HOMES"]) == {"eu": "https://eu.internal", "us": "https://us.internal"}
+        assert [urlsplit(url).hostname for url in parse_homes(given["TIDINGS_HOMES"]).values()] == names
+        assert given["TIDINGS_HOMES_KEY"].startswith("${TIDINGS_HOMES_KEY:?"), "one for both"
+        assert given["TIDINGS_SECRET_KEY"].startswith("${HOMES_SECRET_KEY:?"), "groups move between homes that have the same"
+        published = services[home]["ports"][0].split(":")[1]
+        assert given["TIDINGS_PUBLIC_URL"] == f"http://localhost:{published}"
+    mounted = [volume.split(":")[0] for volume in services["homes"]["volumes"]]
+    assert mounted == ["./nginx/homes.conf", "./nats/certificates/homes.crt", "./nats/certificates/homes.key"]
+    assert re.search(r"\(\?<home>([a-z|]+)\)", (DEPLOY / "nginx/homes.conf").read_text())[1].split("|") == ["eu", "us"]  # type: ignore[index]
+    subprocess.run(
+        [DEPLOY / "nats/make-certificates.sh", tmp_path, *names], env=os.environ | {"CERTIFICATE": "homes"},
+        check=True, capture_output=True, timeout=PATIENCE,
+    )  # fmt: skip
+    for usage, can in (("sslserver", True), ("sslclient", False)):
+        done = subprocess.run(
+            ["openssl", "verify", "-purpose", usage, "-verify_hostname", names[1], "-CAfile", tmp_path / "authority.crt", tmp_path / "homes.crt"],
+            capture_output=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        assert (done.returncode == 0) == can, "nodes let in whoever comes with a client's certificate of their authority"
+    containers = [
+        part["spec"]["template"]["spec"]["containers"][0]
+        for part in yaml.safe_load_all((DEPLOY / "kubernetes/fleet-home.yaml").read_text())
+        if part["kind"] == "Deployment"
+    ]
+    given = {one["args"][0]: {env["name"] for env in one["env"]} for one in containers}
+    assert given["worker"] - given["api"] == {"PASSWORD", "TIDINGS_STREAM"}, (
+        "what answers requests needs no login for the stream"
+    )
+    for name in ("TIDINGS_HOMES", "TIDINGS_HOMES_KEY"):
+        said = {one["args"][0]: [env.get("valueFrom") for env in one["env"] if env["name"] == name] for one in containers}
+        assert said["worker"] == [], "which asks no other home"
+        assert said["api"][0]["secretKeyRef"]["name"] == "tidings-homes"

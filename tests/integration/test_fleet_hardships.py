@@ -32,10 +32,10 @@ from tidings.store import outbox
 from tidings.store import relay as stored
 from tidings.transport import stream
 from tidings.transport.stream import Stream, StreamAwayError, inbox_of
-from tidings.transport.stream_making import make, settled
+from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import look, standing
-from tidings.worker import relay as relays
 from tidings.worker.intake import Intake, Teller
+from tidings.worker.lines import MAX_WAITING
 from tidings.worker.outgoing import MAX_AT_HAND
 from tidings.worker.signals import Signal
 from tidings.worker.source import Keeper, Wishes
@@ -66,23 +66,23 @@ class _Full:
     def __init__(self, way: Stream) -> None:
         self._way = way
         self.is_full = True
-        self.most_bytes = way.most_bytes
+        self.most_bytes = way.flights.most_bytes
 
     async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
         if self.is_full:
             raise StreamAwayError("maximum bytes exceeded")
-        await self._way.send(home, source, flight, cargo)
+        await self._way.flights.send(home, source, flight, cargo)
 
 
 async def test_a_relay_that_lost_the_outbox_while_the_stream_was_full_takes_nothing_behind_the_one_that_has_it(
     source: Engine, home: Engine, way: Stream
 ) -> None:
     full = _Full(way)
-    for number in range(relays.MAX_WAITING):
+    for number in range(MAX_WAITING):
         await publish(source, range(number, number + 1))
-        await pack(source, way)
+        await pack(source, way.flights)
     async with relaying(source, full) as first:
-        await publish(source, range(relays.MAX_WAITING, relays.MAX_WAITING + 1))
+        await publish(source, range(MAX_WAITING, MAX_WAITING + 1))
         owner = "select pid from pg_locks where locktype = 'advisory' and classid = 7413201 and objid = 10 and database = (select oid from pg_database where datname = current_database())"
         lost = await source.value(owner)
         await source.sql("select pg_terminate_backend($1)", lost)
@@ -92,8 +92,8 @@ async def test_a_relay_that_lost_the_outbox_while_the_stream_was_full_takes_noth
 
         await eventually(is_had_again)
         full.is_full = False
-        await land(home, way, relays.MAX_WAITING + 1)
-    assert await landed_numbers(home) == list(range(relays.MAX_WAITING + 1))
+        await land(home, way.flights, MAX_WAITING + 1)
+    assert await landed_numbers(home) == list(range(MAX_WAITING + 1))
 
 
 async def test_a_relay_that_cannot_go_on_ends_also_while_all_waits(source: Engine, way: Stream) -> None:
@@ -101,9 +101,9 @@ async def test_a_relay_that_cannot_go_on_ends_also_while_all_waits(source: Engin
         async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
             raise RuntimeError("a fault of ours")
 
-    for number in range(relays.MAX_WAITING):
+    for number in range(MAX_WAITING):
         await publish(source, range(number, number + 1))
-        await pack(source, way)
+        await pack(source, way.flights)
     with pytest.raises(RuntimeError, match="a fault of ours"):
         async with asyncio.timeout(PATIENCE):
             await relay_of(source, Broken(way)).run()
@@ -112,7 +112,7 @@ async def test_a_relay_that_cannot_go_on_ends_also_while_all_waits(source: Engin
 async def test_what_is_packed_is_not_written_once_the_outbox_is_lost(source: Engine, way: Stream) -> None:
     await publish(source, range(1))
     owner = await source.services.wide.dedicated()
-    relay = relay_of(source, way)
+    relay = relay_of(source, way.flights)
     await source.sql("select pg_terminate_backend($1)", owner.get_server_pid())
     await eventually(lambda: is_so(owner.is_closed()))
     with pytest.raises(asyncpg.InterfaceError):
@@ -129,10 +129,10 @@ async def test_all_that_was_left_is_sent_before_what_is_new_however_much_it_is(
     most = 3 * MAX_AT_HAND + 5
     for number in range(most):
         await publish(source, range(number, number + 1))
-        await pack(source, way)
+        await pack(source, way.flights)
     await publish(source, range(most, most + 2))
-    async with relaying(source, way):
-        await land(home, way, most + 2)
+    async with relaying(source, way.flights):
+        await land(home, way.flights, most + 2)
     assert await landed_numbers(home) == list(range(most + 2))
 
 
@@ -149,14 +149,16 @@ async def test_a_source_that_leaves_sends_a_flight_on_in_pieces_that_began_so(
     source: Engine, home: Engine, cluster: servers.Cluster, way: Stream
 ) -> None:
     await publish(source, range(3))
-    await pack(source, way)
+    await pack(source, way.flights)
     (flight,) = await source.sql("update tidings.relay_flights set is_split = true returning id, cargo")
     (piece,) = pieces(flight["cargo"])
-    await way.send("here", "shop", piece_id(flight["id"], 0), piece.data, whole=flight["id"])
-    await land(home, way, 3)
-    last = await way.last("here")
+    await way.flights.send("here", "shop", piece_id(flight["id"], 0), piece.data, whole=flight["id"])
+    await land(home, way.flights, 3)
+    last = await way.flights.last("here")
     assert await leave(msgspec.structs.replace(source.services.config, stream=cluster.url, source="shop")) == 1
-    assert await way.last("here") == last, "what comes again is what the stream has, and no flight that it does not know"
+    assert await way.flights.last("here") == last, (
+        "what comes again is what the stream has, and no flight that it does not know"
+    )
 
 
 async def test_no_relay_begins_beside_a_worker(source: Engine, cluster: servers.Cluster, way: Stream) -> None:
@@ -186,11 +188,11 @@ class _Given:
         self._way, self._hidden, self._held = way, hidden, list[Any]()
 
     async def first(self, home: str) -> int:
-        return await self._way.first(home)
+        return await self._way.flights.first(home)
 
     async def receive(self, home: str, seconds: float) -> list[Any]:
         back, self._held = self._held, []
-        found = back or await self._way.receive(home, seconds)
+        found = back or await self._way.flights.receive(home, seconds)
         self._held += [one for one in found if one.sequence in self._hidden]
         self._hidden = set()
         return [one for one in found if one not in self._held]
@@ -201,14 +203,14 @@ async def test_a_new_intake_lands_nothing_before_what_somebody_else_was_given(
 ) -> None:
     for number in range(3):
         await publish(source, range(number, number + 1))
-        await pack(source, way)
-    async with relaying(source, way):
+        await pack(source, way.flights)
+    async with relaying(source, way.flights):
         await eventually(lambda: is_value(source, 0, "select count(*) from tidings.relay_flights"))
     intake = Intake(home.services.wide, _Given(way, {1}), "here", again_seconds=0)
     assert await intake.run_once() == 0
     assert await landed_numbers(home) == []
     assert await intake.run_once() == 1
-    rest = Intake(home.services.wide, way, "here", again_seconds=0)
+    rest = Intake(home.services.wide, way.flights, "here", again_seconds=0)
     landed = 1
     while landed < 3:
         landed += await rest.run_once()
@@ -216,19 +218,19 @@ async def test_a_new_intake_lands_nothing_before_what_somebody_else_was_given(
 
 
 async def test_the_stream_tells_the_number_of_the_first_flight_that_it_keeps(way: Stream) -> None:
-    assert await way.first("here") == 1
+    assert await way.flights.first("here") == 1
     for _ in range(2):
-        await way.send("here", "shop", uuid4(), b"x")
-    assert await way.first("here") == 1
-    first, _ = await way.receive("here", 5)
+        await way.flights.send("here", "shop", uuid4(), b"x")
+    assert await way.flights.first("here") == 1
+    first, _ = await way.flights.receive("here", 5)
     await first.done()
     await eventually(lambda: is_first(way, 2))
-    await (await way.receive("here", 10))[0].done()
+    await (await way.flights.receive("here", 10))[0].done()
     await eventually(lambda: is_first(way, 3))
 
 
 async def is_first(way: Stream, number: int) -> bool:
-    return await way.first("here") == number
+    return await way.flights.first("here") == number
 
 
 _numbers = itertools.count(1)
@@ -264,8 +266,8 @@ FORGED: dict[str, dict[str, Any]] = {
 async def test_what_no_source_makes_is_set_aside_alone_and_stops_nobody(home: Engine, way: Stream) -> None:
     for changes in FORGED.values():
         good, bad = forged(), forged(**changes)
-        await way.send("here", "shop", uuid4(), msgspec.msgpack.encode([FORMAT, [good, bad]]))
-    intake, landed = Intake(home.services.wide, way, "here"), 0
+        await way.flights.send("here", "shop", uuid4(), msgspec.msgpack.encode([FORMAT, [good, bad]]))
+    intake, landed = Intake(home.services.wide, way.flights, "here"), 0
     while landed < len(FORGED):
         landed += await intake.run_once()
     await home.cycle()
@@ -323,12 +325,12 @@ async def test_a_frozen_node_that_takes_nothing_is_left_for_another(tmp_path: Pa
         frozen.freeze()
         try:
             # More than the system's buffers hold.
-            sending = [asyncio.create_task(way.send("here", "shop", uuid4(), b"." * 900_000)) for _ in range(12)]
+            sending = [asyncio.create_task(way.flights.send("here", "shop", uuid4(), b"." * 900_000)) for _ in range(12)]
             await asyncio.gather(*sending, return_exceptions=True)
 
             async def is_sent() -> bool:
                 with contextlib.suppress(StreamAwayError):
-                    await way.send("here", "shop", uuid4(), b"again")
+                    await way.flights.send("here", "shop", uuid4(), b"again")
                     return True
                 return False
 
@@ -344,7 +346,7 @@ async def test_a_connection_to_a_frozen_stream_ends(tmp_path: Path) -> None:
         async with asyncio.timeout(PATIENCE), _opened(cluster) as way:
             await make(way, FLEET, replicas=1, most_bytes=100_000_000)
             cluster.nodes[0].freeze()
-            sending = [asyncio.create_task(way.send("here", "shop", uuid4(), b"." * 900_000)) for _ in range(12)]
+            sending = [asyncio.create_task(way.flights.send("here", "shop", uuid4(), b"." * 900_000)) for _ in range(12)]
             told = await asyncio.gather(*sending, return_exceptions=True)
         assert {type(each) for each in told} == {StreamAwayError}
 
@@ -361,8 +363,8 @@ async def test_a_connection_to_a_frozen_stream_ends(tmp_path: Path) -> None:
 async def test_what_a_home_says_that_cannot_be_read_changes_nothing_and_kills_no_source(
     source: Engine, way: Stream, said: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    wishes = Wishes(source.services.wide, way, FLEET)
-    await way.put_wishes("here", {("public", "orders"): frozenset({"INSERT"})})
+    wishes = Wishes(source.services.wide, way.bucket, FLEET)
+    await way.bucket.put_wishes("here", {("public", "orders"): frozenset({"INSERT"})})
     assert await wishes.run_once() == 1
     bucket = await way.jetstream.key_value("TIDINGS")
     await bucket.put("wishes.here", said)
@@ -373,8 +375,8 @@ async def test_what_a_home_says_that_cannot_be_read_changes_nothing_and_kills_no
 
 
 async def test_what_a_home_wanted_is_captured_no_more_once_the_fleet_is_without_it(source: Engine, way: Stream) -> None:
-    wishes = Wishes(source.services.wide, way, FLEET)
-    await way.put_wishes("here", {("public", "orders"): frozenset({"INSERT"})})
+    wishes = Wishes(source.services.wide, way.bucket, FLEET)
+    await way.bucket.put_wishes("here", {("public", "orders"): frozenset({"INSERT"})})
     assert await wishes.run_once() == 1
     wishes.follow(fleet_of(("there",)))
     assert await wishes.run_once() == 1
@@ -392,7 +394,7 @@ async def test_a_home_whose_database_is_away_when_it_comes_to_the_stream_lands_w
         name = url.partition("?")[0].rpartition("/")[2]
         there = msgspec.structs.replace(home.services.config, database_url=switch.url(name), stream=cluster.url, home="here")
         async with engine_of(there) as engine:
-            await way.send("here", "shop", uuid4(), msgspec.msgpack.encode([FORMAT, [forged()]]))
+            await way.flights.send("here", "shop", uuid4(), msgspec.msgpack.encode([FORMAT, [forged()]]))
             switch.cut()
             async with landing_at(engine, there):
                 await eventually(lambda: is_told(engine))
@@ -459,14 +461,14 @@ async def test_members_do_what_they_need_with_the_permissions_of_the_docs_and_no
             of("eu", inbox_of("home", "eu")) as eu,
         ):
             await make(root, fleet, replicas=1, most_bytes=10_000_000)
-            assert await billing.fleet() == await eu.fleet() == fleet
-            await eu.put_wishes("eu", {("public", "orders"): frozenset({"INSERT"})})
-            assert await billing.wishes(("eu",)) == {"eu": {("public", "orders"): frozenset({"INSERT"})}}
-            assert await eu.claim("eu", "it", is_to_take=False) == "it"
+            assert await billing.bucket.fleet() == await eu.bucket.fleet() == fleet
+            await eu.bucket.put_wishes("eu", {("public", "orders"): frozenset({"INSERT"})})
+            assert await billing.bucket.wishes(("eu",)) == {"eu": {("public", "orders"): frozenset({"INSERT"})}}
+            assert await eu.bucket.claim("eu", "it", is_to_take=False) == "it"
             said = Report(NOW, 0, 0.0, False, [], [])
-            await billing.report("billing", said)
-            await eu.report(sender_of("eu"), said)
-            assert (await root.drain(["eu"])).homes == (await billing.drained()).homes == frozenset({"eu"})
+            await billing.bucket.report("billing", said)
+            await eu.bucket.report(sender_of("eu"), said)
+            assert (await root.bucket.drain(["eu"])).homes == (await billing.bucket.drained()).homes == frozenset({"eu"})
             seen = await look(eu, ["eu"], NOW)
             assert (seen.drained, seen.sources) == (["eu"], {"billing": said, "home_eu": said})
             assert len(seen.homes) == 1
@@ -489,23 +491,23 @@ async def test_members_do_what_they_need_with_the_permissions_of_the_docs_and_no
             await spy.flush()
             for member, name in ((billing, "billing"), (eu, "home_eu")):
                 for _ in range(2):
-                    await member.join(name)
-                await member.tell_settled(name, 7)
-            assert await settled(root) == {"billing": 7, "home_eu": 7}
-            await eu.send("eu", "home_eu", uuid4(), b"sent on")
-            (flight,) = await eu.receive("eu", 10)
+                    await member.bucket.join(name)
+                await member.bucket.tell_settled(name, 7)
+            assert await root.bucket.settled() == {"billing": 7, "home_eu": 7}
+            await eu.flights.send("eu", "home_eu", uuid4(), b"sent on")
+            (flight,) = await eu.flights.receive("eu", 10)
             await flight.done()
             await eventually(lambda: is_forgotten(root, fleet))
-            await billing.send("eu", "billing", uuid4(), b"secret")
-            (flight,) = await eu.receive("eu", 10)
-            assert (flight.cargo, await eu.first("eu")) == (b"secret", 2)
+            await billing.flights.send("eu", "billing", uuid4(), b"secret")
+            (flight,) = await eu.flights.receive("eu", 10)
+            assert (flight.cargo, await eu.flights.first("eu")) == (b"secret", 2)
             await flight.done()
             await eventually(lambda: is_forgotten(root, fleet))
-            assert await billing.wishes(("eu",)) != {"eu": {}}
+            assert await billing.bucket.wishes(("eu",)) != {"eu": {}}
             await spy.flush()
             await spy.close()
             assert len(heard) == 12, heard
-            assert (await eu.drained()).homes == {"eu"}
+            assert (await eu.bucket.drained()).homes == {"eu"}
             assert all("permissions violation" in one.lower() for one in heard), heard
             assert "ermissions" not in caplog.text
 
@@ -538,8 +540,8 @@ async def test_a_source_that_is_behind_keeps_its_own_order_beside_another(
     # What is behind is landed together with what is not; the rest of it in another batch.
     for source, event in (("fast", at(50, "fast 1")), ("slow", at(1, "slow 1")), ("slow", at(2, "slow 2"))):
         (flight,) = flights(packed([event]), 60_000)
-        await way.send("here", source, uuid4(), flight.data)
-    await land(home, way, 3)
+        await way.flights.send("here", source, uuid4(), flight.data)
+    await land(home, way.flights, 3)
     rows = await home.sql("delete from tidings.outbox where subject = 'slow 2' returning *")
     await home.cycle()
     async with home.services.wide.transaction() as connection:

@@ -73,8 +73,8 @@ async def test_whatever_stands_in_the_headers_of_a_flight_what_comes_behind_it_l
     hostile: str, home: Engine, way: Stream, cluster: Cluster
 ) -> None:
     await put(cluster, "tidings.flights.here.shop", head(*HEADS[hostile]), packed(event(1)))
-    await way.send("here", "shop", uuid4(), packed(event(2)))
-    intake = Intake(home.services.wide, way, "here", again_seconds=0)
+    await way.flights.send("here", "shop", uuid4(), packed(event(2)))
+    intake = Intake(home.services.wide, way.flights, "here", again_seconds=0)
     async with asyncio.timeout(PATIENCE):
         while not await home.value("select count(*) from tidings.outbox where subject = 'order 2'"):
             await intake.run_once()
@@ -84,7 +84,7 @@ async def test_whatever_stands_in_the_headers_of_a_flight_what_comes_behind_it_l
 async def test_a_flight_whose_headers_say_nothing_is_set_aside(home: Engine, way: Stream, cluster: Cluster) -> None:
     for empty in (b"NATS/1.0\r\n\r\n", b"NATS/1.0 \r\n\r\n"):
         await put(cluster, "tidings.flights.here.shop", empty, packed(event(1)))
-    intake, landed = Intake(home.services.wide, way, "here", again_seconds=0), 0
+    intake, landed = Intake(home.services.wide, way.flights, "here", again_seconds=0), 0
     async with asyncio.timeout(PATIENCE):
         while landed < 2:
             landed += await intake.run_once()
@@ -101,19 +101,19 @@ async def test_whatever_stands_in_the_headers_of_what_was_landed_last_a_home_beg
     async def refuse(_: Any) -> None:
         raise AssertionError
 
-    assert await Kept(home.services.wide, way, "here").begin(refuse) == 0
+    assert await Kept(home.services.wide, way.flights, "here").begin(refuse) == 0
     await home.sql("delete from tidings.landed_flights")
     found: list[Any] = []
 
     async def note(flights: Any) -> None:
         found.extend(flights)
 
-    assert await Kept(home.services.wide, way, "here").begin(note) == 1
+    assert await Kept(home.services.wide, way.flights, "here").begin(note) == 1
     assert found[0].cargo == packed(event(1))
 
 
 async def is_landed(way: Stream) -> bool:
-    return (await way.holding("here")).landed == 1
+    return (await way.flights.holding("here")).landed == 1
 
 
 SAID = {
@@ -128,7 +128,7 @@ async def test_whatever_a_source_says_of_itself_the_others_are_seen(
     hostile: str, data: bytes, way: Stream, cluster: Cluster
 ) -> None:
     good = Report(NOW, 0, 0.0, False, [], [])
-    await way.report("shop", good)
+    await way.bucket.report("shop", good)
     await put(cluster, "$KV.TIDINGS.sources.hostile", head(*SAID[hostile]), data)
     seen = await look(way, ["here"], NOW)
     assert seen.sources == {"shop": good, "hostile": None}
@@ -136,7 +136,7 @@ async def test_whatever_a_source_says_of_itself_the_others_are_seen(
 
 async def test_who_may_write_one_key_does_not_take_the_others_away_with_it(way: Stream, cluster: Cluster) -> None:
     await put(cluster, "$KV.TIDINGS.sources.hostile", head(b"", b"Nats-Rollup: all"), b"{}")
-    assert await way.fleet() == FLEET
+    assert await way.bucket.fleet() == FLEET
 
 
 async def test_a_bucket_of_an_earlier_version_is_made_safe_by_making_the_stream_again(way: Stream, cluster: Cluster) -> None:
@@ -145,7 +145,7 @@ async def test_a_bucket_of_an_earlier_version_is_made_safe_by_making_the_stream_
     await way.jetstream.update_stream(config)
     await make(way, FLEET, replicas=1, most_bytes=10_000_000)
     await put(cluster, "$KV.TIDINGS.sources.hostile", head(b"", b"Nats-Rollup: all"), b"{}")
-    assert await way.fleet() == FLEET
+    assert await way.bucket.fleet() == FLEET
 
 
 # Cargo ---------------------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ async def test_a_bucket_of_an_earlier_version_is_made_safe_by_making_the_stream_
 
 async def landed(home: Engine, way: Stream, count: int) -> Intake:
     """Land so many flights."""
-    intake, done = Intake(home.services.wide, way, "here", again_seconds=0), 0
+    intake, done = Intake(home.services.wide, way.flights, "here", again_seconds=0), 0
     async with asyncio.timeout(PATIENCE):
         while done < count:
             done += await intake.run_once()
@@ -163,8 +163,8 @@ async def landed(home: Engine, way: Stream, count: int) -> Intake:
 async def test_a_flight_has_no_more_events_than_a_flight_has(home: Engine, way: Stream) -> None:
     """Each event that PostgreSQL refuses is a step of its own, and all others wait for these."""
     events = [msgspec.Raw(one) for one in cargo.packed(event(number) for number in range(cargo.MAX_EVENTS + 1))]
-    await way.send("here", "shop", uuid4(), msgspec.msgpack.encode([cargo.FORMAT, events[:-1]]))
-    await way.send("here", "shop", uuid4(), msgspec.msgpack.encode([cargo.FORMAT, events]))
+    await way.flights.send("here", "shop", uuid4(), msgspec.msgpack.encode([cargo.FORMAT, events[:-1]]))
+    await way.flights.send("here", "shop", uuid4(), msgspec.msgpack.encode([cargo.FORMAT, events]))
     await landed(home, way, 2)
     assert await home.value("select count(*) from tidings.outbox") == cargo.MAX_EVENTS
     (aside,) = await set_aside.list_rows(home.services, limit=9)
@@ -185,7 +185,7 @@ def peak() -> int:
 async def test_groups_are_counted_once_for_all_of_a_flight_that_has_no_room_for_its_own(home: Engine, way: Stream) -> None:
     await home.sql("insert into tidings.groups (id) select 'own-' || n from generate_series(1, $1) n", relay.MAX_GROUPS - 2)
     events = [event(number, group_id=f"g{number}") for number in range(100)]
-    await way.send("here", "shop", uuid4(), packed(*events))
+    await way.flights.send("here", "shop", uuid4(), packed(*events))
     before = await read(home)
     await landed(home, way, 1)
     assert await home.value("select array_agg(group_id order by id) from tidings.outbox") == ["g0"]

@@ -26,7 +26,8 @@ from tidings.transport.stream_making import make
 from tidings.transport.stream_standing import standing
 from tidings.worker.intake import Intake
 from tidings.worker.kept import Kept
-from tidings.worker.relay import MAX_WAITING, Relay
+from tidings.worker.lines import MAX_WAITING
+from tidings.worker.relay import Relay
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
@@ -44,10 +45,10 @@ async def three_nodes(folder: Path, fleet: Fleet = FLEET) -> AsyncIterator[tuple
 
 
 @asynccontextmanager
-async def taking(home: Engine, way: Any, name: str = "here", *, seconds: float = 60) -> AsyncIterator[Intake]:
+async def taking(home: Engine, flights: Any, name: str = "here", *, seconds: float = 60) -> AsyncIterator[Intake]:
     """Land what comes for a home while the block runs."""
     database = home.services.wide
-    intake = Intake(database, way, name, kept=Kept(database, way, name, seconds=seconds))
+    intake = Intake(database, flights, name, kept=Kept(database, flights, name, seconds=seconds))
     running = asyncio.create_task(intake.run())
     try:
         yield intake
@@ -87,10 +88,10 @@ class _Failing:
         self.killed: servers.Node | None = None
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._way, name)
+        return getattr(self._way.flights, name)
 
     async def receive(self, home: str, seconds: float) -> Any:
-        arrived = await self._way.receive(home, seconds)
+        arrived = await self._way.flights.receive(home, seconds)
         if arrived and self.killed is None:
             (found,) = await standing(self._way, FLEET)
             (self.killed,) = [node for node in self._cluster.nodes if node.name == found.leader]
@@ -102,7 +103,7 @@ async def test_a_node_is_lost_with_flights_that_nobody_acknowledged_and_nothing_
     source: Engine, home: Engine, tmp_path: Path
 ) -> None:
     async with three_nodes(tmp_path) as (cluster, way):
-        async with relaying(source, way), taking(home, failing := _Failing(way, cluster)):
+        async with relaying(source, way.flights), taking(home, failing := _Failing(way, cluster)):
             await publish(source, range(5))
             await holds(home, list(range(5)))
             assert failing.killed is not None
@@ -116,7 +117,7 @@ async def test_a_node_whose_disk_is_full_keeps_nobody_waiting(source: Engine, ho
     """Where nobody may mount a disk of its own, which could be filled, the node ends."""
     disks = [Disk(tmp_path / "three" / f"node{number}") for number in range(3)]
     try:
-        async with three_nodes(tmp_path) as (cluster, way), relaying(source, way), taking(home, way):
+        async with three_nodes(tmp_path) as (cluster, way), relaying(source, way.flights), taking(home, way.flights):
             await publish(source, range(3))
             await holds(home, [0, 1, 2])
             (found,) = await standing(way, FLEET)
@@ -141,7 +142,7 @@ async def test_without_a_quorum_users_commit_and_all_of_it_comes_in_its_order_on
     source: Engine, home: Engine, tmp_path: Path
 ) -> None:
     many = MAX_WAITING + 4
-    async with three_nodes(tmp_path) as (cluster, way), relaying(source, way), taking(home, way):
+    async with three_nodes(tmp_path) as (cluster, way), relaying(source, way.flights), taking(home, way.flights):
         await publish(source, range(1))
         await holds(home, [0])
         for node in cluster.nodes[:2]:
@@ -196,11 +197,13 @@ async def test_what_is_for_a_home_that_is_away_waits_and_nothing_else_does(
     ):
         await make(way, TWO, replicas=1, most_bytes=10_000_000)
         services = source.services
-        sender = Relay(services.wide, way, TWO, services.box, services.clock, source="shop", salt=services.installation.salt)
+        sender = Relay(
+            services.wide, way.flights, TWO, services.box, services.clock, source="shop", salt=services.installation.salt
+        )
         await source.sql("insert into tidings.settings values ('source', 'shop')")
         running = asyncio.create_task(sender.run())
         try:
-            async with taking(home, way, "eu"), taking(us, other_way, "us"):
+            async with taking(home, way.flights, "eu"), taking(us, other_way.flights, "us"):
                 await publish(source, range(2), groups["eu"])
                 await holds(home, [0, 1])
                 async with without_database(home):
@@ -222,14 +225,14 @@ async def test_a_source_that_is_away_keeps_no_other_waiting_and_goes_on_where_it
     source: Engine, home: Engine, config: Config, fresh_databases: Any, way: Stream
 ) -> None:
     (url,) = await fresh_databases(1)
-    async with engine_of(msgspec.structs.replace(config, database_url=url)) as billing, taking(home, way):
+    async with engine_of(msgspec.structs.replace(config, database_url=url)) as billing, taking(home, way.flights):
         services = billing.services
         sender = Relay(
-            services.wide, way, FLEET, services.box, services.clock, source="billing", salt=services.installation.salt
+            services.wide, way.flights, FLEET, services.box, services.clock, source="billing", salt=services.installation.salt
         )
         running = asyncio.create_task(sender.run())
         try:
-            async with relaying(source, way):
+            async with relaying(source, way.flights):
                 await publish(billing, range(1))
                 await holds(home, [0])
                 async with without_database(billing):
@@ -250,24 +253,24 @@ async def test_what_was_landed_and_lost_with_a_database_is_landed_again_in_its_o
 ) -> None:
     for number in range(5):
         await publish(source, range(number, number + 1))
-        await pack(source, way)
+        await pack(source, way.flights)
     await source.sql("select tidings.publish('order.paid', $1)", json.dumps({"number": 5, "more": "x" * 60_000}))
-    async with relaying(source, way), taking(home, way):
+    async with relaying(source, way.flights), taking(home, way.flights):
         await holds(home, [0, 1, 2, 3, 4, 5])
     # The end of what was committed is gone, as with a standby that was behind.
     await home.sql("delete from tidings.outbox where (record::jsonb ->> 'number')::int > 2")
     await home.sql(
         "delete from tidings.landed_flights where id in (select id from tidings.landed_flights order by landed_at desc limit 3)"
     )
-    async with relaying(source, way), taking(home, way):
+    async with relaying(source, way.flights), taking(home, way.flights):
         await publish(source, range(6, 7))
         await holds(home, [0, 1, 2, 3, 4, 5, 6])
     assert "3 flights that were landed" in caplog.text
     caplog.clear()
-    async with taking(home, way) as intake:
+    async with taking(home, way.flights) as intake:
         await publish(source, range(7, 8))
-        await pack(source, way)
-        async with relaying(source, way):
+        await pack(source, way.flights)
+        async with relaying(source, way.flights):
             await holds(home, list(range(8)))
         assert intake is not None
     assert "that were landed" not in caplog.text
@@ -287,23 +290,23 @@ async def test_nothing_is_landed_where_another_postgresql_has_taken_over_before_
 
 
 async def test_where_nothing_ever_came_there_is_nothing_to_be_landed_again(home: Engine, way: Stream) -> None:
-    holding = await way.holding("here")
+    holding = await way.flights.holding("here")
     assert (holding.first, holding.last, holding.landed) == (1, 0, 0)
-    assert await way.first("here") == 1
+    assert await way.flights.first("here") == 1
 
     async def land(_: Any) -> None:
         raise AssertionError
 
-    assert await Kept(home.services.wide, way, "here").begin(land) == 0
+    assert await Kept(home.services.wide, way.flights, "here").begin(land) == 0
 
 
 async def test_the_stream_forgets_what_was_landed_when_its_time_is_over(source: Engine, home: Engine, way: Stream) -> None:
-    async with relaying(source, way), taking(home, way, seconds=0):
+    async with relaying(source, way.flights), taking(home, way.flights, seconds=0):
         await publish(source, range(3))
         await holds(home, [0, 1, 2])
 
         async def is_forgotten() -> bool:
-            holding = await way.holding("here")
+            holding = await way.flights.holding("here")
             return holding.first == holding.last + 1
 
         await eventually(is_forgotten)
@@ -321,7 +324,7 @@ async def test_a_home_whose_standby_was_behind_takes_over_and_loses_nothing_that
             config, database_url=pair.switch.url(), home="here", stream=cluster.url, request_role="none"
         )
         async with (
-            relaying(source, way),
+            relaying(source, way.flights),
             engine_of(there) as home,
             landing_at(home, there),
         ):

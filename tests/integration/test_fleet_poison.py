@@ -65,15 +65,15 @@ POISON = {
 
 async def landed(home: Engine, way: Stream, count: int) -> None:
     """Land so many flights."""
-    intake, done = Intake(home.services.wide, way, "here"), 0
+    intake, done = Intake(home.services.wide, way.flights, "here"), 0
     while done < count:
         done += await intake.run_once()
 
 
 async def test_what_is_no_flight_is_set_aside_and_what_comes_behind_it_lands(home: Engine, way: Stream) -> None:
     for poison in POISON.values():
-        await way.send("here", "shop", uuid4(), poison)
-    await way.send("here", "shop", uuid4(), GOOD)
+        await way.flights.send("here", "shop", uuid4(), poison)
+    await way.flights.send("here", "shop", uuid4(), GOOD)
     await landed(home, way, len(POISON) + 1)
     assert await home.value("select count(*) from tidings.outbox") == 2
     aside = await set_aside.list_rows(home.services, limit=100)
@@ -89,8 +89,8 @@ async def test_what_is_no_flight_is_set_aside_and_what_comes_behind_it_lands(hom
 
 async def test_a_bad_piece_of_a_flight_that_was_landed_whole_is_dropped(home: Engine, way: Stream) -> None:
     whole = uuid4()
-    await way.send("here", "shop", whole, GOOD)
-    await way.send("here", "shop", uuid4(), b"nothing", whole=whole)
+    await way.flights.send("here", "shop", whole, GOOD)
+    await way.flights.send("here", "shop", uuid4(), b"nothing", whole=whole)
     await landed(home, way, 2)
     assert await home.value("select count(*) from tidings.outbox") == 2
     assert await set_aside.list_rows(home.services, limit=1) == []
@@ -101,7 +101,7 @@ async def test_one_bad_event_of_many_is_set_aside_alone(home: Engine, way: Strea
     events.insert(250, event(1000, record="{no"))
     flights = cargo.flights(cargo.packed(events), 1_000_000)
     assert [flight.count for flight in flights] == [cargo.MAX_EVENTS]
-    await way.send("here", "shop", uuid4(), flights[0].data)
+    await way.flights.send("here", "shop", uuid4(), flights[0].data)
     await landed(home, way, 1)
     assert await home.value("select count(*) from tidings.outbox") == cargo.MAX_EVENTS - 1
     assert len(await set_aside.list_rows(home.services, limit=10)) == 1
@@ -128,7 +128,7 @@ OF_HOMES_ALONE: dict[str, dict[str, Any]] = {
 async def test_what_only_a_home_makes_is_not_let_in_by_trying_it_again(
     home: Engine, way: Stream, changes: dict[str, Any]
 ) -> None:
-    await way.send("here", "shop", uuid4(), packed(event(1), event(2, **changes)))
+    await way.flights.send("here", "shop", uuid4(), packed(event(1), event(2, **changes)))
     await landed(home, way, 1)
     (aside,) = await set_aside.list_rows(home.services, limit=10)
     with pytest.raises(ConflictError, match="Discard it"):
@@ -144,7 +144,7 @@ async def test_what_only_a_home_makes_is_not_let_in_by_trying_it_again(
 
 async def test_an_event_that_is_tried_again_keeps_where_it_came_from(home: Engine, way: Stream) -> None:
     await home.sql("alter table tidings.outbox add constraint odd check (subject is distinct from 'order 2')")
-    await way.send("here", "shop", uuid4(), GOOD)
+    await way.flights.send("here", "shop", uuid4(), GOOD)
     await landed(home, way, 1)
     (aside,) = await set_aside.list_rows(home.services, limit=10)
     await home.sql("alter table tidings.outbox drop constraint odd")
@@ -155,12 +155,12 @@ async def test_an_event_that_is_tried_again_keeps_where_it_came_from(home: Engin
 
 async def test_an_event_that_is_known_already_is_told_once_and_stops_nobody(home: Engine, way: Stream) -> None:
     """As a source sends them whose standby took over before it had heard that they were packed."""
-    await way.send("here", "shop", uuid4(), GOOD)
-    await way.send("here", "shop", uuid4(), packed(event(1), event(2), event(3)))
+    await way.flights.send("here", "shop", uuid4(), GOOD)
+    await way.flights.send("here", "shop", uuid4(), packed(event(1), event(2), event(3)))
     await landed(home, way, 2)
     while await home.value("select count(*) from tidings.outbox"):
         await home.worker.dispatcher.run_once()
-    await way.send("here", "shop", uuid4(), packed(event(2), event(4)))
+    await way.flights.send("here", "shop", uuid4(), packed(event(2), event(4)))
     await landed(home, way, 1)
     while await home.value("select count(*) from tidings.outbox"):
         await home.worker.dispatcher.run_once()
@@ -170,8 +170,8 @@ async def test_an_event_that_is_known_already_is_told_once_and_stops_nobody(home
 
 
 async def test_no_source_has_an_event_of_another_dropped_by_sending_its_id_first(home: Engine, way: Stream) -> None:
-    await way.send("here", "hostile", uuid4(), packed(event(1, subject="something else")))
-    await way.send("here", "shop", uuid4(), GOOD)
+    await way.flights.send("here", "hostile", uuid4(), packed(event(1, subject="something else")))
+    await way.flights.send("here", "shop", uuid4(), GOOD)
     await landed(home, way, 2)
     while await home.value("select count(*) from tidings.outbox"):
         await home.worker.dispatcher.run_once()

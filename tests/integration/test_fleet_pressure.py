@@ -72,19 +72,19 @@ class _Far:
 
     def __init__(self, way: Stream, why: Why) -> None:
         self._way, self.why = way, why
-        self.most_bytes = way.most_bytes
+        self.most_bytes = way.flights.most_bytes
         self.is_held = True
 
     async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
         if home == "far" and self.is_held:
             raise StreamAwayError("maximum bytes exceeded", self.why)
-        await self._way.send("here", source, flight, cargo, whole=whole)
+        await self._way.flights.send("here", source, flight, cargo, whole=whole)
 
     async def report(self, source: str, report: Report) -> None:
-        await self._way.report(source, report)
+        await self._way.bucket.report(source, report)
 
     async def drained(self) -> Any:
-        return await self._way.drained()
+        return await self._way.bucket.drained()
 
 
 @pytest.fixture
@@ -120,12 +120,12 @@ async def test_a_home_that_takes_nothing_keeps_nobody_else_waiting_and_gets_all_
         await tell(source, group_of("far"), range(number, number + 1))
         await eventually(lambda number=number: is_so(relay.outgoing["far"].flights == number + 1))
     await tell(source, group_of("here"), range(1000, 1002))
-    await land(home, way, 2)
+    await land(home, way.flights, 2)
     assert await landed_numbers(home) == [1000, 1001]
     assert relay.outgoing["far"].waits(machine_time()).why is Why.FULL
     assert not relay.is_full
     far.is_held = False
-    await land(home, way, 2 + most)
+    await land(home, way.flights, 2 + most)
     assert await landed_numbers(home) == [1000, 1001, *range(most)]
     await eventually(lambda: is_so(relay.outgoing["far"].flights == 0))
 
@@ -153,11 +153,11 @@ async def test_rows_wait_in_the_outbox_once_as_much_is_packed_as_a_source_keeps(
         if sample.labels["source"] == "shop"
     }
     assert figures["tidings_relay_full", None, None] == 1
-    assert figures["tidings_relay_held", "far", "full"] == 1
+    assert figures["tidings_relay_waiting_reason", "far", "full"] == 1
     assert figures["tidings_relay_waiting_flights", "far", None] >= 1
     reporter.end()
     far.is_held = False
-    await land(home, way, 7)
+    await land(home, way.flights, 7)
 
 
 async def test_a_source_that_was_in_the_way_of_others_pauses_before_it_goes_again(source: Engine, way: Stream) -> None:
@@ -167,7 +167,7 @@ async def test_a_source_that_was_in_the_way_of_others_pauses_before_it_goes_agai
 
     services = source.services
     relay = Relay(
-        services.wide, way, FLEET, services.box, services.clock, source="shop", salt=services.installation.salt,
+        services.wide, way.flights, FLEET, services.box, services.clock, source="shop", salt=services.installation.salt,
         rows=_Colliding(),  # type: ignore[arg-type]
     )  # fmt: skip
     begun = time.monotonic()
@@ -189,20 +189,20 @@ async def test_a_flight_that_is_larger_than_the_stream_carries_by_now_travels_in
             await source.sql(
                 "select tidings.publish('order.paid', $1, 'x' || n) from generate_series(1, 8) n", json.dumps("x" * 20_000)
             )
-            assert await pack(source, way) == 8
+            assert await pack(source, way.flights) == 8
         (large,) = await source.sql("select id, cargo from tidings.relay_flights")
         cluster.nodes[0].reload("max_payload: 1048576", "max_payload: 65536")
         await eventually(lambda: carries(cluster, LEAST_CARRIED))
         async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
-            async with relaying(source, way):
-                await land(home, way, 8)
+            async with relaying(source, way.flights):
+                await land(home, way.flights, 8)
                 await eventually(lambda: is_zero(source, "select count(*) from tidings.relay_flights"))
             assert await home.value("select count(*) from tidings.landed_flights") == len(pieces(large["cargo"]))
             # Somebody who was frozen before sends a piece of it again, and of one that came whole.
             first, *_ = pieces(large["cargo"])
-            await way.send("here", "shop", large["id"], first.data)
-            await way.send("here", "shop", uuid4(), first.data, whole=large["id"])
-            intake, landed = Intake(home.services.wide, way, "here"), 0
+            await way.flights.send("here", "shop", large["id"], first.data)
+            await way.flights.send("here", "shop", uuid4(), first.data, whole=large["id"])
+            intake, landed = Intake(home.services.wide, way.flights, "here"), 0
             while landed < 2:
                 landed += await intake.run_once()
             assert await home.value("select count(*) from tidings.landed_flights") == len(pieces(large["cargo"])) + 1
@@ -215,7 +215,7 @@ class _Narrow:
 
     def __init__(self, way: Stream, source: Engine) -> None:
         self._way, self._source = way, source
-        self.most_bytes = way.most_bytes
+        self.most_bytes = way.flights.most_bytes
         self.noted: list[bool] = []
 
     async def send(self, home: str, source: str, flight: UUID, cargo: bytes, *, whole: UUID | None = None) -> None:
@@ -223,12 +223,12 @@ class _Narrow:
             raise StreamAwayError("maximum payload exceeded", Why.LARGE)
         async with self._source.services.wide.connection() as connection:  # not the test's, which asks meanwhile
             self.noted.append(await connection.fetchval("select is_split from tidings.relay_flights where id = $1", whole))
-        await self._way.send(home, source, flight, cargo, whole=whole)
+        await self._way.flights.send(home, source, flight, cargo, whole=whole)
 
 
 async def test_that_a_flight_travels_in_pieces_is_written_down_before_the_first_is_sent(source: Engine, way: Stream) -> None:
     await source.sql("select tidings.publish('order.paid', '{}')")
-    assert await pack(source, way) == 1
+    assert await pack(source, way.flights) == 1
     narrow, services = _Narrow(way, source), source.services
     relay = Relay(
         services.wide, narrow, FLEET, services.box, services.clock, source="shop", salt=services.installation.salt
@@ -240,7 +240,7 @@ async def test_that_a_flight_travels_in_pieces_is_written_down_before_the_first_
 
 async def carries(cluster: Cluster, limit: int) -> bool:
     async with stream.opened(cluster.url, credentials=None, ca_file=None) as way:
-        return way.most_bytes == limit
+        return way.flights.most_bytes == limit
 
 
 async def is_zero(engine: Engine, question: str) -> bool:
@@ -260,11 +260,11 @@ async def test_of_two_who_make_the_stream_at_once_the_one_that_fails_takes_nothi
             )
             assert any(not isinstance(one, BaseException) for one in made), made
             assert all(isinstance(one, StartupError | Fleet) for one in made), made
-            assert await ways[0].fleet() == FLEET
+            assert await ways[0].bucket.fleet() == FLEET
             (found,) = (await look(ways[0], FLEET.homes, machine_time())).homes
             assert found.leader
-            await ways[0].send("here", "shop", uuid4(), b"x")
-            for name in ("TIDINGS_here", "KV_TIDINGS"):
+            await ways[0].flights.send("here", "shop", uuid4(), b"x")
+            for name in ("TIDINGS_here", "TIDINGS_AHEAD_here", "KV_TIDINGS"):
                 await ways[0].jetstream.delete_stream(name)
 
 
@@ -289,8 +289,8 @@ async def test_an_answer_to_a_ping_that_was_given_up_leaves_the_member_hearing(w
     await way._client._send_ping(given_up)
     await way._client.flush()
     assert not way._client._reading_task.done()
-    await way.send("here", "shop", uuid4(), b"x")
-    assert await way.first("here") == 1
+    await way.flights.send("here", "shop", uuid4(), b"x")
+    assert await way.flights.first("here") == 1
 
 
 class _Hidden:
@@ -300,10 +300,10 @@ class _Hidden:
         self._way, self._held, self.is_hiding = way, list[Any](), False
 
     async def first(self, home: str) -> int:
-        return await self._way.first(home)
+        return await self._way.flights.first(home)
 
     async def receive(self, home: str, seconds: float) -> list[Any]:
-        found = [*self._held, *await self._way.receive(home, 0.5 if self._held else seconds)]
+        found = [*self._held, *await self._way.flights.receive(home, 0.5 if self._held else seconds)]
         self._held = []
         if self.is_hiding and found:
             self._held, found = found[:1], found[1:]
@@ -316,7 +316,7 @@ async def test_a_home_lands_in_order_what_comes_by_a_stream_that_was_made_anew_b
 ) -> None:
     hidden = _Hidden(way)
     intake = Intake(home.services.wide, hidden, "here", again_seconds=0)
-    async with relaying(source, way):
+    async with relaying(source, way.flights):
         for number in range(4):
             await publish(source, range(number, number + 1))
             while await home.value("select count(*) from tidings.outbox") <= number:
@@ -348,8 +348,8 @@ async def test_a_source_makes_no_more_groups_than_a_home_takes_and_the_others_ar
         await stored.become_source(connection, "shop")
     await source.sql("select tidings.publish('order.paid', '{}', group_id => 'g' || n) from generate_series(1, 5) n")
     await source.sql("select tidings.publish('order.paid', '{}')")
-    async with relaying(source, way):
-        await land(home, way, 3)
+    async with relaying(source, way.flights):
+        await land(home, way.flights, 3)
     assert {row["group_id"] for row in await home.sql("select group_id from tidings.outbox")} == {"default", "g1", "g2"}
     aside = await set_aside.list_rows(home.services, limit=10)
     assert len(aside) == 3
@@ -358,21 +358,21 @@ async def test_a_source_makes_no_more_groups_than_a_home_takes_and_the_others_ar
 
 async def test_two_databases_are_not_one_home_until_the_other_is_adopted(source: Engine, home: Engine, way: Stream) -> None:
     salt = home.services.installation.salt
-    first = await claim(home.services.wide, way, "here", salt)
-    assert await claim(home.services.wide, way, "here", salt) == first, "a restart is the same"
+    first = await claim(home.services.wide, way.bucket, "here", salt)
+    assert await claim(home.services.wide, way.bucket, "here", salt) == first, "a restart is the same"
     other, other_salt = source.services.wide, source.services.installation.salt
     with pytest.raises(StartupError, match=r"Another database is home 'here'.*tidings adopt"):
-        await claim(other, way, "here", other_salt)
+        await claim(other, way.bucket, "here", other_salt)
     config = msgspec.structs.replace(source.services.config, home="here", stream="nats://127.0.0.1:1")
     await asyncio.to_thread(run_adopt, config, is_to_hold=False, as_json=True)
-    assert await claim(other, way, "here", other_salt) != first
-    assert await claim(other, way, "here", other_salt) != first
+    assert await claim(other, way.bucket, "here", other_salt) != first
+    assert await claim(other, way.bucket, "here", other_salt) != first
     lookout = Lookout(home.services.wide, way, _AtWork(), home.services.clock, "here", first)
     assert await lookout.run_once() is None
     with pytest.raises(StartupError, match="Another database is home 'here'"):
         await lookout.until_displaced()
     with pytest.raises(StartupError):
-        await claim(home.services.wide, way, "here", salt)
+        await claim(home.services.wide, way.bucket, "here", salt)
 
 
 class _AtWork:
@@ -387,9 +387,9 @@ class _AtWork:
 async def test_a_home_is_drained_and_what_is_committed_waits_until_it_is_no_longer(
     source: Engine, home: Engine, way: Stream
 ) -> None:
-    relay = relay_of(source, way)
-    reporter = Reporter(source.services.wide, way, relay, source.services.clock, "shop")
-    intake = Intake(home.services.wide, way, "here")
+    relay = relay_of(source, way.flights)
+    reporter = Reporter(source.services.wide, way.bucket, relay, source.services.clock, "shop")
+    intake = Intake(home.services.wide, way.flights, "here")
     async with running(relay):
         await publish(source, range(1))
         assert await reporter.run_once()
@@ -411,9 +411,9 @@ async def test_a_home_is_drained_and_what_is_committed_waits_until_it_is_no_long
         assert (waits.why, waits.events) == (Why.DRAINED, 1)
         assert reporter.why_not_ready() == [], "that is meant"
         assert (await drain_by(way, ["here"], machine_time, seconds=0)).left == []
-        assert not (await way.drain(["here"], is_over=True)).homes
+        assert not (await way.bucket.drain(["here"], is_over=True)).homes
         assert await reporter.run_once()
-        await land(home, way, 2)
+        await land(home, way.flights, 2)
     assert await landed_numbers(home) == [0, 1]
     reporter.end()
 
@@ -430,11 +430,11 @@ async def test_who_looks_after_the_stream_sees_what_waits_and_who_is_silent(
     config = msgspec.structs.replace(source.services.config, stream=cluster.url)
     now = machine_time()
     waits = [Waits("here", 1, 1, 1, 1.0, Why.NOTHING)]
-    await way.report("old", Report(now - timedelta(days=30), 0, 0.0, False, [], []))
-    await way.report("shop", Report(now - timedelta(seconds=3), 5, 3.0, False, [], waits))
+    await way.bucket.report("old", Report(now - timedelta(days=30), 0, 0.0, False, [], []))
+    await way.bucket.report("shop", Report(now - timedelta(seconds=3), 5, 3.0, False, [], waits))
     bucket = await way.jetstream.key_value("TIDINGS")
     await bucket.put("sources.odd", b"\xff")
-    await way.send("here", "shop", uuid4(), b"x")
+    await way.flights.send("here", "shop", uuid4(), b"x")
     seen = await status(config, now)
     assert {one.name for one in troubles(seen)} == {"source_unread"}, "who was silent for weeks is none any more"
     silent = await status(config, now + timedelta(minutes=5))
@@ -456,10 +456,10 @@ async def test_who_looks_after_the_stream_sees_what_waits_and_who_is_silent(
 async def test_a_home_notes_what_it_sees_for_pages_figures_and_doctor(home: Engine, way: Stream) -> None:
     services = home.services
     assert (await operations.read(services)).troubles[0].name == "home_silent"  # type: ignore[union-attr]
-    lookout = Lookout(services.wide, way, _AtWork(), services.clock, "here", await claim(services.wide, way, "here", 1))
+    lookout = Lookout(services.wide, way, _AtWork(), services.clock, "here", await claim(services.wide, way.bucket, "here", 1))
     waits = [Waits("here", 3, 30, 300, 90.0, Why.FULL), Waits("elsewhere", 1, 1, 1, 1.0, Why.NOTHING)]
-    await way.report("shop", Report(services.clock.now(), 7, 1.0, True, [], waits))
-    await way.send("here", "shop", uuid4(), b"x")
+    await way.bucket.report("shop", Report(services.clock.now(), 7, 1.0, True, [], waits))
+    await way.flights.send("here", "shop", uuid4(), b"x")
     seen = await lookout.run_once()
     assert seen is not None
     assert [one.home for one in reporter_said(seen).waits] == ["here"], "what is about others is not its own"
@@ -541,7 +541,7 @@ async def test_the_way_of_an_event_through_relay_and_intake_is_told_as_spans_of_
     services = source.services
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     relay = Relay(
-        services.wide, way, FLEET, services.box, services.clock, source="shop", salt=services.installation.salt,
+        services.wide, way.flights, FLEET, services.box, services.clock, source="shop", salt=services.installation.salt,
         telemetry=telemetry,
     )  # fmt: skip
     try:
@@ -550,7 +550,7 @@ async def test_the_way_of_an_event_through_relay_and_intake_is_told_as_spans_of_
                 await connection.execute("select set_config('tidings.traceparent', $1, true)", trace)
                 await connection.execute("select tidings.publish('order.paid', '{}')")
             await publish(source, range(1))
-            intake = Intake(home.services.wide, way, "here", telemetry=telemetry)
+            intake = Intake(home.services.wide, way.flights, "here", telemetry=telemetry)
             while await home.value("select count(*) from tidings.outbox") < 2:
                 await intake.run_once()
     finally:

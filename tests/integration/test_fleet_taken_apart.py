@@ -20,7 +20,7 @@ from tidings.fleet import make_stream
 from tidings.fleet_homes import remove_home, spread_names
 from tidings.fleet_watch import drain_by
 from tidings.transport.stream import Stream
-from tidings.transport.stream_making import change, settled, take_away
+from tidings.transport.stream_making import take_away
 from tidings.transport.stream_standing import look
 from tidings.worker.relay import Relay
 from tidings.worker.rows import VAIN_SECONDS, Elsewhere
@@ -37,7 +37,7 @@ async def test_a_version_of_the_directory_that_nobody_hears_of_keeps_nothing_wai
     services, group = east.engine.services, group_of("west")
     rows = Elsewhere("east", monotonic=lambda: now)
     relay = Relay(
-        services.wide, fleet_stream, HOMES, services.box, services.clock, source="home_east", salt=services.installation.salt,
+        services.wide, fleet_stream.flights, HOMES, services.box, services.clock, source="home_east", salt=services.installation.salt,
         rows=rows,
     )  # fmt: skip
     await east.publish(group, range(2))
@@ -58,7 +58,7 @@ async def test_a_version_of_the_directory_that_nobody_hears_of_keeps_nothing_wai
     await east.engine.sql("update tidings.outbox set placed_by = 5")
     for _ in range(3):
         assert await packed() == 2
-    later = await change(fleet_stream, lambda fleet: with_groups(fleet, {"another": "east"}, 6))
+    later = await fleet_stream.bucket.change(lambda fleet: with_groups(fleet, {"another": "east"}, 6))
     relay.follow(later)
     taken = await _taken(services, rows, later)
     assert len(taken.rows) == 1
@@ -90,14 +90,14 @@ async def test_a_home_that_was_taken_away_says_so_and_keeps_nobody_waiting(
         await remove_home(config, "north")
         await eventually(lambda: is_told(caplog, "The fleet has no home 'north'; it has east, west."))
         await eventually(lambda: is_gone(fleet_stream))
-    assert "home_north" not in await settled(fleet_stream), "a move would wait for it"
+    assert "home_north" not in await fleet_stream.bucket.settled(), "a move would wait for it"
     begun = machine_time()
     assert (await drain_by(fleet_stream, ["east"], machine_time, seconds=0)).left == []
     assert (machine_time() - begun).total_seconds() < 12
 
 
 async def is_settled(way: Stream) -> bool:
-    return (await settled(way)).get("home_north") == (await way.fleet()).version
+    return (await way.bucket.settled()).get("home_north") == (await way.bucket.fleet()).version
 
 
 async def is_reported(way: Stream) -> bool:
@@ -111,7 +111,7 @@ async def is_told(caplog: pytest.LogCaptureFixture, text: str) -> bool:
 
 async def is_gone(way: Stream) -> bool:
     seen = await look(way, ["east"], machine_time())
-    return "home_north" not in seen.sources and "home_north" not in await settled(way)
+    return "home_north" not in seen.sources and "home_north" not in await way.bucket.settled()
 
 
 async def test_who_was_broken_off_while_it_took_a_home_away_does_it_by_the_same_command(
@@ -119,10 +119,12 @@ async def test_who_was_broken_off_while_it_took_a_home_away_does_it_by_the_same_
 ) -> None:
     config = msgspec.structs.replace(homes[0].engine.services.config, stream=cluster.url)
     await make_stream(config, ("east", "north", "west"), replicas=1, most_bytes=10_000_000)
-    await fleet_stream.claim("north", "a database", is_to_take=False)
-    await change(fleet_stream, lambda fleet: msgspec.structs.replace(fleet, homes=("east", "west"), version=fleet.version + 1))
+    await fleet_stream.bucket.claim("north", "a database", is_to_take=False)
+    await fleet_stream.bucket.change(
+        lambda fleet: msgspec.structs.replace(fleet, homes=("east", "west"), version=fleet.version + 1)
+    )
     assert await remove_home(config, "north")
-    assert await fleet_stream.claim("north", "another", is_to_take=False) == "another"
+    assert await fleet_stream.bucket.claim("north", "another", is_to_take=False) == "another"
     with pytest.raises(StartupError, match="no home 'north'"):
         await remove_home(config, "north")
     assert await take_away(fleet_stream, "north"), "nothing is left of it"
@@ -138,13 +140,13 @@ async def test_a_group_that_gets_webhooks_while_names_are_spread_stays_where_it_
     config = msgspec.structs.replace(east.engine.services.config, stream=cluster.url)
     await make_stream(config, ("east", "north", "west"), replicas=1, most_bytes=10_000_000)
     urls = {home.name: str(home.engine.services.wide.url) for home in homes} | {"north": str(west.engine.services.wide.url)}
-    await fleet_stream.tell_settled("home_east", 0)  # a member that hears of it later
+    await fleet_stream.bucket.tell_settled("home_east", 0)  # a member that hears of it later
     spreading = asyncio.create_task(spread_names(config, ("north",), urls, is_plan=False))
     try:
         await eventually(lambda: is_spread(fleet_stream))
         await east.engine.sql("insert into tidings.groups (id) values ('late')")
         await east.engine.add_webhook("https://example.com", "order.*", group_id="late")
-        await fleet_stream.tell_settled("home_east", (await fleet_stream.fleet()).version)
+        await fleet_stream.bucket.tell_settled("home_east", (await fleet_stream.bucket.fleet()).version)
         fleet, _ = await spreading
     finally:
         spreading.cancel()
@@ -153,7 +155,7 @@ async def test_a_group_that_gets_webhooks_while_names_are_spread_stays_where_it_
 
 
 async def is_spread(way: Stream) -> bool:
-    return (await way.fleet()).open_homes == ("north",)
+    return (await way.bucket.fleet()).open_homes == ("north",)
 
 
 # Two databases of one name -------------------------------------------------------------------------------------------------
@@ -168,11 +170,11 @@ async def test_two_databases_are_not_one_source_at_a_time(
     try:
         relays.append(await Process.start("relay", database_url=first, **common))
         await eventually(lambda: is_source_known(fleet_stream))
-        before = await fleet_stream.said("shop")
+        before = await fleet_stream.bucket.said("shop")
         refused = await asyncio.to_thread(run_cli, "relay", "--json", database_url=second, **common)
         assert refused.returncode == 2
         assert "Another database is source 'shop' of the fleet" in refused.stdout + refused.stderr
-        said = await fleet_stream.said("shop")
+        said = await fleet_stream.bucket.said("shop")
         assert said is not None
         assert before is not None
         assert said.database == before.database, "it has said nothing"
@@ -181,7 +183,7 @@ async def test_two_databases_are_not_one_source_at_a_time(
         relays.append(await Process.start("relay", database_url=second, **common))
         await eventually(lambda: is_another(fleet_stream, before.database))
         # Whoever is spoken over ends: one at least does.
-        await fleet_stream.report("shop", msgspec.structs.replace(before, at=machine_time()))
+        await fleet_stream.bucket.report("shop", msgspec.structs.replace(before, at=machine_time()))
         assert (await relays[-1].ended())[0] != 0
     finally:
         for each in relays:
@@ -189,9 +191,9 @@ async def test_two_databases_are_not_one_source_at_a_time(
 
 
 async def is_source_known(way: Stream) -> bool:
-    return await way.said("shop") is not None
+    return await way.bucket.said("shop") is not None
 
 
 async def is_another(way: Stream, database: str) -> bool:
-    said = await way.said("shop")
+    said = await way.bucket.said("shop")
     return said is not None and said.database != database

@@ -65,7 +65,7 @@ async def rescue(by: Engine) -> int:
 async def die(engine: Engine) -> None:
     """Lose all that is in memory, as a killed process does, and begin as another worker."""
     worker = engine.worker
-    await worker.deliverer.drain(0)
+    await worker.attempts.drain(0)
     worker.recorder._results.clear()
     worker.recorder._arrived.clear()
     worker.airborne.forget(worker.airborne.known)
@@ -136,7 +136,7 @@ async def take(step: str, engine: Engine, receiver: Receiver) -> None:
         case "claim":
             await worker.deliverer.run_once()
         case "drain":
-            await worker.deliverer.drain(20)
+            await worker.attempts.drain(20)
         case "record":
             await worker.recorder.run_once()
         case "die":
@@ -179,7 +179,7 @@ async def test_what_is_done_leaves_its_flight_and_what_lasts_is_kept_small(confi
             await engine.publish()
         await engine.worker.dispatcher.run_once()
         await receiver.wait_for(5)
-        await engine.worker.deliverer.drain(0)
+        await engine.worker.attempts.drain(0)
         flight = next(iter(engine.worker.airborne._flights.values()))
         stopped = engine.worker.recorder._results.pop()  # as if it still hung
         flight.begun -= 60
@@ -202,7 +202,7 @@ async def test_results_whose_commit_was_not_answered_are_written_once(config: Co
             await engine.publish()
         await engine.worker.dispatcher.run_once()
         await receiver.wait_for(4)
-        await engine.worker.deliverer.drain(0)
+        await engine.worker.attempts.drain(0)
         recorder, (flight,) = engine.worker.recorder, engine.worker.airborne._flights.values()
         hanging = next(result for result in recorder._results if result.exchange.failure == "stopped")
         recorder._results.remove(hanging)
@@ -218,7 +218,7 @@ async def test_results_whose_commit_was_not_answered_are_written_once(config: Co
         receiver.otherwise = says(answer(200))
         await engine.worker.dispatcher.run_once()
         await receiver.wait_for(5)
-        await engine.worker.deliverer.drain(10)
+        await engine.worker.attempts.drain(10)
         await recorder.run_once()
         assert await engine.value("select sum(count) from tidings.statistics where webhook_id <> $1", WHOLE_GROUP) == 4
         recorder.add(hanging)
@@ -256,7 +256,7 @@ async def test_a_flight_whose_lease_was_lost_on_the_way_was_not_sent(config: Con
         await engine.publish()
         await engine.worker.dispatcher.run_once()
         await receiver.wait_for(1)
-        await engine.worker.deliverer.drain(10)
+        await engine.worker.attempts.drain(10)
         engine.worker.recorder._results.clear()
         engine.worker.airborne.forget(engine.worker.airborne.known)
         assert await rescue(engine) == 0
@@ -274,7 +274,7 @@ async def test_what_is_under_way_when_its_webhook_goes_ends_with_its_own_result(
         await engine.publish()
         await engine.worker.dispatcher.run_once()
         await receiver.wait_for(2)
-        await engine.worker.deliverer.drain(10)
+        await engine.worker.attempts.drain(10)
         async with engine.services.wide.transaction() as connection:
             await queue.cancel_of_webhook(connection, webhook.id)
             await connection.execute("delete from tidings.webhooks")

@@ -261,7 +261,7 @@ async def test_a_test_of_a_paused_webhook_arrives_and_nothing_else_does(config: 
         webhook = await engine.add_webhook(receiver.url(), "*")
         await engine.publish()
         await engine.worker.dispatcher.run_once()
-        await engine.worker.deliverer.drain(60)
+        await engine.worker.attempts.drain(60)
         await engine.worker.recorder.run_once()
         await engine.user.execute(
             "update tidings.webhooks set enabled = false; update tidings.lanes set open = false; update tidings.routes_version set version = version + 1"
@@ -285,7 +285,7 @@ async def test_a_test_arrives_past_a_lane_whose_places_are_all_taken(config: Con
         await receiver.wait_for(2)
         assert await engine.value("select in_flight from tidings.lanes") == 2
         assert b"test" in receiver.received[1].body
-        await engine.worker.deliverer.drain(0)
+        await engine.worker.attempts.drain(0)
 
 
 async def test_a_test_of_a_webhook_that_is_set_aside_waits_without_unrest(config: Config, receiver: Receiver) -> None:
@@ -450,6 +450,6 @@ async def test_what_is_routed_to_a_short_lane_that_fails_does_not_pass_through_t
         await engine.worker.dispatcher.run_once()
         assert await engine.value("select count(*) from tidings.queue") == 0
         assert await engine.value("select in_flight from tidings.lanes") == 3
-        await engine.worker.deliverer.drain(20)
+        await engine.worker.attempts.drain(20)
         await engine.worker.recorder.run_once()
         await assert_books_are_right(engine)

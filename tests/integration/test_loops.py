@@ -18,7 +18,7 @@ from tests.support.receiver import Received, Receiver, answer
 from tests.support.serving import ApiServer
 from tidings.client import AsyncClient, within_async
 from tidings.config import Config
-from tidings.core.flips import MAX_HOLD, MIN_HOLD, Change, Hold, Loop, decide_flip, holds_of
+from tidings.core.flips import LONGEST, SHORTEST, Change, Loop, PutOff, decide_flip, put_off_of
 from tidings.core.hops import DEFAULT_DEPTH, MAX_HOPS, hops_of, told, too_deep
 
 DEPTH = 5
@@ -170,7 +170,7 @@ def writes_back(url: str, *, is_late: bool) -> Any:
 
 
 @pytest.mark.parametrize("is_late", [False, True])
-async def test_a_receiver_that_writes_back_to_the_row_it_is_told_of_is_held_back_and_stopped(
+async def test_a_receiver_that_writes_back_to_the_row_it_is_told_of_is_put_off_and_stopped(
     api: Api, receiver: Receiver, is_late: bool
 ) -> None:
     await api.engine.user.execute("create table orders (id int primary key, touched int default 0)")
@@ -181,7 +181,7 @@ async def test_a_receiver_that_writes_back_to_the_row_it_is_told_of_is_held_back
     stopped = await is_stopped(api, webhook)
     assert "each followed the delivery of the one before" in stopped["error"]
     made = await api.engine.value("select touched from orders where id = 1")
-    assert DEPTH + holds_of(DEPTH) <= made <= DEPTH + holds_of(DEPTH) + 12  # some pass before history is asked
+    assert DEPTH + put_off_of(DEPTH) <= made <= DEPTH + put_off_of(DEPTH) + 12  # some pass before history is asked
     await api.engine.user.execute("update orders set touched = 1 where id = 2")  # another row is told of as before
     await receiver.wait_for(made + 1)
 
@@ -203,20 +203,20 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def chain(
-    count: int, *, gap: float = 0.1, wait: float = 0.01, held: int = 0, hold: float = 1.0
+    count: int, *, gap: float = 0.1, wait: float = 0.01, put_off: int = 0, pause: float = 1.0
 ) -> tuple[list[Change], datetime]:
-    """Changes that each follow the delivery of the one before, the last ones of which were held back."""
+    """Changes that each follow the delivery of the one before, the last ones of which were put off."""
     changes, at = [], START
     for number in range(count):
-        this = hold if number >= count - held else wait
+        this = pause if number >= count - put_off else wait
         changes.append(Change(at, at + timedelta(seconds=this)))
         at += timedelta(seconds=this + gap)
     return changes, at
 
 
-@pytest.mark.parametrize(("held", "expected"), [(0, Hold(MIN_HOLD)), (5, Hold(MIN_HOLD)), (6, "loop")])
-def test_a_chain_is_held_back_six_times_before_it_is_a_loop(held: int, expected: Any) -> None:
-    decided = decide_flip(*chain(16, held=held), 16)
+@pytest.mark.parametrize(("put_off", "expected"), [(0, PutOff(SHORTEST)), (5, PutOff(SHORTEST)), (6, "loop")])
+def test_a_chain_is_put_off_six_times_before_it_is_a_loop(put_off: int, expected: Any) -> None:
+    decided = decide_flip(*chain(16, put_off=put_off), 16)
     assert decided == expected or (expected == "loop" and isinstance(decided, Loop))
 
 
@@ -228,22 +228,22 @@ def test_a_busy_row_whose_changes_come_by_chance_is_not_called_a_loop(mean: floa
     for _ in range(5_000):
         decided = decide_flip(changes[-16:], at, 16)
         stopped += isinstance(decided, Loop)
-        wait = decided.length.total_seconds() if isinstance(decided, Hold) else 0.01
+        wait = decided.length.total_seconds() if isinstance(decided, PutOff) else 0.01
         changes.append(Change(at, at + timedelta(seconds=wait)))
         at += timedelta(seconds=rng.expovariate(1 / mean))
     assert stopped == 0
 
 
 def test_what_does_not_wait_for_its_delivery_is_no_loop() -> None:
-    changes, now = chain(16, held=2)
+    changes, now = chain(16, put_off=2)
     assert decide_flip(changes[1:], now, 16) is None  # too few
     assert decide_flip([*changes[:-1], Change(changes[-1].at, None)], now, 16) is None  # not sent yet
     assert decide_flip([*changes[:-1], Change(changes[-1].at, now)], now, 16) is None  # sent when the next was made already
     slow, later = chain(16, gap=11)
     assert decide_flip(slow, later, 16) is None  # every eleven seconds
     seldom, later = chain(16, gap=8)
-    assert decide_flip(seldom, later, 16) == Hold(timedelta(seconds=3 * 8.01))
-    assert timedelta(seconds=3 * 8.01) <= MAX_HOLD
+    assert decide_flip(seldom, later, 16) == PutOff(timedelta(seconds=3 * 8.01))
+    assert timedelta(seconds=3 * 8.01) <= LONGEST
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.support.homes import Home
 from tests.support.receiver import Receiver
 from tests.support.serving import ApiServer
 from tidings.core.errors import HomesDisagreeError, StartupError
-from tidings.core.fleet import Fleet, holding, with_groups, with_homes
+from tidings.core.fleet import parking, with_groups, with_homes
 from tidings.operations import groups
 from tidings.operations.sources import event_types
 from tidings.operations.webhooks import subscriptions
@@ -24,7 +24,6 @@ from tidings.operations.webhooks.changes import WebhookChange
 from tidings.store import moving
 from tidings.store.statements import load
 from tidings.transport.stream import Stream
-from tidings.transport.stream_making import change, settled
 from tidings.worker.moving import Move
 from tidings.worker.scheduler import Scheduler
 from tidings.worker.signals import Signal
@@ -47,26 +46,13 @@ STAYS = {
 }  # fmt: skip
 
 
-class Road:
-    """The stream, as a move uses it."""
-
-    def __init__(self, way: Stream) -> None:
-        self.fleet, self.last, self.first, self._way = way.fleet, way.last, way.first, way
-
-    async def change(self, changed: Any) -> Fleet:
-        return await change(self._way, changed)
-
-    async def settled(self) -> dict[str, int]:
-        return await settled(self._way)
-
-
 @pytest.fixture
 async def acme(
     homes: tuple[Home, Home], fleet_stream: Stream, api_server: ApiServer, receiver: Receiver
 ) -> AsyncIterator[Furnished]:
     """A group that has one of everything at `east`, but for what cannot be moved."""
     east, _ = homes
-    await change(fleet_stream, lambda fleet: with_groups(fleet, {"acme": "east", "other": "east"}, 1))
+    await fleet_stream.bucket.change(lambda fleet: with_groups(fleet, {"acme": "east", "other": "east"}, 1))
     for home in homes:
         await home.follower.run_once()
     async with furnishing(east.engine, api_server, receiver.url()) as made:
@@ -82,7 +68,7 @@ async def acme(
 def move_of(homes: tuple[Home, Home], way: Stream, group: str = "acme", **more: Any) -> Move:
     east, west = homes
     here, there = east.engine.services.wide, west.engine.services.wide
-    return Move(here, there, Road(way), group, source="east", target="west", version=lambda: 0, **more)
+    return Move(here, there, way, group, source="east", target="west", version=lambda: 0, **more)
 
 
 async def rows_of(engine: Engine, group: str) -> dict[str, list[str]]:
@@ -130,8 +116,8 @@ async def test_a_group_moves_with_all_that_it_has_and_is_delivered_from_there(
     assert moved.rows["events"] == len(before["events"])
     assert without_state(await rows_of(west.engine, "acme")) == without_state(before)
     assert not any((await rows_of(east.engine, "acme")).values())
-    assert (await fleet_stream.fleet()).home_of("acme") == "west"
-    assert (await fleet_stream.fleet()).held == ()
+    assert (await fleet_stream.bucket.fleet()).home_of("acme") == "west"
+    assert (await fleet_stream.bucket.fleet()).parked == ()
     sent = len(receiver.received)
     for home in homes:
         await home.follower.run_once()
@@ -160,7 +146,7 @@ class Life:
 
 # In the order that they come. A move that is begun again after the group has left begins behind that.
 STEPS = (
-    "having sources hold what is for it", "having both homes pass over it", "having this home pass over it", "waiting for attempts under way",
+    "having sources keep what is for it", "having both homes pass over it", "having this home pass over it", "waiting for attempts under way",
     "locking it", "copying groups", "copying lanes", "copying queue", "deleting it here", "letting it go", "telling the fleet",
     "having its new home go on", "copying published", "deleting published here", "copying events", "deleting events here",
     "copying deliveries", "deleting deliveries here",
@@ -196,14 +182,14 @@ async def test_a_move_that_another_came_behind_is_not_done_again(
     async with west.engine.services.wide.transaction() as connection:  # as a move does that goes on from there
         await moving.begin(connection, "acme", "south")
         await moving.note_left(connection, "acme")
-    await change(fleet_stream, lambda fleet: holding(with_homes(fleet, ["south"], 1), "acme", 1, is_held=True))
+    await fleet_stream.bucket.change(lambda fleet: parking(with_homes(fleet, ["south"], 1), "acme", 1, is_parked=True))
     await move_of(homes, fleet_stream).run()
-    assert (await fleet_stream.fleet()).held == ("acme",)
+    assert (await fleet_stream.bucket.fleet()).parked == ("acme",)
     assert await west.engine.value("select has_left from tidings.group_moves where group_id = 'acme'")
-    await change(fleet_stream, lambda fleet: with_groups(fleet, {"acme": "south"}, 1))
+    await fleet_stream.bucket.change(lambda fleet: with_groups(fleet, {"acme": "south"}, 1))
     with pytest.raises(StartupError, match="lives at south by now"):
         await move_of(homes, fleet_stream).run()
-    assert (await fleet_stream.fleet()).home_of("acme") == "south"
+    assert (await fleet_stream.bucket.fleet()).home_of("acme") == "south"
 
 
 async def test_a_move_waits_for_all_that_is_on_its_way_and_is_called_off_where_it_does_not_come(
@@ -215,7 +201,7 @@ async def test_a_move_waits_for_all_that_is_on_its_way_and_is_called_off_where_i
     async def is_waited_for(what: str) -> None:
         with pytest.raises(StartupError, match=what):
             await move_of(homes, fleet_stream, patience=0.5).run()
-        assert (await fleet_stream.fleet()).held == ()
+        assert (await fleet_stream.bucket.fleet()).parked == ()
 
     async with engine.services.wide.transaction() as connection:
         await connection.execute("select pg_current_xact_id()")
@@ -230,7 +216,7 @@ async def test_a_move_waits_for_all_that_is_on_its_way_and_is_called_off_where_i
     await is_waited_for("What was landed to be routed")
     while await engine.value("select count(*) from tidings.outbox"):
         await engine.cycle()
-    await fleet_stream.send("east", "shop", uuid4(), b"")
+    await fleet_stream.flights.send("east", "shop", uuid4(), b"")
     await is_waited_for("What was sent to east to be landed")
 
 
@@ -250,12 +236,12 @@ async def test_a_move_that_is_called_off_leaves_all_as_it_was(
 ) -> None:
     east, west = homes
     before = await rows_of(east.engine, "acme")
-    await fleet_stream.tell_settled("dead", 0)
+    await fleet_stream.bucket.tell_settled("dead", 0)
     with pytest.raises(StartupError, match="is a relay not running"):
         await move_of(homes, fleet_stream, patience=0.5).run()
     assert without_state(await rows_of(east.engine, "acme")) == without_state(before)
     assert not any((await rows_of(west.engine, "acme")).values())
-    assert (await fleet_stream.fleet()).held == ()
+    assert (await fleet_stream.bucket.fleet()).parked == ()
     await move_of(homes, fleet_stream, besides=["dead"]).run()
     with pytest.raises(StartupError, match="acme lives at west"):
         await move_of(homes, fleet_stream, group="acme", patience=0.5).plan()
@@ -275,17 +261,18 @@ async def test_what_cannot_be_moved_is_refused_with_a_sentence(
         await move_of(homes, fleet_stream).run()
 
 
-class Halted(Road):
+class Halted:
     """The stream, of which a move hears no word of those who send until somebody lets it."""
 
     def __init__(self, way: Stream) -> None:
-        super().__init__(way)
+        self.flights, self.bucket = way.flights, self
+        self.fleet, self.change, self._way = way.bucket.fleet, way.bucket.change, way
         self.is_asked, self.may_go_on = asyncio.Event(), asyncio.Event()
 
     async def settled(self) -> dict[str, int]:
         self.is_asked.set()
         await self.may_go_on.wait()
-        return await super().settled()
+        return await self._way.bucket.settled()
 
 
 def halted_move(homes: tuple[Home, Home], way: Halted) -> Move:
@@ -301,14 +288,14 @@ async def test_who_moves_a_group_is_alone_with_it(homes: tuple[Home, Home], flee
     moving = asyncio.create_task(halted_move(homes, way).run())
     await way.is_asked.wait()
     back = Move(
-        west.engine.services.wide, east.engine.services.wide, Road(fleet_stream), "acme", source="west", target="east",
+        west.engine.services.wide, east.engine.services.wide, fleet_stream, "acme", source="west", target="east",
         version=lambda: 0,
     )  # fmt: skip
     for other in (move_of(homes, fleet_stream), back):
         for does in (other.run, other.abandon):
             with pytest.raises(StartupError, match="Somebody is moving acme at this moment"):
                 await does()
-    assert (await fleet_stream.fleet()).held == ("acme",), "sources keep what is for it"
+    assert (await fleet_stream.bucket.fleet()).parked == ("acme",), "sources keep what is for it"
     way.may_go_on.set()
     await moving
     assert without_state(await rows_of(west.engine, "acme")) == before
@@ -329,7 +316,7 @@ async def test_what_was_begun_since_a_move_was_refused_nothing_is_seen_before_it
     with pytest.raises(StartupError, match="1 collections, which cannot be moved"):
         await moving
     assert without_state(await rows_of(east.engine, "acme")) == without_state(before)
-    assert (await fleet_stream.fleet()).home_of("acme") == "east"
+    assert (await fleet_stream.bucket.fleet()).home_of("acme") == "east"
 
 
 async def test_a_database_of_another_home_is_refused(homes: tuple[Home, Home], fleet_stream: Stream, acme: Furnished) -> None:
@@ -337,7 +324,7 @@ async def test_a_database_of_another_home_is_refused(homes: tuple[Home, Home], f
     here, there = east.engine.services.wide, west.engine.services.wide
     before = await rows_of(east.engine, "acme")
     for one, other, setting in ((here, here, "--database is that of home east"), (there, there, "URL is that of home west")):
-        move = Move(one, other, Road(fleet_stream), "acme", source="east", target="west", version=lambda: 0)
+        move = Move(one, other, fleet_stream, "acme", source="east", target="west", version=lambda: 0)
         for does in (move.plan, move.run, move.abandon):
             with pytest.raises(StartupError, match=setting):
                 await does()

@@ -1,6 +1,7 @@
 """Groups that live at other homes than their names lead to: what comes for them travels on, once, in order, never in circles."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -12,13 +13,15 @@ from tests.support.homes import HOMES, Home, group_of
 from tests.support.receiver import Receiver
 from tests.support.stream import Cluster
 from tidings.core.errors import StartupError
+from tidings.core.event import Event
 from tidings.core.fleet import with_groups
 from tidings.fleet import leave_as_home, make_stream
 from tidings.fleet_homes import place, remove_home, spread_names
-from tidings.store import placing
+from tidings.store import moving, placing
+from tidings.store.statements import load
 from tidings.transport.stream import Stream
-from tidings.transport.stream_making import change, settled
-from tidings.worker.placing import Follower
+from tidings.worker.placing import CurrentPlacing, ElsewhereError, Follower
+from tidings.worker.rows import Elsewhere
 
 pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.home_fixtures")
 
@@ -69,7 +72,7 @@ async def test_a_flight_that_comes_late_travels_on_with_its_source(homes: tuple[
     await east.publish(group, range(2))
     async with east.engine.services.wide.transaction() as connection:
         await connection.execute("update tidings.outbox set origin = 'shop', placed_by = 0")
-    await change(fleet_stream, lambda fleet: with_groups(fleet, {group: "west"}, 5))
+    await fleet_stream.bucket.change(lambda fleet: with_groups(fleet, {group: "west"}, 5))
     assert await east.follower.run_once()
     await east.engine.worker.dispatcher.run_once()
     assert len(await east.numbers(group)) == 2
@@ -84,7 +87,7 @@ async def test_homes_that_disagree_send_nothing_in_circles(homes: tuple[Home, Ho
     east, west = homes
     group = group_of("east")
     await east.publish(group, range(1))
-    await change(fleet_stream, lambda fleet: with_groups(fleet, {group: "west"}, 5))
+    await fleet_stream.bucket.change(lambda fleet: with_groups(fleet, {group: "west"}, 5))
     await east.follower.run_once()
     async with east.sending_on(), west.sending_on():
         await eventually(lambda: is_value(west, 1, _land_and_count(west, group)))
@@ -112,22 +115,22 @@ async def test_a_group_with_webhooks_is_routed_where_they_are_whatever_the_fleet
     assert await east.engine.value("select count(*) from tidings.relay_flights") == 0
 
 
-async def test_what_is_held_stays_and_what_is_of_others_travels(homes: tuple[Home, Home], fleet_stream: Stream) -> None:
+async def test_what_is_parked_stays_and_what_is_of_others_travels(homes: tuple[Home, Home], fleet_stream: Stream) -> None:
     east, west = homes
-    held, other = [name for number in range(100) if HOMES.home_of(name := f"group-{number}") == "west"][:2]
-    held_fleet = await change(fleet_stream, lambda fleet: msgspec.structs.replace(fleet, version=2, held=(held,)))
+    parked, other = [name for number in range(100) if HOMES.home_of(name := f"group-{number}") == "west"][:2]
+    parked_fleet = await fleet_stream.bucket.change(lambda fleet: msgspec.structs.replace(fleet, version=2, parked=(parked,)))
     await east.follower.run_once()
-    await east.publish(held, range(2))
+    await east.publish(parked, range(2))
     await east.publish(other, range(2))
     async with east.sending_on():
         await eventually(lambda: is_value(west, 2, _land_and_count(west, other)))
-        assert await east.numbers(held) == [0, 1]
-        assert east.relay.settled == held_fleet.version
+        assert await east.numbers(parked) == [0, 1]
+        assert east.relay.settled == parked_fleet.version
         await east.follower.run_once()
-        assert await settled(fleet_stream) == {"home_east": 2}
-        await change(fleet_stream, lambda fleet: msgspec.structs.replace(fleet, version=3, held=()))
+        assert await fleet_stream.bucket.settled() == {"home_east": 2}
+        await fleet_stream.bucket.change(lambda fleet: msgspec.structs.replace(fleet, version=3, parked=()))
         assert await east.follower.run_once()
-        await eventually(lambda: is_value(west, 2, _land_and_count(west, held)))
+        await eventually(lambda: is_value(west, 2, _land_and_count(west, parked)))
 
 
 async def test_a_home_keeps_what_it_knows_while_the_stream_is_away(homes: tuple[Home, Home], cluster: Cluster) -> None:
@@ -142,6 +145,75 @@ async def test_a_home_keeps_what_it_knows_while_the_stream_is_away(homes: tuple[
     await east.publish(group, range(1))
     await east.engine.worker.dispatcher.run_once()
     assert await east.numbers(group) == [0]
+
+
+async def test_the_directory_is_read_only_where_it_has_changed(homes: tuple[Home, Home]) -> None:
+    """A home looks five times a second for what is of others, and the directory has up to ten thousand groups."""
+    east, _ = homes
+    async with east.engine.services.wide.connection() as connection:
+        known = await placing.get(connection)
+        assert known is not None
+        assert await placing.renewed(connection, known) is known
+        row = await connection.fetchrow(load("placing")["get"], known.version)
+        assert dict(row) == {"version": known.version, "home": None, "fleet": None, "gone": None, "parked": None}
+        rows = Elsewhere("east")
+        await rows.take(connection, HOMES)
+        first = rows._known
+        await rows.take(connection, HOMES)
+        assert rows._known is first == known
+        more = with_groups(HOMES, {"acme": "west" if HOMES.home_of("acme") == "east" else "east"}, 2)
+        assert await placing.put(connection, "east", more)
+        await rows.take(connection, HOMES)
+        assert rows._known is not None
+        assert rows._known.placing.fleet == more
+        await moving.begin(connection, "acme", "west")
+        await rows.take(connection, HOMES)
+        assert rows._known.placing.parked == {"acme"}
+    async with east.engine.services.wide.connection() as connection, east.engine.services.wide.connection() as other:
+        await rows.take(connection, HOMES)
+        first = rows._known
+        await rows.take(other, HOMES)
+        assert rows._known is not first, "over another connection a version may stand for something else"
+
+
+async def test_after_a_failover_the_directory_is_written_down_and_read_anew(
+    homes: tuple[Home, Home], fleet_stream: Stream
+) -> None:
+    """A standby that was behind may lack what was written last, and give its number to something else."""
+    east, _ = homes
+    services = east.engine.services
+    group = group_of("east")
+    async with services.wide.connection() as connection:
+        before = await placing.get(connection)
+        assert before is not None
+        moved = await fleet_stream.bucket.change(lambda fleet: with_groups(fleet, {group: "west"}, 5))
+        assert await east.follower.run_once()
+        await east.publish(group, range(1))
+        await east.engine.worker.dispatcher.run_once()
+        assert await east.numbers(group) == [0], "it lives elsewhere"
+        # The standby has not heard of it, and of something else by the same number.
+        fleet = msgspec.json.encode(before.placing.fleet).decode()
+        await connection.execute("update tidings.placing set fleet = $1::text::json", fleet)
+        services.wide.server.failovers += 1
+        current, events = CurrentPlacing(services.wide.server), [event_of(group)]
+        known = await placing.get(connection)
+        assert known is not None
+        await current.expect_own(connection, known.version, events, ())
+        assert not await east.follower.run_once(), "it is no other than before"
+        known = await placing.get(connection)
+        assert known is not None
+        assert known.placing.fleet == moved
+        with pytest.raises(ElsewhereError):
+            await current.expect_own(connection, known.version, events, ())
+        await connection.execute("update tidings.placing set fleet = $1::text::json", fleet)
+        services.wide.server.failovers += 1
+        await current.expect_own(connection, known.version, events, ())
+
+
+def event_of(group: str) -> Event:
+    return Event(
+        uuid4(), group, "publish", "order.paid", None, None, None, None, "{}", None, datetime(2026, 11, 22, tzinfo=UTC)
+    )
 
 
 # The fleet is changed ------------------------------------------------------------------------------------------------------
@@ -167,9 +239,9 @@ async def test_a_home_is_added_filled_spread_to_and_taken_away_and_no_group_move
     with pytest.raises(StartupError, match="say the database of each"):
         await spread_names(config, ("east", "north", "west"), urls, is_plan=False)
     urls["north"] = urls["east"]
-    before = await fleet_stream.fleet()
+    before = await fleet_stream.bucket.fleet()
     planned, remembered = await spread_names(config, ("east", "north", "west"), urls, is_plan=True)
-    assert await fleet_stream.fleet() == before
+    assert await fleet_stream.bucket.fleet() == before
     assert remembered == len(planned.moved) > 0
     opened, _ = await spread_names(config, ("east", "north", "west"), urls, is_plan=False)
     assert [opened.home_of(group) for group in groups] == [HOMES.home_of(group) for group in groups]
@@ -184,18 +256,18 @@ async def test_a_home_is_added_filled_spread_to_and_taken_away_and_no_group_move
     await place(config, ["new"], "east")
     async with east.sending_on():
         await eventually(lambda: is_so(east.relay.settled == 0))
-        known = Follower(fleet_stream, "home_east", [], lambda: 0)
+        known = Follower(fleet_stream.bucket, "home_east", [], lambda: 0)
         await known.run_once()
         with pytest.raises(StartupError, match="home_east did not say yet"):
             await remove_home(config, "north")
         await east.follower.run_once()
         await eventually(lambda: is_settled(east))
         await east.follower.run_once()
-    await fleet_stream.send("north", "shop", uuid4(), b"x")
+    await fleet_stream.flights.send("north", "shop", uuid4(), b"x")
     with pytest.raises(StartupError, match="north has 1 flights in the stream"):
         await remove_home(config, "north")
     assert not await remove_home(config, "north", besides=("home_north",)), "a flight is in its stream"
-    assert (await fleet_stream.fleet()).homes == ("east", "west")
+    assert (await fleet_stream.bucket.fleet()).homes == ("east", "west")
 
 
 async def is_so(what: bool) -> bool:
@@ -203,7 +275,7 @@ async def is_so(what: bool) -> bool:
 
 
 async def is_settled(home: Home) -> bool:
-    return home.relay.settled == (await home.way.fleet()).version
+    return home.relay.settled == (await home.way.bucket.fleet()).version
 
 
 async def test_an_installation_that_joins_keeps_its_groups_and_leaves_again(

@@ -61,7 +61,7 @@ async def state_of(engine: Engine, recovery_id: UUID) -> Recovery:
 async def settle(engine: Engine) -> None:
     """Send all that is due."""
     while await engine.worker.deliverer.run_once():
-        await engine.worker.deliverer.drain(PATIENCE)
+        await engine.worker.attempts.drain(PATIENCE)
         await engine.worker.recorder.run_once()
 
 
@@ -72,7 +72,7 @@ async def publish(engine: Engine, count: int, type_: str = "order.paid") -> None
         type_,
     )
     await routed(engine)
-    await engine.worker.deliverer.drain(PATIENCE)
+    await engine.worker.attempts.drain(PATIENCE)
     await engine.worker.recorder.run_once()
     await settle(engine)
 

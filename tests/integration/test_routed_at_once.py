@@ -27,8 +27,8 @@ LANDED = "select count(*) from tidings.landed_flights"
 WAITING = "select count(*) from tidings.outbox"
 
 
-def intake_of(home: Engine, way: Any) -> Intake:
-    return Intake(home.services.wide, way, "here", router=home.worker.dispatcher, clock=home.services.clock)
+def intake_of(home: Engine, flights: Any) -> Intake:
+    return Intake(home.services.wide, flights, "here", router=home.worker.dispatcher, clock=home.services.clock)
 
 
 async def publish(source: Engine, count: int, *, type_: str = "order.paid", group_id: str = "default") -> None:
@@ -49,9 +49,9 @@ async def test_what_comes_is_routed_as_it_is_landed(source: Engine, home: Engine
     await home.add_webhook(receiver.url(), "order.*")
     await home.add_webhook(receiver.url("/ordered"), "order.*", ordered=True)
     await publish(source, 5)
-    assert await pack(source, way) == 5
-    async with relaying(source, way):
-        await land(intake_of(home, way), home, 1)
+    assert await pack(source, way.flights) == 5
+    async with relaying(source, way.flights):
+        await land(intake_of(home, way.flights), home, 1)
     assert await home.value(WAITING) == 0
     assert await home.value("select sum(delivery_count) from tidings.events") == 10
     assert await home.value("select last_value from tidings.outbox_id_seq") == 1, "nothing was ever there"
@@ -65,10 +65,10 @@ async def test_what_comes_is_routed_as_it_is_landed(source: Engine, home: Engine
 async def test_a_flight_that_comes_again_is_routed_once(source: Engine, home: Engine, way: Stream, receiver: Receiver) -> None:
     await home.add_webhook(receiver.url(), "order.*")
     await publish(source, 1)
-    await pack(source, way)
+    await pack(source, way.flights)
     flight, cargo = await source.user.fetchrow("select id, cargo from tidings.relay_flights")
     for _ in range(2):
-        await way.send("here", "shop", flight, cargo)
+        await way.flights.send("here", "shop", flight, cargo)
     home.worker.dispatcher.rung.clear()
     intake = intake_of(home, _Twice(way))
     assert await intake.run_once() == 2
@@ -83,10 +83,10 @@ class _Twice:
         self._way = way
 
     async def receive(self, home: str, seconds: float) -> list[Any]:
-        return [one for arrived in await self._way.receive(home, seconds) for one in (arrived, _Again(arrived))]
+        return [one for arrived in await self._way.flights.receive(home, seconds) for one in (arrived, _Again(arrived))]
 
     async def first(self, home: str) -> int:
-        return await self._way.first(home)
+        return await self._way.flights.first(home)
 
 
 class _Again:
@@ -101,8 +101,8 @@ class _Again:
 async def test_behind_what_waits_in_the_outbox_it_waits_there_too(source: Engine, home: Engine, way: Stream) -> None:
     await home.publish("local.event")
     await publish(source, 1)
-    async with relaying(source, way):
-        await land(intake_of(home, way), home, 1)
+    async with relaying(source, way.flights):
+        await land(intake_of(home, way.flights), home, 1)
     assert await home.value(WAITING) == 2
 
 
@@ -113,8 +113,8 @@ async def test_a_group_that_crowds_others_waits_in_the_outbox_which_has_the_shar
         await engine.sql("insert into tidings.groups (id) values ('loud'), ('quiet')")
     for group in ("loud", "quiet"):
         await home.add_webhook(receiver.url(f"/{group}"), "order.*", group_id=group)
-    intake = intake_of(home, way)
-    async with relaying(source, way):
+    intake = intake_of(home, way.flights)
+    async with relaying(source, way.flights):
         await source.sql(
             "select tidings.publish('order.paid', '{\"number\": 1}', group_id => 'loud') from generate_series(1, 400)"
         )
@@ -128,9 +128,9 @@ async def test_a_group_that_crowds_others_waits_in_the_outbox_which_has_the_shar
 async def test_what_cannot_be_routed_is_set_aside_from_the_outbox_alone(home: Engine, way: Stream, receiver: Receiver) -> None:
     await home.add_webhook(receiver.url(), "order.*")
     events = [event_at(number, year) for number, year in ((1, 2026), (2, 2400), (3, 2026))]
-    (packed,) = cargo.flights(cargo.packed(events), way.most_bytes)
-    await way.send("here", "shop", uuid4(), packed.data)
-    await land(intake_of(home, way), home, 1)
+    (packed,) = cargo.flights(cargo.packed(events), way.flights.most_bytes)
+    await way.flights.send("here", "shop", uuid4(), packed.data)
+    await land(intake_of(home, way.flights), home, 1)
     assert await home.value(WAITING) == 3
     while await home.value(WAITING):
         await home.cycle()
@@ -150,15 +150,15 @@ async def test_what_a_batch_has_no_room_for_waits_in_the_outbox_where_others_can
 ) -> None:
     await home.add_webhook(receiver.url(), "order.*")
     await publish(source, 3)
-    await pack(source, way)
+    await pack(source, way.flights)
     other = await home.user.fetchval(
         "insert into tidings.workers (id, host, pid) values (gen_random_uuid(), 'other', 1) returning id"
     )
     places = home.worker.places
     promised = await places.promise(places.free() - 1, can_wait=False)
     promised += await places.promise(places.free() - 1, can_wait=False)
-    async with relaying(source, way):
-        await land(intake_of(home, way), home, 1)
+    async with relaying(source, way.flights):
+        await land(intake_of(home, way.flights), home, 1)
     places.keep_promise(promised)
     await home.sql("delete from tidings.workers where id = $1", other)
     assert await home.value(WAITING) == 3
@@ -173,9 +173,9 @@ def event(number: int, **fields: Any) -> Event:
 
 async def send(way: Stream, *events: Event, sender: str = "shop", version: int | None = None, **more: Any) -> UUID:
     """Send a flight of some events and return its id."""
-    (packed,) = cargo.flights(cargo.packed(events), way.most_bytes, version, more.pop("origin", None))
+    (packed,) = cargo.flights(cargo.packed(events), way.flights.most_bytes, version, more.pop("origin", None))
     flight = more.pop("id", None) or uuid4()
-    await way.send("here", sender, flight, packed.data, **more)
+    await way.flights.send("here", sender, flight, packed.data, **more)
     return cast("UUID", flight)
 
 
@@ -206,7 +206,7 @@ async def place(home: Engine, fleet: Fleet = FLEET) -> None:
 
 async def test_what_is_of_a_group_that_lives_elsewhere_waits_in_the_outbox_to_travel_on(home: Engine, way: Stream) -> None:
     await place(home)
-    intake = intake_of(home, way)
+    intake = intake_of(home, way.flights)
     await send(way, event(1, group_id=OURS), version=3)
     await land(intake, home, 1)
     assert await events_of(home) == [1]
@@ -223,7 +223,7 @@ async def test_what_is_of_a_group_that_has_webhooks_here_is_routed_here_whatever
     await home.sql("insert into tidings.groups (id) values ($1)", THEIRS)
     await home.add_webhook(receiver.url(), "order.*", group_id=THEIRS)
     await send(way, event(1, group_id=THEIRS))
-    await land(intake_of(home, way), home, 1)
+    await land(intake_of(home, way.flights), home, 1)
     assert (await rows(home), await events_of(home)) == ([], [1])
 
 
@@ -232,14 +232,14 @@ async def test_what_is_of_a_group_that_is_being_moved_waits_in_the_outbox(home: 
     async with home.services.wide.transaction() as connection:
         await moving.begin(connection, OURS, "there")
     await send(way, event(1, group_id=OURS))
-    await land(intake_of(home, way), home, 1)
+    await land(intake_of(home, way.flights), home, 1)
     assert [number for _, number, *_ in await rows(home)] == [1]
 
 
 async def test_who_begins_to_move_a_group_and_who_routes_for_it_see_each_other(home: Engine, way: Stream) -> None:
     """Whoever moves it waits for transactions that began before: one that does not know of it must not begin later."""
     await place(home)
-    intake = intake_of(home, way)
+    intake = intake_of(home, way.flights)
     await send(way, event(1, group_id=OURS))
     async with home.services.wide.transaction() as connection:
         await moving.begin(connection, OURS, "there")
@@ -261,7 +261,7 @@ async def test_nothing_is_routed_behind_what_another_process_puts_into_the_outbo
     home: Engine, way: Stream
 ) -> None:
     """It was at work here before and is not yet gone; what it began is committed while we wait for its note of the flight."""
-    intake = intake_of(home, way)
+    intake = intake_of(home, way.flights)
     first = await send(way, event(1))
     await send(way, event(2))
     async with home.services.wide.transaction() as connection:
@@ -276,7 +276,7 @@ async def test_nothing_is_routed_behind_what_another_process_puts_into_the_outbo
 
 async def test_nothing_is_routed_in_another_history_of_postgresql(home: Engine, way: Stream) -> None:
     """Where a standby has taken over it is to be looked first whether it has what was landed last."""
-    intake = intake_of(home, way)
+    intake = intake_of(home, way.flights)
     async with home.services.wide.connection() as connection:
         here = await relay.history(connection)
     assert here is not None
@@ -294,7 +294,7 @@ async def test_nothing_is_routed_in_another_history_of_postgresql(home: Engine, 
 
 async def test_no_more_groups_are_made_than_sources_may_and_the_others_are_set_aside(home: Engine, way: Stream) -> None:
     await home.sql("insert into tidings.groups (id) select 'own-' || n from generate_series(1, $1) n", relay.MAX_GROUPS - 2)
-    intake = intake_of(home, way)
+    intake = intake_of(home, way.flights)
     await send(way, event(1, group_id="g1"))
     await land(intake, home, 1)
     assert (await rows(home), await events_of(home)) == ([], [1]), "there is room for one"
@@ -308,7 +308,7 @@ async def test_no_more_groups_are_made_than_sources_may_and_the_others_are_set_a
 async def test_pieces_of_a_flight_are_landed_by_the_outbox_and_none_of_one_that_was_routed_whole(
     home: Engine, way: Stream
 ) -> None:
-    intake = intake_of(home, way)
+    intake = intake_of(home, way.flights)
     whole = await send(way, event(1), event(2))
     await land(intake, home, 1)
     assert await events_of(home) == [1, 2]
@@ -323,7 +323,7 @@ async def test_pieces_of_a_flight_are_landed_by_the_outbox_and_none_of_one_that_
 async def test_what_only_homes_make_is_set_aside_when_a_source_sends_it_and_landed_when_a_home_does(
     home: Engine, way: Stream
 ) -> None:
-    intake, test = intake_of(home, way), {"source": "tidings", "type": "webhook.test", "webhook_id": uuid4()}
+    intake, test = intake_of(home, way.flights), {"source": "tidings", "type": "webhook.test", "webhook_id": uuid4()}
     await send(way, event(1), event(2, **test))
     await land(intake, home, 1)
     assert [number for _, number, *_ in await rows(home)] == [1]
@@ -336,16 +336,16 @@ async def test_what_only_homes_make_is_set_aside_when_a_source_sends_it_and_land
 
 
 async def test_what_comes_in_the_name_of_another_is_set_aside(home: Engine, way: Stream) -> None:
-    (packed,) = cargo.flights(cargo.packed([event(1)]), way.most_bytes)
+    (packed,) = cargo.flights(cargo.packed([event(1)]), way.flights.most_bytes)
     headers = {"Nats-Msg-Id": str(uuid4()), "Tidings-For": "here.till"}
     await way.jetstream.publish("tidings.flights.here.shop", packed.data, headers=headers)
-    assert await intake_of(home, way).run_once() == 1
+    assert await intake_of(home, way.flights).run_once() == 1
     assert (await rows(home), await events_of(home)) == ([], [])
     assert "no relay sent it" in await home.value("select error from tidings.outbox_rejected")
 
 
 async def test_what_a_source_packs_again_is_told_once(home: Engine, way: Stream) -> None:
-    intake = intake_of(home, way)
+    intake = intake_of(home, way.flights)
     for _ in range(2):
         await send(way, event(1), event(2))
     await land(intake, home, 2)
@@ -358,14 +358,21 @@ async def test_what_a_source_packs_again_is_told_once(home: Engine, way: Stream)
 async def test_what_was_routed_at_once_and_lost_with_a_database_is_landed_again(home: Engine, way: Stream) -> None:
     for number in range(1, 4):  # each in a transaction of its own: what is lost is an end of them
         await send(way, event(number))
-        await land(intake_of(home, way), home, number)
+        await land(intake_of(home, way.flights), home, number)
     assert await events_of(home) == [1, 2, 3]
     await home.sql("delete from tidings.events where (record::jsonb ->> 'number')::int > 1")
     await home.sql(
         "delete from tidings.landed_flights where id not in (select id from tidings.landed_flights order by landed_at limit 1)"
     )
     wide = home.services.wide
-    intake = Intake(wide, way, "here", router=home.worker.dispatcher, clock=home.services.clock, kept=Kept(wide, way, "here"))
+    intake = Intake(
+        wide,
+        way.flights,
+        "here",
+        router=home.worker.dispatcher,
+        clock=home.services.clock,
+        kept=Kept(wide, way.flights, "here"),
+    )
     running = asyncio.create_task(intake.run())
     try:
         await eventually(lambda: are_landed(home, 3))

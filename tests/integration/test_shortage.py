@@ -25,8 +25,8 @@ async def test_without_descriptors_no_attempt_is_made(
             await engine.publish()
         await engine.cycle()  # opens the connections to PostgreSQL
         done = len(receiver.received)
-        await engine.worker.deliverer._sender.close()  # and none to the receiver stays open
-        engine.worker.deliverer._sender._is_closed = False
+        await engine.worker.attempts._sender.close()  # and none to the receiver stays open
+        engine.worker.attempts._sender._is_closed = False
         for _ in range(3):
             await engine.publish()
         with no_descriptors():

@@ -87,7 +87,7 @@ async def test_a_result_whose_transaction_fails_is_not_counted_twice(config: Con
         await engine.add_webhook(receiver.url(), "*")
         await engine.publish()
         await engine.worker.dispatcher.run_once()
-        await engine.worker.deliverer.drain(10)
+        await engine.worker.attempts.drain(10)
         await engine.user.execute("alter table tidings.lanes rename to lanes_away")
         with pytest.raises(Exception, match="lanes"):
             await engine.worker.recorder.run_once()

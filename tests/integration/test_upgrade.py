@@ -137,7 +137,7 @@ async def test_what_an_ordered_lane_had_under_way_keeps_its_place(
         first = await engine.value("select id from tidings.queue order by due_at, id limit 1")
         assert first == ids["leased"]
         await engine.worker.deliverer.run_once()
-        await engine.worker.deliverer.drain(20)
+        await engine.worker.attempts.drain(20)
         assert msgspec.json.decode(receiver.received[0].body)["type"] == "a.leased"
 
 

@@ -104,7 +104,7 @@ class Engine:
         """Route, claim, send and record once, and return how many results were recorded."""
         await self.worker.dispatcher.run_once()
         await self.worker.deliverer.run_once()
-        await self.worker.deliverer.drain(PATIENCE)
+        await self.worker.attempts.drain(PATIENCE)
         return await self.worker.recorder.run_once()
 
     async def deliveries(self) -> list[Any]:

@@ -23,13 +23,13 @@ class Home:
         services = engine.services
         self.name, self.engine, self.way = name, engine, way
         self.relay = Relay(
-            services.wide, way, HOMES, services.box, services.clock, source=sender_of(name), salt=services.installation.salt,
+            services.wide, way.flights, HOMES, services.box, services.clock, source=sender_of(name), salt=services.installation.salt,
             rows=Elsewhere(name),
         )  # fmt: skip
         self.follower = Follower(
-            way, sender_of(name), [self.relay.follow], lambda: self.relay.settled, database=services.wide, home=name
+            way.bucket, sender_of(name), [self.relay.follow], lambda: self.relay.settled, database=services.wide, home=name
         )
-        self.intake = Intake(services.wide, way, name, again_seconds=0)
+        self.intake = Intake(services.wide, way.flights, name, again_seconds=0)
 
     @asynccontextmanager
     async def sending_on(self) -> AsyncIterator[None]:

@@ -14,7 +14,8 @@ from tests.support.engine import Engine, eventually
 from tests.support.fleet import relay_of, relaying
 from tests.support.injecting import Calls, Fault, KilledError
 from tests.support.torture import LONG
-from tidings.transport.stream import CONSUMER, Stream, stream_of
+from tidings.transport.stream import Stream
+from tidings.transport.stream_flights import CONSUMER, stream_of
 from tidings.transport.stream_making import MAX_UNACKNOWLEDGED
 from tidings.worker.intake import Intake, Router
 from tidings.worker.kept import Kept
@@ -56,10 +57,10 @@ async def is_sent(source: Engine) -> bool:
     return not await source.value(question)
 
 
-def intake_of(home: Engine, way: Any, router: Router | None = None) -> Intake:
+def intake_of(home: Engine, flights: Any, router: Router | None = None) -> Intake:
     database = home.services.wide
-    kept = Kept(database, way, "here")
-    return Intake(database, way, "here", again_seconds=AGAIN_SECONDS * 1.5, kept=kept, router=router)
+    kept = Kept(database, flights, "here")
+    return Intake(database, flights, "here", again_seconds=AGAIN_SECONDS * 1.5, kept=kept, router=router)
 
 
 async def until(running: asyncio.Task[None], check: Any) -> None:
@@ -78,7 +79,7 @@ async def ended(running: asyncio.Task[None], worker: Any) -> None:
 
 
 async def land_all(home: Engine, way: Stream, count: int) -> None:
-    intake = intake_of(home, Calls(way, Fault(0, is_after=False, is_fatal=False)))
+    intake = intake_of(home, Calls(way.flights, Fault(0, is_after=False, is_fatal=False)))
     running = asyncio.create_task(intake.run())
 
     async def is_there() -> bool:
@@ -103,13 +104,13 @@ async def test_a_relay_that_ends_at_any_step_loses_nothing_and_overtakes_nothing
         fault = Fault(at, is_after=is_after, is_fatal=is_fatal)
         await publish(source, range(count, count + 2))
         with injecting.statements(fault, database):
-            relay = relay_of(source, Calls(quick, fault, ("send",)))
+            relay = relay_of(source, Calls(quick.flights, fault, ("send",)))
             running = asyncio.create_task(relay.run())
             await publish(source, range(count + 2, count + 3))
             await until(running, lambda: is_sent(source))
             await ended(running, relay)
         count += 3
-        async with relaying(source, quick):
+        async with relaying(source, quick.flights):
             await eventually(lambda: is_sent(source))
         await land_all(home, quick, count)
         assert await landed(home) == list(range(count)), str(fault)
@@ -126,13 +127,13 @@ async def test_an_intake_that_ends_at_any_step_lands_each_flight_once_and_in_its
     database = await home.value("select current_database()")
     for at in steps():
         fault = Fault(at, is_after=is_after, is_fatal=is_fatal)
-        async with relaying(source, quick):
+        async with relaying(source, quick.flights):
             for number in range(count, count + 3):
                 await publish(source, range(number, number + 1))
                 await eventually(lambda: is_sent(source))
         count += 3
         with injecting.statements(fault, database):
-            intake = intake_of(home, Calls(quick, fault, ("first", "holding", "kept", "forget")))
+            intake = intake_of(home, Calls(quick.flights, fault, ("first", "holding", "kept", "forget")))
             running = asyncio.create_task(intake.run())
 
             async def is_there(count: int = count) -> bool:
@@ -163,7 +164,9 @@ async def test_an_intake_that_routes_and_ends_at_any_step_routes_each_event_once
                 await eventually(lambda: is_sent(source))
         count += 3
         with injecting.statements(fault, database):
-            intake = intake_of(home, Calls(quick, fault, ("first", "holding", "kept", "forget")), home.worker.dispatcher)
+            intake = intake_of(
+                home, Calls(quick.flights, fault, ("first", "holding", "kept", "forget")), home.worker.dispatcher
+            )
             running = asyncio.create_task(intake.run())
 
             async def is_there(count: int = count) -> bool:
@@ -171,7 +174,7 @@ async def test_an_intake_that_routes_and_ends_at_any_step_routes_each_event_once
 
             await until(running, is_there)
             await ended(running, intake)
-        again = intake_of(home, Calls(quick, Fault(0, is_after=False, is_fatal=False)), home.worker.dispatcher)
+        again = intake_of(home, Calls(quick.flights, Fault(0, is_after=False, is_fatal=False)), home.worker.dispatcher)
         running = asyncio.create_task(again.run())
         await until(running, is_there)
         await ended(running, again)

@@ -326,10 +326,10 @@ class Deliveries(RuleBasedStateMachine):
         worker, calls = self.world.workers[number], self.world.networks[number].calls
         match step:
             case "route":
-                known = set(worker.deliverer._calls)
+                known = set(worker.attempts.under_way)
                 await worker.dispatcher.run_once()
                 await self.world.turn()
-                self.world.places |= {leased.id: leased.due_at for leased in set(worker.deliverer._calls) - known}
+                self.world.places |= {leased.id: leased.due_at for leased in set(worker.attempts.under_way) - known}
             case "claim":
                 await self._claim(worker)
             case "record":
@@ -337,7 +337,7 @@ class Deliveries(RuleBasedStateMachine):
             case answer if calls:
                 call = calls.pop(place % len(calls))
                 if answer in FAILURES:
-                    for leased, held in worker.deliverer._calls.items():
+                    for leased, held in worker.attempts.under_way.items():
                         if held is cast("Any", call):
                             self.world.not_before[leased.id] = self.world.clock.now() + SHORTEST_DELAY
                 call.done(ANSWERS[answer])
@@ -345,11 +345,11 @@ class Deliveries(RuleBasedStateMachine):
     async def _claim(self, worker: Worker) -> None:
         before = "select q.webhook_id, min(q.due_at) from tidings.queue q join tidings.lanes l using (webhook_id) where l.ordered group by 1"
         first = {row[0]: row[1] for row in await self.user.fetch(before)}
-        known = set(worker.deliverer._calls)
+        known = set(worker.attempts.under_way)
         await worker.deliverer.run_once()
         await self.world.turn()
         now = self.world.clock.now()
-        for leased in set(worker.deliverer._calls) - known:
+        for leased in set(worker.attempts.under_way) - known:
             assert now >= self.world.not_before.get(leased.id, now), "a delivery was tried again before its time"
             if leased.webhook_id in first:
                 assert leased.due_at == first[leased.webhook_id], "an ordered lane was overtaken"

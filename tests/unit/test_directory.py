@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from tidings.core.errors import StartupError
 from tidings.core.fleet import (
-    MAX_HELD,
     MAX_HOMES,
     MAX_MOVED,
+    MAX_PARKED,
     Fleet,
     Placing,
     fleet_of,
-    holding,
     is_of_home,
+    parking,
     sender_of,
     spread,
     with_groups,
@@ -82,14 +82,14 @@ def test_what_no_directory_can_say_is_refused_with_a_sentence() -> None:
             change()
 
 
-def test_groups_are_held_and_let_go_some_at_a_time() -> None:
+def test_groups_are_parked_and_let_go_some_at_a_time() -> None:
     fleet = fleet_of(("a", "b"))
-    for number in range(MAX_HELD):
-        fleet = holding(fleet, f"g{number}", 1, is_held=True)
-    assert len(fleet.held) == MAX_HELD
+    for number in range(MAX_PARKED):
+        fleet = parking(fleet, f"g{number}", 1, is_parked=True)
+    assert len(fleet.parked) == MAX_PARKED
     with pytest.raises(StartupError, match="are being moved"):
-        holding(fleet, "one more", 1, is_held=True)
-    assert "g3" not in holding(fleet, "g3", 1, is_held=False).held
+        parking(fleet, "one more", 1, is_parked=True)
+    assert "g3" not in parking(fleet, "g3", 1, is_parked=False).parked
 
 
 def test_a_version_is_never_less_than_before_even_where_clocks_go_back() -> None:
@@ -98,13 +98,13 @@ def test_a_version_is_never_less_than_before_even_where_clocks_go_back() -> None
 
 
 def test_a_home_routes_what_is_its_own_what_has_webhooks_there_and_nothing_that_moves() -> None:
-    fleet = with_groups(fleet_of(("a", "b")), {"here": "a", "there": "b", "left": "a", "held": "a"}, 1)
-    placing = Placing("a", fleet, frozenset({"left"}), frozenset({"held"}))
+    fleet = with_groups(fleet_of(("a", "b")), {"here": "a", "there": "b", "left": "a", "parked": "a"}, 1)
+    placing = Placing("a", fleet, frozenset({"left"}), frozenset({"parked"}))
     assert not placing.is_elsewhere("here", ())
     assert placing.is_elsewhere("there", ())
     assert not placing.is_elsewhere("there", {"there"})
     assert placing.is_elsewhere("left", {"left"})
-    assert placing.is_elsewhere("held", {"held"})
+    assert placing.is_elsewhere("parked", {"parked"})
 
 
 def test_a_home_that_sends_on_is_taken_for_no_source() -> None:

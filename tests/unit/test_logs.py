@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.limits import PATIENCE
 from tidings.cli.logs import _Json, line, set_up_logs
-from tidings.store.database import where
+from tidings.store.reaching import where
 
 HOSTILE = "a\n12:00:00 ERROR    forged\x1b[2J\x9b31m\r\x00 \u2028 \udcff end"
 

@@ -55,7 +55,7 @@ def test_the_first_page_imports_nothing_that_takes_long() -> None:
     heavy = {"asyncpg", "httpx", "jinja2", "keyring", "litestar", "msgspec", "platformdirs", "rich", "ssl", "uvloop", "yaml"}
     assert loaded & heavy == set()
     assert {name for name in loaded if name.startswith("tidings")} == {
-        "tidings", "tidings.cli", "tidings.cli.lazy", "tidings.cli.main", "tidings.core", "tidings.core.errors",
+        "tidings", "tidings.cli", "tidings.cli.lazy", "tidings.cli.main", "tidings.cli.setup", "tidings.cli.stream", "tidings.core", "tidings.core.errors",
     }  # fmt: skip
 
 

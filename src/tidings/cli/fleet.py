@@ -156,6 +156,7 @@ def _told(seen: Seen, found: Sequence[Trouble]) -> list[str]:
         age = f", the oldest for {one.seconds:.0f} s" if one.flights else ""
         drained = "; drained" if one.home in seen.drained else ""
         lines.append(f"home {one.home}: {one.flights:,} flights in the stream{age}, {room}; {state}{drained}")
+        lines += _ahead_told(one.home, seen)
     for name, report in sources_of(seen).items():
         lines += [f"source {name}: cannot be read"] if report is None else _source_told(name, report, seen)
     if not seen.sources:
@@ -163,14 +164,22 @@ def _told(seen: Seen, found: Sequence[Trouble]) -> list[str]:
     return [*lines, *(f"! {one.sentence}" for one in found)]
 
 
+def _ahead_told(home: str, seen: Seen) -> list[str]:
+    said = seen.ahead.get(home)
+    if said is None or said.state == "ended":
+        return []
+    ending = "; its database is back, and this ends" if said.state == "ending" else ""
+    return [f"  has sent ahead of its database for {said.seconds(seen.at):.0f} s, flight {said.reached:,} begun last{ending}"]
+
+
 def _source_told(name: str, report: Report, seen: Seen) -> list[str]:
     ago = max(0.0, (seen.at - report.at).total_seconds())
     oldest = f", the oldest for {report.outbox_seconds:.0f} s" if report.outbox_rows else ""
     lines = [f"source {name}: seen {ago:.0f} s ago, {report.outbox_rows:,} rows in its outbox{oldest}"]
     for one in report.waits:
-        held = f" ({why(one.why)})" if why(one.why) else ""
+        reason = f" ({why(one.why)})" if why(one.why) else ""
         lines.append(
-            f"  for {one.home}: {one.flights:,} flights, {one.events:,} events, the oldest for {one.seconds:.0f} s{held}"
+            f"  for {one.home}: {one.flights:,} flights, {one.events:,} events, the oldest for {one.seconds:.0f} s{reason}"
         )
     return lines
 

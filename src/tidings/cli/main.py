@@ -3,33 +3,18 @@
 from __future__ import annotations  # `Config` is a word of types here: its module is imported when a server runs
 
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tidings import __version__
 from tidings.cli.lazy import Root
-from tidings.core.errors import NotFoundError, StartupError, TidingsError
+from tidings.cli.setup import Setup, json_option, reports_errors
+from tidings.cli.stream import stream
 
 if TYPE_CHECKING:
     from tidings.config import Config
-
-_EXITS = {StartupError: 2, NotFoundError: 3}
-
-
-class _Setup(NamedTuple):
-    """What the options before the command say."""
-
-    file: Path | None
-    flags: dict[str, Any]
-
-    def config(self, **flags: Any) -> Config:
-        from tidings.configured import load_config
-
-        return load_config(self.flags | {name: value for name, value in flags.items() if value is not None}, file=self.file)
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,52 +32,17 @@ def cli(context: click.Context, /, file: Path | None, **flags: Any) -> None:
 
     Every option is also a setting: TIDINGS_DATABASE_URL, TIDINGS_ADMIN_KEY, TIDINGS_SECRET_KEY and so on.
     """
-    context.obj = _Setup(file, flags)
-
-
-def _json_option(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, errors too.")(command)
-
-
-def _log_format() -> str:
-    """Return the form of the log as far as it is known: settings that cannot be read may be what is to be told."""
-    from tidings.configured import log_format_of
-
-    setup = click.get_current_context().find_object(_Setup)
-    return log_format_of(None if setup is None else setup.flags.get("log_format"), file=None if setup is None else setup.file)
-
-
-def _reports_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn an error raised on purpose into one sentence and an exit code."""
-
-    @wraps(command)
-    def reporting(*args: Any, as_json: bool = False, **kwargs: Any) -> None:
-        try:
-            command(*args, as_json=as_json, **kwargs)
-        except TidingsError as error:
-            if as_json:
-                import msgspec
-
-                click.echo(msgspec.json.encode({"error": error.message, "code": error.code}))
-            elif _log_format() == "json":
-                from tidings.cli.logs import line
-
-                click.echo(line("error", error.message, code=error.code), err=True)
-            else:
-                click.echo(f"tidings: {error.message}", err=True)
-            sys.exit(next((code for kind, code in _EXITS.items() if isinstance(error, kind)), 1))
-
-    return reporting
+    context.obj = Setup(file, flags)
 
 
 @cli.command()
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=int, help="Port to listen on; 0: any.")
 @click.option("--workers", type=int, help="Processes that dispatch and deliver.")
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def serve(setup: _Setup, /, *, as_json: bool, **flags: Any) -> None:
+def serve(setup: Setup, /, *, as_json: bool, **flags: Any) -> None:
     """Run everything: API, dispatcher and workers."""
     _run(setup.config(**flags), as_json=as_json, with_api=True, with_worker=True)
 
@@ -100,20 +50,20 @@ def serve(setup: _Setup, /, *, as_json: bool, **flags: Any) -> None:
 @cli.command()
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=int, help="Port to listen on; 0: any.")
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def api(setup: _Setup, /, *, as_json: bool, **flags: Any) -> None:
+def api(setup: Setup, /, *, as_json: bool, **flags: Any) -> None:
     """Run the API alone."""
     _run(setup.config(**flags), as_json=as_json, with_api=True, with_worker=False)
 
 
 @cli.command()
 @click.option("--parent", type=int, hidden=True, help="Stop when this process is no longer the parent.")
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def worker(setup: _Setup, *, as_json: bool, parent: int | None) -> None:
+def worker(setup: Setup, *, as_json: bool, parent: int | None) -> None:
     """Run a worker alone: dispatcher, deliverer and their housekeeping."""
     _run(setup.config(), as_json=as_json, with_api=False, with_worker=True, parent=parent)
 
@@ -130,10 +80,10 @@ def _run(config: Config, *, as_json: bool, with_api: bool, with_worker: bool, pa
 @cli.command()
 @click.option("--plan", "is_plan", is_flag=True, help="Tell what would be applied, and change nothing.")
 @click.option("--to", metavar="NAME", help="Stop after this migration, by its name or number; else all are applied.")
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def migrate(setup: _Setup, *, is_plan: bool, to: str | None, as_json: bool) -> None:
+def migrate(setup: Setup, *, is_plan: bool, to: str | None, as_json: bool) -> None:
     """Bring the database's schema up to date, and stop."""
     from tidings.cli.running import run_migrate
 
@@ -148,11 +98,11 @@ def migrate(setup: _Setup, *, is_plan: bool, to: str | None, as_json: bool) -> N
 @click.option("--running-role", help="Role that is to run Tidings; the owner when there is none.")
 @click.option("--table", "tables", multiple=True, help="A table that is to be captured; those of webhooks are known.")
 @click.option("--check", "is_check", is_flag=True, help="Print what is missing alone; ends with 1 when anything is.")
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
 def grants(
-    setup: _Setup,
+    setup: Setup,
     *,
     way: Any,
     owner: str | None,
@@ -171,10 +121,10 @@ def grants(
 @cli.command()
 @click.option("--yes", "is_meant", is_flag=True, help="Do it; without this, only what would be removed is told.")
 @click.option("--collections", "with_collections", is_flag=True, help="Remove tables of collections too, with every record.")
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def uninstall(setup: _Setup, *, is_meant: bool, with_collections: bool, as_json: bool) -> None:
+def uninstall(setup: Setup, *, is_meant: bool, with_collections: bool, as_json: bool) -> None:
     """Tell what there is of Tidings in the database, or take it away."""
     from tidings.cli.leaving import run_uninstall
 
@@ -183,10 +133,10 @@ def uninstall(setup: _Setup, *, is_meant: bool, with_collections: bool, as_json:
 
 @cli.command()
 @click.option("--hold", "is_to_hold", is_flag=True, help="The opposite: send nothing from here when it is started again.")
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def adopt(setup: _Setup, *, is_to_hold: bool, as_json: bool) -> None:
+def adopt(setup: Setup, *, is_to_hold: bool, as_json: bool) -> None:
     """Make a restored copy of a database the installation's own: from now on things are sent from it."""
     from tidings.cli.leaving import run_adopt
 
@@ -196,10 +146,10 @@ def adopt(setup: _Setup, *, is_to_hold: bool, as_json: bool) -> None:
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.option("--print", "is_printed", is_flag=True, help="Print the database's URL instead.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def psql(setup: _Setup, *, arguments: tuple[str, ...], is_printed: bool, as_json: bool) -> None:
+def psql(setup: Setup, *, arguments: tuple[str, ...], is_printed: bool, as_json: bool) -> None:
     """Open psql on the database, the embedded one too. What follows -- goes to psql."""
     from tidings.cli.psql import run_psql
 
@@ -207,10 +157,10 @@ def psql(setup: _Setup, *, arguments: tuple[str, ...], is_printed: bool, as_json
 
 
 @cli.command()
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def rekey(setup: _Setup, *, as_json: bool) -> None:
+def rekey(setup: Setup, *, as_json: bool) -> None:
     """Change SECRET_KEY: encrypt everything under TIDINGS_NEW_SECRET_KEY, while nothing runs."""
     from tidings.cli.rekeying import run_rekey
 
@@ -220,10 +170,10 @@ def rekey(setup: _Setup, *, as_json: bool) -> None:
 @cli.command()
 @click.option("--events", type=click.IntRange(1, 1_000_000), help="Make this many row changes, print a summary, exit.")
 @click.option("--port", type=int, help="Port of the API.")
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def demo(setup: _Setup, *, events: int | None, port: int | None, as_json: bool) -> None:
+def demo(setup: Setup, *, events: int | None, port: int | None, as_json: bool) -> None:
     """Show it: a table, a webhook, a receiver that verifies, and rows that change."""
     from tidings.cli.demo import run_demo
 
@@ -239,8 +189,8 @@ def demo(setup: _Setup, *, events: int | None, port: int | None, as_json: bool) 
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep the figures of growth in this folder, with pictures; without --growth: draw what it keeps again.",
 )
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 def bench(*, quick: bool, only: tuple[str, ...], growth: bool, pictures: Path | None, as_json: bool) -> None:
     """Measure it on this machine."""
     from tidings.bench.curves import draw_again
@@ -259,10 +209,10 @@ def bench(*, quick: bool, only: tuple[str, ...], growth: bool, pictures: Path | 
 @cli.command()
 @click.option("--source", help="What this database is called in the fleet.")
 @click.option("--leave", "is_leaving", is_flag=True, help="Be a source no more: send what waits, and stop.")
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def relay(setup: _Setup, *, source: str | None, is_leaving: bool, as_json: bool) -> None:
+def relay(setup: Setup, *, source: str | None, is_leaving: bool, as_json: bool) -> None:
     """Run the relay of a source: what is committed here is delivered from the homes of a fleet."""
     from tidings.cli.fleet import run_leave, run_relay_until_signal
 
@@ -272,139 +222,16 @@ def relay(setup: _Setup, *, source: str | None, is_leaving: bool, as_json: bool)
     sys.exit(run_relay_until_signal(setup.config(source=source), as_json=as_json))
 
 
-@cli.group()
-def stream() -> None:
-    """The stream between the sources and the homes of a fleet."""
-
-
-@stream.command("init")
-@click.option("--home", "homes", multiple=True, required=True, help="A home's name; may be given again.")
-@click.option("--replicas", type=click.IntRange(1, 5), default=3, show_default=True, help="Nodes that keep each flight.")
-@click.option("--max-bytes", type=click.IntRange(1_000_000), default=8 * 2**30, show_default=True, help="That wait for a home.")
-@_json_option
-@_reports_errors
-@click.pass_obj
-def stream_init(setup: _Setup, *, homes: tuple[str, ...], replicas: int, max_bytes: int, as_json: bool) -> None:
-    """Make the stream, or add homes to it. What is there stays, and groups live where they live."""
-    from tidings.cli.fleet import run_init
-
-    run_init(setup.config(), homes, replicas=replicas, most_bytes=max_bytes, as_json=as_json)
-
-
-@stream.command("place")
-@click.argument("groups", nargs=-1)
-@click.option("--home", required=True, help="Where they live.")
-@_json_option
-@_reports_errors
-@click.pass_obj
-def stream_place(setup: _Setup, *, groups: tuple[str, ...], home: str, as_json: bool) -> None:
-    """Say where groups live that have nothing elsewhere yet. Without any: those with webhooks in this database live there."""
-    from tidings.cli.fleet import run_place
-
-    run_place(setup.config(), groups, home, as_json=as_json)
-
-
-@stream.command("spread")
-@click.option(
-    "--home", "homes", multiple=True, required=True, help="A home that names of new groups lead to; may be given again."
-)
-@click.option("--database", "databases", multiple=True, required=True, metavar="HOME=URL", help="The database of each home.")
-@click.option("--plan", "is_plan", is_flag=True, help="Tell what would be so, and change nothing.")
-@_json_option
-@_reports_errors
-@click.pass_obj
-def stream_spread(setup: _Setup, *, homes: tuple[str, ...], databases: tuple[str, ...], is_plan: bool, as_json: bool) -> None:
-    """Have names of new groups lead to these homes. Groups that there are stay where they are."""
-    from tidings.cli.fleet import run_spread
-
-    run_spread(setup.config(), homes, databases, is_plan=is_plan, as_json=as_json)
-
-
-@stream.command("remove")
-@click.argument("home")
-@click.option("--without", "besides", multiple=True, help="A sender that is gone for good; may be given again.")
-@_json_option
-@_reports_errors
-@click.pass_obj
-def stream_remove(setup: _Setup, *, home: str, besides: tuple[str, ...], as_json: bool) -> None:
-    """Take a home out of the fleet where no group lives and no name leads."""
-    from tidings.cli.fleet import run_remove
-
-    run_remove(setup.config(), home, besides, as_json=as_json)
-
-
-@stream.command("move")
-@click.argument("group")
-@click.option("--to", "home", required=True, help="The home that it is to live at.")
-@click.option("--database", "url", required=True, metavar="URL", help="The database of that home.")
-@click.option("--plan", "doing", flag_value="plan", help="Tell what would be moved, and change nothing.")
-@click.option("--abandon", "doing", flag_value="abandon", help="Call off a move that was broken off before the group had left.")
-@click.option("--without", "besides", multiple=True, help="A sender that is gone for good; may be given again.")
-@_json_option
-@_reports_errors
-@click.pass_obj
-def stream_move(setup: _Setup, *, group: str, home: str, url: str, doing: Any, besides: tuple[str, ...], as_json: bool) -> None:
-    """Move a group from this home to another. Begun again, it goes on where it was broken off."""
-    from tidings.cli.fleet import run_move
-
-    run_move(setup.config(), group, home, url, besides, doing=doing or "move", as_json=as_json)
-
-
-@stream.command("leave")
-@_json_option
-@_reports_errors
-@click.pass_obj
-def stream_leave(setup: _Setup, *, as_json: bool) -> None:
-    """Have this database be no home of a fleet any more."""
-    from tidings.cli.fleet import run_leave_home
-
-    run_leave_home(setup.config(), as_json=as_json)
-
-
-@stream.command("status")
-@click.option("--watch", type=click.FloatRange(1.0, 3600.0), help="Say it again every so many seconds.")
-@_json_option
-@_reports_errors
-@click.pass_obj
-def stream_status(setup: _Setup, *, watch: float | None, as_json: bool) -> None:
-    """Say what waits in the fleet, where and why. Ends with 1 when somebody should see to something."""
-    from tidings.cli.fleet import run_status
-
-    sys.exit(run_status(setup.config(), watch=watch, as_json=as_json))
-
-
-@stream.command("drain")
-@click.option("--home", "homes", multiple=True, help="A home's name; may be given again.")
-@click.option("--all", "is_all", is_flag=True, help="All homes: before NATS itself is stopped.")
-@click.option("--resume", "is_over", is_flag=True, help="Have sources send again.")
-@click.option(
-    "--wait", "seconds", type=click.FloatRange(0.0, 86_400.0), default=300.0, show_default=True, help="Seconds at most."
-)
-@_json_option
-@_reports_errors
-@click.pass_obj
-def stream_drain(setup: _Setup, *, homes: tuple[str, ...], is_all: bool, is_over: bool, seconds: float, as_json: bool) -> None:
-    """Have sources send nothing to homes, and wait until what is on its way is landed. What is committed waits there."""
-    from tidings.cli.fleet import run_drain, run_resume
-
-    if is_all == bool(homes):
-        raise click.UsageError("Say which homes with --home, or --all.")
-    if is_over:
-        run_resume(setup.config(), homes, as_json=as_json)
-        return
-    sys.exit(run_drain(setup.config(), homes, seconds=seconds, as_json=as_json))
-
-
 @cli.group("set-aside")
 def set_aside() -> None:
     """What could be neither routed nor delivered, and settings that cannot be read."""
 
 
 @set_aside.command("list")
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def set_aside_list(setup: _Setup, *, as_json: bool) -> None:
+def set_aside_list(setup: Setup, *, as_json: bool) -> None:
     """List what is set aside, with the reasons."""
     from tidings.cli.set_aside import run_list
 
@@ -413,10 +240,10 @@ def set_aside_list(setup: _Setup, *, as_json: bool) -> None:
 
 @set_aside.command("retry")
 @click.argument("what")
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def set_aside_retry(setup: _Setup, *, what: str, as_json: bool) -> None:
+def set_aside_retry(setup: Setup, *, what: str, as_json: bool) -> None:
     """Try again: a number of the list, a setting as kind:id, or "all" events and deliveries."""
     from tidings.cli.set_aside import run_retry
 
@@ -425,14 +252,17 @@ def set_aside_retry(setup: _Setup, *, what: str, as_json: bool) -> None:
 
 @set_aside.command("discard")
 @click.argument("what")
-@_json_option
-@_reports_errors
+@json_option
+@reports_errors
 @click.pass_obj
-def set_aside_discard(setup: _Setup, *, what: str, as_json: bool) -> None:
+def set_aside_discard(setup: Setup, *, what: str, as_json: bool) -> None:
     """Discard for good: a number of the list, or a setting as kind:id, with what waits for it."""
     from tidings.cli.set_aside import run_discard
 
     run_discard(setup.config(), what, as_json=as_json)
+
+
+cli.add_command(stream)
 
 
 def main() -> None:

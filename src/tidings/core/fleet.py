@@ -19,7 +19,7 @@ from tidings.core.errors import StartupError
 
 MAX_HOMES: Final = 100
 MAX_MOVED: Final = 10_000  # groups that are not where their names lead; all members hold them
-MAX_HELD: Final = 16  # groups that are moved at a time
+MAX_PARKED: Final = 16  # groups that are moved at a time
 SHOWN: Final = 5  # names in a sentence
 _HOME: Final = "home_"  # with a sign that no name has
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
@@ -33,14 +33,14 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         version: Rises with every change.
         open_homes: The homes that groups' names lead to; empty: all of them.
         moved: The home of each group that is not where its name leads.
-        held: Groups that are about to move: sources keep what is for them until they have.
+        parked: Groups that are about to move: sources keep what is for them until they have.
     """
 
     homes: tuple[str, ...]
     version: int = 0
     open_homes: tuple[str, ...] = ()
     moved: dict[str, str] = {}
-    held: tuple[str, ...] = ()
+    parked: tuple[str, ...] = ()
 
     def home_of(self, group_id: str) -> str:
         """Return the home of a group."""
@@ -57,13 +57,13 @@ class Placing(msgspec.Struct, frozen=True):
     Attributes:
         home: Its own name.
         left: Groups that lived here and were moved away: known in the transaction that moved them, before the fleet says so.
-        held: Groups that are at this moment moved away, or here: what comes for them waits.
+        parked: Groups that are at this moment moved away, or here: what comes for them waits.
     """
 
     home: str
     fleet: Fleet
     left: frozenset[str] = frozenset()
-    held: frozenset[str] = frozenset()
+    parked: frozenset[str] = frozenset()
 
     def is_elsewhere(self, group_id: str, owned: Collection[str]) -> bool:
         """Whether events of a group are not to be routed here.
@@ -76,7 +76,7 @@ class Placing(msgspec.Struct, frozen=True):
         """
         return (
             group_id in self.left
-            or group_id in self.held
+            or group_id in self.parked
             or (group_id not in owned and self.fleet.home_of(group_id) != self.home)
         )
 
@@ -200,16 +200,16 @@ def spread(fleet: Fleet, open_homes: Iterable[str], kept: Mapping[str, str], ver
     return msgspec.structs.replace(changed, moved=placed)
 
 
-def holding(fleet: Fleet, group_id: str, version: int, *, is_held: bool) -> Fleet:
+def parking(fleet: Fleet, group_id: str, version: int, *, is_parked: bool) -> Fleet:
     """Return a fleet whose sources keep what is for a group, or do no longer.
 
     Raises:
-        StartupError: Too many groups are held.
+        StartupError: Too many groups are parked.
     """
-    held = {*fleet.held, group_id} if is_held else {*fleet.held} - {group_id}
-    if len(held) > MAX_HELD:
-        raise StartupError(f"{MAX_HELD} groups are being moved. Let one of them end first.")
-    return _changed(fleet, version, held=tuple(sorted(held)))
+    parked = {*fleet.parked, group_id} if is_parked else {*fleet.parked} - {group_id}
+    if len(parked) > MAX_PARKED:
+        raise StartupError(f"{MAX_PARKED} groups are being moved. Let one of them end first.")
+    return _changed(fleet, version, parked=tuple(sorted(parked)))
 
 
 def _changed(fleet: Fleet, version: int, **changes: object) -> Fleet:

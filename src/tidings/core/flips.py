@@ -1,9 +1,9 @@
 """Whether the changes of one record are made by those who are told of them.
 
 A receiver that writes back to the row it was told of makes a loop that no header shows. From outside it looks like a row that
-changes often: each change comes after the delivery of the one before. To tell one from the other, the delivery is held back.
+changes often: each change comes after the delivery of the one before. To tell one from the other, the delivery is put off.
 Where the changes come from elsewhere the next does not wait for it; where they come from the receiver nothing changes until the
-delivery has gone out. Held back some times, for longer than changes take otherwise, and waited for each time: it is a loop.
+delivery has gone out. Put off some times, for longer than changes take otherwise, and waited for each time: it is a loop.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ import msgspec
 SUSPECT = 6  # changes of a record, each within QUIET of the one before, after which a process looks into history
 QUIET = timedelta(seconds=30)
 MAX_GAP = timedelta(seconds=10)  # what changes less often is no loop that would harm anybody
-MIN_HOLD, MAX_HOLD = timedelta(seconds=1), timedelta(seconds=30)
-TIMES = 3  # as long as changes take is a delivery held back
-HOLDS = 6  # deliveries held back and waited for, before it is called a loop; an honest row pauses now and then by chance
+SHORTEST, LONGEST = timedelta(seconds=1), timedelta(seconds=30)
+TIMES = 3  # as long as changes take is a delivery put off
+PUT_OFF = 6  # deliveries put off and waited for, before it is called a loop; an honest row pauses now and then by chance
 MAX_RECORDS = 10_000  # remembered
 
 
@@ -28,8 +28,8 @@ class Change(msgspec.Struct, frozen=True):
     sent_at: datetime | None
 
 
-class Hold(msgspec.Struct, frozen=True):
-    """The delivery is held back for a while."""
+class PutOff(msgspec.Struct, frozen=True):
+    """The delivery is put off for a while."""
 
     length: timedelta
 
@@ -40,12 +40,12 @@ class Loop(msgspec.Struct, frozen=True):
     reason: str
 
 
-def holds_of(depth: int) -> int:
-    """Return how many of the last `depth` deliveries must have been held back and waited for."""
-    return max(2, min(HOLDS, depth * 3 // 8))
+def put_off_of(depth: int) -> int:
+    """Return how many of the last `depth` deliveries must have been put off and waited for."""
+    return max(2, min(PUT_OFF, depth * 3 // 8))
 
 
-def decide_flip(changes: Sequence[Change], now: datetime, depth: int) -> Hold | Loop | None:
+def decide_flip(changes: Sequence[Change], now: datetime, depth: int) -> PutOff | Loop | None:
     """Return what is to be done about the delivery of a record's newest change; None: nothing.
 
     Args:
@@ -63,13 +63,13 @@ def decide_flip(changes: Sequence[Change], now: datetime, depth: int) -> Hold | 
     )
     if usual > MAX_GAP:
         return None
-    length = min(max(MIN_HOLD, TIMES * usual), MAX_HOLD)
-    held = sum(change.sent_at is not None and change.sent_at - change.at >= length * 0.9 for change in chain)
-    if held < holds_of(depth):
-        return Hold(length)
+    length = min(max(SHORTEST, TIMES * usual), LONGEST)
+    count = sum(change.sent_at is not None and change.sent_at - change.at >= length * 0.9 for change in chain)
+    if count < put_off_of(depth):
+        return PutOff(length)
     return Loop(
         f"Stopped: the last {len(chain)} changes of this record each followed the delivery of the one before, and waited "
-        "for it when it was held back. Its receiver changes the record that it is told of; have it leave out its own changes."
+        "for it when it was put off. Its receiver changes the record that it is told of; have it leave out its own changes."
     )
 
 

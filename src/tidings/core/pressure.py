@@ -7,7 +7,7 @@ source: a home reads both, and so does whoever looks after the stream.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -90,6 +90,27 @@ class Drained(msgspec.Struct, frozen=True):
     revision: int
 
 
+class Ahead(msgspec.Struct, frozen=True):
+    """What a home says of sending ahead: of deliveries that it makes while its database is away.
+
+    Attributes:
+        state: `ahead`: a process of the home does; `ending`: the database is back, and the process comes to an end with it;
+            `ended`: nobody does.
+        holder: The process that does, or did last.
+        since: When it began.
+        reached: The number of the last flight that it has begun.
+    """
+
+    state: Literal["ahead", "ending", "ended"]
+    holder: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    since: datetime | None = None
+    reached: _Count = 0
+
+    def seconds(self, at: datetime) -> float:
+        """Return for how long, by the clocks of both machines."""
+        return 0.0 if self.since is None else max(0.0, (at - self.since).total_seconds())
+
+
 class Standing(msgspec.Struct, frozen=True):
     """What the stream keeps for a home.
 
@@ -127,6 +148,7 @@ class Seen(msgspec.Struct, frozen=True):
         missing: Homes that have no stream.
         sources: What each said last; None: what it said cannot be read.
         drained: Homes that are drained.
+        ahead: What homes say of sending ahead, where they have said anything; None: it cannot be read.
         away: Why nothing could be seen; "": the stream has answered.
     """
 
@@ -136,10 +158,12 @@ class Seen(msgspec.Struct, frozen=True):
     sources: dict[str, Report | None] = {}
     drained: list[str] = []
     away: str = ""
+    ahead: dict[str, Ahead | None] = {}
 
 
 TROUBLES: Final = (
-    "stream_away", "stream_missing", "stream_leaderless", "stream_behind", "stream_full", "home_late", "home_silent",
+    "stream_away", "stream_missing", "stream_leaderless", "stream_behind", "stream_full", "home_late", "home_ahead",
+    "home_ahead_unread", "home_silent",
     "source_silent", "source_unread", "source_waits", "source_full", "source_late",
 )  # fmt: skip
 
@@ -164,6 +188,18 @@ def read_report(said: bytes) -> Report | None:
     return None if report.at.tzinfo is None else report
 
 
+def read_ahead(said: bytes) -> Ahead | None:
+    """Return what a home said of sending ahead; None: it cannot be read."""
+    if len(said) > MAX_REPORT_BYTES:
+        return None
+    try:
+        found = msgspec.json.decode(said, type=Ahead)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    is_well = found.state == "ended" or (found.since is not None and found.since.tzinfo is not None)
+    return found if is_well else None
+
+
 def sources_of(seen: Seen) -> Mapping[str, Report | None]:
     """Return what sources said lately, by their names in order: those that were silent for days are none any more."""
     return {name: report for name, report in sorted(seen.sources.items()) if report is None or seen.at - report.at < GONE}
@@ -185,6 +221,7 @@ def troubles(seen: Seen) -> list[Trouble]:
     ]
     for one in seen.homes:
         found += _of_home(one, is_drained=one.home in seen.drained)
+    found += [trouble for home, said in sorted(seen.ahead.items()) for trouble in _of_ahead(home, said, seen.at)]
     for name, report in sources_of(seen).items():
         found += _of_source(name, report, seen.at)
     return found
@@ -212,6 +249,20 @@ def _of_home(one: Standing, *, is_drained: bool) -> list[Trouble]:
         )
         found.append(Trouble("home_late", home, text, one.seconds))
     return found
+
+
+def _of_ahead(home: str, said: Ahead | None, at: datetime) -> list[Trouble]:
+    if said is None:
+        text = f"What home {home} says of sending ahead of its database cannot be read. Run one version everywhere."
+        return [Trouble("home_ahead_unread", home, text)]
+    if said.state != "ahead":
+        return []
+    seconds = said.seconds(at)
+    text = (
+        f"Home {home} has sent ahead for {_for(seconds)}, since its database is away: first attempts are made, and all else "
+        "waits until it is back. See to its PostgreSQL."
+    )
+    return [Trouble("home_ahead", home, text, seconds)]
 
 
 def _of_source(name: str, report: Report | None, at: datetime) -> list[Trouble]:

@@ -65,6 +65,11 @@ class Routes:
                 self._wanted[group_id, kind] = {there, key}
 
     @property
+    def ids(self) -> Iterator[UUID]:
+        """The webhooks there are."""
+        return (UUID(bytes=key) for key in self._routes)
+
+    @property
     def groups(self) -> Collection[str]:
         """The groups that have webhooks."""
         return self._groups.keys()

@@ -14,12 +14,16 @@ from tidings.core.fleet import Fleet
 from tidings.core.group import MAX_GROUP_LENGTH
 from tidings.core.homes import ABOUT
 from tidings.core.voucher import HEADER, VouchedKey, Voucher, cursor_key, digest_of, is_for, opened, seal_key, sealed
+from tidings.store import placing
+from tidings.store.database import Database
+from tidings.store.placing import Known
 from tidings.transport.homes import Answer, Homes
 
 logger = logging.getLogger("tidings.homes")
 
 MAX_KNOWN: Final = 10_000  # groups whose home is remembered, so that nobody weighs all homes for each request
 LIST_SECONDS: Final = 10.0  # for a home's part of a list
+READ_INTERVAL: Final = 1.0  # seconds between looks whether groups live elsewhere by now
 
 
 class About(msgspec.Struct, frozen=True):
@@ -30,9 +34,14 @@ class About(msgspec.Struct, frozen=True):
 
 
 class Directory:
-    """Where groups live. One event loop reads and writes it."""
+    """Where groups live. One event loop reads and writes it.
+
+    Until it was read once, what follows from the names of the homes holds: a home that knows better refuses what is brought to
+    the wrong one.
+    """
 
     def __init__(self, homes: Iterable[str]) -> None:
+        """Make it. `homes`: that there are, as far as the settings say."""
         self._fleet = Fleet(tuple(sorted(homes)))
         self._known: dict[str, str] = {}
 
@@ -42,7 +51,7 @@ class Directory:
         return self._fleet
 
     def learn(self, fleet: Fleet) -> None:
-        """Take over what the stream says."""
+        """Take over what it is by now."""
         if fleet != self._fleet:
             self._fleet = fleet
             self._known.clear()
@@ -57,6 +66,31 @@ class Directory:
                 self._known.clear()
             home = self._known[group_id] = self._fleet.home_of(group_id)
         return home
+
+
+class DirectoryReader:
+    """Reads the directory from the database of the home, where its workers write down what they hear of it."""
+
+    def __init__(self, database: Database, directory: Directory) -> None:
+        self._database = database
+        self._directory = directory
+        self._known: Known | None = None
+        self._failovers = 0
+
+    async def run_once(self) -> bool:
+        """Look whether it has changed; return whether it has. While the database is away, what was read last holds."""
+        seen = self._database.server.failovers
+        async with self._database.connection() as connection:
+            known = self._known if self._failovers == seen else None  # a version can stand for something else by now
+            found = await placing.renewed(connection, known)
+        self._failovers = seen
+        if found is self._known:
+            return False
+        self._known = found
+        if found is None:
+            return False
+        self._directory.learn(found.placing.fleet)
+        return True
 
 
 class Across:

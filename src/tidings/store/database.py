@@ -1,42 +1,28 @@
-"""The connection to PostgreSQL, and what is asked of it before anything else."""
+"""The database as everybody has it: connections that are lent, transactions, and what these may meet.
+
+How a connection is made is in `reaching`, what an outage is in `outages`.
+"""
 
 import asyncio
-import os
-import re
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from tidings.core.errors import StartupError
 from tidings.store.instants import read_any_time
 from tidings.store.leading import Leading
-from tidings.store.outages import NotificationsFullError, Outages, RefusedConnectionError
+from tidings.store.outages import UNAVAILABLE, NotificationsFullError, Outages, said
+from tidings.store.reaching import SETTINGS, Connection, expect_reachable, reconnect
 from tidings.store.statements import load
 from tidings.store.turns import MAX_WAITING, Places
 
+__all__ = [
+    "COLLISIONS", "ROW_FAULTS", "UNAVAILABLE", "UNSTORABLE", "UNSTORABLE_NUMBER", "Connection", "Database", "Own", "Server",
+    "add_rows", "open_database", "open_pool", "said",
+]  # fmt: skip
+
 _SQL = load("database")
-
-MIN_SERVER_VERSION = 14  # CREATE OR REPLACE TRIGGER
-
-Connection = Any  # asyncpg has no types of its own; this name says what is meant
-
-# The connection is gone, or PostgreSQL is going down, out of room or read-only: nothing was wrong with what was asked.
-UNAVAILABLE = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.exceptions.OperatorInterventionError,
-    asyncpg.exceptions.InsufficientResourcesError,
-    asyncpg.exceptions.CannotConnectNowError,
-    asyncpg.exceptions.PostgresSystemError,
-    asyncpg.ReadOnlySQLTransactionError,  # a standby, before it is promoted or after it was demoted
-    asyncpg.exceptions.IdleInTransactionSessionTimeoutError,  # this process stood still with a transaction open
-)
 
 # Two transactions were in each other's way: the same again can succeed at once.
 COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
@@ -50,34 +36,9 @@ UNSTORABLE = asyncpg.CharacterNotInRepertoireError
 # A number beyond a column's or a parameter's type; its message tells it from other values that do not fit.
 UNSTORABLE_NUMBER = asyncpg.DataError
 
-# jit: compiling costs more than any of our queries. Sequential and bitmap scans: our tables turn over faster than their
-# statistics, and these scans read the rows of the last minute's deliveries again each time; a plain index scan marks them.
-# A process that freezes, or whose host is gone, must not keep its turn of the outbox, nor its locks on lanes.
-_SETTINGS = {
-    "idle_in_transaction_session_timeout": "60s",
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "3",
-    "application_name": "tidings",
-    "timezone": "UTC",
-    # Names without a schema are PostgreSQL's. Whoever may make functions in `public` could else have us run theirs in place of
-    # format() or unnest(), by arguments that fit better, with all our rights.
-    "search_path": "pg_catalog, pg_temp",
-    "jit": "off",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-}
-
-_QUOTED = re.compile(r"""(?<=['"]).+(?=['"])""", re.DOTALL)
-_HOST = re.compile(r"[?&]host=([^&]*)")
-CONNECT_SECONDS = 10.0
 LEND_SECONDS = 30.0  # until a connection of the pool is free, and then until it is clean again
-# A network that is gone says nothing: without these the system keeps trying for a quarter of an hour.
-UNACKNOWLEDGED_SECONDS = 20
 # What led to a transaction; columns of the outbox read it (`core.hops`, `core.trace`).
 _CAUSE = "select set_config('tidings.hops', $1, true), set_config('tidings.traceparent', $2, true)"
-
-_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 2}
 
 
 class Own(asyncpg.Connection):  # type: ignore[misc]
@@ -296,8 +257,8 @@ class Database:
             settings: Of PostgreSQL, for this connection.
         """
         with self.server.noting():
-            connection = await _reconnect(
-                self.url, server_settings=_SETTINGS | settings, command_timeout=command_timeout, connection_class=Own
+            connection = await reconnect(
+                self.url, server_settings=SETTINGS | settings, command_timeout=command_timeout, connection_class=Own
             )
             try:
                 await self.server.leading.expect(connection)
@@ -322,26 +283,7 @@ async def open_database(url: str, *, max_connections: int = 10) -> Database:
     Raises:
         StartupError: Unreachable, refused, too old, or read-only; one sentence with the remedy.
     """
-    try:
-        connection = await _connect(url, server_settings=_SETTINGS, command_timeout=CONNECT_SECONDS)
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        raise StartupError(f"PostgreSQL at {where(url)} refused the connection: {error}.") from error
-    except (*UNAVAILABLE, TimeoutError, asyncpg.PostgresError) as error:
-        raise StartupError(
-            f"PostgreSQL at {where(url)} cannot be reached ({error or type(error).__name__}). "
-            "Start it, or correct TIDINGS_DATABASE_URL."
-        ) from error
-    except ValueError as error:
-        # Python quotes what it could not read, which may be part of the password.
-        told = _QUOTED.sub("…", str(error))
-        raise StartupError(
-            f"TIDINGS_DATABASE_URL is not a connection URL: {told}. In a password, write / # ? @ : and % as "
-            f"%2F %23 %3F %40 %3A and %25."
-        ) from error
-    try:
-        await _check(connection, url)
-    finally:
-        await connection.close()
+    await expect_reachable(url)
     return Database(url, await open_pool(url, Server(), max_connections=max_connections))
 
 
@@ -363,73 +305,11 @@ async def open_pool(
         url,
         min_size=0,
         max_size=max_connections,
-        server_settings=_SETTINGS,
+        server_settings=SETTINGS,
         max_inactive_connection_lifetime=300,
         command_timeout=60,
-        connect=_reconnect,
+        connect=reconnect,
         init=prepare_connection or server.greet,
         connection_class=connection_class,
     )
     return server
-
-
-async def _connect(url: str, **options: Any) -> Connection:
-    """Open a connection that notices when the network is gone.
-
-    Of several hosts in the URL the one that may be written to is taken, unless the URL says otherwise.
-    """
-    if "," in urlsplit(url).netloc and "target_session_attrs" not in parse_qs(urlsplit(url).query):
-        options["target_session_attrs"] = "read-write"
-    connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, **options)
-    found = connection._transport.get_extra_info("socket")  # noqa: SLF001 - there is no other way to it
-    if found is not None and found.family in {socket.AF_INET, socket.AF_INET6}:
-        with socket.socket(
-            found.family, found.type, found.proto, fileno=os.dup(found.fileno())
-        ) as raw:  # the loop's has no setsockopt
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for name, value in _KEEPALIVE.items():
-                if hasattr(socket, name):
-                    raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):
-                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_SECONDS * 1000)
-    return connection
-
-
-async def _reconnect(url: str, **options: Any) -> Connection:
-    """Open a connection to what could be reached once: whatever keeps it away now, nothing was wrong with what is asked.
-
-    Raises:
-        RefusedConnectionError: PostgreSQL is there and refuses: somebody restores the database, say, or changed a password.
-    """
-    try:
-        return await _connect(url, **options)
-    except UNAVAILABLE:
-        raise
-    except asyncpg.PostgresError as error:
-        raise RefusedConnectionError(said(error)) from error
-
-
-async def _check(connection: Connection, url: str) -> None:
-    version = connection.get_server_version()
-    if version.major < MIN_SERVER_VERSION:
-        raise StartupError(
-            f"PostgreSQL at {where(url)} is version {version.major}; Tidings needs {MIN_SERVER_VERSION} or newer."
-        )
-    if await connection.fetchval("select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean"):
-        raise StartupError(
-            f"PostgreSQL at {where(url)} is read-only (a replica, or default_transaction_read_only is on). "
-            "Tidings needs the primary."
-        )
-
-
-def said(error: BaseException) -> str:
-    """Return what an error says in one line. PostgreSQL's details are left out: they quote the values of the row."""
-    return str(getattr(error, "message", None) or error or type(error).__name__).split("\n", 1)[0]
-
-
-def where(url: str) -> str:
-    """Return a connection URL without user and password, for messages."""
-    tail = url.rsplit("@", 1)[-1]
-    if found := _HOST.search(tail):
-        return found[1]
-    return tail.split("://", 1)[-1].split("?", 1)[0]

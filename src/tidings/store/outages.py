@@ -16,6 +16,21 @@ logger = logging.getLogger("tidings.database")
 QUIET_SECONDS = 6.0  # without a failure; more than the longest pause between two tries
 
 
+# The connection is gone, or PostgreSQL is going down, out of room or read-only: nothing was wrong with what was asked.
+UNAVAILABLE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.CannotConnectNowError,
+    asyncpg.exceptions.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, before it is promoted or after it was demoted
+    asyncpg.exceptions.IdleInTransactionSessionTimeoutError,  # this process stood still with a transaction open
+)
+
+
 class NotificationsFullError(asyncpg.exceptions.InsufficientResourcesError):  # type: ignore[misc]
     """PostgreSQL's queue of notifications is full, so that no transaction that notifies can be committed."""
 
@@ -72,9 +87,19 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
 _UNREACHABLE = "PostgreSQL cannot be reached. Start it, or see the network between."
 
 
+def is_on_purpose(reason: str) -> bool:
+    """Whether somebody may have meant a database to be away, as one is that refuses us, or has been exchanged for a copy."""
+    return reason in {ANOTHER, _REFUSED}
+
+
 def sentence(error: BaseException) -> str:
     """Return what an error of the database means, for people, without names of files or hosts."""
     return next((text for kind, text in _SENTENCES if isinstance(error, kind)), _UNREACHABLE)
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says in one line. PostgreSQL's details are left out: they quote the values of the row."""
+    return str(getattr(error, "message", None) or error or type(error).__name__).split("\n", 1)[0]
 
 
 class Outages:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from tidings.core.answers import Answer, of_outbox
 from tidings.core.crowds import Waiting
 from tidings.core.event import Event, day_of, event_id, table_event_type
 from tidings.core.event_fault import MAX_EVENT_BYTES, event_fault, size_fault, table_fault
@@ -24,6 +26,7 @@ _SQL = load("outbox")
 OUTBOX_CHANNEL = "tidings_outbox"
 MAX_REASON_LENGTH = 1000  # characters
 MAX_STORED_BYTES = 16 * 2**20  # of records, as PostgreSQL has compressed them, that are taken at once
+NO_ANSWERS: Mapping[UUID, bytes] = MappingProxyType({})
 FEW = 100  # events up to which one statement is cheaper than COPY and its two journeys more
 
 _PUBLISHED_COLUMNS = (
@@ -35,6 +38,7 @@ _PUBLISHED_COLUMNS = (
 _COLUMNS = (
     "event_id", "group_id", "source", "type", "operation", "subject", "table_schema", "table_name", "record", "old_record",
     "occurred_at", "external_id", "webhook_id", "capture_error", "hops", "traceparent", "origin", "placed_by",
+    "answers",
 )  # fmt: skip
 
 
@@ -161,6 +165,11 @@ def origins(taken: Taken, events: Sequence[Event]) -> dict[UUID, str]:
     return {event.id: row["origin"] for row, event in zip(taken.rows, events, strict=True) if row["origin"] is not None}
 
 
+def answers(taken: Taken) -> dict[UUID, Answer]:
+    """Return what was answered already to deliveries of the rows that were taken, by their ids."""
+    return of_outbox(row["answers"] for row in taken.rows if row["answers"] is not None)
+
+
 def placed_by(taken: Taken) -> dict[str, int]:
     """Return of each group the latest version of the directory that led a row of it here, where one did."""
     found: dict[str, int] = {}
@@ -264,18 +273,26 @@ async def publish(connection: Connection, events: Sequence[Event], *, is_counted
     await connection.execute(_SQL["ring"])
 
 
-async def bring(connection: Connection, events: Sequence[Event], origin: str, placed_by: int | None = None) -> None:
+async def bring(
+    connection: Connection,
+    events: Sequence[Event],
+    origin: str,
+    placed_by: int | None = None,
+    answers: Mapping[UUID, bytes] = NO_ANSWERS,
+) -> None:
     """Write events to the outbox that were taken out of another, inside the caller's transaction, and ring the doorbell.
 
     They keep their ids, and what led to them.
 
     Args:
         placed_by: The version of the fleet's directory that led them here.
+        answers: What was answered to their deliveries already, by event (`core.answers`).
     """
     records = [
         (
             e.id, e.group_id, e.source, e.type, e.operation, e.subject, e.table_schema, e.table_name, e.record, e.old_record,
             e.occurred_at, e.external_id, e.webhook_id, e.capture_error, e.hops, e.traceparent, origin, placed_by,
+            answers.get(e.id),
         )
         for e in events
     ]  # fmt: skip

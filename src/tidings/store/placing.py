@@ -21,11 +21,18 @@ class Known(NamedTuple):
 
 async def get(connection: Connection) -> Known | None:
     """Return what this home knows; None: it is none of a fleet, or has not heard of it yet."""
-    row = await connection.fetchrow(_SQL["get"])
+    return await renewed(connection, None)
+
+
+async def renewed(connection: Connection, known: Known | None) -> Known | None:
+    """Return what this home knows now: what was known already where that is so still, which spares reading the directory."""
+    row = await connection.fetchrow(_SQL["get"], None if known is None else known.version)
     if row is None:
         return None
+    if known is not None and row["version"] == known.version:
+        return known
     fleet = msgspec.json.decode(row["fleet"], type=Fleet)
-    return Known(row["version"], Placing(row["home"], fleet, frozenset(row["gone"]), frozenset(row["held"])))
+    return Known(row["version"], Placing(row["home"], fleet, frozenset(row["gone"]), frozenset(row["parked"])))
 
 
 async def put(connection: Connection, home: str, fleet: Fleet) -> bool:

@@ -250,12 +250,14 @@ async def land(
     source: str,
     placed_by: int | None = None,
     *,
+    answers: Mapping[UUID, bytes] = outbox.NO_ANSWERS,
     history: str | None = None,
 ) -> bool:
     """Put the events of a flight from a source into the outbox, in the caller's transaction; False: they have been there.
 
     Args:
         placed_by: The version of the directory that led them here.
+        answers: What was answered to their deliveries already, by event.
         history: As in `note_landed`.
 
     Raises:
@@ -263,14 +265,20 @@ async def land(
     """
     if not await note_landed(connection, flight, history=history):
         return False
-    await bring(connection, events, source, placed_by)
+    await bring(connection, events, source, placed_by, answers)
     return True
 
 
-async def bring(connection: Connection, events: Sequence[Event], source: str, placed_by: int | None = None) -> None:
+async def bring(
+    connection: Connection,
+    events: Sequence[Event],
+    source: str,
+    placed_by: int | None = None,
+    answers: Mapping[UUID, bytes] = outbox.NO_ANSWERS,
+) -> None:
     """Put events of a source into the outbox, in the caller's transaction."""
     await _make_groups(connection, {event.group_id for event in events})
-    await outbox.bring(connection, events, source, placed_by)
+    await outbox.bring(connection, events, source, placed_by, answers)
 
 
 async def begin_landing(

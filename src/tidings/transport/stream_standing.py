@@ -10,9 +10,13 @@ import msgspec
 from nats.js.errors import NotFoundError
 
 from tidings.core.fleet import Fleet
-from tidings.core.pressure import MAX_SOURCES, Report, Seen, Standing, read_report
-from tidings.transport.stream import BUCKET, CONSUMER, SOURCES, UNREAD, Stream, stream_of, told
+from tidings.core.pressure import MAX_SOURCES, Ahead, Report, Seen, Standing, read_ahead, read_report
+from tidings.transport.stream import Stream
+from tidings.transport.stream_ahead import AHEAD
+from tidings.transport.stream_answers import UNREAD, told
 from tidings.transport.stream_away import StreamAwayError
+from tidings.transport.stream_bucket import BUCKET, SOURCES
+from tidings.transport.stream_flights import CONSUMER, stream_of
 
 AT_ONCE: Final = 16  # questions
 _NOT_FOUND: Final = 404
@@ -110,7 +114,7 @@ async def standing_of(way: Stream, home: str) -> Standing:
 
 
 async def look(way: Stream, homes: Sequence[str], now: datetime) -> Seen:
-    """Look at what is kept for homes, what sources say, and what is drained.
+    """Look at what is kept for homes, what sources say, what is drained, and which homes send ahead.
 
     Raises:
         StreamAwayError: No answer came.
@@ -121,7 +125,8 @@ async def look(way: Stream, homes: Sequence[str], now: datetime) -> Seen:
             missing.append(home)
         else:
             found.append(one)
-    return Seen(now, found, missing, await _sources(way), sorted((await way.drained()).homes))
+    drained = sorted((await way.bucket.drained()).homes)
+    return Seen(now, found, missing, await _sources(way), drained, ahead=await _ahead(way, homes))
 
 
 async def _standing(way: Stream, home: str) -> Standing | None:
@@ -134,16 +139,25 @@ async def _sources(way: Stream) -> dict[str, Report | None]:
     start = f"$KV.{BUCKET}.{SOURCES}."
     info = await _info(way, f"KV_{BUCKET}", subjects_filter=f"{start}>")
     names = sorted(subject.removeprefix(start) for subject in info.state.subjects or {})[:MAX_SOURCES]
+    return {name: read_report(text) for name, text in (await _said(way, SOURCES, names)).items()}
+
+
+async def _ahead(way: Stream, homes: Sequence[str]) -> dict[str, Ahead | None]:
+    return {home: read_ahead(text) for home, text in (await _said(way, AHEAD, homes)).items()}
+
+
+async def _said(way: Stream, kind: str, names: Sequence[str]) -> dict[str, bytes]:
+    """Return what members have put under keys of the bucket. Any node may tell, so that it can be a moment old."""
     async with told():
         bucket = await way.jetstream.key_value(BUCKET)
 
         async def said(name: str) -> bytes | None:
-            with suppress(NotFoundError):  # it has left the fleet
-                return (await bucket.get(f"{SOURCES}.{name}")).value or b""
+            with suppress(NotFoundError):  # it has left the fleet, or has nothing to say
+                return (await bucket.get(f"{kind}.{name}")).value or b""
             return None
 
         found = zip(names, await _all(names, said), strict=True)
-    return {name: read_report(text) for name, text in found if text is not None}
+    return {name: text for name, text in found if text is not None}
 
 
 async def _all(names: Sequence[str], ask: Any) -> list[Any]:

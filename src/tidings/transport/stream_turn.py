@@ -16,7 +16,8 @@ from nats.js.errors import APIError, KeyWrongLastSequenceError, NoStreamResponse
 from nats.js.kv import KeyValue
 
 from tidings.core.errors import StartupError
-from tidings.transport.stream import BUCKET, Stream
+from tidings.transport.stream import Stream
+from tidings.transport.stream_bucket import BUCKET
 
 MAKING: Final = "making"
 LOOK_INTERVAL: Final = 0.5  # seconds

@@ -1,11 +1,13 @@
 """A batch of the outbox on its way: what it may have, and what became of it."""
 
 import logging
+from collections.abc import Collection, Mapping
 from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
+from tidings.core.answers import Answer
 from tidings.core.delivery import Delivery
 from tidings.core.event import OPERATIONAL, Event
 from tidings.core.webhook import Webhook
@@ -43,6 +45,7 @@ class Batch(msgspec.Struct):
     shares: dict[str, int] | None = None  # of groups; None: by age
     is_beside: bool = False  # of groups that do not crowd others
     origins: dict[UUID, str] = {}  # of events that came from sources of a fleet
+    answers: Mapping[UUID, Answer] = {}  # to deliveries that were attempted while the database was away
 
 
 async def drop_known(database: Database, numbers: list[int]) -> bool:
@@ -63,6 +66,9 @@ class Taker(Protocol):
     def begin(self, delivery: Delivery, event: Event, webhook: Webhook) -> None:
         """Take over a delivery that was leased to it."""
 
+    def attempted(self, delivery: Delivery, event: Event, webhook: Webhook, answer: Answer) -> None:
+        """Take over a delivery that was leased to it, and whose attempt was made before."""
+
 
 class Routed(msgspec.Struct, frozen=True):
     """What became of a batch: its events, and of their deliveries those that are leased at once and those that wait.
@@ -75,6 +81,7 @@ class Routed(msgspec.Struct, frozen=True):
     leased: list[Queued] = []
     waiting: list[Queued] = []
     webhooks: dict[UUID, Webhook] = {}
+    answers: Mapping[UUID, Answer] = {}
     doubted: set[UUID] = set()
     listeners: set[UUID] = set()  # whose deliveries wait for their clients, not for workers
 
@@ -101,9 +108,30 @@ def is_told_to_all(event: Event) -> bool:
     return event.source == OPERATIONAL and event.webhook_id is None
 
 
+def attempted(
+    fresh: list[Queued], answers: Mapping[UUID, Answer], lanes: Collection[UUID], most: int
+) -> tuple[list[Queued], list[Queued]]:
+    """Part deliveries whose attempts were made while the database was away from those to be made.
+
+    They are leased as if they began now, and take no place.
+
+    Args:
+        lanes: Those whose webhooks are there still.
+        most: How many one lease can hold; what is beyond is made again.
+    """
+    if not answers:
+        return [], fresh
+    made = [q for q in fresh if q.id in answers and q.webhook_id in lanes]
+    if len(made) > most:
+        logger.warning("%d deliveries that were made while the database was away are made again", len(made) - most)
+        made = made[:most]
+    known = {q.id for q in made}
+    return made, [q for q in fresh if q.id not in known]
+
+
 def without(fresh: list[Queued], looped: Sorted) -> tuple[list[Queued], list[Queued]]:
-    """Return the deliveries that are made as usual, and those that are held back."""
-    if not (looped.stopped or looped.held):
+    """Return the deliveries that are made as usual, and those that are put off."""
+    if not (looped.stopped or looped.put_off):
         return fresh, []
-    held = [msgspec.structs.replace(q, due_at=looped.held[q.id]) for q in fresh if q.id in looped.held]
-    return [q for q in fresh if q.id not in looped.held and q.id not in looped.stopped], held
+    put_off = [msgspec.structs.replace(q, due_at=looped.put_off[q.id]) for q in fresh if q.id in looped.put_off]
+    return [q for q in fresh if q.id not in looped.put_off and q.id not in looped.stopped], put_off

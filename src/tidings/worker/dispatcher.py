@@ -28,7 +28,7 @@ from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.queue import Queued
 from tidings.store.storage import Stored, stored_of
 from tidings.worker import doorbell
-from tidings.worker.batches import BadRowsError, Batch, Routed, Size, Taker, drop_known, is_told_to_all, without
+from tidings.worker.batches import BadRowsError, Batch, Routed, Size, Taker, attempted, drop_known, is_told_to_all, without
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
@@ -99,7 +99,7 @@ class Dispatcher:
         self._kinds = Kinds()
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
-        self._placing = CurrentPlacing()
+        self._placing = CurrentPlacing(database.server)
         self._sharing = Sharing(database)
         self._stopped = Signal()
         self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
@@ -239,7 +239,7 @@ class Dispatcher:
             await self._placing.expect_own(connection, taken.placing_version, events, routes.groups)
             made = await self._kinds.make_sure(connection, events)
             worker_id = self._me.worker_id
-            batch.origins = taken.origins
+            batch.origins, batch.answers = taken.origins, taken.answers
             routed = await self._write(connection, events, routes, worker_id, batch, stored_of(taken.uncounted))
         self._kinds.remember(made)  # only now is it sure that they are there
         self._sharing.note(events)
@@ -261,7 +261,11 @@ class Dispatcher:
         leased = routed.deliveries()
         self._airborne.board(worker_id, leased)
         for delivery in leased:
-            self._taker.begin(delivery, by_id[delivery.event_id], routed.webhooks[delivery.webhook_id])
+            event, webhook = by_id[delivery.event_id], routed.webhooks[delivery.webhook_id]
+            if (answer := routed.answers.get(delivery.id)) is None:
+                self._taker.begin(delivery, event, webhook)
+            else:
+                self._taker.attempted(delivery, event, webhook, answer)
 
     async def _write(
         self, connection: Connection, events: list[Event], routes: Routes, worker_id: UUID, batch: Batch, stored: Stored
@@ -294,16 +298,18 @@ class Dispatcher:
         doubted |= {lane for lane in lanes if self._places.is_slow(lane)}
         looped = await self._loops.sort(connection, matched, now)
         await self._loops.stop(connection, looped, now)
-        fresh, held = without(fresh, looped)
+        fresh, put_off = without(fresh, looped)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
-        capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), flights.MAX_DELIVERIES)
+        made, fresh = attempted(fresh, batch.answers, readable, flights.MAX_DELIVERIES)
+        capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), flights.MAX_DELIVERIES - len(made))
         if len(fresh) > capacity:  # some will wait: not all of the same group
             fresh = in_turns(fresh, _group_of)
         if doubted:
             batch.others = self._places.lend_to_others(at_most=min(capacity, sum(q.webhook_id in doubted for q in fresh)))
         leased, waiting = share_out(fresh, _lane_of, readable, capacity, doubted=doubted, others_capacity=batch.others)
-        waiting = [q for q in waiting + held if q.webhook_id in rooms]  # the others' webhooks were deleted just now
+        leased = made + leased
+        waiting = [q for q in waiting + put_off if q.webhook_id in rooms]  # the others' webhooks were deleted just now
         ordered = {lane for lane, webhook in webhooks.items() if webhook.ordered}
         listeners = {lane for lane, webhook in webhooks.items() if webhook.is_listener}
         if ordered:
@@ -314,7 +320,7 @@ class Dispatcher:
         if waiting:
             await queue.put(connection, waiting, now, self._me.part)
         flight_id = await flights.begin(connection, worker_id, leased, now) if leased else 0
-        return Routed(events, flight_id, leased, waiting, webhooks, doubted, listeners)
+        return Routed(events, flight_id, leased, waiting, webhooks, batch.answers, doubted, listeners)
 
     async def _match(self, connection: Connection, events: list[Event], routes: Routes) -> list[tuple[Event, Sequence[UUID]]]:
         """Return which webhooks events go to. What Tidings tells of webhooks does not go to those that could not hear it.

@@ -6,7 +6,6 @@ here. The stream forgets a flight once it is landed; one that comes again, since
 its id. One process at a time does so for a home.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
@@ -17,6 +16,7 @@ from prometheus_client import Counter
 
 from tidings.clock import Clock
 from tidings.core import cargo
+from tidings.core.answers import Answer, by_event
 from tidings.core.capture import TableName
 from tidings.core.cargo import CargoError, ForeignEventError, Unpacked, check_carried, origin_of
 from tidings.core.event import Event
@@ -24,11 +24,12 @@ from tidings.core.fleet import is_of_home
 from tidings.core.pauses import Pauses
 from tidings.store import capture, relay
 from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database, said
-from tidings.transport.stream import LANDING_SECONDS
 from tidings.transport.stream_away import StreamAwayError
+from tidings.transport.stream_flights import LANDING_SECONDS
 from tidings.worker import doorbell
+from tidings.worker.plain import Flight, plain, unpacked
 from tidings.worker.signals import Signal
-from tidings.worker.supplies import MOST_BYTES, Arrival, FromStream, Supply, together
+from tidings.worker.supplies import FromStream, Supply, together
 from tidings.worker.telemetry import Telemetry
 
 logger = logging.getLogger("tidings.intake")
@@ -39,45 +40,9 @@ MAX_OUTBOX: Final = 50_000  # rows that wait to be routed, beyond which flights 
 FULL_INTERVAL: Final = 0.2  # seconds
 TELL_INTERVAL: Final = 2.0  # seconds between looks at what webhooks want to hear
 LANDED_DAYS: Final = 30  # for which a flight is known; a source that was away for longer repeats what it had sent last
-UNPACKED_HERE: Final = 1_000_000  # bytes of a cargo that keep the event loop some milliseconds; a larger one goes to a thread
 FORGET_INTERVAL: Final = 3600.0  # seconds
 
 LANDED = Counter("tidings_flights_landed_total", "Flights that came by the stream, by what became of them.", ["outcome"])
-
-
-class Flight(Protocol):
-    """A flight that came, until it is acknowledged."""
-
-    @property
-    def name(self) -> str:
-        """What its sender called it."""
-
-    @property
-    def id(self) -> UUID | None:
-        """Its id; None: whoever sent it was no relay."""
-
-    @property
-    def whole(self) -> UUID | None:
-        """The flight that this is a piece of; None: it is none."""
-
-    @property
-    def is_new(self) -> bool:
-        """Whether the stream has given it to nobody before."""
-
-    @property
-    def source(self) -> str:
-        """Where it came from."""
-
-    @property
-    def sequence(self) -> int:
-        """Its number in the stream, without gaps."""
-
-    @property
-    def cargo(self) -> bytes:
-        """What it carries."""
-
-    async def done(self) -> None:
-        """Acknowledge it."""
 
 
 class Way(Protocol):
@@ -98,6 +63,19 @@ class Keeping(Protocol):
 
     async def run_once(self) -> None:
         """Have the stream forget what was landed long ago."""
+
+
+class Told(Protocol):
+    """What was answered while the database was away."""
+
+    async def begin(self, stopped: Signal) -> None:
+        """Have who sends ahead end, and wait until all is told."""
+
+    async def of(self, flights: Sequence[Flight]) -> dict[UUID, Answer]:
+        """Return what was answered to deliveries of flights, by their ids."""
+
+    async def run_once(self, following: int) -> None:
+        """Forget it, some time after the flights were landed. `following`: the number of what is landed next."""
 
 
 class Notice(Protocol):
@@ -133,6 +111,7 @@ class Intake:
         telemetry: Telemetry | None = None,
         kept: Keeping | None = None,
         router: Router | None = None,
+        told: Told | None = None,
     ) -> None:
         """Make it.
 
@@ -142,7 +121,9 @@ class Intake:
             telemetry: Who is told of what was landed.
             kept: What the stream keeps of what was landed; None: nothing.
             router: Routes at once what can be; None: all is put into the outbox.
+            told: What was answered to attempts that were made while the database was away; None: none were.
         """
+        self._told = told
         self._router = router
         self._clock = clock or Clock()
         self._telemetry = telemetry
@@ -154,6 +135,7 @@ class Intake:
         self._kept = kept
         self._next: int | None = None  # the number in the stream of what is to be landed next; None: the stream is to be asked
         self._history: str | None = None  # of PostgreSQL, where we began to land; None: wherever
+        self._was_away = False  # the database, while flights were at hand
         self._stopped = Signal()
 
     async def run(self) -> None:
@@ -186,6 +168,8 @@ class Intake:
             if self._history is None:  # a standby that is not promoted yet
                 await self._stopped.wait(STANDBY_INTERVAL)
                 return
+            if self._told is not None:
+                await self._told.begin(self._stopped)
             if self._kept is not None:
                 await self._kept.begin(self._land)
             self.is_at_work.set()
@@ -193,6 +177,8 @@ class Intake:
                 await self.run_once()
                 if self._kept is not None:
                     await self._kept.run_once()
+                if self._told is not None:
+                    await self._told.run_once(self._next or 0)
                 pauses.reset()
         except relay.MovedError:
             logger.warning("another PostgreSQL has taken over; it is looked whether it has what was landed last")
@@ -240,16 +226,18 @@ class Intake:
 
     async def _route(self, router: Router, arrived: Sequence[Flight], *, can_wait: bool) -> Sequence[Flight]:
         """Route what came, as far as that can be done at once, and return the rest, which is to be put into the outbox."""
-        plain = await _plain(arrived)
+        ready = await plain(arrived)
         done = 0
-        while done < len(plain):
-            batch = together(plain[done:])
-            supply, received_at = FromStream(self._clock, batch, history=self._history), self._clock.now()
+        while done < len(ready):
+            batch = together(ready[done:])
+            told = await self._answers(arrived[done : done + len(batch)])
+            supply, received_at = FromStream(self._clock, batch, history=self._history, answers=told), self._clock.now()
             try:
                 if not await router.route_brought(supply, sum(len(one.events) for one in batch), can_wait=can_wait):
                     break
             except (*UNAVAILABLE, *COLLISIONS) as error:
                 # Should it have been committed, it is known by its id.
+                self._was_away = isinstance(error, UNAVAILABLE)
                 logger.info("what came is put into the outbox, since it could not be routed at once: %s", said(error))
                 break
             if self._telemetry is not None:
@@ -260,11 +248,17 @@ class Intake:
             done += len(batch)
         return arrived[done:]
 
+    async def _answers(self, arrived: Sequence[Flight]) -> dict[UUID, Answer]:
+        return {} if self._told is None else await self._told.of(arrived)
+
     async def _land(self, arrived: Sequence[Flight]) -> None:
         """Land flights together; when PostgreSQL refuses something of them, each alone, and of that one each event."""
         pauses = Pauses()
         while True:
             try:
+                if self._was_away and self._told is not None:  # somebody may have sent ahead what we have at hand
+                    await self._told.begin(self._stopped)
+                self._was_away = False
                 return await self._land_together(arrived)
             except COLLISIONS:
                 if await self._stopped.wait(pauses.next()):
@@ -272,6 +266,7 @@ class Intake:
             except UNAVAILABLE as error:
                 # They are kept at hand. Whoever lands them meanwhile, they are landed once.
                 self._database.outages.failed(error)
+                self._was_away = True
                 if await self._stopped.wait(pauses.next()):
                     raise
             except (CargoError, asyncpg.PostgresError, ValueError, OverflowError) as error:
@@ -283,18 +278,20 @@ class Intake:
                 return None
 
     async def _land_together(self, arrived: Sequence[Flight]) -> None:
+        told = await self._answers(arrived)  # before there is a transaction that waits for it
         outcomes, landed, received_at = [], list[Event](), self._clock.now()
         async with self._database.transaction() as connection:
             for flight in arrived:
                 if flight.id is None:
                     raise CargoError("It has no id of a flight: no relay sent it.")
-                found = await _unpacked(flight)
+                found = await unpacked(flight)
                 for event in found.events:
                     check_carried(event, is_of_home=is_of_home(flight.source))
                 is_known = flight.whole is not None and await relay.is_landed(connection, flight.whole)
                 is_new = not is_known and await relay.land(
-                    connection, flight.id, found.events, origin_of(flight.source, found), found.placed_by, history=self._history
-                )
+                    connection, flight.id, found.events, origin_of(flight.source, found), found.placed_by,
+                    answers=by_event(flight.id, found.events, told), history=self._history,
+                )  # fmt: skip
                 outcomes.append("landed" if is_new else "known")
                 landed += found.events if is_new else []
         for outcome in outcomes:
@@ -304,7 +301,7 @@ class Intake:
 
     async def _land_what_can_be(self, flight: Flight, error: Exception) -> None:
         """Set a flight aside that cannot be read; of one that can, the events that PostgreSQL refuses."""
-        found = Unpacked([]) if isinstance(error, CargoError) else await _unpacked(flight)
+        found = Unpacked([]) if isinstance(error, CargoError) else await unpacked(flight)
         async with self._database.transaction() as connection:
             if flight.whole is not None and await relay.is_landed(connection, flight.whole):
                 return
@@ -355,26 +352,6 @@ class Intake:
             await relay.set_aside_flight(connection, flight.name, flight.source, cargo.alone(event), reason)
 
 
-async def _plain(arrived: Sequence[Flight]) -> list[Arrival]:
-    """Return what came, up to a flight of which more is to be asked than whether its groups live here.
-
-    Such a flight has no id, or is a piece of one; it was sent on by a home; it is very large; it cannot be read; or an event in
-    it is none that sources make.
-    """
-    found: list[Arrival] = []
-    for flight in arrived:
-        if flight.id is None or flight.whole is not None or is_of_home(flight.source) or len(flight.cargo) > MOST_BYTES:
-            break
-        try:
-            events = (await _unpacked(flight)).events
-            for event in events:
-                check_carried(event)
-        except (CargoError, ForeignEventError):
-            break
-        found.append(Arrival(flight.id, flight.source, events, len(flight.cargo)))
-    return found
-
-
 async def _without_room(connection: Connection, events: Sequence[Event]) -> set[str]:
     """Return groups that no event of a flight can be of, asked for once: groups are counted for it, and there are many then."""
     try:
@@ -384,12 +361,6 @@ async def _without_room(connection: Connection, events: Sequence[Event]) -> set[
         raise
     except (asyncpg.PostgresError, ValueError):
         return set()  # one has a name that cannot be asked for, which is found where it is alone
-
-
-async def _unpacked(flight: Flight) -> Unpacked:
-    if len(flight.cargo) <= UNPACKED_HERE:
-        return cargo.opened(flight.cargo)
-    return await asyncio.to_thread(cargo.opened, flight.cargo)
 
 
 class Teller:

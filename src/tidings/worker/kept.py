@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from tidings.core.kept import KEPT_SECONDS, Holding, Landings
 from tidings.store import relay
 from tidings.store.database import Database
-from tidings.worker.intake import Flight
+from tidings.worker.plain import Flight
 
 logger = logging.getLogger("tidings.intake")
 

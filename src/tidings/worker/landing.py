@@ -8,12 +8,17 @@ from typing import Final, NamedTuple
 
 from tidings.clock import Clock
 from tidings.config import Config
+from tidings.core.ahead import AWAY_SECONDS
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, sender_of
 from tidings.core.pressure import REPORT_INTERVAL
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.transport import stream
+from tidings.transport.stream_ahead import AheadStream
+from tidings.worker.ahead import READY_INTERVAL, Ahead, Ready
+from tidings.worker.ahead_session import Known, Streams
+from tidings.worker.answered import Answered
 from tidings.worker.crew import Crew
 from tidings.worker.duties import every
 from tidings.worker.intake import FORGET_INTERVAL, TELL_INTERVAL, Intake, LandedForgetter, Router, Teller
@@ -40,6 +45,8 @@ class Packing(NamedTuple):
         salt: Of the installation.
         telemetry: Who is told of what was landed and sent on.
         router: Routes what comes at once, where that can be; None: all of it is put into the outbox.
+        known: What its worker knows, also while the database is away; None: nothing is delivered then.
+        away_seconds: Without the database before it is delivered by that.
     """
 
     box: SecretBox
@@ -47,6 +54,8 @@ class Packing(NamedTuple):
     salt: int
     telemetry: Telemetry | None = None
     router: Router | None = None
+    known: Known | None = None
+    away_seconds: float = AWAY_SECONDS
 
 
 @asynccontextmanager
@@ -90,13 +99,13 @@ class _Landing:
                     str(config.stream), credentials=config.stream_credentials, ca_file=config.ca_file, inbox=inbox
                 ) as way:
                     fleet = await _checked(way, self._home)
-                    identity = await claim(self._database, way, self._home, self._packing.salt)
+                    identity = await claim(self._database, way.bucket, self._home, self._packing.salt)
                     is_told = False
-                    await way.join(sender_of(self._home))
+                    await way.bucket.join(sender_of(self._home))
                     try:
                         await self._work(way, fleet, identity)
                     except RemovedError:
-                        await way.part(self._home, sender_of(self._home))
+                        await way.bucket.part(self._home, sender_of(self._home))
                         raise
             except (StartupError, stream.StreamAwayError) as error:
                 if not is_told:
@@ -111,16 +120,23 @@ class _Landing:
     async def _work(self, way: stream.Stream, fleet: Fleet, identity: str) -> None:
         stopping, home, database, packing = Signal(), self._home, self._database, self._packing
         clock, sender = packing.clock, sender_of(home)
-        kept = Kept(database, way, home)
-        intake = Intake(database, way, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router)
+        beside, known = AheadStream(way, home), packing.known
+        kept, told = Kept(database, way.flights, home), Answered(beside)
+        intake = Intake(
+            database, way.flights, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router, told=told
+        )
+        ahead = None
+        if known is not None:
+            streams = Streams(way.flights, way.bucket, beside, home)
+            ahead = Ahead(database, streams, known, clock, away_seconds=packing.away_seconds)
         relay = Relay(
-            database, way, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
-            telemetry=packing.telemetry, look=way.fleet,
+            database, way.flights, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
+            telemetry=packing.telemetry, look=way.bucket.fleet,
         )  # fmt: skip
-        reporter = Reporter(database, way, relay, clock, sender)
+        reporter = Reporter(database, way.bucket, relay, clock, sender)
         await reporter.heed()
         follower = Follower(
-            way, sender, [relay.follow], lambda: relay.settled, database=database, home=home, since=fleet.version
+            way.bucket, sender, [relay.follow], lambda: relay.settled, database=database, home=home, since=fleet.version
         )
         await follower.run_once()  # before anything is landed that may be of others
         lookout = Lookout(database, way, intake, clock, home, identity)
@@ -129,21 +145,26 @@ class _Landing:
         crew.begin("relay", relay.run())
         crew.begin("reporter", every(REPORT_INTERVAL, reporter, stopping))
         crew.begin("follower", every(FOLLOW_INTERVAL, follower, stopping))
-        crew.begin("teller of wishes", every(TELL_INTERVAL, Teller(database, way, home), stopping))
+        crew.begin("teller of wishes", every(TELL_INTERVAL, Teller(database, way.bucket, home), stopping))
         crew.begin("forgetter of flights", every(FORGET_INTERVAL, LandedForgetter(database), stopping))
         crew.begin("lookout", every(LOOK_INTERVAL, lookout, stopping))
+        if ahead is not None and known is not None:
+            crew.begin("ahead", ahead.run())
+            crew.begin("ready for ahead", every(READY_INTERVAL, Ready(database, known.routes), stopping))
         try:
             await crew.until(self.stopping.wait(), way.until_closed(), lookout.until_displaced(), follower.until_removed())
         finally:
             intake.stop()
             relay.stop()
+            if ahead is not None:
+                ahead.stop()
             stopping.set()
             await crew.settle(STOP_SECONDS)
             reporter.end()
 
 
 async def _checked(way: stream.Stream, home: str) -> Fleet:
-    fleet = await way.fleet()
+    fleet = await way.bucket.fleet()
     if home not in fleet.homes:
         raise RemovedError(home, fleet.homes)
     return fleet

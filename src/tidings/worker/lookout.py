@@ -12,6 +12,7 @@ from tidings.store import fleet
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.transport.stream import Stream
 from tidings.transport.stream_away import StreamAwayError
+from tidings.transport.stream_bucket import Bucket
 from tidings.transport.stream_standing import look
 from tidings.worker.signals import Signal
 
@@ -28,7 +29,7 @@ class AtWork(Protocol):
         """Whether it is this process that does, and not another one of the home."""
 
 
-async def claim(database: Database, way: Stream, home: str, salt: int) -> str:
+async def claim(database: Database, bucket: Bucket, home: str, salt: int) -> str:
     """Have this database be the home of its name, and return what it is called by that.
 
     Raises:
@@ -37,7 +38,7 @@ async def claim(database: Database, way: Stream, home: str, salt: int) -> str:
     """
     async with database.connection() as connection:
         identity, is_taking = await fleet.identity(connection, salt), await fleet.is_taking(connection)
-    if await way.claim(home, identity, is_to_take=is_taking) != identity:
+    if await bucket.claim(home, identity, is_to_take=is_taking) != identity:
         raise StartupError(_taken(home))
     if is_taking:
         async with database.connection() as connection:
@@ -76,7 +77,7 @@ class Lookout:
     async def run_once(self) -> Seen | None:
         """Look, and return what was seen; None: another process of this home does that."""
         try:
-            if await self._way.claim(self._home, self._identity, is_to_take=False) != self._identity:
+            if await self._way.bucket.claim(self._home, self._identity, is_to_take=False) != self._identity:
                 self._displaced.set()
                 return None
             if not self._at_work.is_at_work.is_set:

@@ -1,4 +1,4 @@
-"""Deliveries that would lead to themselves, found as they are routed: held back or stopped (`core.hops`, `core.flips`)."""
+"""Deliveries that would lead to themselves, found as they are routed: put off or stopped (`core.hops`, `core.flips`)."""
 
 import logging
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.event import Event, delivery_id, milliseconds, uuid7
-from tidings.core.flips import Change, Flips, Hold, Loop, decide_flip
+from tidings.core.flips import Change, Flips, Loop, PutOff, decide_flip
 from tidings.core.hops import too_deep
 from tidings.core.operational import LOOP, Told
 from tidings.store import loops
@@ -32,9 +32,9 @@ class Matched(msgspec.Struct, frozen=True):
 
 
 class Sorted(msgspec.Struct):
-    """Deliveries that are not made as others are. `held`: from when on they may go out; `stopped`: with the reason."""
+    """Deliveries that are not made as others are. `put_off`: from when on they may go out; `stopped`: with the reason."""
 
-    held: dict[UUID, datetime] = {}
+    put_off: dict[UUID, datetime] = {}
     stopped: dict[UUID, tuple[Queued, str]] = {}
 
 
@@ -51,7 +51,7 @@ class LoopGuard:
         self._flips = Flips()
 
     async def sort(self, connection: Connection, matched: Sequence[Matched], now: datetime) -> Sorted:
-        """Return what is to be held back or stopped, in the transaction that routes; usually nothing."""
+        """Return what is to be put off or stopped, in the transaction that routes; usually nothing."""
         found = Sorted({}, {})
         suspects = []
         for one in matched:
@@ -73,7 +73,7 @@ class LoopGuard:
         if len(before) < self._depth:
             return
         webhooks = await self._routes.webhooks(connection, [queued.webhook_id for queued in one.deliveries])
-        # In an ordered lane a delivery that is held back would be overtaken.
+        # In an ordered lane a delivery that is put off would be overtaken.
         candidates = [q for q in one.deliveries if q.webhook_id in webhooks and not webhooks[q.webhook_id].ordered]
         wanted = [delivery_id(event_id, q.webhook_id) for q in candidates for event_id, _ in before]
         sent = await loops.sent(connection, wanted) if wanted else {}
@@ -81,8 +81,8 @@ class LoopGuard:
         for queued in candidates:
             chain = [Change(at, sent.get(delivery_id(event_id, queued.webhook_id))) for event_id, at in before]
             match decide_flip(chain, event.occurred_at, self._depth):
-                case Hold(length):
-                    found.held[queued.id] = now + length
+                case PutOff(length):
+                    found.put_off[queued.id] = now + length
                     decided = True
                 case Loop(reason):
                     found.stopped[queued.id] = (queued, reason)

@@ -8,7 +8,7 @@ with all of it in one of them at least; the same command goes on from there. Two
 another is at, would delete each the other's copy: who moves a group is alone with it, over the connections that it moves by.
 
 So that nothing of the group is overtaken, what is on its way is waited for, from the sources on: they keep what is for the
-group until the fleet says that it has moved (`Fleet.held`); what they had sent is landed; what was landed is routed; attempts
+group until the fleet says that it has moved (`Fleet.parked`); what they had sent is landed; what was landed is routed; attempts
 that are under way end. From then on, for the time that copying takes, the group's deliveries wait, and changes of it are
 refused with 503. What its old home captures or is given for it meanwhile stays in the outbox there, and travels on behind all
 the rest.
@@ -26,7 +26,7 @@ from uuid import UUID
 import msgspec
 
 from tidings.core.errors import BusyError, StartupError
-from tidings.core.fleet import Fleet, holding, with_groups
+from tidings.core.fleet import Fleet, parking, with_groups
 from tidings.sources import tables
 from tidings.store import moving, placing
 from tidings.store.database import COLLISIONS, Connection, Database
@@ -41,8 +41,8 @@ HISTORY: Final = ("published", "events", "deliveries")
 _FIRST: Final = UUID(int=0)
 
 
-class Way(Protocol):
-    """The stream, as far as a move needs it."""
+class Bucket(Protocol):
+    """What all members of a fleet agree about, as far as a move needs it."""
 
     async def fleet(self) -> Fleet:
         """Return what the fleet is."""
@@ -53,11 +53,27 @@ class Way(Protocol):
     async def settled(self) -> dict[str, int]:
         """Return by which version of it each sender has sent all."""
 
+
+class Flights(Protocol):
+    """What is on its way to homes, as far as a move needs it."""
+
     async def last(self, home: str) -> int:
         """Return the number of the last flight to a home."""
 
     async def first(self, home: str) -> int:
         """Return the number of the first flight to a home that it has not landed."""
+
+
+class Way(Protocol):
+    """The stream, as far as a move needs it."""
+
+    @property
+    def bucket(self) -> Bucket:
+        """What all agree about."""
+
+    @property
+    def flights(self) -> Flights:
+        """What is on its way."""
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -133,7 +149,7 @@ class Move:
             await self._check()
             await self._abandon(here, there)  # what was broken off, if anything was
             try:
-                await self._hold()
+                await self._park()
                 rows = await self._switch(here, there)
             except StartupError:
                 await self._abandon(here, there)
@@ -168,8 +184,8 @@ class Move:
             async with here.transaction():
                 await moving.open_lanes(here, self._group)
                 await moving.end(here, self._group)
-        if self._group in (await self._way.fleet()).held:
-            await self._way.change(lambda fleet: holding(fleet, self._group, self._version(), is_held=False))
+        if self._group in (await self._way.bucket.fleet()).parked:
+            await self._way.bucket.change(lambda fleet: parking(fleet, self._group, self._version(), is_parked=False))
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[tuple[Connection, Connection]]:
@@ -213,7 +229,7 @@ class Move:
 
     async def _expect_last_move(self) -> None:
         """Refuse to go on with a move behind which others came: the fleet would look for the group where it was before them."""
-        lives_at = (await self._way.fleet()).home_of(self._group)
+        lives_at = (await self._way.bucket.fleet()).home_of(self._group)
         if lives_at not in {self._source, self._target}:
             raise StartupError(
                 f"{self._group} was moved from here to {self._target}, and lives at {lives_at} by now. Where history of it is "
@@ -222,7 +238,7 @@ class Move:
 
     async def _check(self) -> None:
         """Refuse what cannot be moved."""
-        fleet = await self._way.fleet()
+        fleet = await self._way.bucket.fleet()
         if self._target not in fleet.homes:
             raise StartupError(f"The fleet has no home {self._target!r}; it has {', '.join(fleet.homes)}.")
         if self._target == self._source:
@@ -248,15 +264,15 @@ class Move:
                 f"{self._group} has {some}, which cannot be moved. Let jobs end; export collections, and delete them."
             )
 
-    async def _hold(self) -> None:
+    async def _park(self) -> None:
         """Have nothing of the group be on its way any more."""
-        self._tell("having sources hold what is for it")
-        fleet = await self._way.change(lambda fleet: holding(fleet, self._group, self._version(), is_held=True))
+        self._tell("having sources keep what is for it")
+        fleet = await self._way.bucket.change(lambda fleet: parking(fleet, self._group, self._version(), is_parked=True))
         await self._until(lambda: self._are_settled(fleet.version), "All senders to have heard of it; is a relay not running?")
-        last = await self._way.last(self._source)
+        last = await self._way.flights.last(self._source)
 
         async def is_landed() -> bool:
-            return await self._way.first(self._source) > last
+            return await self._way.flights.first(self._source) > last
 
         await self._until(is_landed, f"What was sent to {self._source} to be landed there; does serve run?")
         async with self._here.connection() as connection:
@@ -275,7 +291,7 @@ class Move:
         await self._until(lambda: self._asked(lambda c: moving.is_at_rest(c, self._group)), "Attempts under way to end.")
 
     async def _are_settled(self, version: int) -> bool:
-        found = await self._way.settled()
+        found = await self._way.bucket.settled()
         return all(settled >= version for member, settled in found.items() if member not in self._besides)
 
     async def _is_known(self) -> bool:
@@ -326,7 +342,7 @@ class Move:
     async def _arrive(self) -> None:
         """Have the new home go on, and all who send know it."""
         self._tell("telling the fleet")
-        await self._way.change(self._arrived)
+        await self._way.bucket.change(self._arrived)
         self._tell("having its new home go on")
         async with self._there.transaction() as connection:
             arriving = await moving.standing(connection, self._group)
@@ -341,8 +357,8 @@ class Move:
 
     def _arrived(self, fleet: Fleet) -> Fleet:
         if fleet.home_of(self._group) == self._target:
-            return fleet  # it was told before: whoever holds the group now moves it on from there
-        free = holding(fleet, self._group, self._version(), is_held=False)
+            return fleet  # it was told before: whoever has parked the group now moves it on from there
+        free = parking(fleet, self._group, self._version(), is_parked=False)
         return with_groups(free, {self._group: self._target}, self._version())
 
     # Afterwards --------------------------------------------------------------------------------------------------------

@@ -28,16 +28,16 @@ class Outgoing:
         flights: That the stream does not have yet, and `events` of them; `bytes` that they take in the database.
         earlier: Flights of these that were there when it began.
         why: Why the first of them is not taken.
-        is_held: The home is drained: nothing is sent to it.
+        is_drained: The home is drained: nothing is sent to it.
         is_sending: The first is on its way, or was and may yet arrive.
-        call: Is set when there is something to send, or when nothing is held any more.
+        call: Is set when there is something to send, or when the home is drained no more.
     """
 
     def __init__(self, home: str) -> None:
         self.home = home
         self.flights = self.events = self.bytes = self.earlier = 0
         self.why = Why.NOTHING
-        self.is_held = False
+        self.is_drained = False
         self.is_sending = False
         self.call = Signal()
         self._at_hand: deque[Flight] = deque()
@@ -99,7 +99,7 @@ class Outgoing:
         """Return what waits, and why."""
         first = self.first
         seconds = 0.0 if first is None or first.made_at is None else max(0.0, (now - first.made_at).total_seconds())
-        why = Why.DRAINED if self.is_held else self.why
+        why = Why.DRAINED if self.is_drained else self.why
         return Waits(self.home, self.flights, self.events, self.bytes, seconds, why if self.flights else Why.NOTHING)
 
     def _has_room(self, flight: Flight) -> bool:

@@ -13,7 +13,7 @@ from tidings.core.errors import StartupError
 from tidings.core.event import Event
 from tidings.core.fleet import Fleet
 from tidings.store import placing
-from tidings.store.database import UNAVAILABLE, Connection, Database
+from tidings.store.database import UNAVAILABLE, Connection, Database, Server
 from tidings.transport.stream_away import StreamAwayError
 from tidings.worker.signals import Signal
 
@@ -31,7 +31,9 @@ class ElsewhereError(Exception):
 class CurrentPlacing:
     """What a dispatcher knows of where groups live, as new as the rows that it routes."""
 
-    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, server: Server, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._server = server
+        self._failovers = server.failovers
         self._monotonic = monotonic
         self._known: placing.Known | None = None
         self._passed: dict[str, float] = {}  # groups that are passed over, and until when
@@ -50,8 +52,11 @@ class CurrentPlacing:
         """
         if version is None:
             return
+        seen = self._server.failovers
+        if self._failovers != seen:  # a version can stand for something else by now
+            self._failovers, self._known = seen, None
         if self._known is None or self._known.version != version:
-            self._known = await placing.get(connection)
+            self._known = await placing.renewed(connection, self._known)
         if self._known is None:
             return
         here = self._known.placing
@@ -130,6 +135,7 @@ class Follower:
         self._home = home
         self._since = since
         self._known: Fleet | None = None
+        self._failovers = 0  # of the database, when it was written down
         self._told: int | None = None
         self._refused = ""
         self._without: tuple[str, ...] = ()  # the homes of the fleet, once it is without this one
@@ -162,16 +168,27 @@ class Follower:
             self._refused = str(error)
             return False
         self._refused = ""
-        if fleet == self._known or (self._known is not None and fleet.version < self._known.version):
+        if self._known is not None and fleet.version < self._known.version:
             return False
-        if self._database is not None and self._home is not None:
-            try:
-                async with self._database.transaction() as connection:
-                    await placing.put(connection, self._home, fleet)
-            except UNAVAILABLE as error:
-                self._database.outages.failed(error)
-                return False
+        if not await self._write_down(fleet) or fleet == self._known:
+            return False
         self._known = fleet
         for changed in self._on_changed:
             changed(fleet)
+        return True
+
+    async def _write_down(self, fleet: Fleet) -> bool:
+        """Have the database of a home know it too; False: it is away. A standby that was behind may not have it any more."""
+        if self._database is None or self._home is None:
+            return True
+        seen = self._database.server.failovers
+        if fleet == self._known and self._failovers == seen:
+            return True
+        try:
+            async with self._database.transaction() as connection:
+                await placing.put(connection, self._home, fleet)
+        except UNAVAILABLE as error:
+            self._database.outages.failed(error)
+            return False
+        self._failovers = seen
         return True

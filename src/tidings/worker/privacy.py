@@ -55,6 +55,10 @@ class Privacy:
         """The groups that have rules which hide something of events."""
         return [group_id for group_id, rules in self._rules.items() if any(rule.hides for rule in rules)]
 
+    def has_rules(self, group_id: str) -> bool:
+        """Whether a group has any."""
+        return group_id in self._rules
+
     async def keep(self, connection: Connection, matched: Sequence[Matched], now: datetime) -> Sequence[Matched]:
         """Return events with their deliveries as they are kept; what is to be sent of them beyond that is sealed for these.
 

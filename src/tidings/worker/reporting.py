@@ -83,11 +83,11 @@ class Figures(Collector):
                 family.add_metric([source, one.home], getattr(one, name))
             yield family
         text = "1 for the reason why what waits at a source for a home does: away, full, large, drained."
-        held = GaugeMetricFamily("tidings_relay_held", text, labels=["source", "home", "reason"])
+        reasons = GaugeMetricFamily("tidings_relay_waiting_reason", text, labels=["source", "home", "reason"])
         for source, one in every:
             for why in _REASONS:
-                held.add_metric([source, one.home, why.value], int(one.why is why))
-        yield held
+                reasons.add_metric([source, one.home, why.value], int(one.why is why))
+        yield reasons
 
 
 FIGURES: Final = Figures()
@@ -144,7 +144,7 @@ class Reporter:
             StreamAwayError: It is not known; what was drained before is.
         """
         found = await self._stream.drained()
-        self._relay.hold(found.homes)
+        self._relay.drain(found.homes)
         self._heeded = found.revision
 
     @property
@@ -179,7 +179,7 @@ class Reporter:
             backlog = await outbox.backlog(connection)
         now = self._clock.now()
         waits = [one.waits(now) for one in self._relay.outgoing.values()]
-        drained = [one.home for one in self._relay.outgoing.values() if one.is_held and not one.is_sending]
+        drained = [one.home for one in self._relay.outgoing.values() if one.is_drained and not one.is_sending]
         lag = max(0.0, backlog.lag_seconds)
         some = [one for one in waits if one.flights]
         report = Report(now, backlog.waiting, lag, self._relay.is_full, drained, some, self._heeded, self._identity)

@@ -8,7 +8,9 @@ after a failover all is read anew: the newest version may be lower than before, 
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +48,7 @@ class CurrentRoutes:
         self._failovers = self._server.failovers
         self._max_webhooks = max_webhooks
         self._webhooks: dict[UUID, Webhook] = {}  # in the order of their last use
+        self._unread: deque[UUID] | None = None  # of those that are to be at hand; None: none need be
         self._refreshing = asyncio.Lock()
         self.current = Routes()
 
@@ -93,6 +96,20 @@ class CurrentRoutes:
             found |= loaded
         return found
 
+    def at_hand(self, webhook_id: UUID) -> Webhook | None:
+        """Return a webhook with its secrets, as it was known last, without asking the database; None: it is not at hand."""
+        return self._webhooks.get(webhook_id)
+
+    async def read_ahead(self, connection: Connection) -> None:
+        """Have some more webhooks at hand that were not used yet, up to as many as are kept: for when the database is away."""
+        if self._unread is None:
+            self._unread = self._first_ids()
+        page = [self._unread.popleft() for _ in range(min(PAGE, len(self._unread)))]
+        await self.webhooks(connection, [webhook_id for webhook_id in page if webhook_id not in self._webhooks])
+
+    def _first_ids(self) -> deque[UUID]:
+        return deque(islice(self.current.ids, self._max_webhooks), self._max_webhooks)
+
     async def _apply_changes(self, connection: Connection, version: int, faults: list[_Fault]) -> bool:
         """Apply the changes behind the present version, and tell whether they are all still known."""
         routes = self.current
@@ -103,6 +120,8 @@ class CurrentRoutes:
                 return False
             for row in rows:
                 self._webhooks.pop(row["id"], None)
+                if self._unread is not None:
+                    self._unread.append(row["id"])
             faults += _put(routes, {row["id"]: row for row in rows}.values())
             routes.version = rows[-1]["routes_version"]  # with the rest of it, before anything is waited for
         return True
@@ -114,6 +133,8 @@ class CurrentRoutes:
             faults += _put(routes, rows)
             last = rows[-1]["id"]
         self.current, self._webhooks = routes, {}
+        if self._unread is not None:
+            self._unread = self._first_ids()
         logger.info("the subscriptions of %d webhooks are loaded", len(routes))
 
     async def _set_aside(self, connection: Connection, faults: list[_Fault]) -> None:

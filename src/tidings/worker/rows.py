@@ -18,7 +18,7 @@ logger = logging.getLogger("tidings.relay")
 
 BATCH: Final = cargo.MAX_EVENTS  # rows taken at a time for a home: one more would travel alone
 MOST_BATCHES: Final = 4  # taken together where there are as many homes, so that each has a flight worth its journey
-MOST_GROUPS: Final = 64  # of one batch, while one is held; and that are looked at together at a home
+MOST_GROUPS: Final = 64  # of one batch, while one is parked; and that are looked at together at a home
 PAGES: Final = 16  # of groups, that are looked at for a batch at a home
 MAX_UNKNOWN: Final = 10_000  # groups that are waited with
 VAIN_SECONDS: Final = 60.0  # for which a version of the directory is waited for; members hear of one within some seconds
@@ -38,16 +38,16 @@ class Rows(Protocol):
 
 
 class Everything:
-    """All rows of a source. While a group is held, what is for it stays, and nothing of others waits behind it."""
+    """All rows of a source. While a group is parked, what is for it stays, and nothing of others waits behind it."""
 
     def __init__(self) -> None:
         self._behind = ""  # the group that was served last
 
     async def take(self, owner: Connection, fleet: Fleet) -> Taken:
-        """Take the oldest rows, or of each group that is not held its oldest."""
-        if not fleet.held:
+        """Take the oldest rows, or of each group that is not parked its oldest."""
+        if not fleet.parked:
             return await outbox.take(owner, BATCH * min(len(fleet.homes), MOST_BATCHES))
-        shares = split(await outbox.groups(owner, self._behind, fleet.held, most=MOST_GROUPS, deep=BATCH), BATCH)
+        shares = split(await outbox.groups(owner, self._behind, fleet.parked, most=MOST_GROUPS, deep=BATCH), BATCH)
         if not shares:
             return _NOTHING
         self._behind = next(reversed(shares))
@@ -71,6 +71,8 @@ class Elsewhere:
     def __init__(self, home: str, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._home = home
         self._behind = ""
+        self._owner: Connection = None
+        self._known: placing.Known | None = None
         self._monotonic = monotonic
         self._unknown: dict[str, int] = {}  # groups with such rows: up to which version
         self._since: float | None = None  # when the first of these was begun to be waited for
@@ -80,10 +82,12 @@ class Elsewhere:
     async def take(self, owner: Connection, fleet: Fleet) -> Taken:
         """Take the oldest rows of some groups that live elsewhere, each in its order."""
         self._hear(fleet.version)
-        known = await placing.get(owner)
-        if known is None:
+        if owner is not self._owner:  # after a failover a version can stand for something else
+            self._owner, self._known = owner, None
+        self._known = await placing.renewed(owner, self._known)
+        if self._known is None:
             return _NOTHING
-        groups = await self._groups(owner, known.placing, fleet)
+        groups = await self._groups(owner, self._known.placing, fleet)
         if not groups:
             return _NOTHING
         taken = await outbox.take_onward(owner, groups, max(1, BATCH // len(groups)))
@@ -116,7 +120,7 @@ class Elsewhere:
     async def _groups(self, owner: Connection, here: Placing, fleet: Fleet) -> list[str]:
         """Return groups with rows that are to be sent on: what we have written down and what is followed both say so."""
         for _ in range(PAGES):
-            waiting = [one.group_id for one in await outbox.groups(owner, self._behind, fleet.held, most=MOST_GROUPS, deep=1)]
+            waiting = [one.group_id for one in await outbox.groups(owner, self._behind, fleet.parked, most=MOST_GROUPS, deep=1)]
             owned = await placing.owned(owner, waiting)
             found = [
                 group_id

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 from tidings.clock import Clock
@@ -14,8 +15,10 @@ from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.store.signing_keys import KeyRing
 from tidings.transport.sender import Sender
+from tidings.worker.ahead_session import Known
 from tidings.worker.archivist import FORGET_INTERVAL, SEAL_INTERVAL, Forgetter, Sealer
 from tidings.worker.attempt_log import log_attempts
+from tidings.worker.attempts import Attempts
 from tidings.worker.bookkeeping import BOOKKEEPING_INTERVAL, Bookkeeper
 from tidings.worker.certificates import CERTIFICATES_INTERVAL, CertificateWatch
 from tidings.worker.closer import CLOSE_INTERVAL, Closer
@@ -89,21 +92,22 @@ class Worker:
         routes, cache = CurrentRoutes(box, clock, server=database.server), EventCache()
         self._database, self._routes, self._sender, self._grace = database, routes, sender, stop_grace_seconds
         self._log_attempts, self.telemetry = log_attempts, telemetry
-        self.me, self.airborne, self.places = Identity(), Flights(), Places(max_in_flight, connections=max_connections)
+        self._more_places = partial(Places, max_in_flight, connections=max_connections)
+        self.me, self.airborne, self.places = Identity(), Flights(), self._more_places()
         self.privacy = Privacy(database, box, cache)
         self.heart = Heart(database, clock, self.me)
         self.teller = Teller(database)
         self.recorder = Recorder(database, clock, self.me, self.airborne, self.places, on_recorded=self._on_recorded)
-        self.deliverer = Deliverer(
-            database, routes, cache, sender, self.recorder, clock, self.me, self.airborne, self.places, keys=keys,
-            privacy=self.privacy, is_told=log_attempts or telemetry is not None,
-        )  # fmt: skip
+        told = log_attempts or telemetry is not None
+        self._more = partial(Attempts, sender=sender, clock=clock, keys=keys, privacy=self.privacy, is_told=told)
+        self.attempts = self._more(self.recorder, self.places)
+        parts = database, routes, cache, self.attempts, self.recorder, clock, self.me, self.airborne, self.places
+        self.deliverer = Deliverer(*parts, self.privacy)
         self._ringer = Ringer(database)
         self.payloads = PayloadLimits(database)
         self.dispatcher = Dispatcher(
-            database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.deliverer,
-            privacy=self.privacy, tell=self._ringer.tell, loop_depth=loop_depth, payloads=self.payloads,
-            telemetry=telemetry,
+            database, routes, cache, clock, self.me, self.airborne, self.places, salt=salt, taker=self.attempts,
+            privacy=self.privacy, tell=self._ringer.tell, loop_depth=loop_depth, payloads=self.payloads, telemetry=telemetry,
         )  # fmt: skip
         self._rescuer = Rescuer(database, self.me, self.airborne, on_rescued=self.places.called.set)
         self._janitor = Janitor(database, clock, retention_days=retention_days, on_dropped=self.dispatcher.forget_days)
@@ -125,6 +129,11 @@ class Worker:
         self._pulse = Pulse(self.heart, on_failed=self._on_heart_failed)
         self._crew = Crew("the worker stops", self.failed.set)
         self._stopped = False
+
+    @property
+    def known(self) -> Known:
+        """What this worker knows, also while the database is away."""
+        return Known(self._routes, self.privacy, self.payloads, lambda results: self._more(results, self._more_places()))
 
     async def start(self) -> None:
         """Register and begin."""
@@ -178,7 +187,7 @@ class Worker:
         self.deliverer.stop()
         if claiming := self._crew.named("dispatcher", "dispatcher beside crowds", "deliverer"):
             await asyncio.wait(claiming, timeout=self._grace)
-        await self.deliverer.drain(self._grace)
+        await self.attempts.drain(self._grace)
         self.recorder.stop()
         self.teller.stop()
         self._stopping.set()

@@ -3,13 +3,14 @@
 What is taken is taken inside the transaction that routes it: when that fails, it is as if nothing had been taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
 
 from tidings.clock import Clock
+from tidings.core.answers import Answer
 from tidings.core.event import Event
 from tidings.store import outbox, relay
 from tidings.store.database import Connection
@@ -30,6 +31,7 @@ class AtHand(msgspec.Struct, frozen=True):
         routes_version: The version of the subscriptions, as of the moment it was taken or later.
         privacy_version: That of the redaction rules.
         placing_version: That of what is known about where groups live; None: this is no home of a fleet.
+        answers: What was answered to deliveries of these events already, by their ids: while the database was away.
     """
 
     events: list[Event] = []
@@ -40,6 +42,7 @@ class AtHand(msgspec.Struct, frozen=True):
     routes_version: int = 0
     privacy_version: int = 0
     placing_version: int | None = None
+    answers: Mapping[UUID, Answer] = {}
 
 
 class Supply(Protocol):
@@ -67,7 +70,7 @@ class FromOutbox:
             return AtHand(numbers=taken.numbers, faults=faults)
         return AtHand(
             events, taken.numbers, {}, outbox.uncounted(taken, events), outbox.origins(taken, events), taken.routes_version,
-            taken.privacy_version, taken.placing_version,
+            taken.privacy_version, taken.placing_version, outbox.answers(taken),
         )  # fmt: skip
 
 
@@ -102,8 +105,21 @@ class FromStream:
         landed: Their events.
     """
 
-    def __init__(self, clock: Clock, arrivals: Sequence[Arrival], *, history: str | None = None) -> None:
-        """Make it. `history`: of PostgreSQL, where whoever lands them began to land; None: anywhere."""
+    def __init__(
+        self,
+        clock: Clock,
+        arrivals: Sequence[Arrival],
+        *,
+        history: str | None = None,
+        answers: Mapping[UUID, Answer] | None = None,
+    ) -> None:
+        """Make it.
+
+        Args:
+            history: Of PostgreSQL, where whoever lands them began to land; None: anywhere.
+            answers: What was answered to their deliveries already, by their ids.
+        """
+        self._answers = answers or {}
         self._clock = clock
         self._arrivals = arrivals
         self._history = history
@@ -144,4 +160,14 @@ class FromStream:
         if faults:
             return AtHand(numbers=numbers, faults=faults)
         await relay.add_groups(connection, found.new_groups)
-        return AtHand(events, numbers, {}, events, origins, found.routes_version, found.privacy_version, found.placing_version)
+        return AtHand(
+            events,
+            numbers,
+            {},
+            events,
+            origins,
+            found.routes_version,
+            found.privacy_version,
+            found.placing_version,
+            self._answers,
+        )

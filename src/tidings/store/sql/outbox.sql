@@ -2,7 +2,7 @@
 select id, group_id, source, type, operation, subject, table_schema, table_name, case when size > $3 then null else record end as record,
   case when size > $3 then null else old_record end as old_record, occurred_at, event_id, external_id, webhook_id, capture_error, hops, traceparent,
   (select version from tidings.routes_version) as routes_version, size, is_counted,
-  (select version from tidings.privacy_version) as privacy_version, origin, (select version from tidings.placing) as placing_version, placed_by
+  (select version from tidings.privacy_version) as privacy_version, origin, (select version from tidings.placing) as placing_version, placed_by, answers
 from taken
 
 -- part: with_size

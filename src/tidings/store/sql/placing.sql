@@ -1,9 +1,14 @@
 -- Where groups of a fleet live, as a home knows it (theory: core.fleet).
 
 -- name: get
-select p.version, p.home, p.fleet::text as fleet, array(select m.group_id from tidings.group_moves m where m.has_left) as gone,
-  array(select m.group_id from tidings.group_moves m where not m.has_left) as held
-from tidings.placing p;
+-- The directory has thousands of groups, and some ask all the time: who names the version that there is gets no more than that.
+-- $1 the version that is known already, or null
+select p.version, n.home, n.fleet, n.gone, n.parked
+from tidings.placing p left join lateral (
+  select p.home, p.fleet::text as fleet, array(select m.group_id from tidings.group_moves m where m.has_left) as gone,
+    array(select m.group_id from tidings.group_moves m where not m.has_left) as parked
+  where p.version is distinct from $1::bigint
+) n on true;
 
 -- name: put
 -- What the fleet is, as it was heard. Nothing comes back where it was known. $1 home, $2 directory

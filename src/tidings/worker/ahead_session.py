@@ -1,0 +1,325 @@
+"""Sending ahead while the turn is ours: flights are read by their numbers, attempts made, and answers told (`worker.ahead`)."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
+from uuid import UUID
+
+from prometheus_client import Counter
+
+from tidings.clock import Clock
+from tidings.core import ahead
+from tidings.core.ahead import Lanes, Said, Step, encode_said, is_for_ahead, may_go_ahead, read_said
+from tidings.core.answers import Answer, answer_of, answers, messages
+from tidings.core.delivery import Delivery
+from tidings.core.event import Event, about, delivery_id
+from tidings.core.fleet import Fleet
+from tidings.core.flips import Flips
+from tidings.core.outcome import Result
+from tidings.core.webhook import Webhook
+from tidings.store.outbox import read_brought
+from tidings.transport.stream_away import StreamAwayError
+from tidings.worker.attempts import Attempts, Results
+from tidings.worker.payloads import PayloadLimits
+from tidings.worker.plain import Flight, plain
+from tidings.worker.privacy import Privacy
+from tidings.worker.routes import CurrentRoutes
+from tidings.worker.signals import Signal
+
+logger = logging.getLogger("tidings.ahead")
+
+IDLE_INTERVAL: Final = 0.1  # seconds between looks for flights, and at answers to be told
+FLEET_INTERVAL: Final = 2.0  # seconds between looks where groups live
+READ_AT_ONCE: Final = 8  # flights that are begun between two looks at whatever else there is
+MAX_UNTOLD_BYTES: Final = 16 * 2**20  # of answers that the stream has not yet, beyond which nothing is begun
+ANSWER_BYTES: Final = 500  # of one, beside what its receiver said
+
+ATTEMPTS = Counter("tidings_ahead_attempts_total", "First attempts made while the home's database is away.", ["outcome"])
+
+
+class Way(Protocol):
+    """The stream, as far as flights are read by their numbers."""
+
+    async def first(self, home: str) -> int:
+        """Return the number of the first flight that waits for a home, or will."""
+
+    async def last(self, home: str) -> int:
+        """Return the number of the last flight that was sent to a home."""
+
+    async def kept(self, home: str, number: int) -> Flight | None:
+        """Return a flight by its number; None: there is none."""
+
+    @property
+    def most_bytes(self) -> int:
+        """What a message may have."""
+
+
+class Bucket(Protocol):
+    """The stream, as far as it says where groups live."""
+
+    async def fleet(self) -> Fleet:
+        """Return what the fleet is."""
+
+
+class Beside(Protocol):
+    """The stream of answers of a home, and the key that says who sends ahead."""
+
+    async def is_received(self) -> tuple[bool, int]:
+        """Return whether somebody of the home waits for flights, and up to which number all are acknowledged."""
+
+    async def put(self, number: int, data: bytes) -> None:
+        """Put answers to a flight, by its number, into the stream."""
+
+    async def numbers(self) -> dict[int, int]:
+        """Return the numbers of flights that have answers, and how many messages each has."""
+
+    async def read(self, number: int, count: int) -> list[bytes]:
+        """Return the messages of a flight."""
+
+    async def has_room(self) -> bool:
+        """Whether more may be put into it."""
+
+    async def state(self) -> tuple[bytes, int]:
+        """Return what the key says, and its revision; 0: there is none."""
+
+    async def change(self, value: bytes, revision: int) -> int | None:
+        """Change the key if it has this revision; return its new one; None: somebody else was first."""
+
+
+class Known(NamedTuple):
+    """What a worker knows, also while its database is away."""
+
+    routes: CurrentRoutes
+    privacy: Privacy
+    payloads: PayloadLimits
+    attempts: Callable[[Results], Attempts]  # makes what makes attempts, for whoever takes their results
+
+
+class Streams(NamedTuple):
+    """The streams of a home."""
+
+    way: Way
+    bucket: Bucket
+    beside: Beside
+    home: str
+
+
+class Turn:
+    """The right to send ahead, as long as it is renewed."""
+
+    def __init__(self, beside: Beside, said: Said, revision: int, monotonic: Callable[[], float]) -> None:
+        self._beside = beside
+        self._said = said
+        self._revision = revision
+        self._monotonic = monotonic
+        self._renewed_at = monotonic()
+        self.is_ours = True
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether nobody else can have it."""
+        return self.is_ours and self._monotonic() - self._renewed_at < ahead.GIVE_UP_SECONDS
+
+    async def renew(self, reached: int) -> None:
+        """Say, from time to time, that we are alive. `reached`: the flight that was begun last."""
+        asked = self._monotonic()
+        if not self.is_ours or asked - self._renewed_at < ahead.RENEW_INTERVAL:
+            return
+        said = self._said.after(Step.RENEW, reached=reached)
+        revision = None if said is None else await self._beside.change(encode_said(said), self._revision)
+        if said is None or revision is None:
+            self.is_ours = False
+            return
+        self._said, self._revision, self._renewed_at = said, revision, asked
+
+    async def leave(self) -> None:
+        """Give it back, once all answers are in the stream; whoever asked us to end waits for that."""
+        value, revision = await self._beside.state()
+        said = read_said(value)
+        if said.holder == self._said.holder and (left := said.after(Step.LEAVE)) is not None:
+            await self._beside.change(encode_said(left), revision)
+
+
+class _UnderWay(NamedTuple):
+    flight: UUID
+    number: int
+    event: Event
+    webhook: Webhook
+
+
+class Session:
+    """Sending ahead, from when the turn is taken until it is over. Takes what came of its attempts."""
+
+    def __init__(
+        self,
+        streams: Streams,
+        known: Known,
+        clock: Clock,
+        turn: Turn,
+        *,
+        since: float,
+        is_over: Callable[[], bool],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """Make it.
+
+        Args:
+            since: When the database was there last, or somebody landed something.
+            is_over: Whether the database is there again, or this process is to end.
+        """
+        self._flights, self._bucket, self._beside, self._home = streams
+        self._known = known
+        self._clock = clock
+        self._turn = turn
+        self._is_over = is_over
+        self._monotonic = monotonic
+        self._attempts = known.attempts(self)
+        self._lanes: Lanes[Delivery] = Lanes(since)
+        self._flips = Flips()
+        self._under_way: dict[Delivery, _UnderWay] = {}
+        self._untold: dict[tuple[int, UUID], list[Answer]] = {}  # by number and id of their flight
+        self._untold_bytes = 0
+        self._fleet: Fleet | None = None
+        self._fleet_due = 0.0
+        self._next = self._last = 0
+        self._numbers: dict[int, int] = {}  # what somebody who sent ahead before us has told already
+        self._is_full = False
+        self._changed = Signal()
+        self.made = 0
+
+    async def run(self) -> None:
+        """Send ahead until it is over; then tell what was answered, and give the turn back."""
+        try:
+            self._numbers = await self._beside.numbers()
+            self._next = await self._flights.first(self._home)
+            while not self._is_over() and self._turn.is_ours:
+                try:
+                    await self._turn.renew(self._next - 1)
+                    await self._tell()
+                    begun = await self._begin_some()
+                except StreamAwayError as error:
+                    logger.info("the stream is away, too: %s", error)
+                    begun = False
+                if not begun:
+                    await self._changed.wait(IDLE_INTERVAL)
+                    self._changed.clear()
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        for delivery in self._lanes.leave():
+            self._under_way.pop(delivery, None)
+        await self._attempts.drain(ahead.GRACE_SECONDS)
+        try:
+            await self._tell()
+            await self._turn.leave()
+        except StreamAwayError as error:
+            left = sum(map(len, self._untold.values()))
+            logger.warning("%d attempts that were made ahead are not on record, and will be made again: %s", left, error)
+
+    # What is sent --------------------------------------------------------------------------------------------------------
+
+    async def _begin_some(self) -> bool:
+        """Begin what some flights hold; return whether there may be more."""
+        if not await self._may_begin():
+            return False
+        for _ in range(READ_AT_ONCE):
+            if not await self._begin_next():
+                return False
+        return True
+
+    async def _may_begin(self) -> bool:
+        if not self._turn.is_sure or self._lanes.pending >= ahead.MAX_PENDING or self._untold_bytes >= MAX_UNTOLD_BYTES:
+            return False
+        if self._is_full or self._monotonic() >= self._fleet_due:
+            self._is_full = not await self._beside.has_room()
+            self._fleet = await self._bucket.fleet()
+            self._fleet_due = self._monotonic() + FLEET_INTERVAL
+        return not self._is_full
+
+    async def _begin_next(self) -> bool:
+        if self._next > self._last:
+            self._last = await self._flights.last(self._home)
+            if self._next > self._last:
+                return False
+        number = self._next
+        flight = await self._flights.kept(self._home, number)
+        self._next += 1
+        if flight is None:  # somebody deleted it
+            return True
+        arrived = await plain([flight])
+        if arrived:
+            told = await self._beside.read(number, self._numbers[number]) if number in self._numbers else []
+            self._begin(arrived[0].id, number, arrived[0].events, set(answers(arrived[0].id, told)[0]))
+        return True
+
+    def _begin(self, flight: UUID, number: int, events: Sequence[Event], known: set[UUID]) -> None:
+        now, taken = self._clock.now(), 0
+        read = [read_brought(event, now) for event in events]
+        faults = self._known.payloads.faults(enumerate(event for event, _ in read))
+        for at, (event, fault) in enumerate(read):
+            if fault is not None or at in faults or not self._is_ours(event):
+                continue
+            for webhook_id in self._known.routes.current.match(event):
+                name, due_at = delivery_id(event.id, webhook_id), min(event.occurred_at, now)
+                delivery = Delivery(name, event.id, webhook_id, event.group_id, 1, due_at, number)
+                if delivery.id not in known and taken < ahead.MAX_OF_FLIGHT:
+                    taken += self._offer(delivery, flight, number, event)
+
+    def _is_ours(self, event: Event) -> bool:
+        """Whether an event is of a group of this home, and nothing but the database is to be asked of it."""
+        fleet = self._fleet
+        if fleet is None or event.group_id in fleet.parked or fleet.home_of(event.group_id) != self._home:
+            return False
+        if not is_for_ahead(event) or self._known.privacy.has_rules(event.group_id):
+            return False
+        record = about(event) if event.operation is not None else None
+        return record is None or not self._flips.is_suspect(record, event.occurred_at)
+
+    def _offer(self, delivery: Delivery, flight: UUID, number: int, event: Event) -> bool:
+        webhook = self._known.routes.at_hand(delivery.webhook_id)
+        if webhook is None or not may_go_ahead(webhook):
+            return False
+        is_taken, is_to_begin = self._lanes.offer(webhook, delivery, self._monotonic())
+        if is_taken:
+            self._under_way[delivery] = _UnderWay(flight, number, event, webhook)
+        if is_to_begin:
+            self._attempts.begin(delivery, event, webhook)
+        return is_taken
+
+    # What is answered ----------------------------------------------------------------------------------------------------
+
+    def add(self, result: Result) -> None:
+        """Take what came of an attempt, and begin what waited for its lane."""
+        one = self._under_way.pop(result.delivery)
+        if (answer := answer_of(result)) is not None:
+            self.made += 1
+            ATTEMPTS.labels("succeeded" if result.exchange.is_success else "failed").inc()
+            self._untold.setdefault((one.number, one.flight), []).append(answer)
+            self._untold_bytes += _size(answer)
+        begun, left = self._lanes.ended(one.webhook, self._monotonic(), result.outcome)
+        for delivery in left:
+            self._under_way.pop(delivery)
+        for delivery in begun:
+            if self._turn.is_sure and not self._is_over():
+                self._attempts.begin(delivery, self._under_way[delivery].event, one.webhook)
+            else:
+                self._under_way.pop(delivery)
+                self._lanes.released(one.webhook)
+        self._changed.set()
+
+    async def _tell(self) -> None:
+        """Put what was answered into the stream."""
+        for key in list(self._untold):
+            told = self._untold[key][:]
+            for message in messages(key[1], told, self._flights.most_bytes):
+                await self._beside.put(key[0], message)
+            del self._untold[key][: len(told)]
+            if not self._untold[key]:
+                del self._untold[key]
+            self._untold_bytes -= sum(map(_size, told))
+
+
+def _size(answer: Answer) -> int:
+    exchange = answer.exchange
+    return ANSWER_BYTES + len(exchange.body) + sum(len(name) + len(value) for name, value in exchange.headers)

@@ -1,0 +1,118 @@
+"""What was answered while the home's database was away, for whoever lands the flights it was about (`worker.ahead`)."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+from uuid import UUID
+
+from tidings.core.ahead import GRACE_SECONDS, SILENT_SECONDS, Step, Turn, Watched, encode_said, read_said
+from tidings.core.answers import Answer, answers
+from tidings.core.kept import KEPT_SECONDS
+from tidings.worker.plain import Flight
+from tidings.worker.signals import Signal
+
+logger = logging.getLogger("tidings.intake")
+
+LOOK_INTERVAL: Final = 0.2  # seconds between looks whether who sends ahead has ended
+
+
+class Beside(Protocol):
+    """The stream of answers of a home, and the key that says who sends ahead."""
+
+    async def numbers(self) -> dict[int, int]:
+        """Return the numbers of flights that have answers, and how many messages each has."""
+
+    async def read(self, number: int, count: int) -> list[bytes]:
+        """Return the messages of a flight."""
+
+    async def forget(self) -> None:
+        """Forget all answers."""
+
+    async def state(self) -> tuple[bytes, int]:
+        """Return what the key says, and its revision; 0: there is none."""
+
+    async def change(self, value: bytes, revision: int) -> int | None:
+        """Change the key if it has this revision; return its new one; None: somebody else was first."""
+
+
+class Answered:
+    """Has whoever sends ahead end, and finds what was answered to the deliveries of a flight."""
+
+    def __init__(
+        self,
+        beside: Beside,
+        *,
+        silent_seconds: float = SILENT_SECONDS + GRACE_SECONDS,
+        kept_seconds: float = KEPT_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make it.
+
+        Args:
+            silent_seconds: After which who was asked to end, and does not, is taken for dead.
+            kept_seconds: For which answers are kept once their flights were landed, as these are.
+        """
+        self._beside = beside
+        self._silent_seconds = silent_seconds
+        self._kept_seconds = kept_seconds
+        self._monotonic = monotonic
+        self._numbers: dict[int, int] = {}
+        self._last = 0
+        self._due: float | None = None
+
+    async def begin(self, stopped: Signal) -> None:
+        """Have who sends ahead end, and wait until all is told.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        self._numbers, self._due = {}, None
+        watched = Watched()
+        while True:
+            value, revision = await self._beside.state()
+            said = read_said(value)
+            if said.state is Turn.ENDED:
+                break
+            is_dead = watched.silent_for(revision, self._monotonic()) >= self._silent_seconds
+            changed = said.after(Step.BURY if is_dead else Step.CALL)
+            if changed is not None:
+                await self._beside.change(encode_said(changed), revision)
+            if await stopped.wait(LOOK_INTERVAL):
+                return
+        if revision:  # else nobody has ever sent ahead
+            self._numbers = await self._beside.numbers()
+        self._last = max(self._numbers, default=0)
+        if self._numbers:
+            logger.warning("%d flights come with what was answered while the database was away", len(self._numbers))
+
+    async def of(self, flights: Sequence[Flight]) -> dict[UUID, Answer]:
+        """Return what was answered to deliveries of flights, by their ids; usually nothing.
+
+        Raises:
+            StreamAwayError: The stream did not answer.
+        """
+        found: dict[UUID, Answer] = {}
+        for flight in flights if self._numbers else ():
+            count = self._numbers.get(flight.sequence)
+            if count is None or flight.id is None:
+                continue
+            told, faults = answers(flight.id, await self._beside.read(flight.sequence, count))
+            found |= told
+            if faults:
+                logger.error(
+                    "%d messages with what was answered to flight %s cannot be read: another version wrote them, or they are "
+                    "damaged. What they tell of is delivered again.", faults, flight.id,
+                )  # fmt: skip
+        return found
+
+    async def run_once(self, following: int) -> None:
+        """Forget all answers, some time after the last flight was landed that has any. `following`: what is landed next."""
+        if not self._numbers or following <= self._last:
+            return
+        now = self._monotonic()
+        if self._due is None:
+            self._due = now + self._kept_seconds
+        elif now >= self._due:
+            await self._beside.forget()
+            self._numbers, self._due = {}, None

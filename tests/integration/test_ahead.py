@@ -1,0 +1,300 @@
+"""Deliveries go on while a home's database is away, and are recorded once it is back: with a real stream and a real outage."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+
+from tests.support.engine import Engine, engine_of, eventually
+from tests.support.fleet import landing_at, relaying
+from tests.support.receiver import Receiver
+from tests.support.stream import Cluster
+from tests.support.switch import Switch
+from tidings.config import Config
+from tidings.core.ahead import RENEW_INTERVAL, Said, Turn, encode_said, read_said
+from tidings.store.outages import AnotherDatabaseError, RefusedConnectionError
+from tidings.transport.stream import Stream
+from tidings.transport.stream_ahead import AheadStream
+from tidings.worker.ahead import Ahead
+from tidings.worker.ahead_session import Streams
+from tidings.worker.answered import Answered
+from tidings.worker.signals import Signal
+
+pytest_plugins = ("tests.support.fleet_fixtures",)
+
+AWAY = 1.5  # seconds
+ATTEMPTS = "select count(*) from tidings.deliveries where attempt_count = 1 and status = 'succeeded'"
+
+
+class Away(NamedTuple):
+    """A home at work, whose database can be taken away."""
+
+    engine: Engine
+    switch: Switch
+    beside: AheadStream
+
+    async def is_ahead(self) -> bool:
+        return read_said((await self.beside.state())[0]).state is Turn.AHEAD
+
+    async def is_ended(self) -> bool:
+        return read_said((await self.beside.state())[0]).state is Turn.ENDED
+
+
+@pytest.fixture
+async def away(config: Config, fresh_databases: Any, cluster: Cluster, way: Stream) -> AsyncIterator[Away]:
+    (url,) = await fresh_databases(1)
+    async with away_at(config, url, cluster, way) as found:
+        yield found
+
+
+@asynccontextmanager
+async def away_at(config: Config, url: str, cluster: Cluster, way: Stream) -> AsyncIterator[Away]:
+    """A home at work on a database behind a switch; its user's connection does not go through it."""
+    switch = Switch(url.partition("host=")[2])
+    await switch.start()
+    name = url.partition("?")[0].rpartition("/")[2]
+    there = msgspec.structs.replace(config, database_url=switch.url(name), home="here", stream=cluster.url)
+    try:
+        async with engine_of(there, running=True) as engine:
+            await engine.user.close()
+            engine.user = await connected(url)
+            async with landing_at(engine, there, away_seconds=AWAY):
+                yield Away(engine, switch, AheadStream(way, "here"))
+    finally:
+        await switch.stop()
+
+
+async def connected(url: str) -> Any:
+    return await asyncpg.connect(url)
+
+
+async def publish(source: Engine, numbers: range, **fields: Any) -> None:
+    for number in numbers:
+        await source.sql("select tidings.publish('order.paid', $1)", json.dumps({"number": number} | fields))
+
+
+def numbers(receiver: Receiver, path: str = "/hook") -> list[int]:
+    return sorted(json.loads(one.body)["data"]["number"] for one in receiver.received if one.path == path)
+
+
+async def at_hand(engine: Engine, *ids: UUID) -> None:
+    """Wait until what is to be known of webhooks while the database is away is known."""
+
+    async def are_known() -> bool:
+        return all(engine.worker.known.routes.at_hand(one) is not None for one in ids)
+
+    await eventually(are_known)
+
+
+async def test_what_comes_while_the_database_is_away_is_delivered_and_recorded_once(
+    source: Engine, away: Away, receiver: Receiver
+) -> None:
+    home, switch = away.engine, away.switch
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
+    await at_hand(home, webhook.id)
+    async with relaying(source, away_stream(away).flights):
+        await publish(source, range(3))
+        await receiver.wait_for(3)
+        switch.cut()
+        await publish(source, range(3, 10))
+        await receiver.wait_for(10)
+        assert await away.is_ahead()
+        assert await home.value("select count(*) from tidings.landed_flights") <= 3, "nothing was landed meanwhile"
+        switch.mend()
+        await eventually(lambda: is_recorded(home, 10))
+        await publish(source, range(10, 12))
+        await eventually(lambda: is_recorded(home, 12))
+    assert numbers(receiver) == list(range(12)), "none was made twice"
+    assert await away.is_ended()
+    (found,) = await home.sql(
+        "select min(last_status) as least, max(started_at - finished_at) as longest from tidings.deliveries"
+    )
+    assert found["least"] == 200
+    lane = (await home.sql("select in_flight, waiting from tidings.lanes"))[0]
+    assert (lane["in_flight"], lane["waiting"]) == (0, 0)
+    assert await home.unfinished() == 0
+
+
+def away_stream(away: Away) -> Stream:
+    return away.beside._way
+
+
+async def is_recorded(home: Engine, count: int) -> bool:
+    return bool(await home.value(ATTEMPTS) >= count)
+
+
+async def test_what_fails_is_tried_again_by_the_database_and_its_first_attempt_is_on_record(
+    source: Engine, away: Away, receiver: Receiver
+) -> None:
+    home, switch = away.engine, away.switch
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
+    await at_hand(home, webhook.id)
+    async with relaying(source, away_stream(away).flights):
+        switch.cut()
+        await eventually(away.is_ahead)
+        receiver.scripts.append(failing)
+        await publish(source, range(1))
+        await receiver.wait_for(1)
+        await publish(source, range(1, 2))  # its lane rests, or its turn comes after a second
+        switch.mend()
+        await eventually(lambda: are_ended(home, 2))
+    rows = await home.attempts()
+    failed = [row for row in rows if row["response_status"] == 500]
+    assert [(row["number"], row["response_body"]) for row in failed] == [(1, b"broken")]
+    assert [row["number"] for row in rows if row["delivery_id"] == failed[0]["delivery_id"]] == [1, 2]
+    assert sorted(set(numbers(receiver))) == [0, 1]
+
+
+async def failing(_: Any, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 500 Broken\r\nContent-Length: 6\r\n\r\nbroken")
+
+
+async def are_ended(home: Engine, count: int) -> bool:
+    return bool(await home.value("select count(*) from tidings.deliveries") >= count and not await home.unfinished())
+
+
+async def test_what_hangs_on_the_database_waits_for_it(source: Engine, away: Away, receiver: Receiver) -> None:
+    home, switch = away.engine, away.switch
+    hooks = [
+        await home.add_webhook(receiver.url(path), "order.*", timeout_seconds=1, **fields)
+        for path, fields in (("/plain", {}), ("/ordered", {"ordered": True}), ("/slowly", {"rate_per_second": 100.0}))
+    ]
+    hooks.append(await home.add_webhook(receiver.url("/patient"), "order.*", timeout_seconds=300))
+    await at_hand(home, *(hook.id for hook in hooks))
+    async with relaying(source, away_stream(away).flights):
+        switch.cut()
+        await publish(source, range(3))
+        await receiver.wait_for(3)
+        assert {one.path for one in receiver.received} == {"/plain"}
+        switch.mend()
+        await eventually(lambda: are_ended(home, 12))
+    for path in ("/plain", "/ordered", "/slowly", "/patient"):
+        assert numbers(receiver, path) == [0, 1, 2]
+
+
+async def test_what_was_answered_waits_with_its_event_where_that_goes_through_the_outbox(
+    source: Engine, away: Away, receiver: Receiver
+) -> None:
+    """As where something waits in the outbox when the database comes back."""
+    home, switch = away.engine, away.switch
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
+    await at_hand(home, webhook.id)
+    async with relaying(source, away_stream(away).flights):
+        switch.cut()
+        await publish(source, range(4))
+        await receiver.wait_for(4)
+        await home.sql(
+            "insert into tidings.outbox (source, type, record) select 'publish', 'other', '{}' from generate_series(1, 3)"
+        )
+        async with home.holding("select from tidings.outbox for update"):
+            switch.mend()
+            await eventually(lambda: waits(home, 4))
+        await eventually(lambda: are_ended(home, 4))
+    assert numbers(receiver) == [0, 1, 2, 3]
+    assert await home.value("select count(*) from tidings.outbox") == 0
+
+
+async def waits(home: Engine, count: int) -> bool:
+    return bool(await home.value("select count(*) from tidings.outbox where answers is not null") >= count)
+
+
+async def test_a_lane_has_no_more_under_way_than_it_may(source: Engine, away: Away, receiver: Receiver) -> None:
+    home, switch = away.engine, away.switch
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1, concurrency=2)
+    await at_hand(home, webhook.id)
+    under_way, most, opened = 0, 0, asyncio.Event()
+
+    async def counting(_: Any, writer: asyncio.StreamWriter) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        if most == 2:
+            opened.set()
+        await opened.wait()
+        under_way -= 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    receiver.otherwise = counting
+    async with relaying(source, away_stream(away).flights):
+        switch.cut()
+        await publish(source, range(20))
+        await receiver.wait_for(20)
+        switch.mend()
+        await eventually(lambda: are_ended(home, 20))
+    assert most == 2
+    assert numbers(receiver) == list(range(20))
+
+
+async def test_a_process_that_dies_while_it_sends_ahead_keeps_nobody_from_landing_for_long(
+    source: Engine, away: Away, receiver: Receiver
+) -> None:
+    """Its turn is over by its silence. What it had not told is delivered again."""
+    home = away.engine
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
+    await at_hand(home, webhook.id)
+    _, revision = await away.beside.state()
+    dead = encode_said(Said(Turn.AHEAD, "dead", datetime.now(UTC), 5))
+    assert await away.beside.change(dead, revision) is not None
+    stopped = Signal()
+    told = Answered(away.beside, silent_seconds=0.5)
+    await told.begin(stopped)
+    assert await away.is_ended()
+
+
+async def test_only_one_process_sends_ahead_and_another_goes_on_when_it_is_silent(away: Away) -> None:
+    home = away.engine
+    services = home.services
+    streams = Streams(away_stream(away).flights, away_stream(away).bucket, away.beside, "here")
+    aheads = [
+        Ahead(services.wide, streams, home.worker.known, services.clock, away_seconds=0, silent_seconds=0.5) for _ in range(2)
+    ]
+    turns = [await ahead._take_turn() for ahead in aheads]
+    assert [turn is not None for turn in turns] == [True, False]
+    assert turns[0] is not None
+    assert turns[0].is_sure
+
+    async def is_taken() -> bool:
+        return await aheads[1]._take_turn() is not None
+
+    await eventually(is_taken)
+    turns[0]._renewed_at -= RENEW_INTERVAL
+    await turns[0].renew(1)
+    assert not turns[0].is_ours, "whoever was silent for too long learns that another has the turn"
+
+
+async def test_nothing_is_sent_ahead_while_somebody_of_the_home_lands(away: Away) -> None:
+    """As where this process alone has lost the database."""
+    services = away.engine.services
+    streams = Streams(away_stream(away).flights, away_stream(away).bucket, away.beside, "here")
+    ahead = Ahead(services.wide, streams, away.engine.worker.known, services.clock, away_seconds=0.5)
+    services.wide.outages.failed(ConnectionRefusedError())
+    try:
+
+        async def is_received() -> bool:
+            return (await away.beside.is_received())[0]
+
+        await eventually(is_received)
+        for _ in range(3):
+            if await is_received():
+                assert not await ahead.run_once()
+        assert not await away.is_ahead()
+    finally:
+        services.wide.outages._began = None
+
+
+async def test_where_postgresql_refuses_us_nothing_is_sent_ahead(away: Away) -> None:
+    services = away.engine.services
+    streams = Streams(away_stream(away).flights, away_stream(away).bucket, away.beside, "here")
+    ahead = Ahead(services.wide, streams, away.engine.worker.known, services.clock, away_seconds=0)
+    for error in (AnotherDatabaseError(), RefusedConnectionError()):
+        services.wide.outages._began = None
+        services.wide.outages.failed(error)
+        assert not await ahead.run_once()
+    services.wide.outages._began = None
