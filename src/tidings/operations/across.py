@@ -20,6 +20,7 @@ logger = logging.getLogger("tidings.homes")
 
 MAX_KNOWN: Final = 10_000  # groups whose home is remembered, so that nobody weighs all homes for each request
 LIST_SECONDS: Final = 10.0  # for a home's part of a list
+NEXT_BEFORE: Final = "Tidings-Before"  # of a part of the audit: its next page has what has a smaller number
 
 
 class About(msgspec.Struct, frozen=True):
@@ -146,7 +147,7 @@ class Across:
     async def part_of_each(
         self, targets: dict[str, str], caller: VouchedKey, address: str
     ) -> dict[str, tuple[bytes, str | None]]:
-        """Return the part of a list of each home that answers, and the cursor that it goes on with.
+        """Return the part of a list of each home that answers, and the number that it says it goes on before.
 
         Args:
             targets: What each home is asked for.
@@ -160,7 +161,7 @@ class Across:
                     said = await answer.whole()
                     if answer.status != 200:
                         raise HomeAwayError(f"Home {home} answers {answer.status}.", home=home)
-                    nexts[home] = dict(answer.headers).get(b"tidings-next", b"").decode("latin-1") or None
+                    nexts[home] = dict(answer.headers).get(NEXT_BEFORE.lower().encode(), b"").decode("latin-1") or None
                     return said
 
         answers, _ = await _of_each(list(targets), ask)
