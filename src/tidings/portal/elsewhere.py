@@ -5,7 +5,7 @@ their streams and by whoever frames them. So a browser is led to the other porta
 """
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from litestar import Request
 
@@ -51,8 +51,9 @@ async def lead_away(request: Request[Any, Any, Any], services: Services, token: 
     about = await across.about(home)
     if about is None:
         raise HomeAwayError(f"The group {group_id!r} lives at home {home}, which does not answer. Try again.", home=home)
-    public, query = (about.public_url or "").rstrip("/"), urlencode({"group": group_id})
-    raise LivesElsewhereError(group_id, home, f"{public}{request.url.path}?{query}" if public else "")
+    public, path = (about.public_url or "").rstrip("/"), quote(request.scope["path"].encode(), safe="/")
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name != "group"]
+    raise LivesElsewhereError(group_id, home, f"{public}{path}?{urlencode([*asked, ('group', group_id)])}" if public else "")
 
 
 def notice_of(services: Services, session: Session | None) -> Notice | None:
