@@ -328,6 +328,7 @@ async def move_group(
             target=target,
             version=_version,
             besides=besides,
+            tell=tell,
         )
         if doing == "plan":
             return await move.plan()
