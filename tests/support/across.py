@@ -69,7 +69,9 @@ class Home:
 
 
 @asynccontextmanager
-async def two_homes(config: Config, databases: list[str], servers: str, folder: Path) -> AsyncIterator[tuple[Home, Home]]:
+async def two_homes(
+    config: Config, databases: list[str], servers: str, folder: Path, *, with_worker: bool = False
+) -> AsyncIterator[tuple[Home, Home]]:
     """Lend both homes of a fleet, served."""
     async with stream.opened(servers, credentials=None, ca_file=None) as way:
         await make(way, FLEET, replicas=1, most_bytes=10_000_000)
@@ -86,7 +88,7 @@ async def two_homes(config: Config, databases: list[str], servers: str, folder: 
     ]  # fmt: skip
     try:
         for home in homes:
-            await home.start()
+            await home.start(with_worker=with_worker)
         yield homes[0], homes[1]
     finally:
         for home in homes:
