@@ -200,6 +200,43 @@ async def test_who_comes_to_change_a_group_that_is_leaving_does_not_wait_for_it(
     await groups.expect_here(services, "acme", may_be_gone=True)
 
 
+@pytest.mark.parametrize(
+    "rows",
+    ["groups where id = 'acme'", *(f"{table} where group_id = 'acme'" for table in ("webhooks", "lanes", "cron_jobs"))],
+)
+async def test_a_move_waits_for_who_changes_what_it_is_about_to_copy(rows: str, homes: Homes, acme: Furnished) -> None:
+    east, _ = homes
+    here = await east.engine.services.wide.dedicated(lock_timeout="200ms")
+    other = await asyncpg.connect(east.engine.services.wide.url)
+    try:
+        async with other.transaction():
+            await other.execute(f"select from tidings.{rows} for update")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                async with here.transaction():
+                    await moving.lock(here, "acme")
+    finally:
+        await other.close()
+        here.terminate()
+
+
+async def test_whoever_asks_whether_a_group_has_left_waits_for_a_move_of_it(homes: Homes, acme: Furnished) -> None:
+    """What is changed of it refers to no row that a move locks, perhaps."""
+    east, _ = homes
+    here = await east.engine.services.wide.dedicated()
+    asking = await east.engine.services.wide.dedicated(lock_timeout="200ms")
+    try:
+        async with here.transaction():
+            await moving.begin(here, "acme", "west")
+            await moving.lock(here, "acme")
+            await moving.note_left(here, "acme")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await moving.left_for(asking, "acme")
+        assert await moving.left_for(asking, "acme") == "west"
+    finally:
+        asking.terminate()
+        here.terminate()
+
+
 async def test_groups_that_left_are_not_shown_as_living_there(homes: Homes, fleet_stream: Stream, acme: Furnished) -> None:
     east, west = homes
     await move_of(homes, fleet_stream).run()

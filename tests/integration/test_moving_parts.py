@@ -18,8 +18,8 @@ from tidings.worker.move_history import PAGE
 pytest_plugins = ("tests.support.fleet_fixtures", "tests.support.home_fixtures", "tests.support.move_fixtures")
 
 Homes = tuple[Home, Home]
-DAY = "2020-01-01"
-OLD = "016f60fa-1600-7000-8000-"  # how ids of noon of that day begin
+OLD = "016f60fa-1600-7000-8000-"  # how ids of noon of 2020-01-01 begin
+NEXT = "016f6620-7200-7000-8000-"  # and of the day behind it
 
 
 async def copies(engine: Engine, table: str, key: str, changes: str, count: int) -> None:
@@ -31,12 +31,14 @@ async def copies(engine: Engine, table: str, key: str, changes: str, count: int)
 
 
 async def old_history(engine: Engine, events: int) -> None:
-    """Have a group have events of long ago with a delivery of one attempt each, and one of each that waits."""
-    await engine.sql("select tidings.ensure_day($1::text::date)", DAY)
-    event, done, waits = (f"('{OLD}' || lpad(to_hex(n + {base}), 12, '0'))" for base in (0x1000, 0x2000, 0x3000))
+    """Have a group have events of long ago with a delivery of one attempt each, and one of the day behind them that waits."""
+    await engine.sql("select tidings.ensure_day('2020-01-01'), tidings.ensure_day('2020-01-02')")
+    event, done = (f"('{OLD}' || lpad(to_hex(n + {base}), 12, '0'))" for base in (0x1000, 0x2000))
+    waits, its_event = (f"('{NEXT}' || lpad(to_hex(n + {base}), 12, '0'))" for base in (0x1000, 0x2000))
+    await copies(engine, "events", "group_id = 'acme'", f"jsonb_build_object('id', {its_event})", 1)
     await copies(engine, "events", "group_id = 'acme'", f"jsonb_build_object('id', {event})", events)
     await copies(engine, "deliveries", "group_id = 'acme'", f"jsonb_build_object('id', {done}, 'event_id', {event})", events)
-    await copies(engine, "queue", "group_id = 'acme'", f"jsonb_build_object('id', {waits}, 'event_id', {event})", 1)
+    await copies(engine, "queue", "group_id = 'acme'", f"jsonb_build_object('id', {waits}, 'event_id', {its_event})", 1)
     await copies(
         engine,
         "published",
