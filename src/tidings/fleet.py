@@ -226,6 +226,7 @@ async def move_group(
             target=target,
             version=directory_version,
             besides=besides,
+            tell=tell,
         )
         if doing == "plan":
             return await move.plan()

@@ -71,7 +71,13 @@ class Home:
 
 @asynccontextmanager
 async def two_homes(
-    config: Config, databases: list[str], servers: str, folder: Path, others: Mapping[str, str] = MappingProxyType({})
+    config: Config,
+    databases: list[str],
+    servers: str,
+    folder: Path,
+    others: Mapping[str, str] = MappingProxyType({}),
+    *,
+    with_worker: bool = False,
 ) -> AsyncIterator[tuple[Home, Home]]:
     """Lend both homes of a fleet, served. `others`: homes of it that somebody else plays, and where they are."""
     async with stream.opened(servers, credentials=None, ca_file=None) as way:
@@ -90,7 +96,7 @@ async def two_homes(
     ]  # fmt: skip
     try:
         for home in homes:
-            await home.start()
+            await home.start(with_worker=with_worker)
         yield homes[0], homes[1]
     finally:
         for home in homes:

@@ -58,6 +58,11 @@ class Directory:
             self._fleet = fleet
             self._known.clear()
 
+    def hear(self, group_id: str, home: str) -> None:
+        """Take note where a group went that left from here, until the stream says where groups live."""
+        if self.home_of(group_id) != home:
+            self._known[group_id] = home
+
     def home_of(self, group_id: str) -> str:
         """Return the home of a group."""
         if len(group_id) > MAX_GROUP_LENGTH:
