@@ -108,7 +108,9 @@ class _Landing:
         stopping, home, database, packing = Signal(), self._home, self._database, self._packing
         clock, sender = packing.clock, sender_of(home)
         kept = Kept(database, way, home)
-        intake = Intake(database, way, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router)
+        intake = Intake(
+            database.for_own_statements(), way, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router
+        )
         relay = Relay(
             database, way, fleet, packing.box, clock, source=sender, salt=packing.salt, rows=Elsewhere(home),
             telemetry=packing.telemetry, look=way.fleet,

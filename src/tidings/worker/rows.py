@@ -17,6 +17,7 @@ MOST_BATCHES: Final = 4  # taken together where there are as many homes, so that
 MOST_GROUPS: Final = 64  # of one batch, while one is held; and that are looked at together at a home
 PAGES: Final = 16  # of groups, that are looked at for a batch at a home
 LOOK_INTERVAL: Final = 0.2  # seconds between looks of a home for what is not its own
+LOOKS: Final = 5  # into an empty outbox, after which what was sent is forgotten
 
 _NOTHING: Final = Taken([], [], 0)
 
@@ -40,7 +41,7 @@ class Everything:
     async def take(self, owner: Connection, fleet: Fleet) -> Taken:
         """Take the oldest rows, or of each group that is not held its oldest."""
         if not fleet.held:
-            return await outbox.take(owner, BATCH * min(len(fleet.homes), MOST_BATCHES))
+            return await outbox.take_alone(owner, BATCH * min(len(fleet.homes), MOST_BATCHES))
         shares = split(await outbox.groups(owner, self._behind, fleet.held, most=MOST_GROUPS, deep=BATCH), BATCH)
         if not shares:
             return _NOTHING
@@ -99,8 +100,13 @@ class Elsewhere:
         return []
 
     async def rest(self, bell: Connection, rung: Signal, look: Callable[[], Awaitable[int]]) -> bool:
-        """Sleep until the next look: the doorbell is the dispatchers'."""
-        await rung.wait(LOOK_INTERVAL)
+        """Sleep until the next look: the doorbell is the dispatchers'.
+
+        While the outbox is empty nothing more than that is asked. What was sent is forgotten in the end all the same.
+        """
+        for _ in range(LOOKS):
+            if await rung.wait(LOOK_INTERVAL) or not await outbox.is_empty(bell):
+                break
         return False
 
 
