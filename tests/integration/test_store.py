@@ -374,19 +374,13 @@ async def test_a_relay_takes_the_oldest_rows_by_their_number_alone_whatever_the_
     await writer.close()
 
 
-async def test_large_rows_are_taken_alone_up_to_so_many_bytes_and_one_at_least(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbox, "MAX_STORED_BYTES", 1000)
+async def test_large_rows_are_taken_alone_up_to_so_many_bytes_and_one_at_least(database_url: str) -> None:
     writer = await asyncpg.connect(database_url)
     await writer.execute(
         "insert into tidings.outbox (source, type, record) select 'publish', 'a.b', to_json(repeat('x', size)) from unnest(array[1500, 600, 600, 10]) size"
     )
-    taken = []
-    for _ in range(4):
-        async with writer.transaction():
-            taken.append(len((await outbox.take_alone(writer, 100)).numbers))
-    assert taken == [1, 2, 1, 0], "rows are taken while those before them have less"
+    take = load("outbox")["take_alone"]
+    assert [len(await writer.fetch(take, 100, 1000, 10**9)) for _ in range(4)] == [1, 2, 1, 0], "while those before have less"
     await writer.close()
 
 
