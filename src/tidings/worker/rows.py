@@ -23,6 +23,7 @@ PAGES: Final = 16  # of groups, that are looked at for a batch at a home
 MAX_UNKNOWN: Final = 10_000  # groups that are waited with
 VAIN_SECONDS: Final = 60.0  # for which a version of the directory is waited for; members hear of one within some seconds
 LOOK_INTERVAL: Final = 0.2  # seconds between looks of a home for what is not its own
+LOOKS: Final = 5  # into an empty outbox, after which what was sent is forgotten
 
 _NOTHING: Final = Taken([], [], 0)
 
@@ -46,7 +47,7 @@ class Everything:
     async def take(self, owner: Connection, fleet: Fleet) -> Taken:
         """Take the oldest rows, or of each group that is not parked its oldest."""
         if not fleet.parked:
-            return await outbox.take(owner, BATCH * min(len(fleet.homes), MOST_BATCHES))
+            return await outbox.take_alone(owner, BATCH * min(len(fleet.homes), MOST_BATCHES))
         shares = split(await outbox.groups(owner, self._behind, fleet.parked, most=MOST_GROUPS, deep=BATCH), BATCH)
         if not shares:
             return _NOTHING
@@ -135,8 +136,13 @@ class Elsewhere:
         return []
 
     async def rest(self, bell: Connection, rung: Signal, look: Callable[[], Awaitable[int]]) -> bool:
-        """Sleep until the next look: the doorbell is the dispatchers'."""
-        await rung.wait(LOOK_INTERVAL)
+        """Sleep until the next look: the doorbell is the dispatchers'.
+
+        While the outbox is empty nothing more than that is asked. What was sent is forgotten in the end all the same.
+        """
+        for _ in range(LOOKS):
+            if await rung.wait(LOOK_INTERVAL) or not await outbox.is_empty(bell):
+                break
         return False
 
 
