@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
@@ -19,6 +19,7 @@ from tests.support.stream import Cluster
 from tests.support.switch import Switch
 from tidings.config import Config
 from tidings.core.ahead import RENEW_INTERVAL, Said, Turn, encode_said, read_said
+from tidings.core.cargo import FORMAT
 from tidings.store.outages import AnotherDatabaseError, RefusedConnectionError
 from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AheadStream
@@ -299,3 +300,22 @@ async def test_where_postgresql_refuses_us_nothing_is_sent_ahead(away: Away) -> 
         services.wide.outages.failed(error)
         assert not await ahead.run_once()
     services.wide.outages._began = None
+
+
+async def test_an_event_that_nobody_can_route_keeps_nothing_else_from_being_sent(
+    source: Engine, away: Away, receiver: Receiver, way: Stream
+) -> None:
+    home, switch = away.engine, away.switch
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
+    await at_hand(home, webhook.id)
+    early = "0001-01-01T00:00:00+14:00"  # there is no such time in UTC
+    event = [uuid4(), "default", "publish", "order.paid", None, None, None, None, "{}", None, early, None, None, None, 0, None]
+    async with relaying(source, way.flights):
+        switch.cut()
+        await eventually(away.is_ahead)
+        await way.flights.send("here", "shop", uuid4(), msgspec.msgpack.encode([FORMAT, [event]]))
+        await publish(source, range(1))
+        await receiver.wait_for(1)
+        assert numbers(receiver) == [0]
+        switch.mend()
+        await eventually(lambda: are_ended(home, 1))

@@ -34,6 +34,9 @@ READ_AT_ONCE: Final = 8  # flights that are begun between two looks at whatever 
 MAX_UNTOLD_BYTES: Final = 16 * 2**20  # of answers that the stream has not yet, beyond which nothing is begun
 ANSWER_BYTES: Final = 500  # of one, beside what its receiver said
 
+# What an event raises that cannot be routed, as in the dispatcher.
+_FAULTS: Final = (ValueError, ArithmeticError, LookupError, TypeError)
+
 ATTEMPTS = Counter("tidings_ahead_attempts_total", "First attempts made while the home's database is away.", ["outcome"])
 
 
@@ -250,7 +253,10 @@ class Session:
         arrived = await plain([flight])
         if arrived:
             told = await self._beside.read(number, self._numbers[number]) if number in self._numbers else []
-            self._begin(arrived[0].id, number, arrived[0].events, set(answers(arrived[0].id, told)[0]))
+            try:
+                self._begin(arrived[0].id, number, arrived[0].events, set(answers(arrived[0].id, told)[0]))
+            except _FAULTS as error:  # its text can hold what the event says
+                logger.warning("flight %s is left to the database, since it cannot be routed: %s", number, type(error).__name__)
         return True
 
     def _begin(self, flight: UUID, number: int, events: Sequence[Event], known: set[UUID]) -> None:
