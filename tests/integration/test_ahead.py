@@ -299,3 +299,59 @@ async def test_where_postgresql_refuses_us_nothing_is_sent_ahead(away: Away) -> 
         services.wide.outages.failed(error)
         assert not await ahead.run_once()
     services.wide.outages._began = None
+
+
+async def test_who_landed_when_the_database_fell_silent_asks_what_was_sent_ahead_once_it_speaks_again(
+    source: Engine, away: Away, receiver: Receiver
+) -> None:
+    """Its statement is answered after all, over the connection it has: to it nothing has failed."""
+    home, switch = away.engine, away.switch
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
+    await at_hand(home, webhook.id)
+    async with relaying(source, away_stream(away).flights):
+        await publish(source, range(1))
+        await eventually(lambda: is_recorded(home, 1))
+        switch.silence()
+        await publish(source, range(1, 2))  # which is being landed, and may be made twice
+        await receiver.wait_for(2)
+        assert await away.is_ahead()
+        await publish(source, range(2, 8))
+        await receiver.wait_for(8)
+        switch.mend()
+        await eventually(lambda: are_ended(home, 8))
+    assert [number for number in numbers(receiver) if number != 1] == [0, *range(2, 8)], "none was made twice"
+
+
+async def test_what_was_answered_is_kept_where_postgresql_refuses_another_event_of_the_flight(
+    source: Engine, away: Away, receiver: Receiver
+) -> None:
+    home, switch = away.engine, away.switch
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
+    await at_hand(home, webhook.id)
+    for table in ("outbox", "events"):
+        await home.sql(f"alter table tidings.{table} add constraint refused check (type <> 'order.refused')")
+    async with relaying(source, away_stream(away).flights):
+        switch.cut()
+        await eventually(away.is_ahead)
+        async with source.user.transaction():  # one flight
+            await publish(source, range(3))
+            await source.sql("select tidings.publish('order.refused', $1)", json.dumps({"number": 3}))
+        await receiver.wait_for(4)
+        switch.mend()
+        await eventually(lambda: is_recorded(home, 3))
+        await eventually(lambda: are_ended(home, 3))
+    assert numbers(receiver) == [0, 1, 2, 3], "none was made twice"
+    assert await home.value("select count(*) from tidings.outbox_rejected") == 1
+
+
+async def test_who_is_stopped_while_another_sends_ahead_does_not_learn_that_it_has_ended(away: Away) -> None:
+    """So that what is at hand then is landed by somebody who knows what was answered."""
+    _, revision = await away.beside.state()
+    assert await away.beside.change(encode_said(Said(Turn.AHEAD, "alive", datetime.now(UTC), 5)), revision) is not None
+    stopped = Signal()
+    stopped.set()
+    assert not await Answered(away.beside).begin(stopped)
+    value, revision = await away.beside.state()
+    assert read_said(value).state is Turn.ENDING
+    await away.beside.change(encode_said(Said()), revision)
+    assert await Answered(away.beside).begin(stopped)

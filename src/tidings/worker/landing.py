@@ -119,8 +119,9 @@ class _Landing:
         beside, known = AheadStream(way, home), packing.known
         kept, told = Kept(database, way.flights, home), Answered(beside)
         intake = Intake(
-            database, way.flights, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router, told=told
-        )
+            database, way.flights, home, clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router, told=told,
+            unseen_seconds=packing.away_seconds / 3,
+        )  # fmt: skip
         ahead = None
         if known is not None:
             streams = Streams(way.flights, way.bucket, beside, home)
