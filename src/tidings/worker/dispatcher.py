@@ -154,12 +154,11 @@ class Dispatcher:
             raise
         except COLLISIONS:
             return await self._go_again()
-        except TooManyMadeError:
-            size.limit = max(1, len(batch.numbers) // 2)
-            return None
-        except (BadRowsError, ElsewhereError) as error:  # groups of the latter are passed over from now on
+        except (BadRowsError, ElsewhereError, TooManyMadeError) as error:  # groups of the second are passed over from now on
             if isinstance(error, BadRowsError):
                 await self._reject(error.faults)
+            elif isinstance(error, TooManyMadeError):
+                size.limit = max(1, len(batch.numbers) // 2)
             return None
         except _FAULTS as error:
             if not batch.numbers:
