@@ -70,7 +70,7 @@ class Answered:
         Raises:
             StreamAwayError: The stream did not answer.
         """
-        self._numbers, self._due = {}, None
+        known, self._numbers, self._due = self._numbers, {}, None
         watched = Watched()
         while True:
             value, revision = await self._beside.state()
@@ -86,7 +86,7 @@ class Answered:
         if revision:  # else nobody has ever sent ahead
             self._numbers = await self._beside.numbers()
         self._last = max(self._numbers, default=0)
-        if self._numbers:
+        if self._numbers and self._numbers != known:
             logger.warning("%d flights come with what was answered while the database was away", len(self._numbers))
         return True
 
