@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,13 +19,15 @@ from tests.support.receiver import Receiver
 from tests.support.stream import Cluster
 from tests.support.switch import Switch
 from tidings.config import Config
-from tidings.core.ahead import RENEW_INTERVAL, Said, Turn, encode_said, read_said
+from tidings.core.ahead import GIVE_UP_SECONDS, RENEW_INTERVAL, Said, Turn, encode_said, read_said
 from tidings.core.cargo import FORMAT
 from tidings.store.outages import AnotherDatabaseError, RefusedConnectionError
 from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AheadStream
+from tidings.transport.stream_flights import Flights, stream_of
 from tidings.worker.ahead import Ahead
-from tidings.worker.ahead_session import Streams
+from tidings.worker.ahead_session import Session, Streams
+from tidings.worker.ahead_session import Turn as AheadTurn
 from tidings.worker.answered import Answered
 from tidings.worker.signals import Signal
 
@@ -300,6 +303,166 @@ async def test_where_postgresql_refuses_us_nothing_is_sent_ahead(away: Away) -> 
         services.wide.outages.failed(error)
         assert not await ahead.run_once()
     services.wide.outages._began = None
+
+
+async def test_who_landed_when_the_database_fell_silent_asks_what_was_sent_ahead_once_it_speaks_again(
+    source: Engine, away: Away, receiver: Receiver
+) -> None:
+    """Its statement is answered after all, over the connection it has: to it nothing has failed."""
+    home, switch = away.engine, away.switch
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
+    await at_hand(home, webhook.id)
+    async with relaying(source, away_stream(away).flights):
+        await publish(source, range(1))
+        await eventually(lambda: is_recorded(home, 1))
+        switch.silence()
+        await publish(source, range(1, 2))  # which is being landed, and may be made twice
+        await receiver.wait_for(2)
+        assert await away.is_ahead()
+        await publish(source, range(2, 8))
+        await receiver.wait_for(8)
+        switch.mend()
+        await eventually(lambda: are_ended(home, 8))
+    assert [number for number in numbers(receiver) if number != 1] == [0, *range(2, 8)], "none was made twice"
+
+
+async def test_what_was_answered_is_kept_where_postgresql_refuses_another_event_of_the_flight(
+    source: Engine, away: Away, receiver: Receiver
+) -> None:
+    home, switch = away.engine, away.switch
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
+    await at_hand(home, webhook.id)
+    for table in ("outbox", "events"):
+        await home.sql(f"alter table tidings.{table} add constraint refused check (type <> 'order.refused')")
+    async with relaying(source, away_stream(away).flights):
+        switch.cut()
+        await eventually(away.is_ahead)
+        async with source.user.transaction():  # one flight
+            await publish(source, range(3))
+            await source.sql("select tidings.publish('order.refused', $1)", json.dumps({"number": 3}))
+        await receiver.wait_for(4)
+        switch.mend()
+        await eventually(lambda: is_recorded(home, 3))
+        await eventually(lambda: are_ended(home, 3))
+    assert numbers(receiver) == [0, 1, 2, 3], "none was made twice"
+    assert await home.value("select count(*) from tidings.outbox_rejected") == 1
+
+
+async def test_who_is_stopped_while_another_sends_ahead_does_not_learn_that_it_has_ended(away: Away) -> None:
+    """So that what is at hand then is landed by somebody who knows what was answered."""
+    _, revision = await away.beside.state()
+    assert await away.beside.change(encode_said(Said(Turn.AHEAD, "alive", datetime.now(UTC), 5)), revision) is not None
+    stopped = Signal()
+    stopped.set()
+    assert not await Answered(away.beside).begin(stopped)
+    value, revision = await away.beside.state()
+    assert read_said(value).state is Turn.ENDING
+    await away.beside.change(encode_said(Said()), revision)
+    assert await Answered(away.beside).begin(stopped)
+
+
+async def test_a_flight_that_its_sender_sends_again_much_later_is_sent_ahead_once(
+    source: Engine, away: Away, receiver: Receiver
+) -> None:
+    """The stream itself knows a flight again for two minutes alone."""
+    home, way = away.engine, away_stream(away)
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
+    await at_hand(home, webhook.id)
+    its = (await way.jetstream.stream_info(stream_of("here"))).config
+    await way.jetstream.update_stream(its.evolve(duplicate_window=0.1))
+    async with relaying(source, way.flights):
+        away.switch.cut()
+        await eventually(away.is_ahead)
+        await publish(source, range(1))
+        await receiver.wait_for(1)
+        first = await way.flights.kept("here", await way.flights.last("here"))
+        assert first is not None
+        assert first.id is not None
+
+        async def is_there_twice() -> bool:
+            await way.flights.send("here", "shop", first.id, first.cargo)
+            return await way.flights.last("here") > first.sequence
+
+        await eventually(is_there_twice)
+        await publish(source, range(1, 2))
+        await receiver.wait_for(2)
+        assert numbers(receiver) == [0, 1], "none was made twice"
+        away.switch.mend()
+        await eventually(lambda: are_ended(home, 2))
+    assert numbers(receiver) == [0, 1], "none was made twice"
+
+
+class Slow:
+    """The flights of a home, from a stream that answers so late that the turn may be over."""
+
+    def __init__(self, flights: Flights) -> None:
+        self._flights = flights
+        self.first, self.last, self.most_bytes = flights.first, flights.last, flights.most_bytes
+        self.turn: AheadTurn | None = None
+        self.is_late = True
+
+    async def kept(self, home: str, number: int) -> Any:
+        found = await self._flights.kept(home, number)
+        if self.turn is not None and self.is_late:
+            self.turn._renewed_at -= GIVE_UP_SECONDS
+        return found
+
+
+async def test_what_is_read_after_the_turn_may_be_over_is_not_begun_and_is_read_again(
+    source: Engine, away: Away, receiver: Receiver
+) -> None:
+    """As where this process stood still while it asked."""
+    home, way, services = away.engine, away_stream(away), away.engine.services
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=1)
+    await at_hand(home, webhook.id)
+    away.switch.cut()
+    await eventually(away.is_ahead)
+    await away.beside.change(b"", (await away.beside.state())[1])  # whoever has the turn has it no more
+    await pack_and_send(source, way)
+    slow = Slow(way.flights)
+    streams = Streams(slow, way.bucket, away.beside, "here")
+    ahead = Ahead(services.wide, streams, home.worker.known, services.clock, away_seconds=0)
+    turn = slow.turn = await ahead._take_turn()
+    assert turn is not None
+    session = Session(
+        streams, home.worker.known, services.clock, turn, since=-1e9, is_over=lambda: False, monotonic=time.monotonic
+    )
+    session._next = await way.flights.first("here")
+    begins_at = session._next
+    assert not await session._begin_some()
+    assert session._next == begins_at
+    assert not session._under_way
+    slow.is_late = False
+    turn._renewed_at = time.monotonic()
+    await session._begin_some()
+    assert session._next > begins_at
+    await receiver.wait_for(1)
+
+
+async def pack_and_send(source: Engine, way: Stream) -> None:
+    async with relaying(source, way.flights):
+        last = await way.flights.last("here")
+        await publish(source, range(1))
+
+        async def is_sent() -> bool:
+            return await way.flights.last("here") > last
+
+        await eventually(is_sent)
+
+
+async def test_whoever_goes_on_for_one_who_is_silent_waits_for_what_that_one_had_under_way(away: Away) -> None:
+    services = away.engine.services
+    streams = Streams(away_stream(away).flights, away_stream(away).bucket, away.beside, "here")
+    one, other = (
+        Ahead(services.wide, streams, away.engine.worker.known, services.clock, away_seconds=0, silent_seconds=GIVE_UP_SECONDS)
+        for _ in range(2)
+    )
+    assert await one._take_turn() is not None
+    other._watched.silent_for((await away.beside.state())[1], time.monotonic() - GIVE_UP_SECONDS)
+    other._since = 0.0  # it has been without the database for long
+    begun = time.monotonic()
+    assert await other._take_turn() is not None
+    assert other._since >= begun
 
 
 async def test_an_event_that_nobody_can_route_keeps_nothing_else_from_being_sent(

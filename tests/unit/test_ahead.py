@@ -25,7 +25,7 @@ from tidings.core.ahead import (
     may_go_ahead,
     read_said,
 )
-from tidings.core.answers import MAX_BYTES, Answer, answers, by_event, messages, of_outbox
+from tidings.core.answers import MAX_BYTES, MAX_OF_EVENT, Answer, answers, by_event, messages, of_outbox
 from tidings.core.event import Event, delivery_id
 from tidings.core.outcome import SUCCEEDED, Exchange, GiveUp, Gone, RetryAt, Timings
 from tidings.core.webhook import Webhook
@@ -258,6 +258,17 @@ def test_answers_go_to_their_own_event_in_the_outbox() -> None:
     assert list(waiting) == [ours.event_id]
     assert list(of_outbox(waiting.values())) == [delivery_id(ours.event_id, ours.webhook_id)]
     assert by_event(uuid4(), [event()], {}) == {}
+
+
+def test_answers_to_one_event_in_the_outbox_are_bounded_and_none_is_left_out() -> None:
+    of = event()
+    exchange = Exchange(200, body=bytes(65_536))
+    many = [msgspec.structs.replace(answer(exchange=exchange), event_id=of.id) for _ in range(MAX_OF_EVENT // 65_536 + 50)]
+    waiting = by_event(uuid4(), [of], {one.delivery_id: one for one in many})
+    assert len(waiting[of.id]) < MAX_OF_EVENT + 100_000
+    found = of_outbox(waiting.values())
+    assert {name: one.exchange.status for name, one in found.items()} == {one.delivery_id: 200 for one in many}
+    assert sum(not one.exchange.body for one in found.values()) >= 50
 
 
 def test_times_are_told_with_their_zone() -> None:

@@ -14,6 +14,7 @@ from tidings.core.outcome import FAILURES, Exchange, GiveUp, Gone, Outcome, Resu
 
 FORMAT: Final = 1
 MAX_BYTES: Final = 512 * 1024  # of a message with answers
+MAX_OF_EVENT: Final = 16 * 2**20  # of those to one event in the outbox
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -97,8 +98,7 @@ def messages(flight: UUID, told: Sequence[Answer], limit: int = MAX_BYTES) -> li
     for answer in told:
         one = _encode(_written(answer))
         if len(one) > limit:
-            bare = msgspec.structs.replace(answer.exchange, headers=(), body=b"", is_truncated=True)
-            one = _encode(_written(msgspec.structs.replace(answer, exchange=bare)))
+            one = _encode(_written(_bare(answer)))
         if batch and size + len(one) > limit:
             found.append(_encode(_Message(FORMAT, flight, batch)))
             batch, size = [], 0
@@ -107,6 +107,11 @@ def messages(flight: UUID, told: Sequence[Answer], limit: int = MAX_BYTES) -> li
     if batch:
         found.append(_encode(_Message(FORMAT, flight, batch)))
     return found
+
+
+def _bare(answer: Answer) -> Answer:
+    exchange = msgspec.structs.replace(answer.exchange, headers=(), body=b"", is_truncated=True)
+    return msgspec.structs.replace(answer, exchange=exchange)
 
 
 def _written(answer: Answer) -> _Written:
@@ -144,16 +149,22 @@ def answers(flight: UUID, told: Iterable[bytes]) -> tuple[dict[UUID, Answer], in
 def by_event(flight: UUID, events: Iterable[Event], found: Mapping[UUID, Answer]) -> dict[UUID, bytes]:
     """Return answers to events of a flight as values for the outbox, where they wait with these to be routed.
 
+    Where they would be very large for one event, of those that are too much all is left out that receivers said but the status.
+
     Args:
         found: Answers, by their deliveries, and of other flights too.
     """
     if not found:
         return {}
-    ids = {event.id for event in events}
+    left = {event.id: MAX_OF_EVENT for event in events}
     of_events: dict[UUID, list[msgspec.Raw]] = {}
     for answer in found.values():
-        if answer.event_id in ids:
-            of_events.setdefault(answer.event_id, []).append(msgspec.Raw(_encode(_written(answer))))
+        if answer.event_id in left:
+            one = _encode(_written(answer))
+            if len(one) > left[answer.event_id]:
+                one = _encode(_written(_bare(answer)))
+            left[answer.event_id] -= len(one)
+            of_events.setdefault(answer.event_id, []).append(msgspec.Raw(one))
     return {event_id: _encode(_Message(FORMAT, flight, theirs)) for event_id, theirs in of_events.items()}
 
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 from prometheus_client import Gauge
 
 from tidings.clock import Clock
-from tidings.core.ahead import AWAY_SECONDS, SILENT_SECONDS, Step, Watched, encode_said, read_said
+from tidings.core.ahead import AWAY_SECONDS, GIVE_UP_SECONDS, SILENT_SECONDS, Step, Watched, encode_said, read_said
 from tidings.core.ahead import Turn as Whose
 from tidings.core.errors import StartupError
 from tidings.store import webhooks
@@ -130,6 +130,8 @@ class Ahead:
             if self._watched.silent_for(revision, self._monotonic()) < self._silent_seconds:
                 return None
             said = said.after(Step.BURY) or said
+            # Who is taken for dead may have begun attempts until it gave up: they are waited for, as those of others are.
+            self._since = self._monotonic() - max(0.0, self._silent_seconds - GIVE_UP_SECONDS)
         taken = said.after(Step.TAKE, holder=str(uuid4()), since=self._clock.now(), reached=0)
         if taken is None:
             return None

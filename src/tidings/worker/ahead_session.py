@@ -1,5 +1,6 @@
 """Sending ahead while the turn is ours: flights are read by their numbers, attempts made, and answers told (`worker.ahead`)."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
@@ -31,6 +32,8 @@ logger = logging.getLogger("tidings.ahead")
 IDLE_INTERVAL: Final = 0.1  # seconds between looks for flights, and at answers to be told
 FLEET_INTERVAL: Final = 2.0  # seconds between looks where groups live
 READ_AT_ONCE: Final = 8  # flights that are begun between two looks at whatever else there is
+TOLD_AT_ONCE: Final = 16  # flights whose answers are put into the stream at a time
+MAX_REMEMBERED: Final = 100_000  # flights that were begun; as many as may have answers
 MAX_UNTOLD_BYTES: Final = 16 * 2**20  # of answers that the stream has not yet, beyond which nothing is begun
 ANSWER_BYTES: Final = 500  # of one, beside what its receiver said
 
@@ -185,6 +188,7 @@ class Session:
         self._fleet: Fleet | None = None
         self._fleet_due = 0.0
         self._next = self._last = 0
+        self._begun: dict[UUID, None] = {}  # the flights that were, those begun last
         self._numbers: dict[int, int] = {}  # what somebody who sent ahead before us has told already
         self._is_full = False
         self._changed = Signal()
@@ -227,7 +231,7 @@ class Session:
         if not await self._may_begin():
             return False
         for _ in range(READ_AT_ONCE):
-            if not await self._begin_next():
+            if self._lanes.pending >= ahead.MAX_PENDING or not await self._begin_next():
                 return False
         return True
 
@@ -243,20 +247,31 @@ class Session:
     async def _begin_next(self) -> bool:
         if self._next > self._last:
             self._last = await self._flights.last(self._home)
+            if self._next > self._last + 1:  # the stream was made anew
+                self._next = await self._flights.first(self._home)
             if self._next > self._last:
                 return False
         number = self._next
         flight = await self._flights.kept(self._home, number)
+        arrived = [] if flight is None else await plain([flight])  # None: somebody deleted it
+        told = await self._beside.read(number, self._numbers[number]) if arrived and number in self._numbers else []
+        if not self._turn.is_sure:  # we stood still, or the stream did
+            return False
         self._next += 1
-        if flight is None:  # somebody deleted it
-            return True
-        arrived = await plain([flight])
-        if arrived:
-            told = await self._beside.read(number, self._numbers[number]) if number in self._numbers else []
+        if arrived and self._is_first(arrived[0].id):
             try:
                 self._begin(arrived[0].id, number, arrived[0].events, set(answers(arrived[0].id, told)[0]))
             except _FAULTS as error:  # its text can hold what the event says
                 logger.warning("flight %s is left to the database, since it cannot be routed: %s", number, type(error).__name__)
+        return True
+
+    def _is_first(self, flight: UUID) -> bool:
+        """Whether a flight comes for the first time: its sender may have sent it again much later."""
+        if flight in self._begun:
+            return False
+        self._begun[flight] = None
+        if len(self._begun) > MAX_REMEMBERED:
+            del self._begun[next(iter(self._begun))]
         return True
 
     def _begin(self, flight: UUID, number: int, events: Sequence[Event], known: set[UUID]) -> None:
@@ -315,15 +330,22 @@ class Session:
         self._changed.set()
 
     async def _tell(self) -> None:
-        """Put what was answered into the stream."""
-        for key in list(self._untold):
-            told = self._untold[key][:]
-            for message in messages(key[1], told, self._flights.most_bytes):
-                await self._beside.put(key[0], message)
-            del self._untold[key][: len(told)]
-            if not self._untold[key]:
-                del self._untold[key]
-            self._untold_bytes -= sum(map(_size, told))
+        """Put what was answered into the stream, of several flights at a time, and say in between that we are alive."""
+        keys = list(self._untold)
+        for begin in range(0, len(keys), TOLD_AT_ONCE):
+            await self._turn.renew(self._next - 1)
+            done = await asyncio.gather(*map(self._tell_of, keys[begin : begin + TOLD_AT_ONCE]), return_exceptions=True)
+            for failed in filter(None, done):
+                raise failed
+
+    async def _tell_of(self, key: tuple[int, UUID]) -> None:
+        told = self._untold[key][:]
+        for message in messages(key[1], told, self._flights.most_bytes):
+            await self._beside.put(key[0], message)
+        del self._untold[key][: len(told)]
+        if not self._untold[key]:
+            del self._untold[key]
+        self._untold_bytes -= sum(map(_size, told))
 
 
 def _size(answer: Answer) -> int:

@@ -61,13 +61,16 @@ class Answered:
         self._last = 0
         self._due: float | None = None
 
-    async def begin(self, stopped: Signal) -> None:
+    async def begin(self, stopped: Signal) -> bool:
         """Have who sends ahead end, and wait until all is told.
+
+        Returns:
+            Whether it is; not when we were stopped before: then nothing is known, and nothing may be landed.
 
         Raises:
             StreamAwayError: The stream did not answer.
         """
-        self._numbers, self._due = {}, None
+        known, self._numbers, self._due = self._numbers, {}, None
         watched = Watched()
         while True:
             value, revision = await self._beside.state()
@@ -79,12 +82,13 @@ class Answered:
             if changed is not None:
                 await self._beside.change(encode_said(changed), revision)
             if await stopped.wait(LOOK_INTERVAL):
-                return
+                return False
         if revision:  # else nobody has ever sent ahead
             self._numbers = await self._beside.numbers()
         self._last = max(self._numbers, default=0)
-        if self._numbers:
+        if self._numbers and self._numbers != known:
             logger.warning("%d flights come with what was answered while the database was away", len(self._numbers))
+        return True
 
     async def of(self, flights: Sequence[Flight]) -> dict[UUID, Answer]:
         """Return what was answered to deliveries of flights, by their ids; usually nothing.

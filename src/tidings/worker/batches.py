@@ -108,8 +108,12 @@ def is_told_to_all(event: Event) -> bool:
     return event.source == OPERATIONAL and event.webhook_id is None
 
 
+class TooManyMadeError(Exception):
+    """More deliveries of a batch were made while the database was away than one lease holds: fewer events are to be routed."""
+
+
 def attempted(
-    fresh: list[Queued], answers: Mapping[UUID, Answer], lanes: Collection[UUID], most: int
+    fresh: list[Queued], answers: Mapping[UUID, Answer], lanes: Collection[UUID], most: int, *, is_one: bool = True
 ) -> tuple[list[Queued], list[Queued]]:
     """Part deliveries whose attempts were made while the database was away from those to be made.
 
@@ -117,12 +121,18 @@ def attempted(
 
     Args:
         lanes: Those whose webhooks are there still.
-        most: How many one lease can hold; what is beyond is made again.
+        most: How many one lease can hold.
+        is_one: They are of one event: what is beyond is made again.
+
+    Raises:
+        TooManyMadeError: They are more, of several events.
     """
     if not answers:
         return [], fresh
     made = [q for q in fresh if q.id in answers and q.webhook_id in lanes]
     if len(made) > most:
+        if not is_one:
+            raise TooManyMadeError
         logger.warning("%d deliveries that were made while the database was away are made again", len(made) - most)
         made = made[:most]
     known = {q.id for q in made}

@@ -28,7 +28,18 @@ from tidings.store.database import COLLISIONS, UNAVAILABLE, Connection, Database
 from tidings.store.queue import Queued
 from tidings.store.storage import Stored, stored_of
 from tidings.worker import doorbell
-from tidings.worker.batches import BadRowsError, Batch, Routed, Size, Taker, attempted, drop_known, is_told_to_all, without
+from tidings.worker.batches import (
+    BadRowsError,
+    Batch,
+    Routed,
+    Size,
+    Taker,
+    TooManyMadeError,
+    attempted,
+    drop_known,
+    is_told_to_all,
+    without,
+)
 from tidings.worker.event_cache import EventCache
 from tidings.worker.flights import Flights
 from tidings.worker.identity import Identity
@@ -143,9 +154,11 @@ class Dispatcher:
             raise
         except COLLISIONS:
             return await self._go_again()
-        except (BadRowsError, ElsewhereError) as error:  # groups of the latter are passed over from now on
+        except (BadRowsError, ElsewhereError, TooManyMadeError) as error:  # groups of the second are passed over from now on
             if isinstance(error, BadRowsError):
                 await self._reject(error.faults)
+            elif isinstance(error, TooManyMadeError):
+                size.limit = max(1, len(batch.numbers) // 2)
             return None
         except _FAULTS as error:
             if not batch.numbers:
@@ -208,7 +221,7 @@ class Dispatcher:
             await self._route_batch(batch, supply)
         except (*UNAVAILABLE, *COLLISIONS):
             raise
-        except (NotNowError, ElsewhereError):
+        except (NotNowError, ElsewhereError, TooManyMadeError):
             return False
         except (BadRowsError, *_FAULTS) as error:
             self.forget_days()
@@ -296,12 +309,12 @@ class Dispatcher:
         lanes = list({q.webhook_id for q in fresh})
         rooms, doubted = await queue.lock_lanes(connection, lanes, now)
         doubted |= {lane for lane in lanes if self._places.is_slow(lane)}
-        looped = await self._loops.sort(connection, matched, now)
+        looped = (await self._loops.sort(connection, matched, now)).without(batch.answers)
         await self._loops.stop(connection, looped, now)
         fresh, put_off = without(fresh, looped)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
-        made, fresh = attempted(fresh, batch.answers, readable, flights.MAX_DELIVERIES)
+        made, fresh = attempted(fresh, batch.answers, readable, flights.MAX_DELIVERIES, is_one=len(events) == 1)
         capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), flights.MAX_DELIVERIES - len(made))
         if len(fresh) > capacity:  # some will wait: not all of the same group
             fresh = in_turns(fresh, _group_of)

@@ -7,6 +7,7 @@ its id. One process at a time does so for a home.
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -16,6 +17,7 @@ from prometheus_client import Counter
 
 from tidings.clock import Clock
 from tidings.core import cargo
+from tidings.core.ahead import AWAY_SECONDS
 from tidings.core.answers import Answer, by_event
 from tidings.core.capture import TableName
 from tidings.core.cargo import CargoError, ForeignEventError, Unpacked, check_carried, origin_of
@@ -39,6 +41,7 @@ STANDBY_INTERVAL: Final = 1.0  # seconds between looks whether the intake at wor
 MAX_OUTBOX: Final = 50_000  # rows that wait to be routed, beyond which flights wait in the stream
 FULL_INTERVAL: Final = 0.2  # seconds
 TELL_INTERVAL: Final = 2.0  # seconds between looks at what webhooks want to hear
+UNSEEN_SECONDS: Final = AWAY_SECONDS / 3  # without being seen to wait for flights, after which others may have sent ahead
 LANDED_DAYS: Final = 30  # for which a flight is known; a source that was away for longer repeats what it had sent last
 FORGET_INTERVAL: Final = 3600.0  # seconds
 
@@ -68,8 +71,8 @@ class Keeping(Protocol):
 class Told(Protocol):
     """What was answered while the database was away."""
 
-    async def begin(self, stopped: Signal) -> None:
-        """Have who sends ahead end, and wait until all is told."""
+    async def begin(self, stopped: Signal) -> bool:
+        """Have who sends ahead end, and wait until all is told; False: we were stopped before, and nothing may be landed."""
 
     async def of(self, flights: Sequence[Flight]) -> dict[UUID, Answer]:
         """Return what was answered to deliveries of flights, by their ids."""
@@ -92,6 +95,10 @@ class Router(Protocol):
         """Route events that are in no outbox yet; False: they are to be put into it."""
 
 
+class _StoppedError(Exception):
+    """We are told to end, and do not know what was answered to what is at hand."""
+
+
 class Intake:
     """Lands what comes for a home.
 
@@ -112,6 +119,8 @@ class Intake:
         kept: Keeping | None = None,
         router: Router | None = None,
         told: Told | None = None,
+        unseen_seconds: float = UNSEEN_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make it.
 
@@ -122,8 +131,12 @@ class Intake:
             kept: What the stream keeps of what was landed; None: nothing.
             router: Routes at once what can be; None: all is put into the outbox.
             told: What was answered to attempts that were made while the database was away; None: none were.
+            unseen_seconds: Without waiting for flights, after which others of the home may take us for gone.
         """
         self._told = told
+        self._unseen_seconds = unseen_seconds
+        self._monotonic = monotonic
+        self._seen_at = monotonic()  # when others could see that we land, last
         self._router = router
         self._clock = clock or Clock()
         self._telemetry = telemetry
@@ -135,7 +148,7 @@ class Intake:
         self._kept = kept
         self._next: int | None = None  # the number in the stream of what is to be landed next; None: the stream is to be asked
         self._history: str | None = None  # of PostgreSQL, where we began to land; None: wherever
-        self._was_away = False  # the database, while flights were at hand
+        self._is_unsure = False  # whether somebody has sent ahead since we asked
         self._stopped = Signal()
 
     async def run(self) -> None:
@@ -163,13 +176,12 @@ class Intake:
             while not await relay.try_own_landing(owner):
                 if await self._stopped.wait(STANDBY_INTERVAL):
                     return
-            self._next = None
+            self._next, self._is_unsure = None, True
             failovers, self._history = self._database.server.failovers, await relay.history(owner)
             if self._history is None:  # a standby that is not promoted yet
                 await self._stopped.wait(STANDBY_INTERVAL)
                 return
-            if self._told is not None:
-                await self._told.begin(self._stopped)
+            await self._be_sure()
             if self._kept is not None:
                 await self._kept.begin(self._land)
             self.is_at_work.set()
@@ -180,6 +192,8 @@ class Intake:
                 if self._told is not None:
                     await self._told.run_once(self._next or 0)
                 pauses.reset()
+        except _StoppedError:
+            pass
         except relay.MovedError:
             logger.warning("another PostgreSQL has taken over; it is looked whether it has what was landed last")
         finally:
@@ -190,12 +204,16 @@ class Intake:
         """Land what has come, and return how many flights that were."""
         async with self._database.connection() as connection:
             outlook = await relay.outlook(connection, MAX_OUTBOX)
+        self._look_at_the_clock()
         if outlook.is_outbox_full:
+            await self._be_sure()
             await self._stopped.wait(FULL_INTERVAL)
             return 0
         if self._next is None:
             self._next = await self._stream.first(self._home)
         arrived = sorted(await self._stream.receive(self._home, RECEIVE_SECONDS), key=lambda flight: flight.sequence)
+        self._look_at_the_clock(RECEIVE_SECONDS)
+        self._seen_at = self._monotonic()
         if any(flight.is_new and flight.sequence < self._next for flight in arrived):
             # Numbers begin anew: the stream was made again, or what gives its flights out was.
             self._next = await self._stream.first(self._home)
@@ -237,7 +255,7 @@ class Intake:
                     break
             except (*UNAVAILABLE, *COLLISIONS) as error:
                 # Should it have been committed, it is known by its id.
-                self._was_away = isinstance(error, UNAVAILABLE)
+                self._is_unsure |= isinstance(error, UNAVAILABLE)
                 logger.info("what came is put into the outbox, since it could not be routed at once: %s", said(error))
                 break
             if self._telemetry is not None:
@@ -249,16 +267,31 @@ class Intake:
         return arrived[done:]
 
     async def _answers(self, arrived: Sequence[Flight]) -> dict[UUID, Answer]:
+        self._look_at_the_clock()
+        await self._be_sure()
         return {} if self._told is None else await self._told.of(arrived)
+
+    def _look_at_the_clock(self, waited: float = 0.0) -> None:
+        """Doubt what was known of who sends ahead, where nobody could see us land: PostgreSQL was silent, or we stood still.
+
+        Args:
+            waited: Seconds of it in which we were seen.
+        """
+        if self._monotonic() - self._seen_at - waited > self._unseen_seconds:
+            self._is_unsure = True
+
+    async def _be_sure(self) -> None:
+        """Have who sends ahead end, if somebody may."""
+        if self._is_unsure and self._told is not None and not await self._told.begin(self._stopped):
+            raise _StoppedError
+        if self._is_unsure:
+            self._is_unsure, self._seen_at = False, self._monotonic()
 
     async def _land(self, arrived: Sequence[Flight]) -> None:
         """Land flights together; when PostgreSQL refuses something of them, each alone, and of that one each event."""
         pauses = Pauses()
         while True:
             try:
-                if self._was_away and self._told is not None:  # somebody may have sent ahead what we have at hand
-                    await self._told.begin(self._stopped)
-                self._was_away = False
                 return await self._land_together(arrived)
             except COLLISIONS:
                 if await self._stopped.wait(pauses.next()):
@@ -266,7 +299,7 @@ class Intake:
             except UNAVAILABLE as error:
                 # They are kept at hand. Whoever lands them meanwhile, they are landed once.
                 self._database.outages.failed(error)
-                self._was_away = True
+                self._is_unsure = True  # somebody may send ahead what we have at hand
                 if await self._stopped.wait(pauses.next()):
                     raise
             except (CargoError, asyncpg.PostgresError, ValueError, OverflowError) as error:
@@ -302,6 +335,7 @@ class Intake:
     async def _land_what_can_be(self, flight: Flight, error: Exception) -> None:
         """Set a flight aside that cannot be read; of one that can, the events that PostgreSQL refuses."""
         found = Unpacked([]) if isinstance(error, CargoError) else await unpacked(flight)
+        told = {} if flight.id is None else by_event(flight.id, found.events, await self._answers([flight]))
         async with self._database.transaction() as connection:
             if flight.whole is not None and await relay.is_landed(connection, flight.whole):
                 return
@@ -312,18 +346,20 @@ class Intake:
             refused = await _without_room(connection, found.events)
             for event in found.events:
                 if event.group_id not in refused:
-                    await self._land_one(connection, flight, found, event)
+                    await self._land_one(connection, flight, found, event, told)
             aside = [(one, str(relay.TooManyGroupsError(one.group_id))) for one in found.events if one.group_id in refused]
             if aside:
                 await self._set_aside(connection, flight, found, aside)
         LANDED.labels("set aside" if not found.events else "landed").inc()
         logger.error("flight %s was set aside, whole or in part: %s", flight.name[:40], said(error))
 
-    async def _land_one(self, connection: Connection, flight: Flight, found: Unpacked, event: Event) -> None:
+    async def _land_one(
+        self, connection: Connection, flight: Flight, found: Unpacked, event: Event, told: dict[UUID, bytes]
+    ) -> None:
         try:
             async with connection.transaction():
                 check_carried(event, is_of_home=is_of_home(flight.source))
-                await relay.bring(connection, [event], origin_of(flight.source, found), found.placed_by)
+                await relay.bring(connection, [event], origin_of(flight.source, found), found.placed_by, told)
         except (ForeignEventError, relay.TooManyGroupsError) as error:
             reason = str(error)
         except (*UNAVAILABLE, *COLLISIONS):

@@ -125,6 +125,7 @@ class _Landing:
         intake = Intake(
             database.for_own_statements(), way.flights, home,
             clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router, told=told,
+            unseen_seconds=packing.away_seconds / 3,
         )  # fmt: skip
         ahead = None
         if known is not None:

@@ -1,7 +1,7 @@
 """Deliveries that would lead to themselves, found as they are routed: put off or stopped (`core.hops`, `core.flips`)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -36,6 +36,15 @@ class Sorted(msgspec.Struct):
 
     put_off: dict[UUID, datetime] = {}
     stopped: dict[UUID, tuple[Queued, str]] = {}
+
+    def without(self, made: Collection[UUID]) -> "Sorted":
+        """Return it without deliveries that were made already, while the database was away: they can only be recorded."""
+        if not (made and (self.put_off or self.stopped)):
+            return self
+        return Sorted(
+            {name: at for name, at in self.put_off.items() if name not in made},
+            {name: why for name, why in self.stopped.items() if name not in made},
+        )
 
 
 class LoopGuard:

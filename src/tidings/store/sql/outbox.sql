@@ -10,11 +10,11 @@ returning o.*, case when pg_column_size(o.record) > 100000 or pg_column_size(o.o
     then coalesce(octet_length(o.record::text), 0) + coalesce(octet_length(o.old_record::text), 0) end as size
 
 -- part: stored
-coalesce(pg_column_size(o.record), 0) + coalesce(pg_column_size(o.old_record), 0) as stored
+coalesce(pg_column_size(o.record), 0) + coalesce(pg_column_size(o.old_record), 0) + coalesce(octet_length(o.answers), 0) as stored
 
 -- name: take
 -- The oldest committed rows, deleted as they are read: if routing fails the transaction takes that back. Ranges of numbers
--- that another dispatcher is routing are left out. Of large records as many as have $2 bytes as they are stored, but one at least. What
+-- that another dispatcher is routing are left out. Of large records as many as have $2 bytes as they are stored, with what was answered already, but one at least. What
 -- is larger than $3 bytes as text is told by its size alone, and not sent to us: it is set aside. $1 how many
 with turn as materialized (
   select first from tidings.outbox_turns($1) as first
