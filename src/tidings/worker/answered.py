@@ -51,7 +51,7 @@ class Answered:
         """Make it.
 
         Args:
-            there: Raises what the database raises while it is away, so that nobody is asked to end before we can land. None: it is there.
+            there: Raises what the database raises while it is away: nobody is to end before we can land. None: it is there.
             silent_seconds: After which who was asked to end, and does not, is taken for dead.
             kept_seconds: For which answers are kept once their flights were landed, as these are.
         """
