@@ -1,7 +1,9 @@
 """Two homes that answer for each other: whichever is asked, a group is answered for by the home where it lives."""
 
 import asyncio
+import os
 import re
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -324,6 +326,13 @@ async def test_lists_for_administrators_tell_of_all_homes(homes: tuple[Home, Hom
     short = await eu.call("GET", "/api/v1/groups")
     assert (short.status_code, short.headers["tidings-homes-away"]) == (200, "us")
     assert [one["id"] for one in short.json()] == sorted(["default", *names[1::2]])
+    command = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tidings", "groups", "list", "--server", eu.url, "--quiet",
+        env=os.environ | {"TIDINGS_KEY": eu.key}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, errors = await asyncio.wait_for(command.communicate(), PATIENCE)
+    assert out.decode().split() == sorted(["default", *names[1::2]])
+    assert errors.decode() == "Left out: what is at us, which did not answer. Ask again later.\n"
 
 
 # The portal -------------------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from tests.support.engine import Engine, eventually
 from tests.support.fleet import FLEET, land, pack, relay_of, relaying
 from tests.support.stream import Cluster
 from tidings.api.routes.health import families
-from tidings.cli.fleet import run_drain, run_resume, run_status
+from tidings.cli.fleet import drained, run_drain, run_resume, run_status
 from tidings.cli.leaving import run_adopt
 from tidings.clock import machine_time
 from tidings.core.cargo import LEAST_CARRIED, pieces
@@ -451,6 +451,16 @@ async def test_who_looks_after_the_stream_sees_what_waits_and_who_is_silent(
     assert (standing.flights, standing.last, standing.replicas, standing.current) == (1, 1, 1, 1)
     await way.jetstream.delete_stream("TIDINGS_here")
     assert [one.about for one in troubles(await status(config, machine_time())) if one.name == "stream_missing"] == ["here"]
+
+
+def test_nats_may_be_stopped_once_all_homes_are_drained_and_the_remedy_is_the_command_as_it_has_to_be_given() -> None:
+    assert drained(["eu", "us"], is_all=True) == (
+        "Nothing is on its way to eu, us: the stream may be stopped, or taken away and made again. What is committed waits at "
+        "the sources, until: tidings stream drain --all --resume"
+    )
+    assert drained(["eu"], is_all=False) == (
+        "Nothing is on its way to eu. What is committed waits at the sources, until: tidings stream drain --home eu --resume"
+    )
 
 
 async def test_a_home_notes_what_it_sees_for_pages_figures_and_doctor(home: Engine, way: Stream) -> None:

@@ -20,6 +20,7 @@ from tidings.core.pressure import (
     read_report,
     still_on_the_way,
     troubles,
+    why,
 )
 from tidings.store.relay import Flight, Load
 from tidings.worker.outgoing import FRAME, MAX_AT_HAND, MAX_BYTES_AT_HAND, Outgoing
@@ -73,7 +74,14 @@ def test_sentences_name_the_thing_and_since_when() -> None:
     assert found.sentence.startswith("Source shop has said nothing for 3 hours:")
     seen = msgspec.structs.replace(ILL["source_silent"], sources={"home_eu": ILL["source_silent"].sources["shop"]})
     (found,) = troubles(seen)
-    assert found.sentence.startswith("Home eu has said nothing for 3 hours: no serve or worker runs there,")
+    assert found.sentence.startswith(
+        "Home eu has said nothing for 3 hours: no serve or worker runs there, or it cannot reach its database or the stream."
+    )
+
+
+def test_the_remedy_of_what_is_drained_names_its_home_without_which_the_command_is_refused() -> None:
+    assert why(Waits("eu", 9, 2, 3, 900.0, Why.DRAINED)).endswith("tidings stream drain --home eu --resume")
+    assert why(Waits("eu", 9, 2, 3, 900.0, Why.NOTHING)) == ""
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def _source_told(name: str, report: Report, seen: Seen) -> list[str]:
     oldest = f", the oldest for {report.outbox_seconds:.0f} s" if report.outbox_rows else ""
     lines = [f"source {name}: seen {ago:.0f} s ago, {report.outbox_rows:,} rows in its outbox{oldest}"]
     for one in report.waits:
-        reason = f" ({why(one.why)})" if why(one.why) else ""
+        reason = f" ({why(one)})" if why(one) else ""
         lines.append(
             f"  for {one.home}: {one.flights:,} flights, {one.events:,} events, the oldest for {one.seconds:.0f} s{reason}"
         )
@@ -200,11 +200,18 @@ def run_drain(config: Config, homes: Sequence[str], *, seconds: float, as_json: 
             f"After {seconds:.0f} s something is on its way still. Nothing more is sent to {names}. Run this again to wait on."
         )
     else:
-        click.echo(
-            f"Nothing is on its way to {names}: the stream may be stopped, or taken away and made again. What is committed "
-            "waits at the sources, until: tidings stream drain --resume"
-        )
+        click.echo(drained(done.homes, is_all=not homes))
     return int(bool(done.left))
+
+
+def drained(homes: Sequence[str], *, is_all: bool) -> str:
+    """Return what may be done with the stream now, and how that ends: NATS is stopped for all homes alone."""
+    may = ": the stream may be stopped, or taken away and made again" if is_all else ""
+    named = "--all" if is_all else " ".join(f"--home {home}" for home in homes)
+    return (
+        f"Nothing is on its way to {', '.join(homes)}{may}. What is committed waits at the sources, until: "
+        f"tidings stream drain {named} --resume"
+    )
 
 
 def run_resume(config: Config, homes: Sequence[str], *, as_json: bool) -> None:

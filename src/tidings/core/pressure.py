@@ -41,7 +41,7 @@ _WHY: Final = {
     Why.AWAY: "the stream does not answer, or has no quorum",
     Why.FULL: "the stream has no room left for it: its home lands too little, or give it more (--max-bytes)",
     Why.LARGE: "the first flight is larger than max_payload of NATS: set that higher again",
-    Why.DRAINED: "it is drained; go on with: tidings stream drain --resume",
+    Why.DRAINED: "it is drained; go on with: tidings stream drain --home {home} --resume",
 }
 
 
@@ -275,8 +275,8 @@ def _of_source(name: str, report: Report | None, at: datetime) -> list[Trouble]:
         if is_of_home(name):
             text = (
                 f"Home {home_of_sender(name)} has said nothing for {_for(silent.total_seconds())}: no serve or worker "
-                "runs there, or it cannot reach the stream. What it has for other homes waits, and nothing is delivered from "
-                "there. Start it."
+                "runs there, or it cannot reach its database or the stream. What it has for other homes waits, and first "
+                "attempts at most are made there. Start what is away."
             )
             return [Trouble("source_silent", name, text, silent.total_seconds())]
         text = (
@@ -285,7 +285,7 @@ def _of_source(name: str, report: Report | None, at: datetime) -> list[Trouble]:
         )
         return [Trouble("source_silent", name, text, silent.total_seconds())]
     found = [
-        Trouble("source_waits", name, f"{_flights(one.flights)} at source {name} for {one.home}: {_WHY[one.why]}.", one.seconds)
+        Trouble("source_waits", name, f"{_flights(one.flights)} at source {name} for {one.home}: {why(one)}.", one.seconds)
         for one in report.waits
         if one.why not in {Why.NOTHING, Why.DRAINED}
     ]
@@ -298,9 +298,9 @@ def _of_source(name: str, report: Report | None, at: datetime) -> list[Trouble]:
     return found
 
 
-def why(reason: Why) -> str:
-    """Return a sentence's part that tells why something waits; empty where nothing holds it."""
-    return _WHY.get(reason, "")
+def why(one: Waits) -> str:
+    """Return a sentence's part that tells why something waits, with the remedy; empty where nothing holds it."""
+    return _WHY.get(one.why, "").format(home=one.home)
 
 
 def still_on_the_way(seen: Seen, homes: Sequence[str], revision: int, gone: Collection[str]) -> list[str]:

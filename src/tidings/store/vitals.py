@@ -41,6 +41,19 @@ async def urls(connection: Connection, groups: int, of_each: int) -> list[str]:
     return [row["url"] for row in await connection.fetch(_SQL["urls"], groups, of_each)]
 
 
+async def write(database: Database) -> None:
+    """Write something and commit, as all who work with the database have to.
+
+    Raises:
+        UNAVAILABLE: What keeps it from that.
+    """
+    try:
+        async with database.transaction() as connection:
+            await connection.execute(_SQL["write_something"])
+    except asyncpg.InsufficientPrivilegeError:
+        pass  # our role may make no temporary tables: PostgreSQL answers, and nothing says that it cannot write
+
+
 async def can_write(database: Database, seconds: float) -> bool:
     """Whether one can connect anew, write and commit within a time, as all who work with the database have to."""
     try:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -43,6 +43,7 @@ class Answered:
         self,
         beside: Beside,
         *,
+        there: Callable[[], Awaitable[None]] | None = None,
         silent_seconds: float = SILENT_SECONDS + GRACE_SECONDS,
         kept_seconds: float = KEPT_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
@@ -50,10 +51,12 @@ class Answered:
         """Make it.
 
         Args:
+            there: Raises what the database raises while it is away: nobody is to end before we can land. None: it is there.
             silent_seconds: After which who was asked to end, and does not, is taken for dead.
             kept_seconds: For which answers are kept once their flights were landed, as these are.
         """
         self._beside = beside
+        self._there = there
         self._silent_seconds = silent_seconds
         self._kept_seconds = kept_seconds
         self._monotonic = monotonic
@@ -69,7 +72,10 @@ class Answered:
 
         Raises:
             StreamAwayError: The stream did not answer.
+            UNAVAILABLE: The database is away still; nobody was asked to end.
         """
+        if self._there is not None:
+            await self._there()
         known, self._numbers, self._due = self._numbers, {}, None
         watched = Watched()
         while True:

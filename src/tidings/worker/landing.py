@@ -4,6 +4,7 @@ elsewhere, says what it wants to hear and how it is, and looks at what waits for
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, NamedTuple
 
 from tidings.clock import Clock
@@ -12,6 +13,7 @@ from tidings.core.ahead import AWAY_SECONDS
 from tidings.core.errors import StartupError
 from tidings.core.fleet import Fleet, sender_of
 from tidings.core.pressure import REPORT_INTERVAL
+from tidings.store import vitals
 from tidings.store.database import UNAVAILABLE, Database
 from tidings.store.secrets import SecretBox
 from tidings.transport import stream
@@ -121,7 +123,7 @@ class _Landing:
         stopping, home, database, packing = Signal(), self._home, self._database, self._packing
         clock, sender = packing.clock, sender_of(home)
         beside, known = AheadStream(way, home), packing.known
-        kept, told = Kept(database, way.flights, home), Answered(beside)
+        kept, told = Kept(database, way.flights, home), Answered(beside, there=partial(vitals.write, database))
         intake = Intake(
             database.for_own_statements(), way.flights, home,
             clock=clock, telemetry=packing.telemetry, kept=kept, router=packing.router, told=told,

@@ -143,6 +143,8 @@ def _list(
         of += _whose(server) if verb.of_group and not items else ""
     if not paper.many(items, shown, _key(thing, verb), of=of) and not paper.as_json:
         _hint(server, verb, path, query)
+    if server.away:
+        click.echo(inert(f"Left out: what is at {server.away}, which did not answer. Ask again later."), err=True)
 
 
 def body_of(verb: Verb, given: dict[str, Any], paper: Paper) -> Any:

@@ -43,6 +43,7 @@ class Server:
         self.headers = headers
         self.key = key
         self.group = group
+        self.away = ""  # homes of a fleet that a list was read without, by `walk`
         try:
             # Without TLS there is nothing to verify, and to read the authorities takes longer than most calls.
             self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, verify=url.startswith("https:"))
@@ -134,6 +135,7 @@ class Server:
             elif way != "whole":
                 query["limit"] = size
             response = self.send(verb.method, path, query=query, body=body)
+            self.away = response.headers.get("tidings-homes-away", self.away)
             said = _said(response)
             items = said[verb.inside] if verb.inside else said
             for item in items:
