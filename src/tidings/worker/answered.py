@@ -61,8 +61,8 @@ class Answered:
         self._last = 0
         self._due: float | None = None
 
-    async def begin(self, stopped: Signal) -> None:
-        """Have who sends ahead end, and wait until all is told.
+    async def begin(self, stopped: Signal) -> bool:
+        """Have who sends ahead end, and wait until all is told; False: we stop before that, and nothing is to be landed.
 
         Raises:
             StreamAwayError: The stream did not answer.
@@ -79,12 +79,13 @@ class Answered:
             if changed is not None:
                 await self._beside.change(encode_said(changed), revision)
             if await stopped.wait(LOOK_INTERVAL):
-                return
+                return False
         if revision:  # else nobody has ever sent ahead
             self._numbers = await self._beside.numbers()
         self._last = max(self._numbers, default=0)
         if self._numbers:
             logger.warning("%d flights come with what was answered while the database was away", len(self._numbers))
+        return True
 
     async def of(self, flights: Sequence[Flight]) -> dict[UUID, Answer]:
         """Return what was answered to deliveries of flights, by their ids; usually nothing.

@@ -68,8 +68,8 @@ class Keeping(Protocol):
 class Told(Protocol):
     """What was answered while the database was away."""
 
-    async def begin(self, stopped: Signal) -> None:
-        """Have who sends ahead end, and wait until all is told."""
+    async def begin(self, stopped: Signal) -> bool:
+        """Have who sends ahead end, and wait until all is told; False: it stops before that, and nothing is to be landed."""
 
     async def of(self, flights: Sequence[Flight]) -> dict[UUID, Answer]:
         """Return what was answered to deliveries of flights, by their ids."""
@@ -168,8 +168,8 @@ class Intake:
             if self._history is None:  # a standby that is not promoted yet
                 await self._stopped.wait(STANDBY_INTERVAL)
                 return
-            if self._told is not None:
-                await self._told.begin(self._stopped)
+            if not await self._end_ahead():
+                return
             if self._kept is not None:
                 await self._kept.begin(self._land)
             self.is_at_work.set()
@@ -191,7 +191,10 @@ class Intake:
         async with self._database.connection() as connection:
             outlook = await relay.outlook(connection, MAX_OUTBOX)
         if outlook.is_outbox_full:
+            self._was_away = True  # to others of the home, who see that nothing is landed: one without the database sends ahead
             await self._stopped.wait(FULL_INTERVAL)
+            return 0
+        if self._was_away and not await self._end_ahead():
             return 0
         if self._next is None:
             self._next = await self._stream.first(self._home)
@@ -211,6 +214,13 @@ class Intake:
             await self._stopped.wait(self._again_seconds)
             self._next = None
         return len(next_ones)
+
+    async def _end_ahead(self) -> bool:
+        """Have who sends ahead end, and know what was answered; False: we stop, and nothing is to be landed."""
+        if self._told is not None and not await self._told.begin(self._stopped):
+            return False
+        self._was_away = False
+        return True
 
     def _next_ones(self, arrived: Sequence[Flight]) -> list[Flight]:
         """Return what may be landed now: up to a gap, behind which somebody has what comes first."""
@@ -256,9 +266,9 @@ class Intake:
         pauses = Pauses()
         while True:
             try:
-                if self._was_away and self._told is not None:  # somebody may have sent ahead what we have at hand
-                    await self._told.begin(self._stopped)
-                self._was_away = False
+                # Somebody may have sent ahead what we have at hand.
+                if self._was_away and not await self._end_ahead():
+                    raise StreamAwayError("it stops before all is told that was answered without the database")
                 return await self._land_together(arrived)
             except COLLISIONS:
                 if await self._stopped.wait(pauses.next()):
@@ -302,6 +312,7 @@ class Intake:
     async def _land_what_can_be(self, flight: Flight, error: Exception) -> None:
         """Set a flight aside that cannot be read; of one that can, the events that PostgreSQL refuses."""
         found = Unpacked([]) if isinstance(error, CargoError) else await unpacked(flight)
+        told = await self._answers([flight])
         async with self._database.transaction() as connection:
             if flight.whole is not None and await relay.is_landed(connection, flight.whole):
                 return
@@ -312,18 +323,21 @@ class Intake:
             refused = await _without_room(connection, found.events)
             for event in found.events:
                 if event.group_id not in refused:
-                    await self._land_one(connection, flight, found, event)
+                    await self._land_one(connection, flight, found, event, told)
             aside = [(one, str(relay.TooManyGroupsError(one.group_id))) for one in found.events if one.group_id in refused]
             if aside:
                 await self._set_aside(connection, flight, found, aside)
         LANDED.labels("set aside" if not found.events else "landed").inc()
         logger.error("flight %s was set aside, whole or in part: %s", flight.name[:40], said(error))
 
-    async def _land_one(self, connection: Connection, flight: Flight, found: Unpacked, event: Event) -> None:
+    async def _land_one(
+        self, connection: Connection, flight: Flight, found: Unpacked, event: Event, told: dict[UUID, Answer]
+    ) -> None:
+        answered = {} if flight.id is None else by_event(flight.id, [event], told)
         try:
             async with connection.transaction():
                 check_carried(event, is_of_home=is_of_home(flight.source))
-                await relay.bring(connection, [event], origin_of(flight.source, found), found.placed_by)
+                await relay.bring(connection, [event], origin_of(flight.source, found), found.placed_by, answered)
         except (ForeignEventError, relay.TooManyGroupsError) as error:
             reason = str(error)
         except (*UNAVAILABLE, *COLLISIONS):
