@@ -117,6 +117,17 @@ def test_what_waits_for_a_lane_that_fails_is_left_to_the_database_and_the_lane_r
     assert lanes.offer(hook, 6, 101.0) == (True, True)
 
 
+def test_what_waits_behind_a_delivery_that_is_left_to_the_database_is_left_to_it_too() -> None:
+    lanes: Lanes[int] = Lanes(opened_at=0.0)
+    hook = webhook(concurrency=1)
+    for number in range(4):
+        lanes.offer(hook, number, 100.0)
+    assert lanes.ended(hook, 100.0, SUCCEEDED) == ([1], [])
+    assert lanes.released(hook) == [2, 3]
+    assert lanes.pending == 0
+    assert lanes.offer(hook, 4, 100.0) == (True, True)
+
+
 def test_rests_become_longer_up_to_a_limit_and_one_that_is_gone_is_never_tried_again() -> None:
     lanes: Lanes[int] = Lanes(opened_at=0.0)
     hook, now = webhook(), 100.0

@@ -202,10 +202,17 @@ class Lanes(Generic[T]):
             lane.under_way += 1
         return begun, []
 
-    def released(self, webhook: Webhook) -> None:
-        """Take note that what was to be begun is left to the database instead."""
-        self._lanes[webhook.id].under_way -= 1
-        self.pending -= 1
+    def released(self, webhook: Webhook) -> list[T]:
+        """Take note that what was to be begun is left to the database instead; return what is left to it with it.
+
+        That is what waits behind it: nothing may be under way any more whose end would begin it.
+        """
+        lane = self._lanes[webhook.id]
+        lane.under_way -= 1
+        left = list(lane.waiting)
+        lane.waiting.clear()
+        self.pending -= 1 + len(left)
+        return left
 
     def leave(self) -> list[T]:
         """Return what has not begun: it is left to the database."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
@@ -35,6 +36,7 @@ READ_AT_ONCE: Final = 8  # flights that are begun between two looks at whatever 
 TOLD_AT_ONCE: Final = 16  # flights whose answers are put into the stream at a time
 MAX_REMEMBERED: Final = 100_000  # flights that were begun; as many as may have answers
 MAX_UNTOLD_BYTES: Final = 16 * 2**20  # of answers that the stream has not yet, beyond which nothing is begun
+LEAVE_TRIES: Final = 5  # at giving the turn back: whoever lands flights may ask for it at this moment
 ANSWER_BYTES: Final = 500  # of one, beside what its receiver said
 
 # What an event raises that cannot be routed, as in the dispatcher.
@@ -134,16 +136,27 @@ class Turn:
         said = self._said.after(Step.RENEW, reached=reached)
         revision = None if said is None else await self._beside.change(encode_said(said), self._revision)
         if said is None or revision is None:
-            self.is_ours = False
+            await self._look()
             return
         self._said, self._revision, self._renewed_at = said, revision, asked
 
-    async def leave(self) -> None:
-        """Give it back, once all answers are in the stream; whoever asked us to end waits for that."""
+    async def _look(self) -> None:
+        """See whether it is ours still: what was said last may be our own, of which we were told that nobody knows."""
         value, revision = await self._beside.state()
         said = read_said(value)
-        if said.holder == self._said.holder and (left := said.after(Step.LEAVE)) is not None:
-            await self._beside.change(encode_said(left), revision)
+        if said.holder == self._said.holder and said.state is self._said.state and revision != self._revision:
+            self._revision = revision  # it is renewed by that the next time
+        else:
+            self.is_ours = False
+
+    async def leave(self) -> None:
+        """Give it back, once all answers are in the stream; whoever asked us to end waits for that."""
+        for _ in range(LEAVE_TRIES):
+            value, revision = await self._beside.state()
+            said = read_said(value)
+            left = said.after(Step.LEAVE) if said.holder == self._said.holder else None
+            if left is None or await self._beside.change(encode_said(left), revision) is not None:
+                return
 
 
 class _UnderWay(NamedTuple):
@@ -219,10 +232,12 @@ class Session:
         await self._attempts.drain(ahead.GRACE_SECONDS)
         try:
             await self._tell()
-            await self._turn.leave()
         except StreamAwayError as error:
             left = sum(map(len, self._untold.values()))
             logger.warning("%d attempts that were made ahead are not on record, and will be made again: %s", left, error)
+        # Also when not all could be told, as where the stream is full: nobody is to wait for that.
+        with suppress(StreamAwayError):
+            await self._turn.leave()
 
     # What is sent --------------------------------------------------------------------------------------------------------
 
@@ -236,13 +251,19 @@ class Session:
         return True
 
     async def _may_begin(self) -> bool:
-        if not self._turn.is_sure or self._lanes.pending >= ahead.MAX_PENDING or self._untold_bytes >= MAX_UNTOLD_BYTES:
+        if not self._has_place:
             return False
         if self._is_full or self._monotonic() >= self._fleet_due:
             self._is_full = not await self._beside.has_room()
             self._fleet = await self._bucket.fleet()
             self._fleet_due = self._monotonic() + FLEET_INTERVAL
         return not self._is_full
+
+    @property
+    def _has_place(self) -> bool:
+        """Whether one more flight may be begun at this moment."""
+        is_room = self._lanes.pending < ahead.MAX_PENDING and self._untold_bytes < MAX_UNTOLD_BYTES
+        return is_room and self._turn.is_sure and not self._is_over()
 
     async def _begin_next(self) -> bool:
         if self._next > self._last:
@@ -253,9 +274,9 @@ class Session:
                 return False
         number = self._next
         flight = await self._flights.kept(self._home, number)
-        arrived = [] if flight is None else await plain([flight])  # None: somebody deleted it
+        arrived = await plain([flight]) if flight is not None else []  # None: somebody deleted it
         told = await self._beside.read(number, self._numbers[number]) if arrived and number in self._numbers else []
-        if not self._turn.is_sure:  # we stood still, or the stream did
+        if not self._has_place:  # by now: the stream may have taken its time, and the turn be another's
             return False
         self._next += 1
         if arrived and self._is_first(arrived[0].id):
@@ -325,8 +346,8 @@ class Session:
             if self._turn.is_sure and not self._is_over():
                 self._attempts.begin(delivery, self._under_way[delivery].event, one.webhook)
             else:
-                self._under_way.pop(delivery)
-                self._lanes.released(one.webhook)
+                for released in (delivery, *self._lanes.released(one.webhook)):
+                    self._under_way.pop(released)
         self._changed.set()
 
     async def _tell(self) -> None:

@@ -104,13 +104,14 @@ class CurrentRoutes:
         """Have some more webhooks at hand that were not used yet, up to as many as are kept: for when the database is away."""
         if self._unread is None:
             self._unread = self._first_ids()
-        unread = self._unread
-        page = [unread.popleft() for _ in range(min(PAGE, len(unread)))]
+        page, version = [self._unread.popleft() for _ in range(min(PAGE, len(self._unread)))], self.current.version
+        is_read = False
         try:
             await self.webhooks(connection, [webhook_id for webhook_id in page if webhook_id not in self._webhooks])
-        except BaseException:  # a database that goes meanwhile is asked for them again
-            unread.extendleft(reversed(page))
-            raise
+            is_read = self.current.version == version
+        finally:
+            if not is_read:  # the database went, or subscriptions have changed meanwhile
+                self._unread.extend(page)
 
     def _first_ids(self) -> deque[UUID]:
         return deque(islice(self.current.ids, self._max_webhooks), self._max_webhooks)

@@ -1,0 +1,374 @@
+"""The turn to send ahead of a database: kept, lost, called off and given back, with a real stream."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from tests.support.engine import Engine
+from tests.support.fleet import pack
+from tests.support.receiver import Receiver
+from tidings.clock import machine_time
+from tidings.core import ahead, cargo
+from tidings.core.ahead import Said, Step, encode_said, read_said
+from tidings.core.ahead import Turn as Whose
+from tidings.core.answers import Answer, messages
+from tidings.core.event import Event
+from tidings.core.outcome import SUCCEEDED, Exchange
+from tidings.store import relay as relays
+from tidings.store import webhooks
+from tidings.transport.stream import Stream, StreamAwayError
+from tidings.transport.stream_ahead import AheadStream, ahead_of
+from tidings.worker import ahead_session, intake
+from tidings.worker.ahead import Ready
+from tidings.worker.ahead_session import Session, Streams, Turn
+from tidings.worker.answered import Answered
+from tidings.worker.intake import Intake
+from tidings.worker.routes import CurrentRoutes
+from tidings.worker.signals import Signal
+
+pytest_plugins = ("tests.support.fleet_fixtures",)
+
+US = Said(Whose.AHEAD, "us")
+
+
+class Hands:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def beside(way: Stream) -> AheadStream:
+    return AheadStream(way, "here")
+
+
+async def taken(beside: AheadStream, hands: Hands) -> Turn:
+    _, revision = await beside.state()
+    made = await beside.change(encode_said(US), revision)
+    assert made is not None
+    return Turn(beside, US, made, hands)
+
+
+async def said(beside: AheadStream) -> Said:
+    return read_said((await beside.state())[0])
+
+
+async def step(beside: AheadStream, what: Step, **changes: Any) -> None:
+    value, revision = await beside.state()
+    after = read_said(value).after(what, **changes)
+    assert after is not None
+    assert await beside.change(encode_said(after), revision) is not None
+
+
+# The turn ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_turn_is_renewed_from_time_to_time_and_without_that_it_is_not_sure(beside: AheadStream, hands: Hands) -> None:
+    turn = await taken(beside, hands)
+    hands.now += ahead.RENEW_INTERVAL - 0.1
+    _, before = await beside.state()
+    await turn.renew(3)
+    assert (await beside.state())[1] == before, "it is early yet"
+    hands.now += 0.1
+    await turn.renew(4)
+    assert await said(beside) == msgspec.structs.replace(US, reached=4)
+    hands.now += ahead.GIVE_UP_SECONDS - 0.1
+    assert turn.is_sure
+    hands.now += 0.1
+    assert turn.is_ours
+    assert not turn.is_sure
+
+
+async def test_a_renewal_whose_acknowledgement_was_lost_ends_no_turn(beside: AheadStream, hands: Hands) -> None:
+    turn = await taken(beside, hands)
+    await step(beside, Step.RENEW, reached=1)  # it is there, and we were told that nobody knows
+    hands.now += ahead.GIVE_UP_SECONDS
+    await turn.renew(2)
+    assert turn.is_ours
+    assert not turn.is_sure, "when it was renewed nobody knows"
+    await turn.renew(2)
+    assert turn.is_sure
+    assert (await said(beside)).reached == 2
+
+
+@pytest.mark.parametrize("what", [Step.CALL, Step.BURY])
+async def test_a_turn_that_was_called_off_is_not_renewed(beside: AheadStream, hands: Hands, what: Step) -> None:
+    turn = await taken(beside, hands)
+    await step(beside, what)
+    hands.now += ahead.RENEW_INTERVAL
+    await turn.renew(1)
+    assert not turn.is_ours
+    assert not turn.is_sure
+
+
+async def test_a_turn_is_given_back_though_somebody_asks_for_it_at_that_moment(way: Stream, hands: Hands) -> None:
+    class Asked(AheadStream):
+        """Whoever lands flights asks between our look and our word."""
+
+        is_asked = False
+
+        async def state(self) -> tuple[bytes, int]:
+            found = await super().state()
+            if not self.is_asked and read_said(found[0]).state is Whose.AHEAD:
+                self.is_asked = True
+                await step(AheadStream(way, "here"), Step.CALL)
+            return found
+
+    asked = Asked(way, "here")
+    turn = await taken(asked, hands)
+    await turn.leave()
+    assert asked.is_asked
+    assert (await said(asked)).state is Whose.ENDED
+
+
+async def test_a_turn_of_another_is_not_given_back(beside: AheadStream, hands: Hands) -> None:
+    turn = await taken(beside, hands)
+    await step(beside, Step.BURY)
+    await step(beside, Step.TAKE, holder="another")
+    await turn.leave()
+    assert await said(beside) == Said(Whose.AHEAD, "another")
+
+
+# What is sent by it -------------------------------------------------------------------------------------------------------
+
+
+def answer(event_id: Any = None, webhook_id: Any = None) -> Answer:
+    return Answer(event_id or uuid4(), webhook_id or uuid4(), machine_time(), Exchange(200, body=b"ok"), SUCCEEDED)
+
+
+class Slow:
+    """Flights, and what happens while one is read."""
+
+    def __init__(self, flights: Any, meanwhile: Callable[[], None]) -> None:
+        self._flights = flights
+        self._meanwhile = meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._flights, name)
+
+    async def kept(self, home: str, number: int) -> Any:
+        found = await self._flights.kept(home, number)
+        self._meanwhile()
+        return found
+
+
+async def sent(source: Engine, way: Stream, count: int) -> None:
+    """Send so many flights of one event each."""
+    for number in range(count):
+        await source.sql("select tidings.publish('order.paid', $1)", json.dumps({"number": number}))
+        await pack(source, way.flights)
+        async with source.services.wide.connection() as connection:
+            for flight in await relays.left_to(connection, "here", behind=0, limit=10, most_bytes=2**20):
+                await way.flights.send("here", "shop", flight.id, flight.cargo)
+                await relays.forget(connection, [flight.id])
+
+
+async def session_of(home: Engine, way: Stream, hands: Hands, turn: Turn, flights: Any = None, **fields: Any) -> Session:
+    async with home.services.wide.connection() as connection:
+        await home.worker.known.routes.at_least(connection, await webhooks.routes_version(connection))
+    await Ready(home.services.wide, home.worker.known.routes).run_once()
+    streams = Streams(flights or way.flights, way.bucket, AheadStream(way, "here"), "here")
+    given: dict[str, Any] = {"since": 0.0, "is_over": lambda: False, "monotonic": hands} | fields
+    session = Session(streams, home.worker.known, home.services.clock, turn, **given)
+    session._next = 1
+    return session
+
+
+async def test_what_took_long_to_read_is_not_sent_by_a_turn_that_may_be_over(
+    source: Engine, home: Engine, way: Stream, beside: AheadStream, hands: Hands
+) -> None:
+    await home.add_webhook("http://127.0.0.1:1/", "order.*")
+    await sent(source, way, 1)
+    turn = await taken(beside, hands)
+
+    def pass_by() -> None:
+        hands.now += ahead.GIVE_UP_SECONDS
+
+    session = await session_of(home, way, hands, turn, Slow(way.flights, pass_by))
+    assert not await session._begin_some()
+    assert (session._next, session._lanes.pending) == (1, 0)
+    await turn.renew(0)
+    session._flights = way.flights
+    assert not await session._begin_some(), "that was all"
+    assert (session._next, session._lanes.pending) == (2, 1), "it is sent once that is sure"
+    await session._end()
+
+
+async def test_no_flight_is_begun_once_the_database_is_back_or_so_much_is_under_way(
+    source: Engine, home: Engine, way: Stream, beside: AheadStream, hands: Hands, receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    answers = asyncio.Event()
+
+    async def patient(_: Any, writer: asyncio.StreamWriter) -> None:
+        await answers.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    receiver.otherwise = patient
+    monkeypatch.setattr(ahead, "MAX_PENDING", 2)
+    await home.add_webhook(receiver.url(), "order.*")
+    await sent(source, way, 4)
+    turn = await taken(beside, hands)
+    is_over = False
+    session = await session_of(home, way, hands, turn, is_over=lambda: is_over)
+    assert not await session._begin_some()
+    assert (session._next, session._lanes.pending) == (3, 2)
+    monkeypatch.setattr(ahead, "MAX_PENDING", 3)
+    is_over = True
+    assert not await session._begin_some()
+    assert (session._next, session._lanes.pending) == (3, 2)
+    answers.set()
+    await session._end()
+    assert len(receiver.received) == 2
+    assert sum((await beside.numbers()).values()) == 2
+
+
+async def test_the_turn_is_renewed_while_much_is_told(
+    home: Engine, way: Stream, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slowly(AheadStream):
+        """Each message takes its time."""
+
+        async def put(self, number: int, data: bytes) -> None:
+            await super().put(number, data)
+            hands.now += ahead.RENEW_INTERVAL
+
+    slowly = Slowly(way, "here")
+    turn = await taken(slowly, hands)
+    session = await session_of(home, way, hands, turn)
+    session._beside = slowly
+    for number in range(1, 9):
+        session._untold[number, uuid4()] = [answer()]
+    await session._tell()
+    assert turn.is_sure, "though it took twice as long as it is sure without"
+    assert await slowly.numbers() == dict.fromkeys(range(1, 9), 1)
+
+
+async def test_where_not_all_can_be_told_the_turn_is_given_back_all_the_same(
+    home: Engine, way: Stream, beside: AheadStream, hands: Hands
+) -> None:
+    config = (await way.jetstream.stream_info(ahead_of("here"))).config
+    await way.jetstream.update_stream(config.evolve(max_msgs=1))
+    await beside.put(1, b"as many as there may be")
+    session = await session_of(home, way, hands, await taken(beside, hands))
+    session._untold[2, uuid4()] = [answer()]
+    await session._end()
+    assert (await said(beside)).state is Whose.ENDED
+
+
+async def test_nothing_is_begun_while_more_is_untold_than_may_be(
+    source: Engine, home: Engine, way: Stream, beside: AheadStream, hands: Hands
+) -> None:
+    await home.add_webhook("http://127.0.0.1:1/", "order.*")
+    await sent(source, way, 1)
+    session = await session_of(home, way, hands, await taken(beside, hands))
+    session._untold_bytes = ahead_session.MAX_UNTOLD_BYTES
+    assert not await session._begin_some()
+    assert session._next == 1
+    session._untold_bytes -= 1
+    await session._begin_some()
+    assert session._next == 2
+    session._untold_bytes = 0
+    await session._end()
+
+
+# Who lands ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_who_stops_before_all_is_told_lands_nothing_of_what_is_at_hand(
+    home: Engine, way: Stream, beside: AheadStream, hands: Hands
+) -> None:
+    await taken(beside, hands)
+    stopped = Signal()
+    stopped.set()
+    assert not await Answered(beside).begin(stopped)
+    landing = Intake(home.services.wide, way.flights, "here", told=Answered(beside))
+    landing._was_away = True
+    landing.stop()
+    with pytest.raises(StreamAwayError):
+        await landing._land([])
+    assert (await said(beside)).state is Whose.ENDING
+
+
+async def test_after_the_outbox_was_full_nothing_is_landed_before_whoever_took_the_turn_has_told_all(
+    source: Engine, home: Engine, way: Stream, beside: AheadStream, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was landed for so long that a process of the home without the database took its turn."""
+    monkeypatch.setattr(intake, "MAX_OUTBOX", 1)
+    monkeypatch.setattr(intake, "FULL_INTERVAL", 0.0)
+    landing = Intake(home.services.wide, way.flights, "here", told=Answered(beside, silent_seconds=0.2))
+    await home.sql("insert into tidings.outbox (source, type, record) select 'publish', 'x', '{}' from generate_series(1, 3)")
+    assert await landing.run_once() == 0
+    await sent(source, way, 1)
+    turn = await taken(beside, hands)
+    flight = (await way.flights.kept("here", 1)).id
+    (landed_event,) = await events_of(way)
+    await beside.put(1, messages(flight, [answer(landed_event.id)])[0])
+    await home.sql("delete from tidings.outbox")
+    assert await landing.run_once() == 1
+    assert (await said(beside)).state is Whose.ENDED
+    hands.now += ahead.RENEW_INTERVAL
+    await turn.renew(1)
+    assert not turn.is_ours
+    assert await home.value("select count(*) from tidings.outbox where answers is not null") == 1
+
+
+async def events_of(way: Stream) -> list[Event]:
+    return cargo.opened((await way.flights.kept("here", 1)).cargo).events
+
+
+# What is at hand ----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_could_not_be_read_ahead_is_read_later(home: Engine) -> None:
+    hook = await home.add_webhook("http://127.0.0.1:1/", "order.*")
+    routes = CurrentRoutes(home.services.box, home.clock)
+    async with home.services.wide.connection() as connection:
+        await routes.at_least(connection, await webhooks.routes_version(connection))
+        closed = await home.services.wide.dedicated()
+        await closed.close()
+        with pytest.raises(Exception, match="closed"):
+            await routes.read_ahead(closed)
+        assert routes.at_hand(hook.id) is None
+        await routes.read_ahead(connection)
+    assert routes.at_hand(hook.id) == hook
+
+
+async def test_what_was_read_ahead_while_subscriptions_changed_is_read_again(home: Engine) -> None:
+    hook = await home.add_webhook("http://127.0.0.1:1/", "order.*")
+    routes = CurrentRoutes(home.services.box, home.clock)
+
+    class Changing:
+        """Subscriptions change while webhooks are read."""
+
+        def __init__(self, connection: Any) -> None:
+            self._connection = connection
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._connection, name)
+
+        async def fetch(self, *arguments: Any) -> Any:
+            found = await self._connection.fetch(*arguments)
+            routes.current.version += 1
+            return found
+
+    async with home.services.wide.connection() as connection:
+        await routes.at_least(connection, await webhooks.routes_version(connection))
+        await routes.read_ahead(Changing(connection))
+        assert routes.at_hand(hook.id) is None
+        await routes.read_ahead(connection)
+    assert routes.at_hand(hook.id) == hook
