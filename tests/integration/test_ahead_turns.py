@@ -21,13 +21,13 @@ from tidings.core.event import Event
 from tidings.core.outcome import SUCCEEDED, Exchange
 from tidings.store import relay as relays
 from tidings.store import webhooks
-from tidings.transport.stream import Stream, StreamAwayError
+from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AheadStream, ahead_of
 from tidings.worker import ahead_session, intake
 from tidings.worker.ahead import Ready
-from tidings.worker.ahead_session import Session, Streams, Turn
+from tidings.worker.ahead_session import TOLD_AT_ONCE, Session, Streams, Turn
 from tidings.worker.answered import Answered
-from tidings.worker.intake import Intake
+from tidings.worker.intake import MAX_OUTBOX, Intake
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.signals import Signal
 
@@ -209,9 +209,8 @@ async def test_what_took_long_to_read_is_not_sent_by_a_turn_that_may_be_over(
 
 
 async def test_no_flight_is_begun_once_the_database_is_back_or_so_much_is_under_way(
-    source: Engine, home: Engine, way: Stream, beside: AheadStream, hands: Hands, receiver: Receiver,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    source: Engine, home: Engine, way: Stream, beside: AheadStream, hands: Hands, receiver: Receiver
+) -> None:
     answers = asyncio.Event()
 
     async def patient(_: Any, writer: asyncio.StreamWriter) -> None:
@@ -219,15 +218,15 @@ async def test_no_flight_is_begun_once_the_database_is_back_or_so_much_is_under_
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     receiver.otherwise = patient
-    monkeypatch.setattr(ahead, "MAX_PENDING", 2)
     await home.add_webhook(receiver.url(), "order.*")
     await sent(source, way, 4)
     turn = await taken(beside, hands)
     is_over = False
     session = await session_of(home, way, hands, turn, is_over=lambda: is_over)
+    session.most_pending = 2
     assert not await session._begin_some()
     assert (session._next, session._lanes.pending) == (3, 2)
-    monkeypatch.setattr(ahead, "MAX_PENDING", 3)
+    session.most_pending = 3
     is_over = True
     assert not await session._begin_some()
     assert (session._next, session._lanes.pending) == (3, 2)
@@ -237,25 +236,24 @@ async def test_no_flight_is_begun_once_the_database_is_back_or_so_much_is_under_
     assert sum((await beside.numbers()).values()) == 2
 
 
-async def test_the_turn_is_renewed_while_much_is_told(
-    home: Engine, way: Stream, hands: Hands, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_turn_is_renewed_while_much_is_told(home: Engine, way: Stream, hands: Hands) -> None:
     class Slowly(AheadStream):
         """Each message takes its time."""
 
         async def put(self, number: int, data: bytes) -> None:
             await super().put(number, data)
-            hands.now += ahead.RENEW_INTERVAL
+            hands.now += ahead.RENEW_INTERVAL / TOLD_AT_ONCE
 
     slowly = Slowly(way, "here")
     turn = await taken(slowly, hands)
     session = await session_of(home, way, hands, turn)
     session._beside = slowly
-    for number in range(1, 9):
+    flights = range(1, 8 * TOLD_AT_ONCE + 1)
+    for number in flights:
         session._untold[number, uuid4()] = [answer()]
     await session._tell()
     assert turn.is_sure, "though it took twice as long as it is sure without"
-    assert await slowly.numbers() == dict.fromkeys(range(1, 9), 1)
+    assert await slowly.numbers() == dict.fromkeys(flights, 1)
 
 
 async def test_where_not_all_can_be_told_the_turn_is_given_back_all_the_same(
@@ -297,21 +295,22 @@ async def test_who_stops_before_all_is_told_lands_nothing_of_what_is_at_hand(
     stopped.set()
     assert not await Answered(beside).begin(stopped)
     landing = Intake(home.services.wide, way.flights, "here", told=Answered(beside))
-    landing._was_away = True
+    landing._is_unsure = True
     landing.stop()
-    with pytest.raises(StreamAwayError):
+    with pytest.raises(intake._StoppedError):
         await landing._land([])
     assert (await said(beside)).state is Whose.ENDING
 
 
 async def test_after_the_outbox_was_full_nothing_is_landed_before_whoever_took_the_turn_has_told_all(
-    source: Engine, home: Engine, way: Stream, beside: AheadStream, hands: Hands, monkeypatch: pytest.MonkeyPatch
+    source: Engine, home: Engine, way: Stream, beside: AheadStream, hands: Hands
 ) -> None:
     """Nothing was landed for so long that a process of the home without the database took its turn."""
-    monkeypatch.setattr(intake, "MAX_OUTBOX", 1)
-    monkeypatch.setattr(intake, "FULL_INTERVAL", 0.0)
-    landing = Intake(home.services.wide, way.flights, "here", told=Answered(beside, silent_seconds=0.2))
-    await home.sql("insert into tidings.outbox (source, type, record) select 'publish', 'x', '{}' from generate_series(1, 3)")
+    landing = Intake(home.services.wide, way.flights, "here", told=Answered(beside, silent_seconds=0.2), unseen_seconds=0.0)
+    full = (
+        f"insert into tidings.outbox (source, type, record) select 'publish', 'x', '{{}}' from generate_series(0, {MAX_OUTBOX})"
+    )
+    await home.sql(full)
     assert await landing.run_once() == 0
     await sent(source, way, 1)
     turn = await taken(beside, hands)

@@ -205,6 +205,7 @@ class Session:
         self._numbers: dict[int, int] = {}  # what somebody who sent ahead before us has told already
         self._is_full = False
         self._changed = Signal()
+        self.most_pending = ahead.MAX_PENDING
         self.made = 0
 
     async def run(self) -> None:
@@ -246,7 +247,7 @@ class Session:
         if not await self._may_begin():
             return False
         for _ in range(READ_AT_ONCE):
-            if self._lanes.pending >= ahead.MAX_PENDING or not await self._begin_next():
+            if self._lanes.pending >= self.most_pending or not await self._begin_next():
                 return False
         return True
 
@@ -262,7 +263,7 @@ class Session:
     @property
     def _has_place(self) -> bool:
         """Whether one more flight may be begun at this moment."""
-        is_room = self._lanes.pending < ahead.MAX_PENDING and self._untold_bytes < MAX_UNTOLD_BYTES
+        is_room = self._lanes.pending < self.most_pending and self._untold_bytes < MAX_UNTOLD_BYTES
         return is_room and self._turn.is_sure and not self._is_over()
 
     async def _begin_next(self) -> bool:

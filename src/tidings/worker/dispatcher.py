@@ -116,6 +116,7 @@ class Dispatcher:
         self._pauses, self._collided = Pauses(), Pauses(0.01, 1.0)
         self.rung = Signal()
         self.fallback_interval = doorbell.FALLBACK_INTERVAL
+        self.most_leased = flights.MAX_DELIVERIES
 
     async def run_once(self, *, can_wait: bool = False, way: Way = Way.BY_AGE) -> int:
         """Route one batch and return how many events that were; `BATCH` or more when there may be others.
@@ -314,8 +315,8 @@ class Dispatcher:
         fresh, put_off = without(fresh, looped)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
-        made, fresh = attempted(fresh, batch.answers, readable, flights.MAX_DELIVERIES, is_one=len(events) == 1)
-        capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), flights.MAX_DELIVERIES - len(made))
+        made, fresh = attempted(fresh, batch.answers, readable, self.most_leased, is_one=len(events) == 1)
+        capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), self.most_leased - len(made))
         if len(fresh) > capacity:  # some will wait: not all of the same group
             fresh = in_turns(fresh, _group_of)
         if doubted:
