@@ -12,7 +12,7 @@ from tidings.core.answers import Answer, by_event
 from tidings.core.event import Event, uuid7
 from tidings.core.outcome import SUCCEEDED, Exchange
 from tidings.core.webhook import Webhook
-from tidings.store import flights, outbox, relay
+from tidings.store import outbox, relay
 from tidings.worker.loops import LoopGuard
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.supplies import Arrival, FromStream
@@ -60,10 +60,8 @@ async def test_what_was_made_is_not_put_off_because_its_record_changes_often(hom
     assert await home.value("select count(*) from tidings.deliveries where status = 'succeeded'") == 7
 
 
-async def test_what_one_lease_cannot_hold_is_recorded_by_several(
-    home: Engine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(flights, "MAX_DELIVERIES", 2)
+async def test_what_one_lease_cannot_hold_is_recorded_by_several(home: Engine, receiver: Receiver) -> None:
+    home.worker.dispatcher._most_leased = 2
     webhook = await home.add_webhook(receiver.url(), "order.*")
     events = [event_now(home, id=uuid7(int(home.clock.now().timestamp() * 1000), number)) for number in range(5)]
     told = {one.delivery_id: one for one in (answered(event, webhook) for event in events)}

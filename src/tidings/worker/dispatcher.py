@@ -107,6 +107,7 @@ class Dispatcher:
         self._privacy = privacy
         self._tell = tell
         self._size, self._size_beside, self._size_brought = Size(BATCH), Size(BATCH), Size(BATCH)
+        self._most_leased = flights.MAX_DELIVERIES
         self._kinds = Kinds()
         self._loops = LoopGuard(routes, depth=loop_depth)
         self._pace = Pace()
@@ -314,8 +315,8 @@ class Dispatcher:
         fresh, put_off = without(fresh, looped)
         webhooks = await self._routes.webhooks(connection, lanes)  # closes the lanes of those that cannot be read
         readable = {lane: room for lane, room in rooms.items() if lane in webhooks}
-        made, fresh = attempted(fresh, batch.answers, readable, flights.MAX_DELIVERIES, is_one=len(events) == 1)
-        capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), flights.MAX_DELIVERIES - len(made))
+        made, fresh = attempted(fresh, batch.answers, readable, self._most_leased, is_one=len(events) == 1)
+        capacity = min(self._places.room(batch.promised, is_beside=batch.is_beside), self._most_leased - len(made))
         if len(fresh) > capacity:  # some will wait: not all of the same group
             fresh = in_turns(fresh, _group_of)
         if doubted:
