@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -23,7 +23,7 @@ from tidings.core.ahead import GIVE_UP_SECONDS, RENEW_INTERVAL, Said, Turn, enco
 from tidings.core.cargo import FORMAT
 from tidings.store.outages import AnotherDatabaseError, RefusedConnectionError
 from tidings.transport.stream import Stream
-from tidings.transport.stream_ahead import AheadStream
+from tidings.transport.stream_ahead import AheadStream, ahead_of
 from tidings.transport.stream_flights import Flights, stream_of
 from tidings.worker.ahead import Ahead
 from tidings.worker.ahead_session import Session, Streams
@@ -482,3 +482,39 @@ async def test_an_event_that_nobody_can_route_keeps_nothing_else_from_being_sent
         assert numbers(receiver) == [0]
         switch.mend()
         await eventually(lambda: are_ended(home, 1))
+
+
+async def test_where_the_stream_has_no_room_for_what_receivers_said_it_is_told_that_they_did(
+    source: Engine, away: Away, receiver: Receiver
+) -> None:
+    """More was under way at once than there is room for. Else all of it would be made again."""
+    home, switch, count = away.engine, away.switch, 90
+    webhook = await home.add_webhook(receiver.url(), "order.*", timeout_seconds=3, concurrency=count)
+    await at_hand(home, webhook.id)
+    room = (await away_stream(away).jetstream.stream_info(ahead_of("here"))).config.max_bytes or 0
+    all_came = asyncio.Event()
+
+    async def long_winded(_: Any, writer: asyncio.StreamWriter) -> None:
+        if len(receiver.received) >= count:
+            all_came.set()
+        await all_came.wait()
+        body = b"x" * (2 * room // count)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    receiver.otherwise = long_winded
+    async with relaying(source, away_stream(away).flights):
+        switch.cut()
+        await eventually(lambda: is_open(away, 3))
+        await source.sql(  # in one flight, so that none waits for the others for long
+            "select tidings.publish('order.paid', json_build_object('number', n)) from generate_series(0, $1::int - 1) n", count
+        )
+        await receiver.wait_for(count)
+        switch.mend()
+        await eventually(lambda: are_ended(home, count))
+    assert numbers(receiver) == list(range(count)), "none was made twice"
+
+
+async def is_open(away: Away, timeout_seconds: float) -> bool:
+    """Whether lanes of webhooks with this timeout are open for whoever sends ahead."""
+    said = read_said((await away.beside.state())[0])
+    return said.since is not None and datetime.now(UTC) - said.since > timedelta(seconds=timeout_seconds)

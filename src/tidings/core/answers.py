@@ -98,7 +98,7 @@ def messages(flight: UUID, told: Sequence[Answer], limit: int = MAX_BYTES) -> li
     for answer in told:
         one = _encode(_written(answer))
         if len(one) > limit:
-            one = _encode(_written(_bare(answer)))
+            one = _encode(_written(bare(answer)))
         if batch and size + len(one) > limit:
             found.append(_encode(_Message(FORMAT, flight, batch)))
             batch, size = [], 0
@@ -109,7 +109,8 @@ def messages(flight: UUID, told: Sequence[Answer], limit: int = MAX_BYTES) -> li
     return found
 
 
-def _bare(answer: Answer) -> Answer:
+def bare(answer: Answer) -> Answer:
+    """Return an answer without what its receiver said but the status."""
     exchange = msgspec.structs.replace(answer.exchange, headers=(), body=b"", is_truncated=True)
     return msgspec.structs.replace(answer, exchange=exchange)
 
@@ -162,7 +163,7 @@ def by_event(flight: UUID, events: Iterable[Event], found: Mapping[UUID, Answer]
         if answer.event_id in left:
             one = _encode(_written(answer))
             if len(one) > left[answer.event_id]:
-                one = _encode(_written(_bare(answer)))
+                one = _encode(_written(bare(answer)))
             left[answer.event_id] -= len(one)
             of_events.setdefault(answer.event_id, []).append(msgspec.Raw(one))
     return {event_id: _encode(_Message(FORMAT, flight, theirs)) for event_id, theirs in of_events.items()}

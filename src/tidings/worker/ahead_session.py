@@ -12,12 +12,13 @@ from prometheus_client import Counter
 from tidings.clock import Clock
 from tidings.core import ahead
 from tidings.core.ahead import Lanes, Said, Step, encode_said, is_for_ahead, may_go_ahead, read_said
-from tidings.core.answers import Answer, answer_of, answers, messages
+from tidings.core.answers import Answer, answer_of, answers, bare, messages
 from tidings.core.delivery import Delivery
 from tidings.core.event import Event, about, delivery_id
 from tidings.core.fleet import Fleet
 from tidings.core.flips import Flips
 from tidings.core.outcome import Result
+from tidings.core.pressure import Why
 from tidings.core.webhook import Webhook
 from tidings.store.outbox import read_brought
 from tidings.transport.stream_away import StreamAwayError
@@ -362,12 +363,20 @@ class Session:
 
     async def _tell_of(self, key: tuple[int, UUID]) -> None:
         told = self._untold[key][:]
-        for message in messages(key[1], told, self._flights.most_bytes):
-            await self._beside.put(key[0], message)
+        try:
+            await self._put(key, told)
+        except StreamAwayError as error:
+            if error.why is not Why.FULL:
+                raise
+            await self._put(key, [bare(answer) for answer in told])  # else all of it would be made again
         del self._untold[key][: len(told)]
         if not self._untold[key]:
             del self._untold[key]
         self._untold_bytes -= sum(map(_size, told))
+
+    async def _put(self, key: tuple[int, UUID], told: Sequence[Answer]) -> None:
+        for message in messages(key[1], told, self._flights.most_bytes):
+            await self._beside.put(key[0], message)
 
 
 def _size(answer: Answer) -> int:
