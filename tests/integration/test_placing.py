@@ -251,7 +251,7 @@ async def test_a_home_is_added_filled_spread_to_and_taken_away_and_no_group_move
     with pytest.raises(StartupError, match="lead to north"):
         await remove_home(config, "north")
     await spread_names(config, ("east", "west"), urls, is_plan=False)
-    with pytest.raises(StartupError, match="is the home of new"):
+    with pytest.raises(StartupError, match=r"is the home of new.*tidings stream move GROUP --to HOME --database URL"):
         await remove_home(config, "north")
     await place(config, ["new"], "east")
     async with east.sending_on():

@@ -122,7 +122,9 @@ def run_move(
         for name, count in moved.rows.items():
             click.echo(f"{name}: {count}")
         click.echo(
-            f"{group_id} would live at {home}, and history with it." if doing == "plan" else f"{group_id} lives at {home}."
+            f"{group_id} would live at {home}. That is what would be copied at the moment of the move; history follows it."
+            if doing == "plan"
+            else f"{group_id} lives at {home}."
         )
 
 

@@ -162,7 +162,10 @@ def without_home(fleet: Fleet, home: str, version: int, *, followed: int) -> Fle
         )
     if there := sorted(group_id for group_id, its in fleet.moved.items() if its == home):
         some = ", ".join(there[:SHOWN]) + (" and others" if len(there) > SHOWN else "")
-        raise StartupError(f"{home} is the home of {some}. Move them first: tidings stream move GROUP --to HOME.")
+        raise StartupError(
+            f"{home} is the home of {some}. Move them first, with the settings of {home}: tidings stream move GROUP --to HOME "
+            "--database URL."
+        )
     return _changed(fleet, version, homes=tuple(one for one in fleet.homes if one != home))
 
 
