@@ -3,36 +3,43 @@
 import asyncio
 import json
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from itertools import count
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
-from tests.support.engine import Engine
-from tests.support.fleet import pack
+from tests.support.engine import Engine, eventually
+from tests.support.fleet import FLEET, pack
 from tests.support.receiver import Receiver
 from tidings.clock import machine_time
 from tidings.core import ahead, cargo
 from tidings.core.ahead import Said, Step, encode_said, read_said
 from tidings.core.ahead import Turn as Whose
 from tidings.core.answers import Answer, messages
-from tidings.core.event import Event
+from tidings.core.event import Event, delivery_id, event_id
+from tidings.core.flips import SUSPECT
 from tidings.core.outcome import SUCCEEDED, Exchange
 from tidings.store import relay as relays
 from tidings.store import webhooks
+from tidings.store.queue import Queued
 from tidings.transport.stream import Stream
 from tidings.transport.stream_ahead import AheadStream, ahead_of
+from tidings.transport.stream_flights import SEND_SECONDS
 from tidings.worker import ahead_session, intake
-from tidings.worker.ahead import Ready
+from tidings.worker.ahead import Ahead, Ready
 from tidings.worker.ahead_session import TOLD_AT_ONCE, Session, Streams, Turn
 from tidings.worker.answered import Answered
+from tidings.worker.batches import attempted
 from tidings.worker.intake import MAX_OUTBOX, Intake
 from tidings.worker.routes import CurrentRoutes
 from tidings.worker.signals import Signal
 
 pytest_plugins = ("tests.support.fleet_fixtures",)
 
+_NUMBERS = count(1)
 US = Said(Whose.AHEAD, "us")
 
 
@@ -166,9 +173,9 @@ class Slow:
         return found
 
 
-async def sent(source: Engine, way: Stream, count: int) -> None:
+async def sent(source: Engine, way: Stream, flights: int) -> None:
     """Send so many flights of one event each."""
-    for number in range(count):
+    for number in range(flights):
         await source.sql("select tidings.publish('order.paid', $1)", json.dumps({"number": number}))
         await pack(source, way.flights)
         async with source.services.wide.connection() as connection:
@@ -234,6 +241,59 @@ async def test_no_flight_is_begun_once_the_database_is_back_or_so_much_is_under_
     await session._end()
     assert len(receiver.received) == 2
     assert sum((await beside.numbers()).values()) == 2
+
+
+def paid(**fields: Any) -> Event:
+    at = machine_time()
+    made = Event(
+        event_id(at, next(_NUMBERS), 0), "default", "publish", "order.paid", None, None, None, None, '{"id": 7}', None, at
+    )
+    return msgspec.structs.replace(made, **fields)
+
+
+async def test_only_what_the_database_need_not_be_asked_about_is_begun(
+    home: Engine, way: Stream, beside: AheadStream, hands: Hands
+) -> None:
+    hook = await home.add_webhook("http://127.0.0.1:1/", "*", concurrency=100)
+    session = await session_of(home, way, hands, await taken(beside, hands))
+
+    def begun(*events: Event, known: AbstractSet[UUID] = frozenset()) -> int:
+        before = session._lanes.pending
+        session._begin(uuid4(), 1, events, set(known))
+        return session._lanes.pending - before
+
+    assert begun(paid()) == 0, "where groups live is not known yet"
+    for fleet in (
+        msgspec.structs.replace(FLEET, parked=("default",)),
+        msgspec.structs.replace(FLEET, homes=("here", "there"), moved={"default": "there"}),
+    ):
+        session._fleet = fleet
+        assert begun(paid()) == 0
+    session._fleet = FLEET
+    assert begun(paid(), paid()) == 2
+    assert begun(paid(group_id="another")) == 0, "its webhooks are those of its own group"
+    assert begun(paid(hops=1)) == 0
+    told = paid()
+    assert begun(told, known={delivery_id(told.id, hook.id)}) == 0, "somebody who sent ahead before has told of it"
+    changes = [
+        paid(source="tables", operation="UPDATE", table_schema="public", table_name="orders") for _ in range(SUSPECT + 2)
+    ]
+    assert begun(*changes) == SUSPECT - 1, "a row that changes that often may be changed by who is told of it"
+    home.worker.privacy._rules["default"] = ()
+    assert begun(paid()) == 0
+    await session._end()
+
+
+async def test_of_one_flight_so_many_are_begun_and_the_rest_waits(
+    home: Engine, way: Stream, beside: AheadStream, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "MAX_OF_FLIGHT", 3)
+    await home.add_webhook("http://127.0.0.1:1/", "*", concurrency=100)
+    session = await session_of(home, way, hands, await taken(beside, hands))
+    session._fleet = FLEET
+    session._begin(uuid4(), 1, [paid() for _ in range(5)], set())
+    assert session._lanes.pending == 3
+    await session._end()
 
 
 async def test_the_turn_is_renewed_while_much_is_told(home: Engine, way: Stream, hands: Hands) -> None:
@@ -328,6 +388,107 @@ async def test_after_the_outbox_was_full_nothing_is_landed_before_whoever_took_t
 
 async def events_of(way: Stream) -> list[Event]:
     return cargo.opened((await way.flights.kept("here", 1)).cargo).events
+
+
+async def test_answers_are_forgotten_some_time_after_the_last_flight_that_has_any(beside: AheadStream, hands: Hands) -> None:
+    turn = await taken(beside, hands)
+    for number in (3, 8):
+        await beside.put(number, b"")
+    await turn.leave()
+    told = Answered(beside, kept_seconds=10, monotonic=hands)
+    assert await told.begin(Signal())
+    for following, seconds in ((8, 100), (9, 0), (10, 9.9)):
+        hands.now += seconds
+        await told.run_once(following)
+        assert list(await beside.numbers()) == [3, 8]
+    hands.now += 0.1
+    await told.run_once(11)
+    assert await beside.numbers() == {}
+
+
+async def test_who_has_the_turn_has_time_to_end_before_it_is_taken_for_dead(
+    way: Stream, beside: AheadStream, hands: Hands
+) -> None:
+    assert ahead.RENEW_INTERVAL < ahead.GIVE_UP_SECONDS
+    assert ahead.GIVE_UP_SECONDS + SEND_SECONDS <= ahead.SILENT_SECONDS, "what is renewed at the last moment is known by then"
+    assert ahead.SILENT_SECONDS <= ahead.AWAY_SECONDS
+    await taken(beside, hands)
+    stopped = Signal()
+
+    class Counted(AheadStream):
+        looks = 0
+
+        async def state(self) -> tuple[bytes, int]:
+            self.looks += 1
+            return await super().state()
+
+    counted = Counted(way, "here")
+    beginning = asyncio.create_task(Answered(counted, monotonic=hands).begin(stopped))
+
+    async def has_looked_again() -> None:
+        before = counted.looks
+
+        async def has() -> bool:
+            return beginning.done() or counted.looks >= before + 2
+
+        await eventually(has)
+
+    async def is_called() -> bool:
+        return (await said(beside)).state is Whose.ENDING
+
+    try:
+        await eventually(is_called)
+        await has_looked_again()
+        hands.now += ahead.SILENT_SECONDS + ahead.GRACE_SECONDS - 0.1
+        await has_looked_again()
+        assert await is_called()
+        hands.now += 0.1
+        assert await beginning
+        assert (await said(beside)).state is Whose.ENDED
+    finally:
+        stopped.set()
+        await beginning
+
+
+async def test_while_something_is_landed_nothing_is_due(home: Engine, way: Stream, hands: Hands) -> None:
+    """As between two requests of who lands it, when nobody waits for anything."""
+
+    class Landing(AheadStream):
+        landed = 0
+
+        async def is_received(self) -> tuple[bool, int]:
+            return False, self.landed
+
+    landing = Landing(way, "here")
+    streams = Streams(way.flights, way.bucket, landing, "here")
+    one = Ahead(home.services.wide, streams, home.worker.known, home.clock, away_seconds=30, monotonic=hands)
+    home.services.wide.outages.failed(ConnectionRefusedError())
+    try:
+        for _ in range(5):
+            assert not await one._is_due()
+            hands.now += 29
+            landing.landed += 1
+        assert not await one._is_due()
+        hands.now += 29.9
+        assert not await one._is_due()
+        hands.now += 0.1
+        assert await one._is_due()
+    finally:
+        home.services.wide.outages._began = None
+    assert not await one._is_due()
+
+
+def queued(lane: UUID) -> Queued:
+    return Queued(uuid4(), lane, uuid4(), "default", is_test=False, due_at=machine_time())
+
+
+def test_of_what_was_answered_so_much_is_recorded_at_once_and_only_where_its_webhook_is_there() -> None:
+    lane, gone = uuid4(), uuid4()
+    fresh = [queued(lane), queued(lane), queued(gone), queued(lane), queued(lane)]
+    told = {one.id: answer() for one in fresh[:4]}
+    assert attempted(fresh, told, {lane}, 10) == ([fresh[0], fresh[1], fresh[3]], [fresh[2], fresh[4]])
+    assert attempted(fresh, told, {lane}, 2) == (fresh[:2], fresh[2:])
+    assert attempted(fresh, {}, {lane}, 10) == ([], fresh)
 
 
 # What is at hand ----------------------------------------------------------------------------------------------------------
