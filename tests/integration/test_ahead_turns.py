@@ -285,12 +285,11 @@ async def test_only_what_the_database_need_not_be_asked_about_is_begun(
 
 
 async def test_of_one_flight_so_many_are_begun_and_the_rest_waits(
-    home: Engine, way: Stream, beside: AheadStream, hands: Hands, monkeypatch: pytest.MonkeyPatch
+    home: Engine, way: Stream, beside: AheadStream, hands: Hands
 ) -> None:
-    monkeypatch.setattr(ahead, "MAX_OF_FLIGHT", 3)
     await home.add_webhook("http://127.0.0.1:1/", "*", concurrency=100)
     session = await session_of(home, way, hands, await taken(beside, hands))
-    session._fleet = FLEET
+    session._fleet, session.most_of_flight = FLEET, 3
     session._begin(uuid4(), 1, [paid() for _ in range(5)], set())
     assert session._lanes.pending == 3
     await session._end()

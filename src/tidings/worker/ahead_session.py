@@ -206,7 +206,7 @@ class Session:
         self._numbers: dict[int, int] = {}  # what somebody who sent ahead before us has told already
         self._is_full = False
         self._changed = Signal()
-        self.most_pending = ahead.MAX_PENDING
+        self.most_pending, self.most_of_flight = ahead.MAX_PENDING, ahead.MAX_OF_FLIGHT
         self.made = 0
 
     async def run(self) -> None:
@@ -307,7 +307,7 @@ class Session:
             for webhook_id in self._known.routes.current.match(event):
                 name, due_at = delivery_id(event.id, webhook_id), min(event.occurred_at, now)
                 delivery = Delivery(name, event.id, webhook_id, event.group_id, 1, due_at, number)
-                if delivery.id not in known and taken < ahead.MAX_OF_FLIGHT:
+                if delivery.id not in known and taken < self.most_of_flight:
                     taken += self._offer(delivery, flight, number, event)
 
     def _is_ours(self, event: Event) -> bool:
