@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -16,7 +18,8 @@ from tests.integration.test_fleet_attacks import HEARD, MAY, SENT, is_count
 from tests.integration.test_fleet_hardships import permissions
 from tests.support import stream as servers
 from tests.support.engine import eventually
-from tests.support.members import accounts, unheard
+from tests.support.limits import PATIENCE
+from tests.support.members import accounts, parts_of, unheard
 from tests.support.process import free_ports
 from tests.support.stream import Cluster
 from tidings.core.fleet import fleet_of
@@ -26,6 +29,7 @@ from tidings.transport.stream_making import make
 from tidings.worker.intake import RECEIVE_SECONDS
 
 ROLES = {"billing": "source", "eu": "home", "nobody": "source"}
+DOCS = Path(__file__).parents[2] / "docs" / "fleet.md"
 NOBODY = """
   nobody {
     users: [{ user: nobody, password: p, permissions: { subscribe: ["_INBOX.source.nobody.>"] } }]
@@ -228,3 +232,35 @@ async def test_where_answers_go_is_forgotten_and_not_before_a_home_has_waited_fo
         (flight,) = await eu.flights.receive("eu", 10)
         await flight.done()
         await sending
+
+
+# What the file says --------------------------------------------------------------------------------------------------------------
+
+NEVER = (
+    "$KV.TIDINGS.fleet", "$KV.TIDINGS.drained", "$KV.TIDINGS.>", "$JS.API.>", "tidings.>", ">",
+    *(f"$JS.API.STREAM.{call}.TIDINGS_eu" for call in ("CREATE", "UPDATE", "DELETE", "MSG.DELETE", "SNAPSHOT", "RESTORE")),
+    *(f"$JS.API.CONSUMER.{call}.TIDINGS_eu.home" for call in ("CREATE", "DURABLE.CREATE", "DELETE", "PAUSE")),
+)  # fmt: skip
+
+
+def test_a_node_does_not_start_with_an_account_that_imports_more_than_any_member_can_be_let_do(tmp_path: Path) -> None:
+    config = tmp_path / "nats.conf"
+
+    def checked(subject: str) -> str:
+        own = 'subject: "$KV.TIDINGS.settled.billing"'
+        assert accounts().count(own) == 1
+        config.write_text(accounts().replace(own, f'subject: "{subject}"'))
+        done = subprocess.run(
+            [servers.SERVER, "-t", "-c", config], capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        return done.stderr if done.returncode else ""
+
+    assert checked("$KV.TIDINGS.settled.billing") == ""
+    for subject in NEVER:
+        assert f'service import "{subject}": service import not authorized' in checked(subject)
+
+
+def test_the_source_that_the_docs_show_is_what_the_file_has_for_its_own() -> None:
+    text = DOCS.read_text().partition("### Each member an account")[2]
+    shown, there = parts_of(text)["shop"], parts_of(accounts())["shop"]
+    assert re.sub(r" +#.*\n", "", there) == shown.replace("$NATS_SHOP_PASSWORD", "p")
