@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.support import stream as servers
 from tests.support.engine import Engine, engine_of, eventually
 from tests.support.fleet import FLEET, land, landing_at, pack, relay_of, relaying
 from tests.support.limits import PATIENCE
+from tests.support.members import accounts
 from tests.support.receiver import Receiver
 from tests.support.switch import Switch
 from tidings.core.cargo import FORMAT, flights, packed, piece_id, pieces
@@ -445,10 +447,11 @@ def permissions() -> str:
     ) + "]}"  # fmt: skip
 
 
+@pytest.mark.parametrize(("members", "refusals"), [(permissions, 12), (accounts, 4)])  # in an account one may say anything
 async def test_members_do_what_they_need_with_the_permissions_of_the_docs_and_nothing_else(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    members: Callable[[], str], refusals: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with servers.running(tmp_path, more=permissions(), login="root:p@") as cluster:
+    async with servers.running(tmp_path, more=members(), login="root:p@") as cluster:
         (node,) = cluster.nodes
 
         def of(user: str, inbox: str) -> AbstractAsyncContextManager[Stream]:
@@ -506,7 +509,7 @@ async def test_members_do_what_they_need_with_the_permissions_of_the_docs_and_no
             assert await billing.bucket.wishes(("eu",)) != {"eu": {}}
             await spy.flush()
             await spy.close()
-            assert len(heard) == 12, heard
+            assert len(heard) == refusals, heard
             assert (await eu.bucket.drained()).homes == {"eu"}
             assert all("permissions violation" in one.lower() for one in heard), heard
             assert "ermissions" not in caplog.text
